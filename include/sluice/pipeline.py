@@ -1,0 +1,274 @@
+"""What a user declares: a pipeline, its sources, its ordered steps, its training and its deployment.
+
+A declaration is values only. It is imported every time Airflow parses a DAG file, so neither this module nor
+a declaration imports pandas or touches the network (P10); functions and contracts are named as
+``"module:name"`` within the pipeline's package, and resolved when they run.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sluice.errors import DeclarationError
+
+Grain = Literal["hour", "day"]
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_LONGEST_NAME = 24  # SageMaker job names hold 63 characters: <pipeline>-<candidate>-<fingerprint>-<attempt>
+
+
+@dataclass(frozen=True)
+class FifoQueue:
+    """An SQS FIFO queue: ordered within a message group, at most 10 messages a receive.
+
+    ``event_id`` and ``event_time`` name the members of the JSON body that hold them; the time is ISO 8601 with
+    an offset. ``lateness`` is how far the watermark trails the highest event time seen.
+    """
+
+    name: str
+    event_id: str
+    event_time: str
+    lateness: timedelta = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Marker:
+    """A dropped partition is complete once an object of this name stands in its folder."""
+
+    name: str = "_SUCCESS"
+
+
+@dataclass(frozen=True)
+class Drops:
+    """CSV or Parquet objects that someone else puts under ``<prefix>dt=…/`` in the pipeline's bucket."""
+
+    name: str
+    prefix: str
+    complete: Marker = field(default_factory=Marker)
+
+
+Source = FifoQueue | Drops
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a step: a source or an earlier step.
+
+    ``look_back`` is the number of earlier partitions whose rows the step also receives, as
+    ``<dataset>_before``. A partition that was never written counts as no rows.
+    """
+
+    dataset: str
+    look_back: int = 0
+
+
+@dataclass(frozen=True)
+class Conform:
+    """The first step of a queue: one row per event id, in group order, each checked against ``contract``.
+
+    ``contract`` names a pydantic model of the JSON body. Its output has the envelope columns ``event_id``,
+    ``group``, ``sequence_number``, ``event_time``, ``sent_at`` and then the members of the model. What does not
+    fit is quarantined verbatim with a reason.
+    """
+
+    name: str
+    source: str
+    contract: str
+
+    @property
+    def reads(self) -> tuple[Input, ...]:
+        return (Input(self.source),)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One ordered transform; its output is a dataset of its own, partition by partition.
+
+    ``run`` names a function of pandas DataFrames. It gets one keyword argument per input, named for the dataset,
+    with this partition's rows; an input with a look-back adds ``<dataset>_before``. It returns this partition's
+    rows and knows nothing of S3, SQS or Airflow.
+    """
+
+    name: str
+    run: str
+    reads: tuple[Input, ...]
+
+
+@dataclass(frozen=True)
+class XGBoost:
+    """SageMaker's built-in XGBoost 3.2. ``hyperparameters`` are the container's, ``num_round`` among them."""
+
+    hyperparameters: Mapping[str, str | int | float]
+    name: str = "xgboost"
+
+
+@dataclass(frozen=True)
+class TimeSplit:
+    """Shares of the partitions, in time order: the newest are the test set, those before them validation."""
+
+    validation: float = 0.15
+    test: float = 0.15
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A model goes live only if its validation ``metric``, as its training job reports it, is at least this."""
+
+    metric: str
+    at_least: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a model is made from the rows of one step.
+
+    ``features`` are the columns, in order, that the model sees; ``label`` is the column it learns. Rows without a
+    label are left out. ``schedule`` is when Airflow trains. ``max_runtime`` bounds the job and every wait for it.
+    """
+
+    rows: str
+    label: str
+    features: tuple[str, ...]
+    candidate: XGBoost
+    gate: Gate
+    split: TimeSplit = field(default_factory=TimeSplit)
+    schedule: str = "@weekly"
+    instance_type: str = "ml.m5.large"
+    volume_gb: int = 10
+    max_runtime: timedelta = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Where the model is served. ``endpoint`` is the endpoint's name."""
+
+    endpoint: str
+    instance_type: str = "ml.m5.large"
+    instances: int = 1
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Everything that the DAGs need to know of one pipeline. Its name is the name of its folder.
+
+    ``every`` is the length of a partition (UTC). Airflow schedules one transform run per partition from
+    ``start`` up to ``end`` (or for ever).
+
+    Raises:
+        DeclarationError: a name is taken twice or not allowed, or a step reads what no earlier step or source
+            writes.
+    """
+
+    name: str
+    every: Grain
+    start: datetime
+    sources: tuple[Source, ...]
+    steps: tuple[Conform | Step, ...]
+    training: Training
+    deployment: Deployment
+    end: datetime | None = None
+
+    def __post_init__(self) -> None:
+        _check_name("pipeline", self.name)
+        known: list[str] = []
+        for part in (*self.sources, *self.steps):
+            _check_name("dataset", part.name.replace("_", "-"))
+            if part.name in known:
+                raise DeclarationError(f"pipeline {self.name}: two datasets are called {part.name!r}; rename one")
+            if isinstance(part, Conform | Step):
+                self._check_inputs(part, known)
+            known.append(part.name)
+        if self.training.rows not in [step.name for step in self.steps]:
+            raise DeclarationError(
+                f"pipeline {self.name}: training reads {self.training.rows!r}, which is no step; name one of "
+                f"{', '.join(step.name for step in self.steps)}"
+            )
+        if self.start.tzinfo is None or (self.end is not None and self.end.tzinfo is None):
+            raise DeclarationError(f"pipeline {self.name}: start and end need a time zone; use datetime.UTC")
+
+    def _check_inputs(self, step: Conform | Step, known: list[str]) -> None:
+        for read in step.reads:
+            if read.dataset not in known:
+                raise DeclarationError(
+                    f"pipeline {self.name}: step {step.name!r} reads {read.dataset!r}, which nothing before it "
+                    f"writes; known here: {', '.join(known)}"
+                )
+
+    @property
+    def queues(self) -> tuple[FifoQueue, ...]:
+        return tuple(source for source in self.sources if isinstance(source, FifoQueue))
+
+    @property
+    def drops(self) -> tuple[Drops, ...]:
+        return tuple(source for source in self.sources if isinstance(source, Drops))
+
+    def source(self, name: str) -> Source | None:
+        return next((source for source in self.sources if source.name == name), None)
+
+    def step(self, name: str) -> Conform | Step:
+        """The step of that name. Raises DeclarationError if there is none."""
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise DeclarationError(
+            f"pipeline {self.name} has no step {name!r}; it has {', '.join(step.name for step in self.steps)}"
+        )
+
+    def resolve(self, reference: str) -> Any:
+        """The object that ``"module:name"`` names within this pipeline's package.
+
+        Raises:
+            DeclarationError: there is no such module or name.
+        """
+        module_name, _, attribute = reference.partition(":")
+        try:
+            return getattr(importlib.import_module(f"{PACKAGE}.{self.name}.{module_name}"), attribute)
+        except (ImportError, AttributeError) as error:
+            raise DeclarationError(
+                f"pipeline {self.name}: {reference!r} can't be resolved ({error}); "
+                f"write it as 'module:name' of a module beside its pipeline.py"
+            ) from error
+
+
+PACKAGE = "pipelines"
+
+
+def _check_name(kind: str, name: str) -> None:
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+        raise DeclarationError(
+            f"{kind} name {name!r} is not allowed: use at most {_LONGEST_NAME} of a-z, 0-9 and '-', "
+            f"starting with a letter"
+        )
+
+
+def pipeline_names() -> tuple[str, ...]:
+    """The folders under ``pipelines``, sorted; nothing of them is imported."""
+    package = importlib.import_module(PACKAGE)
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(package.__path__) if module.ispkg))
+
+
+def load_pipeline(name: str) -> Pipeline:
+    """The ``PIPELINE`` that ``pipelines/<name>/pipeline.py`` declares.
+
+    Raises:
+        DeclarationError: there is no such folder, or it declares no pipeline of its own name.
+    """
+    known = pipeline_names()
+    if name not in known:
+        raise DeclarationError(f"there is no pipeline {name!r}; known: {', '.join(known) or 'none'}")
+    module = importlib.import_module(f"{PACKAGE}.{name}.pipeline")
+    declared = getattr(module, "PIPELINE", None)
+    if not isinstance(declared, Pipeline) or declared.name != name:
+        raise DeclarationError(f"{module.__file__} must set PIPELINE to a Pipeline named {name!r}")
+    return declared
+
+
+def load_pipelines() -> tuple[Pipeline, ...]:
+    """Every pipeline that has a folder under ``pipelines``, by name."""
+    return tuple(load_pipeline(name) for name in pipeline_names())
