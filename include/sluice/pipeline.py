@@ -19,7 +19,7 @@ from sluice.errors import DeclarationError
 
 Grain = Literal["hour", "day"]
 
-_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LONGEST_NAME = 24  # SageMaker job names hold 63 characters: <pipeline>-<candidate>-<fingerprint>-<attempt>
 
 
@@ -178,7 +178,7 @@ class Pipeline:
         _check_name("pipeline", self.name)
         known: list[str] = []
         for part in (*self.sources, *self.steps):
-            _check_name("dataset", part.name.replace("_", "-"))
+            _check_name("dataset", part.name)
             if part.name in known:
                 raise DeclarationError(f"pipeline {self.name}: two datasets are called {part.name!r}; rename one")
             if isinstance(part, Conform | Step):
@@ -242,7 +242,7 @@ PACKAGE = "pipelines"
 def _check_name(kind: str, name: str) -> None:
     if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
         raise DeclarationError(
-            f"{kind} name {name!r} is not allowed: use at most {_LONGEST_NAME} of a-z, 0-9 and '-', "
+            f"{kind} name {name!r} is not allowed: use at most {_LONGEST_NAME} of a-z, 0-9 and '_', "
             f"starting with a letter"
         )
 
