@@ -1,0 +1,93 @@
+"""The command line: ``python -m localcloud up|down|status|run``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from localcloud import supervisor
+from localcloud.errors import CloudError
+from localcloud.settings import Settings
+
+_NOT_UP = 3
+_INTERRUPTED = 130
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; the exit status is 0, 1 for an error, 3 for `status` of a cloud that isn't up."""
+    options = _parser().parse_args(arguments)
+    settings = Settings(options.state.resolve(), options.port, options.sagemaker_port)
+    try:
+        return _COMMANDS[options.command](settings)
+    except CloudError as error:
+        _say(f"localcloud: {error}", to=sys.stderr)
+        return 1
+    except (supervisor.SignalledError, KeyboardInterrupt):
+        _say("localcloud: interrupted; nothing that this command started is left", to=sys.stderr)
+        return _INTERRUPTED
+
+
+def _up(settings: Settings) -> int:
+    for line in supervisor.up(settings):
+        _say(f"{line.name:<10} {line.endpoint}  pid {line.pid}")
+    return 0
+
+
+def _down(settings: Settings) -> int:
+    _say(f"stopped: {', '.join(supervisor.down(settings)) or 'nothing ran'}")
+    return 0
+
+
+def _status(settings: Settings) -> int:
+    lines = supervisor.status(settings)
+    for line in lines:
+        pid = f"pid {line.pid}" if line.pid else "not running"
+        _say(f"{line.name:<10} {line.endpoint}  {pid}  {'healthy' if line.healthy else 'unhealthy'}")
+    return 0 if all(line.healthy for line in lines) else _NOT_UP
+
+
+def _run(settings: Settings) -> int:
+    supervisor.run(settings)
+    return 0
+
+
+_COMMANDS = {"up": _up, "down": _down, "status": _status, "run": _run}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m localcloud", description=__doc__)
+    parser.add_argument(
+        "command",
+        choices=sorted(_COMMANDS),
+        help="up: start in the background; down: stop; status: tell; run: stay in the foreground",
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=os.environ.get("LOCALCLOUD_STATE", ".sluice/cloud"),
+        help="folder of state and logs (LOCALCLOUD_STATE; default .sluice/cloud)",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=os.environ.get("LOCALCLOUD_PORT", "4566"),
+        help="the emulator's port (LOCALCLOUD_PORT; default 4566)",
+    )
+    parser.add_argument(
+        "--sagemaker-port",
+        type=int,
+        default=os.environ.get("LOCALCLOUD_SAGEMAKER_PORT", "4567"),
+        help="the SageMaker stand-in's port (LOCALCLOUD_SAGEMAKER_PORT; default 4567)",
+    )
+    return parser
+
+
+def _say(line: str, to: TextIO | None = None) -> None:
+    print(line, file=to or sys.stdout, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,24 @@
+"""The stand-in's process: ``python -m localcloud.sagemaker --state DIR --port N --aws-endpoint URL``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import uvicorn
+
+from localcloud.sagemaker.app import create_app
+from localcloud.settings import HOST
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m localcloud.sagemaker", description=__doc__)
+    parser.add_argument("--state", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--aws-endpoint", required=True)
+    options = parser.parse_args(arguments)
+    uvicorn.run(create_app(), host=HOST, port=options.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,89 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+_ROOT = Path(__file__).resolve().parents[1]
+_COMMAND_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A running embedded cloud, and the environment by which boto3 and Airflow find it."""
+
+    endpoint_url: str
+    sagemaker_endpoint_url: str
+    environment: Mapping[str, str]
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the service, bound to this cloud whatever the process's environment says."""
+        of_sagemaker = service.startswith("sagemaker")
+        return boto3.client(  # type: ignore[call-overload]  # its overloads want a literal name
+            service,
+            endpoint_url=self.sagemaker_endpoint_url if of_sagemaker else self.endpoint_url,
+            region_name=self.environment["AWS_DEFAULT_REGION"],
+            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
+            config=Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 1}),
+        )
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """An embedded cloud of the session's own (of the worker's own under xdist), gone when it ends."""
+    port, sagemaker_port = _free_ports(2)
+    options = [
+        *("--state", str(tmp_path_factory.mktemp("cloud"))),
+        *("--port", str(port)),
+        *("--sagemaker-port", str(sagemaker_port)),
+    ]
+    try:
+        _localcloud("up", *options)
+        yield Cloud(
+            endpoint_url=f"http://127.0.0.1:{port}",
+            sagemaker_endpoint_url=f"http://127.0.0.1:{sagemaker_port}",
+            environment={
+                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+                "AWS_ENDPOINT_URL_SAGEMAKER": f"http://127.0.0.1:{sagemaker_port}",
+                "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": f"http://127.0.0.1:{sagemaker_port}",
+                "AWS_ACCESS_KEY_ID": "test",
+                "AWS_SECRET_ACCESS_KEY": "test",
+                "AWS_DEFAULT_REGION": "us-east-1",
+            },
+        )
+    finally:
+        _localcloud("down", *options)
+
+
+def _localcloud(*arguments: str) -> None:
+    done = subprocess.run(
+        [str(_ROOT / ".venv-cloud/bin/python"), "-m", "localcloud", *arguments],
+        env={**os.environ, "PYTHONPATH": str(_ROOT / "include")},
+        capture_output=True,
+        text=True,
+        timeout=_COMMAND_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, f"localcloud {arguments[0]}: {done.stdout}{done.stderr}"
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
