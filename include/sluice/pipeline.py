@@ -120,7 +120,7 @@ class TimeSplit:
 class Gate:
     """A model goes live only if its validation ``metric``, as its training job reports it, is at least this."""
 
-    metric: str
+    metric: Literal["auc"]
     at_least: float
 
 

@@ -117,9 +117,7 @@ def _parameter(pipeline: str) -> ParameterTypeDef:
 def _settled(cloudformation: CloudFormationClient, stack: str) -> StackTypeDef | None:
     """The stack once nothing changes it any more, or None if there is none. ``stack`` is its name or id."""
     look_again = Retrying(
-        retry=retry_if_result(
-            lambda found: found is not None and found["StackStatus"].endswith("_IN_PROGRESS")
-        ),
+        retry=retry_if_result(lambda found: found is not None and found["StackStatus"].endswith("_IN_PROGRESS")),
         wait=wait_fixed(_SECONDS_BETWEEN_LOOKS),
         stop=stop_after_delay(_LONGEST_WAIT),
     )
@@ -138,15 +136,25 @@ def _describe(cloudformation: CloudFormationClient, stack: str) -> StackTypeDef 
 def _first_failure(cloudformation: CloudFormationClient, stack_id: str) -> str:
     """What failed first in the latest change of the stack; all later failures follow from it."""
     failures = [
-        event
-        for event in _latest_change(cloudformation, stack_id)
-        if event["ResourceStatus"].endswith("_FAILED")
+        event for event in _latest_change(cloudformation, stack_id) if event["ResourceStatus"].endswith("_FAILED")
     ]
     if not failures:
         return "it was rolled back, and no resource is reported to have failed"
     first = failures[-1]
+    if first.get("PhysicalResourceId") == stack_id:
+        return _invalid(cloudformation, stack_id) or first["ResourceStatusReason"]
     reason = first.get("ResourceStatusReason", "no reason is given")
     return f"{first['LogicalResourceId']} ({first['ResourceType']}) failed: {reason}"
+
+
+def _invalid(cloudformation: CloudFormationClient, stack_id: str) -> str | None:
+    """What CloudFormation found wrong before it began: only these events say it."""
+    pages = cloudformation.get_paginator("describe_events").paginate(StackName=stack_id, Filters={"FailedEvents": True})
+    for page in pages:
+        for event in page["OperationEvents"]:
+            if event.get("EventType") == "VALIDATION_ERROR":
+                return f"{event['LogicalResourceId']} is not valid: {event['ValidationStatusReason']}"
+    return None
 
 
 def _latest_change(cloudformation: CloudFormationClient, stack_id: str) -> Iterator[StackEventTypeDef]:

@@ -1,0 +1,167 @@
+"""A snapshot: a frozen list of partition revisions, and the training channels made from exactly these.
+
+Its fingerprint names it. The same revisions and the same declaration give the same fingerprint and the same bytes,
+and a snapshot that stands is used, not written again (P4).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import IO, Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from sluice.errors import DeclarationError, MissingResource
+from sluice.lake import Lake
+from sluice.manifests import Manifest, digest_of
+from sluice.partitions import Partition, format_ranges, parse_ranges
+from sluice.pipeline import Pipeline, TimeSplit, Training
+from sluice.steps.frames import read_object, to_frame
+
+Channel = Literal["train", "validation", "test"]
+CHANNELS: tuple[Channel, ...] = ("train", "validation", "test")
+_ENCODING = 1  # raise it when the same rows are written as other bytes
+
+
+class Snapshot(BaseModel):
+    """What ``snapshot.json`` holds. ``partitions`` and ``rows`` are per channel; ``revisions`` are digests."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1] = 1
+    fingerprint: str
+    dataset: str
+    label: str
+    features: tuple[str, ...]
+    revisions: Mapping[str, str]
+    partitions: Mapping[Channel, str]
+    rows: Mapping[Channel, int]
+
+
+def snapshot_prefix(lake: Lake, fingerprint: str) -> str:
+    return lake.key("snapshots", fingerprint)
+
+
+def channel_key(lake: Lake, fingerprint: str, channel: Channel) -> str:
+    """Headerless CSV, label first, one row per line; a missing value is an empty field (SageMaker's XGBoost)."""
+    return f"{snapshot_prefix(lake, fingerprint)}/{channel}/part-0.csv"
+
+
+def read_snapshot(lake: Lake, fingerprint: str) -> Snapshot:
+    """Raises MissingResource where there is none."""
+    return Snapshot.model_validate_json(lake.get(f"{snapshot_prefix(lake, fingerprint)}/snapshot.json"))
+
+
+def make_snapshot(lake: Lake, pipeline: Pipeline, first: Partition | None, last: Partition | None) -> Snapshot:
+    """Freeze the closed partitions between ``first`` and ``last`` (both included; None: no bound).
+
+    Raises:
+        MissingResource: fewer than three partitions have rows: nothing to train, validate and test on.
+        DeclarationError: the rows lack the label or a feature.
+    """
+    training = pipeline.training
+    manifests = [
+        manifest
+        for manifest in lake.manifests(training.rows)
+        if manifest.state == "closed"
+        and manifest.rows_out
+        and (first is None or manifest.time_partition >= first)
+        and (last is None or manifest.time_partition <= last)
+    ]
+    split = split_by_time([manifest.time_partition for manifest in manifests], training.split)
+    if not all(split.values()):
+        raise MissingResource(
+            f"{lake.uri(lake.key(training.rows))}/ has {len(manifests)} closed partitions with rows in the range; "
+            f"training, validation and test need at least one each: run {pipeline.name}_transform on more"
+        )
+    revisions = {manifest.partition: manifest.digest for manifest in manifests}
+    partitions = {channel: format_ranges(split[channel]) for channel in CHANNELS}
+    fingerprint = digest_of([_ENCODING, training.rows, training.label, list(training.features), revisions, partitions])[
+        :32
+    ]
+    key = f"{snapshot_prefix(lake, fingerprint)}/snapshot.json"
+    standing = lake.read(key)
+    if standing is not None:
+        return Snapshot.model_validate_json(standing)
+    by_partition = {manifest.time_partition: manifest for manifest in manifests}
+    rows = {
+        channel: _write_channel(
+            lake,
+            training,
+            [by_partition[partition] for partition in split[channel]],
+            channel_key(lake, fingerprint, channel),
+        )
+        for channel in CHANNELS
+    }
+    snapshot = Snapshot(
+        fingerprint=fingerprint,
+        dataset=training.rows,
+        label=training.label,
+        features=training.features,
+        revisions=revisions,
+        partitions=partitions,
+        rows=rows,
+    )
+    lake.create(key, snapshot.model_dump_json().encode())
+    return snapshot
+
+
+def split_by_time(partitions: Sequence[Partition], split: TimeSplit) -> dict[Channel, list[Partition]]:
+    """Train on the oldest, validate on those after, test on the newest; at least one each of three or more."""
+    ordered = sorted(partitions)
+    test = max(1, round(len(ordered) * split.test))
+    validation = max(1, round(len(ordered) * split.validation))
+    train = max(0, len(ordered) - validation - test)
+    return {
+        "train": ordered[:train],
+        "validation": ordered[train : train + validation],
+        "test": ordered[train + validation :],
+    }
+
+
+def read_rows(lake: Lake, dataset: str, partitions: Sequence[Partition]) -> Iterator[pd.DataFrame]:
+    """The rows of each partition of a step, one DataFrame a partition."""
+    for partition in partitions:
+        manifest = lake.manifest(dataset, partition)
+        if manifest is not None:
+            yield _rows(lake, manifest)
+
+
+def labelled(frame: pd.DataFrame, training: Training) -> pd.DataFrame:
+    """Label and features, in the order in which the model sees them; rows without a label are left out."""
+    missing = [column for column in (training.label, *training.features) if column not in frame.columns]
+    if missing:
+        raise DeclarationError(f"step {training.rows!r} writes no column {', '.join(missing)}, which training declares")
+    columns = frame[[training.label, *training.features]]
+    return columns[columns[training.label].notna()]
+
+
+def _rows(lake: Lake, manifest: Manifest) -> pd.DataFrame:
+    return to_frame([read_object(file.key, lake.get(file.key)) for file in manifest.files])
+
+
+def _write_channel(lake: Lake, training: Training, manifests: Sequence[Manifest], key: str) -> int:
+    """Stream the partitions into one object: memory holds a few partitions, whatever the range."""
+    rows = 0
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(4) as pool:
+        path = Path(folder, "part-0.csv")
+        with path.open("w", encoding="ascii", newline="") as file:
+            for start in range(0, len(manifests), 16):
+                for frame in pool.map(partial(_rows, lake), manifests[start : start + 16]):
+                    rows += _append(labelled(frame, training), file)
+        lake.s3.upload_file(str(path), lake.bucket, key)
+    return rows
+
+
+def _append(rows: pd.DataFrame, file: IO[str]) -> int:
+    rows.to_csv(file, header=False, index=False, lineterminator="\n")
+    return len(rows)
+
+
+def channel_partitions(snapshot: Snapshot, channel: Channel) -> list[Partition]:
+    return parse_ranges(snapshot.partitions[channel])

@@ -1,0 +1,184 @@
+"""The lake: where every object of a pipeline lies in its bucket, and how partitions are committed.
+
+::
+
+    s3://BUCKET/PIPELINE/raw/SOURCE/dt=…/part-<first sequence number>-<digest>.parquet
+    s3://BUCKET/PIPELINE/STEP/dt=…/rev=<digest>/part-0.parquet
+    s3://BUCKET/PIPELINE/{raw/SOURCE,STEP}/dt=…/_manifest.json
+    s3://BUCKET/PIPELINE/quarantine/STAGE/dt=…/rev=<digest>/part-0.parquet
+    s3://BUCKET/PIPELINE/snapshots/<fingerprint>/{snapshot.json,train/,validation/,test/}
+    s3://BUCKET/PIPELINE/models/<job name>/output/model.tar.gz
+    s3://BUCKET/PIPELINE/deployments/<n>.json
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from sluice.errors import ConflictingWrite, MissingResource
+from sluice.manifests import File, Manifest
+from sluice.partitions import Partition
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_MANIFEST = "_manifest.json"
+# AWS answers a lost race of conditional puts with either of the two (S3 user guide, "Conditional writes").
+_LOST_RACE = {"PreconditionFailed", "ConditionalRequestConflict"}
+_ABSENT = {"NoSuchKey", "404"}
+
+
+def error_code(error: ClientError) -> str:
+    """The service's error code, for example ``NoSuchKey``."""
+    return error.response["Error"].get("Code", "")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def raw_dataset(source: str) -> str:
+    """The dataset that holds a source's raw records."""
+    return f"raw/{source}"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A manifest as it stands in S3; ``etag`` is None where there is none yet."""
+
+    manifest: Manifest | None
+    etag: str | None
+
+
+@dataclass(frozen=True)
+class Lake:
+    """One pipeline's part of a bucket. ``now`` stamps manifests; no name and no content depends on it."""
+
+    s3: S3Client
+    bucket: str
+    pipeline: str
+    now: Callable[[], datetime] = _utc_now
+
+    def key(self, *parts: str) -> str:
+        """The key of ``parts`` below the pipeline's own prefix."""
+        return "/".join((self.pipeline, *parts))
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self.bucket}/{key}"
+
+    def manifest_key(self, dataset: str, partition: Partition) -> str:
+        return self.key(dataset, partition.key, _MANIFEST)
+
+    # Objects
+
+    def put(self, key: str, body: bytes, rows: int = 0) -> File:
+        """Write one immutable object and tell what was written."""
+        etag = self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)["ETag"].strip('"')
+        return File(key=key, size=len(body), etag=etag, rows=rows)
+
+    def get(self, key: str) -> bytes:
+        """The whole object. Raises MissingResource where there is none."""
+        body = self.read(key)
+        if body is None:
+            raise MissingResource(
+                f"{self.uri(key)} is gone; something outside Sluice deleted it: restore it, or land the source again"
+            )
+        return body
+
+    def create(self, key: str, body: bytes) -> bool:
+        """Write the object unless it exists; True if this call wrote it."""
+        try:
+            self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*")
+        except ClientError as error:
+            if error_code(error) not in _LOST_RACE:
+                raise
+            return False
+        return True
+
+    def read(self, key: str) -> bytes | None:
+        """The whole object, or None where there is none."""
+        try:
+            return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if error_code(error) not in _ABSENT:
+                raise
+            return None
+
+    def objects(self, prefix: str) -> Iterator[tuple[str, int, str]]:
+        """(key, size in bytes, ETag) of every object whose key begins with ``prefix``, in key order."""
+        for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+            for entry in page.get("Contents", ()):
+                yield entry["Key"], entry["Size"], entry["ETag"].strip('"')
+
+    # Manifests
+
+    def stored(self, dataset: str, partition: Partition) -> Stored:
+        """The partition's manifest and the ETag that a conditional put needs."""
+        try:
+            answer = self.s3.get_object(Bucket=self.bucket, Key=self.manifest_key(dataset, partition))
+        except ClientError as error:
+            if error_code(error) not in _ABSENT:
+                raise
+            return Stored(None, None)
+        return Stored(Manifest.model_validate_json(answer["Body"].read()), answer["ETag"])
+
+    def manifest(self, dataset: str, partition: Partition) -> Manifest | None:
+        return self.stored(dataset, partition).manifest
+
+    @retry(
+        retry=retry_if_exception_type(ConflictingWrite),
+        wait=wait_random_exponential(multiplier=0.05, max=2),
+        stop=stop_after_attempt(20),
+        reraise=True,
+    )
+    def update_manifest(
+        self, dataset: str, partition: Partition, change: Callable[[Manifest | None], Manifest | None]
+    ) -> Manifest | None:
+        """Replace a manifest by what ``change`` makes of it, so that no other writer's change is lost.
+
+        ``change`` may be called again when another writer was faster; it returns None to leave all as it is.
+        Returns the manifest that stands afterwards.
+
+        Raises:
+            ConflictingWrite: other writers were faster twenty times in a row.
+        """
+        before = self.stored(dataset, partition)
+        after = change(before.manifest)
+        if after is None:
+            return before.manifest
+        key = self.manifest_key(dataset, partition)
+        body = after.model_dump_json().encode()
+        try:
+            if before.etag is None:
+                self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*")
+            else:
+                self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, IfMatch=before.etag)
+        except ClientError as error:
+            if error_code(error) not in _LOST_RACE | _ABSENT:
+                raise
+            raise ConflictingWrite(
+                f"{self.uri(key)} keeps being changed by another writer; wait for the other run and clear this task"
+            ) from error
+        return after
+
+    def partitions(self, dataset: str) -> list[Partition]:
+        """The partitions of a dataset that have a manifest, in order."""
+        prefix = self.key(dataset, "")
+        return sorted(
+            Partition.parse(key.removeprefix(prefix).removesuffix("/" + _MANIFEST))
+            for key, _, _ in self.objects(prefix)
+            if key.endswith("/" + _MANIFEST)
+        )
+
+    def manifests(self, dataset: str) -> list[Manifest]:
+        """Every manifest of a dataset, in partition order."""
+        with ThreadPoolExecutor(16) as pool:
+            found = pool.map(lambda partition: self.manifest(dataset, partition), self.partitions(dataset))
+            return [manifest for manifest in found if manifest is not None]

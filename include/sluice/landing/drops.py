@@ -1,0 +1,84 @@
+"""Lands what someone else puts into S3: copied as it is into the raw dataset, once its rule says it is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import PurePosixPath
+
+from botocore.exceptions import ClientError
+
+from sluice.errors import ConflictingWrite, MissingResource
+from sluice.lake import Lake, error_code, raw_dataset
+from sluice.manifests import File, Manifest
+from sluice.partitions import Partition
+from sluice.pipeline import Drops
+
+
+def is_complete(lake: Lake, source: Drops, partition: Partition) -> bool:
+    """Whether the marker stands in the partition's folder of drops."""
+    return lake.read(f"{source.prefix}{partition.key}/{source.complete.name}") is not None
+
+
+def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
+    """Copy a complete drop into its raw partition and close it; True if that changed anything.
+
+    The copy keeps what was read even if the drop is overwritten later; an overwritten drop, landed again, makes a
+    new revision. A drop that did not change is not copied again.
+
+    Raises:
+        MissingResource: the marker is not there.
+        ConflictingWrite: the drop was overwritten while it was copied.
+    """
+    if not is_complete(lake, source, partition):
+        raise MissingResource(
+            f"{lake.uri(source.prefix + partition.key)}/ has no {source.complete.name}: the drop is not complete; "
+            f"have its sender put the marker last, then clear this task"
+        )
+    dataset = raw_dataset(source.name)
+    targets = _targets(lake, source, partition)
+    landed = lake.manifest(dataset, partition)
+    if landed is not None and {file.key for file in landed.files} == set(targets):
+        return False
+    files = tuple(_copy(lake, target, *dropped) for target, dropped in sorted(targets.items()))
+
+    def replace(before: Manifest | None) -> Manifest:
+        return Manifest(
+            dataset=dataset,
+            partition=partition.key,
+            state="closed",
+            revision=1 if before is None else before.revision + 1,
+            files=files,
+            written_at=lake.now(),
+        )
+
+    lake.update_manifest(dataset, partition, replace)
+    return True
+
+
+def _targets(lake: Lake, source: Drops, partition: Partition) -> Mapping[str, tuple[str, int, str]]:
+    """Where each dropped object is copied to. The name holds key and ETag, so new content gets a new name."""
+    folder = f"{source.prefix}{partition.key}/"
+    targets = {}
+    for key, size, etag in lake.objects(folder):
+        if key != folder + source.complete.name:
+            name = f"part-{sha256(f'{key} {etag}'.encode()).hexdigest()[:16]}{PurePosixPath(key).suffix}"
+            targets[lake.key(raw_dataset(source.name), partition.key, name)] = (key, size, etag)
+    return targets
+
+
+def _copy(lake: Lake, target: str, key: str, size: int, etag: str) -> File:
+    try:
+        answer = lake.s3.copy_object(
+            Bucket=lake.bucket,
+            Key=target,
+            CopySource={"Bucket": lake.bucket, "Key": key},
+            CopySourceIfMatch=f'"{etag}"',
+        )
+    except ClientError as error:
+        if error_code(error) not in {"PreconditionFailed", "NoSuchKey"}:
+            raise
+        raise ConflictingWrite(
+            f"{lake.uri(key)} was changed while it was landed; clear this task once its sender is done"
+        ) from error
+    return File(key=target, size=size, etag=answer["CopyObjectResult"]["ETag"].strip('"'), rows=0)

@@ -1,0 +1,191 @@
+"""Drains a FIFO queue into raw parts: receive → write to S3 → record in the manifest → delete (P1).
+
+A FIFO group gives nothing more while its messages are in flight, so a drain flushes as soon as receives run dry
+with messages held, and otherwise when it holds a part's worth.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from sluice.errors import SluiceError
+from sluice.lake import Lake, raw_dataset
+from sluice.landing.records import Record, part_bytes, record_from_sqs
+from sluice.manifests import File, Manifest, earliest, latest
+from sluice.partitions import Partition
+from sluice.pipeline import FifoQueue, Grain
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+BATCH = 10  # the most that SQS gives or deletes in one call
+RECEIVERS = 8
+VISIBILITY_SECONDS = 300
+_FLUSH_MESSAGES = 5_000
+_LONG_POLL_SECONDS = 1
+
+Message = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where one drain ends, whatever waits in the queue: it stops after the flush that passes either bound."""
+
+    messages: int = 100_000
+    seconds: float = 600
+
+
+@dataclass(frozen=True)
+class Drained:
+    """What one drain did. ``empty``: the queue held nothing at its end, neither waiting nor in flight."""
+
+    messages: int
+    parts: int
+    partitions: tuple[Partition, ...]
+    empty: bool
+
+
+class DeleteFailed(SluiceError):
+    """Messages are durable in the lake but still on the queue: they will be landed again, and conformed once."""
+
+
+def backlog(sqs: SQSClient, queue_url: str) -> int:
+    """How many messages wait, are in flight or delayed: SQS's own approximate counts, nothing is received."""
+    attributes = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
+    return (
+        int(attributes["ApproximateNumberOfMessages"])
+        + int(attributes["ApproximateNumberOfMessagesNotVisible"])
+        + int(attributes["ApproximateNumberOfMessagesDelayed"])
+    )
+
+
+def drain(
+    sqs: SQSClient,
+    queue_url: str,
+    lake: Lake,
+    source: FifoQueue,
+    every: Grain,
+    limits: Limits = Limits(),
+    clock: Callable[[], float] = time.monotonic,
+) -> Drained:
+    """Land what waits in the queue, until it runs dry or a limit is reached.
+
+    Every message is in a recorded part before it is deleted. Killed at any point, the next drain lands again what
+    was not deleted.
+
+    Raises:
+        DeleteFailed: SQS refused to delete messages five times; they are landed.
+        ConflictingWrite: a manifest could not be written against other writers.
+    """
+    started = clock()
+    landed, parts, touched = 0, 0, set[Partition]()
+    with ThreadPoolExecutor(RECEIVERS) as pool:
+        while landed < limits.messages and clock() - started < limits.seconds:
+            messages = _receive(pool, sqs, queue_url, min(_FLUSH_MESSAGES, limits.messages - landed))
+            if not messages:
+                return Drained(landed, parts, tuple(sorted(touched)), empty=backlog(sqs, queue_url) == 0)
+            written = _write(pool, lake, source, every, messages)
+            list(pool.map(partial(_delete, sqs, queue_url), _batches(messages)))
+            landed += len(messages)
+            parts += len(written)
+            touched.update(written)
+    return Drained(landed, parts, tuple(sorted(touched)), empty=False)
+
+
+def _receive(pool: ThreadPoolExecutor, sqs: SQSClient, queue_url: str, most: int) -> list[Message]:
+    held: list[Message] = []
+
+    def receive(wait_seconds: int) -> Sequence[Message]:
+        answer = sqs.receive_message(
+            QueueUrl=queue_url,
+            MaxNumberOfMessages=BATCH,
+            WaitTimeSeconds=wait_seconds,
+            VisibilityTimeout=VISIBILITY_SECONDS,
+            MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All"],
+        )
+        return answer.get("Messages", [])
+
+    while len(held) < most:
+        receivers = min(RECEIVERS, -(-(most - len(held)) // BATCH))
+        wave = list(pool.map(receive, [0 if held else _LONG_POLL_SECONDS] * receivers))
+        held.extend(message for messages in wave for message in messages)
+        if not all(wave):
+            break
+    return held
+
+
+def _write(
+    pool: ThreadPoolExecutor, lake: Lake, source: FifoQueue, every: Grain, messages: Sequence[Message]
+) -> list[Partition]:
+    by_partition: dict[Partition, list[Record]] = defaultdict(list)
+    for message in messages:
+        record = record_from_sqs(message, source)
+        by_partition[Partition.containing(record.event_time, every)].append(record)
+
+    def write(partition: Partition) -> Partition:
+        records = by_partition[partition]
+        dataset = raw_dataset(source.name)
+        name, body = part_bytes(records)
+        file = lake.put(lake.key(dataset, partition.key, name), body, rows=len(records))
+        lake.update_manifest(dataset, partition, partial(_with_part, lake, dataset, partition, file, records))
+        return partition
+
+    return list(pool.map(write, by_partition))
+
+
+def _with_part(
+    lake: Lake,
+    dataset: str,
+    partition: Partition,
+    file: File,
+    records: Sequence[Record],
+    before: Manifest | None,
+) -> Manifest | None:
+    """The manifest with one part more. In a closed partition that is late data: the revision goes up."""
+    manifest = before or Manifest(dataset=dataset, partition=partition.key, state="open", written_at=lake.now())
+    if file in manifest.files:
+        return None
+    # Only a time that the producer gave may move the watermark.
+    times = [record.event_time for record in records if record.event_time_from == "body"]
+    return manifest.model_copy(
+        update={
+            "files": tuple(sorted((*manifest.files, file), key=lambda part: part.key)),
+            "revision": manifest.revision + (manifest.state == "closed"),
+            "rows_in": manifest.rows_in + len(records),
+            "rows_out": manifest.rows_out + len(records),
+            "first_event_time": earliest([manifest.first_event_time, *times]),
+            "last_event_time": latest([manifest.last_event_time, *times]),
+            "written_at": lake.now(),
+        }
+    )
+
+
+def _batches(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    for start in range(0, len(messages), BATCH):
+        yield messages[start : start + BATCH]
+
+
+@retry(
+    retry=retry_if_exception_type(DeleteFailed),
+    wait=wait_random_exponential(multiplier=0.2, max=5),
+    stop=stop_after_attempt(5),
+    reraise=True,
+)
+def _delete(sqs: SQSClient, queue_url: str, messages: Sequence[Message]) -> None:
+    entries = [{"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]} for n, message in enumerate(messages)]
+    answer = sqs.delete_message_batch(QueueUrl=queue_url, Entries=entries)  # type: ignore[arg-type]
+    failed = answer.get("Failed", [])
+    if failed:
+        raise DeleteFailed(
+            f"{len(failed)} messages of {queue_url} are landed but could not be deleted "
+            f"({failed[0].get('Code')}: {failed[0].get('Message')}); run the ingest again"
+        )

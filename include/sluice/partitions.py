@@ -1,0 +1,78 @@
+"""Time partitions: their keys, their order, and sets of them in a form short enough for XCom."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sluice.errors import SluiceError
+from sluice.pipeline import Grain
+
+_LENGTHS: dict[Grain, timedelta] = {"day": timedelta(days=1), "hour": timedelta(hours=1)}
+_KEY = re.compile(r"dt=(\d{4}-\d{2}-\d{2})(?:/hour=(\d{2}))?")
+
+
+@dataclass(frozen=True, order=True)
+class Partition:
+    """One time window of one dataset, UTC: an hour or a day from ``start``."""
+
+    start: datetime
+    every: Grain
+
+    @classmethod
+    def containing(cls, moment: datetime, every: Grain) -> Partition:
+        """The partition in which ``moment`` (with a time zone) lies."""
+        moment = moment.astimezone(UTC)
+        hour = moment.hour if every == "hour" else 0
+        return cls(moment.replace(hour=hour, minute=0, second=0, microsecond=0), every)
+
+    @classmethod
+    def parse(cls, key: str) -> Partition:
+        """From ``dt=2013-01-15`` or ``dt=2013-01-15/hour=07``. Raises SluiceError on anything else."""
+        match = _KEY.fullmatch(key)
+        if match is None:
+            raise SluiceError(f"{key!r} is no partition key; write dt=2013-01-15 or dt=2013-01-15/hour=07")
+        day, hour = match.groups()
+        start = datetime.fromisoformat(f"{day}T{hour or '00'}:00:00+00:00")
+        return cls(start, "day" if hour is None else "hour")
+
+    @property
+    def key(self) -> str:
+        return self.start.strftime("dt=%Y-%m-%d" if self.every == "day" else "dt=%Y-%m-%d/hour=%H")
+
+    @property
+    def end(self) -> datetime:
+        return self.start + _LENGTHS[self.every]
+
+    def shift(self, count: int) -> Partition:
+        """The partition ``count`` windows later, or earlier if negative."""
+        return Partition(self.start + count * _LENGTHS[self.every], self.every)
+
+
+def between(first: Partition, last: Partition) -> Iterator[Partition]:
+    """Every partition from ``first`` to ``last``, both included."""
+    while first <= last:
+        yield first
+        first = first.shift(1)
+
+
+def format_ranges(partitions: Iterable[Partition]) -> str:
+    """``dt=2013-01-01..dt=2013-01-14,dt=2013-01-20``: a set of partitions, neighbours folded together."""
+    runs: list[list[Partition]] = []
+    for partition in sorted(set(partitions)):
+        if runs and runs[-1][1].shift(1) == partition:
+            runs[-1][1] = partition
+        else:
+            runs.append([partition, partition])
+    return ",".join(first.key if first == last else f"{first.key}..{last.key}" for first, last in runs)
+
+
+def parse_ranges(text: str) -> list[Partition]:
+    """The partitions that :func:`format_ranges` wrote, in order."""
+    partitions: list[Partition] = []
+    for run in filter(None, text.split(",")):
+        first, _, last = run.partition("..")
+        partitions.extend(between(Partition.parse(first), Partition.parse(last or first)))
+    return partitions

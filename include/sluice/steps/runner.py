@@ -1,0 +1,220 @@
+"""Runs one step over one partition: reads its inputs, runs it, persists the output, commits the manifest.
+
+A step is run again only when what it read or its code has changed (P4), and its dependants only when its output
+has: the output lies under the digest of its bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+import pandas as pd
+import pyarrow as pa
+
+from sluice.errors import DeclarationError, MissingResource, SluiceError
+from sluice.lake import Lake, raw_dataset
+from sluice.landing.records import read_parts
+from sluice.manifests import File, Manifest, earliest, latest
+from sluice.partitions import Partition
+from sluice.pipeline import Conform, Input, Pipeline, Step
+from sluice.steps.code import code_fingerprint
+from sluice.steps.conform import conform
+from sluice.steps.frames import parquet_bytes, read_object, to_frame
+
+_ABSENT = "absent"
+_SIDE_BY_SIDE = 4
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a step made of one partition, before it is written."""
+
+    rows: pa.Table
+    quarantined: pa.Table | None = None
+    duplicates: int = 0
+    rejected: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class StepRun:
+    """Counts over the partitions of one call; ``changed`` are those whose content is new."""
+
+    changed: tuple[Partition, ...]
+    rows_in: int
+    rows_out: int
+    rejected: int
+
+
+def run_partitions(lake: Lake, pipeline: Pipeline, step: Conform | Step, partitions: Sequence[Partition]) -> StepRun:
+    """Run the step over each partition, a few side by side, and over later ones that look back on a changed one.
+
+    Raises:
+        MissingResource: an input of a partition is not complete.
+        SluiceError: the step's function failed or returned something other than rows.
+    """
+    targets = sorted({*partitions, *_dependants(lake, pipeline, step, partitions)})
+    code = code_fingerprint(pipeline, step)
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+        runs = list(pool.map(partial(_run_partition, lake, pipeline, step, code), targets))
+    return StepRun(
+        changed=tuple(manifest.time_partition for manifest, changed in runs if changed),
+        rows_in=sum(manifest.rows_in for manifest, _ in runs),
+        rows_out=sum(manifest.rows_out for manifest, _ in runs),
+        rejected=sum(sum(manifest.rejected.values()) for manifest, _ in runs),
+    )
+
+
+def reach(pipeline: Pipeline, step: Conform | Step) -> int:
+    """How many partitions later a change of a source can still change this step's output."""
+    earlier = {known.name: known for known in pipeline.steps}
+    return max(
+        read.look_back + (reach(pipeline, earlier[read.dataset]) if read.dataset in earlier else 0)
+        for read in step.reads
+    )
+
+
+def _dependants(
+    lake: Lake, pipeline: Pipeline, step: Conform | Step, partitions: Sequence[Partition]
+) -> list[Partition]:
+    """Partitions of the step that exist already and may look back on one of ``partitions``."""
+    far = reach(pipeline, step)
+    if not far:
+        return []
+    within = {partition.shift(n) for partition in partitions for n in range(1, far + 1)}
+    return [partition for partition in lake.partitions(step.name) if partition in within]
+
+
+def _run_partition(
+    lake: Lake, pipeline: Pipeline, step: Conform | Step, code: str, partition: Partition
+) -> tuple[Manifest, bool]:
+    found = {
+        (read, n): lake.manifest(_dataset(pipeline, read), partition.shift(-n))
+        for read in step.reads
+        for n in range(read.look_back, -1, -1)
+    }
+    for read in step.reads:
+        _check_complete(lake, pipeline, read, partition, found[read, 0])
+    inputs = {
+        f"{_dataset(pipeline, read)}/{partition.shift(-n).key}": manifest.digest if manifest else _ABSENT
+        for (read, n), manifest in found.items()
+    }
+    standing = lake.manifest(step.name, partition)
+    if standing is not None and standing.inputs == inputs and standing.code == code:
+        return standing, False
+    try:
+        output = (
+            _conform(lake, pipeline, step, found) if isinstance(step, Conform) else _call(lake, pipeline, step, found)
+        )
+    except (SluiceError, MemoryError):
+        raise
+    except Exception as error:
+        raise SluiceError(
+            f"step {step.name!r} of {pipeline.name} failed on {partition.key}: {type(error).__name__}: {error}; "
+            f"mend pipelines/{pipeline.name} and clear this task"
+        ) from error
+    rows_in = sum(manifest.rows_out for (_, n), manifest in found.items() if manifest is not None and n == 0)
+    written = _commit(lake, step, partition, inputs, code, output, rows_in)
+    return written, standing is None or written.digest != standing.digest
+
+
+def _dataset(pipeline: Pipeline, read: Input) -> str:
+    return read.dataset if pipeline.source(read.dataset) is None else raw_dataset(read.dataset)
+
+
+def _check_complete(
+    lake: Lake, pipeline: Pipeline, read: Input, partition: Partition, manifest: Manifest | None
+) -> None:
+    if manifest is None or manifest.state != "closed":
+        raise MissingResource(
+            f"{lake.uri(lake.key(_dataset(pipeline, read), partition.key))}/ is not complete: "
+            f"it has no closed manifest; land {read.dataset!r} first, then clear this task"
+        )
+
+
+def _conform(
+    lake: Lake, pipeline: Pipeline, step: Conform, found: Mapping[tuple[Input, int], Manifest | None]
+) -> Output:
+    keys = [file.key for manifest in found.values() if manifest is not None for file in manifest.files]
+    result = conform(read_parts(_bodies(lake, keys)), pipeline.resolve(step.contract))
+    return Output(result.rows, result.quarantined, result.duplicates, result.rejected)
+
+
+def _call(lake: Lake, pipeline: Pipeline, step: Step, found: Mapping[tuple[Input, int], Manifest | None]) -> Output:
+    frames: dict[str, pd.DataFrame] = {}
+    for read in step.reads:
+        frames[read.dataset] = _frame(lake, [found[read, 0]])
+        if read.look_back:
+            before = _frame(lake, [found[read, n] for n in range(read.look_back, 0, -1)])
+            # Without a single earlier partition the step still sees the columns.
+            frames[f"{read.dataset}_before"] = before if len(before.columns) else frames[read.dataset].iloc[:0]
+    rows = pipeline.resolve(step.run)(**frames)
+    if not isinstance(rows, pd.DataFrame):
+        raise DeclarationError(
+            f"step {step.name!r} of {pipeline.name}: {step.run} returned {type(rows).__name__}; return a DataFrame"
+        )
+    return Output(pa.Table.from_pandas(rows, preserve_index=False))
+
+
+def _frame(lake: Lake, manifests: Sequence[Manifest | None]) -> pd.DataFrame:
+    keys = [file.key for manifest in manifests if manifest is not None for file in manifest.files]
+    return to_frame([read_object(key, body) for key, body in zip(keys, _bodies(lake, keys), strict=True)])
+
+
+def _bodies(lake: Lake, keys: Sequence[str]) -> list[bytes]:
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(lake.get, keys))
+
+
+def _commit(
+    lake: Lake,
+    step: Conform | Step,
+    partition: Partition,
+    inputs: Mapping[str, str],
+    code: str,
+    output: Output,
+    rows_in: int,
+) -> Manifest:
+    files = (_put(lake, step.name, partition, output.rows),)
+    quarantined: tuple[File, ...] = ()
+    if output.quarantined is not None and output.quarantined.num_rows:
+        quarantined = (_put(lake, f"quarantine/{step.name}", partition, output.quarantined),)
+    times = _event_times(output.rows)
+
+    def replace(before: Manifest | None) -> Manifest:
+        same = before is not None and before.files == files
+        return Manifest(
+            dataset=step.name,
+            partition=partition.key,
+            state="closed",
+            revision=(before.revision if before else 0) + (not same),
+            files=files,
+            quarantined=quarantined,
+            inputs=inputs,
+            code=code,
+            rows_in=rows_in,
+            rows_out=output.rows.num_rows,
+            duplicates=output.duplicates,
+            rejected=output.rejected or {},
+            first_event_time=earliest(times),
+            last_event_time=latest(times),
+            written_at=lake.now(),
+        )
+
+    written = lake.update_manifest(step.name, partition, replace)
+    assert written is not None  # noqa: S101 - replace never leaves a partition without a manifest
+    return written
+
+
+def _put(lake: Lake, dataset: str, partition: Partition, table: pa.Table) -> File:
+    body = parquet_bytes(table)
+    revision = f"rev={hashlib.sha256(body).hexdigest()[:16]}"
+    return lake.put(lake.key(dataset, partition.key, revision, "part-0.parquet"), body, rows=table.num_rows)
+
+
+def _event_times(rows: pa.Table) -> list[datetime | None]:
+    return rows.column("event_time").to_pylist() if "event_time" in rows.column_names else []

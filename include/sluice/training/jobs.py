@@ -1,0 +1,138 @@
+"""Training jobs: one paid job for one request, whoever asks however often (P7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from botocore.exceptions import ClientError
+
+from sluice.errors import TrainingFailed
+from sluice.lake import error_code
+from sluice.pipeline import Gate
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+
+# A name is taken for ever, also by a job that failed: whoever asks again after a failure gets the next attempt.
+_MOST_ATTEMPTS = 5
+_ENDED_WITHOUT_A_MODEL = {"Failed", "Stopped"}
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Which job answers the request, and whether this call ``started`` it, ``adopted`` it running or ``reused`` it."""
+
+    job_name: str
+    action: Literal["started", "adopted", "reused"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One look at a training job. ``metrics`` are the final ones, such as ``validation:auc``; seconds are billed."""
+
+    name: str
+    status: str
+    secondary_status: str
+    failure_reason: str
+    model_uri: str
+    seconds: int
+    metrics: Mapping[str, float]
+
+    @property
+    def ended(self) -> bool:
+        return self.status in {"Completed", *_ENDED_WITHOUT_A_MODEL}
+
+
+def launch(sagemaker: SageMakerClient, request: Mapping[str, Any]) -> Launch:
+    """Describe the job that the request names, and reuse, adopt or start it.
+
+    Raises:
+        TrainingFailed: five attempts of this very request have failed or were stopped.
+    """
+    for attempt in range(1, _MOST_ATTEMPTS + 1):
+        name = request["TrainingJobName"] + (f"-{attempt}" if attempt > 1 else "")
+        job = find_job(sagemaker, name)
+        if job is None:
+            return Launch(name, "started" if _create(sagemaker, {**request, "TrainingJobName": name}) else "adopted")
+        if job.status not in _ENDED_WITHOUT_A_MODEL:
+            return Launch(name, "reused" if job.ended else "adopted")
+    raise TrainingFailed(
+        f"training job {request['TrainingJobName']} failed or was stopped {_MOST_ATTEMPTS} times, the last one as "
+        f"{name} ({job.failure_reason if job else ''}); change the data or the declaration before training again"
+    )
+
+
+def _create(sagemaker: SageMakerClient, request: Mapping[str, Any]) -> bool:
+    """False when another caller created the same job in the meantime: it is ours as well."""
+    try:
+        sagemaker.create_training_job(**request)
+    except ClientError as error:
+        if error_code(error) != "ResourceInUse":
+            raise
+        return False
+    return True
+
+
+def find_job(sagemaker: SageMakerClient, name: str) -> Job | None:
+    """One look at the job, or None where there is none of that name."""
+    try:
+        job = sagemaker.describe_training_job(TrainingJobName=name)
+    except ClientError as error:
+        if error_code(error) == "ValidationException" and "not found" in str(error):
+            return None
+        raise
+    return Job(
+        name=name,
+        status=job["TrainingJobStatus"],
+        secondary_status=job["SecondaryStatus"],
+        failure_reason=job.get("FailureReason", ""),
+        model_uri=job.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""),
+        seconds=job.get("TrainingTimeInSeconds", 0),
+        metrics={metric["MetricName"]: metric["Value"] for metric in job.get("FinalMetricDataList", [])},
+    )
+
+
+def completed_job(sagemaker: SageMakerClient, name: str) -> Job:
+    """The job, which must have made a model.
+
+    Raises:
+        TrainingFailed: it has not; with the reason that SageMaker gives.
+    """
+    job = find_job(sagemaker, name)
+    if job is None:
+        raise TrainingFailed(f"training job {name} does not exist; clear the launch task")
+    if job.status != "Completed":
+        raise TrainingFailed(
+            f"training job {name} ended {job.status} ({job.failure_reason or job.secondary_status}); its log is "
+            f"/aws/sagemaker/TrainingJobs, stream {name}; mend the cause, then clear the launch task for a new attempt"
+        )
+    return job
+
+
+def check_gate(job: Job, gate: Gate) -> float:
+    """The job's validation metric, which must reach the gate.
+
+    Raises:
+        TrainingFailed: it does not, or the job reports no such metric.
+    """
+    value = job.metrics.get(f"validation:{gate.metric}")
+    if value is None:
+        raise TrainingFailed(
+            f"training job {job.name} reports no validation:{gate.metric} (it has {', '.join(job.metrics) or 'none'}); "
+            f"set eval_metric to {gate.metric}"
+        )
+    if value < gate.at_least:
+        raise TrainingFailed(
+            f"training job {job.name} reached validation:{gate.metric} {value:.4f}, below the gate of "
+            f"{gate.at_least}: nothing is deployed; look at the data or lower the gate in the declaration"
+        )
+    return value
+
+
+def stop_job(sagemaker: SageMakerClient, name: str) -> None:
+    """Ask SageMaker to stop the job; one that has ended is left alone."""
+    job = find_job(sagemaker, name)
+    if job is not None and not job.ended:
+        sagemaker.stop_training_job(TrainingJobName=name)

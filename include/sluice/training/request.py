@@ -1,0 +1,53 @@
+"""The training request: the same snapshot, declaration and role give the same request and the same job name (P7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sluice.dataset.snapshot import Snapshot, snapshot_prefix
+from sluice.lake import Lake
+from sluice.manifests import digest_of
+from sluice.pipeline import Pipeline
+from sluice.training.images import xgboost_image
+
+
+def training_request(lake: Lake, pipeline: Pipeline, snapshot: Snapshot, role_arn: str, region: str) -> dict[str, Any]:
+    """The CreateTrainingJob request. Its ``TrainingJobName`` ends in the fingerprint of everything else in it."""
+    training = pipeline.training
+    hyperparameters = {name: str(value) for name, value in training.candidate.hyperparameters.items()}
+    request: dict[str, Any] = {
+        "AlgorithmSpecification": {"TrainingImage": xgboost_image(region), "TrainingInputMode": "File"},
+        "RoleArn": role_arn,
+        "HyperParameters": dict(sorted(hyperparameters.items())),
+        "InputDataConfig": [
+            _channel(lake, snapshot, "train"),
+            _channel(lake, snapshot, "validation"),
+        ],
+        "OutputDataConfig": {"S3OutputPath": lake.uri(lake.key("models"))},
+        "ResourceConfig": {
+            "InstanceType": training.instance_type,
+            "InstanceCount": 1,
+            "VolumeSizeInGB": training.volume_gb,
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": int(training.max_runtime.total_seconds())},
+        "Tags": [
+            {"Key": "sluice:pipeline", "Value": pipeline.name},
+            {"Key": "sluice:snapshot", "Value": snapshot.fingerprint},
+        ],
+    }
+    name = f"{pipeline.name}-{training.candidate.name}-{digest_of(request)[:16]}"
+    return {"TrainingJobName": name.replace("_", "-"), **request}
+
+
+def _channel(lake: Lake, snapshot: Snapshot, channel: str) -> dict[str, Any]:
+    return {
+        "ChannelName": channel,
+        "ContentType": "text/csv",
+        "DataSource": {
+            "S3DataSource": {
+                "S3DataType": "S3Prefix",
+                "S3Uri": f"{lake.uri(snapshot_prefix(lake, snapshot.fingerprint))}/{channel}/",
+                "S3DataDistributionType": "FullyReplicated",
+            }
+        },
+    }
