@@ -1,0 +1,113 @@
+"""The flights of 2013 as the events that an operator's system would have sent.
+
+=========  ==================================================  =======
+type       event time                                          count
+=========  ==================================================  =======
+scheduled  scheduled departure less two hours                  336,776
+departed   scheduled departure and the departure delay         328,521
+arrived    scheduled arrival and the arrival delay             327,346
+cancelled  scheduled departure (the file has no better time)     8,255
+diverted   scheduled arrival (likewise)                          1,175
+=========  ==================================================  =======
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+
+from sluice.landing.send import Event
+
+NOTICE = timedelta(hours=2)  # how long before its departure a flight is announced, and scored
+
+# Events of one aircraft in the same minute: a flight is announced before it is settled, and leaves before it ends.
+_RANK = {"scheduled": 0, "departed": 1, "cancelled": 1, "arrived": 2, "diverted": 2}
+
+_LONGEST = timedelta(days=2)  # from a flight's first event to its last: 34 h 42 min in this year
+
+_SCHEDULE = ("carrier", "flight", "tailnum", "origin", "dest", "distance", "sched_dep", "sched_arr")
+
+
+def event_table(flights: pd.DataFrame) -> pd.DataFrame:
+    """Every event of ``flights`` (as ``data.flights`` gives them), in the order in which it is sent.
+
+    One row an event: ``id``, ``group``, ``type``, ``event_time``, the schedule, ``dep_delay`` on ``departed`` and
+    ``arr_delay`` on ``arrived`` (else missing). Sorted by event time, then the rank of the type, then the id: so
+    the events of one group are in their true order.
+    """
+    departed, arrived = flights["dep_delay"].notna(), flights["arr_delay"].notna()
+    departure = flights["sched_dep"] + pd.to_timedelta(flights["dep_delay"], unit="m")
+    arrival = flights["sched_arr"] + pd.to_timedelta(flights["arr_delay"], unit="m")
+    table = pd.concat(
+        [
+            _events(flights, "scheduled", flights["sched_dep"] - NOTICE),
+            _events(flights[departed], "departed", departure[departed], delay="dep_delay"),
+            _events(flights[~departed], "cancelled", flights["sched_dep"][~departed]),
+            _events(flights[arrived], "arrived", arrival[arrived], delay="arr_delay"),
+            _events(flights[departed & ~arrived], "diverted", flights["sched_arr"][departed & ~arrived]),
+        ],
+        ignore_index=True,
+    )
+    order = table.assign(rank=table["type"].map(_RANK)).sort_values(["event_time", "rank", "id"]).index
+    return table.loc[order].reset_index(drop=True)
+
+
+def events_of_day(flights: pd.DataFrame, day: date) -> list[Event]:
+    """The events whose time falls in the UTC ``day``, in the order in which they are sent."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    end = start + timedelta(days=1)
+    near = flights[flights["sched_dep"].between(start - _LONGEST, end + NOTICE)]
+    table = event_table(near)
+    return list(_as_events(table[(table["event_time"] >= start) & (table["event_time"] < end)]))
+
+
+def _events(
+    flights: pd.DataFrame, kind: str, when: pd.Series[pd.Timestamp], delay: str | None = None
+) -> pd.DataFrame:
+    leg = (
+        flights["carrier"]
+        + "-"
+        + flights["flight"].astype(str)
+        + "-"
+        + flights["origin"]
+        + flights["sched_dep"].dt.tz_convert("America/New_York").dt.strftime("-%Y%m%d")
+    )
+    nothing = pd.Series(pd.NA, index=flights.index, dtype="Int64")
+    return pd.DataFrame(
+        {
+            "id": leg + "-" + kind,
+            "group": flights["tailnum"].fillna("UNK-" + flights["carrier"]),
+            "type": kind,
+            "event_time": when,
+            **{column: flights[column] for column in _SCHEDULE},
+            **{
+                column: flights[column].astype("Int64") if column == delay else nothing
+                for column in ("dep_delay", "arr_delay")
+            },
+        }
+    )
+
+
+def _as_events(table: pd.DataFrame) -> Iterator[Event]:
+    for row in table.to_dict("records"):
+        body = {str(name): _plain(value) for name, value in row.items()}
+        for delay in ("dep_delay", "arr_delay"):
+            if body[delay] is None:
+                del body[delay]
+        yield Event(
+            id=row["id"],
+            group=row["group"],
+            event_time=row["event_time"].to_pydatetime(),
+            body=json.dumps(body, separators=(",", ":")),
+        )
+
+
+def _plain(value: Any) -> Any:
+    """A cell as JSON has it: a time as ISO 8601 in UTC, what is missing as null."""
+    if pd.isna(value):
+        return None
+    return value.isoformat() if isinstance(value, datetime) else value

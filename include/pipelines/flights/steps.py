@@ -1,0 +1,208 @@
+"""The steps after ``conform``: weather as known, and what was known two hours before each departure.
+
+Both look only at what their window holds, never at where a partition begins, so the rows of a flight are the
+same however the stream is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from pipelines.flights.vocabulary import (
+    AIRCRAFT_FEATURES,
+    AIRPORT_FEATURES,
+    CARRIERS,
+    DESTINATIONS,
+    FEATURES,
+    ORIGINS,
+    WEATHER,
+    ZONE,
+)
+
+LATE = 15  # minutes after the scheduled arrival
+
+FRESH = pd.Timedelta(hours=6)  # an older observation says nothing of the weather now
+AIRCRAFT_WINDOW = pd.Timedelta(hours=24)
+AIRPORT_WINDOW = pd.Timedelta(hours=3)
+
+_FLIGHT = ["carrier", "flight", "origin", "sched_dep"]
+_TIME = "datetime64[us, UTC]"
+_MINUTE = pd.Timedelta(minutes=1)
+_HOUR = pd.Timedelta(hours=1)
+
+
+def enrich(conform: pd.DataFrame, weather: pd.DataFrame, weather_before: pd.DataFrame) -> pd.DataFrame:
+    """Each event with the newest observation at its flight's origin that was made by its event time.
+
+    A ``scheduled`` event happens two hours before departure: it gets the weather as known then. The measurements
+    (``WEATHER``) are missing where the newest observation is older than six hours. ``weather`` has ``origin``,
+    ``time`` and the measurements. Rows come in group order.
+    """
+    observations = _rows([weather_before, weather], ["origin", "time", *WEATHER]).astype({"time": _TIME})
+    observations = observations.sort_values(["time", "origin", *WEATHER]).astype(dict.fromkeys(WEATHER, "float64"))
+    events = conform.astype({"event_time": _TIME}).sort_values(["event_time", "group", "sequence_number"])
+    enriched = pd.merge_asof(
+        events,
+        observations.astype({"origin": events["origin"].dtype}),
+        left_on="event_time",
+        right_on="time",
+        by="origin",
+        tolerance=FRESH,
+    )
+    return _in_group_order(enriched.drop(columns="time"))
+
+
+def features(enrich: pd.DataFrame, enrich_before: pd.DataFrame) -> pd.DataFrame:
+    """One row for each flight that arrived in this partition: what was known when it was announced, and its label.
+
+    ``event_id`` and ``event_time`` are those of its ``arrived`` event; ``FEATURES`` are float64, missing where
+    there is nothing to tell; ``late`` is 1 if it came 15 minutes late or more. Flights whose announcement is not
+    in the window are left out.
+
+    All features are as of the ``scheduled`` event. Those of the aircraft come from the events of its group before
+    that event in the group's order, of the 24 hours before it. Those of the airports come from the events of the
+    three hours before it by event time, because a FIFO queue keeps no order across groups.
+    """
+    events = _rows([enrich_before, enrich], list(enrich.columns))
+    events = _in_group_order(events.astype(dict.fromkeys(["event_time", "sched_dep", "sched_arr"], _TIME)))
+    arrived = events[(events["type"] == "arrived") & events["event_id"].isin(enrich["event_id"])]
+    flights = events[events["type"] == "scheduled"].merge(
+        arrived[[*_FLIGHT, "event_id", "event_time", "arr_delay"]], on=_FLIGHT, suffixes=("_scheduled", "")
+    )
+    flights = flights.rename(columns={"event_time_scheduled": "as_of"}).sort_values(["as_of", "event_id"])
+    flights = flights.reset_index(drop=True)
+    table = pd.concat(
+        [
+            flights[["event_id", "event_time"]],
+            _schedule(flights),
+            flights[list(WEATHER)],
+            _aircraft(flights, events),
+            _airports(flights, events),
+        ],
+        axis="columns",
+    ).astype(dict.fromkeys(FEATURES, "float64"))
+    table["late"] = (flights["arr_delay"] >= LATE).astype("int64")
+    return table.sort_values(["event_time", "event_id"], ignore_index=True)
+
+
+def _schedule(flights: pd.DataFrame) -> pd.DataFrame:
+    local = flights["sched_dep"].dt.tz_convert(ZONE)
+    return pd.DataFrame(
+        {
+            "departure_minute": local.dt.hour * 60 + local.dt.minute,
+            "weekday": local.dt.dayofweek,
+            "block_minutes": (flights["sched_arr"] - flights["sched_dep"]) / _MINUTE,
+            "distance": flights["distance"],
+            "carrier_code": _codes(flights["carrier"], CARRIERS),
+            "origin_code": _codes(flights["origin"], ORIGINS),
+            "destination_code": _codes(flights["dest"], DESTINATIONS),
+        }
+    )
+
+
+def _aircraft(flights: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+    """``AIRCRAFT_FEATURES`` for each row of ``flights``; all missing without an aircraft or a history."""
+    announced = flights.loc[flights["tailnum"].notna(), ["group", "sequence_number", "as_of", "sched_dep"]]
+    history = announced.reset_index(names="row").merge(events, on="group", suffixes=("", "_event"))
+    history = history[
+        (history["sequence_number_event"] < history["sequence_number"])
+        & (history["event_time"] <= history["as_of"])
+        & (history["event_time"] >= history["as_of"] - AIRCRAFT_WINDOW)
+    ].sort_values(["row", "sequence_number_event"])
+    kind = history["type"]
+    departures, arrivals = history[kind == "departed"], history[kind == "arrived"]
+    departure, arrival = _newest(departures), _newest(arrivals)
+    leg = _newest(history[kind.isin(["departed", "arrived", "diverted"])])
+    settled = _newest(history[kind.isin(["departed", "cancelled"])])
+    there_and_back = 2 * (departure["sched_arr"] - departure["sched_dep_event"])
+    back = departure["event_time"] + there_and_back
+    return pd.DataFrame(
+        {
+            "last_arrival_delay": arrival["arr_delay"],
+            "last_departure_delay": departure["dep_delay"],
+            "arrival_delay_trend": _trend(arrivals),
+            "hours_since_arrival": (arrival["as_of"] - arrival["event_time"]) / _HOUR,
+            "airborne": leg["type"] == "departed",
+            "slack_minutes": (departure["sched_dep"] - back) / _MINUTE,
+            "legs_today": _legs_today(departures),
+            "last_cancelled": settled["type"] == "cancelled",
+        },
+        index=flights.index,
+        columns=list(AIRCRAFT_FEATURES),
+    ).astype("float64")
+
+
+def _newest(history: pd.DataFrame) -> pd.DataFrame:
+    """The newest event of each row's history, by row."""
+    return history.drop_duplicates("row", keep="last").set_index("row")
+
+
+def _trend(arrivals: pd.DataFrame) -> pd.Series:
+    """Mean delay of the newest four arrivals, weighed 8, 4, 2, 1: whole numbers, so no order of sums changes it."""
+    age = arrivals.groupby("row").cumcount(ascending=False)
+    weight = (8 // 2**age)
+    rows = arrivals["row"]
+    return (arrivals["arr_delay"] * weight).groupby(rows).sum() / weight.groupby(rows).sum()
+
+
+def _legs_today(departures: pd.DataFrame) -> pd.Series:
+    today = _local_day(departures["sched_dep_event"]) == _local_day(departures["sched_dep"])
+    return today.groupby(departures["row"]).sum()
+
+
+def _local_day(time: pd.Series) -> pd.Series:
+    return time.dt.tz_convert(ZONE).dt.normalize()
+
+
+def _airports(flights: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+    """``AIRPORT_FEATURES`` for each row of ``flights``, which are sorted by ``as_of``."""
+    departed, arrived, cancelled = (events[events["type"] == kind] for kind in ("departed", "arrived", "cancelled"))
+    origin = _recent(flights, departed, by="origin", value="dep_delay")
+    carrier = _recent(flights, departed, by="carrier", value="dep_delay")
+    destination = _recent(flights, arrived, by="dest", value="arr_delay")
+    return pd.DataFrame(
+        {
+            "origin_departures": origin["count"],
+            "origin_departure_delay": origin["total"] / origin["count"],
+            "origin_cancellations": _recent(flights, cancelled, by="origin", value="distance")["count"],
+            "carrier_departure_delay": carrier["total"] / carrier["count"],
+            "destination_arrival_delay": destination["total"] / destination["count"],
+        },
+        columns=list(AIRPORT_FEATURES),
+    )
+
+
+def _recent(flights: pd.DataFrame, events: pd.DataFrame, by: str, value: str) -> pd.DataFrame:
+    """``count`` of, and ``total`` value over, the events with the flight's ``by`` in the window before ``as_of``.
+
+    Both are differences of running whole numbers, hence exact wherever the running begins.
+    """
+    events = events.sort_values("event_time")
+    running = pd.DataFrame({by: events[by], "time": events["event_time"]})
+    running["count"] = events.groupby(by).cumcount() + 1
+    running["total"] = events[value].astype("int64").groupby(events[by]).cumsum()
+
+    def until(time: pd.Series) -> pd.DataFrame:
+        asked = pd.DataFrame({by: flights[by], "time": time})
+        found = pd.merge_asof(asked, running, on="time", by=by, allow_exact_matches=False)
+        return found[["count", "total"]].fillna(0)
+
+    return until(flights["as_of"]) - until(flights["as_of"] - AIRPORT_WINDOW)
+
+
+def _codes(values: pd.Series, known: Sequence[str]) -> pd.Series:
+    """The place of each value among the known ones; missing if it is not among them."""
+    return values.map({value: float(place) for place, value in enumerate(known)})
+
+
+def _in_group_order(events: pd.DataFrame) -> pd.DataFrame:
+    return events.sort_values(["group", "sequence_number", "event_id"], ignore_index=True)
+
+
+def _rows(frames: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    """The rows of all frames. Empty ones are left out, for a partition that was never written has no types."""
+    filled = [frame[list(columns)] for frame in frames if len(frame)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(columns))
