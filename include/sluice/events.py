@@ -1,22 +1,21 @@
 """Completion events: one SNS message per finished partition or training, published once per content.
 
-The event is made from the manifest alone. A marker object beside the data says that it was published; a crash in
+The event is made from the manifest alone. A marker object in the lake says that it was published; a crash in
 between publishes it again under the same deduplication id, which the FIFO topic drops.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sluice.dataset.snapshot import read_snapshot, snapshot_prefix
 from sluice.lake import Lake
 from sluice.manifests import Manifest, digest_of
-from sluice.partitions import Partition
-
-if TYPE_CHECKING:
-    from mypy_boto3_sns import SNSClient
+from sluice.partitions import parse_ranges
+from sluice.workspace import Workspace
 
 
 class CompletionEvent(BaseModel):
@@ -41,8 +40,46 @@ class CompletionEvent(BaseModel):
     run_id: str
 
 
-def partition_event(lake: Lake, manifest: Manifest, run_id: str) -> CompletionEvent:
-    """The event that says: this partition of this dataset is complete, in this revision."""
+def announce_partitions(workspace: Workspace, dataset: str, ranges: str, run_id: str) -> int:
+    """Publish the event of each closed partition whose content was not announced yet; returns how many."""
+    lake = workspace.lake
+    found = (lake.manifest(dataset, partition) for partition in parse_ranges(ranges))
+    closed = [manifest for manifest in found if manifest is not None and manifest.state == "closed"]
+    waiting = unannounced(lake, dataset, closed)
+    for manifest in waiting:
+        _announce(workspace, _partition_event(lake, manifest, run_id))
+    return len(waiting)
+
+
+def unannounced(lake: Lake, dataset: str, manifests: Iterable[Manifest]) -> list[Manifest]:
+    """Those manifests of a dataset whose present content has no marker."""
+    markers = {key for key, _, _ in lake.objects(lake.key("announced", dataset, ""))}
+    return [manifest for manifest in manifests if _marker(lake, _partition_event(lake, manifest, "")) not in markers]
+
+
+def announce_training(workspace: Workspace, job_name: str, fingerprint: str, run_id: str) -> bool:
+    """Publish that a training job has made a model, unless that was published before; True if this call did."""
+    lake = workspace.lake
+    snapshot = read_snapshot(lake, fingerprint)
+    event = CompletionEvent(
+        pipeline=lake.pipeline,
+        stage="training",
+        subject=job_name,
+        revision=1,
+        late=False,
+        manifest_uri=lake.uri(f"{snapshot_prefix(lake, fingerprint)}/snapshot.json"),
+        checksum=fingerprint,
+        rows_in=sum(snapshot.rows.values()),
+        rows_out=snapshot.rows["train"],
+        run_id=run_id,
+    )
+    if lake.read(_marker(lake, event)) is not None:
+        return False
+    _announce(workspace, event)
+    return True
+
+
+def _partition_event(lake: Lake, manifest: Manifest, run_id: str) -> CompletionEvent:
     return CompletionEvent(
         pipeline=lake.pipeline,
         stage=manifest.dataset,
@@ -58,37 +95,21 @@ def partition_event(lake: Lake, manifest: Manifest, run_id: str) -> CompletionEv
     )
 
 
-def announce_partitions(
-    sns: SNSClient, topic_arn: str, lake: Lake, dataset: str, partitions: list[Partition], run_id: str
-) -> int:
-    """Publish the event of each closed partition whose content was not announced yet; returns how many."""
-    published = 0
-    for partition in partitions:
-        manifest = lake.manifest(dataset, partition)
-        if manifest is not None and manifest.state == "closed":
-            published += announce(sns, topic_arn, lake, partition_event(lake, manifest, run_id))
-    return published
+def _identity(event: CompletionEvent) -> str:
+    return digest_of([event.stage, event.subject, event.revision, event.checksum])
 
 
-def announce(sns: SNSClient, topic_arn: str, lake: Lake, event: CompletionEvent) -> bool:
-    """Publish the event unless it was published before; True if this call did."""
-    identity = digest_of([event.stage, event.subject, event.revision, event.checksum])
-    marker = lake.key("announced", event.stage, event.subject, identity[:16])
-    if lake.read(marker) is not None:
-        return False
-    sns.publish(
-        TopicArn=topic_arn,
+def _marker(lake: Lake, event: CompletionEvent) -> str:
+    return lake.key("announced", event.stage, event.subject, _identity(event)[:16])
+
+
+def _announce(workspace: Workspace, event: CompletionEvent) -> None:
+    attributes = {"pipeline": event.pipeline, "stage": event.stage, "late": str(event.late).lower()}
+    workspace.aws.client("sns").publish(
+        TopicArn=workspace.resources.topic_arn,
         Message=event.model_dump_json(),
         MessageGroupId=event.stage,
-        MessageDeduplicationId=identity,
-        MessageAttributes={
-            name: {"DataType": "String", "StringValue": value}
-            for name, value in {
-                "pipeline": event.pipeline,
-                "stage": event.stage,
-                "late": str(event.late).lower(),
-            }.items()
-        },
+        MessageDeduplicationId=_identity(event),
+        MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
     )
-    lake.create(marker, b"")
-    return True
+    workspace.lake.create(_marker(workspace.lake, event), b"")

@@ -139,11 +139,11 @@ class Lake:
         reraise=True,
     )
     def update_manifest(
-        self, dataset: str, partition: Partition, change: Callable[[Manifest | None], Manifest | None]
-    ) -> Manifest | None:
+        self, dataset: str, partition: Partition, change: Callable[[Manifest | None], Manifest]
+    ) -> Manifest:
         """Replace a manifest by what ``change`` makes of it, so that no other writer's change is lost.
 
-        ``change`` may be called again when another writer was faster; it returns None to leave all as it is.
+        ``change`` may be called again when another writer was faster; what it returns unchanged is not written.
         Returns the manifest that stands afterwards.
 
         Raises:
@@ -151,8 +151,8 @@ class Lake:
         """
         before = self.stored(dataset, partition)
         after = change(before.manifest)
-        if after is None:
-            return before.manifest
+        if after == before.manifest:
+            return after
         key = self.manifest_key(dataset, partition)
         body = after.model_dump_json().encode()
         try:

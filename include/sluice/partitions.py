@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -76,3 +76,32 @@ def parse_ranges(text: str) -> list[Partition]:
         first, _, last = run.partition("..")
         partitions.extend(between(Partition.parse(first), Partition.parse(last or first)))
     return partitions
+
+
+def requested(every: Grain, run_start: datetime, first: str | None = None, last: str | None = None) -> list[Partition]:
+    """The partitions that a run is about: the one that begins at ``run_start``, or a named range.
+
+    ``first`` and ``last`` are ISO dates or date-times (UTC), both included; one alone names one partition.
+
+    Raises:
+        SluiceError: the range ends before it begins, or is no date.
+    """
+    if not first and not last:
+        return [Partition.containing(run_start, every)]
+    begin, end = (partition_at(moment or "", every) for moment in (first or last, last or first))
+    if end < begin:
+        raise SluiceError(f"the range from {first} to {last} ends before it begins; swap the two")
+    return list(between(begin, end))
+
+
+def partition_at(moment: str, every: Grain) -> Partition:
+    """The partition that holds an ISO date or date-time (UTC). Raises SluiceError on anything else."""
+    try:
+        return Partition.containing(datetime.fromisoformat(moment).replace(tzinfo=UTC), every)
+    except ValueError as error:
+        raise SluiceError(f"{moment!r} is no date; write 2013-01-15 or 2013-01-15T07") from error
+
+
+def chunks(partitions: Sequence[Partition], size: int) -> list[str]:
+    """The partitions in runs of at most ``size``, each as :func:`format_ranges` writes it."""
+    return [format_ranges(partitions[start : start + size]) for start in range(0, len(partitions), size)]

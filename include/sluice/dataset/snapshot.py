@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from sluice.errors import DeclarationError, MissingResource
 from sluice.lake import Lake
 from sluice.manifests import Manifest, digest_of
-from sluice.partitions import Partition, format_ranges, parse_ranges
+from sluice.partitions import Partition, format_ranges, parse_ranges, partition_at
 from sluice.pipeline import Pipeline, TimeSplit, Training
 from sluice.steps.frames import read_object, to_frame
 
@@ -57,21 +57,23 @@ def read_snapshot(lake: Lake, fingerprint: str) -> Snapshot:
     return Snapshot.model_validate_json(lake.get(f"{snapshot_prefix(lake, fingerprint)}/snapshot.json"))
 
 
-def make_snapshot(lake: Lake, pipeline: Pipeline, first: Partition | None, last: Partition | None) -> Snapshot:
-    """Freeze the closed partitions between ``first`` and ``last`` (both included; None: no bound).
+def make_snapshot(lake: Lake, pipeline: Pipeline, first: str | None = None, last: str | None = None) -> Snapshot:
+    """Freeze the closed partitions from ``first`` to ``last``: ISO dates or date-times, both included, None unbounded.
 
     Raises:
+        SluiceError: a bound is no date.
         MissingResource: fewer than three partitions have rows: nothing to train, validate and test on.
         DeclarationError: the rows lack the label or a feature.
     """
     training = pipeline.training
+    begin, end = (partition_at(bound, pipeline.every) if bound else None for bound in (first, last))
     manifests = [
         manifest
         for manifest in lake.manifests(training.rows)
         if manifest.state == "closed"
         and manifest.rows_out
-        and (first is None or manifest.time_partition >= first)
-        and (last is None or manifest.time_partition <= last)
+        and (begin is None or manifest.time_partition >= begin)
+        and (end is None or manifest.time_partition <= end)
     ]
     split = split_by_time([manifest.time_partition for manifest in manifests], training.split)
     if not all(split.values()):

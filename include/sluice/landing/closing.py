@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from sluice.events import unannounced
 from sluice.lake import Lake, raw_dataset
 from sluice.manifests import Manifest, latest
-from sluice.partitions import Partition, between
+from sluice.partitions import Partition, between, format_ranges
 from sluice.pipeline import FifoQueue
 
 
@@ -21,36 +22,32 @@ def watermark(manifests: Sequence[Manifest], source: FifoQueue, drained_empty: b
     return None if highest is None else highest - source.lateness
 
 
-def close_partitions(lake: Lake, source: FifoQueue, drained_empty: bool) -> list[Partition]:
-    """Close every open partition that ends by the watermark, and say which this call closed.
+def close_source(lake: Lake, source: FifoQueue, drained_empty: bool) -> str:
+    """Close every open partition that ends by the watermark.
 
     A partition without a single event, between two that have some, is closed empty: nobody waits for it in vain.
     Safe beside other closers and drains: each change is a conditional put.
+
+    Returns:
+        The ranges of closed partitions whose present content was not announced yet: what this call closed, what
+        late data changed, and what an earlier run closed before it died.
     """
     dataset = raw_dataset(source.name)
-    manifests = lake.manifests(dataset)
-    passed = watermark(manifests, source, drained_empty, lake.now())
-    if passed is None or not manifests:
-        return []
-    known = {manifest.time_partition: manifest for manifest in manifests}
-    due = [
-        partition
-        for partition in between(min(known), max(known))
-        if partition.end <= passed and (partition not in known or known[partition].state == "open")
-    ]
-    return [partition for partition in due if _close(lake, dataset, partition)]
+    known = {manifest.time_partition: manifest for manifest in lake.manifests(dataset)}
+    passed = watermark(list(known.values()), source, drained_empty, lake.now())
+    if passed is not None and known:
+        for partition in between(min(known), max(known)):
+            if partition.end <= passed and (partition not in known or known[partition].state == "open"):
+                known[partition] = _close(lake, dataset, partition)
+    closed = [manifest for manifest in known.values() if manifest.state == "closed"]
+    return format_ranges(manifest.time_partition for manifest in unannounced(lake, dataset, closed))
 
 
-def _close(lake: Lake, dataset: str, partition: Partition) -> bool:
-    closed_here = False
-
-    def close(before: Manifest | None) -> Manifest | None:
-        nonlocal closed_here
-        closed_here = before is None or before.state == "open"
-        if not closed_here:
-            return None
+def _close(lake: Lake, dataset: str, partition: Partition) -> Manifest:
+    def close(before: Manifest | None) -> Manifest:
         manifest = before or Manifest(dataset=dataset, partition=partition.key, state="open", written_at=lake.now())
+        if manifest.state == "closed":
+            return manifest
         return manifest.model_copy(update={"state": "closed", "revision": 1, "written_at": lake.now()})
 
-    lake.update_manifest(dataset, partition, close)
-    return closed_here
+    return lake.update_manifest(dataset, partition, close)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from itertools import product
 from pathlib import PurePosixPath
 
 from botocore.exceptions import ClientError
@@ -11,13 +13,25 @@ from botocore.exceptions import ClientError
 from sluice.errors import ConflictingWrite, MissingResource
 from sluice.lake import Lake, error_code, raw_dataset
 from sluice.manifests import File, Manifest
-from sluice.partitions import Partition
-from sluice.pipeline import Drops
+from sluice.partitions import Partition, parse_ranges
+from sluice.pipeline import Drops, Pipeline
 
 
 def is_complete(lake: Lake, source: Drops, partition: Partition) -> bool:
     """Whether the marker stands in the partition's folder of drops."""
     return lake.read(f"{source.prefix}{partition.key}/{source.complete.name}") is not None
+
+
+def land_drops(lake: Lake, pipeline: Pipeline, ranges: str) -> int:
+    """Land every drop source of the pipeline for the partitions in ``ranges``; how many partitions changed.
+
+    Raises:
+        MissingResource: a marker is not there.
+        ConflictingWrite: a drop was overwritten while it was copied.
+    """
+    pairs = list(product(pipeline.drops, parse_ranges(ranges)))
+    with ThreadPoolExecutor(8) as pool:
+        return sum(pool.map(lambda pair: land_drop(lake, *pair), pairs))
 
 
 def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:

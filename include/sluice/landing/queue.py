@@ -30,6 +30,7 @@ BATCH = 10  # the most that SQS gives or deletes in one call
 RECEIVERS = 8
 VISIBILITY_SECONDS = 300
 _FLUSH_MESSAGES = 5_000
+_MESSAGES_A_LANE = 20_000
 _LONG_POLL_SECONDS = 1
 
 Message = Mapping[str, Any]
@@ -65,6 +66,11 @@ def backlog(sqs: SQSClient, queue_url: str) -> int:
         + int(attributes["ApproximateNumberOfMessagesNotVisible"])
         + int(attributes["ApproximateNumberOfMessagesDelayed"])
     )
+
+
+def lanes_for(waiting: int, most: int) -> int:
+    """How many drains side by side a backlog is worth: one for each 20,000 messages, at least one."""
+    return max(1, min(most, -(-waiting // _MESSAGES_A_LANE)))
 
 
 def drain(
@@ -149,11 +155,11 @@ def _with_part(
     file: File,
     records: Sequence[Record],
     before: Manifest | None,
-) -> Manifest | None:
+) -> Manifest:
     """The manifest with one part more. In a closed partition that is late data: the revision goes up."""
     manifest = before or Manifest(dataset=dataset, partition=partition.key, state="open", written_at=lake.now())
     if file in manifest.files:
-        return None
+        return manifest
     # Only a time that the producer gave may move the watermark.
     times = [record.event_time for record in records if record.event_time_from == "body"]
     return manifest.model_copy(

@@ -56,10 +56,12 @@ def find_endpoint(sagemaker: SageMakerClient, name: str) -> Endpoint | None:
     return Endpoint(name, answer["EndpointStatus"], answer["EndpointConfigName"], answer.get("FailureReason", ""))
 
 
-def start_change(sagemaker: SageMakerClient, pipeline: Pipeline, job: Job, role_arn: str) -> Change:
+def start_change(sagemaker: SageMakerClient, pipeline: Pipeline, job: Job, role_arn: str, proven: str | None) -> Change:
     """Make the job's model and its configuration if absent, and ask for it to be live.
 
     The endpoint must be settled or absent. Where the configuration is live already, nothing is asked for.
+    ``proven`` is the configuration that was last read back and probed: it is what a failure goes back to. What
+    happens to be live may itself be an earlier try that was never proven.
 
     Raises:
         DeploymentFailed: the endpoint is in a state from which SageMaker updates nothing.
@@ -78,7 +80,8 @@ def start_change(sagemaker: SageMakerClient, pipeline: Pipeline, job: Job, role_
         )
     if standing.config != config:
         sagemaker.update_endpoint(EndpointName=deployment.endpoint, EndpointConfigName=config)
-    return Change(deployment.endpoint, config, standing.config)
+    unproven = None if standing.config == config else standing.config
+    return Change(deployment.endpoint, config, proven or unproven)
 
 
 def check_live(sagemaker: SageMakerClient, change: Change) -> None:

@@ -46,5 +46,5 @@ def record_deployment(lake: Lake, record: DeploymentRecord) -> int:
         if lake.create(lake.key("deployments", f"{number:06d}.json"), record.model_dump_json().encode()):
             return number
     raise ConflictingWrite(
-        f"{lake.uri(lake.key('deployments'))}/ keeps being written by other deployments; clear this task when they ended"
+        f"{lake.uri(lake.key('deployments'))}/ keeps being written by other deployments; clear this task"
     )

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -20,7 +21,7 @@ from sluice.errors import DeclarationError, MissingResource, SluiceError
 from sluice.lake import Lake, raw_dataset
 from sluice.landing.records import read_parts
 from sluice.manifests import File, Manifest, earliest, latest
-from sluice.partitions import Partition
+from sluice.partitions import Partition, format_ranges, parse_ranges
 from sluice.pipeline import Conform, Input, Pipeline, Step
 from sluice.steps.code import code_fingerprint
 from sluice.steps.conform import conform
@@ -40,33 +41,30 @@ class Output:
     rejected: Mapping[str, int] | None = None
 
 
-@dataclass(frozen=True)
-class StepRun:
-    """Counts over the partitions of one call; ``changed`` are those whose content is new."""
+def run_step(lake: Lake, pipeline: Pipeline, name: str, ranges: str) -> dict[str, Any]:
+    """Run a step over each partition in ``ranges``, a few side by side, and over later ones that look back on them.
 
-    changed: tuple[Partition, ...]
-    rows_in: int
-    rows_out: int
-    rejected: int
-
-
-def run_partitions(lake: Lake, pipeline: Pipeline, step: Conform | Step, partitions: Sequence[Partition]) -> StepRun:
-    """Run the step over each partition, a few side by side, and over later ones that look back on a changed one.
+    Returns:
+        What fits into XCom: ``partitions`` as ranges, ``changed`` how many have new content, ``rows_in``,
+        ``rows_out`` and ``rejected`` summed over them.
 
     Raises:
         MissingResource: an input of a partition is not complete.
         SluiceError: the step's function failed or returned something other than rows.
     """
-    targets = sorted({*partitions, *_dependants(lake, pipeline, step, partitions)})
+    step = pipeline.step(name)
+    asked = parse_ranges(ranges)
+    targets = sorted({*asked, *_dependants(lake, pipeline, step, asked)})
     code = code_fingerprint(pipeline, step)
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         runs = list(pool.map(partial(_run_partition, lake, pipeline, step, code), targets))
-    return StepRun(
-        changed=tuple(manifest.time_partition for manifest, changed in runs if changed),
-        rows_in=sum(manifest.rows_in for manifest, _ in runs),
-        rows_out=sum(manifest.rows_out for manifest, _ in runs),
-        rejected=sum(sum(manifest.rejected.values()) for manifest, _ in runs),
-    )
+    return {
+        "partitions": format_ranges(targets),
+        "changed": sum(changed for _, changed in runs),
+        "rows_in": sum(manifest.rows_in for manifest, _ in runs),
+        "rows_out": sum(manifest.rows_out for manifest, _ in runs),
+        "rejected": sum(sum(manifest.rejected.values()) for manifest, _ in runs),
+    }
 
 
 def reach(pipeline: Pipeline, step: Conform | Step) -> int:
@@ -205,9 +203,7 @@ def _commit(
             written_at=lake.now(),
         )
 
-    written = lake.update_manifest(step.name, partition, replace)
-    assert written is not None  # noqa: S101 - replace never leaves a partition without a manifest
-    return written
+    return lake.update_manifest(step.name, partition, replace)
 
 
 def _put(lake: Lake, dataset: str, partition: Partition, table: pa.Table) -> File:

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
+from sluice.dataset.snapshot import read_snapshot
 from sluice.errors import TrainingFailed
 from sluice.lake import error_code
 from sluice.pipeline import Gate
+from sluice.training.request import training_request
+from sluice.workspace import Workspace
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -62,6 +65,19 @@ def launch(sagemaker: SageMakerClient, request: Mapping[str, Any]) -> Launch:
         f"training job {request['TrainingJobName']} failed or was stopped {_MOST_ATTEMPTS} times, the last one as "
         f"{name} ({job.failure_reason if job else ''}); change the data or the declaration before training again"
     )
+
+
+def launch_training(workspace: Workspace, fingerprint: str) -> Launch:
+    """Launch the pipeline's candidate on the snapshot of that fingerprint.
+
+    Raises:
+        MissingResource: there is no such snapshot.
+        TrainingFailed: see :func:`launch`.
+    """
+    sagemaker = workspace.aws.client("sagemaker")
+    snapshot = read_snapshot(workspace.lake, fingerprint)
+    role_arn, region = workspace.resources.role_arn, sagemaker.meta.region_name
+    return launch(sagemaker, training_request(workspace.lake, workspace.pipeline, snapshot, role_arn, region))
 
 
 def _create(sagemaker: SageMakerClient, request: Mapping[str, Any]) -> bool:

@@ -1,0 +1,117 @@
+"""
+### Queue to lake
+
+Drains the pipeline's SQS FIFO queue into raw time partitions, closes the partitions that are complete, and announces
+each on the completion topic. Runs all the time, one run after another; waiting holds no worker.
+
+| | |
+|---|---|
+| **in** | the queue of the pipeline's source; its messages hold an event id and an event time |
+| **out** | `PIPELINE/raw/SOURCE/dt=…/` parts and manifests; one SNS event for each partition that is complete |
+| **order** | is not needed here: `conform` restores it from group and sequence number |
+| **re-run** | safe at any point. A message is deleted from the queue only once it lies in a recorded part |
+
+**Params.** `lanes`: at most so many drains side by side, each takes a slot of the pool `sluice_ingest`.
+`max_messages`, `max_seconds`: where one lane's drain ends. `wait_seconds`: how long to wait for messages before closing
+what is due anyway.
+
+**If it fails.** `wait`: the queue can't be reached or isn't there. `drain`: S3 or SQS refused; nothing is lost, what
+was not deleted comes again once its visibility time-out (5 minutes) has passed. `close`, `announce`: clear the task.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Param, get_current_context, task
+
+from sluice.pipeline import FifoQueue, Pipeline, load_pipelines
+from sluice_airflow.connection import open_workspace
+from sluice_airflow.errors import clear_errors
+from sluice_airflow.policy import DEFAULT_ARGS, INGEST_POOL, tags
+from sluice_airflow.sensors import SqsBacklogSensor
+
+PARAMS = {
+    "lanes": Param(10, type="integer", minimum=1, maximum=20, description="Drains side by side, at most"),
+    "max_messages": Param(100_000, type="integer", minimum=1, description="Messages that one lane lands, at most"),
+    "max_seconds": Param(600, type="integer", minimum=1, description="Seconds that one lane drains, at most"),
+    "wait_seconds": Param(300, type="integer", minimum=0, description="Seconds to wait for messages"),
+}
+
+
+def ingest_queue(pipeline: Pipeline, source: FifoQueue) -> DAG:
+    """The ingest DAG of one queue of a pipeline."""
+    with DAG(
+        dag_id=f"{pipeline.name}_ingest_queue",
+        description=f"SQS FIFO queue {source.name} → raw partitions → completion events",
+        schedule="@continuous",
+        start_date=pipeline.start,
+        max_active_runs=1,
+        catchup=False,
+        default_args=DEFAULT_ARGS,
+        params=PARAMS,
+        tags=tags(pipeline, "ingest"),
+        doc_md=__doc__,
+    ) as dag:
+        wait = SqsBacklogSensor(
+            task_id="wait",
+            pipeline=pipeline.name,
+            source=source.name,
+            poll_seconds=5,
+            max_wait_seconds="{{ params.wait_seconds }}",
+        )
+
+        @task
+        def lanes(backlog: int) -> list[int]:
+            """As many lanes as the backlog is worth, one at least."""
+            from sluice.landing.queue import lanes_for
+
+            return list(range(lanes_for(backlog, get_current_context()["params"]["lanes"])))
+
+        @task(pool=INGEST_POOL, map_index_template="lane {{ task.op_kwargs['lane'] }}")
+        @clear_errors
+        def drain(lane: int) -> dict[str, int]:
+            """Receive, write, record, delete, until the queue is dry or a limit is reached."""
+            from sluice.landing.queue import Limits
+            from sluice.landing.queue import drain as drain_queue
+
+            params, workspace = get_current_context()["params"], open_workspace(pipeline.name)
+            drained = drain_queue(
+                workspace.aws.client("sqs"),
+                workspace.resources.queue(source.name),
+                workspace.lake,
+                source,
+                pipeline.every,
+                Limits(params["max_messages"], params["max_seconds"]),
+            )
+            return {"messages": drained.messages, "parts": drained.parts}
+
+        @task(execution_timeout=timedelta(minutes=15))
+        @clear_errors
+        def close() -> str:
+            """Close what the watermark has passed; hand on what was not announced yet."""
+            from sluice.landing.closing import close_source
+            from sluice.landing.queue import backlog
+
+            workspace = open_workspace(pipeline.name)
+            waiting = backlog(workspace.aws.client("sqs"), workspace.resources.queue(source.name))
+            return close_source(workspace.lake, source, drained_empty=waiting == 0)
+
+        @task(execution_timeout=timedelta(minutes=15))
+        @clear_errors
+        def announce(closed: str) -> int:
+            """One event for each partition that is complete in a content that was not announced yet."""
+            from sluice.events import announce_partitions
+            from sluice.lake import raw_dataset
+
+            workspace, run_id = open_workspace(pipeline.name), get_current_context()["run_id"]
+            return announce_partitions(workspace, raw_dataset(source.name), closed, run_id)
+
+        closed = close()
+        wait >> drain.expand(lane=lanes(wait.output)) >> closed >> announce(closed)
+    return dag
+
+
+for declared in load_pipelines():
+    for queue in declared.queues:
+        ingest_queue(declared, queue)

@@ -1,0 +1,112 @@
+"""
+### Features to a live model
+
+Freezes the transformed partitions as a snapshot, trains on SageMaker, looks at the job once a minute, and makes the
+model live if it passes the gate.
+
+| | |
+|---|---|
+| **in** | closed partitions of the step that the declaration trains on |
+| **out** | `PIPELINE/snapshots/…`, `PIPELINE/models/…`, the endpoint, `PIPELINE/deployments/<n>.json`; one SNS event |
+| **order** | one after another; `deploy` is the final task |
+| **re-run** | safe: snapshot and job are named by what they are made of; a job that runs is adopted, one that is done reused |
+
+**Params.** `from`, `to`: train on these partitions only, both included. `poll_seconds`: between two looks at the job.
+
+**If it fails.** `snapshot`: too few partitions are transformed. `wait_for_training`, `gate`: the message has
+SageMaker's reason, or the metric; mend it and clear `launch` for a new attempt. `deploy`: the endpoint does not serve
+what was asked for, and was put back to what served before. Clearing, or marking, `wait_for_training` while it waits
+stops the job.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import DAG, Param, get_current_context, task
+
+from sluice.pipeline import Pipeline, load_pipelines
+from sluice_airflow.connection import open_workspace
+from sluice_airflow.errors import clear_errors
+from sluice_airflow.operators import DeployEndpointOperator
+from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, tags
+from sluice_airflow.sensors import TrainingJobSensor
+
+
+def train(pipeline: Pipeline) -> DAG:
+    """The training DAG of a pipeline."""
+    with DAG(
+        dag_id=f"{pipeline.name}_train",
+        description=f"Snapshot of {pipeline.training.rows} → SageMaker → endpoint {pipeline.deployment.endpoint}",
+        schedule=pipeline.training.schedule,
+        start_date=pipeline.start,
+        catchup=False,
+        max_active_runs=1,
+        default_args=DEFAULT_ARGS,
+        params={
+            **RANGE_PARAMS,
+            "poll_seconds": Param(60, type="number", exclusiveMinimum=0, description="Between two looks"),
+        },
+        tags=tags(pipeline, "train"),
+        doc_md=__doc__,
+    ) as dag:
+
+        @task
+        @clear_errors
+        def snapshot() -> str:
+            """Freeze the partitions and write the training channels; returns the fingerprint."""
+            from sluice.dataset.snapshot import make_snapshot
+
+            params = get_current_context()["params"]
+            return make_snapshot(open_workspace(pipeline.name).lake, pipeline, params["from"], params["to"]).fingerprint
+
+        @task(multiple_outputs=True)
+        @clear_errors
+        def launch(fingerprint: str) -> dict[str, str]:
+            """Start the job, adopt it or reuse it."""
+            from sluice.training.jobs import launch_training
+
+            launched = launch_training(open_workspace(pipeline.name), fingerprint)
+            return {"job_name": launched.job_name, "action": launched.action}
+
+        @task
+        @clear_errors
+        def gate(job_name: str) -> float:
+            """The validation metric must reach what the declaration asks for."""
+            from sluice.training.jobs import check_gate, completed_job
+
+            sagemaker = open_workspace(pipeline.name).aws.client("sagemaker")
+            return check_gate(completed_job(sagemaker, job_name), pipeline.training.gate)
+
+        @task
+        @clear_errors
+        def announce(job_name: str, fingerprint: str) -> bool:
+            """Say that the training is complete."""
+            from sluice.events import announce_training
+
+            run_id = get_current_context()["run_id"]
+            return announce_training(open_workspace(pipeline.name), job_name, fingerprint, run_id)
+
+        fingerprint = snapshot()
+        launched: Any = launch(fingerprint)
+        wait_for_training = TrainingJobSensor(
+            task_id="wait_for_training",
+            pipeline=pipeline.name,
+            job_name=launched["job_name"],
+            max_runtime=pipeline.training.max_runtime,
+            poll_seconds="{{ params.poll_seconds }}",
+        )
+        deploy = DeployEndpointOperator(
+            task_id="deploy",
+            pipeline=pipeline.name,
+            job_name=launched["job_name"],
+            snapshot=fingerprint,
+            poll_seconds="{{ [params.poll_seconds, 15] | min }}",
+        )
+        gated, announced = gate(launched["job_name"]), announce(launched["job_name"], fingerprint)
+        launched >> wait_for_training >> gated >> announced >> deploy
+    return dag
+
+
+for declared in load_pipelines():
+    train(declared)

@@ -1,0 +1,1 @@
+"""Thin Airflow classes over the library: a timetable, sensors, triggers, operators."""

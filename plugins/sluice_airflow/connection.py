@@ -1,0 +1,21 @@
+"""From an Airflow connection to the library's clients: the only thing in which the laptop and AWS differ (P12)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sluice.workspace import Workspace
+
+AWS_CONN_ID = "aws_default"
+
+
+def open_workspace(pipeline: str) -> Workspace:
+    """The pipeline's workspace, with credentials, region and endpoints of the connection ``aws_default``."""
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+
+    from sluice.aws import Aws
+    from sluice.workspace import Workspace
+
+    hook: AwsGenericHook[Any] = AwsGenericHook(aws_conn_id=AWS_CONN_ID)
+    return Workspace.open(Aws(hook.get_session(), hook.conn_config.get_service_endpoint_url), pipeline)

@@ -1,0 +1,37 @@
+"""What every DAG of Sluice has in common: retries, time-outs, tags."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Literal
+
+from airflow.sdk import Param
+
+from sluice.pipeline import Pipeline
+
+Stage = Literal["ingest", "transform", "train"]
+
+# A service that is away for a moment is asked again; what only a change can mend fails at once (see errors.py).
+DEFAULT_ARGS: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay": timedelta(seconds=10),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=5),
+    "execution_timeout": timedelta(hours=1),
+}
+
+INGEST_POOL = "sluice_ingest"  # 10 slots: how many lanes drain side by side, over all pipelines
+
+
+def tags(pipeline: Pipeline, stage: Stage) -> list[str]:
+    return ["sluice", pipeline.name, stage]
+
+
+def _moment(description: str) -> Param:
+    return Param(None, description, type=["null", "string"], pattern=r"^\d{4}-\d{2}-\d{2}(T\d{2})?$")
+
+
+RANGE_PARAMS = {
+    "from": _moment("First partition, such as 2013-01-01 or 2013-01-01T07 (UTC)"),
+    "to": _moment("Last partition, included"),
+}

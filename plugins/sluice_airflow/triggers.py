@@ -1,0 +1,74 @@
+"""Triggers that look at AWS from time to time; no worker slot is held meanwhile (P9)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from importlib import import_module
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+_PATH = "sluice_airflow.triggers"
+
+
+class LookTrigger(BaseTrigger):
+    """Calls a function of :mod:`sluice_airflow.looks` until it returns something, an error or the deadline.
+
+    Args:
+        look: the function's name.
+        arguments: what it is called with.
+        poll_seconds: between two looks.
+        deadline: seconds since the epoch (UTC) after which the trigger gives up.
+
+    Its event is ``{"found": …}``, ``{"timed_out": True}`` or ``{"error": one line}``.
+    """
+
+    def __init__(self, look: str, arguments: dict[str, Any], poll_seconds: float, deadline: float) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.look = look
+        self.arguments = arguments
+        self.poll_seconds = poll_seconds
+        self.deadline = deadline
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        arguments = {
+            "look": self.look,
+            "arguments": self.arguments,
+            "poll_seconds": self.poll_seconds,
+            "deadline": self.deadline,
+        }
+        return f"{_PATH}.{type(self).__name__}", arguments
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        from sluice.errors import SluiceError
+
+        # The looks are the library's own functions and block: each runs in a thread beside the event loop.
+        look = getattr(import_module("sluice_airflow.looks"), self.look)
+        while True:
+            try:
+                found = await asyncio.to_thread(look, **self.arguments)
+            except SluiceError as error:
+                yield TriggerEvent({"error": str(error)})
+                return
+            if found is not None:
+                yield TriggerEvent({"found": found})
+                return
+            if time.time() >= self.deadline:
+                yield TriggerEvent({"timed_out": True})
+                return
+            await asyncio.sleep(self.poll_seconds)
+
+
+class TrainingJobTrigger(LookTrigger):
+    """Also stops the job when a user clears, fails or marks the waiting task; not when the triggerer restarts."""
+
+    async def on_kill(self) -> None:
+        from sluice.training.jobs import stop_job
+        from sluice_airflow.connection import open_workspace
+
+        def stop() -> None:
+            stop_job(open_workspace(self.arguments["pipeline"]).aws.client("sagemaker"), self.arguments["job_name"])
+
+        await asyncio.to_thread(stop)
