@@ -54,7 +54,8 @@ def _scheduled_arrival(table: pd.DataFrame) -> pd.Series[pd.Timestamp]:
         parts.append(
             arrival.dt.tz_localize(str(zone), ambiguous=False, nonexistent="shift_forward").dt.tz_convert("UTC")
         )
-    return pd.concat(parts).reindex(table.index)
+    arrivals: pd.Series[pd.Timestamp] = pd.concat(parts).reindex(table.index)
+    return arrivals
 
 
 def _file(name: str) -> Path:

@@ -13,10 +13,8 @@ diverted   scheduled arrival (likewise)                          1,175
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import pandas as pd
 
@@ -56,18 +54,19 @@ def event_table(flights: pd.DataFrame) -> pd.DataFrame:
     return table.loc[order].reset_index(drop=True)
 
 
-def events_of_day(flights: pd.DataFrame, day: date) -> list[Event]:
-    """The events whose time falls in the UTC ``day``, in the order in which they are sent."""
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    end = start + timedelta(days=1)
-    near = flights[flights["sched_dep"].between(start - _LONGEST, end + NOTICE)]
-    table = event_table(near)
-    return list(_as_events(table[(table["event_time"] >= start) & (table["event_time"] < end)]))
+def events_of_days(flights: pd.DataFrame, days: Collection[date]) -> Mapping[date, Sequence[Event]]:
+    """For each UTC day the events whose time falls in it, in the order in which they are sent."""
+    near = flights["sched_dep"].between(_midnight(min(days)) - _LONGEST, _midnight(max(days)) + _LONGEST)
+    table = event_table(flights[near])
+    of_day = dict(list(table.groupby(table["event_time"].dt.floor("D"))))
+    return {day: _as_events(of_day.get(pd.Timestamp(_midnight(day)), table.iloc[:0])) for day in days}
 
 
-def _events(
-    flights: pd.DataFrame, kind: str, when: pd.Series[pd.Timestamp], delay: str | None = None
-) -> pd.DataFrame:
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _events(flights: pd.DataFrame, kind: str, when: pd.Series[pd.Timestamp], delay: str | None = None) -> pd.DataFrame:
     leg = (
         flights["carrier"]
         + "-"
@@ -92,22 +91,7 @@ def _events(
     )
 
 
-def _as_events(table: pd.DataFrame) -> Iterator[Event]:
-    for row in table.to_dict("records"):
-        body = {str(name): _plain(value) for name, value in row.items()}
-        for delay in ("dep_delay", "arr_delay"):
-            if body[delay] is None:
-                del body[delay]
-        yield Event(
-            id=row["id"],
-            group=row["group"],
-            event_time=row["event_time"].to_pydatetime(),
-            body=json.dumps(body, separators=(",", ":")),
-        )
-
-
-def _plain(value: Any) -> Any:
-    """A cell as JSON has it: a time as ISO 8601 in UTC, what is missing as null."""
-    if pd.isna(value):
-        return None
-    return value.isoformat() if isinstance(value, datetime) else value
+def _as_events(table: pd.DataFrame) -> list[Event]:
+    bodies = table.to_json(orient="records", lines=True, date_format="iso", date_unit="s").splitlines()
+    times = table["event_time"].dt.to_pydatetime()
+    return [Event(*row) for row in zip(table["id"], table["group"], times, bodies, strict=True)]

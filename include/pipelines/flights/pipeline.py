@@ -57,11 +57,13 @@ PIPELINE = Pipeline(
                 "objective": "binary:logistic",
                 "eval_metric": "auc",
                 "num_round": 100,
-                "eta": 0.2,
+                "eta": 0.1,
                 "max_depth": 5,
                 "gamma": 4,
                 "min_child_weight": 6,
+                "lambda": 10,
                 "subsample": 0.8,
+                "colsample_bytree": 0.5,
                 "seed": 2013,
                 "nthread": 2,  # left to itself it takes every core, and on a busy machine crawls
             }

@@ -7,17 +7,14 @@ same however the stream is cut.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from pipelines.flights.vocabulary import (
     AIRCRAFT_FEATURES,
     AIRPORT_FEATURES,
-    CARRIERS,
-    DESTINATIONS,
     FEATURES,
-    ORIGINS,
     WEATHER,
     ZONE,
 )
@@ -30,8 +27,6 @@ AIRPORT_WINDOW = pd.Timedelta(hours=3)
 
 _FLIGHT = ["carrier", "flight", "origin", "sched_dep"]
 _TIME = "datetime64[us, UTC]"
-_MINUTE = pd.Timedelta(minutes=1)
-_HOUR = pd.Timedelta(hours=1)
 
 
 def enrich(conform: pd.DataFrame, weather: pd.DataFrame, weather_before: pd.DataFrame) -> pd.DataFrame:
@@ -94,11 +89,11 @@ def _schedule(flights: pd.DataFrame) -> pd.DataFrame:
         {
             "departure_minute": local.dt.hour * 60 + local.dt.minute,
             "weekday": local.dt.dayofweek,
-            "block_minutes": (flights["sched_arr"] - flights["sched_dep"]) / _MINUTE,
+            "block_minutes": _minutes(flights["sched_arr"] - flights["sched_dep"]),
             "distance": flights["distance"],
-            "carrier_code": _codes(flights["carrier"], CARRIERS),
-            "origin_code": _codes(flights["origin"], ORIGINS),
-            "destination_code": _codes(flights["dest"], DESTINATIONS),
+            "carrier_code": _code(flights["carrier"]),
+            "origin_code": _code(flights["origin"]),
+            "destination_code": _code(flights["dest"]),
         }
     )
 
@@ -117,16 +112,15 @@ def _aircraft(flights: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
     departure, arrival = _newest(departures), _newest(arrivals)
     leg = _newest(history[kind.isin(["departed", "arrived", "diverted"])])
     settled = _newest(history[kind.isin(["departed", "cancelled"])])
-    there_and_back = 2 * (departure["sched_arr"] - departure["sched_dep_event"])
-    back = departure["event_time"] + there_and_back
+    back = departure["event_time"] + 2 * (departure["sched_arr"] - departure["sched_dep_event"])
     return pd.DataFrame(
         {
             "last_arrival_delay": arrival["arr_delay"],
             "last_departure_delay": departure["dep_delay"],
             "arrival_delay_trend": _trend(arrivals),
-            "hours_since_arrival": (arrival["as_of"] - arrival["event_time"]) / _HOUR,
+            "hours_since_arrival": _minutes(arrival["as_of"] - arrival["event_time"]) / 60,
             "airborne": leg["type"] == "departed",
-            "slack_minutes": (departure["sched_dep"] - back) / _MINUTE,
+            "slack_minutes": _minutes(departure["sched_dep"] - back),
             "legs_today": _legs_today(departures),
             "last_cancelled": settled["type"] == "cancelled",
         },
@@ -140,26 +134,29 @@ def _newest(history: pd.DataFrame) -> pd.DataFrame:
     return history.drop_duplicates("row", keep="last").set_index("row")
 
 
-def _trend(arrivals: pd.DataFrame) -> pd.Series:
+def _trend(arrivals: pd.DataFrame) -> pd.Series[Any]:
     """Mean delay of the newest four arrivals, weighed 8, 4, 2, 1: whole numbers, so no order of sums changes it."""
     age = arrivals.groupby("row").cumcount(ascending=False)
-    weight = (8 // 2**age)
+    weight = 8 // 2**age
     rows = arrivals["row"]
     return (arrivals["arr_delay"] * weight).groupby(rows).sum() / weight.groupby(rows).sum()
 
 
-def _legs_today(departures: pd.DataFrame) -> pd.Series:
+def _legs_today(departures: pd.DataFrame) -> pd.Series[Any]:
     today = _local_day(departures["sched_dep_event"]) == _local_day(departures["sched_dep"])
     return today.groupby(departures["row"]).sum()
 
 
-def _local_day(time: pd.Series) -> pd.Series:
-    return time.dt.tz_convert(ZONE).dt.normalize()
+def _local_day(times: pd.Series[pd.Timestamp]) -> pd.Series[pd.Timestamp]:
+    days: pd.Series[pd.Timestamp] = times.dt.tz_convert(ZONE).dt.normalize()
+    return days
 
 
 def _airports(flights: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
     """``AIRPORT_FEATURES`` for each row of ``flights``, which are sorted by ``as_of``."""
-    departed, arrived, cancelled = (events[events["type"] == kind] for kind in ("departed", "arrived", "cancelled"))
+    departed, arrived = (events[events["type"] == kind] for kind in ("departed", "arrived"))
+    settled = events[events["type"].isin(["departed", "cancelled"])]
+    settled = settled.assign(cancelled=settled["type"] == "cancelled")
     origin = _recent(flights, departed, by="origin", value="dep_delay")
     carrier = _recent(flights, departed, by="carrier", value="dep_delay")
     destination = _recent(flights, arrived, by="dest", value="arr_delay")
@@ -167,7 +164,7 @@ def _airports(flights: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
         {
             "origin_departures": origin["count"],
             "origin_departure_delay": origin["total"] / origin["count"],
-            "origin_cancellations": _recent(flights, cancelled, by="origin", value="distance")["count"],
+            "origin_cancellations": _recent(flights, settled, by="origin", value="cancelled")["total"],
             "carrier_departure_delay": carrier["total"] / carrier["count"],
             "destination_arrival_delay": destination["total"] / destination["count"],
         },
@@ -185,7 +182,7 @@ def _recent(flights: pd.DataFrame, events: pd.DataFrame, by: str, value: str) ->
     running["count"] = events.groupby(by).cumcount() + 1
     running["total"] = events[value].astype("int64").groupby(events[by]).cumsum()
 
-    def until(time: pd.Series) -> pd.DataFrame:
+    def until(time: pd.Series[pd.Timestamp]) -> pd.DataFrame:
         asked = pd.DataFrame({by: flights[by], "time": time})
         found = pd.merge_asof(asked, running, on="time", by=by, allow_exact_matches=False)
         return found[["count", "total"]].fillna(0)
@@ -193,9 +190,13 @@ def _recent(flights: pd.DataFrame, events: pd.DataFrame, by: str, value: str) ->
     return until(flights["as_of"]) - until(flights["as_of"] - AIRPORT_WINDOW)
 
 
-def _codes(values: pd.Series, known: Sequence[str]) -> pd.Series:
-    """The place of each value among the known ones; missing if it is not among them."""
-    return values.map({value: float(place) for place, value in enumerate(known)})
+def _code(codes: pd.Series[str]) -> pd.Series[float]:
+    """A code of letters and digits as a number in base 36: in alphabetical order, whatever data is at hand."""
+    return codes.map(lambda code: float(int(code, 36)))
+
+
+def _minutes(spans: pd.Series[pd.Timedelta]) -> pd.Series[float]:
+    return spans.dt.total_seconds() / 60
 
 
 def _in_group_order(events: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,131 @@
+"""Plays the operator and the weather service of 2013: ``python -m pipelines.flights.producer --days 14``.
+
+Each day's events go to the FIFO queue, one message group per aircraft, as fast as the queue takes them. A day that
+was sent whole leaves ``flights/producer/dt=…/sent.json`` in the bucket, and the next run passes it over; a day
+that was cut short is sent again from its beginning, and ``conform`` keeps one row per event.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from botocore.exceptions import ClientError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pipelines.flights import data
+from pipelines.flights.events import events_of_days
+from pipelines.flights.weather import drop_weather
+from sluice.aws import Aws
+from sluice.errors import SluiceError
+from sluice.landing.send import Event, send
+from sluice.resources import find
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+_FIRST = datetime(2013, 1, 1)  # noqa: DTZ001 - what typer makes of an option has no zone
+_LAST = date(2014, 1, 1)  # New York's last flights of 2013 leave and land on this UTC day
+
+
+@dataclass(frozen=True)
+class Sent:
+    """``events`` were sent by this run; the days hold ``total`` events, which are all on the queue now or were."""
+
+    events: int
+    total: int
+
+
+def send_days(
+    sqs: SQSClient,
+    s3: S3Client,
+    queue_url: str,
+    bucket: str,
+    days: Sequence[date],
+    *,
+    on_total: Callable[[int], None] = lambda _: None,
+    on_sent: Callable[[int], None] = lambda _: None,
+) -> Sent:
+    """Sends the events of ``days`` (UTC, in this order) that were not sent yet, then drops the weather of all of them.
+
+    ``on_total`` is called once, with the number of events that will be sent; ``on_sent``, from several threads, with
+    the number that the queue took.
+
+    Raises:
+        SendFailed: the queue did not take an event; run again.
+        MissingResource: the data package is not installed.
+    """
+    by_day = events_of_days(data.flights(), days)
+    new = {day: events for day, events in by_day.items() if not _was_sent(s3, bucket, day, events)}
+    on_total(sum(len(events) for events in new.values()))
+    for day, events in new.items():
+        send(sqs, queue_url, events, on_sent=on_sent)
+        s3.put_object(Bucket=bucket, Key=_marker(day), Body=_record(events))
+    drop_weather(s3, bucket, data.weather(), days)
+    return Sent(
+        events=sum(len(events) for events in new.values()), total=sum(len(events) for events in by_day.values())
+    )
+
+
+def _was_sent(s3: S3Client, bucket: str, day: date, events: Sequence[Event]) -> bool:
+    """Whether exactly these events of the day were all sent before."""
+    try:
+        return s3.get_object(Bucket=bucket, Key=_marker(day))["Body"].read() == _record(events)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchKey":
+            return False
+        raise
+
+
+def _marker(day: date) -> str:
+    return f"flights/producer/dt={day.isoformat()}/sent.json"
+
+
+def _record(events: Sequence[Event]) -> bytes:
+    digest = hashlib.sha256("\n".join(event.body for event in events).encode()).hexdigest()
+    return json.dumps({"count": len(events), "digest": digest}).encode()
+
+
+def main(
+    days: Annotated[int, typer.Option(min=1, help="how many UTC days to send")] = 14,
+    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="the first of them")] = _FIRST,
+) -> None:
+    """Send the events of some days of 2013 to the flights pipeline's queue, and drop their weather."""
+    chosen = [start.date() + timedelta(days=n) for n in range(days)]
+    if chosen[0] < _FIRST.date() or chosen[-1] > _LAST:
+        raise typer.BadParameter(f"the data is of {_FIRST.date()} to {_LAST}, not {chosen[0]} to {chosen[-1]}")
+    try:
+        sent = _send_with_progress(chosen)
+    except SluiceError as error:
+        Console(stderr=True).print(str(error), style="red", soft_wrap=True)
+        raise typer.Exit(1) from error
+    Console().print(f"sent {sent.events:,} of {sent.total:,} events of {len(chosen)} days")
+
+
+def _send_with_progress(days: Sequence[date]) -> Sent:
+    aws = Aws()
+    resources = find(aws.client("ssm"), "flights")
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
+    ) as progress:
+        task = progress.add_task("sending events", total=None)
+        return send_days(
+            aws.client("sqs"),
+            aws.client("s3"),
+            resources.queue("events"),
+            resources.bucket,
+            days,
+            on_total=lambda total: progress.update(task, total=total),
+            on_sent=lambda count: progress.advance(task, count),
+        )
+
+
+if __name__ == "__main__":
+    typer.run(main)
