@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 import uvicorn
 
@@ -13,11 +14,12 @@ from localcloud.settings import HOST
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m localcloud.sagemaker", description=__doc__)
-    parser.add_argument("--state", required=True)
+    parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--aws-endpoint", required=True)
     options = parser.parse_args(arguments)
-    uvicorn.run(create_app(), host=HOST, port=options.port, log_level="warning")
+    app = create_app(options.state, options.aws_endpoint)
+    uvicorn.run(app, host=HOST, port=options.port, log_level="warning")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,78 @@
-"""The HTTP application."""
+"""The stand-in's parts, put together behind one HTTP application."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from localcloud.sagemaker.cores import Cores
+from localcloud.sagemaker.deployment import Deployer
+from localcloud.sagemaker.endpoint_configs import EndpointConfigs
+from localcloud.sagemaker.endpoints import Endpoints
+from localcloud.sagemaker.fleet import Fleet
+from localcloud.sagemaker.job_runner import JobRunner
+from localcloud.sagemaker.models import Models
+from localcloud.sagemaker.protocol import ControlPlane
+from localcloud.sagemaker.runtime import Runtime
+from localcloud.sagemaker.s3 import Objects
+from localcloud.sagemaker.store import Store
+from localcloud.sagemaker.tags import Tags
+from localcloud.sagemaker.training_jobs import TrainingJobs
 
-def create_app() -> Starlette:
-    return Starlette(routes=[Route("/ping", _ping)])
+
+def create_app(state: Path, aws_endpoint: str) -> Starlette:
+    """The application, with its state in a folder and its data in the S3 of an endpoint.
+
+    On start it ends the jobs of an earlier life and serves its endpoints again; on stop it ends what runs.
+    """
+    store = Store(state / "sagemaker.sqlite")
+    objects = Objects.at(aws_endpoint)
+    fleet = Fleet()
+    runner = JobRunner(store, objects, state / "jobs", Cores(os.cpu_count() or 1))
+    deployer = Deployer(store, objects, fleet, state / "endpoints")
+    tags = Tags(store)
+    jobs = TrainingJobs(store, tags, objects, runner)
+    models = Models(store, tags, objects)
+    configs = EndpointConfigs(store, tags, models)
+    endpoints = Endpoints(store, tags, configs, models, deployer)
+    control_plane = ControlPlane(
+        {
+            **tags.operations(),
+            **jobs.operations(),
+            **models.operations(),
+            **configs.operations(),
+            **endpoints.operations(),
+        }
+    )
+    runtime = Runtime(fleet)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await run_in_threadpool(jobs.recover)
+        await run_in_threadpool(deployer.recover)
+        try:
+            yield
+        finally:
+            await run_in_threadpool(runner.close)
+            await run_in_threadpool(deployer.close)
+            store.close()
+
+    return Starlette(
+        lifespan=lifespan,
+        routes=[
+            Route("/ping", _ping, methods=["GET"]),
+            Route("/", control_plane.answer, methods=["POST"]),
+            Route("/endpoints/{name}/invocations", runtime.answer, methods=["POST"]),
+        ],
+    )
 
 
 async def _ping(_request: Request) -> Response:

@@ -1,0 +1,1 @@
+"""The algorithms whose containers the stand-in takes the place of."""

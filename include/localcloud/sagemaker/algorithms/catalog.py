@@ -1,0 +1,53 @@
+"""Finds the algorithm of an image: by the repository's name, whatever the account, region and tag."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcloud.sagemaker.algorithms.xgboost import definitions as xgboost_definitions
+from localcloud.sagemaker.metrics import MetricDefinition
+from localcloud.sagemaker.serving import ModelServer
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """A built-in algorithm.
+
+    ``training_module`` is run in a process of its own; ``load`` takes the unpacked model's folder and the
+    model's environment.
+    """
+
+    repository: str
+    training_module: str
+    metrics: tuple[MetricDefinition, ...]
+    load: Callable[[Path, Mapping[str, str]], ModelServer]
+
+
+def _load_xgboost(folder: Path, environment: Mapping[str, str]) -> ModelServer:
+    # xgboost takes a second to import; a stand-in that only lists jobs needn't wait for it.
+    from localcloud.sagemaker.algorithms.xgboost.serving import load
+
+    return load(folder, environment)
+
+
+_ALGORITHMS = (
+    Algorithm(
+        repository="sagemaker-xgboost",
+        training_module="localcloud.sagemaker.algorithms.xgboost.training",
+        metrics=xgboost_definitions.METRICS,
+        load=_load_xgboost,
+    ),
+)
+
+
+def repositories() -> tuple[str, ...]:
+    """The names of the repositories that are known."""
+    return tuple(each.repository for each in _ALGORITHMS)
+
+
+def by_image(image: str) -> Algorithm | None:
+    """The algorithm of an image URI, such as ``….dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0``."""
+    repository = image.rpartition("/")[2].partition("@")[0].partition(":")[0]
+    return next((each for each in _ALGORITHMS if each.repository == repository), None)

@@ -1,0 +1,37 @@
+"""The errors that the stand-in answers with, by the service's own codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ServiceError(Exception):
+    """An answer that isn't a success: the service's error code, its words and the HTTP status.
+
+    ``members`` are further members of the error's shape, such as ModelError's OriginalStatusCode.
+    """
+
+    def __init__(self, code: str, message: str, status: int = 400, **members: Any) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status
+        self.members = members
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+def validation_error(message: str) -> ServiceError:
+    """The control plane's ValidationException."""
+    return ServiceError("ValidationException", message)
+
+
+def resource_in_use(message: str) -> ServiceError:
+    """ResourceInUse: the name is taken, or something else still needs the resource."""
+    return ServiceError("ResourceInUse", message)
+
+
+def resource_not_found(message: str = "Requested resource not found.") -> ServiceError:
+    """ResourceNotFound, which a few operations answer with in place of ValidationException."""
+    return ServiceError("ResourceNotFound", message)

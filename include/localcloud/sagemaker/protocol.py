@@ -1,0 +1,76 @@
+"""The control plane's wire format: JSON 1.1, one POST whose ``X-Amz-Target`` names the operation."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from localcloud.sagemaker.errors import ServiceError
+from localcloud.sagemaker.validation import service_model, validate
+
+_CONTENT_TYPE = "application/x-amz-json-1.1"
+_PREFIX = "SageMaker."
+
+logger = logging.getLogger(__name__)
+
+Operation = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+
+class ControlPlane:
+    """Answers one control-plane request: finds the operation, validates against the service model, runs it."""
+
+    def __init__(self, operations: Mapping[str, Operation]) -> None:
+        self._operations = operations
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one HTTP request."""
+        body = await request.body()
+        try:
+            answer = await run_in_threadpool(self.run, request.headers.get("x-amz-target", ""), body)
+        except ServiceError as error:
+            return _error(error)
+        except Exception:
+            logger.exception("%s failed", request.headers.get("x-amz-target"))
+            return _error(ServiceError("InternalFailure", "The stand-in failed; see its log.", status=500))
+        return Response(json.dumps(answer) if answer is not None else b"", media_type=_CONTENT_TYPE)
+
+    def run(self, target: str, body: bytes) -> dict[str, Any] | None:
+        """Run the operation that the target names.
+
+        Raises:
+            ServiceError: the operation is unknown, the request invalid, or the operation refused.
+        """
+        name = target.removeprefix(_PREFIX)
+        operation = self._operations.get(name)
+        if operation is None or not target.startswith(_PREFIX):
+            raise ServiceError("UnknownOperationException", f"This stand-in has no operation '{target}'.")
+        request = _parse(body)
+        model = service_model().operation_model(name)
+        validate(model, request)
+        answer = operation(request)
+        shown = model.output_shape.members if model.output_shape is not None else {}
+        return None if answer is None else {key: value for key, value in answer.items() if key in shown}
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    try:
+        request = json.loads(body or b"{}")
+    except ValueError as error:
+        raise ServiceError("SerializationException", f"The body is not JSON: {error}") from error
+    if not isinstance(request, dict):
+        raise ServiceError("SerializationException", "The body is not a JSON object.")
+    return request
+
+
+def _error(error: ServiceError) -> Response:
+    return Response(
+        json.dumps({"__type": error.code, "message": error.message, **error.members}),
+        status_code=error.status,
+        media_type=_CONTENT_TYPE,
+    )

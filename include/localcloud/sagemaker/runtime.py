@@ -1,0 +1,105 @@
+"""InvokeEndpoint: the runtime's REST protocol in front of the loaded models."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from localcloud.sagemaker.arns import ACCOUNT, REGION, log_group_arn
+from localcloud.sagemaker.errors import ServiceError
+from localcloud.sagemaker.fleet import Fleet, NotServingError, UnknownVariantError, Variant
+from localcloud.sagemaker.serving import Answer, Invocation
+
+_SECONDS = 60.0
+_LARGEST = 6_291_456  # bytes of a request
+
+
+class Runtime:
+    """Answers ``POST /endpoints/{name}/invocations``."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one HTTP request."""
+        endpoint = request.path_params["name"]
+        try:
+            variant = self._variant(endpoint, request.headers.get("x-amzn-sagemaker-target-variant"))
+            answer = await _invoke(endpoint, variant, await _invocation(request))
+        except ServiceError as error:
+            return _error(error)
+        if answer.status >= 400:
+            return _error(_model_error(endpoint, answer.status, answer.body.decode(errors="replace")))
+        headers = {"x-Amzn-Invoked-Production-Variant": variant.name}
+        attributes = request.headers.get("x-amzn-sagemaker-custom-attributes")
+        if attributes is not None:
+            headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
+        return Response(answer.body, status_code=answer.status, headers=headers, media_type=answer.content_type)
+
+    def _variant(self, endpoint: str, target: str | None) -> Variant:
+        try:
+            return self._fleet.choose(endpoint, target)
+        except NotServingError as error:
+            raise ServiceError("ValidationError", f"Endpoint {endpoint} of account {ACCOUNT} not found.") from error
+        except UnknownVariantError as error:
+            raise ServiceError("ValidationError", f"Variant {target} not found for Request") from error
+
+
+async def _invocation(request: Request) -> Invocation:
+    length = int(request.headers.get("content-length", "0"))
+    if length > _LARGEST:
+        raise ServiceError(
+            "ValidationError", f"The request's body has {length} bytes; InvokeEndpoint takes at most {_LARGEST}.", 413
+        )
+    return Invocation(
+        body=await request.body(),
+        content_type=request.headers.get("content-type"),
+        accept=request.headers.get("accept"),
+    )
+
+
+async def _invoke(endpoint: str, variant: Variant, invocation: Invocation) -> Answer:
+    try:
+        return await asyncio.wait_for(run_in_threadpool(variant.server.invoke, invocation), _SECONDS)
+    except TimeoutError as error:
+        raise ServiceError(
+            "ModelError",
+            "Your invocation timed out while waiting for a response from container primary. Review the latency "
+            "metrics for each container in Amazon CloudWatch, resolve the issue, and try again.",
+            424,
+            OriginalStatusCode=0,
+            OriginalMessage="",
+            LogStreamArn=_log_group(endpoint),
+        ) from error
+
+
+def _model_error(endpoint: str, status: int, said: str) -> ServiceError:
+    side = "client" if status < 500 else "server"
+    console = f"https://{REGION}.console.aws.amazon.com/cloudwatch/home?region={REGION}"
+    return ServiceError(
+        "ModelError",
+        f'Received {side} error ({status}) from primary with message "{said}". '
+        f"See {console}#logEventViewer:group=/aws/sagemaker/Endpoints/{endpoint} in account {ACCOUNT} "
+        "for more information.",
+        424,
+        OriginalStatusCode=status,
+        OriginalMessage=said,
+        LogStreamArn=_log_group(endpoint),
+    )
+
+
+def _log_group(endpoint: str) -> str:
+    return log_group_arn(f"/aws/sagemaker/Endpoints/{endpoint}")
+
+
+def _error(error: ServiceError) -> Response:
+    return Response(
+        json.dumps({"Message": error.message, **error.members}),
+        status_code=error.status,
+        headers={"x-amzn-ErrorType": error.code},
+        media_type="application/json",
+    )

@@ -1,0 +1,169 @@
+"""CreateTrainingJob, DescribeTrainingJob, StopTrainingJob and ListTrainingJobs."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from localcloud.sagemaker import job_status
+from localcloud.sagemaker.algorithms import catalog
+from localcloud.sagemaker.arns import REGION, arn
+from localcloud.sagemaker.errors import resource_in_use, validation_error
+from localcloud.sagemaker.job_runner import JobRunner
+from localcloud.sagemaker.listing import page
+from localcloud.sagemaker.protocol import Operation
+from localcloud.sagemaker.s3 import Location, MissingObjectsError, Objects
+from localcloud.sagemaker.store import Document, MissingResourceError, NameTakenError, Store
+from localcloud.sagemaker.tags import Tags
+
+KIND = "training-job"
+
+
+class TrainingJobs:
+    """Training jobs, as the control plane shows them."""
+
+    def __init__(self, store: Store, tags: Tags, objects: Objects, runner: JobRunner) -> None:
+        self._store = store
+        self._tags = tags
+        self._objects = objects
+        self._runner = runner
+
+    def operations(self) -> dict[str, Operation]:
+        """The operations by name."""
+        return {
+            "CreateTrainingJob": self._create,
+            "DescribeTrainingJob": self._describe,
+            "StopTrainingJob": self._stop,
+            "ListTrainingJobs": self._list,
+        }
+
+    def recover(self) -> None:
+        """End the jobs that ran when the stand-in was last ended: their processes are gone."""
+        for job in self._store.all(KIND):
+            if not job_status.is_over(job):
+                self._runner.discard(job["TrainingJobName"])
+                self._store.update(KIND, job["TrainingJobName"], _interrupt)
+
+    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["TrainingJobName"]
+        job_arn = arn(KIND, name)
+        _check_algorithm(request)
+        self._check_sources(request)
+        try:
+            self._store.insert(KIND, name, _new_job(request, job_arn, time.time()))
+        except NameTakenError as error:
+            raise resource_in_use(
+                "Job name must be unique within an AWS account and region, "
+                f"and a job with this name already exists ({job_arn})"
+            ) from error
+        self._tags.put(job_arn, request.get("Tags", []))
+        self._runner.submit(name)
+        return {"TrainingJobArn": job_arn}
+
+    def _check_sources(self, request: dict[str, Any]) -> None:
+        for channel in request.get("InputDataConfig", []):
+            source = channel["DataSource"].get("S3DataSource")
+            if source is None or source["S3DataType"] != "S3Prefix":
+                raise validation_error(
+                    f"Channel {channel['ChannelName']}: this stand-in reads S3DataSource with S3DataType S3Prefix only."
+                )
+            self._check_objects(source["S3Uri"], request["RoleArn"])
+
+    def _check_objects(self, uri: str, role: str) -> None:
+        location = Location.of(uri)
+        said = ""
+        try:
+            if next(self._objects.keys(location), None) is not None:
+                return
+        except MissingObjectsError as error:
+            said = f" Error message from S3: {error}"
+        raise validation_error(
+            f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket '
+            f"exists in the selected region ({REGION}), that objects exist under that S3 prefix, and that the role "
+            f'"{role}" has "s3:ListBucket" permissions on bucket "{location.bucket}".{said}'
+        )
+
+    def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return self._store.get(KIND, request["TrainingJobName"])
+        except MissingResourceError as error:
+            raise validation_error("Requested resource not found.") from error
+
+    def _stop(self, request: dict[str, Any]) -> None:
+        name = request["TrainingJobName"]
+
+        def stopping(job: Document) -> None:
+            if job["TrainingJobStatus"] == "Stopping":
+                return
+            if job_status.is_over(job):
+                raise validation_error(
+                    f"The request was rejected because the training job is in status {job['TrainingJobStatus']}."
+                )
+            job_status.enter(job, "Stopping", time.time())
+
+        try:
+            self._store.update(KIND, name, stopping)
+        except MissingResourceError as error:
+            raise validation_error("Requested resource not found.") from error
+        self._runner.stop(name)
+
+    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+        return page(
+            self._store.all(KIND),
+            request,
+            answer="TrainingJobSummaries",
+            name="TrainingJobName",
+            status="TrainingJobStatus",
+            members=(
+                *("TrainingJobName", "TrainingJobArn", "CreationTime", "TrainingEndTime", "LastModifiedTime"),
+                *("TrainingJobStatus", "SecondaryStatus"),
+            ),
+        )
+
+
+def _check_algorithm(request: dict[str, Any]) -> None:
+    specification = request["AlgorithmSpecification"]
+    if "TrainingImage" not in specification:
+        raise validation_error(
+            "AlgorithmSpecification needs a TrainingImage; algorithm ARNs aren't known to this stand-in."
+        )
+    if catalog.by_image(specification["TrainingImage"]) is not None and "MetricDefinitions" in specification:
+        raise validation_error(
+            "You can't override the metric definitions for Amazon SageMaker algorithms. "
+            "Please retry the request without specifying metric definitions."
+        )
+
+
+def _new_job(request: dict[str, Any], job_arn: str, now: float) -> Document:
+    job = {key: value for key, value in request.items() if key != "Tags"}
+    algorithm = catalog.by_image(request["AlgorithmSpecification"]["TrainingImage"])
+    job["AlgorithmSpecification"] = {
+        "EnableSageMakerMetricsTimeSeries": False,
+        **request["AlgorithmSpecification"],
+        "MetricDefinitions": [each.as_request() for each in (algorithm.metrics if algorithm else ())],
+    }
+    job |= {
+        "TrainingJobArn": job_arn,
+        "CreationTime": now,
+        "ModelArtifacts": {"S3ModelArtifacts": model_location(request).uri},
+        "HyperParameters": request.get("HyperParameters", {}),
+    }
+    for switch in ("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining"):
+        job.setdefault(switch, False)
+    job_status.enter(job, "Starting", now)
+    return job
+
+
+def model_location(request: dict[str, Any]) -> Location:
+    """Where the job's model goes: ``{S3OutputPath}/{job}/output/model.tar.gz``."""
+    return Location.of(request["OutputDataConfig"]["S3OutputPath"]).child(
+        request["TrainingJobName"], "output", "model.tar.gz"
+    )
+
+
+def _interrupt(job: Document) -> None:
+    job_status.fail(
+        job,
+        "InternalServerError: the SageMaker stand-in was restarted while this job ran. Start it again.",
+        time.time(),
+    )
