@@ -14,12 +14,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from sluice.errors import SluiceError
 
@@ -104,21 +104,17 @@ def encoded(name: str) -> str:
     return plain if len(plain) <= _ID_CHARACTERS else f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
 
 
-@dataclass
 class _Lane:
     """One thread that sends batch after batch; after a batch that failed it sends no more."""
 
-    sqs: SQSClient
-    queue_url: str
-    on_sent: Callable[[int], None]
-    sent: int = 0
-    batches: int = 0
-    _batch: list[Event] = field(default_factory=list)
-    _groups: set[str] = field(default_factory=set)
-    _bytes: int = 0
-    _waiting: deque[Future[None]] = field(default_factory=deque)
-    _broken: bool = False
-    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=1))
+    def __init__(self, sqs: SQSClient, queue_url: str, on_sent: Callable[[int], None]) -> None:
+        self.sent = 0
+        self.batches = 0
+        self._sqs, self._queue_url, self._on_sent = sqs, queue_url, on_sent
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._waiting: deque[Future[None]] = deque()
+        self._batch: list[Event] = []
+        self._failed = False
 
     def __enter__(self) -> _Lane:
         return self
@@ -127,34 +123,41 @@ class _Lane:
         self._thread.shutdown(cancel_futures=True)
 
     def add(self, event: Event) -> None:
-        size = len(event.body.encode())
-        full = len(self._batch) == _BATCH_EVENTS or self._bytes + size > _BATCH_BYTES
-        if full or event.group in self._groups:
+        if not _fits(event, self._batch):
             self.flush()
         self._batch.append(event)
-        self._groups.add(event.group)
-        self._bytes += size
 
     def flush(self) -> None:
         if self._batch:
             self._waiting.append(self._thread.submit(self._send, tuple(self._batch)))
-            self._batch, self._groups, self._bytes = [], set(), 0
-        while len(self._waiting) > _WAITING_BATCHES:
-            self._waiting.popleft().result(timeout=_BATCH_SECONDS)
+            self._batch = []
+        self._wait(_WAITING_BATCHES)
 
     def finish(self) -> None:
-        while self._waiting:
+        self._wait(0)
+
+    def _wait(self, most: int) -> None:
+        """Until at most that many batches wait; raises what went wrong with the others."""
+        while len(self._waiting) > most:
             self._waiting.popleft().result(timeout=_BATCH_SECONDS)
 
     def _send(self, batch: Sequence[Event]) -> None:
-        if self._broken:
+        if self._failed:
             return
-        self._broken = True
-        _send_batch(self.sqs, self.queue_url, batch)
-        self._broken = False
+        try:
+            _send_batch(self._sqs, self._queue_url, batch)
+        except BaseException:
+            # The batches behind this one are on their way already: they must not overtake it.
+            self._failed = True
+            raise
         self.sent += len(batch)
         self.batches += 1
-        self.on_sent(len(batch))
+        self._on_sent(len(batch))
+
+
+def _fits(event: Event, batch: Sequence[Event]) -> bool:
+    size = sum(len(each.body.encode()) for each in (*batch, event))
+    return len(batch) < _BATCH_EVENTS and size <= _BATCH_BYTES and event.group not in {each.group for each in batch}
 
 
 def _check(event: Event) -> None:
@@ -168,7 +171,7 @@ def _send_batch(sqs: SQSClient, queue_url: str, batch: Sequence[Event]) -> None:
     left = batch
     for attempt in Retrying(
         retry=retry_if_exception_type(_Busy),
-        wait=wait_exponential_jitter(initial=0.1, max=5),
+        wait=wait_random_exponential(multiplier=0.2, max=5),
         stop=stop_after_attempt(_ATTEMPTS),
         reraise=True,
     ):
@@ -193,8 +196,8 @@ def _entry(place: int, event: Event) -> SendMessageBatchRequestEntryTypeDef:
 def _raise_for(queue_url: str, refused: Sequence[tuple[Event, BatchResultErrorEntryTypeDef]]) -> None:
     """Raises SendFailed if an event is at fault, else _Busy if any was refused."""
     for event, failure in sorted(refused, key=lambda pair: not pair[1]["SenderFault"]):
-        kind, action = (SendFailed, "mend it") if failure["SenderFault"] else (_Busy, "the queue is at fault")
+        kind, action = (SendFailed, "mend the event") if failure["SenderFault"] else (_Busy, "the fault is the queue's")
         raise kind(
             f"{queue_url} refused event {event.id!r} of group {event.group!r} "
-            f"({failure['Code']}: {failure.get('Message', 'no reason given')}); {action}, then send all again"
+            f"({failure['Code']}: {failure.get('Message', 'no reason given')}); {action}, and send all again"
         )
