@@ -1,0 +1,70 @@
+# Everything that this project can do, by name: `make help`. Needs Python 3.11, make and git; nothing else.
+
+PYTHON ?= python3.11
+UV_VERSION := 0.13.9
+DAYS ?= 14
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types check up down lock clean
+
+UV := .sluice/uv/bin/uv
+WORKERS := .venv/.installed
+CLOUD := .venv-cloud/.installed
+
+# The settings of this machine (.env, if there is one), and a shell that has them.
+SETTINGS := $(firstword $(wildcard .env) .env.example)
+WITH_SETTINGS := set -a; . ./$(SETTINGS); set +a;
+
+# The interpreter is the one above, never one that is downloaded.
+export UV_PYTHON_DOWNLOADS := never
+# Airflow starts twice as fast where Python may keep its bytecode.
+unexport PYTHONDONTWRITEBYTECODE
+
+help:  ## Tell what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(WORKERS) $(CLOUD)  ## Make the two virtual environments (the other targets do it where they need them)
+
+demo: setup  ## Send DAYS=14 days of flights through to a live model, and report
+	@$(WITH_SETTINGS) DAYS=$(DAYS) .venv/bin/python -m demo
+
+test: setup  ## Run the tests
+	@.venv/bin/pytest -q
+
+lint: $(WORKERS)  ## Check style and formatting
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+
+types: $(WORKERS)  ## Check types
+	@.venv/bin/mypy include plugins deploy
+
+check: lint types test  ## Run every check
+
+up: setup  ## Start Airflow and the embedded cloud, with the DAGs scheduled
+	@$(WITH_SETTINGS) exec .venv/bin/python deploy/laptop.py up
+
+down: setup  ## Stop both
+	@$(WITH_SETTINGS) exec .venv/bin/python deploy/laptop.py down
+
+lock: $(UV)  ## Pin the newest allowed dependencies, with hashes
+	@for name in requirements requirements-dev requirements-cloud; do \
+	  UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --upgrade --generate-hashes \
+	    --no-annotate --python-version 3.11 --output-file $$name.txt $$name.in || exit 1; \
+	done
+
+clean: down  ## Stop both and remove all that was made here: environments, lake, Airflow's records
+	rm -rf .sluice .venv .venv-cloud .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(UV):
+	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) on the PATH: install Python 3.11, or say which: make PYTHON=…" >&2; exit 1; }
+	@echo "installing uv $(UV_VERSION)"
+	@$(PYTHON) -m venv .sluice/uv
+	@.sluice/uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(WORKERS): requirements-dev.txt $(UV)
+$(CLOUD): requirements-cloud.txt $(UV)
+$(WORKERS) $(CLOUD):
+	@echo "installing $< into $(@D)"
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) $(@D)
+	@$(UV) pip sync --quiet --require-hashes --python $(@D) $<
+	@touch $@
