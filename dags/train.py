@@ -9,7 +9,7 @@ model live if it passes the gate.
 | **in** | closed partitions of the step that the declaration trains on |
 | **out** | `PIPELINE/snapshots/…`, `PIPELINE/models/…`, the endpoint, `PIPELINE/deployments/<n>.json`; one SNS event |
 | **order** | one after another; `deploy` is the final task |
-| **re-run** | safe: snapshot and job are named by what they are made of; a job that runs is adopted, one that is done reused |
+| **re-run** | safe: a job is named by what it is made of; one that runs is adopted, one that is done reused |
 
 **Params.** `from`, `to`: train on these partitions only, both included. `poll_seconds`: between two looks at the job.
 

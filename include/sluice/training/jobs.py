@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from sluice.dataset.snapshot import read_snapshot
 from sluice.errors import TrainingFailed
 from sluice.lake import error_code
-from sluice.pipeline import Gate
-from sluice.training.request import training_request
+from sluice.pipeline import Gate, Pipeline
+from sluice.training.request import job_name_stem, training_request
 from sluice.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -108,6 +108,15 @@ def find_job(sagemaker: SageMakerClient, name: str) -> Job | None:
         seconds=job.get("TrainingTimeInSeconds", 0),
         metrics={metric["MetricName"]: metric["Value"] for metric in job.get("FinalMetricDataList", [])},
     )
+
+
+def list_jobs(sagemaker: SageMakerClient, pipeline: Pipeline, most: int = 5) -> list[Job]:
+    """The pipeline's newest jobs, at most ``most`` of up to 100."""
+    answer = sagemaker.list_training_jobs(
+        NameContains=job_name_stem(pipeline), SortBy="CreationTime", SortOrder="Descending", MaxResults=most
+    )
+    found = (find_job(sagemaker, summary["TrainingJobName"]) for summary in answer["TrainingJobSummaries"])
+    return [job for job in found if job is not None]
 
 
 def completed_job(sagemaker: SageMakerClient, name: str) -> Job:

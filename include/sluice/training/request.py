@@ -35,8 +35,12 @@ def training_request(lake: Lake, pipeline: Pipeline, snapshot: Snapshot, role_ar
             {"Key": "sluice:snapshot", "Value": snapshot.fingerprint},
         ],
     }
-    name = f"{pipeline.name}-{training.candidate.name}-{digest_of(request)[:16]}"
-    return {"TrainingJobName": name.replace("_", "-"), **request}
+    return {"TrainingJobName": job_name_stem(pipeline) + digest_of(request)[:16], **request}
+
+
+def job_name_stem(pipeline: Pipeline) -> str:
+    """How the names of the pipeline's jobs begin; SageMaker allows no underscore in them."""
+    return f"{pipeline.name}-{pipeline.training.candidate.name}-".replace("_", "-")
 
 
 def _channel(lake: Lake, snapshot: Snapshot, channel: str) -> dict[str, Any]:

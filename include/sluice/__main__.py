@@ -1,0 +1,5 @@
+"""``python -m sluice``: the command line (see :mod:`sluice.cli`)."""
+
+from sluice.cli import main
+
+main()
