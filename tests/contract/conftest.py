@@ -1,0 +1,88 @@
+"""Clients of the embedded cloud, and resources that a test has for itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.conftest import Cloud
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_kinesis import KinesisClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_ssm import SSMClient
+
+MakeQueue = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def s3(cloud: Cloud) -> S3Client:
+    client: S3Client = cloud.client("s3")
+    return client
+
+
+@pytest.fixture(scope="session")
+def sqs(cloud: Cloud) -> SQSClient:
+    client: SQSClient = cloud.client("sqs")
+    return client
+
+
+@pytest.fixture(scope="session")
+def sns(cloud: Cloud) -> SNSClient:
+    client: SNSClient = cloud.client("sns")
+    return client
+
+
+@pytest.fixture(scope="session")
+def ssm(cloud: Cloud) -> SSMClient:
+    client: SSMClient = cloud.client("ssm")
+    return client
+
+
+@pytest.fixture(scope="session")
+def kinesis(cloud: Cloud) -> KinesisClient:
+    client: KinesisClient = cloud.client("kinesis")
+    return client
+
+
+@pytest.fixture(scope="session")
+def cloudformation(cloud: Cloud) -> CloudFormationClient:
+    client: CloudFormationClient = cloud.client("cloudformation")
+    return client
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A name that no other test uses, fit for every service: lower-case letters, digits and dashes."""
+    words = f"{request.node.path.stem} {request.node.name}".removeprefix("test_").replace("test_", "")
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:60].strip("-")
+
+
+@pytest.fixture
+def bucket(s3: S3Client, name: str) -> str:
+    """A bucket of the test's own."""
+    s3.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def make_queue(sqs: SQSClient, name: str) -> MakeQueue:
+    """Makes queues of the test's own; gives the URL. FIFO unless told otherwise."""
+
+    def make(suffix: str = "queue", *, fifo: bool = True, **attributes: str) -> str:
+        queue = f"{name}-{suffix}" + (".fifo" if fifo else "")
+        kind = {"FifoQueue": "true"} if fifo else {}
+        asked: Any = kind | attributes
+        return sqs.create_queue(QueueName=queue[-80:].lstrip("-"), Attributes=asked)["QueueUrl"]
+
+    return make
+
+
+def queue_arn(sqs: SQSClient, url: str) -> str:
+    """The ARN of a queue."""
+    return sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
