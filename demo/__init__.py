@@ -1,0 +1,1 @@
+"""The whole main job on real flights, with a report: ``make demo``."""

@@ -1,0 +1,67 @@
+"""Runs the whole main job on real flights, from an empty machine to a live model: ``python -m demo``.
+
+The same DAGs, by the same ``airflow dags test`` that a CI uses, against the embedded cloud. What was done by an
+earlier run is not done again: run it twice, and the second run lands and trains nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from datetime import date, timedelta
+
+from rich.console import Console
+
+from demo.laptop import Laptop, StepFailed
+from demo.report import Baseline, make_report, show
+from sluice.aws import Aws
+from sluice.errors import SluiceError
+from sluice.workspace import Workspace
+
+PIPELINE = "flights"
+_FIRST_DAY = date(2013, 1, 1)
+_FEWEST, _MOST = 4, 365  # training, validation and test need partitions of their own; the data is one year
+
+
+def main() -> int:
+    console = Console()
+    try:
+        days = chosen_days(os.environ.get("DAYS", "14"))
+        run(console, days)
+    except (SluiceError, StepFailed) as error:
+        console.print(f"demo: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        console.print("demo: interrupted; `make demo` goes on where this stopped", style="yellow")
+        return 130
+    return 0
+
+
+def chosen_days(text: str) -> list[date]:
+    """The days that ``DAYS`` asks for, from the first of the year. Raises SluiceError if it is no usable number."""
+    if not text.isdecimal() or not _FEWEST <= int(text) <= _MOST:
+        raise SluiceError(f"DAYS={text} is not usable: give a whole number from {_FEWEST} to {_MOST}, such as DAYS=14")
+    return [_FIRST_DAY + timedelta(days=n) for n in range(int(text))]
+
+
+def run(console: Console, days: list[date]) -> None:
+    """Ingest, transform, train, and report; stops the embedded cloud if it was not running before."""
+    started = time.monotonic()
+    with Laptop(console) as laptop:
+        laptop.airflow_database()
+        laptop.sluice("provision", "provision", PIPELINE)
+        workspace = Workspace.open(Aws(), PIPELINE)
+        baseline = Baseline.take(workspace)
+        laptop.python("send", "pipelines.flights.producer", "--days", str(len(days)))
+        range_ = {"from": days[0].isoformat(), "to": days[-1].isoformat()}
+        laptop.dag(f"{PIPELINE}_ingest_queue", days[-1], {"wait_seconds": 2})
+        laptop.dag(f"{PIPELINE}_transform", days[-1], {**range_, "wait_seconds": 60})
+        laptop.dag(f"{PIPELINE}_train", days[-1], {**range_, "poll_seconds": 1})
+        report = make_report(workspace, days, baseline, laptop.folder)
+        report["wall_seconds"] = round(time.monotonic() - started, 1)
+    show(console, report, laptop.folder / "report.json")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

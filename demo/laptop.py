@@ -1,0 +1,98 @@
+"""What the demo does to this machine: the embedded cloud up and down, and commands run with a clock beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+ROOT = Path(__file__).parents[1]
+_LONGEST_STEP = 3600  # seconds; a year of flights lands in less
+
+
+class StepFailed(Exception):
+    """A command of the demo failed; the message has its reason and where its whole output is."""
+
+
+class Laptop:
+    """Starts the embedded cloud, unless it runs, and stops what it started."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.folder = ROOT / ".sluice" / "demo"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._started = False
+
+    def __enter__(self) -> Laptop:
+        self._started = self._cloud("status").returncode != 0
+        if self._started:
+            up = self._cloud("up")
+            if up.returncode:
+                raise StepFailed((up.stderr or up.stdout).strip())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._started:
+            self._cloud("down")
+
+    def _cloud(self, verb: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [ROOT / ".venv-cloud" / "bin" / "python", "-m", "localcloud", verb],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=180,
+        )
+
+    def airflow_database(self) -> None:
+        """Records of Airflow for the demo alone, so that it gets in the way of no scheduler."""
+        self._run("database", [sys.executable, "-m", "airflow", "db", "migrate"])
+
+    def sluice(self, title: str, *arguments: str) -> None:
+        self._run(title, [sys.executable, "-m", "sluice", *arguments])
+
+    def python(self, title: str, module: str, *arguments: str) -> None:
+        """Run a module that shows its own progress."""
+        self.console.print(f"{title}: python -m {module} {' '.join(arguments)}", style="bold", highlight=False)
+        done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, timeout=_LONGEST_STEP)
+        if done.returncode:
+            raise StepFailed(f"{title} failed (exit status {done.returncode}); its message is above")
+
+    def dag(self, dag_id: str, day: date, params: Mapping[str, Any]) -> None:
+        """``airflow dags test`` of one DAG."""
+        command = [sys.executable, "-m", "airflow", "dags", "test", dag_id, day.isoformat(), "-c", json.dumps(params)]
+        self._run(dag_id, command)
+
+    def _run(self, title: str, command: list[str]) -> None:
+        log = self.folder / f"{title}.log"
+        environment = {**os.environ, "AIRFLOW_HOME": str(self.folder / "airflow"), "NO_COLOR": "1"}
+        clock = Progress(
+            SpinnerColumn(finished_text="✓"),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=self.console,
+        )
+        with clock, log.open("w") as output:
+            task = clock.add_task(title, total=1)
+            done = subprocess.run(
+                command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT, timeout=_LONGEST_STEP
+            )
+            if done.returncode:
+                raise StepFailed(f"{title} failed: {_reason(log)}; its whole output is in {log.relative_to(ROOT)}")
+            clock.update(task, completed=1)
+
+
+def _reason(log: Path) -> str:
+    """The last line of a log that names an error."""
+    named = re.findall(r"^(?:.*(?:Exception|Error|error): )(.+)$", log.read_text(errors="replace"), flags=re.MULTILINE)
+    return named[-1].strip() if named else "no error is named"

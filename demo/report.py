@@ -1,0 +1,136 @@
+"""What the demo found: every number is read from where it lives, none from what the demo believes it did."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.flights import data
+from pipelines.flights.events import events_of_days
+from sluice.dataset.snapshot import channel_partitions, labelled, read_rows, read_snapshot
+from sluice.lake import raw_dataset
+from sluice.manifests import Manifest
+from sluice.partitions import Partition
+from sluice.serving.endpoint import find_endpoint
+from sluice.serving.probe import invoke
+from sluice.serving.records import deployment_records
+from sluice.training.jobs import completed_job, list_jobs
+from sluice.workspace import Workspace
+
+_PREDICTIONS = 10
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """How much stood before this run, so that the report can tell what the run added."""
+
+    parts: int
+    jobs: int
+
+    @classmethod
+    def take(cls, workspace: Workspace) -> Baseline:
+        raw = workspace.lake.manifests(raw_dataset("events"))
+        return cls(sum(len(manifest.files) for manifest in raw), _jobs(workspace))
+
+
+def _jobs(workspace: Workspace) -> int:
+    return len(list_jobs(workspace.aws.client("sagemaker"), workspace.pipeline, most=100))
+
+
+def make_report(workspace: Workspace, days: Sequence[date], baseline: Baseline, folder: Path) -> dict[str, Any]:
+    """The report on ``days``: ``parts_written`` and ``jobs_created`` are this run's, all else is what stands."""
+    pipeline, sagemaker = workspace.pipeline, workspace.aws.client("sagemaker")
+    raw = _manifests(workspace, raw_dataset("events"), days)
+    steps = {step.name: _manifests(workspace, step.name, days) for step in pipeline.steps}
+    deployed = deployment_records(workspace.lake)[-1]
+    job = completed_job(sagemaker, deployed.job)
+    endpoint = find_endpoint(sagemaker, deployed.endpoint)
+    now = Baseline.take(workspace)
+    return {
+        "days": len(days),
+        "sent": sum(map(len, events_of_days(data.flights(), days).values())),
+        "landed": sum(manifest.rows_out for manifest in raw),
+        "conformed": sum(manifest.rows_out for manifest in steps["conform"]),
+        "rejected": dict(sum((Counter(manifest.rejected) for manifest in steps["conform"]), Counter[str]())),
+        "partitions": sum(manifest.state == "closed" for manifest in raw),
+        "step_rows": {name: sum(manifest.rows_out for manifest in found) for name, found in steps.items()},
+        "completion_events": dict(Counter(event["stage"] for event in _received(workspace, folder))),
+        "parts_written": now.parts - baseline.parts,
+        "jobs_created": now.jobs - baseline.jobs,
+        "train_seconds": job.seconds,
+        "validation_auc": round(deployed.validation_auc, 4),
+        "test_auc": round(deployed.test_auc, 4),
+        "endpoint_status": endpoint.status if endpoint else "absent",
+        "predictions": list(_predictions(workspace, deployed.endpoint, deployed.snapshot)),
+    }
+
+
+def _manifests(workspace: Workspace, dataset: str, days: Sequence[date]) -> list[Manifest]:
+    found = (
+        workspace.lake.manifest(dataset, Partition(datetime(day.year, day.month, day.day, tzinfo=UTC), "day"))
+        for day in days
+    )
+    return [manifest for manifest in found if manifest is not None]
+
+
+def _received(workspace: Workspace, folder: Path) -> list[dict[str, Any]]:
+    """Be the subscriber: take what waits on the completions queue, and keep it with what earlier runs took."""
+    kept = folder / "completions.jsonl"
+    sqs, queue = workspace.aws.client("sqs"), workspace.resources.completions_queue
+    with kept.open("a") as file:
+        while messages := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+            file.writelines(json.dumps(json.loads(message["Body"])) + "\n" for message in messages)
+            file.flush()
+            entries = [{"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]} for n, message in enumerate(messages)]
+            sqs.delete_message_batch(QueueUrl=queue, Entries=entries)
+    return [json.loads(line) for line in kept.read_text().splitlines()]
+
+
+def _predictions(workspace: Workspace, endpoint: str, fingerprint: str) -> Iterator[dict[str, Any]]:
+    """Flights of the test days, evenly spread: the live score, and whether the flight really was late."""
+    snapshot, training = read_snapshot(workspace.lake, fingerprint), workspace.pipeline.training
+    for frame in read_rows(workspace.lake, snapshot.dataset, channel_partitions(snapshot, "test")[-1:]):
+        chosen = frame.iloc[:: max(1, len(frame) // _PREDICTIONS)].head(_PREDICTIONS)
+        lines = labelled(chosen, training).to_csv(header=False, index=False).splitlines()
+        scores = invoke(workspace.aws.client("sagemaker-runtime"), endpoint, [line.partition(",")[2] for line in lines])
+        for flight, line, score in zip(chosen["event_id"], lines, scores, strict=True):
+            yield {"flight": flight, "score": round(score, 4), "truth": int(line.partition(",")[0])}
+
+
+def show(console: Console, report: dict[str, Any], path: Path) -> None:
+    """Write the report, and print it."""
+    path.write_text(json.dumps(report, indent=2) + "\n")
+    table = Table(
+        title="Sluice demo: real flights, from a queue to a live model", show_header=False, title_style="bold"
+    )
+    table.add_column(style="cyan")
+    table.add_column()
+    for name, value in report.items():
+        if name != "predictions":
+            table.add_row(name.replace("_", " "), _shown(value))
+    predictions = Table(title="Live predictions beside what really happened", title_style="bold")
+    for column in ("flight", "chance of 15 min late or more", "was late"):
+        predictions.add_column(column)
+    for prediction in report["predictions"]:
+        predictions.add_row(prediction["flight"], f"{prediction['score']:.2f}", "yes" if prediction["truth"] else "no")
+    console.print(table, predictions)
+    console.print(
+        "Look further: `make up` for Airflow's web UI on this very lake; .sluice/demo/*.log for each DAG's output;\n"
+        f"{path.relative_to(path.parents[2])} for this report; `make help` for the rest.",
+        highlight=False,
+        markup=False,
+    )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {count:,}" for name, count in value.items()) or "none"
+    return f"{value:,}" if isinstance(value, int) else str(value)
