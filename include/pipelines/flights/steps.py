@@ -118,7 +118,7 @@ def _aircraft(flights: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
             "last_arrival_delay": arrival["arr_delay"],
             "last_departure_delay": departure["dep_delay"],
             "arrival_delay_trend": _trend(arrivals),
-            "hours_since_arrival": _minutes(arrival["as_of"] - arrival["event_time"]) / 60,
+            "hours_since_arrival": (arrival["as_of"] - arrival["event_time"]).dt.total_seconds() / 3600,
             "airborne": leg["type"] == "departed",
             "slack_minutes": _minutes(departure["sched_dep"] - back),
             "legs_today": _legs_today(departures),
@@ -204,6 +204,6 @@ def _in_group_order(events: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rows(frames: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
-    """The rows of all frames. Empty ones are left out, for a partition that was never written has no types."""
-    filled = [frame[list(columns)] for frame in frames if len(frame)]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(columns))
+    """The rows of all frames. A frame without columns is a partition that was never written: it has no types."""
+    written = [frame[list(columns)] for frame in frames if len(frame.columns)]
+    return pd.concat(written, ignore_index=True) if written else pd.DataFrame(columns=list(columns))

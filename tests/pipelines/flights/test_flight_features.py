@@ -1,0 +1,200 @@
+"""``features``: equal to a reader in order, blind to what comes later, and the same however the stream is cut."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from functools import cache
+from typing import Any
+
+import pandas as pd
+import pytest
+from flight_days import days_from, enriched, enriched_from, events_from, features, late_messages, shuffled, weather
+from in_order import rows_in_order
+from pandas.testing import assert_frame_equal
+
+from pipelines.flights import steps
+from pipelines.flights.vocabulary import AIRCRAFT_FEATURES, AIRPORT_FEATURES, FEATURES, WEATHER
+
+# A snowstorm closed the three airports on the 8th: cancellations, diversions, long delays.
+STORM = days_from(date(2013, 2, 7), 3)
+WINDOW = days_from(date(2013, 2, 4), 6)
+
+
+def rows_of(by_day: Mapping[date, pd.DataFrame], days: Sequence[date]) -> pd.DataFrame:
+    return pd.concat([features(by_day, day) for day in days], ignore_index=True)
+
+
+@cache
+def storm_rows() -> pd.DataFrame:
+    return rows_of(enriched_from(WINDOW[0], 6), STORM)
+
+
+def expected_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """What the reader in order made, as ``features`` shapes it."""
+    inside = rows[rows["event_time"].dt.date.isin(STORM)].reset_index(drop=True)
+    types = {"event_time": "datetime64[us, UTC]", **dict.fromkeys(FEATURES, "float64")}
+    return inside[["event_id", "event_time", *FEATURES, "late"]].astype(types)
+
+
+def test_rows_of_three_days_equal_those_of_a_reader_in_order() -> None:
+    rows = storm_rows()
+
+    assert len(rows) == 1813
+    # Every feature varies, or equality of the two would say little.
+    assert (rows[list(FEATURES)].nunique() > 1).all()
+    assert_frame_equal(rows, expected_rows(rows_in_order(events_from(WINDOW[0], 6), weather())), check_exact=True)
+
+
+def test_the_order_of_a_group_is_that_of_its_sequence_numbers() -> None:
+    late = late_messages(events_from(WINDOW[0], 6), every=100)
+
+    rows = rows_of(enriched(late), STORM)
+
+    assert_frame_equal(rows, expected_rows(rows_in_order(late, weather())), check_exact=True)
+    # Had order no influence, the line above would prove nothing.
+    assert not rows.equals(storm_rows())
+
+
+def test_no_order_across_groups_is_needed() -> None:
+    group_by_group = sorted(events_from(WINDOW[0], 6), key=lambda event: event.group)
+
+    assert_frame_equal(rows_of(enriched(group_by_group), STORM), storm_rows(), check_exact=True)
+
+
+def test_duplicates_change_nothing() -> None:
+    sent = events_from(WINDOW[0], 6)
+    again = [event for place, event in enumerate(sent) for event in [event] * (1 + (place % 10 == 0))]
+
+    assert_frame_equal(rows_of(enriched([*again, *sent[::7]]), STORM), storm_rows(), check_exact=True)
+
+
+def test_shuffled_rows_give_the_same_output() -> None:
+    by_day = {day: shuffled(rows) for day, rows in enriched_from(WINDOW[0], 6).items()}
+
+    assert_frame_equal(rows_of(by_day, STORM), storm_rows(), check_exact=True)
+
+
+def test_one_long_partition_gives_the_rows_of_three_short_ones() -> None:
+    by_day = enriched_from(WINDOW[0], 6)
+    now, before = (pd.concat([by_day[day] for day in days]) for days in (STORM, WINDOW[:3]))
+
+    assert_frame_equal(steps.features(now, before), storm_rows(), check_exact=True)
+
+
+def test_three_days_of_look_back_reach_as_far_as_any_row_looks() -> None:
+    # HA51 of the 9th left 21 hours late: no flight took longer from its announcement to its arrival.
+    first, day = date(2013, 1, 5), date(2013, 1, 10)
+    by_day = enriched_from(first, 6)
+
+    rows = features(by_day, day, look_back=3)
+
+    assert "HA-51-JFK-20130109-arrived" in set(rows["event_id"])
+    assert_frame_equal(rows, features(by_day, day, look_back=5), check_exact=True)
+
+
+def probes() -> list[str]:
+    """Arrivals of the storm days, many of aircraft that flew before on that day."""
+    rows = storm_rows()
+    busy = rows["event_id"][rows["legs_today"] > 0].iloc[::30]
+    return sorted({*busy, *rows["event_id"].iloc[::200]})
+
+
+def dropped(events: pd.DataFrame, later: pd.Series[bool], announced: pd.Series[Any]) -> pd.DataFrame:
+    return events[~later]
+
+
+def rewritten(events: pd.DataFrame, later: pd.Series[bool], announced: pd.Series[Any]) -> pd.DataFrame:
+    """Whatever comes later is a delayed departure of the same carrier on the same route, in another weather."""
+    changes = {"type": "departed", "dep_delay": 700, "arr_delay": 700, **dict.fromkeys(WEATHER, -1.0)}
+    changes |= {name: announced[name] for name in ("carrier", "origin", "dest")}
+    return events.assign(**{name: events[name].mask(later, value) for name, value in changes.items()})
+
+
+@pytest.mark.parametrize("change", [dropped, rewritten])
+@pytest.mark.parametrize("arrived", probes())
+def test_nothing_at_or_after_the_announcement_changes_a_feature(
+    arrived: str, change: Callable[[pd.DataFrame, pd.Series[bool], pd.Series[Any]], pd.DataFrame]
+) -> None:
+    row = storm_rows()[storm_rows()["event_id"] == arrived].reset_index(drop=True)
+    by_day = enriched_from(WINDOW[0], 6)
+    events = pd.concat([by_day[day] for day in WINDOW], ignore_index=True)
+    own = events["event_id"].isin([arrived, arrived.replace("-arrived", "-scheduled")])
+    announced = events[own & (events["type"] == "scheduled")].iloc[0]
+    told = (events["group"] == announced["group"]) & (events["sequence_number"] < announced["sequence_number"])
+    later = (events["event_time"] >= announced["event_time"]) & ~told & ~own
+    assert later.sum() > 100
+
+    events = change(events, later, announced)
+    arrival = events["event_id"] == arrived
+    events["arr_delay"] = events["arr_delay"].mask(arrival, 999)
+    found = steps.features(events[arrival], events[~arrival])
+
+    assert_frame_equal(found.drop(columns="late"), row.drop(columns="late"), check_exact=True)
+    assert found["late"].tolist() == [1]
+
+
+def test_what_came_before_does_change_features() -> None:
+    by_day = dict(enriched_from(WINDOW[0], 6))
+    for day in WINDOW:
+        by_day[day] = by_day[day].assign(dep_delay=by_day[day]["dep_delay"] + 60)
+
+    moved = rows_of(by_day, STORM)["last_departure_delay"] - storm_rows()["last_departure_delay"]
+
+    assert set(moved.dropna()) == {60}
+
+
+def test_late_is_fifteen_minutes_or_more() -> None:
+    by_day = enriched_from(WINDOW[0], 6)
+    delays = pd.concat([by_day[day] for day in STORM]).set_index("event_id")["arr_delay"]
+
+    rows = storm_rows()
+
+    minutes = delays.loc[rows["event_id"]].to_numpy()
+    assert {14, 15} <= set(minutes)
+    assert rows["late"].tolist() == [int(delay >= 15) for delay in minutes]
+
+
+def test_an_aircraft_without_a_history_has_no_features_of_its_own() -> None:
+    events = enriched_from(WINDOW[0], 6)[STORM[0]]
+    one = events[events["event_id"].str.startswith("B6-1016-JFK-20130206")]
+    announced = enriched_from(WINDOW[0], 6)[WINDOW[2]]
+
+    rows = steps.features(one, announced[announced["id"] == "B6-1016-JFK-20130206-scheduled"])
+
+    assert rows["event_id"].tolist() == ["B6-1016-JFK-20130206-arrived"]
+    assert rows[list(AIRCRAFT_FEATURES)].isna().all(axis=None)
+    assert rows[list(AIRPORT_FEATURES)].iloc[0].dropna().to_dict() == {
+        "origin_departures": 0,
+        "origin_cancellations": 0,
+    }
+
+
+@pytest.mark.parametrize("before", [pd.DataFrame(), enriched_from(WINDOW[0], 6)[WINDOW[0]].iloc[:0]])
+def test_a_partition_without_rows_gives_no_rows_of_the_same_types(before: pd.DataFrame) -> None:
+    nothing = steps.features(enriched_from(WINDOW[0], 6)[WINDOW[0]].iloc[:0], before)
+
+    assert len(nothing) == 0
+    assert nothing.dtypes.to_dict() == storm_rows().dtypes.to_dict()
+
+
+def test_a_first_partition_needs_nothing_before_it() -> None:
+    first = enriched_from(WINDOW[0], 6)[WINDOW[0]]
+
+    assert_frame_equal(steps.features(first, pd.DataFrame()), steps.features(first, first.iloc[:0]), check_exact=True)
+    assert len(steps.features(first, pd.DataFrame())) > 500
+
+
+def test_two_flights_without_a_tail_number_share_no_history() -> None:
+    sent = [
+        replace(event, group="UNK-B6", body=json.dumps({**json.loads(event.body), "group": "UNK-B6", "tailnum": None}))
+        for event in events_from(WINDOW[0], 6)
+        if '"carrier":"B6"' in event.body
+    ]
+
+    rows = rows_of(enriched(sent), STORM)
+
+    assert len(rows) > 100
+    assert rows[list(AIRCRAFT_FEATURES)].isna().all(axis=None)
