@@ -60,37 +60,38 @@ class DeployEndpointOperator(BaseOperator):
         change = start_change(
             sagemaker, workspace.pipeline, job, workspace.resources.role_arn, self._proven_config(workspace)
         )
-        self._wait("verify", change=asdict(change))
+        self._wait("verify", asdict(change))
 
     @clear_errors
-    def verify(self, context: Context, change: dict[str, Any], event: dict[str, Any]) -> Any:
+    def verify(self, context: Context, event: dict[str, Any]) -> Any:
         """The endpoint has settled: is it what was asked for, and does it answer as it was trained?"""
         from sluice.errors import DeploymentFailed
         from sluice.serving.deployment import prove
         from sluice.serving.endpoint import Change, roll_back
 
         self._check(event)
-        workspace = open_workspace(self.pipeline)
+        workspace, change = open_workspace(self.pipeline), Change(**event["carried"])
         try:
-            return prove(workspace, Change(**change), self.job_name, self.snapshot).model_dump()
+            return prove(workspace, change, self.job_name, self.snapshot).model_dump()
         except DeploymentFailed as error:
-            roll_back(workspace.aws.client("sagemaker"), Change(**change))
+            roll_back(workspace.aws.client("sagemaker"), change)
             reason = str(error)
-        self._wait("rolled_back", reason=reason)
+        self._wait("rolled_back", {"reason": reason})
 
-    def rolled_back(self, context: Context, reason: str, event: dict[str, Any]) -> None:
+    def rolled_back(self, context: Context, event: dict[str, Any]) -> None:
         """What served before is back, or as far as SageMaker got: the task fails either way."""
         self._check(event)
-        raise AirflowFailException(f"{reason} (rolled back: the endpoint is {event['found']})")
+        raise AirflowFailException(f"{event['carried']['reason']} (rolled back: the endpoint is {event['found']})")
 
-    def _wait(self, then: str, **kwargs: Any) -> None:
+    def _wait(self, then: str, carried: dict[str, Any] | None = None) -> None:
         trigger = LookTrigger(
             look="settled_endpoint",
             arguments={"pipeline": self.pipeline},
             poll_seconds=float(self.poll_seconds),
             deadline=time.time() + self.max_wait.total_seconds(),
+            carried=carried,
         )
-        self.defer(trigger=trigger, method_name=then, kwargs=kwargs)
+        self.defer(trigger=trigger, method_name=then)
 
     def _check(self, event: dict[str, Any] | None) -> None:
         if event is not None and "found" not in event:

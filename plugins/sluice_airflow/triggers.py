@@ -21,16 +21,26 @@ class LookTrigger(BaseTrigger):
         arguments: what it is called with.
         poll_seconds: between two looks.
         deadline: seconds since the epoch (UTC) after which the trigger gives up.
+        carried: what the waiting task needs when it resumes; it comes back in the event, because ``airflow dags
+            test`` forgets the keyword arguments of a deferral.
 
-    Its event is ``{"found": …}``, ``{"timed_out": True}`` or ``{"error": one line}``.
+    Its event is ``{"found": …}``, ``{"timed_out": True}`` or ``{"error": one line}``, and ``"carried"``.
     """
 
-    def __init__(self, look: str, arguments: dict[str, Any], poll_seconds: float, deadline: float) -> None:
+    def __init__(
+        self,
+        look: str,
+        arguments: dict[str, Any],
+        poll_seconds: float,
+        deadline: float,
+        carried: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.look = look
         self.arguments = arguments
         self.poll_seconds = poll_seconds
         self.deadline = deadline
+        self.carried = carried or {}
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         arguments = {
@@ -38,10 +48,14 @@ class LookTrigger(BaseTrigger):
             "arguments": self.arguments,
             "poll_seconds": self.poll_seconds,
             "deadline": self.deadline,
+            "carried": self.carried,
         }
         return f"{_PATH}.{type(self).__name__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
+        yield TriggerEvent({**await self._outcome(), "carried": self.carried})
+
+    async def _outcome(self) -> dict[str, Any]:
         from sluice.errors import SluiceError
 
         # The looks are the library's own functions and block: each runs in a thread beside the event loop.
@@ -50,14 +64,11 @@ class LookTrigger(BaseTrigger):
             try:
                 found = await asyncio.to_thread(look, **self.arguments)
             except SluiceError as error:
-                yield TriggerEvent({"error": str(error)})
-                return
+                return {"error": str(error)}
             if found is not None:
-                yield TriggerEvent({"found": found})
-                return
+                return {"found": found}
             if time.time() >= self.deadline:
-                yield TriggerEvent({"timed_out": True})
-                return
+                return {"timed_out": True}
             await asyncio.sleep(self.poll_seconds)
 
 
