@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import xgboost
 from tests.conftest import Cloud
+from tests.contract import training
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_kinesis import KinesisClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
@@ -58,9 +63,9 @@ def cloudformation(cloud: Cloud) -> CloudFormationClient:
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    """A name that no other test uses, fit for every service: lower-case letters, digits and dashes."""
-    words = f"{request.node.path.stem} {request.node.name}".removeprefix("test_").replace("test_", "")
-    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:60].strip("-")
+    """A name that no other test uses, fit for every service: at most 50 lower-case letters, digits and dashes."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:41].strip("-")
+    return f"{words}-{zlib.crc32(request.node.nodeid.encode()):08x}"
 
 
 @pytest.fixture
@@ -86,3 +91,38 @@ def make_queue(sqs: SQSClient, name: str) -> MakeQueue:
 def queue_arn(sqs: SQSClient, url: str) -> str:
     """The ARN of a queue."""
     return sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+
+
+@pytest.fixture(scope="session")
+def sagemaker(cloud: Cloud) -> SageMakerClient:
+    client: SageMakerClient = cloud.client("sagemaker")
+    return client
+
+
+@pytest.fixture(scope="session")
+def runtime(cloud: Cloud) -> SageMakerRuntimeClient:
+    client: SageMakerRuntimeClient = cloud.client("sagemaker-runtime")
+    return client
+
+
+@pytest.fixture(scope="session")
+def data(s3: S3Client) -> training.Data:
+    """Training data that every test may read."""
+    return training.put_data(s3, "sagemaker-contract")
+
+
+@pytest.fixture(scope="session")
+def completed(sagemaker: SageMakerClient, data: training.Data) -> Any:
+    """DescribeTrainingJob of a job that has completed."""
+    name = "a-completed-job"
+    sagemaker.create_training_job(**training.request(name, data))
+    job = training.finished(sagemaker, name)
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    return job
+
+
+@pytest.fixture(scope="session")
+def booster(s3: S3Client, completed: Any, tmp_path_factory: pytest.TempPathFactory) -> xgboost.Booster:
+    """The completed job's model."""
+    artefact = completed["ModelArtifacts"]["S3ModelArtifacts"]
+    return training.booster_of(s3, artefact, tmp_path_factory.mktemp("model"))

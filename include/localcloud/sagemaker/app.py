@@ -13,11 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from localcloud.sagemaker import aws
 from localcloud.sagemaker.cores import Cores
 from localcloud.sagemaker.deployment import Deployer
 from localcloud.sagemaker.endpoint_configs import EndpointConfigs
 from localcloud.sagemaker.endpoints import Endpoints
 from localcloud.sagemaker.fleet import Fleet
+from localcloud.sagemaker.job_attempt import Services
 from localcloud.sagemaker.job_runner import JobRunner
 from localcloud.sagemaker.models import Models
 from localcloud.sagemaker.protocol import ControlPlane
@@ -34,9 +36,10 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
     On start it ends the jobs of an earlier life and serves its endpoints again; on stop it ends what runs.
     """
     store = Store(state / "sagemaker.sqlite")
-    objects = Objects.at(aws_endpoint)
+    objects = Objects(aws.s3_client(aws_endpoint))
     fleet = Fleet()
-    runner = JobRunner(store, objects, state / "jobs", Cores(os.cpu_count() or 1))
+    logs = aws.logs_client(aws_endpoint)
+    runner = JobRunner(Services(store, objects, logs), state / "jobs", Cores(os.cpu_count() or 1))
     deployer = Deployer(store, objects, fleet, state / "endpoints")
     tags = Tags(store)
     jobs = TrainingJobs(store, tags, objects, runner)

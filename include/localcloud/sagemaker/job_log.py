@@ -1,20 +1,45 @@
-"""A job's log: a file in the job's folder, from which the metrics are read as it grows."""
+"""A job's log: a file in the job's folder, and a stream in CloudWatch Logs, as its training process writes it."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.sagemaker.metrics import FinalMetrics
 
+GROUP = "/aws/sagemaker/TrainingJobs"
+
+_PUBLISH_SECONDS = 1.0
+_BATCH_EVENTS = 1000
+_LONGEST_LINE = 1000  # characters; a batch so stays below CloudWatch's 1 MiB
+
+logger = logging.getLogger(__name__)
+
 
 class JobLog:
-    """Copies a child's output into a file, line by line."""
+    """Takes a child's output line by line, from a thread of its own; `publish` is called by another.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file to write.
+        client: of CloudWatch Logs. A job doesn't fail because its log can't be published.
+        stream: the name of the stream in the group of all training jobs.
+    """
+
+    def __init__(self, path: Path, client: Any, stream: str) -> None:
         self._file = path.open("w")
+        self._client: Any | None = client
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._waiting: list[dict[str, Any]] = []
+        self._published = 0.0
+        self._created = False
 
     def __enter__(self) -> JobLog:
         return self
@@ -22,11 +47,45 @@ class JobLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._publish_waiting()
         self._file.close()
 
     def copy(self, lines: IO[str], metrics: FinalMetrics) -> None:
-        """Copy until the child closes its output."""
+        """Copy until the child closes its output; the metrics see each line."""
         for line in lines:
             self._file.write(line)
             self._file.flush()
-            metrics.read(line, time.time())
+            now = time.time()
+            metrics.read(line, now)
+            message = line.rstrip("\n").replace("\t", "#011")[:_LONGEST_LINE]
+            with self._lock:
+                self._waiting.append({"timestamp": int(now * 1000), "message": message or " "})
+
+    def publish(self) -> None:
+        """Send what has come to CloudWatch, at most once a second."""
+        if time.monotonic() - self._published >= _PUBLISH_SECONDS:
+            self._publish_waiting()
+
+    def _publish_waiting(self) -> None:
+        with self._lock:
+            events, self._waiting = self._waiting, []
+        self._published = time.monotonic()
+        if self._client is None or not events:
+            return
+        try:
+            self._create_stream(self._client)
+            for start in range(0, len(events), _BATCH_EVENTS):
+                self._client.put_log_events(
+                    logGroupName=GROUP, logStreamName=self._stream, logEvents=events[start : start + _BATCH_EVENTS]
+                )
+        except (BotoCoreError, ClientError) as error:
+            logger.warning("the log of %s goes to its file only: CloudWatch Logs: %s", self._stream, error)
+            self._client = None
+
+    def _create_stream(self, client: Any) -> None:
+        if self._created:
+            return
+        with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
+            client.create_log_group(logGroupName=GROUP)
+        client.create_log_stream(logGroupName=GROUP, logStreamName=self._stream)
+        self._created = True

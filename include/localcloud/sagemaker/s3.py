@@ -7,11 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
-
-from localcloud.sagemaker.arns import REGION
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -38,35 +34,25 @@ class Location:
         """The location below this one."""
         return Location(self.bucket, "/".join([*filter(None, [self.key.rstrip("/")]), *names]))
 
+    def sibling(self, name: str) -> Location:
+        """The location of another name beside this one."""
+        return Location(self.bucket, "/".join([*filter(None, [self.key.rpartition("/")[0]]), name]))
+
+    @property
+    def name(self) -> str:
+        """The last part of the key."""
+        return self.key.rpartition("/")[2]
+
     @property
     def uri(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
 
 
 class Objects:
-    """Reads and writes of objects; every call has a time-out and a bound on retries."""
+    """Reads and writes of objects."""
 
     def __init__(self, client: S3Client) -> None:
         self._client = client
-
-    @classmethod
-    def at(cls, endpoint: str) -> Objects:
-        """Those of the S3 endpoint, with credentials that an emulator accepts."""
-        return cls(
-            boto3.client(
-                "s3",
-                endpoint_url=endpoint,
-                region_name=REGION,
-                aws_access_key_id="localcloud",
-                aws_secret_access_key="localcloud",  # noqa: S106 an emulator's, not a secret
-                config=Config(
-                    connect_timeout=5,
-                    read_timeout=60,
-                    retries={"total_max_attempts": 3, "mode": "standard"},
-                    s3={"addressing_style": "path"},
-                ),
-            )
-        )
 
     def keys(self, prefix: Location) -> Iterator[str]:
         """The keys that begin with the prefix, in their order; folder markers (``…/``) are left out.

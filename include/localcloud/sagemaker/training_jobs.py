@@ -9,14 +9,13 @@ from localcloud.sagemaker import job_status
 from localcloud.sagemaker.algorithms import catalog
 from localcloud.sagemaker.arns import REGION, arn
 from localcloud.sagemaker.errors import resource_in_use, validation_error
+from localcloud.sagemaker.job_attempt import KIND
 from localcloud.sagemaker.job_runner import JobRunner
 from localcloud.sagemaker.listing import page
 from localcloud.sagemaker.protocol import Operation
 from localcloud.sagemaker.s3 import Location, MissingObjectsError, Objects
 from localcloud.sagemaker.store import Document, MissingResourceError, NameTakenError, Store
 from localcloud.sagemaker.tags import Tags
-
-KIND = "training-job"
 
 
 class TrainingJobs:

@@ -82,17 +82,12 @@ def _positive(per_class: Callable[[Array, Array], tuple[Array, Array]]) -> Metri
     return of_class_one
 
 
-def _column_mean(errors: Array) -> float:
-    """Summed down a column of float32, as scikit-learn does it: the last printed digit depends on it."""
-    return float(np.average(errors.reshape(-1, 1), axis=0)[0])
-
-
 def _mae(labels: Array, scores: Array) -> float:
-    return _column_mean(np.abs(labels - scores))
+    return float(np.mean(np.abs(labels - scores)))
 
 
 def _mse(labels: Array, scores: Array) -> float:
-    return _column_mean((labels - scores) ** 2)
+    return float(np.mean((labels - scores) ** 2))
 
 
 def _rmse(labels: Array, scores: Array) -> float:

@@ -1,0 +1,242 @@
+"""What Sluice relies on in SageMaker's training jobs, held to by the stand-in."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import xgboost
+from botocore.exceptions import ClientError
+from tests.conftest import Cloud
+from tests.contract import training
+from tests.contract.training import Data
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sagemaker import SageMakerClient
+
+
+def test_a_job_goes_through_its_states(completed: Any) -> None:
+    transitions = completed["SecondaryStatusTransitions"]
+    assert [each["Status"] for each in transitions] == [
+        *("Starting", "Downloading", "Training", "Uploading", "Completed"),
+    ]
+    messages = [each["StatusMessage"] for each in transitions]
+    assert messages[-1] == "Training job completed"
+    assert len(set(messages)) == len(messages), "a waiter ends only when the message changes"
+    starts = [each["StartTime"] for each in transitions]
+    assert starts == sorted(starts)
+    assert all(each["EndTime"] >= each["StartTime"] for each in transitions)
+
+
+def test_a_completed_job_tells_its_times(completed: Any) -> None:
+    took = (completed["TrainingEndTime"] - completed["TrainingStartTime"]).total_seconds()
+    assert completed["CreationTime"] <= completed["TrainingStartTime"]
+    assert completed["TrainingTimeInSeconds"] == math.ceil(took)
+    assert completed["BillableTimeInSeconds"] == math.ceil(took)
+
+
+def test_a_completed_job_shows_its_request(completed: Any, data: Data) -> None:
+    asked = training.request("a-completed-job", data)
+    for member in ("HyperParameters", "RoleArn", "InputDataConfig", "OutputDataConfig", "StoppingCondition"):
+        assert completed[member] == asked[member]
+
+
+def test_the_model_has_the_rounds_asked_for(booster: xgboost.Booster) -> None:
+    assert booster.num_boosted_rounds() == 12
+    assert booster.num_features() == training.FEATURES
+
+
+def test_the_final_metrics_are_the_models_own(completed: Any, booster: xgboost.Booster, data: Data) -> None:
+    matrix = xgboost.DMatrix(data.validation[:, 1:], label=data.validation[:, 0])
+    booster.set_param({"eval_metric": "logloss"})
+    logloss = float(re.findall(r"logloss:([\d.]+)", booster.eval(matrix))[0])
+    metrics = {each["MetricName"]: each["Value"] for each in completed["FinalMetricDataList"]}
+    assert set(metrics) == {"train:auc", "train:logloss", "validation:auc", "validation:logloss"}
+    assert metrics["validation:logloss"] == pytest.approx(logloss, abs=1e-5)
+    assert metrics["validation:auc"] > 0.9
+
+
+def test_the_log_is_in_cloudwatch(cloud: Cloud, completed: Any) -> None:
+    rounds = [line for line in training.log_of(cloud, completed["TrainingJobName"]) if line.startswith("[")]
+    metrics = {each["MetricName"]: each["Value"] for each in completed["FinalMetricDataList"]}
+    lines = [line for line in rounds if "#011" in line]
+    assert len(lines) == 12
+    assert f"#011validation-auc:{metrics['validation:auc']:.5f}" in lines[-1], "a TAB is #011 there"
+
+
+def test_a_job_name_is_used_once(sagemaker: SageMakerClient, completed: Any, data: Data) -> None:
+    with pytest.raises(sagemaker.exceptions.ResourceInUse) as refused:
+        sagemaker.create_training_job(**training.request(completed["TrainingJobName"], data))
+    assert refused.value.response["Error"]["Message"] == (
+        "Job name must be unique within an AWS account and region, "
+        f"and a job with this name already exists ({completed['TrainingJobArn']})"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        pytest.param(
+            {"TrainingJobName": "bad_name!"},
+            "1 validation error detected: Value 'bad_name!' at 'trainingJobName' failed to satisfy constraint: "
+            "Member must satisfy regular expression pattern: [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}",
+            id="pattern",
+        ),
+        pytest.param(
+            {"HyperParameters": {f"h{number}": "1" for number in range(101)}},
+            "at 'hyperParameters' failed to satisfy constraint: Member must have length less than or equal to 100",
+            id="length",
+        ),
+        pytest.param(
+            {"ResourceConfig": {"InstanceType": "ml.huge", "InstanceCount": 1, "VolumeSizeInGB": 1}},
+            "Value 'ml.huge' at 'resourceConfig.instanceType' failed to satisfy constraint: "
+            "Member must satisfy enum value set: [",
+            id="enumeration",
+        ),
+        pytest.param(
+            {"InputDataConfig": [training.channel(f"c{number}", "s3://b/k") for number in range(21)]},
+            "at 'inputDataConfig' failed to satisfy constraint: Member must have length less than or equal to 20",
+            id="channels",
+        ),
+        pytest.param(
+            {
+                "AlgorithmSpecification": {
+                    "TrainingImage": training.IMAGE,
+                    "TrainingInputMode": "File",
+                    "MetricDefinitions": [{"Name": "m", "Regex": "m=(.*)"}],
+                }
+            },
+            "You can't override the metric definitions for Amazon SageMaker algorithms.",
+            id="metric definitions",
+        ),
+    ],
+)
+def test_a_request_that_the_service_model_forbids_is_refused(
+    sagemaker: SageMakerClient, data: Data, name: str, change: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ClientError) as refused:
+        sagemaker.create_training_job(**training.request(name, data, **change))
+    assert refused.value.response["Error"]["Code"] == "ValidationException"
+    assert told in refused.value.response["Error"]["Message"]
+
+
+@pytest.mark.parametrize("uri", ["s3://sagemaker-contract/nothing/here", "s3://nobody-made-this/data"])
+def test_a_channel_without_objects_is_refused(sagemaker: SageMakerClient, data: Data, name: str, uri: str) -> None:
+    with pytest.raises(ClientError, match=f'No S3 objects found under S3 URL "{uri}" given in input data source'):
+        sagemaker.create_training_job(**training.request(name, data, InputDataConfig=[training.channel("train", uri)]))
+
+
+def test_an_unknown_job_is_not_found(sagemaker: SageMakerClient) -> None:
+    for call in (sagemaker.describe_training_job, sagemaker.stop_training_job):
+        with pytest.raises(ClientError, match=r"\(ValidationException\).*Requested resource not found\."):
+            call(TrainingJobName="nobody-made-this")
+
+
+def test_a_job_can_be_stopped(cloud: Cloud, sagemaker: SageMakerClient, s3: S3Client, data: Data, name: str) -> None:
+    sagemaker.create_training_job(**training.request(name, data, training.ENDLESS))
+    training.trains(cloud, name)
+    sagemaker.stop_training_job(TrainingJobName=name)
+    job = training.finished(sagemaker, name)
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "Stopped")
+    assert [each["Status"] for each in job["SecondaryStatusTransitions"]][-2:] == ["Stopping", "Stopped"]
+    assert job["SecondaryStatusTransitions"][-1]["StatusMessage"] == "Training job stopped"
+    assert s3.list_objects_v2(Bucket=data.bucket, Prefix=f"models/{name}/")["KeyCount"] == 0
+
+
+def test_a_stopped_job_leaves_its_model_if_it_was_asked_to(
+    cloud: Cloud, sagemaker: SageMakerClient, s3: S3Client, data: Data, name: str, tmp_path: Path
+) -> None:
+    kept = {**training.ENDLESS, "save_model_on_termination": "true"}
+    sagemaker.create_training_job(**training.request(name, data, kept))
+    training.trains(cloud, name)
+    sagemaker.stop_training_job(TrainingJobName=name)
+    job = training.finished(sagemaker, name)
+    assert job["SecondaryStatus"] == "Stopped"
+    saved = training.booster_of(s3, job["ModelArtifacts"]["S3ModelArtifacts"], tmp_path)
+    assert saved.num_boosted_rounds() >= 1
+
+
+def test_a_job_ends_when_its_time_is_over(sagemaker: SageMakerClient, data: Data, name: str) -> None:
+    sagemaker.create_training_job(
+        **training.request(name, data, training.ENDLESS, StoppingCondition={"MaxRuntimeInSeconds": 2})
+    )
+    job = training.finished(sagemaker, name)
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+    assert 2 <= job["TrainingTimeInSeconds"] <= 10
+
+
+def test_a_job_that_is_over_can_not_be_stopped(sagemaker: SageMakerClient, completed: Any) -> None:
+    with pytest.raises(
+        ClientError, match=r"The request was rejected because the training job is in status Completed\."
+    ):
+        sagemaker.stop_training_job(TrainingJobName=completed["TrainingJobName"])
+
+
+def test_a_failed_job_tells_why(sagemaker: SageMakerClient, s3: S3Client, data: Data, name: str) -> None:
+    sagemaker.create_training_job(**training.request(name, data, {"eta": "1.5"}))
+    job = training.finished(sagemaker, name)
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Failed", "Failed")
+    assert job["FailureReason"] == "ClientError: Hyperparameter eta: 1.5 is not in [0, 1]"
+    assert job["SecondaryStatusTransitions"][-1]["StatusMessage"] == "Training job failed"
+    assert s3.list_objects_v2(Bucket=data.bucket, Prefix=f"models/{name}/")["KeyCount"] == 0
+
+
+def test_an_unknown_image_fails_the_job(sagemaker: SageMakerClient, data: Data, name: str) -> None:
+    image = {"TrainingImage": "000000000000.dkr.ecr.us-east-1.amazonaws.com/mine:1", "TrainingInputMode": "File"}
+    sagemaker.create_training_job(**training.request(name, data, AlgorithmSpecification=image))
+    assert training.finished(sagemaker, name)["FailureReason"].startswith(
+        "ClientError: Cannot pull algorithm container."
+    )
+
+
+def test_jobs_queue_for_the_cores_and_can_be_stopped_in_the_queue(
+    sagemaker: SageMakerClient, data: Data, name: str
+) -> None:
+    first, second = f"{name[:50]}-1", f"{name[:50]}-2"
+    all_cores = {"num_round": training.ENDLESS["num_round"]}
+    sagemaker.create_training_job(**training.request(first, data, all_cores))
+    training.reached(sagemaker, first, "Training")
+    sagemaker.create_training_job(**training.request(second, data, all_cores))
+    assert sagemaker.describe_training_job(TrainingJobName=second)["SecondaryStatus"] == "Starting"
+    sagemaker.stop_training_job(TrainingJobName=second)
+    waited = training.finished(sagemaker, second)
+    assert waited["SecondaryStatus"] == "Stopped"
+    assert "TrainingStartTime" not in waited
+    assert sagemaker.describe_training_job(TrainingJobName=first)["SecondaryStatus"] == "Training"
+    sagemaker.stop_training_job(TrainingJobName=first)
+    assert training.finished(sagemaker, first)["SecondaryStatus"] == "Stopped"
+
+
+def test_jobs_are_listed_by_filter_and_page(sagemaker: SageMakerClient, data: Data, name: str) -> None:
+    names = [f"{name[:50]}-{number}" for number in range(3)]
+    for each in names:
+        sagemaker.create_training_job(**training.request(each, data, {"num_round": "none"}))
+    for each in names:
+        training.finished(sagemaker, each)
+    pages = sagemaker.get_paginator("list_training_jobs").paginate(
+        NameContains=name[:50].upper(),
+        StatusEquals="Failed",
+        SortBy="Name",
+        SortOrder="Ascending",
+        PaginationConfig={"PageSize": 2},
+    )
+    listed = [[job["TrainingJobName"] for job in page["TrainingJobSummaries"]] for page in pages]
+    assert listed == [names[:2], names[2:]]
+    assert sagemaker.list_training_jobs(NameContains=name[:50], StatusEquals="Completed")["TrainingJobSummaries"] == []
+
+
+def test_tags_are_kept_with_the_job(sagemaker: SageMakerClient, data: Data, name: str) -> None:
+    arn = sagemaker.create_training_job(
+        **training.request(name, data, {"num_round": "none"}, Tags=[{"Key": "owner", "Value": "a"}])
+    )["TrainingJobArn"]
+    sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "cost centre", "Value": "7"}, {"Key": "owner", "Value": "b"}])
+    assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [
+        {"Key": "cost centre", "Value": "7"},
+        {"Key": "owner", "Value": "b"},
+    ]
+    sagemaker.delete_tags(ResourceArn=arn, TagKeys=["owner"])
+    assert [tag["Key"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]] == ["cost centre"]
