@@ -36,7 +36,7 @@ lint: $(WORKERS)  ## Check style and formatting
 	@.venv/bin/ruff format --check .
 
 types: $(WORKERS)  ## Check types
-	@.venv/bin/mypy include plugins deploy
+	@.venv/bin/mypy include plugins demo deploy
 
 check: lint types test  ## Run every check
 

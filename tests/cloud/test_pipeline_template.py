@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from cfnlint import lint
 from cfnlint.config import ManualArgs
+from tests.conftest import Cloud
 
-from conftest import Cloud
 from sluice.provision import TEMPLATE, provision
 from sluice.resources import Resources, find
 
@@ -58,9 +58,7 @@ def test_event_that_never_lands_ends_in_the_dead_letter_queue(cloud: Cloud, reso
     receives = 0
     while got := sqs.receive_message(QueueUrl=queue).get("Messages"):
         receives += 1
-        sqs.change_message_visibility(
-            QueueUrl=queue, ReceiptHandle=got[0]["ReceiptHandle"], VisibilityTimeout=0
-        )
+        sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=got[0]["ReceiptHandle"], VisibilityTimeout=0)
 
     assert receives == 5
     assert [message["Body"] for message in sqs.receive_message(QueueUrl=dead)["Messages"]] == ["bad"]
@@ -111,9 +109,7 @@ def test_stream_keeps_a_week(cloud: Cloud, resources: Resources) -> None:
     assert (summary["StreamStatus"], summary["RetentionPeriodHours"]) == ("ACTIVE", 168)
 
 
-def test_sagemaker_reaches_the_models_and_snapshots_of_its_pipeline_only(
-    cloud: Cloud, resources: Resources
-) -> None:
+def test_sagemaker_reaches_the_models_and_snapshots_of_its_pipeline_only(cloud: Cloud, resources: Resources) -> None:
     iam, name = cloud.client("iam"), resources.role_arn.rpartition("/")[2]
     trust = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]["Statement"][0]
     assert trust["Principal"] == {"Service": "sagemaker.amazonaws.com"}
@@ -126,9 +122,7 @@ def test_sagemaker_reaches_the_models_and_snapshots_of_its_pipeline_only(
     assert _on_everything(policy) == {"cloudwatch:PutMetricData", "ecr:GetAuthorizationToken"}
 
 
-def test_workers_reach_their_pipeline_only(
-    cloud: Cloud, outputs: dict[str, str], resources: Resources
-) -> None:
+def test_workers_reach_their_pipeline_only(cloud: Cloud, outputs: dict[str, str], resources: Resources) -> None:
     iam, arn = cloud.client("iam"), outputs["WorkerPolicy"]
     version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
     policy = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
@@ -137,9 +131,7 @@ def test_workers_reach_their_pipeline_only(
     assert _allowed(policy, "sqs:DeleteMessage") == {"arn:aws:sqs:us-east-1:000000000000:my_pipe-events.fifo"}
     assert _allowed(policy, "sns:Publish") == {resources.topic_arn}
     assert _allowed(policy, "iam:PassRole") == {resources.role_arn}
-    assert _allowed(policy, "sagemaker:CreateTrainingJob") == {
-        "arn:aws:sagemaker:us-east-1:000000000000:*/my-pipe-*"
-    }
+    assert _allowed(policy, "sagemaker:CreateTrainingJob") == {"arn:aws:sagemaker:us-east-1:000000000000:*/my-pipe-*"}
     assert {action for action in _on_everything(policy) if ":List" not in action} == set()
 
 

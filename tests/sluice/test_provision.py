@@ -7,8 +7,8 @@ from pathlib import Path
 import boto3
 import pytest
 from botocore.config import Config
+from tests.conftest import Cloud
 
-from conftest import Cloud
 from sluice import provision as provisioning
 from sluice.provision import TEMPLATE, ProvisioningFailed, provision, stack_name
 
@@ -60,9 +60,7 @@ def test_failed_creation_names_the_resource_and_can_be_tried_again(cloud: Cloud)
     cloudformation, s3 = cloud.client("cloudformation"), cloud.client("s3")
     s3.create_bucket(Bucket="sluice-taken-000000000000-us-east-1")
 
-    with pytest.raises(
-        ProvisioningFailed, match=r"Lake .*already exists.*`sluice provision taken`"
-    ) as failure:
+    with pytest.raises(ProvisioningFailed, match=r"Lake .*already exists.*`sluice provision taken`") as failure:
         provision(cloudformation, "taken")
     assert "\n" not in str(failure.value)
 

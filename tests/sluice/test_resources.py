@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from tests.conftest import Cloud
 
-from conftest import Cloud
 from sluice.errors import MissingResource
 from sluice.provision import provision
 from sluice.resources import find

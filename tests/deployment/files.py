@@ -1,0 +1,42 @@
+"""The deployment files, read as the tools that use them read them."""
+
+from __future__ import annotations
+
+import configparser
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def read_settings(file: Path, root: Path) -> Mapping[str, str]:
+    """The variables that the file sets, as a shell sees them that stands in ``root``."""
+    shell = 'set -a; PWD=$1; . "$2"; exec env --null'
+    done = subprocess.run(
+        ["env", "-i", "/bin/sh", "-c", shell, "sh", str(root), str(file)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    variables = dict(line.split("=", 1) for line in done.stdout.split("\0") if line)
+    return {name: value for name, value in variables.items() if name not in ("PWD", "OLDPWD", "SHLVL", "_")}
+
+
+SETTINGS = read_settings(ROOT / ".env.example", ROOT)  # of a machine that has no .env
+
+
+def read_compose() -> Any:
+    return yaml.safe_load((ROOT / "docker-compose.yaml").read_text())
+
+
+def read_supervised() -> Mapping[str, list[str]]:
+    """The command of each component that ``make up`` supervises, from its program's name on."""
+    config = configparser.RawConfigParser()
+    config.read(ROOT / "deploy" / "supervisord.conf")
+    programs = {name.removeprefix("program:") for name in config.sections() if name.startswith("program:")}
+    return {name: config[f"program:{name}"]["command"].rpartition("/")[2].split() for name in programs}

@@ -1,0 +1,134 @@
+"""Compose runs what ``make up`` runs: the same commands and settings, but for the database and the executor."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.cli.cli_parser import get_parser
+from tests.deployment.files import ROOT, SETTINGS, read_compose, read_settings, read_supervised
+
+_BUILT = {"sluice-airflow", "sluice-cloud"}
+
+
+@pytest.fixture(scope="module")
+def compose() -> Any:
+    return read_compose()
+
+
+def _airflow_services(compose: Any) -> dict[str, Any]:
+    services = compose["services"]
+    return {name: service for name, service in services.items() if service["image"] == "sluice-airflow"}
+
+
+def test_file_has_the_form_that_compose_specifies() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yaml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_components_are_those_that_make_up_supervises(compose: Any) -> None:
+    commands = {name: service["command"] for name, service in _airflow_services(compose).items()}
+
+    assert commands.pop("init") == ["python", "deploy/prepare.py"]
+    assert commands.pop("worker")[:3] == ["airflow", "celery", "worker"]  # in place of the scheduler's own workers
+    assert commands == read_supervised()
+
+
+def test_make_up_prepares_as_compose_does_and_starts_the_same_cloud(compose: Any) -> None:
+    script = (ROOT / "deploy" / "laptop.py").read_text()
+    assert '"deploy" / "prepare.py"' in script
+    assert compose["services"]["localcloud"]["command"] == ["python", "-m", "localcloud", "run"]
+    assert '"-m", "localcloud"' in script
+
+
+def test_airflow_knows_every_command_and_check(compose: Any) -> None:
+    parse = get_parser().parse_args
+    for name, service in _airflow_services(compose).items():
+        for line in (service["command"], service.get("healthcheck", {}).get("test", [])[1:]):
+            if line[:1] == ["airflow"]:
+                assert parse(line[1:]).func, name
+
+
+def test_settings_are_those_of_make_up_but_for_what_differs_on_purpose(compose: Any) -> None:
+    inside = read_settings(ROOT / ".env.example", Path("/opt/sluice"))
+    for name, service in _airflow_services(compose).items():
+        assert service["env_file"] == ".env", name
+        overridden = {variable for variable, value in service["environment"].items() if inside.get(variable) != value}
+        assert overridden == {
+            "AIRFLOW__API__HOST",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL",
+            "AIRFLOW__CORE__EXECUTOR",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+            "AIRFLOW__CELERY__RESULT_BACKEND",
+            "AIRFLOW__CELERY__BROKER_URL",
+            "AIRFLOW__CELERY__WORKER_CONCURRENCY",
+        }, name
+    assert compose["services"]["localcloud"]["environment"]["LOCALCLOUD_STATE"] == inside["LOCALCLOUD_STATE"]
+
+
+def test_every_variable_that_compose_fills_in_is_a_setting() -> None:
+    filled_in = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yaml").read_text()))
+    assert filled_in
+    assert filled_in <= SETTINGS.keys()
+
+
+def test_whoever_uses_the_cloud_shares_its_network(compose: Any) -> None:
+    for name, service in _airflow_services(compose).items():
+        assert service["network_mode"] == "service:localcloud", name
+        assert service["depends_on"]["localcloud"]["condition"] == "service_healthy", name
+
+
+def test_only_the_web_page_is_published_and_on_loopback_only(compose: Any) -> None:
+    published = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
+    assert published == {"localcloud": ["127.0.0.1:${AIRFLOW__API__PORT}:8080"]}
+
+
+def test_everything_that_stays_up_has_a_health_check_and_restarts(compose: Any) -> None:
+    for name, service in compose["services"].items():
+        if name == "init":
+            assert service["restart"] == "no"
+        else:
+            assert service["healthcheck"]["test"], name
+            assert service["restart"] == "unless-stopped", name
+
+
+def test_nothing_runs_before_what_it_needs(compose: Any) -> None:
+    services = compose["services"]
+    assert {name: each["condition"] for name, each in services["init"]["depends_on"].items()} == {
+        "postgres": "service_healthy",
+        "redis": "service_healthy",
+        "localcloud": "service_healthy",
+    }
+    for name in _airflow_services(compose).keys() - {"init"}:
+        assert services[name]["depends_on"]["init"]["condition"] == "service_completed_successfully", name
+
+
+def test_images_are_pinned(compose: Any) -> None:
+    bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+    pulled = [image for image in bases if image != "base"] + [
+        service["image"] for service in compose["services"].values() if service["image"] not in _BUILT
+    ]
+    assert len(pulled) == 3
+    for image in pulled:
+        assert re.search(r":\d+\.\d+(\.\d+)?-", image), image
+
+
+def test_images_hold_hashed_requirements_and_run_as_a_user(compose: Any) -> None:
+    stages = re.split(r"^FROM ", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)[1:]
+    built = {stage.split()[2]: stage for stage in stages}
+    for target, requirements in {"cloud": "requirements-cloud.txt", "airflow": "requirements.txt"}.items():
+        assert f"--require-hashes -r {requirements}" in built[target]
+        assert "USER sluice" in built[target]
+    targets = {service["build"]["target"] for service in compose["services"].values() if "build" in service}
+    assert targets == {"cloud", "airflow"}
