@@ -16,6 +16,7 @@ def _with_offset(time: datetime) -> datetime:
 
 
 Airport = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+Delay = Annotated[int | None, Field(ge=-1440, le=10_080)]  # minutes: from a day early to a week late
 Time = Annotated[datetime, AfterValidator(_with_offset)]
 
 
@@ -23,8 +24,8 @@ class FlightEvent(BaseModel):
     """One thing that happened to one flight, as the operator knew it then.
 
     Every event carries the schedule. Only ``departed`` also has ``dep_delay``, only ``arrived`` has ``arr_delay``
-    (minutes, early is negative). ``group`` is the aircraft's tail number, or ``UNK-<carrier>`` while there is
-    none. Times are ISO 8601 with an offset.
+    (minutes, early is negative); elsewhere they are null or absent. ``group`` is the aircraft's tail number, or
+    ``UNK-<carrier>`` while there is none. ``distance`` is in miles. Times are ISO 8601 with an offset.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,15 +35,15 @@ class FlightEvent(BaseModel):
     type: Literal["scheduled", "departed", "arrived", "cancelled", "diverted"]
     event_time: Time
     carrier: Annotated[str, Field(pattern=r"^[A-Z0-9]{2}$")]
-    flight: Annotated[int, Field(gt=0)]
+    flight: Annotated[int, Field(gt=0, le=9999)]
     tailnum: str | None
     origin: Airport
     dest: Airport
-    distance: Annotated[int, Field(gt=0)]
+    distance: Annotated[int, Field(gt=0, le=12_500)]
     sched_dep: Time
     sched_arr: Time
-    dep_delay: int | None = None
-    arr_delay: int | None = None
+    dep_delay: Delay = None
+    arr_delay: Delay = None
 
     @model_validator(mode="after")
     def _delays_fit_the_type(self) -> Self:

@@ -112,9 +112,9 @@ def main(
 def _send_with_progress(days: Sequence[date]) -> Sent:
     aws = Aws()
     resources = find(aws.client("ssm"), "flights")
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
-    ) as progress:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("sending events", total=None)
         return send_days(
             aws.client("sqs"),

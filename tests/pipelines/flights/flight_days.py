@@ -57,9 +57,7 @@ def enriched(sent: Sequence[Event]) -> Mapping[date, pd.DataFrame]:
     """The rows of ``enrich``, by the day of the event, for events that were sent in this order."""
     rows = conformed(sent)
     return {
-        day: steps.enrich(
-            part, weather_of_day(weather(), day), weather_of_day(weather(), day - timedelta(days=1))
-        )
+        day: steps.enrich(part, weather_of_day(weather(), day), weather_of_day(weather(), day - timedelta(days=1)))
         for day, part in rows.groupby(rows["event_time"].dt.date)
     }
 

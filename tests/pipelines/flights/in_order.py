@@ -96,9 +96,7 @@ def rows_in_order(sent: Iterable[Event], weather: pd.DataFrame) -> pd.DataFrame:
     """A row per arrival, by arrival time and id, for events that were sent in this order."""
     bodies = [read(event) for event in sent]
     airports = airport_ledgers(bodies)
-    observed = {
-        str(origin): rows.sort_values("time").to_dict("records") for origin, rows in weather.groupby("origin")
-    }
+    observed = {str(origin): rows.sort_values("time").to_dict("records") for origin, rows in weather.groupby("origin")}
     aircraft: dict[str, Aircraft] = defaultdict(Aircraft)
     announced: dict[str, dict[str, float]] = {}
     for body in bodies:
@@ -161,9 +159,7 @@ def airport_ledgers(bodies: Sequence[Body]) -> Mapping[str, Ledger]:
         "destination": Ledger(
             (body["dest"], body["event_time"], body["arr_delay"]) for body in bodies if body["type"] == "arrived"
         ),
-        "cancelled": Ledger(
-            (body["origin"], body["event_time"], 1) for body in bodies if body["type"] == "cancelled"
-        ),
+        "cancelled": Ledger((body["origin"], body["event_time"], 1) for body in bodies if body["type"] == "cancelled"),
     }
 
 
