@@ -104,10 +104,8 @@ def _session() -> list[psutil.Process]:
     They also share the checkout as working directory; a number that the system gave to someone else since
     is thereby not taken for theirs.
     """
-    if not _SUPERVISOR_PID.exists():
-        return []
-    leader = int(_SUPERVISOR_PID.read_text())
-    return [process for process in psutil.process_iter() if _belongs(process, leader)]
+    record = _SUPERVISOR_PID.read_text().strip() if _SUPERVISOR_PID.exists() else ""
+    return [process for process in psutil.process_iter() if record and _belongs(process, int(record))]
 
 
 def _belongs(process: psutil.Process, leader: int) -> bool:
