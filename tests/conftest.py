@@ -39,10 +39,27 @@ class Cloud:
         )
 
 
+def cloud_at(port: int, sagemaker_port: int) -> Cloud:
+    """The embedded cloud that listens on these ports of 127.0.0.1."""
+    endpoint_url, sagemaker_endpoint_url = (f"http://127.0.0.1:{each}" for each in (port, sagemaker_port))
+    return Cloud(
+        endpoint_url=endpoint_url,
+        sagemaker_endpoint_url=sagemaker_endpoint_url,
+        environment={
+            "AWS_ENDPOINT_URL": endpoint_url,
+            "AWS_ENDPOINT_URL_SAGEMAKER": sagemaker_endpoint_url,
+            "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": sagemaker_endpoint_url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        },
+    )
+
+
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """An embedded cloud of the session's own (of the worker's own under xdist), gone when it ends."""
-    port, sagemaker_port = _free_ports(2)
+    port, sagemaker_port = free_ports(2)
     options = [
         *("--state", str(tmp_path_factory.mktemp("cloud"))),
         *("--port", str(port)),
@@ -50,18 +67,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     ]
     try:
         _localcloud("up", *options)
-        yield Cloud(
-            endpoint_url=f"http://127.0.0.1:{port}",
-            sagemaker_endpoint_url=f"http://127.0.0.1:{sagemaker_port}",
-            environment={
-                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-                "AWS_ENDPOINT_URL_SAGEMAKER": f"http://127.0.0.1:{sagemaker_port}",
-                "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": f"http://127.0.0.1:{sagemaker_port}",
-                "AWS_ACCESS_KEY_ID": "test",
-                "AWS_SECRET_ACCESS_KEY": "test",
-                "AWS_DEFAULT_REGION": "us-east-1",
-            },
-        )
+        yield cloud_at(port, sagemaker_port)
     finally:
         _localcloud("down", *options)
 
@@ -78,7 +84,8 @@ def _localcloud(*arguments: str) -> None:
     assert done.returncode == 0, f"localcloud {arguments[0]}: {done.stdout}{done.stderr}"
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nothing listens on."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

@@ -18,8 +18,11 @@ _INTERRUPTED = 130
 
 def main(arguments: list[str]) -> int:
     """Run one command; the exit status is 0, 1 for an error, 3 for `status` of a cloud that isn't up."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     settings = Settings(options.state.resolve(), options.port, options.sagemaker_port)
+    if settings.port == settings.sagemaker_port:
+        parser.error(f"--port and --sagemaker-port are both {settings.port}")
     try:
         return _COMMANDS[options.command](settings)
     except CloudError as error:
@@ -72,17 +75,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--port",
-        type=int,
+        type=_port,
         default=os.environ.get("LOCALCLOUD_PORT", "4566"),
         help="the emulator's port (LOCALCLOUD_PORT; default 4566)",
     )
     parser.add_argument(
         "--sagemaker-port",
-        type=int,
+        type=_port,
         default=os.environ.get("LOCALCLOUD_SAGEMAKER_PORT", "4567"),
         help="the SageMaker stand-in's port (LOCALCLOUD_SAGEMAKER_PORT; default 4567)",
     )
     return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 < port < 65536:
+        raise argparse.ArgumentTypeError(f"{port} is not between 1 and 65535")
+    return port
 
 
 def _say(line: str, to: TextIO | None = None) -> None:

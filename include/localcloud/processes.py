@@ -1,6 +1,6 @@
 """Starting, recognising and stopping the child processes.
 
-A process is known by its pid and its start time, so that a recycled pid is never taken for ours.
+A process is known by its pid, its start time and its command, so that a recycled pid is never taken for ours.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import socket
 import subprocess
 import urllib.error
 import urllib.request
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
@@ -21,15 +22,21 @@ from localcloud.settings import HOST
 
 _STOP_SECONDS = 30.0  # the emulator writes all of its state before it ends
 _HEALTH_SECONDS = 2.0
+_CLOCK_SECONDS = 2.0  # how far the start time that the system tells may wander
 
 
-def spawn(service: Service) -> psutil.Popen:
-    """Start the service in a session of its own and record it.
+@dataclass(frozen=True)
+class Record:
+    """What is written down of a process when it is started; ``started`` in seconds since the epoch."""
 
-    Raises:
-        CloudError: its port is taken.
-    """
-    _require_free_port(service)
+    pid: int
+    started: float
+    command: list[str]
+    port: int
+
+
+def spawn(service: Service) -> psutil.Process:
+    """Start the service in a session of its own and record it."""
     service.log.parent.mkdir(parents=True, exist_ok=True)
     Path(service.environment["TMPDIR"]).mkdir(parents=True, exist_ok=True)
     with service.log.open("ab") as log:
@@ -41,26 +48,32 @@ def spawn(service: Service) -> psutil.Popen:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    record = {"pid": child.pid, "started": child.create_time(), "port": service.port}
-    service.record.write_text(json.dumps(record))
+    record = Record(child.pid, child.create_time(), list(service.command), service.port)
+    unfinished = service.record.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps(asdict(record)))
+    unfinished.replace(service.record)
     return child
+
+
+def recorded(service: Service) -> Record | None:
+    """What was written down when the service was last started, unless it was stopped since."""
+    try:
+        return Record(**json.loads(service.record.read_text()))
+    except FileNotFoundError:
+        return None
 
 
 def running(service: Service) -> psutil.Process | None:
     """The recorded process, if it still is the one that was started."""
-    try:
-        record = json.loads(service.record.read_text())
-        process = psutil.Process(record["pid"])
-        if process.create_time() != record["started"] or process.status() == psutil.STATUS_ZOMBIE:
-            return None
-    except (FileNotFoundError, psutil.NoSuchProcess):
+    record = recorded(service)
+    if record is None:
         return None
-    return process
-
-
-def recorded_port(service: Service) -> int:
-    """The port that the recorded process was started with."""
-    return int(json.loads(service.record.read_text())["port"])
+    try:
+        process = psutil.Process(record.pid)
+        ours = abs(process.create_time() - record.started) <= _CLOCK_SECONDS and process.cmdline() == record.command
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return None
+    return process if ours else None  # a zombie has no command line
 
 
 def stop(service: Service, process: psutil.Process) -> None:
@@ -78,13 +91,14 @@ def stop(service: Service, process: psutil.Process) -> None:
 def healthy(service: Service) -> bool:
     """Whether the service answers its health path with success."""
     try:
-        with urllib.request.urlopen(service.health_url, timeout=_HEALTH_SECONDS) as answer:  # noqa: S310 our own http URL
+        with urllib.request.urlopen(service.health_url, timeout=_HEALTH_SECONDS) as answer:  # noqa: S310 our own URL
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
 
 
-def _require_free_port(service: Service) -> None:
+def require_free_port(service: Service) -> None:
+    """Raise CloudError if something else listens on the service's port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -49,11 +49,12 @@ def emulator(settings: Settings) -> Service:
         port=settings.port,
         port_option="--port or LOCALCLOUD_PORT",
         health_path="/_ministack/health",
-        command=(sys.executable, "-m", "ministack"),
+        command=(sys.executable, "-m", "localcloud.emulator"),
         environment=_environment(
             settings,
             BIND_HOST=HOST,
             GATEWAY_PORT=str(settings.port),
+            MINISTACK_HOST=HOST,  # in queue URLs, the same wherever they are told
             PERSIST_STATE="1",
             STATE_DIR=str(folder / "state"),
             S3_PERSIST="1",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import signal
 import threading
@@ -93,18 +94,17 @@ def _watch(services: tuple[Service, ...], interrupted: threading.Event) -> None:
 
 def _start_missing(settings: Settings, interrupted: threading.Event) -> None:
     started: list[tuple[Service, psutil.Process]] = []
+    services = all_services(settings)
+    missing = [service for service in services if processes.running(service) is None]
+    for service in services:
+        if service in missing:
+            processes.require_free_port(service)
+        else:
+            _require_same_port(service)
     try:
-        for service in all_services(settings):
-            process = processes.running(service)
-            if process is None:
-                process = processes.spawn(service)
-                started.append((service, process))
-            elif processes.recorded_port(service) != service.port:
-                raise CloudError(
-                    f"{service.name} already runs (pid {process.pid}) on port "
-                    f"{processes.recorded_port(service)}, not {service.port}; "
-                    "stop it with `python -m localcloud down` first"
-                )
+        for service in missing:
+            started.append((service, processes.spawn(service)))
+        for service in services:
             _await_health(service, interrupted)
     except BaseException:
         for service, process in reversed(started):
@@ -112,15 +112,29 @@ def _start_missing(settings: Settings, interrupted: threading.Event) -> None:
         raise
 
 
+def _require_same_port(service: Service) -> None:
+    record = processes.recorded(service)
+    if record is not None and record.port != service.port:
+        raise CloudError(
+            f"{service.name} already runs (pid {record.pid}) on port {record.port}, not {service.port}; "
+            "stop it with `python -m localcloud down` first"
+        )
+
+
 def _await_health(service: Service, interrupted: threading.Event) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while not processes.healthy(service):
-        if processes.running(service) is None:
-            raise CloudError(f"{service.name} died while starting; see {service.log}")
+        _require_alive(service)
         if time.monotonic() > deadline:
             raise CloudError(f"{service.name} isn't healthy after {_START_SECONDS:.0f} s; see {service.log}")
         if interrupted.wait(_LOOK_SECONDS):
             raise SignalledError
+    _require_alive(service)  # else a stranger answered on its port
+
+
+def _require_alive(service: Service) -> None:
+    if processes.running(service) is None:
+        raise CloudError(f"{service.name} died while starting; see {service.log}")
 
 
 def _stop_recorded(settings: Settings) -> tuple[str, ...]:
@@ -135,7 +149,9 @@ def _stop_recorded(settings: Settings) -> tuple[str, ...]:
 
 
 def _status(service: Service) -> ServiceStatus:
-    process = processes.running(service)
+    process, record = processes.running(service), processes.recorded(service)
+    if process is not None and record is not None:
+        service = dataclasses.replace(service, port=record.port)  # it runs where it was started
     return ServiceStatus(
         name=service.name,
         endpoint=service.endpoint,

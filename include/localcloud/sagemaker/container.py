@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,11 @@ class Layout:
                 "network_interface_name": "lo",
             },
         )
+
+    def clear(self) -> None:
+        """Remove all but what lies beside ``/opt/ml`` and the temporary files: the log."""
+        shutil.rmtree(self.root / "opt", ignore_errors=True)
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
     def _write(self, name: str, content: Any) -> None:
         (self.config / name).write_text(json.dumps(content))

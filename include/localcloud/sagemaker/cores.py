@@ -30,6 +30,12 @@ class Cores:
                     self._free += count
                     self._changed.notify_all()
 
+    @property
+    def waiting(self) -> int:
+        """How many are in the queue."""
+        with self._changed:
+            return len(self._queue)
+
     def wake(self) -> None:
         """Let the waiting look at their ``cancelled`` again."""
         with self._changed:

@@ -123,7 +123,7 @@ class Attempt:
         try:
             for key in self._services.objects.keys(prefix):
                 self._check()
-                target = (folder / _name_below(prefix.key, key)).resolve()
+                target = (folder / name_below(prefix.key, key)).resolve()
                 if not target.is_relative_to(folder.resolve()):
                     raise FailedError(f"ClientError: Data download failed: the key {key} leaves its channel.")
                 self._services.objects.download(Location(prefix.bucket, key), target)
@@ -175,7 +175,7 @@ class Attempt:
             raise FailedError(f"ClientError: Data upload failed: {error}") from error
 
 
-def _name_below(prefix: str, key: str) -> str:
+def name_below(prefix: str, key: str) -> str:
     """The file's name in its channel.
 
     A prefix that ends within a name (``data/tr``) stands for its folder: the names below are kept whole.

@@ -61,7 +61,7 @@ class JobRunner:
 
     def discard(self, name: str) -> None:
         """Remove what a job of an earlier life of the stand-in has left, but for its log."""
-        _clear(Layout(self._folder / name))
+        Layout(self._folder / name).clear()
 
     def close(self) -> None:
         """End all processes at once; their jobs stay as they are in the store."""
@@ -110,7 +110,7 @@ class JobRunner:
                 self._services, job, layout, stopped=stopped, closing=self._closing, cores=self._cores.total
             ).run()
         finally:
-            _clear(layout)
+            layout.clear()
 
     def _finish(self, name: str, end: Callable[[Document, float], None]) -> None:
         self._services.store.update(KIND, name, lambda document: end(document, time.time()))
@@ -119,8 +119,3 @@ class JobRunner:
 def _wanted(job: Document, most: int) -> int:
     asked = job["HyperParameters"].get("nthread", "")
     return int(asked) if asked.isdecimal() and int(asked) > 0 else most
-
-
-def _clear(layout: Layout) -> None:
-    shutil.rmtree(layout.opt_ml, ignore_errors=True)
-    shutil.rmtree(layout.temporary, ignore_errors=True)

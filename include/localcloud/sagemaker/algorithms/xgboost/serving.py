@@ -15,6 +15,7 @@ import scipy.sparse  # type: ignore[import-untyped]
 import xgboost
 
 from localcloud.sagemaker.algorithms.xgboost.channels import data_format
+from localcloud.sagemaker.algorithms.xgboost.selection import Selection
 from localcloud.sagemaker.serving import Answer, Invocation
 from localcloud.sagemaker.training_child import UserError
 
@@ -58,8 +59,11 @@ class XGBoostServer:
         self._default_accept = environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "text/csv")
         self._batch = bool(environment.get("SAGEMAKER_BATCH"))
         self._lock = threading.Lock()  # a booster's predict isn't safe to share for every booster type
-        config = json.loads(boosters[0].save_config())
-        self._objective: str = config["learner"]["objective"]["name"]
+        learner = json.loads(boosters[0].save_config())["learner"]
+        self._objective: str = learner["objective"]["name"]
+        keys = environment.get("SAGEMAKER_INFERENCE_OUTPUT")
+        num_class = int(learner["learner_model_param"]["num_class"])
+        self._selection = None if keys is None else Selection(keys, self._objective, num_class)
 
     def invoke(self, invocation: Invocation) -> Answer:
         """Answer one request, refusing it with the container's statuses and words."""
@@ -82,6 +86,8 @@ class XGBoostServer:
                 f"Accept type {invocation.accept} is not supported. "
                 f"Please use supported accept types: {list(_ACCEPTED)}.",
             )
+        if self._selection is not None:
+            return self._encode_selected(self._selection, predictions.tolist(), accept)
         return self._encode(predictions.tolist(), accept)
 
     def _predict(self, rows: xgboost.DMatrix) -> np.ndarray[Any, Any]:
@@ -98,6 +104,14 @@ class XGBoostServer:
     def _accept(self, header: str | None) -> str:
         accept = (header or "").partition(";")[0].strip()
         return self._default_accept if accept in ("", "*/*") else accept.lower()
+
+    def _encode_selected(self, selection: Selection, predictions: list[Any], accept: str) -> Answer:
+        try:
+            body = selection.encode(selection.select(predictions), accept)
+        except ValueError as error:
+            return _text(500, str(error))
+        end = "\n" if self._batch and accept == "text/csv" else ""
+        return Answer(200, _charset(accept), (body + end).encode())
 
     def _encode(self, predictions: list[Any], accept: str) -> Answer:
         if self._batch:

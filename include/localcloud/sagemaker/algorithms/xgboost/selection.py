@@ -1,0 +1,87 @@
+"""``SAGEMAKER_INFERENCE_OUTPUT``: answers that hold the selected keys in place of bare scores."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+Prediction = Any  # a float, or a list of floats for multi:softprob
+
+_PROBABILITY_OBJECTIVES = ("binary:logistic", "multi:softprob")
+_REGRESSIONS = ("reg:squarederror", "reg:logistic", "reg:gamma", "reg:absoluteerror", "reg:tweedie")
+_CLASSIFICATIONS = ("binary:logistic", "binary:logitraw", "binary:hinge", "multi:softmax", "multi:softprob")
+
+
+class Selection:
+    """The keys that were selected, for the objective of a model.
+
+    A key that the objective doesn't have is NaN, as in the container.
+
+    Args:
+        keys: the variable's value, comma-separated.
+        objective: as the model names it.
+        num_class: 0 for a model of two classes.
+    """
+
+    def __init__(self, keys: str, objective: str, num_class: int) -> None:
+        self._keys = keys.replace(" ", "").lower().split(",")
+        self._objective = objective
+        self._num_class = num_class
+
+    def select(self, predictions: list[Prediction]) -> list[dict[str, Any]]:
+        """One dictionary a prediction.
+
+        Raises:
+            ValueError: keys can't be selected for this objective at all.
+        """
+        if self._objective not in (*_REGRESSIONS, *_CLASSIFICATIONS):
+            raise ValueError(f"Objective `{self._objective}` unsupported for selectable inference predictions.")
+        known = self._known()
+        ordered = [key for key in known if key in self._keys] + [key for key in self._keys if key not in known]
+        return [
+            {key: known[key](prediction) if key in known else math.nan for key in ordered} for prediction in predictions
+        ]
+
+    def encode(self, selected: list[dict[str, Any]], accept: str) -> str:
+        """The body of the answer.
+
+        Raises:
+            ValueError: the accepted type can't hold selected keys.
+        """
+        if accept == "application/json":
+            return json.dumps({"predictions": selected})
+        if accept == "application/jsonlines":
+            return "".join(json.dumps(each) + "\n" for each in selected)
+        if accept == "text/csv":
+            return "\n".join(",".join(_cell(each[key]) for key in self._keys) for each in selected)
+        raise ValueError(f"Cannot encode selected predictions into accept type '{accept}'.")
+
+    def _known(self) -> dict[str, Callable[[Prediction], Any]]:
+        if self._objective in _REGRESSIONS:
+            return {"predicted_score": lambda score: score}
+        known: dict[str, Callable[[Prediction], Any]] = {
+            "predicted_label": self._label,
+            "labels": lambda _: list(range(self._num_class or 2)),
+        }
+        if self._objective in _PROBABILITY_OBJECTIVES:
+            known |= {"probability": self._winner, "probabilities": self._each}
+        return known | {"raw_score": self._winner, "raw_scores": self._each}
+
+    def _label(self, prediction: Prediction) -> int | float:
+        if self._objective == "multi:softprob":
+            return int(max(range(len(prediction)), key=prediction.__getitem__))
+        if self._objective in ("binary:hinge", "multi:softmax"):
+            return float(prediction)
+        return int(prediction > (0.5 if self._objective == "binary:logistic" else 0))
+
+    def _winner(self, prediction: Prediction) -> float:
+        return float(max(prediction) if self._objective == "multi:softprob" else prediction)
+
+    def _each(self, prediction: Prediction) -> list[float]:
+        return prediction if self._objective == "multi:softprob" else [1.0 - prediction, prediction]
+
+
+def _cell(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, list) else str(value)

@@ -1,0 +1,76 @@
+"""Model archives: reproducible when written, not trusted when read."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from localcloud.sagemaker import archives
+from localcloud.sagemaker.archives import UnsafeArchiveError
+
+
+def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
+    packed = []
+    for name, age in (("a", 1_000_000_000), ("b", 1_700_000_000)):
+        folder = tmp_path / name
+        (folder / "sub").mkdir(parents=True)
+        for file in ("model", "sub/extra"):
+            (folder / file).write_bytes(b"content")
+            os.utime(folder / file, (age, age))
+        archives.pack(folder, tmp_path / f"{name}.tar.gz")
+        packed.append((tmp_path / f"{name}.tar.gz").read_bytes())
+    assert packed[0] == packed[1]
+
+
+def test_what_was_packed_is_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "in/sub").mkdir(parents=True)
+    (tmp_path / "in/sub/model").write_bytes(b"content")
+    archives.pack(tmp_path / "in", tmp_path / "a.tar.gz")
+    archives.unpack(tmp_path / "a.tar.gz", tmp_path / "out")
+    assert (tmp_path / "out/sub/model").read_bytes() == b"content"
+
+
+def malicious(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type = kind
+    member.linkname = target
+    return member
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        malicious("../outside", tarfile.REGTYPE),
+        malicious("/etc/outside", tarfile.REGTYPE),
+        malicious("link", tarfile.SYMTYPE, "/etc/passwd"),
+        malicious("link", tarfile.SYMTYPE, "model"),
+        malicious("link", tarfile.LNKTYPE, "../../outside"),
+        malicious("device", tarfile.CHRTYPE),
+        malicious("pipe", tarfile.FIFOTYPE),
+    ],
+    ids=["parent", "absolute", "link out", "link within", "hard link", "device", "pipe"],
+)
+def test_an_archive_that_leaves_its_folder_is_refused(tmp_path: Path, member: tarfile.TarInfo) -> None:
+    archive = tmp_path / "a.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.addfile(member, io.BytesIO(b""))
+    (tmp_path / "deep/out").mkdir(parents=True)
+    if member.name.startswith("/"):
+        archives.unpack(archive, tmp_path / "deep/out")
+        assert (tmp_path / "deep/out/etc/outside").exists(), "an absolute path is taken below the folder"
+    else:
+        with pytest.raises(UnsafeArchiveError):
+            archives.unpack(archive, tmp_path / "deep/out")
+        assert list((tmp_path / "deep/out").iterdir()) == []
+    assert not (tmp_path / "deep/outside").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"\x1f\x8b truncated"])
+def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.tar.gz").write_bytes(content)
+    with pytest.raises(UnsafeArchiveError):
+        archives.unpack(tmp_path / "a.tar.gz", tmp_path / "out")

@@ -1,0 +1,73 @@
+"""Documents that survive, one change at a time."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from localcloud.sagemaker.store import Document, MissingResourceError, NameTakenError, Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "folder" / "store.sqlite")
+
+
+def test_a_document_survives_the_process(tmp_path: Path) -> None:
+    first = Store(tmp_path / "store.sqlite")
+    first.insert("model", "m", {"Name": "m", "Time": 1.5})
+    first.set_tags("arn:m", {"k": "v"})
+    second = Store(tmp_path / "store.sqlite")  # while the first is still open, as after a kill
+    assert second.get("model", "m") == {"Name": "m", "Time": 1.5}
+    assert second.tags("arn:m") == {"k": "v"}
+
+
+def test_a_name_is_taken_once_a_kind(store: Store) -> None:
+    store.insert("model", "x", {"n": 1})
+    store.insert("endpoint", "x", {"n": 2})
+    with pytest.raises(NameTakenError):
+        store.insert("model", "x", {"n": 3})
+    assert store.get("model", "x") == {"n": 1}
+
+
+def test_what_is_missing_is_told(store: Store) -> None:
+    for call in (store.get, store.delete):
+        with pytest.raises(MissingResourceError):
+            call("model", "nothing")
+    with pytest.raises(MissingResourceError):
+        store.update("model", "nothing", lambda document: None)
+
+
+def test_a_change_that_fails_changes_nothing(store: Store) -> None:
+    store.insert("job", "j", {"n": 1})
+
+    def fail(document: Document) -> None:
+        document["n"] = 2
+        raise ValueError("refused")
+
+    with pytest.raises(ValueError, match="refused"):
+        store.update("job", "j", fail)
+    assert store.get("job", "j") == {"n": 1}
+
+
+def test_no_change_is_lost_between_threads(store: Store) -> None:
+    store.insert("job", "j", {"n": 0})
+
+    def count(document: Document) -> None:
+        document["n"] += 1
+
+    threads = [threading.Thread(target=lambda: [store.update("job", "j", count) for _ in range(50)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert store.get("job", "j") == {"n": 200}
+
+
+def test_documents_are_listed_by_name(store: Store) -> None:
+    for name in ("b", "a", "c"):
+        store.insert("model", name, {"Name": name})
+    store.delete("model", "b")
+    assert [document["Name"] for document in store.all("model")] == ["a", "c"]

@@ -1,0 +1,87 @@
+"""Requests held to the service model, in the service's words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from localcloud.sagemaker.errors import ServiceError
+from localcloud.sagemaker.validation import service_model, validate
+
+
+def refused(operation: str, request: dict[str, Any]) -> ServiceError:
+    with pytest.raises(ServiceError) as error:
+        validate(service_model().operation_model(operation), request)
+    return error.value
+
+
+def test_a_good_request_passes() -> None:
+    validate(service_model().operation_model("DescribeTrainingJob"), {"TrainingJobName": "a-b-1"})
+
+
+def test_what_the_model_does_not_know_is_ignored() -> None:
+    validate(service_model().operation_model("DescribeTrainingJob"), {"TrainingJobName": "a", "FromTheFuture": [1]})
+
+
+def test_all_faults_are_told_at_once() -> None:
+    error = refused("CreateEndpoint", {"EndpointName": "bad_name", "EndpointConfigName": "x" * 64})
+    assert error.code == "ValidationException"
+    assert error.message.startswith("3 validation errors detected: ")
+    assert "Value 'bad_name' at 'endpointName' failed to satisfy constraint: Member must satisfy" in error.message
+    assert "at 'endpointConfigName' failed to satisfy constraint: Member must have length less than or equal to 63" in (
+        error.message
+    )
+
+
+def test_a_missing_member_is_null() -> None:
+    assert refused("CreateEndpoint", {"EndpointName": "a"}).message == (
+        "1 validation error detected: Value null at 'endpointConfigName' failed to satisfy constraint: "
+        "Member must not be null"
+    )
+
+
+def test_members_of_lists_and_maps_are_named_by_place() -> None:
+    variant = {"VariantName": "v", "ModelName": "m", "InitialInstanceCount": 0}
+    error = refused("CreateEndpointConfig", {"EndpointConfigName": "c", "ProductionVariants": [variant]})
+    assert error.message == (
+        "1 validation error detected: Value '0' at 'productionVariants.1.member.initialInstanceCount' "
+        "failed to satisfy constraint: Member must have value greater than or equal to 1"
+    )
+
+
+def test_an_enumeration_tells_its_values() -> None:
+    error = refused("ListEndpoints", {"SortOrder": "Sideways"})
+    assert error.message == (
+        "1 validation error detected: Value 'Sideways' at 'sortOrder' failed to satisfy constraint: "
+        "Member must satisfy enum value set: [Ascending, Descending]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("request_", "where"),
+    [
+        ({"TrainingJobName": 7}, "type int at 'trainingJobName': expected string"),
+        ({"TrainingJobName": ["a"]}, "type list at 'trainingJobName': expected string"),
+    ],
+)
+def test_a_wrong_type_can_not_be_read(request_: dict[str, Any], where: str) -> None:
+    error = refused("DescribeTrainingJob", request_)
+    assert error.code == "SerializationException"
+    assert where in error.message
+
+
+def test_true_is_no_number() -> None:
+    assert refused("ListModels", {"MaxResults": True}).code == "SerializationException"
+
+
+@pytest.mark.parametrize("key", ["owner", "cost centre", "équipe/λ:1", "a_b.c+d=e@f-g"])
+def test_java_character_classes_are_understood(key: str) -> None:
+    tags = {"ResourceArn": "arn:aws:sagemaker:us-east-1:000000000000:model/m", "Tags": [{"Key": key, "Value": ""}]}
+    validate(service_model().operation_model("AddTags"), tags)
+
+
+@pytest.mark.parametrize("key", ["a#b", "semi;colon", "tab\there"])
+def test_java_character_classes_exclude(key: str) -> None:
+    tags = {"ResourceArn": "arn:aws:sagemaker:us-east-1:000000000000:model/m", "Tags": [{"Key": key, "Value": ""}]}
+    assert "regular expression pattern" in refused("AddTags", tags).message
