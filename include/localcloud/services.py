@@ -94,6 +94,8 @@ def _environment(settings: Settings, **variables: str) -> Mapping[str, str]:
         **os.environ,
         "PYTHONPATH": os.pathsep.join([package_parent, *filter(None, [os.environ.get("PYTHONPATH")])]),
         "PYTHONUNBUFFERED": "1",
+        "NO_PROXY": HOST,
+        "no_proxy": HOST,
         "TMPDIR": str(settings.state / "tmp"),
         **variables,
     }
