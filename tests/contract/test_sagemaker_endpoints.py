@@ -202,6 +202,15 @@ def test_an_endpoint_without_a_usable_model_fails(
     wait_for(lambda: not sagemaker.list_endpoints(NameContains=name)["Endpoints"], what="the deletion")
 
 
+def test_a_model_without_data_is_not_served(sagemaker: SageMakerClient, name: str) -> None:
+    sagemaker.create_model(ModelName=name, PrimaryContainer={"Image": training.IMAGE}, ExecutionRoleArn=training.ROLE)
+    create_config(sagemaker, name, **{name: 1.0})
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    endpoint = settled(sagemaker, name)
+    assert endpoint["EndpointStatus"] == "Failed"
+    assert f"Model {name} has no ModelDataUrl" in endpoint["FailureReason"]
+
+
 def test_a_deleted_endpoint_is_gone_and_its_name_is_free(
     sagemaker: SageMakerClient, runtime: SageMakerRuntimeClient, live: str
 ) -> None:

@@ -11,6 +11,8 @@ import uvicorn
 from localcloud.sagemaker.app import create_app
 from localcloud.settings import HOST
 
+_GRACE_SECONDS = 5  # for requests under way when the process is to end
+
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m localcloud.sagemaker", description=__doc__)
@@ -19,7 +21,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--aws-endpoint", required=True)
     options = parser.parse_args(arguments)
     app = create_app(options.state, options.aws_endpoint)
-    uvicorn.run(app, host=HOST, port=options.port, log_level="warning")
+    uvicorn.run(app, host=HOST, port=options.port, log_level="warning", timeout_graceful_shutdown=_GRACE_SECONDS)
 
 
 if __name__ == "__main__":

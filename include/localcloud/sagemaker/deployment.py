@@ -98,11 +98,13 @@ class Deployer:
             reason = str(error)
             if "Deployed" in endpoint:
                 self._store.update(KIND, name, lambda endpoint: _enter(endpoint, "RollingBack"))
-            self._store.update(KIND, name, lambda endpoint: _fail(endpoint, reason))
+            # Before the state is told: a later deployment of the same revision must not find these files.
             shutil.rmtree(self._home(name, wanted), ignore_errors=True)
+            self._store.update(KIND, name, lambda endpoint: _fail(endpoint, reason))
             return
-        self._store.update(KIND, name, _put_in_service)
+        # Before the state is told: whoever reads InService may ask at once.
         self._fleet.switch(name, variants)
+        self._store.update(KIND, name, _put_in_service)
         if "Deployed" in endpoint:
             shutil.rmtree(self._home(name, endpoint["Deployed"]), ignore_errors=True)
 
@@ -142,6 +144,8 @@ class Deployer:
     def _unpack(self, variant: dict[str, Any], folder: Path) -> None:
         """Leave the model's files in the folder, all of them or none."""
         url = variant["ModelDataUrl"]
+        if not url:
+            raise _DeploymentError(f"Model {variant['ModelName']} has no ModelDataUrl; this stand-in serves no other.")
         unfinished = folder.with_name(f".{folder.name}")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
@@ -166,7 +170,9 @@ class Deployer:
 
 
 def _enter(endpoint: Document, status: str) -> None:
-    endpoint["EndpointStatus"] = status
+    """Move to a status; an endpoint that was deleted meanwhile stays Deleting until it is removed."""
+    if endpoint["EndpointStatus"] != "Deleting":
+        endpoint["EndpointStatus"] = status
     endpoint["LastModifiedTime"] = time.time()
 
 

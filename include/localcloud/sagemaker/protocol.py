@@ -35,9 +35,9 @@ class ControlPlane:
             answer = await run_in_threadpool(self.run, request.headers.get("x-amz-target", ""), body)
         except ServiceError as error:
             return _error(error)
-        except Exception:
-            logger.exception("%s failed", request.headers.get("x-amz-target"))
-            return _error(ServiceError("InternalFailure", "The stand-in failed; see its log.", status=500))
+        except Exception as error:
+            logger.exception("%s", request.headers.get("x-amz-target"))
+            return _error(ServiceError("InternalFailure", f"The stand-in failed; see its log. {error}", status=500))
         return Response(json.dumps(answer) if answer is not None else b"", media_type=_CONTENT_TYPE)
 
     def run(self, target: str, body: bytes) -> dict[str, Any] | None:

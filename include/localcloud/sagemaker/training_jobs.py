@@ -161,6 +161,9 @@ def model_location(request: dict[str, Any]) -> Location:
 
 
 def _interrupt(job: Document) -> None:
+    if job["TrainingJobStatus"] == "Stopping":
+        job_status.enter(job, "Stopped", time.time())
+        return
     job_status.fail(
         job,
         "InternalServerError: the SageMaker stand-in was restarted while this job ran. Start it again.",
