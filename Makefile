@@ -41,10 +41,10 @@ types: $(WORKERS)  ## Check types
 check: lint types test  ## Run every check
 
 up: setup  ## Start Airflow and the embedded cloud, with the DAGs scheduled
-	@$(WITH_SETTINGS) exec .venv/bin/python deploy/laptop.py up
+	@$(WITH_SETTINGS) exec .venv/bin/python -m deploy.laptop up
 
 down: setup  ## Stop both
-	@$(WITH_SETTINGS) exec .venv/bin/python deploy/laptop.py down
+	@$(WITH_SETTINGS) exec .venv/bin/python -m deploy.laptop down
 
 lock: $(UV)  ## Pin the newest allowed dependencies, with hashes
 	@for name in requirements requirements-dev requirements-cloud; do \

@@ -6,6 +6,7 @@ session of one supervisord: by that session, and by nothing else, `down` knows w
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -13,11 +14,14 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 from urllib.request import ProxyHandler, build_opener
 
 import psutil
+from deploy import prepare
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -47,7 +51,7 @@ def up() -> None:
             call started is stopped again, likewise after Ctrl-C.
     """
     host, port = os.environ["AIRFLOW__API__HOST"], int(os.environ["AIRFLOW__API__PORT"])
-    with ExitStack() as undo:
+    with _alone(), ExitStack() as undo:
         airflow_runs = _supervisor() is not None
         if not airflow_runs:
             _require_free_port(host, port)
@@ -55,12 +59,12 @@ def up() -> None:
             undo.callback(_localcloud, "down")
         _localcloud("up")
         if not airflow_runs:
-            _run([sys.executable, str(ROOT / "deploy" / "prepare.py")])
+            _prepare()
             undo.callback(_stop_airflow)
             _start_airflow()
         _wait_until_healthy(f"http://{host}:{port}")
         undo.pop_all()
-    print(f"Airflow is at http://{host}:{port} (logs: {_LOGS.relative_to(ROOT)}); `make down` stops it")
+    _say(f"Airflow is at http://{host}:{port} (logs: {_LOGS.relative_to(ROOT)}); `make down` stops it")
 
 
 def down() -> None:
@@ -69,8 +73,25 @@ def down() -> None:
     Raises:
         LaptopError: the embedded cloud could not be stopped.
     """
-    print(f"stopped: {'Airflow' if _stop_airflow() else 'no Airflow ran'}")
-    _localcloud("down")
+    with _alone():
+        _say(f"stopped: {'Airflow' if _stop_airflow() else 'no Airflow ran'}")
+        _localcloud("down")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    _STATE.mkdir(exist_ok=True)
+    with (_STATE / "laptop.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LaptopError("another `make up` or `make down` is at work here; wait for it to end") from error
+        yield
+
+
+def _prepare() -> None:
+    if prepare.main():
+        raise LaptopError("what Airflow and the pipelines need could not be made ready; see above")
 
 
 def _start_airflow() -> None:
@@ -167,10 +188,18 @@ def _localcloud_command(command: str) -> list[str]:
 
 
 def _run(command: list[str]) -> None:
-    """Raises LaptopError if the command fails; it has said why."""
-    done = subprocess.run(command, cwd=ROOT, timeout=_LONGEST_COMMAND)
-    if done.returncode:
-        raise LaptopError(f"`{' '.join(command[-2:])}` failed with status {done.returncode}; see above")
+    """Raises LaptopError if the command fails (it has said why) or hangs."""
+    try:
+        status = subprocess.run(command, cwd=ROOT, timeout=_LONGEST_COMMAND).returncode
+    except subprocess.TimeoutExpired as error:
+        raise LaptopError(f"`{' '.join(command)}` was not done after {_LONGEST_COMMAND} s and was ended") from error
+    if status:
+        raise LaptopError(f"`{' '.join(command)}` failed with status {status}; see above")
+
+
+def _say(line: str, to: TextIO = sys.stdout) -> None:
+    to.write(f"{line}\n")
+    to.flush()
 
 
 def main(command: str) -> int:
@@ -180,10 +209,10 @@ def main(command: str) -> int:
     try:
         {"up": up, "down": down}[command]()
     except LaptopError as error:
-        print(f"make {command}: {error}", file=sys.stderr)
+        _say(f"make {command}: {error}", to=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"make {command}: interrupted", file=sys.stderr)
+        _say(f"make {command}: interrupted", to=sys.stderr)
         return 130
     return 0
 

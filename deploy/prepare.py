@@ -25,11 +25,23 @@ def commands() -> list[list[str]]:
 def main() -> int:
     """Runs the commands one after another; the exit status is that of the first one that fails."""
     for command in commands():
-        status = subprocess.run([sys.executable, "-m", *command], timeout=_LONGEST_COMMAND).returncode  # noqa: S603
-        if status:
-            print(f"`{' '.join(command)}` failed with status {status}; see above", file=sys.stderr)
-            return status
+        _say(" ".join(command))
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_LONGEST_COMMAND,
+        )
+        if done.returncode:
+            _say(f"{done.stdout}`{' '.join(command)}` failed with status {done.returncode}; see above")
+            return done.returncode
     return 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -45,11 +45,8 @@ def test_components_are_those_that_make_up_supervises(compose: Any) -> None:
     assert commands == read_supervised()
 
 
-def test_make_up_prepares_as_compose_does_and_starts_the_same_cloud(compose: Any) -> None:
-    script = (ROOT / "deploy" / "laptop.py").read_text()
-    assert '"deploy" / "prepare.py"' in script
+def test_cloud_is_the_embedded_one(compose: Any) -> None:
     assert compose["services"]["localcloud"]["command"] == ["python", "-m", "localcloud", "run"]
-    assert '"-m", "localcloud"' in script
 
 
 def test_airflow_knows_every_command_and_check(compose: Any) -> None:

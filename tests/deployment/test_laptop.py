@@ -39,7 +39,7 @@ class Checkout:
 
     def start(self, command: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [".venv/bin/python", "deploy/laptop.py", command],
+            [".venv/bin/python", "-m", "deploy.laptop", command],
             cwd=self.folder,
             env=dict(self.settings),
             stdout=subprocess.PIPE,
@@ -91,7 +91,7 @@ def test_taken_port_is_told_before_anything_is_started(checkout: Checkout) -> No
     assert status == 1
     assert output.startswith(f"make up: port {checkout.web_port} of 127.0.0.1 is not free")
     assert output.count("\n") == 1
-    assert not (checkout.folder / ".sluice").exists()
+    assert not (checkout.folder / ".sluice" / "cloud").exists()
 
 
 def test_down_where_nothing_runs_is_content(checkout: Checkout) -> None:
@@ -103,6 +103,10 @@ def test_interrupted_start_leaves_nothing(checkout: Checkout) -> None:
     process = checkout.start("up")
     assert process.stdout is not None
     assert "127.0.0.1" in process.stdout.readline()  # the cloud is up, and the database on its way
+    assert checkout.run("down") == (
+        1,
+        "make down: another `make up` or `make down` is at work here; wait for it to end\n",
+    )
 
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=_LONGEST)
