@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def start(root: Path, train: str) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def started(root: Path, train: str) -> Iterator[subprocess.Popen[str]]:
     """A training process whose training is the given body of a function of ``layout``."""
     (root / "opt/ml/output").mkdir(parents=True)
     script = (
@@ -20,17 +23,21 @@ def start(root: Path, train: str) -> subprocess.Popen[str]:
         f"def train(layout):\n    {train}\n"
         "sys.exit(run(train))\n"
     )
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", script, str(root)],
         env={"PYTHONPATH": str(ROOT / "include")},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
+    ) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
 
 
 def test_success_is_exit_0(tmp_path: Path) -> None:
-    with start(tmp_path, "print('trained')") as child:
+    with started(tmp_path, "print('trained')") as child:
         assert child.wait(20) == 0
     assert not (tmp_path / "opt/ml/output/failure").exists()
 
@@ -45,13 +52,13 @@ def test_success_is_exit_0(tmp_path: Path) -> None:
     ],
 )
 def test_a_failure_is_exit_1_with_its_reason(tmp_path: Path, raised: str, reason: str) -> None:
-    with start(tmp_path, f"raise {raised}") as child:
+    with started(tmp_path, f"raise {raised}") as child:
         assert child.wait(20) == 1
     assert (tmp_path / "opt/ml/output/failure").read_text() == reason
 
 
 def test_a_silent_child_ends_with_the_process_that_holds_its_input(tmp_path: Path) -> None:
-    with start(tmp_path, "print('ready', flush=True); threading.Event().wait()") as child:
+    with started(tmp_path, "print('ready', flush=True); threading.Event().wait()") as child:
         assert child.stdin is not None
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
