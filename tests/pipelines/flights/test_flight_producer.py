@@ -74,6 +74,14 @@ def test_days_are_sent_once(place: Place) -> None:
     assert json.loads(marker["Body"].read())["count"] == 373
 
 
+def test_a_day_whose_events_are_not_those_that_were_sent_is_sent(place: Place) -> None:
+    place.cloud.client("s3").put_object(
+        Bucket=place.bucket, Key="flights/producer/dt=2014-01-01/sent.json", Body=b'{"count": 373, "digest": "other"}'
+    )
+
+    assert place.send(DAYS[1:]) == Sent(events=373, total=373)
+
+
 def test_a_day_that_was_cut_short_is_sent_again(place: Place) -> None:
     sqs, calls = place.cloud.client("sqs"), 0
 
