@@ -122,7 +122,6 @@ def completed(sagemaker: SageMakerClient, data: training.Data) -> Any:
 
 
 @pytest.fixture(scope="session")
-def booster(s3: S3Client, completed: Any, tmp_path_factory: pytest.TempPathFactory) -> xgboost.Booster:
+def booster(s3: S3Client, completed: Any) -> xgboost.Booster:
     """The completed job's model."""
-    artefact = completed["ModelArtifacts"]["S3ModelArtifacts"]
-    return training.booster_of(s3, artefact, tmp_path_factory.mktemp("model"))
+    return training.booster_of(s3, completed["ModelArtifacts"]["S3ModelArtifacts"])

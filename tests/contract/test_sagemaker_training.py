@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -148,7 +147,7 @@ def test_a_job_can_be_stopped(cloud: Cloud, sagemaker: SageMakerClient, s3: S3Cl
 
 
 def test_a_stopped_job_leaves_its_model_if_it_was_asked_to(
-    cloud: Cloud, sagemaker: SageMakerClient, s3: S3Client, data: Data, name: str, tmp_path: Path
+    cloud: Cloud, sagemaker: SageMakerClient, s3: S3Client, data: Data, name: str
 ) -> None:
     kept = {**training.ENDLESS, "save_model_on_termination": "true"}
     sagemaker.create_training_job(**training.request(name, data, kept))
@@ -156,7 +155,7 @@ def test_a_stopped_job_leaves_its_model_if_it_was_asked_to(
     sagemaker.stop_training_job(TrainingJobName=name)
     job = training.finished(sagemaker, name)
     assert job["SecondaryStatus"] == "Stopped"
-    saved = training.booster_of(s3, job["ModelArtifacts"]["S3ModelArtifacts"], tmp_path)
+    saved = training.booster_of(s3, job["ModelArtifacts"]["S3ModelArtifacts"])
     assert saved.num_boosted_rounds() >= 1
 
 
@@ -174,6 +173,20 @@ def test_a_job_that_is_over_can_not_be_stopped(sagemaker: SageMakerClient, compl
         ClientError, match=r"The request was rejected because the training job is in status Completed\."
     ):
         sagemaker.stop_training_job(TrainingJobName=completed["TrainingJobName"])
+
+
+def test_what_the_algorithm_writes_beside_the_model_is_uploaded(
+    sagemaker: SageMakerClient, s3: S3Client, data: Data, name: str
+) -> None:
+    sagemaker.create_training_job(**training.request(name, data, {"_kfold": "2", "num_round": "2"}))
+    job = training.finished(sagemaker, name)
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    files = training.archive_of(s3, f"s3://{data.bucket}/models/{name}/output/output.tar.gz")
+    assert list(files) == ["predictions.csv"]
+    assert len(files["predictions.csv"].splitlines()) == 800, "one for each row of both channels"
+    assert list(training.archive_of(s3, job["ModelArtifacts"]["S3ModelArtifacts"])) == [
+        *("xgboost-model-0", "xgboost-model-1"),
+    ]
 
 
 def test_a_failed_job_tells_why(sagemaker: SageMakerClient, s3: S3Client, data: Data, name: str) -> None:

@@ -6,7 +6,6 @@ import io
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,15 +128,21 @@ def trains(cloud: Cloud, name: str) -> None:
     wait_for(lambda: any(line.startswith("[0]#011") for line in log_of(cloud, name)), what=f"a round of {name}")
 
 
-def booster_of(s3: S3Client, artefact: str, folder: Path) -> xgboost.Booster:
-    """The model in a ``model.tar.gz``, read by the xgboost of the test's own environment."""
-    bucket, _, key = artefact.removeprefix("s3://").partition("/")
+def archive_of(s3: S3Client, uri: str) -> dict[str, bytes]:
+    """The files of a ``.tar.gz``, by name."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
     body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as archive:
-        assert archive.getnames() == ["xgboost-model"], "every other file would be loaded as a model too"
-        archive.extractall(folder, filter="data")
+        files = {member.name: archive.extractfile(member) for member in archive.getmembers()}
+        return {name: file.read() for name, file in files.items() if file is not None}
+
+
+def booster_of(s3: S3Client, artefact: str) -> xgboost.Booster:
+    """The model in a ``model.tar.gz``, read by the xgboost of the test's own environment."""
+    files = archive_of(s3, artefact)
+    assert list(files) == ["xgboost-model"], "every other file would be loaded as a model too"
     booster = xgboost.Booster()
-    booster.load_model(bytearray((folder / "xgboost-model").read_bytes()))
+    booster.load_model(bytearray(files["xgboost-model"]))
     return booster
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,11 +14,15 @@ from typing import Any
 import xgboost
 
 from localcloud.sagemaker.algorithms.xgboost import channels, evaluation, hyperparameters
+from localcloud.sagemaker.algorithms.xgboost.cross_validation import CrossValidation
 from localcloud.sagemaker.algorithms.xgboost.definitions import MAXIMIZED
 from localcloud.sagemaker.container import Layout
 from localcloud.sagemaker.training_child import AlgorithmError, UserError, run
 
 MODEL_NAME = "xgboost-model"
+
+Channels = dict[str, dict[str, str]]
+Matrices = dict[str, xgboost.DMatrix]
 
 logger = logging.getLogger(__name__)
 
@@ -45,20 +50,27 @@ def train(layout: Layout) -> None:
     """
     values = hyperparameters.validate(layout.hyperparameters())
     data = channels.validate(layout.channels())
-    matrices = _matrices(layout, data, weighted=values.pop("csv_weights", 0) == 1)
+    weighted = values.pop("csv_weights", 0) == 1
+    matrices = _matrices(layout, data, weighted=weighted)
     for name, matrix in matrices.items():
         logger.info("The %s matrix has %d rows and %d columns", name, matrix.num_row(), matrix.num_col())
+    folds, repeats = values.pop("_kfold", None), values.pop("_num_cv_round", 1)
+    plan = Plan.of(values, validated="validation" in matrices)
     try:
-        booster = _boost(layout, values, matrices)
+        if folds is None:
+            path = layout.model / MODEL_NAME
+            path.write_bytes(plan.boost(matrices["train"], matrices, path)[0].save_raw("ubj"))
+        else:
+            together = _matrix(layout, data, sorted(data), weighted=weighted)
+            _cross_validate(layout, plan, matrices, together, folds=folds, repeats=repeats)
     except xgboost.core.XGBoostError as error:
         if any(fault in str(error) for fault in _USERS_FAULTS):
             raise UserError(str(error)) from error
         told = str(error).partition("\nStack trace:")[0]  # the rest are addresses
         raise AlgorithmError(f"XGB train call failed with exception:\n {told}") from error
-    (layout.model / MODEL_NAME).write_bytes(booster.save_raw("ubj"))
 
 
-def _matrices(layout: Layout, data: dict[str, dict[str, str]], *, weighted: bool) -> dict[str, xgboost.DMatrix]:
+def _matrices(layout: Layout, data: Channels, *, weighted: bool) -> Matrices:
     """By channel. The container reads both channels in the format of the first."""
     format_ = channels.data_format(data["train"]["ContentType"])
     if data["train"]["TrainingInputMode"] == "Pipe":
@@ -73,63 +85,119 @@ def _matrices(layout: Layout, data: dict[str, dict[str, str]], *, weighted: bool
             kind = "training" if name == "train" else name
             raise UserError(f"No data in {kind} channel path {layout.container_path(folder)}")
         channels.check_format(folder, format_)
-    return {
-        name: channels.matrix(
-            [layout.channel(name)], format_, weighted=weighted, scratch=layout.temporary / f"links-{name}"
-        )
-        for name in sorted(data)
-    }
+    return {name: _matrix(layout, data, [name], weighted=weighted) for name in sorted(data)}
 
 
-def _boost(layout: Layout, values: dict[str, Any], matrices: dict[str, xgboost.DMatrix]) -> xgboost.Booster:
-    num_round = values.pop("num_round")
-    keep_partial = values.pop("save_model_on_termination", "false") == "true"
-    early_stopping_rounds = values.pop("early_stopping_rounds", None)
-    tuned = values.pop("_tuning_objective_metric", None)
-    if "_kfold" in values:
-        raise UserError("Hyperparameter _kfold: cross validation isn't done by this stand-in")
-    values.pop("use_dask_gpu_training", None)
-    metrics = values.pop("eval_metric", None)
-    if tuned is not None:
-        metrics = sorted({*(metrics or []), tuned.partition(":")[2]})
-    own = [metric for metric in metrics or [] if metric in evaluation.METRICS]
-    builtin = [metric for metric in metrics or [] if metric not in evaluation.METRICS]
-    if builtin:
-        values["eval_metric"] = builtin
-    if "updater" in values:
-        values["updater"] = ",".join(values["updater"])
-    callbacks: list[xgboost.callback.TrainingCallback] = [xgboost.callback.EvaluationMonitor()]
-    if keep_partial:
-        callbacks.append(_KeepPartialModel(layout.model / MODEL_NAME))
-    if early_stopping_rounds and "validation" in matrices:
-        callbacks += _early_stopping(early_stopping_rounds, tuned, metrics)
-    return xgboost.train(
-        values,
-        matrices["train"],
-        num_boost_round=num_round,
-        evals=[(matrix, name) for name, matrix in matrices.items()],
-        custom_metric=evaluation.custom_metric(own) if own else None,
-        callbacks=callbacks,
-        verbose_eval=False,
+def _matrix(layout: Layout, data: Channels, names: list[str], *, weighted: bool) -> xgboost.DMatrix:
+    """The rows of the named channels together."""
+    return channels.matrix(
+        [layout.channel(name) for name in names],
+        channels.data_format(data["train"]["ContentType"]),
+        weighted=weighted,
+        scratch=layout.temporary / f"links-{'-'.join(names)}{len(names)}",
     )
 
 
-def _early_stopping(
-    rounds: int, tuned: str | None, metrics: list[str] | None
-) -> list[xgboost.callback.TrainingCallback]:
-    if metrics is None:
-        logger.warning("early_stopping_rounds without eval_metric DOES NOTHING in this container: all rounds run.")
-        return []
-    watched = metrics[-1] if tuned is None else tuned.partition(":")[2]
-    return [
-        xgboost.callback.EarlyStopping(
-            rounds=rounds,
+def _cross_validate(
+    layout: Layout, plan: Plan, matrices: Matrices, together: xgboost.DMatrix, *, folds: int, repeats: int
+) -> None:
+    objective = plan.parameters.get("objective", "")
+    validation = CrossValidation(
+        folds=folds,
+        repeats=repeats,
+        classification="num_class" in plan.parameters or objective.startswith("binary:"),
+        seed=plan.parameters.get("seed", 0),
+    )
+    boosters, lines = validation.run(
+        together,
+        lambda part, number: plan.boost(part, matrices, layout.model / f"{MODEL_NAME}-{number}"),
+        layout.output_data / "predictions.csv",
+    )
+    for line in lines:
+        sys.stdout.write(f"[{plan.num_round}]{line}\n")
+    for number, booster in enumerate(boosters):
+        (layout.model / f"{MODEL_NAME}-{number}").write_bytes(booster.save_raw("ubj"))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How boosters are trained; ``parameters`` are the library's."""
+
+    parameters: dict[str, Any]
+    num_round: int
+    own_metrics: list[str]
+    keep_partial: bool
+    early_stopping: EarlyStopping | None
+
+    @classmethod
+    def of(cls, values: hyperparameters.Values, *, validated: bool) -> Plan:
+        """Of validated hyperparameters; ``validated``: there is a validation channel."""
+        parameters = dict(values)
+        num_round = parameters.pop("num_round")
+        keep_partial = parameters.pop("save_model_on_termination", "false") == "true"
+        rounds = parameters.pop("early_stopping_rounds", None)
+        tuned = parameters.pop("_tuning_objective_metric", None)
+        parameters.pop("use_dask_gpu_training", None)
+        metrics = parameters.pop("eval_metric", [])
+        if rounds and not (metrics or tuned):
+            logger.warning("early_stopping_rounds without eval_metric DOES NOTHING in this container: all rounds run.")
+        if tuned is not None:
+            tuned = tuned.partition(":")[2]
+            metrics = sorted({*metrics, tuned})
+        watched = tuned or (metrics[-1] if metrics else None)
+        if builtin := [metric for metric in metrics if metric not in evaluation.METRICS]:
+            parameters["eval_metric"] = builtin
+        if "updater" in parameters:
+            parameters["updater"] = ",".join(parameters["updater"])
+        return cls(
+            parameters=parameters,
+            num_round=num_round,
+            own_metrics=[metric for metric in metrics if metric in evaluation.METRICS],
+            keep_partial=keep_partial,
+            early_stopping=EarlyStopping(rounds, watched) if rounds and watched and validated else None,
+        )
+
+    def boost(
+        self, matrix: xgboost.DMatrix, watched: Matrices, path: Path
+    ) -> tuple[xgboost.Booster, dict[str, dict[str, list[float]]]]:
+        """Train on a matrix: the model, and each metric's values by watched data set.
+
+        ``path`` is where a model is kept on SIGTERM.
+        """
+        callbacks: list[xgboost.callback.TrainingCallback] = [xgboost.callback.EvaluationMonitor()]
+        if self.keep_partial:
+            callbacks.append(_KeepPartialModel(path))
+        if self.early_stopping is not None:
+            callbacks.append(self.early_stopping.callback())
+        history: dict[str, dict[str, list[float]]] = {}
+        booster = xgboost.train(
+            self.parameters,
+            matrix,
+            num_boost_round=self.num_round,
+            evals=[(each, name) for name, each in watched.items()],
+            custom_metric=evaluation.custom_metric(self.own_metrics) if self.own_metrics else None,
+            evals_result=history,
+            callbacks=callbacks,
+            verbose_eval=False,
+        )
+        return booster, history
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Watches a metric on the validation channel, and keeps the best model."""
+
+    rounds: int
+    metric: str
+
+    def callback(self) -> xgboost.callback.TrainingCallback:
+        return xgboost.callback.EarlyStopping(
+            rounds=self.rounds,
             data_name="validation",
-            metric_name=watched,
-            maximize=watched in MAXIMIZED,
+            metric_name=self.metric,
+            maximize=self.metric in MAXIMIZED,
             save_best=True,
         )
-    ]
 
 
 class _KeepPartialModel(xgboost.callback.TrainingCallback):
