@@ -43,8 +43,8 @@ check: lint types test  ## Run every check
 up: setup  ## Start Airflow and the embedded cloud, with the DAGs scheduled
 	@$(WITH_SETTINGS) exec .venv/bin/python -m deploy.laptop up
 
-down: setup  ## Stop both
-	@$(WITH_SETTINGS) exec .venv/bin/python -m deploy.laptop down
+down:  ## Stop both
+	@if [ -e $(WORKERS) ]; then $(WITH_SETTINGS) exec .venv/bin/python -m deploy.laptop down; fi
 
 lock: $(UV)  ## Pin the newest allowed dependencies, with hashes
 	@for name in requirements requirements-dev requirements-cloud; do \

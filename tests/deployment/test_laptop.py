@@ -130,9 +130,9 @@ def test_up_and_down(checkout: Checkout) -> None:
         _wait_for_dags(checkout)
         assert _listening(checkout.processes()) == {("127.0.0.1", port) for port in checkout.ports}
 
-        before = set(checkout.processes())
+        components = _wait_for_supervisor(checkout).children()
         assert checkout.run("up")[0] == 0
-        assert before <= set(checkout.processes())
+        assert _wait_for_supervisor(checkout).children() == components
 
         status, output = checkout.run("down")
         assert status == 0, output
