@@ -1,9 +1,10 @@
-"""Runs the emulator with its queues made fast enough for deep backlogs: ``python -m localcloud.emulator``.
+"""Runs the emulator with queues that bear deep backlogs: ``python -m localcloud.emulator``.
 
 As released, it walks over all messages of a queue several times for each receive, once for each message deleted, and
-over the whole deduplication window for each message sent: 36,000 messages take minutes to send and drain, and the
-time grows with the square of the backlog. Here a walk is made once per call, or once per second where only age is
-looked at. What a queue does is the same; ``tests/contract/`` holds it to that, and to the pinned version.
+over the whole deduplication window for each message sent: the time to send and drain grows with the square of the
+backlog, and 36,000 messages take a quarter of an hour. Here the messages lie in a :class:`Backlog`, and what only
+looks at ages is done once a second. What a queue does is the same, but that a receive takes as many messages of one
+group as it can, as SQS does; ``tests/contract/`` holds it to that, and to the pinned version.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from typing import Any
 from ministack import app
 from ministack.services import sqs
 
+from localcloud.backlog import Backlog, Message
+
 Queue = dict[str, Any]
 _SECONDS_BETWEEN_SWEEPS = 1.0
+_UNKNOWN_HANDLE = ("ReceiptHandleIsInvalid", "The input receipt handle is invalid.")
 
 
 def main() -> None:
@@ -25,9 +29,30 @@ def main() -> None:
     sqs._prune_dedup = _once_a_second(sqs._prune_dedup)
     sqs._expire_retained = _once_a_second(sqs._expire_retained)
     sqs._dlq_sweep = _when_any_is_due(sqs._dlq_sweep)
-    sqs._collect_fifo = collect_fifo
-    sqs._HANDLERS["DeleteMessageBatch"] = delete_message_batch
+    sqs._collect_msgs = collect
+    sqs._HANDLERS |= {
+        "DeleteMessage": delete_message,
+        "DeleteMessageBatch": delete_message_batch,
+        "ChangeMessageVisibility": change_visibility,
+        "ChangeMessageVisibilityBatch": change_visibility_batch,
+    }
     app.main()
+
+
+def backlog_of(queue: Queue) -> Backlog:
+    """The queue's messages, indexed; the emulator itself puts a plain list there when it restores or sweeps."""
+    messages = queue["messages"]
+    if not isinstance(messages, Backlog):
+        messages = queue["messages"] = Backlog(messages, _group if queue["is_fifo"] else _itself)
+    return messages
+
+
+def _group(message: Message) -> object:
+    return message.get("group_id") or message["id"]
+
+
+def _itself(message: Message) -> object:
+    return message["id"]
 
 
 def _once_a_second(sweep: Callable[[Queue], None]) -> Callable[[Queue], None]:
@@ -44,59 +69,77 @@ def _once_a_second(sweep: Callable[[Queue], None]) -> Callable[[Queue], None]:
 
 
 def _when_any_is_due(sweep: Callable[[Queue], None]) -> Callable[[Queue], None]:
-    """Rebuild the queue for its dead letters only when it has one."""
+    """Look for dead letters only among the messages that have just become visible again."""
 
     def call(queue: Queue) -> None:
-        policy = json.loads(queue["attributes"].get("RedrivePolicy") or "{}")
-        most = int(policy.get("maxReceiveCount", 0))
-        if most and any(message["receive_count"] >= most for message in queue["messages"]):
+        most = int(json.loads(queue["attributes"].get("RedrivePolicy") or "{}").get("maxReceiveCount", 0))
+        returned = backlog_of(queue).release(time.time())
+        if most and any(message["receive_count"] >= most for message in returned):
             sweep(queue)
 
     return call
 
 
-def collect_fifo(queue: Queue, most: int, visibility_seconds: int, now: float) -> list[Queue]:
-    """Up to ``most`` visible messages in sending order, none of a group that has a message in flight."""
-    messages = queue["messages"]
-    in_flight = {
-        message["group_id"] for message in messages if message["visible_at"] > now and message["receive_count"]
-    }
-    given: list[Queue] = []
-    for message in messages:
-        if len(given) == most:
-            break
-        if message["visible_at"] <= now and message.get("group_id") not in in_flight:
-            given.append(message)
-    for message in given:
+def collect(queue: Queue, most: int, visibility_seconds: int) -> list[Message]:
+    """Up to ``most`` visible messages, hidden for ``visibility_seconds``."""
+    now = time.time()
+    taken = backlog_of(queue).take(most, now, now + visibility_seconds, sqs.new_uuid)
+    for message in taken:
         sqs._ensure_msg_fields(message)
-        message["receipt_handle"] = sqs.new_uuid()
-        message["visible_at"] = now + visibility_seconds
-        message["receive_count"] += 1
-        message["first_receive_at"] = message["first_receive_at"] or now
-    return given
+    return taken
+
+
+def delete_message(data: Mapping[str, Any], queue_url: str) -> dict[str, Any]:
+    queue = sqs._get_q(data.get("QueueUrl", queue_url), "sqs:DeleteMessage")
+    if not backlog_of(queue).delete(_handle(data)):
+        raise sqs._Err(*_UNKNOWN_HANDLE)
+    return {}
 
 
 def delete_message_batch(data: Mapping[str, Any], queue_url: str) -> dict[str, Any]:
-    """Delete up to ten messages in one walk; an unknown receipt handle is a failed entry."""
-    queue = sqs._get_q(data.get("QueueUrl", queue_url), "sqs:DeleteMessage")
+    backlog = backlog_of(sqs._get_q(data.get("QueueUrl", queue_url), "sqs:DeleteMessage"))
+    return _batch(data, "DeleteMessageBatchRequestEntry", lambda entry: backlog.delete(entry.get("ReceiptHandle")))
+
+
+def change_visibility(data: Mapping[str, Any], queue_url: str) -> dict[str, Any]:
+    queue = sqs._get_q(data.get("QueueUrl", queue_url), "sqs:ChangeMessageVisibility")
+    if not _hide(queue, {**data, "ReceiptHandle": _handle(data)}):
+        raise sqs._Err(*_UNKNOWN_HANDLE)
+    return {}
+
+
+def change_visibility_batch(data: Mapping[str, Any], queue_url: str) -> dict[str, Any]:
+    queue = sqs._get_q(data.get("QueueUrl", queue_url), "sqs:ChangeMessageVisibility")
+    return _batch(data, "ChangeMessageVisibilityBatchRequestEntry", lambda entry: _hide(queue, entry))
+
+
+def _hide(queue: Queue, entry: Mapping[str, Any]) -> bool:
+    seconds = int(entry.get("VisibilityTimeout", 30))
+    hidden = backlog_of(queue).hide(entry.get("ReceiptHandle"), time.time() + seconds)
+    if hidden and not seconds:
+        sqs.esm_wake.set()
+    return hidden
+
+
+def _handle(data: Mapping[str, Any]) -> str:
+    handle: str = data.get("ReceiptHandle", "")
+    if not handle:
+        raise sqs._Err("MissingParameter", "The request must contain the parameter ReceiptHandle.")
+    return handle
+
+
+def _batch(data: Mapping[str, Any], kind: str, do: Callable[[Mapping[str, Any]], bool]) -> dict[str, Any]:
+    """Do it for each entry; an unknown receipt handle is a failed entry, not a failed call."""
     entries = data.get("Entries", [])
-    sqs._validate_batch_entries(entries, "DeleteMessageBatchRequestEntry")
-    asked = {entry.get("ReceiptHandle") for entry in entries}
-    held = {message["receipt_handle"] for message in queue["messages"]} & asked - {None}
-    queue["messages"] = [message for message in queue["messages"] if message["receipt_handle"] not in held]
-    return {
-        "Successful": [{"Id": entry["Id"]} for entry in entries if entry.get("ReceiptHandle") in held],
-        "Failed": [
-            {
-                "Id": entry["Id"],
-                "Code": "ReceiptHandleIsInvalid",
-                "Message": "The input receipt handle is invalid.",
-                "SenderFault": True,
-            }
-            for entry in entries
-            if entry.get("ReceiptHandle") not in held
-        ],
-    }
+    sqs._validate_batch_entries(entries, kind)
+    code, message = _UNKNOWN_HANDLE
+    answer: dict[str, list[dict[str, Any]]] = {"Successful": [], "Failed": []}
+    for entry in entries:
+        if do(entry):
+            answer["Successful"].append({"Id": entry["Id"]})
+        else:
+            answer["Failed"].append({"Id": entry["Id"], "Code": code, "Message": message, "SenderFault": True})
+    return answer
 
 
 if __name__ == "__main__":
