@@ -35,12 +35,17 @@ class Partition:
         if match is None:
             raise SluiceError(f"{key!r} is no partition key; write dt=2013-01-15 or dt=2013-01-15/hour=07")
         day, hour = match.groups()
-        start = datetime.fromisoformat(f"{day}T{hour or '00'}:00:00+00:00")
+        try:
+            start = datetime.fromisoformat(f"{day}T{hour or '00'}:00:00+00:00")
+        except ValueError as error:
+            raise SluiceError(f"{key!r} is no partition key: {error}; write a date that there is") from error
         return cls(start, "day" if hour is None else "hour")
 
     @property
     def key(self) -> str:
-        return self.start.strftime("dt=%Y-%m-%d" if self.every == "day" else "dt=%Y-%m-%d/hour=%H")
+        # Not strftime: it leaves the zeros of the year 0001 out, which is what some clocks send when they know nothing.
+        day = f"dt={self.start.date().isoformat()}"
+        return day if self.every == "day" else f"{day}/hour={self.start.hour:02d}"
 
     @property
     def end(self) -> datetime:
@@ -81,7 +86,7 @@ def parse_ranges(text: str) -> list[Partition]:
 def requested(every: Grain, run_start: datetime, first: str | None = None, last: str | None = None) -> list[Partition]:
     """The partitions that a run is about: the one that begins at ``run_start``, or a named range.
 
-    ``first`` and ``last`` are ISO dates or date-times (UTC), both included; one alone names one partition.
+    ``first`` and ``last`` are as in :func:`partition_at`, both included; one alone names one partition.
 
     Raises:
         SluiceError: the range ends before it begins, or is no date.
@@ -95,9 +100,10 @@ def requested(every: Grain, run_start: datetime, first: str | None = None, last:
 
 
 def partition_at(moment: str, every: Grain) -> Partition:
-    """The partition that holds an ISO date or date-time (UTC). Raises SluiceError on anything else."""
+    """The partition that holds an ISO date or date-time, UTC unless it has an offset. Raises SluiceError on others."""
     try:
-        return Partition.containing(datetime.fromisoformat(moment).replace(tzinfo=UTC), every)
+        parsed = datetime.fromisoformat(moment)
+        return Partition.containing(parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC), every)
     except ValueError as error:
         raise SluiceError(f"{moment!r} is no date; write 2013-01-15 or 2013-01-15T07") from error
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import pairwise
 
 from sluice.events import unannounced
 from sluice.lake import Lake, raw_dataset
@@ -11,21 +12,24 @@ from sluice.manifests import Manifest, latest
 from sluice.partitions import Partition, between, format_ranges
 from sluice.pipeline import FifoQueue
 
+_LONGEST_GAP = 1000
+
 
 def watermark(manifests: Sequence[Manifest], source: FifoQueue, drained_empty: bool, now: datetime) -> datetime | None:
     """Up to when all events are taken to be in: None while nothing is known.
 
     It is the highest event time seen less the allowed lateness; of a queue that is drained empty, it is the wall
-    clock less the allowed lateness.
+    clock less the allowed lateness. An event time ahead of the wall clock tells of a wrong clock and counts as now.
     """
     highest = now if drained_empty else latest(manifest.last_event_time for manifest in manifests)
-    return None if highest is None else highest - source.lateness
+    return None if highest is None else min(highest, now) - source.lateness
 
 
 def close_source(lake: Lake, source: FifoQueue, drained_empty: bool) -> str:
     """Close every open partition that ends by the watermark.
 
-    A partition without a single event, between two that have some, is closed empty: nobody waits for it in vain.
+    A partition without a single event, between two that have some, is closed empty: nobody waits for it in vain. A
+    gap of more than 1,000 partitions is left alone: that is no silence but an event whose time is wrong.
     Safe beside other closers and drains: each change is a conditional put.
 
     Returns:
@@ -35,12 +39,21 @@ def close_source(lake: Lake, source: FifoQueue, drained_empty: bool) -> str:
     dataset = raw_dataset(source.name)
     known = {manifest.time_partition: manifest for manifest in lake.manifests(dataset)}
     passed = watermark(list(known.values()), source, drained_empty, lake.now())
-    if passed is not None and known:
-        for partition in between(min(known), max(known)):
-            if partition.end <= passed and (partition not in known or known[partition].state == "open"):
+    if passed is not None:
+        due = [partition for partition, manifest in known.items() if manifest.state == "open"]
+        for partition in sorted([*due, *_gaps(sorted(known))]):
+            if partition.end <= passed:
                 known[partition] = _close(lake, dataset, partition)
     closed = [manifest for manifest in known.values() if manifest.state == "closed"]
     return format_ranges(manifest.time_partition for manifest in unannounced(lake, dataset, closed))
+
+
+def _gaps(partitions: Sequence[Partition]) -> Iterator[Partition]:
+    """The partitions that are missing between neighbours."""
+    for before, after in pairwise(partitions):
+        first, last = before.shift(1), after.shift(-1)
+        if last <= first.shift(_LONGEST_GAP - 1):
+            yield from between(first, last)
 
 
 def _close(lake: Lake, dataset: str, partition: Partition) -> Manifest:
