@@ -64,10 +64,9 @@ def record_from_sqs(message: Mapping[str, Any], source: FifoQueue) -> Record:
     system = message["Attributes"]
     sent_at = datetime.fromtimestamp(int(system["SentTimestamp"]) / 1000, UTC)
     members = _members(message["Body"])
-    event_id = members.get(source.event_id)
     event_time = _event_time(members.get(source.event_time), sent_at)
     return Record(
-        event_id=event_id if isinstance(event_id, str) and event_id else system["MessageDeduplicationId"],
+        event_id=_event_id(members.get(source.event_id)) or system["MessageDeduplicationId"],
         group=system["MessageGroupId"],
         sequence_number=system["SequenceNumber"].zfill(_SEQUENCE_DIGITS),
         sent_at=sent_at,
@@ -86,6 +85,19 @@ def _members(body: str) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return members if isinstance(members, dict) else {}
+
+
+def _event_id(value: object) -> str | None:
+    """The id as text; None where it is neither text nor a whole number, or is text that UTF-8 can't hold."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        return None
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # JSON can name half a surrogate pair: "\ud800"
+        return None
+    return value
 
 
 def _event_time(value: object, sent_at: datetime) -> datetime | None:
