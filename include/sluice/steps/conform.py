@@ -6,13 +6,14 @@ equal ones are duplicates, different ones are conflicts. A good copy after a mal
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import itemgetter
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pyarrow as pa
 from pydantic import BaseModel, ValidationError
@@ -31,11 +32,18 @@ _ARROW_TYPES: Mapping[Any, pa.DataType] = {
     bool: pa.bool_(),
     datetime: pa.timestamp("us", tz="UTC"),
 }
+# A day inside what Python can tell: with any offset, UTC is inside it as well.
+_EARLIEST, _LATEST = datetime.min + timedelta(days=1), datetime.max - timedelta(days=1)  # noqa: DTZ901
+_QUEUE_ALONE_KNOWS = {"sequence_number", "sent_at"}
 
 
 @dataclass(frozen=True)
 class Conformed:
-    """``rows`` in group order, ``quarantined`` raw records with a ``reason`` column, and what was counted."""
+    """``rows`` in group order, ``quarantined`` raw records with a ``reason`` column, and what was counted.
+
+    A message that was landed twice is quarantined once; its copies count as ``duplicates``, like equal copies of a row.
+    So rows, duplicates and rejected records add up to the records that came in.
+    """
 
     rows: pa.Table
     quarantined: pa.Table
@@ -47,26 +55,24 @@ def conform(records: pa.Table, contract: type[BaseModel]) -> Conformed:
     """Conform the raw records of one partition (any order, :data:`SCHEMA`).
 
     Raises:
-        DeclarationError: the contract has a member of a type that has no column type.
+        DeclarationError: the contract has a member of a type that has no column type, or one whose name is taken.
     """
     schema = row_schema(contract)
     kept: dict[str, str] = {}
     rows: list[dict[str, Any]] = []
-    quarantined: list[dict[str, Any]] = []
+    quarantined: dict[str, dict[str, Any]] = {}
     duplicates = 0
     for record in sorted(records.to_pylist(), key=_ORDER):
-        event, reason = _check(record, contract)
-        if event is None:
-            quarantined.append({**record, "reason": reason})
-        elif record["event_id"] not in kept:
-            kept[record["event_id"]] = record["body"]
-            rows.append({**event.model_dump(), **{name: record[name] for name in ENVELOPE}})
-        elif kept[record["event_id"]] == record["body"]:
+        row, reason = _check(record, contract, schema)
+        event_id, message_id, body = record["event_id"], record["message_id"], record["body"]
+        if row is not None and event_id not in kept:
+            kept[event_id] = body
+            rows.append(row)
+        elif (row is not None and kept[event_id] == body) or message_id in quarantined:
             duplicates += 1
         else:
-            quarantined.append({**record, "reason": "conflict"})
-    # A message that was landed twice is quarantined once.
-    rejected = list({row["message_id"]: row for row in quarantined}.values())
+            quarantined[message_id] = {**record, "reason": reason or "conflict"}
+    rejected = list(quarantined.values())
     return Conformed(
         rows=pa.Table.from_pylist(rows, schema),
         quarantined=pa.Table.from_pylist(rejected, QUARANTINE_SCHEMA),
@@ -75,14 +81,31 @@ def conform(records: pa.Table, contract: type[BaseModel]) -> Conformed:
     )
 
 
-def _check(record: Mapping[str, Any], contract: type[BaseModel]) -> tuple[BaseModel | None, str]:
+def _check(
+    record: Mapping[str, Any], contract: type[BaseModel], schema: pa.Schema
+) -> tuple[dict[str, Any] | None, str]:
+    """The row of a record, or why there is none."""
     try:
-        event = contract.model_validate_json(record["body"], strict=True)
+        members = contract.model_validate_json(record["body"], strict=True).model_dump()
     except ValidationError as error:
         return None, _reason(error)
     if record["event_time_from"] != "body":
         return None, "event_time: not usable"
-    return event, ""
+    row = {**members, **{name: record[name] for name in ENVELOPE}}
+    too_large = next((name for name in schema.names if not _fits(row[name])), None)
+    return (row, "") if too_large is None else (None, f"{too_large}: out of range")
+
+
+def _fits(value: object) -> bool:
+    """Whether a column can hold a value of the right type: one event's number must not fail its whole partition."""
+    match value:
+        case int():
+            return -(2**63) <= value < 2**63
+        case float():
+            return math.isfinite(value)
+        case datetime():
+            return _EARLIEST <= value.replace(tzinfo=None) <= _LATEST
+    return True
 
 
 def _reason(error: ValidationError) -> str:
@@ -95,7 +118,17 @@ def _reason(error: ValidationError) -> str:
 
 
 def row_schema(contract: type[BaseModel]) -> pa.Schema:
-    """The columns of conformed rows: the envelope, then the members of the contract that it does not hold."""
+    """The columns of conformed rows: the envelope, then the members of the contract that it does not hold.
+
+    Raises:
+        DeclarationError: see :func:`conform`.
+    """
+    taken = _QUEUE_ALONE_KNOWS & set(contract.model_fields)
+    if taken:
+        raise DeclarationError(
+            f"contract {contract.__name__}: member {', '.join(sorted(taken))} would be lost, the queue's own is kept "
+            f"under that name; rename it, with the old name as its alias"
+        )
     envelope = [SCHEMA.field(name) for name in ENVELOPE]
     members = [
         pa.field(name, _arrow_type(contract, name, member.annotation))
@@ -110,11 +143,13 @@ def _arrow_type(contract: type[BaseModel], name: str, annotation: Any) -> pa.Dat
         options = [option for option in get_args(annotation) if option is not NoneType]
         if len(options) == 1:
             return _arrow_type(contract, name, options[0])
-    if get_origin(annotation) is Literal:
+    if get_origin(annotation) is Annotated:
+        return _arrow_type(contract, name, get_args(annotation)[0])
+    if get_origin(annotation) is Literal and len({type(choice) for choice in get_args(annotation)}) == 1:
         return _arrow_type(contract, name, type(get_args(annotation)[0]))
     if annotation not in _ARROW_TYPES:
         raise DeclarationError(
             f"contract {contract.__name__}: member {name!r} is {annotation}; a column can be str, int, float, bool, "
-            f"datetime, a Literal of one of these, or any of them or None"
+            f"datetime, a Literal of values of one of these, or any of them or None"
         )
     return _ARROW_TYPES[annotation]
