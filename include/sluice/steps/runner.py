@@ -1,14 +1,16 @@
 """Runs one step over one partition: reads its inputs, runs it, persists the output, commits the manifest.
 
 A step is run again only when what it read or its code has changed (P4), and its dependants only when its output
-has: the output lies under the digest of its bytes.
+has: the output lies under the digest of its bytes. Runs of several partitions, and of the same one, may overlap:
+whoever commits looks at the inputs once more, so what stands in the end was made from what stands.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -16,11 +18,12 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from sluice.errors import DeclarationError, MissingResource, SluiceError
+from sluice.errors import ConflictingWrite, DeclarationError, MissingResource, SluiceError
 from sluice.lake import Lake, raw_dataset
 from sluice.landing.records import read_parts
-from sluice.manifests import File, Manifest, earliest, latest
+from sluice.manifests import File, Manifest
 from sluice.partitions import Partition, format_ranges, parse_ranges
 from sluice.pipeline import Conform, Input, Pipeline, Step
 from sluice.steps.code import code_fingerprint
@@ -29,6 +32,8 @@ from sluice.steps.frames import parquet_bytes, read_object, to_frame
 
 _ABSENT = "absent"
 _SIDE_BY_SIDE = 4
+_MOST_RUNS = 5
+_EVENT_TIME = pa.timestamp("us", "UTC")
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,9 @@ def run_step(lake: Lake, pipeline: Pipeline, name: str, ranges: str) -> dict[str
 
     Raises:
         MissingResource: an input of a partition is not complete.
-        SluiceError: the step's function failed or returned something other than rows.
+        DeclarationError: the step's function returned something other than rows.
+        SluiceError: the step's function failed.
+        ConflictingWrite: the inputs kept changing while the step ran.
     """
     step = pipeline.step(name)
     asked = parse_ranges(ranges)
@@ -90,34 +97,35 @@ def _dependants(
 def _run_partition(
     lake: Lake, pipeline: Pipeline, step: Conform | Step, code: str, partition: Partition
 ) -> tuple[Manifest, bool]:
-    found = {
-        (read, n): lake.manifest(_dataset(pipeline, read), partition.shift(-n))
-        for read in step.reads
-        for n in range(read.look_back, -1, -1)
-    }
-    for read in step.reads:
-        _check_complete(lake, pipeline, read, partition, found[read, 0])
-    inputs = {
-        f"{_dataset(pipeline, read)}/{partition.shift(-n).key}": manifest.digest if manifest else _ABSENT
-        for (read, n), manifest in found.items()
-    }
-    standing = lake.manifest(step.name, partition)
-    if standing is not None and standing.inputs == inputs and standing.code == code:
-        return standing, False
-    try:
+    """The manifest that stands in the end, and whether its content is new."""
+    changed = False
+    for _ in range(_MOST_RUNS):
+        found = {
+            (read, n): lake.manifest(_dataset(pipeline, read), partition.shift(-n))
+            for read in step.reads
+            for n in range(read.look_back, -1, -1)
+        }
+        for read in step.reads:
+            _check_complete(lake, pipeline, read, partition, found[read, 0])
+        inputs = {
+            f"{_dataset(pipeline, read)}/{partition.shift(-n).key}": manifest.digest if manifest else _ABSENT
+            for (read, n), manifest in found.items()
+        }
+        standing = lake.manifest(step.name, partition)
+        if standing is not None and standing.inputs == inputs and standing.code == code:
+            return standing, changed
         output = (
-            _conform(lake, pipeline, step, found) if isinstance(step, Conform) else _call(lake, pipeline, step, found)
+            _conform(lake, pipeline, step, found, partition)
+            if isinstance(step, Conform)
+            else _call(lake, pipeline, step, found, partition)
         )
-    except (SluiceError, MemoryError):
-        raise
-    except Exception as error:
-        raise SluiceError(
-            f"step {step.name!r} of {pipeline.name} failed on {partition.key}: {type(error).__name__}: {error}; "
-            f"mend pipelines/{pipeline.name} and clear this task"
-        ) from error
-    rows_in = sum(manifest.rows_out for (_, n), manifest in found.items() if manifest is not None and n == 0)
-    written = _commit(lake, step, partition, inputs, code, output, rows_in)
-    return written, standing is None or written.digest != standing.digest
+        rows_in = sum(manifest.rows_out for (_, n), manifest in found.items() if manifest is not None and n == 0)
+        written = _commit(lake, step, partition, inputs, code, output, rows_in)
+        changed = changed or standing is None or written.digest != standing.digest
+    raise ConflictingWrite(
+        f"{lake.uri(lake.key(step.name, partition.key))}/ was made {_MOST_RUNS} times, and each time its inputs "
+        f"changed meanwhile or a run with other code wrote it; wait for the other runs and clear this task"
+    )
 
 
 def _dataset(pipeline: Pipeline, read: Input) -> str:
@@ -135,14 +143,26 @@ def _check_complete(
 
 
 def _conform(
-    lake: Lake, pipeline: Pipeline, step: Conform, found: Mapping[tuple[Input, int], Manifest | None]
+    lake: Lake,
+    pipeline: Pipeline,
+    step: Conform,
+    found: Mapping[tuple[Input, int], Manifest | None],
+    partition: Partition,
 ) -> Output:
     keys = [file.key for manifest in found.values() if manifest is not None for file in manifest.files]
-    result = conform(read_parts(_bodies(lake, keys)), pipeline.resolve(step.contract))
+    records, contract = read_parts(_bodies(lake, keys)), pipeline.resolve(step.contract)
+    with _blamed(pipeline, step, partition):
+        result = conform(records, contract)
     return Output(result.rows, result.quarantined, result.duplicates, result.rejected)
 
 
-def _call(lake: Lake, pipeline: Pipeline, step: Step, found: Mapping[tuple[Input, int], Manifest | None]) -> Output:
+def _call(
+    lake: Lake,
+    pipeline: Pipeline,
+    step: Step,
+    found: Mapping[tuple[Input, int], Manifest | None],
+    partition: Partition,
+) -> Output:
     frames: dict[str, pd.DataFrame] = {}
     for read in step.reads:
         frames[read.dataset] = _frame(lake, [found[read, 0]])
@@ -150,12 +170,33 @@ def _call(lake: Lake, pipeline: Pipeline, step: Step, found: Mapping[tuple[Input
             before = _frame(lake, [found[read, n] for n in range(read.look_back, 0, -1)])
             # Without a single earlier partition the step still sees the columns.
             frames[f"{read.dataset}_before"] = before if len(before.columns) else frames[read.dataset].iloc[:0]
-    rows = pipeline.resolve(step.run)(**frames)
+    run = pipeline.resolve(step.run)
+    with _blamed(pipeline, step, partition):
+        return Output(_table(pipeline, step, run(**frames)))
+
+
+def _table(pipeline: Pipeline, step: Step, rows: object) -> pa.Table:
+    returned = f"step {step.name!r} of {pipeline.name}: {step.run} returned"
     if not isinstance(rows, pd.DataFrame):
-        raise DeclarationError(
-            f"step {step.name!r} of {pipeline.name}: {step.run} returned {type(rows).__name__}; return a DataFrame"
-        )
-    return Output(pa.Table.from_pandas(rows, preserve_index=False))
+        raise DeclarationError(f"{returned} {type(rows).__name__}; return a DataFrame")
+    names = [str(name) for name in rows.index.names if name is not None]
+    if names:
+        raise DeclarationError(f"{returned} {', '.join(names)} as index, which is not kept; return reset_index()")
+    return pa.Table.from_pandas(rows, preserve_index=False)
+
+
+@contextmanager
+def _blamed(pipeline: Pipeline, step: Conform | Step, partition: Partition) -> Iterator[None]:
+    """What goes wrong in here is the pipeline's code or its data, not the cloud: trying again does not help."""
+    try:
+        yield
+    except (SluiceError, MemoryError):
+        raise
+    except Exception as error:
+        raise SluiceError(
+            f"step {step.name!r} of {pipeline.name} failed on {partition.key}: {type(error).__name__}: {error}; "
+            f"mend pipelines/{pipeline.name} and clear this task"
+        ) from error
 
 
 def _frame(lake: Lake, manifests: Sequence[Manifest | None]) -> pd.DataFrame:
@@ -181,7 +222,7 @@ def _commit(
     quarantined: tuple[File, ...] = ()
     if output.quarantined is not None and output.quarantined.num_rows:
         quarantined = (_put(lake, f"quarantine/{step.name}", partition, output.quarantined),)
-    times = _event_times(output.rows)
+    first, last = _event_times(output.rows)
 
     def replace(before: Manifest | None) -> Manifest:
         same = before is not None and before.files == files
@@ -198,8 +239,8 @@ def _commit(
             rows_out=output.rows.num_rows,
             duplicates=output.duplicates,
             rejected=output.rejected or {},
-            first_event_time=earliest(times),
-            last_event_time=latest(times),
+            first_event_time=first,
+            last_event_time=last,
             written_at=lake.now(),
         )
 
@@ -212,5 +253,9 @@ def _put(lake: Lake, dataset: str, partition: Partition, table: pa.Table) -> Fil
     return lake.put(lake.key(dataset, partition.key, revision, "part-0.parquet"), body, rows=table.num_rows)
 
 
-def _event_times(rows: pa.Table) -> list[datetime | None]:
-    return rows.column("event_time").to_pylist() if "event_time" in rows.column_names else []
+def _event_times(rows: pa.Table) -> tuple[datetime | None, datetime | None]:
+    """The first and the last event time, where there is such a column."""
+    if "event_time" not in rows.column_names or not pa.types.is_timestamp(rows.column("event_time").type):
+        return None, None
+    ends: Any = pc.min_max(rows.column("event_time").cast(_EVENT_TIME, safe=False))
+    return ends["min"].as_py(), ends["max"].as_py()
