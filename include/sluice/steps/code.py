@@ -9,6 +9,7 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
+from sluice.errors import DeclarationError
 from sluice.manifests import digest_of
 from sluice.pipeline import PACKAGE, Conform, Pipeline, Step
 
@@ -17,6 +18,9 @@ def code_fingerprint(pipeline: Pipeline, step: Conform | Step) -> str:
     """SHA-256 of the step's declaration and of the module it names, with all that this imports of its pipeline.
 
     Installed libraries are not in it: their versions are pinned, and the same bytes come out of a patch release.
+
+    Raises:
+        DeclarationError: there is no such module.
     """
     reference = step.contract if isinstance(step, Conform) else step.run
     package = f"{PACKAGE}.{pipeline.name}"
@@ -40,25 +44,31 @@ def _closure(module: str, package: str) -> set[str]:
 
 def _imports(module: str, package: str) -> Iterator[str]:
     """The modules of ``package`` that a module imports, anywhere in its source."""
-    for node in ast.walk(ast.parse(_source(module).read_bytes())):
+    source = _source(module)
+    own = module if source.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(source.read_bytes())):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            origin = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            origin = importlib.util.resolve_name("." * node.level + (node.module or ""), own)
             names = [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
-        yield from (name for name in names if name.startswith(package + ".") and _is_module(name))
+        yield from (name for name in names if f"{name}.".startswith(f"{package}.") and _is_module(name))
 
 
 def _is_module(name: str) -> bool:
     try:
-        return importlib.util.find_spec(name) is not None
+        spec = importlib.util.find_spec(name)
     except ModuleNotFoundError:
         return False
+    return spec is not None and spec.has_location  # a folder without __init__.py is a module without a source
 
 
 def _source(module: str) -> Path:
-    spec = importlib.util.find_spec(module)
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        spec = None
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(module)
+        raise DeclarationError(f"there is no module {module}; a step names its function as 'module:name'")
     return Path(spec.origin)
