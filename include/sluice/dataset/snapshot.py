@@ -7,13 +7,15 @@ and a snapshot that stands is used, not written again (P4).
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from pydantic import BaseModel, ConfigDict
 
 from sluice.errors import DeclarationError, MissingResource
@@ -62,8 +64,9 @@ def make_snapshot(lake: Lake, pipeline: Pipeline, first: str | None = None, last
 
     Raises:
         SluiceError: a bound is no date.
-        MissingResource: fewer than three partitions have rows: nothing to train, validate and test on.
-        DeclarationError: the rows lack the label or a feature.
+        MissingResource: fewer than three partitions have rows, or a channel has rows of one label only: nothing to
+            train, validate and test on.
+        DeclarationError: the rows lack the label or a feature, or it is no number.
     """
     training = pipeline.training
     begin, end = (partition_at(bound, pipeline.every) if bound else None for bound in (first, last))
@@ -91,15 +94,17 @@ def make_snapshot(lake: Lake, pipeline: Pipeline, first: str | None = None, last
     if standing is not None:
         return Snapshot.model_validate_json(standing)
     by_partition = {manifest.time_partition: manifest for manifest in manifests}
-    rows = {
-        channel: _write_channel(
-            lake,
-            training,
-            [by_partition[partition] for partition in split[channel]],
-            channel_key(lake, fingerprint, channel),
-        )
-        for channel in CHANNELS
-    }
+    rows: dict[Channel, int] = {}
+    for channel in CHANNELS:
+        target = channel_key(lake, fingerprint, channel)
+        labels = _write_channel(lake, training, [by_partition[partition] for partition in split[channel]], target)
+        if len(labels) < 2:
+            raise MissingResource(
+                f"the {channel} rows {partitions[channel]} of {lake.uri(lake.key(training.rows))}/ have "
+                f"{'one label only' if labels else 'no label'}, so no model can be judged by them: run "
+                f"{pipeline.name}_transform on more"
+            )
+        rows[channel] = labels.total()
     snapshot = Snapshot(
         fingerprint=fingerprint,
         dataset=training.rows,
@@ -116,9 +121,10 @@ def make_snapshot(lake: Lake, pipeline: Pipeline, first: str | None = None, last
 def split_by_time(partitions: Sequence[Partition], split: TimeSplit) -> dict[Channel, list[Partition]]:
     """Train on the oldest, validate on those after, test on the newest; at least one each of three or more."""
     ordered = sorted(partitions)
-    test = max(1, round(len(ordered) * split.test))
-    validation = max(1, round(len(ordered) * split.validation))
-    train = max(0, len(ordered) - validation - test)
+    count = len(ordered)
+    test = max(1, min(round(count * split.test), count - 2))
+    validation = max(1, min(round(count * split.validation), count - test - 1))
+    train = max(0, count - validation - test)
     return {
         "train": ordered[:train],
         "validation": ordered[train : train + validation],
@@ -135,34 +141,54 @@ def read_rows(lake: Lake, dataset: str, partitions: Sequence[Partition]) -> Iter
 
 
 def labelled(frame: pd.DataFrame, training: Training) -> pd.DataFrame:
-    """Label and features, in the order in which the model sees them; rows without a label are left out."""
-    missing = [column for column in (training.label, *training.features) if column not in frame.columns]
+    """Label and features as numbers, in the order in which the model sees them; rows without a label are left out.
+
+    Raises:
+        DeclarationError: a column is missing, or is neither numbers nor truth values.
+    """
+    wanted = (training.label, *training.features)
+    missing = [column for column in wanted if column not in frame.columns]
     if missing:
         raise DeclarationError(f"step {training.rows!r} writes no column {', '.join(missing)}, which training declares")
-    columns = frame[[training.label, *training.features]]
-    return columns[columns[training.label].notna()]
+    columns = frame.loc[frame[training.label].notna(), list(wanted)]
+    return columns.assign(**{name: _numbers(columns[name], training) for name in wanted})
+
+
+def _numbers(column: pd.Series[Any], training: Training) -> pd.Series[Any]:
+    """A channel holds nothing else: truth values become 1 and 0, a column without a single value stays empty."""
+    if is_bool_dtype(column.dtype):
+        return column.astype("Int8")
+    if not is_numeric_dtype(column.dtype) and column.notna().any():
+        raise DeclarationError(
+            f"step {training.rows!r} writes {column.name!r} as {column.dtype}; training takes numbers, so make it one"
+        )
+    return column
 
 
 def _rows(lake: Lake, manifest: Manifest) -> pd.DataFrame:
     return to_frame([read_object(file.key, lake.get(file.key)) for file in manifest.files])
 
 
-def _write_channel(lake: Lake, training: Training, manifests: Sequence[Manifest], key: str) -> int:
-    """Stream the partitions into one object: memory holds a few partitions, whatever the range."""
-    rows = 0
+def _write_channel(lake: Lake, training: Training, manifests: Sequence[Manifest], key: str) -> Counter[float]:
+    """Stream the partitions into one object: memory holds a few partitions, whatever the range.
+
+    Returns:
+        The number of rows by label.
+    """
+    labels: Counter[float] = Counter()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(4) as pool:
         path = Path(folder, "part-0.csv")
         with path.open("w", encoding="ascii", newline="") as file:
             for start in range(0, len(manifests), 16):
                 for frame in pool.map(partial(_rows, lake), manifests[start : start + 16]):
-                    rows += _append(labelled(frame, training), file)
+                    labels += _append(labelled(frame, training), file)
         lake.s3.upload_file(str(path), lake.bucket, key)
-    return rows
+    return labels
 
 
-def _append(rows: pd.DataFrame, file: IO[str]) -> int:
+def _append(rows: pd.DataFrame, file: IO[str]) -> Counter[float]:
     rows.to_csv(file, header=False, index=False, lineterminator="\n")
-    return len(rows)
+    return Counter(rows.iloc[:, 0].tolist())
 
 
 def channel_partitions(snapshot: Snapshot, channel: Channel) -> list[Partition]:
