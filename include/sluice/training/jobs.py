@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
@@ -12,7 +14,7 @@ from sluice.dataset.snapshot import read_snapshot
 from sluice.errors import TrainingFailed
 from sluice.lake import error_code
 from sluice.pipeline import Gate, Pipeline
-from sluice.training.request import job_name_stem, training_request
+from sluice.training.request import FINGERPRINT_DIGITS, job_name_stem, training_request
 from sluice.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -111,12 +113,15 @@ def find_job(sagemaker: SageMakerClient, name: str) -> Job | None:
 
 
 def list_jobs(sagemaker: SageMakerClient, pipeline: Pipeline, most: int = 5) -> list[Job]:
-    """The pipeline's newest jobs, at most ``most`` of up to 100."""
-    answer = sagemaker.list_training_jobs(
-        NameContains=job_name_stem(pipeline), SortBy="CreationTime", SortOrder="Descending", MaxResults=most
+    """The pipeline's newest jobs, at most ``most``. The service can only look for what names contain."""
+    stem = job_name_stem(pipeline)
+    own = re.compile(rf"{stem}[0-9a-f]{{{FINGERPRINT_DIGITS}}}(-\d)?")
+    pages = sagemaker.get_paginator("list_training_jobs").paginate(
+        NameContains=stem, SortBy="CreationTime", SortOrder="Descending"
     )
-    found = (find_job(sagemaker, summary["TrainingJobName"]) for summary in answer["TrainingJobSummaries"])
-    return [job for job in found if job is not None]
+    names = (summary["TrainingJobName"] for page in pages for summary in page["TrainingJobSummaries"])
+    found = (find_job(sagemaker, name) for name in names if own.fullmatch(name))
+    return list(islice((job for job in found if job is not None), most))
 
 
 def completed_job(sagemaker: SageMakerClient, name: str) -> Job:
@@ -148,7 +153,7 @@ def check_gate(job: Job, gate: Gate) -> float:
             f"training job {job.name} reports no validation:{gate.metric} (it has {', '.join(job.metrics) or 'none'}); "
             f"set eval_metric to {gate.metric}"
         )
-    if value < gate.at_least:
+    if not value >= gate.at_least:  # so that a metric which is no number does not pass
         raise TrainingFailed(
             f"training job {job.name} reached validation:{gate.metric} {value:.4f}, below the gate of "
             f"{gate.at_least}: nothing is deployed; look at the data or lower the gate in the declaration"

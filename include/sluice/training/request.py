@@ -10,6 +10,8 @@ from sluice.manifests import digest_of
 from sluice.pipeline import Pipeline
 from sluice.training.images import xgboost_image
 
+FINGERPRINT_DIGITS = 16
+
 
 def training_request(lake: Lake, pipeline: Pipeline, snapshot: Snapshot, role_arn: str, region: str) -> dict[str, Any]:
     """The CreateTrainingJob request. Its ``TrainingJobName`` ends in the fingerprint of everything else in it."""
@@ -35,7 +37,7 @@ def training_request(lake: Lake, pipeline: Pipeline, snapshot: Snapshot, role_ar
             {"Key": "sluice:snapshot", "Value": snapshot.fingerprint},
         ],
     }
-    return {"TrainingJobName": job_name_stem(pipeline) + digest_of(request)[:16], **request}
+    return {"TrainingJobName": job_name_stem(pipeline) + digest_of(request)[:FINGERPRINT_DIGITS], **request}
 
 
 def job_name_stem(pipeline: Pipeline) -> str:
