@@ -57,6 +57,8 @@ def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
     files = tuple(_copy(lake, target, *dropped) for target, dropped in sorted(targets.items()))
 
     def replace(before: Manifest | None) -> Manifest:
+        if before is not None and before.files == files:
+            return before  # another run landed the same at the same time
         return Manifest(
             dataset=dataset,
             partition=partition.key,
@@ -75,7 +77,8 @@ def _targets(lake: Lake, source: Drops, partition: Partition) -> Mapping[str, tu
     folder = f"{source.prefix}{partition.key}/"
     targets = {}
     for key, size, etag in lake.objects(folder):
-        if key != folder + source.complete.name:
+        # A key that ends in a slash is what S3's console makes of a folder.
+        if key != folder + source.complete.name and not key.endswith("/"):
             name = f"part-{sha256(f'{key} {etag}'.encode()).hexdigest()[:16]}{PurePosixPath(key).suffix}"
             targets[lake.key(raw_dataset(source.name), partition.key, name)] = (key, size, etag)
     return targets

@@ -158,8 +158,8 @@ def _with_part(
 ) -> Manifest:
     """The manifest with one part more. In a closed partition that is late data: the revision goes up."""
     manifest = before or Manifest(dataset=dataset, partition=partition.key, state="open", written_at=lake.now())
-    if file in manifest.files:
-        return manifest
+    if file.key in {part.key for part in manifest.files}:
+        return manifest  # the name holds the digest of the content
     # Only a time that the producer gave may move the watermark.
     times = [record.event_time for record in records if record.event_time_from == "body"]
     return manifest.model_copy(
