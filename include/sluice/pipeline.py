@@ -8,6 +8,7 @@ a declaration imports pandas or touches the network (P10); functions and contrac
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 import re
 from collections.abc import Mapping
@@ -20,7 +21,12 @@ from sluice.errors import DeclarationError
 Grain = Literal["hour", "day"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_LONGEST_NAME = 24  # SageMaker job names hold 63 characters: <pipeline>-<candidate>-<fingerprint>-<attempt>
+# SageMaker's names hold 63 characters: <pipeline>-<candidate>-<16 digits>-<attempt>, <endpoint>-<16 digits>.
+_LONGEST_NAME = 24
+_LONGEST_CANDIDATE = 19
+_ENDPOINT = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,45}")
+# What the lake keeps beside the steps' datasets (see sluice.lake).
+_TAKEN = {"announced", "deployments", "models", "quarantine", "raw", "snapshots"}
 
 
 @dataclass(frozen=True)
@@ -161,8 +167,8 @@ class Pipeline:
     ``start`` up to ``end`` (or for ever).
 
     Raises:
-        DeclarationError: a name is taken twice or not allowed, or a step reads what no earlier step or source
-            writes.
+        DeclarationError: a name is taken or not allowed, or a step reads what no earlier step or source writes, or a
+            ``Conform`` something else than a queue.
     """
 
     name: str
@@ -182,23 +188,46 @@ class Pipeline:
             if part.name in known:
                 raise DeclarationError(f"pipeline {self.name}: two datasets are called {part.name!r}; rename one")
             if isinstance(part, Conform | Step):
-                self._check_inputs(part, known)
+                self._check_step(part, known)
             known.append(part.name)
+        self._check_sagemaker_names()
         if self.training.rows not in [step.name for step in self.steps]:
             raise DeclarationError(
                 f"pipeline {self.name}: training reads {self.training.rows!r}, which is no step; name one of "
                 f"{', '.join(step.name for step in self.steps)}"
             )
+        if len({self.training.label, *self.training.features}) <= len(self.training.features):
+            raise DeclarationError(f"pipeline {self.name}: training must name each feature once, and not its own label")
         if self.start.tzinfo is None or (self.end is not None and self.end.tzinfo is None):
             raise DeclarationError(f"pipeline {self.name}: start and end need a time zone; use datetime.UTC")
 
-    def _check_inputs(self, step: Conform | Step, known: list[str]) -> None:
+    def _check_step(self, step: Conform | Step, known: list[str]) -> None:
+        if step.name in _TAKEN:
+            raise DeclarationError(f"pipeline {self.name}: the lake has a folder {step.name!r}; rename that step")
         for read in step.reads:
             if read.dataset not in known:
                 raise DeclarationError(
                     f"pipeline {self.name}: step {step.name!r} reads {read.dataset!r}, which nothing before it "
                     f"writes; known here: {', '.join(known)}"
                 )
+        if isinstance(step, Conform) and step.source not in [queue.name for queue in self.queues]:
+            raise DeclarationError(
+                f"pipeline {self.name}: {step.name!r} conforms {step.source!r}, which is no queue; read it in a Step"
+            )
+        names = [read.dataset for read in step.reads]
+        if len(set(names)) < len(names) or any(read.look_back < 0 for read in step.reads):
+            raise DeclarationError(
+                f"pipeline {self.name}: step {step.name!r} must read each dataset once, with a look-back of 0 or more"
+            )
+
+    def _check_sagemaker_names(self) -> None:
+        candidate, endpoint = self.training.candidate.name, self.deployment.endpoint
+        _check_name("candidate", candidate, _LONGEST_CANDIDATE)
+        if not _ENDPOINT.fullmatch(endpoint):
+            raise DeclarationError(
+                f"pipeline {self.name}: endpoint name {endpoint!r} is not allowed: use at most 46 letters, digits and "
+                f"'-', starting and ending with a letter or digit"
+            )
 
     @property
     def queues(self) -> tuple[FifoQueue, ...]:
@@ -239,11 +268,10 @@ class Pipeline:
 PACKAGE = "pipelines"
 
 
-def _check_name(kind: str, name: str) -> None:
-    if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+def _check_name(kind: str, name: str, longest: int = _LONGEST_NAME) -> None:
+    if not _NAME.fullmatch(name) or len(name) > longest:
         raise DeclarationError(
-            f"{kind} name {name!r} is not allowed: use at most {_LONGEST_NAME} of a-z, 0-9 and '_', "
-            f"starting with a letter"
+            f"{kind} name {name!r} is not allowed: use at most {longest} of a-z, 0-9 and '_', starting with a letter"
         )
 
 
@@ -262,6 +290,8 @@ def load_pipeline(name: str) -> Pipeline:
     known = pipeline_names()
     if name not in known:
         raise DeclarationError(f"there is no pipeline {name!r}; known: {', '.join(known) or 'none'}")
+    if importlib.util.find_spec(f"{PACKAGE}.{name}.pipeline") is None:
+        raise DeclarationError(f"{PACKAGE}/{name} has no pipeline.py; declare the pipeline there, or move the folder")
     module = importlib.import_module(f"{PACKAGE}.{name}.pipeline")
     declared = getattr(module, "PIPELINE", None)
     if not isinstance(declared, Pipeline) or declared.name != name:
