@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -72,10 +72,9 @@ def send_command(
     """
     workspace = Workspace.open(Aws(), pipeline)
     queue = _queue(workspace.pipeline, source)
-    with _open_lines(file) as lines:
-        events = (_event(line, number, file, queue) for number, line in enumerate(lines, 1) if line.strip())
-        shown = track(events, description="sending", console=Console(stderr=True), disable=not sys.stderr.isatty())
-        result = send(workspace.aws.client("sqs"), workspace.resources.queue(queue.name), shown)
+    events = (_event(line, number, file, queue) for number, line in enumerate(_lines(file), 1) if line.strip())
+    shown = track(events, description="sending", console=Console(stderr=True), disable=not sys.stderr.isatty())
+    result = send(workspace.aws.client("sqs"), workspace.resources.queue(queue.name), shown)
     typer.echo(f"{result.sent} events sent to {workspace.resources.queue(queue.name)}")
 
 
@@ -87,11 +86,13 @@ def _queue(pipeline: Pipeline, name: str | None) -> FifoQueue:
     return found[0]
 
 
-def _open_lines(file: Path) -> TextIO:
+def _lines(file: Path) -> Iterator[str]:
+    opened = gzip.open if file.suffix == ".gz" else open
     try:
-        return gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8")
-    except OSError as error:
-        raise SluiceError(f"{file} can't be read: {error.strerror}") from error
+        with opened(file, "rt", encoding="utf-8") as lines:
+            yield from lines
+    except (OSError, EOFError, UnicodeError) as error:  # EOFError: a .gz that is cut short
+        raise SluiceError(f"{file} can't be read: {error}") from error
 
 
 def _event(line: str, number: int, file: Path, queue: FifoQueue) -> Event:
@@ -102,6 +103,7 @@ def _event(line: str, number: int, file: Path, queue: FifoQueue) -> Event:
         if isinstance(body, dict):
             body = {queue.event_id: fields["id"], queue.event_time: fields["event_time"], **body}
         text = body if isinstance(body, str) else json.dumps(body)
+        "".join((text, str(fields["id"]), str(fields["group"]))).encode()  # half a surrogate pair can't travel
         return Event(id=str(fields["id"]), group=str(fields["group"]), event_time=event_time, body=text)
     except (ValueError, TypeError, KeyError) as error:
         raise SluiceError(
@@ -206,4 +208,9 @@ def _row_of_object(line: str, number: int, features: Sequence[str]) -> str:
     unknown = set(values) - set(features)
     if unknown:
         raise SluiceError(f"line {number} has features that the model does not know: {', '.join(sorted(unknown))}")
-    return ",".join("" if values.get(name) is None else str(values[name]) for name in features)
+    wrong = next((name for name, value in values.items() if not isinstance(value, int | float | None)), None)
+    if wrong is not None:
+        raise SluiceError(
+            f"line {number}: {wrong} is {values[wrong]!r}; a feature is a number, or null where it is missing"
+        )
+    return ",".join("" if values.get(name) is None else str(float(values[name])) for name in features)

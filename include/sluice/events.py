@@ -7,7 +7,7 @@ between publishes it again under the same deduplication id, which the FIFO topic
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +16,9 @@ from sluice.lake import Lake
 from sluice.manifests import Manifest, digest_of
 from sluice.partitions import parse_ranges
 from sluice.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
 
 
 class CompletionEvent(BaseModel):
@@ -46,8 +49,9 @@ def announce_partitions(workspace: Workspace, dataset: str, ranges: str, run_id:
     found = (lake.manifest(dataset, partition) for partition in parse_ranges(ranges))
     closed = [manifest for manifest in found if manifest is not None and manifest.state == "closed"]
     waiting = unannounced(lake, dataset, closed)
+    sns = workspace.aws.client("sns")
     for manifest in waiting:
-        _announce(workspace, _partition_event(lake, manifest, run_id))
+        _announce(sns, workspace, _partition_event(lake, manifest, run_id))
     return len(waiting)
 
 
@@ -75,7 +79,7 @@ def announce_training(workspace: Workspace, job_name: str, fingerprint: str, run
     )
     if lake.read(_marker(lake, event)) is not None:
         return False
-    _announce(workspace, event)
+    _announce(workspace.aws.client("sns"), workspace, event)
     return True
 
 
@@ -103,9 +107,9 @@ def _marker(lake: Lake, event: CompletionEvent) -> str:
     return lake.key("announced", event.stage, event.subject, _identity(event)[:16])
 
 
-def _announce(workspace: Workspace, event: CompletionEvent) -> None:
+def _announce(sns: SNSClient, workspace: Workspace, event: CompletionEvent) -> None:
     attributes = {"pipeline": event.pipeline, "stage": event.stage, "late": str(event.late).lower()}
-    workspace.aws.client("sns").publish(
+    sns.publish(
         TopicArn=workspace.resources.topic_arn,
         Message=event.model_dump_json(),
         MessageGroupId=event.stage,
