@@ -62,9 +62,16 @@ $(UV):
 	@.sluice/uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 $(WORKERS): requirements-dev.txt $(UV)
-$(CLOUD): requirements-cloud.txt $(UV)
-$(WORKERS) $(CLOUD):
-	@echo "installing $< into $(@D)"
-	@$(UV) venv --quiet --allow-existing --python $(PYTHON) $(@D)
-	@$(UV) pip sync --quiet --require-hashes --python $(@D) $<
+	$(call install,$<,$(@D))
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(@D) --editable .
 	@touch $@
+
+$(CLOUD): requirements-cloud.txt $(UV)
+	$(call install,$<,$(@D))
+	@touch $@
+
+define install
+@echo "installing $(1) into $(2)"
+@$(UV) venv --quiet --allow-existing --python $(PYTHON) $(2)
+@$(UV) pip sync --quiet --require-hashes --python $(2) $(1)
+endef

@@ -13,10 +13,10 @@ model live if it passes the gate.
 
 **Params.** `from`, `to`: train on these partitions only, both included. `poll_seconds`: between two looks at the job.
 
-**If it fails.** `snapshot`: too few partitions are transformed. `wait_for_training`, `gate`: the message has
-SageMaker's reason, or the metric; mend it and clear `launch` for a new attempt. `deploy`: the endpoint does not serve
-what was asked for, and was put back to what served before. Clearing, or marking, `wait_for_training` while it waits
-stops the job.
+**If it fails.** `snapshot`: too few partitions are transformed (a scheduled run is skipped then). `wait_for_training`,
+`gate`: the message has SageMaker's reason, or the metric; mend it and clear `launch` for a new attempt. `deploy`: the
+endpoint does not serve what was asked for, and was put back to what served before. Clearing, or marking,
+`wait_for_training` while it waits stops the job.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import DAG, Param, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from sluice.pipeline import Pipeline, load_pipelines
 from sluice_airflow.connection import open_workspace
@@ -56,9 +57,17 @@ def train(pipeline: Pipeline) -> DAG:
         def snapshot() -> str:
             """Freeze the partitions and write the training channels; returns the fingerprint."""
             from sluice.dataset.snapshot import make_snapshot
+            from sluice.errors import NotEnoughData
 
-            params = get_current_context()["params"]
-            return make_snapshot(open_workspace(pipeline.name).lake, pipeline, params["from"], params["to"]).fingerprint
+            context = get_current_context()
+            params, lake = context["params"], open_workspace(pipeline.name).lake
+            try:
+                return make_snapshot(lake, pipeline, params["from"], params["to"]).fingerprint
+            except NotEnoughData as error:
+                # The schedule goes on before there is data; whoever asks for a training by hand is told.
+                if context["dag_run"].run_type == "scheduled":
+                    raise AirflowSkipException(str(error)) from None
+                raise
 
         @task(multiple_outputs=True)
         @clear_errors

@@ -13,6 +13,10 @@ class MissingResource(SluiceError):
     """Something that the template provisions, or an earlier DAG makes, is not there."""
 
 
+class NotEnoughData(MissingResource):
+    """There are too few partitions or rows to train, validate and test on; more of them mend it."""
+
+
 class ConflictingWrite(SluiceError):
     """Another writer kept changing the same manifest for longer than the bounded number of tries."""
 

@@ -18,7 +18,7 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from pydantic import BaseModel, ConfigDict
 
-from sluice.errors import DeclarationError, MissingResource
+from sluice.errors import DeclarationError, NotEnoughData
 from sluice.lake import Lake
 from sluice.manifests import Manifest, digest_of
 from sluice.partitions import Partition, format_ranges, parse_ranges, partition_at
@@ -64,7 +64,7 @@ def make_snapshot(lake: Lake, pipeline: Pipeline, first: str | None = None, last
 
     Raises:
         SluiceError: a bound is no date.
-        MissingResource: fewer than three partitions have rows, or a channel has rows of one label only: nothing to
+        NotEnoughData: fewer than three partitions have rows, or a channel has rows of one label only: nothing to
             train, validate and test on.
         DeclarationError: the rows lack the label or a feature, or it is no number.
     """
@@ -80,7 +80,7 @@ def make_snapshot(lake: Lake, pipeline: Pipeline, first: str | None = None, last
     ]
     split = split_by_time([manifest.time_partition for manifest in manifests], training.split)
     if not all(split.values()):
-        raise MissingResource(
+        raise NotEnoughData(
             f"{lake.uri(lake.key(training.rows))}/ has {len(manifests)} closed partitions with rows in the range; "
             f"training, validation and test need at least one each: run {pipeline.name}_transform on more"
         )
@@ -99,7 +99,7 @@ def make_snapshot(lake: Lake, pipeline: Pipeline, first: str | None = None, last
         target = channel_key(lake, fingerprint, channel)
         labels = _write_channel(lake, training, [by_partition[partition] for partition in split[channel]], target)
         if len(labels) < 2:
-            raise MissingResource(
+            raise NotEnoughData(
                 f"the {channel} rows {partitions[channel]} of {lake.uri(lake.key(training.rows))}/ have "
                 f"{'one label only' if labels else 'no label'}, so no model can be judged by them: run "
                 f"{pipeline.name}_transform on more"
