@@ -61,7 +61,7 @@ $(UV):
 	@$(PYTHON) -m venv .sluice/uv
 	@.sluice/uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-$(WORKERS): requirements-dev.txt $(UV)
+$(WORKERS): requirements-dev.txt pyproject.toml $(UV)
 	$(call install,$<,$(@D))
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(@D) --editable .
 	@touch $@
