@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 BATCH = 10  # the most that SQS gives or deletes in one call
 RECEIVERS = 8
-VISIBILITY_SECONDS = 300
 _FLUSH_MESSAGES = 5_000
 _MESSAGES_A_LANE = 20_000
 _LONG_POLL_SECONDS = 1
@@ -85,7 +84,7 @@ def drain(
     """Land what waits in the queue, until it runs dry or a limit is reached.
 
     Every message is in a recorded part before it is deleted. Killed at any point, the next drain lands again what
-    was not deleted.
+    was not deleted, once the queue's own visibility time-out has passed.
 
     Raises:
         DeleteFailed: SQS refused to delete messages five times; they are landed.
@@ -114,7 +113,6 @@ def _receive(pool: ThreadPoolExecutor, sqs: SQSClient, queue_url: str, most: int
             QueueUrl=queue_url,
             MaxNumberOfMessages=BATCH,
             WaitTimeSeconds=wait_seconds,
-            VisibilityTimeout=VISIBILITY_SECONDS,
             MessageSystemAttributeNames=["All"],
             MessageAttributeNames=["All"],
         )
