@@ -117,7 +117,7 @@ def list_jobs(sagemaker: SageMakerClient, pipeline: Pipeline, most: int = 5) -> 
     stem = job_name_stem(pipeline)
     own = re.compile(rf"{stem}[0-9a-f]{{{FINGERPRINT_DIGITS}}}(-\d)?")
     pages = sagemaker.get_paginator("list_training_jobs").paginate(
-        NameContains=stem, SortBy="CreationTime", SortOrder="Descending"
+        NameContains=stem, SortBy="CreationTime", SortOrder="Descending", PaginationConfig={"PageSize": 100}
     )
     names = (summary["TrainingJobName"] for page in pages for summary in page["TrainingJobSummaries"])
     found = (find_job(sagemaker, name) for name in names if own.fullmatch(name))
