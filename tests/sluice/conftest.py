@@ -1,0 +1,115 @@
+"""A lake, a queue and a pipeline that a test has for itself, in the embedded cloud."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from tests.conftest import Cloud
+from tests.sluice import toy
+
+import pipelines
+from sluice.aws import Aws
+from sluice.lake import Lake
+from sluice.pipeline import Pipeline
+from sluice.provision import provision
+from sluice.resources import Resources, find
+from sluice.workspace import Workspace
+
+Declare = Callable[[str, Mapping[str, str]], Path]
+
+
+@pytest.fixture
+def own_name(request: pytest.FixtureRequest) -> str:
+    """A name that no other test uses, fit for every service."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:30].strip("-")
+    return f"{words}-{zlib.crc32(request.node.nodeid.encode()):08x}"
+
+
+@pytest.fixture
+def lake(cloud: Cloud, own_name: str) -> Lake:
+    """The lake of the pipeline ``toy``, empty, in a bucket of its own."""
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket=own_name)
+    return Lake(s3, own_name, "toy")
+
+
+@pytest.fixture
+def sqs(cloud: Cloud) -> Any:
+    return cloud.client("sqs")
+
+
+@pytest.fixture
+def queue(sqs: Any, own_name: str) -> str:
+    """The URL of an empty FIFO queue."""
+    url: str = sqs.create_queue(QueueName=f"{own_name}.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
+    return url
+
+
+@pytest.fixture
+def declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Declare]:
+    """Makes ``pipelines.<name>`` of sources by file name without suffix (``sub/mod``); returns its folder."""
+    monkeypatch.setattr(pipelines, "__path__", [*pipelines.__path__, str(tmp_path)])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # a source that changes twice a second has no other stamp
+    made: list[str] = []
+
+    def make(name: str, modules: Mapping[str, str]) -> Path:
+        _forget(name)
+        made.append(name)
+        for module, source in {"__init__": "", **modules}.items():
+            path = tmp_path / name / f"{module}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(source)
+        importlib.invalidate_caches()
+        return tmp_path / name
+
+    yield make
+    for name in made:
+        _forget(name)
+
+
+def _forget(name: str) -> None:
+    package = f"pipelines.{name}"
+    for module in [each for each in sys.modules if f"{each}.".startswith(f"{package}.")]:
+        del sys.modules[module]
+
+
+@pytest.fixture
+def toy_pipeline(declare: Declare) -> Pipeline:
+    """The pipeline ``toy``, with its modules importable."""
+    declare("toy", toy.MODULES)
+    return toy.TOY
+
+
+@pytest.fixture(scope="session")
+def aws(cloud: Cloud) -> Aws:
+    """What a worker has: clients made by the library, of this cloud."""
+    session = boto3.Session(
+        aws_access_key_id="test", aws_secret_access_key="test", region_name=cloud.environment["AWS_DEFAULT_REGION"]
+    )
+
+    def endpoint(service: str) -> str:
+        return cloud.sagemaker_endpoint_url if service.startswith("sagemaker") else cloud.endpoint_url
+
+    return Aws(session, endpoint)
+
+
+@pytest.fixture(scope="session")
+def toy_resources(cloud: Cloud) -> Resources:
+    """What the template makes for the pipeline ``toy``."""
+    provision(cloud.client("cloudformation"), "toy")
+    return find(cloud.client("ssm"), "toy")
+
+
+@pytest.fixture
+def workspace(aws: Aws, lake: Lake, toy_pipeline: Pipeline, toy_resources: Resources) -> Workspace:
+    """The pipeline ``toy`` as a worker sees it, with a lake of the test's own and an endpoint to match."""
+    return Workspace(toy_pipeline, replace(toy_resources, bucket=lake.bucket), lake, aws)

@@ -1,0 +1,84 @@
+"""Puts datasets into a lake by hand, and reads them back with nothing but pyarrow and json."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sluice.lake import Lake
+from sluice.landing.records import part_bytes, record_from_sqs
+from sluice.manifests import Manifest
+from sluice.partitions import Partition
+from sluice.pipeline import FifoQueue
+from sluice.steps.frames import parquet_bytes
+
+WRITTEN = datetime(2014, 1, 1, tzinfo=UTC)
+
+
+def partition(key: str) -> Partition:
+    return Partition.parse(f"dt={key}")
+
+
+def put_raw(lake: Lake, source: FifoQueue, day: str, *parts: Sequence[dict[str, Any]], state: str = "closed") -> None:
+    """One raw partition that holds these messages, a part each; it replaces the one that stands."""
+    files = []
+    for messages in parts:
+        name, body = part_bytes([record_from_sqs(message, source) for message in messages])
+        files.append(lake.put(lake.key("raw", source.name, f"dt={day}", name), body, rows=len(messages)))
+    _commit(lake, f"raw/{source.name}", day, state, files)
+
+
+def put_rows(lake: Lake, dataset: str, day: str, rows: pd.DataFrame, state: str = "closed") -> None:
+    """One partition of a step that holds these rows; it replaces the one that stands."""
+    body = parquet_bytes(pa.Table.from_pandas(rows, preserve_index=False))
+    key = lake.key(dataset, f"dt={day}", f"rev={sha256(body).hexdigest()[:16]}", "part-0.parquet")
+    _commit(lake, dataset, day, state, [lake.put(key, body, rows=len(rows))])
+
+
+def _commit(lake: Lake, dataset: str, day: str, state: Any, files: Sequence[Any]) -> None:
+    rows = sum(file.rows for file in files)
+
+    def change(before: Manifest | None) -> Manifest:
+        revision = (before.revision if before else 0) + (state == "closed")
+        return Manifest(
+            dataset=dataset,
+            partition=f"dt={day}",
+            state=state,
+            revision=revision,
+            files=tuple(files),
+            rows_in=rows,
+            rows_out=rows,
+            written_at=WRITTEN,
+        )
+
+    lake.update_manifest(dataset, partition(day), change)
+
+
+def manifest_json(lake: Lake, dataset: str, key: str) -> dict[str, Any]:
+    """The manifest as any reader of JSON sees it."""
+    body = lake.s3.get_object(Bucket=lake.bucket, Key=f"{lake.pipeline}/{dataset}/{key}/_manifest.json")["Body"].read()
+    read: dict[str, Any] = json.loads(body)
+    return read
+
+
+def rows_of(lake: Lake, dataset: str, key: str, files: str = "files") -> list[dict[str, Any]]:
+    """The rows of the objects that a manifest lists."""
+    listed = manifest_json(lake, dataset, key)[files]
+    return [row for file in listed for row in pq.read_table(io.BytesIO(body_of(lake, file["key"]))).to_pylist()]
+
+
+def body_of(lake: Lake, key: str) -> bytes:
+    return lake.s3.get_object(Bucket=lake.bucket, Key=key)["Body"].read()
+
+
+def keys_below(lake: Lake, prefix: str) -> list[str]:
+    pages = lake.s3.get_paginator("list_objects_v2").paginate(Bucket=lake.bucket, Prefix=prefix)
+    return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
