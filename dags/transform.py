@@ -49,7 +49,10 @@ def transform(pipeline: Pipeline) -> DAG:
         catchup=True,
         max_active_runs=4,
         default_args=DEFAULT_ARGS,
-        params={**RANGE_PARAMS, "wait_seconds": Param(14 * 24 * 3600, type="integer", minimum=0)},
+        params={
+            **RANGE_PARAMS,
+            "wait_seconds": Param(14 * 24 * 3600, type="integer", minimum=0, description="Seconds to wait for sources"),
+        },
         tags=tags(pipeline, "transform"),
         doc_md=__doc__,
     ) as dag:
