@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,11 @@ from botocore.config import Config
 
 _ROOT = Path(__file__).resolve().parents[1]
 _COMMAND_SECONDS = 120
+
+# Airflow settles on its folders when it is first imported, whichever test does that: never on the user's own home.
+_AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="sluice-airflow-")
+os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME.name
+os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(_ROOT / "plugins")
 
 
 @dataclass(frozen=True)

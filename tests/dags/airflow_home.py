@@ -1,0 +1,150 @@
+"""A fresh Airflow of a test's own: a home, a database, and the command line that works on them."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from tests.conftest import Cloud
+
+ROOT = Path(__file__).resolve().parents[2]
+_COMMAND_SECONDS = 240
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command ended with; ``output`` is all that it printed."""
+
+    status: int
+    output: str
+
+    def succeeded(self) -> Finished:
+        assert self.status == 0, self.output[-8000:]
+        return self
+
+
+def airflow_environment(cloud: Cloud, home: Path) -> dict[str, str]:
+    """The environment in which Airflow finds the DAGs, the plugins and, through ``aws_default``, the cloud."""
+    return {
+        **cloud.environment,
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__MAX_TASK_RETRY_DELAY": "1",  # seconds: the tests don't wait as long as production does
+        "AIRFLOW_CONN_AWS_DEFAULT": aws_connection(cloud.endpoint_url, cloud.sagemaker_endpoint_url),
+        "NO_COLOR": "1",
+        "PYTHONPATH": str(ROOT / "include"),
+    }
+
+
+def aws_connection(endpoint_url: str, sagemaker_endpoint_url: str) -> str:
+    """The connection ``aws_default``, as ``.env.example`` gives it."""
+    services = {name: {"endpoint_url": sagemaker_endpoint_url} for name in ("sagemaker", "sagemaker-runtime")}
+    return json.dumps({"conn_type": "aws", "extra": {"endpoint_url": endpoint_url, "service_config": services}})
+
+
+@dataclass
+class AirflowHome:
+    """Runs commands in the environment; ``loop`` is a process that has Airflow imported already."""
+
+    folder: Path
+    environment: Mapping[str, str]
+    loop: subprocess.Popen[str] | None = field(default=None, init=False)
+
+    def command(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Finished:
+        """``python -m …`` in a process of its own, as a user runs it."""
+        done = subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=ROOT,
+            env=_inherited() | self.environment | (environment or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_COMMAND_SECONDS,
+            check=False,
+        )
+        return Finished(done.returncode, done.stdout)
+
+    def dags_test(self, dag_id: str, date: str, **params: Any) -> Finished:
+        """``airflow dags test`` in the process that is warm already."""
+        return self.airflow(*_dags_test(dag_id, date, params))
+
+    def cold_dags_test(self, dag_id: str, date: str, **params: Any) -> Finished:
+        """``airflow dags test`` in a process of its own."""
+        return self.command("airflow", *_dags_test(dag_id, date, params))
+
+    def airflow(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Finished:
+        """An ``airflow`` command in the process that is warm already; the environment is that command's alone."""
+        loop = self._loop()
+        assert loop.stdin is not None
+        assert loop.stdout is not None
+        log = self.folder / "command.log"
+        request = {
+            "command": arguments,
+            "environment": {**self.environment, **(environment or {})},
+            "log": str(log),
+        }
+        print(json.dumps(request), file=loop.stdin, flush=True)
+        status = _line(loop.stdout)
+        output = log.read_text(errors="replace")
+        assert status, f"{arguments} took longer than {_COMMAND_SECONDS} s, or its process down: {output[-8000:]}"
+        return Finished(int(status), output)
+
+    def xcoms(self) -> list[tuple[str, str, str]]:
+        """DAG, task and JSON value of every XCom in the database."""
+        with closing(sqlite3.connect(self.folder / "airflow.db")) as database:
+            return database.execute("SELECT dag_id, task_id, CAST(value AS TEXT) FROM xcom").fetchall()
+
+    def _loop(self) -> subprocess.Popen[str]:
+        if self.loop is None:
+            self.loop = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("airflow_loop.py"))],
+                cwd=ROOT,
+                env=_inherited() | self.environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+        return self.loop
+
+    def close(self) -> None:
+        if self.loop is not None:
+            with self.loop:
+                self.loop.kill()
+
+
+@contextmanager
+def fresh_airflow(cloud: Cloud, folder: Path) -> Iterator[AirflowHome]:
+    """An Airflow that has run nothing yet, with its database made."""
+    home = AirflowHome(folder, airflow_environment(cloud, folder))
+    try:
+        home.airflow("db", "migrate").succeeded()
+        yield home
+    finally:
+        home.close()
+
+
+def _dags_test(dag_id: str, date: str, params: Mapping[str, Any]) -> Sequence[str]:
+    return ["dags", "test", dag_id, date, "-c", json.dumps(params)]
+
+
+def _inherited() -> dict[str, str]:
+    """Without what would make Airflow compile itself anew in every process."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
+def _line(stream: IO[str]) -> str:
+    ready, _, _ = select.select([stream], [], [], _COMMAND_SECONDS)
+    return stream.readline() if ready else ""

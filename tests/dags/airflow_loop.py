@@ -1,0 +1,49 @@
+"""Runs one ``airflow`` command after another in one process: importing Airflow takes seconds, a DAG run does not.
+
+Each line of standard input is ``{"command": [...], "environment": {...}, "log": path}``; each line that comes back is
+the command's exit status. What the command prints goes to the log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from airflow.__main__ import main
+
+
+def run(command: Sequence[str]) -> int:
+    """The exit status with which a process of its own would have ended."""
+    sys.argv = ["airflow", *command]
+    try:
+        main()
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            sys.stderr.write(f"{end.code}\n")
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def serve() -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    for line in sys.stdin:
+        request = json.loads(line)
+        os.environ.update(request["environment"])
+        with open(request["log"], "w") as log:
+            for stream in (1, 2):
+                os.dup2(log.fileno(), stream)
+            status = run(request["command"])
+            sys.stdout.flush()
+            sys.stderr.flush()
+        answers.write(f"{status}\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    serve()

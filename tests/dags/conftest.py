@@ -1,0 +1,30 @@
+"""What the tests of the DAGs share: the DAGs, an Airflow that runs them, and the pipeline ``flights`` provisioned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from tests.conftest import Cloud
+from tests.dags.airflow_home import ROOT, AirflowHome, fresh_airflow
+
+from sluice.provision import provision
+from sluice.resources import Resources, find
+
+
+@pytest.fixture(scope="session")
+def dag_bag() -> DagBag:
+    return DagBag(ROOT / "dags")
+
+
+@pytest.fixture(scope="session")
+def airflow_home(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowHome]:
+    with fresh_airflow(cloud, tmp_path_factory.mktemp("airflow")) as home:
+        yield home
+
+
+@pytest.fixture(scope="session")
+def flights(cloud: Cloud) -> Resources:
+    provision(cloud.client("cloudformation"), "flights")
+    return find(cloud.client("ssm"), "flights")

@@ -1,0 +1,137 @@
+"""What every DAG and every task owes to whoever runs them at night."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from tests.dags.airflow_home import ROOT
+
+from sluice.pipeline import pipeline_names
+from sluice_airflow.policy import INGEST_POOL, Stage
+
+DAG_IDS = ("flights_ingest_queue", "flights_transform", "flights_train")
+DAG_FILES = sorted((ROOT / "dags").glob("*.py"))
+HEAVY = ("boto3", "botocore", "numpy", "pandas", "pyarrow", "sagemaker", "xgboost")
+
+# An audit hook sees every use of the network, whichever module makes it.
+_IMPORT_DAGS = """
+import importlib.util, json, sys, time
+
+def refuse(event, arguments):
+    if event in ("socket.__new__", "socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):
+        raise RuntimeError(f"{event} while a DAG file was parsed: {arguments}")
+
+import airflow.sdk
+
+sys.addaudithook(refuse)
+seconds = {}
+for file in sys.argv[1:]:
+    started = time.perf_counter()
+    spec = importlib.util.spec_from_file_location(f"parsed_{len(seconds)}", file)
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    seconds[file] = time.perf_counter() - started
+print(json.dumps({"modules": sorted(sys.modules), "seconds": seconds}))
+"""
+
+
+@pytest.fixture(params=DAG_IDS)
+def dag(request: pytest.FixtureRequest, dag_bag: DagBag) -> Any:
+    return dag_bag.dags[request.param]
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a fresh process holds, and how long it took, once it has imported every DAG file."""
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORT_DAGS, *map(str, DAG_FILES)],
+        env={
+            **os.environ,
+            "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
+            "PYTHONPATH": f"{ROOT / 'include'}:{ROOT / 'plugins'}",
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def test_the_dags_of_this_file_are_all_dags(dag_bag: DagBag) -> None:
+    assert set(DAG_IDS) == set(dag_bag.dags)
+
+
+def test_docs_say_what_goes_in_and_out_and_what_to_do_when_it_fails(dag: Any) -> None:
+    for words in ("| **in** |", "| **out** |", "| **order** |", "| **re-run** |", "**Params.**", "**If it fails.**"):
+        assert words in dag.doc_md, words
+    assert dag.description
+
+
+def test_docs_name_every_param(dag: Any) -> None:
+    params = dag.doc_md.partition("**Params.**")[2]
+    assert [name for name in dag.params if f"`{name}`" not in params] == []
+
+
+def test_tags_are_those_of_the_vocabulary(dag: Any) -> None:
+    product, pipeline, stage = sorted(dag.tags, key=lambda tag: (tag != "sluice", tag not in pipeline_names()))
+    assert (product, pipeline) == ("sluice", dag.dag_id.split("_")[0])
+    assert stage in get_args(Stage)
+    assert stage in dag.dag_id
+
+
+def test_params_are_typed_and_described(dag: Any) -> None:
+    for name in dag.params:
+        param = dag.params.get_param(name)
+        assert param.schema.get("type"), name
+        assert param.description, name
+
+
+def test_runs_do_not_pile_up(dag: Any) -> None:
+    expected = {"flights_ingest_queue": 1, "flights_transform": 4, "flights_train": 1}
+    assert dag.max_active_runs == expected[dag.dag_id]
+    assert dag.catchup is (dag.dag_id == "flights_transform")  # there each run is a partition of its own
+
+
+def test_every_task_is_tried_again_and_has_an_end(dag: Any) -> None:
+    for task in dag.tasks:
+        assert task.retries >= 1, task.task_id
+        assert timedelta(0) < task.execution_timeout <= timedelta(hours=1), task.task_id
+
+
+def test_only_draining_takes_slots_of_the_ingest_pool(dag_bag: DagBag) -> None:
+    pools = {(dag_id, task.task_id): task.pool for dag_id, dag in dag_bag.dags.items() for task in dag.tasks}
+    assert [task for task, pool in pools.items() if pool == INGEST_POOL] == [("flights_ingest_queue", "drain")]
+
+
+def test_parsing_loads_nothing_heavy(parsed: dict[str, Any]) -> None:
+    assert "sluice.pipeline" in parsed["modules"]
+    assert [name for name in HEAVY if name in parsed["modules"]] == []
+
+
+def test_parsing_opens_no_socket(parsed: dict[str, Any]) -> None:
+    """The process would have failed; and it takes a moment: the bound is loose, for a busy machine."""
+    assert len(parsed["seconds"]) == len(DAG_FILES)
+    assert sum(parsed["seconds"].values()) < 10
+
+
+@pytest.mark.parametrize("file", DAG_FILES, ids=lambda file: file.name)
+def test_a_dag_file_is_wiring_alone(file: Path) -> None:
+    source = file.read_text()
+    assert len(source.splitlines()) < 150
+    tree = ast.parse(source)
+    logic = (ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.Match, ast.While)
+    assert [type(node).__name__ for node in ast.walk(tree) if isinstance(node, logic)] == []
+    # What a task does lies in the library: its function here looks things up, calls it, and returns what it says.
+    tasks = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.decorator_list]
+    assert {task.name: len(task.body) for task in tasks if len(task.body) > 6} == {}
