@@ -14,6 +14,7 @@ from datetime import date, timedelta
 from rich.console import Console
 
 from demo.laptop import Laptop, StepFailed
+from demo.progress import Progress
 from demo.report import Baseline, make_report, show
 from sluice.aws import Aws
 from sluice.errors import SluiceError
@@ -55,9 +56,10 @@ def run(console: Console, days: list[date]) -> None:
         baseline = Baseline.take(workspace)
         laptop.python("send", "pipelines.flights.producer", "--days", str(len(days)))
         range_ = {"from": days[0].isoformat(), "to": days[-1].isoformat()}
-        laptop.dag(f"{PIPELINE}_ingest_queue", days[-1], {"wait_seconds": 2})
-        laptop.dag(f"{PIPELINE}_transform", days[-1], {**range_, "wait_seconds": 60})
-        laptop.dag(f"{PIPELINE}_train", days[-1], {**range_, "poll_seconds": 1})
+        progress = Progress(workspace, days)
+        laptop.dag(f"{PIPELINE}_ingest_queue", days[-1], {"wait_seconds": 2}, progress.ingest)
+        laptop.dag(f"{PIPELINE}_transform", days[-1], {**range_, "wait_seconds": 60}, progress.transform)
+        laptop.dag(f"{PIPELINE}_train", days[-1], {**range_, "poll_seconds": 1}, progress.train)
         report = make_report(workspace, days, baseline, laptop.folder)
         report["wall_seconds"] = round(time.monotonic() - started, 1)
     show(console, report, laptop.folder / "report.json")

@@ -83,15 +83,19 @@ def parse_ranges(text: str) -> list[Partition]:
     return partitions
 
 
-def requested(every: Grain, run_start: datetime, first: str | None = None, last: str | None = None) -> list[Partition]:
-    """The partitions that a run is about: the one that begins at ``run_start``, or a named range.
+def requested(
+    every: Grain, run_start: datetime | None, first: str | None = None, last: str | None = None
+) -> list[Partition]:
+    """The partitions that a run is about: a named range, or the one in which ``run_start`` lies.
 
     ``first`` and ``last`` are as in :func:`partition_at`, both included; one alone names one partition.
 
     Raises:
-        SluiceError: the range ends before it begins, or is no date.
+        SluiceError: there is neither, or the range ends before it begins, or is no date.
     """
     if not first and not last:
+        if run_start is None:
+            raise SluiceError("the run has no logical date: give it one, or name its partitions by from and to")
         return [Partition.containing(run_start, every)]
     begin, end = (partition_at(moment or "", every) for moment in (first or last, last or first))
     if end < begin:

@@ -1,0 +1,30 @@
+"""How far a DAG is, as the cloud shows it: for whoever watches the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from sluice.landing.queue import backlog
+from sluice.training.jobs import list_jobs
+from sluice.workspace import Workspace
+
+
+class Progress:
+    """One line per DAG; nothing is received or changed by looking."""
+
+    def __init__(self, workspace: Workspace, days: Sequence[date]) -> None:
+        self.workspace, self.days = workspace, days
+        self.sqs, self.sagemaker = workspace.aws.client("sqs"), workspace.aws.client("sagemaker")
+
+    def ingest(self) -> str:
+        waiting = backlog(self.sqs, self.workspace.resources.queue("events"))
+        return f"({waiting:,} messages to go)"
+
+    def transform(self) -> str:
+        done = {step.name: len(self.workspace.lake.partitions(step.name)) for step in self.workspace.pipeline.steps}
+        return "(days: " + ", ".join(f"{name} {count}" for name, count in done.items()) + f" of {len(self.days)})"
+
+    def train(self) -> str:
+        jobs = list_jobs(self.sagemaker, self.workspace.pipeline, most=1)
+        return f"({jobs[0].secondary_status})" if jobs else ""
