@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from sluice.errors import SluiceError
 from sluice.lake import Lake, raw_dataset
@@ -31,6 +31,7 @@ RECEIVERS = 8
 _FLUSH_MESSAGES = 5_000
 _MESSAGES_A_LANE = 20_000
 _LONG_POLL_SECONDS = 1
+_DELETE_ATTEMPTS = 5
 
 Message = Mapping[str, Any]
 
@@ -178,18 +179,21 @@ def _batches(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
         yield messages[start : start + BATCH]
 
 
-@retry(
-    retry=retry_if_exception_type(DeleteFailed),
-    wait=wait_random_exponential(multiplier=0.2, max=5),
-    stop=stop_after_attempt(5),
-    reraise=True,
-)
 def _delete(sqs: SQSClient, queue_url: str, messages: Sequence[Message]) -> None:
-    entries = [{"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]} for n, message in enumerate(messages)]
-    answer = sqs.delete_message_batch(QueueUrl=queue_url, Entries=entries)  # type: ignore[arg-type]
-    failed = answer.get("Failed", [])
-    if failed:
-        raise DeleteFailed(
-            f"{len(failed)} messages of {queue_url} are landed but could not be deleted "
-            f"({failed[0].get('Code')}: {failed[0].get('Message')}); run the ingest again"
-        )
+    """Delete one batch, and what SQS did not delete of it once more: the handles of the others are used up."""
+    left = messages
+    for attempt in Retrying(
+        retry=retry_if_exception_type(DeleteFailed),
+        wait=wait_random_exponential(multiplier=0.2, max=5),
+        stop=stop_after_attempt(_DELETE_ATTEMPTS),
+        reraise=True,
+    ):
+        with attempt:
+            entries: Any = [{"Id": str(n), "ReceiptHandle": each["ReceiptHandle"]} for n, each in enumerate(left)]
+            failed = sqs.delete_message_batch(QueueUrl=queue_url, Entries=entries).get("Failed", [])
+            left = [left[int(failure["Id"])] for failure in failed]
+            if failed:
+                raise DeleteFailed(
+                    f"{len(failed)} messages of {queue_url} are landed but could not be deleted "
+                    f"({failed[0].get('Code')}: {failed[0].get('Message')}); run the ingest again"
+                )
