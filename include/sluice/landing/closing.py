@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 
 from sluice.events import unannounced
@@ -40,10 +42,10 @@ def close_source(lake: Lake, source: FifoQueue, drained_empty: bool) -> str:
     known = {manifest.time_partition: manifest for manifest in lake.manifests(dataset)}
     passed = watermark(list(known.values()), source, drained_empty, lake.now())
     if passed is not None:
-        due = [partition for partition, manifest in known.items() if manifest.state == "open"]
-        for partition in sorted([*due, *_gaps(sorted(known))]):
-            if partition.end <= passed:
-                known[partition] = _close(lake, dataset, partition)
+        still_open = [partition for partition, manifest in known.items() if manifest.state == "open"]
+        due = [partition for partition in (*still_open, *_gaps(sorted(known))) if partition.end <= passed]
+        with ThreadPoolExecutor(16) as pool:
+            known.update(zip(due, pool.map(partial(_close, lake, dataset), due), strict=True))
     closed = [manifest for manifest in known.values() if manifest.state == "closed"]
     return format_ranges(manifest.time_partition for manifest in unannounced(lake, dataset, closed))
 
