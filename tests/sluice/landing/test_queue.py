@@ -1,0 +1,270 @@
+"""A drain lands what waits, and deletes nothing that is not recorded (P1)."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from tests.conftest import Cloud
+from tests.sluice.lake_contents import manifest_json, put_raw, rows_of
+from tests.sluice.toy import EVENTS, message, reading
+from tests.waiting import wait_for
+
+from sluice.lake import Lake
+from sluice.landing import queue as landing
+from sluice.landing.queue import DeleteFailed, Drained, Limits, backlog, drain, lanes_for
+
+DAY = datetime(2013, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _short_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emulator on this machine has nothing on its way: what it does not give at once it does not have."""
+    monkeypatch.setattr(landing, "_LONG_POLL_SECONDS", 0)
+
+
+def put(sqs: Any, queue: str, *bodies: str, groups: int = 3) -> None:
+    entries = [
+        {"Id": str(n), "MessageBody": body, "MessageGroupId": f"g{n % groups}", "MessageDeduplicationId": str(n)}
+        for n, body in enumerate(bodies)
+    ]
+    for start in range(0, len(entries), 10):
+        assert not sqs.send_message_batch(QueueUrl=queue, Entries=entries[start : start + 10]).get("Failed")
+
+
+def readings(count: int, day: datetime = DAY) -> list[str]:
+    return [reading(f"r-{n}", day + timedelta(minutes=n), n) for n in range(count)]
+
+
+def raw_ids(lake: Lake, *days: str) -> Counter[str]:
+    """The ids in the recorded parts."""
+    return Counter(row["event_id"] for day in days for row in rows_of(lake, "raw/events", f"dt={day}"))
+
+
+def test_all_that_waits_is_landed_by_day_and_deleted(sqs: Any, queue: str, lake: Lake) -> None:
+    put(sqs, queue, *readings(60), *readings(5, DAY + timedelta(days=1)), "no json", groups=20)
+
+    drained = drain(sqs, queue, lake, EVENTS, "day")
+
+    assert raw_ids(lake, "2013-01-01", "2013-01-02") == Counter(
+        [f"r-{n}" for n in range(60)] + [f"r-{n}" for n in range(5)]
+    )
+    keys = [partition.key for partition in drained.partitions]
+    assert keys[:2] == ["dt=2013-01-01", "dt=2013-01-02"]
+    assert [row["body"] for row in rows_of(lake, "raw/events", keys[2])] == ["no json"]  # by the day it was sent
+    assert (drained.messages, drained.empty, backlog(sqs, queue)) == (66, True, 0)
+
+
+def test_the_manifest_tells_rows_and_the_times_that_producers_gave(sqs: Any, queue: str, lake: Lake) -> None:
+    put(sqs, queue, *readings(60))
+    drain(sqs, queue, lake, EVENTS, "day")
+
+    stands = manifest_json(lake, "raw/events", "dt=2013-01-01")
+
+    assert (stands["state"], stands["revision"], stands["rows_in"], stands["rows_out"]) == ("open", 0, 60, 60)
+    assert stands["first_event_time"] == "2013-01-01T00:00:00Z"
+    assert stands["last_event_time"] == "2013-01-01T00:59:00Z"
+    assert sum(file["rows"] for file in stands["files"]) == 60
+
+
+def test_a_time_that_nobody_gave_moves_no_watermark(sqs: Any, queue: str, lake: Lake) -> None:
+    put(sqs, queue, "no json")
+    (partition,) = drain(sqs, queue, lake, EVENTS, "day").partitions
+
+    assert manifest_json(lake, "raw/events", partition.key)["last_event_time"] is None
+
+
+def test_an_empty_queue_is_drained_at_once_and_nothing_is_written(sqs: Any, queue: str, lake: Lake) -> None:
+    assert drain(sqs, queue, lake, EVENTS, "day") == Drained(0, 0, (), empty=True)
+    assert list(lake.objects("toy/")) == []
+
+
+def test_data_in_a_closed_partition_raises_its_revision(sqs: Any, queue: str, lake: Lake) -> None:
+    put_raw(lake, EVENTS, "2013-01-01", [message(reading("early", DAY))])
+    put(sqs, queue, *readings(3))
+
+    drain(sqs, queue, lake, EVENTS, "day")
+
+    stands = manifest_json(lake, "raw/events", "dt=2013-01-01")
+    assert (stands["state"], stands["revision"]) == ("closed", 2)
+    assert raw_ids(lake, "2013-01-01") == Counter(["early", "r-0", "r-1", "r-2"])
+
+
+def test_a_drain_ends_after_the_flush_that_reaches_its_most_messages(sqs: Any, queue: str, lake: Lake) -> None:
+    put(sqs, queue, *readings(50), groups=50)
+
+    first = drain(sqs, queue, lake, EVENTS, "day", Limits(messages=20))
+    second = drain(sqs, queue, lake, EVENTS, "day", Limits(messages=20))
+
+    assert (first.messages, first.empty) == (20, False)
+    assert (second.messages, backlog(sqs, queue)) == (20, 10)
+
+
+def test_a_drain_ends_after_the_flush_in_which_its_time_is_over(sqs: Any, queue: str, lake: Lake) -> None:
+    put(sqs, queue, *readings(300), groups=1)
+    times: Iterator[float] = iter([0, 0, 61])
+
+    drained = drain(sqs, queue, lake, EVENTS, "day", Limits(seconds=60), clock=lambda: next(times))
+
+    assert 0 < drained.messages < 300
+    assert backlog(sqs, queue) == 300 - drained.messages
+
+
+def fail(client: Any, operation: str, times: int = 1) -> None:
+    """The client's next calls of the operation do not reach the service."""
+    left = [None] * times
+
+    def refuse(**_: Any) -> None:
+        if left:
+            left.pop()
+            raise ClientError({"Error": {"Code": "Injected", "Message": "here"}}, operation)
+
+    client.meta.events.register(f"before-call.{operation}", refuse)
+
+
+@pytest.mark.parametrize("operation", ["s3.PutObject", "s3.GetObject", "sqs.DeleteMessageBatch"])
+def test_what_fails_on_the_way_leaves_every_message_on_the_queue(
+    cloud: Cloud, sqs: Any, queue: str, lake: Lake, operation: str
+) -> None:
+    """P1: GIVEN a cloud that refuses, WHEN the drain fails, THEN the next one lands all, and nothing was lost."""
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
+    put(sqs, queue, *readings(10))
+    broken_s3, broken_sqs = cloud.client("s3"), cloud.client("sqs")
+    fail(broken_s3 if operation.startswith("s3") else broken_sqs, operation)
+
+    with pytest.raises(ClientError, match="Injected"):
+        drain(broken_sqs, queue, Lake(broken_s3, lake.bucket, "toy"), EVENTS, "day")
+
+    assert backlog(sqs, queue) == 10
+    wait_for(lambda: _visible(sqs, queue) == 10, what="the end of the visibility time-out")
+    assert drain(sqs, queue, lake, EVENTS, "day").empty
+    assert set(raw_ids(lake, "2013-01-01")) == {f"r-{n}" for n in range(10)}
+
+
+def _visible(sqs: Any, queue: str) -> int:
+    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+    return int(attributes["ApproximateNumberOfMessages"])
+
+
+def test_all_that_was_received_is_recorded_when_the_first_delete_leaves(cloud: Cloud, queue: str, lake: Lake) -> None:
+    """P1, seen at the very moment of each delete, by a reader of its own."""
+    sqs = cloud.client("sqs")
+    put(sqs, queue, *readings(20), *readings(20, DAY + timedelta(days=1)), groups=2)
+    received, recorded = 0, list[tuple[int, int]]()
+
+    def count(parsed: dict[str, Any], **_: Any) -> None:
+        nonlocal received
+        received += len(parsed.get("Messages") or [])
+
+    def look(**_: Any) -> None:
+        rows = sum(manifest["rows_in"] for manifest in manifests(lake))
+        recorded.append((rows, received))
+
+    sqs.meta.events.register("after-call.sqs.ReceiveMessage", count)
+    sqs.meta.events.register("before-call.sqs.DeleteMessageBatch", look)
+
+    drain(sqs, queue, lake, EVENTS, "day")
+
+    assert len(recorded) >= 4
+    assert all(rows == so_far for rows, so_far in recorded)
+
+
+def manifests(lake: Lake) -> list[dict[str, Any]]:
+    keys = [each.key for each in lake.partitions("raw/events")]
+    return [manifest_json(lake, "raw/events", key) for key in keys]
+
+
+def refuse_deletes(sqs: Any, times: int) -> list[str]:
+    """The queue does not delete the first message of a call, and says so; gives the handles."""
+    refused: list[str] = []
+
+    def spoil(params: dict[str, Any], **_: Any) -> dict[str, Any]:
+        if len(refused) >= times:
+            return params
+        first, *others = params["Entries"]
+        refused.append(first["ReceiptHandle"])
+        return {**params, "Entries": [{**first, "ReceiptHandle": "of-no-message"}, *others]}
+
+    sqs.meta.events.register("provide-client-params.sqs.DeleteMessageBatch", spoil)
+    return refused
+
+
+def test_a_message_that_could_not_be_deleted_is_deleted_again(cloud: Cloud, queue: str, lake: Lake) -> None:
+    sqs = cloud.client("sqs")
+    put(sqs, queue, *readings(5))
+    refused = refuse_deletes(sqs, times=2)
+
+    assert drain(sqs, queue, lake, EVENTS, "day").empty
+    assert (len(refused), backlog(sqs, queue)) == (2, 0)
+    assert raw_ids(lake, "2013-01-01") == Counter(f"r-{n}" for n in range(5))
+
+
+def test_a_queue_that_deletes_nothing_fails_the_drain_after_five_tries(cloud: Cloud, queue: str, lake: Lake) -> None:
+    sqs = cloud.client("sqs")
+    put(sqs, queue, *readings(2), groups=2)
+    refused = refuse_deletes(sqs, times=100)
+
+    with pytest.raises(
+        DeleteFailed, match=r"1 messages of .* are landed but could not be deleted \(Receipt"
+    ):
+        drain(sqs, queue, lake, EVENTS, "day")
+    assert len(refused) >= 5
+    assert raw_ids(lake, "2013-01-01") == Counter(["r-0", "r-1"])
+
+
+def test_several_drains_at_once_lose_nothing_and_land_each_message_once(
+    cloud: Cloud, sqs: Any, queue: str, lake: Lake
+) -> None:
+    """Four lanes on one queue, all of one day: every one of them writes the same manifest."""
+    put(sqs, queue, *readings(600), groups=60)
+
+    def lane(_: int) -> Drained:
+        own = Lake(cloud.client("s3"), lake.bucket, "toy")
+        return drain(cloud.client("sqs"), queue, own, EVENTS, "day", Limits(messages=200))
+
+    with ThreadPoolExecutor(4) as pool:
+        drained = list(pool.map(lane, range(4)))
+    drain(sqs, queue, lake, EVENTS, "day")
+
+    assert sum(lane.messages for lane in drained) <= 600
+    assert raw_ids(lake, "2013-01-01") == Counter(f"r-{n}" for n in range(600))
+    assert manifest_json(lake, "raw/events", "dt=2013-01-01")["rows_in"] == 600
+
+
+def test_message_attributes_are_kept(sqs: Any, queue: str, lake: Lake) -> None:
+    sqs.send_message(
+        QueueUrl=queue,
+        MessageBody=reading("r", DAY),
+        MessageGroupId="g",
+        MessageDeduplicationId="d",
+        MessageAttributes={"origin": {"DataType": "String", "StringValue": "EWR"}},
+    )
+    drain(sqs, queue, lake, EVENTS, "day")
+
+    (row,) = rows_of(lake, "raw/events", "dt=2013-01-01")
+    assert json.loads(row["attributes"])["origin"]["StringValue"] == "EWR"
+
+
+@pytest.mark.parametrize(
+    ("waiting", "most", "lanes"), [(0, 10, 1), (1, 10, 1), (20_000, 10, 1), (20_001, 10, 2), (10**6, 10, 10)]
+)
+def test_a_lane_for_every_twenty_thousand_messages(waiting: int, most: int, lanes: int) -> None:
+    assert lanes_for(waiting, most) == lanes
+
+
+def test_a_look_at_the_backlog_receives_nothing(sqs: Any, queue: str) -> None:
+    """P9's sensor looks as often as it likes: no message comes nearer to the dead-letter queue by it."""
+    put(sqs, queue, *readings(3))
+
+    assert [backlog(sqs, queue) for _ in range(3)] == [3, 3, 3]
+    (received,) = sqs.receive_message(
+        QueueUrl=queue, MaxNumberOfMessages=1, MessageSystemAttributeNames=["ApproximateReceiveCount"]
+    )["Messages"]
+    assert received["Attributes"]["ApproximateReceiveCount"] == "1"
+    assert backlog(sqs, queue) == 3  # in flight counts too
