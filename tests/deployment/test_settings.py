@@ -10,7 +10,10 @@ import sys
 
 import pytest
 from airflow.configuration import conf
+from deploy import prepare
 from tests.deployment.files import ROOT, SETTINGS
+
+from sluice_airflow.policy import INGEST_POOL
 
 _ASK_FOR_ENDPOINTS = """
 import json, boto3
@@ -81,3 +84,9 @@ def test_secrets_are_marked_to_be_replaced() -> None:
     assert "Anywhere else replace them all" in secrets
     elsewhere = "".join(section for section in sections if section is not secrets and "LOCALCLOUD_PORT" not in section)
     assert re.findall(r"^\w*(?:SECRET|PASSWORD|FERNET)\w*=", elsewhere, flags=re.MULTILINE) == []
+
+
+def test_the_pool_that_the_dags_name_is_the_pool_that_is_made() -> None:
+    assert set(prepare.POOLS) == {INGEST_POOL}
+    slots, _ = prepare.POOLS[INGEST_POOL]
+    assert slots == "10"
