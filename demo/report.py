@@ -53,6 +53,7 @@ def make_report(workspace: Workspace, days: Sequence[date], baseline: Baseline, 
     deployed = deployment_records(workspace.lake)[-1]
     job = completed_job(sagemaker, deployed.job)
     endpoint = find_endpoint(sagemaker, deployed.endpoint)
+    received = Counter(event["stage"] for event in _received(workspace, folder))
     now = Baseline.take(workspace)
     return {
         "days": len(days),
@@ -62,7 +63,8 @@ def make_report(workspace: Workspace, days: Sequence[date], baseline: Baseline, 
         "rejected": dict(sum((Counter(manifest.rejected) for manifest in steps["conform"]), Counter[str]())),
         "partitions": sum(manifest.state == "closed" for manifest in raw),
         "step_rows": {name: sum(manifest.rows_out for manifest in found) for name, found in steps.items()},
-        "completion_events": dict(Counter(event["stage"] for event in _received(workspace, folder))),
+        "completion_events": received.total(),
+        "completion_events_by_stage": dict(received),
         "parts_written": now.parts - baseline.parts,
         "jobs_created": now.jobs - baseline.jobs,
         "train_seconds": job.seconds,
