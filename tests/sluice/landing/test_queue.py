@@ -210,9 +210,7 @@ def test_a_queue_that_deletes_nothing_fails_the_drain_after_five_tries(cloud: Cl
     put(sqs, queue, *readings(2), groups=2)
     refused = refuse_deletes(sqs, times=100)
 
-    with pytest.raises(
-        DeleteFailed, match=r"1 messages of .* are landed but could not be deleted \(Receipt"
-    ):
+    with pytest.raises(DeleteFailed, match=r"1 messages of .* are landed but could not be deleted \(Receipt"):
         drain(sqs, queue, lake, EVENTS, "day")
     assert len(refused) >= 5
     assert raw_ids(lake, "2013-01-01") == Counter(["r-0", "r-1"])

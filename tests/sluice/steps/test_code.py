@@ -1,0 +1,158 @@
+"""The fingerprint changes with the code that a step runs, and with nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.sluice.conftest import Declare
+from tests.sluice.toy import TOY
+
+from sluice.errors import DeclarationError
+from sluice.pipeline import Input, Pipeline, Step
+from sluice.steps import code, conform
+from sluice.steps.code import code_fingerprint
+
+STEP = Step("doubled", run="steps:doubled", reads=(Input("conform"),))
+MODULES: Mapping[str, str] = {
+    "steps": (
+        "from pipelines.coded.numbers import TWO\n"
+        "from pipelines.coded import words\n"
+        "import pipelines.coded.deep.well as well\n"
+        "def doubled(conform):\n"
+        "    from pipelines.coded import lazily\n"
+    ),
+    "numbers": "from pipelines.coded.deeper import ONE\nTWO = 2\n",
+    "deeper": "ONE = 1\n",
+    "words": "",
+    "lazily": "",
+    "deep/__init__": "",
+    "deep/well": "from . import water\nfrom .rock import ROCK\nfrom ..outside import AIR\n",
+    "deep/water": "",
+    "deep/rock": "ROCK = 1\n",
+    "outside": "AIR = 1\n",
+    "contract": "from pipelines.coded.words import *\n",
+    "producer": "import pipelines.coded.steps\n",
+    "pipeline": "PIPELINE = None\n",
+    "water": "",
+    "rock": "",
+}
+
+
+@pytest.fixture
+def coded() -> Pipeline:
+    return replace(TOY, name="coded")
+
+
+@pytest.fixture
+def fingerprint_with(declare: Declare, coded: Pipeline) -> Callable[..., str]:
+    """The fingerprint of the step (or another) after some modules have got a line more."""
+
+    def fingerprint(*changed: str, step: Step | None = None) -> str:
+        declare("coded", {name: source + "\n# more" * (name in changed) for name, source in MODULES.items()})
+        return code_fingerprint(coded, step or STEP)
+
+    return fingerprint
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "steps",
+        "numbers",
+        "deeper",
+        "words",
+        "lazily",
+        "deep/well",
+        "deep/water",
+        "deep/rock",
+        "outside",
+        "__init__",
+    ],
+)
+def test_it_changes_with_every_module_that_the_step_imports(
+    fingerprint_with: Callable[..., str], declare: Declare, coded: Pipeline, module: str
+) -> None:
+    before = fingerprint_with()
+
+    if module == "__init__":
+        declare("coded", {**MODULES, "__init__": "# more"})
+        assert code_fingerprint(coded, STEP) != before
+    else:
+        assert fingerprint_with(module) != before
+
+
+@pytest.mark.parametrize("module", ["producer", "pipeline", "contract", "water", "rock"])
+def test_it_does_not_change_with_others(fingerprint_with: Callable[..., str], module: str) -> None:
+    """``water`` and ``rock`` beside the step are not those that ``deep.well`` imports from its own folder."""
+    assert fingerprint_with(module) == fingerprint_with()
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        replace(STEP, name="tripled"),
+        replace(STEP, run="steps:tripled"),
+        replace(STEP, reads=(Input("conform", look_back=1),)),
+    ],
+)
+def test_it_changes_with_the_declaration(fingerprint_with: Callable[..., str], step: Step) -> None:
+    assert fingerprint_with(step=step) != fingerprint_with()
+
+
+def test_it_is_the_same_wherever_the_code_lies(
+    declare: Declare, coded: Pipeline, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pipelines
+
+    declare("coded", MODULES)
+    here = code_fingerprint(coded, STEP)
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    for name, source in {"__init__": "", **MODULES}.items():
+        path = elsewhere / "coded" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source)
+    declare("coded", {})
+    monkeypatch.setattr(pipelines, "__path__", [str(elsewhere)])
+
+    assert code_fingerprint(coded, STEP) == here
+
+
+def test_a_folder_without_init_is_followed_into_its_modules(declare: Declare, coded: Pipeline) -> None:
+    sources = {
+        "steps": "from pipelines.coded.loose import inner\ndef doubled(conform): ...\n",
+        "loose/inner": "A = 1\n",
+    }
+    declare("coded", sources)
+    before = code_fingerprint(coded, STEP)
+
+    declare("coded", {**sources, "loose/inner": "A = 2\n"})
+
+    assert code_fingerprint(coded, STEP) != before
+
+
+def test_conforming_code_of_the_library_is_part_of_a_conform_step(
+    declare: Declare, coded: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    declare("coded", MODULES)
+    step = coded.steps[0]
+    before = code_fingerprint(coded, step), code_fingerprint(coded, STEP)
+    changed = tmp_path / "conform.py"
+    changed.write_text(Path(conform.__file__).read_text() + "\n# more")
+    real = code._source
+    monkeypatch.setattr(code, "_source", lambda name: changed if name == "sluice.steps.conform" else real(name))
+
+    after = code_fingerprint(coded, step), code_fingerprint(coded, STEP)
+
+    assert after[0] != before[0]
+    assert after[1] == before[1]
+
+
+@pytest.mark.parametrize("run", ["nothing:run", "deep.nothing:run", "steps.nothing:run"])
+def test_a_module_that_is_not_there_is_named(declare: Declare, coded: Pipeline, run: str) -> None:
+    declare("coded", MODULES)
+
+    with pytest.raises(DeclarationError, match=r"there is no module pipelines\.coded\..*nothing"):
+        code_fingerprint(coded, replace(STEP, run=run))

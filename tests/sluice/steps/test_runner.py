@@ -1,0 +1,398 @@
+"""A step's output is made from what stands, once, and again only when that changes (P4)."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Event
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from tests.conftest import Cloud
+from tests.sluice.conftest import Declare
+from tests.sluice.lake_contents import keys_below, manifest_json, put_raw, rows_of
+from tests.sluice.toy import DROPS, EVENTS, MODULES, STEPS, TOY, message, reading, toy
+
+from sluice.errors import ConflictingWrite, DeclarationError, MissingResource, SluiceError
+from sluice.lake import Lake
+from sluice.landing.drops import land_drop
+from sluice.partitions import Partition
+from sluice.pipeline import Input, Pipeline, Step
+from sluice.steps.runner import reach, run_step
+
+_SECONDS = 30
+
+
+def put_day(lake: Lake, day: int, *values: int) -> None:
+    """A closed raw partition with one event per value; it replaces the one that stands."""
+    key = f"2013-01-{day:02d}"
+    put_raw(
+        lake,
+        EVENTS,
+        key,
+        [message(reading(f"r-{n}", f"{key}T{n:02d}:00:00+00:00", value), n + 1) for n, value in enumerate(values)],
+    )
+
+
+def run_all(lake: Lake, pipeline: Pipeline, ranges: str) -> list[dict[str, Any]]:
+    return [run_step(lake, pipeline, step.name, ranges) for step in pipeline.steps]
+
+
+def totals(lake: Lake, *days: int) -> list[int]:
+    """What ``running`` says of each day: twice the values of it and of the day before."""
+    return [rows_of(lake, "running", f"dt=2013-01-{day:02d}")[0]["total"] for day in days]
+
+
+def test_steps_run_one_after_another_and_persist_what_they_make(lake: Lake, toy_pipeline: Pipeline) -> None:
+    put_day(lake, 1, 1, 2)
+    put_day(lake, 2, 5)
+
+    ran = run_all(lake, toy_pipeline, "dt=2013-01-01..dt=2013-01-02")
+
+    assert totals(lake, 1, 2) == [6, 16]
+    assert ran[0] == {
+        "partitions": "dt=2013-01-01..dt=2013-01-02",
+        "changed": 2,
+        "rows_in": 3,
+        "rows_out": 3,
+        "rejected": 0,
+    }
+    conformed = rows_of(lake, "conform", "dt=2013-01-01")
+    assert [(row["event_id"], row["value"]) for row in conformed] == [("r-0", 1), ("r-1", 2)]
+    assert [row["value"] for row in rows_of(lake, "doubled", "dt=2013-01-01")] == [2, 4]
+
+
+def test_the_manifest_tells_what_was_read_and_made(lake: Lake, toy_pipeline: Pipeline) -> None:
+    bad = message(reading("bad", "2013-01-01T05:00:00+00:00", "x"), 9)
+    good = reading("good", "2013-01-01T07:00:00+00:00", 1)
+    put_raw(lake, EVENTS, "2013-01-01", [bad, message(good, 1), message(good, 2)])
+
+    run_step(lake, toy_pipeline, "conform", "dt=2013-01-01")
+
+    stands = manifest_json(lake, "conform", "dt=2013-01-01")
+    raw = lake.manifest("raw/events", Partition.parse("dt=2013-01-01"))
+    assert raw is not None
+    assert stands["inputs"] == {"raw/events/dt=2013-01-01": raw.digest}
+    assert (stands["state"], stands["revision"]) == ("closed", 1)
+    assert (stands["rows_in"], stands["rows_out"], stands["duplicates"]) == (3, 1, 1)
+    assert stands["rejected"] == {"value: int_type": 1}
+    assert stands["first_event_time"] == stands["last_event_time"] == "2013-01-01T07:00:00Z"
+    (quarantined,) = rows_of(lake, "conform", "dt=2013-01-01", "quarantined")
+    assert (quarantined["event_id"], quarantined["reason"]) == ("bad", "value: int_type")
+
+
+def test_run_again_with_nothing_changed_nothing_is_written(lake: Lake, toy_pipeline: Pipeline) -> None:
+    put_day(lake, 1, 1, 2)
+    run_all(lake, toy_pipeline, "dt=2013-01-01")
+    before = {name: manifest_json(lake, name, "dt=2013-01-01") for name in ("conform", "doubled", "running")}
+    keys = keys_below(lake, "toy/")
+
+    ran = run_all(lake, toy_pipeline, "dt=2013-01-01")
+
+    assert [run["changed"] for run in ran] == [0, 0, 0]
+    assert {name: manifest_json(lake, name, "dt=2013-01-01") for name in before} == before
+    assert keys_below(lake, "toy/") == keys
+
+
+def test_late_data_runs_again_what_depends_on_it_and_nothing_else(lake: Lake, toy_pipeline: Pipeline) -> None:
+    for day in (1, 2, 3):
+        put_day(lake, day, day)
+    run_all(lake, toy_pipeline, "dt=2013-01-01..dt=2013-01-03")
+    untouched = manifest_json(lake, "running", "dt=2013-01-03")
+    put_day(lake, 1, 1, 100)
+
+    ran = run_all(lake, toy_pipeline, "dt=2013-01-01")
+
+    assert [run["changed"] for run in ran] == [1, 1, 2]
+    assert ran[2]["partitions"] == "dt=2013-01-01..dt=2013-01-02"
+    assert totals(lake, 1, 2, 3) == [202, 206, 10]
+    assert manifest_json(lake, "running", "dt=2013-01-03") == untouched
+    assert manifest_json(lake, "running", "dt=2013-01-02")["revision"] == 2
+
+
+def test_late_data_that_changes_no_row_stops_there(lake: Lake, toy_pipeline: Pipeline) -> None:
+    """An equal copy makes another raw revision, and the same conformed bytes: no later step runs."""
+    put_day(lake, 1, 7)
+    run_all(lake, toy_pipeline, "dt=2013-01-01")
+    body = reading("r-0", "2013-01-01T00:00:00+00:00", 7)
+    put_raw(lake, EVENTS, "2013-01-01", [message(body, 1)], [message(body, 5)])
+
+    ran = run_all(lake, toy_pipeline, "dt=2013-01-01")
+
+    assert [run["changed"] for run in ran] == [0, 0, 0]
+    conformed = manifest_json(lake, "conform", "dt=2013-01-01")
+    assert (conformed["revision"], conformed["duplicates"]) == (1, 1)
+
+
+def test_changed_code_runs_the_step_again_and_the_same_rows_stop_there(
+    lake: Lake, toy_pipeline: Pipeline, declare: Declare
+) -> None:
+    put_day(lake, 1, 7)
+    run_all(lake, toy_pipeline, "dt=2013-01-01")
+    declare("toy", {**MODULES, "steps": STEPS.replace("* 2", "* 3")})
+    assert [run["changed"] for run in run_all(lake, toy_pipeline, "dt=2013-01-01")] == [0, 1, 1]
+    before = manifest_json(lake, "running", "dt=2013-01-01")["code"]
+
+    declare("toy", {**MODULES, "steps": STEPS.replace("* 2", "* 3") + "# said better\n"})
+
+    assert [run["changed"] for run in run_all(lake, toy_pipeline, "dt=2013-01-01")] == [0, 0, 0]
+    assert manifest_json(lake, "running", "dt=2013-01-01")["code"] != before
+    assert manifest_json(lake, "running", "dt=2013-01-01")["revision"] == 2
+
+
+@pytest.mark.parametrize("state", ["absent", "open"])
+def test_an_input_that_is_not_complete_is_named(lake: Lake, toy_pipeline: Pipeline, state: str) -> None:
+    if state == "open":
+        put_raw(lake, EVENTS, "2013-01-01", [message("{}")], state="open")
+
+    with pytest.raises(MissingResource, match=r"/toy/raw/events/dt=2013-01-01/ is not complete: .*land 'events' first"):
+        run_step(lake, toy_pipeline, "conform", "dt=2013-01-01")
+    assert lake.partitions("conform") == []
+
+
+def test_an_empty_partition_goes_through_every_step_with_its_columns(lake: Lake, toy_pipeline: Pipeline) -> None:
+    """What a gap in the events makes: no rows, and no step that trips over it."""
+    put_raw(lake, EVENTS, "2013-01-01")
+
+    ran = run_all(lake, toy_pipeline, "dt=2013-01-01")
+
+    assert [run["rows_out"] for run in ran] == [0, 0, 0]
+    assert rows_of(lake, "running", "dt=2013-01-01") == []
+    assert manifest_json(lake, "running", "dt=2013-01-01")["last_event_time"] is None
+
+
+def with_step(declare: Declare, body: str, *reads: Input) -> Pipeline:
+    """The toy with one step of its own after ``conform``."""
+    declare("toy", {**MODULES, "steps": STEPS + body})
+    return toy(steps=(*TOY.steps, Step("own", run="steps:own", reads=reads or (Input("conform"),))))
+
+
+def own(lake: Lake, pipeline: Pipeline) -> list[dict[str, Any]]:
+    """What the step makes of a day with two rows."""
+    put_day(lake, 1, 1, 2)
+    run_step(lake, pipeline, "conform", "dt=2013-01-01")
+    run_step(lake, pipeline, "own", "dt=2013-01-01")
+    return rows_of(lake, "own", "dt=2013-01-01")
+
+
+@pytest.mark.parametrize(
+    ("returned", "rows"),
+    [
+        ("conform.iloc[:0]", []),
+        ("pd.DataFrame()", []),
+        ("pd.DataFrame({'x': []})", []),
+        ("conform[['value']].set_axis([5, 5])", [{"value": 1}, {"value": 2}]),
+        ("conform[['value']].rename(columns={'value': 7})", [{"7": 1}, {"7": 2}]),
+        ("pd.DataFrame({'x': [None, None]})", [{"x": None}, {"x": None}]),
+    ],
+)
+def test_unusual_rows_are_kept_as_they_are(lake: Lake, declare: Declare, returned: str, rows: list[Any]) -> None:
+    assert own(lake, with_step(declare, f"def own(conform): return {returned}\n")) == rows
+
+
+@pytest.mark.parametrize(
+    ("returned", "error", "message"),
+    [
+        ("None", DeclarationError, "returned NoneType; return a DataFrame"),
+        ("conform['value']", DeclarationError, "returned Series; return a DataFrame"),
+        (
+            "conform.groupby('group')[['value']].sum()",
+            DeclarationError,
+            r"returned group as index, which is not kept; return reset_index\(\)",
+        ),
+        ("conform[['value', 'value']]", SluiceError, "failed on dt=2013-01-01: ValueError: Duplicate column names"),
+        ("pd.DataFrame({'x': [1, 'a']})", SluiceError, "failed on dt=2013-01-01: Arrow"),
+        ("conform[['nothing']]", SluiceError, "failed on dt=2013-01-01: KeyError.*mend pipelines/toy and clear"),
+        ("1 / 0", SluiceError, "failed on dt=2013-01-01: ZeroDivisionError"),
+    ],
+)
+def test_what_is_no_rows_fails_the_step_in_one_line_and_commits_nothing(
+    lake: Lake, declare: Declare, returned: str, error: type[Exception], message: str
+) -> None:
+    pipeline = with_step(declare, f"def own(conform): return {returned}\n")
+
+    with pytest.raises(error, match=message):
+        own(lake, pipeline)
+    assert lake.partitions("own") == []
+
+
+def test_a_step_may_change_its_input_without_changing_anybody_elses(lake: Lake, declare: Declare) -> None:
+    body = """
+def own(conform, conform_before):
+    seen = len(conform_before), int(conform["value"].sum())
+    conform["value"] = 0
+    conform.drop(conform.index, inplace=True)
+    return pd.DataFrame({"before": [seen[0]], "sum": [seen[1]], "columns": [len(conform_before.columns)]})
+"""
+    pipeline = with_step(declare, body, Input("conform", look_back=1))
+
+    assert own(lake, pipeline) == [{"before": 0, "sum": 3, "columns": 8}]
+    assert [row["value"] for row in rows_of(lake, "conform", "dt=2013-01-01")] == [1, 2]
+
+
+def test_look_back_rows_come_in_the_order_of_time_and_gaps_count_as_no_rows(lake: Lake, declare: Declare) -> None:
+    body = "def own(conform, conform_before): return conform_before[['value']]\n"
+    pipeline = with_step(declare, body, Input("conform", look_back=3))
+    for day in (2, 3, 5, 6):
+        put_day(lake, day, day)
+    run_step(lake, pipeline, "conform", "dt=2013-01-02..dt=2013-01-03,dt=2013-01-05..dt=2013-01-06")
+
+    run_step(lake, pipeline, "own", "dt=2013-01-06")
+
+    assert [row["value"] for row in rows_of(lake, "own", "dt=2013-01-06")] == [3, 5]
+
+
+def test_a_step_reads_drops_as_they_were_landed(lake: Lake, declare: Declare) -> None:
+    pipeline = with_step(declare, "def own(weather): return weather\n", Input("weather"))
+    lake.put("drops/weather/dt=2013-01-01/a.csv", b"place,wind\nEWR,5\nJFK,\n")
+    lake.put("drops/weather/dt=2013-01-01/_SUCCESS", b"")
+    land_drop(lake, DROPS, Partition.parse("dt=2013-01-01"))
+
+    assert own(lake, pipeline) == [{"place": "EWR", "wind": 5}, {"place": "JFK", "wind": None}]
+
+
+def test_a_cloud_that_fails_is_not_blamed_on_the_pipeline(cloud: Cloud, lake: Lake, toy_pipeline: Pipeline) -> None:
+    """The task is retried: only what a change can mend is a SluiceError."""
+    put_day(lake, 1, 1)
+    s3 = cloud.client("s3")
+
+    def unreachable(params: dict[str, Any], **_: Any) -> None:
+        if params["url_path"].endswith(".parquet"):
+            raise EndpointConnectionError(endpoint_url="here")
+
+    s3.meta.events.register("before-call.s3.GetObject", unreachable)
+
+    with pytest.raises(EndpointConnectionError):
+        run_step(Lake(s3, lake.bucket, "toy"), toy_pipeline, "conform", "dt=2013-01-01")
+
+
+HOOKED = """
+import pandas as pd
+HOOK = lambda: None
+
+def doubled(conform):
+    rows = conform.assign(value=conform["value"] * 2)
+    HOOK()
+    return rows
+
+def running(doubled, doubled_before):
+    rows = doubled[["event_id", "event_time", "value"]].copy()
+    rows["total"] = int(doubled["value"].sum() + doubled_before["value"].sum())
+    HOOK()
+    return rows
+"""
+
+
+@pytest.fixture
+def hook(declare: Declare) -> Callable[[Callable[[], None]], None]:
+    """Sets what happens while a step of the toy runs, after it has read its input."""
+    declare("toy", {**MODULES, "steps": HOOKED})
+
+    def set_hook(happens: Callable[[], None]) -> None:
+        importlib.import_module("pipelines.toy.steps").HOOK = happens  # type: ignore[attr-defined]
+
+    return set_hook
+
+
+def test_an_input_that_changes_while_the_step_runs_is_read_again(
+    lake: Lake, hook: Callable[[Callable[[], None]], None]
+) -> None:
+    put_day(lake, 1, 1)
+    run_step(lake, TOY, "conform", "dt=2013-01-01")
+    changes = iter([lambda: put_day(lake, 1, 50)])
+
+    def change() -> None:
+        for each in changes:
+            each()
+            run_step(lake, TOY, "conform", "dt=2013-01-01")
+            break
+
+    hook(change)
+
+    run_step(lake, TOY, "doubled", "dt=2013-01-01")
+
+    assert [row["value"] for row in rows_of(lake, "doubled", "dt=2013-01-01")] == [100]
+
+
+def test_a_slow_run_on_old_inputs_does_not_overwrite_a_newer_one(
+    cloud: Cloud, lake: Lake, hook: Callable[[Callable[[], None]], None]
+) -> None:
+    """GIVEN a run that has read, WHEN another reads newer inputs and commits first, THEN the newer rows stand."""
+    put_day(lake, 1, 1)
+    run_step(lake, TOY, "conform", "dt=2013-01-01")
+    has_read, may_go_on = Event(), Event()
+
+    def wait_once() -> None:
+        if not has_read.is_set():
+            has_read.set()
+            assert may_go_on.wait(_SECONDS)
+
+    hook(wait_once)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(run_step, Lake(cloud.client("s3"), lake.bucket, "toy"), TOY, "doubled", "dt=2013-01-01")
+        assert has_read.wait(_SECONDS)
+        put_day(lake, 1, 50)
+        run_step(lake, TOY, "conform", "dt=2013-01-01")
+        run_step(lake, TOY, "doubled", "dt=2013-01-01")
+        may_go_on.set()
+        slow.result(_SECONDS)
+
+    assert [row["value"] for row in rows_of(lake, "doubled", "dt=2013-01-01")] == [100]
+
+
+def test_two_days_side_by_side_end_as_one_after_another(
+    cloud: Cloud, lake: Lake, hook: Callable[[Callable[[], None]], None]
+) -> None:
+    """GIVEN day 2 that has looked back on a day 1 which was not there, WHEN day 1 is written before day 2 commits,
+    THEN nobody finds day 2 to run it again, and so day 2 itself looks again."""
+    for day in (1, 2):
+        put_day(lake, day, day)
+        run_step(lake, TOY, "conform", f"dt=2013-01-0{day}")
+    run_step(lake, TOY, "doubled", "dt=2013-01-02")
+    has_read, may_go_on = Event(), Event()
+
+    def wait_once() -> None:
+        if not has_read.is_set():
+            has_read.set()
+            assert may_go_on.wait(_SECONDS)
+
+    hook(wait_once)
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(run_step, Lake(cloud.client("s3"), lake.bucket, "toy"), TOY, "running", "dt=2013-01-02")
+        assert has_read.wait(_SECONDS)
+        run_step(lake, TOY, "doubled", "dt=2013-01-01")
+        run_step(lake, TOY, "running", "dt=2013-01-01")
+        may_go_on.set()
+        second.result(_SECONDS)
+
+    assert totals(lake, 1, 2) == [2, 6]
+
+
+def test_inputs_that_never_stand_still_end_the_step(lake: Lake, hook: Callable[[Callable[[], None]], None]) -> None:
+    put_day(lake, 1, 0)
+    run_step(lake, TOY, "conform", "dt=2013-01-01")
+    values = iter(range(1, 100))
+
+    def change() -> None:
+        put_day(lake, 1, next(values))
+        run_step(lake, TOY, "conform", "dt=2013-01-01")
+
+    hook(change)
+
+    with pytest.raises(ConflictingWrite, match="was made 5 times, and each time its inputs changed"):
+        run_step(lake, TOY, "doubled", "dt=2013-01-01")
+    assert next(values) == 6
+
+
+def test_reach_adds_up_over_the_steps() -> None:
+    steps = (
+        TOY.steps[0],
+        Step("a", run="s:a", reads=(Input("conform", 2), Input("weather", 1))),
+        Step("b", run="s:b", reads=(Input("a", 3), Input("conform"))),
+    )
+    pipeline = replace(TOY, steps=steps, training=replace(TOY.training, rows="b"))
+
+    assert [reach(pipeline, step) for step in steps] == [0, 2, 5]
