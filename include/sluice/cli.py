@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from sluice.aws import Aws
+from sluice.aws import Aws, refusal
 from sluice.errors import SluiceError
 from sluice.landing.send import Event, send
 from sluice.pipeline import FifoQueue, Pipeline, load_pipeline, pipeline_names
@@ -42,7 +42,7 @@ def main() -> None:
     except SluiceError as error:
         _fail(str(error))
     except ClientError as error:
-        _fail(f"AWS refused {error.operation_name}: {error.response['Error'].get('Message', error)}")
+        _fail(refusal(error))
     except BotoCoreError as error:
         _fail(f"{error}; check AWS_ENDPOINT_URL, credentials and region (on a laptop: make up)")
 
