@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from sluice.errors import SluiceError
+from sluice.errors import MissingResource, SluiceError
 from sluice.lake import Lake, raw_dataset
 from sluice.landing.records import Record, part_bytes, record_from_sqs
 from sluice.manifests import File, Manifest, earliest, latest
@@ -59,8 +59,18 @@ class DeleteFailed(SluiceError):
 
 
 def backlog(sqs: SQSClient, queue_url: str) -> int:
-    """How many messages wait, are in flight or delayed: SQS's own approximate counts, nothing is received."""
-    attributes = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
+    """How many messages wait, are in flight or delayed: SQS's own approximate counts, nothing is received.
+
+    Raises:
+        MissingResource: there is no such queue.
+    """
+    try:
+        attributes = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
+    except sqs.exceptions.QueueDoesNotExist as error:
+        raise MissingResource(
+            f"queue {queue_url} is gone; something outside Sluice deleted it: make it again as "
+            f"include/cloud/pipeline.yaml has it"
+        ) from error
     return (
         int(attributes["ApproximateNumberOfMessages"])
         + int(attributes["ApproximateNumberOfMessagesNotVisible"])
