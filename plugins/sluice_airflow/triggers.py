@@ -10,6 +10,8 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from sluice_airflow.errors import trouble_with_aws
+
 _PATH = "sluice_airflow.triggers"
 
 
@@ -24,7 +26,8 @@ class LookTrigger(BaseTrigger):
         carried: what the waiting task needs when it resumes; it comes back in the event, because ``airflow dags
             test`` forgets the keyword arguments of a deferral.
 
-    Its event is ``{"found": …}``, ``{"timed_out": True}`` or ``{"error": one line}``, and ``"carried"``.
+    Its event is ``{"found": …}``, ``{"timed_out": True}`` or ``{"error": one line}``, and ``"carried"``. A service
+    that can't be reached is looked at again until the deadline: a wait of days outlives an outage of minutes.
     """
 
     def __init__(
@@ -56,19 +59,27 @@ class LookTrigger(BaseTrigger):
         yield TriggerEvent({**await self._outcome(), "carried": self.carried})
 
     async def _outcome(self) -> dict[str, Any]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
         from sluice.errors import SluiceError
 
         # The looks are the library's own functions and block: each runs in a thread beside the event loop.
         look = getattr(import_module("sluice_airflow.looks"), self.look)
         while True:
+            not_found: dict[str, Any] = {"timed_out": True}
             try:
                 found = await asyncio.to_thread(look, **self.arguments)
+                if found is not None:
+                    return {"found": found}
             except SluiceError as error:
                 return {"error": str(error)}
-            if found is not None:
-                return {"found": found}
+            except (BotoCoreError, ClientError) as error:
+                not_found = {"error": trouble_with_aws(error)}
+                if isinstance(error, ClientError) and error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
+                    return not_found
+                self.log.warning("%s; looking again in %s s", not_found["error"], self.poll_seconds)
             if time.time() >= self.deadline:
-                return {"timed_out": True}
+                return not_found
             await asyncio.sleep(self.poll_seconds)
 
 
