@@ -38,7 +38,7 @@ class LookSensor(BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         found = getattr(looks, self.look)(**self.arguments())
         if found is not None:
-            return found
+            return self.found(found)
         trigger = self.trigger_class(
             look=self.look,
             arguments=self.arguments(),
@@ -47,13 +47,18 @@ class LookSensor(BaseSensorOperator):
         )
         self.defer(trigger=trigger, method_name="resume")
 
+    @clear_errors
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
         """Back from the trigger, with its event."""
         if "error" in event:
             raise AirflowFailException(event["error"])
         if event.get("timed_out"):
             return self.timed_out()
-        return event["found"]
+        return self.found(event["found"])
+
+    def found(self, found: Any) -> Any:
+        """What the task returns once the look has found something."""
+        return found
 
     def timed_out(self) -> Any:
         raise AirflowSensorTimeout(
@@ -124,6 +129,12 @@ class TrainingJobSensor(LookSensor):
 
     def arguments(self) -> dict[str, Any]:
         return {"pipeline": self.pipeline, "job_name": self.job_name}
+
+    def found(self, found: str) -> str:
+        from sluice.training.jobs import completed_job
+        from sluice_airflow.connection import open_workspace
+
+        return completed_job(open_workspace(self.pipeline).aws.client("sagemaker"), self.job_name).status
 
     def on_kill(self) -> None:
         from sluice.training.jobs import stop_job
