@@ -53,7 +53,8 @@ def find_endpoint(sagemaker: SageMakerClient, name: str) -> Endpoint | None:
         if error_code(error) == "ValidationException" and "Could not find" in str(error):
             return None
         raise
-    return Endpoint(name, answer["EndpointStatus"], answer["EndpointConfigName"], answer.get("FailureReason", ""))
+    reason = " ".join(answer.get("FailureReason", "").split())
+    return Endpoint(name, answer["EndpointStatus"], answer["EndpointConfigName"], reason)
 
 
 def start_change(sagemaker: SageMakerClient, pipeline: Pipeline, job: Job, role_arn: str, proven: str | None) -> Change:

@@ -105,7 +105,7 @@ def find_job(sagemaker: SageMakerClient, name: str) -> Job | None:
         name=name,
         status=job["TrainingJobStatus"],
         secondary_status=job["SecondaryStatus"],
-        failure_reason=job.get("FailureReason", ""),
+        failure_reason=" ".join(job.get("FailureReason", "").split()),  # the log of a container has many lines
         model_uri=job.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""),
         seconds=job.get("TrainingTimeInSeconds", 0),
         metrics={metric["MetricName"]: metric["Value"] for metric in job.get("FinalMetricDataList", [])},
