@@ -15,6 +15,7 @@ import boto3
 import pytest
 from tests.conftest import Cloud
 from tests.sluice import toy
+from tests.sluice.serving.live import Live, make_live
 
 import pipelines
 from sluice.aws import Aws
@@ -113,3 +114,9 @@ def toy_resources(cloud: Cloud) -> Resources:
 def workspace(aws: Aws, lake: Lake, toy_pipeline: Pipeline, toy_resources: Resources) -> Workspace:
     """The pipeline ``toy`` as a worker sees it, with a lake of the test's own and an endpoint to match."""
     return Workspace(toy_pipeline, replace(toy_resources, bucket=lake.bucket), lake, aws)
+
+
+@pytest.fixture(scope="session")
+def live(aws: Aws, toy_resources: Resources) -> Live:
+    """Two models behind endpoints, made once for all tests."""
+    return make_live(aws, toy_resources)

@@ -1,0 +1,89 @@
+"""How a pipeline stands is read from where it lives; looking changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tests.sluice.lake_contents import put_raw
+from tests.sluice.serving.live import Live
+from tests.sluice.toy import EVENTS, message, reading
+
+from sluice.pipeline import Deployment
+from sluice.serving.records import DeploymentRecord, record_deployment
+from sluice.status import DatasetStatus, QueueStatus, dataset_status, pipeline_status
+from sluice.steps.runner import run_step
+from sluice.workspace import Workspace
+
+
+def test_a_pipeline_that_did_nothing_yet_has_empty_datasets(workspace: Workspace) -> None:
+    unused = replace(workspace, pipeline=replace(workspace.pipeline, deployment=Deployment("toy-never-deployed")))
+
+    status = pipeline_status(unused)
+
+    names = [dataset.name for dataset in status.datasets]
+    assert names == ["raw/events", "raw/weather", "conform", "doubled", "running"]
+    assert {(dataset.open, dataset.closed, dataset.rows_out) for dataset in status.datasets} == {("", "", 0)}
+    assert (status.endpoint, status.deployment) == (None, None)
+    assert status.queues == (QueueStatus("events", 0, 0),)
+
+
+def test_partitions_rows_and_rejects_are_summed_up(workspace: Workspace) -> None:
+    lake = workspace.lake
+    for day in ("2013-01-01", "2013-01-02", "2013-01-04"):
+        good = reading("good", f"{day}T07:00:00+00:00")
+        bad = reading("bad", f"{day}T07:00:00+00:00", "x")
+        put_raw(lake, EVENTS, day, [message(good, 1), message(bad, 2)], [message(good, 3)])
+    put_raw(lake, EVENTS, "2013-01-05", [message("{}")], state="open")
+    run_step(lake, workspace.pipeline, "conform", "dt=2013-01-01..dt=2013-01-02")
+
+    assert dataset_status(workspace, "raw/events") == DatasetStatus(
+        name="raw/events",
+        open="dt=2013-01-05",
+        closed="dt=2013-01-01..dt=2013-01-02,dt=2013-01-04",
+        parts=7,
+        rows_out=10,
+        duplicates=0,
+        rejected={},
+    )
+    assert dataset_status(workspace, "conform") == DatasetStatus(
+        name="conform",
+        open="",
+        closed="dt=2013-01-01..dt=2013-01-02",
+        parts=2,
+        rows_out=2,
+        duplicates=2,
+        rejected={"value: int_type": 2},
+    )
+
+
+def test_the_backlog_is_looked_at_and_left(workspace: Workspace, sqs: Any) -> None:
+    url = workspace.resources.queue("events")
+    for n in range(3):
+        sqs.send_message(QueueUrl=url, MessageBody="{}", MessageGroupId="g", MessageDeduplicationId=f"status-{n}")
+    try:
+        looks = [pipeline_status(workspace).queues for _ in range(2)]
+
+        assert looks == [(QueueStatus("events", 3, 0),)] * 2
+    finally:
+        sqs.purge_queue(QueueUrl=url)
+
+
+def test_the_endpoint_and_the_last_proven_deployment_are_shown(live: Live) -> None:
+    workspace = replace(live.workspace, pipeline=replace(live.workspace.pipeline, deployment=Deployment(live.endpoint)))
+    record = DeploymentRecord(
+        endpoint=live.endpoint,
+        config="c",
+        job=live.job.name,
+        snapshot=live.fingerprint,
+        validation_auc=0.7,
+        test_auc=0.6,
+    )
+    record_deployment(workspace.lake, record)
+
+    status = pipeline_status(workspace)
+
+    assert status.endpoint is not None
+    assert (status.endpoint.name, status.endpoint.status) == (live.endpoint, "InService")
+    assert status.deployment == record
+    assert live.job.name in {job.name for job in status.jobs}

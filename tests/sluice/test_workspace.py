@@ -1,0 +1,38 @@
+"""A workspace is a declared pipeline that is provisioned."""
+
+from __future__ import annotations
+
+import pytest
+from tests.conftest import Cloud
+from tests.sluice.conftest import Declare
+from tests.sluice.toy import MODULES, TOY
+
+from sluice.aws import Aws
+from sluice.errors import DeclarationError, MissingResource
+from sluice.resources import Resources
+from sluice.workspace import Workspace
+
+PIPELINE = "from tests.sluice.toy import toy\nPIPELINE = toy(name={name!r})\n"
+
+
+def test_what_is_declared_and_provisioned_opens(aws: Aws, declare: Declare, toy_resources: Resources) -> None:
+    declare("toy", {**MODULES, "pipeline": PIPELINE.format(name="toy")})
+
+    workspace = Workspace.open(aws, "toy")
+
+    assert workspace.pipeline == TOY
+    assert workspace.resources == toy_resources
+    assert workspace.lake.uri(workspace.lake.key("raw")) == f"s3://{toy_resources.bucket}/toy/raw"
+    assert list(workspace.lake.objects("")) == []
+
+
+def test_what_is_not_declared_is_told(aws: Aws) -> None:
+    with pytest.raises(DeclarationError, match="there is no pipeline 'nothing'"):
+        Workspace.open(aws, "nothing")
+
+
+def test_what_is_not_provisioned_is_told(aws: Aws, cloud: Cloud, declare: Declare) -> None:
+    declare("unprovisioned", {"pipeline": PIPELINE.format(name="unprovisioned")})
+
+    with pytest.raises(MissingResource, match="run `sluice provision unprovisioned`"):
+        Workspace.open(aws, "unprovisioned")

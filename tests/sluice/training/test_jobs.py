@@ -1,0 +1,260 @@
+"""One training request is one paid job, whoever asks however often (P7)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.conftest import Cloud
+from tests.sluice.toy import TOY
+from tests.waiting import wait_for
+
+from sluice.errors import TrainingFailed
+from sluice.pipeline import Gate, Pipeline, XGBoost
+from sluice.training.jobs import (
+    Job,
+    check_gate,
+    completed_job,
+    find_job,
+    launch,
+    launch_training,
+    list_jobs,
+    stop_job,
+)
+from sluice.workspace import Workspace
+
+ROLE = "arn:aws:iam::000000000000:role/training-role"
+IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0"
+ENDLESS = {"num_round": "100000000"}
+
+
+@pytest.fixture(scope="module")
+def sagemaker(cloud: Cloud) -> Any:
+    return cloud.client("sagemaker")
+
+
+@pytest.fixture(scope="module")
+def data(cloud: Cloud) -> str:
+    """The prefix under which there are channels that a model can learn from, and below ``bad`` such that it can't."""
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket="jobs-data")
+    random = np.random.default_rng(1)
+    for channel in ("train", "validation"):
+        values = random.uniform(-1, 1, (200, 2)).round(3)
+        lines = [f"{int(a + b > 0)},{a},{b}" for a, b in values]
+        s3.put_object(Bucket="jobs-data", Key=f"{channel}/part-0.csv", Body="\n".join(lines).encode())
+        s3.put_object(Bucket="jobs-data", Key=f"bad/{channel}/part-0.csv", Body=b"7,1,2\n7,2,1\n")  # no label of 0 or 1
+    return "s3://jobs-data"
+
+
+@pytest.fixture
+def request_for(data: str, own_name: str, sagemaker: Any) -> Iterator[Callable[..., dict[str, Any]]]:
+    """A request of the test's own; what of it still runs in the end is stopped."""
+    name = own_name[-40:].strip("-")
+
+    def make(hyperparameters: Mapping[str, str] = MappingProxyType({}), source: str = data) -> dict[str, Any]:
+        def channel(of: str) -> dict[str, Any]:
+            where = {"S3DataType": "S3Prefix", "S3Uri": f"{source}/{of}/", "S3DataDistributionType": "FullyReplicated"}
+            return {"ChannelName": of, "ContentType": "text/csv", "DataSource": {"S3DataSource": where}}
+
+        settings = {"objective": "binary:logistic", "num_round": "2", "nthread": "1", "eval_metric": "auc"}
+        return {
+            "TrainingJobName": name,
+            "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+            "RoleArn": ROLE,
+            "HyperParameters": {**settings, **hyperparameters},
+            "InputDataConfig": [channel("train"), channel("validation")],
+            "OutputDataConfig": {"S3OutputPath": "s3://jobs-data/models"},
+            "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 600},
+        }
+
+    yield make
+    for job in names(sagemaker, name):
+        stop_job(sagemaker, job)
+
+
+def names(sagemaker: Any, contains: str) -> list[str]:
+    found = sagemaker.list_training_jobs(NameContains=contains, MaxResults=100)["TrainingJobSummaries"]
+    return sorted(summary["TrainingJobName"] for summary in found)
+
+
+def ended(sagemaker: Any, name: str) -> Job:
+    def look() -> Job | None:
+        job = find_job(sagemaker, name)
+        return job if job is not None and job.ended else None
+
+    return wait_for(look, what=f"the end of {name}")
+
+
+def test_a_request_is_started_adopted_and_reused(sagemaker: Any, request_for: Callable[..., dict[str, Any]]) -> None:
+    request = request_for()
+    name = request["TrainingJobName"]
+
+    first, second = launch(sagemaker, request), launch(sagemaker, request)
+    job = ended(sagemaker, name)
+    third = launch(sagemaker, request)
+
+    assert [each.action for each in (first, third)] == ["started", "reused"]
+    assert second.action in {"adopted", "reused"}
+    assert {each.job_name for each in (first, second, third)} == {name}
+    assert names(sagemaker, name) == [name]
+    assert job.status == "Completed"
+    assert job.model_uri == f"s3://jobs-data/models/{name}/output/model.tar.gz"
+    assert 0.5 < job.metrics["validation:auc"] <= 1
+
+
+def test_a_running_job_is_adopted(sagemaker: Any, request_for: Callable[..., dict[str, Any]]) -> None:
+    request = request_for(ENDLESS)
+    launch(sagemaker, request)
+
+    assert launch(sagemaker, request).action == "adopted"
+
+
+def test_of_many_launchers_at_once_one_starts_the_job(
+    cloud: Cloud, sagemaker: Any, request_for: Callable[..., dict[str, Any]]
+) -> None:
+    request = request_for(ENDLESS)
+
+    with ThreadPoolExecutor(8) as pool:
+        clients = [cloud.client("sagemaker") for _ in range(8)]
+        launched = list(pool.map(lambda client: launch(client, request), clients))
+
+    assert sorted(each.action for each in launched) == ["adopted"] * 7 + ["started"]
+    assert names(sagemaker, request["TrainingJobName"]) == [request["TrainingJobName"]]
+
+
+def test_a_job_that_was_created_between_look_and_create_is_adopted(
+    cloud: Cloud, request_for: Callable[..., dict[str, Any]]
+) -> None:
+    request = request_for(ENDLESS)
+    ours, theirs = cloud.client("sagemaker"), cloud.client("sagemaker")
+    overtaken: list[str] = []
+
+    def overtake(**_: Any) -> None:
+        if not overtaken:
+            overtaken.append(theirs.create_training_job(**request)["TrainingJobArn"])
+
+    ours.meta.events.register_first("before-call.sagemaker.CreateTrainingJob", overtake)
+
+    assert launch(ours, request).action == "adopted"
+
+
+def test_after_a_stop_there_is_a_next_attempt_and_the_first_that_ran_is_kept(
+    sagemaker: Any, request_for: Callable[..., dict[str, Any]]
+) -> None:
+    request = request_for(ENDLESS)
+    name = request["TrainingJobName"]
+    launch(sagemaker, request)
+    stop_job(sagemaker, name)
+    assert ended(sagemaker, name).status == "Stopped"
+
+    second = launch(sagemaker, request)
+    third = launch(sagemaker, request)
+
+    assert (second.job_name, second.action) == (f"{name}-2", "started")
+    assert (third.job_name, third.action) == (f"{name}-2", "adopted")
+
+
+def test_five_attempts_that_failed_are_enough(sagemaker: Any, request_for: Callable[..., dict[str, Any]]) -> None:
+    request = request_for(source="s3://jobs-data/bad")
+    name = request["TrainingJobName"]
+    attempts = []
+    for _ in range(5):
+        launched = launch(sagemaker, request)
+        attempts.append(launched.job_name)
+        assert ended(sagemaker, launched.job_name).status == "Failed"
+
+    assert attempts == [name, *(f"{name}-{attempt}" for attempt in (2, 3, 4, 5))]
+    with pytest.raises(TrainingFailed, match=rf"{name} failed or was stopped 5 times, the last one as {name}-5 \(\w+"):
+        launch(sagemaker, request)
+    assert len(names(sagemaker, name)) == 5
+
+
+def test_a_completed_job_is_told_from_all_others(sagemaker: Any, request_for: Callable[..., dict[str, Any]]) -> None:
+    request = request_for(source="s3://jobs-data/bad")
+    name = launch(sagemaker, request).job_name
+    ended(sagemaker, name)
+
+    with pytest.raises(TrainingFailed, match=rf"{name} ended Failed \(.+\); its log is /aws/sagemaker/TrainingJobs"):
+        completed_job(sagemaker, name)
+    with pytest.raises(TrainingFailed, match="training job no-such-job does not exist; clear the launch task"):
+        completed_job(sagemaker, "no-such-job")
+    assert find_job(sagemaker, "no-such-job") is None
+
+
+def test_a_job_that_has_ended_or_never_was_is_not_stopped(
+    sagemaker: Any, request_for: Callable[..., dict[str, Any]]
+) -> None:
+    name = launch(sagemaker, request_for()).job_name
+    ended(sagemaker, name)
+
+    stop_job(sagemaker, name)
+    stop_job(sagemaker, "no-such-job")
+
+    assert completed_job(sagemaker, name).status == "Completed"
+
+
+def job(**metrics: float) -> Job:
+    named = {name.replace("_", ":"): value for name, value in metrics.items()}
+    return Job("a-job", "Completed", "Completed", "", "s3://m", 1, named)
+
+
+@pytest.mark.parametrize("value", [0.6, 0.75, 1.0])
+def test_a_metric_at_or_above_the_gate_passes(value: float) -> None:
+    assert check_gate(job(validation_auc=value, train_auc=0.1), Gate("auc", at_least=0.6)) == value
+
+
+@pytest.mark.parametrize("value", [0.5999, 0.0, float("nan")])
+def test_a_metric_below_the_gate_or_no_number_does_not(value: float) -> None:
+    with pytest.raises(TrainingFailed, match=r"reached validation:auc .*, below the gate of 0.6: nothing is deployed"):
+        check_gate(job(validation_auc=value, train_auc=0.9), Gate("auc", at_least=0.6))
+
+
+def test_a_job_without_the_metric_is_told_which_it_has() -> None:
+    with pytest.raises(TrainingFailed, match=r"no validation:auc \(it has train:auc\); set eval_metric to auc"):
+        check_gate(job(train_auc=0.9), Gate("auc", at_least=0.6))
+
+
+def listed(pipeline: Pipeline, digits: str) -> str:
+    return f"{pipeline.name}-{pipeline.training.candidate.name}-".replace("_", "-") + digits
+
+
+def test_only_the_pipelines_own_jobs_are_listed_newest_first(
+    sagemaker: Any, request_for: Callable[..., dict[str, Any]]
+) -> None:
+    """``my_toy`` contains the name of ``toy``, and is another pipeline."""
+    candidate = XGBoost(TOY.training.candidate.hyperparameters, name="listed")
+    ours = replace(TOY, training=replace(TOY.training, candidate=candidate))
+    theirs = replace(ours, name="my_toy")
+    own = [listed(ours, digit * 16) for digit in "ab"] + [listed(ours, "b" * 16 + "-2")]
+    for name in [own[0], listed(theirs, "a" * 16), *own[1:], listed(theirs, "b" * 16)]:
+        sagemaker.create_training_job(**{**request_for(source="s3://jobs-data/bad"), "TrainingJobName": name})
+        ended(sagemaker, name)
+
+    assert [each.name for each in list_jobs(sagemaker, ours)] == own[::-1]
+    assert [each.name for each in list_jobs(sagemaker, ours, most=1)] == own[-1:]
+
+
+def test_the_snapshot_and_the_declaration_make_the_request(workspace: Workspace) -> None:
+    from tests.sluice.dataset.test_snapshot import put_days
+
+    from sluice.dataset.snapshot import make_snapshot
+
+    put_days(workspace.lake, range(1, 5))
+    snapshot = make_snapshot(workspace.lake, workspace.pipeline)
+
+    launched = launch_training(workspace, snapshot.fingerprint)
+    again = launch_training(workspace, snapshot.fingerprint)
+
+    assert re.fullmatch(r"toy-xgboost-[0-9a-f]{16}", launched.job_name)
+    assert (launched.action, again.job_name) == ("started", launched.job_name)
+    described = workspace.aws.client("sagemaker").describe_training_job(TrainingJobName=launched.job_name)
+    assert described["RoleArn"] == workspace.resources.role_arn
+    assert described["OutputDataConfig"]["S3OutputPath"] == f"s3://{workspace.lake.bucket}/toy/models"

@@ -1,0 +1,93 @@
+"""The same snapshot, declaration and role give the same request and the same job name (P7)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import botocore.session
+import botocore.validate
+import pytest
+from tests.sluice.toy import TOY
+
+from sluice.dataset.snapshot import Snapshot
+from sluice.lake import Lake
+from sluice.pipeline import Pipeline, XGBoost
+from sluice.training.request import job_name_stem, training_request
+
+LAKE = Lake(boto3.client("s3", region_name="us-east-1"), "bucket", "toy")
+SNAPSHOT = Snapshot(
+    fingerprint="f" * 32,
+    dataset="running",
+    label="late",
+    features=("value", "total"),
+    revisions={"dt=2013-01-01": "a"},
+    partitions={"train": "dt=2013-01-01", "validation": "dt=2013-01-02", "test": "dt=2013-01-03"},
+    rows={"train": 1, "validation": 1, "test": 1},
+)
+ROLE = "arn:aws:iam::000000000000:role/training-role"
+
+
+def request(pipeline: Pipeline = TOY, snapshot: Snapshot = SNAPSHOT, role: str = ROLE) -> dict[str, Any]:
+    return training_request(LAKE, pipeline, snapshot, role, "us-east-1")
+
+
+def trained(pipeline: Pipeline, **changes: Any) -> Pipeline:
+    return replace(pipeline, training=replace(pipeline.training, **changes))
+
+
+def test_the_service_model_takes_the_request() -> None:
+    model = botocore.session.get_session().get_service_model("sagemaker").operation_model("CreateTrainingJob")
+
+    report = botocore.validate.ParamValidator().validate(request(), model.input_shape)
+
+    assert not report.has_errors(), report.generate_report()
+
+
+def test_it_trains_on_the_channels_of_the_snapshot_and_never_on_the_test_rows() -> None:
+    uris = {
+        channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3Uri"]
+        for channel in request()["InputDataConfig"]
+    }
+
+    assert uris == {
+        "train": f"s3://bucket/toy/snapshots/{'f' * 32}/train/",
+        "validation": f"s3://bucket/toy/snapshots/{'f' * 32}/validation/",
+    }
+
+
+def test_the_order_of_hyperparameters_does_not_show_and_all_are_text() -> None:
+    one = trained(TOY, candidate=XGBoost({"eta": 0.1, "num_round": 5}))
+    other = trained(TOY, candidate=XGBoost({"num_round": "5", "eta": 0.1}))
+
+    assert request(one) == request(other)
+    assert request(one)["HyperParameters"] == {"eta": "0.1", "num_round": "5"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: request(snapshot=SNAPSHOT.model_copy(update={"fingerprint": "e" * 32})),
+        lambda: request(role=ROLE + "-2"),
+        lambda: request(trained(TOY, candidate=XGBoost({"eta": 0.2}))),
+        lambda: request(trained(TOY, instance_type="ml.m5.xlarge")),
+        lambda: request(trained(TOY, volume_gb=11)),
+        lambda: request(trained(TOY, max_runtime=timedelta(hours=2))),
+    ],
+)
+def test_anything_else_is_another_job(change: Callable[[], dict[str, Any]]) -> None:
+    assert change()["TrainingJobName"] != request()["TrainingJobName"]
+
+
+def test_the_name_begins_as_all_of_the_pipelines_jobs_and_sagemaker_allows_it() -> None:
+    pipeline = replace(trained(TOY, candidate=XGBoost({}, name="x_g")), name="two_words")
+
+    name = request(pipeline)["TrainingJobName"]
+
+    assert name.startswith("two-words-x-g-")
+    assert name.startswith(job_name_stem(pipeline))
+    assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name)
