@@ -1,0 +1,62 @@
+"""A small pipeline of the tests' own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+from tests.conftest import Cloud
+from tests.dags.airflow_home import aws_connection
+
+import pipelines
+from sluice.provision import provision
+from sluice.workspace import Workspace
+from sluice_airflow.connection import open_workspace
+
+_DECLARATION = '''
+"""Parcels: a queue, a drop, and a model of two numbers."""
+
+from datetime import UTC, datetime
+
+from sluice.pipeline import (
+    Conform, Deployment, Drops, FifoQueue, Gate, Input, Pipeline, Step, Training, XGBoost,
+)
+
+PIPELINE = Pipeline(
+    name="parcels",
+    every="day",
+    start=datetime(2013, 1, 1, tzinfo=UTC),
+    sources=(FifoQueue("events", event_id="id", event_time="event_time"), Drops("tariffs", prefix="drops/tariffs/")),
+    steps=(
+        Conform("conform", source="events", contract="contracts:Parcel"),
+        Step("features", run="steps:features", reads=(Input("conform"), Input("tariffs"))),
+    ),
+    training=Training(
+        rows="features",
+        label="late",
+        features=("weight", "distance"),
+        candidate=XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 5, "nthread": 1}),
+        gate=Gate("auc", at_least=0.6),
+    ),
+    deployment=Deployment(endpoint="parcels-late"),
+)
+'''
+
+
+@pytest.fixture(scope="module")
+def parcels(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """The pipeline ``parcels``, found by its folder, provisioned, and reached through Airflow's connection."""
+    folder = tmp_path_factory.mktemp("pipelines")
+    (folder / "parcels").mkdir()
+    (folder / "parcels" / "__init__.py").touch()
+    (folder / "parcels" / "pipeline.py").write_text(_DECLARATION)
+    provision(cloud.client("cloudformation"), "parcels")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipelines, "__path__", [*pipelines.__path__, str(folder)])
+        for name, value in cloud.environment.items():
+            patch.setenv(name, value)
+        patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", aws_connection(cloud.endpoint_url, cloud.sagemaker_endpoint_url))
+        yield open_workspace("parcels")
+    for name in [name for name in sys.modules if name.startswith("pipelines.parcels")]:
+        del sys.modules[name]

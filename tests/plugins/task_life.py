@@ -1,0 +1,49 @@
+"""Takes an operator through its life as worker and triggerer do: execute, defer, trigger, resume."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import TaskDeferred
+
+_SECONDS = 60
+
+
+def run(operator: BaseOperator) -> Any:
+    """What the task returns in the end; every wait in between is the real trigger's."""
+    step = partial(operator.execute, {})
+    while True:
+        try:
+            return step()
+        except TaskDeferred as deferral:
+            step = partial(getattr(operator, deferral.method_name), {}, event=event_of(deferral.trigger))
+
+
+def deferral_of(operator: BaseOperator) -> TaskDeferred:
+    """How the operator defers at first; it must."""
+    try:
+        returned = operator.execute({})
+    except TaskDeferred as deferral:
+        return deferral
+    raise AssertionError(f"{operator.task_id} did not defer, it returned {returned!r}")
+
+
+def event_of(trigger: Any) -> Any:
+    """What the trigger, as another process would rebuild it, yields."""
+
+    async def first() -> Any:
+        async for event in rebuilt(trigger).run():
+            return event.payload
+
+    return asyncio.run(asyncio.wait_for(first(), _SECONDS))
+
+
+def rebuilt(trigger: Any) -> Any:
+    """The trigger that its serialized form makes."""
+    path, arguments = trigger.serialize()
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)(**arguments)

@@ -1,0 +1,339 @@
+"""What is live is what was asked for, or what served before: never something else, and never a leftover (P8)."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+from tests.plugins.task_life import deferral_of, event_of, run
+from tests.waiting import wait_for
+
+from sluice.aws import Aws
+from sluice.dataset.snapshot import make_snapshot
+from sluice.manifests import Manifest
+from sluice.partitions import Partition
+from sluice.serving.records import deployment_records
+from sluice.steps.frames import parquet_bytes
+from sluice.training.images import xgboost_image
+from sluice.training.jobs import Job, find_job, launch_training
+from sluice.workspace import Workspace
+from sluice_airflow.operators import DeployEndpointOperator
+
+ENDPOINT = "parcels-late"
+_ROWS = 200
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A completed job, and the snapshot that it was trained on."""
+
+    job: Job
+    snapshot: str
+
+    def deploy(self, **more: Any) -> DeployEndpointOperator:
+        return DeployEndpointOperator(
+            task_id="deploy",
+            pipeline="parcels",
+            job_name=self.job.name,
+            snapshot=self.snapshot,
+            poll_seconds=0.1,
+            **more,
+        )
+
+
+def put_features(parcels: Workspace, day: date, *, heavy_is_late: bool) -> None:
+    """A closed partition in which heavy parcels are late, or light ones are."""
+    random = np.random.default_rng(day.toordinal())
+    weight, distance = random.uniform(0, 1, _ROWS), random.uniform(0, 1, _ROWS)
+    late = (weight + random.normal(0, 0.2, _ROWS) > 0.5) == heavy_is_late
+    rows = pd.DataFrame({"weight": weight, "distance": distance, "late": late.astype("int64")})
+    partition = Partition.parse(f"dt={day}")
+    file = parcels.lake.put(
+        parcels.lake.key("features", partition.key, "rev=1", "part-0.parquet"),
+        parquet_bytes(pa.Table.from_pandas(rows)),
+        rows=_ROWS,
+    )
+    manifest = Manifest(
+        dataset="features",
+        partition=partition.key,
+        state="closed",
+        revision=1,
+        files=(file,),
+        rows_out=_ROWS,
+        written_at=parcels.lake.now(),
+    )
+    parcels.lake.update_manifest("features", partition, lambda _: manifest)
+
+
+def train(parcels: Workspace, first: date, *, heavy_is_late: bool) -> Trained:
+    days = [first + timedelta(days=n) for n in range(3)]
+    for day in days:
+        put_features(parcels, day, heavy_is_late=heavy_is_late)
+    snapshot = make_snapshot(parcels.lake, parcels.pipeline, days[0].isoformat(), days[-1].isoformat())
+    name = launch_training(parcels, snapshot.fingerprint).job_name
+    sagemaker = parcels.aws.client("sagemaker")
+    job = wait_for(lambda: (found := find_job(sagemaker, name)) and found.ended and found, what="the end of training")
+    assert isinstance(job, Job)
+    assert job.status == "Completed", job.failure_reason
+    return Trained(job, snapshot.fingerprint)
+
+
+@pytest.fixture(scope="module")
+def first(parcels: Workspace) -> Trained:
+    return train(parcels, date(2013, 1, 1), heavy_is_late=True)
+
+
+@pytest.fixture(scope="module")
+def second(parcels: Workspace) -> Trained:
+    """What it has learnt is the opposite of what ``first`` has."""
+    return train(parcels, date(2013, 2, 1), heavy_is_late=False)
+
+
+@pytest.fixture(autouse=True)
+def nothing_deployed(parcels: Workspace) -> Iterator[None]:
+    """Each test begins without endpoint, configurations, models and records."""
+    yield
+    sagemaker = parcels.aws.client("sagemaker")
+    for name in Standing.look(parcels).endpoints:
+        wait_for(lambda: status(parcels) not in ("Creating", "Updating", "Deleting"), what="an endpoint at rest")
+        sagemaker.delete_endpoint(EndpointName=name)
+    wait_for(lambda: not Standing.look(parcels).endpoints, what="the end of the endpoint")
+    for name in Standing.look(parcels).configs:
+        sagemaker.delete_endpoint_config(EndpointConfigName=name)
+    for name in Standing.look(parcels).models:
+        sagemaker.delete_model(ModelName=name)
+    for key, _, _ in parcels.lake.objects("parcels/deployments/"):
+        parcels.lake.s3.delete_object(Bucket=parcels.lake.bucket, Key=key)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The names of everything at SageMaker that belongs to the pipeline's serving."""
+
+    endpoints: tuple[str, ...]
+    configs: tuple[str, ...]
+    models: tuple[str, ...]
+
+    @classmethod
+    def look(cls, parcels: Workspace) -> Standing:
+        sagemaker = parcels.aws.client("sagemaker")
+        endpoints = sagemaker.list_endpoints(NameContains="parcels")["Endpoints"]
+        configs = sagemaker.list_endpoint_configs(NameContains="parcels")["EndpointConfigs"]
+        models = sagemaker.list_models(NameContains="parcels")["Models"]
+        return cls(
+            tuple(endpoint["EndpointName"] for endpoint in endpoints),
+            tuple(config["EndpointConfigName"] for config in configs),
+            tuple(model["ModelName"] for model in models),
+        )
+
+
+def described(parcels: Workspace) -> dict[str, Any]:
+    endpoint: dict[str, Any] = parcels.aws.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)
+    endpoint.pop("ResponseMetadata")
+    return endpoint
+
+
+def status(parcels: Workspace) -> str:
+    return str(described(parcels)["EndpointStatus"]) if Standing.look(parcels).endpoints else "Deleted"
+
+
+def live_scores(parcels: Workspace) -> list[float]:
+    """What the endpoint thinks of a light parcel and of a heavy one."""
+    answer = parcels.aws.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=ENDPOINT, ContentType="text/csv", Accept="text/csv", Body=b"0.1,0.5\n0.9,0.5"
+    )
+    return [float(score) for score in answer["Body"].read().decode().split()]
+
+
+def put_model(parcels: Workspace, trained: Trained, model_uri: str) -> None:
+    """Put something else under the name of the model that the deployment will ask for."""
+    parcels.aws.client("sagemaker").create_model(
+        ModelName=trained.job.name,
+        PrimaryContainer={"Image": xgboost_image("us-east-1"), "ModelDataUrl": model_uri},
+        ExecutionRoleArn=parcels.resources.role_arn,
+    )
+
+
+def test_a_first_deployment_goes_live_and_is_recorded(parcels: Workspace, first: Trained) -> None:
+    record = run(first.deploy())
+
+    light, heavy = live_scores(parcels)
+    assert light < 0.5 < heavy
+    config = described(parcels)["EndpointConfigName"]
+    assert Standing.look(parcels) == Standing((ENDPOINT,), (config,), (first.job.name,))
+    assert status(parcels) == "InService"
+    assert (record["job"], record["snapshot"], record["config"]) == (first.job.name, first.snapshot, config)
+    assert record["validation_auc"] == pytest.approx(first.job.metrics["validation:auc"], abs=1e-4)
+    assert [each.model_dump() for each in deployment_records(parcels.lake)] == [record]
+
+
+def test_the_same_deployment_again_changes_nothing(parcels: Workspace, first: Trained) -> None:
+    record = run(first.deploy())
+    before = described(parcels), Standing.look(parcels), dict(each[::2] for each in parcels.lake.objects("parcels/"))
+
+    assert run(first.deploy()) == record
+
+    after = described(parcels), Standing.look(parcels), dict(each[::2] for each in parcels.lake.objects("parcels/"))
+    assert after == before
+
+
+def test_the_next_deployment_replaces_the_model(parcels: Workspace, first: Trained, second: Trained) -> None:
+    run(first.deploy())
+    run(second.deploy())
+
+    light, heavy = live_scores(parcels)
+    assert heavy < 0.5 < light
+    assert Standing.look(parcels).endpoints == (ENDPOINT,)
+    assert [record.job for record in deployment_records(parcels.lake)] == [first.job.name, second.job.name]
+
+
+def test_an_endpoint_that_answers_as_another_model_is_put_back_and_the_task_fails(
+    parcels: Workspace, first: Trained, second: Trained
+) -> None:
+    """GIVEN that another model stands under the name WHEN it goes live THEN the probe sees it."""
+    run(first.deploy())
+    proven = described(parcels)["EndpointConfigName"]
+    put_model(parcels, second, first.job.model_uri)
+
+    with pytest.raises(AirflowFailException, match="another model answers") as failure:
+        run(second.deploy())
+
+    assert str(failure.value).endswith("(rolled back: the endpoint is InService)")
+    assert "\n" not in str(failure.value)
+    assert (status(parcels), described(parcels)["EndpointConfigName"]) == ("InService", proven)
+    light, heavy = live_scores(parcels)
+    assert light < 0.5 < heavy
+    assert [record.job for record in deployment_records(parcels.lake)] == [first.job.name]
+
+
+def test_a_retry_after_a_failed_probe_goes_back_to_what_was_proven(
+    parcels: Workspace, first: Trained, second: Trained
+) -> None:
+    """GIVEN a try that died when the wrong model was live WHEN it is tried again THEN not that is put back."""
+    run(first.deploy())
+    proven = described(parcels)["EndpointConfigName"]
+    put_model(parcels, second, first.job.model_uri)
+    deferral_of(second.deploy())
+    wait_for(lambda: status(parcels) == "InService", what="the wrong model live")
+    assert described(parcels)["EndpointConfigName"] != proven
+
+    with pytest.raises(AirflowFailException, match="another model answers"):
+        run(second.deploy())
+
+    assert described(parcels)["EndpointConfigName"] == proven
+
+
+def test_a_first_model_that_cannot_be_served_leaves_no_endpoint(parcels: Workspace, first: Trained) -> None:
+    put_model(parcels, first, parcels.lake.uri(put_archive(parcels, b"this is no model")))
+
+    with pytest.raises(AirflowFailException, match=f"^endpoint {ENDPOINT} does not serve .*: it is Failed ") as failure:
+        run(first.deploy())
+
+    assert str(failure.value).endswith("(rolled back: the endpoint is Deleted)")
+    assert status(parcels) == "Deleted"
+    assert deployment_records(parcels.lake) == []
+
+
+def put_archive(parcels: Workspace, content: bytes) -> str:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        member = tarfile.TarInfo("xgboost-model")
+        member.size = len(content)
+        tar.addfile(member, io.BytesIO(content))
+    return parcels.lake.put("parcels/models/broken/output/model.tar.gz", archive.getvalue()).key
+
+
+class Crash(Exception):
+    """The worker dies."""
+
+
+@pytest.mark.parametrize("call", ["CreateModel", "CreateEndpointConfig", "CreateEndpoint"])
+def test_a_retry_after_a_crash_goes_on_where_it_stopped(
+    parcels: Workspace, first: Trained, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def crash(**_: Any) -> None:
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        after_each(patch, call, crash)
+        with pytest.raises(Crash):
+            first.deploy().execute({})
+
+    record = run(first.deploy())
+
+    assert record["job"] == first.job.name
+    standing = Standing.look(parcels)
+    assert (len(standing.endpoints), len(standing.configs), standing.models) == (1, 1, (first.job.name,))
+    assert len(deployment_records(parcels.lake)) == 1
+
+
+def after_each(patch: pytest.MonkeyPatch, call: str, happens: Callable[..., None]) -> None:
+    """SageMaker has answered the call, and then this happens in the worker."""
+    make_client = Aws.client
+
+    def client(aws: Aws, service: str) -> Any:
+        made = make_client(aws, service)
+        made.meta.events.register(f"after-call.sagemaker.{call}", happens)
+        return made
+
+    patch.setattr(Aws, "client", client)
+
+
+def test_a_change_of_somebody_else_is_waited_for_before_anything_is_asked_for(
+    parcels: Workspace, first: Trained, second: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(first.deploy())
+    before = described(parcels), Standing.look(parcels)
+
+    def change_is_under_way(parsed: dict[str, Any], **_: Any) -> None:
+        parsed["EndpointStatus"] = "Updating"
+
+    with monkeypatch.context() as patch:
+        after_each(patch, "DescribeEndpoint", change_is_under_way)
+        deferral = deferral_of(second.deploy(max_wait=timedelta(minutes=5)))
+
+    assert deferral.trigger.deadline == pytest.approx(time.time() + 300, abs=30)
+    assert (described(parcels), Standing.look(parcels)) == before
+    assert (deferral.method_name, event_of(deferral.trigger)["found"]) == ("execute", "InService")
+
+
+def test_an_endpoint_from_which_nothing_can_be_updated_is_named(
+    parcels: Workspace, first: Trained, second: Trained
+) -> None:
+    put_model(parcels, first, parcels.lake.uri(put_archive(parcels, b"this is no model")))
+    deferral_of(first.deploy())
+    wait_for(lambda: status(parcels) == "Failed", what="a failed endpoint")
+
+    with pytest.raises(AirflowFailException) as failure:
+        run(second.deploy())
+
+    assert str(failure.value).startswith(f"endpoint {ENDPOINT} is Failed (")
+    assert str(failure.value).endswith("and can't be updated; delete it, then clear this task")
+    assert "\n" not in str(failure.value)
+    assert status(parcels) == "Failed"
+
+
+@pytest.mark.parametrize("method", ["execute", "verify", "rolled_back"])
+def test_an_endpoint_that_never_settles_is_not_waited_for_for_ever(method: str) -> None:
+    operator = DeployEndpointOperator(task_id="deploy", pipeline="parcels", job_name="job", snapshot="none")
+
+    with pytest.raises(AirflowFailException, match=r"^the endpoint of parcels did not settle within 1:00:00; look at"):
+        getattr(operator, method)({}, event={"timed_out": True, "carried": {}})
+
+
+def test_a_job_without_a_model_is_not_deployed(parcels: Workspace) -> None:
+    operator = DeployEndpointOperator(task_id="deploy", pipeline="parcels", job_name="no-such-job", snapshot="none")
+
+    with pytest.raises(AirflowFailException, match=r"^training job no-such-job does not exist; clear"):
+        operator.execute({})
+    assert Standing.look(parcels) == Standing((), (), ())

@@ -1,0 +1,202 @@
+"""The sensors hold no worker while they wait, change nothing, and say what they waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
+from tests.contract import training
+from tests.plugins.task_life import deferral_of, rebuilt, run
+from tests.waiting import wait_for
+
+from sluice.lake import raw_dataset
+from sluice.manifests import Manifest
+from sluice.partitions import Partition
+from sluice.training.jobs import find_job
+from sluice.workspace import Workspace
+from sluice_airflow.sensors import S3PartitionSensor, SqsBacklogSensor, TrainingJobSensor
+from sluice_airflow.triggers import TrainingJobTrigger
+
+# SqsBacklogSensor
+
+
+def backlog_sensor(**more: Any) -> SqsBacklogSensor:
+    limits = {"poll_seconds": 0.05, "max_wait_seconds": 0.2, **more}
+    return SqsBacklogSensor(task_id="wait", pipeline="parcels", source="events", **limits)
+
+
+@pytest.fixture
+def three_messages(parcels: Workspace) -> Iterator[str]:
+    """The URL of the queue, on which three messages wait."""
+    sqs, queue = parcels.aws.client("sqs"), parcels.resources.queue("events")
+    for n in range(3):
+        sqs.send_message(QueueUrl=queue, MessageBody="{}", MessageGroupId=f"g{n}", MessageDeduplicationId=f"three-{n}")
+    yield queue
+    sqs.purge_queue(QueueUrl=queue)
+
+
+def test_the_backlog_is_counted_and_stays_untouched(parcels: Workspace, three_messages: str) -> None:
+    looked = [run(backlog_sensor()) for _ in range(3)]
+
+    assert looked == [3, 3, 3]
+    received = parcels.aws.client("sqs").receive_message(
+        QueueUrl=three_messages, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
+    )["Messages"]
+    assert [message["Attributes"]["ApproximateReceiveCount"] for message in received] == ["1", "1", "1"]
+
+
+def test_a_queue_that_stays_empty_is_no_failure(parcels: Workspace) -> None:
+    assert run(backlog_sensor()) == 0
+
+
+def test_an_empty_queue_is_waited_for_without_a_worker(parcels: Workspace) -> None:
+    before = time.time()
+
+    trigger = deferral_of(backlog_sensor(poll_seconds="5", max_wait_seconds="300")).trigger
+
+    assert trigger.poll_seconds == 5
+    assert before + 300 <= trigger.deadline <= time.time() + 300
+
+
+# S3PartitionSensor
+
+PARTITIONS = [Partition.parse(f"dt=2013-03-0{day}") for day in (1, 2)]
+TARIFFS = "drops/tariffs/{}/_SUCCESS"
+
+
+def partition_sensor(**more: Any) -> S3PartitionSensor:
+    limits = {"poll_seconds": 0.05, "max_wait_seconds": 0.2, **more}
+    return S3PartitionSensor(task_id="wait", pipeline="parcels", partitions=["dt=2013-03-01..dt=2013-03-02"], **limits)
+
+
+def set_manifest(parcels: Workspace, partition: Partition, state: Any) -> None:
+    dataset = raw_dataset("events")
+    manifest = Manifest(dataset=dataset, partition=partition.key, state=state, written_at=parcels.lake.now())
+    parcels.lake.update_manifest(dataset, partition, lambda _: manifest)
+
+
+def put_marker(parcels: Workspace, partition: Partition) -> None:
+    parcels.lake.put(TARIFFS.format(partition.key), b"")
+
+
+@pytest.fixture
+def complete_but_for_one_marker(parcels: Workspace) -> Iterator[None]:
+    for partition in PARTITIONS:
+        set_manifest(parcels, partition, "closed")
+    put_marker(parcels, PARTITIONS[0])
+    yield
+    for key, _, _ in [*parcels.lake.objects("parcels/raw/"), *parcels.lake.objects("drops/tariffs/")]:
+        parcels.lake.s3.delete_object(Bucket=parcels.lake.bucket, Key=key)
+
+
+@pytest.mark.usefixtures("complete_but_for_one_marker")
+def test_partitions_are_complete_once_all_are_closed_and_all_drops_are_marked(parcels: Workspace) -> None:
+    with pytest.raises(AirflowSensorTimeout, match=r"dt=2013-03-01\.\.dt=2013-03-02.* and found nothing; see what"):
+        run(partition_sensor())
+
+    put_marker(parcels, PARTITIONS[1])
+    assert run(partition_sensor()) is True
+
+    set_manifest(parcels, PARTITIONS[0], "open")
+    with pytest.raises(AirflowSensorTimeout):
+        run(partition_sensor())
+
+
+@pytest.mark.usefixtures("complete_but_for_one_marker")
+def test_a_marker_that_comes_while_the_sensor_waits_ends_the_wait(parcels: Workspace) -> None:
+    trigger = rebuilt(deferral_of(partition_sensor(max_wait_seconds=30)).trigger)
+
+    async def put_while_waiting() -> Any:
+        first = asyncio.ensure_future(anext(trigger.run()))
+        await asyncio.to_thread(put_marker, parcels, PARTITIONS[1])
+        return (await asyncio.wait_for(first, 30)).payload
+
+    assert asyncio.run(put_while_waiting())["found"] is True
+
+
+# TrainingJobSensor
+
+
+@pytest.fixture(scope="module")
+def data(parcels: Workspace) -> training.Data:
+    return training.put_data(parcels.lake.s3, "training-job-sensor")
+
+
+def start_job(parcels: Workspace, data: training.Data, name: str, **hyperparameters: str) -> str:
+    parcels.aws.client("sagemaker").create_training_job(**training.request(name, data, hyperparameters))
+    return name
+
+
+def job_sensor(job: str, **more: Any) -> TrainingJobSensor:
+    limits = {"max_runtime": timedelta(hours=1), "poll_seconds": 0.1, **more}
+    return TrainingJobSensor(task_id="wait_for_training", pipeline="parcels", job_name=job, **limits)
+
+
+def test_a_job_is_waited_for_until_it_has_completed(parcels: Workspace, data: training.Data) -> None:
+    job = start_job(parcels, data, "sensed-completed")
+
+    assert run(job_sensor(job)) == "Completed"
+    assert run(job_sensor(job)) == "Completed"  # at the first look, without waiting
+
+
+def test_a_job_that_fails_fails_the_task_with_its_reason(parcels: Workspace, data: training.Data) -> None:
+    job = start_job(parcels, data, "sensed-failed", objective="binary:nonsense")
+
+    with pytest.raises(AirflowFailException, match=r"^training job sensed-failed ended Failed \(.*nonsense") as failure:
+        run(job_sensor(job))
+    assert "\n" not in str(failure.value)
+
+
+def test_the_wait_is_as_long_as_the_job_may_take_and_half_an_hour(parcels: Workspace, data: training.Data) -> None:
+    job = start_job(parcels, data, "sensed-limit", **training.ENDLESS)
+    try:
+        trigger = deferral_of(job_sensor(job, max_runtime=timedelta(hours=5), poll_seconds="60")).trigger
+    finally:
+        parcels.aws.client("sagemaker").stop_training_job(TrainingJobName=job)
+
+    assert type(trigger) is TrainingJobTrigger
+    assert trigger.poll_seconds == 60
+    assert trigger.deadline == pytest.approx(time.time() + 5.5 * 3600, abs=30)
+
+
+def test_only_a_user_who_kills_the_task_stops_the_job(parcels: Workspace, data: training.Data) -> None:
+    """GIVEN a task that waits WHEN the triggerer restarts THEN the job goes on; WHEN a user kills it THEN it stops."""
+    sagemaker = parcels.aws.client("sagemaker")
+    job = start_job(parcels, data, "sensed-killed", **training.ENDLESS)
+    trigger = rebuilt(deferral_of(job_sensor(job)).trigger)
+
+    async def cancel() -> None:
+        waiting = asyncio.ensure_future(anext(trigger.run()))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(waiting), 0.5)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(cancel())
+    assert status(sagemaker, job) == "InProgress"
+
+    asyncio.run(trigger.on_kill())
+    assert wait_for(lambda: status(sagemaker, job) == "Stopped", what="the end of the job")
+    with pytest.raises(AirflowFailException, match=f"^training job {job} ended Stopped"):
+        run(job_sensor(job))
+
+
+def test_a_sensor_that_is_killed_while_it_looks_stops_the_job(parcels: Workspace, data: training.Data) -> None:
+    sagemaker = parcels.aws.client("sagemaker")
+    job = start_job(parcels, data, "sensed-killed-looking", **training.ENDLESS)
+
+    job_sensor(job).on_kill()
+
+    assert wait_for(lambda: status(sagemaker, job) == "Stopped", what="the end of the job")
+
+
+def status(sagemaker: Any, job: str) -> str:
+    found = find_job(sagemaker, job)
+    assert found is not None
+    return found.status

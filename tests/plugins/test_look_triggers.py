@@ -1,0 +1,133 @@
+"""A trigger looks until it finds something, is told off, or its time is over; the queue is none the wiser."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from botocore.config import Config
+from tests.conftest import Cloud, free_ports
+from tests.dags.airflow_home import aws_connection
+from tests.plugins.task_life import event_of, rebuilt
+
+from sluice import aws
+from sluice.workspace import Workspace
+from sluice_airflow.triggers import LookTrigger, TrainingJobTrigger
+
+
+def look_at_endpoint(*, seconds: float = 30, pipeline: str = "parcels", **more: Any) -> LookTrigger:
+    return LookTrigger(
+        look="settled_endpoint",
+        arguments={"pipeline": pipeline},
+        poll_seconds=0.05,
+        deadline=time.time() + seconds,
+        **more,
+    )
+
+
+def look_at_queue(seconds: float) -> LookTrigger:
+    arguments = {"pipeline": "parcels", "source": "events"}
+    return LookTrigger(look="backlog", arguments=arguments, poll_seconds=0.05, deadline=time.time() + seconds)
+
+
+@pytest.mark.parametrize("kind", [LookTrigger, TrainingJobTrigger])
+def test_what_is_serialized_makes_the_same_trigger(kind: type[LookTrigger]) -> None:
+    trigger = kind("backlog", {"pipeline": "parcels", "source": "events"}, 0.5, 1e9, carried={"config": "a", "n": 1})
+
+    back = rebuilt(trigger)
+
+    assert type(back) is kind
+    assert back.serialize() == trigger.serialize()
+    assert vars(back).items() >= {"look": "backlog", "poll_seconds": 0.5, "deadline": 1e9}.items()
+    assert back.carried == {"config": "a", "n": 1}
+
+
+def test_what_is_found_comes_with_what_was_carried(parcels: Workspace) -> None:
+    assert event_of(look_at_endpoint(carried={"reason": "r"})) == {"found": "Deleted", "carried": {"reason": "r"}}
+
+
+def test_nothing_found_in_time_is_said(parcels: Workspace) -> None:
+    started = time.monotonic()
+    assert event_of(look_at_queue(seconds=0.3)) == {"timed_out": True, "carried": {}}
+    assert time.monotonic() - started >= 0.3
+
+
+def test_what_arrives_while_it_looks_is_found(parcels: Workspace) -> None:
+    sqs, queue = parcels.aws.client("sqs"), parcels.resources.queue("events")
+
+    async def send_while_looking() -> Any:
+        events = rebuilt(look_at_queue(seconds=30)).run()
+        first = asyncio.ensure_future(anext(events))
+        await asyncio.to_thread(
+            sqs.send_message, QueueUrl=queue, MessageBody="{}", MessageGroupId="g", MessageDeduplicationId="look"
+        )
+        return (await asyncio.wait_for(first, 30)).payload
+
+    try:
+        assert asyncio.run(send_while_looking()) == {"found": 1, "carried": {}}
+    finally:
+        sqs.purge_queue(QueueUrl=queue)
+
+
+def test_what_only_a_change_can_mend_ends_it_at_once(parcels: Workspace) -> None:
+    event = event_of(look_at_endpoint(pipeline="trains"))
+    assert event["error"].startswith("there is no pipeline 'trains'; known: ")
+
+
+def test_what_aws_refuses_ends_it_at_once(parcels: Workspace) -> None:
+    trigger = LookTrigger(
+        look="ended_training_job",
+        arguments={"pipeline": "parcels", "job_name": "no job has such a name"},
+        poll_seconds=0.05,
+        deadline=time.time() + 30,
+    )
+    error = event_of(trigger)["error"]
+    assert error.startswith("AWS refused DescribeTrainingJob (ValidationException: ")
+    assert "\n" not in error
+
+
+@pytest.fixture
+def one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 waits longer before each of five attempts; the error after the first is the same."""
+    once = Config(retries={"mode": "standard", "total_max_attempts": 1})
+    monkeypatch.setattr("sluice.aws._CONFIG", aws._CONFIG.merge(once))
+
+
+@pytest.fixture
+def closed_port(one_attempt: None, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The connection leads to where nothing listens."""
+    endpoint = f"http://127.0.0.1:{free_ports(1)[0]}"
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", aws_connection(endpoint, endpoint))
+    return endpoint
+
+
+def test_a_service_that_is_away_is_looked_at_again(
+    parcels: Workspace, cloud: Cloud, closed_port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GIVEN a service that can't be reached WHEN it comes back before the deadline THEN the look finds it."""
+    trigger = look_at_endpoint()
+    troubles: list[str] = []
+
+    class Log:
+        """Reads what the trigger tells, and brings the service back."""
+
+        def warning(self, message: str, *arguments: Any) -> None:
+            troubles.append(message % arguments)
+            back = aws_connection(cloud.endpoint_url, cloud.sagemaker_endpoint_url)
+            monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", back)
+
+    monkeypatch.setattr(trigger, "_log", Log())
+
+    async def first_event() -> Any:
+        return (await asyncio.wait_for(anext(trigger.run()), 60)).payload
+
+    assert asyncio.run(first_event()) == {"found": "Deleted", "carried": {}}
+    assert len(troubles) == 1
+    assert closed_port in troubles[0]
+
+
+def test_a_service_that_stays_away_is_named_at_the_deadline(parcels: Workspace, closed_port: str) -> None:
+    error = event_of(look_at_endpoint(seconds=0.2))["error"]
+    assert error.startswith(f'Could not connect to the endpoint URL: "{closed_port}/"; check the connection')
