@@ -32,12 +32,13 @@ DAY = date(2013, 1, 2)
 class Killing:
     """A queue of flight events, drains of it that die, and the lake that they leave."""
 
-    def __init__(self, cloud: Cloud, name: str, events: list[Event]) -> None:
+    def __init__(self, cloud: Cloud, name: str, events: list[Event], visibility_seconds: int = 10) -> None:
         self.cloud, self.events = cloud, events
         self.sqs, s3 = cloud.client("sqs"), cloud.client("s3")
         s3.create_bucket(Bucket=name)
         self.lake = Lake(s3, name, "flights")
-        attributes = {"FifoQueue": "true", "VisibilityTimeout": "1"}
+        # Short, so that what a dead drain held comes back soon; long enough for a small flush on a busy machine.
+        attributes = {"FifoQueue": "true", "VisibilityTimeout": str(visibility_seconds)}
         self.queue = self.sqs.create_queue(QueueName=f"{name}.fifo", Attributes=attributes)["QueueUrl"]
         send(self.sqs, self.queue, events)
 
@@ -72,7 +73,7 @@ def flights() -> list[Event]:
 
 
 def test_a_drain_killed_at_every_boundary_loses_nothing(cloud: Cloud, flights: list[Event], own_name: str) -> None:
-    killing = Killing(cloud, own_name, flights[:700])
+    killing = Killing(cloud, own_name, flights[:900], visibility_seconds=4)
     # Each later in its drain than the one before, so that every kill meets another state of queue and lake.
     for nth, moment in enumerate(killed_drain.MOMENTS, 1):
         assert killing.start(moment, nth).wait(60) == -signal.SIGKILL, moment

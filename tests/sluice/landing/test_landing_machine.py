@@ -192,4 +192,4 @@ def test_landing_keeps_its_promises_whatever_happens_in_which_order(machine: Any
 
 @pytest.mark.chaos
 def test_landing_keeps_its_promises_over_many_histories(machine: Any) -> None:
-    _run(machine, examples=60, steps=40)
+    _run(machine, examples=30, steps=30)
