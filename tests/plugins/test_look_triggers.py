@@ -72,7 +72,7 @@ def test_what_arrives_while_it_looks_is_found(parcels: Workspace) -> None:
 
 
 def test_what_only_a_change_can_mend_ends_it_at_once(parcels: Workspace) -> None:
-    event = event_of(look_at_endpoint(pipeline="trains"))
+    event = event_of(look_at_endpoint(pipeline="trains", seconds=3600))
     assert event["error"].startswith("there is no pipeline 'trains'; known: ")
 
 
@@ -81,7 +81,7 @@ def test_what_aws_refuses_ends_it_at_once(parcels: Workspace) -> None:
         look="ended_training_job",
         arguments={"pipeline": "parcels", "job_name": "no job has such a name"},
         poll_seconds=0.05,
-        deadline=time.time() + 30,
+        deadline=time.time() + 3600,
     )
     error = event_of(trigger)["error"]
     assert error.startswith("AWS refused DescribeTrainingJob (ValidationException: ")
