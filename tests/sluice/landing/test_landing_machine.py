@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from tests.conftest import Cloud
@@ -166,6 +166,7 @@ def _run(machine: Any, examples: int, steps: int) -> None:
             max_examples=examples,
             stateful_step_count=steps,
             deadline=None,
+            phases=[Phase.generate],  # a history takes a second: to look for a shorter one would take many minutes
             suppress_health_check=list(HealthCheck),
         ),
     )
