@@ -29,7 +29,7 @@ def test_help_tells_every_target() -> None:
 
 def test_missing_python_is_named(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
-    for name in ("requirements-dev.txt", "requirements-cloud.txt"):
+    for name in ("pyproject.toml", "requirements-dev.txt", "requirements-cloud.txt"):
         (tmp_path / name).touch()
 
     done = _make("setup", "PYTHON=python0.0", folder=tmp_path)
