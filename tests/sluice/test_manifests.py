@@ -29,6 +29,8 @@ def manifest(**members: Any) -> Manifest:
         {"written_at": datetime(2020, 1, 1, tzinfo=UTC)},
         {"rows_in": 5, "rejected": {"not_json": 5}},
         {"code": "other"},
+        # Of the same bytes, encrypted, S3 gives another ETag at each put; the key holds the digest of the content.
+        {"files": (A, B.model_copy(update={"etag": "c"}))},
     ],
 )
 def test_what_a_reader_of_the_rows_can_not_see_leaves_the_digest_alone(members: dict[str, Any]) -> None:
@@ -39,7 +41,6 @@ def test_what_a_reader_of_the_rows_can_not_see_leaves_the_digest_alone(members: 
     "members",
     [
         {"files": (A,)},
-        {"files": (A, B.model_copy(update={"etag": "c"}))},
         {"files": (A, B.model_copy(update={"key": "x"}))},
         {"partition": "dt=2013-01-02"},
         {"dataset": "conform"},

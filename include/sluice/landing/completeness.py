@@ -14,7 +14,7 @@ from sluice.pipeline import Drops, Pipeline, Source
 
 def incomplete(lake: Lake, pipeline: Pipeline, partitions: Iterable[Partition]) -> list[str]:
     """``source/partition key`` of everything that is still open: a queue's partition without a closed manifest, a
-    drop without its marker."""
+    drop that has no marker and was never landed."""
 
     def is_open(pair: tuple[Source, Partition]) -> bool:
         source, partition = pair

@@ -18,7 +18,11 @@ from sluice.pipeline import Drops, Pipeline
 
 
 def is_complete(lake: Lake, source: Drops, partition: Partition) -> bool:
-    """Whether the marker stands in the partition's folder of drops."""
+    """Whether the marker stands in the partition's folder of drops, or once did and the drop was landed."""
+    return _is_marked(lake, source, partition) or lake.manifest(raw_dataset(source.name), partition) is not None
+
+
+def _is_marked(lake: Lake, source: Drops, partition: Partition) -> bool:
     return lake.read(f"{source.prefix}{partition.key}/{source.complete.name}") is not None
 
 
@@ -38,20 +42,22 @@ def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
     """Copy a complete drop into its raw partition and close it; True if that changed anything.
 
     The copy keeps what was read even if the drop is overwritten later; an overwritten drop, landed again, makes a
-    new revision. A drop that did not change is not copied again.
+    new revision. A drop that did not change is not copied again, nor is one missed that its sender has removed since.
 
     Raises:
-        MissingResource: the marker is not there.
+        MissingResource: the marker is not there, and the drop was never landed.
         ConflictingWrite: the drop was overwritten while it was copied.
     """
-    if not is_complete(lake, source, partition):
+    dataset = raw_dataset(source.name)
+    landed = lake.manifest(dataset, partition)
+    if not _is_marked(lake, source, partition):
+        if landed is not None:
+            return False
         raise MissingResource(
             f"{lake.uri(source.prefix + partition.key)}/ has no {source.complete.name}: the drop is not complete; "
             f"have its sender put the marker last, then clear this task"
         )
-    dataset = raw_dataset(source.name)
     targets = _targets(lake, source, partition)
-    landed = lake.manifest(dataset, partition)
     if landed is not None and {file.key for file in landed.files} == set(targets):
         return False
     files = tuple(_copy(lake, target, *dropped) for target, dropped in sorted(targets.items()))

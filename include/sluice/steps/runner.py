@@ -225,7 +225,7 @@ def _commit(
     first, last = _event_times(output.rows)
 
     def replace(before: Manifest | None) -> Manifest:
-        same = before is not None and before.files == files
+        same = before is not None and [file.key for file in before.files] == [file.key for file in files]
         return Manifest(
             dataset=step.name,
             partition=partition.key,

@@ -104,6 +104,17 @@ def test_a_drop_without_its_marker_is_not_complete(lake: Lake) -> None:
     assert lake.manifest("raw/weather", DAY) is None
 
 
+def test_a_landed_drop_that_its_sender_removed_stays_as_it_was(lake: Lake) -> None:
+    put_drop(lake, a=b"x\n1\n")
+    land_drop(lake, DROPS, DAY)
+    for name in ("a.csv", "_SUCCESS"):
+        lake.s3.delete_object(Bucket=lake.bucket, Key=FOLDER + name)
+
+    assert is_complete(lake, DROPS, DAY)
+    assert land_drop(lake, DROPS, DAY) is False
+    assert stands(lake) == ("closed", 1, [b"x\n1\n"])
+
+
 def test_a_marker_alone_is_a_complete_drop_without_rows(lake: Lake) -> None:
     put_drop(lake)
 
