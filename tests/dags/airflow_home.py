@@ -66,7 +66,7 @@ class AirflowHome:
         done = subprocess.run(
             [sys.executable, "-m", *arguments],
             cwd=ROOT,
-            env=_inherited() | self.environment | (environment or {}),
+            env={**_inherited(), **self.environment, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -111,7 +111,7 @@ class AirflowHome:
             self.loop = subprocess.Popen(
                 [sys.executable, str(Path(__file__).with_name("airflow_loop.py"))],
                 cwd=ROOT,
-                env=_inherited() | self.environment,
+                env={**_inherited(), **self.environment},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -60,10 +60,7 @@ class World:
     cloud: Cloud
     resources: Resources
     airflow: AirflowHome
-
-    @property
-    def lake(self) -> LakeContent:
-        return LakeContent(self.cloud.client("s3"), self.resources.bucket, "flights")
+    lake: LakeContent
 
     def stand(self) -> Stand:
         sagemaker = self.cloud.client("sagemaker")
@@ -128,7 +125,7 @@ class Stream:
 
 @pytest.fixture(scope="module")
 def world(cloud: Cloud, flights: Resources, airflow_home: AirflowHome) -> World:
-    return World(cloud, flights, airflow_home)
+    return World(cloud, flights, airflow_home, LakeContent(cloud.client("s3"), flights.bucket, "flights"))
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +238,7 @@ def test_good_events_land_in_the_partition_of_their_time_and_it_is_closed(
     world: World, stream: Stream, landed: Finished
 ) -> None:
     for partition, events in stream.good.items():
-        ids = set(world.lake.table("raw/events", partition)["event_id"].to_pylist())
+        ids = set(_column(world, "raw/events", partition))
         assert {event.id for event in events} <= ids
         assert {name.removeprefix("bad-") for name in ids - {event.id for event in events}} <= {"missing", "type"}
         assert world.lake.manifest("raw/events", partition)["state"] == "closed"
@@ -253,7 +250,7 @@ def test_an_event_without_a_time_of_its_own_opens_only_the_partition_in_which_it
     sent_on = [partition for partition in world.lake.partitions("raw/events") if partition not in PARTITIONS]
 
     assert 1 <= len(sent_on) <= 2  # two, if midnight passed
-    ids = [name for partition in sent_on for name in world.lake.table("raw/events", partition)["event_id"].to_pylist()]
+    ids = [name for partition in sent_on for name in _column(world, "raw/events", partition)]
     assert sorted(ids) == ["bad-future", "bad-json", "bad-list"]
 
 

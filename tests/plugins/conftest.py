@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from tests.conftest import Cloud
 from tests.dags.airflow_home import aws_connection
 
 import pipelines
+from sluice.aws import Aws
 from sluice.provision import provision
 from sluice.workspace import Workspace
 from sluice_airflow.connection import open_workspace
@@ -44,6 +47,18 @@ PIPELINE = Pipeline(
 '''
 
 
+@dataclass(frozen=True)
+class KeptClients(Aws):
+    """Makes one client of each service: making one takes longer than most calls."""
+
+    made: dict[str, Any] = field(default_factory=dict)
+
+    def client(self, service: str) -> Any:
+        if service not in self.made:
+            self.made[service] = super().client(service)
+        return self.made[service]
+
+
 @pytest.fixture(scope="module")
 def parcels(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """The pipeline ``parcels``, found by its folder, provisioned, and reached through Airflow's connection."""
@@ -57,6 +72,7 @@ def parcels(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         for name, value in cloud.environment.items():
             patch.setenv(name, value)
         patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", aws_connection(cloud.endpoint_url, cloud.sagemaker_endpoint_url))
-        yield open_workspace("parcels")
+        workspace = open_workspace("parcels")
+        yield replace(workspace, aws=KeptClients(workspace.aws.session, workspace.aws.endpoint))
     for name in [name for name in sys.modules if name.startswith("pipelines.parcels")]:
         del sys.modules[name]
