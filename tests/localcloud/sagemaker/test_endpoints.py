@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -157,12 +158,15 @@ def test_an_endpoint_can_be_deleted_while_it_is_created(s3: SlowS3, stand_in: St
         stand_in.fleet.choose("live", None)
 
 
-def test_what_was_under_way_goes_on_after_a_restart(s3: SlowS3, stand_in: StandIn, tmp_path: Path) -> None:
+def test_what_was_under_way_goes_on_after_a_restart(
+    s3: SlowS3, stand_in: StandIn, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
     stand_in.settled()
     s3.gate.clear()
     stand_in.call("UpdateEndpoint", EndpointName="live", EndpointConfigName="new")
-    restarted = StandIn(s3, tmp_path)
+    # What lies on the disk is all that a killed stand-in leaves; the one of this process goes on beside its copy.
+    restarted = StandIn(s3, shutil.copytree(tmp_path, tmp_path_factory.mktemp("killed"), dirs_exist_ok=True))
     restarted.deployer.recover()
     assert restarted.describe()["EndpointStatus"] == "Updating"
     assert restarted.fleet.choose("live", None).name == "old"
