@@ -21,6 +21,10 @@ from tests.deployment.files import ROOT, read_settings
 _LONGEST = 300
 
 
+def _heed_sigint() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass(frozen=True)
 class Checkout:
     """A copy of this project with ports of its own, so that a test never meets what its user runs."""
@@ -46,6 +50,8 @@ class Checkout:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            # Whoever runs the tests in the background has SIGINT ignored, and would hand that down.
+            preexec_fn=_heed_sigint,
         )
 
     def run(self, command: str) -> tuple[int, str]:
