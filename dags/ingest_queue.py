@@ -25,7 +25,8 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param, get_current_context, task
 
-from sluice.pipeline import FifoQueue, Pipeline, load_pipelines
+from sluice.pipeline import Pipeline, load_pipelines
+from sluice.sources import Queue
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.errors import clear_errors
 from sluice_airflow.policy import DEFAULT_ARGS, INGEST_POOL, tags
@@ -39,11 +40,11 @@ PARAMS = {
 }
 
 
-def ingest_queue(pipeline: Pipeline, source: FifoQueue) -> DAG:
+def ingest_queue(pipeline: Pipeline, source: Queue) -> DAG:
     """The ingest DAG of one queue of a pipeline."""
     with DAG(
         dag_id=f"{pipeline.name}_ingest_queue",
-        description=f"SQS FIFO queue {source.name} → raw partitions → completion events",
+        description=f"SQS queue {source.name} → raw partitions → completion events",
         schedule="@continuous",
         start_date=pipeline.start,
         max_active_runs=1,

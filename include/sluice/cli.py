@@ -20,9 +20,10 @@ from rich.table import Table
 from sluice.aws import Aws, refusal
 from sluice.errors import SluiceError
 from sluice.landing.send import Event, send
-from sluice.pipeline import FifoQueue, Pipeline, load_pipeline, pipeline_names
+from sluice.pipeline import Pipeline, load_pipeline, pipeline_names
 from sluice.provision import provision
 from sluice.serving.probe import invoke
+from sluice.sources import Queue
 from sluice.status import PipelineStatus, pipeline_status
 from sluice.workspace import Workspace
 
@@ -78,7 +79,7 @@ def send_command(
     typer.echo(f"{result.sent} events sent to {workspace.resources.queue(queue.name)}")
 
 
-def _queue(pipeline: Pipeline, name: str | None) -> FifoQueue:
+def _queue(pipeline: Pipeline, name: str | None) -> Queue:
     found = [queue for queue in pipeline.queues if name in (None, queue.name)]
     if len(found) != 1:
         names = ", ".join(queue.name for queue in pipeline.queues) or "none"
@@ -95,7 +96,7 @@ def _lines(file: Path) -> Iterator[str]:
         raise SluiceError(f"{file} can't be read: {error}") from error
 
 
-def _event(line: str, number: int, file: Path, queue: FifoQueue) -> Event:
+def _event(line: str, number: int, file: Path, queue: Queue) -> Event:
     try:
         fields = json.loads(line)
         event_time = datetime.fromisoformat(fields["event_time"])

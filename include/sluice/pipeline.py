@@ -17,6 +17,29 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sluice.errors import DeclarationError
+from sluice.sources import Drops, EventSource, FifoQueue, Marker, Queue, Source, StandardQueue, Stream
+
+# All that a declaration needs, from one module.
+__all__ = [
+    "Conform",
+    "Deployment",
+    "Drops",
+    "FifoQueue",
+    "Gate",
+    "Grain",
+    "Input",
+    "Marker",
+    "Pipeline",
+    "StandardQueue",
+    "Step",
+    "Stream",
+    "TimeSplit",
+    "Training",
+    "XGBoost",
+    "load_pipeline",
+    "load_pipelines",
+    "pipeline_names",
+]
 
 Grain = Literal["hour", "day"]
 
@@ -26,40 +49,7 @@ _LONGEST_NAME = 24
 _LONGEST_CANDIDATE = 19
 _ENDPOINT = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,45}")
 # What the lake keeps beside the steps' datasets (see sluice.lake).
-_TAKEN = {"announced", "deployments", "models", "quarantine", "raw", "snapshots"}
-
-
-@dataclass(frozen=True)
-class FifoQueue:
-    """An SQS FIFO queue: ordered within a message group, at most 10 messages a receive.
-
-    ``event_id`` and ``event_time`` name the members of the JSON body that hold them; the time is ISO 8601 with
-    an offset. ``lateness`` is how far the watermark trails the highest event time seen.
-    """
-
-    name: str
-    event_id: str
-    event_time: str
-    lateness: timedelta = timedelta(hours=1)
-
-
-@dataclass(frozen=True)
-class Marker:
-    """A dropped partition is complete once an object of this name stands in its folder."""
-
-    name: str = "_SUCCESS"
-
-
-@dataclass(frozen=True)
-class Drops:
-    """CSV or Parquet objects that someone else puts under ``<prefix>dt=…/`` in the pipeline's bucket."""
-
-    name: str
-    prefix: str
-    complete: Marker = field(default_factory=Marker)
-
-
-Source = FifoQueue | Drops
+_TAKEN = {"announced", "checkpoints", "deployments", "models", "quarantine", "raw", "snapshots"}
 
 
 @dataclass(frozen=True)
@@ -76,7 +66,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Conform:
-    """The first step of a queue: one row per event id, in group order, each checked against ``contract``.
+    """The first step of a queue or stream: one row per event id, in group order, each checked against ``contract``.
 
     ``contract`` names a pydantic model of the JSON body. Its output has the envelope columns ``event_id``,
     ``group``, ``sequence_number``, ``event_time``, ``sent_at`` and then the members of the model. What does not
@@ -210,9 +200,10 @@ class Pipeline:
                     f"pipeline {self.name}: step {step.name!r} reads {read.dataset!r}, which nothing before it "
                     f"writes; known here: {', '.join(known)}"
                 )
-        if isinstance(step, Conform) and step.source not in [queue.name for queue in self.queues]:
+        if isinstance(step, Conform) and step.source not in [source.name for source in self.event_sources]:
             raise DeclarationError(
-                f"pipeline {self.name}: {step.name!r} conforms {step.source!r}, which is no queue; read it in a Step"
+                f"pipeline {self.name}: {step.name!r} conforms {step.source!r}, which is no queue or stream; read it "
+                f"in a Step"
             )
         names = [read.dataset for read in step.reads]
         if len(set(names)) < len(names) or any(read.look_back < 0 for read in step.reads):
@@ -230,8 +221,16 @@ class Pipeline:
             )
 
     @property
-    def queues(self) -> tuple[FifoQueue, ...]:
-        return tuple(source for source in self.sources if isinstance(source, FifoQueue))
+    def event_sources(self) -> tuple[EventSource, ...]:
+        return tuple(source for source in self.sources if isinstance(source, EventSource))
+
+    @property
+    def queues(self) -> tuple[Queue, ...]:
+        return tuple(source for source in self.sources if isinstance(source, Queue))
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        return tuple(source for source in self.sources if isinstance(source, Stream))
 
     @property
     def drops(self) -> tuple[Drops, ...]:

@@ -17,7 +17,7 @@ from sluice.lake import Lake
 from sluice.landing.records import part_bytes, record_from_sqs
 from sluice.manifests import Manifest
 from sluice.partitions import Partition
-from sluice.pipeline import FifoQueue
+from sluice.sources import FifoQueue
 from sluice.steps.frames import parquet_bytes
 
 WRITTEN = datetime(2014, 1, 1, tzinfo=UTC)

@@ -12,12 +12,14 @@ from sluice.events import unannounced
 from sluice.lake import Lake, raw_dataset
 from sluice.manifests import Manifest, latest
 from sluice.partitions import Partition, between, format_ranges
-from sluice.pipeline import FifoQueue
+from sluice.sources import EventSource
 
 _LONGEST_GAP = 1000
 
 
-def watermark(manifests: Sequence[Manifest], source: FifoQueue, drained_empty: bool, now: datetime) -> datetime | None:
+def watermark(
+    manifests: Sequence[Manifest], source: EventSource, drained_empty: bool, now: datetime
+) -> datetime | None:
     """Up to when all events are taken to be in: None while nothing is known.
 
     It is the highest event time seen less the allowed lateness; of a queue that is drained empty, it is the wall
@@ -27,7 +29,7 @@ def watermark(manifests: Sequence[Manifest], source: FifoQueue, drained_empty: b
     return None if highest is None else min(highest, now) - source.lateness
 
 
-def close_source(lake: Lake, source: FifoQueue, drained_empty: bool) -> str:
+def close_source(lake: Lake, source: EventSource, drained_empty: bool) -> str:
     """Close every open partition that ends by the watermark.
 
     A partition without a single event, between two that have some, is closed empty: nobody waits for it in vain. A

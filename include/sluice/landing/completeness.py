@@ -9,7 +9,8 @@ from itertools import product
 from sluice.lake import Lake, raw_dataset
 from sluice.landing.drops import is_complete
 from sluice.partitions import Partition
-from sluice.pipeline import Drops, Pipeline, Source
+from sluice.pipeline import Pipeline
+from sluice.sources import Drops, Source
 
 
 def incomplete(lake: Lake, pipeline: Pipeline, partitions: Iterable[Partition]) -> list[str]:

@@ -14,7 +14,8 @@ from sluice.errors import ConflictingWrite, MissingResource
 from sluice.lake import Lake, error_code, raw_dataset
 from sluice.manifests import File, Manifest
 from sluice.partitions import Partition, parse_ranges
-from sluice.pipeline import Drops, Pipeline
+from sluice.pipeline import Pipeline
+from sluice.sources import Drops
 
 
 def is_complete(lake: Lake, source: Drops, partition: Partition) -> bool:

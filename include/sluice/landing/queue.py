@@ -1,4 +1,4 @@
-"""Drains a FIFO queue into raw parts: receive → write to S3 → record in the manifest → delete (P1).
+"""Drains a queue into raw parts: receive → write to S3 → record in the manifest → delete (P1).
 
 A FIFO group gives nothing more while its messages are in flight, so a drain flushes as soon as receives run dry
 with messages held, and otherwise when it holds a part's worth.
@@ -7,7 +7,6 @@ with messages held, and otherwise when it holds a part's worth.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from sluice.errors import MissingResource, SluiceError
-from sluice.lake import Lake, raw_dataset
-from sluice.landing.records import Record, part_bytes, record_from_sqs
-from sluice.manifests import File, Manifest, earliest, latest
+from sluice.lake import Lake
+from sluice.landing.parts import land
+from sluice.landing.records import record_from_sqs
 from sluice.partitions import Partition
-from sluice.pipeline import FifoQueue, Grain
+from sluice.pipeline import Grain
+from sluice.sources import Queue
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -87,7 +87,7 @@ def drain(
     sqs: SQSClient,
     queue_url: str,
     lake: Lake,
-    source: FifoQueue,
+    source: Queue,
     every: Grain,
     limits: Limits = Limits(),
     clock: Callable[[], float] = time.monotonic,
@@ -108,7 +108,7 @@ def drain(
             messages = _receive(pool, sqs, queue_url, min(_FLUSH_MESSAGES, limits.messages - landed))
             if not messages:
                 return Drained(landed, parts, tuple(sorted(touched)), empty=backlog(sqs, queue_url) == 0)
-            written = _write(pool, lake, source, every, messages)
+            written = land([record_from_sqs(message, source) for message in messages], lake, source.name, every, pool)
             list(pool.map(partial(_delete, sqs, queue_url), _batches(messages)))
             landed += len(messages)
             parts += len(written)
@@ -136,52 +136,6 @@ def _receive(pool: ThreadPoolExecutor, sqs: SQSClient, queue_url: str, most: int
         if 2 * sum(map(bool, wave)) < receivers:
             break  # nearly every group that has messages has some in flight: only a flush gets more
     return held
-
-
-def _write(
-    pool: ThreadPoolExecutor, lake: Lake, source: FifoQueue, every: Grain, messages: Sequence[Message]
-) -> list[Partition]:
-    by_partition: dict[Partition, list[Record]] = defaultdict(list)
-    for message in messages:
-        record = record_from_sqs(message, source)
-        by_partition[Partition.containing(record.event_time, every)].append(record)
-
-    def write(partition: Partition) -> Partition:
-        records = by_partition[partition]
-        dataset = raw_dataset(source.name)
-        name, body = part_bytes(records)
-        file = lake.put(lake.key(dataset, partition.key, name), body, rows=len(records))
-        lake.update_manifest(dataset, partition, partial(_with_part, lake, dataset, partition, file, records))
-        return partition
-
-    return list(pool.map(write, by_partition))
-
-
-def _with_part(
-    lake: Lake,
-    dataset: str,
-    partition: Partition,
-    file: File,
-    records: Sequence[Record],
-    before: Manifest | None,
-) -> Manifest:
-    """The manifest with one part more. In a closed partition that is late data: the revision goes up."""
-    manifest = before or Manifest(dataset=dataset, partition=partition.key, state="open", written_at=lake.now())
-    if file.key in {part.key for part in manifest.files}:
-        return manifest  # the name holds the digest of the content
-    # Only a time that the producer gave may move the watermark.
-    times = [record.event_time for record in records if record.event_time_from == "body"]
-    return manifest.model_copy(
-        update={
-            "files": tuple(sorted((*manifest.files, file), key=lambda part: part.key)),
-            "revision": manifest.revision + (manifest.state == "closed"),
-            "rows_in": manifest.rows_in + len(records),
-            "rows_out": manifest.rows_out + len(records),
-            "first_event_time": earliest([manifest.first_event_time, *times]),
-            "last_event_time": latest([manifest.last_event_time, *times]),
-            "written_at": lake.now(),
-        }
-    )
 
 
 def _batches(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:

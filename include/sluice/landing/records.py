@@ -9,18 +9,22 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sluice.pipeline import FifoQueue
+from sluice.sources import FifoQueue, Queue, StandardQueue, Stream
 
-# SQS sequence numbers are decimal, of up to 128 bits: padded to 39 digits they sort as text.
-_SEQUENCE_DIGITS = 39
+# Padded to the most digits that the service gives, sequence numbers sort as text: SQS's are of up to 128 bits,
+# Kinesis's as its API model has them.
+_SQS_DIGITS = 39
+_KINESIS_DIGITS = 129
+_YEAR_ONE = datetime(1, 1, 1, tzinfo=UTC)
 # A producer's clock may be wrong. One event from the far future must not move the watermark past all others.
 _MOST_AHEAD = timedelta(days=1)
 
@@ -36,15 +40,15 @@ _COLUMNS: Mapping[str, pa.DataType] = {
     "attributes": pa.string(),
     "body": pa.string(),
 }
+_PLACE = attrgetter("group", "sequence_number", "message_id", "receive_count")
 SCHEMA = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _COLUMNS.items()])
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """One received message. ``event_time_from`` is ``body``, or ``sent`` where the body tells no usable time.
 
-    ``sequence_number`` is 39 digits, so that text order is number order; ``attributes`` is the message's own
-    attributes as JSON.
+    ``sequence_number`` has as many digits in every record of a source, so that text order is number order;
+    ``attributes`` is what else the message carried, as JSON.
     """
 
     event_id: str
@@ -59,24 +63,67 @@ class Record:
     body: str
 
 
-def record_from_sqs(message: Mapping[str, Any], source: FifoQueue) -> Record:
+def record_from_sqs(message: Mapping[str, Any], source: Queue) -> Record:
     """The record of one SQS message, received with all system attributes."""
     system = message["Attributes"]
     sent_at = datetime.fromtimestamp(int(system["SentTimestamp"]) / 1000, UTC)
-    members = _members(message["Body"])
-    event_time = _event_time(members.get(source.event_time), sent_at)
+    body, message_id = message["Body"], message["MessageId"]
+    members = _members(body)
+    told = _event_time(members.get(source.event_time), sent_at)
+    event_time = told or sent_at
+    event_id = _text(members.get(source.event_id))
+    if isinstance(source, FifoQueue):
+        group, sequence_number = system["MessageGroupId"], system["SequenceNumber"].zfill(_SQS_DIGITS)
+    else:
+        group, sequence_number = _text(members.get(source.group)) or "", _sequence(members, source, event_time)
     return Record(
-        event_id=_event_id(members.get(source.event_id)) or system["MessageDeduplicationId"],
-        group=system["MessageGroupId"],
-        sequence_number=system["SequenceNumber"].zfill(_SEQUENCE_DIGITS),
-        sent_at=sent_at,
-        event_time=event_time or sent_at,
-        event_time_from="sent" if event_time is None else "body",
-        receive_count=int(system["ApproximateReceiveCount"]),
-        message_id=message["MessageId"],
-        attributes=json.dumps(message.get("MessageAttributes", {}), sort_keys=True, default=_hexadecimal),
-        body=message["Body"],
+        event_id or system.get("MessageDeduplicationId", message_id),
+        group,
+        sequence_number,
+        sent_at,
+        event_time,
+        "sent" if told is None else "body",
+        int(system["ApproximateReceiveCount"]),
+        message_id,
+        _attributes(message.get("MessageAttributes")),
+        body,
     )
+
+
+def record_from_kinesis(record: Mapping[str, Any], shard_id: str, source: Stream) -> Record:
+    """The record of one Kinesis record. Data that is not UTF-8 becomes base64, and ``attributes`` says so."""
+    sent_at = record["ApproximateArrivalTimestamp"].astimezone(UTC)
+    message_id = f"{shard_id}:{record['SequenceNumber']}"
+    try:
+        body, attributes = record["Data"].decode(), "{}"
+    except UnicodeDecodeError:
+        body, attributes = b64encode(record["Data"]).decode(), '{"encoding": "base64"}'
+    members = _members(body)
+    told = _event_time(members.get(source.event_time), sent_at)
+    return Record(
+        _text(members.get(source.event_id)) or message_id,
+        record["PartitionKey"],
+        record["SequenceNumber"].zfill(_KINESIS_DIGITS),
+        sent_at,
+        told or sent_at,
+        "sent" if told is None else "body",
+        1,
+        message_id,
+        attributes,
+        body,
+    )
+
+
+def _sequence(members: Mapping[str, Any], source: StandardQueue, event_time: datetime) -> str:
+    """The producer's count where it gives one, else the event time in microseconds since the year 1."""
+    count = members.get(source.sequence) if source.sequence else None
+    if isinstance(count, int) and not isinstance(count, bool) and 0 <= count < 10**_SQS_DIGITS:
+        return str(count).zfill(_SQS_DIGITS)
+    return str((event_time - _YEAR_ONE) // timedelta(microseconds=1)).zfill(_SQS_DIGITS)
+
+
+def _attributes(attributes: Mapping[str, Any] | None) -> str:
+    return json.dumps(attributes, sort_keys=True, default=_hexadecimal) if attributes else "{}"
 
 
 def _members(body: str) -> Mapping[str, Any]:
@@ -87,8 +134,8 @@ def _members(body: str) -> Mapping[str, Any]:
     return members if isinstance(members, dict) else {}
 
 
-def _event_id(value: object) -> str | None:
-    """The id as text; None where it is neither text nor a whole number, or is text that UTF-8 can't hold."""
+def _text(value: object) -> str | None:
+    """An id or a group as text; None where it is neither text nor a whole number, or is text that UTF-8 can't hold."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
@@ -118,8 +165,8 @@ def _hexadecimal(value: object) -> str:
 
 def part_bytes(records: Iterable[Record]) -> tuple[str, bytes]:
     """(name, bytes) of the part that holds these records, in group order. Same records, same bytes."""
-    ordered = sorted(records, key=lambda record: (record.group, record.sequence_number, record.receive_count))
-    columns = {name: [getattr(record, name) for record in ordered] for name in SCHEMA.names}
+    ordered = sorted(records, key=_PLACE)
+    columns = dict(zip(SCHEMA.names, zip(*ordered, strict=True), strict=True))
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns, schema=SCHEMA), buffer, compression="zstd")
     body = buffer.getvalue()

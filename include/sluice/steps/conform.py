@@ -21,7 +21,8 @@ from pydantic import BaseModel, ValidationError
 from sluice.errors import DeclarationError
 from sluice.landing.records import SCHEMA
 
-_ORDER = itemgetter("group", "sequence_number", "receive_count")
+# A standard queue's sequence may hold the same number twice: then the id orders, and of its copies the time of sending.
+_ORDER = itemgetter("group", "sequence_number", "event_id", "sent_at", "message_id", "receive_count")
 ENVELOPE = ("event_id", "group", "sequence_number", "event_time", "sent_at")
 QUARANTINE_SCHEMA = SCHEMA.append(pa.field("reason", pa.string(), nullable=False))
 

@@ -18,7 +18,7 @@ from pipelines.flights.pipeline import PIPELINE
 from pipelines.flights.weather import weather_of_day
 from sluice.landing.records import SCHEMA, record_from_sqs
 from sluice.landing.send import Event, encoded
-from sluice.pipeline import FifoQueue
+from sluice.sources import FifoQueue
 from sluice.steps.conform import conform
 from sluice.steps.frames import to_frame
 
