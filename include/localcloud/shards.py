@@ -51,7 +51,7 @@ def forget_expired(stream: Stream, now: float) -> None:
 
 
 def children(stream: Stream, parent: str, describe: Callable[[str, Shard], dict[str, Any]]) -> list[dict[str, Any]]:
-    """``ChildShards`` as GetRecords tells them at a closed shard's end; ``describe`` gives a shard as ListShards does."""
+    """What GetRecords tells at the end of a closed shard; ``describe`` gives a shard as ListShards does."""
     found = []
     for name, shard in stream["shards"].items():
         parents = [each for each in (shard["parent_shard_id"], shard["adjacent_parent_shard_id"]) if each]

@@ -77,8 +77,7 @@ def _ending_with_the_shard(get_records: Handler) -> Handler:
         answer = get_records(data)
         if answer[0] != _OK:
             return answer
-        status, headers, body = answer
-        told = json.loads(body)
+        told = json.loads(answer[2])
         state = kinesis._shard_iterators[told["NextShardIterator"]]
         stream = kinesis._streams[state["stream"]]
         shard = stream["shards"][state["shard_id"]]
