@@ -39,6 +39,16 @@ class Resources:
             )
         return self.queues[source]
 
+    def stream(self, source: str) -> str:
+        """The name of the source's stream. Raises MissingResource if the template makes none for it."""
+        if source not in self.streams:
+            raise MissingResource(
+                f"pipeline {self.pipeline}: no stream for the source {source!r}, only for "
+                f"{', '.join(sorted(self.streams)) or 'none'}; name the source so, or add the stream to "
+                f"include/cloud/pipeline.yaml and run `sluice provision {self.pipeline}`"
+            )
+        return self.streams[source]
+
 
 def find(ssm: SSMClient, pipeline: str) -> Resources:
     """Reads ``/sluice/<pipeline>/…``.
