@@ -9,30 +9,43 @@
     s3://BUCKET/PIPELINE/snapshots/<fingerprint>/{snapshot.json,train/,validation/,test/}
     s3://BUCKET/PIPELINE/models/<job name>/output/model.tar.gz
     s3://BUCKET/PIPELINE/deployments/<n>.json
+    s3://BUCKET/PIPELINE/checkpoints/SOURCE/<shard id>.json
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from botocore.exceptions import ClientError
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from pydantic import BaseModel
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from sluice.errors import ConflictingWrite, MissingResource
 from sluice.manifests import File, Manifest
 from sluice.partitions import Partition
+from sluice.wire import BucketWire
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+Model = TypeVar("Model", bound=BaseModel)
 
 _MANIFEST = "_manifest.json"
 # AWS answers a lost race of conditional puts with either of the two (S3 user guide, "Conditional writes").
 _LOST_RACE = {"PreconditionFailed", "ConditionalRequestConflict"}
 _ABSENT = {"NoSuchKey", "404"}
+_AGAINST_OTHERS = Retrying(
+    retry=retry_if_exception_type(ConflictingWrite),
+    wait=wait_random_exponential(multiplier=0.05, max=2),
+    stop=stop_after_attempt(20),
+    reraise=True,
+)
+_HEADERS = {"IfMatch": "If-Match", "IfNoneMatch": "If-None-Match"}
 
 
 def error_code(error: ClientError) -> str:
@@ -50,10 +63,10 @@ def raw_dataset(source: str) -> str:
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A manifest as it stands in S3; ``etag`` is None where there is none yet."""
+class Stored(Generic[Model]):
+    """An object as it stands in S3; both are None where there is none yet."""
 
-    manifest: Manifest | None
+    value: Model | None
     etag: str | None
 
 
@@ -80,8 +93,16 @@ class Lake:
 
     def put(self, key: str, body: bytes, rows: int = 0) -> File:
         """Write one immutable object and tell what was written."""
-        etag = self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)["ETag"].strip('"')
-        return File(key=key, size=len(body), etag=etag, rows=rows)
+        return File(key=key, size=len(body), etag=self._put(key, body, {}).strip('"'), rows=rows)
+
+    def _put(self, key: str, body: bytes, condition: Mapping[str, Any]) -> str:
+        """The ETag as S3 gives it. Raises ClientError, as the client does, where the condition does not hold."""
+        etag = self._wire.put(key, body, {_HEADERS[name]: value for name, value in condition.items()})
+        return etag or self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, **condition)["ETag"]
+
+    @cached_property
+    def _wire(self) -> BucketWire:
+        return BucketWire(self.s3, self.bucket)
 
     def get(self, key: str) -> bytes:
         """The whole object. Raises MissingResource where there is none."""
@@ -117,56 +138,64 @@ class Lake:
             for entry in page.get("Contents", ()):
                 yield entry["Key"], entry["Size"], entry["ETag"].strip('"')
 
-    # Manifests
+    # Objects that change: each holds one model, as JSON, and is replaced only by who knows what stands there
 
-    def stored(self, dataset: str, partition: Partition) -> Stored:
-        """The partition's manifest and the ETag that a conditional put needs."""
+    def stored(self, key: str, kind: type[Model]) -> Stored[Model]:
+        """The object as it stands, and the ETag that a conditional put needs."""
         try:
-            answer = self.s3.get_object(Bucket=self.bucket, Key=self.manifest_key(dataset, partition))
+            answer = self.s3.get_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
             if error_code(error) not in _ABSENT:
                 raise
             return Stored(None, None)
-        return Stored(Manifest.model_validate_json(answer["Body"].read()), answer["ETag"])
+        return Stored(kind.model_validate_json(answer["Body"].read()), answer["ETag"])
 
-    def manifest(self, dataset: str, partition: Partition) -> Manifest | None:
-        return self.stored(dataset, partition).manifest
-
-    @retry(
-        retry=retry_if_exception_type(ConflictingWrite),
-        wait=wait_random_exponential(multiplier=0.05, max=2),
-        stop=stop_after_attempt(20),
-        reraise=True,
-    )
-    def update_manifest(
-        self, dataset: str, partition: Partition, change: Callable[[Manifest | None], Manifest]
-    ) -> Manifest:
-        """Replace a manifest by what ``change`` makes of it, so that no other writer's change is lost.
-
-        ``change`` may be called again when another writer was faster; what it returns unchanged is not written.
-        Returns the manifest that stands afterwards.
+    def replace(self, key: str, before: Stored[Model], after: Model) -> Stored[Model]:
+        """Put ``after`` in the place of ``before``; if they are equal, nothing is written.
 
         Raises:
-            ConflictingWrite: other writers were faster twenty times in a row.
+            ConflictingWrite: something else stands there by now.
         """
-        before = self.stored(dataset, partition)
-        after = change(before.manifest)
-        if after == before.manifest:
-            return after
-        key = self.manifest_key(dataset, partition)
-        body = after.model_dump_json().encode()
+        if after == before.value:
+            return before
+        condition = {"IfNoneMatch": "*"} if before.etag is None else {"IfMatch": before.etag}
         try:
-            if before.etag is None:
-                self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*")
-            else:
-                self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, IfMatch=before.etag)
+            return Stored(after, self._put(key, after.model_dump_json().encode(), condition))
         except ClientError as error:
             if error_code(error) not in _LOST_RACE | _ABSENT:
                 raise
             raise ConflictingWrite(
                 f"{self.uri(key)} keeps being changed by another writer; wait for the other run and clear this task"
             ) from error
-        return after
+
+    def update(self, key: str, kind: type[Model], change: Callable[[Model | None], Model]) -> Model:
+        """Replace the object by what ``change`` makes of it, so that no other writer's change is lost.
+
+        ``change`` may be called again when another writer was faster; what it returns unchanged is not written.
+        Returns what stands there afterwards.
+
+        Raises:
+            ConflictingWrite: other writers were faster twenty times in a row.
+        """
+
+        def once() -> Model:
+            before = self.stored(key, kind)
+            after = change(before.value)
+            self.replace(key, before, after)
+            return after
+
+        return _AGAINST_OTHERS(once)
+
+    # Manifests
+
+    def manifest(self, dataset: str, partition: Partition) -> Manifest | None:
+        return self.stored(self.manifest_key(dataset, partition), Manifest).value
+
+    def update_manifest(
+        self, dataset: str, partition: Partition, change: Callable[[Manifest | None], Manifest]
+    ) -> Manifest:
+        """:meth:`update` of a partition's manifest."""
+        return self.update(self.manifest_key(dataset, partition), Manifest, change)
 
     def partitions(self, dataset: str) -> list[Partition]:
         """The partitions of a dataset that have a manifest, in order."""

@@ -23,6 +23,7 @@ from sluice.lake import Lake
 from sluice.pipeline import Pipeline
 from sluice.provision import provision
 from sluice.resources import Resources, find
+from sluice.wire import Wire
 from sluice.workspace import Workspace
 
 Declare = Callable[[str, Mapping[str, str]], Path]
@@ -53,6 +54,12 @@ def queue(sqs: Any, own_name: str) -> str:
     """The URL of an empty FIFO queue."""
     url: str = sqs.create_queue(QueueName=f"{own_name}.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
     return url
+
+
+@pytest.fixture
+def no_wire(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing succeeds on the wire: every call is made by boto3, whose events a test can hook into."""
+    monkeypatch.setattr(Wire, "send", lambda *_: None)
 
 
 @pytest.fixture

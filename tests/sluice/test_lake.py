@@ -13,7 +13,7 @@ from tests.conftest import Cloud
 from tests.sluice.lake_contents import manifest_json, partition
 
 from sluice.errors import ConflictingWrite, MissingResource, SluiceError
-from sluice.lake import Lake
+from sluice.lake import _AGAINST_OTHERS, Lake
 from sluice.manifests import File, Manifest
 
 NOW = datetime(2013, 1, 2, tzinfo=UTC)
@@ -52,7 +52,7 @@ def test_of_twenty_writers_at_once_none_is_lost(cloud: Cloud, lake: Lake) -> Non
 
 
 def test_a_writer_that_is_always_too_late_gives_up_and_says_where(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Lake.update_manifest.retry, "sleep", lambda _: None)  # type: ignore[attr-defined]
+    monkeypatch.setattr(_AGAINST_OTHERS, "sleep", lambda _: None)
     tries = 0
 
     def overtaken(before: Manifest | None) -> Manifest:
@@ -67,6 +67,7 @@ def test_a_writer_that_is_always_too_late_gives_up_and_says_where(lake: Lake, mo
     assert "mine" not in [file["key"] for file in manifest_json(lake, "raw/events", DAY.key)["files"]]
 
 
+@pytest.mark.usefixtures("no_wire")
 def test_a_change_whose_answer_was_lost_is_made_once(cloud: Cloud, lake: Lake) -> None:
     """The put happened, the answer did not come: the client sends it again, S3 refuses, and that is no error."""
     s3 = cloud.client("s3")
