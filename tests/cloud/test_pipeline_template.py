@@ -61,10 +61,12 @@ def test_lake_outlives_its_stack(cloud: Cloud) -> None:
     assert cloud.client("s3").head_bucket(Bucket=bucket)["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
-def test_event_that_never_lands_ends_in_the_dead_letter_queue(cloud: Cloud, resources: Resources) -> None:
+@pytest.mark.parametrize("source", ["events", "messages"])
+def test_event_that_never_lands_ends_in_the_dead_letter_queue(cloud: Cloud, resources: Resources, source: str) -> None:
     sqs = cloud.client("sqs")
-    queue, dead = resources.queues["events"], resources.dead_letter_queues["events"]
-    sqs.send_message(QueueUrl=queue, MessageBody="bad", MessageGroupId="g", MessageDeduplicationId="1")
+    queue, dead = resources.queues[source], resources.dead_letter_queues[source]
+    of_fifo = {"MessageGroupId": "g", "MessageDeduplicationId": "1"} if queue.endswith(".fifo") else {}
+    sqs.send_message(QueueUrl=queue, MessageBody="bad", **of_fifo)
 
     receives = 0
     while got := sqs.receive_message(QueueUrl=queue).get("Messages"):
@@ -73,6 +75,19 @@ def test_event_that_never_lands_ends_in_the_dead_letter_queue(cloud: Cloud, reso
 
     assert receives == 5
     assert [message["Body"] for message in sqs.receive_message(QueueUrl=dead)["Messages"]] == ["bad"]
+
+
+def test_dead_letter_queues_take_letters_of_their_own_queue_only(cloud: Cloud, resources: Resources) -> None:
+    sqs = cloud.client("sqs")
+    for source, name in (("events", "my_pipe-events.fifo"), ("messages", "my_pipe-messages")):
+        dead = sqs.get_queue_attributes(QueueUrl=resources.dead_letter_queues[source], AttributeNames=["All"])
+        assert json.loads(dead["Attributes"]["RedriveAllowPolicy"]) == {
+            "redrivePermission": "byQueue",
+            "sourceQueueArns": [f"arn:aws:sqs:us-east-1:000000000000:{name}"],
+        }
+        # A dead-letter queue is of its queue's own kind: AWS refuses others, the emulator does not.
+        live = sqs.get_queue_attributes(QueueUrl=resources.queues[source], AttributeNames=["All"])
+        assert dead["Attributes"].get("FifoQueue") == live["Attributes"].get("FifoQueue")
 
 
 def test_equal_bodies_are_two_events(cloud: Cloud, resources: Resources) -> None:
@@ -139,7 +154,12 @@ def test_workers_reach_their_pipeline_only(cloud: Cloud, outputs: dict[str, str]
     policy = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
 
     assert _allowed(policy, "s3:PutObject") == {f"arn:aws:s3:::{resources.bucket}/my_pipe/*"}
-    assert _allowed(policy, "sqs:DeleteMessage") == {"arn:aws:sqs:us-east-1:000000000000:my_pipe-events.fifo"}
+    queues = {f"arn:aws:sqs:us-east-1:000000000000:my_pipe-{name}" for name in ("events.fifo", "messages")}
+    dead = {f"arn:aws:sqs:us-east-1:000000000000:my_pipe-{name}" for name in ("events-dead.fifo", "messages-dead")}
+    for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes"):
+        assert _allowed(policy, f"sqs:{action}") == queues | dead, action
+    assert _allowed(policy, "sqs:SendMessage") == queues
+    assert _allowed(policy, "kinesis:PutRecord") == {"arn:aws:kinesis:us-east-1:000000000000:stream/my_pipe-stream"}
     assert _allowed(policy, "sns:Publish") == {resources.topic_arn}
     assert _allowed(policy, "iam:PassRole") == {resources.role_arn}
     assert _allowed(policy, "sagemaker:CreateTrainingJob") == {"arn:aws:sagemaker:us-east-1:000000000000:*/my-pipe-*"}

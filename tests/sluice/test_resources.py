@@ -18,8 +18,11 @@ def test_everything_that_the_template_makes_is_found(cloud: Cloud) -> None:
     assert resources.bucket == outputs["Bucket"]
     assert resources.topic_arn == outputs["Topic"]
     assert resources.role_arn == outputs["Role"]
-    assert resources.queues == {"events": outputs["EventsQueue"]}
-    assert resources.dead_letter_queues == {"events": outputs["EventsDeadLetterQueue"]}
+    assert resources.queues == {"events": outputs["EventsQueue"], "messages": outputs["MessagesQueue"]}
+    assert resources.dead_letter_queues == {
+        "events": outputs["EventsDeadLetterQueue"],
+        "messages": outputs["MessagesDeadLetterQueue"],
+    }
     assert resources.streams == {"stream": outputs["Stream"]}
     assert resources.completions_queue == outputs["CompletionsQueue"]
     assert resources.queue("events") == outputs["EventsQueue"]
@@ -46,5 +49,5 @@ def test_neighbour_whose_name_begins_the_same_is_not_taken_for_it(cloud: Cloud) 
 def test_source_without_a_queue_is_named(cloud: Cloud) -> None:
     provision(cloud.client("cloudformation"), "found")
 
-    with pytest.raises(MissingResource, match="no queue for the source 'orders', only for events"):
+    with pytest.raises(MissingResource, match="no queue for the source 'orders', only for events, messages"):
         find(cloud.client("ssm"), "found").queue("orders")
