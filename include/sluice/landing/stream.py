@@ -1,0 +1,294 @@
+"""Reads a stream into raw parts: a bounded window of each shard → S3 → recorded in the manifest → checkpoint (P1).
+
+A shard that was split or merged is read to its end before its children: so a group's records land in their order,
+and what is known to be read never runs ahead of what is not.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from threading import Event
+from typing import TYPE_CHECKING
+
+from sluice.errors import MissingResource
+from sluice.lake import Lake
+from sluice.landing.checkpoints import Checkpoint, Gap, advance, read_checkpoints, unread_since
+from sluice.landing.closing import close_source
+from sluice.landing.parts import Parts
+from sluice.landing.records import Record, record_from_kinesis
+from sluice.landing.shards import MOST_RECORDS, Answer, Place, Shard, answers, list_shards, peek, retention
+from sluice.manifests import latest
+from sluice.partitions import Partition
+from sluice.pipeline import Grain
+from sluice.sources import Stream
+
+if TYPE_CHECKING:
+    from mypy_boto3_kinesis import KinesisClient
+
+_LOG = logging.getLogger(__name__)
+
+_WRITERS = 8
+_FLUSH_RECORDS = 5_000
+_FLUSH_BYTES = 32 * 1024 * 1024
+_FLUSH_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where one read of a shard ends, whatever waits in it: after the flush that passes any of the bounds."""
+
+    records: int = 100_000
+    bytes: int = 512 * 1024 * 1024
+    seconds: float = 600
+
+
+@dataclass(frozen=True)
+class Flush:
+    """One flush: what became durable. ``lag_seconds``: from the oldest record's arrival until then."""
+
+    records: int
+    bytes: int
+    parts: int
+    seconds: float
+    lag_seconds: float
+
+
+@dataclass(frozen=True)
+class WindowRead:
+    """What one read of a shard did. ``gap``: what this read found to be trimmed before it was read."""
+
+    checkpoint: Checkpoint
+    records: int
+    bytes: int
+    flushes: int
+    parts: int
+    partitions: tuple[Partition, ...]
+    gap: Gap | None
+
+
+def readable_shards(kinesis: KinesisClient, stream: str, checkpoints: Mapping[str, Checkpoint]) -> list[Shard]:
+    """The shards that may be read: not read to their end yet, and each parent is, or is gone."""
+    return _readable(list_shards(kinesis, stream), checkpoints)
+
+
+def _readable(shards: Sequence[Shard], checkpoints: Mapping[str, Checkpoint]) -> list[Shard]:
+    waited_for = {shard.id for shard in shards if not _ended(shard.id, checkpoints)}
+    return [shard for shard in shards if shard.id in waited_for and waited_for.isdisjoint(shard.parents)]
+
+
+def _ended(shard: str, checkpoints: Mapping[str, Checkpoint]) -> bool:
+    return shard in checkpoints and checkpoints[shard].ended
+
+
+def stream_backlog(kinesis: KinesisClient, stream: str, lake: Lake, source: Stream) -> int:
+    """In how many shards something waits to be read: records, or an end behind which there are children.
+
+    One read of one record in each shard that may be read; nothing is taken, no checkpoint moves.
+    """
+    checkpoints = read_checkpoints(lake, source.name)
+
+    def waits(shard: Shard) -> bool:
+        return not shard.is_open or peek(kinesis, stream, shard.id, _place(checkpoints.get(shard.id)))
+
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        return sum(pool.map(waits, readable_shards(kinesis, stream, checkpoints)))
+
+
+def note_lost_shards(kinesis: KinesisClient, stream: str, lake: Lake, source: Stream) -> Mapping[str, Gap]:
+    """Record the gap of each shard that the stream has dropped before it was read to its end; those found now."""
+    held = {shard.id for shard in list_shards(kinesis, stream)}
+    horizon = retention(kinesis, stream, lake.now()).horizon
+    found = {}
+    for name, checkpoint in read_checkpoints(lake, source.name).items():
+        if name not in held and not checkpoint.ended:
+            gap = Gap(since=checkpoint.read_until or horizon, until=max(horizon, checkpoint.read_until or horizon))
+            advance(lake, source.name, checkpoint.model_copy(update={"ended": True, "gaps": (*checkpoint.gaps, gap)}))
+            _warn(stream, name, gap)
+            found[name] = gap
+    return found
+
+
+def read_window(
+    kinesis: KinesisClient,
+    stream: str,
+    shard: str,
+    lake: Lake,
+    source: Stream,
+    every: Grain,
+    limits: Window = Window(),
+    on_flush: Callable[[Flush], None] = lambda _: None,
+    stop: Event | None = None,
+) -> WindowRead:
+    """Land what waits in one shard behind its checkpoint, until nothing comes, the shard ends or a limit is reached.
+
+    The checkpoint moves after each flush, once its records are durable and recorded. Killed at any point, the next
+    read lands again what was read since. What the stream has trimmed before it was read is logged as a warning and
+    kept in the checkpoint. ``stop``: set it, and the read ends with what it holds flushed.
+
+    Raises:
+        MissingResource: there is no such stream or shard.
+        ConflictingWrite: a manifest or the checkpoint could not be written against other writers.
+    """
+    started, stop = time.monotonic(), stop or Event()
+    of_stream = {each.id: each for each in list_shards(kinesis, stream)}
+    if shard not in of_stream:
+        raise MissingResource(f"stream {stream} has no shard {shard} any more; run the ingest again: it lists anew")
+    checkpoint, gap = _begin(kinesis, stream, of_stream[shard], lake, source)
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        reader = _Reader(of_stream[shard], lake, source, every, pool, on_flush, checkpoint)
+
+        def most() -> int:
+            return max(1, min(MOST_RECORDS, limits.records - reader.records))
+
+        for answer in answers(kinesis, stream, shard, _place(checkpoint), lake.now, stop, most):
+            reader.take(answer)
+            nothing_comes = answer.at_tip and not answer.records
+            late = time.monotonic() - started >= limits.seconds
+            if nothing_comes or late or reader.records >= limits.records or reader.bytes >= limits.bytes:
+                break
+        reader.flush()
+    return WindowRead(
+        reader.checkpoint,
+        reader.records,
+        reader.bytes,
+        reader.flushes,
+        reader.parts,
+        tuple(sorted(reader.partitions)),
+        gap,
+    )
+
+
+def _begin(
+    kinesis: KinesisClient, stream: str, shard: Shard, lake: Lake, source: Stream
+) -> tuple[Checkpoint, Gap | None]:
+    """The checkpoint from which to read, and what was trimmed behind it."""
+    checkpoints = read_checkpoints(lake, source.name)
+    own = checkpoints.get(shard.id)
+    since = own.read_until if own else unread_since(shard.parents, checkpoints)
+    checkpoint = own or Checkpoint(shard=shard.id)
+    horizon = retention(kinesis, stream, lake.now()).horizon
+    if since is None or since >= horizon:
+        return checkpoint, None
+    gap = Gap(since=since, until=horizon)
+    _warn(stream, shard.id, gap)
+    # What lies in the gap can't be read any more: all up to the horizon is read, or known to be lost.
+    passed = {"read_until": horizon, "at_tip": False, "gaps": (*checkpoint.gaps, gap)}
+    return advance(lake, source.name, checkpoint.model_copy(update=passed)), gap
+
+
+@dataclass
+class _Reader:
+    """What one read holds and has done; ``checkpoint`` is what stands in the lake."""
+
+    shard: Shard
+    lake: Lake
+    source: Stream
+    every: Grain
+    pool: ThreadPoolExecutor
+    on_flush: Callable[[Flush], None]
+    checkpoint: Checkpoint
+    records: int = 0
+    bytes: int = 0
+    flushes: int = 0
+    parts: int = 0
+    partitions: set[Partition] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._landing = Parts(self.lake, self.source.name, self.every, self.pool)
+        self._reached = self.checkpoint
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._held: list[Record] = []
+        self._held_bytes, self._held_since = 0, time.monotonic()
+
+    def take(self, answer: Answer) -> None:
+        """Hold what an answer gave, and flush what is worth a part."""
+        if not self._held:
+            self._held_since = time.monotonic()
+        size = sum(len(record["Data"]) for record in answer.records)
+        self._held += [record_from_kinesis(record, self.shard.id, self.source) for record in answer.records]
+        self._held_bytes += size
+        self.records += len(answer.records)
+        self.bytes += size
+        self._reached = self._after(answer)
+        if (
+            len(self._held) >= _FLUSH_RECORDS
+            or self._held_bytes >= _FLUSH_BYTES
+            or (self._held and time.monotonic() - self._held_since >= _FLUSH_SECONDS)
+        ):
+            self.flush()
+
+    def _after(self, answer: Answer) -> Checkpoint:
+        last = answer.records[-1] if answer.records else None
+        read_until: datetime | None = answer.read_until
+        if answer.ended or not self.shard.is_open:
+            # Its children begin before it was read to its end: up to then, only what it held itself is known.
+            arrived = None if last is None else last["ApproximateArrivalTimestamp"].astimezone(UTC)
+            read_until = latest([self._reached.read_until, arrived])
+        return Checkpoint(
+            shard=self.shard.id,
+            sequence_number=self._reached.sequence_number if last is None else last["SequenceNumber"],
+            read_until=read_until,
+            at_tip=answer.at_tip,
+            ended=answer.ended,
+        )
+
+    def flush(self) -> None:
+        """Make durable what is held, then move the checkpoint behind it."""
+        started, held = time.monotonic(), self._held
+        if held:
+            partitions = self._landing.land(held)
+            self.flushes += 1
+            self.parts += len(partitions)
+            self.partitions.update(partitions)
+        self.checkpoint = advance(self.lake, self.source.name, self._reached)
+        if held:
+            oldest = min(record.sent_at for record in held)
+            self.on_flush(
+                Flush(
+                    records=len(held),
+                    bytes=self._held_bytes,
+                    parts=len(partitions),
+                    seconds=time.monotonic() - started,
+                    lag_seconds=(self.lake.now() - oldest).total_seconds(),
+                )
+            )
+        self._begin_anew()
+
+
+def close_stream(kinesis: KinesisClient, stream: str, lake: Lake, source: Stream) -> str:
+    """Close the partitions that are complete, as :func:`close_source` does, by what the checkpoints say.
+
+    Where the wall clock would count, the moment counts up to which every shard is read: a shard that lags holds the
+    watermark back. The stream is drained empty if nothing waited in any shard when it was last read.
+    """
+    checkpoints = read_checkpoints(lake, source.name)
+    waiting = [shard for shard in list_shards(kinesis, stream) if not _ended(shard.id, checkpoints)]
+    reached = [
+        checkpoints[shard.id].read_until if shard.id in checkpoints else unread_since(shard.parents, checkpoints)
+        for shard in waiting
+    ]
+    known = [moment for moment in reached if moment is not None]
+    if not known or len(known) < len(waiting):
+        return close_source(lake, source, drained_empty=False)
+    as_of = min(known)
+    drained = all(shard.is_open and shard.id in checkpoints and checkpoints[shard.id].at_tip for shard in waiting)
+    return close_source(replace(lake, now=lambda: as_of), source, drained_empty=drained)
+
+
+def _place(checkpoint: Checkpoint | None) -> Place:
+    return Place(after=checkpoint.sequence_number if checkpoint else None)
+
+
+def _warn(stream: str, shard: str, gap: Gap) -> None:
+    _LOG.warning(
+        "stream %s, shard %s: what arrived from %s to %s was trimmed before it was read; have it sent again, and give "
+        "the stream a longer retention",
+        *(stream, shard, gap.since.isoformat(), gap.until.isoformat()),
+    )
