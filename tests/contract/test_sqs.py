@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -147,3 +148,20 @@ def test_the_counts_tell_the_waiting_from_those_in_flight(sqs: SQSClient, make_q
 def test_a_missing_queue_has_an_error_of_its_own(sqs: SQSClient) -> None:
     with pytest.raises(sqs.exceptions.QueueDoesNotExist):
         sqs.get_queue_url(QueueName="nobody-made-this.fifo")
+
+
+@pytest.mark.parametrize("happens", ["deleted", "given back"])
+def test_a_long_poll_ends_when_its_group_is_free(sqs: SQSClient, make_queue: MakeQueue, happens: str) -> None:
+    """How soon, `make bench` measures: a hot group drains no faster than that."""
+    url = make_queue()
+    for number in range(2):
+        send(sqs, url, str(number))
+    (held,) = receive(sqs, url)
+    with ThreadPoolExecutor(1) as waiter:
+        waiting = waiter.submit(receive, sqs, url, 1, 20)
+        if happens == "deleted":
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=held["ReceiptHandle"])
+        else:
+            sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=held["ReceiptHandle"], VisibilityTimeout=0)
+
+        assert bodies(waiting.result(10)) == ["1" if happens == "deleted" else "0"]

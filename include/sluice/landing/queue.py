@@ -1,23 +1,27 @@
 """Drains a queue into raw parts: receive → write to S3 → record in the manifest → delete (P1).
 
-A FIFO group gives nothing more while its messages are in flight, so a drain flushes as soon as receives run dry
-with messages held, and otherwise when it holds a part's worth.
+Several receivers fill a hold, and one writer empties it, flush by flush; a heartbeat keeps what is held from other
+readers for as long as that takes. When to ask and when to flush, ``hold`` decides.
 """
 
 from __future__ import annotations
 
+import logging
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from botocore.exceptions import BotoCoreError, ClientError
 
-from sluice.errors import MissingResource, SluiceError
 from sluice.lake import Lake
-from sluice.landing.parts import land
+from sluice.landing.hold import Ask, Batch, Hold, Limits
+from sluice.landing.messages import DeleteFailed, Message, MessageQueue, in_batches, queue_attributes
+from sluice.landing.parts import Parts
 from sluice.landing.records import record_from_sqs
 from sluice.partitions import Partition
 from sluice.pipeline import Grain
@@ -26,22 +30,32 @@ from sluice.sources import Queue
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-BATCH = 10  # the most that SQS gives or deletes in one call
+__all__ = ["DeleteFailed", "Drained", "Flush", "Limits", "backlog", "drain", "lanes_for", "stopping"]
+
 RECEIVERS = 8
-_FLUSH_MESSAGES = 5_000
+_LIMITS = Limits()
 _MESSAGES_A_LANE = 20_000
 _LONG_POLL_SECONDS = 1
-_DELETE_ATTEMPTS = 5
+_LOOK_SECONDS = 0.2  # how soon a stop or a limit is seen while nothing arrives
 
-Message = Mapping[str, Any]
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Where one drain ends, whatever waits in the queue: it stops after the flush that passes either bound."""
+class Flush:
+    """One flush: what became durable and was deleted.
 
-    messages: int = 100_000
-    seconds: float = 600
+    ``redelivered`` were received before; ``expired`` could not be deleted, as their receipts were too old, and come
+    again. ``lag_seconds`` is the age of the oldest message when the flush was done.
+    """
+
+    messages: int
+    bytes: int
+    parts: int
+    redelivered: int
+    expired: int
+    seconds: float
+    lag_seconds: float
 
 
 @dataclass(frozen=True)
@@ -49,13 +63,12 @@ class Drained:
     """What one drain did. ``empty``: the queue held nothing at its end, neither waiting nor in flight."""
 
     messages: int
+    bytes: int
+    flushes: int
     parts: int
+    redelivered: int
     partitions: tuple[Partition, ...]
     empty: bool
-
-
-class DeleteFailed(SluiceError):
-    """Messages are durable in the lake but still on the queue: they will be landed again, and conformed once."""
 
 
 def backlog(sqs: SQSClient, queue_url: str) -> int:
@@ -64,13 +77,7 @@ def backlog(sqs: SQSClient, queue_url: str) -> int:
     Raises:
         MissingResource: there is no such queue.
     """
-    try:
-        attributes = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
-    except sqs.exceptions.QueueDoesNotExist as error:
-        raise MissingResource(
-            f"queue {queue_url} is gone; something outside Sluice deleted it: make it again as "
-            f"include/cloud/pipeline.yaml has it"
-        ) from error
+    attributes = queue_attributes(sqs, queue_url)
     return (
         int(attributes["ApproximateNumberOfMessages"])
         + int(attributes["ApproximateNumberOfMessagesNotVisible"])
@@ -83,81 +90,197 @@ def lanes_for(waiting: int, most: int) -> int:
     return max(1, min(most, -(-waiting // _MESSAGES_A_LANE)))
 
 
+@contextmanager
+def stopping() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets while the context lasts. Only the main thread can enter it."""
+    stop = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def drain(
     sqs: SQSClient,
     queue_url: str,
     lake: Lake,
     source: Queue,
     every: Grain,
-    limits: Limits = Limits(),
+    limits: Limits = _LIMITS,
+    *,
+    receivers: int = RECEIVERS,
+    on_flush: Callable[[Flush], None] = lambda _: None,
+    stop: threading.Event | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Drained:
-    """Land what waits in the queue, until it runs dry or a limit is reached.
+    """Land what waits in the queue, until it runs dry, a limit is reached or ``stop`` is set.
 
     Every message is in a recorded part before it is deleted. Killed at any point, the next drain lands again what
-    was not deleted, once the queue's own visibility time-out has passed.
+    was not deleted, once the queue's own visibility time-out has passed. Stopped, it finishes the flush that is under
+    way and gives the rest back at once.
 
     Raises:
-        DeleteFailed: SQS refused to delete messages five times; they are landed.
+        MissingResource: there is no such queue.
+        DeleteFailed: SQS failed to delete messages five times; they are landed.
         ConflictingWrite: a manifest could not be written against other writers.
     """
-    started = clock()
-    landed, parts, touched = 0, 0, set[Partition]()
-    with ThreadPoolExecutor(RECEIVERS) as pool:
-        while landed < limits.messages and clock() - started < limits.seconds:
-            messages = _receive(pool, sqs, queue_url, min(_FLUSH_MESSAGES, limits.messages - landed))
-            if not messages:
-                return Drained(landed, parts, tuple(sorted(touched)), empty=backlog(sqs, queue_url) == 0)
-            written = land([record_from_sqs(message, source) for message in messages], lake, source.name, every, pool)
-            list(pool.map(partial(_delete, sqs, queue_url), _batches(messages)))
-            landed += len(messages)
-            parts += len(written)
-            touched.update(written)
-    return Drained(landed, parts, tuple(sorted(touched)), empty=False)
+    hold = Hold(limits, receivers, ends_at=clock() + limits.seconds)
+    running = _Drain(MessageQueue(sqs, queue_url), lake, source, every, hold, stop or threading.Event(), clock)
+    flushes, partitions = running.run(on_flush)
+    return Drained(
+        messages=sum(flush.messages for flush in flushes),
+        bytes=sum(flush.bytes for flush in flushes),
+        flushes=len(flushes),
+        parts=sum(flush.parts for flush in flushes),
+        redelivered=sum(flush.redelivered for flush in flushes),
+        partitions=tuple(sorted(partitions)),
+        empty=hold.is_dry and backlog(sqs, queue_url) == 0,
+    )
 
 
-def _receive(pool: ThreadPoolExecutor, sqs: SQSClient, queue_url: str, most: int) -> list[Message]:
-    held: list[Message] = []
+class _Drain:
+    """The threads of one drain, around a hold that only who has the lock may touch."""
 
-    def receive(wait_seconds: int) -> Sequence[Message]:
-        answer = sqs.receive_message(
-            QueueUrl=queue_url,
-            MaxNumberOfMessages=BATCH,
-            WaitTimeSeconds=wait_seconds,
-            MessageSystemAttributeNames=["All"],
-            MessageAttributeNames=["All"],
+    def __init__(
+        self,
+        queue: MessageQueue,
+        lake: Lake,
+        source: Queue,
+        every: Grain,
+        hold: Hold,
+        stop: threading.Event,
+        clock: Callable[[], float],
+    ) -> None:
+        self._queue, self._lake, self._source, self._every = queue, lake, source, every
+        self._hold, self._stop, self._clock = hold, stop, clock
+        self._changed = threading.Condition()
+        self._receiving = hold.receivers
+        self._done = threading.Event()
+
+    def run(self, on_flush: Callable[[Flush], None]) -> tuple[list[Flush], set[Partition]]:
+        """Until the drain is over; the writer is the calling thread, so that it sees signals."""
+        flushes, partitions, receivers = list[Flush](), set[Partition](), range(self._hold.receivers)
+        with ThreadPoolExecutor(len(receivers)) as pool, ThreadPoolExecutor(len(receivers) + 1) as threads:
+            parts = Parts(self._lake, self._source.name, self._every, pool)
+            running = [threads.submit(self._receive_until_over, number) for number in receivers]
+            running.append(threads.submit(self._beat_until_done))
+            try:
+                while batches := self._next_flush():
+                    flush, touched = self._flush(batches, parts, pool)
+                    flushes.append(flush)
+                    partitions.update(touched)
+                    on_flush(flush)
+                if self._stop.is_set():
+                    list(pool.map(self._release, self._hold.waiting))
+            finally:
+                self._close()
+                self._done.set()
+            for each in running:
+                each.result()
+        return flushes, partitions
+
+    def _close(self) -> None:
+        with self._changed:
+            self._hold.closed = True
+            self._changed.notify_all()
+
+    # Receivers
+
+    def _receive_until_over(self, number: int) -> None:
+        try:
+            while ask := self._ask(number):
+                since = self._clock()
+                messages = self._queue.receive(ask.most, _LONG_POLL_SECONDS if ask.waits else 0)
+                batch = self._batch(messages, since) if messages else None
+                with self._changed:
+                    self._hold.answer(number, ask, batch)
+                    self._changed.notify_all()
+        except BaseException:
+            self._close()
+            raise
+        finally:
+            with self._changed:
+                self._receiving -= 1
+                self._changed.notify_all()
+
+    def _ask(self, number: int) -> Ask | None:
+        """What to ask for next, once there is room for it; None when receiving is over."""
+        with self._changed:
+            while (ask := self._hold.ask(number, self._clock())) is None and not self._hold.is_over(self._clock()):
+                self._changed.wait(_LOOK_SECONDS)
+            return ask
+
+    def _batch(self, messages: Sequence[Message], since: float) -> Batch:
+        records = [record_from_sqs(message, self._source) for message in messages]
+        return Batch(
+            records=records,
+            handles=[message["ReceiptHandle"] for message in messages],
+            bytes=sum(len(record.body) for record in records),
+            since=since,
+            until=since + self._queue.visibility_seconds,
         )
-        return answer.get("Messages", [])
 
-    while len(held) < most:
-        receivers = min(RECEIVERS, -(-(most - len(held)) // BATCH))
-        wave = list(pool.map(receive, [0 if held else _LONG_POLL_SECONDS] * receivers))
-        held.extend(message for messages in wave for message in messages)
-        if 2 * sum(map(bool, wave)) < receivers:
-            break  # nearly every group that has messages has some in flight: only a flush gets more
-    return held
+    # The writer
 
+    def _next_flush(self) -> Sequence[Batch]:
+        """The batches to flush, as soon as they are due; none when the drain is over."""
+        with self._changed:
+            while True:
+                if self._stop.is_set():
+                    self._hold.closed = True
+                elif self._hold.is_due(self._clock()) or (not self._receiving and self._hold.waiting):
+                    return self._hold.take()
+                if not self._receiving:
+                    return ()
+                self._changed.wait(_LOOK_SECONDS)
 
-def _batches(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
-    for start in range(0, len(messages), BATCH):
-        yield messages[start : start + BATCH]
+    def _flush(self, batches: Sequence[Batch], parts: Parts, pool: Executor) -> tuple[Flush, list[Partition]]:
+        began = self._clock()
+        records = [record for batch in batches for record in batch.records]
+        touched = parts.land(records)
+        handles = [handle for batch in batches for handle in batch.handles]
+        expired = sum(pool.map(self._queue.delete, in_batches(handles)))
+        with self._changed:
+            self._hold.flushed()
+            self._changed.notify_all()
+        oldest = min(record.sent_at for record in records)
+        flush = Flush(
+            messages=len(records),
+            bytes=sum(batch.bytes for batch in batches),
+            parts=len(touched),
+            redelivered=sum(record.receive_count > 1 for record in records),
+            expired=expired,
+            seconds=self._clock() - began,
+            lag_seconds=(self._lake.now() - oldest).total_seconds(),
+        )
+        return flush, touched
 
+    def _release(self, batch: Batch) -> None:
+        self._queue.hide(batch.handles, 0)
 
-def _delete(sqs: SQSClient, queue_url: str, messages: Sequence[Message]) -> None:
-    """Delete one batch, and what SQS did not delete of it once more: the handles of the others are used up."""
-    left = messages
-    for attempt in Retrying(
-        retry=retry_if_exception_type(DeleteFailed),
-        wait=wait_random_exponential(multiplier=0.2, max=5),
-        stop=stop_after_attempt(_DELETE_ATTEMPTS),
-        reraise=True,
-    ):
-        with attempt:
-            entries: Any = [{"Id": str(n), "ReceiptHandle": each["ReceiptHandle"]} for n, each in enumerate(left)]
-            failed = sqs.delete_message_batch(QueueUrl=queue_url, Entries=entries).get("Failed", [])
-            left = [left[int(failure["Id"])] for failure in failed]
-            if failed:
-                raise DeleteFailed(
-                    f"{len(failed)} messages of {queue_url} are landed but could not be deleted "
-                    f"({failed[0].get('Code')}: {failed[0].get('Message')}); run the ingest again"
-                )
+    # The heartbeat
+
+    def _beat_until_done(self) -> None:
+        """Renew what was held for half of its time. What that fails for comes again, and is conformed once."""
+        lasts = self._queue.visibility_seconds
+        while not self._done.wait(lasts / 4):
+            with self._changed:
+                held = [*self._hold.waiting, *self._hold.flushing]
+            for batch in held:
+                now = self._clock()
+                if batch.until - now < lasts / 2:
+                    self._renew(batch, now + lasts)
+
+    def _renew(self, batch: Batch, until: float) -> None:
+        try:
+            self._queue.hide(batch.handles, self._queue.visibility_seconds)
+            batch.until = until
+        except (BotoCoreError, ClientError) as error:
+            _log.warning(
+                "%s messages of %s could not be held any longer (%s); if they come again before they are deleted, they "
+                "are landed twice and conformed once",
+                len(batch.handles),
+                self._queue.url,
+                error,
+            )

@@ -1,0 +1,129 @@
+"""What a drain has in its hands, and what follows from it: ask for more, flush, end. No thread, no call, no clock.
+
+A FIFO group gives nothing more while its messages are in flight. So what is held is flushed as soon as half of the
+receivers come back with nothing, however little it is; and otherwise when it is a part's worth, or old enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sluice.landing.messages import BATCH
+from sluice.landing.records import Record
+
+FLUSH_MESSAGES = 5_000
+FLUSH_BYTES = 32 * 1024 * 1024
+FLUSH_SECONDS = 10
+_PROVES_NOTHING = -1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where one drain ends, whatever waits in the queue: it asks for nothing more once it has reached one of them.
+
+    ``messages`` is kept to the message; ``bytes`` (of bodies) may be passed by what was asked for already.
+    """
+
+    messages: int = 100_000
+    bytes: int = 1_000_000_000
+    seconds: float = 600
+
+
+@dataclass
+class Batch:
+    """What one receive gave. ``bytes`` of bodies; no other reader gets it from ``since`` until ``until``."""
+
+    records: Sequence[Record]
+    handles: Sequence[str]
+    bytes: int
+    since: float
+    until: float
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A receive that may be made now: for how many messages, and whether it waits for some to come."""
+
+    most: int
+    waits: bool
+    flushes: int
+
+
+@dataclass
+class Hold:
+    """Times are seconds of one clock; by it, ``ends_at`` is when the drain asks no more."""
+
+    limits: Limits
+    receivers: int
+    ends_at: float
+    waiting: list[Batch] = field(default_factory=list)
+    flushing: list[Batch] = field(default_factory=list)
+    closed: bool = False
+    _asked: int = 0  # messages that receives under way may bring
+    _messages: int = 0
+    _bytes: int = 0
+    _flushes: int = 0
+    _waiting_messages: int = 0
+    _waiting_bytes: int = 0
+    # Receivers whose last answer was empty: after how many flushes it was asked, if it had waited for messages.
+    _empty: dict[int, int] = field(default_factory=dict)
+
+    def ask(self, receiver: int, now: float) -> Ask | None:
+        """What this receiver may ask for; None when it :meth:`is_over`, or when there is no room yet."""
+        most = min(BATCH, self.limits.messages - self._messages - self._asked)
+        # A part's worth waits while another is written, and no more: memory is flat however deep the queue is.
+        has_room = self._waiting_messages < FLUSH_MESSAGES and self._waiting_bytes < FLUSH_BYTES
+        if most <= 0 or not has_room or self.is_over(now):
+            return None
+        self._asked += most
+        return Ask(most, waits=receiver in self._empty, flushes=self._flushes)
+
+    def answer(self, receiver: int, ask: Ask, batch: Batch | None) -> None:
+        """What came of it; None is an empty answer."""
+        self._asked -= ask.most
+        if batch is None:
+            # SQS asks all of its servers only when it waits.
+            self._empty[receiver] = ask.flushes if ask.waits else _PROVES_NOTHING
+            return
+        self._empty.pop(receiver, None)
+        self._messages += len(batch.records)
+        self._bytes += batch.bytes
+        self._waiting_messages += len(batch.records)
+        self._waiting_bytes += batch.bytes
+        self.waiting.append(batch)
+
+    def is_over(self, now: float) -> bool:
+        """Whether to ask for nothing more: closed, dry, or at a limit."""
+        return (
+            self.closed
+            or self.is_dry
+            or now >= self.ends_at
+            or self._messages >= self.limits.messages
+            or self._bytes >= self.limits.bytes
+        )
+
+    @property
+    def is_dry(self) -> bool:
+        """A receiver has waited in vain since the last flush, and nothing is held that could keep a group back."""
+        return not self.waiting and not self.flushing and self._flushes in self._empty.values()
+
+    def is_due(self, now: float) -> bool:
+        """Whether to flush what waits."""
+        return bool(self.waiting) and (
+            2 * len(self._empty) >= self.receivers
+            or self._waiting_messages >= FLUSH_MESSAGES
+            or self._waiting_bytes >= FLUSH_BYTES
+            or now - self.waiting[0].since >= FLUSH_SECONDS
+        )
+
+    def take(self) -> Sequence[Batch]:
+        """Begin a flush of all that waits."""
+        self.flushing, self.waiting = self.waiting, []
+        self._waiting_messages = self._waiting_bytes = 0
+        return self.flushing
+
+    def flushed(self) -> None:
+        """The flush is done: recorded and deleted."""
+        self.flushing = []
+        self._flushes += 1
