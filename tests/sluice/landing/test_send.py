@@ -182,3 +182,20 @@ def test_large_bodies_are_split_over_batches(cloud: Any, queue: str) -> None:
     result = send(cloud.client("sqs"), queue, events, lanes=1)
 
     assert (result.sent, result.batches) == (5, 3)
+
+
+def test_a_standard_queue_gets_full_batches_without_groups(cloud: Any, own_name: str) -> None:
+    sqs = cloud.client("sqs")
+    url = sqs.create_queue(QueueName=own_name)["QueueUrl"]
+    events = stream(50, groups=1)
+
+    result = send(sqs, url, events, lanes=1)
+
+    assert (result.sent, result.batches) == (50, 5)
+    found: list[dict[str, Any]] = []
+    while batch := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]).get(
+        "Messages"
+    ):
+        found += batch
+    assert sorted(message["Body"] for message in found) == sorted(event.body for event in events)
+    assert all({"MessageGroupId", "MessageDeduplicationId"}.isdisjoint(each["Attributes"]) for each in found)
