@@ -1,0 +1,57 @@
+"""Trials of the flights pipeline, in the embedded cloud."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+from tests.chaos.trial import Trial
+from tests.conftest import Cloud
+from tests.pipelines.flights.flight_days import events_from
+
+from sluice.landing.send import Event
+from sluice.pipeline import load_pipeline
+
+MakeTrial = Callable[..., Trial]
+Flights = Callable[[int], list[Event]]
+_FIRST = date(2013, 1, 2)
+
+
+@pytest.fixture
+def own_name(request: pytest.FixtureRequest) -> str:
+    """A name that no other test uses, fit for every service."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:30].strip("-")
+    return f"{words}-{zlib.crc32(request.node.nodeid.encode()):08x}"
+
+
+@pytest.fixture
+def trial(cloud: Cloud, own_name: str) -> MakeTrial:
+    """Makes the test's trial: of the flights pipeline, unless told of another."""
+
+    def make(pipeline: Any = None, *, at: Cloud = cloud, **settings: Any) -> Trial:
+        return Trial(at, own_name, pipeline or load_pipeline("flights"), **settings)
+
+    return make
+
+
+@pytest.fixture
+def flights() -> Flights:
+    """So many events of the busiest aircraft over two days (two partitions), in the order in which they are sent."""
+
+    def of_the_busiest(count: int) -> list[Event]:
+        events = events_from(_FIRST, 2)
+        chosen: set[str] = set()
+        left = count
+        for group, size in Counter(event.group for event in events).most_common():
+            if left <= 0:
+                break
+            chosen.add(group)
+            left -= size
+        return [event for event in events if event.group in chosen][:count]
+
+    return of_the_busiest

@@ -1,0 +1,209 @@
+"""A proxy in front of the embedded cloud that injects the faults of :mod:`tests.chaos.faults`."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import socket
+import struct
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from tests.chaos.faults import Delay, Fault, Kill, Partial, Refuse, Request, Reset, Rule, Schedule
+
+_FORWARD_SECONDS = 60
+_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "host"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+
+
+class Proxy:
+    """Listens on a port of 127.0.0.1 while it is entered; ``schedule.injected`` tells what it did."""
+
+    def __init__(self, upstream: str, seed: int, *rules: Rule) -> None:
+        self.schedule = Schedule(seed, rules)
+        self.over = threading.Event()
+        self.victim: subprocess.Popen[str] | None = None
+        self._held: set[Request] = set()
+        self.upstream = urlsplit(upstream)
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.proxy = self
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def injected(self) -> Counter[Fault]:
+        return self.schedule.injected
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether no call is held back."""
+        return not self._held
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.over.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
+
+    def forward(self, request: Request) -> Answer:
+        connection = http.client.HTTPConnection(
+            str(self.upstream.hostname), self.upstream.port, timeout=_FORWARD_SECONDS
+        )
+        try:
+            headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP}
+            connection.request(request.method, request.path, request.body, headers)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.getheaders(), answer.read())
+        finally:
+            connection.close()
+
+    def answer(self, request: Request) -> Answer | None:
+        """What the client gets; None: a reset."""
+        struck = self.schedule.strike(request)
+        match struck:
+            case (Refuse() as refusal, _):
+                return refused(request, refusal)
+            case (Delay(seconds), _):
+                return self._late(request, seconds)
+            case (Reset(happened) | Kill(happened), _):
+                if happened:
+                    self.forward(request)
+                if isinstance(struck[0], Kill) and self.victim is not None:
+                    self.victim.kill()
+                return None
+            case (Partial() as partial, chance):
+                return self._in_part(request, partial, chance)
+        return self.forward(request)
+
+    def _late(self, request: Request, seconds: float) -> Answer:
+        self._held.add(request)
+        try:
+            self.over.wait(seconds)
+            return self.forward(request)
+        finally:
+            self._held.discard(request)
+
+    def _in_part(self, request: Request, fault: Partial, chance: random.Random) -> Answer:
+        asked = json.loads(request.body)
+        member = "Records" if "Records" in asked else "Entries"
+        failed = [chance.random() < fault.share for _ in asked[member]]
+        kept = [entry for entry, fails in zip(asked[member], failed, strict=True) if not fails]
+        done: dict[str, Any] = {}
+        if kept:
+            body = json.dumps({**asked, member: kept}).encode()
+            answer = self.forward(Request(request.method, request.path, _without_length(request.headers), body))
+            if answer.status != 200:
+                return answer
+            done = json.loads(answer.body)
+        spoil = _records_in_part if member == "Records" else _entries_in_part
+        return _json(200, spoil(asked[member], failed, done, fault))
+
+
+def _entries_in_part(
+    entries: Sequence[Any], failed: Sequence[bool], done: Mapping[str, Any], fault: Partial
+) -> dict[str, Any]:
+    """SQS tells of each entry by its id, in two lists."""
+    failures = [
+        {"Id": entry["Id"], "Code": fault.code, "Message": "injected", "SenderFault": fault.sender_fault}
+        for entry, fails in zip(entries, failed, strict=True)
+        if fails
+    ]
+    return {"Successful": done.get("Successful", []), "Failed": [*done.get("Failed", []), *failures]}
+
+
+def _records_in_part(
+    _: Sequence[Any], failed: Sequence[bool], done: Mapping[str, Any], fault: Partial
+) -> dict[str, Any]:
+    """Kinesis tells of each record at its place."""
+    results = iter(done.get("Records", []))
+    told = [{"ErrorCode": fault.code, "ErrorMessage": "injected"} if fails else next(results) for fails in failed]
+    return {**done, "FailedRecordCount": sum("ErrorCode" in record for record in told), "Records": told}
+
+
+def refused(request: Request, fault: Refuse) -> Answer:
+    """The error as the service would word it."""
+    if request.service == "s3":
+        body = f"<Error><Code>{fault.code}</Code><Message>injected</Message><RequestId>0</RequestId></Error>".encode()
+        return Answer(fault.status, [("Content-Type", "application/xml")], body)
+    answer = _json(fault.status, {"__type": f"com.amazonaws.{request.service}#{fault.code}", "message": "injected"})
+    sender = "Sender" if fault.status < 500 else "Receiver"
+    return Answer(answer.status, [*answer.headers, ("x-amzn-query-error", f"{fault.code};{sender}")], answer.body)
+
+
+def _json(status: int, content: Mapping[str, Any]) -> Answer:
+    return Answer(status, [("Content-Type", "application/x-amz-json-1.0")], json.dumps(content).encode())
+
+
+def _without_length(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() != "content-length"}
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+    proxy: Proxy
+
+    def shutdown_request(self, request: Any) -> None:
+        """Closes without the polite end that would come before a reset."""
+        self.close_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away in the middle is what these tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def _handle(self) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        request = Request(self.command, self.path, dict(self.headers.items()), self.rfile.read(length))
+        try:
+            answer = self.server.proxy.answer(request)
+        except OSError:
+            answer = None  # the cloud behind is away, as when it restarts
+        if answer is None:
+            self._reset()
+        else:
+            self._send(answer)
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response_only(answer.status)
+        for name, value in answer.headers:
+            if name.lower() not in _HOP_BY_HOP | {"content-length"}:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def _reset(self) -> None:
+        """Without lingering, the close that follows is a RST."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: a request is no event here."""
+
+    do_GET = do_PUT = do_POST = do_DELETE = _handle  # noqa: N815 - the base class looks for these names

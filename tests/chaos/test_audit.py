@@ -1,0 +1,154 @@
+"""The checker can fail: each thing that it promises to see, it sees."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.chaos.audit import Found, Row, Sent, Stored, faults, read
+from tests.chaos.conftest import Flights, MakeTrial
+from tests.chaos.trial import Trial
+
+Change = Callable[[list[Row]], list[Row]]
+
+
+def look(trial: Trial) -> Found:
+    return read(trial.s3, trial.bucket, trial.pipeline.name, trial.source.name, trial.sqs, [trial.queue])
+
+
+@pytest.fixture
+def landed(trial: MakeTrial, flights: Flights) -> Trial:
+    """Flights of two days and an event that is no JSON, conformed without a fault."""
+    here = trial()
+    here.send(flights(60))
+    here.put("broken", "no json", "broken-1")
+    counts = here.finish()
+    assert (counts.conformed, counts.quarantined) == (60, {"not_json": 1})
+    return here
+
+
+def changed(found: Found, dataset: str, change: Change, files: str = "files") -> Found:
+    """Other rows in one object of a partition, and a manifest that agrees with them."""
+    manifests = copy.deepcopy(dict(getattr(found, dataset)))
+    manifest = next(each for each in manifests.values() if each[files])
+    [file, *_] = manifest[files]
+    stored = found.objects[file["key"]]
+    rows = change(copy.deepcopy(list(stored.rows)))
+    if files == "files":
+        manifest["rows_out"] += len(rows) - file["rows"]
+    file["rows"] = len(rows)
+    return replace(found, objects={**found.objects, stored.key: replace(stored, rows=rows)}, **{dataset: manifests})
+
+
+def two_of_a_group(rows: list[Row]) -> tuple[int, int]:
+    groups = [row["group"] for row in rows]
+    first = next(place for place, group in enumerate(groups) if group in groups[place + 1 :])
+    return first, groups.index(groups[first], first + 1)
+
+
+def swapped(rows: list[Row]) -> list[Row]:
+    first, second = two_of_a_group(rows)
+    rows[first], rows[second] = rows[second], rows[first]
+    return rows
+
+
+def numbered_the_other_way(rows: list[Row]) -> list[Row]:
+    """In order in the file, but not by the numbers that it tells."""
+    first, second = (rows[place] for place in two_of_a_group(rows))
+    first["sequence_number"], second["sequence_number"] = second["sequence_number"], first["sequence_number"]
+    return rows
+
+
+def otherwise(member: str, value: Any) -> Change:
+    return lambda rows: [{**rows[0], member: value}, *rows[1:]]
+
+
+def test_the_checker_sees_each_fault(landed: Trial) -> None:
+    """Of the rows, of the manifests, and of what was sent: each alone, in what was read of one lake."""
+    found, sent = look(landed), landed.sent
+    assert faults(found, sent) == []
+
+    of_rows: list[tuple[str, str, Change, str]] = [
+        ("conformed", "files", lambda rows: rows[1:], "is neither conformed nor quarantined with a reason"),
+        ("conformed", "files", lambda rows: [rows[0], *rows], "is conformed 2 times"),
+        ("conformed", "files", swapped, "which was sent after it"),
+        ("conformed", "files", numbered_the_other_way, "by sequence number: group"),
+        ("conformed", "files", otherwise("distance", 1), "is conformed as"),
+        ("conformed", "files", otherwise("group", "another"), "was not sent like this in group 'another'"),
+        ("conformed", "files", otherwise("event_id", "another"), "another is conformed, and was not sent"),
+        ("conformed", "quarantined", lambda _: [], "is neither conformed nor quarantined with a reason"),
+        ("conformed", "quarantined", otherwise("reason", ""), "is neither conformed nor quarantined with a reason"),
+        ("conformed", "quarantined", lambda rows: rows * 2, "is quarantined 2 times"),
+        ("conformed", "quarantined", otherwise("body", sent[0].body), "is both conformed and quarantined"),
+        ("raw", "files", lambda rows: rows[1:], "is in no recorded raw part"),
+        ("raw", "files", otherwise("body", sent[0].body + " "), "raw holds what was not sent"),
+    ]
+    for dataset, files, change, message in of_rows:
+        told = faults(changed(found, dataset, change, files), sent)
+        assert any(message in fault for fault in told), (message, told)
+
+    day = next(iter(found.conformed.keys() & found.raw.keys()))
+    of_manifests: list[tuple[str, str, Any]] = [
+        *(("raw", member, value) for member, value in {"state": "open", "rows_out": 1, "files": []}.items()),
+        *(("raw", member, value) for member, value in {"files": found.raw[day]["files"] * 2}.items()),
+        *(("conformed", member, 7) for member in ("rows_in", "rows_out", "duplicates")),
+        ("conformed", "state", "open"),
+        ("conformed", "rejected", {"not_json": 9}),
+    ]
+    for dataset, member, value in of_manifests:
+        manifests = {**getattr(found, dataset), day: {**getattr(found, dataset)[day], member: value}}
+        assert faults(replace(found, **{dataset: manifests}), sent), (dataset, member)
+    without = {key: manifest for key, manifest in found.conformed.items() if key != day}
+    assert any("is raw or conformed, not both" in fault for fault in faults(replace(found, conformed=without), sent))
+
+    part: Stored = found.objects[found.raw[day]["files"][0]["key"]]
+    for other in (replace(part, size=1), replace(part, etag="another")):
+        [told] = faults(replace(found, objects={**found.objects, part.key: other}), sent)
+        assert f"records {part.key} as" in told
+
+
+def test_the_checker_sees_that_something_else_was_sent(landed: Trial) -> None:
+    found, sent = look(landed), landed.sent
+    first = next(event for event in sent if event.order == 1 and any(event.group == other.group for other in sent))
+    second = next(event for event in sent if event.group == first.group and event.order == 2)
+    others = [event for event in sent if event not in (first, second)]
+    assert faults(found, [*others, first, second, first]) == [], "sent twice is no fault"
+
+    told = faults(found, [*sent, Sent("more", "g", 1, '{"id": "more"}')])
+    assert "more is in no recorded raw part" in told[0]
+    assert "raw holds what was not sent" in faults(found, [first, *others])[0]
+    told = faults(found, [replace(first, order=2), replace(second, order=1), *others])
+    assert len(told) == 2, "in the file, and by sequence number"
+    assert all("which was sent after it" in fault for fault in told)
+
+
+def test_the_checker_looks_at_the_bucket_and_the_queue_themselves(landed: Trial) -> None:
+    """A part that nobody records, an object that was written over, one that was deleted, messages that are left."""
+    s3, here = landed.s3, {"Bucket": landed.bucket}
+    day, manifest = next((day, manifest) for day, manifest in look(landed).raw.items() if manifest["rows_out"] > 1)
+    [file] = manifest["files"]
+    rows, key = manifest["rows_out"], f"flights/raw/events/{day}/_manifest.json"
+
+    s3.put_object(**here, Key=key, Body=json.dumps({**manifest, "files": [], "rows_out": 0}).encode())
+    lost = [fault for fault in faults(look(landed), landed.sent) if "is in no recorded raw part" in fault]
+    assert len(lost) == rows
+    s3.put_object(**here, Key=key, Body=json.dumps(manifest).encode())
+
+    body = s3.get_object(**here, Key=file["key"])["Body"].read()
+    another = next(part for part in look(landed).objects if part.startswith("flights/raw/") and part != file["key"])
+    s3.copy_object(**here, Key=file["key"], CopySource={**here, "Key": another})
+    assert f"records {file['key']} as" in faults(look(landed), landed.sent)[0]
+    s3.delete_object(**here, Key=file["key"])
+    assert "which is gone" in faults(look(landed), landed.sent)[0]
+    s3.put_object(**here, Key=file["key"], Body=body)
+    assert faults(look(landed), landed.sent) == []
+
+    landed.sqs.send_message(QueueUrl=landed.queue, MessageBody="x", MessageGroupId="g", MessageDeduplicationId="x")
+    waiting = faults(look(landed), landed.sent)
+    assert landed.sqs.receive_message(QueueUrl=landed.queue)["Messages"]
+    in_flight = faults(look(landed), landed.sent)
+    assert waiting == in_flight == [f"{landed.queue} holds 1 messages, waiting or in flight"]

@@ -1,0 +1,179 @@
+"""SIGKILL at every boundary of landing real flights: nothing is lost or counts twice, order stays (P1 to P3)."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+from tests.chaos import working
+from tests.chaos.conftest import Flights, MakeTrial
+from tests.chaos.faults import Delay, Kill, Rule
+from tests.chaos.proxy import Proxy
+from tests.chaos.seeds import seeded
+from tests.chaos.trial import Trial
+from tests.pipelines.flights.flight_days import events_from
+from tests.waiting import wait_for
+
+import sluice
+
+INCLUDE = Path(sluice.__file__).parents[1]  # the library that this test has
+DAY = date(2013, 1, 2)
+KILLED = -signal.SIGKILL
+
+Start = Callable[..., subprocess.Popen[str]]
+KillAt = Callable[..., int]
+
+
+# The boundaries of a drain: as a call is about to happen, or has happened and nothing else was done since.
+MOMENTS = {
+    "received": ("sqs:ReceiveMessage *", Kill(happened=True)),
+    "putting": ("s3:PutObject */part-*", Kill(happened=False)),
+    "put": ("s3:PutObject */part-*", Kill(happened=True)),
+    "recording": ("s3:PutObject *_manifest.json", Kill(happened=False)),
+    "recorded": ("s3:PutObject *_manifest.json", Kill(happened=True)),
+    "deleting": ("sqs:DeleteMessageBatch *", Kill(happened=False)),
+    "deleted": ("sqs:DeleteMessageBatch *", Kill(happened=True)),
+}
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts work in a process of its own, at once or behind a proxy; none of it outlives the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(trial: Trial, work: str = "drain", proxy: Proxy | None = None) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, working.__file__, work, trial.bucket, trial.queue],
+            env={
+                **os.environ,
+                **trial.cloud.environment,
+                "AWS_ENDPOINT_URL": proxy.url if proxy else trial.cloud.endpoint_url,
+                "PYTHONPATH": str(INCLUDE),
+            },
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        if proxy:
+            proxy.victim = process
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate(timeout=30)
+
+
+@pytest.fixture
+def kill(start: Start) -> KillAt:
+    """Runs work until it is killed at the NTH time of a moment; the status with which it ended."""
+
+    def run(trial: Trial, moment: str, nth: int, work: str = "drain") -> int:
+        calls, fault = MOMENTS[moment]
+        with Proxy(trial.cloud.endpoint_url, 0, Rule(calls, fault, after=nth - 1, times=1)) as proxy:
+            return start(trial, work, proxy).wait(60)
+
+    return run
+
+
+def test_a_drain_killed_at_every_boundary_loses_nothing(trial: MakeTrial, flights: Flights, kill: KillAt) -> None:
+    here = trial(visibility_seconds=4)
+    here.send(flights(900))
+    # Each later in its drain than the one before, so that every kill meets another state of queue and lake.
+    for nth, moment in enumerate(MOMENTS, 1):
+        assert kill(here, moment, nth) == KILLED, moment
+
+    counts = here.finish()
+
+    assert counts.conformed == 900
+    assert counts.raw > 900, "what was recorded and not deleted has come again"
+
+
+def test_closing_killed_before_and_after_it_commits_is_finished_by_the_next(trial: MakeTrial, kill: KillAt) -> None:
+    here = trial()
+    here.send([event for place, event in enumerate(events_from(DAY, 4)) if place % 20 == 0])
+    here.drain()
+    for moment, nth in (("recording", 1), ("recorded", 2)):
+        assert kill(here, moment, nth, work="close") == KILLED
+
+    counts = here.conclude()
+
+    assert counts.raw == counts.conformed == len(here.sent)
+    lake = here.lake()
+    assert [manifest.revision for manifest in lake.manifests("raw/events")] == [1, 1, 1, 1], "closed once"
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("calls", ["s3:PutObject */part-*", "s3:PutObject *_manifest.json", "sqs:DeleteMessageBatch *"])
+def test_what_was_on_its_way_when_its_sender_was_killed_arrives_late(
+    trial: MakeTrial, flights: Flights, start: Start, calls: str
+) -> None:
+    """A call that the network holds back happens when its sender is dead and the next drain is at work."""
+    here = trial(visibility_seconds=2)
+    here.send(flights(900))
+    with Proxy(here.cloud.endpoint_url, 0, Rule(calls, Delay(6), after=1, times=2)) as proxy:
+        process = start(here, proxy=proxy)
+        wait_for(lambda: proxy.injected, what="the call")
+        process.kill()
+        assert process.wait(60) == KILLED
+
+        wait_for(lambda: here.drain().empty, what="the queue to be empty")
+        wait_for(lambda: proxy.at_rest, what="the late call")
+
+    assert here.finish().conformed == 900
+
+
+@pytest.mark.chaos
+@seeded(3)
+def test_drains_killed_at_random_lose_nothing(trial: MakeTrial, start: Start, kill: KillAt, seed: int) -> None:
+    """The day in full, 12 kills: at a random call, or after a random while."""
+    chance = random.Random(seed)
+    here = trial(visibility_seconds=10)
+    here.send(events_from(DAY, 1))
+    for _ in range(12):
+        moment, nth, seconds = chance.choice([*MOMENTS, None, None]), chance.randint(1, 25), chance.uniform(0, 1.5)
+        ended = kill(here, moment, nth) if moment else _kill_after(start(here), seconds)
+        assert ended in (KILLED, 0)  # 0: it had drained all before its moment came
+
+    here.finish()
+
+
+@pytest.mark.chaos
+def test_two_drains_on_one_queue_of_which_one_is_killed(trial: MakeTrial, start: Start, kill: KillAt) -> None:
+    here = trial(visibility_seconds=10)
+    here.send(events_from(DAY, 1))
+    for nth, moment in enumerate(MOMENTS, 2):
+        beside = start(here)
+        assert kill(here, moment, nth) in (KILLED, 0)
+        _kill_after(beside, 0)
+
+    here.finish()
+
+
+@pytest.mark.chaos
+def test_eight_drains_on_one_queue_in_processes_of_their_own(trial: MakeTrial, start: Start) -> None:
+    """None of them is disturbed: so each message is landed once, by one of them."""
+    here = trial()
+    here.send(events_from(DAY, 2))
+    lanes = [start(here) for _ in range(8)]
+    assert [lane.wait(120) for lane in lanes] == [0] * 8
+
+    assert here.finish().raw == len(here.sent)
+
+
+def _kill_after(process: subprocess.Popen[str], seconds: float) -> int:
+    """Seconds after it has begun; the status with which it ended."""
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    return process.wait(60)

@@ -1,0 +1,111 @@
+"""One trial: a queue and a lake of its own, what was sent to the one, and the audit of the other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from tests.chaos.audit import Counts, Sent, audit
+from tests.conftest import Cloud
+from tests.waiting import wait_for
+
+from sluice.aws import Aws
+from sluice.lake import Lake
+from sluice.landing.closing import close_source
+from sluice.landing.queue import Drained, Limits, backlog, drain
+from sluice.landing.send import Event, encoded, send
+from sluice.pipeline import Pipeline
+from sluice.sources import FifoQueue, Queue
+from sluice.steps.runner import run_step
+
+ALL = Limits()
+
+
+def later() -> datetime:
+    """So late that the partition of today, where events without a usable time lie, is over."""
+    return datetime.now(UTC) + timedelta(days=3)
+
+
+class Trial:
+    """Sends, drains through whatever stands between, and in the end lets a drain live and asks the checker."""
+
+    def __init__(self, cloud: Cloud, name: str, pipeline: Pipeline, visibility_seconds: int = 30) -> None:
+        self.cloud, self.pipeline, self.bucket = cloud, pipeline, name
+        self.sent: list[Sent] = []
+        self._orders: Counter[str] = Counter()
+        self._session = boto3.Session(
+            cloud.environment["AWS_ACCESS_KEY_ID"],
+            cloud.environment["AWS_SECRET_ACCESS_KEY"],
+            region_name=cloud.environment["AWS_DEFAULT_REGION"],
+        )
+        self.sqs, self.s3 = self.client("sqs"), self.client("s3")
+        self.s3.create_bucket(Bucket=name)
+        attributes = {"VisibilityTimeout": str(visibility_seconds)}
+        if isinstance(self.source, FifoQueue):
+            attributes["FifoQueue"] = "true"
+        suffix = ".fifo" if isinstance(self.source, FifoQueue) else ""
+        self.queue: str = self.sqs.create_queue(QueueName=f"{name}{suffix}", Attributes=attributes)["QueueUrl"]
+
+    @property
+    def source(self) -> Queue:
+        return self.pipeline.queues[0]
+
+    def client(self, service: str, url: str | None = None, read_seconds: float | None = None, attempts: int = 5) -> Any:
+        """A client as the library makes it; with ``read_seconds``, one that waits no longer for an answer."""
+        at = url or self.cloud.endpoint_url
+        if read_seconds is None:
+            return Aws(self._session, lambda _: at).client(service)
+        config = Config(
+            connect_timeout=5,
+            read_timeout=read_seconds,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            max_pool_connections=32,
+        )
+        return self._session.client(service, endpoint_url=at, config=config)  # type: ignore[call-overload]
+
+    def lake(self, url: str | None = None, read_seconds: float | None = None) -> Lake:
+        return Lake(self.client("s3", url, read_seconds), self.bucket, self.pipeline.name)
+
+    def note(self, event_id: str, group: str, body: str, order: int | None = None) -> None:
+        """Remember an event that is sent now; its order is the order of sending unless it says its own."""
+        self._orders[group] += 1
+        self.sent.append(Sent(event_id, group, self._orders[group] if order is None else order, body))
+
+    def send(self, events: Iterable[Event], url: str | None = None) -> None:
+        """As a producer does."""
+        events = list(events)
+        for event in events:
+            self.note(event.id, encoded(event.group), event.body)
+        send(self.client("sqs", url), self.queue, events)
+
+    def put(self, group: str, body: str, deduplication_id: str, event_id: str | None = None) -> None:
+        """One message to a FIFO queue, whatever its body is."""
+        self.note(event_id or deduplication_id, group, body)
+        self.sqs.send_message(
+            QueueUrl=self.queue, MessageBody=body, MessageGroupId=group, MessageDeduplicationId=deduplication_id
+        )
+
+    def drain(self, url: str | None = None, limits: Limits = ALL, read_seconds: float | None = None) -> Drained:
+        lake = self.lake(url, read_seconds)
+        return drain(self.client("sqs", url), self.queue, lake, self.source, self.pipeline.every, limits)
+
+    def finish(self) -> Counts:
+        """A drain that nothing disturbs, closing and conforming; what the lake holds, without a fault."""
+        self.sqs.set_queue_attributes(QueueUrl=self.queue, Attributes={"VisibilityTimeout": "120"})
+        wait_for(self._dry, seconds=150, what="the queue to be empty")
+        return self.conclude()
+
+    def _dry(self) -> bool:
+        self.drain()
+        return backlog(self.sqs, self.queue) == 0
+
+    def conclude(self) -> Counts:
+        """Closing, conforming and the audit of what has been landed."""
+        lake = replace(self.lake(), now=later)
+        run_step(lake, self.pipeline, "conform", close_source(lake, self.source, drained_empty=True))
+        return audit(self.s3, self.bucket, self.pipeline.name, self.source.name, self.sent, self.sqs, [self.queue])
