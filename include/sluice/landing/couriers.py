@@ -1,0 +1,158 @@
+"""Sends records back to the source they came from, one after another within their group, each at most once.
+
+A record is announced in the ledger, sent, and confirmed there. A group ends at the first of its records that can't be
+sent: what is behind it must not overtake it.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Literal
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sluice.aws import refusal
+from sluice.landing.records import Record
+from sluice.landing.redriven import Entry, Ledger, State, digest, known
+from sluice.sources import EventSource, FifoQueue, Stream
+from sluice.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mypy_boto3_kinesis import KinesisClient
+    from mypy_boto3_sqs import SQSClient
+
+# SQS drops a message that comes again within five minutes. The intention was written before the first call, so until
+# shortly before that a second call is safe; after it, it might be a second message.
+DEDUPLICATED = timedelta(minutes=4)
+_MOST_FAILURES = 10  # then the fault is the source's, and trying the other groups would last hours
+
+Outcome = Literal["sent", "already", "unknown", "failed", "behind"]
+Post = Callable[[Record], str]
+
+
+def post_for(workspace: Workspace, source: EventSource) -> Post:
+    """What sends one record to the source and returns its new message id or sequence number."""
+    if isinstance(source, Stream):
+        return stream_post(workspace.aws.client("kinesis"), workspace.resources.stream(source.name))
+    return queue_post(workspace.aws.client("sqs"), workspace.resources.queue(source.name), source)
+
+
+def queue_post(sqs: SQSClient, queue_url: str, source: EventSource) -> Post:
+    def post(record: Record) -> str:
+        order: dict[str, str] = {}
+        if isinstance(source, FifoQueue):
+            order = {"MessageGroupId": record.group, "MessageDeduplicationId": digest(record.message_id)}
+        attributes: Any = _attributes(record)
+        return sqs.send_message(
+            QueueUrl=queue_url,
+            MessageBody=record.body,
+            MessageAttributes=attributes,
+            **order,  # type: ignore[arg-type]
+        )["MessageId"]
+
+    return post
+
+
+def stream_post(kinesis: KinesisClient, name: str) -> Post:
+    def post(record: Record) -> str:
+        encoded = json.loads(record.attributes).get("encoding") == "base64"
+        data = b64decode(record.body) if encoded else record.body.encode()
+        return kinesis.put_record(StreamName=name, PartitionKey=record.group, Data=data)["SequenceNumber"]
+
+    return post
+
+
+def _attributes(record: Record) -> Mapping[str, Mapping[str, Any]]:
+    """The message's attributes as they were sent; landing keeps binary values as hexadecimal digits."""
+    return {
+        name: {"DataType": value["DataType"], "BinaryValue": bytes.fromhex(value["BinaryValue"])}
+        if "BinaryValue" in value
+        else {"DataType": value["DataType"], "StringValue": value["StringValue"]}
+        for name, value in json.loads(record.attributes).items()
+    }
+
+
+@dataclass
+class Courier:
+    """Sends back to one source. ``entries`` is the ledger as it stood when the redrive began.
+
+    ``again`` sends what is not known to have been sent. ``faults`` collects, in words, why records were not sent.
+    """
+
+    ledger: Ledger
+    post: Post
+    source: EventSource
+    again: bool
+    entries: Mapping[str, Entry] = field(init=False)
+    faults: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.entries = self.ledger.entries()
+
+    def carry(self, records: Iterable[Record], pool: Executor) -> dict[str, Outcome]:
+        """Send the records, groups side by side; the outcome of each by message id."""
+        once = {record.message_id: record for record in records}  # a standard queue may give a message twice
+        ordered = sorted(once.values(), key=_order)
+        groups = [list(group) for _, group in groupby(ordered, key=_group)]
+        return {
+            message_id: outcome
+            for group in pool.map(self._carry_group, groups)
+            for message_id, outcome in group.items()
+        }
+
+    def _carry_group(self, records: Sequence[Record]) -> dict[str, Outcome]:
+        outcomes: dict[str, Outcome] = {}
+        for record in records:
+            stopped = not {"unknown", "failed"}.isdisjoint(outcomes.values()) or len(self.faults) >= _MOST_FAILURES
+            outcomes[record.message_id] = "behind" if stopped else self._carry(record)
+        return outcomes
+
+    def _carry(self, record: Record) -> Outcome:
+        entry = known(self.entries, record.message_id)
+        if entry.state in (State.REFUSED, State.UNKNOWN):  # another redrive may have gone on with it
+            entry = self.ledger.entry(record.message_id)
+        if entry.state is State.SENT:
+            return "already"
+        if entry.state is State.UNKNOWN:
+            return self._carry_unknown(record, entry.attempts)
+        return self._attempt(record, entry.attempts + 1)
+
+    def _carry_unknown(self, record: Record, attempts: int) -> Outcome:
+        fresh = self.ledger.lake.now() - self.ledger.intended_at(record.message_id, attempts) < DEDUPLICATED
+        if fresh and isinstance(self.source, FifoQueue):
+            return self._send(record, attempts)  # of two the queue keeps one
+        if fresh or not self.again:  # fresh: another redrive may be about to send it
+            return "unknown"
+        return self._attempt(record, attempts + 1)
+
+    def _attempt(self, record: Record, attempt: int) -> Outcome:
+        if self.ledger.intend(record, attempt):
+            return self._send(record, attempt)
+        return "already" if self.ledger.entry(record.message_id).state is State.SENT else "unknown"
+
+    def _send(self, record: Record, attempt: int) -> Outcome:
+        try:
+            sent_as = self.post(record)
+        except (ClientError, BotoCoreError) as error:
+            reason = refusal(error) if isinstance(error, ClientError) else str(error)
+            self.faults.append(f"event {record.event_id!r} of group {record.group!r}: {reason}")
+            if isinstance(error, ClientError) and error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
+                self.ledger.refuse(record, attempt, reason)  # of all else it is not known whether it was sent
+            return "failed"
+        # Of two redrives that sent it to a FIFO queue at once, one has sent it.
+        return "sent" if self.ledger.confirm(record, sent_as) else "already"
+
+
+def _order(record: Record) -> tuple[str, str, str]:
+    return _group(record), record.sequence_number, record.message_id
+
+
+def _group(record: Record) -> str:
+    """A record that tells no group waits for no other."""
+    return record.group or record.message_id

@@ -1,0 +1,172 @@
+"""What there is to send back to a source: quarantined events and dead letters, chosen and counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from sluice.errors import MissingResource, SluiceError
+from sluice.landing.dead_letters import DeadLetterQueue
+from sluice.landing.quarantined import Quarantined, quarantined
+from sluice.landing.queue import backlog
+from sluice.landing.records import record_from_sqs
+from sluice.landing.redriven import Entry, Ledger, State, known
+from sluice.manifests import earliest
+from sluice.partitions import Partition, partition_at
+from sluice.pipeline import Grain
+from sluice.sources import EventSource, Queue
+from sluice.workspace import Workspace
+
+CONFLICT = "conflict"
+DEAD_LETTER = "received too often, never deleted"
+_PEEKED = 100
+
+Where = Literal["quarantine", "dead_letters"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a redrive is about.
+
+    ``where`` is ``quarantine``, ``dead_letters`` or ``both``. ``reason``, ``first`` and ``last`` (as in
+    :func:`sluice.partitions.partition_at`, both included) and ``ids`` of events choose among quarantined events;
+    conflicts are chosen by their reason only, because sent back unmended they conflict again. At most ``limit``
+    messages of each place are sent. ``unknown`` sends also what a redrive that was stopped may have sent already.
+
+    Raises:
+        SluiceError: the choice makes no sense.
+    """
+
+    where: str = "both"
+    reason: str | None = None
+    first: str | None = None
+    last: str | None = None
+    ids: frozenset[str] = frozenset()
+    limit: int = 1000
+    unknown: bool = False
+
+    def __post_init__(self) -> None:
+        if self.where not in ("quarantine", "dead_letters", "both"):
+            raise SluiceError(f"{self.where!r} is no place; write quarantine, dead_letters or both")
+        if self.limit < 1:
+            raise SluiceError(f"a limit of {self.limit} sends nothing; write 1 or more")
+        if self.where != "quarantine" and (self.reason or self.first or self.last or self.ids):
+            raise SluiceError("reason, from, to and ids choose among quarantined events; say where: quarantine")
+
+    def covers(self, place: Where) -> bool:
+        return self.where in (place, "both")
+
+    def takes(self, each: Quarantined) -> bool:
+        """Whether the event is to be sent back."""
+        right_reason = each.reason == self.reason if self.reason else each.reason != CONFLICT
+        return right_reason and self._named(each)
+
+    def shows(self, each: Quarantined) -> bool:
+        """Whether the event is to be listed."""
+        return self.reason in (None, "", each.reason) and self._named(each)
+
+    def _named(self, each: Quarantined) -> bool:
+        return not self.ids or each.event_id in self.ids
+
+    def range(self, every: Grain) -> tuple[Partition | None, Partition | None]:
+        """The first and the last partition, None where the range has no end. Raises SluiceError if it is empty."""
+        first, last = (partition_at(moment, every) if moment else None for moment in (self.first, self.last))
+        if first and last and last < first:
+            raise SluiceError(f"the range from {self.first} to {self.last} ends before it begins; swap the two")
+        return first, last
+
+
+@dataclass(frozen=True)
+class Held:
+    """What of one source lies in one place for one reason.
+
+    ``oldest`` is when the oldest was sent at first; ``example`` is an event id. ``sent_back`` of them were sent back
+    already, of ``unknown`` it is not known. Of dead letters, ``count`` is SQS's approximate one, and the rest is of
+    those that could be looked at.
+    """
+
+    source: str
+    where: Where
+    reason: str
+    count: int
+    oldest: datetime | None
+    example: str
+    sent_back: int
+    unknown: int
+
+
+def survey(workspace: Workspace, source: EventSource, choice: Choice) -> list[Held]:
+    """What there is to send back, by place and reason. Nothing is changed; dead letters are put back at once.
+
+    Raises:
+        MissingResource: the pipeline has no such queue.
+    """
+    entries = Ledger(workspace.lake, source.name).entries()
+    held: list[Held] = []
+    if choice.covers("quarantine"):
+        held += _held_quarantined(workspace, source, choice, entries)
+    if choice.covers("dead_letters") and isinstance(source, Queue):
+        held += _held_dead_letters(workspace, source, entries)
+    return held
+
+
+def _held_quarantined(
+    workspace: Workspace, source: EventSource, choice: Choice, entries: Mapping[str, Entry]
+) -> list[Held]:
+    by_reason: dict[str, Held] = {}
+    for each in quarantined_of(workspace, source, choice):
+        if choice.shows(each):
+            none = Held(source.name, "quarantine", each.reason, 0, None, each.event_id, 0, 0)
+            before = by_reason.get(each.reason, none)
+            state = known(entries, each.message_id).state
+            by_reason[each.reason] = replace(
+                before,
+                count=before.count + 1,
+                oldest=earliest([before.oldest, each.sent_at]),
+                sent_back=before.sent_back + (state is State.SENT),
+                unknown=before.unknown + (state is State.UNKNOWN),
+            )
+    return [held for _, held in sorted(by_reason.items())]
+
+
+def _held_dead_letters(workspace: Workspace, source: Queue, entries: Mapping[str, Entry]) -> list[Held]:
+    queue = dead_letters_of(workspace, source)
+    count = backlog(queue.sqs, queue.url)
+    if not count:
+        return []
+    records = [record_from_sqs(message, source) for message in queue.peek(min(count, _PEEKED))]
+    states = Counter(known(entries, record.message_id).state for record in records)
+    return [
+        Held(
+            source=source.name,
+            where="dead_letters",
+            reason=DEAD_LETTER,
+            count=count,
+            oldest=earliest(record.sent_at for record in records),
+            example=records[0].event_id if records else "",
+            sent_back=states[State.SENT],
+            unknown=states[State.UNKNOWN],
+        )
+    ]
+
+
+def quarantined_of(workspace: Workspace, source: EventSource, choice: Choice) -> Iterable[Quarantined]:
+    first, last = choice.range(workspace.pipeline.every)
+
+    def wanted(partition: Partition) -> bool:
+        return (first is None or first <= partition) and (last is None or partition <= last)
+
+    return quarantined(workspace.lake, workspace.pipeline, source.name, wanted)
+
+
+def dead_letters_of(workspace: Workspace, source: Queue) -> DeadLetterQueue:
+    url = workspace.resources.dead_letter_queues.get(source.name)
+    if url is None:
+        raise MissingResource(
+            f"pipeline {workspace.pipeline.name}: the queue {source.name!r} has no dead-letter queue; add one to "
+            f"include/cloud/pipeline.yaml and run `sluice provision {workspace.pipeline.name}`"
+        )
+    return DeadLetterQueue(workspace.aws.client("sqs"), url)

@@ -1,0 +1,114 @@
+"""The ledger of what was sent back to its source, so that no redrive sends a message twice.
+
+::
+
+    PIPELINE/redriven/SOURCE/<digest of the message id>/{1-intended,1-refused,2-intended,…,sent}
+
+Every object is created once and never changed. The intention is written before the call, the rest after its answer; of
+two redrives at once only the one that created the intention sends. An intention that nothing follows means that a
+redrive was stopped, or its call got no answer: whether the message was sent is not known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from itertools import groupby
+
+from sluice.lake import Lake
+from sluice.landing.records import Record
+
+_INTENDED, _REFUSED, _SENT = "intended", "refused", "sent"
+
+
+class State(StrEnum):
+    """``REFUSED``: known not to have been sent, and free to be tried again, as ``NEW`` is."""
+
+    NEW = "new"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    SENT = "sent"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the ledger says of one message: its state after so many intentions."""
+
+    state: State
+    attempts: int
+
+
+_NOTHING = Entry(State.NEW, 0)
+
+
+def known(entries: Mapping[str, Entry], message_id: str) -> Entry:
+    """The entry of a message among those of :meth:`Ledger.entries`."""
+    return entries.get(digest(message_id), _NOTHING)
+
+
+def digest(message_id: str) -> str:
+    """The name of a message in the ledger, and its deduplication id when it is sent back: 64 hexadecimal digits.
+
+    It is not the one with which the message was first sent: SQS would swallow the second within five minutes.
+    """
+    return hashlib.sha256(f"redrive {message_id}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What was sent back to one source."""
+
+    lake: Lake
+    source: str
+
+    def place(self, message_id: str) -> str:
+        """The folder of a message's entry."""
+        return self._key(digest(message_id))
+
+    def entries(self) -> Mapping[str, Entry]:
+        """Every entry by :func:`digest`, by listing names alone."""
+        return self._entries(self._key(""))
+
+    def entry(self, message_id: str) -> Entry:
+        """The entry of one message as it stands now."""
+        return known(self._entries(self._key(digest(message_id), "")), message_id)
+
+    def intend(self, record: Record, attempt: int) -> bool:
+        """Announce that attempt, counted from 1; False if another redrive did."""
+        return self._write(record.message_id, f"{attempt}-{_INTENDED}", event_id=record.event_id, group=record.group)
+
+    def intended_at(self, message_id: str, attempt: int) -> datetime:
+        """When the attempt was announced, UTC."""
+        written = json.loads(self.lake.get(self._key(digest(message_id), f"{attempt}-{_INTENDED}")))
+        return datetime.fromisoformat(written["at"])
+
+    def refuse(self, record: Record, attempt: int, reason: str) -> None:
+        """Note that the source did not take that attempt."""
+        self._write(record.message_id, f"{attempt}-{_REFUSED}", reason=reason)
+
+    def confirm(self, record: Record, sent_as: str) -> bool:
+        """Note that it was sent, ``sent_as`` its new message id or sequence number; False if that was noted."""
+        return self._write(record.message_id, _SENT, event_id=record.event_id, sent_as=sent_as)
+
+    def _write(self, message_id: str, name: str, **facts: str) -> bool:
+        written = {"message_id": message_id, "at": self.lake.now().isoformat(), **facts}
+        return self.lake.create(self._key(digest(message_id), name), json.dumps(written).encode())
+
+    def _key(self, *parts: str) -> str:
+        return self.lake.key("redriven", self.source, *parts)
+
+    def _entries(self, prefix: str) -> Mapping[str, Entry]:
+        names = (key.removeprefix(self._key("")).split("/") for key, _, _ in self.lake.objects(prefix))
+        grouped = groupby(names, key=lambda parts: parts[0])
+        return {name: _entry([rest for _, rest in parts]) for name, parts in grouped}
+
+
+def _entry(names: Collection[str]) -> Entry:
+    attempts = max((int(name.partition("-")[0]) for name in names if name.endswith(_INTENDED)), default=0)
+    if _SENT in names:
+        return Entry(State.SENT, attempts)
+    return Entry(State.REFUSED if f"{attempts}-{_REFUSED}" in names else State.UNKNOWN, attempts)

@@ -1,0 +1,552 @@
+"""What was quarantined or dead-lettered comes home: in group order, once, and whoever looks is told the truth."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import Cloud
+from tests.sluice import toy
+from tests.sluice.conftest import Declare
+from tests.sluice.lake_contents import rows_of
+from tests.sluice.landing.dying_redrive import BOUNDARIES
+from tests.sluice.toy import EVENTS, reading
+from tests.waiting import wait_for
+
+from sluice.errors import DeclarationError, SluiceError
+from sluice.lake import Lake
+from sluice.landing.closing import close_source
+from sluice.landing.held import CONFLICT, DEAD_LETTER, Choice, survey
+from sluice.landing.parts import land
+from sluice.landing.quarantined import quarantined, records_of
+from sluice.landing.queue import backlog, drain
+from sluice.landing.records import record_from_kinesis, record_from_sqs
+from sluice.landing.redrive import RedriveIncomplete, SentBack, require_complete, send_back, sources_named
+from sluice.landing.redriven import Ledger
+from sluice.partitions import format_ranges
+from sluice.pipeline import Conform, Pipeline, StandardQueue, Stream
+from sluice.steps.runner import run_step
+from sluice.workspace import Workspace
+
+DAY = "2013-01-01"
+UNKNOWN_MEMBER = "unit: extra_forbidden"
+MESSAGES = StandardQueue("messages", event_id="id", event_time="at", group="meter", sequence="n")
+STREAM = Stream("stream", event_id="id", event_time="at")
+MENDED = f"{toy.CONTRACT.rstrip()}\n    unit: str | None = None\n"
+
+
+@dataclass(frozen=True)
+class World:
+    """One pipeline with queues and a stream of the test's own, and what a producer and an auditor do with them."""
+
+    workspace: Workspace
+    sqs: Any
+    kinesis: Any
+
+    @property
+    def lake(self) -> Lake:
+        return self.workspace.lake
+
+    def url(self, source: str = "events") -> str:
+        return self.workspace.resources.queues[source]
+
+    def dead(self, source: str = "events") -> str:
+        return self.workspace.resources.dead_letter_queues[source]
+
+    def send(self, *bodies: str, group: str = "g", **more: Any) -> None:
+        for n, body in enumerate(bodies):
+            deduplication = f"{group}-{n}-{hash(body)}"
+            self.sqs.send_message(
+                QueueUrl=self.url(),
+                MessageBody=body,
+                MessageGroupId=group,
+                MessageDeduplicationId=deduplication,
+                **more,
+            )
+
+    def land_all(self) -> None:
+        """What waits lands and is deleted, without the waits of a drain."""
+        landing = [record_from_sqs(message, EVENTS) for message in self.take_all(self.url())]
+        with ThreadPoolExecutor(1) as pool:
+            land(landing, self.lake, "events", "day", pool)
+
+    def conform(self) -> None:
+        """Close what has landed, and conform it."""
+        # Bodies that tell no time lie in the partition of today.
+        close_source(self.later(timedelta(days=2)).lake, EVENTS, drained_empty=True)
+        run_step(self.lake, self.workspace.pipeline, "conform", format_ranges(self.lake.partitions("raw/events")))
+
+    def take_all(self, url: str) -> list[dict[str, Any]]:
+        """Every message that waits, with its attributes; each is deleted."""
+        taken: list[dict[str, Any]] = []
+        while messages := self.sqs.receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=10,
+            MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All"],
+        ).get("Messages"):
+            taken += messages
+            for message in messages:
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return taken
+
+    def crash_loop(self) -> None:
+        """Receive the first message until it is gone, as a reader that dies each time before it deletes."""
+        received = set[str]()
+        while len(received) < 2 and (
+            messages := self.sqs.receive_message(QueueUrl=self.url(), MaxNumberOfMessages=1, VisibilityTimeout=0).get(
+                "Messages"
+            )
+        ):
+            received.add(messages[0]["MessageId"])
+
+    def later(self, delay: timedelta) -> Workspace:
+        """The workspace of a machine on which so much time has passed."""
+        moment = datetime.now(UTC) + delay
+        return replace(self.workspace, lake=Lake(self.lake.s3, self.lake.bucket, self.lake.pipeline, lambda: moment))
+
+
+@pytest.fixture
+def pipeline(toy_pipeline: Pipeline) -> Pipeline:
+    steps = [
+        Conform("conform", source="events", contract="contract:Reading"),
+        Conform("conform_stream", source="stream", contract="contract:Reading"),
+        *toy_pipeline.steps[1:],
+    ]
+    return toy.toy(sources=(EVENTS, MESSAGES, STREAM, toy.DROPS), steps=tuple(steps))
+
+
+@pytest.fixture
+def world(cloud: Cloud, workspace: Workspace, pipeline: Pipeline, own_name: str) -> World:
+    sqs, kinesis = cloud.client("sqs"), cloud.client("kinesis")
+    queues, dead = {}, {}
+    for source, suffix in (("events", ".fifo"), ("messages", "")):
+        fifo = {"FifoQueue": "true"} if suffix else {}
+        dead[source] = sqs.create_queue(QueueName=f"{own_name}-{source}-dead{suffix}", Attributes=fifo)["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=dead[source], AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 5})
+        queues[source] = sqs.create_queue(
+            QueueName=f"{own_name}-{source}{suffix}", Attributes={**fifo, "RedrivePolicy": policy}
+        )["QueueUrl"]
+    resources = replace(workspace.resources, queues=queues, dead_letter_queues=dead, streams={"stream": own_name})
+    return World(replace(workspace, pipeline=pipeline, resources=resources), sqs, kinesis)
+
+
+def at(minute: int, day: str = DAY) -> str:
+    return f"{day}T07:{minute:02d}:00+00:00"
+
+
+def good(group: str, numbers: Iterable[int]) -> list[str]:
+    return [reading(f"{group}{n}", at(n), n) for n in numbers]
+
+
+def bad(name: str, minute: int = 30, day: str = DAY) -> str:
+    return reading(name, at(minute, day), unit="kWh")
+
+
+def ids(messages: Sequence[dict[str, Any]]) -> list[str]:
+    return [json.loads(message["Body"])["id"] for message in messages]
+
+
+# Poison
+
+
+def test_a_poison_message_stops_nobody_and_comes_back_in_its_place_once_the_contract_is_mended(
+    world: World, declare: Declare
+) -> None:
+    world.send(*good("a", range(3)), bad("a3", 3), *good("a", range(4, 8)), group="a")
+    world.send(*good("b", range(8)), group="b")
+    drain(world.sqs, world.url(), world.lake, EVENTS, "day")
+    world.conform()
+
+    conformed = [row["event_id"] for row in rows_of(world.lake, "conform", f"dt={DAY}")]
+    assert conformed == [*(f"a{n}" for n in (0, 1, 2, 4, 5, 6, 7)), *(f"b{n}" for n in range(8))]
+    (held,) = survey(world.workspace, EVENTS, Choice())
+    assert (held.where, held.reason, held.count, held.example, held.sent_back) == (
+        "quarantine",
+        UNKNOWN_MEMBER,
+        1,
+        "a3",
+        0,
+    )
+
+    (quarantine, _) = send_back(world.workspace, EVENTS, Choice())
+    assert quarantine == SentBack("events", "quarantine", sent=1)
+    declare("toy", {**toy.MODULES, "contract": MENDED})
+    world.land_all()
+    world.conform()
+
+    conformed = [row["event_id"] for row in rows_of(world.lake, "conform", f"dt={DAY}")]
+    assert conformed == [*(f"a{n}" for n in range(8)), *(f"b{n}" for n in range(8))]
+
+
+def test_what_is_sent_back_unmended_is_quarantined_again_as_a_message_of_its_own(world: World) -> None:
+    world.send(bad("x"))
+    world.land_all()
+    world.conform()
+    send_back(world.workspace, EVENTS, Choice(where="quarantine"))
+    world.land_all()
+    world.conform()
+
+    rows = rows_of(world.lake, "conform", f"dt={DAY}", files="quarantined")
+    assert [row["event_id"] for row in rows] == ["x", "x"]
+    assert len({row["message_id"] for row in rows}) == 2
+    (held,) = survey(world.workspace, EVENTS, Choice())
+    assert (held.count, held.sent_back) == (2, 1)
+    assert send_back(world.workspace, EVENTS, Choice(where="quarantine")) == [
+        SentBack("events", "quarantine", sent=1, already=1)
+    ]
+
+
+def test_a_crash_loop_ends_among_the_dead_letters_and_its_group_goes_on(world: World) -> None:
+    world.send(*good("a", range(4)), group="a")
+    world.crash_loop()
+    world.crash_loop()
+
+    drained = drain(world.sqs, world.url(), world.lake, EVENTS, "day")
+    assert drained.messages == 2
+    assert backlog(world.sqs, world.dead()) == 2
+    looks = [survey(world.workspace, EVENTS, Choice()) for _ in range(2)]
+    assert looks[0] == looks[1]
+    ((held,), _) = looks
+    assert (held.where, held.reason, held.count, held.example) == ("dead_letters", DEAD_LETTER, 2, "a0")
+
+    results = send_back(world.workspace, EVENTS, Choice())
+
+    assert results == [SentBack("events", "quarantine"), SentBack("events", "dead_letters", sent=2)]
+    assert backlog(world.sqs, world.dead()) == 0
+    world.land_all()
+    world.conform()
+    rows = rows_of(world.lake, "conform", f"dt={DAY}")
+    assert Counter(row["event_id"] for row in rows) == Counter(f"a{n}" for n in range(4))
+
+
+# Order, fidelity, once
+
+
+def dead_letter(world: World, body: str, n: int, group: str, source: str = "events") -> None:
+    """Put a message where the redrive policy would: five crash loops a message take long."""
+    order = {"MessageGroupId": group, "MessageDeduplicationId": f"{group}-{n}"} if source == "events" else {}
+    world.sqs.send_message(QueueUrl=world.dead(source), MessageBody=body, **order)
+
+
+def test_dead_letters_go_home_in_the_order_of_their_group_however_many(world: World) -> None:
+    for n in range(25):
+        for group in "ab":
+            dead_letter(world, reading(f"{group}{n}", at(n)), n, group)
+
+    (_, result) = send_back(world.workspace, EVENTS, Choice())
+
+    assert result == SentBack("events", "dead_letters", sent=50)
+    home = ids(world.take_all(world.url()))
+    assert [name for name in home if name[0] == "a"] == [f"a{n}" for n in range(25)]
+    assert [name for name in home if name[0] == "b"] == [f"b{n}" for n in range(25)]
+    assert backlog(world.sqs, world.dead()) == 0
+
+
+def test_quarantined_events_go_home_in_the_order_of_their_group_across_partitions(world: World) -> None:
+    names = [f"q{n}" for n in range(12)]
+    for n, name in enumerate(names):  # neighbours of the group in four partitions
+        world.send(bad(name, n, f"2013-01-0{1 + n % 4}"), group="a")
+    world.land_all()
+    world.conform()
+
+    first = send_back(world.workspace, EVENTS, Choice(where="quarantine", limit=5))
+    second = send_back(world.workspace, EVENTS, Choice(where="quarantine"))
+
+    assert first == [SentBack("events", "quarantine", sent=5)]
+    assert second == [SentBack("events", "quarantine", sent=7, already=5)]
+    assert ids(world.take_all(world.url())) == names
+
+
+def test_a_message_goes_home_as_it_was_sent(world: World) -> None:
+    attributes = {
+        "kind": {"DataType": "String.custom", "StringValue": "ä"},
+        "count": {"DataType": "Number", "StringValue": "7"},
+        "raw": {"DataType": "Binary", "BinaryValue": b"\x00\xff"},
+    }
+    body = '  {"id": "x",\n "value": 1e400} ☃'
+    world.send(body, group="A/b-1", MessageAttributes=attributes)
+    world.land_all()
+    world.conform()
+
+    send_back(world.workspace, EVENTS, Choice())
+
+    (message,) = world.take_all(world.url())
+    assert message["Body"] == body
+    assert message["MessageAttributes"] == attributes
+    assert message["Attributes"]["MessageGroupId"] == "A/b-1"
+
+
+def test_a_standard_queue_gets_its_dead_letters_back(world: World) -> None:
+    for n in range(12):
+        dead_letter(world, json.dumps({"id": f"m{n}", "meter": "a", "n": n}), n, "a", "messages")
+
+    assert [held.count for held in survey(world.workspace, MESSAGES, Choice())] == [12]
+    results = [send_back(world.workspace, MESSAGES, Choice(where="dead_letters")) for _ in range(2)]
+
+    assert results == [[SentBack("messages", "dead_letters", sent=12)], [SentBack("messages", "dead_letters")]]
+    assert sorted(ids(world.take_all(world.url("messages")))) == sorted(f"m{n}" for n in range(12))
+
+
+def test_a_message_that_is_quarantined_and_dead_lettered_is_sent_once(world: World) -> None:
+    world.send(bad("x"))
+    (message,) = world.sqs.receive_message(
+        QueueUrl=world.url(), VisibilityTimeout=0, MessageSystemAttributeNames=["All"]
+    )["Messages"]
+    with ThreadPoolExecutor(1) as pool:  # a drain that dies between landing and deleting, five times
+        land([record_from_sqs(message, EVENTS)], world.lake, "events", "day", pool)
+    world.crash_loop()
+    world.conform()
+    assert [held.count for held in survey(world.workspace, EVENTS, Choice())] == [1, 1]
+
+    results = send_back(world.workspace, EVENTS, Choice())
+
+    assert results == [SentBack("events", "quarantine", sent=1), SentBack("events", "dead_letters", already=1)]
+    assert ids(world.take_all(world.url())) == ["x"]
+    assert backlog(world.sqs, world.dead()) == 0
+
+
+def test_two_redrives_at_once_send_each_event_once(world: World) -> None:
+    for n in range(40):
+        world.send(bad(f"e{n}"), group=f"g{n % 5}")
+    world.land_all()
+    world.conform()
+
+    with ThreadPoolExecutor(3) as pool:
+        again = partial(send_back, world.workspace, EVENTS, Choice(where="quarantine"))
+        results = [future.result() for future in [pool.submit(again) for _ in range(3)]]
+
+    (last,) = send_back(world.workspace, EVENTS, Choice(where="quarantine"))
+    assert sum(result.sent for (result,) in results) + last.sent == 40
+    assert (last.sent + last.already, last.unknown, last.failed) == (40, 0, 0)
+    assert Counter(ids(world.take_all(world.url()))) == Counter(f"e{n}" for n in range(40))
+
+
+def test_what_the_queue_refuses_keeps_back_its_group_alone(world: World) -> None:
+    world.send(bad("a0"), reading("a1", at(1), unit="long" * 500), bad("a2"), group="a")
+    world.send(bad("b0"), group="b")
+    world.land_all()
+    world.conform()
+    world.sqs.set_queue_attributes(QueueUrl=world.url(), Attributes={"MaximumMessageSize": "1024"})
+
+    (refused,) = send_back(world.workspace, EVENTS, Choice(where="quarantine"))
+
+    assert replace(refused, faults=()) == SentBack("events", "quarantine", sent=2, failed=1, behind=1)
+    with pytest.raises(RedriveIncomplete, match=r"1 were not sent \(event 'a1' of group 'a': AWS refused SendMessage"):
+        require_complete([refused])
+    world.sqs.set_queue_attributes(QueueUrl=world.url(), Attributes={"MaximumMessageSize": "262144"})
+    assert send_back(world.workspace, EVENTS, Choice(where="quarantine")) == [
+        SentBack("events", "quarantine", sent=2, already=2)
+    ]
+    home = ids(world.take_all(world.url()))
+    assert [name for name in home if name != "b0"] == ["a0", "a1", "a2"]
+    assert len(home) == 4
+
+
+# Killed
+
+
+SLOWER = {"announced", "deleted"}  # what they could lose, the other two could lose as well
+
+
+@pytest.mark.parametrize(
+    "boundary", [pytest.param(name, marks=[pytest.mark.chaos] if name in SLOWER else []) for name in BOUNDARIES]
+)
+def test_a_redrive_that_is_killed_loses_and_doubles_nothing(cloud: Cloud, world: World, boundary: str) -> None:
+    for n in range(12):
+        dead_letter(world, reading(f"a{n}", at(n)), n, "a")
+
+    killed = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "tests.sluice.landing.dying_redrive",
+            boundary,
+            json.dumps(asdict(world.workspace.resources)),
+        ],
+        env={**os.environ, **cloud.environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+
+    def visible() -> bool:
+        attributes = world.sqs.get_queue_attributes(QueueUrl=world.dead(), AttributeNames=["All"])["Attributes"]
+        return bool(attributes["ApproximateNumberOfMessagesNotVisible"] == "0")
+
+    wait_for(visible, seconds=10)
+    (_, result) = send_back(world.workspace, EVENTS, Choice())
+
+    assert (result.unknown, result.failed, result.behind) == (0, 0, 0)
+    assert ids(world.take_all(world.url())) == [f"a{n}" for n in range(12)]
+    assert backlog(world.sqs, world.dead()) == 0
+
+
+# What nobody can know
+
+
+def stopped(world: World, source: Any, name: str) -> None:
+    """As a redrive leaves an event that it announced, and then was killed."""
+    (each,) = quarantined(world.lake, world.workspace.pipeline, source.name, lambda _: True)
+    assert each.event_id == name
+    (record,) = records_of(world.lake, [each])
+    assert Ledger(world.lake, source.name).intend(record, 1)
+
+
+def test_what_may_have_been_sent_is_left_until_somebody_says_otherwise(world: World) -> None:
+    world.send(bad("x"))
+    world.land_all()
+    world.conform()
+    stopped(world, EVENTS, "x")
+    late = world.later(timedelta(minutes=6))
+
+    assert [held.unknown for held in survey(late, EVENTS, Choice())] == [1]
+    (left,) = send_back(late, EVENTS, Choice(where="quarantine"))
+    assert left == SentBack("events", "quarantine", unknown=1)
+    with pytest.raises(RedriveIncomplete, match="1 may have been sent by a redrive that was stopped"):
+        require_complete([left])
+    assert world.take_all(world.url()) == []
+
+    assert send_back(late, EVENTS, Choice(where="quarantine", unknown=True)) == [
+        SentBack("events", "quarantine", sent=1)
+    ]
+    assert ids(world.take_all(world.url())) == ["x"]
+
+
+def test_a_fifo_queue_is_asked_again_at_once_because_it_keeps_one_of_two(world: World) -> None:
+    world.send(bad("x"))
+    world.land_all()
+    world.conform()
+    stopped(world, EVENTS, "x")
+
+    assert send_back(world.workspace, EVENTS, Choice(where="quarantine")) == [SentBack("events", "quarantine", sent=1)]
+    assert ids(world.take_all(world.url())) == ["x"]
+
+
+# Streams
+
+
+def put_stream_quarantine(world: World, *records: tuple[str, bytes]) -> None:
+    """Records of the stream, landed and conformed."""
+    name = world.workspace.resources.streams["stream"]
+    world.kinesis.create_stream(StreamName=name, ShardCount=1)
+    world.kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+    for group, data in records:
+        world.kinesis.put_record(StreamName=name, PartitionKey=group, Data=data)
+    given = records_of_stream(world, len(records))
+    landed = [record_from_kinesis(record, "shard", STREAM) for record in given]
+    with ThreadPoolExecutor(1) as pool:
+        partitions = land(landed, world.lake, "stream", "day", pool)
+    close_source(world.later(timedelta(days=2)).lake, STREAM, drained_empty=True)
+    run_step(world.lake, world.workspace.pipeline, "conform_stream", format_ranges(partitions))
+
+
+def records_of_stream(world: World, count: int) -> list[dict[str, Any]]:
+    """All records of the stream, of which there are so many."""
+    name = world.workspace.resources.streams["stream"]
+    (shard,) = world.kinesis.list_shards(StreamName=name)["Shards"]
+    iterator = world.kinesis.get_shard_iterator(
+        StreamName=name, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+    )["ShardIterator"]
+    records: list[dict[str, Any]] = world.kinesis.get_records(ShardIterator=iterator)["Records"]
+    assert len(records) == count
+    return records
+
+
+def test_a_stream_gets_back_the_very_bytes_in_the_order_of_the_group(world: World) -> None:
+    sent = [("a", b"\xff\x00"), ("b", b"{}"), ("a", "ä{".encode()), ("a", bad("a3").encode())]
+    put_stream_quarantine(world, *sent)
+
+    reasons = {held.reason: held.count for held in survey(world.workspace, STREAM, Choice())}
+    assert reasons == {"not_json": 2, "id: missing": 1, UNKNOWN_MEMBER: 1}
+    results = [send_back(world.workspace, STREAM, Choice()) for _ in range(2)]
+
+    assert results == [[SentBack("stream", "quarantine", sent=4)], [SentBack("stream", "quarantine", already=4)]]
+    home = [(record["PartitionKey"], record["Data"]) for record in records_of_stream(world, 8)[4:]]
+    for group in "ab":
+        assert [data for key, data in home if key == group] == [data for key, data in sent if key == group]
+
+
+def test_to_a_stream_nothing_is_sent_again_that_may_be_on_its_way(world: World) -> None:
+    put_stream_quarantine(world, ("a", b"{}"))
+    (each,) = quarantined(world.lake, world.workspace.pipeline, "stream", lambda _: True)
+    stopped(world, STREAM, each.event_id)
+
+    (now,) = send_back(world.workspace, STREAM, Choice(unknown=True))
+    (later,) = send_back(world.later(timedelta(minutes=6)), STREAM, Choice(unknown=True))
+
+    assert (now, later) == (SentBack("stream", "quarantine", unknown=1), SentBack("stream", "quarantine", sent=1))
+    records_of_stream(world, 2)
+
+
+# Choices
+
+
+def test_events_are_chosen_by_reason_range_and_id(world: World) -> None:
+    world.send(bad("old", day="2013-01-01"), bad("new", day="2013-01-03"), "{", '{"id": "x"}')
+    world.land_all()
+    world.conform()
+
+    def chosen(**choice: Any) -> dict[str, int]:
+        held = survey(world.workspace, EVENTS, Choice("quarantine", **choice))
+        return {each.reason: each.count for each in held}
+
+    assert chosen() == {UNKNOWN_MEMBER: 2, "not_json": 1, "at: missing": 1}
+    assert chosen(reason="not_json") == {"not_json": 1}
+    assert chosen(first="2013-01-02", last="2013-01-31") == {UNKNOWN_MEMBER: 1}
+    assert chosen(last="2013-01-02") == {UNKNOWN_MEMBER: 1}
+    assert chosen(ids=frozenset({"new", "x"})) == {UNKNOWN_MEMBER: 1, "at: missing": 1}
+    choice = Choice("quarantine", reason=UNKNOWN_MEMBER, first="2013-01-02")
+    assert send_back(world.workspace, EVENTS, choice) == [SentBack("events", "quarantine", sent=1)]
+    assert ids(world.take_all(world.url())) == ["new"]
+
+
+def test_a_conflict_is_sent_back_only_by_name(world: World) -> None:
+    world.send(reading("x", at(1), 1), reading("x", at(1), 2))
+    world.land_all()
+    world.conform()
+
+    assert [held.reason for held in survey(world.workspace, EVENTS, Choice())] == [CONFLICT]
+    assert send_back(world.workspace, EVENTS, Choice("quarantine")) == [SentBack("events", "quarantine")]
+    assert send_back(world.workspace, EVENTS, Choice("quarantine", reason=CONFLICT)) == [
+        SentBack("events", "quarantine", sent=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"where": "here"}, "'here' is no place"),
+        ({"limit": 0}, "a limit of 0 sends nothing"),
+        ({"reason": "not_json"}, "choose among quarantined events"),
+        ({"where": "dead_letters", "ids": frozenset("x")}, "choose among quarantined events"),
+    ],
+)
+def test_a_choice_that_makes_no_sense_is_one_line(choice: dict[str, Any], message: str) -> None:
+    with pytest.raises(SluiceError, match=message):
+        Choice(**choice)
+
+
+def test_a_wrong_range_or_source_is_named_before_anything_is_sent(world: World) -> None:
+    with pytest.raises(SluiceError, match="ends before it begins"):
+        send_back(world.workspace, EVENTS, Choice("quarantine", first="2013-01-02", last="2013-01-01"))
+    with pytest.raises(SluiceError, match="'soon' is no date"):
+        survey(world.workspace, EVENTS, Choice("quarantine", first="soon"))
+    with pytest.raises(DeclarationError, match="toy has no queue or stream 'weather'; it has events, messages, stream"):
+        sources_named(world.workspace.pipeline, "weather")
