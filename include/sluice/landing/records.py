@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sluice.sources import FifoQueue, Queue, StandardQueue, Stream
+from sluice.sources import EventSource, FifoQueue, Queue, StandardQueue, Stream
 
 # Padded to the most digits that the service gives, sequence numbers sort as text: SQS's are of up to 128 bits,
 # Kinesis's as its API model has them.
@@ -111,6 +111,23 @@ def record_from_kinesis(record: Mapping[str, Any], shard_id: str, source: Stream
         message_id,
         attributes,
         body,
+    )
+
+
+def derived_anew(record: Record, source: EventSource) -> Record:
+    """A stored record as today's declaration makes it of its body; what the body does not tell stays as it is."""
+    members = _members(record.body)
+    told = _event_time(members.get(source.event_time), record.sent_at)
+    event_time = told or record.sent_at
+    group, sequence_number = record.group, record.sequence_number
+    if isinstance(source, StandardQueue):
+        group, sequence_number = _text(members.get(source.group)) or "", _sequence(members, source, event_time)
+    return record._replace(
+        event_id=_text(members.get(source.event_id)) or record.event_id,
+        group=group,
+        sequence_number=sequence_number,
+        event_time=event_time,
+        event_time_from="sent" if told is None else "body",
     )
 
 
