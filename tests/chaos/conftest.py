@@ -39,7 +39,7 @@ def trial(cloud: Cloud, own_name: str) -> MakeTrial:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def flights() -> Flights:
     """So many events of the busiest aircraft over two days (two partitions), in the order in which they are sent."""
 

@@ -106,7 +106,7 @@ class Request:
 
 
 class Schedule:
-    """Which fault, if any, strikes a request: the first rule that fits decides."""
+    """Which fault, if any, strikes a request: that of the first rule that strikes it."""
 
     def __init__(self, seed: int, rules: Sequence[Rule]) -> None:
         self.injected: Counter[Fault] = Counter()
@@ -119,8 +119,8 @@ class Schedule:
         """The fault, and the chance by which it chooses what it strikes within the request."""
         with self._lock:
             for number, rule in enumerate(self._rules):
-                if fnmatchcase(str(request), rule.calls):
-                    return self._struck_by(number, rule)
+                if fnmatchcase(str(request), rule.calls) and (struck := self._struck_by(number, rule)):
+                    return struck
         return None
 
     def _struck_by(self, number: int, rule: Rule) -> tuple[Fault, random.Random] | None:

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 from tests.chaos.audit import Found, Row, Sent, Stored, faults, read
-from tests.chaos.conftest import Flights, MakeTrial
+from tests.chaos.conftest import Flights
 from tests.chaos.trial import Trial
+from tests.conftest import Cloud
+
+from sluice.pipeline import load_pipeline
 
 Change = Callable[[list[Row]], list[Row]]
 
@@ -20,10 +23,10 @@ def look(trial: Trial) -> Found:
     return read(trial.s3, trial.bucket, trial.pipeline.name, trial.source.name, trial.sqs, [trial.queue])
 
 
-@pytest.fixture
-def landed(trial: MakeTrial, flights: Flights) -> Trial:
-    """Flights of two days and an event that is no JSON, conformed without a fault."""
-    here = trial()
+@pytest.fixture(scope="module")
+def landed(cloud: Cloud, flights: Flights) -> Trial:
+    """Flights of two days and an event that is no JSON, conformed without a fault; each test leaves them so."""
+    here = Trial(cloud, "audited", load_pipeline("flights"))
     here.send(flights(60))
     here.put("broken", "no json", "broken-1")
     counts = here.finish()
@@ -93,9 +96,9 @@ def test_the_checker_sees_each_fault(landed: Trial) -> None:
 
     day = next(iter(found.conformed.keys() & found.raw.keys()))
     of_manifests: list[tuple[str, str, Any]] = [
-        *(("raw", member, value) for member, value in {"state": "open", "rows_out": 1, "files": []}.items()),
+        *(("raw", member, value) for member, value in {"state": "open", "rows_out": 9, "files": []}.items()),
         *(("raw", member, value) for member, value in {"files": found.raw[day]["files"] * 2}.items()),
-        *(("conformed", member, 7) for member in ("rows_in", "rows_out", "duplicates")),
+        *(("conformed", member, 999) for member in ("rows_in", "rows_out", "duplicates")),
         ("conformed", "state", "open"),
         ("conformed", "rejected", {"not_json": 9}),
     ]
@@ -149,6 +152,8 @@ def test_the_checker_looks_at_the_bucket_and_the_queue_themselves(landed: Trial)
 
     landed.sqs.send_message(QueueUrl=landed.queue, MessageBody="x", MessageGroupId="g", MessageDeduplicationId="x")
     waiting = faults(look(landed), landed.sent)
-    assert landed.sqs.receive_message(QueueUrl=landed.queue)["Messages"]
+    [message] = landed.sqs.receive_message(QueueUrl=landed.queue)["Messages"]
     in_flight = faults(look(landed), landed.sent)
+    landed.sqs.delete_message(QueueUrl=landed.queue, ReceiptHandle=message["ReceiptHandle"])
     assert waiting == in_flight == [f"{landed.queue} holds 1 messages, waiting or in flight"]
+    assert faults(look(landed), landed.sent) == []

@@ -94,6 +94,10 @@ class Trial:
         lake = self.lake(url, read_seconds)
         return drain(self.client("sqs", url), self.queue, lake, self.source, self.pipeline.every, limits)
 
+    def close(self, url: str | None = None) -> str:
+        """Close what is over, as if the queue were empty; returns the ranges of closed partitions."""
+        return close_source(replace(self.lake(url), now=later), self.source, drained_empty=True)
+
     def finish(self) -> Counts:
         """A drain that nothing disturbs, closing and conforming; what the lake holds, without a fault."""
         self.sqs.set_queue_attributes(QueueUrl=self.queue, Attributes={"VisibilityTimeout": "120"})
@@ -106,6 +110,5 @@ class Trial:
 
     def conclude(self) -> Counts:
         """Closing, conforming and the audit of what has been landed."""
-        lake = replace(self.lake(), now=later)
-        run_step(lake, self.pipeline, "conform", close_source(lake, self.source, drained_empty=True))
+        run_step(self.lake(), self.pipeline, "conform", self.close())
         return audit(self.s3, self.bucket, self.pipeline.name, self.source.name, self.sent, self.sqs, [self.queue])

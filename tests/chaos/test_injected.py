@@ -1,0 +1,239 @@
+"""Real flights through a cloud that refuses, stalls, hangs up and does half of what it is asked (P1 to P3).
+
+What botocore's own retries ride out, the drain does not notice; what outlasts them fails it with one clear line, and
+the next drain completes what it left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+from tests.chaos.conftest import Flights, MakeTrial
+from tests.chaos.faults import (
+    DISK_FULL,
+    SLOW_DOWN,
+    THROTTLED,
+    TOO_FAST,
+    UNAVAILABLE,
+    Delay,
+    Partial,
+    Refuse,
+    Reset,
+    Rule,
+)
+from tests.chaos.proxy import Proxy
+from tests.chaos.seeds import seeded
+from tests.chaos.trial import Trial
+from tests.waiting import wait_for
+
+from sluice.errors import SluiceError
+from sluice.landing.queue import Limits, backlog
+
+HANDLE_EXPIRED = Partial(1.0, "ReceiptHandleIsInvalid", sender_fault=True)
+EVERYTHING = (
+    Rule("s3:PutObject */part-*", SLOW_DOWN, rate=0.15, burst=2),
+    Rule("s3:PutObject *", Reset(happened=True), rate=0.15),
+    Rule("s3:*", UNAVAILABLE, rate=0.1, burst=2),
+    Rule("sqs:DeleteMessageBatch *", Partial(0.3), rate=0.3),
+    Rule("sqs:SendMessageBatch *", Partial(0.3), rate=0.1),
+    Rule("sqs:*", Reset(happened=True), rate=0.02),
+    Rule("sqs:*", TOO_FAST, rate=0.05),
+)
+# All at once is a schedule of its own: here each kind of fault alone, at a rate that retries ride out now and then.
+KINDS = {
+    "slow-down": [Rule("s3:*", SLOW_DOWN, rate=0.4, burst=2)],
+    "unavailable": [Rule("*", UNAVAILABLE, rate=0.2)],
+    "internal-error": [Rule("s3:PutObject *", Refuse(500, "InternalError"), rate=0.3)],
+    "throttled": [Rule("sqs:*", THROTTLED, rate=0.2, burst=2)],
+    "too-fast": [Rule("sqs:*", TOO_FAST, rate=0.2, burst=2)],
+    "timed-out": [Rule("s3:*", Delay(3.5), rate=0.15)],
+    "deletes-timed-out": [Rule("sqs:DeleteMessageBatch *", Delay(3.5), rate=0.1)],
+    "reset": [Rule("*", Reset(happened=False), rate=0.2)],
+    "unheard-put": [Rule("s3:PutObject *", Reset(happened=True), rate=0.4)],
+    "unheard-receive": [Rule("sqs:ReceiveMessage *", Reset(happened=True), rate=0.2)],
+    "unheard-delete": [Rule("sqs:DeleteMessageBatch *", Reset(happened=True), rate=0.4)],
+    "deleted-in-part": [Rule("sqs:DeleteMessageBatch *", Partial(0.4), rate=0.7)],
+    "sent-in-part": [Rule("sqs:SendMessageBatch *", Partial(0.4), rate=0.7)],
+    "disk-full": [Rule("s3:PutObject *", DISK_FULL, rate=0.3, burst=2)],
+}
+
+
+TROUBLE = (SluiceError, ClientError, BotoCoreError)
+
+
+def is_one_line(error: BaseException) -> bool:
+    return isinstance(error, TROUBLE) and len(str(error).splitlines()) == 1
+
+
+def drain_until_empty(trial: Trial, proxy: Proxy, read_seconds: float | None = None) -> list[Exception]:
+    """Drain after drain, as the DAG does; what each that failed said."""
+    said: list[Exception] = []
+
+    def empty() -> bool:
+        try:
+            return trial.drain(proxy.url, Limits(messages=200), read_seconds).empty
+        except TROUBLE as error:
+            said.append(error)
+            return False
+
+    wait_for(empty, seconds=120, what="a drain that leaves the queue empty")
+    return said
+
+
+@seeded(1)
+def test_everything_goes_wrong_at_once(trial: MakeTrial, flights: Flights, seed: int) -> None:
+    here = trial(visibility_seconds=4)
+    with Proxy(here.cloud.endpoint_url, seed, *EVERYTHING) as proxy:
+        here.send(flights(150), proxy.url)
+        drain_until_empty(here, proxy)
+
+    assert here.finish().conformed == 150
+    assert len(proxy.injected) >= 3, proxy.injected
+
+
+@pytest.mark.chaos
+@seeded(5, first=1)
+def test_everything_goes_wrong_at_once_again(trial: MakeTrial, flights: Flights, seed: int) -> None:
+    here = trial(visibility_seconds=4)
+    with Proxy(here.cloud.endpoint_url, seed, *EVERYTHING) as proxy:
+        here.send(flights(1500), proxy.url)
+        drain_until_empty(here, proxy)
+
+    assert here.finish().conformed == 1500
+
+
+@pytest.mark.chaos
+@seeded(1)
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_kind_of_fault(trial: MakeTrial, flights: Flights, kind: str, seed: int) -> None:
+    here = trial(visibility_seconds=4)
+    with Proxy(here.cloud.endpoint_url, seed, *KINDS[kind]) as proxy:
+        here.send(flights(600), proxy.url)
+        drain_until_empty(here, proxy, read_seconds=3 if "timed-out" in kind else None)
+
+    counts = here.finish()
+
+    assert counts.conformed == 600
+    assert proxy.injected, "the fault did strike"
+
+
+OUTLASTING = {
+    "the disk is full": Rule("s3:PutObject */part-*", DISK_FULL),
+    "the manifest is refused": Rule("s3:PutObject *_manifest.json", Refuse(403, "AccessDenied")),
+    "receives are denied": Rule("sqs:ReceiveMessage *", Refuse(403, "AccessDenied"), after=3),
+}
+SLOWLY_OUTLASTING = {
+    "puts are slowed down": Rule("s3:PutObject *", SLOW_DOWN),
+    "the queue throttles": Rule("sqs:ReceiveMessage *", THROTTLED, after=3),
+    "nothing is deleted": Rule("sqs:DeleteMessageBatch *", Partial(1.0)),
+    "deletes are reset": Rule("sqs:DeleteMessageBatch *", Reset(happened=False)),
+    "no answer to a put comes back": Rule("s3:PutObject *", Reset(happened=True)),
+}
+
+
+@pytest.mark.parametrize("what", OUTLASTING)
+def test_what_outlasts_the_retries_is_one_line_and_leaves_all_to_the_next(
+    trial: MakeTrial, flights: Flights, what: str
+) -> None:
+    outlast(trial(visibility_seconds=1), flights, OUTLASTING[what])
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("what", SLOWLY_OUTLASTING)
+def test_what_outlasts_all_retries_is_one_line_and_leaves_all_to_the_next(
+    trial: MakeTrial, flights: Flights, what: str
+) -> None:
+    outlast(trial(visibility_seconds=1), flights, SLOWLY_OUTLASTING[what])
+
+
+def outlast(here: Trial, flights: Flights, rule: Rule) -> None:
+    here.send(flights(100))
+    with Proxy(here.cloud.endpoint_url, 0, rule) as proxy, pytest.raises(TROUBLE) as refused:
+        here.drain(proxy.url)
+
+    assert is_one_line(refused.value)
+    assert here.finish().conformed == 100
+
+
+# A slow flush, and messages whose visibility would be over before it is
+
+
+def slow_flush(here: Trial, flights: Flights, *rules: Rule) -> None:
+    """Two drains on a queue whose messages come back after 3 seconds; each first part takes 7 to be written."""
+    here.send(flights(200))
+    slow = Rule("s3:PutObject */part-*", Delay(7), times=2)
+    with Proxy(here.cloud.endpoint_url, 0, slow, *rules) as proxy, ThreadPoolExecutor(2) as drains:
+        failed = [drains.submit(here.drain, proxy.url).exception(timeout=60) for _ in range(2)]
+        assert all(is_one_line(error) for error in failed if error)
+        assert proxy.injected[slow.fault]
+
+
+def test_nothing_comes_again_while_a_slow_flush_runs(trial: MakeTrial, flights: Flights) -> None:
+    """The heartbeat keeps what is held from becoming visible to the others, so it is landed once."""
+    here = trial(visibility_seconds=3)
+    slow_flush(here, flights)
+
+    assert backlog(here.sqs, here.queue) == 0
+    assert here.conclude().raw == 200
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize(
+    "beat",
+    [
+        Rule("sqs:ChangeMessageVisibility* *", Refuse(403, "AccessDenied")),
+        Rule("sqs:ChangeMessageVisibility* *", Reset(happened=False)),
+        Rule("sqs:ChangeMessageVisibilityBatch *", Partial(1.0)),
+        Rule("sqs:ChangeMessageVisibilityBatch *", HANDLE_EXPIRED),
+    ],
+    ids=["denied", "reset", "not done", "expired"],
+)
+def test_what_comes_again_because_no_heartbeat_gets_through_counts_once(
+    trial: MakeTrial, flights: Flights, beat: Rule
+) -> None:
+    here = trial(visibility_seconds=3)
+    slow_flush(here, flights, beat)
+
+    counts = here.finish()
+
+    assert counts.conformed == 200
+    assert counts.raw > 200, "it did come again"
+
+
+@pytest.mark.chaos
+def test_expired_handles_that_the_queue_refuses_to_delete_come_again_and_count_once(
+    trial: MakeTrial, flights: Flights
+) -> None:
+    """AWS refuses to delete a FIFO message by a handle whose time is over (the embedded cloud does not)."""
+    here = trial(visibility_seconds=2)
+    here.send(flights(200))
+    with Proxy(here.cloud.endpoint_url, 0, Rule("sqs:DeleteMessageBatch *", HANDLE_EXPIRED, times=20)) as proxy:
+        said = drain_until_empty(here, proxy)
+
+    assert all(map(is_one_line, said))
+    assert here.finish().conformed == 200
+
+
+# Closing
+
+Closer = Callable[[], object]
+
+
+@seeded(1)
+def test_two_closers_and_a_drain_while_answers_are_lost(trial: MakeTrial, flights: Flights, seed: int) -> None:
+    """What the drain lands is in the partition as first content or as late data, whoever is first."""
+    here = trial(visibility_seconds=4)
+    events = flights(200)
+    here.send(events[:100])
+    here.drain()
+    here.send(events[100:])
+    rules = Rule("s3:PutObject *_manifest.json", Reset(happened=True), rate=0.5), Rule("s3:*", SLOW_DOWN, rate=0.1)
+    with Proxy(here.cloud.endpoint_url, seed, *rules) as proxy, ThreadPoolExecutor(3) as pool:
+        work: list[Closer] = [lambda: here.close(proxy.url), lambda: here.close(proxy.url)]
+        for done in [pool.submit(each) for each in [*work, lambda: drain_until_empty(here, proxy)]]:
+            done.result(timeout=120)
+
+    assert here.finish().conformed == 200
