@@ -1,4 +1,4 @@
-"""The command line: provision a pipeline, send events, see how it stands, ask the live model."""
+"""The command line: provision a pipeline, send events, see how it stands, send back what failed, ask the model."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from sluice.aws import Aws, refusal
 from sluice.errors import SluiceError
+from sluice.landing.held import CONFLICT, Choice, survey
+from sluice.landing.redrive import require_complete, send_back, sources_named
 from sluice.landing.send import Event, send
 from sluice.pipeline import Pipeline, load_pipeline, pipeline_names
 from sluice.provision import provision
 from sluice.serving.probe import invoke
 from sluice.sources import Queue
-from sluice.status import PipelineStatus, pipeline_status
+from sluice.status import pipeline_status
+from sluice.tables import held_table, sent_table, status_tables
 from sluice.workspace import Workspace
 
 app = typer.Typer(
@@ -119,62 +121,40 @@ def status_command(
 ) -> None:
     """Show backlog, partitions and their state, datasets, training jobs and the endpoint."""
     for name in [pipeline] if pipeline else pipeline_names():
-        _show(name, pipeline_status(Workspace.open(Aws(), name)))
+        Console().print(*status_tables(name, pipeline_status(Workspace.open(Aws(), name))))
 
 
-def _show(name: str, status: PipelineStatus) -> None:
-    console = Console()
-    console.print(
-        _table(
-            f"{name}: queues",
-            ("source", "backlog", "dead letters"),
-            [(queue.source, queue.backlog, queue.dead_letters) for queue in status.queues],
-        ),
-        _table(
-            f"{name}: datasets",
-            ("dataset", "closed", "open", "parts", "rows", "rejected"),
-            [
-                (dataset.name, dataset.closed, dataset.open, dataset.parts, dataset.rows_out, _counts(dataset.rejected))
-                for dataset in status.datasets
-            ],
-        ),
-        _table(
-            f"{name}: training jobs",
-            ("job", "status", "seconds", "metrics"),
-            [
-                (job.name, job.status, job.seconds, _counts({name: round(v, 4) for name, v in job.metrics.items()}))
-                for job in status.jobs
-            ],
-        ),
-        _table(
-            f"{name}: endpoint",
-            ("endpoint", "status", "config", "job", "test AUC"),
-            [
-                (
-                    status.endpoint.name,
-                    status.endpoint.status,
-                    status.endpoint.config,
-                    status.deployment.job if status.deployment else "",
-                    f"{status.deployment.test_auc:.4f}" if status.deployment else "",
-                )
-            ]
-            if status.endpoint
-            else [],
-        ),
-    )
+@app.command("redrive")
+def redrive_command(
+    pipeline: PipelineArgument,
+    source: Annotated[str | None, typer.Option(help="A queue or stream; all of them if left out.")] = None,
+    where: Annotated[str, typer.Option(help="quarantine, dead_letters or both.")] = "both",
+    reason: Annotated[str | None, typer.Option(help="Quarantined for this reason alone.")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="First partition, such as 2013-01-01 (UTC).")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last partition, included.")] = None,
+    event_id: Annotated[list[str] | None, typer.Option("--id", help="This event id; may be given again.")] = None,
+    limit: Annotated[int, typer.Option(help="Messages of each source and place to send, at most.")] = 1000,
+    unknown: Annotated[bool, typer.Option(help="Send also what a stopped redrive may have sent.")] = False,
+    send: Annotated[bool, typer.Option("--send", help="Send it back; without this, it is only shown.")] = False,
+) -> None:
+    """Show what is quarantined or dead-lettered and why; with --send, send it back to its source, in group order.
 
-
-def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*map(str, row))
-    return table
-
-
-def _counts(counts: Any) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items())
+    A contract that was mended needs no redrive: run the transform over those partitions again.
+    """
+    choice = Choice(where, reason, first, last, frozenset(event_id or ()), limit, unknown)
+    workspace = Workspace.open(Aws(), pipeline)
+    sources = sources_named(workspace.pipeline, source)
+    if not send:
+        held = [found for each in sources for found in survey(workspace, each, choice)]
+        Console().print(held_table(held))
+        if any(each.reason == CONFLICT for each in held):
+            typer.echo("a conflict has another event's id and conflicts again: only --reason conflict sends it back")
+        if held:
+            typer.echo("nothing was sent; --send sends what was not sent back yet")
+        return
+    results = [result for each in sources for result in send_back(workspace, each, choice)]
+    Console().print(sent_table(results))
+    require_complete(results)
 
 
 @app.command("predict")

@@ -5,23 +5,53 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from sluice.lake import raw_dataset
+from sluice.landing.checkpoints import read_checkpoints
+from sluice.landing.messages import queue_attributes
 from sluice.landing.queue import backlog
 from sluice.partitions import format_ranges
 from sluice.serving.endpoint import Endpoint, find_endpoint
 from sluice.serving.records import DeploymentRecord, deployment_records
+from sluice.sources import Queue, Stream
 from sluice.training.jobs import Job, list_jobs
 from sluice.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
 
 
 @dataclass(frozen=True)
 class QueueStatus:
-    """Messages on a source's queue (waiting, in flight or delayed) and on its dead-letter queue."""
+    """SQS's own approximate counts of a source's queue. ``dead_letters`` is None where it has no dead-letter queue.
+
+    SQS tells the age of the oldest message to CloudWatch alone (``ApproximateAgeOfOldestMessage``); what has landed
+    tells it as a metric of each flush.
+    """
 
     source: str
-    backlog: int
-    dead_letters: int
+    waiting: int
+    in_flight: int
+    delayed: int
+    dead_letters: int | None
+
+
+@dataclass(frozen=True)
+class StreamStatus:
+    """How far a stream is landed, by its checkpoints: shards that are read, and shards that are read to their end.
+
+    All that arrived before ``read_until`` (UTC) is durable, ``lag_seconds`` ago; None before the first window. ``gaps``
+    is how often the stream's retention was faster than its reader.
+    """
+
+    source: str
+    reading: int
+    ended: int
+    read_until: datetime | None
+    lag_seconds: float | None
+    gaps: int
 
 
 @dataclass(frozen=True)
@@ -42,6 +72,7 @@ class PipelineStatus:
     """Newest job first; ``deployment`` is the last one that was proven."""
 
     queues: tuple[QueueStatus, ...]
+    streams: tuple[StreamStatus, ...]
     datasets: tuple[DatasetStatus, ...]
     jobs: tuple[Job, ...]
     endpoint: Endpoint | None
@@ -50,23 +81,43 @@ class PipelineStatus:
 
 def pipeline_status(workspace: Workspace) -> PipelineStatus:
     """Look at everything that the pipeline has. Nothing is changed, and no message is received."""
-    pipeline, resources = workspace.pipeline, workspace.resources
+    pipeline = workspace.pipeline
     sqs, sagemaker = workspace.aws.client("sqs"), workspace.aws.client("sagemaker")
     names = [raw_dataset(source.name) for source in pipeline.sources] + [step.name for step in pipeline.steps]
     records = deployment_records(workspace.lake)
     return PipelineStatus(
-        queues=tuple(
-            QueueStatus(
-                source.name,
-                backlog(sqs, resources.queue(source.name)),
-                backlog(sqs, resources.dead_letter_queues[source.name]),
-            )
-            for source in pipeline.queues
-        ),
+        queues=tuple(_queue_status(sqs, workspace, source) for source in pipeline.queues),
+        streams=tuple(_stream_status(workspace, source) for source in pipeline.streams),
         datasets=tuple(dataset_status(workspace, name) for name in names),
         jobs=tuple(list_jobs(sagemaker, pipeline)),
         endpoint=find_endpoint(sagemaker, pipeline.deployment.endpoint),
         deployment=records[-1] if records else None,
+    )
+
+
+def _queue_status(sqs: SQSClient, workspace: Workspace, source: Queue) -> QueueStatus:
+    counted = queue_attributes(sqs, workspace.resources.queue(source.name))
+    dead = workspace.resources.dead_letter_queues.get(source.name)
+    return QueueStatus(
+        source=source.name,
+        waiting=int(counted["ApproximateNumberOfMessages"]),
+        in_flight=int(counted["ApproximateNumberOfMessagesNotVisible"]),
+        delayed=int(counted["ApproximateNumberOfMessagesDelayed"]),
+        dead_letters=None if dead is None else backlog(sqs, dead),
+    )
+
+
+def _stream_status(workspace: Workspace, source: Stream) -> StreamStatus:
+    checkpoints = read_checkpoints(workspace.lake, source.name).values()
+    read = [each.read_until for each in checkpoints if not each.ended and each.read_until is not None]
+    read_until = min(read, default=None)
+    return StreamStatus(
+        source=source.name,
+        reading=sum(not each.ended for each in checkpoints),
+        ended=sum(each.ended for each in checkpoints),
+        read_until=read_until,
+        lag_seconds=None if read_until is None else (workspace.lake.now() - read_until).total_seconds(),
+        gaps=sum(len(each.gaps) for each in checkpoints),
     )
 
 

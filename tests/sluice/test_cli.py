@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from tests.sluice.serving.live import Live
 
 from sluice import aws
 from sluice.cli import main
+from sluice.landing.held import DEAD_LETTER
+from sluice.landing.queue import backlog
 from sluice.resources import Resources
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -197,6 +199,75 @@ def test_a_row_that_the_model_can_not_take_is_named(sluice: Run, live: Live, giv
     assert done.out == ""
 
 
+DeadLetter = Callable[[str], None]
+
+
+@pytest.fixture
+def dead_letter(sqs: Any, toy_resources: Resources) -> Iterator[DeadLetter]:
+    """Makes an event of that id a dead letter."""
+    urls = toy_resources.queues["events"], toy_resources.dead_letter_queues["events"]
+
+    def make(name: str) -> None:
+        body = json.dumps({"id": name, "at": "2013-01-01T07:00:00+00:00"})
+        sqs.send_message(
+            QueueUrl=urls[1], MessageBody=body, MessageGroupId="g", MessageDeduplicationId=name[:4].strip("[]")
+        )
+
+    yield make
+    for url in urls:
+        sqs.purge_queue(QueueUrl=url)
+
+
+def test_what_is_held_back_is_shown_and_sent_on_request_only(
+    sluice: Run, sqs: Any, toy_resources: Resources, dead_letter: DeadLetter
+) -> None:
+    def home() -> int:
+        return backlog(sqs, toy_resources.queue("events"))
+
+    dead_letter("one")
+    dead_letter("two")
+
+    shown = sluice("redrive", "toy")
+
+    assert shown.status == 0, shown.error
+    row = next(line for line in shown.out.splitlines() if "dead_letters" in line)
+    assert [cell.strip() for cell in row.split("│")[1:5]] == ["events", "dead_letters", DEAD_LETTER, "2"]
+    assert "--send" in shown.out
+    assert home() == 0
+
+    sent = [sluice("redrive", "toy", "--where", "dead_letters", "--source", "events", "--send") for _ in range(2)]
+
+    assert [done.status for done in sent] == [0, 0]
+    counts = [
+        next(line for line in done.out.splitlines() if "dead_letters" in line).split("│")[3].strip() for done in sent
+    ]
+    assert counts == ["2", "0"]
+    assert home() == 2
+
+
+def test_an_event_id_is_shown_as_it_is_and_obeyed_by_nobody(sluice: Run, dead_letter: DeadLetter) -> None:
+    dead_letter("[red]\x1b[2J")
+
+    shown = sluice("redrive", "toy")
+
+    assert "[red]\\x1b[2J" in shown.out
+    assert "\x1b[2J" not in shown.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--where", "nowhere"), "'nowhere' is no place; write quarantine, dead_letters or both"),
+        (("--source", "weather"), "pipeline toy has no queue or stream 'weather'; it has events"),
+        (("--reason", "not_json"), "choose among quarantined events; say where: quarantine"),
+        (("--where", "quarantine", "--from", "soon"), "'soon' is no date"),
+        (("--limit", "0", "--send"), "a limit of 0 sends nothing"),
+    ],
+)
+def test_a_redrive_that_makes_no_sense_is_one_line(sluice: Run, arguments: tuple[str, ...], message: str) -> None:
+    assert message in failed(sluice("redrive", "toy", *arguments))
+
+
 def test_what_is_wrong_with_the_surroundings_is_one_line(sluice: Run) -> None:
     assert "there is no pipeline 'nothing'; known: " in failed(sluice("status", "nothing"))
     assert "InvokeEndpoint" in failed(sluice("predict", "toy", endpoint="toy-nowhere", given="1,2\n"))
@@ -224,5 +295,5 @@ def test_the_module_runs_as_a_program() -> None:
     )
 
     assert done.returncode == 0, done.stderr
-    for command in ("provision", "send", "status", "predict"):
+    for command in ("provision", "send", "status", "redrive", "predict"):
         assert command in done.stdout

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.sluice.lake_contents import put_raw
 from tests.sluice.serving.live import Live
-from tests.sluice.toy import EVENTS, message, reading
+from tests.sluice.toy import DROPS, EVENTS, message, reading, toy
 
-from sluice.pipeline import Deployment
+from sluice.lake import Lake
+from sluice.landing.checkpoints import Checkpoint, Gap, advance
+from sluice.pipeline import Deployment, Stream
 from sluice.serving.records import DeploymentRecord, record_deployment
-from sluice.status import DatasetStatus, QueueStatus, dataset_status, pipeline_status
+from sluice.status import DatasetStatus, QueueStatus, StreamStatus, dataset_status, pipeline_status
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 
@@ -25,7 +28,8 @@ def test_a_pipeline_that_did_nothing_yet_has_empty_datasets(workspace: Workspace
     assert names == ["raw/events", "raw/weather", "conform", "doubled", "running"]
     assert {(dataset.open, dataset.closed, dataset.rows_out) for dataset in status.datasets} == {("", "", 0)}
     assert (status.endpoint, status.deployment) == (None, None)
-    assert status.queues == (QueueStatus("events", 0, 0),)
+    assert status.queues == (QueueStatus("events", waiting=0, in_flight=0, delayed=0, dead_letters=0),)
+    assert status.streams == ()
 
 
 def test_partitions_rows_and_rejects_are_summed_up(workspace: Workspace) -> None:
@@ -63,10 +67,39 @@ def test_the_backlog_is_looked_at_and_left(workspace: Workspace, sqs: Any) -> No
         sqs.send_message(QueueUrl=url, MessageBody="{}", MessageGroupId="g", MessageDeduplicationId=f"status-{n}")
     try:
         looks = [pipeline_status(workspace).queues for _ in range(2)]
+        sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=2)
+        looks.append(pipeline_status(workspace).queues)
 
-        assert looks == [(QueueStatus("events", 3, 0),)] * 2
+        waiting, received = (
+            QueueStatus("events", waiting=waiting, in_flight=3 - waiting, delayed=0, dead_letters=0)
+            for waiting in (3, 1)
+        )
+        assert looks == [(waiting,), (waiting,), (received,)]
     finally:
         sqs.purge_queue(QueueUrl=url)
+
+
+def test_a_queue_without_dead_letters_has_none(workspace: Workspace) -> None:
+    bare = replace(workspace, resources=replace(workspace.resources, dead_letter_queues={}))
+
+    assert [queue.dead_letters for queue in pipeline_status(bare).queues] == [None]
+
+
+def test_a_stream_is_behind_by_its_slowest_open_shard(workspace: Workspace) -> None:
+    moment = datetime(2013, 1, 1, 12, tzinfo=UTC)
+    lake = Lake(workspace.lake.s3, workspace.lake.bucket, workspace.lake.pipeline, now=lambda: moment)
+    pipeline = toy(sources=(EVENTS, DROPS, Stream("stream", event_id="id", event_time="at")))
+    streaming = replace(workspace, pipeline=pipeline, lake=lake)
+    assert pipeline_status(streaming).streams == (StreamStatus("stream", 0, 0, None, None, 0),)
+
+    gap = Gap(since=moment - timedelta(days=9), until=moment - timedelta(days=8))
+    for shard, minutes, ended in (("old", 600, True), ("left", 5, False), ("right", 2, False)):
+        read_until = moment - timedelta(minutes=minutes)
+        advance(lake, "stream", Checkpoint(shard=shard, read_until=read_until, ended=ended, gaps=(gap,) * ended))
+
+    assert pipeline_status(streaming).streams == (
+        StreamStatus("stream", reading=2, ended=1, read_until=moment - timedelta(minutes=5), lag_seconds=300, gaps=1),
+    )
 
 
 def test_the_endpoint_and_the_last_proven_deployment_are_shown(live: Live) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from sluice.landing.messages import BATCH, Message
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-Message = Mapping[str, Any]
-
-BATCH = 10  # the most that SQS gives, deletes or changes in one call
 # Well inside the five minutes of deduplication: what a killed redrive took comes again in time to be sent again safely.
 HELD_SECONDS = 60
 

@@ -20,8 +20,9 @@ from operator import attrgetter
 
 from sluice.errors import DeclarationError, SluiceError
 from sluice.landing.couriers import Courier, Outcome, post_for
-from sluice.landing.dead_letters import DeadLetterQueue, Message
+from sluice.landing.dead_letters import DeadLetterQueue
 from sluice.landing.held import Choice, Where, dead_letters_of, quarantined_of
+from sluice.landing.messages import Message
 from sluice.landing.quarantined import records_of
 from sluice.landing.records import record_from_sqs
 from sluice.landing.redriven import Ledger, State, known

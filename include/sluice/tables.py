@@ -1,0 +1,151 @@
+"""What the command line shows, as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from sluice.landing.held import Held
+from sluice.landing.redrive import SentBack
+from sluice.status import PipelineStatus
+
+_LONGEST_CELL = 2000
+
+
+def status_tables(name: str, status: PipelineStatus) -> list[Table]:
+    """How the pipeline of that name stands."""
+    return [
+        _table(
+            f"{name}: queues",
+            ("source", "waiting", "in flight", "delayed", "dead letters"),
+            [
+                (queue.source, queue.waiting, queue.in_flight, queue.delayed, _or_dash(queue.dead_letters))
+                for queue in status.queues
+            ],
+        ),
+        *_streams(name, status),
+        _table(
+            f"{name}: datasets",
+            ("dataset", "closed", "open", "parts", "rows", "duplicates", "rejected"),
+            [
+                (
+                    dataset.name,
+                    dataset.closed,
+                    dataset.open,
+                    dataset.parts,
+                    dataset.rows_out,
+                    dataset.duplicates,
+                    _counts(dataset.rejected),
+                )
+                for dataset in status.datasets
+            ],
+        ),
+        _table(
+            f"{name}: training jobs",
+            ("job", "status", "seconds", "metrics"),
+            [
+                (job.name, job.status, job.seconds, _counts({name: round(v, 4) for name, v in job.metrics.items()}))
+                for job in status.jobs
+            ],
+        ),
+        _table(
+            f"{name}: endpoint",
+            ("endpoint", "status", "config", "job", "test AUC"),
+            [
+                (
+                    status.endpoint.name,
+                    status.endpoint.status,
+                    status.endpoint.config,
+                    status.deployment.job if status.deployment else "",
+                    f"{status.deployment.test_auc:.4f}" if status.deployment else "",
+                )
+            ]
+            if status.endpoint
+            else [],
+        ),
+    ]
+
+
+def _streams(name: str, status: PipelineStatus) -> Iterator[Table]:
+    """The table of the streams, where the pipeline has any."""
+    if status.streams:
+        yield _table(
+            f"{name}: streams",
+            ("source", "shards read", "ended", "read until", "lag", "gaps"),
+            [
+                (
+                    stream.source,
+                    stream.reading,
+                    stream.ended,
+                    _moment(stream.read_until),
+                    "-" if stream.lag_seconds is None else f"{stream.lag_seconds:.0f} s",
+                    stream.gaps,
+                )
+                for stream in status.streams
+            ],
+        )
+
+
+def _moment(moment: datetime | None) -> str:
+    return "-" if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _or_dash(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def held_table(rows: Iterable[Held]) -> Table:
+    """What there is to send back."""
+    return _table(
+        "held back",
+        ("source", "where", "reason", "count", "sent back", "unknown", "oldest", "example"),
+        [
+            (
+                held.source,
+                held.where,
+                held.reason,
+                held.count,
+                held.sent_back,
+                held.unknown,
+                _moment(held.oldest),
+                held.example,
+            )
+            for held in rows
+        ],
+    )
+
+
+def sent_table(rows: Iterable[SentBack]) -> Table:
+    """What was sent back."""
+    return _table(
+        "sent back",
+        ("source", "where", "sent", "already sent", "unknown", "failed", "behind these", "not deleted"),
+        [
+            (each.source, each.where, each.sent, each.already, each.unknown, each.failed, each.behind, each.undeleted)
+            for each in rows
+        ],
+    )
+
+
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(_cell, row))
+    return table
+
+
+def _cell(value: object) -> Text:
+    """Ids and reasons are the producers' words: no markup, and nothing that a terminal would obey."""
+    text = str(value)
+    shown = text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
+    return Text("".join(each if each.isprintable() else ascii(each)[1:-1] for each in shown))
+
+
+def _counts(counts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
