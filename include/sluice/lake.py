@@ -6,6 +6,7 @@
     s3://BUCKET/PIPELINE/STEP/dt=…/rev=<digest>/part-0.parquet
     s3://BUCKET/PIPELINE/{raw/SOURCE,STEP}/dt=…/_manifest.json
     s3://BUCKET/PIPELINE/quarantine/STAGE/dt=…/rev=<digest>/part-0.parquet
+    s3://BUCKET/PIPELINE/redriven/SOURCE/<digest of a message id>/{1-intended,1-refused,…,sent}
     s3://BUCKET/PIPELINE/snapshots/<fingerprint>/{snapshot.json,train/,validation/,test/}
     s3://BUCKET/PIPELINE/models/<job name>/output/model.tar.gz
     s3://BUCKET/PIPELINE/deployments/<n>.json
