@@ -19,7 +19,7 @@ from rich.progress import track
 from sluice.aws import Aws, refusal
 from sluice.errors import SluiceError
 from sluice.landing.held import CONFLICT, Choice, survey
-from sluice.landing.redrive import require_complete, send_back, sources_named
+from sluice.landing.redrive import require_complete, send_back_all, sources_named
 from sluice.landing.send import Event, send
 from sluice.pipeline import Pipeline, load_pipeline, pipeline_names
 from sluice.provision import provision
@@ -143,8 +143,8 @@ def redrive_command(
     """
     choice = Choice(where, reason, first, last, frozenset(event_id or ()), limit, unknown)
     workspace = Workspace.open(Aws(), pipeline)
-    sources = sources_named(workspace.pipeline, source)
     if not send:
+        sources = sources_named(workspace.pipeline, source)
         held = [found for each in sources for found in survey(workspace, each, choice)]
         Console().print(held_table(held))
         if any(each.reason == CONFLICT for each in held):
@@ -152,7 +152,7 @@ def redrive_command(
         if held:
             typer.echo("nothing was sent; --send sends what was not sent back yet")
         return
-    results = [result for each in sources for result in send_back(workspace, each, choice)]
+    results = send_back_all(workspace, source, choice)
     Console().print(sent_table(results))
     require_complete(results)
 

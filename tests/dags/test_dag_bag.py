@@ -13,7 +13,7 @@ from tests.dags.airflow_home import ROOT
 
 from sluice.pipeline import pipeline_names
 
-KINDS = ("ingest_queue", "transform", "train")
+KINDS = ("ingest_queue", "redrive", "train", "transform")
 
 _LIST_DAGS = """
 import json, sys
@@ -36,15 +36,15 @@ PIPELINE = replace(FLIGHTS, name="parcels", every="hour")
 
 def test_all_dags_of_the_folder_are_imported(dag_bag: DagBag) -> None:
     assert dag_bag.import_errors == {}
-    assert sorted(dag_bag.dags) == ["flights_ingest_queue", "flights_train", "flights_transform"]
+    assert sorted(dag_bag.dags) == [f"flights_{kind}" for kind in KINDS]
 
 
-def test_every_pipeline_has_its_three_dags_and_there_are_no_others(dag_bag: DagBag) -> None:
+def test_every_pipeline_has_its_dags_and_there_are_no_others(dag_bag: DagBag) -> None:
     assert pipeline_names()
     assert set(dag_bag.dags) == {f"{name}_{kind}" for name in pipeline_names() for kind in KINDS}
 
 
-def test_a_second_folder_gives_its_three_dags_with_no_other_change(tmp_path: Path) -> None:
+def test_a_second_folder_gives_its_dags_with_no_other_change(tmp_path: Path) -> None:
     pipelines = tmp_path / "pipelines"
     (pipelines / "parcels").mkdir(parents=True)
     for name in ("__init__.py", "flights"):

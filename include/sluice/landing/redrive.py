@@ -87,6 +87,12 @@ def send_back(workspace: Workspace, source: EventSource, choice: Choice) -> list
     return results
 
 
+def send_back_all(workspace: Workspace, source: str | None, choice: Choice) -> list[SentBack]:
+    """:func:`send_back` of the source of that name, or of all."""
+    sources = sources_named(workspace.pipeline, source)
+    return [result for each in sources for result in send_back(workspace, each, choice)]
+
+
 def _send_quarantined(workspace: Workspace, courier: Courier, choice: Choice, pool: Executor) -> SentBack:
     chosen = [each for each in quarantined_of(workspace, courier.source, choice) if choice.takes(each)]
     waiting = [each for each in chosen if known(courier.entries, each.message_id).state is not State.SENT]

@@ -1,0 +1,133 @@
+"""
+### Quarantine and dead letters back to their source
+
+Shows what the `conform` steps have quarantined and what ended in the dead-letter queues, by source and reason; on
+request sends it back to where it came from. Runs when it is triggered.
+
+| | |
+|---|---|
+| **in** | `PIPELINE/quarantine/STEP/dt=…/`, the sources' dead-letter queues |
+| **out** | the sources' queues and streams; a ledger, `PIPELINE/redriven/SOURCE/…`, of what was sent |
+| **order** | by group and sequence number; a group ends at the first of its events that can't be sent |
+| **re-run** | safe at any point: what the ledger says was sent is not sent again |
+
+A contract that was mended needs no redrive: raw has kept everything, so run the transform over those partitions again.
+What is sent back lands behind what its group has sent meanwhile, and is quarantined again if it is still bad.
+
+**Params.** `dry_run`: only show, which is the default. `source`: one queue or stream; all of them if empty. `where`:
+`quarantine`, `dead_letters` or `both`. `reason`, `from`, `to`, `ids`: choose among quarantined events, so they need
+`where: quarantine`; conflicts are sent only by their reason, because unmended they conflict again. `limit`: messages of
+each source and place to send, at most. `unknown`: send also what a redrive that was stopped may have sent already;
+`conform` counts a doubled event once.
+
+**If it fails.** The log has a line for each source and place. Some were not sent: mend what the message says, then
+clear the task. Some may have been sent: look whether they landed, or run it with `unknown`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import DAG, Param, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from sluice.pipeline import Pipeline, load_pipelines
+from sluice_airflow.connection import open_workspace
+from sluice_airflow.errors import clear_errors
+from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, tags
+
+if TYPE_CHECKING:
+    from sluice.landing.held import Choice, Held
+    from sluice.landing.redrive import SentBack
+
+log = logging.getLogger(__name__)
+
+PARAMS = {
+    "dry_run": Param(True, type="boolean", description="Only show what there is to send back"),
+    "source": Param(None, type=["null", "string"], description="One queue or stream; all of them if empty"),
+    "where": Param(
+        "both", type="string", enum=["quarantine", "dead_letters", "both"], description="Where to take them from"
+    ),
+    "reason": Param(None, type=["null", "string"], description="Quarantined for this reason alone"),
+    **RANGE_PARAMS,
+    "ids": Param([], type="array", items={"type": "string"}, description="Quarantined events of these ids alone"),
+    "limit": Param(1000, type="integer", minimum=1, description="Messages of each source and place, at most"),
+    "unknown": Param(False, type="boolean", description="Send also what a stopped redrive may have sent"),
+}
+
+
+def redrive(pipeline: Pipeline) -> DAG:
+    """The redrive DAG of a pipeline."""
+    with DAG(
+        dag_id=f"{pipeline.name}_redrive",
+        description="Quarantine and dead-letter queues → the sources they came from",
+        schedule=None,
+        start_date=pipeline.start,
+        max_active_runs=1,
+        catchup=False,
+        default_args=DEFAULT_ARGS,
+        params=PARAMS,
+        tags=tags(pipeline, "redrive"),
+        doc_md=__doc__,
+    ) as dag:
+
+        @task
+        @clear_errors
+        def show() -> dict[str, int]:
+            """Count what is held back, by source and place; the log tells the reasons."""
+            from sluice.landing.held import survey
+            from sluice.landing.redrive import sources_named
+
+            params, workspace = get_current_context()["params"], open_workspace(pipeline.name)
+            chosen = choice(params)
+            sources = sources_named(pipeline, params["source"])
+            return counted("count", [held for each in sources for held in survey(workspace, each, chosen)])
+
+        @task
+        @clear_errors
+        def send_back() -> dict[str, int]:
+            """Unless this is a dry run, send it back; how many were sent, by source and place."""
+            from sluice.landing import redrive as library
+
+            params, workspace = get_current_context()["params"], open_workspace(pipeline.name)
+            if params["dry_run"]:
+                raise AirflowSkipException("a dry run sends nothing: trigger it with dry_run off")
+            results = library.send_back_all(workspace, params["source"], choice(params))
+            sent = counted("sent", results)
+            library.require_complete(results)
+            return sent
+
+        show() >> send_back()
+    return dag
+
+
+def choice(params: Mapping[str, Any]) -> Choice:
+    """What the run is about."""
+    from sluice.landing.held import Choice
+
+    return Choice(
+        where=params["where"],
+        reason=params["reason"],
+        first=params["from"],
+        last=params["to"],
+        ids=frozenset(params["ids"]),
+        limit=params["limit"],
+        unknown=params["unknown"],
+    )
+
+
+def counted(name: str, found: Iterable[Held | SentBack]) -> dict[str, int]:
+    """One of their numbers, added up by source and place; each is a line of the log."""
+    totals: Counter[str] = Counter()
+    for each in found:
+        log.info("%s", each)
+        totals[f"{each.source}/{each.where}"] += getattr(each, name)
+    return dict(totals)
+
+
+for declared in load_pipelines():
+    if declared.event_sources:
+        redrive(declared)
