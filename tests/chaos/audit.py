@@ -181,12 +181,17 @@ def _of_conformed_manifests(found: Found) -> Iterator[str]:
             yield f"{key}: {made['rows_in']} rows in, but {made['rows_out']} + {made['duplicates']} + {reasons.total()}"
 
 
+def missing(found: Found, sent: Sequence[Sent]) -> list[Sent]:
+    """What is in no recorded raw part: while anything is under way, all of it has to be on the queue."""
+    landed = {row["body"] for row in found.rows(found.raw)}
+    return list({event.body: event for event in sent if event.body not in landed}.values())
+
+
 def _of_raw(found: Found, sent: Sequence[Sent]) -> Iterator[str]:
     """Recorded raw parts hold every body verbatim, and none that was not sent."""
-    landed, bodies = {row["body"] for row in found.rows(found.raw)}, {event.body: event.id for event in sent}
-    for body in bodies.keys() - landed:
-        yield f"{bodies[body]} is in no recorded raw part: {body[:80]!r}"
-    for body in landed - bodies.keys():
+    for event in missing(found, sent):
+        yield f"{event.id} is in no recorded raw part: {event.body[:80]!r}"
+    for body in {row["body"] for row in found.rows(found.raw)} - {event.body for event in sent}:
         yield f"raw holds what was not sent: {body[:80]!r}"
 
 
@@ -223,11 +228,11 @@ def _of_event(event_id: str, bodies: set[str], rows: Sequence[Row], reasons: Map
 
 
 def _agrees(row: Row, body: str) -> bool:
-    """Whether the row holds what the body says, member by member."""
+    """Whether the row holds what the body says, each member of it."""
     try:
         members = json.loads(body)
-        return all(_same(value, members[name]) for name, value in row.items() if name in members)
-    except (ValueError, TypeError, RecursionError):
+        return all(name in row and _same(row[name], member) for name, member in members.items())
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return False
 
 

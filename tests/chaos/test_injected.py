@@ -10,7 +10,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from botocore.exceptions import BotoCoreError, ClientError
 from tests.chaos.conftest import Flights, MakeTrial
 from tests.chaos.faults import (
     DISK_FULL,
@@ -26,10 +25,9 @@ from tests.chaos.faults import (
 )
 from tests.chaos.proxy import Proxy
 from tests.chaos.seeds import seeded
-from tests.chaos.trial import Trial
+from tests.chaos.trial import TROUBLE, Trial, is_one_line
 from tests.waiting import wait_for
 
-from sluice.errors import SluiceError
 from sluice.landing.queue import Limits, backlog
 
 HANDLE_EXPIRED = Partial(1.0, "ReceiptHandleIsInvalid", sender_fault=True)
@@ -59,13 +57,6 @@ KINDS = {
     "sent-in-part": [Rule("sqs:SendMessageBatch *", Partial(0.4), rate=0.7)],
     "disk-full": [Rule("s3:PutObject *", DISK_FULL, rate=0.3, burst=2)],
 }
-
-
-TROUBLE = (SluiceError, ClientError, BotoCoreError)
-
-
-def is_one_line(error: BaseException) -> bool:
-    return isinstance(error, TROUBLE) and len(str(error).splitlines()) == 1
 
 
 def drain_until_empty(trial: Trial, proxy: Proxy, read_seconds: float | None = None) -> list[Exception]:

@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 from tests.chaos.audit import Counts, Sent, audit
 from tests.conftest import Cloud
 from tests.waiting import wait_for
 
 from sluice.aws import Aws
+from sluice.errors import SluiceError
 from sluice.lake import Lake
 from sluice.landing.closing import close_source
-from sluice.landing.queue import Drained, Limits, backlog, drain
+from sluice.landing.queue import Drained, Flush, Limits, backlog, drain
 from sluice.landing.send import Event, encoded, send
 from sluice.pipeline import Pipeline
 from sluice.sources import FifoQueue, Queue
 from sluice.steps.runner import run_step
 
 ALL = Limits()
+TROUBLE = (SluiceError, ClientError, BotoCoreError)  # what work may fail with while the cloud fails
 
 
 def later() -> datetime:
     """So late that the partition of today, where events without a usable time lie, is over."""
     return datetime.now(UTC) + timedelta(days=3)
+
+
+def is_one_line(error: BaseException) -> bool:
+    """Whether it is trouble that was foreseen, told in one line."""
+    return isinstance(error, TROUBLE) and len(str(error).splitlines()) == 1
 
 
 class Trial:
@@ -90,13 +98,29 @@ class Trial:
             QueueUrl=self.queue, MessageBody=body, MessageGroupId=group, MessageDeduplicationId=deduplication_id
         )
 
-    def drain(self, url: str | None = None, limits: Limits = ALL, read_seconds: float | None = None) -> Drained:
-        lake = self.lake(url, read_seconds)
-        return drain(self.client("sqs", url), self.queue, lake, self.source, self.pipeline.every, limits)
+    def drain(
+        self,
+        url: str | None = None,
+        limits: Limits = ALL,
+        read_seconds: float | None = None,
+        on_flush: Callable[[Flush], None] = lambda _: None,
+    ) -> Drained:
+        return drain(
+            self.client("sqs", url),
+            self.queue,
+            self.lake(url, read_seconds),
+            self.source,
+            self.pipeline.every,
+            limits,
+            on_flush=on_flush,
+        )
 
     def close(self, url: str | None = None) -> str:
-        """Close what is over, as if the queue were empty; returns the ranges of closed partitions."""
-        return close_source(replace(self.lake(url), now=later), self.source, drained_empty=True)
+        """Close all, as if the queue were empty; returns the ranges of closed partitions."""
+        return self.close_at(later(), url)
+
+    def close_at(self, now: datetime, url: str | None = None) -> str:
+        return close_source(replace(self.lake(url), now=lambda: now), self.source, drained_empty=True)
 
     def finish(self) -> Counts:
         """A drain that nothing disturbs, closing and conforming; what the lake holds, without a fault."""
