@@ -29,12 +29,23 @@ class File(BaseModel):
     rows: int
 
 
+class InlinePart(BaseModel):
+    """A part that stands in the manifest itself: durable and recorded by one write, until it is worth an object."""
+
+    model_config = ConfigDict(frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
+
+    key: str
+    rows: int
+    body: bytes
+
+
 class Manifest(BaseModel):
     """What one partition of one dataset holds.
 
     ``revision`` counts how often the content changed since the partition was first closed; it is 0 while open.
     ``inputs`` maps ``dataset/partition key`` to the digest that was read; ``code`` is the fingerprint of what
     read it. ``rejected`` counts rows by reason; they lie in ``quarantined``.
+    Only an open raw partition has an ``inline`` part.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -45,6 +56,7 @@ class Manifest(BaseModel):
     state: Literal["open", "closed"]
     revision: int = 0
     files: tuple[File, ...] = ()
+    inline: InlinePart | None = None
     quarantined: tuple[File, ...] = ()
     inputs: Mapping[str, str] = Field(default_factory=dict)
     code: str = ""

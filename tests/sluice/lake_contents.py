@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from base64 import b64decode
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -70,9 +71,12 @@ def manifest_json(lake: Lake, dataset: str, key: str) -> dict[str, Any]:
 
 
 def rows_of(lake: Lake, dataset: str, key: str, files: str = "files") -> list[dict[str, Any]]:
-    """The rows of the objects that a manifest lists."""
-    listed = manifest_json(lake, dataset, key)[files]
-    return [row for file in listed for row in pq.read_table(io.BytesIO(body_of(lake, file["key"]))).to_pylist()]
+    """The rows of the objects that a manifest lists, and of the part that stands in it."""
+    manifest = manifest_json(lake, dataset, key)
+    bodies = [body_of(lake, file["key"]) for file in manifest[files]]
+    if files == "files" and manifest["inline"]:
+        bodies.append(b64decode(manifest["inline"]["body"], altchars=b"-_"))
+    return [row for body in bodies for row in pq.read_table(io.BytesIO(body)).to_pylist()]
 
 
 def body_of(lake: Lake, key: str) -> bytes:

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from sluice.events import unannounced
 from sluice.lake import Lake, raw_dataset
+from sluice.landing.parts import without_inline
 from sluice.manifests import Manifest, latest
 from sluice.partitions import Partition, between, format_ranges
 from sluice.sources import EventSource
@@ -65,6 +66,8 @@ def _close(lake: Lake, dataset: str, partition: Partition) -> Manifest:
         manifest = before or Manifest(dataset=dataset, partition=partition.key, state="open", written_at=lake.now())
         if manifest.state == "closed":
             return manifest
-        return manifest.model_copy(update={"state": "closed", "revision": 1, "written_at": lake.now()})
+        return without_inline(lake, manifest).model_copy(
+            update={"state": "closed", "revision": 1, "written_at": lake.now()}
+        )
 
     return lake.update_manifest(dataset, partition, close)

@@ -15,7 +15,6 @@ from sluice.landing.records import Record
 FLUSH_MESSAGES = 5_000
 FLUSH_BYTES = 32 * 1024 * 1024
 FLUSH_SECONDS = 10
-_PROVES_NOTHING = -1
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,11 @@ class Hold:
     _flushes: int = 0
     _waiting_messages: int = 0
     _waiting_bytes: int = 0
-    # Receivers whose last answer was empty: after how many flushes it was asked, if it had waited for messages.
-    _empty: dict[int, int] = field(default_factory=dict)
+    _vain_after: int = -1  # after how many flushes a receive was asked that waited in vain
+    _bringing: set[int] = field(init=False)  # receivers that are about to bring more, for all one knows
+
+    def __post_init__(self) -> None:
+        self._bringing = set(range(self.receivers))
 
     def ask(self, receiver: int, now: float) -> Ask | None:
         """What this receiver may ask for; None when it :meth:`is_over`, or when there is no room yet."""
@@ -75,18 +77,20 @@ class Hold:
         # A part's worth waits while another is written, and no more: memory is flat however deep the queue is.
         has_room = self._waiting_messages < FLUSH_MESSAGES and self._waiting_bytes < FLUSH_BYTES
         if most <= 0 or not has_room or self.is_over(now):
+            self._bringing.discard(receiver)
             return None
         self._asked += most
-        return Ask(most, waits=receiver in self._empty, flushes=self._flushes)
+        return Ask(most, waits=receiver not in self._bringing or self._is_calm, flushes=self._flushes)
 
     def answer(self, receiver: int, ask: Ask, batch: Batch | None) -> None:
         """What came of it; None is an empty answer."""
         self._asked -= ask.most
         if batch is None:
-            # SQS asks all of its servers only when it waits.
-            self._empty[receiver] = ask.flushes if ask.waits else _PROVES_NOTHING
+            self._bringing.discard(receiver)
+            if ask.waits:  # SQS asks all of its servers only then
+                self._vain_after = max(self._vain_after, ask.flushes)
             return
-        self._empty.pop(receiver, None)
+        self._bringing.add(receiver)
         self._messages += len(batch.records)
         self._bytes += batch.bytes
         self._waiting_messages += len(batch.records)
@@ -106,16 +110,21 @@ class Hold:
     @property
     def is_dry(self) -> bool:
         """A receiver has waited in vain since the last flush, and nothing is held that could keep a group back."""
-        return not self.waiting and not self.flushing and self._flushes in self._empty.values()
+        return not self.waiting and not self.flushing and self._vain_after == self._flushes
 
     def is_due(self, now: float) -> bool:
         """Whether to flush what waits."""
         return bool(self.waiting) and (
-            2 * len(self._empty) >= self.receivers
+            self._is_calm
             or self._waiting_messages >= FLUSH_MESSAGES
             or self._waiting_bytes >= FLUSH_BYTES
             or now - self.waiting[0].since >= FLUSH_SECONDS
         )
+
+    @property
+    def _is_calm(self) -> bool:
+        """Half of the receivers find nothing: nearly every group that has messages has some in flight."""
+        return 2 * len(self._bringing) <= self.receivers
 
     def take(self) -> Sequence[Batch]:
         """Begin a flush of all that waits."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -18,7 +21,17 @@ from tests.waiting import wait_for
 
 from sluice.lake import Lake
 from sluice.landing import queue as landing
-from sluice.landing.queue import DeleteFailed, Drained, Limits, backlog, drain, lanes_for
+from sluice.landing.queue import (
+    DeleteFailed,
+    Drained,
+    Flush,
+    Limits,
+    backlog,
+    drain,
+    lanes_for,
+    stopping,
+)
+from sluice.manifests import File
 
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
 
@@ -81,7 +94,7 @@ def test_a_time_that_nobody_gave_moves_no_watermark(sqs: Any, queue: str, lake: 
 
 
 def test_an_empty_queue_is_drained_at_once_and_nothing_is_written(sqs: Any, queue: str, lake: Lake) -> None:
-    assert drain(sqs, queue, lake, EVENTS, "day") == Drained(0, 0, (), empty=True)
+    assert drain(sqs, queue, lake, EVENTS, "day") == Drained(0, 0, 0, 0, 0, (), empty=True)
     assert list(lake.objects("toy/")) == []
 
 
@@ -106,13 +119,23 @@ def test_a_drain_ends_after_the_flush_that_reaches_its_most_messages(sqs: Any, q
     assert (second.messages, backlog(sqs, queue)) == (20, 10)
 
 
-def test_a_drain_ends_after_the_flush_in_which_its_time_is_over(sqs: Any, queue: str, lake: Lake) -> None:
+def test_a_drain_whose_time_is_over_lands_what_it_holds_and_asks_no_more(sqs: Any, queue: str, lake: Lake) -> None:
     put(sqs, queue, *readings(300), groups=1)
-    times: Iterator[float] = iter([0, 0, 61])
+    now = iter(count())  # a second with every look
 
-    drained = drain(sqs, queue, lake, EVENTS, "day", Limits(seconds=60), clock=lambda: next(times))
+    drained = drain(sqs, queue, lake, EVENTS, "day", Limits(seconds=60), clock=lambda: next(now))
 
     assert 0 < drained.messages < 300
+    assert backlog(sqs, queue) == 300 - drained.messages
+    assert raw_ids(lake, "2013-01-01").total() == drained.messages
+
+
+def test_a_drain_ends_once_it_has_received_its_most_bytes(sqs: Any, queue: str, lake: Lake) -> None:
+    put(sqs, queue, *readings(300), groups=1)
+
+    drained = drain(sqs, queue, lake, EVENTS, "day", Limits(bytes=1_000), receivers=1)
+
+    assert 1_000 <= drained.bytes < 2_000
     assert backlog(sqs, queue) == 300 - drained.messages
 
 
@@ -128,6 +151,7 @@ def fail(client: Any, operation: str, times: int = 1) -> None:
     client.meta.events.register(f"before-call.{operation}", refuse)
 
 
+@pytest.mark.usefixtures("no_wire")
 @pytest.mark.parametrize("operation", ["s3.PutObject", "s3.GetObject", "sqs.DeleteMessageBatch"])
 def test_what_fails_on_the_way_leaves_every_message_on_the_queue(
     cloud: Cloud, sqs: Any, queue: str, lake: Lake, operation: str
@@ -152,35 +176,37 @@ def _visible(sqs: Any, queue: str) -> int:
     return int(attributes["ApproximateNumberOfMessages"])
 
 
-def test_all_that_was_received_is_recorded_when_the_first_delete_leaves(cloud: Cloud, queue: str, lake: Lake) -> None:
-    """P1, seen at the very moment of each delete, by a reader of its own."""
+@pytest.mark.usefixtures("no_wire")
+@pytest.mark.parametrize("groups", [2, 40])
+def test_nothing_is_deleted_that_is_not_recorded(cloud: Cloud, queue: str, lake: Lake, groups: int) -> None:
+    """P1, seen at the very moment of each delete, by a reader of its own: 2 groups give 20 messages a flush, 40 all."""
     sqs = cloud.client("sqs")
-    put(sqs, queue, *readings(20), *readings(20, DAY + timedelta(days=1)), groups=2)
-    received, recorded = 0, list[tuple[int, int]]()
+    put(sqs, queue, *readings(20), *readings(20, DAY + timedelta(days=1)), groups=groups)
+    message_ids: dict[str, str] = {}  # by receipt
+    looks = list[bool]()
 
-    def count(parsed: dict[str, Any], **_: Any) -> None:
-        nonlocal received
-        received += len(parsed.get("Messages") or [])
+    def note(parsed: dict[str, Any], **_: Any) -> None:
+        message_ids.update({each["ReceiptHandle"]: each["MessageId"] for each in parsed.get("Messages") or []})
 
-    def look(**_: Any) -> None:
-        rows = sum(manifest["rows_in"] for manifest in manifests(lake))
-        recorded.append((rows, received))
+    def look(params: dict[str, Any], **_: Any) -> None:
+        recorded = {row["message_id"] for day in lake.partitions("raw/events") for row in raw_rows(lake, day.key)}
+        looks.append({message_ids[entry["ReceiptHandle"]] for entry in params["Entries"]} <= recorded)
 
-    sqs.meta.events.register("after-call.sqs.ReceiveMessage", count)
-    sqs.meta.events.register("before-call.sqs.DeleteMessageBatch", look)
+    sqs.meta.events.register("after-call.sqs.ReceiveMessage", note)
+    sqs.meta.events.register("provide-client-params.sqs.DeleteMessageBatch", look)
 
     drain(sqs, queue, lake, EVENTS, "day")
 
-    assert len(recorded) >= 4
-    assert all(rows == so_far for rows, so_far in recorded)
+    assert len(message_ids) == 40
+    assert len(looks) >= 4
+    assert all(looks)
 
 
-def manifests(lake: Lake) -> list[dict[str, Any]]:
-    keys = [each.key for each in lake.partitions("raw/events")]
-    return [manifest_json(lake, "raw/events", key) for key in keys]
+def raw_rows(lake: Lake, key: str) -> list[dict[str, Any]]:
+    return rows_of(lake, "raw/events", key)
 
 
-def refuse_deletes(sqs: Any, times: int) -> list[str]:
+def refuse_deletes(sqs: Any, times: int, *, sender_fault: bool) -> list[str]:
     """The queue does not delete the first message of a call, and says so; gives the handles."""
     refused: list[str] = []
 
@@ -191,29 +217,106 @@ def refuse_deletes(sqs: Any, times: int) -> list[str]:
         refused.append(first["ReceiptHandle"])
         return {**params, "Entries": [{**first, "ReceiptHandle": "of-no-message"}, *others]}
 
+    def blame(parsed: dict[str, Any], **_: Any) -> None:
+        for failure in parsed.get("Failed", ()):
+            failure["SenderFault"] = sender_fault
+
     sqs.meta.events.register("provide-client-params.sqs.DeleteMessageBatch", spoil)
+    sqs.meta.events.register("after-call.sqs.DeleteMessageBatch", blame)
     return refused
 
 
+@pytest.mark.usefixtures("no_wire")
 def test_a_message_that_could_not_be_deleted_is_deleted_again(cloud: Cloud, queue: str, lake: Lake) -> None:
     sqs = cloud.client("sqs")
     put(sqs, queue, *readings(5))
-    refused = refuse_deletes(sqs, times=2)
+    refused = refuse_deletes(sqs, times=2, sender_fault=False)
 
     assert drain(sqs, queue, lake, EVENTS, "day").empty
     assert (len(refused), backlog(sqs, queue)) == (2, 0)
     assert raw_ids(lake, "2013-01-01") == Counter(f"r-{n}" for n in range(5))
 
 
+@pytest.mark.usefixtures("no_wire")
 def test_a_queue_that_deletes_nothing_fails_the_drain_after_five_tries(cloud: Cloud, queue: str, lake: Lake) -> None:
     sqs = cloud.client("sqs")
-    put(sqs, queue, *readings(2), groups=2)
-    refused = refuse_deletes(sqs, times=100)
+    put(sqs, queue, *readings(1))
+    refused = refuse_deletes(sqs, times=100, sender_fault=False)
 
     with pytest.raises(DeleteFailed, match=r"1 messages of .* are landed but could not be deleted \(Receipt"):
         drain(sqs, queue, lake, EVENTS, "day")
-    assert len(refused) >= 5
-    assert raw_ids(lake, "2013-01-01") == Counter(["r-0", "r-1"])
+    assert len(refused) == 5
+    assert raw_ids(lake, "2013-01-01") == Counter(["r-0"])
+
+
+@pytest.mark.usefixtures("no_wire")
+def test_a_message_whose_receipt_has_expired_comes_again_and_is_no_error(cloud: Cloud, queue: str, lake: Lake) -> None:
+    sqs = cloud.client("sqs")
+    put(sqs, queue, *readings(3), groups=1)
+    refuse_deletes(sqs, times=1, sender_fault=True)
+    flushes: list[Flush] = []
+
+    drained = drain(sqs, queue, lake, EVENTS, "day", on_flush=flushes.append)
+
+    assert [(flush.messages, flush.expired) for flush in flushes] == [(3, 1)]
+    assert (drained.empty, backlog(sqs, queue)) == (False, 1)
+
+
+def test_what_is_held_longer_than_its_visibility_is_kept_from_others(sqs: Any, queue: str, lake: Lake) -> None:
+    """GIVEN a flush that takes three times as long, WHEN another drain looks meanwhile, THEN it finds nothing."""
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
+    put(sqs, queue, *readings(100), groups=10)
+    others: list[Drained] = []
+
+    class SlowLake(Lake):
+        def put(self, key: str, body: bytes, rows: int = 0) -> File:
+            ends = time.monotonic() + 3
+            while time.monotonic() < ends:
+                others.append(drain(sqs, queue, lake, EVENTS, "day", receivers=1))
+            return super().put(key, body, rows)
+
+    slow = SlowLake(lake.s3, lake.bucket, "toy")
+    drained = drain(sqs, queue, slow, EVENTS, "day")
+
+    assert (drained.messages, drained.redelivered, drained.empty) == (100, 0, True)
+    assert [each.messages for each in others] == [0] * len(others)
+    assert raw_ids(lake, "2013-01-01") == Counter(f"r-{n}" for n in range(100))
+
+
+def test_a_drain_that_is_stopped_ends_its_flush_and_gives_back_the_rest(sqs: Any, queue: str, lake: Lake) -> None:
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "600"})
+    put(sqs, queue, *readings(300), groups=30)
+    stop = threading.Event()
+
+    drained = drain(
+        sqs, queue, lake, EVENTS, "day", Limits(messages=250), stop=stop, on_flush=lambda _: stop.set(), receivers=2
+    )
+
+    assert drained.flushes == 1
+    assert drained.messages == raw_ids(lake, "2013-01-01").total()
+    assert _visible(sqs, queue) == 300 - drained.messages
+    assert not drained.empty
+
+
+def test_sigterm_stops_a_drain_while_the_context_lasts() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with stopping() as stop:
+        assert not stop.is_set()
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.is_set()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_few_messages_of_one_group_at_a_time_make_few_parts(sqs: Any, queue: str, lake: Lake) -> None:
+    put(sqs, queue, *readings(250), groups=1)
+
+    drained = drain(sqs, queue, lake, EVENTS, "day")
+
+    stands = manifest_json(lake, "raw/events", "dt=2013-01-01")
+    assert drained.flushes == 25
+    assert [file["rows"] for file in stands["files"]] == [100, 100, 50]
+    assert (stands["inline"], stands["rows_in"]) == (None, 250)
+    assert raw_ids(lake, "2013-01-01") == Counter(f"r-{n}" for n in range(250))
 
 
 def test_several_drains_at_once_lose_nothing_and_land_each_message_once(
