@@ -13,6 +13,16 @@ def backlog(pipeline: str, source: str) -> int | None:
     return queue_backlog(workspace.aws.client("sqs"), workspace.resources.queue(source)) or None
 
 
+def stream_backlog(pipeline: str, source: str) -> int | None:
+    """In how many shards of the source's stream something waits; None while it is read to its tip."""
+    from sluice.landing.stream_progress import stream_backlog as backlog_of
+
+    workspace = open_workspace(pipeline)
+    (declared,) = [each for each in workspace.pipeline.streams if each.name == source]
+    kinesis, stream = workspace.aws.client("kinesis"), workspace.resources.stream(source)
+    return backlog_of(kinesis, stream, workspace.lake, declared) or None
+
+
 def complete_partitions(pipeline: str, partitions: list[str]) -> bool | None:
     """True once every source is complete for all partitions; ``partitions`` are ranges."""
     from sluice.landing.completeness import incomplete

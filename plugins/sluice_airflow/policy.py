@@ -9,7 +9,7 @@ from airflow.sdk import Param
 
 from sluice.pipeline import Pipeline
 
-Stage = Literal["ingest", "redrive", "transform", "train"]
+Stage = Literal["ingest", "redrive", "replay", "transform", "train"]
 
 # A service that is away for a moment is asked again; what only a change can mend fails at once (see errors.py).
 DEFAULT_ARGS: dict[str, Any] = {

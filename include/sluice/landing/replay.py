@@ -7,45 +7,33 @@ where they belong once the declaration is mended; their first copies stay, quara
 
 from __future__ import annotations
 
-import hashlib
-import io
 import logging
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pyarrow.parquet as pq
-
-from sluice.errors import DeclarationError, MissingResource, SluiceError
+from sluice.errors import DeclarationError, SluiceError
 from sluice.lake import Lake, raw_dataset
 from sluice.landing.closing import close_source
-from sluice.landing.parts import Parts
+from sluice.landing.missing import land_missing, recorded_parts
 from sluice.landing.queue import backlog
 from sluice.landing.records import Record, derived_anew, read_parts, record_from_kinesis
 from sluice.landing.shards import Place, answers, list_shards, retention
-from sluice.landing.stream import close_stream
+from sluice.landing.stream_progress import close_stream
 from sluice.partitions import Partition, chunks, parse_ranges
-from sluice.pipeline import Grain
+from sluice.pipeline import Pipeline
 from sluice.sources import EventSource, Stream
 from sluice.workspace import Workspace
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
 
-Origin = Literal["stream", "raw"]
-
 _LOG = logging.getLogger(__name__)
 
-_WRITERS = 8
-_HELD_RECORDS = 20_000
-_HELD_CHARACTERS = 64 * 1024 * 1024
-_REMEMBERED = 2_000_000  # records, by 16 bytes each
 _MOST_UNITS = 64  # so that the list of them stays short
-_IDENTITY = ("message_id", "event_id", "group", "sequence_number", "event_time", "event_time_from")
 
 
 class RangeTrimmed(SluiceError):
@@ -53,24 +41,41 @@ class RangeTrimmed(SluiceError):
 
 
 @dataclass(frozen=True)
-class Range:
-    """Moments in UTC, both included: of arrival for a stream, of partitions for raw."""
+class Asked:
+    """A replay: moments in UTC, both included, of arrival from a stream, of partitions from raw."""
 
+    source: EventSource
+    origin: Literal["stream", "raw"]
     since: datetime
     until: datetime
 
     @classmethod
-    def parse(cls, since: str | None, until: str | None) -> Range:
-        """ISO moments, UTC unless they have an offset. Raises SluiceError for what is none, or no range."""
-        made = cls(_moment("from", since), _moment("to", until))
-        if made.until < made.since:
-            raise SluiceError(f"the range from {since} to {until} ends before it begins; swap the two")
-        return made
+    def from_params(cls, pipeline: Pipeline, params: Mapping[str, Any]) -> Asked:
+        """From ``source``, ``origin``, ``from`` and ``to``: ISO moments, UTC unless they have an offset.
+
+        Raises:
+            DeclarationError: the pipeline has no such queue or stream, or a queue is to be replayed as a stream.
+            SluiceError: a moment is none, or the range ends before it begins.
+        """
+        sources = {source.name: source for source in pipeline.event_sources}
+        if params["source"] not in sources:
+            raise DeclarationError(
+                f"pipeline {pipeline.name} has no queue or stream {params['source']!r}; it has {', '.join(sources)}"
+            )
+        source, origin = sources[params["source"]], params["origin"]
+        if origin == "stream" and not isinstance(source, Stream):
+            raise DeclarationError(
+                f"source {source.name} is a queue, which keeps nothing that was landed; replay it with origin 'raw'"
+            )
+        since, until = (_moment(name, params[name]) for name in ("from", "to"))
+        if until < since:
+            raise SluiceError(f"the range from {params['from']} to {params['to']} ends before it begins; swap the two")
+        return cls(source, origin, since, until)
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a replay did: records read, landed, and left though today's declaration says otherwise of them."""
+    """What a replay did: records read, landed, and left where they are though they would be derived differently."""
 
     read: int
     landed: int
@@ -85,20 +90,16 @@ def _moment(name: str, text: str | None) -> datetime:
     return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
-def plan(workspace: Workspace, source: EventSource, origin: Origin, asked: Range) -> list[str]:
+def plan(workspace: Workspace, asked: Asked) -> list[str]:
     """The units of a replay, which may be done side by side: shards of the stream, or ranges of raw partitions.
 
     Raises:
-        DeclarationError: a queue can't be replayed, its raw records can.
         RangeTrimmed: the stream does not hold the range any more; nothing was read.
+        MissingResource: there is no such stream.
     """
-    if origin == "raw":
-        return _plan_raw(workspace.lake, source, asked)
-    if not isinstance(source, Stream):
-        raise DeclarationError(
-            f"source {source.name} is a queue, which keeps nothing that was landed; replay it with origin 'raw'"
-        )
-    kinesis, stream = workspace.aws.client("kinesis"), workspace.resources.stream(source.name)
+    if asked.origin == "raw":
+        return _plan_raw(workspace.lake, asked)
+    kinesis, stream = workspace.aws.client("kinesis"), workspace.resources.stream(asked.source.name)
     held = retention(kinesis, stream, workspace.lake.now())
     if held.trimmed and asked.since < held.horizon:
         raise RangeTrimmed(
@@ -108,144 +109,66 @@ def plan(workspace: Workspace, source: EventSource, origin: Origin, asked: Range
     return [shard.id for shard in list_shards(kinesis, stream)]
 
 
-def _plan_raw(lake: Lake, source: EventSource, asked: Range) -> list[str]:
+def _plan_raw(lake: Lake, asked: Asked) -> list[str]:
     partitions = [
         partition
-        for partition in lake.partitions(raw_dataset(source.name))
+        for partition in lake.partitions(raw_dataset(asked.source.name))
         if partition.start <= asked.until and asked.since < partition.end
     ]
     return chunks(partitions, -(-len(partitions) // _MOST_UNITS) or 1)
 
 
-def replay(workspace: Workspace, source: EventSource, origin: Origin, unit: str, asked: Range) -> Replayed:
+def replay(workspace: Workspace, asked: Asked, unit: str) -> Replayed:
     """Land what is missing of one unit of the plan. Checkpoints don't move.
 
     Raises:
         MissingResource: the stream, or a raw part that a manifest names, is gone.
         ConflictingWrite: a manifest could not be written against other writers.
     """
-    every = workspace.pipeline.every
-    if origin == "stream" and isinstance(source, Stream):
+    lake, source, counts = workspace.lake, asked.source, Counter[str]()
+    if asked.origin == "stream" and isinstance(source, Stream):
         kinesis, stream = workspace.aws.client("kinesis"), workspace.resources.stream(source.name)
-        return replay_shard(kinesis, stream, unit, workspace.lake, source, every, asked)
-    return replay_raw(workspace.lake, source, every, parse_ranges(unit))
+        batches = _arrived(kinesis, stream, unit, lake, source, asked, counts)
+    else:
+        batches = _derived(lake, source, parse_ranges(unit), counts)
+    landed = land_missing(batches, lake, source, workspace.pipeline.every)
+    if counts["left"]:
+        _LOG.warning(
+            "%d records of %s counted under an earlier declaration and stay as they are", counts["left"], source.name
+        )
+    return Replayed(counts["read"], landed, counts["left"])
 
 
-def replay_shard(
-    kinesis: KinesisClient, stream: str, shard: str, lake: Lake, source: Stream, every: Grain, asked: Range
-) -> Replayed:
-    """Land what arrived in one shard in the range and is not where it belongs. What arrives from now on is not read."""
+def _arrived(
+    kinesis: KinesisClient, stream: str, shard: str, lake: Lake, source: Stream, asked: Asked, counts: Counter[str]
+) -> Iterator[list[Record]]:
+    """What arrived in a shard in the range, answer by answer. What arrives from now on is not waited for."""
     until = min(asked.until, lake.now())
-    with ThreadPoolExecutor(_WRITERS) as pool:
-        landing = _Landing(Missing(lake, source, every), Parts(lake, source.name, every, pool))
-        for answer in answers(kinesis, stream, shard, Place(at=asked.since), lake.now, Event()):
-            records = [record_from_kinesis(record, shard, source) for record in answer.records]
-            in_range = [record for record in records if record.sent_at <= until]
-            landing.take(in_range)
-            if len(in_range) < len(records) or answer.read_until >= until or (answer.at_tip and not records):
-                break
-        landing.flush()
-    return Replayed(landing.read, landing.landed)
+    for answer in answers(kinesis, stream, shard, Place(at=asked.since), lake.now, Event()):
+        records = [record_from_kinesis(record, shard, source) for record in answer.records]
+        in_range = [record for record in records if record.sent_at <= until]
+        counts["read"] += len(in_range)
+        yield in_range
+        if len(in_range) < len(records) or answer.read_until >= until or (answer.at_tip and not records):
+            return
 
 
-def replay_raw(lake: Lake, source: EventSource, every: Grain, partitions: Iterable[Partition]) -> Replayed:
-    """Derive the raw records of some partitions anew, and land those whose event time can be read only now.
+def _derived(
+    lake: Lake, source: EventSource, partitions: Iterable[Partition], counts: Counter[str]
+) -> Iterator[list[Record]]:
+    """The records of raw partitions whose event time can be read only now, part by part.
 
     Others are left where they are whatever today's declaration says of them: their first copies are conformed, and
-    would count beside the second. How many those are is logged.
+    would count beside the second.
     """
-    read = left = 0
-    with ThreadPoolExecutor(_WRITERS) as pool:
-        landing = _Landing(Missing(lake, source, every), Parts(lake, source.name, every, pool))
-        for partition in partitions:
-            manifest = lake.manifest(raw_dataset(source.name), partition)
-            for file in manifest.files if manifest else ():
-                stored = [Record(**row) for row in read_parts([lake.get(file.key)]).to_pylist()]
-                changed = [(old, new) for old in stored if (new := derived_anew(old, source)) != old]
-                read += len(stored)
-                left += sum(old.event_time_from == "body" for old, _ in changed)
-                landing.take([new for old, new in changed if old.event_time_from == "sent"])
-        landing.flush()
-    if left:
-        _LOG.warning("%d records of %s counted under an earlier declaration and stay as they are", left, source.name)
-    return Replayed(read, landing.landed, left)
-
-
-class Missing:
-    """Tells which records are not in the raw partitions where they belong.
-
-    It remembers the partitions asked for last, up to some number of records.
-    """
-
-    def __init__(self, lake: Lake, source: EventSource, every: Grain) -> None:
-        self._lake, self._dataset, self._every = lake, raw_dataset(source.name), every
-        self._known: dict[Partition, set[bytes]] = {}
-
-    def of(self, records: Iterable[Record]) -> list[Record]:
-        """Those that are missing, each once; from now on they count as being there."""
-        by_partition: dict[Partition, list[Record]] = defaultdict(list)
-        for record in records:
-            by_partition[Partition.containing(record.event_time, self._every)].append(record)
-        found: list[Record] = []
-        for partition in sorted(by_partition):
-            there = self._there(partition)
-            for record in by_partition[partition]:
-                name = _digest(tuple(getattr(record, member) for member in _IDENTITY))
-                if name not in there:
-                    there.add(name)
-                    found.append(record)
-        return found
-
-    def _there(self, partition: Partition) -> set[bytes]:
-        if partition not in self._known:
-            read = self._read(partition)
-            while self._known and sum(map(len, self._known.values())) + len(read) > _REMEMBERED:
-                del self._known[next(iter(self._known))]
-            self._known[partition] = read
-        return self._known[partition]
-
-    def _read(self, partition: Partition) -> set[bytes]:
-        manifest = self._lake.manifest(self._dataset, partition)
-        there: set[bytes] = set()
-        for file in manifest.files if manifest else ():
-            body = self._lake.read(file.key)
-            if body is None:
-                raise MissingResource(
-                    f"{self._lake.uri(file.key)} is gone, but the manifest names it; restore it, or remove "
-                    f"{self._lake.manifest_key(self._dataset, partition)} as well and replay again"
-                )
-            table = pq.read_table(io.BytesIO(body), columns=list(_IDENTITY))
-            columns = [table[name].to_pylist() for name in _IDENTITY]
-            there.update(map(_digest, zip(*columns, strict=True)))
-        return there
-
-
-def _digest(identity: Sequence[object]) -> bytes:
-    return hashlib.blake2b("\n".join(map(repr, map(str, identity))).encode(), digest_size=16).digest()
-
-
-class _Landing:
-    """Holds records until they are worth parts, then lands those that are missing."""
-
-    def __init__(self, missing: Missing, parts: Parts) -> None:
-        self.read = 0
-        self.landed = 0
-        self._missing, self._parts = missing, parts
-        self._held: list[Record] = []
-        self._characters = 0
-
-    def take(self, records: Sequence[Record]) -> None:
-        self.read += len(records)
-        self._held += records
-        self._characters += sum(len(record.body) for record in records)
-        if len(self._held) >= _HELD_RECORDS or self._characters >= _HELD_CHARACTERS:
-            self.flush()
-
-    def flush(self) -> None:
-        if missing := self._missing.of(self._held):
-            self._parts.land(missing)
-        self.landed += len(missing)
-        self._held, self._characters = [], 0
+    for partition in partitions:
+        manifest = lake.manifest(raw_dataset(source.name), partition)
+        for body in recorded_parts(lake, manifest) if manifest else ():
+            stored = [Record(**row) for row in read_parts([body]).to_pylist()]
+            changed = [(old, new) for old in stored if (new := derived_anew(old, source)) != old]
+            counts["read"] += len(stored)
+            counts["left"] += sum(old.event_time_from == "body" for old, _ in changed)
+            yield [new for old, new in changed if old.event_time_from == "sent"]
 
 
 def close_replayed(workspace: Workspace, source: EventSource) -> str:

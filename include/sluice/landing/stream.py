@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event
 from typing import TYPE_CHECKING
@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING
 from sluice.errors import MissingResource
 from sluice.lake import Lake
 from sluice.landing.checkpoints import Checkpoint, Gap, advance, read_checkpoints, unread_since
-from sluice.landing.closing import close_source
 from sluice.landing.parts import Parts
 from sluice.landing.records import Record, record_from_kinesis
-from sluice.landing.shards import MOST_RECORDS, Answer, Place, Shard, answers, list_shards, peek, retention
+from sluice.landing.shards import MOST_RECORDS, Answer, Place, Shard, answers, list_shards, retention
 from sluice.manifests import latest
 from sluice.partitions import Partition
 from sluice.pipeline import Grain
@@ -71,48 +70,6 @@ class WindowRead:
     gap: Gap | None
 
 
-def readable_shards(kinesis: KinesisClient, stream: str, checkpoints: Mapping[str, Checkpoint]) -> list[Shard]:
-    """The shards that may be read: not read to their end yet, and each parent is, or is gone."""
-    return _readable(list_shards(kinesis, stream), checkpoints)
-
-
-def _readable(shards: Sequence[Shard], checkpoints: Mapping[str, Checkpoint]) -> list[Shard]:
-    waited_for = {shard.id for shard in shards if not _ended(shard.id, checkpoints)}
-    return [shard for shard in shards if shard.id in waited_for and waited_for.isdisjoint(shard.parents)]
-
-
-def _ended(shard: str, checkpoints: Mapping[str, Checkpoint]) -> bool:
-    return shard in checkpoints and checkpoints[shard].ended
-
-
-def stream_backlog(kinesis: KinesisClient, stream: str, lake: Lake, source: Stream) -> int:
-    """In how many shards something waits to be read: records, or an end behind which there are children.
-
-    One read of one record in each shard that may be read; nothing is taken, no checkpoint moves.
-    """
-    checkpoints = read_checkpoints(lake, source.name)
-
-    def waits(shard: Shard) -> bool:
-        return not shard.is_open or peek(kinesis, stream, shard.id, _place(checkpoints.get(shard.id)))
-
-    with ThreadPoolExecutor(_WRITERS) as pool:
-        return sum(pool.map(waits, readable_shards(kinesis, stream, checkpoints)))
-
-
-def note_lost_shards(kinesis: KinesisClient, stream: str, lake: Lake, source: Stream) -> Mapping[str, Gap]:
-    """Record the gap of each shard that the stream has dropped before it was read to its end; those found now."""
-    held = {shard.id for shard in list_shards(kinesis, stream)}
-    horizon = retention(kinesis, stream, lake.now()).horizon
-    found = {}
-    for name, checkpoint in read_checkpoints(lake, source.name).items():
-        if name not in held and not checkpoint.ended:
-            gap = Gap(since=checkpoint.read_until or horizon, until=max(horizon, checkpoint.read_until or horizon))
-            advance(lake, source.name, checkpoint.model_copy(update={"ended": True, "gaps": (*checkpoint.gaps, gap)}))
-            _warn(stream, name, gap)
-            found[name] = gap
-    return found
-
-
 def read_window(
     kinesis: KinesisClient,
     stream: str,
@@ -145,7 +102,7 @@ def read_window(
         def most() -> int:
             return max(1, min(MOST_RECORDS, limits.records - reader.records))
 
-        for answer in answers(kinesis, stream, shard, _place(checkpoint), lake.now, stop, most):
+        for answer in answers(kinesis, stream, shard, place_of(checkpoint), lake.now, stop, most):
             reader.take(answer)
             nothing_comes = answer.at_tip and not answer.records
             late = time.monotonic() - started >= limits.seconds
@@ -175,7 +132,7 @@ def _begin(
     if since is None or since >= horizon:
         return checkpoint, None
     gap = Gap(since=since, until=horizon)
-    _warn(stream, shard.id, gap)
+    warn_of_gap(stream, shard.id, gap)
     # What lies in the gap can't be read any more: all up to the horizon is read, or known to be lost.
     passed = {"read_until": horizon, "at_tip": False, "gaps": (*checkpoint.gaps, gap)}
     return advance(lake, source.name, checkpoint.model_copy(update=passed)), gap
@@ -262,31 +219,13 @@ class _Reader:
         self._begin_anew()
 
 
-def close_stream(kinesis: KinesisClient, stream: str, lake: Lake, source: Stream) -> str:
-    """Close the partitions that are complete, as :func:`close_source` does, by what the checkpoints say.
-
-    Where the wall clock would count, the moment counts up to which every shard is read: a shard that lags holds the
-    watermark back. The stream is drained empty if nothing waited in any shard when it was last read.
-    """
-    checkpoints = read_checkpoints(lake, source.name)
-    waiting = [shard for shard in list_shards(kinesis, stream) if not _ended(shard.id, checkpoints)]
-    reached = [
-        checkpoints[shard.id].read_until if shard.id in checkpoints else unread_since(shard.parents, checkpoints)
-        for shard in waiting
-    ]
-    known = [moment for moment in reached if moment is not None]
-    if not known or len(known) < len(waiting):
-        return close_source(lake, source, drained_empty=False)
-    as_of = min(known)
-    drained = all(shard.is_open and shard.id in checkpoints and checkpoints[shard.id].at_tip for shard in waiting)
-    return close_source(replace(lake, now=lambda: as_of), source, drained_empty=drained)
-
-
-def _place(checkpoint: Checkpoint | None) -> Place:
+def place_of(checkpoint: Checkpoint | None) -> Place:
+    """Where a read goes on."""
     return Place(after=checkpoint.sequence_number if checkpoint else None)
 
 
-def _warn(stream: str, shard: str, gap: Gap) -> None:
+def warn_of_gap(stream: str, shard: str, gap: Gap) -> None:
+    """Tell whoever reads the log what is lost, and what to do about it."""
     _LOG.warning(
         "stream %s, shard %s: what arrived from %s to %s was trimmed before it was read; have it sent again, and give "
         "the stream a longer retention",

@@ -13,7 +13,8 @@ from sluice.lake import Lake
 from sluice.landing.checkpoints import read_checkpoints
 from sluice.landing.send import Event
 from sluice.landing.send_stream import send_to_stream
-from sluice.landing.stream import Window, WindowRead, close_stream, read_window, readable_shards
+from sluice.landing.stream import Window, WindowRead, read_window
+from sluice.landing.stream_progress import close_stream, readable_shards
 from sluice.pipeline import Conform, Pipeline, Stream
 from sluice.steps.runner import run_step
 

@@ -15,16 +15,17 @@ from hypothesis import strategies as st
 from tests.conftest import Cloud
 from tests.sluice.lake_contents import manifest_json, rows_of
 from tests.sluice.landing.streams import CLICKS, FIRST_DAY, PIPELINE, Trial
-from tests.sluice.toy import EVENTS, message, reading
+from tests.sluice.toy import EVENTS, message, reading, toy
 
-from sluice.errors import DeclarationError, MissingResource, SluiceError
+from sluice.errors import MissingResource, SluiceError
 from sluice.lake import Lake
+from sluice.landing import missing
 from sluice.landing import replay as replaying
 from sluice.landing.checkpoints import read_checkpoints
 from sluice.landing.closing import close_source
 from sluice.landing.queue import drain
 from sluice.landing.records import Record, derived_anew, part_bytes, read_parts, record_from_sqs
-from sluice.landing.replay import Range, RangeTrimmed, close_replayed, plan, replay
+from sluice.landing.replay import Asked, RangeTrimmed, close_replayed, plan, replay
 from sluice.pipeline import Pipeline, StandardQueue
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
@@ -47,15 +48,22 @@ def on_stream(workspace: Workspace, trial: Trial) -> Workspace:
     return replace(workspace, pipeline=PIPELINE, resources=resources)
 
 
-def today() -> Range:
+def arrived(since: datetime, until: datetime) -> Asked:
+    return Asked(CLICKS, "stream", since, until)
+
+
+def today() -> Asked:
     now = datetime.now(UTC)
-    return Range(now - timedelta(hours=1), now + timedelta(hours=1))
+    return arrived(now - timedelta(hours=1), now + timedelta(hours=1))
 
 
-def replay_all(workspace: Workspace, origin: Any, asked: Range, source: Any = CLICKS) -> tuple[int, int]:
+def raw(since: datetime, until: datetime, source: Any = CLICKS) -> Asked:
+    return Asked(source, "raw", since, until)
+
+
+def replay_all(workspace: Workspace, asked: Asked) -> tuple[int, int]:
     """(read, landed) over all units."""
-    units = plan(workspace, source, origin, asked)
-    done = [replay(workspace, source, origin, unit, asked) for unit in units]
+    done = [replay(workspace, asked, unit) for unit in plan(workspace, asked)]
     return sum(each.read for each in done), sum(each.landed for each in done)
 
 
@@ -76,8 +84,8 @@ def test_a_replay_of_what_is_there_changes_not_a_byte(trial: Trial, on_stream: W
     trial.conform()
     before, checkpoints = trial.content(""), read_checkpoints(trial.lake, "clicks")
 
-    assert replay_all(on_stream, "stream", today()) == (300, 0)
-    assert replay_all(on_stream, "raw", Range(FIRST_DAY, FIRST_DAY + timedelta(days=9))) == (300, 0)
+    assert replay_all(on_stream, today()) == (300, 0)
+    assert replay_all(on_stream, raw(FIRST_DAY, FIRST_DAY + timedelta(days=9))) == (300, 0)
     ranges = close_replayed(on_stream, CLICKS)
     run_step(trial.lake, PIPELINE, "conform", ranges)
 
@@ -90,24 +98,24 @@ def test_a_partition_that_was_deleted_comes_back_as_it_was(trial: Trial, on_stre
     trial.send(300, days=3)
     trial.read_all()
     trial.conform()
-    raw, conformed = trial.content("raw/"), trial.content("conform/")
-    for key in raw:
+    landed, conformed = trial.content("raw/"), trial.content("conform/")
+    for key in landed:
         if DAYS[1] in key:
             trial.lake.s3.delete_object(Bucket=trial.lake.bucket, Key=key)
     if noticed:
         assert trial.close() == "dt=2013-01-01..dt=2013-01-03"
 
-    assert replay_all(on_stream, "stream", today()) == (300, 100)
+    assert replay_all(on_stream, today()) == (300, 100)
     ranges = close_replayed(on_stream, CLICKS)
     run_step(trial.lake, PIPELINE, "conform", ranges)
 
-    assert {key for key in raw if DAYS[1] not in key} <= trial.content("raw/").keys()
+    assert {key for key in landed if DAYS[1] not in key} <= trial.content("raw/").keys()
     assert manifest_json(trial.lake, "raw/clicks", DAYS[1])["revision"] == (
         3 if noticed else 1
     )  # late data, of two shards
     assert parquet(trial.content("conform/")) == parquet(conformed)
     assert trial.audit().conformed == 300
-    assert replay_all(on_stream, "stream", today()) == (300, 0)
+    assert replay_all(on_stream, today()) == (300, 0)
 
 
 def test_only_what_arrived_in_the_range_is_landed(trial: Trial, on_stream: Workspace) -> None:
@@ -118,10 +126,10 @@ def test_only_what_arrived_in_the_range_is_landed(trial: Trial, on_stream: Works
     trial.send(60)
     late = sorted(arrivals(trial))[40:]
 
-    assert replay_all(on_stream, "stream", Range(late[0], late[-1])) == (60, 60)
+    assert replay_all(on_stream, arrived(late[0], late[-1])) == (60, 60)
     landed = [row for day in DAYS for row in rows_of(trial.lake, "raw/clicks", day)]
     assert sorted(row["event_id"] for row in landed) == [event.id for event in trial.sent[40:]]
-    assert replay_all(on_stream, "stream", Range(late[0] - timedelta(hours=1), wait_a_millisecond)) == (40, 40)
+    assert replay_all(on_stream, arrived(late[0] - timedelta(hours=1), wait_a_millisecond)) == (40, 40)
 
 
 def arrivals(trial: Trial) -> list[datetime]:
@@ -141,28 +149,28 @@ def test_a_range_that_the_stream_has_trimmed_is_refused_before_anything_is_read(
     workspace = replace(on_stream, lake=replace(trial.lake, now=lambda: datetime.now(UTC) + timedelta(days=2)))
 
     with pytest.raises(RangeTrimmed, match=rf"^stream {trial.stream} holds what arrived since .*origin 'raw'$"):
-        plan(workspace, CLICKS, "stream", today())
+        plan(workspace, today())
     assert trial.content("") == {}
 
 
 def test_a_stream_younger_than_the_range_has_trimmed_nothing(trial: Trial, on_stream: Workspace) -> None:
     trial.send(10)
-    month = Range(datetime.now(UTC) - timedelta(days=30), datetime.now(UTC) + timedelta(hours=1))
+    month = arrived(datetime.now(UTC) - timedelta(days=30), datetime.now(UTC) + timedelta(hours=1))
 
-    assert replay_all(on_stream, "stream", month) == (10, 10)
+    assert replay_all(on_stream, month) == (10, 10)
 
 
 def test_many_partitions_are_looked_up_within_bounds(
     trial: Trial, on_stream: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replaying, "_REMEMBERED", 10)
-    monkeypatch.setattr(replaying, "_HELD_RECORDS", 7)
+    monkeypatch.setattr(missing, "_REMEMBERED", 10)
+    monkeypatch.setattr(missing, "_HELD_RECORDS", 7)
     trial.send(120, days=6)
     trial.read_all()
     trial.send(30, days=6)
 
-    assert replay_all(on_stream, "stream", today()) == (150, 30)
-    assert replay_all(on_stream, "stream", today()) == (150, 0)
+    assert replay_all(on_stream, today()) == (150, 30)
+    assert replay_all(on_stream, today()) == (150, 0)
 
 
 def test_a_part_that_is_gone_though_its_manifest_stands_is_named(trial: Trial, on_stream: Workspace) -> None:
@@ -171,8 +179,8 @@ def test_a_part_that_is_gone_though_its_manifest_stands_is_named(trial: Trial, o
     (gone, *_) = [file["key"] for file in manifest_json(trial.lake, "raw/clicks", DAYS[0])["files"]]
     trial.lake.s3.delete_object(Bucket=trial.lake.bucket, Key=gone)
 
-    with pytest.raises(MissingResource, match=rf"{gone} is gone, but the manifest names it; .*_manifest.json as well"):
-        replay_all(on_stream, "stream", today())
+    with pytest.raises(MissingResource, match=rf"{gone} is gone, but its manifest names it; .*_manifest.json as well"):
+        replay_all(on_stream, today())
 
 
 # From raw
@@ -189,10 +197,10 @@ def test_records_of_a_mended_declaration_move_to_where_they_belong(
         sqs.send_message(QueueUrl=queue, MessageBody=body, MessageGroupId="g", MessageDeduplicationId=f"{number}")
     drain(sqs, queue, lake, wrong, "day")
     (sent_on,) = {partition.key for partition in lake.partitions("raw/events")}
-    everything = Range(datetime(2013, 1, 1, tzinfo=UTC), datetime.now(UTC))
+    everything = raw(FIRST_DAY, datetime.now(UTC), EVENTS)
 
-    assert replay_all(workspace, "raw", everything, EVENTS) == (20, 20)
-    assert replay_all(workspace, "raw", everything, EVENTS) == (40, 0)
+    assert replay_all(workspace, everything) == (20, 20)
+    assert replay_all(workspace, everything) == (40, 0)
 
     close_source(replace(lake, now=lambda: datetime.now(UTC) + timedelta(days=2)), EVENTS, drained_empty=True)
     for day in (*DAYS, sent_on):
@@ -216,7 +224,7 @@ def test_records_that_count_already_stay_whatever_the_declaration_says_now(
     drain(sqs, queue, workspace.lake, EVENTS, "day")
 
     with caplog.at_level(logging.WARNING):
-        landed = replay_all(workspace, "raw", Range(FIRST_DAY, FIRST_DAY), replace(EVENTS, event_time="other"))
+        landed = replay_all(workspace, raw(FIRST_DAY, FIRST_DAY, replace(EVENTS, event_time="other")))
 
     assert landed == (1, 0)
     assert "1 records of events counted under an earlier declaration and stay as they are" in caplog.text
@@ -225,12 +233,12 @@ def test_records_that_count_already_stay_whatever_the_declaration_says_now(
 def test_raw_is_replayed_by_the_partitions_of_the_range(trial: Trial, on_stream: Workspace) -> None:
     trial.send(60, days=6)
     trial.read_all()
-    asked = Range(FIRST_DAY + timedelta(days=1, hours=5), FIRST_DAY + timedelta(days=3))
+    asked = raw(FIRST_DAY + timedelta(days=1, hours=5), FIRST_DAY + timedelta(days=3))
 
-    units = plan(on_stream, CLICKS, "raw", asked)
+    units = plan(on_stream, asked)
 
     assert units == ["dt=2013-01-02", "dt=2013-01-03", "dt=2013-01-04"]
-    assert replay_all(on_stream, "raw", asked) == (30, 0)
+    assert replay_all(on_stream, asked) == (30, 0)
 
 
 def test_a_long_range_is_planned_in_few_units(
@@ -240,14 +248,9 @@ def test_a_long_range_is_planned_in_few_units(
     trial.send(10, days=10)
     trial.read_all()
 
-    units = plan(on_stream, CLICKS, "raw", Range(FIRST_DAY, FIRST_DAY + timedelta(days=30)))
+    units = plan(on_stream, raw(FIRST_DAY, FIRST_DAY + timedelta(days=30)))
 
     assert [unit.count("..") for unit in units] == [1, 1, 1, 0]
-
-
-def test_a_queue_is_not_replayed_as_a_stream(workspace: Workspace) -> None:
-    with pytest.raises(DeclarationError, match=r"source events is a queue, .* replay it with origin 'raw'"):
-        plan(workspace, EVENTS, "stream", today())
 
 
 # Records and ranges
@@ -278,19 +281,22 @@ def test_a_standard_queue_record_gets_the_group_and_sequence_of_the_mended_decla
 
 
 @pytest.mark.parametrize(
-    ("since", "until", "reason"),
+    ("changed", "reason"),
     [
-        (None, "2013-01-01", "'from' is None, which is no moment; write"),
-        ("2013-01-01", "yesterday", "'to' is 'yesterday', which is no moment; write"),
-        ("2013-01-02", "2013-01-01T23:00", "the range from 2013-01-02 to 2013-01-01T23:00 ends before it begins"),
+        ({"from": None}, "'from' is None, which is no moment; write"),
+        ({"to": "yesterday"}, "'to' is 'yesterday', which is no moment; write"),
+        ({"from": "2013-01-03"}, "the range from 2013-01-03 to 2013-01-02 ends before it begins; swap"),
+        ({"source": "weather"}, "pipeline toy has no queue or stream 'weather'; it has events"),
+        ({"origin": "stream"}, "source events is a queue, which keeps nothing that was landed; replay it with origin"),
     ],
 )
-def test_a_bad_range_is_named(since: str | None, until: str | None, reason: str) -> None:
+def test_what_is_asked_wrongly_is_named(changed: dict[str, Any], reason: str) -> None:
+    params = {"source": "events", "origin": "raw", "from": "2013-01-01", "to": "2013-01-02", **changed}
     with pytest.raises(SluiceError, match=f"^{reason}"):
-        Range.parse(since, until)
+        Asked.from_params(toy(), params)
 
 
 def test_a_range_is_utc_unless_it_says_otherwise() -> None:
-    asked = Range.parse("2013-01-01T02:00+02:00", "2013-01-01T00:30")
+    params = {"source": "events", "origin": "raw", "from": "2013-01-01T02:00+02:00", "to": "2013-01-01T00:30"}
 
-    assert asked == Range(FIRST_DAY, FIRST_DAY + timedelta(minutes=30))
+    assert Asked.from_params(toy(), params) == raw(FIRST_DAY, FIRST_DAY + timedelta(minutes=30), EVENTS)

@@ -19,9 +19,11 @@ from tests.sluice.landing.streams import CLICKS, WHOLE, Trial
 from sluice.errors import MissingResource
 from sluice.lake import Lake
 from sluice.landing import stream as landing
+from sluice.landing import stream_progress
 from sluice.landing.checkpoints import Checkpoint, Gap, advance, read_checkpoints
 from sluice.landing.shards import Shard
-from sluice.landing.stream import Flush, Window, note_lost_shards, stream_backlog
+from sluice.landing.stream import Flush, Window
+from sluice.landing.stream_progress import note_lost_shards, shards_to_read, stream_backlog
 from sluice.partitions import format_ranges
 from sluice.pipeline import Pipeline
 
@@ -189,7 +191,7 @@ def test_a_child_is_read_once_each_of_its_parents_is_read_to_its_end_or_gone(
     shards = [Shard(name, parents.get(name, ()), is_open=name not in "ab") for name in sorted({"a", "b", *parents})]
     checkpoints = {name: Checkpoint(shard=name, ended=name in ended) for name in "ab"}
 
-    assert [shard.id for shard in landing._readable(shards, checkpoints)] == readable
+    assert [shard.id for shard in stream_progress._readable(shards, checkpoints)] == readable
 
 
 def test_splits_and_merges_in_mid_run_lose_nothing_and_keep_the_order(trial: Trial) -> None:
@@ -382,6 +384,7 @@ def test_a_shard_that_was_trimmed_before_it_was_read_to_its_end_is_reported_once
     assert checkpoint.gaps == (found["shard-gone"],)
     assert "shard-gone: what arrived from" in caplog.text
     assert note_lost_shards(trial.kinesis, trial.stream, trial.lake, CLICKS) == {}
+    assert shards_to_read(trial.kinesis, trial.stream, trial.lake, CLICKS) == [FIRST, SECOND]
 
 
 # Closing

@@ -1,0 +1,105 @@
+"""
+### A past time range, landed again
+
+Lands what is missing of a past time range into the raw partitions where it belongs: from the stream, which keeps its
+records for a while, or from raw itself. A replay of what is there changes nothing. Runs when it is triggered.
+
+| | |
+|---|---|
+| **in** | the stream, by time of arrival; or `PIPELINE/raw/SOURCE/dt=…/`, by partition |
+| **out** | parts of the same raw partitions; one SNS event, marked late, for each complete partition that has changed |
+| **order** | is not needed here: `conform` restores it from group and sequence number |
+| **re-run** | safe at any point: what is there is not landed again, and checkpoints don't move |
+
+From the stream comes back what somebody has deleted. From raw come those records whose event time could not be read
+when they landed, once the declaration is mended: they move to their partition, and their first copies stay quarantined.
+
+**Params.** `source`: the queue or stream. `from`, `to`: the range, both included, as ISO moments, UTC unless they have
+an offset. `origin`: `stream`, for what arrived in that time; or `raw`, for the partitions of that time.
+
+**If it fails.** `units`: the stream has trimmed a part of the range, and nothing was read; the message says since when
+it holds everything. `land`: S3 or Kinesis refused; clear the task. If it takes more than an hour, ask for less.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Param, get_current_context, task
+
+from sluice.pipeline import Pipeline, load_pipelines
+from sluice_airflow.connection import open_workspace
+from sluice_airflow.errors import clear_errors
+from sluice_airflow.policy import DEFAULT_ARGS, INGEST_POOL, tags
+
+
+def replay(pipeline: Pipeline) -> DAG:
+    """The replay DAG of a pipeline."""
+    names = [source.name for source in pipeline.event_sources]
+    origins = ["stream", "raw"] if pipeline.streams else ["raw"]
+    with DAG(
+        dag_id=f"{pipeline.name}_replay",
+        description="A past time range of a source → the same raw partitions → completion events",
+        schedule=None,
+        start_date=pipeline.start,
+        max_active_runs=1,
+        catchup=False,
+        default_args=DEFAULT_ARGS,
+        params={
+            "source": Param(names[0], type="string", enum=names, description="The queue or stream to replay"),
+            "from": Param(None, type=["null", "string"], description="First moment, such as 2013-01-01T07:30:00 (UTC)"),
+            "to": Param(None, type=["null", "string"], description="Last moment, included"),
+            "origin": Param(origins[0], type="string", enum=origins, description="Where the records are taken from"),
+        },
+        tags=tags(pipeline, "replay"),
+        doc_md=__doc__,
+    ) as dag:
+
+        @task
+        @clear_errors
+        def units() -> list[str]:
+            """What can be replayed side by side: shards, or ranges of raw partitions."""
+            from sluice.landing.replay import Asked, plan
+
+            return plan(open_workspace(pipeline.name), Asked.from_params(pipeline, get_current_context()["params"]))
+
+        @task(pool=INGEST_POOL, map_index_template="{{ task.op_kwargs['unit'] }}")
+        @clear_errors
+        def land(unit: str) -> dict[str, int]:
+            """Land what is missing of one unit."""
+            from dataclasses import asdict
+
+            from sluice.landing.replay import Asked
+            from sluice.landing.replay import replay as replay_unit
+
+            asked = Asked.from_params(pipeline, get_current_context()["params"])
+            return asdict(replay_unit(open_workspace(pipeline.name), asked, unit))
+
+        @task(execution_timeout=timedelta(minutes=15))
+        @clear_errors
+        def close() -> str:
+            """Close what the watermark has passed; hand on what was not announced yet."""
+            from sluice.landing.replay import Asked, close_replayed
+
+            asked = Asked.from_params(pipeline, get_current_context()["params"])
+            return close_replayed(open_workspace(pipeline.name), asked.source)
+
+        @task(execution_timeout=timedelta(minutes=15))
+        @clear_errors
+        def announce(closed: str) -> int:
+            """One event for each partition that is complete in a content that was not announced yet."""
+            from sluice.events import announce_partitions
+            from sluice.lake import raw_dataset
+
+            context = get_current_context()
+            dataset = raw_dataset(context["params"]["source"])
+            return announce_partitions(open_workspace(pipeline.name), dataset, closed, context["run_id"])
+
+        closed = close()
+        land.expand(unit=units()) >> closed >> announce(closed)
+    return dag
+
+
+for declared in load_pipelines():
+    if declared.event_sources:
+        replay(declared)
