@@ -13,7 +13,7 @@ from tests.dags.airflow_home import ROOT
 
 from sluice.pipeline import pipeline_names
 
-KINDS = ("ingest_queue", "redrive", "train", "transform")
+KINDS = ("ingest_queue", "redrive", "replay", "train", "transform")
 
 _LIST_DAGS = """
 import json, sys
@@ -24,13 +24,15 @@ print(json.dumps([sorted(bag.dags), bag.import_errors]))
 """
 
 _SECOND_PIPELINE = '''
-"""Parcels by the hour."""
+"""Parcels by the hour, from two queues."""
 
 from dataclasses import replace
 
 from pipelines.flights.pipeline import PIPELINE as FLIGHTS
+from sluice.pipeline import StandardQueue
 
-PIPELINE = replace(FLIGHTS, name="parcels", every="hour")
+MESSAGES = StandardQueue("messages", event_id="id", event_time="event_time", group="group")
+PIPELINE = replace(FLIGHTS, name="parcels", every="hour", sources=(*FLIGHTS.sources, MESSAGES))
 '''
 
 
@@ -63,4 +65,5 @@ def test_a_second_folder_gives_its_dags_with_no_other_change(tmp_path: Path) -> 
 
     dag_ids, import_errors = json.loads(done.stdout.splitlines()[-1])
     assert import_errors == {}
-    assert dag_ids == sorted(f"{name}_{kind}" for name in ("flights", "parcels") for kind in KINDS)
+    expected = [f"{name}_{kind}" for name in ("flights", "parcels") for kind in KINDS]
+    assert dag_ids == sorted([*expected, "parcels_ingest_queue_messages"])

@@ -18,7 +18,7 @@ from tests.dags.airflow_home import ROOT
 from sluice.pipeline import pipeline_names
 from sluice_airflow.policy import INGEST_POOL, Stage
 
-DAG_IDS = ("flights_ingest_queue", "flights_redrive", "flights_transform", "flights_train")
+DAG_IDS = ("flights_ingest_queue", "flights_redrive", "flights_replay", "flights_transform", "flights_train")
 DAG_FILES = sorted((ROOT / "dags").glob("*.py"))
 HEAVY = ("boto3", "botocore", "numpy", "pandas", "pyarrow", "sagemaker", "xgboost")
 
@@ -109,9 +109,10 @@ def test_every_task_is_tried_again_and_has_an_end(dag: Any) -> None:
         assert timedelta(0) < task.execution_timeout <= timedelta(hours=1), task.task_id
 
 
-def test_only_draining_takes_slots_of_the_ingest_pool(dag_bag: DagBag) -> None:
+def test_only_landing_takes_slots_of_the_ingest_pool(dag_bag: DagBag) -> None:
     pools = {(dag_id, task.task_id): task.pool for dag_id, dag in dag_bag.dags.items() for task in dag.tasks}
-    assert [task for task, pool in pools.items() if pool == INGEST_POOL] == [("flights_ingest_queue", "drain")]
+    landing = sorted(task for task, pool in pools.items() if pool == INGEST_POOL)
+    assert landing == [("flights_ingest_queue", "drain"), ("flights_replay", "land")]
 
 
 def test_parsing_loads_nothing_heavy(parsed: dict[str, Any]) -> None:
