@@ -1,7 +1,7 @@
 """
 ### Queue to lake
 
-Drains the pipeline's SQS FIFO queue into raw time partitions, closes the partitions that are complete, and announces
+Drains an SQS queue of the pipeline into raw time partitions, closes the partitions that are complete, and announces
 each on the completion topic. Runs all the time, one run after another; waiting holds no worker.
 
 | | |
@@ -12,8 +12,10 @@ each on the completion topic. Runs all the time, one run after another; waiting 
 | **re-run** | safe at any point. A message is deleted from the queue only once it lies in a recorded part |
 
 **Params.** `lanes`: at most so many drains side by side, each takes a slot of the pool `sluice_ingest`.
-`max_messages`, `max_seconds`: where one lane's drain ends. `wait_seconds`: how long to wait for messages before closing
-what is due anyway.
+`max_messages`, `max_bytes`, `max_seconds`: where one lane's drain ends. `wait_seconds`: how long to wait for messages
+before closing what is due anyway.
+
+**When it is stopped.** A lane that gets SIGTERM finishes its flush, deletes what has landed, and gives back the rest.
 
 **If it fails.** `wait`: the queue can't be reached or isn't there. `drain`: S3 or SQS refused; nothing is lost, what
 was not deleted comes again once its visibility time-out (5 minutes) has passed. `close`, `announce`: clear the task.
@@ -29,21 +31,24 @@ from sluice.pipeline import Pipeline, load_pipelines
 from sluice.sources import Queue
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.errors import clear_errors
+from sluice_airflow.metrics import flush_metrics, report_queue
 from sluice_airflow.policy import DEFAULT_ARGS, INGEST_POOL, tags
 from sluice_airflow.sensors import SqsBacklogSensor
 
 PARAMS = {
     "lanes": Param(10, type="integer", minimum=1, maximum=20, description="Drains side by side, at most"),
     "max_messages": Param(100_000, type="integer", minimum=1, description="Messages that one lane lands, at most"),
+    "max_bytes": Param(1_000_000_000, type="integer", minimum=1, description="Bytes of bodies that one lane lands"),
     "max_seconds": Param(600, type="integer", minimum=1, description="Seconds that one lane drains, at most"),
     "wait_seconds": Param(300, type="integer", minimum=0, description="Seconds to wait for messages"),
 }
 
 
 def ingest_queue(pipeline: Pipeline, source: Queue) -> DAG:
-    """The ingest DAG of one queue of a pipeline."""
+    """The ingest DAG of one queue of a pipeline; its name tells the queue, except of the first."""
+    suffix = "" if source == pipeline.queues[0] else f"_{source.name}"
     with DAG(
-        dag_id=f"{pipeline.name}_ingest_queue",
+        dag_id=f"{pipeline.name}_ingest_queue{suffix}",
         description=f"SQS queue {source.name} → raw partitions → completion events",
         schedule="@continuous",
         start_date=pipeline.start,
@@ -63,29 +68,33 @@ def ingest_queue(pipeline: Pipeline, source: Queue) -> DAG:
         )
 
         @task
+        @clear_errors
         def lanes(backlog: int) -> list[int]:
             """As many lanes as the backlog is worth, one at least."""
             from sluice.landing.queue import lanes_for
 
+            report_queue(open_workspace(pipeline.name), source)
             return list(range(lanes_for(backlog, get_current_context()["params"]["lanes"])))
 
         @task(pool=INGEST_POOL, map_index_template="lane {{ task.op_kwargs['lane'] }}")
         @clear_errors
         def drain(lane: int) -> dict[str, int]:
             """Receive, write, record, delete, until the queue is dry or a limit is reached."""
-            from sluice.landing.queue import Limits
-            from sluice.landing.queue import drain as drain_queue
+            from sluice.landing import queue as library
 
             params, workspace = get_current_context()["params"], open_workspace(pipeline.name)
-            drained = drain_queue(
-                workspace.aws.client("sqs"),
-                workspace.resources.queue(source.name),
-                workspace.lake,
-                source,
-                pipeline.every,
-                Limits(params["max_messages"], params["max_seconds"]),
-            )
-            return {"messages": drained.messages, "parts": drained.parts}
+            with library.stopping() as stop:
+                drained = library.drain(
+                    workspace.aws.client("sqs"),
+                    workspace.resources.queue(source.name),
+                    workspace.lake,
+                    source,
+                    pipeline.every,
+                    library.Limits(params["max_messages"], params["max_bytes"], params["max_seconds"]),
+                    on_flush=flush_metrics(pipeline.name, source.name),
+                    stop=stop,
+                )
+            return {"messages": drained.messages, "parts": drained.parts, "flushes": drained.flushes}
 
         @task(execution_timeout=timedelta(minutes=15))
         @clear_errors
@@ -95,6 +104,7 @@ def ingest_queue(pipeline: Pipeline, source: Queue) -> DAG:
             from sluice.landing.queue import backlog
 
             workspace = open_workspace(pipeline.name)
+            report_queue(workspace, source)
             waiting = backlog(workspace.aws.client("sqs"), workspace.resources.queue(source.name))
             return close_source(workspace.lake, source, drained_empty=waiting == 0)
 

@@ -30,6 +30,7 @@ from airflow.sdk import DAG, Param, get_current_context, task
 from sluice.pipeline import Pipeline, load_pipelines
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.errors import clear_errors
+from sluice_airflow.metrics import report_conformed
 from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, tags
 from sluice_airflow.sensors import S3PartitionSensor
 from sluice_airflow.timetable import PartitionTimetable
@@ -93,7 +94,10 @@ def transform(pipeline: Pipeline) -> DAG:
             """Run the step over the partitions and persist what it makes."""
             from sluice.steps.runner import run_step as run
 
-            return run(open_workspace(pipeline.name).lake, pipeline, step, partitions)
+            workspace = open_workspace(pipeline.name)
+            ran = run(workspace.lake, pipeline, step, partitions)
+            report_conformed(workspace, pipeline, step, ran["partitions"])
+            return ran
 
         @task(execution_timeout=timedelta(minutes=15))
         @clear_errors
