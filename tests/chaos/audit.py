@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+from base64 import urlsafe_b64decode
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -64,7 +65,14 @@ class Found:
 
     def rows_of(self, manifest: Row, files: str = "files") -> list[Row]:
         recorded = [file["key"] for file in manifest[files]]
-        return [row for key in recorded if key in self.objects for row in self.objects[key].rows]
+        rows = [row for key in recorded if key in self.objects for row in self.objects[key].rows]
+        return rows + _inline(manifest) if files == "files" else rows
+
+
+def _inline(manifest: Row) -> list[Row]:
+    """The rows of the small part that may stand in the manifest of an open raw partition itself."""
+    part = manifest.get("inline")
+    return pq.read_table(io.BytesIO(urlsafe_b64decode(part["body"]))).to_pylist() if part else []
 
 
 @dataclass(frozen=True)
@@ -160,6 +168,8 @@ def _of_manifests(found: Found) -> Iterator[str]:
                 yield f"{where} records {file['key']} as {recorded}, it is {stored.size, stored.etag, len(stored.rows)}"
         if manifest["rows_out"] != len(found.rows_of(manifest)):
             yield f"{where} counts {manifest['rows_out']} rows, its files hold {len(found.rows_of(manifest))}"
+        if _inline(manifest) and manifest["state"] == "closed":
+            yield f"{where} is closed, and has a part that is no object"
         if len({file["key"] for file in manifest["files"]}) < len(manifest["files"]):
             yield f"{where} records a file twice"
 

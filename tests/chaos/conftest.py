@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 
 import pytest
+from tests.chaos.faults import Rule
+from tests.chaos.killing import MOMENTS, KillAt, Start, Worked, begin
+from tests.chaos.proxy import Proxy
 from tests.chaos.trial import Trial
 from tests.conftest import Cloud
 from tests.pipelines.flights.flight_days import events_from
@@ -37,6 +41,33 @@ def trial(cloud: Cloud, own_name: str) -> MakeTrial:
         return Trial(at, own_name, pipeline or load_pipeline("flights"), **settings)
 
     return make
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts work in a process of its own; none of it outlives the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(trial: Worked, work: str = "drain", proxy: Proxy | None = None) -> subprocess.Popen[str]:
+        started.append(begin(trial, work, proxy))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate(timeout=30)
+
+
+@pytest.fixture
+def kill(start: Start) -> KillAt:
+    """Runs work until it is killed at the NTH time of a moment; the status with which it ended."""
+
+    def run(trial: Worked, moment: str, nth: int, work: str = "drain") -> int:
+        calls, fault = MOMENTS[work][moment]
+        with Proxy(trial.cloud.endpoint_url, 0, Rule(calls, fault, after=nth - 1, times=1)) as proxy:
+            return start(trial, work, proxy).wait(120)
+
+    return run
 
 
 @pytest.fixture(scope="session")

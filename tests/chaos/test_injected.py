@@ -208,6 +208,25 @@ def test_expired_handles_that_the_queue_refuses_to_delete_come_again_and_count_o
     assert here.finish().conformed == 200
 
 
+# Small flushes
+
+
+def test_small_flushes_whose_record_is_written_and_the_answer_lost(trial: MakeTrial, flights: Flights) -> None:
+    """A few aircraft give ten messages at a time; every second record of them is heard of by a second try only."""
+    here = trial()
+    here.send(flights(60))
+    lost = Rule("s3:PutObject *_manifest.json", Reset(happened=True), rate=0.5)
+    with Proxy(here.cloud.endpoint_url, 0, lost) as proxy:
+        said = drain_until_empty(here, proxy)
+        here.close(proxy.url)
+
+    counts = here.finish()
+
+    assert said == []
+    assert (counts.raw, counts.conformed) == (60, 60)
+    assert proxy.injected
+
+
 # Closing
 
 Closer = Callable[[], object]

@@ -2,92 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from datetime import date
-from pathlib import Path
 
 import pytest
-from tests.chaos import working
 from tests.chaos.conftest import Flights, MakeTrial
-from tests.chaos.faults import Delay, Kill, Rule
+from tests.chaos.faults import Delay, Rule
+from tests.chaos.killing import CLOSING, DRAINING, KILLED, KillAt, Start
 from tests.chaos.proxy import Proxy
 from tests.chaos.seeds import seeded
-from tests.chaos.trial import Trial
 from tests.pipelines.flights.flight_days import events_from
 from tests.waiting import wait_for
 
-import sluice
-
-INCLUDE = Path(sluice.__file__).parents[1]  # the library that this test has
 DAY = date(2013, 1, 2)
-KILLED = -signal.SIGKILL
-
-Start = Callable[..., subprocess.Popen[str]]
-KillAt = Callable[..., int]
-
-
-# The boundaries of a drain: as a call is about to happen, or has happened and nothing else was done since.
-MOMENTS = {
-    "received": ("sqs:ReceiveMessage *", Kill(happened=True)),
-    "putting": ("s3:PutObject */part-*", Kill(happened=False)),
-    "put": ("s3:PutObject */part-*", Kill(happened=True)),
-    "recording": ("s3:PutObject *_manifest.json", Kill(happened=False)),
-    "recorded": ("s3:PutObject *_manifest.json", Kill(happened=True)),
-    "deleting": ("sqs:DeleteMessageBatch *", Kill(happened=False)),
-    "deleted": ("sqs:DeleteMessageBatch *", Kill(happened=True)),
-}
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Starts work in a process of its own, at once or behind a proxy; none of it outlives the test."""
-    started: list[subprocess.Popen[str]] = []
-
-    def run(trial: Trial, work: str = "drain", proxy: Proxy | None = None) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, working.__file__, work, trial.bucket, trial.queue],
-            env={
-                **os.environ,
-                **trial.cloud.environment,
-                "AWS_ENDPOINT_URL": proxy.url if proxy else trial.cloud.endpoint_url,
-                "PYTHONPATH": str(INCLUDE),
-            },
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        if proxy:
-            proxy.victim = process
-        started.append(process)
-        return process
-
-    yield run
-    for process in started:
-        process.kill()
-        process.communicate(timeout=30)
-
-
-@pytest.fixture
-def kill(start: Start) -> KillAt:
-    """Runs work until it is killed at the NTH time of a moment; the status with which it ended."""
-
-    def run(trial: Trial, moment: str, nth: int, work: str = "drain") -> int:
-        calls, fault = MOMENTS[moment]
-        with Proxy(trial.cloud.endpoint_url, 0, Rule(calls, fault, after=nth - 1, times=1)) as proxy:
-            return start(trial, work, proxy).wait(60)
-
-    return run
 
 
 def test_a_drain_killed_at_every_boundary_loses_nothing(trial: MakeTrial, flights: Flights, kill: KillAt) -> None:
     here = trial(visibility_seconds=4)
     here.send(flights(900))
     # Each later in its drain than the one before, so that every kill meets another state of queue and lake.
-    for nth, moment in enumerate(MOMENTS, 1):
+    for nth, moment in enumerate(DRAINING, 1):
         assert kill(here, moment, nth) == KILLED, moment
 
     counts = here.finish()
@@ -100,7 +35,7 @@ def test_closing_killed_before_and_after_it_commits_is_finished_by_the_next(tria
     here = trial()
     here.send([event for place, event in enumerate(events_from(DAY, 4)) if place % 20 == 0])
     here.drain()
-    for moment, nth in (("recording", 1), ("recorded", 2)):
+    for nth, moment in enumerate(CLOSING, 1):
         assert kill(here, moment, nth, work="close") == KILLED
 
     counts = here.conclude()
@@ -138,7 +73,7 @@ def test_drains_killed_at_random_lose_nothing(trial: MakeTrial, start: Start, ki
     here = trial(visibility_seconds=10)
     here.send(events_from(DAY, 1))
     for _ in range(12):
-        moment, nth, seconds = chance.choice([*MOMENTS, None, None]), chance.randint(1, 25), chance.uniform(0, 1.5)
+        moment, nth, seconds = chance.choice([*DRAINING, None, None]), chance.randint(1, 25), chance.uniform(0, 1.5)
         ended = kill(here, moment, nth) if moment else _kill_after(start(here), seconds)
         assert ended in (KILLED, 0)  # 0: it had drained all before its moment came
 
@@ -149,7 +84,7 @@ def test_drains_killed_at_random_lose_nothing(trial: MakeTrial, start: Start, ki
 def test_two_drains_on_one_queue_of_which_one_is_killed(trial: MakeTrial, start: Start, kill: KillAt) -> None:
     here = trial(visibility_seconds=10)
     here.send(events_from(DAY, 1))
-    for nth, moment in enumerate(MOMENTS, 2):
+    for nth, moment in enumerate(DRAINING, 2):
         beside = start(here)
         assert kill(here, moment, nth) in (KILLED, 0)
         _kill_after(beside, 0)

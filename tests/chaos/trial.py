@@ -63,6 +63,10 @@ class Trial:
     def source(self) -> Queue:
         return self.pipeline.queues[0]
 
+    @property
+    def target(self) -> str:
+        return self.queue
+
     def client(self, service: str, url: str | None = None, read_seconds: float | None = None, attempts: int = 5) -> Any:
         """A client as the library makes it; with ``read_seconds``, one that waits no longer for an answer."""
         at = url or self.cloud.endpoint_url

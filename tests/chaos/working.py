@@ -1,32 +1,49 @@
-"""Work in a process of its own, that others may kill: ``python working.py drain|close BUCKET QUEUE_URL``.
+"""Work in a process of its own, that others may kill: ``python working.py drain|read|close BUCKET TARGET``.
 
-It drains flight events, a small flush at a time, until the queue is empty, or closes what was drained. It writes a
-line when it begins.
+It drains flight events from the queue of that URL, a small flush at a time, until that is empty; or reads them from the
+stream of that name until nothing comes; or closes what was landed. It writes a line when it begins.
 """
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from sluice.aws import Aws
 from sluice.lake import Lake
 from sluice.landing.closing import close_source
 from sluice.landing.queue import Limits, drain
+from sluice.landing.stream import Window, read_window
+from sluice.landing.stream_progress import shards_to_read
 from sluice.pipeline import load_pipeline
+from sluice.sources import Stream
 
-LIMITS = Limits(messages=100)
+MOST = 100
+STREAM = Stream("events", event_id="id", event_time="event_time")
 
 
-def main(work: str, bucket: str, queue: str) -> None:
+def main(work: str, bucket: str, target: str) -> None:
     pipeline, aws = load_pipeline("flights"), Aws()
     source, lake = pipeline.queues[0], Lake(aws.client("s3"), bucket, "flights")
     sys.stdout.write("begun\n")
     sys.stdout.flush()
-    if work == "close":
-        close_source(lake, source, drained_empty=True)
-    else:
-        while not drain(aws.client("sqs"), queue, lake, source, pipeline.every, LIMITS).empty:
+    if work == "drain":
+        while not drain(aws.client("sqs"), target, lake, source, pipeline.every, Limits(messages=MOST)).empty:
             pass
+    elif work == "read":
+        while _read_round(aws.client("kinesis"), target, lake):
+            pass
+    else:
+        close_source(lake, source, drained_empty=True)
+
+
+def _read_round(kinesis: Any, stream: str, lake: Lake) -> int:
+    """A small window of each shard that may be read; how much came or ended."""
+    reads = [
+        read_window(kinesis, stream, shard, lake, STREAM, "day", Window(records=MOST))
+        for shard in shards_to_read(kinesis, stream, lake, STREAM)
+    ]
+    return sum(read.records + read.checkpoint.ended for read in reads)
 
 
 if __name__ == "__main__":
