@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,16 @@ def cloud_at(port: int, sagemaker_port: int) -> Cloud:
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """An embedded cloud of the session's own (of the worker's own under xdist), gone when it ends."""
+    with running_cloud(tmp_path_factory.mktemp("cloud")) as cloud:
+        yield cloud
+
+
+@contextmanager
+def running_cloud(state: Path) -> Iterator[Cloud]:
+    """An embedded cloud that keeps its state in this folder, on ports of its own."""
     port, sagemaker_port = free_ports(2)
     options = [
-        *("--state", str(tmp_path_factory.mktemp("cloud"))),
+        *("--state", str(state)),
         *("--port", str(port)),
         *("--sagemaker-port", str(sagemaker_port)),
     ]

@@ -1,0 +1,75 @@
+"""``make bench``: every figure of the table, against its limit, into ``.sluice/bench.json``.
+
+A figure is a ratio of two runs side by side on this machine, or a count: so it says the same on a slow machine as on
+a fast one, if nothing else runs on it. A miss is shown, and does not fail the command.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+from tests.benchmarks import landing
+from tests.conftest import Cloud, running_cloud
+
+RESULTS = Path(__file__).resolve().parents[2] / ".sluice" / "bench.json"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a figure may be."""
+
+    kind: Literal["at most", "at least"]
+    value: float
+
+    def holds(self, figure: float) -> bool:
+        return figure <= self.value if self.kind == "at most" else figure >= self.value
+
+
+BOUNDS: Mapping[str, Bound] = {
+    "drain_cpu_ratio": Bound("at most", 1.3),
+    "drain_latency_ratio": Bound("at least", 0.95),
+    "drain_sqs_calls_per_1000": Bound("at most", 210),
+    "drain_s3_calls_per_1000": Bound("at most", 5),
+    "drain_memory_ratio": Bound("at most", 1.1),
+    "drain_hot_group_ratio": Bound("at least", 0.8),
+}
+
+
+def figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
+    bench = landing.Bench(cloud, 200_000)
+    yield "drain_cpu_ratio", landing.cpu_ratio(bench)
+    yield "drain_latency_ratio", landing.latency_ratio(bench)
+    for kind, messages, waiting in (("drain", 20_000, 25_000), ("sensor", 2_000, 2_000), ("single", 500, 500)):
+        calls = landing.calls_per_1000(bench, kind, messages, waiting)
+        yield f"{kind}_sqs_calls_per_1000", calls["sqs"]
+        yield f"{kind}_s3_calls_per_1000", calls["s3"]
+        yield f"{kind}_dollars_per_million", landing.dollars_per_million(calls)
+    yield "drain_hot_group_ratio", landing.hot_group_ratio(bench)
+    yield "drain_memory_ratio", landing.memory_ratio(bench)
+
+
+def main() -> None:
+    console, found = Console(), dict[str, float]()
+    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as state, running_cloud(Path(state)) as cloud:
+        for key, figure in figures(cloud):
+            found[key] = round(figure, 3)
+            console.print(key, found[key])
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(found, indent=2) + "\n")
+    table = Table("figure", "measured", "bound", "")
+    for key, figure in found.items():
+        bound = BOUNDS.get(key)
+        told = (f"{bound.kind} {bound.value:g}", "" if bound.holds(figure) else "missed") if bound else ("", "")
+        table.add_row(key, f"{figure:g}", *told)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""One measured run in a process of its own: ``python -m tests.benchmarks.landing_run KIND QUEUE BUCKET RECEIVERS MOST``.
+
+``KIND`` is ``drain``, which lands at most ``MOST`` messages; ``bare``, which only receives and deletes; ``sensor``, the
+AWS provider's own, with one put for what each poke brings; or ``single``, which receives, puts and deletes one message
+at a time. Prints as JSON: messages, seconds from the first call to the last message deleted, CPU seconds of this process
+in that time, and its peak resident memory in KiB.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from sluice.aws import Aws
+from sluice.lake import Lake
+from sluice.landing.queue import Flush, Limits, drain
+from sluice.pipeline import load_pipeline
+
+Run = Callable[[str, str, int, int, Callable[[int], None]], None]
+
+
+def bare(queue: str, _: str, receivers: int, most: int, deleted: Callable[[int], None]) -> None:
+    """Receive 10 and delete 10 with plain boto3, until a receive brings nothing; nothing is kept."""
+    sqs = boto3.client("sqs", config=Config(max_pool_connections=max(10, receivers)))
+
+    def loop(_: int) -> None:
+        while messages := sqs.receive_message(
+            QueueUrl=queue,
+            MaxNumberOfMessages=10,
+            MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All"],
+        ).get("Messages"):
+            sqs.delete_message_batch(
+                QueueUrl=queue,
+                Entries=[
+                    {"Id": str(place), "ReceiptHandle": message["ReceiptHandle"]}
+                    for place, message in enumerate(messages)
+                ],
+            )
+            deleted(len(messages))
+
+    with ThreadPoolExecutor(receivers) as pool:
+        list(pool.map(loop, range(receivers)))
+
+
+def landed(queue: str, bucket: str, receivers: int, most: int, deleted: Callable[[int], None]) -> None:
+    """The drain, as the ingest DAG runs it, but for its bounds."""
+    aws, pipeline = Aws(), load_pipeline("flights")
+    lake = Lake(aws.client("s3"), bucket, "flights")
+
+    def on_flush(flush: Flush) -> None:
+        deleted(flush.messages)
+
+    limits = Limits(messages=most, bytes=10**12, seconds=3600)
+    source = pipeline.queues[0]
+    drain(aws.client("sqs"), queue, lake, source, pipeline.every, limits, receivers=receivers, on_flush=on_flush)
+
+
+def sensor(queue: str, bucket: str, _: int, most: int, deleted: Callable[[int], None]) -> None:
+    """What a DAG of the provider's SqsSensor and a task that keeps its messages asks for; it deletes before that."""
+    from airflow.providers.amazon.aws.sensors.sqs import SqsSensor
+
+    s3, numbers, pushed = boto3.client("s3"), count(), list[Sequence[Any]]()
+
+    class TaskInstance:
+        def xcom_push(self, key: str, value: Sequence[Any]) -> None:
+            pushed.append(value)
+
+    looking = SqsSensor(task_id="look", sqs_queue=queue, max_messages=10, wait_time_seconds=0)
+    while looking.poke({"ti": TaskInstance()}):  # type: ignore[arg-type]
+        messages = pushed.pop()
+        s3.put_object(Bucket=bucket, Key=f"{next(numbers)}.json", Body=json.dumps(messages).encode())
+        deleted(len(messages))
+
+
+def single(queue: str, bucket: str, _: int, most: int, deleted: Callable[[int], None]) -> None:
+    """The loop of most tutorials."""
+    sqs, s3 = boto3.client("sqs"), boto3.client("s3")
+    while messages := sqs.receive_message(QueueUrl=queue).get("Messages"):
+        for message in messages:
+            s3.put_object(Bucket=bucket, Key=f"{message['MessageId']}.json", Body=message["Body"].encode())
+            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+            deleted(1)
+
+
+def measured(run: Run, queue: str, bucket: str, receivers: int, most: int) -> dict[str, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    marks: list[tuple[int, float, float]] = []
+
+    def deleted(messages: int) -> None:
+        marks.append((messages, time.perf_counter() - wall, time.process_time() - cpu))
+
+    run(queue, bucket, receivers, most, deleted)
+    return {
+        "messages": sum(messages for messages, _, _ in marks),
+        "seconds": max(seconds for _, seconds, _ in marks),
+        "cpu_seconds": max(seconds for _, _, seconds in marks),
+        "peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+    }
+
+
+if __name__ == "__main__":
+    kind, queue, bucket, receivers, most = sys.argv[1:]
+    runs: Mapping[str, Run] = {"drain": landed, "bare": bare, "sensor": sensor, "single": single}
+    sys.stdout.write(json.dumps(measured(runs[kind], queue, bucket, int(receivers), int(most))) + "\n")
