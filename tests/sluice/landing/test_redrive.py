@@ -25,8 +25,10 @@ from tests.sluice.landing.dying_redrive import BOUNDARIES
 from tests.sluice.toy import EVENTS, reading
 from tests.waiting import wait_for
 
+from sluice.aws import Aws
 from sluice.errors import DeclarationError, SluiceError
 from sluice.lake import Lake
+from sluice.landing import dead_letters
 from sluice.landing.closing import close_source
 from sluice.landing.held import CONFLICT, DEAD_LETTER, Choice, survey
 from sluice.landing.parts import land
@@ -111,6 +113,11 @@ class World:
             )
         ):
             received.add(messages[0]["MessageId"])
+
+    def visible_dead(self) -> bool:
+        """Whether no dead letter is in anybody's hands."""
+        attributes = self.sqs.get_queue_attributes(QueueUrl=self.dead(), AttributeNames=["All"])["Attributes"]
+        return bool(attributes["ApproximateNumberOfMessagesNotVisible"] == "0")
 
     def later(self, delay: timedelta) -> Workspace:
         """The workspace of a machine on which so much time has passed."""
@@ -301,6 +308,42 @@ def test_a_standard_queue_gets_its_dead_letters_back(world: World) -> None:
     assert sorted(ids(world.take_all(world.url("messages")))) == sorted(f"m{n}" for n in range(12))
 
 
+@dataclass(frozen=True)
+class LosingReceipts(Aws):
+    """Makes SQS clients that delete with a receipt that SQS does not know, for the first entry of each batch."""
+
+    def client(self, service: str) -> Any:
+        client = super().client(service)
+        if service == "sqs":
+            client.meta.events.register("provide-client-params.sqs.DeleteMessageBatch", self._lose)
+        return client
+
+    @staticmethod
+    def _lose(params: dict[str, Any], **_: Any) -> dict[str, Any]:
+        first, *others = params["Entries"]
+        return {**params, "Entries": [{**first, "ReceiptHandle": "lost"}, *others]}
+
+
+def test_a_dead_letter_that_is_not_deleted_is_told_and_not_sent_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "HELD_SECONDS", 3)
+    for n in range(3):
+        dead_letter(world, reading(f"a{n}", at(n)), n, f"g{n}")
+    losing = replace(world.workspace, aws=LosingReceipts(world.workspace.aws.session, world.workspace.aws.endpoint))
+
+    (_, result) = send_back(losing, EVENTS, Choice())
+
+    assert (result.sent, result.undeleted) == (3, 1)
+    with pytest.raises(RedriveIncomplete, match="1 were sent back but not deleted"):
+        require_complete([result])
+    wait_for(world.visible_dead, seconds=10)
+    (_, again) = send_back(world.workspace, EVENTS, Choice())
+    assert again == SentBack("events", "dead_letters", already=1)
+    assert sorted(ids(world.take_all(world.url()))) == ["a0", "a1", "a2"]
+    assert backlog(world.sqs, world.dead()) == 0
+
+
 def test_a_message_that_is_quarantined_and_dead_lettered_is_sent_once(world: World) -> None:
     world.send(bad("x"))
     (message,) = world.sqs.receive_message(
@@ -386,11 +429,7 @@ def test_a_redrive_that_is_killed_loses_and_doubles_nothing(cloud: Cloud, world:
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
 
-    def visible() -> bool:
-        attributes = world.sqs.get_queue_attributes(QueueUrl=world.dead(), AttributeNames=["All"])["Attributes"]
-        return bool(attributes["ApproximateNumberOfMessagesNotVisible"] == "0")
-
-    wait_for(visible, seconds=10)
+    wait_for(world.visible_dead, seconds=10)
     (_, result) = send_back(world.workspace, EVENTS, Choice())
 
     assert (result.unknown, result.failed, result.behind) == (0, 0, 0)
@@ -493,6 +532,21 @@ def test_to_a_stream_nothing_is_sent_again_that_may_be_on_its_way(world: World) 
 
     assert (now, later) == (SentBack("stream", "quarantine", unknown=1), SentBack("stream", "quarantine", sent=1))
     records_of_stream(world, 2)
+
+
+def test_two_redrives_at_once_put_each_record_once(world: World) -> None:
+    sent = [(f"g{n % 4}", bad(f"e{n}").encode()) for n in range(24)]
+    put_stream_quarantine(world, *sent)
+
+    with ThreadPoolExecutor(3) as pool:  # no deduplication helps here
+        again = partial(send_back, world.workspace, STREAM, Choice())
+        results = [future.result() for future in [pool.submit(again) for _ in range(3)]]
+    (last,) = send_back(world.workspace, STREAM, Choice())
+
+    assert sum(result.sent for (result,) in results) + last.sent == 24
+    home = [(record["PartitionKey"], record["Data"]) for record in records_of_stream(world, 48)[24:]]
+    for group in {group for group, _ in sent}:
+        assert [data for key, data in home if key == group] == [data for key, data in sent if key == group]
 
 
 # Choices
