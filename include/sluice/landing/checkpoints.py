@@ -31,8 +31,8 @@ class Checkpoint(BaseModel):
 
     ``sequence_number`` is that of the last record that is durable and recorded, and so are all before it; None
     before the first. ``read_until``: all that arrived up to this moment (UTC) is read and durable. ``at_tip``: at that
-    moment nothing more waited. ``ended``: the shard is closed and read to its end. ``gaps``: what was trimmed before
-    it was read.
+    moment nothing more waited. ``last_event_time``: the highest that those records tell. ``ended``: the shard is closed
+    and read to its end. ``gaps``: what was trimmed before it was read.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,6 +42,7 @@ class Checkpoint(BaseModel):
     sequence_number: str | None = None
     read_until: datetime | None = None
     at_tip: bool = False
+    last_event_time: datetime | None = None
     ended: bool = False
     gaps: tuple[Gap, ...] = ()
 
@@ -54,6 +55,7 @@ class Checkpoint(BaseModel):
             sequence_number=max(self.sequence_number, other.sequence_number, key=lambda number: int(number or -1)),
             read_until=latest([self.read_until, other.read_until]),
             at_tip=newer.at_tip,
+            last_event_time=latest([self.last_event_time, other.last_event_time]),
             ended=self.ended or other.ended,
             gaps=tuple(gaps[key] for key in sorted(gaps)),
         )

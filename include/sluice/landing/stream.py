@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -169,11 +169,12 @@ class _Reader:
         if not self._held:
             self._held_since = time.monotonic()
         size = sum(len(record["Data"]) for record in answer.records)
-        self._held += [record_from_kinesis(record, self.shard.id, self.source) for record in answer.records]
+        records = [record_from_kinesis(record, self.shard.id, self.source) for record in answer.records]
+        self._held += records
         self._held_bytes += size
         self.records += len(answer.records)
         self.bytes += size
-        self._reached = self._after(answer)
+        self._reached = self._after(answer, records)
         if (
             len(self._held) >= _FLUSH_RECORDS
             or self._held_bytes >= _FLUSH_BYTES
@@ -181,18 +182,18 @@ class _Reader:
         ):
             self.flush()
 
-    def _after(self, answer: Answer) -> Checkpoint:
-        last = answer.records[-1] if answer.records else None
+    def _after(self, answer: Answer, records: Sequence[Record]) -> Checkpoint:
         read_until: datetime | None = answer.read_until
         if answer.ended or not self.shard.is_open:
             # Its children begin before it was read to its end: up to then, only what it held itself is known.
-            arrived = None if last is None else last["ApproximateArrivalTimestamp"].astimezone(UTC)
-            read_until = latest([self._reached.read_until, arrived])
+            read_until = latest([self._reached.read_until, *(record.sent_at for record in records)])
+        times = (record.event_time for record in records if record.event_time_from == "body")
         return Checkpoint(
             shard=self.shard.id,
-            sequence_number=self._reached.sequence_number if last is None else last["SequenceNumber"],
+            sequence_number=answer.records[-1]["SequenceNumber"] if records else self._reached.sequence_number,
             read_until=read_until,
             at_tip=answer.at_tip,
+            last_event_time=latest([self._reached.last_event_time, *times]),
             ended=answer.ended,
         )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sluice.lake import Lake
-from sluice.landing.checkpoints import Checkpoint, Gap, advance, read_checkpoints, unread_since
+from sluice.landing.checkpoints import Checkpoint, Gap, advance, read_checkpoints
 from sluice.landing.closing import close_source
 from sluice.landing.shards import Shard, list_shards, peek, retention
 from sluice.landing.stream import place_of, warn_of_gap
@@ -75,18 +76,26 @@ def note_lost_shards(kinesis: KinesisClient, stream: str, lake: Lake, source: St
 def close_stream(kinesis: KinesisClient, stream: str, lake: Lake, source: Stream) -> str:
     """Close the partitions that are complete, as :func:`close_source` does, by what the checkpoints say.
 
-    Where the wall clock would count, the moment counts up to which every shard is read: a shard that lags holds the
-    watermark back. The stream is drained empty if nothing waited in any shard when it was last read.
+    The stream is drained empty if nothing waited in any shard when it was last read. Where the wall clock would count,
+    the moment counts up to which every shard is read. A shard in which something waits holds the watermark back to the
+    highest event time that it has given, so that a fast shard does not close what a slow one still brings.
     """
     checkpoints = read_checkpoints(lake, source.name)
     waiting = [shard for shard in list_shards(kinesis, stream) if not _ended(shard.id, checkpoints)]
-    reached = [
-        checkpoints[shard.id].read_until if shard.id in checkpoints else unread_since(shard.parents, checkpoints)
-        for shard in waiting
-    ]
-    known = [moment for moment in reached if moment is not None]
-    if not known or len(known) < len(waiting):
-        return close_source(lake, source, drained_empty=False)
-    as_of = min(known)
-    drained = all(shard.is_open and shard.id in checkpoints and checkpoints[shard.id].at_tip for shard in waiting)
-    return close_source(replace(lake, now=lambda: as_of), source, drained_empty=drained)
+    bounds = [moment for shard in waiting for moment in _bounds(shard, checkpoints) if moment is not None]
+    now = min([lake.now(), *bounds])
+    drained = bool(waiting) and all(_at_tip(shard, checkpoints) for shard in waiting)
+    return close_source(replace(lake, now=lambda: now), source, drained_empty=drained)
+
+
+def _bounds(shard: Shard, checkpoints: Mapping[str, Checkpoint]) -> Iterator[datetime | None]:
+    """What the watermark must not pass, for this shard's sake; by its parents as long as it was never read itself."""
+    for name in [shard.id] if shard.id in checkpoints else shard.parents:
+        if name in checkpoints:
+            yield checkpoints[name].read_until
+            if not _at_tip(shard, checkpoints):
+                yield checkpoints[name].last_event_time
+
+
+def _at_tip(shard: Shard, checkpoints: Mapping[str, Checkpoint]) -> bool:
+    return shard.is_open and shard.id in checkpoints and checkpoints[shard.id].at_tip

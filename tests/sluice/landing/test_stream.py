@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from tests.conftest import Cloud
-from tests.sluice.landing.streams import CLICKS, WHOLE, Trial
+from tests.sluice.landing.streams import CLICKS, FIRST_DAY, WHOLE, Trial
 
 from sluice.errors import MissingResource
 from sluice.lake import Lake
@@ -393,9 +393,8 @@ def test_a_shard_that_was_trimmed_before_it_was_read_to_its_end_is_reported_once
 def as_of(trial: Trial, moment: datetime, **shards: Any) -> None:
     """All shards read until a moment, but for those named."""
     for shard in (FIRST, SECOND):
-        reached = Checkpoint(shard=shard, read_until=moment, at_tip=True).model_copy(update=shards.get(shard[-1], {}))
-        key = f"toy/checkpoints/clicks/{shard}.json"
-        trial.lake.put(key, reached.model_dump_json().encode())
+        reached = Checkpoint(shard=shard, read_until=moment, at_tip=True)
+        replace_checkpoint(trial, reached.model_copy(update=shards.get(shard[-1], {})))
 
 
 def test_a_stream_that_is_read_to_its_tip_is_closed_up_to_the_moment_of_the_slowest_shard(trial: Trial) -> None:
@@ -412,14 +411,38 @@ def test_a_stream_that_is_read_to_its_tip_is_closed_up_to_the_moment_of_the_slow
     assert later.close() == "dt=2013-01-01..dt=2013-01-02"
 
 
-def test_a_stream_in_which_something_waits_is_closed_by_the_event_times_seen(trial: Trial) -> None:
-    trial.send(10, days=2)
+def test_a_stream_in_which_something_waits_is_closed_by_the_event_times_of_the_slowest_shard(trial: Trial) -> None:
+    trial.send(10, days=3)
     trial.read_all()
-    month = datetime(2013, 2, 1, tzinfo=UTC)
+    month, noon = datetime(2013, 2, 1, tzinfo=UTC), FIRST_DAY + timedelta(hours=12)
 
-    for waiting in ({"at_tip": False}, {"read_until": None}):
-        as_of(trial, month, **{"1": waiting})
-        assert trial.close() == ""  # the highest is a moment after midnight, the lateness an hour
+    as_of(trial, month, **{"1": {"at_tip": False, "last_event_time": noon}})
+    assert trial.close() == ""
+    as_of(trial, month, **{"1": {"at_tip": False, "last_event_time": noon + timedelta(days=1)}})
+    assert trial.close() == "dt=2013-01-01"
+    as_of(trial, month, **{"1": {"at_tip": False, "last_event_time": noon + timedelta(days=9)}})
+    # The highest event time of all is a moment after midnight of the third day, and the lateness an hour.
+    assert trial.close() == "dt=2013-01-01"
+
+
+def test_a_child_that_was_not_read_holds_the_watermark_back_to_what_its_parent_gave(trial: Trial) -> None:
+    trial.send(14, days=3, groups=14)
+    trial.read_all()
+    trial.reshard_by_split(FIRST, 2**126)
+    parent = trial.read(FIRST).checkpoint
+    assert parent.ended
+    given = replace_checkpoint(trial, parent.model_copy(update={"last_event_time": FIRST_DAY + timedelta(hours=30)}))
+
+    assert trial.close() == "dt=2013-01-01"
+
+    trial.read_all()
+    assert trial.close() == "dt=2013-01-01..dt=2013-01-03"
+    assert read_checkpoints(trial.lake, "clicks")[FIRST] == given
+
+
+def replace_checkpoint(trial: Trial, checkpoint: Checkpoint) -> Checkpoint:
+    trial.lake.put(f"toy/checkpoints/clicks/{checkpoint.shard}.json", checkpoint.model_dump_json().encode())
+    return checkpoint
 
 
 def test_a_gap_survives_its_way_through_json() -> None:

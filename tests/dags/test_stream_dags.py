@@ -1,0 +1,207 @@
+"""The DAGs of a stream, by ``airflow dags test``, of a pipeline of the tests' own: ingest, reshard, replay."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from tests.chaos import audit
+from tests.conftest import Cloud
+from tests.dags import test_dag_policy as policy
+from tests.dags.airflow_home import ROOT, AirflowHome, airflow_environment
+from tests.sluice.toy import CONTRACT, reading
+
+import pipelines
+from sluice.lake import Lake
+from sluice.landing.send import Event
+from sluice.landing.send_stream import send_to_stream
+from sluice.pipeline import load_pipeline
+from sluice.provision import provision
+from sluice.resources import Resources, find
+from sluice.steps.runner import run_step
+from sluice_airflow.policy import INGEST_POOL
+
+pytestmark = pytest.mark.xdist_group("dags")
+
+_DECLARATION = '''
+"""Clicks: a stream, conformed."""
+
+from datetime import UTC, datetime
+
+from sluice.pipeline import Conform, Deployment, Gate, Pipeline, Stream, Training, XGBoost
+
+PIPELINE = Pipeline(
+    name="clicks",
+    every="day",
+    start=datetime(2013, 1, 1, tzinfo=UTC),
+    sources=(Stream("stream", event_id="id", event_time="at"),),
+    steps=(Conform("conform", source="stream", contract="contract:Reading"),),
+    training=Training(
+        rows="conform",
+        label="late",
+        features=("value",),
+        candidate=XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 5}),
+        gate=Gate("auc", at_least=0.6),
+    ),
+    deployment=Deployment(endpoint="clicks-late"),
+)
+'''
+FIRST_DAY = datetime(2013, 1, 1, tzinfo=UTC)
+RUN = "2013-01-09"
+DAYS = [f"dt=2013-01-0{day}" for day in (1, 2, 3)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Stands before ``include`` on the path: the pipelines are those that ship, and ``clicks``. Here as well."""
+    folder = tmp_path_factory.mktemp("clicks")
+    (folder / "pipelines" / "clicks").mkdir(parents=True)
+    for shipped in (ROOT / "include" / "pipelines").iterdir():
+        if not shipped.name.startswith("__pycache__"):
+            (folder / "pipelines" / shipped.name).symlink_to(shipped)
+    for name, source in {"__init__": "", "pipeline": _DECLARATION, "contract": CONTRACT}.items():
+        (folder / "pipelines" / "clicks" / f"{name}.py").write_text(source)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipelines, "__path__", [*pipelines.__path__, str(folder / "pipelines")])
+        yield folder
+    for module in [name for name in sys.modules if name.startswith("pipelines.clicks")]:
+        del sys.modules[module]
+
+
+# What every DAG owes to whoever runs it, as the shipped ones
+
+
+@pytest.fixture(scope="module")
+def stream_dags(folder: Path) -> DagBag:
+    return DagBag(ROOT / "dags")
+
+
+def test_a_stream_is_ingested_and_a_pipeline_with_a_stream_is_replayed(stream_dags: DagBag) -> None:
+    assert stream_dags.import_errors == {}
+    found = {name for name in stream_dags.dags if name.startswith("clicks_")}
+    assert found >= {"clicks_ingest_stream", "clicks_replay", "clicks_transform"}
+    assert "clicks_ingest_queue" not in found
+    params = stream_dags.dags["clicks_replay"].params
+    assert (params["source"], params["origin"]) == ("stream", "stream")
+
+
+@pytest.mark.parametrize("dag_id", ["clicks_ingest_stream", "clicks_replay"])
+@pytest.mark.parametrize(
+    "owes",
+    [
+        policy.test_docs_say_what_goes_in_and_out_and_what_to_do_when_it_fails,
+        policy.test_docs_name_every_param,
+        policy.test_params_are_typed_and_described,
+        policy.test_runs_do_not_pile_up,
+        policy.test_every_task_is_tried_again_and_has_an_end,
+    ],
+    ids=lambda owes: owes.__name__.removeprefix("test_"),
+)
+def test_stream_dags_owe_what_all_dags_owe(stream_dags: DagBag, dag_id: str, owes: Callable[[Any], None]) -> None:
+    owes(stream_dags.dags[dag_id])
+
+
+def test_only_reading_a_shard_takes_slots_of_the_ingest_pool(stream_dags: DagBag) -> None:
+    tasks = stream_dags.dags["clicks_ingest_stream"].tasks
+    assert [task.task_id for task in tasks if task.pool == INGEST_POOL] == ["read"]
+    assert [task.task_id for task in tasks] == ["wait", "close", "shards", "read", "announce"]
+
+
+# Runs
+
+
+@dataclass
+class World:
+    """The cloud as the pipeline ``clicks`` has it, an Airflow, and what was sent so far."""
+
+    cloud: Cloud
+    resources: Resources
+    airflow: AirflowHome
+    lake: Lake
+    sent: list[audit.Sent] = field(default_factory=list)
+
+    def send(self, count: int) -> None:
+        events = []
+        for number in range(len(self.sent), len(self.sent) + count):
+            at = FIRST_DAY + timedelta(minutes=14 * number)
+            name, group = f"click-{number:04d}", f"group-{number % 11}"
+            events.append(Event(name, group, at, reading(name, at, number)))
+            self.sent.append(audit.Sent(name, group, number, events[-1].body))
+        send_to_stream(self.cloud.client("kinesis"), self.resources.stream("stream"), events)
+
+    def run(self, dag: str, **params: Any) -> Any:
+        return self.airflow.dags_test(f"clicks_{dag}", RUN, **params)
+
+    def conform(self) -> None:
+        run_step(self.lake, load_pipeline("clicks"), "conform", f"{DAYS[0]}..{DAYS[-1]}")
+
+    def content(self, prefix: str = "") -> dict[str, str]:
+        return {key: etag for key, _, etag in self.lake.objects(f"clicks/{prefix}")}
+
+    def told(self) -> list[tuple[str, str, int, bool]]:
+        """(stage, partition, revision, late) of the completion events since the last look."""
+        sqs, queue = self.cloud.client("sqs"), self.resources.completions_queue
+        taken: list[tuple[str, str, int, bool]] = []
+        while messages := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                event = json.loads(message["Body"])
+                taken.append((event["stage"], event["subject"], event["revision"], event["late"]))
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return sorted(taken)
+
+    def audit(self) -> audit.Counts:
+        return audit.audit(self.lake.s3, self.lake.bucket, "clicks", "stream", self.sent)
+
+
+@pytest.fixture(scope="module")
+def world(cloud: Cloud, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    provision(cloud.client("cloudformation"), "clicks")
+    resources = find(cloud.client("ssm"), "clicks")
+    home = tmp_path_factory.mktemp("airflow-clicks")
+    environment = airflow_environment(cloud, home)
+    environment["PYTHONPATH"] = f"{folder}:{environment['PYTHONPATH']}"
+    airflow = AirflowHome(home, environment)
+    try:
+        airflow.airflow("db", "migrate").succeeded()
+        yield World(cloud, resources, airflow, Lake(cloud.client("s3"), resources.bucket, "clicks"))
+    finally:
+        airflow.close()
+
+
+def test_a_stream_is_landed_through_a_split_and_what_was_deleted_is_replayed_to_the_byte(world: World) -> None:
+    kinesis, stream = world.cloud.client("kinesis"), world.resources.stream("stream")
+    world.send(150)
+    (first, *_) = kinesis.list_shards(StreamName=stream)["Shards"]
+    middle = int(first["HashKeyRange"]["EndingHashKey"]) // 2
+    kinesis.split_shard(StreamName=stream, ShardToSplit=first["ShardId"], NewStartingHashKey=str(middle))
+    world.send(150)
+    world.run("ingest_stream", wait_seconds=0).succeeded()  # the parent to its end
+    assert world.told() == [("raw/stream", DAYS[0], 1, False)], "the children may hold more of the second day"
+    world.run("ingest_stream", wait_seconds=0).succeeded()  # its children
+    assert world.told() == [("raw/stream", day, 1, False) for day in DAYS[1:]]
+    world.conform()
+    assert world.audit().conformed == 300
+    raw, conformed = world.content("raw/"), world.content("conform/")
+
+    for key in (key for key in raw if DAYS[1] in key):
+        world.lake.s3.delete_object(Bucket=world.lake.bucket, Key=key)
+    since = datetime.now(UTC) - timedelta(hours=1)
+    world.run("replay", **{"from": since.isoformat(), "to": "2100-01-01"}).succeeded()
+
+    # Each shard gives the same records, so the same parts: nothing new to tell of.
+    assert parts(world.content("raw/")) == parts(raw)
+    assert world.told() == []
+    world.conform()
+    assert world.audit().conformed == 300
+    assert parts(world.content("conform/")) == parts(conformed)
+
+
+def parts(content: dict[str, str]) -> dict[str, str]:
+    return {key: etag for key, etag in content.items() if key.endswith(".parquet")}
