@@ -1,9 +1,9 @@
-"""One measured run in a process of its own: ``python -m tests.benchmarks.landing_run KIND QUEUE BUCKET RECEIVERS MOST``.
+"""One measured run in a process of its own: ``python -m … KIND QUEUE BUCKET RECEIVERS MOST``.
 
 ``KIND`` is ``drain``, which lands at most ``MOST`` messages; ``bare``, which only receives and deletes; ``sensor``, the
 AWS provider's own, with one put for what each poke brings; or ``single``, which receives, puts and deletes one message
-at a time. Prints as JSON: messages, seconds from the first call to the last message deleted, CPU seconds of this process
-in that time, and its peak resident memory in KiB.
+at a time. Prints as JSON: messages, seconds from the first call to the last message deleted, CPU seconds of this
+process in that time, and its peak resident memory in KiB.
 """
 
 from __future__ import annotations
