@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from sluice.landing.messages import BATCH
 from sluice.landing.records import Record
@@ -133,6 +134,8 @@ class Hold:
         return self.flushing
 
     def flushed(self) -> None:
-        """The flush is done: recorded and deleted."""
+        """The flush is done: recorded and deleted. Nobody needs to keep its messages from others any more."""
+        for batch in self.flushing:
+            batch.until = inf
         self.flushing = []
         self._flushes += 1

@@ -34,8 +34,10 @@ def without_inline(lake: Lake, manifest: Manifest) -> Manifest:
     part = manifest.inline
     if part is None:
         return manifest
-    file = lake.put(part.key, part.body, part.rows)
-    return manifest.model_copy(update={"files": _sorted((*manifest.files, file)), "inline": None})
+    others = [file for file in manifest.files if file.key != part.key]
+    return manifest.model_copy(
+        update={"files": _sorted((*others, lake.put(part.key, part.body, part.rows))), "inline": None}
+    )
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,9 @@ class Parts:
         if part.key in {file.key for file in manifest.files}:
             return manifest  # the name holds the digest of the content
         files = [file for file in manifest.files if file.key != rolled_up]
-        inline = None if manifest.inline is None or manifest.inline.key == rolled_up else manifest.inline
+        inline = manifest.inline
+        if inline is not None and inline.key in {rolled_up, part.key}:
+            inline = None
         if isinstance(part, InlinePart):
             inline = part
         else:

@@ -271,6 +271,8 @@ class _Drain:
                 held = [*self._hold.waiting, *self._hold.flushing]
             for batch in held:
                 now = self._clock()
+                if self._done.is_set():
+                    return
                 if batch.until - now < lasts / 2:
                     self._renew(batch, now + lasts)
 

@@ -176,3 +176,17 @@ def test_many_groups_are_not_flushed_before_a_part_is_worth_it() -> None:
 
     assert not hold.is_due(holding.FLUSH_SECONDS - 1)
     assert hold.is_due(holding.FLUSH_SECONDS)
+
+
+def test_only_a_receive_that_waited_proves_that_a_queue_is_dry() -> None:
+    """SQS asks a sample of its servers if it does not wait."""
+    hold = Hold(Limits(), receivers=1, ends_at=60)
+    at_once = hold.ask(0, 0)
+    assert at_once is not None
+    hold.answer(0, at_once, None)
+    assert not hold.is_dry
+    waiting = hold.ask(0, 0)
+    assert waiting is not None
+    assert waiting.waits
+    hold.answer(0, waiting, None)
+    assert hold.is_dry
