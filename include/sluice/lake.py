@@ -165,6 +165,9 @@ class Lake:
         except ClientError as error:
             if error_code(error) not in _LOST_RACE | _ABSENT:
                 raise
+            stands = self.stored(key, type(after))
+            if stands.value == after:
+                return stands  # this call's own put, tried twice because the first answer was lost
             raise ConflictingWrite(
                 f"{self.uri(key)} keeps being changed by another writer; wait for the other run and clear this task"
             ) from error

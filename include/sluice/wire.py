@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 _OK = 200
+_CONNECTIONS = 64  # that are kept open: for every thread of a drain of 20 receivers
 
 
 class Wire:
@@ -41,7 +42,7 @@ class Wire:
         self._pool = connection_from_url(
             url,
             timeout=Timeout(connect=config.connect_timeout, read=config.read_timeout),
-            maxsize=config.max_pool_connections,
+            maxsize=_CONNECTIONS,
             **({"ca_certs": get_cert_path(verify=True)} if url.startswith("https:") else {}),
         )
         self._usable = self._credentials is not None and not get_environ_proxies(url)

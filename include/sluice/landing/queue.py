@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sluice.lake import Lake
 from sluice.landing.hold import Ask, Batch, Hold, Limits
 from sluice.landing.messages import BATCH, DeleteFailed, Message, MessageQueue, in_batches, queue_attributes
-from sluice.landing.parts import SMALL_ROWS, Parts
+from sluice.landing.parts import Parts
 from sluice.landing.records import record_from_sqs
 from sluice.partitions import Partition
 from sluice.pipeline import Grain
@@ -171,7 +171,6 @@ class _Drain:
                     flushes.append(flush)
                     partitions.update(touched)
                     on_flush(flush)
-                parts.settle()
                 if self._stop.is_set():
                     list(pool.map(self._release, self._hold.waiting))
             finally:
@@ -239,7 +238,7 @@ class _Drain:
     def _flush(self, batches: Sequence[Batch], parts: Parts, pool: Executor) -> tuple[Flush, list[Partition]]:
         began = self._clock()
         records = [record for batch in batches for record in batch.records]
-        touched = parts.land(records, inline=len(records) < SMALL_ROWS)
+        touched = parts.land(records)
         handles = [handle for batch in batches for handle in batch.handles]
         side_by_side = map if len(handles) <= BATCH else pool.map  # a thread more would only cost time
         expired = sum(side_by_side(self._queue.delete, in_batches(handles)))

@@ -195,3 +195,9 @@ def read_parts(bodies: Sequence[bytes]) -> pa.Table:
     """The records of several parts as one table of :data:`SCHEMA`."""
     tables = [pq.read_table(io.BytesIO(body), schema=SCHEMA) for body in bodies]
     return pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+
+
+def read_records(body: bytes) -> list[Record]:
+    """The records of one part."""
+    columns = pq.read_table(io.BytesIO(body), schema=SCHEMA).to_pydict()
+    return list(map(Record._make, zip(*columns.values(), strict=True)))

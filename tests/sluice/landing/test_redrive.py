@@ -31,7 +31,7 @@ from sluice.lake import Lake
 from sluice.landing import dead_letters
 from sluice.landing.closing import close_source
 from sluice.landing.held import CONFLICT, DEAD_LETTER, Choice, survey
-from sluice.landing.parts import land
+from sluice.landing.parts import Parts
 from sluice.landing.quarantined import quarantined, records_of
 from sluice.landing.queue import backlog, drain
 from sluice.landing.records import record_from_kinesis, record_from_sqs
@@ -82,7 +82,7 @@ class World:
         """What waits lands and is deleted, without the waits of a drain."""
         landing = [record_from_sqs(message, EVENTS) for message in self.take_all(self.url())]
         with ThreadPoolExecutor(1) as pool:
-            land(landing, self.lake, "events", "day", pool)
+            Parts(self.lake, "events", "day", pool).land(landing)
 
     def conform(self) -> None:
         """Close what has landed, and conform it."""
@@ -350,7 +350,7 @@ def test_a_message_that_is_quarantined_and_dead_lettered_is_sent_once(world: Wor
         QueueUrl=world.url(), VisibilityTimeout=0, MessageSystemAttributeNames=["All"]
     )["Messages"]
     with ThreadPoolExecutor(1) as pool:  # a drain that dies between landing and deleting, five times
-        land([record_from_sqs(message, EVENTS)], world.lake, "events", "day", pool)
+        Parts(world.lake, "events", "day", pool).land([record_from_sqs(message, EVENTS)])
     world.crash_loop()
     world.conform()
     assert [held.count for held in survey(world.workspace, EVENTS, Choice())] == [1, 1]
@@ -491,7 +491,7 @@ def put_stream_quarantine(world: World, *records: tuple[str, bytes]) -> None:
     given = records_of_stream(world, len(records))
     landed = [record_from_kinesis(record, "shard", STREAM) for record in given]
     with ThreadPoolExecutor(1) as pool:
-        partitions = land(landed, world.lake, "stream", "day", pool)
+        partitions = Parts(world.lake, "stream", "day", pool).land(landed)
     close_source(world.later(timedelta(days=2)).lake, STREAM, drained_empty=True)
     run_step(world.lake, world.workspace.pipeline, "conform_stream", format_ranges(partitions))
 

@@ -174,7 +174,7 @@ def test_many_partitions_are_looked_up_within_bounds(
 
 
 def test_a_part_that_is_gone_though_its_manifest_stands_is_named(trial: Trial, on_stream: Workspace) -> None:
-    trial.send(20, days=1)
+    trial.send(120, days=1)
     trial.read_all()
     (gone, *_) = [file["key"] for file in manifest_json(trial.lake, "raw/clicks", DAYS[0])["files"]]
     trial.lake.s3.delete_object(Bucket=trial.lake.bucket, Key=gone)
