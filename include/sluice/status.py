@@ -86,8 +86,8 @@ def pipeline_status(workspace: Workspace) -> PipelineStatus:
     names = [raw_dataset(source.name) for source in pipeline.sources] + [step.name for step in pipeline.steps]
     records = deployment_records(workspace.lake)
     return PipelineStatus(
-        queues=tuple(_queue_status(sqs, workspace, source) for source in pipeline.queues),
-        streams=tuple(_stream_status(workspace, source) for source in pipeline.streams),
+        queues=tuple(queue_status(sqs, workspace, source) for source in pipeline.queues),
+        streams=tuple(stream_status(workspace, source) for source in pipeline.streams),
         datasets=tuple(dataset_status(workspace, name) for name in names),
         jobs=tuple(list_jobs(sagemaker, pipeline)),
         endpoint=find_endpoint(sagemaker, pipeline.deployment.endpoint),
@@ -95,7 +95,8 @@ def pipeline_status(workspace: Workspace) -> PipelineStatus:
     )
 
 
-def _queue_status(sqs: SQSClient, workspace: Workspace, source: Queue) -> QueueStatus:
+def queue_status(sqs: SQSClient, workspace: Workspace, source: Queue) -> QueueStatus:
+    """What SQS counts on a source's queue. Raises MissingResource if there is none."""
     counted = queue_attributes(sqs, workspace.resources.queue(source.name))
     dead = workspace.resources.dead_letter_queues.get(source.name)
     return QueueStatus(
@@ -107,7 +108,8 @@ def _queue_status(sqs: SQSClient, workspace: Workspace, source: Queue) -> QueueS
     )
 
 
-def _stream_status(workspace: Workspace, source: Stream) -> StreamStatus:
+def stream_status(workspace: Workspace, source: Stream) -> StreamStatus:
+    """How far a stream is landed."""
     checkpoints = read_checkpoints(workspace.lake, source.name).values()
     read = [each.read_until for each in checkpoints if not each.ended and each.read_until is not None]
     read_until = min(read, default=None)
