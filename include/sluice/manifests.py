@@ -29,23 +29,14 @@ class File(BaseModel):
     rows: int
 
 
-class InlinePart(BaseModel):
-    """A part that stands in the manifest itself: durable and recorded by one write, until it is worth an object."""
-
-    model_config = ConfigDict(frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
-
-    key: str
-    rows: int
-    body: bytes
-
-
 class Manifest(BaseModel):
     """What one partition of one dataset holds.
 
     ``revision`` counts how often the content changed since the partition was first closed; it is 0 while open.
     ``inputs`` maps ``dataset/partition key`` to the digest that was read; ``code`` is the fingerprint of what
     read it. ``rejected`` counts rows by reason; they lie in ``quarantined``.
-    Only an open raw partition has an ``inline`` part.
+    ``inline`` are records of an open raw partition that are too few for an object, each as JSON: durable and recorded
+    by one write.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -56,7 +47,7 @@ class Manifest(BaseModel):
     state: Literal["open", "closed"]
     revision: int = 0
     files: tuple[File, ...] = ()
-    inline: InlinePart | None = None
+    inline: tuple[str, ...] = ()
     quarantined: tuple[File, ...] = ()
     inputs: Mapping[str, str] = Field(default_factory=dict)
     code: str = ""

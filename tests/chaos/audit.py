@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-from base64 import urlsafe_b64decode
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -70,9 +69,12 @@ class Found:
 
 
 def _inline(manifest: Row) -> list[Row]:
-    """The rows of the small part that may stand in the manifest of an open raw partition itself."""
-    part = manifest.get("inline")
-    return pq.read_table(io.BytesIO(urlsafe_b64decode(part["body"]))).to_pylist() if part else []
+    """The rows that may stand in the manifest of an open raw partition itself."""
+    return [_with_times(json.loads(text)) for text in manifest.get("inline") or ()]
+
+
+def _with_times(row: Row) -> Row:
+    return row | {name: datetime.fromisoformat(row[name]) for name in ("sent_at", "event_time")}
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def _of_manifests(found: Found) -> Iterator[str]:
         if manifest["rows_out"] != len(found.rows_of(manifest)):
             yield f"{where} counts {manifest['rows_out']} rows, its files hold {len(found.rows_of(manifest))}"
         if _inline(manifest) and manifest["state"] == "closed":
-            yield f"{where} is closed, and has a part that is no object"
+            yield f"{where} is closed, and has records that are in no object"
         if len({file["key"] for file in manifest["files"]}) < len(manifest["files"]):
             yield f"{where} records a file twice"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from base64 import b64decode
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -71,12 +70,11 @@ def manifest_json(lake: Lake, dataset: str, key: str) -> dict[str, Any]:
 
 
 def rows_of(lake: Lake, dataset: str, key: str, files: str = "files") -> list[dict[str, Any]]:
-    """The rows of the objects that a manifest lists, and of the part that stands in it."""
+    """The rows of the objects that a manifest lists, and those that stand in it."""
     manifest = manifest_json(lake, dataset, key)
     bodies = [body_of(lake, file["key"]) for file in manifest[files]]
-    if files == "files" and manifest["inline"]:
-        bodies.append(b64decode(manifest["inline"]["body"], altchars=b"-_"))
-    return [row for body in bodies for row in pq.read_table(io.BytesIO(body)).to_pylist()]
+    rows = [row for body in bodies for row in pq.read_table(io.BytesIO(body)).to_pylist()]
+    return rows + [json.loads(text) for text in manifest["inline"] if files == "files"]
 
 
 def body_of(lake: Lake, key: str) -> bytes:

@@ -61,6 +61,7 @@ class Hold:
     flushing: list[Batch] = field(default_factory=list)
     closed: bool = False
     _asked: int = 0  # messages that receives under way may bring
+    _waits: int = 0  # receives under way that wait
     _messages: int = 0
     _bytes: int = 0
     _flushes: int = 0
@@ -73,19 +74,24 @@ class Hold:
         self._bringing = set(range(self.receivers))
 
     def ask(self, receiver: int, now: float) -> Ask | None:
-        """What this receiver may ask for; None when it :meth:`is_over`, or when there is no room yet."""
+        """What this receiver may ask for; None when it :meth:`is_over`, or when it has to wait for a change."""
         most = min(BATCH, self.limits.messages - self._messages - self._asked)
         # A part's worth waits while another is written, and no more: memory is flat however deep the queue is.
         has_room = self._waiting_messages < FLUSH_MESSAGES and self._waiting_bytes < FLUSH_BYTES
-        if most <= 0 or not has_room or self.is_over(now):
+        waits = receiver not in self._bringing or self._is_calm
+        # Where little comes, one receiver more than bring something is enough to wait for it.
+        is_enough = waits and self._waits > len(self._bringing)
+        if most <= 0 or not has_room or is_enough or self.is_over(now):
             self._bringing.discard(receiver)
             return None
         self._asked += most
-        return Ask(most, waits=receiver not in self._bringing or self._is_calm, flushes=self._flushes)
+        self._waits += waits
+        return Ask(most, waits, flushes=self._flushes)
 
     def answer(self, receiver: int, ask: Ask, batch: Batch | None) -> None:
         """What came of it; None is an empty answer."""
         self._asked -= ask.most
+        self._waits -= ask.waits
         if batch is None:
             self._bringing.discard(receiver)
             if ask.waits:  # SQS asks all of its servers only then

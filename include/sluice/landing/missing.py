@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from sluice.errors import MissingResource
 from sluice.lake import Lake, raw_dataset
-from sluice.landing.parts import Parts
-from sluice.landing.records import Record
+from sluice.landing.parts import Parts, inline_records
+from sluice.landing.records import Record, part_bytes
 from sluice.manifests import Manifest
 from sluice.partitions import Partition
 from sluice.pipeline import Grain
@@ -99,7 +99,7 @@ class _Missing:
 
 
 def recorded_parts(lake: Lake, manifest: Manifest) -> Iterator[bytes]:
-    """The raw parts that a manifest records, one at a time.
+    """The raw parts that a manifest records, one at a time, and one of the records that stand in it.
 
     Raises:
         MissingResource: one is gone.
@@ -112,8 +112,8 @@ def recorded_parts(lake: Lake, manifest: Manifest) -> Iterator[bytes]:
                 f"{lake.manifest_key(manifest.dataset, manifest.time_partition)} as well and replay from the stream"
             )
         yield body
-    if manifest.inline is not None:
-        yield manifest.inline.body
+    if manifest.inline:
+        yield part_bytes(inline_records(manifest))[1]
 
 
 def _digest(identity: Iterable[object]) -> bytes:

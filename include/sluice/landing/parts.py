@@ -12,29 +12,33 @@ from dataclasses import dataclass
 
 from sluice.errors import ConflictingWrite
 from sluice.lake import Lake, Stored, raw_dataset
-from sluice.landing.records import Record, part_bytes, read_records
-from sluice.manifests import File, InlinePart, Manifest, earliest, latest
+from sluice.landing.records import Record, part_bytes, record_from_json, record_json
+from sluice.manifests import File, Manifest, earliest, latest
 from sluice.partitions import Partition
 from sluice.pipeline import Grain
 
-# Below both, a part stands in the manifest.
+# Below both, records stand in the manifest.
 _SMALL_ROWS = 100
 _SMALL_CHARACTERS = 256 * 1024
 _REMEMBERED = 64  # partitions
 
 
 def without_inline(lake: Lake, manifest: Manifest) -> Manifest:
-    """The manifest with its inline part, if any, as an object like the others, which this writes."""
-    part = manifest.inline
-    if part is None:
+    """The manifest with its inline records, if any, in a part like the others, which this writes."""
+    if not manifest.inline:
         return manifest
-    files = (*manifest.files, lake.put(part.key, part.body, part.rows))
-    return manifest.model_copy(update={"files": _sorted(files), "inline": None})
+    part = _put_part(lake, manifest, inline_records(manifest))
+    return manifest.model_copy(update={"files": _sorted((*manifest.files, part)), "inline": ()})
+
+
+def inline_records(manifest: Manifest | None) -> Sequence[Record]:
+    """The records that stand in a manifest."""
+    return [record_from_json(text) for text in manifest.inline] if manifest else ()
 
 
 @dataclass(frozen=True)
 class _Tail:
-    """A partition as it was left: its manifest, and the records of the part that stands in it."""
+    """A partition as it was left: its manifest, and the records that stand in it."""
 
     stored: Stored[Manifest]
     inline: Sequence[Record]
@@ -74,53 +78,52 @@ class Parts:
 
     def _land(self, partition: Partition, records: Sequence[Record]) -> _Tail | None:
         key = self._lake.manifest_key(self._dataset, partition)
-        tail = self._tails.get(partition) or _tail_of(self._lake.stored(key, Manifest))
-        together = [*tail.inline, *records]
+        tail = self._tails.get(partition)
+        if tail is None:
+            stored = self._lake.stored(key, Manifest)
+            tail = _Tail(stored, inline_records(stored.value))
         try:
-            after = self._with_part(partition, tail.stored.value, together)
-            return _Tail(self._lake.replace(key, tail.stored, after), together if after.inline else ())
+            after = self._with_records(partition, records, tail.stored.value, tail.inline)
+            stored = self._lake.replace(key, tail.stored, after)
+            return _Tail(stored, [*tail.inline, *records] if after.inline else ())
         except ConflictingWrite:
 
             def change(before: Manifest | None) -> Manifest:
-                return self._with_part(partition, before, [*_inline_records(before), *records])
+                return self._with_records(partition, records, before, inline_records(before))
 
             self._lake.update(key, Manifest, change)
             return None
 
-    def _with_part(self, partition: Partition, before: Manifest | None, records: Sequence[Record]) -> Manifest:
-        """The manifest with a part of these records, those of its inline part among them.
+    def _with_records(
+        self, partition: Partition, records: Sequence[Record], before: Manifest | None, inline: Sequence[Record]
+    ) -> Manifest:
+        """The manifest with these records as well: ``inline`` are those that stand in it.
 
         In a closed partition that is late data: the revision goes up.
         """
         now = self._lake.now()
         manifest = before or Manifest(dataset=self._dataset, partition=partition.key, state="open", written_at=now)
-        name, body = part_bytes(records)
-        part = InlinePart(key=self._lake.key(self._dataset, partition.key, name), rows=len(records), body=body)
-        stands_inline = manifest.state == "open" and _is_small(records)
-        files = manifest.files if stands_inline else (*manifest.files, self._lake.put(part.key, body, part.rows))
-        rows = sum(file.rows for file in files) + (part.rows if stands_inline else 0)
+        together = [*inline, *records]
         # Only a time that the producer gave may move the watermark.
         times = [record.event_time for record in records if record.event_time_from == "body"]
-        return manifest.model_copy(
-            update={
-                "files": _sorted(files),
-                "inline": part if stands_inline else None,
-                "revision": manifest.revision + (manifest.state == "closed"),
-                "rows_in": rows,
-                "rows_out": rows,
-                "first_event_time": earliest([manifest.first_event_time, *times]),
-                "last_event_time": latest([manifest.last_event_time, *times]),
-                "written_at": now,
-            }
-        )
+        told = {
+            "revision": manifest.revision + (manifest.state == "closed"),
+            "first_event_time": earliest([manifest.first_event_time, *times]),
+            "last_event_time": latest([manifest.last_event_time, *times]),
+            "written_at": now,
+        }
+        if manifest.state == "open" and _is_small(together):
+            held = (*manifest.inline, *map(record_json, records))
+            rows = manifest.rows_in + len(records)
+            return manifest.model_copy(update={**told, "inline": held, "rows_in": rows, "rows_out": rows})
+        files = _sorted((*manifest.files, _put_part(self._lake, manifest, together)))
+        rows = sum(file.rows for file in files)
+        return manifest.model_copy(update={**told, "files": files, "inline": (), "rows_in": rows, "rows_out": rows})
 
 
-def _tail_of(stored: Stored[Manifest]) -> _Tail:
-    return _Tail(stored, _inline_records(stored.value))
-
-
-def _inline_records(manifest: Manifest | None) -> Sequence[Record]:
-    return read_records(manifest.inline.body) if manifest and manifest.inline else ()
+def _put_part(lake: Lake, manifest: Manifest, records: Sequence[Record]) -> File:
+    name, body = part_bytes(records)
+    return lake.put(lake.key(manifest.dataset, manifest.partition, name), body, len(records))
 
 
 def _is_small(records: Sequence[Record]) -> bool:

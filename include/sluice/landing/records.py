@@ -197,7 +197,12 @@ def read_parts(bodies: Sequence[bytes]) -> pa.Table:
     return pa.concat_tables(tables) if tables else SCHEMA.empty_table()
 
 
-def read_records(body: bytes) -> list[Record]:
-    """The records of one part."""
-    columns = pq.read_table(io.BytesIO(body), schema=SCHEMA).to_pydict()
-    return list(map(Record._make, zip(*columns.values(), strict=True)))
+def record_json(record: Record) -> str:
+    """One record as a JSON object; its times are ISO 8601."""
+    return json.dumps(record._asdict(), default=datetime.isoformat)
+
+
+def record_from_json(text: str) -> Record:
+    """The record that :func:`record_json` made this of."""
+    members = json.loads(text)
+    return Record(**{**members, **{name: datetime.fromisoformat(members[name]) for name in ("sent_at", "event_time")}})
