@@ -52,6 +52,7 @@ def figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
         yield f"{kind}_s3_calls_per_1000", calls["s3"]
         yield f"{kind}_dollars_per_million", landing.dollars_per_million(calls)
     yield "drain_hot_group_ratio", landing.hot_group_ratio(bench)
+    yield "drain_hot_group_latency_ratio", landing.late_hot_group_ratio(bench)
     yield "drain_memory_ratio", landing.memory_ratio(bench)
 
 

@@ -162,9 +162,20 @@ def memory_ratio(bench: Bench) -> float:
     return float(deep["peak_kib"] / bench.run("drain", 20_000, 8)["peak_kib"])
 
 
-def hot_group_ratio(bench: Bench) -> float:
-    """Messages per second of a drain of one single group against a bare loop on the same."""
+def hot_group_ratio(bench: Bench, port: int | None = None, messages: int = 5_000) -> float:
+    """Messages per second of a drain of one single group against a bare loop on the same; through a relay, if its
+    port is given."""
     pairs = [
-        (bench.run("drain", 5_000, 8, group="hot"), bench.run("bare", 5_000, 1, group="hot")) for _ in range(ROUNDS)
+        (
+            bench.run("drain", messages, 8, port=port, group="hot"),
+            bench.run("bare", messages, 1, port=port, group="hot"),
+        )
+        for _ in range(ROUNDS)
     ]
     return median(bare["seconds"] / drain["seconds"] for drain, bare in pairs)
+
+
+def late_hot_group_ratio(bench: Bench) -> float:
+    """The same with 10 ms of latency each way, as a service that is not on this machine has it."""
+    with bench.relay(10) as (port, _):
+        return hot_group_ratio(bench, port, messages=1_000)
