@@ -40,8 +40,8 @@ from sluice_airflow.errors import clear_errors
 from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, tags
 
 if TYPE_CHECKING:
-    from sluice.landing.held import Choice, Held
-    from sluice.landing.redrive import SentBack
+    from sluice.redrive.held import Choice, Held
+    from sluice.redrive.sending import SentBack
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +78,8 @@ def redrive(pipeline: Pipeline) -> DAG:
         @clear_errors
         def show() -> dict[str, int]:
             """Count what is held back, by source and place; the log tells the reasons."""
-            from sluice.landing.held import survey
-            from sluice.landing.redrive import sources_named
+            from sluice.redrive.held import survey
+            from sluice.redrive.sending import sources_named
 
             params, workspace = get_current_context()["params"], open_workspace(pipeline.name)
             chosen = choice(params)
@@ -90,7 +90,7 @@ def redrive(pipeline: Pipeline) -> DAG:
         @clear_errors
         def send_back() -> dict[str, int]:
             """Unless this is a dry run, send it back; how many were sent, by source and place."""
-            from sluice.landing import redrive as library
+            from sluice.redrive import redrive as library
 
             params, workspace = get_current_context()["params"], open_workspace(pipeline.name)
             if params["dry_run"]:
@@ -106,7 +106,7 @@ def redrive(pipeline: Pipeline) -> DAG:
 
 def choice(params: Mapping[str, Any]) -> Choice:
     """What the run is about."""
-    from sluice.landing.held import Choice
+    from sluice.redrive.held import Choice
 
     return Choice(
         where=params["where"],

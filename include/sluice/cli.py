@@ -18,11 +18,11 @@ from rich.progress import track
 
 from sluice.aws import Aws, refusal
 from sluice.errors import SluiceError
-from sluice.landing.held import CONFLICT, Choice, survey
-from sluice.landing.redrive import require_complete, send_back_all, sources_named
 from sluice.landing.send import Event, send
 from sluice.pipeline import Pipeline, load_pipeline, pipeline_names
 from sluice.provision import provision
+from sluice.redrive.held import CONFLICT, Choice, survey
+from sluice.redrive.sending import require_complete, send_back_all, sources_named
 from sluice.serving.probe import invoke
 from sluice.sources import Queue
 from sluice.status import pipeline_status

@@ -9,8 +9,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from sluice.landing.held import Held
-from sluice.landing.redrive import SentBack
+from sluice.redrive.held import Held
+from sluice.redrive.sending import SentBack
 from sluice.status import PipelineStatus
 
 _LONGEST_CELL = 2000

@@ -21,8 +21,8 @@ from tests.sluice.serving.live import Live
 
 from sluice import aws
 from sluice.cli import main
-from sluice.landing.held import DEAD_LETTER
 from sluice.landing.queue import backlog
+from sluice.redrive.held import DEAD_LETTER
 from sluice.resources import Resources
 
 ROOT = Path(__file__).resolve().parents[2]

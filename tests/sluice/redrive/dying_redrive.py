@@ -14,11 +14,11 @@ from tests.sluice.toy import EVENTS, TOY
 
 from sluice.aws import Aws
 from sluice.lake import Lake
-from sluice.landing import dead_letters
-from sluice.landing.dead_letters import DeadLetterQueue
-from sluice.landing.held import Choice
-from sluice.landing.redrive import send_back
-from sluice.landing.redriven import Ledger
+from sluice.redrive import dead_letters
+from sluice.redrive.dead_letters import DeadLetterQueue
+from sluice.redrive.held import Choice
+from sluice.redrive.ledger import Ledger
+from sluice.redrive.sending import send_back
 from sluice.resources import Resources
 from sluice.workspace import Workspace
 

@@ -9,14 +9,14 @@ from datetime import datetime
 from typing import Literal
 
 from sluice.errors import MissingResource, SluiceError
-from sluice.landing.dead_letters import DeadLetterQueue
-from sluice.landing.quarantined import Quarantined, quarantined
 from sluice.landing.queue import backlog
 from sluice.landing.records import record_from_sqs
-from sluice.landing.redriven import Entry, Ledger, State, known
 from sluice.manifests import earliest
 from sluice.partitions import Partition, partition_at
 from sluice.pipeline import Grain
+from sluice.redrive.dead_letters import DeadLetterQueue
+from sluice.redrive.ledger import Entry, Ledger, State, known
+from sluice.redrive.quarantined import Quarantined, quarantined
 from sluice.sources import EventSource, Queue
 from sluice.workspace import Workspace
 

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from sluice.aws import refusal
 from sluice.landing.records import Record
-from sluice.landing.redriven import Entry, Ledger, State, digest, known
+from sluice.redrive.ledger import Entry, Ledger, State, digest, known
 from sluice.sources import EventSource, FifoQueue, Stream
 from sluice.workspace import Workspace
 

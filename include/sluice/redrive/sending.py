@@ -4,7 +4,7 @@ What is sent back lands as a new message, behind what its group has sent meanwhi
 quarantined again, under its new message id. A contract that was mended needs no redrive: raw has kept everything, so
 the ``conform`` step, run again, brings its events back in their first place.
 
-Exactly once, as far as the service goes: the ledger (:mod:`sluice.landing.redriven`) lets one redrive send a message,
+Exactly once, as far as the service goes: the ledger (:mod:`sluice.redrive.ledger`) lets one redrive send a message,
 once. A FIFO queue also drops the second of two equal sends within five minutes. Where a redrive was stopped between a
 send and its note, and later than that, nobody can tell: the message is left, counted as unknown, and sent again only on
 request; ``conform`` counts a doubled event once.
@@ -19,14 +19,14 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from sluice.errors import DeclarationError, SluiceError
-from sluice.landing.couriers import Courier, Outcome, post_for
-from sluice.landing.dead_letters import DeadLetterQueue
-from sluice.landing.held import Choice, Where, dead_letters_of, quarantined_of
 from sluice.landing.messages import Message
-from sluice.landing.quarantined import records_of
 from sluice.landing.records import record_from_sqs
-from sluice.landing.redriven import Ledger, State, known
 from sluice.pipeline import Pipeline
+from sluice.redrive.couriers import Courier, Outcome, post_for
+from sluice.redrive.dead_letters import DeadLetterQueue
+from sluice.redrive.held import Choice, Where, dead_letters_of, quarantined_of
+from sluice.redrive.ledger import Ledger, State, known
+from sluice.redrive.quarantined import records_of
 from sluice.sources import EventSource, Queue
 from sluice.workspace import Workspace
 

@@ -21,24 +21,24 @@ from tests.conftest import Cloud
 from tests.sluice import toy
 from tests.sluice.conftest import Declare
 from tests.sluice.lake_contents import rows_of
-from tests.sluice.landing.dying_redrive import BOUNDARIES
+from tests.sluice.redrive.dying_redrive import BOUNDARIES
 from tests.sluice.toy import EVENTS, reading
 from tests.waiting import wait_for
 
 from sluice.aws import Aws
 from sluice.errors import DeclarationError, SluiceError
 from sluice.lake import Lake
-from sluice.landing import dead_letters
 from sluice.landing.closing import close_source
-from sluice.landing.held import CONFLICT, DEAD_LETTER, Choice, survey
 from sluice.landing.parts import Parts
-from sluice.landing.quarantined import quarantined, records_of
 from sluice.landing.queue import backlog, drain
 from sluice.landing.records import record_from_kinesis, record_from_sqs
-from sluice.landing.redrive import RedriveIncomplete, SentBack, require_complete, send_back, sources_named
-from sluice.landing.redriven import Ledger
 from sluice.partitions import format_ranges
 from sluice.pipeline import Conform, Pipeline, StandardQueue, Stream
+from sluice.redrive import dead_letters
+from sluice.redrive.held import CONFLICT, DEAD_LETTER, Choice, survey
+from sluice.redrive.ledger import Ledger
+from sluice.redrive.quarantined import quarantined, records_of
+from sluice.redrive.sending import RedriveIncomplete, SentBack, require_complete, send_back, sources_named
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 
@@ -416,7 +416,7 @@ def test_a_redrive_that_is_killed_loses_and_doubles_nothing(cloud: Cloud, world:
         [
             sys.executable,
             "-m",
-            "tests.sluice.landing.dying_redrive",
+            "tests.sluice.redrive.dying_redrive",
             boundary,
             json.dumps(asdict(world.workspace.resources)),
         ],
