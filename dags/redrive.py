@@ -90,7 +90,7 @@ def redrive(pipeline: Pipeline) -> DAG:
         @clear_errors
         def send_back() -> dict[str, int]:
             """Unless this is a dry run, send it back; how many were sent, by source and place."""
-            from sluice.redrive import redrive as library
+            from sluice.redrive import sending as library
 
             params, workspace = get_current_context()["params"], open_workspace(pipeline.name)
             if params["dry_run"]:
