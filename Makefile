@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 DAYS ?= 14
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos lint types check up down lock clean
+.PHONY: help setup demo test chaos bench lint types check up down lock clean
 
 UV := .sluice/uv/bin/uv
 WORKERS := .venv/.installed
@@ -34,6 +34,9 @@ test: setup  ## Run the tests
 chaos: setup  ## Run the tests of kills, faults and floods, all of them; CHAOS_SEED=… plays one seed again
 	@.venv/bin/pytest -v -n 3 -m '' tests/chaos
 	@.venv/bin/pytest -v -n 3 -m chaos --ignore tests/chaos
+
+bench: setup  ## Measure the figures of the README, and write them to .sluice/bench.json
+	@PYTHONPATH=include:. .venv/bin/python -m tests.benchmarks
 
 lint: $(WORKERS)  ## Check style and formatting
 	@.venv/bin/ruff check .

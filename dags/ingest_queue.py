@@ -80,17 +80,19 @@ def ingest_queue(pipeline: Pipeline, source: Queue) -> DAG:
         @clear_errors
         def drain(lane: int) -> dict[str, int]:
             """Receive, write, record, delete, until the queue is dry or a limit is reached."""
-            from sluice.landing import queue as library
+            from sluice.landing.queue import Limits
+            from sluice.landing.queue import drain as drain_queue
+            from sluice.landing.stopping import stopping
 
             params, workspace = get_current_context()["params"], open_workspace(pipeline.name)
-            with library.stopping() as stop:
-                drained = library.drain(
+            with stopping() as stop:
+                drained = drain_queue(
                     workspace.aws.client("sqs"),
                     workspace.resources.queue(source.name),
                     workspace.lake,
                     source,
                     pipeline.every,
-                    library.Limits(params["max_messages"], params["max_bytes"], params["max_seconds"]),
+                    Limits(params["max_messages"], params["max_bytes"], params["max_seconds"]),
                     on_flush=flush_metrics(pipeline.name, source.name),
                     stop=stop,
                 )

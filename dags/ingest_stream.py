@@ -30,6 +30,7 @@ from sluice.pipeline import Pipeline, load_pipelines
 from sluice.sources import Stream
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.errors import clear_errors
+from sluice_airflow.metrics import flush_metrics, report_stream
 from sluice_airflow.policy import DEFAULT_ARGS, INGEST_POOL, tags
 from sluice_airflow.sensors import StreamBacklogSensor
 
@@ -79,12 +80,15 @@ def ingest_stream(pipeline: Pipeline, source: Stream) -> DAG:
         @clear_errors
         def read(shard: str) -> dict[str, Any]:
             """Read, write, record, move the checkpoint, until nothing comes, the shard ends or a limit is reached."""
+            from sluice.landing.stopping import stopping
             from sluice.landing.stream import Window, read_window
 
             params, workspace = get_current_context()["params"], open_workspace(pipeline.name)
             kinesis, stream = workspace.aws.client("kinesis"), workspace.resources.stream(source.name)
             window = Window(params["max_records"], params["max_bytes"], params["max_seconds"])
-            done = read_window(kinesis, stream, shard, workspace.lake, source, pipeline.every, window)
+            report = flush_metrics(pipeline.name, source.name)
+            with stopping() as stop:
+                done = read_window(kinesis, stream, shard, workspace.lake, source, pipeline.every, window, report, stop)
             return {"records": done.records, "parts": done.parts, "ended": done.checkpoint.ended}
 
         @task(execution_timeout=timedelta(minutes=15))
@@ -95,6 +99,7 @@ def ingest_stream(pipeline: Pipeline, source: Stream) -> DAG:
 
             workspace = open_workspace(pipeline.name)
             stream = workspace.resources.stream(source.name)
+            report_stream(workspace, source)
             return close_stream(workspace.aws.client("kinesis"), stream, workspace.lake, source)
 
         @task(execution_timeout=timedelta(minutes=15))

@@ -15,12 +15,12 @@ from sluice.pipeline import Conform, Pipeline
 from sluice.sources import Queue, Stream
 
 if TYPE_CHECKING:
-    from sluice.landing.queue import Flush
+    from sluice.landing.parts import Flush
     from sluice.workspace import Workspace
 
 
 def flush_metrics(pipeline: str, source: str) -> Callable[[Flush], None]:
-    """What a drain calls after each flush."""
+    """What is called after each flush of a queue or a stream."""
     prefix = f"sluice.{pipeline}.{source}"
 
     def report(flush: Flush) -> None:
@@ -59,7 +59,7 @@ def report_stream(workspace: Workspace, source: Stream) -> None:
     stats.gauge(f"{prefix}.shards", status.reading)
     stats.gauge(f"{prefix}.gaps", status.gaps)
     if status.lag_seconds is not None:
-        stats.gauge(f"{prefix}.lag_seconds", status.lag_seconds)
+        stats.gauge(f"{prefix}.read_lag_seconds", status.lag_seconds)
 
 
 def report_conformed(workspace: Workspace, pipeline: Pipeline, name: str, ranges: str) -> None:

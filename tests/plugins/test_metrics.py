@@ -155,12 +155,12 @@ def test_what_lands_waits_and_is_quarantined_is_told(parcels: Workspace, collect
 def test_how_far_a_stream_is_landed_is_told(parcels: Workspace, collector: Collector) -> None:
     stream, moment = Stream("stream", event_id="id", event_time="event_time"), parcels.lake.now()
     report_stream(parcels, stream)
-    assert collector.read("stream.shards", "stream.gaps", "stream.lag_seconds") == [0, 0, None]
+    assert collector.read("stream.shards", "stream.gaps", "stream.read_lag_seconds") == [0, 0, None]
 
     still = replace(parcels, lake=replace(parcels.lake, now=lambda: moment))
     advance(still.lake, "stream", Checkpoint(shard="s", read_until=moment.replace(year=moment.year - 1)))
     report_stream(still, stream)
 
-    (shards, lag) = collector.read("stream.shards", "stream.lag_seconds")
+    (shards, lag) = collector.read("stream.shards", "stream.read_lag_seconds")
     assert shards == 1
     assert lag in (365 * 86_400, 366 * 86_400)

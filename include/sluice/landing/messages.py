@@ -64,7 +64,10 @@ class MessageQueue:
             asked["ReceiveRequestAttemptId"] = str(uuid4())
         answer = self._wire.call("ReceiveMessage", asked)
         if answer is None:
-            return self._sqs.receive_message(**asked).get("Messages", [])
+            try:
+                return self._sqs.receive_message(**asked).get("Messages", [])
+            except self._sqs.exceptions.OverLimit:
+                return ()  # 120,000 messages of a standard queue are in flight; of a FIFO queue the answer is empty
         messages: Sequence[Message] = answer.get("Messages", ())
         for message in messages:
             for value in message.get("MessageAttributes", {}).values():

@@ -23,6 +23,23 @@ _SMALL_CHARACTERS = 256 * 1024
 _REMEMBERED = 64  # partitions
 
 
+@dataclass(frozen=True)
+class Flush:
+    """One flush: what became durable and was acknowledged. ``bytes`` are of bodies, ``parts`` one per partition.
+
+    ``lag_seconds`` is the age of the oldest message when the flush was done. Of a queue, ``redelivered`` were received
+    before, and ``expired`` could not be deleted, as their receipts were too old: they come again.
+    """
+
+    messages: int
+    bytes: int
+    parts: int
+    seconds: float
+    lag_seconds: float
+    redelivered: int = 0
+    expired: int = 0
+
+
 def without_inline(lake: Lake, manifest: Manifest) -> Manifest:
     """The manifest with its inline records, if any, in a part like the others, which this writes."""
     if not manifest.inline:

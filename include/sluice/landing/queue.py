@@ -7,12 +7,10 @@ readers for as long as that takes. When to ask and when to flush, ``hold`` decid
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sluice.lake import Lake
 from sluice.landing.hold import Ask, Batch, Hold, Limits
 from sluice.landing.messages import BATCH, DeleteFailed, Message, MessageQueue, in_batches, queue_attributes
-from sluice.landing.parts import Parts
+from sluice.landing.parts import Flush, Parts
 from sluice.landing.records import record_from_sqs
 from sluice.partitions import Partition
 from sluice.pipeline import Grain
@@ -30,7 +28,7 @@ from sluice.sources import Queue
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-__all__ = ["DeleteFailed", "Drained", "Flush", "Limits", "backlog", "drain", "lanes_for", "stopping"]
+__all__ = ["DeleteFailed", "Drained", "Flush", "Limits", "backlog", "drain", "lanes_for"]
 
 RECEIVERS = 8
 _LIMITS = Limits()
@@ -39,23 +37,6 @@ _LONG_POLL_SECONDS = 1
 _LOOK_SECONDS = 0.2  # how soon a stop or a limit is seen while nothing arrives
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Flush:
-    """One flush: what became durable and was deleted.
-
-    ``redelivered`` were received before; ``expired`` could not be deleted, as their receipts were too old, and come
-    again. ``lag_seconds`` is the age of the oldest message when the flush was done.
-    """
-
-    messages: int
-    bytes: int
-    parts: int
-    redelivered: int
-    expired: int
-    seconds: float
-    lag_seconds: float
 
 
 @dataclass(frozen=True)
@@ -88,17 +69,6 @@ def backlog(sqs: SQSClient, queue_url: str) -> int:
 def lanes_for(waiting: int, most: int) -> int:
     """How many drains side by side a backlog is worth: one for each 20,000 messages, at least one."""
     return max(1, min(most, -(-waiting // _MESSAGES_A_LANE)))
-
-
-@contextmanager
-def stopping() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets while the context lasts. Only the main thread can enter it."""
-    stop = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def drain(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from sluice.errors import MissingResource
 from sluice.lake import Lake
 from sluice.landing.checkpoints import Checkpoint, Gap, advance, read_checkpoints, unread_since
-from sluice.landing.parts import Parts
+from sluice.landing.parts import Flush, Parts
 from sluice.landing.records import Record, record_from_kinesis
 from sluice.landing.shards import MOST_RECORDS, Answer, Place, Shard, answers, list_shards, retention
 from sluice.manifests import latest
@@ -44,17 +44,6 @@ class Window:
     records: int = 100_000
     bytes: int = 512 * 1024 * 1024
     seconds: float = 600
-
-
-@dataclass(frozen=True)
-class Flush:
-    """One flush: what became durable. ``lag_seconds``: from the oldest record's arrival until then."""
-
-    records: int
-    bytes: int
-    parts: int
-    seconds: float
-    lag_seconds: float
 
 
 @dataclass(frozen=True)
@@ -210,7 +199,7 @@ class _Reader:
             oldest = min(record.sent_at for record in held)
             self.on_flush(
                 Flush(
-                    records=len(held),
+                    messages=len(held),
                     bytes=self._held_bytes,
                     parts=len(partitions),
                     seconds=time.monotonic() - started,

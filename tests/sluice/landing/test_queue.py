@@ -29,8 +29,8 @@ from sluice.landing.queue import (
     backlog,
     drain,
     lanes_for,
-    stopping,
 )
+from sluice.landing.stopping import stopping
 from sluice.manifests import File
 
 DAY = datetime(2013, 1, 1, tzinfo=UTC)

@@ -21,8 +21,9 @@ from sluice.lake import Lake
 from sluice.landing import stream as landing
 from sluice.landing import stream_progress
 from sluice.landing.checkpoints import Checkpoint, Gap, advance, read_checkpoints
+from sluice.landing.parts import Flush
 from sluice.landing.shards import Shard
-from sluice.landing.stream import Flush, Window
+from sluice.landing.stream import Window
 from sluice.landing.stream_progress import note_lost_shards, shards_to_read, stream_backlog
 from sluice.partitions import format_ranges
 from sluice.pipeline import Pipeline
@@ -124,7 +125,7 @@ def test_what_is_read_is_flushed_by_size_and_told(trial: Trial, monkeypatch: pyt
 
     reads = [trial.read(shard, on_flush=flushes.append) for shard in trial.readable()]
 
-    assert [flush.records for flush in flushes] == [50, 50, 50, 50]
+    assert [flush.messages for flush in flushes] == [50, 50, 50, 50]
     assert sum(read.flushes for read in reads) == 4
     assert sum(flush.bytes for flush in flushes) == sum(len(event.body) for event in trial.sent)
     assert all(0 < flush.seconds <= flush.lag_seconds + 1 for flush in flushes)
