@@ -29,7 +29,7 @@ demo: setup  ## Send DAYS=14 days of flights through to a live model, and report
 	@$(WITH_SETTINGS) DAYS=$(DAYS) .venv/bin/python -m demo
 
 test: setup  ## Run the tests
-	@.venv/bin/pytest -q
+	@.venv/bin/pytest -q -n 2 --dist loadgroup
 
 chaos: setup  ## Run the tests of kills, faults and floods, all of them; CHAOS_SEED=… plays one seed again
 	@.venv/bin/pytest -v -n 3 -m '' tests/chaos

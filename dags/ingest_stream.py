@@ -86,9 +86,18 @@ def ingest_stream(pipeline: Pipeline, source: Stream) -> DAG:
             params, workspace = get_current_context()["params"], open_workspace(pipeline.name)
             kinesis, stream = workspace.aws.client("kinesis"), workspace.resources.stream(source.name)
             window = Window(params["max_records"], params["max_bytes"], params["max_seconds"])
-            report = flush_metrics(pipeline.name, source.name)
             with stopping() as stop:
-                done = read_window(kinesis, stream, shard, workspace.lake, source, pipeline.every, window, report, stop)
+                done = read_window(
+                    kinesis,
+                    stream,
+                    shard,
+                    workspace.lake,
+                    source,
+                    pipeline.every,
+                    window,
+                    on_flush=flush_metrics(pipeline.name, source.name),
+                    stop=stop,
+                )
             return {"records": done.records, "parts": done.parts, "ended": done.checkpoint.ended}
 
         @task(execution_timeout=timedelta(minutes=15))

@@ -112,7 +112,7 @@ def test_one_kind_of_fault(trial: MakeTrial, flights: Flights, kind: str, seed: 
 
 
 OUTLASTING = {
-    "the disk is full": Rule("s3:PutObject */part-*", DISK_FULL),
+    "the disk is full": Rule("s3:PutObject *", DISK_FULL),
     "the manifest is refused": Rule("s3:PutObject *_manifest.json", Refuse(403, "AccessDenied")),
     "receives are denied": Rule("sqs:ReceiveMessage *", Refuse(403, "AccessDenied"), after=3),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -35,8 +36,12 @@ class LakeContent:
         return manifest
 
     def table(self, dataset: str, partition: str) -> pa.Table:
-        """The rows that the manifest names, in their order."""
-        return self._table(file["key"] for file in self.manifest(dataset, partition)["files"])
+        """The rows that the manifest names, in their order, and those that stand in it."""
+        manifest = self.manifest(dataset, partition)
+        tables = [self._table(file["key"] for file in manifest["files"])] if manifest["files"] else []
+        if manifest["inline"]:
+            tables.append(pa.Table.from_pylist([_with_times(json.loads(text)) for text in manifest["inline"]]))
+        return pa.concat_tables(tables, promote_options="permissive")
 
     def quarantined(self, dataset: str, partition: str) -> pa.Table:
         return self._table(file["key"] for file in self.manifest(dataset, partition)["quarantined"])
@@ -47,3 +52,7 @@ class LakeContent:
 
     def _table(self, keys: Any) -> pa.Table:
         return pa.concat_tables(pq.read_table(io.BytesIO(self.get(key))) for key in keys)
+
+
+def _with_times(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {name: datetime.fromisoformat(row[name]) for name in ("sent_at", "event_time")}
