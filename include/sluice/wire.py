@@ -9,6 +9,7 @@ client, which retries it and raises what callers know. So a wire needs no retrie
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -39,11 +40,14 @@ class Wire:
         # boto3 itself hands its clients' credentials on by this (boto3.crt).
         self._credentials = client._get_credentials()  # type: ignore[attr-defined]
         self._sign, self._service, self._region = sign, meta.service_model.signing_name, meta.region_name
+        trusted = os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True)
         self._pool = connection_from_url(
             url,
             timeout=Timeout(connect=config.connect_timeout, read=config.read_timeout),
             maxsize=_CONNECTIONS,
-            **({"ca_certs": get_cert_path(verify=True)} if url.startswith("https:") else {}),
+            **(
+                {"ca_certs": os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True)} if url.startswith("https:") else {}
+            ),
         )
         self._usable = self._credentials is not None and not get_environ_proxies(url)
 
@@ -77,10 +81,13 @@ class BucketWire:
     """Puts into one bucket."""
 
     def __init__(self, s3: S3Client, bucket: str) -> None:
-        # Where a bucket is reached, by its own host name or by a path, is for boto3 to say.
-        url = urlsplit(s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "k"}))
-        self._folder = url.path.removesuffix("k")
-        self._wire = Wire(s3, f"{url.scheme}://{url.netloc}", S3SigV4Auth)
+        # Whether a bucket is reached by a host name of its own or by a path is for boto3 to say; it signs its links for
+        # the host of all regions, which sends requests on to the right one.
+        link = urlsplit(s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "k"}))
+        self._folder = link.path.removesuffix("k")
+        region = urlsplit(s3.meta.endpoint_url)
+        host = region.netloc if self._folder != "/" else f"{bucket}.{region.netloc}"
+        self._wire = Wire(s3, f"{region.scheme}://{host}", S3SigV4Auth)
 
     def put(self, key: str, body: bytes, conditions: Mapping[str, str]) -> str | None:
         """The ETag of the object that this wrote; None if the client itself should put it (see above).
