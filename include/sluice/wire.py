@@ -45,9 +45,7 @@ class Wire:
             url,
             timeout=Timeout(connect=config.connect_timeout, read=config.read_timeout),
             maxsize=_CONNECTIONS,
-            **(
-                {"ca_certs": os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True)} if url.startswith("https:") else {}
-            ),
+            **({"ca_certs": trusted} if url.startswith("https:") else {}),
         )
         self._usable = self._credentials is not None and not get_environ_proxies(url)
 
