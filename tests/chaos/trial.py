@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 from tests.chaos.audit import Counts, Sent, audit
 from tests.conftest import Cloud
 from tests.waiting import wait_for
@@ -26,6 +27,7 @@ from sluice.sources import FifoQueue, Queue
 from sluice.steps.runner import run_step
 
 ALL = Limits()
+_SENDINGS = 20
 TROUBLE = (SluiceError, ClientError, BotoCoreError)  # what work may fail with while the cloud fails
 
 
@@ -89,11 +91,13 @@ class Trial:
         self.sent.append(Sent(event_id, group, self._orders[group] if order is None else order, body))
 
     def send(self, events: Iterable[Event], url: str | None = None) -> None:
-        """As a producer does."""
+        """As a producer does: if the queue did not take all of them, all are sent again."""
         events = list(events)
         for event in events:
             self.note(event.id, encoded(event.group), event.body)
-        send(self.client("sqs", url), self.queue, events)
+        sqs = self.client("sqs", url)
+        again = Retrying(retry=retry_if_exception_type(TROUBLE), stop=stop_after_attempt(_SENDINGS), reraise=True)
+        again(send, sqs, self.queue, events)
 
     def put(self, group: str, body: str, deduplication_id: str, event_id: str | None = None) -> None:
         """One message to a FIFO queue, whatever its body is."""
