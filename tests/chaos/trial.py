@@ -12,7 +12,6 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 from tests.chaos.audit import Counts, Sent, audit
 from tests.conftest import Cloud
 from tests.waiting import wait_for
@@ -22,7 +21,7 @@ from sluice.errors import SluiceError
 from sluice.lake import Lake
 from sluice.landing.closing import close_source
 from sluice.landing.queue import Drained, Flush, Limits, backlog, drain
-from sluice.landing.send import Event, SendFailed, encoded, send
+from sluice.landing.send import Event, encoded, send
 from sluice.pipeline import Pipeline
 from sluice.sources import FifoQueue, Queue
 from sluice.steps.runner import run_step
