@@ -31,7 +31,7 @@ def test_the_cloud_restarted_in_the_middle(trial: MakeTrial, flights: Flights, l
     """Twice, while two drains are at work: what fails is one line, and they go on where they were."""
     here = trial(at=localcloud.up(), visibility_seconds=5)
     here.send(flights(1500))
-    flushed, said = threading.Semaphore(0), list[Exception]()
+    flushed, gave_up, said = threading.Semaphore(0), threading.Event(), list[Exception]()
 
     def drain_until_empty() -> None:
         def empty() -> bool:
@@ -39,6 +39,7 @@ def test_the_cloud_restarted_in_the_middle(trial: MakeTrial, flights: Flights, l
                 return here.drain(limits=Limits(messages=60), on_flush=lambda _: flushed.release()).empty
             except TROUBLE as error:
                 said.append(error)
+                gave_up.set()
                 return False
 
         wait_for(empty, seconds=200, what="a drain that leaves the queue empty")
@@ -48,6 +49,8 @@ def test_the_cloud_restarted_in_the_middle(trial: MakeTrial, flights: Flights, l
         for _ in range(2):
             assert all(flushed.acquire(timeout=60) for _ in range(3))
             assert localcloud.command("down").returncode == 0
+            gave_up.clear()
+            assert gave_up.wait(60), "a drain outlasts the cloud"
             localcloud.up()
         for each in running:
             each.result(timeout=240)
