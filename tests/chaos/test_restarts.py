@@ -30,13 +30,13 @@ def localcloud(tmp_path: Path) -> Iterator[LocalCloud]:
 def test_the_cloud_restarted_in_the_middle(trial: MakeTrial, flights: Flights, localcloud: LocalCloud) -> None:
     """Twice, while two drains are at work: what fails is one line, and they go on where they were."""
     here = trial(at=localcloud.up(), visibility_seconds=5)
-    here.send(flights(1500))
-    flushed, gave_up, said = threading.Semaphore(0), threading.Event(), list[Exception]()
+    flushed, gave_up, over, said = threading.Semaphore(0), threading.Event(), threading.Event(), list[Exception]()
 
     def drain_until_empty() -> None:
         def empty() -> bool:
             try:
-                return here.drain(limits=Limits(messages=60), on_flush=lambda _: flushed.release()).empty
+                drained = here.drain(limits=Limits(messages=60), on_flush=lambda _: flushed.release())
+                return drained.empty and over.is_set()
             except TROUBLE as error:
                 said.append(error)
                 gave_up.set()
@@ -47,13 +47,15 @@ def test_the_cloud_restarted_in_the_middle(trial: MakeTrial, flights: Flights, l
     with ThreadPoolExecutor(2) as drains:
         running = [drains.submit(drain_until_empty) for _ in range(2)]
         for _ in range(2):
+            here.send(flights(2000)[len(here.sent) :][:1000])
             assert all(flushed.acquire(timeout=60) for _ in range(3))
             assert localcloud.command("down").returncode == 0
             gave_up.clear()
             assert gave_up.wait(60), "a drain outlasts the cloud"
             localcloud.up()
+        over.set()
         for each in running:
             each.result(timeout=240)
 
-    assert here.finish().conformed == 1500
+    assert here.finish().conformed == 2000
     assert all(map(is_one_line, said))
