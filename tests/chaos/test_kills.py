@@ -19,7 +19,7 @@ DAY = date(2013, 1, 2)
 
 
 def test_a_drain_killed_at_every_boundary_loses_nothing(trial: MakeTrial, flights: Flights, kill: KillAt) -> None:
-    here = trial(visibility_seconds=4)
+    here = trial(visibility_seconds=3)
     here.send(flights(900))
     # Each later in its drain than the one before, so that every kill meets another state of queue and lake.
     for nth, moment in enumerate(DRAINING, 1):

@@ -132,7 +132,6 @@ class Trial:
 
     def finish(self) -> Counts:
         """A drain that nothing disturbs, closing and conforming; what the lake holds, without a fault."""
-        self.sqs.set_queue_attributes(QueueUrl=self.queue, Attributes={"VisibilityTimeout": "120"})
         wait_for(self._dry, seconds=150, what="the queue to be empty")
         return self.conclude()
 
