@@ -32,6 +32,7 @@ from sluice.sources import Queue
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.errors import clear_errors
 from sluice_airflow.metrics import flush_metrics, report_queue
+from sluice_airflow.operators import AnnounceLandedOperator
 from sluice_airflow.policy import DEFAULT_ARGS, INGEST_POOL, tags
 from sluice_airflow.sensors import SqsBacklogSensor
 
@@ -110,18 +111,11 @@ def ingest_queue(pipeline: Pipeline, source: Queue) -> DAG:
             waiting = backlog(workspace.aws.client("sqs"), workspace.resources.queue(source.name))
             return close_source(workspace.lake, source, drained_empty=waiting == 0)
 
-        @task(execution_timeout=timedelta(minutes=15))
-        @clear_errors
-        def announce(closed: str) -> int:
-            """One event for each partition that is complete in a content that was not announced yet."""
-            from sluice.events import announce_partitions
-            from sluice.lake import raw_dataset
-
-            workspace, run_id = open_workspace(pipeline.name), get_current_context()["run_id"]
-            return announce_partitions(workspace, raw_dataset(source.name), closed, run_id)
-
         closed = close()
-        wait >> drain.expand(lane=lanes(wait.output)) >> closed >> announce(closed)
+        announce = AnnounceLandedOperator(
+            task_id="announce", pipeline=pipeline.name, source=source.name, partitions=closed
+        )
+        wait >> drain.expand(lane=lanes(wait.output)) >> closed >> announce
     return dag
 
 

@@ -31,6 +31,7 @@ from sluice.sources import Stream
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.errors import clear_errors
 from sluice_airflow.metrics import flush_metrics, report_stream
+from sluice_airflow.operators import AnnounceLandedOperator
 from sluice_airflow.policy import DEFAULT_ARGS, INGEST_POOL, tags
 from sluice_airflow.sensors import StreamBacklogSensor
 
@@ -111,19 +112,12 @@ def ingest_stream(pipeline: Pipeline, source: Stream) -> DAG:
             report_stream(workspace, source)
             return close_stream(workspace.aws.client("kinesis"), stream, workspace.lake, source)
 
-        @task(execution_timeout=timedelta(minutes=15))
-        @clear_errors
-        def announce(closed: str) -> int:
-            """One event for each partition that is complete in a content that was not announced yet."""
-            from sluice.events import announce_partitions
-            from sluice.lake import raw_dataset
-
-            workspace, run_id = open_workspace(pipeline.name), get_current_context()["run_id"]
-            return announce_partitions(workspace, raw_dataset(source.name), closed, run_id)
-
         closed, listed = close(), shards()
+        announce = AnnounceLandedOperator(
+            task_id="announce", pipeline=pipeline.name, source=source.name, partitions=closed
+        )
         wait >> listed
-        read.expand(shard=listed) >> closed >> announce(closed)
+        read.expand(shard=listed) >> closed >> announce
     return dag
 
 

@@ -26,11 +26,6 @@ clear the task. Some may have been sent: look whether they landed, or run it wit
 
 from __future__ import annotations
 
-import logging
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
-
 from airflow.sdk import DAG, Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -38,12 +33,6 @@ from sluice.pipeline import Pipeline, load_pipelines
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.errors import clear_errors
 from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, tags
-
-if TYPE_CHECKING:
-    from sluice.redrive.held import Choice, Held
-    from sluice.redrive.sending import SentBack
-
-log = logging.getLogger(__name__)
 
 PARAMS = {
     "dry_run": Param(True, type="boolean", description="Only show what there is to send back"),
@@ -78,54 +67,28 @@ def redrive(pipeline: Pipeline) -> DAG:
         @clear_errors
         def show() -> dict[str, int]:
             """Count what is held back, by source and place; the log tells the reasons."""
-            from sluice.redrive.held import survey
-            from sluice.redrive.sending import sources_named
+            from sluice.redrive.held import Choice, counts, survey_all
 
-            params, workspace = get_current_context()["params"], open_workspace(pipeline.name)
-            chosen = choice(params)
-            sources = sources_named(pipeline, params["source"])
-            return counted("count", [held for each in sources for held in survey(workspace, each, chosen)])
+            params = get_current_context()["params"]
+            choice = Choice.from_params(params)
+            return counts(survey_all(open_workspace(pipeline.name), params["source"], choice))
 
         @task
         @clear_errors
         def send_back() -> dict[str, int]:
             """Unless this is a dry run, send it back; how many were sent, by source and place."""
-            from sluice.redrive import sending as library
+            from sluice.redrive.held import Choice
+            from sluice.redrive.sending import require_complete, send_back_all, sent
 
             params, workspace = get_current_context()["params"], open_workspace(pipeline.name)
             if params["dry_run"]:
                 raise AirflowSkipException("a dry run sends nothing: trigger it with dry_run off")
-            results = library.send_back_all(workspace, params["source"], choice(params))
-            sent = counted("sent", results)
-            library.require_complete(results)
-            return sent
+            results = send_back_all(workspace, params["source"], Choice.from_params(params))
+            require_complete(results)
+            return sent(results)
 
         show() >> send_back()
     return dag
-
-
-def choice(params: Mapping[str, Any]) -> Choice:
-    """What the run is about."""
-    from sluice.redrive.held import Choice
-
-    return Choice(
-        where=params["where"],
-        reason=params["reason"],
-        first=params["from"],
-        last=params["to"],
-        ids=frozenset(params["ids"]),
-        limit=params["limit"],
-        unknown=params["unknown"],
-    )
-
-
-def counted(name: str, found: Iterable[Held | SentBack]) -> dict[str, int]:
-    """One of their numbers, added up by source and place; each is a line of the log."""
-    totals: Counter[str] = Counter()
-    for each in found:
-        log.info("%s", each)
-        totals[f"{each.source}/{each.where}"] += getattr(each, name)
-    return dict(totals)
 
 
 for declared in load_pipelines():

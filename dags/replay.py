@@ -30,6 +30,7 @@ from airflow.sdk import DAG, Param, get_current_context, task
 from sluice.pipeline import Pipeline, load_pipelines
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.errors import clear_errors
+from sluice_airflow.operators import AnnounceLandedOperator
 from sluice_airflow.policy import DEFAULT_ARGS, INGEST_POOL, tags
 
 
@@ -84,19 +85,11 @@ def replay(pipeline: Pipeline) -> DAG:
             asked = Asked.from_params(pipeline, get_current_context()["params"])
             return close_replayed(open_workspace(pipeline.name), asked.source)
 
-        @task(execution_timeout=timedelta(minutes=15))
-        @clear_errors
-        def announce(closed: str) -> int:
-            """One event for each partition that is complete in a content that was not announced yet."""
-            from sluice.events import announce_partitions
-            from sluice.lake import raw_dataset
-
-            context = get_current_context()
-            dataset = raw_dataset(context["params"]["source"])
-            return announce_partitions(open_workspace(pipeline.name), dataset, closed, context["run_id"])
-
         closed = close()
-        land.expand(unit=units()) >> closed >> announce(closed)
+        announce = AnnounceLandedOperator(
+            task_id="announce", pipeline=pipeline.name, source="{{ params.source }}", partitions=closed
+        )
+        land.expand(unit=units()) >> closed >> announce
     return dag
 
 

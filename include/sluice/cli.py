@@ -21,8 +21,8 @@ from sluice.errors import SluiceError
 from sluice.landing.send import Event, send
 from sluice.pipeline import Pipeline, load_pipeline, pipeline_names
 from sluice.provision import provision
-from sluice.redrive.held import CONFLICT, Choice, survey
-from sluice.redrive.sending import require_complete, send_back_all, sources_named
+from sluice.redrive.held import CONFLICT, Choice, survey_all
+from sluice.redrive.sending import require_complete, send_back_all
 from sluice.serving.probe import invoke
 from sluice.sources import Queue
 from sluice.status import pipeline_status
@@ -144,8 +144,7 @@ def redrive_command(
     choice = Choice(where, reason, first, last, frozenset(event_id or ()), limit, unknown)
     workspace = Workspace.open(Aws(), pipeline)
     if not send:
-        sources = sources_named(workspace.pipeline, source)
-        held = [found for each in sources for found in survey(workspace, each, choice)]
+        held = survey_all(workspace, source, choice)
         Console().print(held_table(held))
         if any(each.reason == CONFLICT for each in held):
             typer.echo("a conflict has another event's id and conflicts again: only --reason conflict sends it back")

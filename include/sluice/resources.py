@@ -31,23 +31,20 @@ class Resources:
 
     def queue(self, source: str) -> str:
         """The URL of the source's queue. Raises MissingResource if the template makes none of that name."""
-        if source not in self.queues:
-            raise MissingResource(
-                f"pipeline {self.pipeline}: no queue for the source {source!r}, only for "
-                f"{', '.join(sorted(self.queues)) or 'none'}; name the source so, or add the queue to "
-                f"include/cloud/pipeline.yaml and run `sluice provision {self.pipeline}`"
-            )
-        return self.queues[source]
+        return self._made_for(source, "queue", self.queues)
 
     def stream(self, source: str) -> str:
         """The name of the source's stream. Raises MissingResource if the template makes none for it."""
-        if source not in self.streams:
+        return self._made_for(source, "stream", self.streams)
+
+    def _made_for(self, source: str, kind: str, made: Mapping[str, str]) -> str:
+        if source not in made:
             raise MissingResource(
-                f"pipeline {self.pipeline}: no stream for the source {source!r}, only for "
-                f"{', '.join(sorted(self.streams)) or 'none'}; name the source so, or add the stream to "
+                f"pipeline {self.pipeline}: no {kind} for the source {source!r}, only for "
+                f"{', '.join(sorted(made)) or 'none'}; name the source so, or add the {kind} to "
                 f"include/cloud/pipeline.yaml and run `sluice provision {self.pipeline}`"
             )
-        return self.streams[source]
+        return made[source]
 
 
 def find(ssm: SSMClient, pipeline: str) -> Resources:

@@ -1,4 +1,5 @@
-"""The deployment: a change that is asked for, waited for without a worker, read back, probed, or put back."""
+"""What several DAGs do alike, and what needs more than a call: announcing partitions; a deployment, which is asked for,
+waited for without a worker, read back, probed, or put back."""
 
 from __future__ import annotations
 
@@ -17,6 +18,30 @@ from sluice_airflow.triggers import LookTrigger
 
 if TYPE_CHECKING:
     from sluice.workspace import Workspace
+
+
+class AnnounceLandedOperator(BaseOperator):
+    """One completion event for each raw partition of a source that is closed in a content that was not announced yet.
+
+    ``partitions`` is a list of ranges such as ``dt=2013-01-01..dt=2013-01-14``, as text. Safe to repeat: what is
+    announced leaves a marker in the lake. Returns how many were announced.
+    """
+
+    template_fields: Sequence[str] = ("source", "partitions")
+
+    def __init__(self, *, pipeline: str, source: str, partitions: Any, **kwargs: Any) -> None:
+        super().__init__(**{"execution_timeout": timedelta(minutes=15), **kwargs})
+        self.pipeline = pipeline
+        self.source = source
+        self.partitions = partitions
+
+    @clear_errors
+    def execute(self, context: Context) -> int:
+        from sluice.events import announce_partitions
+        from sluice.lake import raw_dataset
+
+        workspace, dataset = open_workspace(self.pipeline), raw_dataset(self.source)
+        return announce_partitions(workspace, dataset, self.partitions, context["run_id"])
 
 
 class DeployEndpointOperator(BaseOperator):

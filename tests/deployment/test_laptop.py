@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from urllib.request import ProxyHandler, build_opener
 import psutil
 import pytest
 from tests.deployment.files import ROOT, read_settings
+from tests.waiting import wait_for
 
 _LONGEST = 300
 
@@ -167,14 +167,14 @@ def test_down_ends_what_is_left_where_all_was_killed(checkout: Checkout) -> None
 def _wait_for_supervisor(checkout: Checkout) -> psutil.Process:
     """The supervisor, once it has started Airflow's four components."""
     record = checkout.folder / ".sluice" / "supervisord.pid"
-    deadline = time.monotonic() + _LONGEST
-    while time.monotonic() < deadline:
-        if record.exists() and record.read_text():
-            supervisor = psutil.Process(int(record.read_text()))
-            if len(supervisor.children()) == 4:
-                return supervisor
-        time.sleep(0.1)
-    raise AssertionError(f"no supervisor after {_LONGEST} s")
+
+    def supervisor() -> psutil.Process | None:
+        if not record.exists() or not record.read_text():
+            return None
+        process = psutil.Process(int(record.read_text()))
+        return process if len(process.children()) == 4 else None
+
+    return wait_for(supervisor, seconds=_LONGEST, what="the supervisor and its components")
 
 
 def _ask(checkout: Checkout, path: str) -> Any:
@@ -191,11 +191,13 @@ def _pools(checkout: Checkout) -> dict[str, int]:
 
 
 def _wait_for_dags(checkout: Checkout) -> None:
-    expected = {"flights_ingest_queue", "flights_transform", "flights_train"}
-    deadline = time.monotonic() + 60
-    while not expected <= {dag["dag_id"] for dag in _ask(checkout, "dags?paused=false")["dags"]}:
-        assert time.monotonic() < deadline, _ask(checkout, "importErrors")
-        time.sleep(0.5)
+    names = ("ingest_queue", "redrive", "replay", "train", "transform")
+    expected = {f"flights_{name}" for name in names}
+
+    def are_there() -> bool:
+        return expected <= {dag["dag_id"] for dag in _ask(checkout, "dags?paused=false")["dags"]}
+
+    wait_for(are_there, seconds=60, what="the DAGs, without import errors")
 
 
 def _listening(processes: list[psutil.Process]) -> set[tuple[str, int]]:

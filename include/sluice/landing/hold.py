@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from math import inf
 
 from sluice.landing.messages import BATCH
+from sluice.landing.parts import FLUSH_BYTES, FLUSH_MESSAGES
 from sluice.landing.records import Record
 
-FLUSH_MESSAGES = 5_000
-FLUSH_BYTES = 32 * 1024 * 1024
 FLUSH_SECONDS = 10
 
 

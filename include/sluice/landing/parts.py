@@ -17,6 +17,9 @@ from sluice.manifests import File, Manifest, earliest, latest
 from sluice.partitions import Partition
 from sluice.pipeline import Grain
 
+# What is worth a part, and as much as may wait while it is written.
+FLUSH_MESSAGES = 5_000
+FLUSH_BYTES = 32 * 1024 * 1024
 # Below both, records stand in the manifest.
 _SMALL_ROWS = 100
 _SMALL_CHARACTERS = 256 * 1024

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from sluice.errors import MissingResource
 from sluice.lake import Lake
 from sluice.landing.checkpoints import Checkpoint, Gap, advance, read_checkpoints, unread_since
-from sluice.landing.parts import Flush, Parts
+from sluice.landing.parts import FLUSH_BYTES, FLUSH_MESSAGES, Flush, Parts
 from sluice.landing.records import Record, record_from_kinesis
 from sluice.landing.shards import MOST_RECORDS, Answer, Place, Shard, answers, list_shards, retention
 from sluice.manifests import latest
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 _WRITERS = 8
-_FLUSH_RECORDS = 5_000
-_FLUSH_BYTES = 32 * 1024 * 1024
 _FLUSH_SECONDS = 60.0
 
 
@@ -165,8 +163,8 @@ class _Reader:
         self.bytes += size
         self._reached = self._after(answer, records)
         if (
-            len(self._held) >= _FLUSH_RECORDS
-            or self._held_bytes >= _FLUSH_BYTES
+            len(self._held) >= FLUSH_MESSAGES
+            or self._held_bytes >= FLUSH_BYTES
             or (self._held and time.monotonic() - self._held_since >= _FLUSH_SECONDS)
         ):
             self.flush()

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from sluice.errors import MissingResource, SluiceError
+from sluice.errors import DeclarationError, MissingResource, SluiceError
 from sluice.landing.queue import backlog
 from sluice.landing.records import record_from_sqs
 from sluice.manifests import earliest
 from sluice.partitions import Partition, partition_at
-from sluice.pipeline import Grain
+from sluice.pipeline import Grain, Pipeline
 from sluice.redrive.dead_letters import DeadLetterQueue
 from sluice.redrive.ledger import Entry, Ledger, State, known
 from sluice.redrive.quarantined import Quarantined, quarantined
@@ -25,6 +26,8 @@ DEAD_LETTER = "received too often, never deleted"
 _PEEKED = 100
 
 Where = Literal["quarantine", "dead_letters"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,23 @@ class Choice:
             raise SluiceError(f"a limit of {self.limit} sends nothing; write 1 or more")
         if self.where != "quarantine" and (self.reason or self.first or self.last or self.ids):
             raise SluiceError("reason, from, to and ids choose among quarantined events; say where: quarantine")
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Choice:
+        """From the parameters of the same names; ``from`` and ``to`` are ``first`` and ``last``.
+
+        Raises:
+            SluiceError: the choice makes no sense.
+        """
+        return cls(
+            where=params["where"],
+            reason=params["reason"],
+            first=params["from"],
+            last=params["to"],
+            ids=frozenset(params["ids"]),
+            limit=params["limit"],
+            unknown=params["unknown"],
+        )
 
     def covers(self, place: Where) -> bool:
         return self.where in (place, "both")
@@ -96,6 +116,31 @@ class Held:
     example: str
     sent_back: int
     unknown: int
+
+
+def sources_named(pipeline: Pipeline, name: str | None) -> list[EventSource]:
+    """The queue or stream of that name, or all. Raises DeclarationError if there is none."""
+    found = [source for source in pipeline.event_sources if name in (None, "", source.name)]
+    if not found:
+        names = ", ".join(source.name for source in pipeline.event_sources) or "none"
+        raise DeclarationError(f"pipeline {pipeline.name} has no queue or stream {name!r}; it has {names}")
+    return found
+
+
+def survey_all(workspace: Workspace, source: str | None, choice: Choice) -> list[Held]:
+    """:func:`survey` of the source of that name, or of all; the log tells each."""
+    held = [each for named in sources_named(workspace.pipeline, source) for each in survey(workspace, named, choice)]
+    for each in held:
+        _log.info("%s", each)
+    return held
+
+
+def counts(held: Iterable[Held]) -> dict[str, int]:
+    """How much is held, by ``source/place``."""
+    totals: Counter[str] = Counter()
+    for each in held:
+        totals[f"{each.source}/{each.where}"] += each.count
+    return dict(totals)
 
 
 def survey(workspace: Workspace, source: EventSource, choice: Choice) -> list[Held]:

@@ -12,19 +12,19 @@ request; ``conform`` counts a doubled event once.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
-from sluice.errors import DeclarationError, SluiceError
+from sluice.errors import SluiceError
 from sluice.landing.messages import Message
 from sluice.landing.records import record_from_sqs
-from sluice.pipeline import Pipeline
 from sluice.redrive.couriers import Courier, Outcome, post_for
 from sluice.redrive.dead_letters import DeadLetterQueue
-from sluice.redrive.held import Choice, Where, dead_letters_of, quarantined_of
+from sluice.redrive.held import Choice, Where, dead_letters_of, quarantined_of, sources_named
 from sluice.redrive.ledger import Ledger, State, known
 from sluice.redrive.quarantined import records_of
 from sluice.sources import EventSource, Queue
@@ -32,6 +32,8 @@ from sluice.workspace import Workspace
 
 _SIDE_BY_SIDE = 8
 _SHOWN_FAULTS = 3
+
+_log = logging.getLogger(__name__)
 
 
 class RedriveIncomplete(SluiceError):
@@ -58,15 +60,6 @@ class SentBack:
     faults: tuple[str, ...] = ()
 
 
-def sources_named(pipeline: Pipeline, name: str | None) -> list[EventSource]:
-    """The queue or stream of that name, or all. Raises DeclarationError if there is none."""
-    found = [source for source in pipeline.event_sources if name in (None, "", source.name)]
-    if not found:
-        names = ", ".join(source.name for source in pipeline.event_sources) or "none"
-        raise DeclarationError(f"pipeline {pipeline.name} has no queue or stream {name!r}; it has {names}")
-    return found
-
-
 def send_back(workspace: Workspace, source: EventSource, choice: Choice) -> list[SentBack]:
     """Send back what is chosen, and check the ledger against what was done.
 
@@ -88,9 +81,17 @@ def send_back(workspace: Workspace, source: EventSource, choice: Choice) -> list
 
 
 def send_back_all(workspace: Workspace, source: str | None, choice: Choice) -> list[SentBack]:
-    """:func:`send_back` of the source of that name, or of all."""
+    """:func:`send_back` of the source of that name, or of all; the log tells each."""
     sources = sources_named(workspace.pipeline, source)
-    return [result for each in sources for result in send_back(workspace, each, choice)]
+    results = [result for each in sources for result in send_back(workspace, each, choice)]
+    for each in results:
+        _log.info("%s", each)
+    return results
+
+
+def sent(results: Iterable[SentBack]) -> dict[str, int]:
+    """How many were sent, by ``source/place``."""
+    return {f"{each.source}/{each.where}": each.sent for each in results}
 
 
 def _send_quarantined(workspace: Workspace, courier: Courier, choice: Choice, pool: Executor) -> SentBack:

@@ -118,7 +118,7 @@ def stream_waits(trial: Trial, shard: str) -> bool:
 
 
 def test_what_is_read_is_flushed_by_size_and_told(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(landing, "_FLUSH_RECORDS", 40)
+    monkeypatch.setattr(landing, "FLUSH_MESSAGES", 40)
     monkeypatch.setattr(landing, "MOST_RECORDS", 25)
     trial.send(200, groups=1, days=1)
     flushes: list[Flush] = []
@@ -270,7 +270,7 @@ def test_what_landed_before_the_checkpoint_moved_lands_again_and_counts_once(
 
 
 def test_two_readers_at_once_land_what_one_would(cloud: Cloud, trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(landing, "_FLUSH_RECORDS", 50)
+    monkeypatch.setattr(landing, "FLUSH_MESSAGES", 50)
     monkeypatch.setattr(landing, "MOST_RECORDS", 60)
     trial.send(600, groups=3)
     others = [replace(trial, kinesis=cloud.client("kinesis")) for _ in range(2)]

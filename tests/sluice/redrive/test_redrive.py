@@ -35,10 +35,10 @@ from sluice.landing.records import record_from_kinesis, record_from_sqs
 from sluice.partitions import format_ranges
 from sluice.pipeline import Conform, Pipeline, StandardQueue, Stream
 from sluice.redrive import dead_letters
-from sluice.redrive.held import CONFLICT, DEAD_LETTER, Choice, survey
+from sluice.redrive.held import CONFLICT, DEAD_LETTER, Choice, sources_named, survey
 from sluice.redrive.ledger import Ledger
 from sluice.redrive.quarantined import quarantined, records_of
-from sluice.redrive.sending import RedriveIncomplete, SentBack, require_complete, send_back, sources_named
+from sluice.redrive.sending import RedriveIncomplete, SentBack, require_complete, send_back
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 
