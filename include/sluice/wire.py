@@ -1,78 +1,163 @@
-"""The hot path to a service: signed requests over a pool of connections, without botocore's model of the service.
+"""The hot path to a service: signed requests over connections that are kept, without botocore's model of the service.
 
-A boto3 call spends most of its time on validation, endpoint rules, headers and events: four times as much as on
-signing and sending. Where thousands of equal calls are made, this does only the latter, with botocore's own signer and
-urllib3, and only for calls that succeed at once: whatever else happens, the caller makes the same call with its boto3
-client, which retries it and raises what callers know. So a wire needs no retries and no errors of its own.
+A boto3 call spends most of its time on validation, endpoint rules, headers, events and signing anew from scratch. Where
+thousands of equal calls are made, this does only what the service needs, and only for calls that succeed at once:
+whatever else happens, the caller makes the same call with its boto3 client, which retries it and raises what callers
+know. So a wire needs no retries and no errors of its own.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import os
+import ssl
+import weakref
+from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from botocore.auth import S3SigV4Auth, SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
-from urllib3 import BaseHTTPResponse, Timeout, connection_from_url
-from urllib3.exceptions import HTTPError
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
+    from botocore.credentials import ReadOnlyCredentials
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
 _OK = 200
-_CONNECTIONS = 64  # that are kept open: for every thread of a drain of 20 receivers
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A plain success."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Signer:
+    """Signs for one host by Signature Version 4 (IAM user guide, "Create a signed AWS API request").
+
+    The key of a day is made once. Every header is signed, and so is the body, which S3 checks against its digest.
+    """
+
+    def __init__(self, host: str, region: str, service: str) -> None:
+        self._host, self._scope = host, f"{region}/{service}/aws4_request"
+        self._key: tuple[tuple[str | None, str], bytes] | None = None
+
+    def signed(
+        self,
+        credentials: ReadOnlyCredentials,
+        now: datetime,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> Mapping[str, str]:
+        """The headers of a request: these, in lower case, and what the signature needs. ``path`` is URI-encoded."""
+        date, digest = now.strftime("%Y%m%dT%H%M%SZ"), hashlib.sha256(body).hexdigest()
+        sent = {name.lower(): value for name, value in headers.items()}
+        sent |= {"host": self._host, "x-amz-date": date, "x-amz-content-sha256": digest}
+        if credentials.token:
+            sent["x-amz-security-token"] = credentials.token
+        names = sorted(sent)
+        listed, scope = ";".join(names), f"{date[:8]}/{self._scope}"
+        canonical = "\n".join([method, path, "", *(f"{name}:{sent[name]}" for name in names), "", listed, digest])
+        text = "\n".join(["AWS4-HMAC-SHA256", date, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+        signature = hmac.digest(self._key_of(credentials.secret_key, scope), text.encode(), "sha256").hex()
+        sent["authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, SignedHeaders={listed}, "
+            f"Signature={signature}"
+        )
+        return sent
+
+    def _key_of(self, secret: str | None, scope: str) -> bytes:
+        made = self._key
+        if made is None or made[0] != (secret, scope):
+            key = f"AWS4{secret}".encode()
+            for part in scope.split("/"):
+                key = hmac.digest(key, part.encode(), "sha256")
+            self._key = made = ((secret, scope), key)
+        return made[1]
 
 
 class Wire:
-    """Signed requests to one host, with the credentials, region and time-outs of a boto3 client."""
+    """Signed requests to one host, with the credentials, region and time-outs of a boto3 client. Thread-safe."""
 
-    def __init__(self, client: BaseClient, url: str, sign: type[SigV4Auth]) -> None:
-        meta = client.meta
-        config: Any = meta.config
-        self._origin = url
+    def __init__(self, client: BaseClient, url: str) -> None:
+        meta, parts = client.meta, urlsplit(url)
+        self._config: Any = meta.config
+        self._host, self._is_tls = parts.netloc, parts.scheme == "https"
         # boto3 itself hands its clients' credentials on by this (boto3.crt).
         self._credentials = client._get_credentials()  # type: ignore[attr-defined]
-        self._sign, self._service, self._region = sign, meta.service_model.signing_name, meta.region_name
-        trusted = os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True)
-        self._pool = connection_from_url(
-            url,
-            timeout=Timeout(connect=config.connect_timeout, read=config.read_timeout),
-            maxsize=_CONNECTIONS,
-            **({"ca_certs": trusted} if url.startswith("https:") else {}),
-        )
+        self._signer = Signer(self._host, meta.region_name, meta.service_model.signing_name)
         self._usable = self._credentials is not None and not get_environ_proxies(url)
+        self._idle: deque[HTTPConnection] = deque()
+        weakref.finalize(self, _close, self._idle)
 
-    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> BaseHTTPResponse | None:
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer | None:
         """The answer if it is a plain success, else None: it failed, or nobody knows whether it did."""
         if not self._usable:
             return None
-        request = AWSRequest(method, self._origin + path, headers, body)
-        self._sign(self._credentials.get_frozen_credentials(), self._service, self._region).add_auth(request)
+        credentials = self._credentials.get_frozen_credentials()
+        signed = self._signer.signed(credentials, datetime.now(UTC), method, path, headers, body)
+        connection: HTTPConnection | None = None
         try:
-            answer = self._pool.urlopen(method, path, body, dict(request.headers.items()), retries=False)
-        except HTTPError:
+            connection = self._connection()
+            connection.request(method, path, body, signed)
+            answer = connection.getresponse()
+            read = answer.read()
+        except (OSError, HTTPException):
+            if connection is not None:
+                connection.close()
             return None
-        return answer if answer.status == _OK else None
+        if answer.will_close:
+            connection.close()
+        else:
+            self._idle.append(connection)
+        return Answer(dict(answer.headers), read) if answer.status == _OK else None
+
+    def _connection(self) -> HTTPConnection:
+        """One that is idle, or a new one. Raises OSError if there is no way to the host."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            pass
+        seconds = self._config.connect_timeout
+        if self._is_tls:
+            trusted = os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True)  # what boto3 trusts
+            context = ssl.create_default_context(cafile=trusted)
+            connection: HTTPConnection = HTTPSConnection(self._host, timeout=seconds, context=context)
+        else:
+            connection = HTTPConnection(self._host, timeout=seconds)
+        connection.connect()
+        connection.sock.settimeout(self._config.read_timeout)
+        return connection
+
+
+def _close(connections: deque[HTTPConnection]) -> None:
+    for connection in connections:
+        connection.close()
 
 
 class SqsWire:
     """Calls of one SQS client."""
 
     def __init__(self, sqs: SQSClient) -> None:
-        self._wire = Wire(sqs, sqs.meta.endpoint_url, SigV4Auth)
+        self._wire = Wire(sqs, sqs.meta.endpoint_url)
 
     def call(self, operation: str, parameters: Mapping[str, Any]) -> Any:
-        """The answer of an operation, as boto3 gives it; None if the client itself should ask (see above)."""
+        """The answer of an operation as JSON, binary values as base64; None if the client itself should ask."""
         headers = {"X-Amz-Target": f"AmazonSQS.{operation}", "Content-Type": "application/x-amz-json-1.0"}
         answer = self._wire.send("POST", "/", headers, json.dumps(parameters).encode())
-        return None if answer is None else json.loads(answer.data)
+        return None if answer is None else json.loads(answer.body)
 
 
 class BucketWire:
@@ -84,13 +169,17 @@ class BucketWire:
         link = urlsplit(s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "k"}))
         self._folder = link.path.removesuffix("k")
         region = urlsplit(s3.meta.endpoint_url)
-        host = region.netloc if self._folder != "/" else f"{bucket}.{region.netloc}"
-        self._wire = Wire(s3, f"{region.scheme}://{host}", S3SigV4Auth)
+        self.host = region.netloc if self._folder != "/" else f"{bucket}.{region.netloc}"
+        self._wire = Wire(s3, f"{region.scheme}://{self.host}")
+
+    def path(self, key: str) -> str:
+        """Where an object lies at the host."""
+        return self._folder + quote(key, safe="/~")
 
     def put(self, key: str, body: bytes, conditions: Mapping[str, str]) -> str | None:
-        """The ETag of the object that this wrote; None if the client itself should put it (see above).
+        """The ETag of the object that this wrote; None if the client itself should put it.
 
         ``conditions`` are the headers of a conditional write.
         """
-        answer = self._wire.send("PUT", self._folder + quote(key, safe="/~"), conditions, body)
+        answer = self._wire.send("PUT", self.path(key), conditions, body)
         return None if answer is None else answer.headers["ETag"]

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.credentials import ReadOnlyCredentials
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.conftest import Cloud, free_ports
 
-from sluice.wire import BucketWire, SqsWire
+from sluice.wire import BucketWire, Signer, SqsWire
 
 SECRET = "the-secret-of-a-test"
 
@@ -60,9 +70,13 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def listener() -> Iterator[Listener]:
+@contextmanager
+def listening(certificate: Path | None = None, key: Path | None = None) -> Iterator[Listener]:
     with Listener() as server:
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, key)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
@@ -70,13 +84,35 @@ def listener() -> Iterator[Listener]:
         thread.join()
 
 
-def client(service: str, url: str, **settings: Any) -> Any:
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    with listening() as server:
+        yield server
+
+
+def self_signed(certificate: Path, key: Path) -> None:
+    """A certificate for 127.0.0.1, valid from yesterday until tomorrow."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now, day = datetime.now(UTC), timedelta(days=1)
+    made = (
+        x509.CertificateBuilder(name, name, private.public_key(), x509.random_serial_number(), now - day, now + day)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(private, hashes.SHA256())
+    )
+    certificate.write_bytes(made.public_bytes(Encoding.PEM))
+    key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def client(service: str, url: str, token: str | None = None, **settings: Any) -> Any:
     return boto3.client(  # type: ignore[call-overload]
         service,
         endpoint_url=url,
         region_name="eu-west-3",
         aws_access_key_id="key-of-a-test",
         aws_secret_access_key=SECRET,
+        aws_session_token=token,
         config=Config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 1}, **settings),
     )
 
@@ -113,6 +149,25 @@ def test_a_call_arrives_signed_as_the_specification_has_it(listener: Listener) -
     assert (request.headers["x-amz-target"], request.body) == ("AmazonSQS.ReceiveMessage", b'{"QueueUrl": "q"}')
 
 
+def test_the_token_of_a_session_is_signed_with_the_rest(listener: Listener) -> None:
+    assert SqsWire(client("sqs", listener.url, "a-token")).call("ReceiveMessage", {}) == {}
+
+    (request,) = listener.received
+    assert request.headers["x-amz-security-token"] == "a-token"
+    assert "x-amz-security-token" in request.headers["authorization"]
+    assert request.headers["authorization"].endswith(f"Signature={signature(request, 'sqs')}")
+
+
+def test_each_day_and_each_secret_has_a_key_of_its_own() -> None:
+    signer = Signer("host", "eu-west-3", "sqs")
+    for moment in (datetime(2013, 1, 1, 23, 59, 59, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC)):
+        headers = signer.signed(ReadOnlyCredentials("key", SECRET, None), moment, "POST", "/", {}, b"body")
+        received = Received("POST", "/", dict(headers), b"body")
+        assert headers["authorization"].endswith(signature(received, "sqs"))
+    others = signer.signed(ReadOnlyCredentials("key", "another", None), moment, "POST", "/", {}, b"body")
+    assert others["authorization"] != headers["authorization"]
+
+
 @pytest.mark.parametrize("key", ["flights/raw/events/dt=2013-01-01/hour=07/_manifest.json", "a b+c/~d/é.parquet"])
 def test_a_put_arrives_signed_with_its_condition_and_the_digest_of_its_body(listener: Listener, key: str) -> None:
     wire = BucketWire(client("s3", listener.url, s3={"addressing_style": "path"}), "bucket")
@@ -143,7 +198,29 @@ def test_a_bucket_is_asked_for_where_boto3_asks_for_it(region: str, monkeypatch:
 
     wire = BucketWire(s3, "a-bucket")
 
-    assert wire._wire._origin + wire._folder + "k" in {asked[0], asked[0].replace("s3.us-east-1.", "s3.")}
+    assert f"https://{wire.host}{wire.path('k')}" in {asked[0], asked[0].replace("s3.us-east-1.", "s3.")}
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_only_a_host_that_is_trusted_gets_a_request(
+    is_trusted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    self_signed(certificate, key)
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    if is_trusted:
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    with listening(certificate, key) as listener:
+        answer = SqsWire(client("sqs", listener.url.replace("http:", "https:"))).call("ReceiveMessage", {})
+
+    assert (answer, len(listener.received)) == (({}, 1) if is_trusted else (None, 0))
+
+
+def test_a_connection_that_the_service_has_closed_is_not_used_for_ever(listener: Listener) -> None:
+    """The listener speaks HTTP/1.0 and hangs up after each answer."""
+    wire = SqsWire(client("sqs", listener.url))
+
+    assert [wire.call("ReceiveMessage", {}) for _ in range(3)] == [{}, {}, {}]
 
 
 def test_what_is_received_on_the_wire_is_what_boto3_gives(cloud: Cloud, sqs: Any, queue: str) -> None:
