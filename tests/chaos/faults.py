@@ -82,6 +82,8 @@ class Rule:
 
 @dataclass(frozen=True, eq=False)
 class Request:
+    """``headers`` are named in lower case: a client may write their names in either."""
+
     method: str
     path: str
     headers: Mapping[str, str]
@@ -89,12 +91,12 @@ class Request:
 
     @property
     def service(self) -> str:
-        target = self.headers.get("X-Amz-Target", "")
+        target = self.headers.get("x-amz-target", "")
         return _SERVICES.get(target.split(".")[0], target.split(".")[0]) if target else "s3"
 
     @property
     def action(self) -> str:
-        target = self.headers.get("X-Amz-Target", "")
+        target = self.headers.get("x-amz-target", "")
         if target:
             return target.split(".")[1]
         if self.method == "GET" and "list-type" in parse_qs(urlsplit(self.path).query):

@@ -71,7 +71,7 @@ class Proxy:
             str(self.upstream.hostname), self.upstream.port, timeout=_FORWARD_SECONDS
         )
         try:
-            headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP}
+            headers = {name: value for name, value in request.headers.items() if name not in _HOP_BY_HOP}
             connection.request(request.method, request.path, request.body, headers)
             answer = connection.getresponse()
             return Answer(answer.status, answer.getheaders(), answer.read())
@@ -156,7 +156,7 @@ def _json(status: int, content: Mapping[str, Any]) -> Answer:
 
 
 def _without_length(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name.lower() != "content-length"}
+    return {name: value for name, value in headers.items() if name != "content-length"}
 
 
 class _Server(ThreadingHTTPServer):
@@ -179,7 +179,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
-        request = Request(self.command, self.path, dict(self.headers.items()), self.rfile.read(length))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(self.command, self.path, headers, self.rfile.read(length))
         try:
             answer = self.server.proxy.answer(request)
         except OSError:
