@@ -2,8 +2,8 @@
 
 ``KIND`` is ``drain``, which lands at most ``MOST`` messages; ``bare``, which only receives and deletes; ``sensor``, the
 AWS provider's own, with one put for what each poke brings; or ``single``, which receives, puts and deletes one message
-at a time. Prints as JSON: messages, seconds from the first call to the last message deleted, CPU seconds of this
-process in that time, and its peak resident memory in KiB.
+at a time. Prints as JSON: messages, seconds from when its clients are made to the last message deleted, CPU seconds of
+this process in that time, and its peak resident memory in KiB.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from sluice.landing.queue import Flush, Limits, drain
 from sluice.landing.records import Record, part_bytes
 from sluice.pipeline import load_pipeline
 
-Run = Callable[[str, str, int, int, Callable[[int], None]], None]
+Deleted = Callable[[int], None]
+Run = Callable[[Deleted], None]
 
 
-def bare(queue: str, _: str, receivers: int, most: int, deleted: Callable[[int], None]) -> None:
+def bare(queue: str, receivers: int) -> Run:
     """Receive 10 and delete 10 with plain boto3, until a receive brings nothing; nothing is kept."""
     sqs = boto3.client("sqs", config=Config(max_pool_connections=max(10, receivers)))
 
-    def loop(_: int) -> None:
+    def loop(deleted: Deleted) -> None:
         while messages := sqs.receive_message(
             QueueUrl=queue,
             MaxNumberOfMessages=10,
@@ -50,57 +51,69 @@ def bare(queue: str, _: str, receivers: int, most: int, deleted: Callable[[int],
             )
             deleted(len(messages))
 
-    with ThreadPoolExecutor(receivers) as pool:
-        list(pool.map(loop, range(receivers)))
+    def run(deleted: Deleted) -> None:
+        with ThreadPoolExecutor(receivers) as pool:
+            list(pool.map(loop, [deleted] * receivers))
+
+    return run
 
 
-def landed(queue: str, bucket: str, receivers: int, most: int, deleted: Callable[[int], None]) -> None:
+def landed(queue: str, bucket: str, receivers: int, most: int) -> Run:
     """The drain, as the ingest DAG runs it, but for its bounds."""
     aws, pipeline = Aws(), load_pipeline("flights")
-    lake = Lake(aws.client("s3"), bucket, "flights")
-
-    def on_flush(flush: Flush) -> None:
-        deleted(flush.messages)
-
+    sqs, lake, source = aws.client("sqs"), Lake(aws.client("s3"), bucket, "flights"), pipeline.queues[0]
     limits = Limits(messages=most, bytes=10**12, seconds=3600)
-    source = pipeline.queues[0]
-    drain(aws.client("sqs"), queue, lake, source, pipeline.every, limits, receivers=receivers, on_flush=on_flush)
+
+    def run(deleted: Deleted) -> None:
+        def on_flush(flush: Flush) -> None:
+            deleted(flush.messages)
+
+        drain(sqs, queue, lake, source, pipeline.every, limits, receivers=receivers, on_flush=on_flush)
+
+    return run
 
 
-def sensor(queue: str, bucket: str, _: int, most: int, deleted: Callable[[int], None]) -> None:
+def sensor(queue: str, bucket: str) -> Run:
     """What a DAG of the provider's SqsSensor and a task that keeps its messages asks for; it deletes before that."""
     from airflow.providers.amazon.aws.sensors.sqs import SqsSensor
 
     s3, numbers, pushed = boto3.client("s3"), count(), list[Sequence[Any]]()
+    looking = SqsSensor(task_id="look", sqs_queue=queue, max_messages=10, wait_time_seconds=0)
 
     class TaskInstance:
         def xcom_push(self, key: str, value: Sequence[Any]) -> None:
             pushed.append(value)
 
-    looking = SqsSensor(task_id="look", sqs_queue=queue, max_messages=10, wait_time_seconds=0)
-    while looking.poke({"ti": TaskInstance()}):  # type: ignore[arg-type]
-        messages = pushed.pop()
-        s3.put_object(Bucket=bucket, Key=f"{next(numbers)}.json", Body=json.dumps(messages).encode())
-        deleted(len(messages))
+    def run(deleted: Deleted) -> None:
+        while looking.poke({"ti": TaskInstance()}):  # type: ignore[arg-type]
+            messages = pushed.pop()
+            s3.put_object(Bucket=bucket, Key=f"{next(numbers)}.json", Body=json.dumps(messages).encode())
+            deleted(len(messages))
+
+    return run
 
 
-def single(queue: str, bucket: str, _: int, most: int, deleted: Callable[[int], None]) -> None:
+def single(queue: str, bucket: str) -> Run:
     """The loop of most tutorials."""
     sqs, s3 = boto3.client("sqs"), boto3.client("s3")
-    while messages := sqs.receive_message(QueueUrl=queue).get("Messages"):
-        for message in messages:
-            s3.put_object(Bucket=bucket, Key=f"{message['MessageId']}.json", Body=message["Body"].encode())
-            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-            deleted(1)
+
+    def run(deleted: Deleted) -> None:
+        while messages := sqs.receive_message(QueueUrl=queue).get("Messages"):
+            for message in messages:
+                s3.put_object(Bucket=bucket, Key=f"{message['MessageId']}.json", Body=message["Body"].encode())
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+                deleted(1)
+
+    return run
 
 
 def _warm_up() -> None:
-    """What a process pays once, pandas behind the first Arrow array above all, is not what a message costs."""
+    """What a process pays once is no cost of a message: its clients, and pandas behind the first Arrow array."""
     now = datetime.now(UTC)
     part_bytes([Record("id", "group", "0", now, now, "sent", 1, "id", "{}", "{}")])
 
 
-def measured(run: Run, queue: str, bucket: str, receivers: int, most: int) -> dict[str, float]:
+def measured(run: Run) -> dict[str, float]:
     _warm_up()
     wall, cpu = time.perf_counter(), time.process_time()
     marks: list[tuple[int, float, float]] = []
@@ -108,7 +121,7 @@ def measured(run: Run, queue: str, bucket: str, receivers: int, most: int) -> di
     def deleted(messages: int) -> None:
         marks.append((messages, time.perf_counter() - wall, time.process_time() - cpu))
 
-    run(queue, bucket, receivers, most, deleted)
+    run(deleted)
     return {
         "messages": sum(messages for messages, _, _ in marks),
         "seconds": max(seconds for _, seconds, _ in marks),
@@ -117,7 +130,15 @@ def measured(run: Run, queue: str, bucket: str, receivers: int, most: int) -> di
     }
 
 
+def main(kind: str, queue: str, bucket: str, receivers: int, most: int) -> None:
+    made: Mapping[str, Callable[[], Run]] = {
+        "drain": lambda: landed(queue, bucket, receivers, most),
+        "bare": lambda: bare(queue, receivers),
+        "sensor": lambda: sensor(queue, bucket),
+        "single": lambda: single(queue, bucket),
+    }
+    sys.stdout.write(json.dumps(measured(made[kind]())) + "\n")
+
+
 if __name__ == "__main__":
-    kind, queue, bucket, receivers, most = sys.argv[1:]
-    runs: Mapping[str, Run] = {"drain": landed, "bare": bare, "sensor": sensor, "single": single}
-    sys.stdout.write(json.dumps(measured(runs[kind], queue, bucket, int(receivers), int(most))) + "\n")
+    main(*sys.argv[1:4], *map(int, sys.argv[4:]))
