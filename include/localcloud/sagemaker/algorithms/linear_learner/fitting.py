@@ -108,7 +108,7 @@ class _Fit:
             self._progress.trained(epoch, f"{self._loss.name}_objective", losses)
             choice = self._choose(epoch, losses)
             improved = stopping.improves(choice.loss)
-            if improved or best is None:
+            if best is None or choice.is_better_than(best.choice):
                 best = _Best(self._models.weights.copy(), choice)
             self._progress.judged(epoch, self._criterion(), choice.value, improved, stopping.waited)
             self._progress.ended(epoch, self._hyperparameters.epochs, self._train.rows / (time.perf_counter() - started))

@@ -23,13 +23,18 @@ _CALIBRATION_SAMPLES = 10_000_000  # what the service's default configuration ha
 class Choice:
     """The best of the models: its number, its threshold, and the criterion's value, as the log tells it.
 
-    ``loss`` is what early stopping looks at: the lower the better.
+    ``loss`` is what early stopping looks at: the lower the better. ``objective`` is the loss that was trained for.
     """
 
     number: int
     threshold: float
     value: float
     loss: float
+    objective: float
+
+    def is_better_than(self, other: Choice) -> bool:
+        """By the criterion, and if that is equal, as it often is on few rows, by the objective."""
+        return (self.loss, self.objective) < (other.loss, other.objective)
 
 
 class Judge:
@@ -64,14 +69,16 @@ class Judge:
         ]
         values = np.where(np.isfinite(finite), [value for _, value in found], -np.inf)
         number = int(np.lexsort((finite, -values))[0])
-        return Choice(number, found[number][0], float(values[number]), 1 - float(values[number]))
+        value = float(values[number])
+        return Choice(number, found[number][0], value, 1 - value, float(finite[number]))
 
 
 def by_loss(losses: Losses) -> Choice:
     """The model of the least loss."""
     finite = np.where(np.isfinite(losses), losses, np.inf)
     number = int(finite.argmin())
-    return Choice(number, 0.0, float(finite[number]), float(finite[number]))
+    least = float(finite[number])
+    return Choice(number, 0.0, least, least, least)
 
 
 class EarlyStopping:
