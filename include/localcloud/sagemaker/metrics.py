@@ -31,7 +31,7 @@ class FinalMetrics:
         """Look at one line of the log; the service sees a TAB as ``#011``."""
         escaped = line.replace("\t", "#011")
         for name, expression in self._definitions:
-            found = expression.match(escaped)
+            found = expression.search(escaped)
             if found is not None and math.isfinite(value := float(found.group(1))):
                 self._last[name] = (value, now)
 

@@ -81,6 +81,9 @@ def environment(request: Document, layout: Layout, cores: int) -> Mapping[str, s
         "HOME": str(layout.root),
         "TMPDIR": str(layout.temporary),
         "OMP_WAIT_POLICY": "PASSIVE",
+        # numpy's threads would spin while they wait, whatever the policy says: on shared cores that costs many times
+        # what they save.
+        "OPENBLAS_NUM_THREADS": "1",
         **({} if "nthread" in request["HyperParameters"] else {"OMP_NUM_THREADS": str(cores)}),
         "TRAINING_JOB_NAME": request["TrainingJobName"],
         "TRAINING_JOB_ARN": request["TrainingJobArn"],

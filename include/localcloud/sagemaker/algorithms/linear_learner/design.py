@@ -5,24 +5,24 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-import scipy.sparse
+import scipy.sparse  # type: ignore[import-untyped]
 
 from localcloud.sagemaker.algorithms.linear_learner.scaling import Scaling
 from localcloud.sagemaker.algorithms.linear_learner.table import Floats, Matrix, Table
 
 
 class Design(Protocol):
-    """Rows × (features + 1); the weights are (features + 1) × columns, the last row being the biases."""
+    """Rows x (features + 1); the weights are (features + 1) x columns, the last row being the biases."""
 
     rows: int
     columns: int
 
     def outputs(self, rows: slice, weights: Floats, out: Floats) -> Floats:
-        """The rows times the weights, into ``out`` (rows × columns)."""
+        """The rows times the weights, into ``out`` (rows x columns)."""
         ...
 
     def gradient(self, rows: slice, errors: Floats, out: Floats) -> Floats:
-        """The transposed rows times the errors (rows × columns), into ``out`` (of the weights' shape)."""
+        """The transposed rows times the errors (rows x columns), into ``out`` (of the weights' shape)."""
         ...
 
 

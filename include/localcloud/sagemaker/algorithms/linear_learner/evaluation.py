@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
 
 from localcloud.sagemaker.algorithms.linear_learner.hyperparameters import Hyperparameters
 from localcloud.sagemaker.algorithms.linear_learner.losses import Loss
@@ -21,11 +20,13 @@ class Metric:
     kind: str
 
 
-def evaluate(outputs: Floats, labels: Floats, threshold: float, hyperparameters: Hyperparameters, loss: Loss) -> list[Metric]:
+def evaluate(
+    outputs: Floats, labels: Floats, threshold: float, hyperparameters: Hyperparameters, loss: Loss
+) -> list[Metric]:
     """All metrics, the objective first.
 
     Args:
-        outputs: rows × outputs, in the labels' own unit.
+        outputs: rows x outputs, in the labels' own unit.
         threshold: of the outputs of a binary classifier.
     """
     objective = Metric(f"{loss.name}_objective", float(loss.mean(outputs, labels)[0]), "loss")
@@ -67,7 +68,9 @@ def roc_auc(outputs: Floats, actual: Floats) -> float:
     positives, negatives = float(actual.sum()), float(len(actual) - actual.sum())
     if not positives or not negatives:
         return float("nan")
-    ranks = scipy.stats.rankdata(outputs)
+    ranked = np.sort(outputs)
+    # Equal outputs share the mean of their ranks.
+    ranks = (np.searchsorted(ranked, outputs, "left") + np.searchsorted(ranked, outputs, "right") + 1) / 2
     return float((ranks[actual > 0].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 

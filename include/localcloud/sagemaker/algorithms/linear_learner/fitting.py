@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from localcloud.sagemaker.algorithms.linear_learner.design import Design, design
+from localcloud.sagemaker.algorithms.linear_learner.design import design
 from localcloud.sagemaker.algorithms.linear_learner.grid import Setting, settings
 from localcloud.sagemaker.algorithms.linear_learner.hyperparameters import Hyperparameters
 from localcloud.sagemaker.algorithms.linear_learner.losses import loss_of
@@ -16,7 +16,14 @@ from localcloud.sagemaker.algorithms.linear_learner.model import LinearModel
 from localcloud.sagemaker.algorithms.linear_learner.parallel import ParallelModels, RowWeights
 from localcloud.sagemaker.algorithms.linear_learner.progress import Progress
 from localcloud.sagemaker.algorithms.linear_learner.scaling import Scaling
-from localcloud.sagemaker.algorithms.linear_learner.selection import Choice, EarlyStopping, Judge, Losses, by_loss
+from localcloud.sagemaker.algorithms.linear_learner.selection import (
+    NEVER,
+    Choice,
+    EarlyStopping,
+    Judge,
+    Losses,
+    by_loss,
+)
 from localcloud.sagemaker.algorithms.linear_learner.table import Floats, Table
 from localcloud.sagemaker.training_child import UserError
 
@@ -101,20 +108,21 @@ class _Fit:
         stopping = EarlyStopping(
             self._hyperparameters.early_stopping_patience, self._hyperparameters.early_stopping_tolerance
         )
-        best: _Best | None = None
+        best = _Best(self._models.weights.copy(), NEVER)
         for epoch in range(self._hyperparameters.epochs):
             started = time.perf_counter()
             losses = self._models.epoch(self._train, self._labels, self._row_weights, stopped)
             self._progress.trained(epoch, f"{self._loss.name}_objective", losses)
             choice = self._choose(epoch, losses)
             improved = stopping.improves(choice.loss)
-            if best is None or choice.is_better_than(best.choice):
+            if choice.is_better_than(best.choice):
                 best = _Best(self._models.weights.copy(), choice)
             self._progress.judged(epoch, self._criterion(), choice.value, improved, stopping.waited)
-            self._progress.ended(epoch, self._hyperparameters.epochs, self._train.rows / (time.perf_counter() - started))
+            self._progress.ended(
+                epoch, self._hyperparameters.epochs, self._train.rows / (time.perf_counter() - started)
+            )
             if stopping.over or stopped():
                 break
-        assert best is not None, "there is at least one epoch"
         return best
 
     def _choose(self, epoch: int, train_losses: Losses) -> Choice:

@@ -15,7 +15,11 @@ _MOST_VALUES = 2**26  # float32 of all weights of all models: beyond, fewer mode
 
 # The first of each is the setting of the first model. By captures of the service's logs, its grid spans
 # learning rates from 0.005 to 0.1 and weight decays from 1e-4 up, with the schedules below.
-_LEARNING_RATES = {"adam": (0.005, 0.1, 0.02, 0.05), "rmsprop": (0.005, 0.02, 0.001, 0.01), "sgd": (0.05, 0.5, 0.01, 0.1)}
+_LEARNING_RATES = {
+    "adam": (0.005, 0.1, 0.02, 0.05),
+    "rmsprop": (0.005, 0.02, 0.001, 0.01),
+    "sgd": (0.05, 0.5, 0.01, 0.1),
+}
 _WEIGHT_DECAYS = (1e-4, 1e-2, 1e-6, 1e-3)
 _L1 = (0.0,)
 _STEPS = (10, 100)

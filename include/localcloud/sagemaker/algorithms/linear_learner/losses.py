@@ -14,7 +14,7 @@ _LEAST = np.float32(1e-7)  # of a probability whose logarithm is taken
 
 
 class Loss(Protocol):
-    """A loss of outputs (rows × columns) and labels; a model has ``outputs`` columns beside each other."""
+    """A loss of outputs (rows x columns) and labels; a model has ``outputs`` columns beside each other."""
 
     name: str
     outputs: int
@@ -23,18 +23,14 @@ class Loss(Protocol):
         """Put the gradients by the outputs in the outputs' place; give each model's loss, summed over the rows.
 
         Args:
-            outputs: rows × (models * ``outputs``).
+            outputs: rows x (models * ``outputs``).
             labels: one a row.
-            weights: how much a row counts, rows × models, or rows × 1 for all models alike; None: 1.
+            weights: how much a row counts, rows x models, or rows x 1 for all models alike; None: 1.
         """
         ...
 
     def mean(self, outputs: Floats, labels: Floats) -> Floats:
         """Each model's loss, its mean over the rows, all of which count alike."""
-        ...
-
-    def score(self, outputs: Floats) -> Floats:
-        """What a model answers: of the same shape."""
         ...
 
 
@@ -47,11 +43,13 @@ def loss_of(hyperparameters: Hyperparameters) -> Loss:
     if hyperparameters.loss == "hinge_loss":
         return Hinge(hyperparameters.margin)
     names = {"squared_loss": "mse"}
-    return OfError(names.get(hyperparameters.loss, hyperparameters.loss), _OF_ERROR[hyperparameters.loss](hyperparameters))
+    return OfError(
+        names.get(hyperparameters.loss, hyperparameters.loss), _OF_ERROR[hyperparameters.loss](hyperparameters)
+    )
 
 
 class Logistic:
-    """Cross entropy of two classes; the score is the probability of label 1."""
+    """Cross entropy of two classes."""
 
     name = "binary_classification_cross_entropy"
     outputs = 1
@@ -68,18 +66,15 @@ class Logistic:
         if weights is not None:
             outputs *= weights
             losses *= weights
-        return -losses.sum(axis=0)
+        return _sum(-losses)
 
     def mean(self, outputs: Floats, labels: Floats) -> Floats:
         signed = outputs * (1 - 2 * labels)[:, None]
-        return np.logaddexp(np.float32(0.0), signed).mean(axis=0)
-
-    def score(self, outputs: Floats) -> Floats:
-        return (np.tanh(outputs * np.float32(0.5)) + 1) * np.float32(0.5)
+        return _mean(np.logaddexp(np.float32(0.0), signed))
 
 
 class Hinge:
-    """The support vector machine's; the score is the distance from the threshold, no probability."""
+    """The support vector machine's."""
 
     name = "hinge_loss"
     outputs = 1
@@ -95,17 +90,14 @@ class Hinge:
         if weights is not None:
             outputs *= weights
             short *= weights
-        return short.sum(axis=0)
+        return _sum(short)
 
     def mean(self, outputs: Floats, labels: Floats) -> Floats:
-        return np.maximum(self._margin - outputs * (2 * labels - 1)[:, None], 0).mean(axis=0)
-
-    def score(self, outputs: Floats) -> Floats:
-        return outputs
+        return _mean(np.maximum(self._margin - outputs * (2 * labels - 1)[:, None], 0))
 
 
 class Softmax:
-    """Cross entropy of several classes; the scores are their probabilities."""
+    """Cross entropy of several classes."""
 
     name = "multiclass_cross_entropy"
 
@@ -114,7 +106,9 @@ class Softmax:
 
     def differentiate(self, outputs: Floats, labels: Floats, weights: Floats | None) -> Floats:
         by_model = self._by_model(outputs)
-        self._normalize(by_model)
+        by_model -= by_model.max(axis=2, keepdims=True)
+        np.exp(by_model, out=by_model)
+        by_model /= by_model.sum(axis=2, keepdims=True)
         rows, classes = np.arange(len(labels)), labels.astype(np.intp)
         right = by_model[rows, :, classes]
         losses = np.log(right + _LEAST)
@@ -122,27 +116,16 @@ class Softmax:
         if weights is not None:
             by_model *= weights[:, :, None]
             losses *= weights
-        return -losses.sum(axis=0)
+        return _sum(-losses)
 
     def mean(self, outputs: Floats, labels: Floats) -> Floats:
         by_model = self._by_model(outputs)
         most = by_model.max(axis=2)
         normal = most + np.log(np.exp(by_model - most[:, :, None]).sum(axis=2))
-        return (normal - by_model[np.arange(len(labels)), :, labels.astype(np.intp)]).mean(axis=0)
-
-    def score(self, outputs: Floats) -> Floats:
-        scores = outputs.copy()
-        self._normalize(self._by_model(scores))
-        return scores
+        return _mean(normal - by_model[np.arange(len(labels)), :, labels.astype(np.intp)])
 
     def _by_model(self, outputs: Floats) -> Floats:
         return outputs.reshape(len(outputs), -1, self.outputs)
-
-    @staticmethod
-    def _normalize(by_model: Floats) -> None:
-        by_model -= by_model.max(axis=2, keepdims=True)
-        np.exp(by_model, out=by_model)
-        by_model /= by_model.sum(axis=2, keepdims=True)
 
 
 # Of errors (outputs less labels): the loss of each, and its derivative.
@@ -161,13 +144,10 @@ class OfError:
     def differentiate(self, outputs: Floats, labels: Floats, weights: Floats | None) -> Floats:
         outputs -= labels[:, None]
         losses, outputs[:] = self._curve(outputs)
-        return losses.sum(axis=0)
+        return _sum(losses)
 
     def mean(self, outputs: Floats, labels: Floats) -> Floats:
-        return self._curve(outputs - labels[:, None])[0].mean(axis=0)
-
-    def score(self, outputs: Floats) -> Floats:
-        return outputs
+        return _mean(self._curve(outputs - labels[:, None])[0])
 
 
 def _squared(_: Hyperparameters) -> Curve:
@@ -227,3 +207,13 @@ _OF_ERROR: dict[str, Callable[[Hyperparameters], Curve]] = {
     "quantile_loss": _quantile,
     "huber_loss": _huber,
 }
+
+
+def _sum(losses: Floats) -> Floats:
+    """Of each column."""
+    return np.asarray(losses.sum(axis=0))
+
+
+def _mean(losses: Floats) -> Floats:
+    """Of each column."""
+    return np.asarray(losses.mean(axis=0))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from localcloud.sagemaker.algorithms.linear_learner.table import Floats, Matrix
 
@@ -22,7 +23,7 @@ _MOST_BYTES = 4 * 1024**3  # of one member, unpacked
 _KINDS = ("binary_classifier", "multiclass_classifier", "regressor")
 
 
-class InvalidModelError(Exception):
+class InvalidModelError(ValueError):
     """The file isn't a model of this algorithm."""
 
 
@@ -30,7 +31,7 @@ class InvalidModelError(Exception):
 class LinearModel:
     """Outputs are ``features @ weights + bias``.
 
-    ``weights`` is features × outputs, ``bias`` has one value an output. Outputs of a binary classifier that are above
+    ``weights`` is features x outputs, ``bias`` has one value an output. Outputs of a binary classifier that are above
     ``threshold`` have label 1; its ``loss`` says what its scores are.
     """
 
@@ -45,11 +46,27 @@ class LinearModel:
         return int(self.weights.shape[0])
 
     def outputs(self, features: Matrix) -> Floats:
-        """Rows × outputs, of float32; features are dense or sparse."""
+        """Rows x outputs, of float32; features are dense or sparse."""
         with np.errstate(over="ignore", invalid="ignore"):
             found: Floats = features @ self.weights
             found += self.bias
         return found
+
+    def scores(self, outputs: Floats) -> Floats:
+        """What is answered for outputs: probabilities where the loss gives them, else the outputs themselves."""
+        if self.loss == "logistic":
+            with np.errstate(over="ignore"):
+                return np.asarray(1 / (1 + np.exp(-outputs)))
+        if self.loss == "softmax_loss":
+            exponentials = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+            return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+        return outputs
+
+    def labels(self, outputs: Floats) -> npt.NDArray[np.intp]:
+        """The predicted label of each row of outputs of a classifier."""
+        if self.predictor_type == "multiclass_classifier":
+            return np.asarray(outputs.argmax(axis=1))
+        return (outputs[:, 0] > self.threshold).astype(np.intp)
 
     def save(self, path: Path) -> None:
         """Write the file; the same model gives the same bytes."""

@@ -19,14 +19,12 @@ _CHUNK_VALUES = 2**22  # float32 of outputs that are held at once in an evaluati
 
 
 class ParallelModels:
-    """The weights of all models beside each other, (features + 1) × (models * outputs); the last row is the biases.
+    """The weights of all models beside each other, (features + 1) x (models * outputs); the last row is the biases.
 
     Two trainings on the same data give the same weights, bit by bit.
     """
 
-    def __init__(
-        self, hyperparameters: Hyperparameters, settings: Sequence[Setting], loss: Loss, columns: int
-    ) -> None:
+    def __init__(self, hyperparameters: Hyperparameters, settings: Sequence[Setting], loss: Loss, columns: int) -> None:
         self._loss = loss
         self._settings = settings
         self._use_scheduler = hyperparameters.use_lr_scheduler
@@ -76,7 +74,7 @@ class ParallelModels:
         return total / design.rows
 
     def outputs(self, design: Design, rows: int) -> Floats:
-        """The outputs of the first rows, models × rows; for models of one output."""
+        """The outputs of the first rows, models x rows; for models of one output."""
         found = np.empty((self.weights.shape[1], rows), np.float32)
         for part in chunks(rows, self.weights.shape[1]):
             found[:, part] = self._outputs(design, part, self.weights).T
@@ -99,7 +97,7 @@ class ParallelModels:
         return np.repeat(np.array(values, np.float32), self._loss.outputs)
 
 
-# How much each row counts, by its label: rows × models, or rows × 1 where it is the same for all models.
+# How much each row counts, by its label: rows x models, or rows x 1 where it is the same for all models.
 RowWeights = Callable[[Floats], Floats]
 
 

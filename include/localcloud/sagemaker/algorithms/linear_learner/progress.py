@@ -47,7 +47,9 @@ class Progress:
         for metric in metrics:
             logger.info("#%s_score (%s) : (%r, %r)", channel, _HOST, metric.name, metric.value)
         for metric in metrics:
-            logger.info("#quality_metric: host=%s, %s %s <%s>=%r", _HOST, channel, metric.name, metric.kind, metric.value)
+            logger.info(
+                "#quality_metric: host=%s, %s %s <%s>=%r", _HOST, channel, metric.name, metric.kind, metric.value
+            )
 
     def chosen(self, setting: str) -> None:
         """The settings of the chosen model, as JSON."""
@@ -72,7 +74,9 @@ class Progress:
             }
             sys.stdout.write(f"#metrics {json.dumps(told)}\n")
         # The service tells the first model's here, not the best one's.
-        logger.info("#quality_metric: host=%s, epoch=%d, %s %s <loss>=%r", _HOST, epoch, channel, objective, losses[0].item())
+        logger.info(
+            "#quality_metric: host=%s, epoch=%d, %s %s <loss>=%r", _HOST, epoch, channel, objective, losses[0].item()
+        )
 
 
 class Silent(Progress):

@@ -49,7 +49,7 @@ class Scaling:
         return labels * np.float32(self.label_deviation) + np.float32(self.label_mean)
 
     def unscaled_model(self, weights: Floats, bias: Floats) -> tuple[Floats, Floats]:
-        """The weights (features × outputs) and the biases (outputs) that give the same from unscaled features."""
+        """The weights (features x outputs) and the biases (outputs) that give the same from unscaled features."""
         plain = bias - self.shift @ weights
         if self.label_deviation != 1.0 or self.label_mean != 0.0:
             plain = self.unscaled_labels(plain)

@@ -37,6 +37,9 @@ class Choice:
         return (self.loss, self.objective) < (other.loss, other.objective)
 
 
+NEVER = Choice(number=0, threshold=0.0, value=np.inf, loss=np.inf, objective=np.inf)  # worse than any model
+
+
 class Judge:
     """Chooses among models by rows that it keeps, validation's or else training's.
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
-import scipy.sparse
+import scipy.sparse  # type: ignore[import-untyped]
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[Any]  # of float32
 Matrix = Any  # Floats of two dimensions, or scipy.sparse.csr_matrix
 
 
@@ -17,7 +16,7 @@ Matrix = Any  # Floats of two dimensions, or scipy.sparse.csr_matrix
 class Table:
     """Rows of features with a label each.
 
-    ``features`` is a matrix of float32 of rows × features, dense or sparse (CSR); ``labels`` has a float32 a row.
+    ``features`` is a matrix of float32 of rows x features, dense or sparse (CSR); ``labels`` has a float32 a row.
     """
 
     features: Matrix
