@@ -55,7 +55,7 @@ def fit(
 
     Args:
         progress: is told of each epoch.
-        stopped: asked before each mini-batch; once it is true, the best model so far is the result.
+        stopped: asked after each mini-batch; once it is true, the best model so far is the result.
 
     Raises:
         UserError: there are fewer rows than a mini-batch has, or no model's loss stays finite.

@@ -66,7 +66,7 @@ class Logistic:
         if weights is not None:
             outputs *= weights
             losses *= weights
-        return _sum(-losses)
+        return -_sum(losses)
 
     def mean(self, outputs: Floats, labels: Floats) -> Floats:
         signed = outputs * (1 - 2 * labels)[:, None]
@@ -116,7 +116,7 @@ class Softmax:
         if weights is not None:
             by_model *= weights[:, :, None]
             losses *= weights
-        return _sum(-losses)
+        return -_sum(losses)
 
     def mean(self, outputs: Floats, labels: Floats) -> Floats:
         by_model = self._by_model(outputs)

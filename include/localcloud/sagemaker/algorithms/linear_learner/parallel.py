@@ -27,7 +27,7 @@ class ParallelModels:
     def __init__(self, hyperparameters: Hyperparameters, settings: Sequence[Setting], loss: Loss, columns: int) -> None:
         self._loss = loss
         self._settings = settings
-        self._use_scheduler = hyperparameters.use_lr_scheduler
+        self._rates = _Rates(settings, scheduled=hyperparameters.use_lr_scheduler)
         self._batch = hyperparameters.mini_batch_size
         self.weights = _initial(hyperparameters, (columns, len(settings) * loss.outputs))
         self._optimizer = optimizer_of(hyperparameters, self.weights.shape)
@@ -47,15 +47,13 @@ class ParallelModels:
         """One pass over the full mini-batches; each model's mean loss while it learnt.
 
         Rows that don't fill a mini-batch are left out, as the service's own logs show that it does. ``stopped`` is
-        asked before each mini-batch.
+        asked after each mini-batch.
         """
         outputs = np.empty((self._batch, self.weights.shape[1]), np.float32)
         gradient = np.empty_like(self.weights)
         total = np.zeros(len(self._settings))
         seen = 0
         for start in range(0, design.rows - self._batch + 1, self._batch):
-            if stopped():
-                break
             rows = slice(start, start + self._batch)
             design.outputs(rows, self.weights, outputs)
             weights = None if row_weights is None else row_weights(labels[rows])
@@ -63,7 +61,9 @@ class ParallelModels:
             design.gradient(rows, outputs, gradient)
             self._learn(gradient)
             seen += self._batch
-        return total / max(seen, 1)
+            if stopped():
+                break
+        return total / seen
 
     def losses(self, design: Design, labels: Floats, unscaled: Callable[[Floats], Floats]) -> npt.NDArray[np.float64]:
         """Each model's mean loss on labels in their own unit; ``unscaled`` turns outputs into it."""
@@ -88,13 +88,13 @@ class ParallelModels:
         gradient += self._decay * self.weights
         if self._l1 is not None:
             gradient += self._l1 * np.sign(self.weights)
-        rates = [_rate(each, self._steps, scheduled=self._use_scheduler) for each in self._settings]
-        self._optimizer.step(self.weights, gradient, self._rate_multiplier * self._each_column(rates))
+        rates = self._each_column(self._rates.after(self._steps))
+        self._optimizer.step(self.weights, gradient, self._rate_multiplier * rates)
         self._steps += 1
 
-    def _each_column(self, values: Sequence[float]) -> Floats:
+    def _each_column(self, values: npt.ArrayLike) -> Floats:
         """A value a model, repeated for each of its outputs."""
-        return np.repeat(np.array(values, np.float32), self._loss.outputs)
+        return np.repeat(np.asarray(values, np.float32), self._loss.outputs)
 
 
 # How much each row counts, by its label: rows x models, or rows x 1 where it is the same for all models.
@@ -107,12 +107,19 @@ def chunks(rows: int, columns: int) -> list[slice]:
     return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 
-def _rate(setting: Setting, steps: int, *, scheduled: bool) -> float:
-    """The learning rate after a number of steps: it falls by a factor every few, to a minimum."""
-    if not scheduled:
-        return setting.learning_rate
-    fallen = setting.learning_rate * setting.lr_scheduler_factor ** (steps // setting.lr_scheduler_step)
-    return max(fallen, min(setting.lr_scheduler_minimum_lr, setting.learning_rate))
+class _Rates:
+    """The models' learning rates: each falls by its factor every few steps, to a minimum."""
+
+    def __init__(self, settings: Sequence[Setting], *, scheduled: bool) -> None:
+        self._first = np.array([each.learning_rate for each in settings])
+        self._every = np.array([each.lr_scheduler_step for each in settings])
+        self._factor = np.array([each.lr_scheduler_factor if scheduled else 1.0 for each in settings])
+        # A rate that begins below the minimum stays where it is.
+        self._minimum = np.minimum(self._first, [each.lr_scheduler_minimum_lr for each in settings])
+
+    def after(self, steps: int) -> npt.NDArray[np.float64]:
+        """One a model."""
+        return np.maximum(self._first * self._factor ** (steps // self._every), self._minimum)
 
 
 def _initial(hyperparameters: Hyperparameters, shape: tuple[int, int]) -> Floats:

@@ -38,6 +38,7 @@ def train(layout: Layout) -> None:
         channel.name: channels.read(channel, values) for channel in channels.validate(layout.channels(), layout.channel)
     }
     _check_widths(tables)
+    _warn_of_traps(tables["train"], values.mini_batch_size)
     progress = Progress()
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stopped.set())
@@ -70,6 +71,20 @@ def _check_widths(tables: dict[str, Table]) -> None:
     for name, table in tables.items():
         if table.feature_dim != width:
             raise UserError(f"The {name} data has {table.feature_dim} features, but the train data has {width}.")
+
+
+def _warn_of_traps(train: Table, mini_batch_size: int) -> None:
+    """What the service takes without a word, and what costs much of a model's quality."""
+    steps = np.diff(train.labels)
+    if np.all(steps >= 0) or np.all(steps <= 0):
+        logger.warning(
+            "THE ROWS ARE SORTED BY THEIR LABEL. The service doesn't shuffle them, and neither is it done here: "
+            "training on them may fail. Shuffle them before."
+        )
+    if left_out := train.rows % mini_batch_size:
+        logger.warning(
+            "%d of %d rows don't fill a mini-batch of %d: they are NOT TRAINED ON.", left_out, train.rows, mini_batch_size
+        )
 
 
 def _tell_scores(fitted: Fitted, tables: dict[str, Table], values: Hyperparameters, progress: Progress) -> None:
