@@ -19,7 +19,7 @@ NAME = "model_algo-1"
 _FORMAT = 1
 _DESCRIPTION = "model.json"
 _ARRAYS = ("weights.npy", "bias.npy")
-_MOST_BYTES = 4 * 1024**3  # of one member, unpacked
+_ENCRYPTED = 1  # the bit of a member's flags
 _KINDS = ("binary_classifier", "multiclass_classifier", "regressor")
 
 
@@ -76,7 +76,7 @@ class LinearModel:
             "loss": self.loss,
             "threshold": self.threshold,
         }
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(path, "w") as archive:
             _add(archive, _DESCRIPTION, json.dumps(described).encode())
             for name, array in zip(_ARRAYS, (self.weights, self.bias), strict=True):
                 written = io.BytesIO()
@@ -102,13 +102,14 @@ class LinearModel:
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    archive.writestr(zipfile.ZipInfo(name), content)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     member = archive.getinfo(name)
-    if member.file_size > _MOST_BYTES:
-        raise ValueError(f"{name} has {member.file_size} bytes; at most {_MOST_BYTES} are read")
+    # Only what is stored as it is: nothing of the file unfolds to more bytes than the file has.
+    if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & _ENCRYPTED:
+        raise ValueError(f"{name} is compressed or encrypted")
     return archive.read(member)
 
 

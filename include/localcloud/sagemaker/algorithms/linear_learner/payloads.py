@@ -39,7 +39,8 @@ def features(body: bytes, content_type: str | None, width: int) -> Matrix:
     if reader is None:
         raise UnknownContentTypeError(content_type)
     try:
-        rows = reader(body, width)
+        with np.errstate(over="ignore"):  # what becomes infinite is refused
+            rows = reader(body, width)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise PayloadError(str(error) or type(error).__name__) from error
     if rows.shape[0] == 0:
@@ -116,8 +117,7 @@ def _numbers(nested: Any) -> Floats:
     array = np.array(nested)
     if array.size and array.dtype.kind not in "iuf":
         raise ValueError("features must be numbers")
-    with np.errstate(over="ignore"):  # what becomes infinite is refused
-        return array.astype(np.float32)
+    return array.astype(np.float32)
 
 
 _READERS: Mapping[str, Callable[[bytes, int], Matrix]] = {
