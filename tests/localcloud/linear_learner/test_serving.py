@@ -91,6 +91,33 @@ def test_all_formats_give_the_same_scores(body: Any, content_type: str) -> None:
     assert scores(invoke(body, content_type)) == pytest.approx(EXPECTED.tolist(), rel=1e-6)
 
 
+LONG = "\n".join(["1.5,16,14", " -2, 1e2 ,0", "", "0.1,+.3,-7.25e-3"] * 500)
+
+
+def test_a_long_csv_is_read_as_a_short_one() -> None:
+    rows = np.float32([[1.5, 16, 14], [-2, 100, 0], [0.1, 0.3, -0.00725]])
+    expected = (rows @ REGRESSOR._model.weights)[:, 0] + np.float32(0.25)
+    for end in ("", "\r\n", "\n \n"):
+        assert scores(invoke(LONG + end)) == pytest.approx(expected.tolist() * 500, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        ("1,2", "the records have from 2 to 3 features"),
+        ("1,2,x", "could not convert string to float: 'x'"),
+        ("1,2,", "could not convert string to float: ''"),
+        ('1,2,"3"', "could not convert string to float: '\"3\"'"),
+        ("1,2,nan", "features must be finite numbers"),
+        ("1,2,1_0", "'_' is no part of a number"),
+    ],
+)
+def test_a_long_csv_is_refused_as_a_short_one(last: str, told: str) -> None:
+    for body in (f"1,2,3\n{last}", f"{LONG}\n{last}"):
+        answer = invoke(body)
+        assert (answer.status, answer.body.decode()) == (400, f"unable to evaluate payload provided: {told}")
+
+
 def test_a_record_of_zeros_has_no_keys() -> None:
     instance = {"data": {"features": {"keys": [], "shape": [3], "values": []}}}
     assert scores(invoke({"instances": [instance]}, JSON)) == [0.25]

@@ -119,7 +119,7 @@ class _Rates:
 
     def after(self, steps: int) -> npt.NDArray[np.float64]:
         """One a model."""
-        return np.maximum(self._first * self._factor ** (steps // self._every), self._minimum)
+        return np.asarray(np.maximum(self._first * self._factor ** (steps // self._every), self._minimum))
 
 
 def _initial(hyperparameters: Hyperparameters, shape: tuple[int, int]) -> Floats:

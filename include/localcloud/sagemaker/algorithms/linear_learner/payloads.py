@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv
 import scipy.sparse  # type: ignore[import-untyped]
 
 from localcloud.sagemaker.algorithms import recordio
 from localcloud.sagemaker.algorithms.linear_learner.table import Floats, Matrix
+
+_LONG = 8_192  # bytes of CSV
 
 # A row's columns and their values; a row that is dense has all columns.
 Entries = tuple[npt.NDArray[np.intp], Floats]
@@ -52,7 +58,11 @@ def features(body: bytes, content_type: str | None, width: int) -> Matrix:
     return rows
 
 
-def _csv(body: bytes, _width: int) -> Matrix:
+def _csv(body: bytes, width: int) -> Matrix:
+    if len(body) > _LONG:
+        # Several times as fast from here on; what it can't read is read again, for the words of the error.
+        with contextlib.suppress(pa.ArrowInvalid):
+            return _long_csv(body, width)
     lines = [line for line in body.decode().splitlines() if line.strip()]
     text = ",".join(lines)
     if "_" in text:
@@ -62,6 +72,20 @@ def _csv(body: bytes, _width: int) -> Matrix:
         raise ValueError(f"the records have from {min(commas) + 1} to {max(commas) + 1} features")
     cells = text.split(",") if lines else []
     return np.fromiter(map(float, cells), np.float32, len(cells)).reshape(len(lines), -1 if lines else 0)
+
+
+def _long_csv(body: bytes, width: int) -> Matrix:
+    names = [str(number) for number in range(width)]
+    table = pa.csv.read_csv(
+        io.BytesIO(body),
+        pa.csv.ReadOptions(column_names=names, use_threads=False, encoding="latin-1"),
+        pa.csv.ParseOptions(quote_char=False),
+        pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float32()), null_values=[]),
+    )
+    rows = np.empty((table.num_rows, width), np.float32)
+    for number, column in enumerate(table.columns):
+        rows[:, number] = column.to_numpy()
+    return rows
 
 
 def _json(body: bytes, width: int) -> Matrix:

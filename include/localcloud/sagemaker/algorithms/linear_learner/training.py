@@ -83,7 +83,10 @@ def _warn_of_traps(train: Table, mini_batch_size: int) -> None:
         )
     if left_out := train.rows % mini_batch_size:
         logger.warning(
-            "%d of %d rows don't fill a mini-batch of %d: they are NOT TRAINED ON.", left_out, train.rows, mini_batch_size
+            "%d of %d rows don't fill a mini-batch of %d: they are NOT TRAINED ON.",
+            left_out,
+            train.rows,
+            mini_batch_size,
         )
 
 
