@@ -189,7 +189,8 @@ def test_sparse_records_stay_sparse_and_dense_files_join_them(tmp_path: Path) ->
 def test_records_need_a_label_each(tmp_path: Path) -> None:
     told = refusal(written(tmp_path, recordio.encode(FEATURES)), RECORDIO)
     assert told.endswith("each record needs one label; there are 0 labels for 3 records")
-    assert "has no" not in told
+    some = recordio.encode(FEATURES, LABELS) + recordio.encode(FEATURES)
+    assert refusal(written(tmp_path, some), RECORDIO).endswith("there are 3 labels for 6 records")
 
 
 def test_damaged_records_are_told(tmp_path: Path) -> None:

@@ -17,9 +17,15 @@ from tests.localcloud.linear_learner.learning import (
     trained,
 )
 
+from localcloud.sagemaker.algorithms.linear_learner.design import design
 from localcloud.sagemaker.algorithms.linear_learner.fitting import Fitted
+from localcloud.sagemaker.algorithms.linear_learner.grid import settings
+from localcloud.sagemaker.algorithms.linear_learner.hyperparameters import validate
+from localcloud.sagemaker.algorithms.linear_learner.losses import loss_of
+from localcloud.sagemaker.algorithms.linear_learner.parallel import ParallelModels
 from localcloud.sagemaker.algorithms.linear_learner.progress import Silent
-from localcloud.sagemaker.algorithms.linear_learner.selection import Losses
+from localcloud.sagemaker.algorithms.linear_learner.scaling import Scaling
+from localcloud.sagemaker.algorithms.linear_learner.selection import Judge, Losses
 
 
 class Recorder(Silent):
@@ -360,6 +366,34 @@ def test_the_best_of_the_models_is_chosen_on_validation_data() -> None:
     assert kept == pytest.approx(np.min(recorder.validation), rel=1e-3)
     assert {name for name, _ in recorder.criteria} == {"mse_objective"}
     assert recorder.criteria[-1][1] == pytest.approx(min(recorder.validation[-1]))
+
+
+def test_of_epochs_with_the_same_criterion_the_one_with_the_least_loss_is_kept() -> None:
+    random = np.random.default_rng(0)
+    apart = table(random.normal(size=(200, 2)) + np.tile([[0], [9]], (100, 2)), np.tile([0, 1], 100))
+    recorder, fitted = recorded(apart, "binary_classifier", apart, early_stopping_patience=5)
+    assert [value for _, value in recorder.criteria] == [1.0] * 6
+    outputs = fitted.model.outputs(apart.features)[:, 0]
+    kept = float(np.log1p(np.exp(-np.where(apart.labels == 1, 1, -1) * outputs)).mean())
+    assert kept == pytest.approx(min(recorder.validation[-1]), rel=1e-3)
+    assert kept < min(recorder.validation[0]) / 2
+
+
+@pytest.mark.parametrize(("criterion", "chosen"), [("accuracy", 1), ("loss_function", 0)])
+def test_the_criterion_comes_before_the_loss(criterion: str, chosen: int) -> None:
+    labels = np.tile([0, 1], 50)
+    mostly = np.where(np.arange(100) < 10, 1 - labels, labels)
+    data = table(np.column_stack([2 * mostly - 1, 2 * labels - 1]), labels)
+    given = {"predictor_type": "binary_classifier", "num_models": "2", "normalize_data": "false"}
+    values = validate({**given, "binary_classifier_model_selection_criteria": criterion})
+    setting = settings(values, columns=3, negatives_per_positive=1.0)
+    models = ParallelModels(values, setting, loss_of(values), 3)
+    # The first model is right mostly and never far off; the second is always right, with a threshold of 20.
+    models.weights[:] = [[2, 0], [0, 0.1], [0, 20]]
+    judge = Judge(values, design(data, Scaling.of(data, values)), data.labels, lambda outputs: outputs)
+    found = judge.choose(models, judge.losses(models))
+    assert found.number == chosen
+    assert found.threshold == pytest.approx(20 if chosen else 0)
 
 
 def test_the_criterion_is_watched_on_validation_data_and_the_loss_without() -> None:

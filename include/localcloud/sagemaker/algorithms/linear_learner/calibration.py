@@ -76,7 +76,7 @@ def calibrate(outputs: Floats, labels: Floats, criterion: Criterion) -> tuple[fl
     best = float(values.max())
     if best == -np.inf:  # no threshold reaches the target
         return 0.0, 0.0
-    low = np.append(ranked[above[:-1]], -np.inf)[values == best]
+    low = np.append(ranked[ends], -np.inf)[values == best]
     high = np.append(np.inf, ranked[ends])[values == best]
     if np.any((low <= 0) & (high > 0)):
         return 0.0, best
