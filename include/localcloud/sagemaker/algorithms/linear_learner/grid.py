@@ -20,8 +20,7 @@ _LEARNING_RATES = {
     "rmsprop": (0.005, 0.02, 0.001, 0.01),
     "sgd": (0.05, 0.5, 0.01, 0.1),
 }
-_WEIGHT_DECAYS = (1e-4, 1e-2, 1e-6, 1e-3)
-_L1 = (0.0,)
+_PENALTIES = ((1e-4, 0.0), (1e-2, 0.0), (0.0, 1e-3), (1e-3, 0.0))  # wd and l1
 _STEPS = (10, 100)
 _FACTOR = 0.99
 _MINIMUM = 1e-5
@@ -63,10 +62,10 @@ def _grid(hyperparameters: Hyperparameters, positive_weights: tuple[float, ...])
     """All combinations; the learning rate changes from each model to the next, so that even two models differ."""
     given = hyperparameters
     scheduled = given.use_lr_scheduler
-    for step, wd, l1, rate in itertools.product(
+    penalties = dict.fromkeys((_given(given.wd, wd), _given(given.l1, l1)) for wd, l1 in _PENALTIES)
+    for step, (wd, l1), rate in itertools.product(
         _one_of(given.lr_scheduler_step, _STEPS if scheduled else _STEPS[:1]),
-        _one_of(given.wd, _WEIGHT_DECAYS),
-        _one_of(given.l1, _L1),
+        penalties,
         _one_of(given.learning_rate, _LEARNING_RATES[given.optimizer]),
     ):
         setting = Setting(
@@ -80,6 +79,10 @@ def _grid(hyperparameters: Hyperparameters, positive_weights: tuple[float, ...])
         )
         for weight in positive_weights:
             yield replace(setting, positive_weight=weight)
+
+
+def _given(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else value
 
 
 def _one_of(given: Any | None, otherwise: tuple[Any, ...]) -> tuple[Any, ...]:
