@@ -11,16 +11,19 @@ from typing import Any
 
 from localcloud.sagemaker import archives, job_status, training_process
 from localcloud.sagemaker.algorithms import catalog
+from localcloud.sagemaker.checkpoints import Checkpoints
 from localcloud.sagemaker.container import Layout
+from localcloud.sagemaker.data_sources import ManifestError, inputs_of
 from localcloud.sagemaker.job_log import JobLog
-from localcloud.sagemaker.metrics import FinalMetrics
-from localcloud.sagemaker.s3 import Location, MissingObjectsError, Objects
+from localcloud.sagemaker.metrics import FinalMetrics, MetricDefinition
+from localcloud.sagemaker.s3 import Location, MissingObjectsError, Objects, UnsafeKeyError
 from localcloud.sagemaker.store import Document, Store
 from localcloud.sagemaker.training_process import StoppedError
 
 KIND = "training-job"
 
 _DAY_SECONDS = 86_400
+_GIB = 1024**3
 
 
 class ClosedError(Exception):
@@ -68,6 +71,12 @@ class Attempt:
         self._stopped = stopped
         self._closing = closing
         self._cores = cores
+        self._volume_bytes: int = job["ResourceConfig"].get("VolumeSizeInGB", 1) * _GIB
+        self._checkpoints = (
+            Checkpoints(services.objects, job["CheckpointConfig"]["S3Uri"], layout.checkpoints)
+            if "CheckpointConfig" in job
+            else None
+        )
         self._deadline = time.monotonic() + job["StoppingCondition"].get("MaxRuntimeInSeconds", _DAY_SECONDS)
 
     def run(self) -> str:
@@ -83,6 +92,7 @@ class Attempt:
                 "ClientError: Cannot pull algorithm container. Either the image does not exist or its permissions "
                 f"are incorrect. This stand-in knows the repositories {', '.join(catalog.repositories())}."
             )
+        self._services.store.update(KIND, self._name, job_status.prepare)
         self._layout.prepare(self._job)
         try:
             self._enter("Downloading")
@@ -111,42 +121,64 @@ class Attempt:
             raise StoppedError("MaxRuntimeExceeded")
 
     def _download(self) -> None:
-        channels = self._layout.channels()
-        for channel in self._job.get("InputDataConfig", []):
-            name = channel["ChannelName"]
-            self._layout.channel(name).mkdir()
-            if channels[name]["TrainingInputMode"] != "Pipe":
-                prefix = Location.of(channel["DataSource"]["S3DataSource"]["S3Uri"])
-                self._download_prefix(prefix, self._layout.channel(name))
-
-    def _download_prefix(self, prefix: Location, folder: Path) -> None:
         try:
-            for key in self._services.objects.keys(prefix):
-                self._check()
-                target = (folder / name_below(prefix.key, key)).resolve()
-                if not target.is_relative_to(folder.resolve()):
-                    raise FailedError(f"ClientError: Data download failed: the key {key} leaves its channel.")
-                self._services.objects.download(Location(prefix.bucket, key), target)
-        except MissingObjectsError as error:
+            if self._checkpoints is not None:
+                self._checkpoints.restore()
+            self._download_channels()
+        except (MissingObjectsError, ManifestError, UnsafeKeyError) as error:
             raise FailedError(f"ClientError: Data download failed: {error}") from error
 
+    def _download_channels(self) -> None:
+        channels, left = self._layout.channels(), self._volume_bytes
+        for channel in self._job.get("InputDataConfig", []):
+            name = channel["ChannelName"]
+            folder = self._layout.channel(name)
+            folder.mkdir()
+            if channels[name]["TrainingInputMode"] == "Pipe":
+                continue
+            for found in inputs_of(self._services.objects, channel["DataSource"]["S3DataSource"]):
+                self._check()
+                left -= self._services.objects.download_below(found.location, folder, found.name).stat().st_size
+                if left < 0:
+                    raise FailedError(
+                        "ClientError: Data download failed: No space left on device. Increase VolumeSizeInGB, which is "
+                        f"{self._volume_bytes // _GIB}."
+                    )
+
     def _train(self, algorithm: catalog.Algorithm) -> None:
-        metrics = FinalMetrics(algorithm.metrics)
+        metrics = FinalMetrics(
+            MetricDefinition(each["Name"], each["Regex"])
+            for each in self._job["AlgorithmSpecification"]["MetricDefinitions"]
+        )
         stream = f"{self._name}/algo-1-{int(self._job['CreationTime'])}"
         try:
             with JobLog(self._layout.root / "log", self._services.logs, stream) as log:
+                self._warn(log)
                 code = training_process.run(
                     algorithm.training_module,
                     self._layout,
                     training_process.environment(self._job, self._layout, self._cores),
                     log,
                     metrics,
-                    self._check,
+                    self._look,
+                    self._volume_bytes,
                 )
         finally:
             self._keep(metrics)
+            if self._checkpoints is not None:
+                self._checkpoints.copy()
         if code != 0:
             raise FailedError(self._reason(code))
+
+    def _look(self) -> None:
+        self._check()
+        if self._checkpoints is not None:
+            self._checkpoints.copy_now_and_then()
+
+    def _warn(self, log: JobLog) -> None:
+        count = self._job["ResourceConfig"].get("InstanceCount", 1)
+        if count > 1:
+            log.write(f"WARNING: {count} instances were asked for; this stand-in trains on ONE, with all of the data.")
 
     def _keep(self, metrics: FinalMetrics) -> None:
         def keep(job: Document) -> None:
@@ -173,13 +205,3 @@ class Attempt:
             self._services.objects.upload(archive, to)
         except MissingObjectsError as error:
             raise FailedError(f"ClientError: Data upload failed: {error}") from error
-
-
-def name_below(prefix: str, key: str) -> str:
-    """The file's name in its channel.
-
-    A prefix that ends within a name (``data/tr``) stands for its folder: the names below are kept whole.
-    """
-    if key.startswith(prefix.rstrip("/") + "/"):
-        return key.removeprefix(prefix.rstrip("/") + "/")
-    return key.removeprefix(prefix.rpartition("/")[0]).lstrip("/")

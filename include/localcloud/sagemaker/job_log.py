@@ -53,13 +53,17 @@ class JobLog:
     def copy(self, lines: IO[str], metrics: FinalMetrics) -> None:
         """Copy until the child closes its output; the metrics see each line."""
         for line in lines:
-            self._file.write(line)
-            self._file.flush()
-            now = time.time()
-            metrics.read(line, now)
-            message = line.rstrip("\n").replace("\t", "#011")[:_LONGEST_LINE]
-            with self._lock:
-                self._waiting.append({"timestamp": int(now * 1000), "message": message or " "})
+            metrics.read(line, time.time())
+            self.write(line)
+
+    def write(self, line: str) -> None:
+        """Add one line; where it doesn't end in a line feed, one is added."""
+        told = line.rstrip("\n")
+        self._file.write(f"{told}\n")
+        self._file.flush()
+        message = told.replace("\t", "#011")[:_LONGEST_LINE]
+        with self._lock:
+            self._waiting.append({"timestamp": int(time.time() * 1000), "message": message or " "})
 
     def publish(self) -> None:
         """Send what has come to CloudWatch, at most once a second."""

@@ -38,6 +38,7 @@ def run(
     log: JobLog,
     metrics: FinalMetrics,
     check: Callable[[], None],
+    volume_bytes: int,
 ) -> int:
     """Run an algorithm's module to its end; the exit status, negative for a signal.
 
@@ -46,7 +47,7 @@ def run(
             SIGKILL, when it raises anything else, SIGKILL at once. What it raised is raised again.
     """
     child = subprocess.Popen(
-        [sys.executable, "-m", module, str(layout.root)],
+        [sys.executable, "-m", module, str(layout.root), str(volume_bytes)],
         cwd=layout.root,
         env=dict(environment),
         stdin=subprocess.PIPE,  # closes when this process ends, which ends the child
