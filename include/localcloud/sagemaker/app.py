@@ -21,6 +21,8 @@ from localcloud.sagemaker.endpoints import Endpoints
 from localcloud.sagemaker.fleet import Fleet
 from localcloud.sagemaker.job_attempt import Services
 from localcloud.sagemaker.job_runner import JobRunner
+from localcloud.sagemaker.model_package_groups import ModelPackageGroups
+from localcloud.sagemaker.model_packages import ModelPackages
 from localcloud.sagemaker.models import Models
 from localcloud.sagemaker.protocol import ControlPlane
 from localcloud.sagemaker.runtime import Runtime
@@ -43,13 +45,17 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
     deployer = Deployer(store, objects, fleet, state / "endpoints")
     tags = Tags(store)
     jobs = TrainingJobs(store, tags, objects, runner)
-    models = Models(store, tags, objects)
+    groups = ModelPackageGroups(store, tags)
+    packages = ModelPackages(store, tags, groups, objects)
+    models = Models(store, tags, objects, packages)
     configs = EndpointConfigs(store, tags, models)
     endpoints = Endpoints(store, tags, configs, models, deployer)
     control_plane = ControlPlane(
         {
             **tags.operations(),
             **jobs.operations(),
+            **groups.operations(),
+            **packages.operations(),
             **models.operations(),
             **configs.operations(),
             **endpoints.operations(),

@@ -22,6 +22,8 @@ from localcloud.sagemaker.endpoint_configs import EndpointConfigs
 from localcloud.sagemaker.endpoints import Endpoints
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.fleet import Fleet, NotServingError
+from localcloud.sagemaker.model_package_groups import ModelPackageGroups
+from localcloud.sagemaker.model_packages import ModelPackages
 from localcloud.sagemaker.models import Models
 from localcloud.sagemaker.protocol import ControlPlane
 from localcloud.sagemaker.s3 import Objects
@@ -86,7 +88,8 @@ class StandIn:
         self.fleet = Fleet()
         objects = Objects(aws.s3_client(s3.url))
         tags = Tags(self.store)
-        models = Models(self.store, tags, objects)
+        packages = ModelPackages(self.store, tags, ModelPackageGroups(self.store, tags), objects)
+        models = Models(self.store, tags, objects, packages)
         configs = EndpointConfigs(self.store, tags, models)
         self.deployer = Deployer(self.store, objects, self.fleet, folder / "endpoints")
         endpoints = Endpoints(self.store, tags, configs, models, self.deployer)
