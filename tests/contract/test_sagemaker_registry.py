@@ -123,7 +123,7 @@ def test_a_package_has_either_a_group_or_a_name(sagemaker: SageMakerClient, grou
         sagemaker.create_model_package(ModelPackageGroupName=group, ModelPackageName=name)
     with pytest.raises(ClientError, match=r"Missing ARN\."):
         sagemaker.create_model_package()
-    with pytest.raises(ClientError, match="ModelPackageGroup .*/nobody-made-this does not exist"):
+    with pytest.raises(ClientError, match=r"ModelPackageGroup \S+/nobody-made-this does not exist"):
         sagemaker.create_model_package(ModelPackageGroupName="nobody-made-this")
     arn = sagemaker.create_model_package(ModelPackageName=name)["ModelPackageArn"]
     assert sagemaker.describe_model_package(ModelPackageName=name)["ModelPackageArn"] == arn

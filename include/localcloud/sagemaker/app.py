@@ -27,6 +27,7 @@ from localcloud.sagemaker.models import Models
 from localcloud.sagemaker.protocol import ControlPlane
 from localcloud.sagemaker.runtime import Runtime
 from localcloud.sagemaker.s3 import Objects
+from localcloud.sagemaker.search import Search
 from localcloud.sagemaker.store import Store
 from localcloud.sagemaker.tags import Tags
 from localcloud.sagemaker.training_jobs import TrainingJobs
@@ -59,6 +60,7 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
             **models.operations(),
             **configs.operations(),
             **endpoints.operations(),
+            **Search(store).operations(),
         }
     )
     runtime = Runtime(fleet)
