@@ -19,8 +19,8 @@ from localcloud.sagemaker.deployment import Deployer
 from localcloud.sagemaker.endpoint_configs import EndpointConfigs
 from localcloud.sagemaker.endpoints import Endpoints
 from localcloud.sagemaker.fleet import Fleet
-from localcloud.sagemaker.job_attempt import Services
 from localcloud.sagemaker.job_runner import JobRunner
+from localcloud.sagemaker.job_services import Services
 from localcloud.sagemaker.model_package_groups import ModelPackageGroups
 from localcloud.sagemaker.model_packages import ModelPackages
 from localcloud.sagemaker.models import Models
@@ -30,6 +30,7 @@ from localcloud.sagemaker.s3 import Objects
 from localcloud.sagemaker.search import Search
 from localcloud.sagemaker.store import Store
 from localcloud.sagemaker.tags import Tags
+from localcloud.sagemaker.training_attempt import TrainingKind
 from localcloud.sagemaker.training_jobs import TrainingJobs
 
 
@@ -41,8 +42,8 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
     store = Store(state / "sagemaker.sqlite")
     objects = Objects(aws.s3_client(aws_endpoint))
     fleet = Fleet()
-    logs = aws.logs_client(aws_endpoint)
-    runner = JobRunner(Services(store, objects, logs), state / "jobs", Cores(os.cpu_count() or 1))
+    services = Services(store, objects, aws.logs_client(aws_endpoint))
+    runner = JobRunner(store, TrainingKind(services), state / "jobs", Cores(os.cpu_count() or 1))
     deployer = Deployer(store, objects, fleet, state / "endpoints")
     tags = Tags(store)
     jobs = TrainingJobs(store, tags, objects, runner)

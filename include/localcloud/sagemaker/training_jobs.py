@@ -7,19 +7,19 @@ from typing import Any
 
 import regex
 
-from localcloud.sagemaker import job_status
+from localcloud.sagemaker import training_status
 from localcloud.sagemaker.algorithms import catalog
 from localcloud.sagemaker.algorithms.registries import is_aws
 from localcloud.sagemaker.arns import REGION, arn
 from localcloud.sagemaker.data_sources import ManifestError, inputs_of, is_supported
 from localcloud.sagemaker.errors import resource_in_use, validation_error
-from localcloud.sagemaker.job_attempt import KIND
 from localcloud.sagemaker.job_runner import JobRunner
 from localcloud.sagemaker.listing import page
 from localcloud.sagemaker.protocol import Operation
 from localcloud.sagemaker.s3 import Location, MissingObjectsError, Objects
 from localcloud.sagemaker.store import Document, MissingResourceError, NameTakenError, Store
 from localcloud.sagemaker.tags import Tags
+from localcloud.sagemaker.training_attempt import KIND
 
 _DAY_SECONDS = 86_400
 
@@ -45,7 +45,7 @@ class TrainingJobs:
     def recover(self) -> None:
         """End the jobs that ran when the stand-in was last ended: their processes are gone."""
         for job in self._store.all(KIND):
-            if not job_status.is_over(job):
+            if not training_status.is_over(job):
                 self._runner.discard(job["TrainingJobName"])
                 self._store.update(KIND, job["TrainingJobName"], _interrupt)
 
@@ -104,11 +104,11 @@ class TrainingJobs:
         def stopping(job: Document) -> None:
             if job["TrainingJobStatus"] == "Stopping":
                 return
-            if job_status.is_over(job):
+            if training_status.is_over(job):
                 raise validation_error(
                     f"The request was rejected because the training job is in status {job['TrainingJobStatus']}."
                 )
-            job_status.enter(job, "Stopping", time.time())
+            training_status.enter(job, "Stopping", time.time())
 
         try:
             self._store.update(KIND, name, stopping)
@@ -187,7 +187,7 @@ def _new_job(request: dict[str, Any], job_arn: str, now: float) -> Document:
     }
     for switch in ("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining"):
         job.setdefault(switch, False)
-    job_status.enter(job, "Starting", now)
+    training_status.enter(job, "Starting", now)
     return job
 
 
@@ -200,9 +200,9 @@ def model_location(request: dict[str, Any]) -> Location:
 
 def _interrupt(job: Document) -> None:
     if job["TrainingJobStatus"] == "Stopping":
-        job_status.enter(job, "Stopped", time.time())
+        training_status.enter(job, "Stopped", time.time())
         return
-    job_status.fail(
+    training_status.fail(
         job,
         "InternalServerError: the SageMaker stand-in was restarted while this job ran. Start it again.",
         time.time(),

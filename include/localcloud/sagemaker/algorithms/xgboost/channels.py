@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet
 import xgboost
 
-from localcloud.sagemaker.training_child import UserError
+from localcloud.sagemaker.job_child import UserError
 
 logger = logging.getLogger(__name__)
 

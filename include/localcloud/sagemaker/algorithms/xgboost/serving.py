@@ -16,8 +16,8 @@ import xgboost
 
 from localcloud.sagemaker.algorithms.xgboost.channels import data_format
 from localcloud.sagemaker.algorithms.xgboost.selection import Selection
+from localcloud.sagemaker.job_child import UserError
 from localcloud.sagemaker.serving import Answer, Invocation
-from localcloud.sagemaker.training_child import UserError
 
 _ACCEPTED = ("application/json", "application/jsonlines", "application/x-recordio-protobuf", "text/csv")
 _LARGEST = 6_291_456  # bytes of a request

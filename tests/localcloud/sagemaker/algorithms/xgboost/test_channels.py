@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from localcloud.sagemaker.algorithms.xgboost import channels
-from localcloud.sagemaker.training_child import UserError
+from localcloud.sagemaker.job_child import UserError
 
 FILE = {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from localcloud.sagemaker.algorithms.xgboost.hyperparameters import validate
-from localcloud.sagemaker.training_child import UserError
+from localcloud.sagemaker.job_child import UserError
 
 
 def test_values_are_typed_and_aliases_replaced() -> None:

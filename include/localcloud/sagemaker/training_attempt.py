@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from localcloud.sagemaker import archives, job_status, training_process
+from localcloud.sagemaker import archives, job_process, training_status
 from localcloud.sagemaker.algorithms import catalog
 from localcloud.sagemaker.checkpoints import Checkpoints
 from localcloud.sagemaker.container import Layout
 from localcloud.sagemaker.data_sources import ManifestError, inputs_of
 from localcloud.sagemaker.job_log import JobLog
+from localcloud.sagemaker.job_runner import FailedError, Signals, StoppedError
+from localcloud.sagemaker.job_services import Services
 from localcloud.sagemaker.metrics import FinalMetrics, MetricDefinition
-from localcloud.sagemaker.s3 import Location, MissingObjectsError, Objects, UnsafeKeyError
-from localcloud.sagemaker.store import Document, Store
-from localcloud.sagemaker.training_process import StoppedError
+from localcloud.sagemaker.s3 import Location, MissingObjectsError, UnsafeKeyError
+from localcloud.sagemaker.store import Document
 
 KIND = "training-job"
 
+_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 _DAY_SECONDS = 86_400
 _GIB = 1024**3
 
 
-class ClosedError(Exception):
-    """The stand-in ends; the job's fate is told when it starts again."""
+class TrainingKind:
+    """A `JobKind`. A job gets the cores that its ``nthread`` asks for, else all of them."""
 
+    name = KIND
+    end = staticmethod(training_status.enter)
+    fail = staticmethod(training_status.fail)
 
-class FailedError(Exception):
-    """The job failed; the message is its FailureReason."""
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
+    def cores(self, job: Document, total: int) -> int:
+        asked = job["HyperParameters"].get("nthread", "")
+        return int(asked) if asked.isdecimal() and int(asked) > 0 else total
 
-@dataclass(frozen=True)
-class Services:
-    """What jobs read and write: their documents, S3 and CloudWatch Logs."""
-
-    store: Store
-    objects: Objects
-    logs: Any
+    def run(self, job: Document, layout: Layout, signals: Signals, cores: int) -> str:
+        return Attempt(self._services, job, layout, signals, cores).run()
 
 
 class Attempt:
@@ -49,27 +49,15 @@ class Attempt:
     Args:
         job: the job's document.
         layout: of a folder that holds nothing yet.
-        stopped: set when the job is asked to stop.
-        closing: set when the stand-in ends.
         cores: how many threads the job may use.
     """
 
-    def __init__(
-        self,
-        services: Services,
-        job: Document,
-        layout: Layout,
-        *,
-        stopped: threading.Event,
-        closing: threading.Event,
-        cores: int,
-    ) -> None:
+    def __init__(self, services: Services, job: Document, layout: Layout, signals: Signals, cores: int) -> None:
         self._services = services
         self._job = job
         self._name: str = job["TrainingJobName"]
         self._layout = layout
-        self._stopped = stopped
-        self._closing = closing
+        self._signals = signals
         self._cores = cores
         self._volume_bytes: int = job["ResourceConfig"].get("VolumeSizeInGB", 1) * _GIB
         self._checkpoints = (
@@ -80,19 +68,14 @@ class Attempt:
         self._deadline = time.monotonic() + job["StoppingCondition"].get("MaxRuntimeInSeconds", _DAY_SECONDS)
 
     def run(self) -> str:
-        """Run the job to its end; the secondary status that it ends with.
-
-        Raises:
-            FailedError: with its reason.
-            ClosedError: the stand-in ends.
-        """
+        """Run the job to its end; the secondary status that it ends with. Raises what `JobKind.run` does."""
         algorithm = catalog.by_image(self._job["AlgorithmSpecification"]["TrainingImage"])
         if algorithm is None:
             raise FailedError(
                 "ClientError: Cannot pull algorithm container. Either the image does not exist or its permissions "
                 f"are incorrect. This stand-in knows the repositories {', '.join(catalog.repositories())}."
             )
-        self._services.store.update(KIND, self._name, job_status.prepare)
+        self._services.store.update(KIND, self._name, training_status.prepare)
         self._layout.prepare(self._job)
         try:
             self._enter("Downloading")
@@ -100,23 +83,20 @@ class Attempt:
             self._enter("Training")
             self._train(algorithm)
             self._enter("Uploading")
-        except StoppedError as stop:
+        except StoppedError:
             # A model is kept if the algorithm has saved one on SIGTERM.
             if any(self._layout.model.iterdir()):
                 self._upload()
-            return stop.secondary
+            raise
         self._upload()
         return "Completed"
 
     def _enter(self, secondary: str) -> None:
         self._check()
-        self._services.store.update(KIND, self._name, lambda job: job_status.enter(job, secondary, time.time()))
+        self._services.store.update(KIND, self._name, lambda job: training_status.enter(job, secondary, time.time()))
 
     def _check(self) -> None:
-        if self._closing.is_set():
-            raise ClosedError
-        if self._stopped.is_set():
-            raise StoppedError("Stopped")
+        self._signals.check()
         if time.monotonic() > self._deadline:
             raise StoppedError("MaxRuntimeExceeded")
 
@@ -152,12 +132,12 @@ class Attempt:
         )
         stream = f"{self._name}/algo-1-{int(self._job['CreationTime'])}"
         try:
-            with JobLog(self._layout.root / "log", self._services.logs, stream) as log:
+            with JobLog(self._layout.root / "log", self._services.logs, _LOG_GROUP, stream) as log:
                 self._warn(log)
-                code = training_process.run(
+                code = job_process.run(
                     algorithm.training_module,
                     self._layout,
-                    training_process.environment(self._job, self._layout, self._cores),
+                    self._environment(),
                     log,
                     metrics,
                     self._look,
@@ -168,7 +148,16 @@ class Attempt:
             if self._checkpoints is not None:
                 self._checkpoints.copy()
         if code != 0:
-            raise FailedError(self._reason(code))
+            raise FailedError(job_process.reason(code, self._layout))
+
+    def _environment(self) -> Mapping[str, str]:
+        own = {
+            "TRAINING_JOB_NAME": self._name,
+            "TRAINING_JOB_ARN": self._job["TrainingJobArn"],
+            **self._job.get("Environment", {}),
+        }
+        threads = None if "nthread" in self._job["HyperParameters"] else self._cores
+        return job_process.environment(self._layout, own, threads)
 
     def _look(self) -> None:
         self._check()
@@ -185,12 +174,6 @@ class Attempt:
             job["FinalMetricDataList"] = metrics.as_answer()
 
         self._services.store.update(KIND, self._name, keep)
-
-    def _reason(self, code: int) -> str:
-        if self._layout.failure.exists():
-            return self._layout.failure.read_text(errors="replace")
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return f"AlgorithmError: the training process ended with {how} and left no reason; see its log."
 
     def _upload(self) -> None:
         model = Location.of(self._job["ModelArtifacts"]["S3ModelArtifacts"])
