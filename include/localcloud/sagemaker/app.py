@@ -32,6 +32,8 @@ from localcloud.sagemaker.store import Store
 from localcloud.sagemaker.tags import Tags
 from localcloud.sagemaker.training_attempt import TrainingKind
 from localcloud.sagemaker.training_jobs import TrainingJobs
+from localcloud.sagemaker.transform_attempt import TransformKind
+from localcloud.sagemaker.transform_jobs import TransformJobs
 
 
 def create_app(state: Path, aws_endpoint: str) -> Starlette:
@@ -43,13 +45,16 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
     objects = Objects(aws.s3_client(aws_endpoint))
     fleet = Fleet()
     services = Services(store, objects, aws.logs_client(aws_endpoint))
-    runner = JobRunner(store, TrainingKind(services), state / "jobs", Cores(os.cpu_count() or 1))
+    cores = Cores(os.cpu_count() or 1)
+    training = JobRunner(store, TrainingKind(services), state / "jobs", cores)
+    transforming = JobRunner(store, TransformKind(services), state / "transforms", cores)
     deployer = Deployer(store, objects, fleet, state / "endpoints")
     tags = Tags(store)
-    jobs = TrainingJobs(store, tags, objects, runner)
+    jobs = TrainingJobs(store, tags, objects, training)
     groups = ModelPackageGroups(store, tags)
     packages = ModelPackages(store, tags, groups, objects)
     models = Models(store, tags, objects, packages)
+    transforms = TransformJobs(store, tags, models, transforming)
     configs = EndpointConfigs(store, tags, models)
     endpoints = Endpoints(store, tags, configs, models, deployer)
     control_plane = ControlPlane(
@@ -59,6 +64,7 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
             **groups.operations(),
             **packages.operations(),
             **models.operations(),
+            **transforms.operations(),
             **configs.operations(),
             **endpoints.operations(),
             **Search(store).operations(),
@@ -69,11 +75,13 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await run_in_threadpool(jobs.recover)
+        await run_in_threadpool(transforms.recover)
         await run_in_threadpool(deployer.recover)
         try:
             yield
         finally:
-            await run_in_threadpool(runner.close)
+            await run_in_threadpool(training.close)
+            await run_in_threadpool(transforming.close)
             await run_in_threadpool(deployer.close)
             store.close()
 
