@@ -60,7 +60,7 @@ class ControlPlane:
             validate(model, request)
         except RecursionError as error:
             raise ServiceError("SerializationException", "The body is nested too deeply.") from error
-        answer = operation(request)
+        answer = operation(_without_nulls(request))
         shown = model.output_shape.members if model.output_shape is not None else {}
         return None if answer is None else {key: value for key, value in answer.items() if key in shown}
 
@@ -75,6 +75,13 @@ def _parse(body: bytes) -> dict[str, Any]:
     if not isinstance(request, dict):
         raise ServiceError("SerializationException", "The body is not a JSON object.")
     return request
+
+
+def _without_nulls(value: Any) -> Any:
+    """A member that is null isn't there."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _refuse_constant(name: str) -> None:

@@ -74,6 +74,8 @@ class Objects:
 
     def exists(self, location: Location) -> bool:
         """Whether there is an object of exactly this key."""
+        if not location.key:
+            return False
         try:
             self._client.head_object(Bucket=location.bucket, Key=location.key)
         except ClientError as error:
@@ -88,6 +90,8 @@ class Objects:
         Raises:
             MissingObjectsError: there is no such object.
         """
+        if not location.key:
+            raise MissingObjectsError(f"no object at {location.uri}")
         to.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._client.download_file(location.bucket, location.key, str(to))

@@ -21,7 +21,6 @@ from localcloud.sagemaker.store import Document
 KIND = "training-job"
 
 _LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-_DAY_SECONDS = 86_400
 _GIB = 1024**3
 
 
@@ -65,7 +64,7 @@ class Attempt:
             if "CheckpointConfig" in job
             else None
         )
-        self._deadline = time.monotonic() + job["StoppingCondition"].get("MaxRuntimeInSeconds", _DAY_SECONDS)
+        self._deadline = time.monotonic() + job["StoppingCondition"]["MaxRuntimeInSeconds"]
 
     def run(self) -> str:
         """Run the job to its end; the secondary status that it ends with. Raises what `JobKind.run` does."""

@@ -52,6 +52,7 @@ class TrainingJobs:
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["TrainingJobName"]
         job_arn = arn(KIND, name)
+        _check_members(request)
         _check_algorithm(request)
         _check_stopping(request)
         self._check_sources(request)
@@ -130,6 +131,13 @@ class TrainingJobs:
         )
 
 
+def _check_members(request: dict[str, Any]) -> None:
+    """The service model lets these out for jobs of kinds that this stand-in doesn't have."""
+    for member in ("AlgorithmSpecification", "ResourceConfig"):
+        if member not in request:
+            raise validation_error(f"{member} is missing: this stand-in has no training jobs without it.")
+
+
 def _check_algorithm(request: dict[str, Any]) -> None:
     specification = request["AlgorithmSpecification"]
     image = specification.get("TrainingImage")
@@ -155,7 +163,7 @@ def _check_algorithm(request: dict[str, Any]) -> None:
 
 def _check_stopping(request: dict[str, Any]) -> None:
     """The rules of managed spot training (API reference, StoppingCondition)."""
-    stopping, spot = request["StoppingCondition"], request.get("EnableManagedSpotTraining", False)
+    stopping, spot = request.get("StoppingCondition", {}), request.get("EnableManagedSpotTraining", False)
     longest = stopping.get("MaxWaitTimeInSeconds")
     if longest is not None and not spot:
         raise validation_error("MaxWaitTimeInSeconds above 0 is not supported when EnableManagedSpotTraining is false.")
@@ -180,6 +188,7 @@ def _new_job(request: dict[str, Any], job_arn: str, now: float) -> Document:
         "MetricDefinitions": _metric_definitions(request["AlgorithmSpecification"]),
     }
     job |= {
+        "StoppingCondition": {"MaxRuntimeInSeconds": _DAY_SECONDS} | request.get("StoppingCondition", {}),
         "TrainingJobArn": job_arn,
         "CreationTime": now,
         "ModelArtifacts": {"S3ModelArtifacts": model_location(request).uri},
