@@ -63,7 +63,7 @@ with DAG(
     params={"bucket": "none", "name": "none"},
 ) as dag:
     train = SageMakerTrainingOperator(task_id="train", config=TRAINING, wait_for_completion=False, print_log=False)
-    wait = SageMakerTrainingSensor(task_id="wait", job_name=NAME, print_log=True, poke_interval=1, timeout=120)
+    wait = SageMakerTrainingSensor(task_id="wait", job_name=NAME, print_log=False, poke_interval=1, timeout=120)
     model = SageMakerModelOperator(task_id="model", config=MODEL)
     configure = SageMakerEndpointConfigOperator(
         task_id="configure", config={"EndpointConfigName": NAME, "ProductionVariants": [VARIANT]}
