@@ -46,10 +46,12 @@ def test_the_ensemble_can_be_turned_off(tmp_path: Path) -> None:
     assert scores(one) == low.predict(xgboost.DMatrix(ROWS[:2])).tolist()
 
 
-def test_classes_are_voted_for(tmp_path: Path) -> None:
+def test_an_ensemble_of_classes_fails_at_the_vote_as_in_the_container(tmp_path: Path) -> None:
     softmax = {"objective": "multi:softmax", "num_class": 3}
-    models = [booster(labels, **softmax) for labels in ([2, 0, 1, 1], [2, 1, 1, 1], [0, 1, 1, 1])]
-    assert scores(server(tmp_path, *models)) == [2.0, 1.0]
+    voting = server(tmp_path, *(booster(labels, **softmax) for labels in ([2, 0, 1, 1], [2, 1, 1, 1])))
+    answer = voting.invoke(Invocation(b"0,1\n1,0", "text/csv", None))
+    assert answer.status == 500
+    assert b"<title>500 Internal Server Error</title>" in answer.body
 
 
 def test_hidden_files_are_no_models(tmp_path: Path) -> None:
