@@ -102,7 +102,8 @@ def _recordio(folder: Path, _weighted: bool) -> xgboost.DMatrix | None:
 
 
 def _unreadable(format_: str, error: Exception) -> UserError:
-    return UserError(f"Failed to load {format_} data with exception:\n{error}")
+    told = str(error).partition("\nStack trace:")[0]  # the rest are addresses
+    return UserError(f"Failed to load {format_} data with exception:\n{told}")
 
 
 _READERS = {"csv": _csv, "libsvm": _libsvm, "parquet": _parquet, "recordio-protobuf": _recordio}

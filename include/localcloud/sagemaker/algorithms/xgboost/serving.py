@@ -160,7 +160,8 @@ class _Model:
         self._booster = booster
         self._features = booster.num_features()
         config = json.loads(booster.save_config())
-        self._takes_arrays = config["learner"]["gradient_booster"]["name"] != "gblinear"
+        # Linear models don't take arrays, and of dart they give other last digits.
+        self._takes_arrays = config["learner"]["gradient_booster"]["name"] == "gbtree"
         self._lock = threading.Lock()  # prediction from a matrix isn't safe to share for every booster type
         self._warned = False
 

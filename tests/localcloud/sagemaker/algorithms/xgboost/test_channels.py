@@ -16,9 +16,14 @@ def test_libsvm_is_the_default() -> None:
     assert channels.validate({"train": FILE})["train"]["ContentType"] == "text/libsvm"
 
 
+def test_a_channel_of_code_may_lie_unused() -> None:
+    assert set(channels.validate({"train": FILE, "code": FILE | {"ContentType": "text/python"}})) == {"train", "code"}
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
+        ({"train": FILE, "code": FILE}, "Channel configuration for 'code' channel is not supported"),
         ({"validation": FILE}, "Missing required channel: train"),
         ({"train": FILE, "test": FILE}, "Extraneous channel found: test"),
         (
@@ -57,3 +62,33 @@ def test_a_header_row_is_loudly_taken_as_data(tmp_path: Path, caplog: pytest.Log
     (tmp_path / "a.csv").write_text("label,x,y\n1,2,3\n")
     channels.check_format(tmp_path, "csv")
     assert "a.csv: the first line looks like a header." in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("line", "accepted"),
+    [
+        ("1 0:1 2:3\n", True),
+        ("1:0.5 0:1 2:3\n", True),
+        ("1\n", True),
+        ("1:2:3 0:1\n", False),
+        ("one 0:1\n", False),
+        ("1 0:1 2:3 \n", False),
+        ("1 0:1:2 2:3\n", False),
+        ("1 qid:1 0:1\n", True),
+    ],
+)
+def test_a_line_of_libsvm(tmp_path: Path, line: str, accepted: bool) -> None:
+    (tmp_path / "a").write_text(line)
+    if accepted:
+        channels.check_format(tmp_path, "libsvm")
+    else:
+        with pytest.raises(UserError, match="is not 'LIBSVM' format"):
+            channels.check_format(tmp_path, "libsvm")
+
+
+def test_only_the_first_folder_without_sub_folders_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/good").write_text("1 0:1 1:2\n")
+    (tmp_path / "a/_SUCCESS").write_text("none")
+    (tmp_path / "bad").write_text("a,b\n")
+    channels.check_format(tmp_path, "libsvm")
