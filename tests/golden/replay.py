@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import xgboost
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from tests.conftest import Cloud
 from tests.golden import compare, transcripts
 from tests.golden.api import Answer, Api
@@ -68,6 +68,8 @@ def _trained(api: Api, name: str, case: Case) -> tuple[list[str], str | None]:
         if expected["outcome"] == "failed" and expected.get("uncaught"):
             return [], None
         return [f"outcome: {expected['outcome']} was expected, the service refused the job: {refusal}"], None
+    except (AssertionError, BotoCoreError) as error:
+        return [f"the job could not be followed to its end: {error}"], None
     outcome, model_data = job["TrainingJobStatus"].lower(), job["ModelArtifacts"]["S3ModelArtifacts"]
     if outcome != expected["outcome"]:
         return [f"outcome: {expected['outcome']} was expected, {outcome} seen: {job.get('FailureReason')}"], None
@@ -162,7 +164,7 @@ def _served(
     try:
         with api.endpoint(name, model_data, environment):
             return [_answered(exchange, api.ask(name, exchange)) for exchange in exchanges]
-    except (AssertionError, ClientError, OSError) as error:
+    except (AssertionError, BotoCoreError, ClientError, OSError) as error:
         return [[f"the endpoint doesn't serve: {error}"] for _ in exchanges]
 
 

@@ -24,7 +24,8 @@ Rows = Array | xgboost.DMatrix
 
 _SNIFFED = 512  # characters of the first line by which the delimiter is guessed
 _SMALL = 8192  # bytes; below, Arrow takes longer to start than Python to read
-_OTHERWISE_IN_ARROW = (b"\r", b"(")  # Arrow ends lines at the first, and reads NaN before the second
+# Arrow ends lines at the first, reads NaN before the second, and takes the third for a row without values.
+_OTHERWISE_IN_ARROW = (b"\r", b"(", b"\n\n")
 
 
 def read(body: bytes, content_type: str | None) -> Rows:
