@@ -90,7 +90,7 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
         routes=[
             Route("/ping", _ping, methods=["GET"]),
             Route("/", control_plane.answer, methods=["POST"]),
-            Route("/endpoints/{name}/invocations", runtime.answer, methods=["POST"]),
+            *runtime.routes(),
         ],
     )
 

@@ -73,6 +73,8 @@ class Layout:
         """Make the folders and write the configuration of a CreateTrainingJob request; an empty one for other jobs."""
         for folder in (self.config, self.data, self.model, self.output_data, self.temporary):
             folder.mkdir(parents=True)
+        if "CheckpointConfig" in request:
+            self.checkpoints.mkdir()
         self._write("hyperparameters.json", request.get("HyperParameters", {}))
         self._write(
             "inputdataconfig.json",

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import time
+from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from localcloud.sagemaker.arns import ACCOUNT, REGION, log_group_arn
 from localcloud.sagemaker.errors import ServiceError
@@ -17,6 +21,18 @@ from localcloud.sagemaker.serving import Answer, Invocation
 _SECONDS = 60.0
 _LARGEST = 6_291_456  # bytes of a request
 
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Invoked:
+    """An invocation that is over: the model's status, and how many seconds the model took."""
+
+    endpoint: str
+    variant: str
+    status: int
+    seconds: float
+
 
 class Runtime:
     """Answers ``POST /endpoints/{name}/invocations``."""
@@ -24,14 +40,24 @@ class Runtime:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
 
-    async def answer(self, request: Request) -> Response:
-        """Answer one HTTP request."""
+    def routes(self) -> list[Route]:
+        """InvokeEndpoint's path; and beside it the container's own two, which the service keeps to itself."""
+        return [
+            Route("/endpoints/{name}/invocations", self._invocations, methods=["POST"]),
+            Route("/endpoints/{name}/ping", self._ping, methods=["GET"]),
+            Route("/endpoints/{name}/execution-parameters", self._execution_parameters, methods=["GET"]),
+        ]
+
+    async def _invocations(self, request: Request) -> Response:
         endpoint = request.path_params["name"]
         try:
             variant = self._variant(endpoint, request.headers.get("x-amzn-sagemaker-target-variant"))
-            answer = await _invoke(endpoint, variant, await _invocation(request))
+            invocation = await _invocation(request)
+            answer = await self._invoke(endpoint, variant, invocation)
         except ServiceError as error:
             return _error(error)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
         if answer.status >= 400:
             return _error(_model_error(endpoint, answer.status, answer.body.decode(errors="replace")))
         headers = {"x-Amzn-Invoked-Production-Variant": variant.name}
@@ -39,6 +65,21 @@ class Runtime:
         if attributes is not None:
             headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
         return Response(answer.body, status_code=answer.status, headers=headers, media_type=answer.content_type)
+
+    async def _ping(self, request: Request) -> Response:
+        """200: a model that can't be loaded is never put into service."""
+        try:
+            self._variant(request.path_params["name"], None)
+        except ServiceError as error:
+            return _error(error)
+        return Response(media_type="text/html")
+
+    async def _execution_parameters(self, request: Request) -> Response:
+        try:
+            parameters = self._variant(request.path_params["name"], None).server.execution_parameters()
+            return Response(json.dumps(dict(parameters)), media_type="application/json")
+        except ServiceError as error:
+            return _error(error)
 
     def _variant(self, endpoint: str, target: str | None) -> Variant:
         try:
@@ -48,21 +89,40 @@ class Runtime:
         except UnknownVariantError as error:
             raise ServiceError("ValidationError", f"Variant {target} not found for Request") from error
 
+    async def _invoke(self, endpoint: str, variant: Variant, invocation: Invocation) -> Answer:
+        started = time.perf_counter()
+        status = 500  # of an answer that didn't come
+        try:
+            answer = await _answer(endpoint, variant, invocation)
+            status = answer.status
+            return answer
+        finally:
+            self._tell(Invoked(endpoint, variant.name, status, time.perf_counter() - started))
+
+    def _tell(self, invoked: Invoked) -> None:
+        logger.debug("%s", invoked)
+
 
 async def _invocation(request: Request) -> Invocation:
-    length = int(request.headers.get("content-length", "0"))
-    if length > _LARGEST:
-        raise ServiceError(
-            "ValidationError", f"The request's body has {length} bytes; InvokeEndpoint takes at most {_LARGEST}.", 413
-        )
-    return Invocation(
-        body=await request.body(),
-        content_type=request.headers.get("content-type"),
-        accept=request.headers.get("accept"),
-    )
+    try:
+        body = await asyncio.wait_for(_body(request), _SECONDS)
+    except TimeoutError as error:
+        raise ServiceError("ValidationError", f"The request's body didn't come in {_SECONDS:g} s.", 408) from error
+    return Invocation(body=body, content_type=request.headers.get("content-type"), accept=request.headers.get("accept"))
 
 
-async def _invoke(endpoint: str, variant: Variant, invocation: Invocation) -> Answer:
+async def _body(request: Request) -> bytes:
+    """The body, of which no more is read than may be, whatever its headers say."""
+    chunks, length = [], 0
+    async for chunk in request.stream():
+        chunks.append(chunk)
+        length += len(chunk)
+        if length > _LARGEST:
+            raise ServiceError("ValidationError", f"InvokeEndpoint takes at most {_LARGEST} bytes.", 413)
+    return b"".join(chunks)
+
+
+async def _answer(endpoint: str, variant: Variant, invocation: Invocation) -> Answer:
     try:
         return await asyncio.wait_for(run_in_threadpool(variant.server.invoke, invocation), _SECONDS)
     except TimeoutError as error:
@@ -75,6 +135,9 @@ async def _invoke(endpoint: str, variant: Variant, invocation: Invocation) -> An
             OriginalMessage="",
             LogStreamArn=_log_group(endpoint),
         ) from error
+    except Exception as error:
+        logger.exception("endpoint %s, variant %s", endpoint, variant.name)
+        raise _model_error(endpoint, 500, f"the stand-in failed: {type(error).__name__}: {error}") from error
 
 
 def _model_error(endpoint: str, status: int, said: str) -> ServiceError:
