@@ -82,6 +82,9 @@ def environment(layout: Layout, own: Mapping[str, str], threads: int | None) -> 
         "HOME": str(layout.root),
         "TMPDIR": str(layout.temporary),
         "OMP_WAIT_POLICY": "PASSIVE",
+        # numpy's threads would spin while they wait, whatever the policy says: on shared cores that costs many times
+        # what they save.
+        "OPENBLAS_NUM_THREADS": "1",
         **({} if threads is None else {"OMP_NUM_THREADS": str(threads)}),
         **own,
     }
