@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from localcloud.sagemaker import aws
+from localcloud.sagemaker.clock import Clock
 from localcloud.sagemaker.cores import Cores
 from localcloud.sagemaker.deployment import Deployer
 from localcloud.sagemaker.endpoint_configs import EndpointConfigs
@@ -21,8 +22,10 @@ from localcloud.sagemaker.endpoints import Endpoints
 from localcloud.sagemaker.fleet import Fleet
 from localcloud.sagemaker.job_attempt import Services
 from localcloud.sagemaker.job_runner import JobRunner
+from localcloud.sagemaker.loading import Loader
 from localcloud.sagemaker.models import Models
 from localcloud.sagemaker.protocol import ControlPlane
+from localcloud.sagemaker.rollback_alarms import Alarms
 from localcloud.sagemaker.runtime import Runtime
 from localcloud.sagemaker.s3 import Objects
 from localcloud.sagemaker.store import Store
@@ -40,12 +43,14 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
     fleet = Fleet()
     logs = aws.logs_client(aws_endpoint)
     runner = JobRunner(Services(store, objects, logs), state / "jobs", Cores(os.cpu_count() or 1))
-    deployer = Deployer(store, objects, fleet, state / "endpoints")
+    alarms = Alarms(aws.cloudwatch_client(aws_endpoint))
+    clock = Clock()
+    deployer = Deployer(store, Loader(objects, state / "endpoints"), fleet, alarms, clock)
     tags = Tags(store)
     jobs = TrainingJobs(store, tags, objects, runner)
     models = Models(store, tags, objects)
     configs = EndpointConfigs(store, tags, models)
-    endpoints = Endpoints(store, tags, configs, models, deployer)
+    endpoints = Endpoints(store, tags, configs, models, deployer, alarms, clock)
     control_plane = ControlPlane(
         {
             **tags.operations(),

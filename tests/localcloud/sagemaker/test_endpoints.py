@@ -17,13 +17,16 @@ from tests.contract.training import IMAGE, ROLE
 from tests.waiting import wait_for
 
 from localcloud.sagemaker import archives, aws
+from localcloud.sagemaker.clock import Clock
 from localcloud.sagemaker.deployment import Deployer
 from localcloud.sagemaker.endpoint_configs import EndpointConfigs
 from localcloud.sagemaker.endpoints import Endpoints
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.fleet import Fleet, NotServingError
+from localcloud.sagemaker.loading import Loader
 from localcloud.sagemaker.models import Models
 from localcloud.sagemaker.protocol import ControlPlane
+from localcloud.sagemaker.rollback_alarms import Alarms
 from localcloud.sagemaker.s3 import Objects
 from localcloud.sagemaker.store import Store
 from localcloud.sagemaker.tags import Tags
@@ -88,8 +91,9 @@ class StandIn:
         tags = Tags(self.store)
         models = Models(self.store, tags, objects)
         configs = EndpointConfigs(self.store, tags, models)
-        self.deployer = Deployer(self.store, objects, self.fleet, folder / "endpoints")
-        endpoints = Endpoints(self.store, tags, configs, models, self.deployer)
+        alarms, clock = Alarms(aws.cloudwatch_client(s3.url)), Clock()
+        self.deployer = Deployer(self.store, Loader(objects, folder / "endpoints"), self.fleet, alarms, clock)
+        endpoints = Endpoints(self.store, tags, configs, models, self.deployer, alarms, clock)
         self._plane = ControlPlane({**models.operations(), **configs.operations(), **endpoints.operations()})
 
     def call(self, operation: str, **request: Any) -> dict[str, Any]:
@@ -147,15 +151,31 @@ def test_an_updating_endpoint_shows_and_serves_the_old_configuration(s3: SlowS3,
     assert stand_in.fleet.choose("live", None).name == "new"
 
 
-def test_an_endpoint_can_be_deleted_while_it_is_created(s3: SlowS3, stand_in: StandIn) -> None:
+def test_an_endpoint_in_progress_can_not_be_deleted(s3: SlowS3, stand_in: StandIn) -> None:
     s3.gate.clear()
     stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
-    stand_in.call("DeleteEndpoint", EndpointName="live")
-    assert stand_in.describe()["EndpointStatus"] == "Deleting"
+    with pytest.raises(ServiceError, match='Cannot update in-progress endpoint "arn:'):
+        stand_in.call("DeleteEndpoint", EndpointName="live")
     s3.gate.set()
+    stand_in.settled()
+    stand_in.call("DeleteEndpoint", EndpointName="live")
     wait_for(lambda: not stand_in.store.all("endpoint"), what="the deletion")
     with pytest.raises(NotServingError):
         stand_in.fleet.choose("live", None)
+
+
+def test_one_endpoint_does_not_wait_for_another(s3: SlowS3, stand_in: StandIn) -> None:
+    stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
+    stand_in.settled()
+    s3.gate.clear()
+    stand_in.call("CreateEndpoint", EndpointName="slow", EndpointConfigName="new")
+    stand_in.call(
+        "UpdateEndpointWeightsAndCapacities",
+        EndpointName="live",
+        DesiredWeightsAndCapacities=[{"VariantName": "old", "DesiredInstanceCount": 2}],
+    )
+    assert stand_in.settled()["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+    assert stand_in.call("DescribeEndpoint", EndpointName="slow")["EndpointStatus"] == "Creating"
 
 
 def test_what_was_under_way_goes_on_after_a_restart(
