@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 import xgboost
 from tests.contract.training import IMAGE, ROLE
+from tests.localcloud.sagemaker.manual_clock import ManualClock
+from tests.localcloud.sagemaker.test_rollout import canary, size
 from tests.waiting import wait_for
 
 from localcloud.sagemaker import archives, aws
@@ -30,6 +33,9 @@ from localcloud.sagemaker.rollback_alarms import Alarms
 from localcloud.sagemaker.s3 import Objects
 from localcloud.sagemaker.store import Store
 from localcloud.sagemaker.tags import Tags
+
+INSTANCE = {"InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+FOUR_INSTANCES = {"InitialInstanceCount": 4, "InstanceType": "ml.m5.large"}
 
 
 class SlowS3:
@@ -84,14 +90,14 @@ def s3(tmp_path: Path) -> Iterator[SlowS3]:
 class StandIn:
     """The control plane of endpoints, in this process."""
 
-    def __init__(self, s3: SlowS3, folder: Path) -> None:
+    def __init__(self, s3: SlowS3, folder: Path, clock: Clock | None = None) -> None:
         self.store = Store(folder / "store.sqlite")
         self.fleet = Fleet()
         objects = Objects(aws.s3_client(s3.url))
         tags = Tags(self.store)
         models = Models(self.store, tags, objects)
         configs = EndpointConfigs(self.store, tags, models)
-        alarms, clock = Alarms(aws.cloudwatch_client(s3.url)), Clock()
+        alarms, clock = Alarms(aws.cloudwatch_client(s3.url)), clock or Clock()
         self.deployer = Deployer(self.store, Loader(objects, folder / "endpoints"), self.fleet, alarms, clock)
         endpoints = Endpoints(self.store, tags, configs, models, self.deployer, alarms, clock)
         self._plane = ControlPlane({**models.operations(), **configs.operations(), **endpoints.operations()})
@@ -99,11 +105,12 @@ class StandIn:
     def call(self, operation: str, **request: Any) -> dict[str, Any]:
         return self._plane.run(f"SageMaker.{operation}", json.dumps(request).encode()) or {}
 
-    def config(self, name: str) -> None:
+    def config(self, name: str, variant: str | None = None, **changes: Any) -> None:
+        """A model and a configuration of one variant, all of the same name unless told otherwise."""
         container = {"Image": IMAGE, "ModelDataUrl": f"s3://bucket/{name}.tar.gz"}
         self.call("CreateModel", ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
-        variant = {"VariantName": name, "ModelName": name, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
-        self.call("CreateEndpointConfig", EndpointConfigName=name, ProductionVariants=[variant])
+        variants = [{"VariantName": variant or name, "ModelName": name} | (changes or INSTANCE)]
+        self.call("CreateEndpointConfig", EndpointConfigName=name, ProductionVariants=variants)
 
     def describe(self) -> dict[str, Any]:
         return self.call("DescribeEndpoint", EndpointName="live")
@@ -193,6 +200,114 @@ def test_what_was_under_way_goes_on_after_a_restart(
     s3.gate.set()
     assert restarted.settled()["EndpointConfigName"] == "new"
     restarted.deployer.close()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def baking(s3: SlowS3, tmp_path: Path, clock: ManualClock) -> Iterator[StandIn]:
+    """An endpoint whose canary of one instance in four bakes for ten minutes; then the whole fleet does for five."""
+    stand_in = StandIn(s3, tmp_path, clock)
+    for name in ("old", "new"):
+        stand_in.config(name, variant="all", **FOUR_INSTANCES)
+    stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
+    stand_in.settled()
+    stand_in.call(
+        "UpdateEndpoint",
+        EndpointName="live",
+        EndpointConfigName="new",
+        DeploymentConfig=canary(
+            size(1, "INSTANCE_COUNT"), wait=600, TerminationWaitInSeconds=300, MaximumExecutionTimeoutInSeconds=1800
+        ),
+    )
+    clock.asleep()
+    yield stand_in
+    stand_in.deployer.close()
+
+
+def pending(stand_in: StandIn) -> tuple[int, int, str, str]:
+    """Of the one variant that is deployed: instances with traffic, desired ones, stage and message."""
+    [variant] = stand_in.describe()["PendingDeploymentSummary"]["ProductionVariants"]
+    [status] = variant["VariantStatus"]
+    return (variant["CurrentInstanceCount"], variant["DesiredInstanceCount"], status["Status"], status["StatusMessage"])
+
+
+def split(stand_in: StandIn) -> Counter[str]:
+    """Of 20 requests, how many each configuration's fleet gets."""
+    return Counter(stand_in.fleet.choose("live", None).config for _ in range(20))
+
+
+def test_a_deployment_is_described_stage_by_stage(baking: StandIn, clock: ManualClock) -> None:
+    endpoint = baking.describe()
+    assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("Updating", "old")
+    assert endpoint["PendingDeploymentSummary"]["EndpointConfigName"] == "new"
+    assert endpoint["LastDeploymentConfig"]["BlueGreenUpdatePolicy"]["TerminationWaitInSeconds"] == 300
+    assert pending(baking) == (
+        *(1, 4, "Baking"),
+        "Baking for 600 seconds (WaitIntervalInSeconds) with traffic enabled on canary capacity of 1 instance(s).",
+    )
+    assert split(baking) == {"old": 15, "new": 5}
+    clock.advance(600)
+    wait_for(lambda: pending(baking)[0] == 4, what="the whole fleet")
+    assert pending(baking)[2:] == (
+        "Baking",
+        "Baking for 300 seconds (TerminationWaitInSeconds) with traffic enabled on full capacity of 4 instance(s).",
+    )
+    assert baking.describe()["EndpointConfigName"] == "old"
+    assert split(baking) == {"new": 20}
+    clock.asleep()
+    clock.advance(300)
+    endpoint = baking.settled()
+    assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("InService", "new")
+    assert "PendingDeploymentSummary" not in endpoint
+    assert "FailureReason" not in endpoint
+
+
+def test_a_deployment_that_times_out_leaves_the_endpoint_as_it_was(baking: StandIn, clock: ManualClock) -> None:
+    clock.advance(1801)
+    endpoint = baking.settled()
+    assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("InService", "old")
+    assert "maximum execution timeout of 1800 seconds" in endpoint["FailureReason"]
+    assert split(baking) == {"old": 20}
+    baking.call("UpdateEndpoint", EndpointName="live", EndpointConfigName="new")
+    assert "FailureReason" not in baking.settled()
+
+
+def test_a_bake_that_was_interrupted_starts_anew(
+    s3: SlowS3, baking: StandIn, clock: ManualClock, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    clock.advance(599)
+    baking.deployer.close()
+    later = ManualClock()
+    later.advance(599)
+    copy = shutil.copytree(tmp_path, tmp_path_factory.mktemp("killed"), dirs_exist_ok=True)
+    restarted = StandIn(s3, copy, later)
+    restarted.deployer.recover()
+    later.asleep()
+    assert split(restarted) == {"old": 15, "new": 5}
+    later.advance(599)
+    assert pending(restarted)[0] == 1, "the second bake is no shorter than the first"
+    later.advance(603)
+    assert "maximum execution timeout" in restarted.settled()["FailureReason"], "the time-out ran on"
+    restarted.deployer.close()
+
+
+def test_a_serverless_variant_is_served_and_told_as_one(stand_in: StandIn) -> None:
+    serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
+    stand_in.config("lambda", ServerlessConfig=serverless)
+    stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="lambda")
+    [variant] = stand_in.settled()["ProductionVariants"]
+    assert (variant["CurrentServerlessConfig"], variant["CurrentInstanceCount"]) == (serverless, 0)
+    stand_in.call(
+        "UpdateEndpointWeightsAndCapacities",
+        EndpointName="live",
+        DesiredWeightsAndCapacities=[{"VariantName": "lambda", "ServerlessUpdateConfig": {"MaxConcurrency": 7}}],
+    )
+    [variant] = stand_in.settled()["ProductionVariants"]
+    assert variant["CurrentServerlessConfig"] == serverless | {"MaxConcurrency": 7}
 
 
 def test_only_what_the_service_shows_is_shown(stand_in: StandIn) -> None:
