@@ -20,6 +20,7 @@ from localcloud.sagemaker.deployment import Deployer
 from localcloud.sagemaker.endpoint_configs import EndpointConfigs
 from localcloud.sagemaker.endpoints import Endpoints
 from localcloud.sagemaker.fleet import Fleet
+from localcloud.sagemaker.invocation_metrics import InvocationMetrics
 from localcloud.sagemaker.job_attempt import Services
 from localcloud.sagemaker.job_runner import JobRunner
 from localcloud.sagemaker.loading import Loader
@@ -43,7 +44,8 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
     fleet = Fleet()
     logs = aws.logs_client(aws_endpoint)
     runner = JobRunner(Services(store, objects, logs), state / "jobs", Cores(os.cpu_count() or 1))
-    alarms = Alarms(aws.cloudwatch_client(aws_endpoint))
+    cloudwatch = aws.cloudwatch_client(aws_endpoint)
+    alarms = Alarms(cloudwatch)
     clock = Clock()
     deployer = Deployer(store, Loader(objects, state / "endpoints"), fleet, alarms, clock)
     tags = Tags(store)
@@ -60,17 +62,20 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
             **endpoints.operations(),
         }
     )
-    runtime = Runtime(fleet)
+    metrics = InvocationMetrics(cloudwatch)
+    runtime = Runtime(fleet, metrics)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await run_in_threadpool(jobs.recover)
         await run_in_threadpool(deployer.recover)
+        metrics.start()
         try:
             yield
         finally:
             await run_in_threadpool(runner.close)
             await run_in_threadpool(deployer.close)
+            await run_in_threadpool(metrics.close)
             store.close()
 
     return Starlette(

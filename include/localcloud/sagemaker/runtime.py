@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from localcloud.sagemaker.arns import ACCOUNT, REGION, log_group_arn
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.fleet import Fleet, NotServingError, UnknownVariantError, Variant
+from localcloud.sagemaker.invocation_metrics import InvocationMetrics
 from localcloud.sagemaker.serving import Answer, Invocation
 
 _SECONDS = 60.0
@@ -21,15 +23,16 @@ _LARGEST = 6_291_456  # bytes of a request
 class Runtime:
     """Answers ``POST /endpoints/{name}/invocations``."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, metrics: InvocationMetrics) -> None:
         self._fleet = fleet
+        self._metrics = metrics
 
     async def answer(self, request: Request) -> Response:
         """Answer one HTTP request."""
-        endpoint = request.path_params["name"]
+        endpoint, arrived = request.path_params["name"], time.perf_counter()
         try:
             variant = self._variant(endpoint, request.headers.get("x-amzn-sagemaker-target-variant"))
-            answer = await _invoke(endpoint, variant, await _invocation(request))
+            answer = await self._invoke(endpoint, variant, await _invocation(request), arrived)
         except ServiceError as error:
             return _error(error)
         if answer.status >= 400:
@@ -39,6 +42,16 @@ class Runtime:
         if attributes is not None:
             headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
         return Response(answer.body, status_code=answer.status, headers=headers, media_type=answer.content_type)
+
+    async def _invoke(self, endpoint: str, variant: Variant, invocation: Invocation, arrived: float) -> Answer:
+        asked, status = time.perf_counter(), 0
+        try:
+            answer = await _invoke(endpoint, variant, invocation)
+            status = answer.status
+            return answer
+        finally:
+            seconds = time.perf_counter() - asked
+            self._metrics.record(endpoint, variant, status, seconds=seconds, overhead_seconds=asked - arrived)
 
     def _variant(self, endpoint: str, target: str | None) -> Variant:
         try:

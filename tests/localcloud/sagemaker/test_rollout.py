@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -111,7 +112,7 @@ def test_whatever_the_config_the_steps_climb_to_all_of_the_traffic(
     check_fleets(config, {"v": 1}, {"v": instances})
     steps = plan(config, {"v": instances}).steps
     shares = [0.0, *(step.shares["v"] for step in steps)]
-    rises = [after - before for before, after in zip(shares, shares[1:], strict=False)]
+    rises = [after - before for before, after in itertools.pairwise(shares)]
     assert all(rise > 0 for rise in rises)
     assert [step.is_full for step in steps] == [False] * (len(steps) - 1) + [True]
     assert all(step.seconds == wait for step in steps[:-1])
