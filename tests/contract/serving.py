@@ -58,9 +58,9 @@ def as_csv(features: Any) -> str:
     return "\n".join(",".join(f"{value:.4f}" for value in row) for row in features)
 
 
-def put_narrow_model(s3: S3Client, bucket: str, key: str) -> str:
-    """Put a model of two features, which refuses rows of four with status 400; its URL."""
-    matrix = xgboost.DMatrix(np.array([[0.0, 0.0], [1.0, 1.0]]), label=np.array([0.0, 1.0]))
+def put_narrow_model(s3: S3Client, bucket: str, key: str, most: float = 1.0) -> str:
+    """Put a model of two features with answers up to ``most``, which refuses rows of four with status 400; its URL."""
+    matrix = xgboost.DMatrix(np.array([[0.0, 0.0], [1.0, 1.0]]), label=np.array([0.0, most]))
     content = bytes(xgboost.train({}, matrix, 1).save_raw("ubj"))
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
