@@ -88,6 +88,7 @@ MEMBERS: dict[str, Any] = {
             "Value null at 'productionVariants.2.member.initialInstanceCount'",
         ),
         ([of_instances(InstanceType="ml.huge")], {}, "Member must satisfy enum value set"),
+        ([of_instances(InitialVariantWeight=1e39)], {}, "weight of variant a must be at most 3.4"),
         ([of_instances(ModelName=None)], {}, "has no inference components"),
         ([of_instances(ModelName="nobody")], {}, 'Could not find model "arn:.*:model/nobody"'),
         ([of_instances(VariantName="bad_name")], {}, "Member must satisfy regular expression pattern"),
@@ -105,7 +106,7 @@ MEMBERS: dict[str, Any] = {
         *(([of_instances()], {member: MEMBERS[member]}, f"{member}: this stand-in") for member in MEMBERS),
     ],
     ids=[
-        *("names", "no type", "no count", "type", "no model", "unknown model", "pattern", "eleven", "both"),
+        *("names", "no type", "no count", "type", "weight", "no model", "unknown model", "pattern", "eleven", "both"),
         *("memory", "concurrency", "serverless twice", "scaling", "accelerator", *MEMBERS),
     ],
 )

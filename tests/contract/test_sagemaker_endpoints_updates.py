@@ -170,16 +170,40 @@ def test_while_a_canary_bakes_the_old_configuration_is_shown_and_nothing_else_ca
 
 
 @pytest.mark.parametrize(
+    "config",
+    [
+        shifting("ALL_AT_ONCE", 0),
+        shifting("CANARY", 0, CanarySize=HALF),
+        shifting("LINEAR", 0, LinearStepSize={"Type": "INSTANCE_COUNT", "Value": 1}),
+        {"RollingUpdatePolicy": {"MaximumBatchSize": HALF, "WaitIntervalInSeconds": 0}},
+    ],
+    ids=["all at once", "canary", "linear", "rolling"],
+)
+def test_every_way_of_shifting_traffic_ends_with_the_new_configuration(
+    sagemaker: SageMakerClient, pair: tuple[str, str], config: Any
+) -> None:
+    endpoint, new = pair
+    sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=new, DeploymentConfig=config)
+    after = settled(sagemaker, endpoint)
+    assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", new)
+    assert after["LastDeploymentConfig"] == config
+
+
+@pytest.mark.parametrize(
     ("config", "said"),
     [
         (shifting("CANARY", 0, ("nobody",), CanarySize=HALF), "Could not find the CloudWatch alarms .*: nobody"),
+        (
+            shifting("CANARY", 0, tuple(f"alarm-{each}" for each in range(11)), CanarySize=HALF),
+            "alarms.*length less than or equal to 10",
+        ),
         (shifting("CANARY", 0), "CanarySize is required"),
         (shifting("CANARY", 0, CanarySize={"Type": "INSTANCE_COUNT", "Value": 2}), "less than or equal to 50%"),
         (shifting("LINEAR", 0, LinearStepSize={"Type": "CAPACITY_PERCENT", "Value": 5}), "between 10% and 50%"),
         (shifting("CANARY", 3601, CanarySize=HALF), "waitIntervalInSeconds.*less than or equal to 3600"),
         (shifting("BLUE", 0), "satisfy enum value set"),
     ],
-    ids=["alarm", "no canary", "canary of all", "step too small", "wait too long", "kind"],
+    ids=["alarm", "eleven alarms", "no canary", "canary of all", "step too small", "wait too long", "kind"],
 )
 def test_a_deployment_config_that_the_service_refuses(
     sagemaker: SageMakerClient, pair: tuple[str, str], config: Any, said: str

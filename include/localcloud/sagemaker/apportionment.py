@@ -8,8 +8,6 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-_ROUNDING = 1e-9
-
 
 class Apportionment(Generic[T]):
     """Gives turns to candidates by weight. Safe to share between threads.
@@ -38,10 +36,9 @@ class Apportionment(Generic[T]):
             return self._candidates[0]
         with self._lock:
             self._given += 1
-            chosen = min(
-                (each for each in range(len(self._candidates)) if self._due(each) >= self._slack - _ROUNDING),
-                key=self._overdue_after,
-            )
+            due = [self._due(each) for each in range(len(self._candidates))]
+            least = min(self._slack, max(due))  # somebody is always due, however the shares were rounded
+            chosen = min((each for each, turns in enumerate(due) if turns >= least), key=self._overdue_after)
             self._turns[chosen] += 1
             return self._candidates[chosen]
 

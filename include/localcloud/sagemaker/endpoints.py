@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from localcloud.sagemaker import endpoint_status, rollout
+from localcloud.sagemaker import endpoint_status, production_variants, rollout
 from localcloud.sagemaker.arns import arn
 from localcloud.sagemaker.clock import Clock
 from localcloud.sagemaker.deployment import KIND, Deployer
@@ -231,6 +231,7 @@ def _check_desired(endpoint: Document, desired: list[dict[str, Any]]) -> None:
         name = change["VariantName"]
         if name not in variants:
             raise validation_error(f'Could not find variant {name} of endpoint "{endpoint["EndpointArn"]}".')
+        production_variants.check_weight(name, change.get("DesiredWeight", 1.0))
         serverless = "ServerlessConfig" in variants[name]
         if serverless and "DesiredInstanceCount" in change:
             raise validation_error(f"Variant {name} is serverless: it has no DesiredInstanceCount.")

@@ -6,6 +6,7 @@ from typing import Any
 
 from localcloud.sagemaker.errors import ServiceError, validation_error
 
+_LARGEST_WEIGHT = 3.4028235e38  # a VariantWeight is a float of 32 bits
 _MEMORY_SIZES = range(1024, 6145, 1024)  # MB that a serverless variant may have
 
 # What changes the answers or where data goes, and isn't done here: to take it in silence would mislead.
@@ -42,8 +43,19 @@ def check(request: dict[str, Any]) -> None:
         raise validation_error("A serverless endpoint can only have one production variant.")
 
 
+def check_weight(name: str, weight: float) -> None:
+    """Refuse a weight by which traffic can't be shared.
+
+    Raises:
+        ServiceError: it isn't finite, or more than the service's type holds.
+    """
+    if not weight <= _LARGEST_WEIGHT:
+        raise validation_error(f"The weight of variant {name} must be at most {_LARGEST_WEIGHT}; it is {weight}.")
+
+
 def _check_variant(variant: dict[str, Any], position: int) -> None:
     name = variant["VariantName"]
+    check_weight(name, variant.get("InitialVariantWeight", 1.0))
     if "ModelName" not in variant:
         raise validation_error(f"Variant {name} has no ModelName: this stand-in has no inference components.")
     if "ManagedInstanceScaling" in variant:

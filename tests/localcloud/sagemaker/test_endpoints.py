@@ -295,6 +295,15 @@ def test_a_bake_that_was_interrupted_starts_anew(
     restarted.deployer.close()
 
 
+def test_an_update_needs_a_cloudwatch_that_tells_of_its_alarms(stand_in: StandIn) -> None:
+    stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
+    stand_in.settled()
+    alarms = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "any"}]}}
+    with pytest.raises(ServiceError, match="ServiceUnavailable: CloudWatch does not tell the state of any"):
+        stand_in.call("UpdateEndpoint", EndpointName="live", EndpointConfigName="new", DeploymentConfig=alarms)
+    assert stand_in.describe()["EndpointStatus"] == "InService"
+
+
 def test_a_serverless_variant_is_served_and_told_as_one(stand_in: StandIn) -> None:
     serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
     stand_in.config("lambda", ServerlessConfig=serverless)

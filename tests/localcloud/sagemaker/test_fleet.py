@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from localcloud.sagemaker.apportionment import Apportionment
 from localcloud.sagemaker.fleet import Fleet, NotServingError, UnknownVariantError, Variant
 from localcloud.sagemaker.serving import Answer, Invocation
 
@@ -73,6 +74,12 @@ def test_many_threads_get_the_same_shares() -> None:
     with ThreadPoolExecutor(8) as threads:
         chosen = Counter(threads.map(lambda _: fleet.choose("e", None).name, range(4000)))
     assert chosen == {"large": 3000, "small": 1000}
+
+
+def test_turns_are_given_however_the_shares_are_rounded() -> None:
+    turns = Apportionment([("a", 0.1), ("b", 0.2), ("c", 0.7)])
+    turns._given, turns._turns = 10**12, [10**11, 2 * 10**11, 7 * 10**11]  # after years of requests
+    assert Counter(turns.next() for _ in range(1000)) == {"a": 100, "b": 200, "c": 700}
 
 
 WEIGHTS = st.one_of(st.sampled_from([0.0, 1.0, 3.0]), st.floats(0.001, 1000))
