@@ -49,7 +49,7 @@ def evaluate(alarm: Alarm) -> None:
         threshold=alarm["Threshold"],
         evaluation_periods=periods,
         datapoints_to_alarm=alarm.get("DatapointsToAlarm") or periods,
-        missing=alarm["TreatMissingData"],
+        missing=alarm.get("TreatMissingData") or "missing",
     )
     datapoints = _datapoints(alarm, rule.periods)
     before, state = alarm["StateValue"], rule.state(datapoints, alarm["StateValue"])
@@ -64,7 +64,7 @@ def evaluate(alarm: Alarm) -> None:
 
 def _datapoints(alarm: Alarm, count: int) -> list[float | None]:
     """The alarm's statistic of each of the last periods, the newest first; None where nothing was reported."""
-    dimensions = cloudwatch._dims_key(cloudwatch._dims_from_list(alarm["Dimensions"] or []))
+    dimensions = cloudwatch._dims_key(cloudwatch._dims_from_list(alarm.get("Dimensions") or []))
     points = cloudwatch._metrics.get((alarm["Namespace"], alarm["MetricName"], dimensions)) or []
     now, period = time.time(), alarm["Period"]
     periods: list[list[Point]] = [[] for _ in range(count)]
@@ -72,7 +72,7 @@ def _datapoints(alarm: Alarm, count: int) -> list[float | None]:
         age = max(0, int((now - point["Timestamp"]) // period))
         if age < count and alarm.get("Unit") in (None, point["Unit"]):
             periods[age].append(point)
-    statistic = alarm.get("ExtendedStatistic") or alarm["Statistic"]
+    statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic")
     return [cloudwatch._stat_value(cloudwatch._calc_stats(each), statistic, each) if each else None for each in periods]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from tests.conftest import Cloud
 from tests.contract.conftest import MakeQueue, queue_arn
+from tests.contract.test_cloudformation import WAIT
 from tests.waiting import wait_for
 
 NAMESPACE = "Contract"
@@ -168,6 +170,25 @@ def test_a_state_that_is_set_by_hand_ends_with_the_next_evaluation(cloudwatch: A
     put_alarm(cloudwatch, name, Period=10)
     cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a drill")
     comes_to(cloudwatch, name, "OK")
+
+
+def test_an_alarm_of_a_stack_says_what_it_needs_only(cloud: Cloud, cloudwatch: Any, name: str) -> None:
+    properties = {
+        "AlarmName": name,
+        "Namespace": NAMESPACE,
+        "MetricName": name,
+        "Statistic": "Sum",
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "Threshold": 2,
+        "ComparisonOperator": "GreaterThanThreshold",
+    }
+    template = {"Resources": {"Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}}}
+    cloudformation = cloud.client("cloudformation")
+    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig=WAIT)
+    cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=[{"MetricName": name, "Value": 3.0}])
+    comes_to(cloudwatch, name, "ALARM")
 
 
 def test_metrics_are_told_by_period_and_dimension(cloudwatch: Any, name: str) -> None:

@@ -48,6 +48,28 @@ def test_a_configuration_is_described_as_it_was_made(sagemaker: SageMakerClient,
     assert described["EndpointConfigArn"].endswith(f":endpoint-config/{name}")
 
 
+def test_an_endpoint_tells_that_its_data_capture_is_off(sagemaker: SageMakerClient, model: str, name: str) -> None:
+    capture: Any = {
+        "EnableCapture": False,
+        "InitialSamplingPercentage": 10,
+        "DestinationS3Uri": "s3://bucket/captured",
+        "KmsKeyId": "alias/capture",
+        "CaptureOptions": [{"CaptureMode": "Input"}],
+    }
+    metrics: Any = {"EnableEnhancedMetrics": False}
+    create(sagemaker, name, variant("a", model), DataCaptureConfig=capture, MetricsConfig=metrics)
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    described: Any = settled(sagemaker, name)
+    assert described["DataCaptureConfig"] == {
+        "EnableCapture": False,
+        "CaptureStatus": "Stopped",
+        "CurrentSamplingPercentage": 10,
+        "DestinationS3Uri": "s3://bucket/captured",
+        "KmsKeyId": "alias/capture",
+    }
+    assert described["MetricsConfig"] == metrics
+
+
 def test_a_configuration_can_not_be_changed(sagemaker: SageMakerClient, model: str, name: str) -> None:
     create(sagemaker, name, variant("a", model))
     with pytest.raises(ClientError, match="Cannot create already existing endpoint configuration"):

@@ -4,7 +4,8 @@ Beside what the service shows, a document holds ``Deployed`` (what serves) and, 
 ``Wanted``: ``{"EndpointConfigName", "Revision", "StartTime", "DeploymentConfig", "Variants": [{"VariantName", "Weight",
 "DesiredWeight", "Instances", "DesiredInstances", "InstanceType", "ServerlessConfig", "ModelName", "Image",
 "ModelDataUrl", "Environment", "Status"}]}``. It so stays independent of models and configurations that are deleted
-later. ``Status`` is a VariantStatus: the stage of a variant's deployment.
+later. ``Status`` is a VariantStatus: the stage of a variant's deployment. DataCaptureConfig and MetricsConfig are kept
+where the configuration has them.
 """
 
 from __future__ import annotations
@@ -102,13 +103,29 @@ def described(endpoint: Document) -> dict[str, Any]:
     """The members of DescribeEndpoint; while Updating, the old configuration and variants."""
     shown = dict(endpoint)
     if "Deployed" in endpoint:
-        shown["ProductionVariants"] = [_variant(each) for each in endpoint["Deployed"]["Variants"]]
+        shown |= _deployed(endpoint["Deployed"])
     if "Wanted" in endpoint:
         wanted = endpoint["Wanted"]
         shown["PendingDeploymentSummary"] = {
             "EndpointConfigName": wanted["EndpointConfigName"],
             "StartTime": wanted["StartTime"],
             "ProductionVariants": [_pending_variant(each) for each in wanted["Variants"]],
+        }
+    return shown
+
+
+def _deployed(deployment: Document) -> dict[str, Any]:
+    shown: dict[str, Any] = {"ProductionVariants": [_variant(each) for each in deployment["Variants"]]}
+    if "MetricsConfig" in deployment:
+        shown["MetricsConfig"] = deployment["MetricsConfig"]
+    if "DataCaptureConfig" in deployment:
+        capture = deployment["DataCaptureConfig"]
+        shown["DataCaptureConfig"] = {
+            "EnableCapture": False,
+            "CaptureStatus": "Stopped",
+            "CurrentSamplingPercentage": capture["InitialSamplingPercentage"],
+            "DestinationS3Uri": capture["DestinationS3Uri"],
+            "KmsKeyId": capture.get("KmsKeyId", ""),
         }
     return shown
 

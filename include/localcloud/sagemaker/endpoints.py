@@ -138,6 +138,7 @@ class Endpoints:
             "StartTime": now,
             "DeploymentConfig": deployment_config,
             "Variants": [self._variant(variant) | {"ResolutionTime": now} for variant in config["ProductionVariants"]],
+            **{member: config[member] for member in ("DataCaptureConfig", "MetricsConfig") if member in config},
         }
 
     def _variant(self, variant: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +20,7 @@ from tests.localcloud.sagemaker.manual_clock import ManualClock
 from tests.localcloud.sagemaker.test_rollout import canary, size
 from tests.waiting import wait_for
 
-from localcloud.sagemaker import archives, aws
+from localcloud.sagemaker import archives, aws, endpoint_status
 from localcloud.sagemaker.clock import Clock
 from localcloud.sagemaker.deployment import Deployer
 from localcloud.sagemaker.endpoint_configs import EndpointConfigs
@@ -292,6 +293,41 @@ def test_a_bake_that_was_interrupted_starts_anew(
     assert pending(restarted)[0] == 1, "the second bake is no shorter than the first"
     later.advance(603)
     assert "maximum execution timeout" in restarted.settled()["FailureReason"], "the time-out ran on"
+    restarted.deployer.close()
+
+
+def test_a_change_of_weights_that_was_interrupted_goes_on(
+    s3: SlowS3, stand_in: StandIn, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
+    stand_in.settled()
+    desired = [{"VariantName": "old", "DesiredWeight": 3.0, "DesiredInstanceCount": 2}]
+    stand_in.store.update("endpoint", "live", lambda endpoint: endpoint_status.adjust(endpoint, desired, time.time()))
+    [variant] = stand_in.describe()["ProductionVariants"]
+    assert (variant["CurrentWeight"], variant["DesiredWeight"]) == (1.0, 3.0)
+    assert variant["VariantStatus"][0]["StatusMessage"] == "Scaling out desired instance count to 2."
+    restarted = StandIn(s3, shutil.copytree(tmp_path, tmp_path_factory.mktemp("killed"), dirs_exist_ok=True))
+    restarted.deployer.recover()
+    [variant] = restarted.settled()["ProductionVariants"]
+    assert (variant["CurrentWeight"], variant["CurrentInstanceCount"]) == (3.0, 2)
+    assert restarted.fleet.choose("live", None).instances == 2
+    restarted.deployer.close()
+
+
+def test_what_can_not_be_served_again_has_failed(
+    s3: SlowS3, stand_in: StandIn, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
+    stand_in.settled()
+    copy = shutil.copytree(tmp_path, tmp_path_factory.mktemp("damaged"), dirs_exist_ok=True)
+    (copy / "endpoints/live/1/old/xgboost-model").write_bytes(b"damaged")
+    restarted = StandIn(s3, copy)
+    restarted.deployer.recover()
+    endpoint = restarted.describe()
+    assert endpoint["EndpointStatus"] == "Failed"
+    assert "did not pass the ping health check" in endpoint["FailureReason"]
+    with pytest.raises(NotServingError):
+        restarted.fleet.choose("live", None)
     restarted.deployer.close()
 
 
