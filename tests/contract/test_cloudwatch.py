@@ -119,11 +119,13 @@ def test_several_periods_are_evaluated_each_for_itself(cloudwatch: Any, name: st
 
 
 def test_data_that_comes_late_counts_where_it_belongs(cloudwatch: Any, name: str) -> None:
-    report(cloudwatch, name, 1.0)
-    report(cloudwatch, name, 9.0, age=3600)
-    assert put_alarm_of(cloudwatch, name) == "OK"
-    report(cloudwatch, name, 9.0, age=30)
-    assert alarm_of(cloudwatch, name)["StateValue"] == "ALARM"
+    report(cloudwatch, name, 9.0)
+    report(cloudwatch, name, *[0.0] * 5, age=3600)
+    assert put_alarm_of(cloudwatch, name) == "ALARM"
+    report(cloudwatch, f"{name}-late", 0.0)
+    assert put_alarm_of(cloudwatch, f"{name}-late") == "OK"
+    report(cloudwatch, f"{name}-late", 9.0, age=30)
+    assert alarm_of(cloudwatch, f"{name}-late")["StateValue"] == "ALARM"
 
 
 @pytest.mark.parametrize(

@@ -267,14 +267,19 @@ def test_a_deployment_is_described_stage_by_stage(baking: StandIn, clock: Manual
     assert "FailureReason" not in endpoint
 
 
-def test_a_deployment_that_times_out_leaves_the_endpoint_as_it_was(baking: StandIn, clock: ManualClock) -> None:
+def test_a_deployment_that_times_out_leaves_the_endpoint_as_it_was(
+    baking: StandIn, clock: ManualClock, tmp_path: Path
+) -> None:
     clock.advance(1801)
     endpoint = baking.settled()
+    revisions = tmp_path / "endpoints/live"
+    assert [each.name for each in revisions.iterdir()] == ["1"], "the next deployment must not find this one's files"
     assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("InService", "old")
     assert "maximum execution timeout of 1800 seconds" in endpoint["FailureReason"]
     assert split(baking) == {"old": 20}
     baking.call("UpdateEndpoint", EndpointName="live", EndpointConfigName="new")
     assert "FailureReason" not in baking.settled()
+    wait_for(lambda: [each.name for each in revisions.iterdir()] == ["2"], what="the end of the old fleet's files")
 
 
 def test_a_bake_that_was_interrupted_starts_anew(
