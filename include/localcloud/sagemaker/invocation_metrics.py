@@ -21,6 +21,7 @@ NAMESPACE = "AWS/SageMaker"
 _PUBLISH_SECONDS = 1.0
 _CLOSE_SECONDS = 10.0
 _MOST_VALUES = 150  # that CloudWatch takes in one datum
+_MOST_EXACT = 30  # latencies that a second's datum tells exactly: CloudWatch keeps each of them for days
 _MOST_DATA = 100  # in one request, so that it stays well below CloudWatch's 1 MB
 _MICROSECONDS = 1_000_000
 
@@ -120,9 +121,9 @@ def _metrics(measured: list[_Measured], instances: int) -> Iterator[tuple[str, s
 
 
 def _latencies(seconds: Iterable[float]) -> list[tuple[float, int]]:
-    """Whole microseconds; to two digits where there are too many different ones for one datum."""
+    """Whole microseconds; to two digits where many are different."""
     exact = _counted(float(round(each * _MICROSECONDS)) for each in seconds)
-    if len(exact) <= _MOST_VALUES:
+    if len(exact) <= _MOST_EXACT:
         return exact
     rounded: Counter[float] = Counter()
     for value, count in exact:
