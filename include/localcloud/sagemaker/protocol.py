@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from localcloud.sagemaker.bodies import TooLargeError, bounded_body
@@ -39,6 +39,8 @@ class ControlPlane:
             return _error(error)
         except TooLargeError as error:
             return _error(ServiceError("RequestEntityTooLargeException", f"{error}.", status=413))
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
         except Exception as error:
             logger.exception("%s", request.headers.get("x-amz-target"))
             return _error(ServiceError("InternalFailure", f"The stand-in failed; see its log. {error}", status=500))

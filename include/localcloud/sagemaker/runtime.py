@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import time
-from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -14,8 +13,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from localcloud.sagemaker.arns import ACCOUNT, REGION, log_group_arn
+from localcloud.sagemaker.bodies import TooLargeError, bounded_body
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.fleet import Fleet, NotServingError, UnknownVariantError, Variant
+from localcloud.sagemaker.invocation_metrics import InvocationMetrics
 from localcloud.sagemaker.serving import Answer, Invocation
 
 _SECONDS = 60.0
@@ -24,21 +25,12 @@ _LARGEST = 6_291_456  # bytes of a request
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Invoked:
-    """An invocation that is over: the model's status, and how many seconds the model took."""
-
-    endpoint: str
-    variant: str
-    status: int
-    seconds: float
-
-
 class Runtime:
     """Answers ``POST /endpoints/{name}/invocations``."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, metrics: InvocationMetrics) -> None:
         self._fleet = fleet
+        self._metrics = metrics
 
     def routes(self) -> list[Route]:
         """InvokeEndpoint's path; and beside it the container's own two, which the service keeps to itself."""
@@ -49,11 +41,11 @@ class Runtime:
         ]
 
     async def _invocations(self, request: Request) -> Response:
-        endpoint = request.path_params["name"]
+        endpoint, arrived = request.path_params["name"], time.perf_counter()
         try:
             variant = self._variant(endpoint, request.headers.get("x-amzn-sagemaker-target-variant"))
             invocation = await _invocation(request)
-            answer = await self._invoke(endpoint, variant, invocation)
+            answer = await self._invoke(endpoint, variant, invocation, arrived)
         except ServiceError as error:
             return _error(error)
         except ClientDisconnect:
@@ -89,37 +81,25 @@ class Runtime:
         except UnknownVariantError as error:
             raise ServiceError("ValidationError", f"Variant {target} not found for Request") from error
 
-    async def _invoke(self, endpoint: str, variant: Variant, invocation: Invocation) -> Answer:
-        started = time.perf_counter()
-        status = 500  # of an answer that didn't come
+    async def _invoke(self, endpoint: str, variant: Variant, invocation: Invocation, arrived: float) -> Answer:
+        asked, status = time.perf_counter(), 0
         try:
             answer = await _answer(endpoint, variant, invocation)
             status = answer.status
             return answer
         finally:
-            self._tell(Invoked(endpoint, variant.name, status, time.perf_counter() - started))
-
-    def _tell(self, invoked: Invoked) -> None:
-        logger.debug("%s", invoked)
+            seconds = time.perf_counter() - asked
+            self._metrics.record(endpoint, variant, status, seconds=seconds, overhead_seconds=asked - arrived)
 
 
 async def _invocation(request: Request) -> Invocation:
     try:
-        body = await asyncio.wait_for(_body(request), _SECONDS)
+        body = await asyncio.wait_for(bounded_body(request, _LARGEST), _SECONDS)
+    except TooLargeError as error:
+        raise ServiceError("ValidationError", f"InvokeEndpoint: {error}.", 413) from error
     except TimeoutError as error:
         raise ServiceError("ValidationError", f"The request's body didn't come in {_SECONDS:g} s.", 408) from error
     return Invocation(body=body, content_type=request.headers.get("content-type"), accept=request.headers.get("accept"))
-
-
-async def _body(request: Request) -> bytes:
-    """The body, of which no more is read than may be, whatever its headers say."""
-    chunks, length = [], 0
-    async for chunk in request.stream():
-        chunks.append(chunk)
-        length += len(chunk)
-        if length > _LARGEST:
-            raise ServiceError("ValidationError", f"InvokeEndpoint takes at most {_LARGEST} bytes.", 413)
-    return b"".join(chunks)
 
 
 async def _answer(endpoint: str, variant: Variant, invocation: Invocation) -> Answer:
