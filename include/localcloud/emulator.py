@@ -5,7 +5,8 @@ over the whole deduplication window for each message sent: the time to send and 
 backlog, and 36,000 messages take a quarter of an hour. Here the messages lie in a :class:`Backlog`, and what only
 looks at ages is done once a second. What a queue does is the same, but that a receive takes as many messages of one
 group as it can, as SQS does; ``tests/contract/`` holds it to that, and to the pinned version. What it does wrong when
-shards are split and merged is mended in :mod:`localcloud.streams`, when a long poll ends in :mod:`localcloud.longpoll`.
+shards are split and merged is mended in :mod:`localcloud.streams`, when a long poll ends in :mod:`localcloud.longpoll`,
+and when an alarm goes off in :mod:`localcloud.alarms`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 from ministack import app
 from ministack.services import sqs
 
-from localcloud import longpoll, streams
+from localcloud import alarms, longpoll, streams
 from localcloud.backlog import Backlog, Message
 
 Queue = dict[str, Any]
@@ -40,6 +41,7 @@ def main() -> None:
     }
     longpoll.install()
     streams.install()
+    alarms.install()
     app.main()
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import landing, linear
+from tests.benchmarks import control_plane, landing, linear
 from tests.conftest import Cloud, running_cloud
 
 RESULTS = Path(__file__).resolve().parents[2] / ".sluice" / "bench.json"
@@ -39,6 +39,7 @@ BOUNDS: Mapping[str, Bound] = {
     "drain_s3_calls_per_1000": Bound("at most", 5),
     "drain_memory_ratio": Bound("at most", 1.1),
     "drain_hot_group_ratio": Bound("at least", 0.8),
+    "describe_p95_ms": Bound("at most", 100),
     "linear_ratio": Bound("at most", 1.5),
 }
 
@@ -55,6 +56,7 @@ def figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
     yield "drain_hot_group_ratio", landing.hot_group_ratio(bench)
     yield "drain_hot_group_latency_ratio", landing.late_hot_group_ratio(bench)
     yield "drain_memory_ratio", landing.memory_ratio(bench)
+    yield "describe_p95_ms", control_plane.describe_p95_ms(cloud)
     yield "linear_ratio", linear.ratio()
 
 

@@ -11,6 +11,7 @@ import pytest
 import xgboost
 from tests.conftest import Cloud
 from tests.contract import training
+from tests.contract.serving import create_config, create_model, settled
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -125,3 +126,13 @@ def completed(sagemaker: SageMakerClient, data: training.Data) -> Any:
 def booster(s3: S3Client, completed: Any) -> xgboost.Booster:
     """The completed job's model."""
     return training.booster_of(s3, completed["ModelArtifacts"]["S3ModelArtifacts"])
+
+
+@pytest.fixture
+def live(sagemaker: SageMakerClient, completed: Any, name: str) -> str:
+    """An endpoint of the test's own that serves the completed job's model; its model and config bear its name."""
+    create_model(sagemaker, name, completed["ModelArtifacts"]["S3ModelArtifacts"])
+    create_config(sagemaker, name, **{name: 1.0})
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    assert settled(sagemaker, name)["EndpointStatus"] == "InService"
+    return name

@@ -11,6 +11,7 @@ import pytest
 import xgboost
 from botocore.exceptions import ClientError
 from tests.contract import training
+from tests.contract.serving import as_csv, create_config, create_model, invoke, settled
 from tests.contract.training import Data
 from tests.waiting import wait_for
 
@@ -18,58 +19,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
-
-
-def create_model(sagemaker: SageMakerClient, name: str, url: str, environment: dict[str, str] | None = None) -> None:
-    sagemaker.create_model(
-        ModelName=name,
-        PrimaryContainer={"Image": training.IMAGE, "ModelDataUrl": url, "Environment": environment or {}},
-        ExecutionRoleArn=training.ROLE,
-    )
-
-
-def create_config(sagemaker: SageMakerClient, name: str, **weights: float) -> None:
-    """A configuration with one variant a model; the variants are named like the models."""
-    variants: Any = [
-        {
-            "VariantName": model,
-            "ModelName": model,
-            "InitialInstanceCount": 1,
-            "InstanceType": "ml.m5.large",
-            "InitialVariantWeight": weight,
-        }
-        for model, weight in weights.items()
-    ]
-    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants)
-
-
-def settled(sagemaker: SageMakerClient, name: str) -> Any:
-    """DescribeEndpoint once nothing is in progress."""
-
-    def look() -> Any:
-        endpoint = sagemaker.describe_endpoint(EndpointName=name)
-        return endpoint if endpoint["EndpointStatus"] in ("InService", "Failed") else None
-
-    return wait_for(look, what=f"the end of what happens to endpoint {name}")
-
-
-def invoke(runtime: SageMakerRuntimeClient, endpoint: str, body: str, **headers: Any) -> Any:
-    headers = {"ContentType": "text/csv", **headers}
-    return runtime.invoke_endpoint(EndpointName=endpoint, Body=body, **headers)
-
-
-def as_csv(features: Any) -> str:
-    return "\n".join(",".join(f"{value:.4f}" for value in row) for row in features)
-
-
-@pytest.fixture
-def live(sagemaker: SageMakerClient, completed: Any, name: str) -> str:
-    """An endpoint of the test's own that serves the completed job's model; its model and config bear its name."""
-    create_model(sagemaker, name, completed["ModelArtifacts"]["S3ModelArtifacts"])
-    create_config(sagemaker, name, **{name: 1.0})
-    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    assert settled(sagemaker, name)["EndpointStatus"] == "InService"
-    return name
 
 
 def test_an_endpoint_answers_with_the_boosters_own_predictions(

@@ -18,6 +18,7 @@ _CONFIG = Config(
     retries={"total_max_attempts": 3, "mode": "standard"},
     s3={"addressing_style": "path"},
 )
+_IMPATIENT = Config(connect_timeout=1, read_timeout=5, retries={"total_max_attempts": 1})
 
 
 def s3_client(endpoint: str) -> S3Client:
@@ -28,6 +29,11 @@ def s3_client(endpoint: str) -> S3Client:
 def logs_client(endpoint: str) -> Any:
     """A client of CloudWatch Logs, likewise."""
     return _session().client("logs", endpoint_url=endpoint, config=_CONFIG)
+
+
+def cloudwatch_client(endpoint: str) -> Any:
+    """A client of CloudWatch that doesn't wait for one that is away: its callers come again in a second."""
+    return _session().client("cloudwatch", endpoint_url=endpoint, config=_IMPATIENT)
 
 
 def _session() -> boto3.Session:

@@ -70,9 +70,11 @@ class Layout:
         return "/" + str(path.relative_to(self.root))
 
     def prepare(self, request: dict[str, Any]) -> None:
-        """Make the folders and write the configuration of a CreateTrainingJob request."""
-        for folder in (self.config, self.data, self.model, self.output_data, self.checkpoints, self.temporary):
+        """Make the folders and write the configuration of a CreateTrainingJob request; an empty one for other jobs."""
+        for folder in (self.config, self.data, self.model, self.output_data, self.temporary):
             folder.mkdir(parents=True)
+        if "CheckpointConfig" in request:
+            self.checkpoints.mkdir()
         self._write("hyperparameters.json", request.get("HyperParameters", {}))
         self._write(
             "inputdataconfig.json",
@@ -83,7 +85,7 @@ class Layout:
             {
                 "current_host": _HOST,
                 "hosts": [_HOST],
-                "current_instance_type": request["ResourceConfig"].get("InstanceType"),
+                "current_instance_type": request.get("ResourceConfig", {}).get("InstanceType"),
                 "network_interface_name": "lo",
             },
         )

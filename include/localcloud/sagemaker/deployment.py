@@ -1,204 +1,151 @@
-"""Puts the models of an endpoint configuration into service: download, unpack, load, switch.
+"""Brings endpoints to what their documents ask for: loads the models, shifts the traffic, tells the state.
 
-Deployments run one after another, in a thread of their own. An endpoint that serves goes on serving its old
-models until all the new ones are loaded; if one can't be, it rolls back and stays as it was.
+Each change has a thread of its own, so that the bake of one endpoint holds up no other. An endpoint that serves goes on
+serving its old models until all the new ones are loaded and have proven themselves; if one can't be loaded, or an alarm
+goes off, it stays as it was.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-import shutil
-import time
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
+import threading
+from collections.abc import Callable
 
-from localcloud.sagemaker import archives
-from localcloud.sagemaker.algorithms import catalog
+from localcloud.sagemaker import endpoint_status, rollout
+from localcloud.sagemaker.clock import Clock, StoppedError
 from localcloud.sagemaker.fleet import Fleet, Variant
-from localcloud.sagemaker.s3 import Location, MissingObjectsError, Objects
-from localcloud.sagemaker.store import Document, MissingResourceError, Store
+from localcloud.sagemaker.loading import Loader, LoadingError
+from localcloud.sagemaker.rollback_alarms import Alarms
+from localcloud.sagemaker.shifting import RolledBackError, Shift, TrafficShifter
+from localcloud.sagemaker.store import Document, Store
 
 KIND = "endpoint"
+
+_CLOSE_SECONDS = 15.0
 
 logger = logging.getLogger(__name__)
 
 
-class _DeploymentError(Exception):
-    """A variant can't be put into service; the message is the endpoint's FailureReason."""
-
-
 class Deployer:
-    """Brings endpoints to what their documents ask for.
+    """Carries out the changes of endpoints, one at a time of each: see :mod:`localcloud.sagemaker.endpoint_status`."""
 
-    An endpoint's document holds, beside what Describe shows, ``Deployed`` (what serves) and ``Wanted`` (what
-    is to serve): ``{"EndpointConfigName", "Revision", "Variants": [{"VariantName", "Weight", "Instances",
-    "ModelName", "Image", "ModelDataUrl", "Environment"}]}``. It so stays independent of models and
-    configurations that are deleted later.
-    """
-
-    def __init__(self, store: Store, objects: Objects, fleet: Fleet, folder: Path) -> None:
+    def __init__(self, store: Store, loader: Loader, fleet: Fleet, alarms: Alarms, clock: Clock) -> None:
         self._store = store
-        self._objects = objects
+        self._loader = loader
         self._fleet = fleet
-        self._folder = folder
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="deployment")
+        self._clock = clock
+        self._shifter = TrafficShifter(fleet, alarms, clock)
+        self._threads: set[threading.Thread] = set()
+        self._threads_lock = threading.Lock()
 
     def deploy(self, name: str) -> None:
-        """Queue the change to what the endpoint's document wants."""
-        self._worker.submit(self._guarded, name)
+        """Start the change to what the endpoint's document wants."""
+        self._start(self._deploy, name)
+
+    def adjust(self, name: str) -> None:
+        """Start the change to the weights and instance counts that the endpoint's document desires."""
+        self._start(self._adjust, name)
 
     def remove(self, name: str) -> None:
-        """Queue the end of an endpoint that is Deleting."""
-        self._worker.submit(self._remove, name)
+        """Start the end of an endpoint that is Deleting."""
+        self._start(self._remove, name)
 
     def recover(self) -> None:
-        """Serve what was in service when the stand-in was last ended, and go on with what was under way."""
+        """Serve what was in service when the stand-in was last ended, and go on with what was under way.
+
+        A deployment starts anew, with all traffic on the old fleet: no bake is cut short. Its time-out runs on.
+        """
         for endpoint in self._store.all(KIND):
             name = endpoint["EndpointName"]
             if endpoint["EndpointStatus"] == "Deleting":
                 self.remove(name)
+            elif "Deployed" in endpoint and not self._serve_again(name, endpoint["Deployed"]):
                 continue
-            if "Deployed" in endpoint:
-                self._serve_again(name, endpoint["Deployed"])
-            if "Wanted" in endpoint:
+            elif "Wanted" in endpoint:
                 self.deploy(name)
+            elif endpoint["EndpointStatus"] == "Updating":
+                self.adjust(name)
 
     def close(self) -> None:
-        """Finish the deployment under way and start no other."""
-        self._worker.shutdown(wait=True, cancel_futures=True)
+        """Leave off what is under way; it goes on with `recover`."""
+        self._clock.stop()
+        with self._threads_lock:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(_CLOSE_SECONDS)
 
-    def _serve_again(self, name: str, deployed: Document) -> None:
-        try:
-            self._fleet.switch(name, self._load(name, deployed))
-        except _DeploymentError as error:
-            logger.error("endpoint %s doesn't serve again: %s", name, error)
-            reason = str(error)
-            self._store.update(KIND, name, lambda endpoint: _fail(endpoint, reason))
+    def _start(self, change: Callable[[str], None], name: str) -> None:
+        thread = threading.Thread(target=self._guarded, args=(change, name), name=f"deployment-{name}", daemon=True)
+        with self._threads_lock:
+            self._threads.add(thread)
+        thread.start()
 
-    def _guarded(self, name: str) -> None:
+    def _guarded(self, change: Callable[[str], None], name: str) -> None:
         try:
-            self._deploy(name)
-        except MissingResourceError:
-            logger.info("endpoint %s was deleted while it was deployed", name)
+            change(name)
+        except StoppedError:
+            logger.info("endpoint %s: its change is interrupted by the end of the stand-in", name)
         except Exception:
             logger.exception("endpoint %s", name)
-            self._store.update(
-                KIND, name, lambda endpoint: _fail(endpoint, "InternalServerError: see the stand-in's log")
-            )
+            self._update(name, endpoint_status.fail, "InternalServerError: see the stand-in's log")
+        finally:
+            with self._threads_lock:
+                self._threads.discard(threading.current_thread())
+
+    def _serve_again(self, name: str, deployed: Document) -> bool:
+        try:
+            self._fleet.switch(name, self._loader.load(name, deployed))
+        except LoadingError as error:
+            logger.error("endpoint %s doesn't serve again: %s", name, error)
+            self._update(name, endpoint_status.give_up, str(error))
+            return False
+        return True
 
     def _deploy(self, name: str) -> None:
         endpoint = self._store.get(KIND, name)
-        if endpoint["EndpointStatus"] == "Deleting":
-            return
-        wanted = endpoint["Wanted"]
+        wanted, deployed = endpoint["Wanted"], endpoint.get("Deployed")
         try:
-            variants = self._load(name, wanted)
-        except _DeploymentError as error:
-            reason = str(error)
-            if "Deployed" in endpoint:
-                self._store.update(KIND, name, lambda endpoint: _enter(endpoint, "RollingBack"))
+            variants = self._loader.load(name, wanted)
+            if deployed is None:
+                # Before the state is told: whoever reads InService may ask at once.
+                self._fleet.switch(name, variants)
+            else:
+                self._shift(name, wanted, variants)
+        except (LoadingError, RolledBackError) as error:
             # Before the state is told: a later deployment of the same revision must not find these files.
-            shutil.rmtree(self._home(name, wanted), ignore_errors=True)
-            self._store.update(KIND, name, lambda endpoint: _fail(endpoint, reason))
+            self._loader.discard(name, wanted)
+            self._update(name, endpoint_status.fail, str(error))
             return
-        # Before the state is told: whoever reads InService may ask at once.
+        self._update(name, endpoint_status.put_in_service)
+        if deployed is not None:
+            self._loader.discard(name, deployed)
+
+    def _shift(self, name: str, wanted: Document, variants: tuple[Variant, ...]) -> None:
+        plan = rollout.plan(wanted["DeploymentConfig"], endpoint_status.instances(wanted))
+        self._shifter.run(
+            Shift(name, self._fleet.serving(name), variants, plan, ends=wanted["StartTime"] + plan.timeout),
+            tell=lambda step: self._update(name, endpoint_status.bake, step),
+        )
+
+    def _adjust(self, name: str) -> None:
+        desired = {each["VariantName"]: each for each in self._store.get(KIND, name)["Deployed"]["Variants"]}
+        variants = tuple(
+            dataclasses.replace(
+                each,
+                weight=desired[each.name]["DesiredWeight"],
+                instances=desired[each.name]["DesiredInstances"],
+            )
+            for each in self._fleet.serving(name)
+        )
         self._fleet.switch(name, variants)
-        self._store.update(KIND, name, _put_in_service)
-        if "Deployed" in endpoint:
-            shutil.rmtree(self._home(name, endpoint["Deployed"]), ignore_errors=True)
+        self._update(name, endpoint_status.settle)
 
     def _remove(self, name: str) -> None:
         self._fleet.drop(name)
-        shutil.rmtree(self._folder / name, ignore_errors=True)
+        self._loader.discard_all(name)
         self._store.delete(KIND, name)
 
-    def _home(self, name: str, deployment: Document) -> Path:
-        return self._folder / name / str(deployment["Revision"])
-
-    def _load(self, name: str, deployment: Document) -> tuple[Variant, ...]:
-        return tuple(
-            self._load_variant(variant, self._home(name, deployment) / variant["VariantName"])
-            for variant in deployment["Variants"]
-        )
-
-    def _load_variant(self, variant: dict[str, Any], folder: Path) -> Variant:
-        algorithm = catalog.by_image(variant["Image"])
-        if algorithm is None:
-            raise _DeploymentError(
-                f"The image '{variant['Image']}' does not exist. "
-                f"This stand-in knows the repositories {', '.join(catalog.repositories())}."
-            )
-        if not folder.exists():
-            self._unpack(variant, folder)
-        try:
-            server = algorithm.load(folder, variant["Environment"])
-        except ValueError as error:
-            logger.error("variant %s: %s", variant["VariantName"], error)
-            raise _DeploymentError(
-                f"The primary container for production variant {variant['VariantName']} did not pass the ping health "
-                f"check. Please check CloudWatch logs for this endpoint. ({error})"
-            ) from error
-        return Variant(variant["VariantName"], variant["Weight"], server)
-
-    def _unpack(self, variant: dict[str, Any], folder: Path) -> None:
-        """Leave the model's files in the folder, all of them or none."""
-        url = variant["ModelDataUrl"]
-        if not url:
-            raise _DeploymentError(f"Model {variant['ModelName']} has no ModelDataUrl; this stand-in serves no other.")
-        unfinished = folder.with_name(f".{folder.name}")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        archive = unfinished.with_name(f".{folder.name}.tar.gz")
-        try:
-            self._objects.download(Location.of(url), archive)
-            archives.unpack(archive, unfinished)
-        except MissingObjectsError as error:
-            raise _DeploymentError(
-                f'Failed to download model data for container "container_1" from URL: "{url}". Please ensure that '
-                "there is an object located at the URL and that the role passed to CreateModel has permissions to "
-                "download the object."
-            ) from error
-        except archives.UnsafeArchiveError as error:
-            raise _DeploymentError(
-                f'Failed to extract model data archive for container "container_1" from URL "{url}". Please ensure '
-                f"that the object located at the URL is a valid tar.gz archive. ({error})"
-            ) from error
-        finally:
-            archive.unlink(missing_ok=True)
-        unfinished.rename(folder)
-
-
-def _enter(endpoint: Document, status: str) -> None:
-    """Move to a status; an endpoint that was deleted meanwhile stays Deleting until it is removed."""
-    if endpoint["EndpointStatus"] != "Deleting":
-        endpoint["EndpointStatus"] = status
-    endpoint["LastModifiedTime"] = time.time()
-
-
-def _fail(endpoint: Document, reason: str) -> None:
-    """Back to what served before; Failed if nothing did."""
-    endpoint.pop("Wanted", None)
-    endpoint["FailureReason"] = reason
-    _enter(endpoint, "InService" if "Deployed" in endpoint else "Failed")
-
-
-def _put_in_service(endpoint: Document) -> None:
-    deployed = endpoint.pop("Wanted")
-    endpoint["Deployed"] = deployed
-    endpoint["EndpointConfigName"] = deployed["EndpointConfigName"]
-    endpoint["ProductionVariants"] = [_described(variant) for variant in deployed["Variants"]]
-    endpoint.pop("FailureReason", None)
-    _enter(endpoint, "InService")
-
-
-def _described(variant: dict[str, Any]) -> dict[str, Any]:
-    image = {"SpecifiedImage": variant["Image"], "ResolvedImage": variant["Image"], "ResolutionTime": time.time()}
-    return {
-        "VariantName": variant["VariantName"],
-        "DeployedImages": [image],
-        "CurrentWeight": variant["Weight"],
-        "DesiredWeight": variant["Weight"],
-        "CurrentInstanceCount": variant["Instances"],
-        "DesiredInstanceCount": variant["Instances"],
-    }
+    def _update(self, name: str, change: Callable[..., None], *values: object) -> None:
+        """Change the endpoint's document; ``change`` takes it, the values and the time."""
+        self._store.update(KIND, name, lambda endpoint: change(endpoint, *values, self._clock.time()))

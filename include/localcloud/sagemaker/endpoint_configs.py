@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from localcloud.sagemaker import production_variants
 from localcloud.sagemaker.arns import arn
 from localcloud.sagemaker.errors import validation_error
 from localcloud.sagemaker.listing import page
@@ -17,7 +18,10 @@ KIND = "endpoint-config"
 
 
 class EndpointConfigs:
-    """An endpoint configuration: the production variants, each a model with a weight."""
+    """An endpoint configuration: the production variants, each a model with a weight.
+
+    It is never changed. It may be deleted while endpoints use it: they keep what they have taken from it.
+    """
 
     def __init__(self, store: Store, tags: Tags, models: Models) -> None:
         self._store = store
@@ -47,17 +51,14 @@ class EndpointConfigs:
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["EndpointConfigName"]
         config_arn = arn(KIND, name)
-        variants = request["ProductionVariants"]
-        names = [variant["VariantName"] for variant in variants]
-        if len(set(names)) < len(names):
-            raise validation_error(f"Production variant names must be unique within a configuration: {names}.")
-        for variant in variants:
-            if "ModelName" not in variant:
-                raise validation_error(f"Production variant {variant['VariantName']} needs a ModelName.")
+        production_variants.check(request)
+        for variant in request["ProductionVariants"]:
             self._models.get(variant["ModelName"])
         document = {key: value for key, value in request.items() if key != "Tags"}
         document |= {"EndpointConfigArn": config_arn, "CreationTime": time.time()}
-        document["ProductionVariants"] = [{"InitialVariantWeight": 1.0} | variant for variant in variants]
+        document["ProductionVariants"] = [
+            {"InitialVariantWeight": 1.0} | variant for variant in request["ProductionVariants"]
+        ]
         try:
             self._store.insert(KIND, name, document)
         except NameTakenError as error:

@@ -4,34 +4,52 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import time
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from localcloud.sagemaker.arns import ACCOUNT, REGION, log_group_arn
+from localcloud.sagemaker.bodies import TooLargeError, bounded_body
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.fleet import Fleet, NotServingError, UnknownVariantError, Variant
+from localcloud.sagemaker.invocation_metrics import InvocationMetrics
 from localcloud.sagemaker.serving import Answer, Invocation
 
 _SECONDS = 60.0
 _LARGEST = 6_291_456  # bytes of a request
 
+logger = logging.getLogger(__name__)
+
 
 class Runtime:
     """Answers ``POST /endpoints/{name}/invocations``."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, metrics: InvocationMetrics) -> None:
         self._fleet = fleet
+        self._metrics = metrics
 
-    async def answer(self, request: Request) -> Response:
-        """Answer one HTTP request."""
-        endpoint = request.path_params["name"]
+    def routes(self) -> list[Route]:
+        """InvokeEndpoint's path; and beside it the container's own two, which the service keeps to itself."""
+        return [
+            Route("/endpoints/{name}/invocations", self._invocations, methods=["POST"]),
+            Route("/endpoints/{name}/ping", self._ping, methods=["GET"]),
+            Route("/endpoints/{name}/execution-parameters", self._execution_parameters, methods=["GET"]),
+        ]
+
+    async def _invocations(self, request: Request) -> Response:
+        endpoint, arrived = request.path_params["name"], time.perf_counter()
         try:
             variant = self._variant(endpoint, request.headers.get("x-amzn-sagemaker-target-variant"))
-            answer = await _invoke(endpoint, variant, await _invocation(request))
+            invocation = await _invocation(request)
+            answer = await self._invoke(endpoint, variant, invocation, arrived)
         except ServiceError as error:
             return _error(error)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
         if answer.status >= 400:
             return _error(_model_error(endpoint, answer.status, answer.body.decode(errors="replace")))
         headers = {"x-Amzn-Invoked-Production-Variant": variant.name}
@@ -39,6 +57,21 @@ class Runtime:
         if attributes is not None:
             headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
         return Response(answer.body, status_code=answer.status, headers=headers, media_type=answer.content_type)
+
+    async def _ping(self, request: Request) -> Response:
+        """200: a model that can't be loaded is never put into service."""
+        try:
+            self._variant(request.path_params["name"], None)
+        except ServiceError as error:
+            return _error(error)
+        return Response(media_type="text/html")
+
+    async def _execution_parameters(self, request: Request) -> Response:
+        try:
+            parameters = self._variant(request.path_params["name"], None).server.execution_parameters()
+            return Response(json.dumps(dict(parameters)), media_type="application/json")
+        except ServiceError as error:
+            return _error(error)
 
     def _variant(self, endpoint: str, target: str | None) -> Variant:
         try:
@@ -48,21 +81,28 @@ class Runtime:
         except UnknownVariantError as error:
             raise ServiceError("ValidationError", f"Variant {target} not found for Request") from error
 
+    async def _invoke(self, endpoint: str, variant: Variant, invocation: Invocation, arrived: float) -> Answer:
+        asked, status = time.perf_counter(), 0
+        try:
+            answer = await _answer(endpoint, variant, invocation)
+            status = answer.status
+            return answer
+        finally:
+            seconds = time.perf_counter() - asked
+            self._metrics.record(endpoint, variant, status, seconds=seconds, overhead_seconds=asked - arrived)
+
 
 async def _invocation(request: Request) -> Invocation:
-    length = int(request.headers.get("content-length", "0"))
-    if length > _LARGEST:
-        raise ServiceError(
-            "ValidationError", f"The request's body has {length} bytes; InvokeEndpoint takes at most {_LARGEST}.", 413
-        )
-    return Invocation(
-        body=await request.body(),
-        content_type=request.headers.get("content-type"),
-        accept=request.headers.get("accept"),
-    )
+    try:
+        body = await asyncio.wait_for(bounded_body(request, _LARGEST), _SECONDS)
+    except TooLargeError as error:
+        raise ServiceError("ValidationError", f"InvokeEndpoint: {error}.", 413) from error
+    except TimeoutError as error:
+        raise ServiceError("ValidationError", f"The request's body didn't come in {_SECONDS:g} s.", 408) from error
+    return Invocation(body=body, content_type=request.headers.get("content-type"), accept=request.headers.get("accept"))
 
 
-async def _invoke(endpoint: str, variant: Variant, invocation: Invocation) -> Answer:
+async def _answer(endpoint: str, variant: Variant, invocation: Invocation) -> Answer:
     try:
         return await asyncio.wait_for(run_in_threadpool(variant.server.invoke, invocation), _SECONDS)
     except TimeoutError as error:
@@ -75,6 +115,9 @@ async def _invoke(endpoint: str, variant: Variant, invocation: Invocation) -> An
             OriginalMessage="",
             LogStreamArn=_log_group(endpoint),
         ) from error
+    except Exception as error:
+        logger.exception("endpoint %s, variant %s", endpoint, variant.name)
+        raise _model_error(endpoint, 500, f"the stand-in failed: {type(error).__name__}: {error}") from error
 
 
 def _model_error(endpoint: str, status: int, said: str) -> ServiceError:

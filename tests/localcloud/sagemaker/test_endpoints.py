@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,19 +16,29 @@ import numpy as np
 import pytest
 import xgboost
 from tests.contract.training import IMAGE, ROLE
+from tests.localcloud.sagemaker.manual_clock import ManualClock
+from tests.localcloud.sagemaker.test_rollout import canary, size
 from tests.waiting import wait_for
 
-from localcloud.sagemaker import archives, aws
+from localcloud.sagemaker import archives, aws, endpoint_status
+from localcloud.sagemaker.clock import Clock
 from localcloud.sagemaker.deployment import Deployer
 from localcloud.sagemaker.endpoint_configs import EndpointConfigs
 from localcloud.sagemaker.endpoints import Endpoints
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.fleet import Fleet, NotServingError
+from localcloud.sagemaker.loading import Loader
+from localcloud.sagemaker.model_package_groups import ModelPackageGroups
+from localcloud.sagemaker.model_packages import ModelPackages
 from localcloud.sagemaker.models import Models
 from localcloud.sagemaker.protocol import ControlPlane
+from localcloud.sagemaker.rollback_alarms import Alarms
 from localcloud.sagemaker.s3 import Objects
 from localcloud.sagemaker.store import Store
 from localcloud.sagemaker.tags import Tags
+
+INSTANCE = {"InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+FOUR_INSTANCES = {"InitialInstanceCount": 4, "InstanceType": "ml.m5.large"}
 
 
 class SlowS3:
@@ -81,25 +93,28 @@ def s3(tmp_path: Path) -> Iterator[SlowS3]:
 class StandIn:
     """The control plane of endpoints, in this process."""
 
-    def __init__(self, s3: SlowS3, folder: Path) -> None:
+    def __init__(self, s3: SlowS3, folder: Path, clock: Clock | None = None) -> None:
         self.store = Store(folder / "store.sqlite")
         self.fleet = Fleet()
         objects = Objects(aws.s3_client(s3.url))
         tags = Tags(self.store)
-        models = Models(self.store, tags, objects)
+        packages = ModelPackages(self.store, tags, ModelPackageGroups(self.store, tags), objects)
+        models = Models(self.store, tags, objects, packages)
         configs = EndpointConfigs(self.store, tags, models)
-        self.deployer = Deployer(self.store, objects, self.fleet, folder / "endpoints")
-        endpoints = Endpoints(self.store, tags, configs, models, self.deployer)
+        alarms, clock = Alarms(aws.cloudwatch_client(s3.url)), clock or Clock()
+        self.deployer = Deployer(self.store, Loader(objects, folder / "endpoints"), self.fleet, alarms, clock)
+        endpoints = Endpoints(self.store, tags, configs, models, self.deployer, alarms, clock)
         self._plane = ControlPlane({**models.operations(), **configs.operations(), **endpoints.operations()})
 
     def call(self, operation: str, **request: Any) -> dict[str, Any]:
         return self._plane.run(f"SageMaker.{operation}", json.dumps(request).encode()) or {}
 
-    def config(self, name: str) -> None:
+    def config(self, name: str, variant: str | None = None, **changes: Any) -> None:
+        """A model and a configuration of one variant, all of the same name unless told otherwise."""
         container = {"Image": IMAGE, "ModelDataUrl": f"s3://bucket/{name}.tar.gz"}
         self.call("CreateModel", ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
-        variant = {"VariantName": name, "ModelName": name, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
-        self.call("CreateEndpointConfig", EndpointConfigName=name, ProductionVariants=[variant])
+        variants = [{"VariantName": variant or name, "ModelName": name} | (changes or INSTANCE)]
+        self.call("CreateEndpointConfig", EndpointConfigName=name, ProductionVariants=variants)
 
     def describe(self) -> dict[str, Any]:
         return self.call("DescribeEndpoint", EndpointName="live")
@@ -147,15 +162,31 @@ def test_an_updating_endpoint_shows_and_serves_the_old_configuration(s3: SlowS3,
     assert stand_in.fleet.choose("live", None).name == "new"
 
 
-def test_an_endpoint_can_be_deleted_while_it_is_created(s3: SlowS3, stand_in: StandIn) -> None:
+def test_an_endpoint_in_progress_can_not_be_deleted(s3: SlowS3, stand_in: StandIn) -> None:
     s3.gate.clear()
     stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
-    stand_in.call("DeleteEndpoint", EndpointName="live")
-    assert stand_in.describe()["EndpointStatus"] == "Deleting"
+    with pytest.raises(ServiceError, match='Cannot update in-progress endpoint "arn:'):
+        stand_in.call("DeleteEndpoint", EndpointName="live")
     s3.gate.set()
+    stand_in.settled()
+    stand_in.call("DeleteEndpoint", EndpointName="live")
     wait_for(lambda: not stand_in.store.all("endpoint"), what="the deletion")
     with pytest.raises(NotServingError):
         stand_in.fleet.choose("live", None)
+
+
+def test_one_endpoint_does_not_wait_for_another(s3: SlowS3, stand_in: StandIn) -> None:
+    stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
+    stand_in.settled()
+    s3.gate.clear()
+    stand_in.call("CreateEndpoint", EndpointName="slow", EndpointConfigName="new")
+    stand_in.call(
+        "UpdateEndpointWeightsAndCapacities",
+        EndpointName="live",
+        DesiredWeightsAndCapacities=[{"VariantName": "old", "DesiredInstanceCount": 2}],
+    )
+    assert stand_in.settled()["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+    assert stand_in.call("DescribeEndpoint", EndpointName="slow")["EndpointStatus"] == "Creating"
 
 
 def test_what_was_under_way_goes_on_after_a_restart(
@@ -173,6 +204,163 @@ def test_what_was_under_way_goes_on_after_a_restart(
     s3.gate.set()
     assert restarted.settled()["EndpointConfigName"] == "new"
     restarted.deployer.close()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def baking(s3: SlowS3, tmp_path: Path, clock: ManualClock) -> Iterator[StandIn]:
+    """An endpoint whose canary of one instance in four bakes for ten minutes; then the whole fleet does for five."""
+    stand_in = StandIn(s3, tmp_path, clock)
+    for name in ("old", "new"):
+        stand_in.config(name, variant="all", **FOUR_INSTANCES)
+    stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
+    stand_in.settled()
+    stand_in.call(
+        "UpdateEndpoint",
+        EndpointName="live",
+        EndpointConfigName="new",
+        DeploymentConfig=canary(
+            size(1, "INSTANCE_COUNT"), wait=600, TerminationWaitInSeconds=300, MaximumExecutionTimeoutInSeconds=1800
+        ),
+    )
+    clock.asleep()
+    yield stand_in
+    stand_in.deployer.close()
+
+
+def pending(stand_in: StandIn) -> tuple[int, int, str, str]:
+    """Of the one variant that is deployed: instances with traffic, desired ones, stage and message."""
+    [variant] = stand_in.describe()["PendingDeploymentSummary"]["ProductionVariants"]
+    [status] = variant["VariantStatus"]
+    return (variant["CurrentInstanceCount"], variant["DesiredInstanceCount"], status["Status"], status["StatusMessage"])
+
+
+def split(stand_in: StandIn) -> Counter[str]:
+    """Of 20 requests, how many each configuration's fleet gets."""
+    return Counter(stand_in.fleet.choose("live", None).config for _ in range(20))
+
+
+def test_a_deployment_is_described_stage_by_stage(baking: StandIn, clock: ManualClock) -> None:
+    endpoint = baking.describe()
+    assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("Updating", "old")
+    assert endpoint["PendingDeploymentSummary"]["EndpointConfigName"] == "new"
+    assert endpoint["LastDeploymentConfig"]["BlueGreenUpdatePolicy"]["TerminationWaitInSeconds"] == 300
+    assert pending(baking) == (
+        *(1, 4, "Baking"),
+        "Baking for 600 seconds (WaitIntervalInSeconds) with traffic enabled on canary capacity of 1 instance(s).",
+    )
+    assert split(baking) == {"old": 15, "new": 5}
+    clock.advance(600)
+    wait_for(lambda: pending(baking)[0] == 4, what="the whole fleet")
+    assert pending(baking)[2:] == (
+        "Baking",
+        "Baking for 300 seconds (TerminationWaitInSeconds) with traffic enabled on full capacity of 4 instance(s).",
+    )
+    assert baking.describe()["EndpointConfigName"] == "old"
+    assert split(baking) == {"new": 20}
+    clock.asleep()
+    clock.advance(300)
+    endpoint = baking.settled()
+    assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("InService", "new")
+    assert "PendingDeploymentSummary" not in endpoint
+    assert "FailureReason" not in endpoint
+
+
+def test_a_deployment_that_times_out_leaves_the_endpoint_as_it_was(
+    baking: StandIn, clock: ManualClock, tmp_path: Path
+) -> None:
+    clock.advance(1801)
+    endpoint = baking.settled()
+    revisions = tmp_path / "endpoints/live"
+    assert [each.name for each in revisions.iterdir()] == ["1"], "the next deployment must not find this one's files"
+    assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("InService", "old")
+    assert "maximum execution timeout of 1800 seconds" in endpoint["FailureReason"]
+    assert split(baking) == {"old": 20}
+    baking.call("UpdateEndpoint", EndpointName="live", EndpointConfigName="new")
+    assert "FailureReason" not in baking.settled()
+    wait_for(lambda: [each.name for each in revisions.iterdir()] == ["2"], what="the end of the old fleet's files")
+
+
+def test_a_bake_that_was_interrupted_starts_anew(
+    s3: SlowS3, baking: StandIn, clock: ManualClock, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    clock.advance(599)
+    baking.deployer.close()
+    later = ManualClock()
+    later.advance(599)
+    copy = shutil.copytree(tmp_path, tmp_path_factory.mktemp("killed"), dirs_exist_ok=True)
+    restarted = StandIn(s3, copy, later)
+    restarted.deployer.recover()
+    later.asleep()
+    assert split(restarted) == {"old": 15, "new": 5}
+    later.advance(599)
+    assert pending(restarted)[0] == 1, "the second bake is no shorter than the first"
+    later.advance(603)
+    assert "maximum execution timeout" in restarted.settled()["FailureReason"], "the time-out ran on"
+    restarted.deployer.close()
+
+
+def test_a_change_of_weights_that_was_interrupted_goes_on(
+    s3: SlowS3, stand_in: StandIn, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
+    stand_in.settled()
+    desired = [{"VariantName": "old", "DesiredWeight": 3.0, "DesiredInstanceCount": 2}]
+    stand_in.store.update("endpoint", "live", lambda endpoint: endpoint_status.adjust(endpoint, desired, time.time()))
+    [variant] = stand_in.describe()["ProductionVariants"]
+    assert (variant["CurrentWeight"], variant["DesiredWeight"]) == (1.0, 3.0)
+    assert variant["VariantStatus"][0]["StatusMessage"] == "Scaling out desired instance count to 2."
+    restarted = StandIn(s3, shutil.copytree(tmp_path, tmp_path_factory.mktemp("killed"), dirs_exist_ok=True))
+    restarted.deployer.recover()
+    [variant] = restarted.settled()["ProductionVariants"]
+    assert (variant["CurrentWeight"], variant["CurrentInstanceCount"]) == (3.0, 2)
+    assert restarted.fleet.choose("live", None).instances == 2
+    restarted.deployer.close()
+
+
+def test_what_can_not_be_served_again_has_failed(
+    s3: SlowS3, stand_in: StandIn, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
+    stand_in.settled()
+    copy = shutil.copytree(tmp_path, tmp_path_factory.mktemp("damaged"), dirs_exist_ok=True)
+    (copy / "endpoints/live/1/old/xgboost-model").write_bytes(b"damaged")
+    restarted = StandIn(s3, copy)
+    restarted.deployer.recover()
+    endpoint = restarted.describe()
+    assert endpoint["EndpointStatus"] == "Failed"
+    assert "did not pass the ping health check" in endpoint["FailureReason"]
+    with pytest.raises(NotServingError):
+        restarted.fleet.choose("live", None)
+    restarted.deployer.close()
+
+
+def test_an_update_needs_a_cloudwatch_that_tells_of_its_alarms(stand_in: StandIn) -> None:
+    stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
+    stand_in.settled()
+    alarms = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "any"}]}}
+    with pytest.raises(ServiceError, match="ServiceUnavailable: CloudWatch does not tell the state of any"):
+        stand_in.call("UpdateEndpoint", EndpointName="live", EndpointConfigName="new", DeploymentConfig=alarms)
+    assert stand_in.describe()["EndpointStatus"] == "InService"
+
+
+def test_a_serverless_variant_is_served_and_told_as_one(stand_in: StandIn) -> None:
+    serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
+    stand_in.config("lambda", ServerlessConfig=serverless)
+    stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="lambda")
+    [variant] = stand_in.settled()["ProductionVariants"]
+    assert (variant["CurrentServerlessConfig"], variant["CurrentInstanceCount"]) == (serverless, 0)
+    stand_in.call(
+        "UpdateEndpointWeightsAndCapacities",
+        EndpointName="live",
+        DesiredWeightsAndCapacities=[{"VariantName": "lambda", "ServerlessUpdateConfig": {"MaxConcurrency": 7}}],
+    )
+    [variant] = stand_in.settled()["ProductionVariants"]
+    assert variant["CurrentServerlessConfig"] == serverless | {"MaxConcurrency": 7}
 
 
 def test_only_what_the_service_shows_is_shown(stand_in: StandIn) -> None:

@@ -25,7 +25,7 @@ from localcloud.sagemaker.algorithms.linear_learner.selection import (
     by_loss,
 )
 from localcloud.sagemaker.algorithms.linear_learner.table import Floats, Table
-from localcloud.sagemaker.training_child import UserError
+from localcloud.sagemaker.job_child import UserError
 
 
 @dataclass(frozen=True)

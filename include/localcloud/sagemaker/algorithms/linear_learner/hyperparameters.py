@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from localcloud.sagemaker.training_child import UserError
+from localcloud.sagemaker.job_child import UserError
 
 AUTO = "auto"
 Automatic = Literal["auto"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,14 @@ class LinearLearnerServer:
 
     def __init__(self, model: LinearModel) -> None:
         self._model = model
+
+    def execution_parameters(self) -> dict[str, Any]:
+        """What ``/execution-parameters`` tells a batch transform."""
+        return {
+            "MaxConcurrentTransforms": os.cpu_count() or 1,
+            "BatchStrategy": "MULTI_RECORD",
+            "MaxPayloadInMB": _LARGEST // 1024**2,
+        }
 
     def invoke(self, invocation: Invocation) -> Answer:
         """Answer one request."""

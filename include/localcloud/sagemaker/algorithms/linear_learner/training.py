@@ -1,4 +1,4 @@
-"""A training job of Linear Learner: the process that `training_child` describes."""
+"""A training job of Linear Learner: the process that `job_child` describes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from localcloud.sagemaker.algorithms.linear_learner.model import NAME
 from localcloud.sagemaker.algorithms.linear_learner.progress import Progress
 from localcloud.sagemaker.algorithms.linear_learner.table import Table
 from localcloud.sagemaker.container import Layout
-from localcloud.sagemaker.training_child import UserError, run
+from localcloud.sagemaker.job_child import UserError, run
 
 logger = logging.getLogger(__name__)
 

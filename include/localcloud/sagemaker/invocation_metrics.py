@@ -1,0 +1,135 @@
+"""The metrics of invocations that SageMaker reports to CloudWatch, on which alarms and dashboards are built.
+
+After "Amazon SageMaker endpoint invocation metrics" in the Developer Guide: namespace AWS/SageMaker, each metric by
+EndpointName and VariantName, and once more by these and EndpointConfigName, which tells a new fleet from the old one.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from localcloud.sagemaker.fleet import Variant
+
+NAMESPACE = "AWS/SageMaker"
+
+_PUBLISH_SECONDS = 1.0
+_CLOSE_SECONDS = 10.0
+_MOST_VALUES = 150  # that CloudWatch takes in one datum
+_MOST_EXACT = 30  # latencies that a second's datum tells exactly: CloudWatch keeps each of them for days
+_MOST_DATA = 100  # in one request, so that it stays well below CloudWatch's 1 MB
+_MICROSECONDS = 1_000_000
+
+# Status (0: no answer in time), seconds of the model, and seconds of what is around it.
+_Measured = tuple[int, float, float]
+
+logger = logging.getLogger(__name__)
+
+
+class InvocationMetrics:
+    """Takes what is measured of each invocation, and publishes it about once a second from a thread of its own.
+
+    What CloudWatch doesn't take is dropped: it is never in the way of a request.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._waiting: deque[tuple[str, Variant, _Measured]] = deque()  # appends and pops are atomic: no lock
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._publish_on, name="invocation-metrics", daemon=True)
+        self._taken = True
+
+    def start(self) -> None:
+        """Start to publish."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Publish what is left, and end."""
+        self._stopped.set()
+        self._thread.join(_CLOSE_SECONDS)
+
+    def record(self, endpoint: str, variant: Variant, status: int, *, seconds: float, overhead_seconds: float) -> None:
+        """Count one invocation.
+
+        Args:
+            endpoint: its name.
+            variant: which one answered.
+            status: of the model's answer; 0 where none came in time.
+            seconds: that the model took.
+            overhead_seconds: that the stand-in took besides.
+        """
+        self._waiting.append((endpoint, variant, (status, seconds, overhead_seconds)))
+
+    def _publish_on(self) -> None:
+        while not self._stopped.wait(_PUBLISH_SECONDS):
+            self._publish()
+        self._publish()
+
+    def _publish(self) -> None:
+        grouped: defaultdict[tuple[str, str, str, int], list[_Measured]] = defaultdict(list)
+        for _ in range(len(self._waiting)):
+            endpoint, variant, measured = self._waiting.popleft()
+            grouped[endpoint, variant.name, variant.config, variant.instances].append(measured)
+        data = [datum for key, measured in grouped.items() for datum in _data(*key, measured)]
+        for start in range(0, len(data), _MOST_DATA):
+            self._put(data[start : start + _MOST_DATA])
+
+    def _put(self, data: list[dict[str, Any]]) -> None:
+        try:
+            self._client.put_metric_data(Namespace=NAMESPACE, MetricData=data)
+        except (BotoCoreError, ClientError) as error:
+            if self._taken:
+                logger.warning("metrics of invocations are lost until CloudWatch takes them again: %s", error)
+            self._taken = False
+        else:
+            self._taken = True
+
+
+def _data(endpoint: str, name: str, config: str, instances: int, measured: list[_Measured]) -> Iterator[dict[str, Any]]:
+    """The data of one variant of one fleet."""
+    of_variant = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": name}]
+    of_fleet = [*of_variant, {"Name": "EndpointConfigName", "Value": config}]
+    for metric, unit, values in _metrics(measured, instances):
+        for start in range(0, len(values), _MOST_VALUES):
+            part = values[start : start + _MOST_VALUES]
+            for dimensions in (of_variant, of_fleet):
+                yield {
+                    "MetricName": metric,
+                    "Dimensions": dimensions,
+                    "Unit": unit,
+                    "Values": [value for value, _ in part],
+                    "Counts": [float(count) for _, count in part],
+                }
+
+
+def _metrics(measured: list[_Measured], instances: int) -> Iterator[tuple[str, str, list[tuple[float, int]]]]:
+    """Name, unit and values with their counts of each metric. An error counts 1 and any other invocation 0."""
+    statuses = [status for status, _, _ in measured]
+    yield "Invocations", "None", [(1.0, len(measured))]
+    if instances:
+        yield "InvocationsPerInstance", "None", [(1.0 / instances, len(measured))]
+    yield "Invocation4XXErrors", "None", _counted(float(400 <= status < 500) for status in statuses)
+    yield "Invocation5XXErrors", "None", _counted(float(status >= 500) for status in statuses)
+    yield "InvocationModelErrors", "None", _counted(float(not 200 <= status < 300) for status in statuses)
+    yield "ModelLatency", "Microseconds", _latencies(seconds for _, seconds, _ in measured)
+    yield "OverheadLatency", "Microseconds", _latencies(overhead for _, _, overhead in measured)
+
+
+def _latencies(seconds: Iterable[float]) -> list[tuple[float, int]]:
+    """Whole microseconds; to two digits where many are different."""
+    exact = _counted(float(round(each * _MICROSECONDS)) for each in seconds)
+    if len(exact) <= _MOST_EXACT:
+        return exact
+    rounded: Counter[float] = Counter()
+    for value, count in exact:
+        rounded[float(f"{value:.1e}")] += count
+    return list(rounded.items())
+
+
+def _counted(values: Iterable[float]) -> list[tuple[float, int]]:
+    return list(Counter(values).items())
