@@ -96,14 +96,18 @@ class Jobs:
         path.write_bytes(files["model_algo-1"])
         return LinearModel.load(path)
 
-    def deploy(self, job: Any) -> str:
-        """An endpoint that serves the job's model, in service."""
-        name = job["TrainingJobName"]
+    def create_model(self, name: str, job: Any) -> None:
+        """A model of the job's artefact."""
         self.sagemaker.create_model(
             ModelName=name,
             PrimaryContainer={"Image": IMAGE, "ModelDataUrl": job["ModelArtifacts"]["S3ModelArtifacts"]},
             ExecutionRoleArn=training.ROLE,
         )
+
+    def deploy(self, job: Any) -> str:
+        """An endpoint that serves the job's model, in service."""
+        name = job["TrainingJobName"]
+        self.create_model(name, job)
         variant: Any = {
             "VariantName": "AllTraffic",
             "ModelName": name,

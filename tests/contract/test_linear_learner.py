@@ -173,6 +173,40 @@ def test_an_endpoint_answers_with_the_models_own_predictions(jobs: Jobs, binary:
     )
 
 
+@pytest.mark.parametrize("strategy", ["MultiRecord", "SingleRecord"])
+def test_a_batch_transform_writes_a_line_a_row(
+    jobs: Jobs, binary: Any, name: str, strategy: str, tmp_path: Path
+) -> None:
+    model = jobs.model(binary, tmp_path)
+    _, features = rows(9, 20)
+    jobs.create_model(name, binary)
+    jobs.s3.put_object(Bucket=jobs.bucket, Key=f"{name}/in/part.csv", Body=csv(features))
+    source: Any = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{jobs.bucket}/{name}/in/"}
+    jobs.sagemaker.create_transform_job(
+        TransformJobName=name,
+        ModelName=name,
+        BatchStrategy=strategy,  # type: ignore[arg-type]
+        TransformInput={"DataSource": {"S3DataSource": source}, "ContentType": "text/csv", "SplitType": "Line"},
+        TransformOutput={
+            "S3OutputPath": f"s3://{jobs.bucket}/{name}/out",
+            "Accept": "application/jsonlines",
+            "AssembleWith": "Line",
+        },
+        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    )
+
+    def ended() -> Any:
+        job = jobs.sagemaker.describe_transform_job(TransformJobName=name)
+        return job if job["TransformJobStatus"] in ("Completed", "Failed", "Stopped") else None
+
+    job = wait_for(ended, what=f"the end of {name}")
+    assert job["TransformJobStatus"] == "Completed", job.get("FailureReason")
+    written = jobs.s3.get_object(Bucket=jobs.bucket, Key=f"{name}/out/part.csv.out")["Body"].read()
+    told = [json.loads(line) for line in written.decode().splitlines()]
+    expected = model.scores(model.outputs(features))[:, 0]
+    assert [each["score"] for each in told] == pytest.approx(expected.tolist(), rel=1e-5)
+
+
 @pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
 def test_records_are_what_a_channel_without_content_type_holds(
     jobs: Jobs, name: str, sparse: bool, tmp_path: Path

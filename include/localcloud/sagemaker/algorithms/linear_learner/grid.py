@@ -11,7 +11,7 @@ from typing import Any
 from localcloud.sagemaker.algorithms.linear_learner.hyperparameters import AUTO, Hyperparameters
 
 _MODELS = 32
-_MOST_VALUES = 2**26  # float32 of all weights of all models: beyond, fewer models are trained
+_MOST_VALUES = 2**26  # of the weights, or the outputs of a mini-batch, of all models: beyond, fewer are trained
 
 # The first of each is the setting of the first model. By captures of the service's logs, its grid spans
 # learning rates from 0.005 to 0.1 and weight decays from 1e-4 up, with the schedules below.
@@ -52,7 +52,8 @@ def settings(hyperparameters: Hyperparameters, *, columns: int, negatives_per_po
         columns: of the design matrix.
         negatives_per_positive: in the training data of a binary classifier.
     """
-    count = hyperparameters.num_models or max(1, min(_MODELS, _MOST_VALUES // (columns * hyperparameters.num_classes)))
+    values = max(columns, hyperparameters.mini_batch_size) * hyperparameters.num_classes
+    count = hyperparameters.num_models or max(1, min(_MODELS, _MOST_VALUES // values))
     grid = list(_grid(hyperparameters, _positive_weights(hyperparameters, negatives_per_positive)))
     # More models than settings: the others differ in where they start.
     return [grid[number % len(grid)] for number in range(count)]

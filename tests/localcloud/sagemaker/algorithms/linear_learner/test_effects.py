@@ -81,6 +81,19 @@ def test_as_many_models_are_trained_as_asked_for(number: int) -> None:
     assert len(set(recorder.train[0])) == number
 
 
+@pytest.mark.parametrize(
+    ("classes", "columns", "batch", "models"),
+    [(3, 41, 1000, 32), (10_000, 41, 1000, 6), (1_000_000, 41, 1000, 1), (10, 2_000_000, 1000, 3), (3, 41, 10**6, 22)],
+)
+def test_automatically_there_are_fewer_models_where_they_are_large(
+    classes: int, columns: int, batch: int, models: int
+) -> None:
+    given = {"predictor_type": "multiclass_classifier", "num_classes": str(classes), "mini_batch_size": str(batch)}
+    assert len(settings(validate(given), columns=columns, negatives_per_positive=1.0)) == models
+    asked = validate(given | {"num_models": "40"})
+    assert len(settings(asked, columns=columns, negatives_per_positive=1.0)) == 40
+
+
 def test_what_is_given_is_the_same_for_all_models() -> None:
     given = {"learning_rate": 0.01, "wd": 0.5, "lr_scheduler_step": 7, "lr_scheduler_factor": 0.8}
     setting = trained(binary(), "binary_classifier", **given, l1=0.2, lr_scheduler_minimum_lr=0.001).setting
