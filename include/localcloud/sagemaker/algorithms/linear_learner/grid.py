@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from localcloud.sagemaker.algorithms.linear_learner.hyperparameters import AUTO, Hyperparameters
+from localcloud.sagemaker.algorithms.linear_learner.hyperparameters import Hyperparameters
+from localcloud.sagemaker.algorithms.linear_learner.rules import AUTO
 
 _MODELS = 32
 _MOST_VALUES = 2**26  # of the weights, or the outputs of a mini-batch, of all models: beyond, fewer are trained

@@ -1,20 +1,31 @@
 """The hyperparameters: their defaults, what each may be, and the words that refuse it.
 
-The names, ranges and defaults are the developer guide's; the words are those of the toolkit that the
-service's own algorithms share, as captures of failed jobs show them.
+The names, ranges and defaults are the developer guide's. The words are those of the toolkit that the service's own
+algorithms share, as far as reports of failed jobs show them; what they say of a range is ours.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from localcloud.sagemaker.algorithms.linear_learner.rules import (
+    ANY,
+    AUTO,
+    DECAY,
+    FACTOR,
+    INSIDE,
+    NOT_NEGATIVE,
+    POSITIVE,
+    UNIT,
+    Rule,
+    choice,
+    integer,
+    number,
+    switch,
+)
 from localcloud.sagemaker.job_child import UserError
-
-AUTO = "auto"
-Automatic = Literal["auto"]
 
 _LOSSES = {
     "binary_classifier": ("logistic", "hinge_loss"),
@@ -79,151 +90,56 @@ class Hyperparameters:
     huber_delta: float
 
 
-@dataclass(frozen=True)
-class _Rule:
-    """One hyperparameter: its default, how it is read, and what is expected of it, in words."""
-
-    default: str | None
-    read: Callable[[str], Any]
-    expected: str
-
-
-def _choice(default: str | None, *values: str) -> _Rule:
-    def read(text: str) -> str:
-        if text not in values:
-            raise ValueError(text)
-        return text
-
-    return _Rule(default, read, f"accepts one of the following: {', '.join(f'{value!r}' for value in values)}")
-
-
-def _switch(default: str, *, auto: bool = False) -> _Rule:
-    known: dict[str, bool | None] = {"true": True, "false": False} | ({AUTO: None} if auto else {})
-    words = ", ".join(f"{word!r}" for word in sorted(known))
-
-    def read(text: str) -> bool | None:
-        if text.lower() not in known:
-            raise ValueError(text)
-        return known[text.lower()]
-
-    return _Rule(default, read, f"accepts one of the following: {words}")
-
-
-def _without_underscores(text: str) -> str:
-    """What Python reads as a number and the service's patterns don't: ``1_000``."""
-    if "_" in text:
-        raise ValueError(text)
-    return text
-
-
-def _integer(default: str | None, low: int = 1, high: int | None = None, *, auto: bool = False) -> _Rule:
-    def read(text: str) -> int | None:
-        if auto and text == AUTO:
-            return None
-        value = int(_without_underscores(text))
-        if value < low or (high is not None and value > high):
-            raise ValueError(text)
-        return value
-
-    span = f"an integer between {low} and {high}" if high is not None else f"an integer of at least {low}"
-    return _Rule(default, read, _expects(span, *([AUTO] if auto else [])))
-
-
-@dataclass(frozen=True)
-class _Interval:
-    """A range of numbers with its name; the ends belong to it unless they are open."""
-
-    words: str
-    low: float = -math.inf
-    high: float = math.inf
-    low_open: bool = False
-    high_open: bool = False
-
-    def __contains__(self, value: float) -> bool:
-        above = value > self.low if self.low_open else value >= self.low
-        below = value < self.high if self.high_open else value <= self.high
-        return above and below
-
-
-_ANY = _Interval("a number")
-_POSITIVE = _Interval("a number greater than 0", 0.0, low_open=True)
-_NOT_NEGATIVE = _Interval("a number of at least 0", 0.0)
-_UNIT = _Interval("a number between 0 and 1", 0.0, 1.0)
-_DECAY = _Interval("a number from 0 to below 1", 0.0, 1.0, high_open=True)
-_FACTOR = _Interval("a number above 0 and at most 1", 0.0, 1.0, low_open=True)
-_INSIDE = _Interval("a number between 0 and 1, exclusive", 0.0, 1.0, low_open=True, high_open=True)
-
-
-def _number(default: str, interval: _Interval, *words: str) -> _Rule:
-    """A number in a range, or one of the words; ``auto`` is read as None, any other word as itself."""
-
-    def read(text: str) -> float | str | None:
-        if text in words:
-            return None if words == (AUTO,) else text
-        value = float(_without_underscores(text))
-        if not math.isfinite(value) or value not in interval:
-            raise ValueError(text)
-        return value
-
-    return _Rule(default, read, _expects(interval.words, *words))
-
-
-def _expects(span: str, *words: str) -> str:
-    if not words:
-        return f"expects {span}"
-    return f"expects one of the following: {'; or '.join([span, *(f'the string {word!r}' for word in words)])}"
-
-
-_RULES: Mapping[str, _Rule] = {
-    "predictor_type": _choice(None, *_LOSSES),
-    "num_classes": _integer("1"),
-    "loss": _choice(AUTO, AUTO, *(loss for losses in _LOSSES.values() for loss in losses)),
-    "optimizer": _choice(AUTO, AUTO, "adam", "sgd", "rmsprop"),
-    "epochs": _integer("15"),
-    "mini_batch_size": _integer("1000"),
-    "num_models": _integer(AUTO, auto=True),
-    "feature_dim": _integer(AUTO, auto=True),
-    "learning_rate": _number(AUTO, _POSITIVE, AUTO),
-    "wd": _number(AUTO, _NOT_NEGATIVE, AUTO),
-    "l1": _number(AUTO, _NOT_NEGATIVE, AUTO),
-    "momentum": _number(AUTO, _DECAY, AUTO),
-    "beta_1": _number(AUTO, _DECAY, AUTO),
-    "beta_2": _number(AUTO, _DECAY, AUTO),
-    "bias_lr_mult": _number(AUTO, _POSITIVE, AUTO),
-    "bias_wd_mult": _number(AUTO, _NOT_NEGATIVE, AUTO),
-    "use_bias": _switch("true"),
-    "use_lr_scheduler": _switch("true"),
-    "lr_scheduler_step": _integer(AUTO, auto=True),
-    "lr_scheduler_factor": _number(AUTO, _FACTOR, AUTO),
-    "lr_scheduler_minimum_lr": _number(AUTO, _POSITIVE, AUTO),
-    "init_method": _choice("uniform", "uniform", "normal"),
-    "init_scale": _number("0.07", _POSITIVE),
-    "init_sigma": _number("0.01", _POSITIVE),
-    "init_bias": _number("0.0", _ANY),
-    "normalize_data": _switch("true", auto=True),
-    "normalize_label": _switch(AUTO, auto=True),
-    "unbias_data": _switch(AUTO, auto=True),
-    "unbias_label": _switch(AUTO, auto=True),
-    "num_point_for_scaler": _integer("10000"),
-    "num_calibration_samples": _integer(AUTO, auto=True),
-    "binary_classifier_model_selection_criteria": _choice(
+_RULES: Mapping[str, Rule] = {
+    "predictor_type": choice(None, *_LOSSES),
+    "num_classes": integer("1"),
+    "loss": choice(AUTO, AUTO, *(loss for losses in _LOSSES.values() for loss in losses)),
+    "optimizer": choice(AUTO, AUTO, "adam", "sgd", "rmsprop"),
+    "epochs": integer("15"),
+    "mini_batch_size": integer("1000"),
+    "num_models": integer(AUTO, auto=True),
+    "feature_dim": integer(AUTO, auto=True),
+    "learning_rate": number(AUTO, POSITIVE, AUTO),
+    "wd": number(AUTO, NOT_NEGATIVE, AUTO),
+    "l1": number(AUTO, NOT_NEGATIVE, AUTO),
+    "momentum": number(AUTO, DECAY, AUTO),
+    "beta_1": number(AUTO, DECAY, AUTO),
+    "beta_2": number(AUTO, DECAY, AUTO),
+    "bias_lr_mult": number(AUTO, POSITIVE, AUTO),
+    "bias_wd_mult": number(AUTO, NOT_NEGATIVE, AUTO),
+    "use_bias": switch("true"),
+    "use_lr_scheduler": switch("true"),
+    "lr_scheduler_step": integer(AUTO, auto=True),
+    "lr_scheduler_factor": number(AUTO, FACTOR, AUTO),
+    "lr_scheduler_minimum_lr": number(AUTO, POSITIVE, AUTO),
+    "init_method": choice("uniform", "uniform", "normal"),
+    "init_scale": number("0.07", POSITIVE),
+    "init_sigma": number("0.01", POSITIVE),
+    "init_bias": number("0.0", ANY),
+    "normalize_data": switch("true", auto=True),
+    "normalize_label": switch(AUTO, auto=True),
+    "unbias_data": switch(AUTO, auto=True),
+    "unbias_label": switch(AUTO, auto=True),
+    "num_point_for_scaler": integer("10000"),
+    "num_calibration_samples": integer(AUTO, auto=True),
+    "binary_classifier_model_selection_criteria": choice(
         "accuracy",
         *("accuracy", "f_beta", "precision_at_target_recall", "recall_at_target_precision", "loss_function"),
     ),
-    "target_precision": _number("0.8", _UNIT),
-    "target_recall": _number("0.8", _UNIT),
-    "f_beta": _number("1.0", _POSITIVE),
-    "positive_example_weight_mult": _number("1.0", _POSITIVE, AUTO, "balanced"),
-    "balance_multiclass_weights": _switch("false"),
-    "accuracy_top_k": _integer("3"),
-    "early_stopping_patience": _integer("3"),
-    "early_stopping_tolerance": _number("0.001", _POSITIVE),
-    "margin": _number("1.0", _POSITIVE),
-    "quantile": _number("0.5", _INSIDE),
-    "loss_insensitivity": _number("0.01", _POSITIVE),
-    "huber_delta": _number("1.0", _POSITIVE),
+    "target_precision": number("0.8", UNIT),
+    "target_recall": number("0.8", UNIT),
+    "f_beta": number("1.0", POSITIVE),
+    "positive_example_weight_mult": number("1.0", POSITIVE, AUTO, "balanced"),
+    "balance_multiclass_weights": switch("false"),
+    "accuracy_top_k": integer("3"),
+    "early_stopping_patience": integer("3"),
+    "early_stopping_tolerance": number("0.001", POSITIVE),
+    "margin": number("1.0", POSITIVE),
+    "quantile": number("0.5", INSIDE),
+    "loss_insensitivity": number("0.01", POSITIVE),
+    "huber_delta": number("1.0", POSITIVE),
 }
-_CLASSES = _integer(None, 3, 1_000_000)
+_CLASSES = integer(None, 3, 1_000_000)
 
 # What the service's tuner and its own tests pass beside the documented ones. Only the first has a meaning
 # here: a job of the tuner trains one model.
@@ -260,7 +176,7 @@ def validate(given: Mapping[str, str]) -> Hyperparameters:
     return Hyperparameters(**values)
 
 
-def _read(name: str, rule: _Rule, text: str) -> Any:
+def _read(name: str, rule: Rule, text: str) -> Any:
     try:
         return rule.read(text)
     except ValueError as error:
@@ -281,7 +197,7 @@ def _loss(predictor_type: str, loss: str) -> str:
         return known[0]
     if loss not in known:
         raise _invalid(
-            "loss", loss, f"with the predictor_type {predictor_type!r} {_choice(None, AUTO, *known).expected}"
+            "loss", loss, f"with the predictor_type {predictor_type!r} {choice(None, AUTO, *known).expected}"
         )
     return loss
 
