@@ -8,7 +8,7 @@ import logging
 import time
 from dataclasses import dataclass
 
-from starlette.concurrency import run_in_threadpool
+import anyio.to_thread
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -20,13 +20,16 @@ from localcloud.sagemaker.serving import Answer, Invocation
 
 _SECONDS = 60.0
 _LARGEST = 6_291_456  # bytes of a request
+# A request of so few bytes, to a model that took no longer last time, isn't worth a thread of its own.
+_SMALL = 4096
+_QUICK_SECONDS = 0.002
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Invoked:
-    """An invocation that is over: the model's status, and how many seconds the model took."""
+    """An invocation that is over: the model's status, and how many seconds it was waited for."""
 
     endpoint: str
     variant: str
@@ -39,6 +42,7 @@ class Runtime:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
+        self._last_seconds: dict[tuple[str, str], float] = {}
 
     def routes(self) -> list[Route]:
         """InvokeEndpoint's path; and beside it the container's own two, which the service keeps to itself."""
@@ -90,22 +94,26 @@ class Runtime:
             raise ServiceError("ValidationError", f"Variant {target} not found for Request") from error
 
     async def _invoke(self, endpoint: str, variant: Variant, invocation: Invocation) -> Answer:
+        last = self._last_seconds.get((endpoint, variant.name), _SECONDS)
+        in_thread = len(invocation.body) > _SMALL or last > _QUICK_SECONDS
         started = time.perf_counter()
         status = 500  # of an answer that didn't come
         try:
-            answer = await _answer(endpoint, variant, invocation)
+            answer = await _answer(endpoint, variant, invocation, in_thread=in_thread)
             status = answer.status
             return answer
         finally:
             self._tell(Invoked(endpoint, variant.name, status, time.perf_counter() - started))
 
     def _tell(self, invoked: Invoked) -> None:
-        logger.debug("%s", invoked)
+        """The one place that knows of every invocation."""
+        self._last_seconds[invoked.endpoint, invoked.variant] = invoked.seconds
 
 
 async def _invocation(request: Request) -> Invocation:
     try:
-        body = await asyncio.wait_for(_body(request), _SECONDS)
+        async with asyncio.timeout(_SECONDS):
+            body = await _body(request)
     except TimeoutError as error:
         raise ServiceError("ValidationError", f"The request's body didn't come in {_SECONDS:g} s.", 408) from error
     return Invocation(body=body, content_type=request.headers.get("content-type"), accept=request.headers.get("accept"))
@@ -122,9 +130,13 @@ async def _body(request: Request) -> bytes:
     return b"".join(chunks)
 
 
-async def _answer(endpoint: str, variant: Variant, invocation: Invocation) -> Answer:
+async def _answer(endpoint: str, variant: Variant, invocation: Invocation, *, in_thread: bool) -> Answer:
     try:
-        return await asyncio.wait_for(run_in_threadpool(variant.server.invoke, invocation), _SECONDS)
+        if not in_thread:
+            return variant.server.invoke(invocation)
+        async with asyncio.timeout(_SECONDS):
+            # Abandoned when the time is over: a thread can't be ended.
+            return await anyio.to_thread.run_sync(variant.server.invoke, invocation, abandon_on_cancel=True)
     except TimeoutError as error:
         raise ServiceError(
             "ModelError",
