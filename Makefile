@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 DAYS ?= 14
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos bench lint types check up down lock clean
+.PHONY: help setup demo test golden chaos bench lint types check up down lock clean
 
 UV := .sluice/uv/bin/uv
 WORKERS := .venv/.installed
@@ -30,6 +30,9 @@ demo: setup  ## Send DAYS=14 days of flights through to a live model, and report
 
 test: setup  ## Run the tests
 	@.venv/bin/pytest -q -n 2 --dist loadgroup
+
+golden: setup  ## Replay the transcripts in DIR=… (recorded of a real container) through the SageMaker stand-in
+	@PYTHONPATH=include:. .venv/bin/python -m tests.golden $(or $(DIR),tests/golden/xgboost)
 
 chaos: setup  ## Run the tests of kills, faults and floods, all of them; CHAOS_SEED=… plays one seed again
 	@.venv/bin/pytest -v -n 3 -m '' tests/chaos

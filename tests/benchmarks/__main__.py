@@ -15,7 +15,7 @@ from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import landing
+from tests.benchmarks import landing, serving, xgboost_training
 from tests.conftest import Cloud, running_cloud
 
 RESULTS = Path(__file__).resolve().parents[2] / ".sluice" / "bench.json"
@@ -39,6 +39,10 @@ BOUNDS: Mapping[str, Bound] = {
     "drain_s3_calls_per_1000": Bound("at most", 5),
     "drain_memory_ratio": Bound("at most", 1.1),
     "drain_hot_group_ratio": Bound("at least", 0.8),
+    "train_ratio": Bound("at most", 1.1),
+    "invoke_ratio": Bound("at most", 2.0),
+    "invoke_rows_ratio": Bound("at least", 0.7),
+    "invoke_load_ratio": Bound("at least", 0.7),
 }
 
 
@@ -54,6 +58,16 @@ def figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
     yield "drain_hot_group_ratio", landing.hot_group_ratio(bench)
     yield "drain_hot_group_latency_ratio", landing.late_hot_group_ratio(bench)
     yield "drain_memory_ratio", landing.memory_ratio(bench)
+    yield from _sagemaker_figures(cloud)
+
+
+def _sagemaker_figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
+    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
+        yield "train_ratio", xgboost_training.train_ratio(cloud, Path(folder))
+        with serving.bench(cloud, Path(folder)) as bench:
+            yield "invoke_ratio", bench.seconds_of_one_row()
+            yield "invoke_rows_ratio", bench.rate_of_rows()
+            yield "invoke_load_ratio", bench.rate_of_load()
 
 
 def main() -> None:

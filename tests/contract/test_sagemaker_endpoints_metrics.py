@@ -17,6 +17,7 @@ from tests.waiting import wait_for
 from localcloud.sagemaker import aws
 from localcloud.sagemaker.fleet import Variant
 from localcloud.sagemaker.invocation_metrics import InvocationMetrics
+from localcloud.sagemaker.runtime import Invoked
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -90,13 +91,13 @@ def test_the_invocations_of_each_variant_are_counted(
 
 def recorded(metrics: InvocationMetrics, variant: Variant, *statuses: int, seconds: float = 0.002) -> None:
     for status in statuses:
-        metrics.record("e", variant, status, seconds=seconds, overhead_seconds=0.0005)
+        metrics.record(Invoked("e", variant, status, seconds, overhead_seconds=0.0005))
 
 
 def test_what_counts_as_which_error(cloud: Cloud, cloudwatch: Any, name: str) -> None:
     metrics = InvocationMetrics(aws.cloudwatch_client(cloud.endpoint_url))
     metrics.start()
-    recorded(metrics, Variant(name, 1.0, Echo(), instances=4, config=name), 200, 204, 400, 429, 500, 503, 0)
+    recorded(metrics, Variant(name, 1.0, Echo(), instances=4, config=name), 200, 204, 302, 400, 429, 500, 503)
     metrics.close()
     dimensions = {"EndpointName": "e", "VariantName": name}
     assert sums(cloudwatch, COUNTED, **dimensions) == [7.0, 1.75, 2.0, 2.0, 5.0]

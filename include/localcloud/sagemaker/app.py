@@ -63,7 +63,7 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
         }
     )
     metrics = InvocationMetrics(cloudwatch)
-    runtime = Runtime(fleet, metrics)
+    runtime = Runtime(fleet, metrics.record)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -83,7 +83,7 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
         routes=[
             Route("/ping", _ping, methods=["GET"]),
             Route("/", control_plane.answer, methods=["POST"]),
-            Route("/endpoints/{name}/invocations", runtime.answer, methods=["POST"]),
+            *runtime.routes(),
         ],
     )
 

@@ -71,8 +71,10 @@ class Layout:
 
     def prepare(self, request: dict[str, Any]) -> None:
         """Make the folders and write the configuration of a CreateTrainingJob request."""
-        for folder in (self.config, self.data, self.model, self.output_data, self.checkpoints, self.temporary):
+        for folder in (self.config, self.data, self.model, self.output_data, self.temporary):
             folder.mkdir(parents=True)
+        if "CheckpointConfig" in request:
+            self.checkpoints.mkdir()
         self._write("hyperparameters.json", request.get("HyperParameters", {}))
         self._write(
             "inputdataconfig.json",

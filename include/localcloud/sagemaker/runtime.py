@@ -4,37 +4,71 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+import anyio.to_thread
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from localcloud.sagemaker.arns import ACCOUNT, REGION, log_group_arn
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.fleet import Fleet, NotServingError, UnknownVariantError, Variant
-from localcloud.sagemaker.invocation_metrics import InvocationMetrics
 from localcloud.sagemaker.serving import Answer, Invocation
 
 _SECONDS = 60.0
 _LARGEST = 6_291_456  # bytes of a request
+# A request of so few bytes, to a model that took no longer last time, isn't worth a thread of its own.
+_SMALL = 4096
+_QUICK_SECONDS = 0.002
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Invoked:
+    """An invocation that is over: the model's status, and how many seconds it was waited for.
+
+    ``overhead_seconds`` have passed since the request came and before the model was asked.
+    """
+
+    endpoint: str
+    variant: Variant
+    status: int
+    seconds: float
+    overhead_seconds: float
 
 
 class Runtime:
     """Answers ``POST /endpoints/{name}/invocations``."""
 
-    def __init__(self, fleet: Fleet, metrics: InvocationMetrics) -> None:
+    def __init__(self, fleet: Fleet, *observers: Callable[[Invoked], None]) -> None:
+        """The observers hear of each invocation; they are called on the event loop."""
         self._fleet = fleet
-        self._metrics = metrics
+        self._observers = observers
+        self._last_seconds: dict[tuple[str, str], float] = {}
 
-    async def answer(self, request: Request) -> Response:
-        """Answer one HTTP request."""
+    def routes(self) -> list[Route]:
+        """InvokeEndpoint's path; and beside it the container's own two, which the service keeps to itself."""
+        return [
+            Route("/endpoints/{name}/invocations", self._invocations, methods=["POST"]),
+            Route("/endpoints/{name}/ping", self._ping, methods=["GET"]),
+            Route("/endpoints/{name}/execution-parameters", self._execution_parameters, methods=["GET"]),
+        ]
+
+    async def _invocations(self, request: Request) -> Response:
         endpoint, arrived = request.path_params["name"], time.perf_counter()
         try:
             variant = self._variant(endpoint, request.headers.get("x-amzn-sagemaker-target-variant"))
-            answer = await self._invoke(endpoint, variant, await _invocation(request), arrived)
+            invocation = await _invocation(request)
+            answer = await self._invoke(endpoint, variant, invocation, arrived)
         except ServiceError as error:
             return _error(error)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
         if answer.status >= 400:
             return _error(_model_error(endpoint, answer.status, answer.body.decode(errors="replace")))
         headers = {"x-Amzn-Invoked-Production-Variant": variant.name}
@@ -43,15 +77,20 @@ class Runtime:
             headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
         return Response(answer.body, status_code=answer.status, headers=headers, media_type=answer.content_type)
 
-    async def _invoke(self, endpoint: str, variant: Variant, invocation: Invocation, arrived: float) -> Answer:
-        asked, status = time.perf_counter(), 0
+    async def _ping(self, request: Request) -> Response:
+        """200: a model that can't be loaded is never put into service."""
         try:
-            answer = await _invoke(endpoint, variant, invocation)
-            status = answer.status
-            return answer
-        finally:
-            seconds = time.perf_counter() - asked
-            self._metrics.record(endpoint, variant, status, seconds=seconds, overhead_seconds=asked - arrived)
+            self._variant(request.path_params["name"], None)
+        except ServiceError as error:
+            return _error(error)
+        return Response(media_type="text/html")
+
+    async def _execution_parameters(self, request: Request) -> Response:
+        try:
+            parameters = self._variant(request.path_params["name"], None).server.execution_parameters()
+            return Response(json.dumps(dict(parameters)), media_type="application/json")
+        except ServiceError as error:
+            return _error(error)
 
     def _variant(self, endpoint: str, target: str | None) -> Variant:
         try:
@@ -61,23 +100,52 @@ class Runtime:
         except UnknownVariantError as error:
             raise ServiceError("ValidationError", f"Variant {target} not found for Request") from error
 
+    async def _invoke(self, endpoint: str, variant: Variant, invocation: Invocation, arrived: float) -> Answer:
+        last = self._last_seconds.get((endpoint, variant.name), _SECONDS)
+        in_thread = len(invocation.body) > _SMALL or last > _QUICK_SECONDS
+        started = time.perf_counter()
+        status = 500  # of an answer that didn't come
+        try:
+            answer = await _answer(endpoint, variant, invocation, in_thread=in_thread)
+            status = answer.status
+            return answer
+        finally:
+            self._tell(Invoked(endpoint, variant, status, time.perf_counter() - started, started - arrived))
+
+    def _tell(self, invoked: Invoked) -> None:
+        """The one place that knows of every invocation."""
+        self._last_seconds[invoked.endpoint, invoked.variant.name] = invoked.seconds
+        for observe in self._observers:
+            observe(invoked)
+
 
 async def _invocation(request: Request) -> Invocation:
-    length = int(request.headers.get("content-length", "0"))
-    if length > _LARGEST:
-        raise ServiceError(
-            "ValidationError", f"The request's body has {length} bytes; InvokeEndpoint takes at most {_LARGEST}.", 413
-        )
-    return Invocation(
-        body=await request.body(),
-        content_type=request.headers.get("content-type"),
-        accept=request.headers.get("accept"),
-    )
-
-
-async def _invoke(endpoint: str, variant: Variant, invocation: Invocation) -> Answer:
     try:
-        return await asyncio.wait_for(run_in_threadpool(variant.server.invoke, invocation), _SECONDS)
+        async with asyncio.timeout(_SECONDS):
+            body = await _body(request)
+    except TimeoutError as error:
+        raise ServiceError("ValidationError", f"The request's body didn't come in {_SECONDS:g} s.", 408) from error
+    return Invocation(body=body, content_type=request.headers.get("content-type"), accept=request.headers.get("accept"))
+
+
+async def _body(request: Request) -> bytes:
+    """The body, of which no more is read than may be, whatever its headers say."""
+    chunks, length = [], 0
+    async for chunk in request.stream():
+        chunks.append(chunk)
+        length += len(chunk)
+        if length > _LARGEST:
+            raise ServiceError("ValidationError", f"InvokeEndpoint takes at most {_LARGEST} bytes.", 413)
+    return b"".join(chunks)
+
+
+async def _answer(endpoint: str, variant: Variant, invocation: Invocation, *, in_thread: bool) -> Answer:
+    try:
+        if not in_thread:
+            return variant.server.invoke(invocation)
+        async with asyncio.timeout(_SECONDS):
+            # Abandoned when the time is over: a thread can't be ended.
+            return await anyio.to_thread.run_sync(variant.server.invoke, invocation, abandon_on_cancel=True)
     except TimeoutError as error:
         raise ServiceError(
             "ModelError",
@@ -88,6 +156,9 @@ async def _invoke(endpoint: str, variant: Variant, invocation: Invocation) -> An
             OriginalMessage="",
             LogStreamArn=_log_group(endpoint),
         ) from error
+    except Exception as error:
+        logger.exception("endpoint %s, variant %s", endpoint, variant.name)
+        raise _model_error(endpoint, 500, f"the stand-in failed: {type(error).__name__}: {error}") from error
 
 
 def _model_error(endpoint: str, status: int, said: str) -> ServiceError:

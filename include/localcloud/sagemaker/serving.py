@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -29,4 +30,8 @@ class ModelServer(Protocol):
 
     def invoke(self, invocation: Invocation) -> Answer:
         """Answer one request; a fault of the request is an answer too, never an exception."""
+        ...
+
+    def execution_parameters(self) -> Mapping[str, Any]:
+        """The container's answer to ``GET /execution-parameters``, by which a batch transform is planned."""
         ...

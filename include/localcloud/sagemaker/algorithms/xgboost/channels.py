@@ -1,34 +1,26 @@
-"""Which channels a job may have, and how their files become matrices."""
+"""Which channels a job may have, and what their folders may hold, before any row is read."""
 
 from __future__ import annotations
 
 import csv
 import logging
 import os
-from collections.abc import Iterator, Mapping
-from email.message import Message
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet
-import xgboost
-
+from localcloud.sagemaker.algorithms.xgboost.content_types import CONTENT_TYPES, DEFAULT
 from localcloud.sagemaker.training_child import UserError
 
 logger = logging.getLogger(__name__)
 
-_CONTENT_TYPES = (
-    *("csv", "libsvm", "parquet", "recordio-protobuf", "text/csv", "text/libsvm", "text/x-libsvm"),
-    *("application/x-parquet", "application/x-recordio-protobuf"),
-)
-_PIPED = tuple(each for each in _CONTENT_TYPES if "libsvm" not in each)
+_PIPED = tuple(each for each in CONTENT_TYPES if "libsvm" not in each)
 _DISTRIBUTIONS = ("ShardedByS3Key", "FullyReplicated")
-_DEFAULT = "text/libsvm"
-_DEEPEST = 3
 
 
 def validate(channels: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
     """The channels with the default content type filled in.
+
+    Content types are compared literally, without regard to parameters, as the container does.
 
     Raises:
         UserError: a channel is missing, unknown, or configured in a way that the container doesn't support.
@@ -39,36 +31,21 @@ def validate(channels: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, s
 
 
 def _validated(name: str, channel: Mapping[str, str]) -> dict[str, str]:
-    if name not in ("train", "validation"):
+    if name not in ("train", "validation", "code"):
         raise UserError(f"Extraneous channel found: {name}")
-    filled = {**channel, "ContentType": channel.get("ContentType", _DEFAULT)}
-    supported = _PIPED if filled["TrainingInputMode"] == "Pipe" else _CONTENT_TYPES
-    if filled["ContentType"] not in supported or filled["S3DistributionType"] not in _DISTRIBUTIONS:
+    filled = {**channel, "ContentType": channel.get("ContentType", DEFAULT)}
+    if not _supported(name, filled):
         raise UserError(f"Channel configuration for '{name}' channel is not supported: {filled}")
     return filled
 
 
-def data_format(content_type: str | None) -> str:
-    """csv, libsvm, parquet or recordio-protobuf, of a channel's or a request's content type.
-
-    Raises:
-        UserError: the content type isn't one of them.
-    """
-    if content_type is None:
-        return "libsvm"
-    header = Message()
-    header["Content-Type"] = content_type.lower()
-    name, label_size = header.get_content_type(), header.get_param("label_size", "1")
-    if content_type.lower().partition(";")[0].strip() in ("csv", "libsvm", "parquet", "recordio-protobuf"):
-        name = content_type.lower().partition(";")[0].strip()
-    if name not in _CONTENT_TYPES:
-        raise UserError(f"{content_type} is not an accepted ContentType: {', '.join(_CONTENT_TYPES)}.")
-    found = name.rpartition("/")[2].removeprefix("x-")
-    if found == "csv" and label_size != "1":
-        raise UserError(
-            f"{content_type} is not an accepted csv ContentType. Optional parameter label_size must be equal to 1"
-        )
-    return found
+def _supported(name: str, channel: Mapping[str, str]) -> bool:
+    content_type, mode = channel["ContentType"], channel["TrainingInputMode"]
+    if name == "code":  # scripts; without one in the hyperparameters, the channel is never looked at
+        return (content_type, mode, channel["S3DistributionType"]) == ("text/python", "File", "FullyReplicated")
+    return content_type in (_PIPED if mode == "Pipe" else CONTENT_TYPES) and (
+        channel["S3DistributionType"] in _DISTRIBUTIONS
+    )
 
 
 def size(folder: Path) -> int:
@@ -83,6 +60,18 @@ def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in files)
 
 
+def warn_of_duplicates(train: Path, validation: Path) -> None:
+    """Tell of files that both channels have by the same name and size."""
+    for path in sorted(train.iterdir()):
+        twin = validation / path.name
+        if path.is_file() and twin.is_file() and path.stat().st_size == twin.stat().st_size:
+            logger.warning(
+                "Suspected identical files found: %s has the same name and size in train and validation. "
+                "The validation score of rows that were trained on says nothing.",
+                path.name,
+            )
+
+
 def check_format(folder: Path, format_: str) -> None:
     """Look at the first lines of the files, as the container does before it reads any.
 
@@ -91,35 +80,13 @@ def check_format(folder: Path, format_: str) -> None:
     """
     check = {"csv": _check_csv, "libsvm": _check_libsvm}.get(format_)
     if check is not None:
-        for path in _data_files(folder):
+        for path in _first_files(folder):
             check(path)
 
 
-def matrix(folders: list[Path], format_: str, *, weighted: bool, scratch: Path) -> xgboost.DMatrix:
-    """The rows of all files of the folders, label first.
-
-    Args:
-        folders: the channels to read together.
-        format_: as `data_format` gives it.
-        weighted: the second column of CSV holds the weights.
-        scratch: a folder that doesn't exist yet, for links to the files.
-
-    Raises:
-        UserError: the files can't be read, or have no labels.
-    """
-    scratch.mkdir(parents=True)
-    for number, path in enumerate(path for folder in folders for path in _shallow_files(folder)):
-        # XGBoost's reader wants all files in one folder; equal names come from different sub-folders.
-        (scratch / f"{number:05d}-{path.name}").symlink_to(path)
-    try:
-        read = _read(scratch, format_, weighted)
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"Failed to load {format_} data with exception:\n{error}") from error
-    if read.get_label().size == 0:
-        raise UserError("Got input data without labels. Please check the input data set.")
-    return read
+def is_data_file(name: str) -> bool:
+    """Neither hidden, nor a marker such as ``_SUCCESS``, nor a cache of the library's."""
+    return not (name.startswith((".", "_")) or (".cache" in name and ("dtrain" in name or "dval" in name)))
 
 
 def delimiter(line: str) -> str:
@@ -134,35 +101,11 @@ def delimiter(line: str) -> str:
         raise UserError(f"Could not determine delimiter on line {line[:50]}:\n{error}") from error
 
 
-def _read(folder: Path, format_: str, weighted: bool) -> xgboost.DMatrix:
-    if format_ == "csv":
-        with min(folder.iterdir()).open() as first:
-            separator = delimiter(first.readline())
-        weight = "&weight_column=1" if weighted else ""
-        return xgboost.DMatrix(f"{folder}?format=csv&label_column=0&delimiter={separator}{weight}")
-    if format_ == "libsvm":
-        return xgboost.DMatrix(f"{folder}?format=libsvm")
-    if format_ == "parquet":
-        table = pyarrow.parquet.read_table(folder)
-        rows = np.column_stack([table.column(index).to_numpy() for index in range(table.num_columns)])
-        return xgboost.DMatrix(rows[:, 1:], label=rows[:, 0])
-    raise UserError("recordio-protobuf isn't read by this stand-in: give csv, libsvm or parquet")
-
-
-def _shallow_files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            if len(path.relative_to(folder).parts) <= _DEEPEST:
-                yield path
-            else:
-                logger.warning("%s lies deeper than %d folders and isn't loaded.", path, _DEEPEST)
-
-
-def _data_files(folder: Path) -> list[Path]:
+def _first_files(folder: Path) -> list[Path]:
     """The files of the first folder without sub-folders: the container looks at no others."""
     for root, folders, files in os.walk(folder):
         if not folders:
-            return [Path(root, name) for name in files if not name.startswith((".", "_"))]
+            return [Path(root, name) for name in files if is_data_file(name)]
     return []
 
 
@@ -197,7 +140,7 @@ def _libsvm_features(line: str) -> int:
     parts = label.split(":")
     if len(parts) > 2 or not all(_is_number(part) for part in parts):
         return -1
-    if any(":" not in feature for feature in features):
+    if any(":" not in feature for feature in features) or (features and features[0].count(":") != 1):
         return -1
     return len(features)
 

@@ -37,8 +37,12 @@ class CrossValidation:
 
         Returns:
             The models, and the lines of the log that tell the mean metrics of each round.
+
+        Raises:
+            ValueError: there are too few rows for the folds, or the labels aren't classes.
         """
         labels = matrix.get_label()
+        self._check(labels)
         boosters: list[xgboost.Booster] = []
         histories: list[History] = []
         rounds: list[Array] = []
@@ -56,6 +60,22 @@ class CrossValidation:
                 rounds.append(unseen)
         np.savetxt(predictions, self._columns(labels, rounds), delimiter=",", fmt="%f")
         return boosters, self._report(histories)
+
+    def _check(self, labels: Array) -> None:
+        """What scikit-learn, which draws the container's folds, refuses."""
+        if self.folds > len(labels):
+            raise ValueError(
+                f"Cannot have number of splits n_splits={self.folds} greater than the number of samples: "
+                f"n_samples={len(labels)}."
+            )
+        if not self.classification:
+            return
+        if not np.isfinite(labels).all():
+            raise ValueError("Input contains NaN or infinity.")
+        if (labels % 1).any():
+            raise ValueError("Supported target types are: ('binary', 'multiclass'). Got 'continuous' instead.")
+        if self.folds > np.unique(labels, return_counts=True)[1].max():
+            raise ValueError(f"n_splits={self.folds} cannot be greater than the number of members in each class.")
 
     def _rounds(self, labels: Array) -> Iterator[list[Array]]:
         """The held-out rows of each fold, round by round; of a classification, with the same mix of labels."""

@@ -1,7 +1,8 @@
 """The metrics that the container computes itself, beside those of the library.
 
-Unlike the recorded container, which takes the probabilities that XGBoost 3 passes for log-odds and so gets
-every label metric wrong, these are right: a probability counts as the positive label above one half.
+Unlike the recorded container, which takes the predictions that XGBoost 3 passes for log-odds and so gets
+every label metric wrong, these are right: a probability counts as the positive label above one half, log-odds
+above zero, and where the library predicts labels those are they.
 """
 
 from __future__ import annotations
@@ -15,24 +16,46 @@ import xgboost
 
 Array = npt.NDArray[Any]  # float32, as the library gives labels and predictions
 Metric = Callable[[Array, Array], float]
+CustomMetric = Callable[[Array, xgboost.DMatrix], list[tuple[str, float]]]
+
+_PROBABILITIES = ("binary:logistic", "reg:logistic")
+_LABELS = ("binary:hinge", "multi:softmax")
 
 
-def custom_metric(names: Sequence[str]) -> Callable[[Array, xgboost.DMatrix], list[tuple[str, float]]]:
-    """What ``xgboost.train`` takes as custom_metric, for the named metrics."""
+def custom_metric(names: Sequence[str], objective: str) -> CustomMetric:
+    """What ``xgboost.train`` takes as custom_metric, for the named metrics.
+
+    It raises ValueError where scikit-learn's metrics do, which the container calls.
+    """
 
     def evaluate(predictions: Array, matrix: xgboost.DMatrix) -> list[tuple[str, float]]:
-        return [(name, METRICS[name](matrix.get_label(), predictions)) for name in names]
+        actual = matrix.get_label()
+        if not (np.isfinite(actual).all() and np.isfinite(predictions).all()):
+            raise ValueError("Input contains NaN or infinity.")
+        return [
+            (
+                name,
+                METRICS[name](actual, predicted_labels(predictions, objective) if name in _OF_LABELS else predictions),
+            )
+            for name in names
+        ]
 
     return evaluate
 
 
-def _labels_of(scores: Array) -> Array:
-    return scores.argmax(axis=1).astype(np.float64) if scores.ndim == 2 else (scores > 0.5).astype(np.float64)
+def predicted_labels(predictions: Array, objective: str) -> Array:
+    """The label that each prediction stands for."""
+    if predictions.ndim == 2:
+        return np.asarray(predictions.argmax(axis=1), dtype=np.float64)
+    if objective in _LABELS:
+        return predictions.astype(np.float64)
+    return (predictions > (0.5 if objective in _PROBABILITIES else 0.0)).astype(np.float64)
 
 
-def _counts(labels: Array, scores: Array) -> tuple[Array, Array, Array, Array]:
+def _counts(labels: Array, predicted: Array) -> tuple[Array, Array, Array, Array]:
     """Per class, in order: true positives, predicted, actual; and the classes."""
-    predicted = _labels_of(scores)
+    if (labels % 1).any():
+        raise ValueError("Classification metrics can't handle a mix of continuous and binary targets")
     classes = np.union1d(labels, predicted)
     hits = np.array([np.sum((predicted == each) & (labels == each)) for each in classes], dtype=np.float64)
     claimed = np.array([np.sum(predicted == each) for each in classes], dtype=np.float64)
@@ -44,39 +67,45 @@ def _ratio(part: Array, whole: Array) -> Array:
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
-def _precisions(labels: Array, scores: Array) -> tuple[Array, Array]:
-    hits, claimed, _, classes = _counts(labels, scores)
+def _precisions(labels: Array, predicted: Array) -> tuple[Array, Array]:
+    hits, claimed, _, classes = _counts(labels, predicted)
     return _ratio(hits, claimed), classes
 
 
-def _recalls(labels: Array, scores: Array) -> tuple[Array, Array]:
-    hits, _, actual, classes = _counts(labels, scores)
+def _recalls(labels: Array, predicted: Array) -> tuple[Array, Array]:
+    hits, _, actual, classes = _counts(labels, predicted)
     return _ratio(hits, actual), classes
 
 
-def _f1s(labels: Array, scores: Array) -> tuple[Array, Array]:
-    hits, claimed, actual, classes = _counts(labels, scores)
+def _f1s(labels: Array, predicted: Array) -> tuple[Array, Array]:
+    hits, claimed, actual, classes = _counts(labels, predicted)
     return _ratio(2 * hits, claimed + actual), classes
 
 
-def _accuracy(labels: Array, scores: Array) -> float:
-    return float(np.mean(_labels_of(scores) == labels))
+def _accuracy(labels: Array, predicted: Array) -> float:
+    hits, *_ = _counts(labels, predicted)
+    return float(hits.sum() / len(labels))
 
 
-def _balanced_accuracy(labels: Array, scores: Array) -> float:
-    recalls, classes = _recalls(labels, scores)
+def _balanced_accuracy(labels: Array, predicted: Array) -> float:
+    recalls, classes = _recalls(labels, predicted)
     return float(np.mean(recalls[np.isin(classes, labels)]))
 
 
 def _macro(per_class: Callable[[Array, Array], tuple[Array, Array]]) -> Metric:
-    return lambda labels, scores: float(np.mean(per_class(labels, scores)[0]))
+    return lambda labels, predicted: float(np.mean(per_class(labels, predicted)[0]))
 
 
 def _positive(per_class: Callable[[Array, Array], tuple[Array, Array]]) -> Metric:
-    def of_class_one(labels: Array, scores: Array) -> float:
-        values, classes = per_class(labels, scores)
-        if not np.isin(classes, (0.0, 1.0)).all():
-            raise ValueError("Target is multiclass but average='binary'")
+    def of_class_one(labels: Array, predicted: Array) -> float:
+        values, classes = per_class(labels, predicted)
+        if len(classes) > 2:
+            raise ValueError(
+                "Target is multiclass but average='binary'. Please choose another average setting, one of "
+                "[None, 'micro', 'macro', 'weighted']."
+            )
+        if len(classes) == 2 and 1.0 not in classes:
+            raise ValueError(f"pos_label=1 is not a valid label: It should be one of {classes.tolist()}")
         return float(values[classes == 1.0].sum())
 
     return of_class_one
@@ -102,20 +131,19 @@ def _r2(labels: Array, scores: Array) -> float:
     return float(1 - left / spread)
 
 
-METRICS: dict[str, Metric] = {
+_OF_LABELS: dict[str, Metric] = {
     "accuracy": _accuracy,
     "balanced_accuracy": _balanced_accuracy,
     "f1": _macro(_f1s),
     "f1_binary": _positive(_f1s),
     "f1_macro": _macro(_f1s),
-    "mae": _mae,
-    "mse": _mse,
-    "rmse": _rmse,
     "precision": _positive(_precisions),
     "precision_macro": _macro(_precisions),
     "precision_micro": _accuracy,
-    "r2": _r2,
     "recall": _positive(_recalls),
     "recall_macro": _macro(_recalls),
     "recall_micro": _accuracy,
 }
+
+METRICS: dict[str, Metric] = {**_OF_LABELS, "mae": _mae, "mse": _mse, "rmse": _rmse, "r2": _r2}
+"""By name: of the actual labels, and of the predicted labels or values."""

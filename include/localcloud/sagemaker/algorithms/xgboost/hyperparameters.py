@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from localcloud.sagemaker.algorithms.xgboost.definitions import MAXIMIZED, MINIMIZED
-from localcloud.sagemaker.training_child import UserError
+from localcloud.sagemaker.training_child import AlgorithmError, UserError
 
 Values = dict[str, Any]
 
@@ -29,11 +29,11 @@ class Interval:
     low_open: bool = False
     high_open: bool = False
 
-    def __contains__(self, value: object) -> bool:
-        number = float(value)  # type: ignore[arg-type]  # Container asks for object; only numbers come here
+    def __contains__(self, value: Any) -> bool:
+        """As the container compares: what isn't beyond an end is within, and so is NaN."""
         return not (
-            (self.low is not None and (number <= self.low if self.low_open else number < self.low))
-            or (self.high is not None and (number >= self.high if self.high_open else number > self.high))
+            (self.low is not None and (value <= self.low if self.low_open else value < self.low))
+            or (self.high is not None and (value >= self.high if self.high_open else value > self.high))
         )
 
     def __str__(self) -> str:
@@ -50,12 +50,17 @@ class Hyperparameter:
     items: Callable[[Any], Iterable[Any]] | None = None
 
     def check(self, name: str, value: Any) -> None:
-        """Raise UserError if the value isn't allowed."""
-        if self.items is None:
-            if value not in self.allowed:
-                raise UserError(f"Hyperparameter {name}: {value} is not in {self.allowed}")
-        elif any(item not in self.allowed for item in self.items(value)):
-            raise UserError(f"Hyperparameter {name}: value {value} not in range {self.allowed}")
+        """Raise UserError if the value isn't allowed, AlgorithmError if that can't be told."""
+        try:
+            if self.items is None:
+                if value not in self.allowed:
+                    raise UserError(f"Hyperparameter {name}: {value} is not in {self.allowed}")
+            elif any(item not in self.allowed for item in self.items(value)):
+                raise UserError(f"Hyperparameter {name}: value {value} not in range {self.allowed}")
+        except TypeError as error:
+            raise AlgorithmError(
+                f"Hyperparameter {name}: unexpected failure when validating {value} (caused by TypeError)"
+            ) from error
 
 
 class _Metrics:
@@ -65,8 +70,10 @@ class _Metrics:
     _with_threshold = ("error", "ndcg", "map")
 
     def __contains__(self, metric: object) -> bool:
-        name, at, threshold = str(metric).partition("@")
-        if not at:
+        if "<function" in str(metric):
+            raise UserError(f"User defined evaluation metric {metric} is not supported yet.")
+        name, *thresholds = str(metric).split("@")
+        if not thresholds:
             return metric in self._names
         if name.strip() not in self._with_threshold:
             raise UserError(
@@ -74,7 +81,7 @@ class _Metrics:
                 "be one of these options: 'error', 'ndcg', 'map'."
             )
         try:
-            float(threshold)
+            float(thresholds[0])
         except ValueError as error:
             raise UserError(f"Threshold value 't' in '{name.strip()}@t' expects float input.") from error
         return True
@@ -97,11 +104,12 @@ def _choice(*values: str) -> Hyperparameter:
     return Hyperparameter(str, list(values))
 
 
-def _literal(text: str) -> Any:
+def _tuple(text: str) -> Any:
+    """Where the container evaluates the text as an expression, a literal has to do; it fails as an expression does."""
     try:
         return ast.literal_eval(text)
-    except SyntaxError as error:
-        raise ValueError(str(error)) from error
+    except ValueError as error:
+        raise AlgorithmError(f"monotone_constraints isn't a tuple such as (1,0,-1): {text}") from error
 
 
 _UPDATERS = [
@@ -144,9 +152,9 @@ _HYPERPARAMETERS: Mapping[str, Hyperparameter] = {
     "max_leaves": _integer(0),
     "max_bin": _integer(0),
     "predictor": _choice("auto", "cpu_predictor", "gpu_predictor"),
-    "monotone_constraints": Hyperparameter(_literal, [-1, 0, 1], items=iter),
+    "monotone_constraints": Hyperparameter(_tuple, [-1, 0, 1], items=iter),
     "interaction_constraints": Hyperparameter(
-        _literal, Interval(1), items=lambda groups: (feature for group in groups for feature in group)
+        ast.literal_eval, Interval(1), items=lambda groups: (feature for group in groups for feature in group)
     ),
     "sample_type": _choice("uniform", "weighted"),
     "normalize_type": _choice("tree", "forest"),
@@ -182,6 +190,8 @@ def validate(given: Mapping[str, str]) -> Values:
 
     Raises:
         UserError: in the container's words.
+        AlgorithmError: where the container fails by itself.
+        SyntaxError: likewise, of constraints that aren't Python.
     """
     named = {_ALIASES.get(name, name): text for name, text in given.items()}
     if "num_round" not in named:
@@ -189,8 +199,9 @@ def validate(given: Mapping[str, str]) -> Values:
     values = {name: _parsed(name, text) for name, text in named.items()}
     for name, value in values.items():
         _HYPERPARAMETERS[name].check(name, value)
-    for check in _DEPENDENCIES:
-        check(values)
+    for name in values:
+        if name in _DEPENDENCIES:
+            _DEPENDENCIES[name](values)
     return values
 
 
@@ -204,29 +215,31 @@ def _parsed(name: str, text: str) -> Any:
 
 
 def _check_objective(values: Values) -> None:
-    if values.get("objective") in ("multi:softmax", "multi:softprob") and "num_class" not in values:
+    if values["objective"] in ("multi:softmax", "multi:softprob") and "num_class" not in values:
         raise UserError("Require input for parameter 'num_class' for multi-classification")
 
 
 def _check_eval_metric(values: Values) -> None:
-    metrics = values.get("eval_metric")
-    if metrics is None:
-        return
     if "objective" not in values:
-        raise UserError("Hyperparameter eval_metric needs hyperparameter objective")
-    if "auc" in metrics and not values["objective"].startswith(("binary:", "rank:")):
+        raise AlgorithmError("'objective': eval_metric can't be checked without the hyperparameter objective")
+    # The container looks at what a check depends on before the check itself.
+    _check_objective(values)
+    metrics, objective = values["eval_metric"], values["objective"]
+    if "auc" in metrics and not objective.startswith(("binary:", "rank:")):
         raise UserError("Metric 'auc' can only be applied for classification and ranking problems.")
-    if "aft-nloglik" in metrics and values["objective"] != "survival:aft":
+    if "aft-nloglik" in metrics and objective != "survival:aft":
         raise UserError("Metric 'aft-nloglik' can only be applied for 'survival:aft' objective.")
 
 
-def _check_constraints(values: Values) -> None:
-    tree_method = values.get("tree_method")
-    if "monotone_constraints" in values and tree_method not in ("exact", "hist"):
+def _check_monotone_constraints(values: Values) -> None:
+    if values.get("tree_method") not in ("exact", "hist"):
         raise UserError(
             "monotone_constraints can be used only when the tree_method parameter is set to either 'exact' or 'hist'."
         )
-    if "interaction_constraints" in values and tree_method not in ("exact", "hist", "approx"):
+
+
+def _check_interaction_constraints(values: Values) -> None:
+    if values.get("tree_method") not in ("exact", "hist", "approx"):
         raise UserError(
             "interaction_constraints can be used only when the tree_method parameter is set to "
             "either 'exact', 'hist' or 'approx'."
@@ -242,9 +255,7 @@ _LINEAR_UPDATERS = ("shotgun", "coord_descent")
 
 
 def _check_updater(values: Values) -> None:
-    updaters = values.get("updater")
-    if updaters is None:
-        return
+    updaters = values["updater"]
     if values.get("booster") == "gblinear":
         if not (len(updaters) == 1 and updaters[0] in _LINEAR_UPDATERS):
             raise UserError("Linear updater should be one of these options: 'shotgun', 'coord_descent'.")
@@ -263,9 +274,10 @@ def _check_updater(values: Values) -> None:
         )
 
 
-_DEPENDENCIES: tuple[Callable[[Values], None], ...] = (
-    _check_objective,
-    _check_eval_metric,
-    _check_constraints,
-    _check_updater,
-)
+_DEPENDENCIES: Mapping[str, Callable[[Values], None]] = {
+    "objective": _check_objective,
+    "eval_metric": _check_eval_metric,
+    "monotone_constraints": _check_monotone_constraints,
+    "interaction_constraints": _check_interaction_constraints,
+    "updater": _check_updater,
+}

@@ -7,7 +7,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from localcloud.sagemaker.algorithms import recordio
+
 Prediction = Any  # a float, or a list of floats for multi:softprob
+
+_LARGEST = 6_291_456  # bytes of an answer, by the service
 
 _PROBABILITY_OBJECTIVES = ("binary:logistic", "multi:softprob")
 _REGRESSIONS = ("reg:squarederror", "reg:logistic", "reg:gamma", "reg:absoluteerror", "reg:tweedie")
@@ -23,12 +27,14 @@ class Selection:
         keys: the variable's value, comma-separated.
         objective: as the model names it.
         num_class: 0 for a model of two classes.
+        batch: CSV ends with a line end.
     """
 
-    def __init__(self, keys: str, objective: str, num_class: int) -> None:
+    def __init__(self, keys: str, objective: str, num_class: int, *, batch: bool) -> None:
         self._keys = keys.replace(" ", "").lower().split(",")
         self._objective = objective
         self._num_class = num_class
+        self._batch = batch
 
     def select(self, predictions: list[Prediction]) -> list[dict[str, Any]]:
         """One dictionary a prediction.
@@ -44,18 +50,21 @@ class Selection:
             {key: known[key](prediction) if key in known else math.nan for key in ordered} for prediction in predictions
         ]
 
-    def encode(self, selected: list[dict[str, Any]], accept: str) -> str:
+    def encode(self, selected: list[dict[str, Any]], accept: str) -> bytes:
         """The body of the answer.
 
         Raises:
             ValueError: the accepted type can't hold selected keys.
         """
         if accept == "application/json":
-            return json.dumps({"predictions": selected})
+            return json.dumps({"predictions": selected}).encode()
         if accept == "application/jsonlines":
-            return "".join(json.dumps(each) + "\n" for each in selected)
+            return "".join(json.dumps(each) + "\n" for each in selected).encode()
+        if accept == "application/x-recordio-protobuf":
+            return _encode_recordio(selected)
         if accept == "text/csv":
-            return "\n".join(",".join(_cell(each[key]) for key in self._keys) for each in selected)
+            lines = "\n".join(",".join(_cell(each[key]) for key in self._keys) for each in selected)
+            return (lines + "\n" if self._batch else lines).encode()
         raise ValueError(f"Cannot encode selected predictions into accept type '{accept}'.")
 
     def _known(self) -> dict[str, Callable[[Prediction], Any]]:
@@ -81,6 +90,17 @@ class Selection:
 
     def _each(self, prediction: Prediction) -> list[float]:
         return prediction if self._objective == "multi:softprob" else [1.0 - prediction, prediction]
+
+
+def _encode_recordio(selected: list[dict[str, Any]]) -> bytes:
+    """The container's file: each record also holds those before it, whose values a reader finds overwritten."""
+    written, so_far = bytearray(), b""
+    for each in selected:
+        so_far += recordio.answer_record(each)
+        written += recordio.frame(so_far)
+        if len(written) > _LARGEST:
+            raise ValueError(f"The answer has more than {_LARGEST} bytes; ask for fewer rows at once.")
+    return bytes(written)
 
 
 def _cell(value: Any) -> str:

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
+import logging
+import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.sparse  # type: ignore[import-untyped]
 import xgboost
 
-from localcloud.sagemaker.algorithms.xgboost.channels import data_format
+from localcloud.sagemaker.algorithms.xgboost import bodies
+from localcloud.sagemaker.algorithms.xgboost.bodies import Array, Rows
+from localcloud.sagemaker.algorithms.xgboost.content_types import parse_header
 from localcloud.sagemaker.algorithms.xgboost.selection import Selection
 from localcloud.sagemaker.serving import Answer, Invocation
 from localcloud.sagemaker.training_child import UserError
 
+logger = logging.getLogger(__name__)
+
 _ACCEPTED = ("application/json", "application/jsonlines", "application/x-recordio-protobuf", "text/csv")
-_LARGEST = 6_291_456  # bytes of a request
-_SNIFFED = 512
+_LARGEST = "6291456"  # bytes of a request
+_VOTING = ("multi:softmax", "binary:hinge")
+_PAGE = "<!doctype html>\n<html lang=en>\n<title>{0} {1}</title>\n<h1>{1}</h1>\n<p>{2}</p>\n"
+_SERVER_ERROR = _PAGE.format(
+    500,
+    "Internal Server Error",
+    "The server encountered an internal error and was unable to complete your request. Either the server is "
+    "overloaded or there is an error in the application.",
+)
+_TOO_LARGE = _PAGE.format(413, "Request Entity Too Large", "The data value transmitted exceeds the capacity limit.")
 
 
 def load(folder: Path, environment: Mapping[str, str]) -> XGBoostServer:
@@ -30,7 +42,7 @@ def load(folder: Path, environment: Mapping[str, str]) -> XGBoostServer:
     Models are read in XGBoost's own formats only; the container would also unpickle them.
 
     Raises:
-        ValueError: there is no model, or a file isn't one.
+        ValueError: there is no model, a file isn't one, or MAX_CONTENT_LENGTH isn't a number.
     """
     paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     if environment.get("SAGEMAKER_INFERENCE_ENSEMBLE", "true") != "true":
@@ -55,63 +67,73 @@ class XGBoostServer:
     """A `ModelServer` of one booster or an ensemble of them."""
 
     def __init__(self, boosters: list[xgboost.Booster], environment: Mapping[str, str]) -> None:
-        self._boosters = boosters
-        self._default_accept = environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "text/csv")
-        self._batch = bool(environment.get("SAGEMAKER_BATCH"))
-        self._lock = threading.Lock()  # a booster's predict isn't safe to share for every booster type
         learner = json.loads(boosters[0].save_config())["learner"]
         self._objective: str = learner["objective"]["name"]
+        self._models = [_Model(booster) for booster in boosters]
+        self._default_accept = environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "text/csv")
+        self._batch = bool(environment.get("SAGEMAKER_BATCH"))
+        self._largest = int(environment.get("MAX_CONTENT_LENGTH", _LARGEST))
         keys = environment.get("SAGEMAKER_INFERENCE_OUTPUT")
         num_class = int(learner["learner_model_param"]["num_class"])
-        self._selection = None if keys is None else Selection(keys, self._objective, num_class)
+        self._selection = None if keys is None else Selection(keys, self._objective, num_class, batch=self._batch)
+        if self._votes:
+            logger.warning(
+                "An ensemble of %s models ANSWERS EVERY REQUEST WITH STATUS 500: so does the container.", keys
+            )
+
+    @property
+    def _votes(self) -> bool:
+        """The container fails at the vote of an ensemble: its scipy counts in another shape than the code expects."""
+        return len(self._models) > 1 and self._objective in _VOTING
+
+    def execution_parameters(self) -> dict[str, Any]:
+        """What ``/execution-parameters`` tells a batch transform."""
+        return {
+            "MaxConcurrentTransforms": os.cpu_count() or 1,
+            "BatchStrategy": "MULTI_RECORD",
+            "MaxPayloadInMB": self._largest // 1024**2,
+        }
 
     def invoke(self, invocation: Invocation) -> Answer:
         """Answer one request, refusing it with the container's statuses and words."""
+        if len(invocation.body) > self._largest:
+            return _text(413, _TOO_LARGE)
         if not invocation.body:
             return _text(204, "")
-        if len(invocation.body) > _LARGEST:
-            return _text(413, "Request Entity Too Large")
         try:
-            rows = _matrix(invocation.body, invocation.content_type)
+            rows = bodies.read(invocation.body, invocation.content_type)
         except (UserError, ValueError) as error:
             return _text(415, str(error))
         try:
-            predictions = self._predict(rows)
-        except xgboost.core.XGBoostError as error:
-            return _text(400, f"Unable to evaluate payload provided: {_without_stack(error)}")
+            each = [model.predict(rows) for model in self._models]
+        except Exception as error:  # whatever it is, the container answers with it
+            return _text(400, f"Unable to evaluate payload provided: {bodies.without_stack(error)}")
         accept = self._accept(invocation.accept)
-        if accept not in _ACCEPTED:
+        if accept is None:
+            asked = parse_header(invocation.accept or "")[0]
             return _text(
-                406,
-                f"Accept type {invocation.accept} is not supported. "
-                f"Please use supported accept types: {list(_ACCEPTED)}.",
+                406, f"Accept type {asked} is not supported. Please use supported accept types: {list(_ACCEPTED)}."
             )
+        if self._votes:
+            return _text(500, _SERVER_ERROR)
+        predictions = each[0] if len(each) == 1 else np.mean(each, axis=0)
         if self._selection is not None:
             return self._encode_selected(self._selection, predictions.tolist(), accept)
         return self._encode(predictions.tolist(), accept)
 
-    def _predict(self, rows: xgboost.DMatrix) -> np.ndarray[Any, Any]:
-        with self._lock:
-            each = [booster.predict(rows, validate_features=False) for booster in self._boosters]
-        if len(each) == 1:
-            return np.asarray(each[0])
-        if self._objective in ("multi:softmax", "binary:hinge"):
-            values = np.unique(np.stack(each))
-            votes = np.stack([(np.stack(each) == value).sum(axis=0) for value in values])
-            return np.asarray(values[votes.argmax(axis=0)])
-        return np.asarray(np.mean(each, axis=0))
-
-    def _accept(self, header: str | None) -> str:
-        accept = (header or "").partition(";")[0].strip()
-        return self._default_accept if accept in ("", "*/*") else accept.lower()
+    def _accept(self, header: str | None) -> str | None:
+        """The type to answer with; None if it isn't supported. The environment's isn't checked."""
+        accept, _ = parse_header(header or "")
+        if accept in ("", "*/*"):
+            return self._default_accept
+        return accept.lower() if accept.lower() in _ACCEPTED else None
 
     def _encode_selected(self, selection: Selection, predictions: list[Any], accept: str) -> Answer:
         try:
             body = selection.encode(selection.select(predictions), accept)
         except ValueError as error:
             return _text(500, str(error))
-        end = "\n" if self._batch and accept == "text/csv" else ""
-        return Answer(200, _charset(accept), (body + end).encode())
+        return Answer(200, _charset(accept), body)
 
     def _encode(self, predictions: list[Any], accept: str) -> Answer:
         if self._batch:
@@ -121,58 +143,59 @@ class XGBoostServer:
             body = json.dumps({"predictions": [{"score": score} for score in predictions]})
             return Answer(200, accept, body.encode())
         if accept == "text/csv":
-            written = io.StringIO()
-            csv.writer(written, lineterminator="\n").writerows(
-                row if isinstance(row, list) else [row] for row in predictions
+            lines = "\n".join(map(_csv_line if isinstance(predictions[0], list) else repr, predictions))
+            return Answer(200, _charset(accept), f"{lines}\n".encode())
+        if accept == "application/x-npy":
+            written = io.BytesIO()
+            np.save(written, predictions)
+            return Answer(200, accept, written.getvalue())
+        # The container knows the other answers only where output keys are selected.
+        return _text(500, _SERVER_ERROR)
+
+
+class _Model:
+    """A booster that predicts from arrays where it can, which spares a copy into a matrix."""
+
+    def __init__(self, booster: xgboost.Booster) -> None:
+        self._booster = booster
+        self._features = booster.num_features()
+        config = json.loads(booster.save_config())
+        # Linear models don't take arrays, and of dart they give other last digits.
+        self._takes_arrays = config["learner"]["gradient_booster"]["name"] == "gbtree"
+        self._lock = threading.Lock()  # prediction from a matrix isn't safe to share for every booster type
+        self._warned = False
+
+    def predict(self, rows: Rows) -> Array:
+        """Scores, (n,) or (n, classes).
+
+        Raises:
+            XGBoostError: there are more columns than the model has.
+        """
+        if isinstance(rows, np.ndarray):
+            self._warn_of_missing(rows.shape[1])
+            if self._takes_arrays and rows.shape[1] <= self._features:
+                scores: Array = self._booster.inplace_predict(self._padded(rows), validate_features=False)
+                return scores
+            rows = xgboost.DMatrix(rows)
+        with self._lock:
+            return np.asarray(self._booster.predict(rows, validate_features=False))
+
+    def _padded(self, rows: Array) -> Array:
+        lacking = self._features - rows.shape[1]
+        return np.pad(rows, ((0, 0), (0, lacking)), constant_values=np.nan) if lacking else rows
+
+    def _warn_of_missing(self, columns: int) -> None:
+        if columns < self._features and not self._warned:
+            self._warned = True
+            logger.warning(
+                "A request has %d columns, the model %d: THE LAST ONES ARE TAKEN AS MISSING, as the container does.",
+                columns,
+                self._features,
             )
-            return Answer(200, _charset(accept), written.getvalue().encode())
-        # The container knows these two answers only where output keys are selected.
-        return _text(500, "500 Internal Server Error")
 
 
-def _matrix(body: bytes, content_type: str | None) -> xgboost.DMatrix:
-    """The rows of a request.
-
-    Raises:
-        UserError: the content type isn't served.
-        ValueError: the body can't be read, in the container's words.
-    """
-    found = data_format(content_type)
-    readers = {"csv": _csv_rows, "libsvm": _libsvm_rows}
-    if found not in readers:
-        raise UserError(f"Content-type {content_type} is not supported.")
-    try:
-        return xgboost.DMatrix(readers[found](body.strip().decode("utf-8")))
-    except (ValueError, csv.Error, IndexError, TypeError) as error:
-        raise ValueError(
-            f"Loading {found} data failed with Exception, please ensure data is in {found} format:\n "
-            f"{type(error)}\n {error}"
-        ) from error
-
-
-def _csv_rows(text: str) -> np.ndarray[Any, Any]:
-    lines = text.split("\n")
-    sniffed = csv.Sniffer().sniff(lines[0][:_SNIFFED]).delimiter
-    delimiter = "," if sniffed.isalnum() else sniffed
-    return np.array([[cell or "nan" for cell in line.split(delimiter)] for line in lines]).astype(float)
-
-
-def _libsvm_rows(text: str) -> scipy.sparse.csr_matrix:
-    """Indices are taken as they are. The recorded container shifts them when no row has index 0, at inference only."""
-    entries = [
-        (row, *cell.split(":")[:2])
-        for row, line in enumerate(text.split("\n"))
-        for cell in line.split(" ")
-        if ":" in cell
-    ]
-    rows = np.array([row for row, _, _ in entries])
-    columns = np.array([column for _, column, _ in entries]).astype(int)
-    return scipy.sparse.csr_matrix((np.array([value for _, _, value in entries]).astype(float), (rows, columns)))
-
-
-def _without_stack(error: Exception) -> str:
-    """The library's words, without the addresses of its native stack."""
-    return str(error).partition("\nStack trace:")[0]
+def _csv_line(prediction: list[float]) -> str:
+    return ",".join(map(repr, prediction))
 
 
 def _charset(accept: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import xgboost
 
-from localcloud.sagemaker.algorithms.xgboost.evaluation import METRICS, custom_metric
+from localcloud.sagemaker.algorithms.xgboost.evaluation import custom_metric, predicted_labels
 
 # Actual 1 1 1 0 0, predicted 1 1 0 1 0: two hits of class 1, one of class 0.
 LABELS = np.array([1, 1, 1, 0, 0], dtype=np.float32)
@@ -34,19 +36,49 @@ SCORES = np.array([0.9, 0.6, 0.5, 0.7, 0.2], dtype=np.float32)
     ],
 )
 def test_a_metric(name: str, expected: float) -> None:
-    assert METRICS[name](LABELS, SCORES) == pytest.approx(expected, rel=1e-6)
+    [(told, value)] = evaluated([name], LABELS, SCORES)
+    assert told == name
+    assert value == pytest.approx(expected, rel=1e-6)
 
 
-def test_the_highest_score_is_the_class() -> None:
-    scores = np.array([[0.1, 0.8, 0.1], [0.6, 0.3, 0.1]], dtype=np.float32)
-    assert METRICS["accuracy"](np.array([1, 2], dtype=np.float32), scores) == 0.5
+@pytest.mark.parametrize(
+    ("objective", "predictions", "expected"),
+    [
+        ("multi:softprob", [[0.1, 0.8, 0.1], [0.6, 0.3, 0.1]], [1.0, 0.0]),
+        ("multi:softmax", [2.0, 0.0], [2.0, 0.0]),
+        ("binary:hinge", [1.0, 0.0], [1.0, 0.0]),
+        ("binary:logistic", [0.6, 0.4], [1.0, 0.0]),
+        ("reg:logistic", [0.6, 0.4], [1.0, 0.0]),
+        ("binary:logitraw", [0.1, -0.1], [1.0, 0.0]),
+        ("reg:squarederror", [0.1, -0.1], [1.0, 0.0]),
+    ],
+)
+def test_the_label_that_a_prediction_stands_for(objective: str, predictions: Any, expected: list[float]) -> None:
+    assert predicted_labels(np.array(predictions, dtype=np.float32), objective).tolist() == expected
 
 
-def test_f1_binary_wants_two_classes() -> None:
-    with pytest.raises(ValueError, match="Target is multiclass but average='binary'"):
-        METRICS["f1_binary"](np.array([0, 2], dtype=np.float32), SCORES[:2])
+@pytest.mark.parametrize(
+    ("name", "labels", "told"),
+    [
+        ("f1_binary", [0, 2], "Target is multiclass but average='binary'"),
+        ("precision", [2, 2], "Target is multiclass but average='binary'"),
+        ("accuracy", [0.5, 1], "Classification metrics can't handle a mix of continuous and binary targets"),
+    ],
+)
+def test_labels_that_a_metric_is_not_for_are_refused(name: str, labels: list[float], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        evaluated([name], np.array(labels, dtype=np.float32), np.array([0.9, 0.1], dtype=np.float32))
+
+
+def test_predictions_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(ValueError, match="Input contains NaN or infinity"):
+        evaluated(["rmse"], LABELS, SCORES * np.nan)
 
 
 def test_the_metrics_are_given_to_the_library_in_order() -> None:
-    matrix = xgboost.DMatrix(np.zeros((5, 1)), label=LABELS)
-    assert [name for name, _ in custom_metric(["rmse", "accuracy"])(SCORES, matrix)] == ["rmse", "accuracy"]
+    assert [name for name, _ in evaluated(["rmse", "accuracy"], LABELS, SCORES)] == ["rmse", "accuracy"]
+
+
+def evaluated(names: list[str], labels: Any, scores: Any) -> list[tuple[str, float]]:
+    matrix = xgboost.DMatrix(np.zeros((len(labels), 1)), label=labels)
+    return custom_metric(names, "binary:logistic")(scores, matrix)

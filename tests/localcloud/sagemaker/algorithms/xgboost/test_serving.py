@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,10 +47,12 @@ def test_the_ensemble_can_be_turned_off(tmp_path: Path) -> None:
     assert scores(one) == low.predict(xgboost.DMatrix(ROWS[:2])).tolist()
 
 
-def test_classes_are_voted_for(tmp_path: Path) -> None:
+def test_an_ensemble_of_classes_fails_at_the_vote_as_in_the_container(tmp_path: Path) -> None:
     softmax = {"objective": "multi:softmax", "num_class": 3}
-    models = [booster(labels, **softmax) for labels in ([2, 0, 1, 1], [2, 1, 1, 1], [0, 1, 1, 1])]
-    assert scores(server(tmp_path, *models)) == [2.0, 1.0]
+    voting = server(tmp_path, *(booster(labels, **softmax) for labels in ([2, 0, 1, 1], [2, 1, 1, 1])))
+    answer = voting.invoke(Invocation(b"0,1\n1,0", "text/csv", None))
+    assert answer.status == 500
+    assert b"<title>500 Internal Server Error</title>" in answer.body
 
 
 def test_hidden_files_are_no_models(tmp_path: Path) -> None:
@@ -92,3 +95,82 @@ def test_libsvm_indices_are_taken_as_they_are(tmp_path: Path) -> None:
 def test_json_lines_need_selected_keys(tmp_path: Path) -> None:
     plain = server(tmp_path, booster([0, 1]))
     assert plain.invoke(Invocation(b"0,1", "text/csv", "application/jsonlines")).status == 500
+
+
+BOOSTERS = [
+    *[{"objective": each} for each in ("reg:squarederror", "binary:logistic", "binary:logitraw", "binary:hinge")],
+    *[{"objective": each, "num_class": 3} for each in ("multi:softmax", "multi:softprob")],
+    *[{"objective": "count:poisson"}, {"booster": "dart", "rate_drop": 0.5}, {"booster": "gblinear"}],
+    {"num_parallel_tree": 3, "subsample": 0.5},
+]
+
+
+@pytest.mark.parametrize("parameters", BOOSTERS, ids=lambda each: "-".join(map(str, each.values())))
+@pytest.mark.parametrize("body", ["0,1\n1,0", ",1\n1,", "1,\n,"])
+def test_scores_are_those_of_the_librarys_matrix(tmp_path: Path, parameters: dict[str, Any], body: str) -> None:
+    model = booster([0, 1, 1, 0], **parameters)
+    rows = np.array([[float(cell or "nan") for cell in line.split(",")] for line in body.split("\n")])
+    expected = model.predict(xgboost.DMatrix(rows)).tolist()
+    answer = server(tmp_path, model).invoke(Invocation(body.encode(), "text/csv", "application/json"))
+    assert json.loads(answer.body) == {"predictions": [{"score": each} for each in expected]}
+
+
+def test_too_few_columns_are_taken_as_missing_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    matrix = xgboost.DMatrix(np.random.default_rng(0).normal(size=(50, 3)), label=np.arange(50))
+    model = xgboost.train({}, matrix, 5)
+    served = server(tmp_path, model)
+    for _ in range(2):
+        assert scores(served, b"1,2") == model.predict(xgboost.DMatrix(np.array([[1, 2, np.nan]]))).tolist()
+    assert caplog.text.count("TAKEN AS MISSING") == 1
+
+
+JSON, JSONLINES, RECORDIO = "application/json", "application/jsonlines", "application/x-recordio-protobuf"
+SELECTED = {"SAGEMAKER_INFERENCE_OUTPUT": "predicted_score"}
+
+
+@pytest.mark.parametrize(
+    ("body", "accept", "environment", "status", "content_type", "said"),
+    [
+        ("0,1", None, {}, 200, "text/csv; charset=utf-8", "0.5\n"),
+        ("0,1", "*/*", {}, 200, "text/csv; charset=utf-8", "0.5\n"),
+        ("0,1", "TEXT/CSV; charset=x", {}, 200, "text/csv; charset=utf-8", "0.5\n"),
+        ("0,1", "Application/JSON", {}, 200, JSON, '{"predictions": [{"score": 0.5}]}'),
+        ("0,1", None, {"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": JSON}, 200, JSON, '{"predictions": [{"score": 0.5}]}'),
+        ("0,1", None, {"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "text/html"}, 500, "text/html; charset=utf-8", "500"),
+        ("0,1", JSON, {"SAGEMAKER_BATCH": "false"}, 200, JSON, "0.5\n"),
+        ("0,1", JSON, {"SAGEMAKER_BATCH": ""}, 200, JSON, '{"predictions": [{"score": 0.5}]}'),
+        ("0,1", JSONLINES, {"SAGEMAKER_BATCH": "true"}, 200, JSONLINES, "0.5\n"),
+        ("0,1", JSONLINES, {}, 500, "text/html; charset=utf-8", "<title>500 Internal Server Error</title>"),
+        ("0,1", RECORDIO, {}, 500, "text/html; charset=utf-8", "<title>500 Internal Server Error</title>"),
+        ("0,1", JSONLINES, SELECTED, 200, JSONLINES, '{"predicted_score": 0.5}\n'),
+        ("0,1", None, SELECTED | {"SAGEMAKER_BATCH": "1"}, 200, "text/csv; charset=utf-8", "0.5\n"),
+        ("0,1", "text/html", {}, 406, "text/html; charset=utf-8", "Accept type text/html is not supported."),
+        ("0,1,2", "text/html", {}, 400, "text/html; charset=utf-8", "Unable to evaluate payload provided: "),
+        ("x", "text/html", {}, 415, "text/html; charset=utf-8", "Loading csv data failed"),
+        ("", "text/html", {}, 204, "text/html; charset=utf-8", ""),
+        ("0,1", None, {"MAX_CONTENT_LENGTH": "2"}, 413, "text/html; charset=utf-8", "413 Request Entity Too Large"),
+    ],
+)
+def test_the_status_and_form_of_an_answer(
+    tmp_path: Path,
+    body: str,
+    accept: str | None,
+    environment: dict[str, str],
+    status: int,
+    content_type: str,
+    said: str,
+) -> None:
+    constant = booster([0.5])
+    answer = server(tmp_path, constant, environment=environment).invoke(Invocation(body.encode(), "text/csv", accept))
+    assert (answer.status, answer.content_type) == (status, content_type)
+    if status == 200:
+        assert answer.body.decode() == said
+    else:
+        assert said in answer.body.decode()
+        assert b"Stack trace" not in answer.body
+
+
+def test_a_batch_transform_is_told_the_largest_payload(tmp_path: Path) -> None:
+    served = server(tmp_path, booster([0.5]), environment={"MAX_CONTENT_LENGTH": str(20 * 1024**2)})
+    assert served.execution_parameters()["MaxPayloadInMB"] == 20
+    assert served.execution_parameters()["BatchStrategy"] == "MULTI_RECORD"

@@ -1,0 +1,68 @@
+"""Training jobs in a folder of their own, without the platform around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xgboost
+
+from localcloud.sagemaker.algorithms.xgboost import training
+from localcloud.sagemaker.container import Layout
+
+Files = Mapping[str, Mapping[str, str | bytes]]  # by channel and path
+
+RANDOM = np.random.default_rng(5)
+FEATURES = RANDOM.uniform(-1, 1, (60, 3)).round(3)
+LABELS = (FEATURES[:, 0] > FEATURES[:, 1]).astype(float)
+
+
+def csv(labels: Any = LABELS, features: Any = FEATURES) -> str:
+    return "".join(",".join(f"{each:g}" for each in row) + "\n" for row in np.column_stack([labels, features]))
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that is prepared; `run` it once."""
+
+    layout: Layout
+
+    def run(self) -> Job:
+        training.train(self.layout)
+        return self
+
+    def model(self, name: str = "xgboost-model") -> xgboost.Booster:
+        booster = xgboost.Booster()
+        booster.load_model(bytearray((self.layout.model / name).read_bytes()))
+        return booster
+
+
+def prepared(
+    root: Path, hyperparameters: Mapping[str, str], files: Files, content_type: str = "text/csv", **request: Any
+) -> Job:
+    """A job whose channels hold these files."""
+    layout = Layout(root)
+    layout.prepare(
+        {
+            "HyperParameters": {"num_round": "3", "nthread": "1", **hyperparameters},
+            "ResourceConfig": {},
+            "AlgorithmSpecification": {"TrainingInputMode": "File"},
+            "InputDataConfig": [
+                {"ChannelName": name, "ContentType": content_type, "DataSource": {"S3DataSource": {}}} for name in files
+            ],
+            **request,
+        }
+    )
+    for name, contents in files.items():
+        layout.channel(name).mkdir()
+        for path, content in contents.items():
+            put(layout.channel(name) / path, content)
+    return Job(layout)
+
+
+def put(path: Path, content: str | bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
