@@ -68,24 +68,26 @@ def test_the_invocations_of_each_variant_are_counted(
     for body in ("1,2,3,4,5", "a,b,c,d"):
         with pytest.raises(ClientError):
             invoke(runtime, name, body, TargetVariant="a")
+    with pytest.raises(ClientError, match=r"server error \(500\)"):
+        invoke(runtime, name, ROW, TargetVariant="a", Accept="application/jsonlines")
     with pytest.raises(ClientError, match="ValidationError"):
         invoke(runtime, name, ROW, TargetVariant="nobody")
     invoke(runtime, name, ROW, TargetVariant="b")
     of_a = {"EndpointName": name, "VariantName": "a"}
     wait_for(
         lambda: (
-            told(cloudwatch, "Invocations", **of_a).get("SampleCount") == 6
+            told(cloudwatch, "Invocations", **of_a).get("SampleCount") == 7
             and told(cloudwatch, "Invocations", EndpointName=name, VariantName="b")
         ),
         what="the invocations in CloudWatch",
     )
-    assert sums(cloudwatch, COUNTED, **of_a) == [6.0, 3.0, 2.0, 0.0, 2.0]
-    assert sums(cloudwatch, COUNTED, **of_a, EndpointConfigName=name) == [6.0, 3.0, 2.0, 0.0, 2.0]
+    assert sums(cloudwatch, COUNTED, **of_a) == [7.0, 3.5, 2.0, 1.0, 3.0]
+    assert sums(cloudwatch, COUNTED, **of_a, EndpointConfigName=name) == [7.0, 3.5, 2.0, 1.0, 3.0]
     assert sums(cloudwatch, COUNTED, EndpointName=name, VariantName="b") == [1.0, 1.0, 0.0, 0.0, 0.0]
-    assert told(cloudwatch, "Invocation4XXErrors", **of_a)["Average"] == pytest.approx(2 / 6), "the rate of errors"
+    assert told(cloudwatch, "Invocation4XXErrors", **of_a)["Average"] == pytest.approx(2 / 7), "the rate of errors"
     for metric in ("ModelLatency", "OverheadLatency"):
         latency = told(cloudwatch, metric, **of_a)
-        assert (latency["SampleCount"], latency["Unit"]) == (6.0, "Microseconds")
+        assert (latency["SampleCount"], latency["Unit"]) == (7.0, "Microseconds")
         assert 1 <= latency["Minimum"] <= latency["ExtendedStatistics"]["p50"] <= latency["Maximum"] < 5_000_000
 
 
