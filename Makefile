@@ -10,6 +10,7 @@ DAYS ?= 14
 UV := .sluice/uv/bin/uv
 WORKERS := .venv/.installed
 CLOUD := .venv-cloud/.installed
+SDK := .venv-sdk/.installed
 
 # The settings of this machine (.env, if there is one), and a shell that has them.
 SETTINGS := $(firstword $(wildcard .env) .env.example)
@@ -28,7 +29,7 @@ setup: $(WORKERS) $(CLOUD)  ## Make the two virtual environments (the other targ
 demo: setup  ## Send DAYS=14 days of flights through to a live model, and report
 	@$(WITH_SETTINGS) DAYS=$(DAYS) .venv/bin/python -m demo
 
-test: setup  ## Run the tests
+test: setup $(SDK)  ## Run the tests
 	@.venv/bin/pytest -q -n 2 --dist loadgroup
 
 golden: setup  ## Replay the transcripts in DIR=… (recorded of a real container) through the SageMaker stand-in
@@ -57,13 +58,13 @@ down:  ## Stop both
 	@if [ -e $(WORKERS) ]; then $(WITH_SETTINGS) exec .venv/bin/python -m deploy.laptop down; fi
 
 lock: $(UV)  ## Pin the newest allowed dependencies, with hashes
-	@for name in requirements requirements-dev requirements-cloud; do \
+	@for name in requirements requirements-dev requirements-cloud requirements-sdk; do \
 	  UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --upgrade --generate-hashes \
 	    --no-annotate --python-version 3.11 --output-file $$name.txt $$name.in || exit 1; \
 	done
 
 clean: down  ## Stop both and remove all that was made here: environments, lake, Airflow's records
-	rm -rf .sluice .venv .venv-cloud .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .sluice .venv .venv-cloud .venv-sdk .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(UV):
 	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) on the PATH: install Python 3.11, or say which: make PYTHON=…" >&2; exit 1; }
@@ -74,6 +75,10 @@ $(UV):
 $(WORKERS): requirements-dev.txt pyproject.toml $(UV)
 	$(call install,$<,$(@D))
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(@D) --editable .
+	@touch $@
+
+$(SDK): requirements-sdk.txt $(UV)
+	$(call install,$<,$(@D))
 	@touch $@
 
 $(CLOUD): requirements-cloud.txt $(UV)

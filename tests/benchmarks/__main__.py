@@ -15,7 +15,7 @@ from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import landing, serving, xgboost_training
+from tests.benchmarks import control_plane, landing, linear, serving, xgboost_training
 from tests.conftest import Cloud, running_cloud
 
 RESULTS = Path(__file__).resolve().parents[2] / ".sluice" / "bench.json"
@@ -40,9 +40,11 @@ BOUNDS: Mapping[str, Bound] = {
     "drain_memory_ratio": Bound("at most", 1.1),
     "drain_hot_group_ratio": Bound("at least", 0.8),
     "train_ratio": Bound("at most", 1.1),
+    "linear_ratio": Bound("at most", 1.5),
     "invoke_ratio": Bound("at most", 2.0),
     "invoke_rows_ratio": Bound("at least", 0.7),
     "invoke_load_ratio": Bound("at least", 0.7),
+    "describe_p95_ms": Bound("at most", 100),
 }
 
 
@@ -68,6 +70,8 @@ def _sagemaker_figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
             yield "invoke_ratio", bench.seconds_of_one_row()
             yield "invoke_rows_ratio", bench.rate_of_rows()
             yield "invoke_load_ratio", bench.rate_of_load()
+    yield "describe_p95_ms", control_plane.describe_p95_ms(cloud)
+    yield "linear_ratio", linear.ratio()
 
 
 def main() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,13 +20,30 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
 
+OWN_IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0"
+
+
+def specification(image: str, definitions: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "TrainingImage": image,
+        "TrainingInputMode": "File",
+        "MetricDefinitions": [{"Name": name, "Regex": expression} for name, expression in definitions.items()],
+    }
+
+
 def test_a_job_goes_through_its_states(completed: Any) -> None:
     transitions = completed["SecondaryStatusTransitions"]
     assert [each["Status"] for each in transitions] == [
         *("Starting", "Downloading", "Training", "Uploading", "Completed"),
     ]
     messages = [each["StatusMessage"] for each in transitions]
-    assert messages[-1] == "Training job completed"
+    assert messages == [
+        "Preparing the instances for training",
+        "Downloading input data",
+        "Training image download completed. Training in progress.",
+        "Uploading generated training model",
+        "Training job completed",
+    ]
     assert len(set(messages)) == len(messages), "a waiter ends only when the message changes"
     starts = [each["StartTime"] for each in transitions]
     assert starts == sorted(starts)
@@ -102,15 +121,48 @@ def test_a_job_name_is_used_once(sagemaker: SageMakerClient, completed: Any, dat
             id="channels",
         ),
         pytest.param(
-            {
-                "AlgorithmSpecification": {
-                    "TrainingImage": training.IMAGE,
-                    "TrainingInputMode": "File",
-                    "MetricDefinitions": [{"Name": "m", "Regex": "m=(.*)"}],
-                }
-            },
+            {"AlgorithmSpecification": specification(training.IMAGE, {"m": "m=(.*)"})},
             "You can't override the metric definitions for Amazon SageMaker algorithms.",
-            id="metric definitions",
+            id="metric definitions of an image of AWS",
+        ),
+        pytest.param(
+            {"AlgorithmSpecification": specification(OWN_IMAGE, {"m": "m=("})},
+            "The regex of the metric definition m is invalid: ",
+            id="a regex that is none",
+        ),
+        pytest.param(
+            {"AlgorithmSpecification": specification(OWN_IMAGE, {"m": "m=.*"})},
+            "The regex of the metric definition m is invalid: it has no group for the value.",
+            id="a regex without a value",
+        ),
+        pytest.param(
+            {"AlgorithmSpecification": specification(OWN_IMAGE, {f"m{number}": "(.*)" for number in range(41)})},
+            "at 'algorithmSpecification.metricDefinitions' failed to satisfy constraint: "
+            "Member must have length less than or equal to 40",
+            id="too many metric definitions",
+        ),
+        pytest.param(
+            {"InputDataConfig": [training.channel("train", "s3://b/k")] * 2},
+            "The channel names must be unique within a training job: ['train', 'train'].",
+            id="a channel twice",
+        ),
+        pytest.param(
+            {"EnableManagedSpotTraining": True},
+            "MaxWaitTimeInSeconds is required when EnableManagedSpotTraining is true.",
+            id="spot",
+        ),
+        pytest.param(
+            {"StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60}},
+            "MaxWaitTimeInSeconds above 0 is not supported when EnableManagedSpotTraining is false.",
+            id="waiting without spot",
+        ),
+        pytest.param(
+            {
+                "EnableManagedSpotTraining": True,
+                "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 59},
+            },
+            "Invalid MaxWaitTimeInSeconds. It must be at least MaxRuntimeInSeconds.",
+            id="a wait that is too short",
         ),
     ],
 )
@@ -253,3 +305,64 @@ def test_tags_are_kept_with_the_job(sagemaker: SageMakerClient, data: Data, name
     ]
     sagemaker.delete_tags(ResourceArn=arn, TagKeys=["owner"])
     assert [tag["Key"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]] == ["cost centre"]
+
+
+def test_a_copy_of_the_image_has_metrics_of_its_owner(sagemaker: SageMakerClient, data: Data, name: str) -> None:
+    own = specification(
+        OWN_IMAGE, {"rows": r"train matrix has (\d+) rows", "train:auc": r"\[11\]#011train-auc:(0\.\d)"}
+    )
+    sagemaker.create_training_job(**training.request(name, data, AlgorithmSpecification=own))
+    job = training.finished(sagemaker, name)
+    metrics = {each["MetricName"]: each["Value"] for each in job["FinalMetricDataList"]}
+    assert metrics["rows"] == 600
+    assert metrics["train:auc"] * 10 % 1 == pytest.approx(0), "its expression goes before the service's"
+    assert "validation:auc" in metrics
+
+
+def test_a_manifest_lists_the_files(sagemaker: SageMakerClient, s3: S3Client, data: Data, name: str) -> None:
+    listed = [{"prefix": f"s3://{data.bucket}/data/"}, "train/more/part-1.csv"]
+    s3.put_object(Bucket=data.bucket, Key=f"{name}/manifest", Body=json.dumps(listed).encode())
+    channel = training.channel("train", f"s3://{data.bucket}/{name}/manifest")
+    channel["DataSource"]["S3DataSource"]["S3DataType"] = "ManifestFile"
+    channels = [channel, training.channel("validation", data.uri("validation"))]
+    hyperparameters = {"_kfold": "2", "num_round": "1"}
+    sagemaker.create_training_job(**training.request(name, data, hyperparameters, InputDataConfig=channels))
+    job = training.finished(sagemaker, name)
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    files = training.archive_of(s3, f"s3://{data.bucket}/models/{name}/output/output.tar.gz")
+    assert len(files["predictions.csv"].splitlines()) == 300, "100 of the one file that is listed, 200 of validation"
+
+
+def test_a_manifest_that_is_none_is_refused(sagemaker: SageMakerClient, data: Data, name: str) -> None:
+    channel = training.channel("train", f"{data.uri('train')}part-0.csv")
+    channel["DataSource"]["S3DataSource"]["S3DataType"] = "ManifestFile"
+    with pytest.raises(ClientError, match=r"the manifest s3://\S+ can't be read"):
+        sagemaker.create_training_job(**training.request(name, data, InputDataConfig=[channel]))
+
+
+@pytest.mark.slow
+def test_data_has_to_fit_the_volume(sagemaker: SageMakerClient, s3: S3Client, name: str, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="data/a.csv", Body=b"1,2,3,4\n" * (100 * 1024**2 // 8))
+    s3.put_object(Bucket=bucket, Key="manifest", Body=json.dumps([{"prefix": f"s3://{bucket}/data/"}, *["a.csv"] * 11]))
+    request = training.request(name, Data(bucket, training.rows(1, 1)))
+    channel = training.channel("train", f"s3://{bucket}/manifest")
+    channel["DataSource"]["S3DataSource"]["S3DataType"] = "ManifestFile"
+    request["InputDataConfig"] = [channel]
+    request["ResourceConfig"]["VolumeSizeInGB"] = 1
+    sagemaker.create_training_job(**request)
+    job = training.finished(sagemaker, name, seconds=200)
+    assert job["FailureReason"] == (
+        "ClientError: Data download failed: No space left on device. Increase VolumeSizeInGB, which is 1."
+    )
+
+
+def test_more_than_one_instance_is_one_with_a_warning(
+    cloud: Cloud, sagemaker: SageMakerClient, data: Data, name: str
+) -> None:
+    request = training.request(name, data, {"num_round": "1"})
+    request["ResourceConfig"]["InstanceCount"] = 3
+    sagemaker.create_training_job(**request)
+    assert training.finished(sagemaker, name)["TrainingJobStatus"] == "Completed"
+    assert training.log_of(cloud, name)[0] == (
+        "WARNING: 3 instances were asked for; this stand-in trains on ONE, with all of the data."
+    )

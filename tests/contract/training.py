@@ -85,14 +85,14 @@ def channel(name: str, uri: str, content_type: str = "text/csv") -> dict[str, An
     return {"ChannelName": name, "ContentType": content_type, "DataSource": {"S3DataSource": source}}
 
 
-def finished(sagemaker: SageMakerClient, name: str) -> Any:
+def finished(sagemaker: SageMakerClient, name: str, *, seconds: float = 60.0) -> Any:
     """DescribeTrainingJob once the job is over."""
 
     def look() -> Any:
         job = sagemaker.describe_training_job(TrainingJobName=name)
         return job if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped") else None
 
-    return wait_for(look, what=f"the end of job {name}")
+    return wait_for(look, seconds=seconds, what=f"the end of job {name}")
 
 
 def reached(sagemaker: SageMakerClient, name: str, secondary: str) -> None:

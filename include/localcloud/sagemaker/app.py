@@ -21,17 +21,23 @@ from localcloud.sagemaker.endpoint_configs import EndpointConfigs
 from localcloud.sagemaker.endpoints import Endpoints
 from localcloud.sagemaker.fleet import Fleet
 from localcloud.sagemaker.invocation_metrics import InvocationMetrics
-from localcloud.sagemaker.job_attempt import Services
 from localcloud.sagemaker.job_runner import JobRunner
+from localcloud.sagemaker.job_services import Services
 from localcloud.sagemaker.loading import Loader
+from localcloud.sagemaker.model_package_groups import ModelPackageGroups
+from localcloud.sagemaker.model_packages import ModelPackages
 from localcloud.sagemaker.models import Models
 from localcloud.sagemaker.protocol import ControlPlane
 from localcloud.sagemaker.rollback_alarms import Alarms
 from localcloud.sagemaker.runtime import Runtime
 from localcloud.sagemaker.s3 import Objects
+from localcloud.sagemaker.search import Search
 from localcloud.sagemaker.store import Store
 from localcloud.sagemaker.tags import Tags
+from localcloud.sagemaker.training_attempt import TrainingKind
 from localcloud.sagemaker.training_jobs import TrainingJobs
+from localcloud.sagemaker.transform_attempt import TransformKind
+from localcloud.sagemaker.transform_jobs import TransformJobs
 
 
 def create_app(state: Path, aws_endpoint: str) -> Starlette:
@@ -42,24 +48,33 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
     store = Store(state / "sagemaker.sqlite")
     objects = Objects(aws.s3_client(aws_endpoint))
     fleet = Fleet()
-    logs = aws.logs_client(aws_endpoint)
-    runner = JobRunner(Services(store, objects, logs), state / "jobs", Cores(os.cpu_count() or 1))
+    services = Services(store, objects, aws.logs_client(aws_endpoint))
+    cores = Cores(os.cpu_count() or 1)
+    training = JobRunner(store, TrainingKind(services), state / "jobs", cores)
+    transforming = JobRunner(store, TransformKind(services), state / "transforms", cores)
     cloudwatch = aws.cloudwatch_client(aws_endpoint)
     alarms = Alarms(cloudwatch)
     clock = Clock()
     deployer = Deployer(store, Loader(objects, state / "endpoints"), fleet, alarms, clock)
     tags = Tags(store)
-    jobs = TrainingJobs(store, tags, objects, runner)
-    models = Models(store, tags, objects)
+    jobs = TrainingJobs(store, tags, objects, training)
+    groups = ModelPackageGroups(store, tags)
+    packages = ModelPackages(store, tags, groups, objects)
+    models = Models(store, tags, objects, packages)
+    transforms = TransformJobs(store, tags, models, transforming)
     configs = EndpointConfigs(store, tags, models)
     endpoints = Endpoints(store, tags, configs, models, deployer, alarms, clock)
     control_plane = ControlPlane(
         {
             **tags.operations(),
             **jobs.operations(),
+            **groups.operations(),
+            **packages.operations(),
             **models.operations(),
+            **transforms.operations(),
             **configs.operations(),
             **endpoints.operations(),
+            **Search(store).operations(),
         }
     )
     metrics = InvocationMetrics(cloudwatch)
@@ -68,12 +83,14 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await run_in_threadpool(jobs.recover)
+        await run_in_threadpool(transforms.recover)
         await run_in_threadpool(deployer.recover)
         metrics.start()
         try:
             yield
         finally:
-            await run_in_threadpool(runner.close)
+            await run_in_threadpool(training.close)
+            await run_in_threadpool(transforming.close)
             await run_in_threadpool(deployer.close)
             await run_in_threadpool(metrics.close)
             store.close()

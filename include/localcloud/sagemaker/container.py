@@ -70,7 +70,7 @@ class Layout:
         return "/" + str(path.relative_to(self.root))
 
     def prepare(self, request: dict[str, Any]) -> None:
-        """Make the folders and write the configuration of a CreateTrainingJob request."""
+        """Make the folders and write the configuration of a CreateTrainingJob request; an empty one for other jobs."""
         for folder in (self.config, self.data, self.model, self.output_data, self.temporary):
             folder.mkdir(parents=True)
         if "CheckpointConfig" in request:
@@ -85,7 +85,7 @@ class Layout:
             {
                 "current_host": _HOST,
                 "hosts": [_HOST],
-                "current_instance_type": request["ResourceConfig"].get("InstanceType"),
+                "current_instance_type": request.get("ResourceConfig", {}).get("InstanceType"),
                 "network_interface_name": "lo",
             },
         )

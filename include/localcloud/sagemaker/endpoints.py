@@ -142,8 +142,7 @@ class Endpoints:
         }
 
     def _variant(self, variant: dict[str, Any]) -> dict[str, Any]:
-        model = self._models.get(variant["ModelName"])
-        container = model["PrimaryContainer"] if "PrimaryContainer" in model else model["Containers"][0]
+        container = self._models.container(variant["ModelName"])
         shown = ("InstanceType", "ServerlessConfig", "RoutingConfig")
         return {
             "VariantName": variant["VariantName"],

@@ -14,8 +14,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.sagemaker.metrics import FinalMetrics
 
-GROUP = "/aws/sagemaker/TrainingJobs"
-
 _PUBLISH_SECONDS = 1.0
 _BATCH_EVENTS = 1000
 _LONGEST_LINE = 1000  # characters; a batch so stays below CloudWatch's 1 MiB
@@ -29,12 +27,14 @@ class JobLog:
     Args:
         path: the file to write.
         client: of CloudWatch Logs. A job doesn't fail because its log can't be published.
-        stream: the name of the stream in the group of all training jobs.
+        group: the log group of all jobs of the kind.
+        stream: the name of the stream in it.
     """
 
-    def __init__(self, path: Path, client: Any, stream: str) -> None:
+    def __init__(self, path: Path, client: Any, group: str, stream: str) -> None:
         self._file = path.open("w")
         self._client: Any | None = client
+        self._group = group
         self._stream = stream
         self._lock = threading.Lock()
         self._waiting: list[dict[str, Any]] = []
@@ -53,13 +53,17 @@ class JobLog:
     def copy(self, lines: IO[str], metrics: FinalMetrics) -> None:
         """Copy until the child closes its output; the metrics see each line."""
         for line in lines:
-            self._file.write(line)
-            self._file.flush()
-            now = time.time()
-            metrics.read(line, now)
-            message = line.rstrip("\n").replace("\t", "#011")[:_LONGEST_LINE]
-            with self._lock:
-                self._waiting.append({"timestamp": int(now * 1000), "message": message or " "})
+            metrics.read(line, time.time())
+            self.write(line)
+
+    def write(self, line: str) -> None:
+        """Add one line; where it doesn't end in a line feed, one is added."""
+        told = line.rstrip("\n")
+        self._file.write(f"{told}\n")
+        self._file.flush()
+        message = told.replace("\t", "#011")[:_LONGEST_LINE]
+        with self._lock:
+            self._waiting.append({"timestamp": int(time.time() * 1000), "message": message or " "})
 
     def publish(self) -> None:
         """Send what has come to CloudWatch, at most once a second."""
@@ -76,7 +80,9 @@ class JobLog:
             self._create_stream(self._client)
             for start in range(0, len(events), _BATCH_EVENTS):
                 self._client.put_log_events(
-                    logGroupName=GROUP, logStreamName=self._stream, logEvents=events[start : start + _BATCH_EVENTS]
+                    logGroupName=self._group,
+                    logStreamName=self._stream,
+                    logEvents=events[start : start + _BATCH_EVENTS],
                 )
         except (BotoCoreError, ClientError) as error:
             logger.warning("the log of %s goes to its file only: CloudWatch Logs: %s", self._stream, error)
@@ -86,6 +92,6 @@ class JobLog:
         if self._created:
             return
         with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
-            client.create_log_group(logGroupName=GROUP)
-        client.create_log_stream(logGroupName=GROUP, logStreamName=self._stream)
+            client.create_log_group(logGroupName=self._group)
+        client.create_log_stream(logGroupName=self._group, logStreamName=self._stream)
         self._created = True

@@ -50,10 +50,19 @@ def page(
     kept.sort(key=_sort_key(request.get("SortBy", "CreationTime"), name, status))
     if request.get("SortOrder", order) == "Descending":
         kept.reverse()
+    shown, token = cut(kept, request)
+    return {answer: [{each: document[each] for each in members if each in document} for document in shown], **token}
+
+
+def cut(documents: list[Document], request: dict[str, Any]) -> tuple[list[Document], dict[str, str]]:
+    """The page that a request asks for with MaxResults and NextToken, and the NextToken of the answer, if any.
+
+    Raises:
+        ServiceError: the token isn't one of ours.
+    """
     start = _offset(request.get("NextToken"))
     end = start + request.get("MaxResults", _DEFAULT_RESULTS)
-    summaries = [{each: document[each] for each in members if each in document} for document in kept[start:end]]
-    return {answer: summaries} | ({"NextToken": _token(end)} if end < len(kept) else {})
+    return documents[start:end], {"NextToken": _token(end)} if end < len(documents) else {}
 
 
 def _passes(document: Document, request: dict[str, Any], name: str, status: str) -> bool:

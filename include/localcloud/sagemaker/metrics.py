@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+
+import regex
+
+_MATCH_SECONDS = 0.5  # a line; expressions come with requests, and some take exponential time
 
 
 @dataclass(frozen=True)
@@ -21,18 +25,22 @@ class MetricDefinition:
 
 
 class FinalMetrics:
-    """The last value of each metric seen in a log."""
+    """The last value of each metric seen in a log.
 
-    def __init__(self, definitions: tuple[MetricDefinition, ...]) -> None:
-        self._definitions = [(each.name, re.compile(each.regex)) for each in definitions]
+    Raises:
+        regex.error: an expression isn't one.
+    """
+
+    def __init__(self, definitions: Iterable[MetricDefinition]) -> None:
+        self._definitions = [(each.name, regex.compile(each.regex)) for each in definitions]
         self._last: dict[str, tuple[float, float]] = {}
 
     def read(self, line: str, now: float) -> None:
         """Look at one line of the log; the service sees a TAB as ``#011``."""
         escaped = line.replace("\t", "#011")
         for name, expression in self._definitions:
-            found = expression.match(escaped)
-            if found is not None and math.isfinite(value := float(found.group(1))):
+            value = _value(expression, escaped)
+            if math.isfinite(value):
                 self._last[name] = (value, now)
 
     def as_answer(self) -> list[dict[str, Any]]:
@@ -41,3 +49,12 @@ class FinalMetrics:
             {"MetricName": name, "Value": value, "Timestamp": timestamp}
             for name, (value, timestamp) in sorted(self._last.items())
         ]
+
+
+def _value(expression: regex.Pattern[str], line: str) -> float:
+    """The number in the first group; NaN if there is none."""
+    try:
+        found = expression.search(line, timeout=_MATCH_SECONDS)
+        return float(found.group(1)) if found is not None else math.nan
+    except (TimeoutError, ValueError, TypeError, IndexError):
+        return math.nan

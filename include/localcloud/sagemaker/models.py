@@ -8,6 +8,7 @@ from typing import Any
 from localcloud.sagemaker.arns import arn
 from localcloud.sagemaker.errors import ServiceError, validation_error
 from localcloud.sagemaker.listing import page
+from localcloud.sagemaker.model_packages import ModelPackages
 from localcloud.sagemaker.protocol import Operation
 from localcloud.sagemaker.s3 import Location, Objects
 from localcloud.sagemaker.store import Document, MissingResourceError, NameTakenError, Store
@@ -19,10 +20,11 @@ KIND = "model"
 class Models:
     """A model: an image, the archive it serves, and its environment."""
 
-    def __init__(self, store: Store, tags: Tags, objects: Objects) -> None:
+    def __init__(self, store: Store, tags: Tags, objects: Objects, packages: ModelPackages) -> None:
         self._store = store
         self._tags = tags
         self._objects = objects
+        self._packages = packages
 
     def operations(self) -> dict[str, Operation]:
         """The operations by name."""
@@ -44,13 +46,42 @@ class Models:
         except MissingResourceError as error:
             raise missing(arn(KIND, name)) from error
 
+    def container(self, name: str) -> dict[str, Any]:
+        """What a model serves: Image, and ModelDataUrl and Environment if it has them.
+
+        Raises:
+            ServiceError: there is no such model.
+        """
+        model = self.get(name)
+        served: dict[str, Any] = model.get("Served") or _container(model)
+        return served
+
+    def _served(self, container: dict[str, Any]) -> dict[str, Any]:
+        """The container with what its model package says; the model's own variables go before the package's."""
+        if "ModelPackageName" in container:
+            package = container["ModelPackageName"]
+            of_package = self._packages.containers(package)
+            if len(of_package) != 1:
+                raise validation_error(
+                    f"Model package {package} has {len(of_package)} containers; this stand-in serves one."
+                )
+            environment = of_package[0].get("Environment", {}) | container.get("Environment", {})
+            container = of_package[0] | {"Environment": environment}
+        source = container.get("ModelDataSource", {}).get("S3DataSource")
+        if source is None:
+            return container
+        if source["S3DataType"] != "S3Object" or source["CompressionType"] != "Gzip":
+            raise validation_error("ModelDataSource: this stand-in reads an S3Object with CompressionType Gzip only.")
+        return container | {"ModelDataUrl": source["S3Uri"]}
+
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["ModelName"]
         model_arn = arn(KIND, name)
-        for container in _containers(request):
-            self._require_data(container)
+        served = self._served(_container(request))
+        self._require_data(served)
         document = {key: value for key, value in request.items() if key != "Tags"}
         document |= {
+            "Served": served,
             "ModelArn": model_arn,
             "CreationTime": time.time(),
             "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False),
@@ -91,13 +122,13 @@ def missing(resource_arn: str) -> ServiceError:
     return validation_error(f'Could not find {kind} "{resource_arn}".')
 
 
-def _containers(request: dict[str, Any]) -> list[dict[str, Any]]:
-    containers = [
-        *([request["PrimaryContainer"]] if "PrimaryContainer" in request else []),
-        *request.get("Containers", []),
+def _container(model: dict[str, Any]) -> dict[str, Any]:
+    containers: list[dict[str, Any]] = [
+        *([model["PrimaryContainer"]] if "PrimaryContainer" in model else []),
+        *model.get("Containers", []),
     ]
     if len(containers) != 1:
         raise validation_error("Exactly one container is served by this stand-in: give PrimaryContainer.")
-    if "Image" not in containers[0]:
-        raise validation_error("PrimaryContainer needs an Image; model packages aren't known to this stand-in.")
-    return containers
+    if "Image" not in containers[0] and "ModelPackageName" not in containers[0]:
+        raise validation_error("A container needs an Image or a ModelPackageName.")
+    return containers[0]

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from localcloud.sagemaker.arns import ACCOUNT, REGION, log_group_arn
+from localcloud.sagemaker.bodies import TooLargeError, bounded_body
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.fleet import Fleet, NotServingError, UnknownVariantError, Variant
 from localcloud.sagemaker.serving import Answer, Invocation
@@ -122,21 +123,12 @@ class Runtime:
 async def _invocation(request: Request) -> Invocation:
     try:
         async with asyncio.timeout(_SECONDS):
-            body = await _body(request)
+            body = await bounded_body(request, _LARGEST)
+    except TooLargeError as error:
+        raise ServiceError("ValidationError", f"InvokeEndpoint: {error}.", 413) from error
     except TimeoutError as error:
         raise ServiceError("ValidationError", f"The request's body didn't come in {_SECONDS:g} s.", 408) from error
     return Invocation(body=body, content_type=request.headers.get("content-type"), accept=request.headers.get("accept"))
-
-
-async def _body(request: Request) -> bytes:
-    """The body, of which no more is read than may be, whatever its headers say."""
-    chunks, length = [], 0
-    async for chunk in request.stream():
-        chunks.append(chunk)
-        length += len(chunk)
-        if length > _LARGEST:
-            raise ServiceError("ValidationError", f"InvokeEndpoint takes at most {_LARGEST} bytes.", 413)
-    return b"".join(chunks)
 
 
 async def _answer(endpoint: str, variant: Variant, invocation: Invocation, *, in_thread: bool) -> Answer:

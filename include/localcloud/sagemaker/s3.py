@@ -17,6 +17,10 @@ class MissingObjectsError(Exception):
     """Nothing is there; the message is what S3 said."""
 
 
+class UnsafeKeyError(Exception):
+    """The key would become a file outside of the folder that it is for."""
+
+
 @dataclass(frozen=True)
 class Location:
     """A bucket and a key or key prefix."""
@@ -70,6 +74,8 @@ class Objects:
 
     def exists(self, location: Location) -> bool:
         """Whether there is an object of exactly this key."""
+        if not location.key:
+            return False
         try:
             self._client.head_object(Bucket=location.bucket, Key=location.key)
         except ClientError as error:
@@ -84,6 +90,8 @@ class Objects:
         Raises:
             MissingObjectsError: there is no such object.
         """
+        if not location.key:
+            raise MissingObjectsError(f"no object at {location.uri}")
         to.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._client.download_file(location.bucket, location.key, str(to))
@@ -91,6 +99,27 @@ class Objects:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 raise MissingObjectsError(f"no object at {location.uri}") from error
             raise
+
+    def download_below(self, location: Location, folder: Path, name: str) -> Path:
+        """Copy an object into the file of that name below a folder; the file.
+
+        Raises:
+            MissingObjectsError: there is no such object.
+            UnsafeKeyError: the name leaves the folder.
+        """
+        target = (folder / name).resolve()
+        if not target.is_relative_to(folder.resolve()):
+            raise UnsafeKeyError(f"the key {location.key} leaves its folder")
+        self.download(location, target)
+        return target
+
+    def read(self, location: Location, most: int) -> bytes:
+        """The first bytes of an object that exists, at most so many."""
+        body = self._client.get_object(Bucket=location.bucket, Key=location.key)["Body"]
+        try:
+            return body.read(most)
+        finally:
+            body.close()
 
     def upload(self, file: Path, to: Location) -> None:
         """Copy a file into an object."""

@@ -37,8 +37,14 @@ class Tags:
         self._store.set_tags(arn, {})
 
     def _add(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._require_resource(request["ResourceArn"])
         self.put(request["ResourceArn"], request["Tags"])
         return self._list(request)
+
+    def _require_resource(self, arn: str) -> None:
+        kind = arn.split(":", 5)[5].partition("/")[0]
+        if not any(arn in document.values() for document in self._store.all(kind)):
+            raise validation_error(f"Could not find the resource {arn}.")
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
         tags = self._store.tags(request["ResourceArn"])

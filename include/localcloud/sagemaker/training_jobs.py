@@ -5,17 +5,23 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from localcloud.sagemaker import job_status
+import regex
+
+from localcloud.sagemaker import training_status
 from localcloud.sagemaker.algorithms import catalog
+from localcloud.sagemaker.algorithms.registries import is_aws
 from localcloud.sagemaker.arns import REGION, arn
+from localcloud.sagemaker.data_sources import ManifestError, inputs_of, is_supported
 from localcloud.sagemaker.errors import resource_in_use, validation_error
-from localcloud.sagemaker.job_attempt import KIND
 from localcloud.sagemaker.job_runner import JobRunner
 from localcloud.sagemaker.listing import page
 from localcloud.sagemaker.protocol import Operation
 from localcloud.sagemaker.s3 import Location, MissingObjectsError, Objects
 from localcloud.sagemaker.store import Document, MissingResourceError, NameTakenError, Store
 from localcloud.sagemaker.tags import Tags
+from localcloud.sagemaker.training_attempt import KIND
+
+_DAY_SECONDS = 86_400
 
 
 class TrainingJobs:
@@ -39,14 +45,16 @@ class TrainingJobs:
     def recover(self) -> None:
         """End the jobs that ran when the stand-in was last ended: their processes are gone."""
         for job in self._store.all(KIND):
-            if not job_status.is_over(job):
+            if not training_status.is_over(job):
                 self._runner.discard(job["TrainingJobName"])
                 self._store.update(KIND, job["TrainingJobName"], _interrupt)
 
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["TrainingJobName"]
         job_arn = arn(KIND, name)
+        _check_members(request)
         _check_algorithm(request)
+        _check_stopping(request)
         self._check_sources(request)
         try:
             self._store.insert(KIND, name, _new_job(request, job_arn, time.time()))
@@ -60,21 +68,24 @@ class TrainingJobs:
         return {"TrainingJobArn": job_arn}
 
     def _check_sources(self, request: dict[str, Any]) -> None:
+        names = [channel["ChannelName"] for channel in request.get("InputDataConfig", [])]
+        if len(set(names)) < len(names):
+            raise validation_error(f"The channel names must be unique within a training job: {names}.")
         for channel in request.get("InputDataConfig", []):
             source = channel["DataSource"].get("S3DataSource")
-            if source is None or source["S3DataType"] != "S3Prefix":
+            if not is_supported(source):
                 raise validation_error(
-                    f"Channel {channel['ChannelName']}: this stand-in reads S3DataSource with S3DataType S3Prefix only."
+                    f"Channel {channel['ChannelName']}: this stand-in reads S3DataSource with S3DataType S3Prefix or "
+                    "ManifestFile only."
                 )
-            self._check_objects(source["S3Uri"], request["RoleArn"])
+            self._check_objects(source, request["RoleArn"])
 
-    def _check_objects(self, uri: str, role: str) -> None:
-        location = Location.of(uri)
-        said = ""
+    def _check_objects(self, source: dict[str, Any], role: str) -> None:
+        uri, location, said = source["S3Uri"], Location.of(source["S3Uri"]), ""
         try:
-            if next(self._objects.keys(location), None) is not None:
+            if next(inputs_of(self._objects, source), None) is not None:
                 return
-        except MissingObjectsError as error:
+        except (MissingObjectsError, ManifestError) as error:
             said = f" Error message from S3: {error}"
         raise validation_error(
             f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket '
@@ -94,11 +105,11 @@ class TrainingJobs:
         def stopping(job: Document) -> None:
             if job["TrainingJobStatus"] == "Stopping":
                 return
-            if job_status.is_over(job):
+            if training_status.is_over(job):
                 raise validation_error(
                     f"The request was rejected because the training job is in status {job['TrainingJobStatus']}."
                 )
-            job_status.enter(job, "Stopping", time.time())
+            training_status.enter(job, "Stopping", time.time())
 
         try:
             self._store.update(KIND, name, stopping)
@@ -120,28 +131,64 @@ class TrainingJobs:
         )
 
 
+def _check_members(request: dict[str, Any]) -> None:
+    """The service model lets these out for jobs of kinds that this stand-in doesn't have."""
+    for member in ("AlgorithmSpecification", "ResourceConfig"):
+        if member not in request:
+            raise validation_error(f"{member} is missing: this stand-in has no training jobs without it.")
+
+
 def _check_algorithm(request: dict[str, Any]) -> None:
     specification = request["AlgorithmSpecification"]
-    if "TrainingImage" not in specification:
+    image = specification.get("TrainingImage")
+    if image is None:
         raise validation_error(
             "AlgorithmSpecification needs a TrainingImage; algorithm ARNs aren't known to this stand-in."
         )
-    if catalog.by_image(specification["TrainingImage"]) is not None and "MetricDefinitions" in specification:
+    own = specification.get("MetricDefinitions", [])
+    if own and is_aws(image) and catalog.by_image(image) is not None:
         raise validation_error(
             "You can't override the metric definitions for Amazon SageMaker algorithms. "
             "Please retry the request without specifying metric definitions."
         )
+    for each in own:
+        try:
+            if regex.compile(each["Regex"]).groups:
+                continue
+            said = "it has no group for the value"
+        except regex.error as error:
+            said = str(error)
+        raise validation_error(f"The regex of the metric definition {each['Name']} is invalid: {said}.")
+
+
+def _check_stopping(request: dict[str, Any]) -> None:
+    """The rules of managed spot training (API reference, StoppingCondition)."""
+    stopping, spot = request.get("StoppingCondition", {}), request.get("EnableManagedSpotTraining", False)
+    longest = stopping.get("MaxWaitTimeInSeconds")
+    if longest is not None and not spot:
+        raise validation_error("MaxWaitTimeInSeconds above 0 is not supported when EnableManagedSpotTraining is false.")
+    if spot and longest is None:
+        raise validation_error("MaxWaitTimeInSeconds is required when EnableManagedSpotTraining is true.")
+    if longest is not None and longest < stopping.get("MaxRuntimeInSeconds", _DAY_SECONDS):
+        raise validation_error("Invalid MaxWaitTimeInSeconds. It must be at least MaxRuntimeInSeconds.")
+
+
+def _metric_definitions(specification: dict[str, Any]) -> list[dict[str, str]]:
+    """The service's for the algorithm, and the request's own, which go before one of the same name."""
+    algorithm = catalog.by_image(specification["TrainingImage"])
+    services = [each.as_request() for each in (algorithm.metrics if algorithm else ())]
+    return list({each["Name"]: each for each in (*services, *specification.get("MetricDefinitions", []))}.values())
 
 
 def _new_job(request: dict[str, Any], job_arn: str, now: float) -> Document:
     job = {key: value for key, value in request.items() if key != "Tags"}
-    algorithm = catalog.by_image(request["AlgorithmSpecification"]["TrainingImage"])
     job["AlgorithmSpecification"] = {
         "EnableSageMakerMetricsTimeSeries": False,
         **request["AlgorithmSpecification"],
-        "MetricDefinitions": [each.as_request() for each in (algorithm.metrics if algorithm else ())],
+        "MetricDefinitions": _metric_definitions(request["AlgorithmSpecification"]),
     }
     job |= {
+        "StoppingCondition": {"MaxRuntimeInSeconds": _DAY_SECONDS} | request.get("StoppingCondition", {}),
         "TrainingJobArn": job_arn,
         "CreationTime": now,
         "ModelArtifacts": {"S3ModelArtifacts": model_location(request).uri},
@@ -149,7 +196,7 @@ def _new_job(request: dict[str, Any], job_arn: str, now: float) -> Document:
     }
     for switch in ("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining"):
         job.setdefault(switch, False)
-    job_status.enter(job, "Starting", now)
+    training_status.enter(job, "Starting", now)
     return job
 
 
@@ -162,9 +209,9 @@ def model_location(request: dict[str, Any]) -> Location:
 
 def _interrupt(job: Document) -> None:
     if job["TrainingJobStatus"] == "Stopping":
-        job_status.enter(job, "Stopped", time.time())
+        training_status.enter(job, "Stopped", time.time())
         return
-    job_status.fail(
+    training_status.fail(
         job,
         "InternalServerError: the SageMaker stand-in was restarted while this job ran. Start it again.",
         time.time(),

@@ -7,11 +7,11 @@ refuse (``1 validation error detected: Value 'x' at 'trainingJobName' failed to 
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import botocore.loaders
+import regex
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StringShape, StructureShape
 
 from localcloud.sagemaker.errors import ServiceError, validation_error
@@ -72,7 +72,7 @@ def _scalar_faults(shape: Shape, value: Any, path: str) -> Iterator[str]:
         if shape.enum and value not in shape.enum:
             yield fault(f"Member must satisfy enum value set: [{', '.join(shape.enum)}]")
         pattern = shape.metadata.get("pattern")
-        if pattern is not None and _compiled(pattern).fullmatch(value) is None:
+        if pattern is not None and not matches(pattern, value):
             yield fault(f"Member must satisfy regular expression pattern: {pattern}")
         yield from _size_faults(shape, value, path)
     elif shape.type_name in ("integer", "long", "float", "double"):
@@ -106,7 +106,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "long": (int,),
     "float": (int, float),
     "double": (int, float),
-    "timestamp": (int, float, str),
+    "timestamp": (int, float),
 }
 
 
@@ -125,24 +125,21 @@ def _member(path: str, name: str) -> str:
     return f"{path}.{lowered}" if path else lowered
 
 
+# What a match may take: some patterns of the service model take exponential time for values made to that end.
+_MATCH_SECONDS = 0.2
+
+
+def matches(pattern: str, value: str) -> bool:
+    """Whether all of the value fits a pattern of the service model; one that can't be told in time doesn't."""
+    try:
+        return _compiled(pattern).fullmatch(value, timeout=_MATCH_SECONDS) is not None
+    except TimeoutError:
+        return False
+
+
 @functools.cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(_python_pattern(pattern))
-
-
-# The service model writes Java's classes, which Python's ``re`` doesn't know; each stands inside [brackets].
-_JAVA_CLASSES = {
-    r"\p{L}": r"\w",
-    r"\p{N}": r"\w",
-    r"\p{Alnum}": "A-Za-z0-9",
-    r"\p{M}": "\u0300-\u036f",
-    r"\p{Z}": " \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000",
-    r"\p{P}": r"!-/:-@\[-`{-~\u00a1-\u00bf\u2010-\u2027\u2030-\u205e",
-    r"\p{S}": r"!-/:-@\[-`{-~\u00a2-\u00b8\u20a0-\u20bf\u2100-\u2bff",
-}
-
-
-def _python_pattern(pattern: str) -> str:
-    for java, python in _JAVA_CLASSES.items():
-        pattern = pattern.replace(java, python)
-    return pattern
+def _compiled(pattern: str) -> regex.Pattern[str]:
+    """The service model's patterns are Java's: classes such as ``\\w`` are ASCII, but for ``\\p{L}`` and its like."""
+    python = regex.sub(r"\$\{\d+,\d+\}$", "$", pattern)  # an end that is repeated is an end
+    python = python.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF")  # Java's strings are UTF-16
+    return regex.compile(python, 0 if r"\p{" in pattern else regex.ASCII)

@@ -28,6 +28,8 @@ from localcloud.sagemaker.endpoints import Endpoints
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.fleet import Fleet, NotServingError
 from localcloud.sagemaker.loading import Loader
+from localcloud.sagemaker.model_package_groups import ModelPackageGroups
+from localcloud.sagemaker.model_packages import ModelPackages
 from localcloud.sagemaker.models import Models
 from localcloud.sagemaker.protocol import ControlPlane
 from localcloud.sagemaker.rollback_alarms import Alarms
@@ -96,7 +98,8 @@ class StandIn:
         self.fleet = Fleet()
         objects = Objects(aws.s3_client(s3.url))
         tags = Tags(self.store)
-        models = Models(self.store, tags, objects)
+        packages = ModelPackages(self.store, tags, ModelPackageGroups(self.store, tags), objects)
+        models = Models(self.store, tags, objects, packages)
         configs = EndpointConfigs(self.store, tags, models)
         alarms, clock = Alarms(aws.cloudwatch_client(s3.url)), clock or Clock()
         self.deployer = Deployer(self.store, Loader(objects, folder / "endpoints"), self.fleet, alarms, clock)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from localcloud.sagemaker.errors import ServiceError
-from localcloud.sagemaker.validation import service_model, validate
+from localcloud.sagemaker.validation import matches, service_model, validate
 
 
 def refused(operation: str, request: dict[str, Any]) -> ServiceError:
@@ -85,3 +85,35 @@ def test_java_character_classes_are_understood(key: str) -> None:
 def test_java_character_classes_exclude(key: str) -> None:
     tags = {"ResourceArn": "arn:aws:sagemaker:us-east-1:000000000000:model/m", "Tags": [{"Key": key, "Value": ""}]}
     assert "regular expression pattern" in refused("AddTags", tags).message
+
+
+def test_every_pattern_of_the_service_model_can_be_checked() -> None:
+    model = service_model()
+    patterns = {
+        pattern
+        for name in model.shape_names
+        if isinstance(pattern := model.shape_for(name).metadata.get("pattern"), str)
+    }
+    assert len(patterns) > 200
+    for pattern in sorted(patterns):
+        matches(pattern, "")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "passes", "fails"),
+    [
+        pytest.param(r"[a-z0-9]+", "a1", "a1\n", id="to its very end"),
+        pytest.param(r"\d+", "12", "١٢", id="digits are ASCII"),
+        pytest.param(r"[\w-]+", "a_1-", "é", id="words are ASCII"),
+        pytest.param(r"[\p{L}\p{Z}\p{N}_.:\/=+\-@]*", "é 漢:٣", "é\t", id="but letters of all scripts"),
+        pytest.param(r"([\p{L}\p{Z}\p{N}_.:\/=+\-@]*)${1,128}", "a b", "a\tb", id="a repeated end"),
+        pytest.param(r"[\u0020-\uD7FF\uE000-\uFFFD\uD800\uDC00-\uDBFF\uDFFF\t]*", "a\t😀", "\x00", id="UTF-16"),
+    ],
+)
+def test_patterns_are_read_as_java_reads_them(pattern: str, passes: str, fails: str) -> None:
+    assert matches(pattern, passes)
+    assert not matches(pattern, fails)
+
+
+def test_a_value_made_to_take_forever_is_refused_soon() -> None:
+    assert not matches(r"[a-z0-9]([-a-z0-9]*[a-z0-9]){0,39}?", "a" * 5000 + "!")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from localcloud.sagemaker.algorithms.linear_learner import definitions as linear_learner_definitions
 from localcloud.sagemaker.algorithms.xgboost import definitions as xgboost_definitions
 from localcloud.sagemaker.metrics import MetricDefinition
 from localcloud.sagemaker.serving import ModelServer
@@ -32,12 +33,25 @@ def _load_xgboost(folder: Path, environment: Mapping[str, str]) -> ModelServer:
     return load(folder, environment)
 
 
+def _load_linear_learner(folder: Path, environment: Mapping[str, str]) -> ModelServer:
+    # As above: numpy and scipy aren't needed to list jobs.
+    from localcloud.sagemaker.algorithms.linear_learner.serving import load
+
+    return load(folder, environment)
+
+
 _ALGORITHMS = (
     Algorithm(
         repository="sagemaker-xgboost",
         training_module="localcloud.sagemaker.algorithms.xgboost.training",
         metrics=xgboost_definitions.METRICS,
         load=_load_xgboost,
+    ),
+    Algorithm(
+        repository="linear-learner",
+        training_module="localcloud.sagemaker.algorithms.linear_learner.training",
+        metrics=linear_learner_definitions.METRICS,
+        load=_load_linear_learner,
     ),
 )
 

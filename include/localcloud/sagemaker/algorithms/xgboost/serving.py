@@ -18,8 +18,8 @@ from localcloud.sagemaker.algorithms.xgboost import bodies
 from localcloud.sagemaker.algorithms.xgboost.bodies import Array, Rows
 from localcloud.sagemaker.algorithms.xgboost.content_types import parse_header
 from localcloud.sagemaker.algorithms.xgboost.selection import Selection
+from localcloud.sagemaker.job_child import UserError
 from localcloud.sagemaker.serving import Answer, Invocation
-from localcloud.sagemaker.training_child import UserError
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""A training job of the XGBoost container: the process that `training_child` describes."""
+"""A training job of the XGBoost container: the process that `job_child` describes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from localcloud.sagemaker.algorithms.xgboost import channels, content_types, hyp
 from localcloud.sagemaker.algorithms.xgboost.boosting import Matrices, Plan
 from localcloud.sagemaker.algorithms.xgboost.cross_validation import CrossValidation
 from localcloud.sagemaker.container import Layout
-from localcloud.sagemaker.training_child import AlgorithmError, UserError, run
+from localcloud.sagemaker.job_child import AlgorithmError, UserError, run
 
 MODEL_NAME = "xgboost-model"
 

@@ -22,7 +22,7 @@ from tests.waiting import wait_for
 import localcloud
 from localcloud.sagemaker.algorithms import recordio
 from localcloud.sagemaker.algorithms.xgboost import training
-from localcloud.sagemaker.training_child import AlgorithmError, UserError
+from localcloud.sagemaker.job_child import AlgorithmError, UserError
 
 TRAIN: Files = {"train": {"a.csv": csv()}}
 BOTH: Files = {"train": {"a.csv": csv()}, "validation": {"b.csv": csv(LABELS[::-1])}}
@@ -246,7 +246,7 @@ def test_sigterm_leaves_a_model_only_if_asked_to(tmp_path: Path, keep: bool) -> 
 def started(job: Job) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """The job in a process of its own, and the lines that it has printed so far."""
     process = subprocess.Popen(
-        [sys.executable, "-m", training.__name__, str(job.layout.root)],
+        [sys.executable, "-m", training.__name__, str(job.layout.root), "1000000000"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

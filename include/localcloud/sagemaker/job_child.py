@@ -1,6 +1,6 @@
 """What every algorithm's training process does around the training itself.
 
-It is started as ``python -m <module> ROOT``, with ROOT standing for the container's ``/``. It exits 0 with
+It is started as ``python -m <module> ROOT VOLUME_BYTES``, with ROOT standing for the container's ``/``. It exits 0 with
 something in ``/opt/ml/model``, or 1 with the reason in ``/opt/ml/output/failure``.
 """
 
@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from localcloud.sagemaker.confinement import confine, limit
 from localcloud.sagemaker.container import Layout
 
 
@@ -33,8 +34,11 @@ def run(train: Callable[[Layout], None]) -> int:
         format="[%(asctime)s:%(levelname)s] %(message)s",
         datefmt="%Y-%m-%d:%H:%M:%S",
     )
-    _end_with_parent()
     layout = Layout(Path(sys.argv[1]))
+    limit(int(sys.argv[2]))
+    if not confine(layout.root):
+        logging.warning("This system has no Landlock: the job is not shut out of other files.")
+    _end_with_parent()
     try:
         train(layout)
     except UserError as error:

@@ -12,7 +12,7 @@ from typing import Any
 from localcloud.sagemaker.store import Document
 
 MESSAGES = {
-    "Starting": "Preparing the instances for training",
+    "Starting": "Starting the training job",
     "Downloading": "Downloading input data",
     "Training": "Training image download completed. Training in progress.",
     "Uploading": "Uploading generated training model",
@@ -27,6 +27,7 @@ _STATUS = {
     **{final: final for final in ("Completed", "Failed", "Stopping", "Stopped")},
     "MaxRuntimeExceeded": "Stopped",
 }
+_PREPARING = "Preparing the instances for training"
 _REASON_CHARACTERS = 1024
 
 
@@ -51,6 +52,12 @@ def enter(job: Document, secondary: str, now: float) -> None:
     if is_over(job):
         transitions[-1]["EndTime"] = now
         _close(job, now)
+
+
+def prepare(job: Document) -> None:
+    """Say that a job which is Starting has its cores."""
+    if job["SecondaryStatus"] == "Starting":
+        job["SecondaryStatusTransitions"][-1]["StatusMessage"] = _PREPARING
 
 
 def fail(job: Document, reason: str, now: float) -> None:

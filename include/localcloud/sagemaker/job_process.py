@@ -1,4 +1,4 @@
-"""The child process of a training job: started with a container's environment, stopped with its grace."""
+"""The child process of a job: started with a container's environment, stopped with its grace."""
 
 from __future__ import annotations
 
@@ -13,22 +13,14 @@ from pathlib import Path
 
 from localcloud.sagemaker.container import Layout
 from localcloud.sagemaker.job_log import JobLog
+from localcloud.sagemaker.job_runner import StoppedError
 from localcloud.sagemaker.metrics import FinalMetrics
-from localcloud.sagemaker.store import Document
 
 _GRACE_SECONDS = 120.0
 _LOOK_SECONDS = 0.1
 _END_SECONDS = 10.0
 
 logger = logging.getLogger(__name__)
-
-
-class StoppedError(Exception):
-    """The job was asked to stop, or its time is over: ``secondary`` is the status that it ends with."""
-
-    def __init__(self, secondary: str) -> None:
-        super().__init__(secondary)
-        self.secondary = secondary
 
 
 def run(
@@ -38,15 +30,16 @@ def run(
     log: JobLog,
     metrics: FinalMetrics,
     check: Callable[[], None],
+    volume_bytes: int,
 ) -> int:
-    """Run an algorithm's module to its end; the exit status, negative for a signal.
+    """Run a module to its end; the exit status, negative for a signal.
 
     Args:
         check: called again and again; when it raises StoppedError, the child gets SIGTERM and 120 s before
             SIGKILL, when it raises anything else, SIGKILL at once. What it raised is raised again.
     """
     child = subprocess.Popen(
-        [sys.executable, "-m", module, str(layout.root)],
+        [sys.executable, "-m", module, str(layout.root), str(volume_bytes)],
         cwd=layout.root,
         env=dict(environment),
         stdin=subprocess.PIPE,  # closes when this process ends, which ends the child
@@ -67,11 +60,19 @@ def run(
         reader.join(_END_SECONDS)
 
 
-def environment(request: Document, layout: Layout, cores: int) -> Mapping[str, str]:
-    """A container's: nothing of the stand-in's own but where Python is.
+def reason(code: int, layout: Layout) -> str:
+    """Why a process ended with another status than 0, in its own words if it left any."""
+    if layout.failure.exists():
+        return layout.failure.read_text(errors="replace")
+    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    return f"AlgorithmError: the job's process ended with {how} and left no reason; see its log."
 
-    Threads that wait for others sleep, since jobs may share the cores; their number is the library's to
-    choose only where the request names none.
+
+def environment(layout: Layout, own: Mapping[str, str], threads: int | None) -> Mapping[str, str]:
+    """A container's: nothing of the stand-in's own but where Python is, and on top what is the job's ``own``.
+
+    Threads that wait for others sleep, since jobs may share the cores. Without a number of ``threads`` it is the
+    library's to choose.
     """
     return {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -81,10 +82,11 @@ def environment(request: Document, layout: Layout, cores: int) -> Mapping[str, s
         "HOME": str(layout.root),
         "TMPDIR": str(layout.temporary),
         "OMP_WAIT_POLICY": "PASSIVE",
-        **({} if "nthread" in request["HyperParameters"] else {"OMP_NUM_THREADS": str(cores)}),
-        "TRAINING_JOB_NAME": request["TrainingJobName"],
-        "TRAINING_JOB_ARN": request["TrainingJobArn"],
-        **request.get("Environment", {}),
+        # numpy's threads would spin while they wait, whatever the policy says: on shared cores that costs many times
+        # what they save.
+        "OPENBLAS_NUM_THREADS": "1",
+        **({} if threads is None else {"OMP_NUM_THREADS": str(threads)}),
+        **own,
     }
 
 

@@ -1,0 +1,56 @@
+"""The metrics of Linear Learner and the expressions by which the service finds them in the log."""
+
+from __future__ import annotations
+
+from localcloud.sagemaker.metrics import MetricDefinition
+
+_SCORES = {
+    "binary_classification_accuracy": "binary_classification_accuracy",
+    "binary_f_beta": r"binary_f_\S+",
+    "precision": "precision",
+    "recall": "recall",
+    "roc_auc_score": "roc_auc_score",
+    "multiclass_accuracy": "multiclass_accuracy",
+    "multiclass_top_k_accuracy": r"multiclass_top_k_accuracy_\S+",
+    "dcg": "dcg",
+    "macro_recall": "macro_recall",
+    "macro_precision": "macro_precision",
+    "macro_f_beta": r"macro_f_\S+",
+}
+_LOSSES = ("mse", "absolute_loss")
+# The service has at most 40 definitions a job: of the training data it has those of no more than these.
+_OF_TRAIN = ("binary_classification_accuracy", "binary_f_beta", "precision", "recall")
+
+
+def _of_model(channel: str, scores: tuple[str, ...]) -> list[MetricDefinition]:
+    """The metrics of the chosen model on a channel's data."""
+    return [
+        *(
+            MetricDefinition(
+                f"{channel}:{name}", rf"#quality_metric: host=\S+, {channel} {_SCORES[name]} <score>=(\S+)"
+            )
+            for name in scores
+        ),
+        *(
+            MetricDefinition(f"{channel}:{name}", rf"#quality_metric: host=\S+, {channel} {name} <loss>=(\S+)")
+            for name in _LOSSES
+        ),
+    ]
+
+
+def _objective(name: str, channel: str, epoch: str = "") -> MetricDefinition:
+    return MetricDefinition(name, rf"#quality_metric: host=\S+, {epoch}{channel} \S+_objective <loss>=(\S+)")
+
+
+METRICS = (
+    *_of_model("train", _OF_TRAIN),
+    *_of_model("validation", tuple(_SCORES)),
+    *_of_model("test", tuple(_SCORES)),
+    _objective("train:objective_loss", "train", r"epoch=\S+, "),
+    _objective("validation:objective_loss", "validation", r"epoch=\S+, "),
+    _objective("train:objective_loss:final", "train"),
+    _objective("validation:objective_loss:final", "validation"),
+    _objective("test:objective_loss", "test"),
+    MetricDefinition("train:progress", r"#progress_metric: host=\S+, completed (\S+) %"),
+    MetricDefinition("train:throughput", r"#throughput_metric: host=\S+, train throughput=(\S+) records/second"),
+)

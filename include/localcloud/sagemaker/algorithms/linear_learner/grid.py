@@ -1,0 +1,95 @@
+"""The models that are trained side by side: which settings each has where the request leaves them to us."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from localcloud.sagemaker.algorithms.linear_learner.hyperparameters import AUTO, Hyperparameters
+
+_MODELS = 32
+_MOST_VALUES = 2**26  # float32 of all weights of all models: beyond, fewer models are trained
+
+# The first of each is the setting of the first model. By captures of the service's logs, its grid spans
+# learning rates from 0.005 to 0.1 and weight decays from 1e-4 up, with the schedules below.
+_LEARNING_RATES = {
+    "adam": (0.005, 0.1, 0.02, 0.05),
+    "rmsprop": (0.005, 0.02, 0.001, 0.01),
+    "sgd": (0.05, 0.5, 0.01, 0.1),
+}
+_WEIGHT_DECAYS = (1e-4, 1e-2, 1e-6, 1e-3)
+_L1 = (0.0,)
+_STEPS = (10, 100)
+_FACTOR = 0.99
+_MINIMUM = 1e-5
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What one of the models is trained with. ``positive_weight`` is for binary classifiers."""
+
+    learning_rate: float
+    wd: float
+    l1: float
+    lr_scheduler_step: int
+    lr_scheduler_factor: float
+    lr_scheduler_minimum_lr: float
+    positive_weight: float
+
+    def as_json(self, optimizer: str) -> str:
+        """As the service's log tells the best model's."""
+        told: dict[str, Any] = {"optimizer": optimizer, **asdict(self)}
+        del told["positive_weight"]
+        return json.dumps(told)
+
+
+def settings(hyperparameters: Hyperparameters, *, columns: int, negatives_per_positive: float) -> list[Setting]:
+    """The settings of the parallel models, in their order.
+
+    Args:
+        columns: of the design matrix.
+        negatives_per_positive: in the training data of a binary classifier.
+    """
+    count = hyperparameters.num_models or max(1, min(_MODELS, _MOST_VALUES // (columns * hyperparameters.num_classes)))
+    grid = list(_grid(hyperparameters, _positive_weights(hyperparameters, negatives_per_positive)))
+    # More models than settings: the others differ in where they start.
+    return [grid[number % len(grid)] for number in range(count)]
+
+
+def _grid(hyperparameters: Hyperparameters, positive_weights: tuple[float, ...]) -> Iterator[Setting]:
+    """All combinations; the learning rate changes from each model to the next, so that even two models differ."""
+    given = hyperparameters
+    scheduled = given.use_lr_scheduler
+    for step, wd, l1, rate in itertools.product(
+        _one_of(given.lr_scheduler_step, _STEPS if scheduled else _STEPS[:1]),
+        _one_of(given.wd, _WEIGHT_DECAYS),
+        _one_of(given.l1, _L1),
+        _one_of(given.learning_rate, _LEARNING_RATES[given.optimizer]),
+    ):
+        setting = Setting(
+            learning_rate=rate,
+            wd=wd,
+            l1=l1,
+            lr_scheduler_step=step,
+            lr_scheduler_factor=_FACTOR if given.lr_scheduler_factor is None else given.lr_scheduler_factor,
+            lr_scheduler_minimum_lr=given.lr_scheduler_minimum_lr or _MINIMUM,
+            positive_weight=1.0,
+        )
+        for weight in positive_weights:
+            yield replace(setting, positive_weight=weight)
+
+
+def _one_of(given: Any | None, otherwise: tuple[Any, ...]) -> tuple[Any, ...]:
+    return otherwise if given is None else (given,)
+
+
+def _positive_weights(hyperparameters: Hyperparameters, negatives_per_positive: float) -> tuple[float, ...]:
+    given = hyperparameters.positive_example_weight_mult
+    if given == "balanced":
+        return (negatives_per_positive,)
+    if given == AUTO:
+        return (1.0, negatives_per_positive)
+    return (float(given),)
