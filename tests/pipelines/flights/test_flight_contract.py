@@ -7,8 +7,8 @@ from datetime import date
 from typing import Any
 
 import pytest
-from flight_days import events_from
 from pydantic import ValidationError
+from tests.pipelines.flights.flight_days import events_from
 
 from pipelines.flights.contracts import FlightEvent
 

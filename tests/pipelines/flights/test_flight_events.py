@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
-from flight_days import days_from, events_from, flights
+from tests.pipelines.flights.flight_days import days_from, events_from, flights
 
 from pipelines.flights.events import event_table, events_of_days
 from sluice.landing.send import encoded

@@ -11,9 +11,18 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from flight_days import days_from, enriched, enriched_from, events_from, features, late_messages, shuffled, weather
 from in_order import rows_in_order
 from pandas.testing import assert_frame_equal
+from tests.pipelines.flights.flight_days import (
+    days_from,
+    enriched,
+    enriched_from,
+    events_from,
+    features,
+    late_messages,
+    shuffled,
+    weather,
+)
 
 from pipelines.flights import steps
 from pipelines.flights.vocabulary import AIRCRAFT_FEATURES, AIRPORT_FEATURES, FEATURES, WEATHER

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flight_days import days_from, events_from
+from tests.conftest import Cloud
+from tests.pipelines.flights.flight_days import days_from, events_from
 
-from conftest import Cloud
 from pipelines.flights.producer import Sent, send_days
 from sluice.landing.send import SendFailed
 from sluice.provision import provision

@@ -8,10 +8,10 @@ from datetime import date
 
 import pandas as pd
 import pytest
-from flight_days import conformed, days_from, enriched_from, events_from, shuffled, weather
 from pandas.testing import assert_frame_equal
+from tests.conftest import Cloud
+from tests.pipelines.flights.flight_days import conformed, days_from, enriched_from, events_from, shuffled, weather
 
-from conftest import Cloud
 from pipelines.flights import steps
 from pipelines.flights.vocabulary import WEATHER
 from pipelines.flights.weather import drop_weather, weather_of_day

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.localcloud.linear_learner.learning import Table
+from tests.localcloud.sagemaker.algorithms.linear_learner.learning import Table
 
 from localcloud.sagemaker.algorithms import recordio
 from localcloud.sagemaker.algorithms.linear_learner import channels

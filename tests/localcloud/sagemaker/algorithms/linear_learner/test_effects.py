@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.localcloud.linear_learner.learning import (
+from tests.localcloud.sagemaker.algorithms.linear_learner.learning import (
     Array,
     Table,
     binary,

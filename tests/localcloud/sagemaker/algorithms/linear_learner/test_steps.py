@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.localcloud.linear_learner.learning import Array, Table, one, regression
+from tests.localcloud.sagemaker.algorithms.linear_learner.learning import Array, Table, one, regression
 
 PLAIN = {"normalize_data": "false", "unbias_data": "false", "normalize_label": "false", "unbias_label": "false"}
 

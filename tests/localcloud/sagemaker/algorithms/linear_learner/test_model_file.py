@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.localcloud.linear_learner.learning import DATA, KINDS, trained
+from tests.localcloud.sagemaker.algorithms.linear_learner.learning import DATA, KINDS, trained
 
 from localcloud.sagemaker.algorithms.linear_learner.model import NAME, InvalidModelError, LinearModel
 from localcloud.sagemaker.algorithms.linear_learner.serving import load

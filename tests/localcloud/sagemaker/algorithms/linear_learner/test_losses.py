@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.localcloud.linear_learner.learning import Array
+from tests.localcloud.sagemaker.algorithms.linear_learner.learning import Array
 
 from localcloud.sagemaker.algorithms.linear_learner.hyperparameters import Hyperparameters, validate
 from localcloud.sagemaker.algorithms.linear_learner.losses import Loss, loss_of

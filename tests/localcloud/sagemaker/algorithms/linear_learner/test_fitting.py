@@ -7,7 +7,16 @@ import pytest
 import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.localcloud.linear_learner.learning import DATA, KINDS, Table, binary, one, regression, table, trained
+from tests.localcloud.sagemaker.algorithms.linear_learner.learning import (
+    DATA,
+    KINDS,
+    Table,
+    binary,
+    one,
+    regression,
+    table,
+    trained,
+)
 
 from localcloud.sagemaker.algorithms.linear_learner import hyperparameters
 from localcloud.sagemaker.algorithms.linear_learner.fitting import fit

@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 import pytest
-from tests.localcloud.linear_learner.learning import DATA, KINDS, trained
+from tests.localcloud.sagemaker.algorithms.linear_learner.learning import DATA, KINDS, trained
 
 from localcloud.sagemaker.algorithms import catalog
 from localcloud.sagemaker.algorithms.linear_learner.definitions import METRICS

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.localcloud.linear_learner.learning import Array
+from tests.localcloud.sagemaker.algorithms.linear_learner.learning import Array
 
 from localcloud.sagemaker.algorithms.linear_learner.calibration import calibrate, criterion_of
 from localcloud.sagemaker.algorithms.linear_learner.hyperparameters import validate

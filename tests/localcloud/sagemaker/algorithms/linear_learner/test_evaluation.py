@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sklearn.metrics as reference
-from tests.localcloud.linear_learner.learning import Array
+from tests.localcloud.sagemaker.algorithms.linear_learner.learning import Array
 
 from localcloud.sagemaker.algorithms.linear_learner.evaluation import Metric, evaluate
 from localcloud.sagemaker.algorithms.linear_learner.hyperparameters import validate
