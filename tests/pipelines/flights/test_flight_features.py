@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from in_order import rows_in_order
 from pandas.testing import assert_frame_equal
 from tests.pipelines.flights.flight_days import (
     days_from,
@@ -23,6 +22,7 @@ from tests.pipelines.flights.flight_days import (
     shuffled,
     weather,
 )
+from tests.pipelines.flights.in_order import rows_in_order
 
 from pipelines.flights import steps
 from pipelines.flights.vocabulary import AIRCRAFT_FEATURES, AIRPORT_FEATURES, FEATURES, WEATHER
