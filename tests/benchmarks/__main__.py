@@ -15,7 +15,7 @@ from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import control_plane, landing, linear
+from tests.benchmarks import control_plane, landing, linear, serving, xgboost_training
 from tests.conftest import Cloud, running_cloud
 
 RESULTS = Path(__file__).resolve().parents[2] / ".sluice" / "bench.json"
@@ -39,8 +39,12 @@ BOUNDS: Mapping[str, Bound] = {
     "drain_s3_calls_per_1000": Bound("at most", 5),
     "drain_memory_ratio": Bound("at most", 1.1),
     "drain_hot_group_ratio": Bound("at least", 0.8),
-    "describe_p95_ms": Bound("at most", 100),
+    "train_ratio": Bound("at most", 1.1),
     "linear_ratio": Bound("at most", 1.5),
+    "invoke_ratio": Bound("at most", 2.0),
+    "invoke_rows_ratio": Bound("at least", 0.7),
+    "invoke_load_ratio": Bound("at least", 0.7),
+    "describe_p95_ms": Bound("at most", 100),
 }
 
 
@@ -56,6 +60,16 @@ def figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
     yield "drain_hot_group_ratio", landing.hot_group_ratio(bench)
     yield "drain_hot_group_latency_ratio", landing.late_hot_group_ratio(bench)
     yield "drain_memory_ratio", landing.memory_ratio(bench)
+    yield from _sagemaker_figures(cloud)
+
+
+def _sagemaker_figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
+    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
+        yield "train_ratio", xgboost_training.train_ratio(cloud, Path(folder))
+        with serving.bench(cloud, Path(folder)) as bench:
+            yield "invoke_ratio", bench.seconds_of_one_row()
+            yield "invoke_rows_ratio", bench.rate_of_rows()
+            yield "invoke_load_ratio", bench.rate_of_load()
     yield "describe_p95_ms", control_plane.describe_p95_ms(cloud)
     yield "linear_ratio", linear.ratio()
 

@@ -17,6 +17,7 @@ from tests.waiting import wait_for
 from localcloud.sagemaker import aws
 from localcloud.sagemaker.fleet import Variant
 from localcloud.sagemaker.invocation_metrics import InvocationMetrics
+from localcloud.sagemaker.runtime import Invoked
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -67,36 +68,38 @@ def test_the_invocations_of_each_variant_are_counted(
     for body in ("1,2,3,4,5", "a,b,c,d"):
         with pytest.raises(ClientError):
             invoke(runtime, name, body, TargetVariant="a")
+    with pytest.raises(ClientError, match=r"server error \(500\)"):
+        invoke(runtime, name, ROW, TargetVariant="a", Accept="application/jsonlines")
     with pytest.raises(ClientError, match="ValidationError"):
         invoke(runtime, name, ROW, TargetVariant="nobody")
     invoke(runtime, name, ROW, TargetVariant="b")
     of_a = {"EndpointName": name, "VariantName": "a"}
     wait_for(
         lambda: (
-            told(cloudwatch, "Invocations", **of_a).get("SampleCount") == 6
+            told(cloudwatch, "Invocations", **of_a).get("SampleCount") == 7
             and told(cloudwatch, "Invocations", EndpointName=name, VariantName="b")
         ),
         what="the invocations in CloudWatch",
     )
-    assert sums(cloudwatch, COUNTED, **of_a) == [6.0, 3.0, 2.0, 0.0, 2.0]
-    assert sums(cloudwatch, COUNTED, **of_a, EndpointConfigName=name) == [6.0, 3.0, 2.0, 0.0, 2.0]
+    assert sums(cloudwatch, COUNTED, **of_a) == [7.0, 3.5, 2.0, 1.0, 3.0]
+    assert sums(cloudwatch, COUNTED, **of_a, EndpointConfigName=name) == [7.0, 3.5, 2.0, 1.0, 3.0]
     assert sums(cloudwatch, COUNTED, EndpointName=name, VariantName="b") == [1.0, 1.0, 0.0, 0.0, 0.0]
-    assert told(cloudwatch, "Invocation4XXErrors", **of_a)["Average"] == pytest.approx(2 / 6), "the rate of errors"
+    assert told(cloudwatch, "Invocation4XXErrors", **of_a)["Average"] == pytest.approx(2 / 7), "the rate of errors"
     for metric in ("ModelLatency", "OverheadLatency"):
         latency = told(cloudwatch, metric, **of_a)
-        assert (latency["SampleCount"], latency["Unit"]) == (6.0, "Microseconds")
+        assert (latency["SampleCount"], latency["Unit"]) == (7.0, "Microseconds")
         assert 1 <= latency["Minimum"] <= latency["ExtendedStatistics"]["p50"] <= latency["Maximum"] < 5_000_000
 
 
 def recorded(metrics: InvocationMetrics, variant: Variant, *statuses: int, seconds: float = 0.002) -> None:
     for status in statuses:
-        metrics.record("e", variant, status, seconds=seconds, overhead_seconds=0.0005)
+        metrics.record(Invoked("e", variant, status, seconds, overhead_seconds=0.0005))
 
 
 def test_what_counts_as_which_error(cloud: Cloud, cloudwatch: Any, name: str) -> None:
     metrics = InvocationMetrics(aws.cloudwatch_client(cloud.endpoint_url))
     metrics.start()
-    recorded(metrics, Variant(name, 1.0, Echo(), instances=4, config=name), 200, 204, 400, 429, 500, 503, 0)
+    recorded(metrics, Variant(name, 1.0, Echo(), instances=4, config=name), 200, 204, 302, 400, 429, 500, 503)
     metrics.close()
     dimensions = {"EndpointName": "e", "VariantName": name}
     assert sums(cloudwatch, COUNTED, **dimensions) == [7.0, 1.75, 2.0, 2.0, 5.0]

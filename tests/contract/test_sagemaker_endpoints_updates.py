@@ -136,6 +136,21 @@ def test_no_request_is_lost_while_traffic_is_shifted(
     assert told["answered"] > 20
 
 
+def test_a_long_bake_holds_up_nothing_else(
+    sagemaker: SageMakerClient, runtime: SageMakerRuntimeClient, pair: tuple[str, str]
+) -> None:
+    endpoint, new = pair
+    config = shifting("CANARY", 3600, CanarySize=HALF)
+    sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=new, DeploymentConfig=config)
+    other = f"{endpoint[:50]}-other"
+    sagemaker.create_endpoint(EndpointName=other, EndpointConfigName=endpoint)
+    assert settled(sagemaker, other)["EndpointStatus"] == "InService"
+    sagemaker.update_endpoint(EndpointName=other, EndpointConfigName=new)
+    assert settled(sagemaker, other)["EndpointConfigName"] == new
+    invoke(runtime, other, ROW)
+    assert sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] == "Updating"
+
+
 def test_while_a_canary_bakes_the_old_configuration_is_shown_and_nothing_else_can_be_changed(
     sagemaker: SageMakerClient, pair: tuple[str, str]
 ) -> None:

@@ -42,16 +42,19 @@ class Api:
         self._bucket = bucket
         self._s3.create_bucket(Bucket=bucket)
 
-    def train(self, name: str, case: Case) -> Any:
-        """Run the case's job; DescribeTrainingJob at its end.
-
-        Raises:
-            botocore.exceptions.ClientError: the request is refused.
-        """
+    def upload(self, name: str, case: Case) -> None:
+        """Put the channels' files where the job of this name looks for them."""
         for channel in case.channels:
             for file in channel.files:
                 key = f"{name}/{channel.name}/{file.channel_path}"
                 self._s3.put_object(Bucket=self._bucket, Key=key, Body=file.path.read_bytes())
+
+    def train(self, name: str, case: Case) -> Any:
+        """Run the job of what is uploaded; DescribeTrainingJob at its end.
+
+        Raises:
+            botocore.exceptions.ClientError: the request is refused.
+        """
         self._sagemaker.create_training_job(**self._job(name, case))
 
         def ended() -> Any:

@@ -63,6 +63,7 @@ def _trained(api: Api, name: str, case: Case) -> tuple[list[str], str | None]:
     """How the job differs, and where its model is."""
     expected = case.expected
     try:
+        api.upload(name, case)
         job = api.train(name, case)
     except ClientError as refusal:
         if expected["outcome"] == "failed" and expected.get("uncaught"):

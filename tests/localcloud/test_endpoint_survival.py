@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from tests.conftest import Cloud
 from tests.contract.serving import create_model, invoke, put_narrow_model, settled, variant
 from tests.localcloud.conftest import LocalCloud
@@ -64,3 +66,23 @@ def test_a_deployment_goes_on_after_a_kill_in_its_bake(localcloud: LocalCloud) -
     after = settled(cloud.client("sagemaker"), "live")
     assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", "new")
     assert set(answers(cloud)) == set(split) - {old}
+
+
+@pytest.mark.slow
+def test_the_last_invocations_before_the_end_are_counted(localcloud: LocalCloud) -> None:
+    cloud = localcloud.up()
+    put_endpoint(cloud)
+    answers(cloud)
+    localcloud.command("down")
+    cloudwatch = localcloud.up().client("cloudwatch")
+    now = datetime.now(tz=UTC)
+    [told] = cloudwatch.get_metric_statistics(
+        Namespace="AWS/SageMaker",
+        MetricName="Invocations",
+        Dimensions=[{"Name": "EndpointName", "Value": "live"}, {"Name": "VariantName", "Value": "all"}],
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(minutes=1),
+        Period=86400,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    assert told["Sum"] == 10

@@ -78,7 +78,7 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
         }
     )
     metrics = InvocationMetrics(cloudwatch)
-    runtime = Runtime(fleet, metrics)
+    runtime = Runtime(fleet, metrics.record)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

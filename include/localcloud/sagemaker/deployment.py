@@ -112,9 +112,13 @@ class Deployer:
                 self._fleet.switch(name, variants)
             else:
                 self._shift(name, wanted, variants)
-        except (LoadingError, RolledBackError) as error:
+        except StoppedError:
+            raise
+        except Exception as error:
             # Before the state is told: a later deployment of the same revision must not find these files.
             self._loader.discard(name, wanted)
+            if not isinstance(error, LoadingError | RolledBackError):
+                raise
             self._update(name, endpoint_status.fail, str(error))
             return
         self._update(name, endpoint_status.put_in_service)
@@ -123,6 +127,12 @@ class Deployer:
 
     def _shift(self, name: str, wanted: Document, variants: tuple[Variant, ...]) -> None:
         plan = rollout.plan(wanted["DeploymentConfig"], endpoint_status.instances(wanted))
+        if plan.seconds >= plan.timeout:
+            logger.warning(
+                "endpoint %s: its deployment will be rolled back: it waits for %.0f seconds in all, and "
+                "MaximumExecutionTimeoutInSeconds is %.0f",
+                *(name, plan.seconds, plan.timeout),
+            )
         self._shifter.run(
             Shift(name, self._fleet.serving(name), variants, plan, ends=wanted["StartTime"] + plan.timeout),
             tell=lambda step: self._update(name, endpoint_status.bake, step),

@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud.sagemaker.fleet import Variant
+from localcloud.sagemaker.runtime import Invoked
 
 NAMESPACE = "AWS/SageMaker"
 
@@ -24,9 +24,6 @@ _MOST_VALUES = 150  # that CloudWatch takes in one datum
 _MOST_EXACT = 30  # latencies that a second's datum tells exactly: CloudWatch keeps each of them for days
 _MOST_DATA = 100  # in one request, so that it stays well below CloudWatch's 1 MB
 _MICROSECONDS = 1_000_000
-
-# Status (0: no answer in time), seconds of the model, and seconds of what is around it.
-_Measured = tuple[int, float, float]
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +36,7 @@ class InvocationMetrics:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._waiting: deque[tuple[str, Variant, _Measured]] = deque()  # appends and pops are atomic: no lock
+        self._waiting: deque[Invoked] = deque()  # appends and pops are atomic: no lock
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._publish_on, name="invocation-metrics", daemon=True)
         self._taken = True
@@ -53,17 +50,9 @@ class InvocationMetrics:
         self._stopped.set()
         self._thread.join(_CLOSE_SECONDS)
 
-    def record(self, endpoint: str, variant: Variant, status: int, *, seconds: float, overhead_seconds: float) -> None:
-        """Count one invocation.
-
-        Args:
-            endpoint: its name.
-            variant: which one answered.
-            status: of the model's answer; 0 where none came in time.
-            seconds: that the model took.
-            overhead_seconds: that the stand-in took besides.
-        """
-        self._waiting.append((endpoint, variant, (status, seconds, overhead_seconds)))
+    def record(self, invoked: Invoked) -> None:
+        """Count one invocation."""
+        self._waiting.append(invoked)
 
     def _publish_on(self) -> None:
         while not self._stopped.wait(_PUBLISH_SECONDS):
@@ -71,11 +60,11 @@ class InvocationMetrics:
         self._publish()
 
     def _publish(self) -> None:
-        grouped: defaultdict[tuple[str, str, str, int], list[_Measured]] = defaultdict(list)
+        grouped: defaultdict[tuple[str, str, str, int], list[Invoked]] = defaultdict(list)
         for _ in range(len(self._waiting)):
-            endpoint, variant, measured = self._waiting.popleft()
-            grouped[endpoint, variant.name, variant.config, variant.instances].append(measured)
-        data = [datum for key, measured in grouped.items() for datum in _data(*key, measured)]
+            each = self._waiting.popleft()
+            grouped[each.endpoint, each.variant.name, each.variant.config, each.variant.instances].append(each)
+        data = [datum for key, invoked in grouped.items() for datum in _data(*key, invoked)]
         for start in range(0, len(data), _MOST_DATA):
             self._put(data[start : start + _MOST_DATA])
 
@@ -90,11 +79,11 @@ class InvocationMetrics:
             self._taken = True
 
 
-def _data(endpoint: str, name: str, config: str, instances: int, measured: list[_Measured]) -> Iterator[dict[str, Any]]:
+def _data(endpoint: str, name: str, config: str, instances: int, invoked: list[Invoked]) -> Iterator[dict[str, Any]]:
     """The data of one variant of one fleet."""
     of_variant = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": name}]
     of_fleet = [*of_variant, {"Name": "EndpointConfigName", "Value": config}]
-    for metric, unit, values in _metrics(measured, instances):
+    for metric, unit, values in _metrics(invoked, instances):
         for start in range(0, len(values), _MOST_VALUES):
             part = values[start : start + _MOST_VALUES]
             for dimensions in (of_variant, of_fleet):
@@ -107,17 +96,17 @@ def _data(endpoint: str, name: str, config: str, instances: int, measured: list[
                 }
 
 
-def _metrics(measured: list[_Measured], instances: int) -> Iterator[tuple[str, str, list[tuple[float, int]]]]:
+def _metrics(invoked: list[Invoked], instances: int) -> Iterator[tuple[str, str, list[tuple[float, int]]]]:
     """Name, unit and values with their counts of each metric. An error counts 1 and any other invocation 0."""
-    statuses = [status for status, _, _ in measured]
-    yield "Invocations", "None", [(1.0, len(measured))]
+    statuses = [each.status for each in invoked]
+    yield "Invocations", "None", [(1.0, len(invoked))]
     if instances:
-        yield "InvocationsPerInstance", "None", [(1.0 / instances, len(measured))]
+        yield "InvocationsPerInstance", "None", [(1.0 / instances, len(invoked))]
     yield "Invocation4XXErrors", "None", _counted(float(400 <= status < 500) for status in statuses)
     yield "Invocation5XXErrors", "None", _counted(float(status >= 500) for status in statuses)
     yield "InvocationModelErrors", "None", _counted(float(not 200 <= status < 300) for status in statuses)
-    yield "ModelLatency", "Microseconds", _latencies(seconds for _, seconds, _ in measured)
-    yield "OverheadLatency", "Microseconds", _latencies(overhead for _, _, overhead in measured)
+    yield "ModelLatency", "Microseconds", _latencies(each.seconds for each in invoked)
+    yield "OverheadLatency", "Microseconds", _latencies(each.overhead_seconds for each in invoked)
 
 
 def _latencies(seconds: Iterable[float]) -> list[tuple[float, int]]:

@@ -69,6 +69,11 @@ class Plan:
     alarms: tuple[str, ...]
     timeout: float
 
+    @property
+    def seconds(self) -> float:
+        """How long its bakes take together."""
+        return sum(step.seconds for step in self.steps)
+
 
 def plan(config: Config, instances: Mapping[str, int]) -> Plan:
     """The plan of a deployment.

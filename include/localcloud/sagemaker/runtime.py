@@ -6,8 +6,10 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from starlette.concurrency import run_in_threadpool
+import anyio.to_thread
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,21 +18,39 @@ from localcloud.sagemaker.arns import ACCOUNT, REGION, log_group_arn
 from localcloud.sagemaker.bodies import TooLargeError, bounded_body
 from localcloud.sagemaker.errors import ServiceError
 from localcloud.sagemaker.fleet import Fleet, NotServingError, UnknownVariantError, Variant
-from localcloud.sagemaker.invocation_metrics import InvocationMetrics
 from localcloud.sagemaker.serving import Answer, Invocation
 
 _SECONDS = 60.0
 _LARGEST = 6_291_456  # bytes of a request
+# A request of so few bytes, to a model that took no longer last time, isn't worth a thread of its own.
+_SMALL = 4096
+_QUICK_SECONDS = 0.002
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Invoked:
+    """An invocation that is over: the model's status, and how many seconds it was waited for.
+
+    ``overhead_seconds`` have passed since the request came and before the model was asked.
+    """
+
+    endpoint: str
+    variant: Variant
+    status: int
+    seconds: float
+    overhead_seconds: float
 
 
 class Runtime:
     """Answers ``POST /endpoints/{name}/invocations``."""
 
-    def __init__(self, fleet: Fleet, metrics: InvocationMetrics) -> None:
+    def __init__(self, fleet: Fleet, *observers: Callable[[Invoked], None]) -> None:
+        """The observers hear of each invocation; they are called on the event loop."""
         self._fleet = fleet
-        self._metrics = metrics
+        self._observers = observers
+        self._last_seconds: dict[tuple[str, str], float] = {}
 
     def routes(self) -> list[Route]:
         """InvokeEndpoint's path; and beside it the container's own two, which the service keeps to itself."""
@@ -82,19 +102,28 @@ class Runtime:
             raise ServiceError("ValidationError", f"Variant {target} not found for Request") from error
 
     async def _invoke(self, endpoint: str, variant: Variant, invocation: Invocation, arrived: float) -> Answer:
-        asked, status = time.perf_counter(), 0
+        last = self._last_seconds.get((endpoint, variant.name), _SECONDS)
+        in_thread = len(invocation.body) > _SMALL or last > _QUICK_SECONDS
+        started = time.perf_counter()
+        status = 500  # of an answer that didn't come
         try:
-            answer = await _answer(endpoint, variant, invocation)
+            answer = await _answer(endpoint, variant, invocation, in_thread=in_thread)
             status = answer.status
             return answer
         finally:
-            seconds = time.perf_counter() - asked
-            self._metrics.record(endpoint, variant, status, seconds=seconds, overhead_seconds=asked - arrived)
+            self._tell(Invoked(endpoint, variant, status, time.perf_counter() - started, started - arrived))
+
+    def _tell(self, invoked: Invoked) -> None:
+        """The one place that knows of every invocation."""
+        self._last_seconds[invoked.endpoint, invoked.variant.name] = invoked.seconds
+        for observe in self._observers:
+            observe(invoked)
 
 
 async def _invocation(request: Request) -> Invocation:
     try:
-        body = await asyncio.wait_for(bounded_body(request, _LARGEST), _SECONDS)
+        async with asyncio.timeout(_SECONDS):
+            body = await bounded_body(request, _LARGEST)
     except TooLargeError as error:
         raise ServiceError("ValidationError", f"InvokeEndpoint: {error}.", 413) from error
     except TimeoutError as error:
@@ -102,9 +131,13 @@ async def _invocation(request: Request) -> Invocation:
     return Invocation(body=body, content_type=request.headers.get("content-type"), accept=request.headers.get("accept"))
 
 
-async def _answer(endpoint: str, variant: Variant, invocation: Invocation) -> Answer:
+async def _answer(endpoint: str, variant: Variant, invocation: Invocation, *, in_thread: bool) -> Answer:
     try:
-        return await asyncio.wait_for(run_in_threadpool(variant.server.invoke, invocation), _SECONDS)
+        if not in_thread:
+            return variant.server.invoke(invocation)
+        async with asyncio.timeout(_SECONDS):
+            # Abandoned when the time is over: a thread can't be ended.
+            return await anyio.to_thread.run_sync(variant.server.invoke, invocation, abandon_on_cancel=True)
     except TimeoutError as error:
         raise ServiceError(
             "ModelError",

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from localcloud.sagemaker.clock import Clock
+from localcloud.sagemaker.clock import Clock, StoppedError
 from localcloud.sagemaker.fleet import Fleet, Variant
 from localcloud.sagemaker.rollback_alarms import Alarms, AlarmsUnknownError
 from localcloud.sagemaker.rollout import Plan, Step
@@ -58,7 +58,9 @@ class TrafficShifter:
                     self._fleet.shift(shift.endpoint, shift.old, shift.new, step.shares)
                 tell(step)
                 self._bake(shift, step.seconds)
-        except RolledBackError:
+        except StoppedError:
+            raise
+        except Exception:
             self._fleet.switch(shift.endpoint, shift.old)
             raise
 

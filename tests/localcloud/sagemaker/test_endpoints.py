@@ -285,6 +285,21 @@ def test_a_deployment_that_times_out_leaves_the_endpoint_as_it_was(
     wait_for(lambda: [each.name for each in revisions.iterdir()] == ["2"], what="the end of the old fleet's files")
 
 
+def test_a_deployment_that_can_only_time_out_is_warned_of(
+    baking: StandIn, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock.advance(1801)
+    baking.settled()
+    assert not caplog.messages, "900 seconds fit into 1800"
+    hopeless = canary(size(25), wait=600, MaximumExecutionTimeoutInSeconds=600)
+    baking.call("UpdateEndpoint", EndpointName="live", EndpointConfigName="new", DeploymentConfig=hopeless)
+    clock.asleep()
+    assert caplog.messages == [
+        "endpoint live: its deployment will be rolled back: it waits for 600 seconds in all, and "
+        "MaximumExecutionTimeoutInSeconds is 600"
+    ]
+
+
 def test_a_bake_that_was_interrupted_starts_anew(
     s3: SlowS3, baking: StandIn, clock: ManualClock, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -18,6 +19,9 @@ from localcloud.sagemaker.serving import Answer, Invocation
 class Echo:
     def invoke(self, invocation: Invocation) -> Answer:
         return Answer(200, "text/plain", invocation.body)
+
+    def execution_parameters(self) -> dict[str, Any]:
+        return {}
 
 
 def variants(config: str = "", **weights: float) -> tuple[Variant, ...]:

@@ -51,7 +51,7 @@ def test_a_canary_bakes_and_then_the_whole_fleet_does() -> None:
         (0.3, "canary", 600, "WaitIntervalInSeconds"),
         (1.0, "full", 120, "TerminationWaitInSeconds"),
     ]
-    assert plan(config, {"v": 3}).timeout == 1800
+    assert (plan(config, {"v": 3}).seconds, plan(config, {"v": 3}).timeout) == (720, 1800)
     assert told(canary(size(1, "INSTANCE_COUNT")), 4)[0][0] == 0.25
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -39,8 +39,8 @@ class Deployment:
         self._thread = ThreadPoolExecutor(1)
         self.done: Future[None] = Future()
 
-    def start(self) -> None:
-        self.done = self._thread.submit(self._shifter.run, self._shift, self.steps.append)
+    def start(self, tell: Callable[[Step], Any] | None = None) -> None:
+        self.done = self._thread.submit(self._shifter.run, self._shift, tell or self.steps.append)
 
     def shares(self) -> Counter[str]:
         """Of 20 requests, how many each fleet gets."""
@@ -183,6 +183,15 @@ def test_no_traffic_is_shifted_while_cloudwatch_does_not_tell(deployments: list[
     deployment.clock.advance(2)
     with pytest.raises(RolledBackError, match="maximum execution timeout"):
         deployment.done.result(10)
+
+
+def test_a_fault_of_the_stand_in_returns_all_traffic(deployments: list[Deployment], cloudwatch: Any) -> None:
+    deployment = Deployment(canary(size(25), wait=0), cloudwatch)
+    deployments.append(deployment)
+    deployment.start(tell=lambda step: step.shares["nobody"])
+    with pytest.raises(KeyError):
+        deployment.done.result(10)
+    assert deployment.shares() == {"old": 20}
 
 
 def test_the_end_of_the_stand_in_leaves_the_traffic_as_it_is(deployments: list[Deployment], cloudwatch: Any) -> None:

@@ -24,8 +24,8 @@ Rows = Array | xgboost.DMatrix
 
 _SNIFFED = 512  # characters of the first line by which the delimiter is guessed
 _SMALL = 8192  # bytes; below, Arrow takes longer to start than Python to read
-# Arrow ends lines at the first, reads NaN before the second, and takes the third for a row without values.
-_OTHERWISE_IN_ARROW = (b"\r", b"(", b"\n\n")
+_BLOCK = 1 << 17  # bytes that a thread reads at a time
+_OTHERWISE_IN_ARROW = (b"\r", b"(")  # Arrow ends lines at the first, and reads NaN before the second
 
 
 def read(body: bytes, content_type: str | None) -> Rows:
@@ -77,11 +77,13 @@ def _large_csv(body: bytes) -> Array | None:
         return None
     table = pyarrow.csv.read_csv(
         io.BytesIO(body),
-        read_options=pyarrow.csv.ReadOptions(autogenerate_column_names=True, use_threads=False, block_size=len(body)),
+        read_options=pyarrow.csv.ReadOptions(autogenerate_column_names=True, block_size=_BLOCK),
         parse_options=pyarrow.csv.ParseOptions(quote_char=False, ignore_empty_lines=False),
         convert_options=_numbers(body[: body.index(b"\n")].count(b",") + 1) if b"\n" in body else None,
     )
-    return np.column_stack([column.to_numpy() for column in table.columns])
+    rows = np.column_stack([column.to_numpy() for column in table.columns])
+    # Arrow takes an empty line for a row without values. It is looked for only where there may be one.
+    return None if np.isnan(rows[:, 0]).any() and b"\n\n" in body else rows
 
 
 @functools.lru_cache(maxsize=8)

@@ -143,8 +143,8 @@ class XGBoostServer:
             body = json.dumps({"predictions": [{"score": score} for score in predictions]})
             return Answer(200, accept, body.encode())
         if accept == "text/csv":
-            lines = "".join(f"{_csv_line(prediction)}\n" for prediction in predictions)
-            return Answer(200, _charset(accept), lines.encode())
+            lines = "\n".join(map(_csv_line if isinstance(predictions[0], list) else repr, predictions))
+            return Answer(200, _charset(accept), f"{lines}\n".encode())
         if accept == "application/x-npy":
             written = io.BytesIO()
             np.save(written, predictions)
@@ -194,8 +194,8 @@ class _Model:
             )
 
 
-def _csv_line(prediction: Any) -> str:
-    return ",".join(map(repr, prediction)) if isinstance(prediction, list) else repr(prediction)
+def _csv_line(prediction: list[float]) -> str:
+    return ",".join(map(repr, prediction))
 
 
 def _charset(accept: str) -> str:
