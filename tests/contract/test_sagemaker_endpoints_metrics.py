@@ -14,10 +14,10 @@ from tests.contract.serving import ROW, create_model, invoke, settled, variant
 from tests.localcloud.sagemaker.test_fleet import Echo
 from tests.waiting import wait_for
 
-from localcloud.sagemaker import aws
-from localcloud.sagemaker.fleet import Variant
-from localcloud.sagemaker.invocation_metrics import InvocationMetrics
-from localcloud.sagemaker.runtime import Invoked
+from localcloud.sagemaker.data import aws
+from localcloud.sagemaker.hosting.fleet import Variant
+from localcloud.sagemaker.hosting.invocation_metrics import InvocationMetrics
+from localcloud.sagemaker.hosting.runtime import Invoked
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient

@@ -13,31 +13,31 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from localcloud.sagemaker import aws
-from localcloud.sagemaker.clock import Clock
-from localcloud.sagemaker.cores import Cores
-from localcloud.sagemaker.deployment import Deployer
-from localcloud.sagemaker.endpoint_configs import EndpointConfigs
-from localcloud.sagemaker.endpoints import Endpoints
-from localcloud.sagemaker.fleet import Fleet
-from localcloud.sagemaker.invocation_metrics import InvocationMetrics
-from localcloud.sagemaker.job_runner import JobRunner
-from localcloud.sagemaker.job_services import Services
-from localcloud.sagemaker.loading import Loader
-from localcloud.sagemaker.model_package_groups import ModelPackageGroups
-from localcloud.sagemaker.model_packages import ModelPackages
-from localcloud.sagemaker.models import Models
-from localcloud.sagemaker.protocol import ControlPlane
-from localcloud.sagemaker.rollback_alarms import Alarms
-from localcloud.sagemaker.runtime import Runtime
-from localcloud.sagemaker.s3 import Objects
-from localcloud.sagemaker.search import Search
-from localcloud.sagemaker.store import Store
-from localcloud.sagemaker.tags import Tags
-from localcloud.sagemaker.training_attempt import TrainingKind
-from localcloud.sagemaker.training_jobs import TrainingJobs
-from localcloud.sagemaker.transform_attempt import TransformKind
-from localcloud.sagemaker.transform_jobs import TransformJobs
+from localcloud.sagemaker.api.protocol import ControlPlane
+from localcloud.sagemaker.api.search import Search
+from localcloud.sagemaker.api.store import Store
+from localcloud.sagemaker.api.tags import Tags
+from localcloud.sagemaker.data import aws
+from localcloud.sagemaker.data.s3 import Objects
+from localcloud.sagemaker.hosting.clock import Clock
+from localcloud.sagemaker.hosting.deployment import Deployer
+from localcloud.sagemaker.hosting.endpoint_configs import EndpointConfigs
+from localcloud.sagemaker.hosting.endpoints import Endpoints
+from localcloud.sagemaker.hosting.fleet import Fleet
+from localcloud.sagemaker.hosting.invocation_metrics import InvocationMetrics
+from localcloud.sagemaker.hosting.loading import Loader
+from localcloud.sagemaker.hosting.rollback_alarms import Alarms
+from localcloud.sagemaker.hosting.runtime import Runtime
+from localcloud.sagemaker.jobs.cores import Cores
+from localcloud.sagemaker.jobs.job_runner import JobRunner
+from localcloud.sagemaker.jobs.job_services import Services
+from localcloud.sagemaker.registry.model_package_groups import ModelPackageGroups
+from localcloud.sagemaker.registry.model_packages import ModelPackages
+from localcloud.sagemaker.registry.models import Models
+from localcloud.sagemaker.training.training_attempt import TrainingKind
+from localcloud.sagemaker.training.training_jobs import TrainingJobs
+from localcloud.sagemaker.transform.transform_attempt import TransformKind
+from localcloud.sagemaker.transform.transform_jobs import TransformJobs
 
 
 def create_app(state: Path, aws_endpoint: str) -> Starlette:

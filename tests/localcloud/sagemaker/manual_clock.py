@@ -7,7 +7,7 @@ from itertools import count
 
 from tests.waiting import wait_for
 
-from localcloud.sagemaker.clock import Clock, StoppedError
+from localcloud.sagemaker.hosting.clock import Clock, StoppedError
 
 
 class ManualClock(Clock):

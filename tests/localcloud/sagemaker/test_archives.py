@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.sagemaker import archives
-from localcloud.sagemaker.archives import UnsafeArchiveError
+from localcloud.sagemaker.data import archives
+from localcloud.sagemaker.data.archives import UnsafeArchiveError
 
 
 def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.sagemaker.associations import Association, Path, PathError
+from localcloud.sagemaker.transform.associations import Association, Path, PathError
 
 RECORD = {"id": 7, "features": [1, 2, 3], "of": {"the day": "monday", "hour": 8}}
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud.sagemaker.batches import SplitError, batches, body, records
+from localcloud.sagemaker.transform.batches import SplitError, batches, body, records
 
 MAGIC = 0xCED7230A
 LINES = st.lists(st.binary(max_size=20).filter(lambda line: b"\n" not in line and b"\r" not in line), max_size=30)

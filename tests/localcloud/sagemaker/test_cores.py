@@ -6,7 +6,7 @@ import threading
 
 from tests.waiting import wait_for
 
-from localcloud.sagemaker.cores import Cores
+from localcloud.sagemaker.jobs.cores import Cores
 
 
 class Holder:

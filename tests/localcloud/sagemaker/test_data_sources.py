@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localcloud.sagemaker.data_sources import name_below
+from localcloud.sagemaker.data.data_sources import name_below
 
 
 @pytest.mark.parametrize(

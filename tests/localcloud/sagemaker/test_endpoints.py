@@ -20,22 +20,23 @@ from tests.localcloud.sagemaker.manual_clock import ManualClock
 from tests.localcloud.sagemaker.test_rollout import canary, size
 from tests.waiting import wait_for
 
-from localcloud.sagemaker import archives, aws, endpoint_status
-from localcloud.sagemaker.clock import Clock
-from localcloud.sagemaker.deployment import Deployer
-from localcloud.sagemaker.endpoint_configs import EndpointConfigs
-from localcloud.sagemaker.endpoints import Endpoints
-from localcloud.sagemaker.errors import ServiceError
-from localcloud.sagemaker.fleet import Fleet, NotServingError
-from localcloud.sagemaker.loading import Loader
-from localcloud.sagemaker.model_package_groups import ModelPackageGroups
-from localcloud.sagemaker.model_packages import ModelPackages
-from localcloud.sagemaker.models import Models
-from localcloud.sagemaker.protocol import ControlPlane
-from localcloud.sagemaker.rollback_alarms import Alarms
-from localcloud.sagemaker.s3 import Objects
-from localcloud.sagemaker.store import Store
-from localcloud.sagemaker.tags import Tags
+from localcloud.sagemaker.api.errors import ServiceError
+from localcloud.sagemaker.api.protocol import ControlPlane
+from localcloud.sagemaker.api.store import Store
+from localcloud.sagemaker.api.tags import Tags
+from localcloud.sagemaker.data import archives, aws
+from localcloud.sagemaker.data.s3 import Objects
+from localcloud.sagemaker.hosting import endpoint_status
+from localcloud.sagemaker.hosting.clock import Clock
+from localcloud.sagemaker.hosting.deployment import Deployer
+from localcloud.sagemaker.hosting.endpoint_configs import EndpointConfigs
+from localcloud.sagemaker.hosting.endpoints import Endpoints
+from localcloud.sagemaker.hosting.fleet import Fleet, NotServingError
+from localcloud.sagemaker.hosting.loading import Loader
+from localcloud.sagemaker.hosting.rollback_alarms import Alarms
+from localcloud.sagemaker.registry.model_package_groups import ModelPackageGroups
+from localcloud.sagemaker.registry.model_packages import ModelPackages
+from localcloud.sagemaker.registry.models import Models
 
 INSTANCE = {"InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
 FOUR_INSTANCES = {"InitialInstanceCount": 4, "InstanceType": "ml.m5.large"}

@@ -11,9 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from localcloud.sagemaker.apportionment import Apportionment
-from localcloud.sagemaker.fleet import Fleet, NotServingError, UnknownVariantError, Variant
-from localcloud.sagemaker.serving import Answer, Invocation
+from localcloud.sagemaker.algorithms.serving import Answer, Invocation
+from localcloud.sagemaker.hosting.apportionment import Apportionment
+from localcloud.sagemaker.hosting.fleet import Fleet, NotServingError, UnknownVariantError, Variant
 
 
 class Echo:

@@ -20,7 +20,7 @@ def started(root: Path, train: str) -> Iterator[subprocess.Popen[str]]:
     (root / "opt/ml/output").mkdir(parents=True)
     script = (
         "import os, socket, subprocess, sys, threading\n"
-        "from localcloud.sagemaker.job_child import AlgorithmError, UserError, run\n"
+        "from localcloud.sagemaker.jobs.job_child import AlgorithmError, UserError, run\n"
         f"def train(layout):\n    {train}\n"
         "sys.exit(run(train))\n"
     )

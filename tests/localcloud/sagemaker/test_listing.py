@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from localcloud.sagemaker.errors import ServiceError
-from localcloud.sagemaker.listing import page
+from localcloud.sagemaker.api.errors import ServiceError
+from localcloud.sagemaker.api.listing import page
 
 JOBS = [
     {"Name": f"job-{letter}", "State": state, "CreationTime": time, "LastModifiedTime": time + 10}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from localcloud.sagemaker.algorithms.xgboost.definitions import METRICS
-from localcloud.sagemaker.metrics import FinalMetrics
+from localcloud.sagemaker.jobs.metrics import FinalMetrics
 
 
 def test_the_last_value_counts() -> None:

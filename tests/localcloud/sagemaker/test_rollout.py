@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud.sagemaker.rollout import InvalidDeploymentConfigError, Step, check, check_fleets, plan
+from localcloud.sagemaker.hosting.rollout import InvalidDeploymentConfigError, Step, check, check_fleets, plan
 
 
 def size(value: int, kind: str = "CAPACITY_PERCENT") -> dict[str, Any]:

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
-from localcloud.sagemaker import runtime
-from localcloud.sagemaker.fleet import Fleet, Variant
-from localcloud.sagemaker.runtime import Runtime
-from localcloud.sagemaker.serving import Answer, Invocation
+from localcloud.sagemaker.algorithms.serving import Answer, Invocation
+from localcloud.sagemaker.hosting import runtime
+from localcloud.sagemaker.hosting.fleet import Fleet, Variant
+from localcloud.sagemaker.hosting.runtime import Runtime
 
 MEGABYTE = 1024**2
 

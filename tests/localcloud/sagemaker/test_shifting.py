@@ -14,12 +14,13 @@ from tests.localcloud.sagemaker.test_fleet import variants
 from tests.localcloud.sagemaker.test_rollout import canary, linear, size
 from tests.waiting import wait_for
 
-from localcloud.sagemaker import aws, rollout
-from localcloud.sagemaker.clock import StoppedError
-from localcloud.sagemaker.fleet import Fleet
-from localcloud.sagemaker.rollback_alarms import Alarms
-from localcloud.sagemaker.rollout import Step
-from localcloud.sagemaker.shifting import RolledBackError, Shift, TrafficShifter
+from localcloud.sagemaker.data import aws
+from localcloud.sagemaker.hosting import rollout
+from localcloud.sagemaker.hosting.clock import StoppedError
+from localcloud.sagemaker.hosting.fleet import Fleet
+from localcloud.sagemaker.hosting.rollback_alarms import Alarms
+from localcloud.sagemaker.hosting.rollout import Step
+from localcloud.sagemaker.hosting.shifting import RolledBackError, Shift, TrafficShifter
 
 TIMEOUT = 1800
 

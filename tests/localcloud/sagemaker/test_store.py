@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.sagemaker.store import Document, MissingResourceError, NameTakenError, Store
+from localcloud.sagemaker.api.store import Document, MissingResourceError, NameTakenError, Store
 
 
 @pytest.fixture

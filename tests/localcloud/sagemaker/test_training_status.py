@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcloud.sagemaker import training_status
+from localcloud.sagemaker.training import training_status
 
 
 def job_after(*steps: str) -> dict[str, Any]:

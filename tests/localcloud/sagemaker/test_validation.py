@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from localcloud.sagemaker.errors import ServiceError
-from localcloud.sagemaker.validation import matches, service_model, validate
+from localcloud.sagemaker.api.errors import ServiceError
+from localcloud.sagemaker.api.validation import matches, service_model, validate
 
 
 def refused(operation: str, request: dict[str, Any]) -> ServiceError:

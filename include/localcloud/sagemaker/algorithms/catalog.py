@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localcloud.sagemaker.algorithms.linear_learner import definitions as linear_learner_definitions
+from localcloud.sagemaker.algorithms.serving import ModelServer
 from localcloud.sagemaker.algorithms.xgboost import definitions as xgboost_definitions
-from localcloud.sagemaker.metrics import MetricDefinition
-from localcloud.sagemaker.serving import ModelServer
+from localcloud.sagemaker.jobs.metrics import MetricDefinition
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcloud.sagemaker.metrics import MetricDefinition
+from localcloud.sagemaker.jobs.metrics import MetricDefinition
 
 _SCORES = {
     "binary_classification_accuracy": "binary_classification_accuracy",

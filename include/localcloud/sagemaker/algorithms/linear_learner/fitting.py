@@ -25,7 +25,7 @@ from localcloud.sagemaker.algorithms.linear_learner.selection import (
     by_loss,
 )
 from localcloud.sagemaker.algorithms.linear_learner.table import Floats, Table
-from localcloud.sagemaker.job_child import UserError
+from localcloud.sagemaker.jobs.job_child import UserError
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def fit(
         stopped: asked after each mini-batch; once it is true, the best model so far is the result.
 
     Raises:
-        UserError: there are fewer rows than a mini-batch has, or no model's loss stays finite.
+        UserError: there are fewer rows than a mini-batch has, or the model isn't finite.
     """
     if train.rows < hyperparameters.mini_batch_size:
         raise UserError(
@@ -95,10 +95,7 @@ class _Fit:
     def run(self, stopped: Callable[[], bool]) -> Fitted:
         best = self._best_epoch(stopped)
         if not np.isfinite(best.choice.loss):
-            raise UserError(
-                "Training diverged: no model's loss stayed finite. Verify that features are of a moderate size, leave "
-                "normalize_data on, or lower the learning_rate."
-            )
+            raise _diverged("no model's loss stayed finite")
         self._models.weights[:] = best.weights
         # Without validation data, epochs are compared by the loss and models at last by the criterion.
         choice = best.choice if self._validated else self._judge.choose(self._models, self._judge.losses(self._models))
@@ -141,6 +138,8 @@ class _Fit:
         weights, bias = self._scaling.unscaled_model(
             self._models.weights[:-1, columns], self._models.weights[-1, columns]
         )
+        if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
+            raise _diverged("in the units of the data, the weights are too large for their 32 bits")
         return LinearModel(
             predictor_type=self._hyperparameters.predictor_type,
             loss=self._hyperparameters.loss,
@@ -148,6 +147,13 @@ class _Fit:
             bias=bias,
             threshold=choice.threshold,
         )
+
+
+def _diverged(how: str) -> UserError:
+    return UserError(
+        f"Training diverged: {how}. Verify that features are of a moderate size, leave normalize_data on, or lower "
+        "the learning_rate."
+    )
 
 
 def _negatives_per_positive(labels: Floats) -> float:

@@ -14,7 +14,7 @@ from localcloud.sagemaker.algorithms import recordio
 from localcloud.sagemaker.algorithms.linear_learner import payloads
 from localcloud.sagemaker.algorithms.linear_learner.model import NAME, LinearModel
 from localcloud.sagemaker.algorithms.linear_learner.payloads import PayloadError, UnknownContentTypeError
-from localcloud.sagemaker.serving import Answer, Invocation
+from localcloud.sagemaker.algorithms.serving import Answer, Invocation
 
 _LARGEST = 6_291_456  # bytes of a request
 _JSON = "application/json"

@@ -17,8 +17,8 @@ from localcloud.sagemaker.algorithms.linear_learner.losses import loss_of
 from localcloud.sagemaker.algorithms.linear_learner.model import NAME
 from localcloud.sagemaker.algorithms.linear_learner.progress import Progress
 from localcloud.sagemaker.algorithms.linear_learner.table import Table
-from localcloud.sagemaker.container import Layout
-from localcloud.sagemaker.job_child import UserError, run
+from localcloud.sagemaker.jobs.container import Layout
+from localcloud.sagemaker.jobs.job_child import UserError, run
 
 logger = logging.getLogger(__name__)
 

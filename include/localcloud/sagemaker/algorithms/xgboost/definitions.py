@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcloud.sagemaker.metrics import MetricDefinition
+from localcloud.sagemaker.jobs.metrics import MetricDefinition
 
 MAXIMIZED = (
     *("accuracy", "auc", "aucpr", "balanced_accuracy", "f1", "f1_binary", "f1_macro", "map", "ndcg"),

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import xgboost
 
+from localcloud.sagemaker.algorithms.serving import Answer, Invocation
 from localcloud.sagemaker.algorithms.xgboost import bodies
 from localcloud.sagemaker.algorithms.xgboost.bodies import Array, Rows
 from localcloud.sagemaker.algorithms.xgboost.content_types import parse_header
 from localcloud.sagemaker.algorithms.xgboost.selection import Selection
-from localcloud.sagemaker.job_child import UserError
-from localcloud.sagemaker.serving import Answer, Invocation
+from localcloud.sagemaker.jobs.job_child import UserError
 
 logger = logging.getLogger(__name__)
 

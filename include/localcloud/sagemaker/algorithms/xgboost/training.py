@@ -14,8 +14,8 @@ import xgboost
 from localcloud.sagemaker.algorithms.xgboost import channels, content_types, hyperparameters, matrices
 from localcloud.sagemaker.algorithms.xgboost.boosting import Matrices, Plan
 from localcloud.sagemaker.algorithms.xgboost.cross_validation import CrossValidation
-from localcloud.sagemaker.container import Layout
-from localcloud.sagemaker.job_child import AlgorithmError, UserError, run
+from localcloud.sagemaker.jobs.container import Layout
+from localcloud.sagemaker.jobs.job_child import AlgorithmError, UserError, run
 
 MODEL_NAME = "xgboost-model"
 

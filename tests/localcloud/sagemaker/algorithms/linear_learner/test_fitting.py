@@ -21,7 +21,7 @@ from tests.localcloud.sagemaker.algorithms.linear_learner.learning import (
 from localcloud.sagemaker.algorithms.linear_learner import hyperparameters
 from localcloud.sagemaker.algorithms.linear_learner.fitting import fit
 from localcloud.sagemaker.algorithms.linear_learner.progress import Silent
-from localcloud.sagemaker.job_child import UserError
+from localcloud.sagemaker.jobs.job_child import UserError
 
 
 def sparse(data: Table) -> Table:
@@ -95,6 +95,12 @@ def test_a_mini_batch_may_not_be_larger_than_the_data() -> None:
 def test_a_training_that_diverges_is_the_users_fault() -> None:
     with pytest.raises(UserError, match=r"Training diverged: no model's loss stayed finite\."):
         trained(regression(), "regressor", optimizer="sgd", learning_rate=1e30)
+
+
+def test_weights_that_outgrow_their_bits_when_scaling_is_undone_are_refused() -> None:
+    rows = table(np.array([[0.0]] * 4 + [[0.03125]]), np.array([0.0] * 4 + [3e38]))
+    with pytest.raises(UserError, match=r"the weights are too large for their 32 bits\."):
+        trained(rows, "regressor", mini_batch_size=2, epochs=3)
 
 
 def test_one_model_that_diverges_does_not_hurt_the_others() -> None:

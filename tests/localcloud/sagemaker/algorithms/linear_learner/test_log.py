@@ -15,7 +15,7 @@ from localcloud.sagemaker.algorithms.linear_learner.grid import Setting
 from localcloud.sagemaker.algorithms.linear_learner.hyperparameters import validate
 from localcloud.sagemaker.algorithms.linear_learner.losses import loss_of
 from localcloud.sagemaker.algorithms.linear_learner.progress import Progress
-from localcloud.sagemaker.metrics import FinalMetrics
+from localcloud.sagemaker.jobs.metrics import FinalMetrics
 
 OF_KIND = {
     "binary_classifier": {

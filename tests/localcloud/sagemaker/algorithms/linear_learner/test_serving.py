@@ -16,7 +16,7 @@ from localcloud.sagemaker.algorithms import recordio
 from localcloud.sagemaker.algorithms.linear_learner.model import LinearModel
 from localcloud.sagemaker.algorithms.linear_learner.serving import LinearLearnerServer
 from localcloud.sagemaker.algorithms.record_message import Record
-from localcloud.sagemaker.serving import Answer, Invocation
+from localcloud.sagemaker.algorithms.serving import Answer, Invocation
 
 CSV, JSON, LINES, RECORDIO = (
     *("text/csv", "application/json", "application/jsonlines", "application/x-recordio-protobuf"),

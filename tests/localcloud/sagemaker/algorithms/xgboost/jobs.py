@@ -11,7 +11,7 @@ import numpy as np
 import xgboost
 
 from localcloud.sagemaker.algorithms.xgboost import training
-from localcloud.sagemaker.container import Layout
+from localcloud.sagemaker.jobs.container import Layout
 
 Files = Mapping[str, Mapping[str, str | bytes]]  # by channel and path
 

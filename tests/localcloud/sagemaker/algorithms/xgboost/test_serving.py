@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import xgboost
 
+from localcloud.sagemaker.algorithms.serving import Invocation
 from localcloud.sagemaker.algorithms.xgboost.serving import XGBoostServer, load
-from localcloud.sagemaker.serving import Invocation
 
 ROWS = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]] * 5)
 

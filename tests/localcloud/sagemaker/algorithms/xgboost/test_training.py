@@ -22,7 +22,7 @@ from tests.waiting import wait_for
 import localcloud
 from localcloud.sagemaker.algorithms import recordio
 from localcloud.sagemaker.algorithms.xgboost import training
-from localcloud.sagemaker.job_child import AlgorithmError, UserError
+from localcloud.sagemaker.jobs.job_child import AlgorithmError, UserError
 
 TRAIN: Files = {"train": {"a.csv": csv()}}
 BOTH: Files = {"train": {"a.csv": csv()}, "validation": {"b.csv": csv(LABELS[::-1])}}

@@ -1,0 +1,1 @@
+"""What every operation shares: the wire format, the service model, the store, lists, tags and search."""

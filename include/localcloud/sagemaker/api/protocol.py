@@ -1,0 +1,98 @@
+"""The control plane's wire format: JSON 1.1, one POST whose ``X-Amz-Target`` names the operation."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from localcloud.sagemaker.api.bodies import TooLargeError, bounded_body
+from localcloud.sagemaker.api.errors import ServiceError
+from localcloud.sagemaker.api.validation import service_model, validate
+
+_CONTENT_TYPE = "application/x-amz-json-1.1"
+_PREFIX = "SageMaker."
+_LARGEST = 4 * 1024 * 1024  # bytes of a request: several times what the largest valid one has
+
+logger = logging.getLogger(__name__)
+
+Operation = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+
+class ControlPlane:
+    """Answers one control-plane request: finds the operation, validates against the service model, runs it."""
+
+    def __init__(self, operations: Mapping[str, Operation]) -> None:
+        self._operations = operations
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one HTTP request."""
+        try:
+            body = await bounded_body(request, _LARGEST)
+            answer = await run_in_threadpool(self.run, request.headers.get("x-amz-target", ""), body)
+        except ServiceError as error:
+            return _error(error)
+        except TooLargeError as error:
+            return _error(ServiceError("RequestEntityTooLargeException", f"{error}.", status=413))
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
+        except Exception as error:
+            logger.exception("%s", request.headers.get("x-amz-target"))
+            return _error(ServiceError("InternalFailure", f"The stand-in failed; see its log. {error}", status=500))
+        return Response(json.dumps(answer) if answer is not None else b"", media_type=_CONTENT_TYPE)
+
+    def run(self, target: str, body: bytes) -> dict[str, Any] | None:
+        """Run the operation that the target names.
+
+        Raises:
+            ServiceError: the operation is unknown, the request invalid, or the operation refused.
+        """
+        name = target.removeprefix(_PREFIX)
+        operation = self._operations.get(name)
+        if operation is None or not target.startswith(_PREFIX):
+            raise ServiceError("UnknownOperationException", f"This stand-in has no operation '{target}'.")
+        request = _parse(body)
+        model = service_model().operation_model(name)
+        try:
+            validate(model, request)
+        except RecursionError as error:
+            raise ServiceError("SerializationException", "The body is nested too deeply.") from error
+        answer = operation(_without_nulls(request))
+        shown = model.output_shape.members if model.output_shape is not None else {}
+        return None if answer is None else {key: value for key, value in answer.items() if key in shown}
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    try:
+        request = json.loads(body or b"{}", parse_constant=_refuse_constant)
+        if rb"\u" in body:
+            json.dumps(request, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+    except (ValueError, RecursionError) as error:
+        raise ServiceError("SerializationException", f"The body is not JSON: {error}") from error
+    if not isinstance(request, dict):
+        raise ServiceError("SerializationException", "The body is not a JSON object.")
+    return request
+
+
+def _without_nulls(value: Any) -> Any:
+    """A member that is null isn't there."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _error(error: ServiceError) -> Response:
+    return Response(
+        json.dumps({"__type": error.code, "message": error.message, **error.members}),
+        status_code=error.status,
+        media_type=_CONTENT_TYPE,
+    )

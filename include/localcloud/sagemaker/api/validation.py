@@ -1,0 +1,145 @@
+"""Checks a request against the botocore service model, in the service's words.
+
+boto3 itself checks only types and minimum lengths; patterns, maxima and enumerations are the server's to
+refuse (``1 validation error detected: Value 'x' at 'trainingJobName' failed to satisfy constraint: …``).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import botocore.loaders
+import regex
+from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StringShape, StructureShape
+
+from localcloud.sagemaker.api.errors import ServiceError, validation_error
+
+
+@functools.cache
+def service_model() -> ServiceModel:
+    """SageMaker's service model, of the newest version that this botocore knows."""
+    description = botocore.loaders.Loader().load_service_model("sagemaker", "service-2")
+    return ServiceModel(description, "sagemaker")
+
+
+def validate(operation: OperationModel, request: dict[str, Any]) -> None:
+    """Refuse a request that the service model doesn't allow.
+
+    Raises:
+        ServiceError: SerializationException for a wrong type, ValidationException for all broken constraints.
+    """
+    if operation.input_shape is None:
+        return
+    faults = list(_faults(operation.input_shape, request, ""))
+    if faults:
+        count = "1 validation error" if len(faults) == 1 else f"{len(faults)} validation errors"
+        raise validation_error(f"{count} detected: {'; '.join(faults)}")
+
+
+def _faults(shape: Shape, value: Any, path: str) -> Iterator[str]:
+    _require_type(shape, value, path)
+    if isinstance(shape, StructureShape):
+        yield from _structure_faults(shape, value, path)
+    elif isinstance(shape, ListShape):
+        yield from _size_faults(shape, value, path)
+        for position, item in enumerate(value, start=1):
+            yield from _faults(shape.member, item, f"{path}.{position}.member")
+    elif isinstance(shape, MapShape):
+        yield from _size_faults(shape, value, path)
+        for key, item in value.items():
+            yield from _faults(shape.key, key, path)
+            yield from _faults(shape.value, item, f"{path}.{key}.member")
+    else:
+        yield from _scalar_faults(shape, value, path)
+
+
+def _structure_faults(shape: StructureShape, value: dict[str, Any], path: str) -> Iterator[str]:
+    for name in shape.required_members:
+        if value.get(name) is None:
+            yield f"Value null at '{_member(path, name)}' failed to satisfy constraint: Member must not be null"
+    for name, item in value.items():
+        if name in shape.members and item is not None:
+            yield from _faults(shape.members[name], item, _member(path, name))
+
+
+def _scalar_faults(shape: Shape, value: Any, path: str) -> Iterator[str]:
+    def fault(constraint: str) -> str:
+        return f"Value '{value}' at '{path}' failed to satisfy constraint: {constraint}"
+
+    if isinstance(shape, StringShape):
+        if shape.enum and value not in shape.enum:
+            yield fault(f"Member must satisfy enum value set: [{', '.join(shape.enum)}]")
+        pattern = shape.metadata.get("pattern")
+        if pattern is not None and not matches(pattern, value):
+            yield fault(f"Member must satisfy regular expression pattern: {pattern}")
+        yield from _size_faults(shape, value, path)
+    elif shape.type_name in ("integer", "long", "float", "double"):
+        for limit, broken, word in _LIMITS:
+            if limit in shape.metadata and broken(value, shape.metadata[limit]):
+                yield fault(f"Member must have value {word} than or equal to {shape.metadata[limit]}")
+
+
+def _size_faults(shape: Shape, value: Any, path: str) -> Iterator[str]:
+    for limit, broken, word in _LIMITS:
+        if limit in shape.metadata and broken(len(value), shape.metadata[limit]):
+            yield (
+                f"Value '{value}' at '{path}' failed to satisfy constraint: "
+                f"Member must have length {word} than or equal to {shape.metadata[limit]}"
+            )
+
+
+_LIMITS: tuple[tuple[str, Callable[[float, float], bool], str], ...] = (
+    ("min", lambda value, limit: value < limit, "greater"),
+    ("max", lambda value, limit: value > limit, "less"),
+)
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "structure": (dict,),
+    "map": (dict,),
+    "list": (list,),
+    "string": (str,),
+    "blob": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "long": (int,),
+    "float": (int, float),
+    "double": (int, float),
+    "timestamp": (int, float),
+}
+
+
+def _require_type(shape: Shape, value: Any, path: str) -> None:
+    is_boolean = isinstance(value, bool)
+    if not isinstance(value, _TYPES[shape.type_name]) or (is_boolean and shape.type_name != "boolean"):
+        where = f" at '{path}'" if path else ""
+        raise ServiceError(
+            "SerializationException",
+            f"Unexpected value of type {type(value).__name__}{where}: expected {shape.type_name}",
+        )
+
+
+def _member(path: str, name: str) -> str:
+    lowered = name[0].lower() + name[1:]
+    return f"{path}.{lowered}" if path else lowered
+
+
+# What a match may take: some patterns of the service model take exponential time for values made to that end.
+_MATCH_SECONDS = 0.2
+
+
+def matches(pattern: str, value: str) -> bool:
+    """Whether all of the value fits a pattern of the service model; one that can't be told in time doesn't."""
+    try:
+        return _compiled(pattern).fullmatch(value, timeout=_MATCH_SECONDS) is not None
+    except TimeoutError:
+        return False
+
+
+@functools.cache
+def _compiled(pattern: str) -> regex.Pattern[str]:
+    """The service model's patterns are Java's: classes such as ``\\w`` are ASCII, but for ``\\p{L}`` and its like."""
+    python = regex.sub(r"\$\{\d+,\d+\}$", "$", pattern)  # an end that is repeated is an end
+    python = python.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF")  # Java's strings are UTF-16
+    return regex.compile(python, 0 if r"\p{" in pattern else regex.ASCII)

@@ -1,0 +1,100 @@
+"""Loads the models of an endpoint's variants: download, unpack, load."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+from localcloud.sagemaker.algorithms import catalog
+from localcloud.sagemaker.api.store import Document
+from localcloud.sagemaker.data import archives
+from localcloud.sagemaker.data.s3 import Location, MissingObjectsError, Objects
+from localcloud.sagemaker.hosting.fleet import Variant
+
+logger = logging.getLogger(__name__)
+
+
+class LoadingError(Exception):
+    """A variant can't be put into service; the message is the endpoint's FailureReason."""
+
+
+class Loader:
+    """Loads what a deployment asks for; its files lie below ``folder``, by endpoint, revision and variant."""
+
+    def __init__(self, objects: Objects, folder: Path) -> None:
+        self._objects = objects
+        self._folder = folder
+
+    def load(self, endpoint: str, deployment: Document) -> tuple[Variant, ...]:
+        """The deployment's variants, loaded. Files that are there already are taken as they are.
+
+        Raises:
+            LoadingError: one can't be.
+        """
+        home = self._home(endpoint, deployment)
+        return tuple(self._variant(each, home / each["VariantName"], deployment) for each in deployment["Variants"])
+
+    def discard(self, endpoint: str, deployment: Document) -> None:
+        """Remove the deployment's files; what is loaded keeps serving."""
+        shutil.rmtree(self._home(endpoint, deployment), ignore_errors=True)
+
+    def discard_all(self, endpoint: str) -> None:
+        """Remove all files of the endpoint."""
+        shutil.rmtree(self._folder / endpoint, ignore_errors=True)
+
+    def _home(self, endpoint: str, deployment: Document) -> Path:
+        return self._folder / endpoint / str(deployment["Revision"])
+
+    def _variant(self, variant: dict[str, Any], folder: Path, deployment: Document) -> Variant:
+        algorithm = catalog.by_image(variant["Image"])
+        if algorithm is None:
+            raise LoadingError(
+                f"The image '{variant['Image']}' does not exist. "
+                f"This stand-in knows the repositories {', '.join(catalog.repositories())}."
+            )
+        if not folder.exists():
+            self._unpack(variant, folder)
+        try:
+            server = algorithm.load(folder, variant["Environment"])
+        except ValueError as error:
+            logger.error("variant %s: %s", variant["VariantName"], error)
+            raise LoadingError(
+                f"The primary container for production variant {variant['VariantName']} did not pass the ping health "
+                f"check. Please check CloudWatch logs for this endpoint. ({error})"
+            ) from error
+        return Variant(
+            name=variant["VariantName"],
+            weight=variant["Weight"],
+            server=server,
+            instances=variant["DesiredInstances"],
+            config=deployment["EndpointConfigName"],
+        )
+
+    def _unpack(self, variant: dict[str, Any], folder: Path) -> None:
+        """Leave the model's files in the folder, all of them or none."""
+        url = variant["ModelDataUrl"]
+        if not url:
+            raise LoadingError(f"Model {variant['ModelName']} has no ModelDataUrl; this stand-in serves no other.")
+        unfinished = folder.with_name(f".{folder.name}")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        archive = unfinished.with_name(f".{folder.name}.tar.gz")
+        try:
+            self._objects.download(Location.of(url), archive)
+            archives.unpack(archive, unfinished)
+        except MissingObjectsError as error:
+            raise LoadingError(
+                f'Failed to download model data for container "container_1" from URL: "{url}". Please ensure that '
+                "there is an object located at the URL and that the role passed to CreateModel has permissions to "
+                "download the object."
+            ) from error
+        except archives.UnsafeArchiveError as error:
+            raise LoadingError(
+                f'Failed to extract model data archive for container "container_1" from URL "{url}". Please ensure '
+                f"that the object located at the URL is a valid tar.gz archive. ({error})"
+            ) from error
+        finally:
+            archive.unlink(missing_ok=True)
+        unfinished.rename(folder)

@@ -1,0 +1,181 @@
+"""InvokeEndpoint: the runtime's REST protocol in front of the loaded models."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio.to_thread
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from localcloud.sagemaker.algorithms.serving import Answer, Invocation
+from localcloud.sagemaker.api.arns import ACCOUNT, REGION, log_group_arn
+from localcloud.sagemaker.api.bodies import TooLargeError, bounded_body
+from localcloud.sagemaker.api.errors import ServiceError
+from localcloud.sagemaker.hosting.fleet import Fleet, NotServingError, UnknownVariantError, Variant
+
+_SECONDS = 60.0
+_LARGEST = 6_291_456  # bytes of a request
+# A request of so few bytes, to a model that took no longer last time, isn't worth a thread of its own.
+_SMALL = 4096
+_QUICK_SECONDS = 0.002
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Invoked:
+    """An invocation that is over: the model's status, and how many seconds it was waited for.
+
+    ``overhead_seconds`` have passed since the request came and before the model was asked.
+    """
+
+    endpoint: str
+    variant: Variant
+    status: int
+    seconds: float
+    overhead_seconds: float
+
+
+class Runtime:
+    """Answers ``POST /endpoints/{name}/invocations``."""
+
+    def __init__(self, fleet: Fleet, *observers: Callable[[Invoked], None]) -> None:
+        """The observers hear of each invocation; they are called on the event loop."""
+        self._fleet = fleet
+        self._observers = observers
+        self._last_seconds: dict[tuple[str, str], float] = {}
+
+    def routes(self) -> list[Route]:
+        """InvokeEndpoint's path; and beside it the container's own two, which the service keeps to itself."""
+        return [
+            Route("/endpoints/{name}/invocations", self._invocations, methods=["POST"]),
+            Route("/endpoints/{name}/ping", self._ping, methods=["GET"]),
+            Route("/endpoints/{name}/execution-parameters", self._execution_parameters, methods=["GET"]),
+        ]
+
+    async def _invocations(self, request: Request) -> Response:
+        endpoint, arrived = request.path_params["name"], time.perf_counter()
+        try:
+            variant = self._variant(endpoint, request.headers.get("x-amzn-sagemaker-target-variant"))
+            invocation = await _invocation(request)
+            answer = await self._invoke(endpoint, variant, invocation, arrived)
+        except ServiceError as error:
+            return _error(error)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
+        if answer.status >= 400:
+            return _error(_model_error(endpoint, answer.status, answer.body.decode(errors="replace")))
+        headers = {"x-Amzn-Invoked-Production-Variant": variant.name}
+        attributes = request.headers.get("x-amzn-sagemaker-custom-attributes")
+        if attributes is not None:
+            headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
+        return Response(answer.body, status_code=answer.status, headers=headers, media_type=answer.content_type)
+
+    async def _ping(self, request: Request) -> Response:
+        """200: a model that can't be loaded is never put into service."""
+        try:
+            self._variant(request.path_params["name"], None)
+        except ServiceError as error:
+            return _error(error)
+        return Response(media_type="text/html")
+
+    async def _execution_parameters(self, request: Request) -> Response:
+        try:
+            parameters = self._variant(request.path_params["name"], None).server.execution_parameters()
+            return Response(json.dumps(dict(parameters)), media_type="application/json")
+        except ServiceError as error:
+            return _error(error)
+
+    def _variant(self, endpoint: str, target: str | None) -> Variant:
+        try:
+            return self._fleet.choose(endpoint, target)
+        except NotServingError as error:
+            raise ServiceError("ValidationError", f"Endpoint {endpoint} of account {ACCOUNT} not found.") from error
+        except UnknownVariantError as error:
+            raise ServiceError("ValidationError", f"Variant {target} not found for Request") from error
+
+    async def _invoke(self, endpoint: str, variant: Variant, invocation: Invocation, arrived: float) -> Answer:
+        last = self._last_seconds.get((endpoint, variant.name), _SECONDS)
+        in_thread = len(invocation.body) > _SMALL or last > _QUICK_SECONDS
+        started = time.perf_counter()
+        status = 500  # of an answer that didn't come
+        try:
+            answer = await _answer(endpoint, variant, invocation, in_thread=in_thread)
+            status = answer.status
+            return answer
+        finally:
+            self._tell(Invoked(endpoint, variant, status, time.perf_counter() - started, started - arrived))
+
+    def _tell(self, invoked: Invoked) -> None:
+        """The one place that knows of every invocation."""
+        self._last_seconds[invoked.endpoint, invoked.variant.name] = invoked.seconds
+        for observe in self._observers:
+            observe(invoked)
+
+
+async def _invocation(request: Request) -> Invocation:
+    try:
+        async with asyncio.timeout(_SECONDS):
+            body = await bounded_body(request, _LARGEST)
+    except TooLargeError as error:
+        raise ServiceError("ValidationError", f"InvokeEndpoint: {error}.", 413) from error
+    except TimeoutError as error:
+        raise ServiceError("ValidationError", f"The request's body didn't come in {_SECONDS:g} s.", 408) from error
+    return Invocation(body=body, content_type=request.headers.get("content-type"), accept=request.headers.get("accept"))
+
+
+async def _answer(endpoint: str, variant: Variant, invocation: Invocation, *, in_thread: bool) -> Answer:
+    try:
+        if not in_thread:
+            return variant.server.invoke(invocation)
+        async with asyncio.timeout(_SECONDS):
+            # Abandoned when the time is over: a thread can't be ended.
+            return await anyio.to_thread.run_sync(variant.server.invoke, invocation, abandon_on_cancel=True)
+    except TimeoutError as error:
+        raise ServiceError(
+            "ModelError",
+            "Your invocation timed out while waiting for a response from container primary. Review the latency "
+            "metrics for each container in Amazon CloudWatch, resolve the issue, and try again.",
+            424,
+            OriginalStatusCode=0,
+            OriginalMessage="",
+            LogStreamArn=_log_group(endpoint),
+        ) from error
+    except Exception as error:
+        logger.exception("endpoint %s, variant %s", endpoint, variant.name)
+        raise _model_error(endpoint, 500, f"the stand-in failed: {type(error).__name__}: {error}") from error
+
+
+def _model_error(endpoint: str, status: int, said: str) -> ServiceError:
+    side = "client" if status < 500 else "server"
+    console = f"https://{REGION}.console.aws.amazon.com/cloudwatch/home?region={REGION}"
+    return ServiceError(
+        "ModelError",
+        f'Received {side} error ({status}) from primary with message "{said}". '
+        f"See {console}#logEventViewer:group=/aws/sagemaker/Endpoints/{endpoint} in account {ACCOUNT} "
+        "for more information.",
+        424,
+        OriginalStatusCode=status,
+        OriginalMessage=said,
+        LogStreamArn=_log_group(endpoint),
+    )
+
+
+def _log_group(endpoint: str) -> str:
+    return log_group_arn(f"/aws/sagemaker/Endpoints/{endpoint}")
+
+
+def _error(error: ServiceError) -> Response:
+    return Response(
+        json.dumps({"Message": error.message, **error.members}),
+        status_code=error.status,
+        headers={"x-amzn-ErrorType": error.code},
+        media_type="application/json",
+    )

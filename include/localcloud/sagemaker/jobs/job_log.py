@@ -1,0 +1,97 @@
+"""A job's log: a file in the job's folder, and a stream in CloudWatch Logs, as its training process writes it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from localcloud.sagemaker.jobs.metrics import FinalMetrics
+
+_PUBLISH_SECONDS = 1.0
+_BATCH_EVENTS = 1000
+_LONGEST_LINE = 1000  # characters; a batch so stays below CloudWatch's 1 MiB
+
+logger = logging.getLogger(__name__)
+
+
+class JobLog:
+    """Takes a child's output line by line, from a thread of its own; `publish` is called by another.
+
+    Args:
+        path: the file to write.
+        client: of CloudWatch Logs. A job doesn't fail because its log can't be published.
+        group: the log group of all jobs of the kind.
+        stream: the name of the stream in it.
+    """
+
+    def __init__(self, path: Path, client: Any, group: str, stream: str) -> None:
+        self._file = path.open("w")
+        self._client: Any | None = client
+        self._group = group
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._waiting: list[dict[str, Any]] = []
+        self._published = 0.0
+        self._created = False
+
+    def __enter__(self) -> JobLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._publish_waiting()
+        self._file.close()
+
+    def copy(self, lines: IO[str], metrics: FinalMetrics) -> None:
+        """Copy until the child closes its output; the metrics see each line."""
+        for line in lines:
+            metrics.read(line, time.time())
+            self.write(line)
+
+    def write(self, line: str) -> None:
+        """Add one line; where it doesn't end in a line feed, one is added."""
+        told = line.rstrip("\n")
+        self._file.write(f"{told}\n")
+        self._file.flush()
+        message = told.replace("\t", "#011")[:_LONGEST_LINE]
+        with self._lock:
+            self._waiting.append({"timestamp": int(time.time() * 1000), "message": message or " "})
+
+    def publish(self) -> None:
+        """Send what has come to CloudWatch, at most once a second."""
+        if time.monotonic() - self._published >= _PUBLISH_SECONDS:
+            self._publish_waiting()
+
+    def _publish_waiting(self) -> None:
+        with self._lock:
+            events, self._waiting = self._waiting, []
+        self._published = time.monotonic()
+        if self._client is None or not events:
+            return
+        try:
+            self._create_stream(self._client)
+            for start in range(0, len(events), _BATCH_EVENTS):
+                self._client.put_log_events(
+                    logGroupName=self._group,
+                    logStreamName=self._stream,
+                    logEvents=events[start : start + _BATCH_EVENTS],
+                )
+        except (BotoCoreError, ClientError) as error:
+            logger.warning("the log of %s goes to its file only: CloudWatch Logs: %s", self._stream, error)
+            self._client = None
+
+    def _create_stream(self, client: Any) -> None:
+        if self._created:
+            return
+        with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
+            client.create_log_group(logGroupName=self._group)
+        client.create_log_stream(logGroupName=self._group, logStreamName=self._stream)
+        self._created = True

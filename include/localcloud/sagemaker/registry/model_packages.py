@@ -1,0 +1,164 @@
+"""CreateModelPackage, DescribeModelPackage, UpdateModelPackage, DeleteModelPackage and ListModelPackages."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from localcloud.sagemaker.api.arns import arn
+from localcloud.sagemaker.api.errors import ServiceError, conflict, validation_error
+from localcloud.sagemaker.api.listing import page
+from localcloud.sagemaker.api.protocol import Operation
+from localcloud.sagemaker.api.store import Document, MissingResourceError, NameTakenError, Store
+from localcloud.sagemaker.api.tags import Tags
+from localcloud.sagemaker.data.s3 import Location, Objects
+from localcloud.sagemaker.registry.model_package_groups import ModelPackageGroups, name_of
+
+KIND = "model-package"
+
+_REPLACED = ("ModelApprovalStatus", "ApprovalDescription", "InferenceSpecification", "SourceUri", "ModelLifeCycle")
+
+
+class ModelPackages:
+    """Versions of a group, named ``group/version`` here, and packages with a name of their own."""
+
+    def __init__(self, store: Store, tags: Tags, groups: ModelPackageGroups, objects: Objects) -> None:
+        self._store = store
+        self._tags = tags
+        self._groups = groups
+        self._objects = objects
+
+    def operations(self) -> dict[str, Operation]:
+        """The operations by name."""
+        return {
+            "CreateModelPackage": self._create,
+            "DescribeModelPackage": self._describe,
+            "UpdateModelPackage": self._update,
+            "DeleteModelPackage": self._delete,
+            "ListModelPackages": self._list,
+        }
+
+    def containers(self, name_or_arn: str) -> list[dict[str, Any]]:
+        """The containers that a model made of the package serves.
+
+        Raises:
+            ServiceError: there is no such package, it isn't approved, or it says nothing of inference.
+        """
+        package = self._get(name_or_arn)
+        if package.get("ModelApprovalStatus", "Approved") != "Approved":
+            raise validation_error(
+                f"Model package {package['ModelPackageArn']} can't be deployed: its ModelApprovalStatus is "
+                f"{package['ModelApprovalStatus']}, and has to be Approved."
+            )
+        if "InferenceSpecification" not in package:
+            raise validation_error(f"Model package {package['ModelPackageArn']} has no InferenceSpecification.")
+        containers: list[dict[str, Any]] = package["InferenceSpecification"]["Containers"]
+        return containers
+
+    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
+        group, name = request.get("ModelPackageGroupName"), request.get("ModelPackageName")
+        if group is not None and name is not None:
+            raise validation_error(
+                "Both ModelPackageName and ModelPackageGroupName are provided in the input. "
+                "Cannot determine which one to use."
+            )
+        if group is None and name is None:
+            raise validation_error("Missing ARN.")
+        self._require_data(request)
+        document = {key: value for key, value in request.items() if key not in ("Tags", "ClientToken")}
+        if group is not None:
+            if request.get("Tags"):
+                raise validation_error("Tags can't be given to a model package version: tag its group.")
+            group_name, version = self._groups.next_version(group)
+            name = f"{group_name}/{version}"
+            document |= {"ModelPackageGroupName": group_name, "ModelPackageVersion": version}
+            document.setdefault("ModelApprovalStatus", "PendingManualApproval")
+        package_arn, now = arn(KIND, str(name)), time.time()
+        document |= {
+            "ModelPackageArn": package_arn,
+            "CreationTime": now,
+            "LastModifiedTime": now,
+            "CreatedBy": {},
+            "ModelPackageStatus": "Completed",
+            "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
+        }
+        try:
+            self._store.insert(KIND, str(name), document)
+        except NameTakenError as error:
+            raise conflict(f"Model Package already exists: {package_arn}") from error
+        self._tags.put(package_arn, request.get("Tags", []))
+        return {"ModelPackageArn": package_arn}
+
+    def _require_data(self, request: dict[str, Any]) -> None:
+        for container in request.get("InferenceSpecification", {}).get("Containers", []):
+            uri = container.get("ModelDataUrl")
+            if uri is not None and not self._objects.exists(Location.of(uri)):
+                raise validation_error(f"Could not find model data at {uri}.")
+
+    def _get(self, name_or_arn: str) -> Document:
+        name = name_of(name_or_arn)
+        try:
+            return self._store.get(KIND, name)
+        except MissingResourceError as error:
+            raise _missing(name) from error
+
+    def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self._get(request["ModelPackageName"])
+
+    def _update(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = name_of(request["ModelPackageArn"])
+
+        def change(package: Document) -> None:
+            package |= {member: request[member] for member in _REPLACED if member in request}
+            kept = package.get("CustomerMetadataProperties", {}) | request.get("CustomerMetadataProperties", {})
+            for key in request.get("CustomerMetadataPropertiesToRemove", []):
+                kept.pop(key, None)
+            if kept or "CustomerMetadataProperties" in package:
+                package["CustomerMetadataProperties"] = kept
+            if "AdditionalInferenceSpecificationsToAdd" in request:
+                package["AdditionalInferenceSpecifications"] = [
+                    *package.get("AdditionalInferenceSpecifications", []),
+                    *request["AdditionalInferenceSpecificationsToAdd"],
+                ]
+            package["LastModifiedTime"] = time.time()
+
+        self._require_data(request)
+        try:
+            return {"ModelPackageArn": self._store.update(KIND, name, change)["ModelPackageArn"]}
+        except MissingResourceError as error:
+            raise _missing(name) from error
+
+    def _delete(self, request: dict[str, Any]) -> None:
+        package = self._get(request["ModelPackageName"])
+        self._store.delete(KIND, name_of(request["ModelPackageName"]))
+        self._tags.drop(package["ModelPackageArn"])
+
+    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+        group = request.get("ModelPackageGroupName")
+        versioned = group is not None or request.get("ModelPackageType", "Unversioned") == "Versioned"
+        asked = {
+            "ModelApprovalStatus": request.get("ModelApprovalStatus"),
+            "ModelPackageGroupName": None if group is None else name_of(group),
+        }
+        both = request.get("ModelPackageType") == "Both"
+        chosen = (
+            package
+            for package in self._store.all(KIND)
+            if (both or ("ModelPackageVersion" in package) == versioned)
+            and all(value is None or package.get(member) == value for member, value in asked.items())
+        )
+        return page(
+            chosen,
+            request,
+            answer="ModelPackageSummaryList",
+            name="ModelPackageArn",
+            members=(
+                *("ModelPackageName", "ModelPackageGroupName", "ModelPackageVersion", "ModelPackageArn"),
+                *("ModelPackageDescription", "CreationTime", "ModelPackageStatus", "ModelApprovalStatus"),
+            ),
+            order="Ascending",
+        )
+
+
+def _missing(name: str) -> ServiceError:
+    return validation_error(f"ModelPackage {arn(KIND, name)} does not exist.")
