@@ -51,6 +51,8 @@ def equal(name: str, value: str) -> Any:
         pytest.param(condition("TrainingJobStatus", "NotEquals", "Failed"), [0, 1], id="not"),
         pytest.param(condition("HyperParameters.num_round", "GreaterThan", "1"), [1], id="number in a text"),
         pytest.param(condition("HyperParameters.num_round", "LessThanOrEqualTo", "2.0"), [0, 1], id="at most"),
+        pytest.param(condition("HyperParameters.num_round", "GreaterThanOrEqualTo", "2"), [1], id="at least"),
+        pytest.param(condition("HyperParameters.num_round", "LessThan", "2"), [0], id="less"),
         pytest.param(condition("HyperParameters.num_round", "In", "1, none"), [0, 2], id="one of"),
         pytest.param(condition("Metrics.validation:auc", "GreaterThanOrEqualTo", "0.5"), [0, 1], id="metric"),
         pytest.param(condition("Metrics.validation:auc", "NotExists"), [2], id="without a metric"),

@@ -146,6 +146,12 @@ def test_scores_are_joined_to_their_rows(transform: Transform, booster: xgboost.
     assert [float(score) for _, score in cells] == expected(booster, ROWS)
 
 
+def test_the_container_knows_that_it_is_asked_in_batches(transform: Transform, booster: xgboost.Booster) -> None:
+    """In batch mode XGBoost answers in lines, whatever is accepted."""
+    _, outputs = transform({"a.csv": csv(ROWS)}, output={"Accept": "application/json"})
+    assert scores(outputs["a.csv.out"]) == expected(booster, ROWS)
+
+
 def test_the_environment_of_the_job_goes_before_the_models(transform: Transform) -> None:
     _, outputs = transform(
         {"a.csv": csv(ROWS[:2])},

@@ -82,6 +82,14 @@ def test_a_job_reaches_nothing_but_its_own_folder(tmp_path: Path, reach: str) ->
     assert "Permission denied" in told or "returned non-zero exit status 1" in told or "cross-device" in told
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Landlock is Linux's")
+def test_a_job_runs_nothing_that_it_has_written(tmp_path: Path) -> None:
+    written = "path = layout.root / 'own'; path.write_text('#!/bin/sh\\n'); path.chmod(0o700); subprocess.run([path])"
+    with started(tmp_path, written) as child:
+        assert child.wait(20) == 1
+    assert "Permission denied" in (tmp_path / "opt/ml/output/failure").read_text()
+
+
 def test_a_job_may_use_its_own_folder(tmp_path: Path) -> None:
     with started(tmp_path, "os.mkdir(layout.root / 'tmp'); (layout.root / 'tmp/a').write_text('b')") as child:
         assert child.wait(20) == 0
