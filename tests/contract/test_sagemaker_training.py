@@ -366,3 +366,21 @@ def test_more_than_one_instance_is_one_with_a_warning(
     assert training.log_of(cloud, name)[0] == (
         "WARNING: 3 instances were asked for; this stand-in trains on ONE, with all of the data."
     )
+
+
+def test_a_job_goes_on_from_the_checkpoints_of_another(
+    cloud: Cloud, sagemaker: SageMakerClient, s3: S3Client, data: Data, name: str
+) -> None:
+    kept = {"CheckpointConfig": {"S3Uri": f"s3://{data.bucket}/{name}/checkpoints"}}
+    first, second = f"{name[:50]}-1", f"{name[:50]}-2"
+    sagemaker.create_training_job(**training.request(first, data, {"num_round": "6"}, **kept))
+    assert training.finished(sagemaker, first)["TrainingJobStatus"] == "Completed"
+    listed = s3.list_objects_v2(Bucket=data.bucket, Prefix=f"{name}/checkpoints/")["Contents"]
+    assert all(each["Key"].rpartition("/")[2].startswith("xgboost-checkpoint.") for each in listed)
+    sagemaker.create_training_job(**training.request(second, data, **kept))
+    job = training.finished(sagemaker, second)
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    rounds = [line.partition("#011")[0] for line in training.log_of(cloud, second) if "#011" in line]
+    assert rounds == [f"[{number}]" for number in range(6, 12)], "the first six are in the checkpoint"
+    resumed = training.booster_of(s3, job["ModelArtifacts"]["S3ModelArtifacts"])
+    assert resumed.num_boosted_rounds() == 12

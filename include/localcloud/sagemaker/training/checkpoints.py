@@ -54,6 +54,11 @@ class Checkpoints:
                 state = path.lstat()
             except FileNotFoundError:
                 continue
-            if path.is_file() and not path.is_symlink() and not path.name.startswith("."):
+            if path.is_file() and not path.is_symlink() and not _is_marked(path.name):
                 found[path] = (state.st_size, state.st_mtime_ns)
         return found
+
+
+def _is_marked(name: str) -> bool:
+    """Hidden files, and those whose suffix tells the platform to leave them alone (``.sagemaker-ignore`` …)."""
+    return name.startswith(".") or ".sagemaker-" in name
