@@ -182,6 +182,7 @@ def test_arbitrary_records_are_read_or_refused_and_nothing_else(buffer: bytes) -
 
 def test_answers_are_labels_of_their_records() -> None:
     answer = recordio.encode_answer([{"score": 0.25, "predicted_label": 0}, {"score": [0.5, 0.75]}])
+    assert answer.index(b"score") < answer.index(b"predicted_label")
 
     first, second = (Record.FromString(content) for content in _contents(answer))
     assert list(first.label["score"].float32_tensor.values) == [0.25]

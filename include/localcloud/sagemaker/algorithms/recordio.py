@@ -117,11 +117,14 @@ def encode_answer(predictions: Iterable[Mapping[str, float | Sequence[float]]]) 
 
 
 def answer_record(prediction: Mapping[str, float | Sequence[float]]) -> bytes:
-    """The record of one prediction, not framed yet."""
-    record = Record()
+    """The record of one prediction, not framed yet; its entries keep their order."""
+    written = b""
     for key, value in prediction.items():
+        # A record each: the library writes the entries of a map in any order, and records that follow are one.
+        record = Record()
         record.label[key].float32_tensor.values.extend(value if isinstance(value, Sequence) else [value])
-    return bytes(record.SerializeToString())
+        written += record.SerializeToString()
+    return written
 
 
 def frame(content: bytes) -> bytes:

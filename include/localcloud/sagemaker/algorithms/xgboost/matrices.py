@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,13 @@ def read(folders: list[Path], format_: str, *, weighted: bool, scratch: Path) ->
         folders: the channels to read together.
         format_: as `content_types.data_format` gives it.
         weighted: the second column of CSV holds the weights.
-        scratch: a folder that doesn't exist yet, for links to the files.
+        scratch: a folder for links to the files; what it holds is removed.
 
     Raises:
         UserError: the files can't be read, or have no labels.
         UnicodeDecodeError: the first line of CSV isn't UTF-8.
     """
+    shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     for number, path in enumerate(path for folder in folders for path in _shallow_files(folder)):
         # XGBoost's reader wants all files in one folder; equal names come from different sub-folders.

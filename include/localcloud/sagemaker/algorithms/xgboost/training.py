@@ -127,7 +127,7 @@ class _Data:
             [self.layout.channel(name) for name in names],
             self.format,
             weighted=self.weighted,
-            scratch=self.layout.temporary / f"links-{'-'.join(names)}",
+            scratch=self.layout.temporary / "sagemaker_xgboost_input_data",
         )
 
 

@@ -250,6 +250,7 @@ def started(job: Job) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        cwd=job.layout.root,
         env={"PYTHONPATH": str(Path(localcloud.__file__).parents[1])},
     )
     lines: list[str] = []
