@@ -89,7 +89,11 @@ def _columns(table: pa.Table) -> np.ndarray[Any, Any]:
     """The columns of a table side by side; one that pandas has written as the rows' index isn't among them."""
     metadata = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
     index = [name for name in metadata.get("index_columns", []) if isinstance(name, str)]
-    return np.column_stack([table.column(name).to_numpy() for name in table.column_names if name not in index])
+    columns = [table.column(name) for name in table.column_names if name not in index]
+    try:
+        return np.column_stack([column.to_numpy() for column in columns])
+    except TypeError:  # of times beside numbers, the library says what is wrong with them
+        return np.array([column.to_pylist() for column in columns], dtype=object).T
 
 
 def _recordio(folder: Path, _weighted: bool) -> xgboost.DMatrix | None:
