@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localcloud.sagemaker.algorithms import recordio
@@ -108,7 +108,7 @@ def test_a_sparse_row_without_entries_is_a_row_unless_read_strictly() -> None:
     buffer = row("float32_tensor", [2.0], keys=(1,), shape=(3,)) + row("float32_tensor", [], shape=(3,))
 
     assert recordio.decode(buffer).features.toarray().tolist() == [[0.0, 2.0, 0.0], [0.0, 0.0, 0.0]]
-    with pytest.raises(ValueError, match=r"Mismatching dimensions along axis 1: \{0, 3\}"):
+    with pytest.raises(ValueError, match=r"Got blocks\[1,0\]\.shape\[1\] == 0, expected 3\."):
         recordio.decode(buffer, strict=True)
 
 
@@ -133,7 +133,12 @@ def test_a_record_in_parts_is_joined_by_the_magic_number_unless_read_strictly() 
         pytest.param(ONE_ROW[:-1], "Truncated record at offset 8", id="cut"),
         pytest.param(ONE_ROW + MAGIC + b"\xff\xff\xff\x1f", "Truncated record at offset 60", id="length"),
         pytest.param(recordio.frame(b"\xff\xff\xff\xff"), "Error parsing message", id="protobuf"),
-        pytest.param(row("float32_tensor", [1]) + row("float32_tensor", [1, 2]), "there are ones of 1, 2", id="widths"),
+        pytest.param(row("float32_tensor", [1]) + row("float32_tensor", [1, 2]), "index 1 has size 2", id="widths"),
+        pytest.param(
+            row("float32_tensor", [1], keys=(0,)) + row("float32_tensor", [1], keys=(1,)),
+            "Mismatching dimensions along axis 1",
+            id="sparse widths",
+        ),
         pytest.param(row("float32_tensor", [1, 2], keys=(0,)), "1 keys for 2 values", id="keys"),
         pytest.param(row("float32_tensor", [1], keys=(3,), shape=(3,)), "keys beyond its 3 columns", id="beyond"),
         pytest.param(row("float32_tensor", [1], keys=(2**64 - 1,)), "keys beyond", id="overflow"),
@@ -148,6 +153,7 @@ def test_damage_is_told(buffer: bytes, said: str) -> None:
         recordio.decode(buffer)
 
 
+@settings(deadline=None)
 @given(
     position=st.integers(0, 2**16),
     bits=st.integers(1, 255),
@@ -170,6 +176,7 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(
     assert rows.features.shape[0] <= 3
 
 
+@settings(deadline=None)
 @given(buffer=st.binary(max_size=200))
 def test_arbitrary_records_are_read_or_refused_and_nothing_else(buffer: bytes) -> None:
     try:
@@ -180,6 +187,7 @@ def test_arbitrary_records_are_read_or_refused_and_nothing_else(buffer: bytes) -
 
 def test_answers_are_labels_of_their_records() -> None:
     answer = recordio.encode_answer([{"score": 0.25, "predicted_label": 0}, {"score": [0.5, 0.75]}])
+    assert answer.index(b"score") < answer.index(b"predicted_label")
 
     first, second = (Record.FromString(content) for content in _contents(answer))
     assert list(first.label["score"].float32_tensor.values) == [0.25]

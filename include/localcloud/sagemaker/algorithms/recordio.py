@@ -117,11 +117,14 @@ def encode_answer(predictions: Iterable[Mapping[str, float | Sequence[float]]]) 
 
 
 def answer_record(prediction: Mapping[str, float | Sequence[float]]) -> bytes:
-    """The record of one prediction, not framed yet."""
-    record = Record()
+    """The record of one prediction, not framed yet; its entries keep their order."""
+    written = b""
     for key, value in prediction.items():
+        # A record each: the library writes the entries of a map in any order, and records that follow are one.
+        record = Record()
         record.label[key].float32_tensor.values.extend(value if isinstance(value, Sequence) else [value])
-    return bytes(record.SerializeToString())
+        written += record.SerializeToString()
+    return written
 
 
 def frame(content: bytes) -> bytes:
@@ -174,15 +177,12 @@ def _tensor(entries: Any) -> _Tensor | None:
 
 
 def _dense(rows: list[_Tensor]) -> npt.NDArray[np.float32]:
-    widths = {row.values.size for row in rows}
-    if len(widths) > 1:
-        raise ValueError(f"all records must have the same number of values: there are ones of {_told(widths)}")
-    return np.concatenate([row.values for row in rows]).astype(np.float32).reshape(len(rows), -1)
+    return np.vstack([row.values for row in rows]).astype(np.float32)
 
 
 def _sparse(rows: list[_Tensor], *, strict: bool) -> scipy.sparse.csr_matrix:
     """Of a dense row among sparse ones, the zeros aren't stored."""
-    widths, counts = set[int](), [0]
+    widths, counts = list[int](), [0]
     keys, values = list[npt.NDArray[np.int64]](), list[npt.NDArray[Any]]()
     for row in rows:
         own, width = _entries(row, strict=strict)
@@ -191,15 +191,15 @@ def _sparse(rows: list[_Tensor], *, strict: bool) -> scipy.sparse.csr_matrix:
             raise ValueError(f"a sparse record has {len(own)} keys for {len(stored)} values")
         if width > _WIDEST or (own.size and (own.min() < 0 or own.max() >= width)):
             raise ValueError(f"a sparse record has keys beyond its {width} columns")
-        widths.add(width)
+        widths.append(width)
         counts.append(len(own))
         keys.append(own)
         values.append(stored)
-    if len(widths) > 1:
-        raise ValueError(f"Mismatching dimensions along axis 1: {{{_told(widths)}}}")
+    if len(set(widths)) > 1:
+        raise ValueError(_told(widths, dense=any(not len(row.keys) for row in rows)))
     return scipy.sparse.csr_matrix(
         (np.concatenate(values).astype(np.float32), np.concatenate(keys), np.cumsum(counts)),
-        shape=(len(rows), widths.pop()),
+        shape=(len(rows), widths[0]),
     )
 
 
@@ -212,5 +212,12 @@ def _entries(row: _Tensor, *, strict: bool) -> tuple[npt.NDArray[np.int64], int]
     return keys, int(row.shape[0]) if row.shape else int(keys.max()) + 1
 
 
-def _told(widths: set[int]) -> str:
-    return ", ".join(str(width) for width in sorted(widths))
+def _told(widths: list[int], *, dense: bool) -> str:
+    """What scipy says, in which the containers stack rows; it looks otherwise where one of them is dense."""
+    if not dense:
+        return f"Mismatching dimensions along axis 1: {set(widths)}"
+    first = next(number for number, width in enumerate(widths) if width != widths[0])
+    return (
+        f"blocks[:,0] has incompatible column dimensions. Got blocks[{first},0].shape[1] == {widths[first]}, "
+        f"expected {widths[0]}."
+    )

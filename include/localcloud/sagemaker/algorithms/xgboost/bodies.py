@@ -53,7 +53,7 @@ def _csv_rows(body: bytes) -> Rows:
     with np.errstate(over="ignore"):
         rows = rows.astype(np.float32)
     # The library's matrix refuses infinity; its prediction from arrays does not look.
-    return xgboost.DMatrix(rows) if np.isinf(rows).any() else rows
+    return xgboost.DMatrix(rows, nthread=1) if np.isinf(rows).any() else rows
 
 
 def _plain_csv(body: bytes) -> Array | None:
@@ -112,12 +112,12 @@ def _libsvm_rows(body: bytes) -> xgboost.DMatrix:
                 columns.append(int(column))
                 values.append(value)
     entries = np.array(values).astype(float), (np.array(rows), np.array(columns).astype(int))
-    return xgboost.DMatrix(scipy.sparse.csr_matrix(entries))
+    return xgboost.DMatrix(scipy.sparse.csr_matrix(entries), nthread=1)
 
 
 def _recordio_rows(body: bytes) -> xgboost.DMatrix:
     rows = recordio.decode(body, strict=True)
-    return xgboost.DMatrix(rows.features, label=rows.labels)
+    return xgboost.DMatrix(rows.features, label=rows.labels, nthread=1)
 
 
 def without_stack(error: Exception) -> str:

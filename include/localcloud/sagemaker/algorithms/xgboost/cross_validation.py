@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import xgboost
 
+from localcloud.sagemaker.algorithms.xgboost.evaluation import check_finite
+
 Array = npt.NDArray[Any]
 History = dict[str, dict[str, list[float]]]
 
@@ -70,8 +72,7 @@ class CrossValidation:
             )
         if not self.classification:
             return
-        if not np.isfinite(labels).all():
-            raise ValueError("Input contains NaN or infinity.")
+        check_finite(labels, "Input y")
         if (labels % 1).any():
             raise ValueError("Supported target types are: ('binary', 'multiclass'). Got 'continuous' instead.")
         if self.folds > np.unique(labels, return_counts=True)[1].max():

@@ -30,17 +30,26 @@ def custom_metric(names: Sequence[str], objective: str) -> CustomMetric:
 
     def evaluate(predictions: Array, matrix: xgboost.DMatrix) -> list[tuple[str, float]]:
         actual = matrix.get_label()
-        if not (np.isfinite(actual).all() and np.isfinite(predictions).all()):
-            raise ValueError("Input contains NaN or infinity.")
-        return [
-            (
-                name,
-                METRICS[name](actual, predicted_labels(predictions, objective) if name in _OF_LABELS else predictions),
-            )
-            for name in names
-        ]
+        check_finite(actual, "Input")
+        check_finite(predictions, "Input")
+        chosen = predicted_labels(predictions, objective)
+        return [(name, METRICS[name](actual, chosen if name in _OF_LABELS else _values(predictions))) for name in names]
 
     return evaluate
+
+
+def check_finite(values: Array, what: str) -> None:
+    """Raise ValueError, as scikit-learn does, if a value isn't a number."""
+    if np.isnan(values).any():
+        raise ValueError(f"{what} contains NaN.")
+    if np.isinf(values).any():
+        raise ValueError(f"{what} contains infinity or a value too large for dtype('float32').")
+
+
+def _values(predictions: Array) -> Array:
+    if predictions.ndim == 2:
+        raise ValueError(f"y_true and y_pred have different number of output (1!={predictions.shape[1]})")
+    return predictions
 
 
 def predicted_labels(predictions: Array, objective: str) -> Array:

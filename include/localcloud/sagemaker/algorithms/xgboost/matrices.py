@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,13 @@ def read(folders: list[Path], format_: str, *, weighted: bool, scratch: Path) ->
         folders: the channels to read together.
         format_: as `content_types.data_format` gives it.
         weighted: the second column of CSV holds the weights.
-        scratch: a folder that doesn't exist yet, for links to the files.
+        scratch: a folder for links to the files; what it holds is removed.
 
     Raises:
         UserError: the files can't be read, or have no labels.
         UnicodeDecodeError: the first line of CSV isn't UTF-8.
     """
+    shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     for number, path in enumerate(path for folder in folders for path in _shallow_files(folder)):
         # XGBoost's reader wants all files in one folder; equal names come from different sub-folders.
@@ -87,7 +89,11 @@ def _columns(table: pa.Table) -> np.ndarray[Any, Any]:
     """The columns of a table side by side; one that pandas has written as the rows' index isn't among them."""
     metadata = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
     index = [name for name in metadata.get("index_columns", []) if isinstance(name, str)]
-    return np.column_stack([table.column(name).to_numpy() for name in table.column_names if name not in index])
+    columns = [table.column(name) for name in table.column_names if name not in index]
+    try:
+        return np.column_stack([column.to_numpy() for column in columns])
+    except TypeError:  # of times beside numbers, the library says what is wrong with them
+        return np.array([column.to_pylist() for column in columns], dtype=object).T
 
 
 def _recordio(folder: Path, _weighted: bool) -> xgboost.DMatrix | None:

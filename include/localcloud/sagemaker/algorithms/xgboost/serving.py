@@ -78,7 +78,8 @@ class XGBoostServer:
         self._selection = None if keys is None else Selection(keys, self._objective, num_class, batch=self._batch)
         if self._votes:
             logger.warning(
-                "An ensemble of %s models ANSWERS EVERY REQUEST WITH STATUS 500: so does the container.", keys
+                "An ensemble of %s models ANSWERS EVERY REQUEST WITH STATUS 500: so does the container.",
+                self._objective,
             )
 
     @property
@@ -115,7 +116,7 @@ class XGBoostServer:
                 406, f"Accept type {asked} is not supported. Please use supported accept types: {list(_ACCEPTED)}."
             )
         if self._votes:
-            return _text(500, _SERVER_ERROR)
+            return _text(500, _SERVER_ERROR if self._selection is None else "'numpy.float32' object is not iterable")
         predictions = each[0] if len(each) == 1 else np.mean(each, axis=0)
         if self._selection is not None:
             return self._encode_selected(self._selection, predictions.tolist(), accept)
@@ -176,7 +177,7 @@ class _Model:
             if self._takes_arrays and rows.shape[1] <= self._features:
                 scores: Array = self._booster.inplace_predict(self._padded(rows), validate_features=False)
                 return scores
-            rows = xgboost.DMatrix(rows)
+            rows = xgboost.DMatrix(rows, nthread=1)
         with self._lock:
             return np.asarray(self._booster.predict(rows, validate_features=False))
 

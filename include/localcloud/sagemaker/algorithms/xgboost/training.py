@@ -127,7 +127,7 @@ class _Data:
             [self.layout.channel(name) for name in names],
             self.format,
             weighted=self.weighted,
-            scratch=self.layout.temporary / f"links-{'-'.join(names)}",
+            scratch=self.layout.temporary / "sagemaker_xgboost_input_data",
         )
 
 
@@ -149,11 +149,13 @@ def _cross_validate(
             checkpoints / f"model-{number}" if checkpoints else None,
         )
 
+    objective, classes = plan.parameters.get("objective", ""), "num_class" in plan.parameters
+    if not (objective or classes):
+        raise ValueError("'NoneType' object has no attribute 'startswith': _kfold needs an objective or num_class")
     validation = CrossValidation(
         folds=folds,
         repeats=repeats,
-        # Without an objective the container fails here, if no number of classes tells the kind of the problem.
-        classification="num_class" in plan.parameters or plan.parameters["objective"].startswith("binary:"),
+        classification=classes or objective.startswith("binary:"),
         seed=plan.parameters.get("seed", 0),
     )
     boosters, lines = validation.run(together, boost, layout.output_data / "predictions.csv")

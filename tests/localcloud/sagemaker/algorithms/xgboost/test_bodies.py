@@ -64,6 +64,7 @@ def test_csv_comes_to_the_same_as_in_the_container(rows: list[list[str]], line_e
     assert read == outcome(lambda: container(stripped))
 
 
+@settings(deadline=None)
 @given(text=st.text(alphabet="0123456789.,;:- e\t|\n\"'a", min_size=1, max_size=60))
 def test_any_text_comes_to_the_same_as_in_the_container(text: str) -> None:
     read = outcome(lambda: bodies.read(text.encode(), "text/csv"))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import xgboost
+from sklearn import metrics
 
 from localcloud.sagemaker.algorithms.xgboost.evaluation import custom_metric, predicted_labels
 
@@ -71,7 +74,7 @@ def test_labels_that_a_metric_is_not_for_are_refused(name: str, labels: list[flo
 
 
 def test_predictions_that_are_not_finite_are_refused() -> None:
-    with pytest.raises(ValueError, match="Input contains NaN or infinity"):
+    with pytest.raises(ValueError, match=r"Input contains NaN\."):
         evaluated(["rmse"], LABELS, SCORES * np.nan)
 
 
@@ -82,3 +85,44 @@ def test_the_metrics_are_given_to_the_library_in_order() -> None:
 def evaluated(names: list[str], labels: Any, scores: Any) -> list[tuple[str, float]]:
     matrix = xgboost.DMatrix(np.zeros((len(labels), 1)), label=labels)
     return custom_metric(names, "binary:logistic")(scores, matrix)
+
+
+SKLEARN: dict[str, Callable[[Any, Any], float]] = {
+    "accuracy": metrics.accuracy_score,
+    "balanced_accuracy": metrics.balanced_accuracy_score,
+    "f1": partial(metrics.f1_score, average="macro", zero_division=0.0),
+    "f1_binary": partial(metrics.f1_score, zero_division=0.0),
+    "f1_macro": partial(metrics.f1_score, average="macro", zero_division=0.0),
+    "mae": metrics.mean_absolute_error,
+    "mse": metrics.mean_squared_error,
+    "rmse": metrics.root_mean_squared_error,
+    "precision": partial(metrics.precision_score, zero_division=0.0),
+    "precision_macro": partial(metrics.precision_score, average="macro", zero_division=0.0),
+    "precision_micro": partial(metrics.precision_score, average="micro", zero_division=0.0),
+    "r2": metrics.r2_score,
+    "recall": partial(metrics.recall_score, zero_division=0.0),
+    "recall_macro": partial(metrics.recall_score, average="macro", zero_division=0.0),
+    "recall_micro": partial(metrics.recall_score, average="micro", zero_division=0.0),
+}
+
+
+@pytest.mark.parametrize("name", sorted(SKLEARN))
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
+def test_a_metric_is_scikit_learns(name: str, share: float) -> None:
+    random = np.random.default_rng(11)
+    labels = (random.random(200) < share).astype(np.float32)
+    scores = random.random(200).astype(np.float32)
+    predicted = scores if name in ("mae", "mse", "rmse", "r2") else predicted_labels(scores, "binary:logistic")
+    [(_, value)] = evaluated([name], labels, scores)
+    assert value == pytest.approx(SKLEARN[name](labels, predicted), rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in sorted(SKLEARN) if "macro" in name or "micro" in name or "acc" in name]
+)
+def test_a_metric_of_several_classes_is_scikit_learns(name: str) -> None:
+    random = np.random.default_rng(12)
+    labels = random.integers(0, 4, 300).astype(np.float32)
+    scores = random.random((300, 5)).astype(np.float32)
+    [(_, value)] = evaluated([name], labels, scores)
+    assert value == pytest.approx(SKLEARN[name](labels, scores.argmax(axis=1)), rel=1e-5)

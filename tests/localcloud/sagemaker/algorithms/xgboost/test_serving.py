@@ -20,7 +20,7 @@ ROWS = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]] * 5)
 
 def booster(labels: Any, **parameters: Any) -> xgboost.Booster:
     matrix = xgboost.DMatrix(ROWS, label=np.resize(labels, len(ROWS)))
-    return xgboost.train({"min_child_weight": 0, **parameters}, matrix, 5)
+    return xgboost.train({"min_child_weight": 0, "nthread": 1, **parameters}, matrix, 5)
 
 
 def server(folder: Path, *boosters: xgboost.Booster, environment: Mapping[str, str] | None = None) -> XGBoostServer:
@@ -47,12 +47,22 @@ def test_the_ensemble_can_be_turned_off(tmp_path: Path) -> None:
     assert scores(one) == low.predict(xgboost.DMatrix(ROWS[:2])).tolist()
 
 
-def test_an_ensemble_of_classes_fails_at_the_vote_as_in_the_container(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({}, "<title>500 Internal Server Error</title>"),
+        ({"SAGEMAKER_INFERENCE_OUTPUT": "predicted_label"}, "'numpy.float32' object is not iterable"),
+    ],
+)
+def test_an_ensemble_of_classes_fails_at_the_vote_as_in_the_container(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, environment: dict[str, str], said: str
+) -> None:
     softmax = {"objective": "multi:softmax", "num_class": 3}
-    voting = server(tmp_path, *(booster(labels, **softmax) for labels in ([2, 0, 1, 1], [2, 1, 1, 1])))
-    answer = voting.invoke(Invocation(b"0,1\n1,0", "text/csv", None))
+    models = [booster(labels, **softmax) for labels in ([2, 0, 1, 1], [2, 1, 1, 1])]
+    answer = server(tmp_path, *models, environment=environment).invoke(Invocation(b"0,1\n1,0", "text/csv", None))
     assert answer.status == 500
-    assert b"<title>500 Internal Server Error</title>" in answer.body
+    assert said in answer.body.decode()
+    assert "An ensemble of multi:softmax models ANSWERS EVERY REQUEST WITH STATUS 500" in caplog.text
 
 
 def test_hidden_files_are_no_models(tmp_path: Path) -> None:
@@ -117,7 +127,7 @@ def test_scores_are_those_of_the_librarys_matrix(tmp_path: Path, parameters: dic
 
 def test_too_few_columns_are_taken_as_missing_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     matrix = xgboost.DMatrix(np.random.default_rng(0).normal(size=(50, 3)), label=np.arange(50))
-    model = xgboost.train({}, matrix, 5)
+    model = xgboost.train({"nthread": 1}, matrix, 5)
     served = server(tmp_path, model)
     for _ in range(2):
         assert scores(served, b"1,2") == model.predict(xgboost.DMatrix(np.array([[1, 2, np.nan]]))).tolist()

@@ -159,13 +159,20 @@ def test_traps_are_passed_with_a_warning(
             id="f1_binary of three classes",
         ),
         pytest.param(
+            {"objective": "multi:softprob", "num_class": "3", "eval_metric": "mae"},
+            {"train": {"a": csv(np.arange(60) % 3)}},
+            AlgorithmError,
+            "y_true and y_pred have different number of output (1!=3)",
+            id="mae of classes",
+        ),
+        pytest.param(
             {"objective": "reg:squarederror", "eval_metric": "accuracy"},
             {"train": {"a": csv(FEATURES[:, 0])}},
             AlgorithmError,
             "Classification metrics can't handle a mix",
             id="accuracy of a regression",
         ),
-        pytest.param({"_kfold": "3"}, TRAIN, AlgorithmError, "'objective'", id="k-fold without objective"),
+        pytest.param({"_kfold": "3"}, TRAIN, AlgorithmError, "'NoneType' object has no", id="k-fold without objective"),
         pytest.param(
             BINARY | {"_kfold": "61"}, TRAIN, AlgorithmError, "n_splits=61 greater than the number", id="few rows"
         ),
@@ -250,6 +257,7 @@ def started(job: Job) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        cwd=job.layout.root,
         env={"PYTHONPATH": str(Path(localcloud.__file__).parents[1])},
     )
     lines: list[str] = []
