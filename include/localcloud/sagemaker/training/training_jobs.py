@@ -9,14 +9,15 @@ import regex
 
 from localcloud.sagemaker.algorithms import catalog
 from localcloud.sagemaker.algorithms.registries import is_aws
-from localcloud.sagemaker.api.arns import REGION, arn
-from localcloud.sagemaker.api.errors import resource_in_use, validation_error
+from localcloud.sagemaker.api.arns import REGION
+from localcloud.sagemaker.api.errors import validation_error
 from localcloud.sagemaker.api.listing import page
 from localcloud.sagemaker.api.protocol import Operation
-from localcloud.sagemaker.api.store import Document, MissingResourceError, NameTakenError, Store
+from localcloud.sagemaker.api.store import Document, Store
 from localcloud.sagemaker.api.tags import Tags
 from localcloud.sagemaker.data.data_sources import ManifestError, inputs_of, is_supported
 from localcloud.sagemaker.data.s3 import Location, MissingObjectsError, Objects
+from localcloud.sagemaker.jobs.job_documents import JobDocuments
 from localcloud.sagemaker.jobs.job_runner import JobRunner
 from localcloud.sagemaker.training import training_status
 from localcloud.sagemaker.training.training_attempt import KIND
@@ -28,44 +29,28 @@ class TrainingJobs:
     """Training jobs, as the control plane shows them."""
 
     def __init__(self, store: Store, tags: Tags, objects: Objects, runner: JobRunner) -> None:
-        self._store = store
-        self._tags = tags
+        self._jobs = JobDocuments(store, tags, runner, KIND, "TrainingJob")
         self._objects = objects
-        self._runner = runner
 
     def operations(self) -> dict[str, Operation]:
         """The operations by name."""
         return {
             "CreateTrainingJob": self._create,
-            "DescribeTrainingJob": self._describe,
+            "DescribeTrainingJob": self._jobs.describe,
             "StopTrainingJob": self._stop,
             "ListTrainingJobs": self._list,
         }
 
     def recover(self) -> None:
         """End the jobs that ran when the stand-in was last ended: their processes are gone."""
-        for job in self._store.all(KIND):
-            if not training_status.is_over(job):
-                self._runner.discard(job["TrainingJobName"])
-                self._store.update(KIND, job["TrainingJobName"], _interrupt)
+        self._jobs.recover(_interrupt)
 
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
-        name = request["TrainingJobName"]
-        job_arn = arn(KIND, name)
         _check_members(request)
         _check_algorithm(request)
         _check_stopping(request)
         self._check_sources(request)
-        try:
-            self._store.insert(KIND, name, _new_job(request, job_arn, time.time()))
-        except NameTakenError as error:
-            raise resource_in_use(
-                "Job name must be unique within an AWS account and region, "
-                f"and a job with this name already exists ({job_arn})"
-            ) from error
-        self._tags.put(job_arn, request.get("Tags", []))
-        self._runner.submit(name)
-        return {"TrainingJobArn": job_arn}
+        return self._jobs.create(request["TrainingJobName"], _new_job(request, time.time()), request.get("Tags", []))
 
     def _check_sources(self, request: dict[str, Any]) -> None:
         names = [channel["ChannelName"] for channel in request.get("InputDataConfig", [])]
@@ -93,33 +78,12 @@ class TrainingJobs:
             f'"{role}" has "s3:ListBucket" permissions on bucket "{location.bucket}".{said}'
         )
 
-    def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
-        try:
-            return self._store.get(KIND, request["TrainingJobName"])
-        except MissingResourceError as error:
-            raise validation_error("Requested resource not found.") from error
-
     def _stop(self, request: dict[str, Any]) -> None:
-        name = request["TrainingJobName"]
-
-        def stopping(job: Document) -> None:
-            if job["TrainingJobStatus"] == "Stopping":
-                return
-            if training_status.is_over(job):
-                raise validation_error(
-                    f"The request was rejected because the training job is in status {job['TrainingJobStatus']}."
-                )
-            training_status.enter(job, "Stopping", time.time())
-
-        try:
-            self._store.update(KIND, name, stopping)
-        except MissingResourceError as error:
-            raise validation_error("Requested resource not found.") from error
-        self._runner.stop(name)
+        self._jobs.stop(request["TrainingJobName"], lambda job: training_status.enter(job, "Stopping", time.time()))
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
         return page(
-            self._store.all(KIND),
+            self._jobs.all(),
             request,
             answer="TrainingJobSummaries",
             name="TrainingJobName",
@@ -180,7 +144,7 @@ def _metric_definitions(specification: dict[str, Any]) -> list[dict[str, str]]:
     return list({each["Name"]: each for each in (*services, *specification.get("MetricDefinitions", []))}.values())
 
 
-def _new_job(request: dict[str, Any], job_arn: str, now: float) -> Document:
+def _new_job(request: dict[str, Any], now: float) -> Document:
     job = {key: value for key, value in request.items() if key != "Tags"}
     job["AlgorithmSpecification"] = {
         "EnableSageMakerMetricsTimeSeries": False,
@@ -189,7 +153,6 @@ def _new_job(request: dict[str, Any], job_arn: str, now: float) -> Document:
     }
     job |= {
         "StoppingCondition": {"MaxRuntimeInSeconds": _DAY_SECONDS} | request.get("StoppingCondition", {}),
-        "TrainingJobArn": job_arn,
         "CreationTime": now,
         "ModelArtifacts": {"S3ModelArtifacts": model_location(request).uri},
         "HyperParameters": request.get("HyperParameters", {}),

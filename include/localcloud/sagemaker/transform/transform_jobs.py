@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from localcloud.sagemaker.api.arns import arn
-from localcloud.sagemaker.api.errors import resource_in_use, validation_error
+from localcloud.sagemaker.api.errors import validation_error
 from localcloud.sagemaker.api.listing import page
 from localcloud.sagemaker.api.protocol import Operation
-from localcloud.sagemaker.api.store import Document, MissingResourceError, NameTakenError, Store
+from localcloud.sagemaker.api.store import Document, Store
 from localcloud.sagemaker.api.tags import Tags
 from localcloud.sagemaker.data.data_sources import is_supported
+from localcloud.sagemaker.jobs.job_documents import JobDocuments
 from localcloud.sagemaker.jobs.job_runner import JobRunner
 from localcloud.sagemaker.registry.models import Models
 from localcloud.sagemaker.transform.associations import PathError
@@ -19,84 +19,48 @@ from localcloud.sagemaker.transform.transform_attempt import KIND
 from localcloud.sagemaker.transform.transform_child import association_of
 
 _MOST_MEGABYTES = 100  # of all payloads that are under way (API reference, CreateTransformJob, MaxPayloadInMB)
-_OVER = ("Completed", "Failed", "Stopped")
 
 
 class TransformJobs:
     """Batch transform jobs, as the control plane shows them."""
 
     def __init__(self, store: Store, tags: Tags, models: Models, runner: JobRunner) -> None:
-        self._store = store
-        self._tags = tags
+        self._jobs = JobDocuments(store, tags, runner, KIND, "TransformJob")
         self._models = models
-        self._runner = runner
 
     def operations(self) -> dict[str, Operation]:
         """The operations by name."""
         return {
             "CreateTransformJob": self._create,
-            "DescribeTransformJob": self._describe,
+            "DescribeTransformJob": self._jobs.describe,
             "StopTransformJob": self._stop,
             "ListTransformJobs": self._list,
         }
 
     def recover(self) -> None:
         """End the jobs that ran when the stand-in was last ended: their processes are gone."""
-        for job in self._store.all(KIND):
-            if job["TransformJobStatus"] not in _OVER:
-                self._runner.discard(job["TransformJobName"])
-                self._store.update(KIND, job["TransformJobName"], _interrupt)
+        self._jobs.recover(_interrupt)
 
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
-        name = request["TransformJobName"]
-        job_arn, now = arn(KIND, name), time.time()
         served = self._models.container(request["ModelName"])
         if "ModelDataUrl" not in served:
             raise validation_error(f"Model {request['ModelName']} has no ModelDataUrl; this stand-in serves no other.")
         _check(request)
+        now = time.time()
         document = {key: value for key, value in request.items() if key != "Tags"} | {
-            "TransformJobArn": job_arn,
             "TransformJobStatus": "InProgress",
             "CreationTime": now,
             "LastModifiedTime": now,
             "Served": served,
         }
-        try:
-            self._store.insert(KIND, name, document)
-        except NameTakenError as error:
-            raise resource_in_use(
-                "Job name must be unique within an AWS account and region, "
-                f"and a job with this name already exists ({job_arn})"
-            ) from error
-        self._tags.put(job_arn, request.get("Tags", []))
-        self._runner.submit(name)
-        return {"TransformJobArn": job_arn}
-
-    def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
-        try:
-            return self._store.get(KIND, request["TransformJobName"])
-        except MissingResourceError as error:
-            raise validation_error("Requested resource not found.") from error
+        return self._jobs.create(request["TransformJobName"], document, request.get("Tags", []))
 
     def _stop(self, request: dict[str, Any]) -> None:
-        name = request["TransformJobName"]
-
-        def stopping(job: Document) -> None:
-            if job["TransformJobStatus"] in _OVER:
-                raise validation_error(
-                    f"The request was rejected because the transform job is in status {job['TransformJobStatus']}."
-                )
-            job["TransformJobStatus"] = "Stopping"
-
-        try:
-            self._store.update(KIND, name, stopping)
-        except MissingResourceError as error:
-            raise validation_error("Requested resource not found.") from error
-        self._runner.stop(name)
+        self._jobs.stop(request["TransformJobName"], lambda job: job.update(TransformJobStatus="Stopping"))
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
         return page(
-            self._store.all(KIND),
+            self._jobs.all(),
             request,
             answer="TransformJobSummaries",
             name="TransformJobName",
