@@ -18,6 +18,7 @@ from tests.golden.api import Answer, Api
 from tests.golden.transcripts import Case, Exchange, FormatError
 
 _AT_ONCE = 2
+_REASON_CHARACTERS = 1024
 _METRIC_LINE = re.compile(r"\[\d+\]\t")
 _REASONS = {"user": "ClientError", "algorithm": "AlgorithmError", "platform": "InternalServerError"}
 
@@ -35,23 +36,23 @@ def replay(cloud: Cloud, folders: list[Path]) -> Iterator[Result]:
     """Replay the cases of these folders, two at a time; their results, in order."""
     api = Api(cloud, "golden")
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for results in pool.map(lambda folder: _results(api, folder), folders):
+        for results in pool.map(lambda numbered: _results(api, *numbered), enumerate(folders)):
             yield from results
 
 
-def _results(api: Api, folder: Path) -> list[Result]:
+def _results(api: Api, number: int, folder: Path) -> list[Result]:
     try:
         case = transcripts.read(folder)
     except FormatError as error:
         return [Result(folder.name, False, (str(error),))]
-    # Names of cases may hold what names of resources may not.
-    name = re.sub(r"[^a-zA-Z0-9]+", "-", case.name).strip("-")[:50]
+    # Names of cases may hold what names of resources may not, or be too long for one.
+    name = f"case-{number}-{re.sub(r'[^a-zA-Z0-9]+', '-', case.name)}"[:50].strip("-")
     differences, model_data = _trained(api, name, case)
     results = [Result(case.name, case.known_defect, tuple(differences))]
     environments = {tuple(sorted(each.environment.items())) for each in case.exchanges}
-    for number, environment in enumerate(sorted(environments)):
+    for place, environment in enumerate(sorted(environments)):
         asked = [each for each in case.exchanges if tuple(sorted(each.environment.items())) == environment]
-        served = _served(api, f"{name}-{number}", model_data, asked, dict(environment))
+        served = _served(api, f"{name}-{place}", model_data, asked, dict(environment))
         results += [
             Result(f"{case.name}/{each.name}", case.known_defect or each.known_defect, tuple(found))
             for each, found in zip(asked, served, strict=True)
@@ -74,9 +75,12 @@ def _trained(api: Api, name: str, case: Case) -> tuple[list[str], str | None]:
     outcome, model_data = job["TrainingJobStatus"].lower(), job["ModelArtifacts"]["S3ModelArtifacts"]
     if outcome != expected["outcome"]:
         return [f"outcome: {expected['outcome']} was expected, {outcome} seen: {job.get('FailureReason')}"], None
-    metric_lines = [line for line in api.log(name) if _METRIC_LINE.match(line)]
+    log = api.log(name)
+    metric_lines = [line for line in log if _METRIC_LINE.match(line)]
     if outcome == "failed":
-        return _failed(expected, job["FailureReason"], metric_lines, api.files(model_data)), None
+        # The service shows the first characters of a reason; the log has all of it.
+        reason = "\n".join([job["FailureReason"], *(log if len(job["FailureReason"]) >= _REASON_CHARACTERS else [])])
+        return _failed(expected, reason, metric_lines, api.files(model_data)), None
     output = api.files(model_data.replace("model.tar.gz", "output.tar.gz"))
     return _completed(expected, job, metric_lines, api.files(model_data), output), model_data
 

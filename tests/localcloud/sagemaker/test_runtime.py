@@ -32,6 +32,7 @@ class Echo:
         self.threads.append(threading.current_thread().name)
         if self.wait is not None:
             self.wait.wait(30)
+            self.threads.append("released")
         if self.fail:
             raise RuntimeError("no luck")
         return Answer(200, "text/csv", invocation.body)
@@ -118,8 +119,10 @@ def test_a_body_that_does_not_come_is_not_waited_for_forever(monkeypatch: pytest
 def test_a_slow_model_is_told_as_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "_SECONDS", 0.05)
     release = threading.Event()
+    server = Echo(wait=release)
     try:
-        reply = ask(Echo(wait=release), [b"1"])
+        reply = ask(server, [b"1"])
+        assert "released" not in server.threads, "it isn't waited for any longer"
     finally:
         release.set()
     assert (reply.status, reply.headers["x-amzn-errortype"]) == (424, "ModelError")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import anyio.to_thread
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -136,8 +136,8 @@ async def _answer(endpoint: str, variant: Variant, invocation: Invocation, *, in
         if not in_thread:
             return variant.server.invoke(invocation)
         async with asyncio.timeout(_SECONDS):
-            # Abandoned when the time is over: a thread can't be ended.
-            return await anyio.to_thread.run_sync(variant.server.invoke, invocation, abandon_on_cancel=True)
+            # When the time is over the thread goes on, since none can be ended; nobody waits for it.
+            return await run_in_threadpool(variant.server.invoke, invocation)
     except TimeoutError as error:
         raise ServiceError(
             "ModelError",

@@ -63,3 +63,16 @@ def test_the_predictions_of_all_rows_are_written(tmp_path: Path, classification:
 def test_the_report_has_the_mean_of_each_round_and_of_all(tmp_path: Path) -> None:
     _, lines = run(tmp_path, repeats=2)
     assert lines == ["\ttrain-error:1.00000", "\ttrain-error:4.00000", "\ttrain-error:2.50000"]
+
+
+def test_a_class_may_have_fewer_rows_than_there_are_folds(tmp_path: Path) -> None:
+    labels = (ROWS == 4).astype(np.float32)
+    validation = CrossValidation(folds=3, repeats=1, classification=True, seed=7)
+
+    def train(part: xgboost.DMatrix, number: int) -> tuple[xgboost.Booster, History]:
+        return xgboost.train({"nthread": 1}, part, 1), {"train": {"error": [0.0]}}
+
+    boosters, _ = validation.run(
+        xgboost.DMatrix(ROWS.reshape(-1, 1), label=labels), train, tmp_path / "predictions.csv"
+    )
+    assert len(boosters) == 3

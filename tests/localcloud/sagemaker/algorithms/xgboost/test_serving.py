@@ -6,12 +6,15 @@ import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 import xgboost
 
+from localcloud.sagemaker.algorithms import recordio
 from localcloud.sagemaker.algorithms.serving import Invocation
 from localcloud.sagemaker.algorithms.xgboost.serving import XGBoostServer, load
 
@@ -184,3 +187,44 @@ def test_a_batch_transform_is_told_the_largest_payload(tmp_path: Path) -> None:
     served = server(tmp_path, booster([0.5]), environment={"MAX_CONTENT_LENGTH": str(20 * 1024**2)})
     assert served.execution_parameters()["MaxPayloadInMB"] == 20
     assert served.execution_parameters()["BatchStrategy"] == "MULTI_RECORD"
+
+
+CONTENT_TYPES = ["text/csv", "text/libsvm", RECORDIO, "csv", None, "", "\x00", ";;", 'text/csv;label_size="1', "a/b"]
+
+
+def test_mutated_requests_are_answered_by_a_modelled_status(tmp_path: Path) -> None:
+    served, random = server(tmp_path, booster([0, 1, 1, 0])), Random(7)
+    bodies = [
+        b"1,2\n3,4",
+        b"0:1 1:2\n0:3",
+        recordio.encode(ROWS[:2]),
+        recordio.encode(scipy.sparse.csr_matrix(ROWS[:2])),
+    ]
+    statuses = set()
+    for _ in range(3000):
+        body, accept = (
+            mutated(random.choice(bodies), random),
+            random.choice([None, "", JSON, JSONLINES, "*/*", "x", ";"]),
+        )
+        answer = served.invoke(Invocation(body, random.choice(CONTENT_TYPES), accept))
+        assert answer.status in (200, 204, 400, 406, 415) or (answer.status, accept) == (500, JSONLINES), body
+        statuses.add(answer.status)
+    assert statuses == {200, 204, 400, 406, 415, 500}
+    assert len(scores(served)) == 2
+
+
+def mutated(body: bytes, random: Random) -> bytes:
+    """Bytes changed, added, taken away or said twice; sometimes none are left."""
+    changed = bytearray(body)
+    for _ in range(random.randrange(4)):
+        place = random.randrange(len(changed))
+        kind = random.randrange(4)
+        if kind == 0:
+            changed[place] = random.randrange(256)
+        elif kind == 1:
+            changed.insert(place, random.randrange(256))
+        elif kind == 2 and len(changed) > 1:
+            del changed[place]
+        else:
+            changed += changed[place:]
+    return b"" if random.random() < 0.02 else bytes(changed)
