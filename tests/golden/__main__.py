@@ -12,7 +12,7 @@ from tests.golden.replay import Result, replay
 
 
 def main(arguments: list[str]) -> int:
-    """Replay the folder; 0 if all is as recorded, 1 if not, 2 if there is nothing to replay."""
+    """Replay the folder; 0 if all is as recorded, 1 if not, 2 if there is nothing to replay, 130 after Ctrl-C."""
     if len(arguments) != 1:
         sys.stderr.write("usage: make golden DIR=<folder of transcripts>\n")
         return 2
@@ -21,8 +21,12 @@ def main(arguments: list[str]) -> int:
     except transcripts.FormatError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    with tempfile.TemporaryDirectory(prefix="golden-") as state, running_cloud(Path(state)) as cloud:
-        results = list(replay(cloud, folders))
+    try:
+        with tempfile.TemporaryDirectory(prefix="golden-") as state, running_cloud(Path(state)) as cloud:
+            results = list(replay(cloud, folders))
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the embedded cloud is stopped\n")
+        return 130
     return report(results)
 
 
