@@ -39,6 +39,12 @@ ODD_VALUES: Sequence[Any] = (
     ),
     *("1e400", "NaN", "-" * 5_000, "a-" * 5_000, [], {}, [[]], {"a": {"b": {}}}, [None] * 1000, {"": ""}),
 )
+# No Create request has these: they are other operations' members, and what a server may note beside a request.
+FOREIGN_MEMBERS = (
+    *("LastModifiedTimeAfter", "LastModifiedTimeBefore", "StatusEquals", "CreationTime", "LastModifiedTime", "Tags"),
+    *("SecondaryStatusTransitions", "FinalMetricDataList", "TrainingJobStatus", "ModelArtifacts", "Served", "Versions"),
+    *("ModelPackageVersion", "ModelPackageGroupName", "Deployed", "Wanted", "EndpointStatus", "ModelArn", "Name"),
+)
 ODD_BODIES: Sequence[bytes] = (
     *(b"", b"{", b"[]", b"null", b'"a"', b"NaN", b'{"a":' * 5_000, b"[" * 100_000, b"\xff\xfe", b"\x00" * 1000),
     *(b'{"TrainingJobName": 1e999}', b'{"TrainingJobName": "\\ud800"}', b'{"NextToken": "LTU="}', b'{"a": 1, "a": 2}'),
@@ -189,8 +195,11 @@ class Mutator:
         return Sent(method, path, {}, b"x" * self._random.choice((0, 10)))
 
     def _change(self, content: Any) -> None:
-        """Replace, remove or rename a member, anywhere."""
+        """Replace, remove, rename or add a member, anywhere."""
         holder = self._random.choice(list(_holders(content)))
+        if isinstance(holder, dict) and self._random.random() < 0.2:
+            holder[self._random.choice(FOREIGN_MEMBERS)] = copy.deepcopy(self._random.choice(ODD_VALUES))
+            return
         keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
         if not keys:
             return

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from localcloud.sagemaker.api.errors import ServiceError
-from localcloud.sagemaker.api.validation import matches, service_model, validate
+from localcloud.sagemaker.api.validation import known, matches, service_model, validate
 
 
 def refused(operation: str, request: dict[str, Any]) -> ServiceError:
@@ -22,6 +22,23 @@ def test_a_good_request_passes() -> None:
 
 def test_what_the_model_does_not_know_is_ignored() -> None:
     validate(service_model().operation_model("DescribeTrainingJob"), {"TrainingJobName": "a", "FromTheFuture": [1]})
+
+
+def test_only_what_the_model_knows_is_kept_and_nulls_are_not() -> None:
+    request = {
+        "TrainingJobName": "a",
+        "TrainingJobStatus": "Completed",
+        "RoleArn": None,
+        "HyperParameters": {"any": "key"},
+        "InputDataConfig": [{"ChannelName": "train", "Served": {}, "DataSource": {"S3DataSource": {"Bucket": "b"}}}],
+    }
+    shape = service_model().operation_model("CreateTrainingJob").input_shape
+    assert shape is not None
+    assert known(shape, request) == {
+        "TrainingJobName": "a",
+        "HyperParameters": {"any": "key"},
+        "InputDataConfig": [{"ChannelName": "train", "DataSource": {"S3DataSource": {}}}],
+    }
 
 
 def test_all_faults_are_told_at_once() -> None:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from localcloud.sagemaker.api.bodies import TooLargeError, bounded_body
 from localcloud.sagemaker.api.errors import ServiceError
-from localcloud.sagemaker.api.validation import service_model, validate
+from localcloud.sagemaker.api.validation import known, service_model, validate
 
 _CONTENT_TYPE = "application/x-amz-json-1.1"
 _PREFIX = "SageMaker."
@@ -60,9 +60,10 @@ class ControlPlane:
         model = service_model().operation_model(name)
         try:
             validate(model, request)
+            request = known(model.input_shape, request) if model.input_shape is not None else {}
         except RecursionError as error:
             raise ServiceError("SerializationException", "The body is nested too deeply.") from error
-        answer = operation(_without_nulls(request))
+        answer = operation(request)
         shown = model.output_shape.members if model.output_shape is not None else {}
         return None if answer is None else {key: value for key, value in answer.items() if key in shown}
 
@@ -77,13 +78,6 @@ def _parse(body: bytes) -> dict[str, Any]:
     if not isinstance(request, dict):
         raise ServiceError("SerializationException", "The body is not a JSON object.")
     return request
-
-
-def _without_nulls(value: Any) -> Any:
-    """A member that is null isn't there."""
-    if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _refuse_constant(name: str) -> None:

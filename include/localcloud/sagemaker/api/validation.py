@@ -38,6 +38,22 @@ def validate(operation: OperationModel, request: dict[str, Any]) -> None:
         raise validation_error(f"{count} detected: {'; '.join(faults)}")
 
 
+def known(shape: Shape, value: Any) -> Any:
+    """A valid value without what the shape doesn't name, which the service ignores, and without nulls.
+
+    A member that is null isn't there.
+    """
+    if isinstance(shape, StructureShape):
+        return {
+            name: known(shape.members[name], item)
+            for name, item in value.items()
+            if name in shape.members and item is not None
+        }
+    if isinstance(shape, ListShape):
+        return [known(shape.member, item) for item in value]
+    return {key: known(shape.value, item) for key, item in value.items()} if isinstance(shape, MapShape) else value
+
+
 def _faults(shape: Shape, value: Any, path: str) -> Iterator[str]:
     _require_type(shape, value, path)
     if isinstance(shape, StructureShape):
