@@ -36,6 +36,7 @@ ODD_VALUES: Sequence[Any] = (
         "http://127.0.0.1:1/",
         "arn:aws:sagemaker:us-east-1:000000000000:model/x",
         "$(id)",
+        "ResourceConfig",
     ),
     *("1e400", "NaN", "-" * 5_000, "a-" * 5_000, [], {}, [[]], {"a": {"b": {}}}, [None] * 1000, {"": ""}),
 )

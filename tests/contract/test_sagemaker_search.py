@@ -63,6 +63,7 @@ def equal(name: str, value: str) -> Any:
         pytest.param(equal("InputDataConfig.ChannelName", "validation"), [0, 1, 2], id="in a list"),
         pytest.param(equal("ResourceConfig.InstanceCount", "1"), [0, 1, 2], id="number"),
         pytest.param(equal("EnableNetworkIsolation", "false"), [0, 1, 2], id="boolean"),
+        pytest.param(condition("ResourceConfig", "GreaterThan", "0"), [], id="a structure has no order"),
         pytest.param(equal("Nothing.Of.This", "kind"), [], id="nothing"),
     ],
 )

@@ -158,13 +158,15 @@ _OPERATORS: Mapping[str, Callable[[Any, str], bool]] = {
 
 
 def _number(value: Any) -> float | None:
-    """A number, a number's text, or a time in ISO 8601, which is UTC unless it says otherwise."""
+    """A number, a number's text, or a time in ISO 8601, which is UTC unless it says otherwise; None of all else."""
+    if not isinstance(value, str | int | float):
+        return None
     try:
         return float(value)
     except ValueError:
         pass
     try:
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(str(value))
     except ValueError:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
@@ -173,5 +175,5 @@ def _number(value: Any) -> float | None:
 def _sort_key(document: Document, path: str) -> tuple[bool, float, str]:
     """Those without the property are the least; numbers by their value, and before text."""
     value = next(_values(document, path), None)
-    number = value if isinstance(value, (int, float)) else _number(value) if isinstance(value, str) else None
+    number = _number(value)
     return value is not None, math.inf if number is None else number, str(value)
