@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import pytest
+from botocore.exceptions import ClientError
 from tests.conftest import Cloud
 from tests.contract import training
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000"
 
@@ -39,3 +46,54 @@ def test_members_of_other_operations_are_ignored(cloud: Cloud, data: training.Da
     assert send(cloud, "CreateModelPackageGroup", ModelPackageGroupName=name, Versions="x").status == 200
     created = send(cloud, "CreateModelPackage", ModelPackageGroupName=name)
     assert created == Answer(200, {"ModelPackageArn": f"{ARN}:model-package/{name}/1"})
+
+
+def refused(call: Callable[..., Any], **request: Any) -> tuple[str, str]:
+    with pytest.raises(ClientError) as error:
+        call(**request)
+    told = error.value.response["Error"]
+    return told["Code"], told["Message"]
+
+
+def test_a_name_is_taken_in_every_case(sagemaker: SageMakerClient, data: training.Data, live: str, name: str) -> None:
+    """So say the ARN, which has none, and the API reference of EndpointName."""
+    upper, variant = live.upper(), {"VariantName": "v", "ModelName": live.upper(), "InitialInstanceCount": 1}
+    container = {"Image": training.IMAGE}
+    assert refused(
+        sagemaker.create_model, ModelName=upper, ExecutionRoleArn=training.ROLE, PrimaryContainer=container
+    ) == ("ValidationException", f'Cannot create already existing model "{ARN}:model/{name}".')
+    assert refused(
+        sagemaker.create_endpoint_config,
+        EndpointConfigName=upper,
+        ProductionVariants=[variant | {"InstanceType": "ml.m5.large"}],
+    ) == (
+        "ValidationException",
+        f'Cannot create already existing endpoint configuration "{ARN}:endpoint-config/{name}".',
+    )
+    assert refused(sagemaker.create_endpoint, EndpointName=upper, EndpointConfigName=upper) == (
+        "ValidationException",
+        f'Cannot create already existing endpoint "{ARN}:endpoint/{name}".',
+    )
+    sagemaker.create_model_package_group(ModelPackageGroupName=upper)
+    assert refused(sagemaker.create_model_package_group, ModelPackageGroupName=name) == (
+        "ValidationException",
+        f"Model Package Group already exists: {ARN}:model-package-group/{name}",
+    )
+    assert sagemaker.create_model_package(ModelPackageGroupName=name)["ModelPackageArn"].endswith(f"/{name}/1")
+    listed = sagemaker.list_model_packages(ModelPackageGroupName=name)["ModelPackageSummaryList"]
+    assert [each["ModelPackageGroupName"] for each in listed] == [upper]
+
+
+def test_a_job_and_an_endpoint_are_ended_in_every_case(
+    sagemaker: SageMakerClient, data: training.Data, live: str, name: str
+) -> None:
+    sagemaker.create_training_job(**training.request(name, data, {"num_round": "1000000"}))
+    sagemaker.stop_training_job(TrainingJobName=name.upper())
+    assert training.finished(sagemaker, name)["TrainingJobStatus"] == "Stopped"
+    assert sagemaker.describe_endpoint(EndpointName=live.upper())["EndpointName"] == live
+    assert refused(sagemaker.update_endpoint, EndpointName=live.upper(), EndpointConfigName=live.upper()) == (
+        "ValidationException",
+        f'Cannot update endpoint with the currently in use endpoint configuration "{live}".',
+    )
+    sagemaker.delete_endpoint(EndpointName=live.upper())
+    wait_for(lambda: not sagemaker.list_endpoints(NameContains=live)["Endpoints"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -30,6 +32,29 @@ def test_a_name_is_taken_once_a_kind(store: Store) -> None:
     with pytest.raises(NameTakenError):
         store.insert("model", "x", {"n": 3})
     assert store.get("model", "x") == {"n": 1}
+
+
+def test_a_name_is_found_in_any_case_and_keeps_its_own(store: Store) -> None:
+    store.insert("model", "M/1", {"n": 1})
+    with pytest.raises(NameTakenError):
+        store.insert("model", "m/1", {"n": 2})
+    assert store.get("model", "m/1") == {"n": 1}
+    assert store.update("model", "m/1", lambda document: document.update(n=3)) == {"n": 3}
+    assert store.all("model") == [{"n": 3}]
+    store.delete("model", "m/1")
+    assert store.all("model") == []
+
+
+def test_an_earlier_versions_names_that_differ_in_case_stay_apart(tmp_path: Path) -> None:
+    Store(tmp_path / "store.sqlite").close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "store.sqlite")) as earlier:
+        earlier.execute("DROP INDEX names")
+        earlier.execute("INSERT INTO resources VALUES ('model', 'M', '{\"n\": 1}'), ('model', 'm', '{\"n\": 2}')")
+        earlier.commit()
+    store = Store(tmp_path / "store.sqlite")
+    assert [store.get("model", name) for name in ("M", "m")] == [{"n": 1}, {"n": 2}]
+    store.delete("model", "m")
+    assert store.all("model") == [{"n": 1}]
 
 
 def test_what_is_missing_is_told(store: Store) -> None:

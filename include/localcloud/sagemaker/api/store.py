@@ -1,7 +1,8 @@
 """Everything that the stand-in knows, in one SQLite file that survives a kill.
 
 A resource is a JSON document under a kind and a name; times in it are seconds since the epoch, as the JSON
-protocol sends them. Each method is one transaction.
+protocol sends them. Names are found whatever their case, and keep the case that they were given: the ARN, to which
+tags belong, has none. Each method is one transaction.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ CREATE TABLE IF NOT EXISTS resources (
     document TEXT NOT NULL,
     PRIMARY KEY (kind, name)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS names ON resources (kind, name COLLATE NOCASE);
 CREATE TABLE IF NOT EXISTS tags (
     arn TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -59,12 +61,12 @@ class Store:
         """Add a resource.
 
         Raises:
-            NameTakenError: the name is in use; nothing was changed.
+            NameTakenError: the name is in use, in whatever case; nothing was changed.
         """
-        try:
+        with self._lock:
+            if self._found(kind, name):
+                raise NameTakenError(name)
             self._execute("INSERT INTO resources VALUES (?, ?, ?)", kind, name, json.dumps(document))
-        except sqlite3.IntegrityError as error:
-            raise NameTakenError(name) from error
 
     def get(self, kind: str, name: str) -> Document:
         """The document.
@@ -72,10 +74,7 @@ class Store:
         Raises:
             MissingResourceError: there is none.
         """
-        rows = self._execute("SELECT document FROM resources WHERE kind = ? AND name = ?", kind, name)
-        if not rows:
-            raise MissingResourceError(name)
-        return self._load(rows[0][0])
+        return self._named(kind, name)[1]
 
     def all(self, kind: str) -> list[Document]:
         """Every document of the kind, by name."""
@@ -90,10 +89,10 @@ class Store:
             Exception: what ``change`` raises; the document is then as before.
         """
         with self._lock:
-            document = self.get(kind, name)
+            own_name, document = self._named(kind, name)
             change(document)
             self._execute(
-                "UPDATE resources SET document = ? WHERE kind = ? AND name = ?", json.dumps(document), kind, name
+                "UPDATE resources SET document = ? WHERE kind = ? AND name = ?", json.dumps(document), kind, own_name
             )
             return document
 
@@ -104,8 +103,8 @@ class Store:
             MissingResourceError: there is none.
         """
         with self._lock:
-            self.get(kind, name)
-            self._execute("DELETE FROM resources WHERE kind = ? AND name = ?", kind, name)
+            own_name, _ = self._named(kind, name)
+            self._execute("DELETE FROM resources WHERE kind = ? AND name = ?", kind, own_name)
 
     def tags(self, arn: str) -> dict[str, str]:
         """The tags of an ARN, by key."""
@@ -119,6 +118,21 @@ class Store:
             for key, value in tags.items():
                 self._execute("INSERT INTO tags VALUES (?, ?, ?)", arn, key, value)
             self._execute("COMMIT")
+
+    def _named(self, kind: str, name: str) -> tuple[str, Document]:
+        """The name in its own case, and the document."""
+        rows = self._found(kind, name)
+        if not rows:
+            raise MissingResourceError(name)
+        own_name, text = rows[0]
+        return own_name, self._load(text)
+
+    def _found(self, kind: str, name: str) -> list[Any]:
+        """At most one row, but in the file of an earlier version: the name as it is asked for comes first."""
+        return self._execute(
+            "SELECT name, document FROM resources WHERE kind = ? AND name = ? COLLATE NOCASE ORDER BY name = ? DESC",
+            *(kind, name, name),
+        )
 
     def _execute(self, statement: str, *values: str) -> list[Any]:
         with self._lock:

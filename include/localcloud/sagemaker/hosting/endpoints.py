@@ -56,13 +56,14 @@ class Endpoints:
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["EndpointName"]
         endpoint_arn, now = arn(KIND, name), self._clock.time()
+        wanted = self._wanted(request["EndpointConfigName"], 1, {})
         document = {
             "EndpointName": name,
             "EndpointArn": endpoint_arn,
-            "EndpointConfigName": request["EndpointConfigName"],
+            "EndpointConfigName": wanted["EndpointConfigName"],
             "CreationTime": now,
         }
-        endpoint_status.begin(document, self._wanted(request["EndpointConfigName"], 1, {}), "Creating", now)
+        endpoint_status.begin(document, wanted, "Creating", now)
         if "DeploymentConfig" in request:
             self._check_deployment_config(request["DeploymentConfig"])
             document["LastDeploymentConfig"] = request["DeploymentConfig"]
@@ -75,15 +76,16 @@ class Endpoints:
         return {"EndpointArn": endpoint_arn}
 
     def _update(self, request: dict[str, Any]) -> dict[str, Any]:
-        name, config_name = request["EndpointName"], request["EndpointConfigName"]
-        endpoint = self._get(name)
+        endpoint = self._get(request["EndpointName"])
+        name = endpoint["EndpointName"]
         if "DeploymentConfig" in request and request.get("RetainDeploymentConfig"):
             raise validation_error("DeploymentConfig can't be specified together with RetainDeploymentConfig.")
         deployment_config: Mapping[str, Any] = request.get("DeploymentConfig") or {}
         if request.get("RetainDeploymentConfig"):
             deployment_config = endpoint.get("LastDeploymentConfig") or {}
         self._check_deployment_config(deployment_config)
-        wanted = self._wanted(config_name, 0, deployment_config)
+        wanted = self._wanted(request["EndpointConfigName"], 0, deployment_config)
+        config_name = wanted["EndpointConfigName"]
 
         def updating(endpoint: Document) -> None:
             _require_in_service(endpoint)
@@ -105,8 +107,8 @@ class Endpoints:
         return {"EndpointArn": endpoint["EndpointArn"]}
 
     def _adjust(self, request: dict[str, Any]) -> dict[str, Any]:
-        name, desired = request["EndpointName"], request["DesiredWeightsAndCapacities"]
-        endpoint = self._get(name)
+        endpoint, desired = self._get(request["EndpointName"]), request["DesiredWeightsAndCapacities"]
+        name = endpoint["EndpointName"]
 
         def adjusting(endpoint: Document) -> None:
             _require_in_service(endpoint)
@@ -133,7 +135,7 @@ class Endpoints:
     def _wanted(self, config_name: str, revision: int, deployment_config: Mapping[str, Any]) -> Document:
         config, now = self._configs.get(config_name), self._clock.time()
         return {
-            "EndpointConfigName": config_name,
+            "EndpointConfigName": config["EndpointConfigName"],
             "Revision": revision,
             "StartTime": now,
             "DeploymentConfig": deployment_config,
@@ -166,8 +168,7 @@ class Endpoints:
         return endpoint_status.described(self._get(request["EndpointName"]))
 
     def _delete(self, request: dict[str, Any]) -> None:
-        name = request["EndpointName"]
-        self._get(name)
+        name = self._get(request["EndpointName"])["EndpointName"]
 
         def deleting(endpoint: Document) -> None:
             _require_settled(endpoint)

@@ -75,10 +75,10 @@ class JobDocuments:
                 stopping(job)
 
         try:
-            self._store.update(self._kind, name, change)
+            job = self._store.update(self._kind, name, change)
         except MissingResourceError as error:
             raise validation_error("Requested resource not found.") from error
-        self._runner.stop(name)
+        self._runner.stop(job[f"{self._prefix}Name"])
 
     def recover(self, interrupt: Callable[[Document], None]) -> None:
         """Let ``interrupt`` end the jobs that ran when the stand-in was last ended: their processes are gone."""

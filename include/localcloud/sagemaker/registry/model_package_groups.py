@@ -43,9 +43,10 @@ class ModelPackageGroups:
 
         name = name_of(name_or_arn)
         try:
-            return name, self._store.update(KIND, name, count)["Versions"]
+            group = self._store.update(KIND, name, count)
         except MissingResourceError as error:
             raise _missing(name) from error
+        return group["ModelPackageGroupName"], group["Versions"]
 
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["ModelPackageGroupName"]

@@ -136,16 +136,14 @@ class ModelPackages:
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
         group = request.get("ModelPackageGroupName")
         versioned = group is not None or request.get("ModelPackageType", "Unversioned") == "Versioned"
-        asked = {
-            "ModelApprovalStatus": request.get("ModelApprovalStatus"),
-            "ModelPackageGroupName": None if group is None else name_of(group),
-        }
+        approval = request.get("ModelApprovalStatus")
         both = request.get("ModelPackageType") == "Both"
         chosen = (
             package
             for package in self._store.all(KIND)
             if (both or ("ModelPackageVersion" in package) == versioned)
-            and all(value is None or package.get(member) == value for member, value in asked.items())
+            and approval in (None, package.get("ModelApprovalStatus"))
+            and (group is None or package.get("ModelPackageGroupName", "").lower() == name_of(group).lower())
         )
         return page(
             chosen,
