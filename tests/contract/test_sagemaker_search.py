@@ -123,9 +123,3 @@ def test_what_can_not_be_searched_is_refused(sagemaker: SageMakerClient) -> None
     incomplete: Any = {"Filters": [{"Name": "TrainingJobName", "Operator": "Equals"}]}
     with pytest.raises(ClientError, match=r"The filter on TrainingJobName needs a Value for its operator Equals\."):
         sagemaker.search(Resource="TrainingJob", SearchExpression=incomplete)
-
-
-def test_tags_are_of_what_exists(sagemaker: SageMakerClient) -> None:
-    arn = "arn:aws:sagemaker:us-east-1:000000000000:training-job/nobody-made-this"
-    with pytest.raises(ClientError, match=f"Could not find the resource {arn}"):
-        sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "a", "Value": "b"}])

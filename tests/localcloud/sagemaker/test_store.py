@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def store(tmp_path: Path) -> Store:
 def test_a_document_survives_the_process(tmp_path: Path) -> None:
     first = Store(tmp_path / "store.sqlite")
     first.insert("model", "m", {"Name": "m", "Time": 1.5})
-    first.set_tags("arn:m", {"k": "v"})
+    first.update_tags("arn:m", lambda tags: tags | {"k": "v"})
     second = Store(tmp_path / "store.sqlite")  # while the first is still open, as after a kill
     assert second.get("model", "m") == {"Name": "m", "Time": 1.5}
     assert second.tags("arn:m") == {"k": "v"}
@@ -89,6 +90,14 @@ def test_no_change_is_lost_between_threads(store: Store) -> None:
     for thread in threads:
         thread.join(30)
     assert store.get("job", "j") == {"n": 200}
+
+
+def test_tags_that_are_refused_stay_as_they_were(store: Store) -> None:
+    store.update_tags("arn:m", lambda _: {"k": "v"})
+    unfit: Any = {"a": "b", "k": object()}
+    with pytest.raises(sqlite3.Error):
+        store.update_tags("arn:m", lambda _: unfit)
+    assert store.tags("arn:m") == {"k": "v"}
 
 
 def test_documents_are_listed_by_name(store: Store) -> None:

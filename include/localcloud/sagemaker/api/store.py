@@ -110,14 +110,19 @@ class Store:
         """The tags of an ARN, by key."""
         return dict(self._execute("SELECT key, value FROM tags WHERE arn = ? ORDER BY key", arn))
 
-    def set_tags(self, arn: str, tags: dict[str, str]) -> None:
-        """Replace all tags of an ARN."""
+    def update_tags(self, arn: str, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
+        """Replace all tags of an ARN by what ``change`` makes of them; nobody comes between.
+
+        Raises:
+            Exception: what ``change`` raises; the tags are then as before.
+        """
         with self._lock:
-            self._execute("BEGIN IMMEDIATE")
-            self._execute("DELETE FROM tags WHERE arn = ?", arn)
-            for key, value in tags.items():
-                self._execute("INSERT INTO tags VALUES (?, ?, ?)", arn, key, value)
-            self._execute("COMMIT")
+            tags = change(self.tags(arn))
+            with self._connection:
+                self._execute("BEGIN IMMEDIATE")
+                self._execute("DELETE FROM tags WHERE arn = ?", arn)
+                for key, value in tags.items():
+                    self._execute("INSERT INTO tags VALUES (?, ?, ?)", arn, key, value)
 
     def _named(self, kind: str, name: str) -> tuple[str, Document]:
         """The name in its own case, and the document."""

@@ -27,31 +27,38 @@ class Tags:
         Raises:
             ServiceError: there would be more than 50.
         """
-        merged = self._store.tags(arn) | {tag["Key"]: tag["Value"] for tag in tags}
-        if len(merged) > _MOST:
-            raise validation_error(f"The number of tags on {arn} would exceed the limit of {_MOST}.")
-        self._store.set_tags(arn, merged)
+
+        def merged(present: dict[str, str]) -> dict[str, str]:
+            all_tags = present | {tag["Key"]: tag["Value"] for tag in tags}
+            if len(all_tags) > _MOST:
+                raise validation_error(f"The number of tags on {arn} would exceed the limit of {_MOST}.")
+            return all_tags
+
+        self._store.update_tags(arn, merged)
 
     def drop(self, arn: str) -> None:
         """Forget all tags of an ARN."""
-        self._store.set_tags(arn, {})
+        self._store.update_tags(arn, lambda _: {})
 
     def _add(self, request: dict[str, Any]) -> dict[str, Any]:
         self._require_resource(request["ResourceArn"])
         self.put(request["ResourceArn"], request["Tags"])
         return self._list(request)
 
-    def _require_resource(self, arn: str) -> None:
-        kind = arn.split(":", 5)[5].partition("/")[0]
-        if not any(arn in document.values() for document in self._store.all(kind)):
-            raise validation_error(f"Could not find the resource {arn}.")
-
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._require_resource(request["ResourceArn"])
         tags = self._store.tags(request["ResourceArn"])
         return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
 
     def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
-        arn = request["ResourceArn"]
-        kept = {key: value for key, value in self._store.tags(arn).items() if key not in request["TagKeys"]}
-        self._store.set_tags(arn, kept)
+        self._require_resource(request["ResourceArn"])
+        self._store.update_tags(
+            request["ResourceArn"],
+            lambda present: {key: value for key, value in present.items() if key not in request["TagKeys"]},
+        )
         return {}
+
+    def _require_resource(self, arn: str) -> None:
+        kind = arn.split(":", 5)[5].partition("/")[0]
+        if not any(arn in document.values() for document in self._store.all(kind)):
+            raise validation_error(f"Could not find the resource {arn}.")

@@ -16,6 +16,8 @@ from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Sh
 
 from localcloud.sagemaker.api.errors import ServiceError, validation_error
 
+_RESERVED = "aws:"  # AWS's own tags, in any case (Tagging AWS resources, tag naming limits)
+
 
 @functools.cache
 def service_model() -> ServiceModel:
@@ -91,6 +93,8 @@ def _scalar_faults(shape: Shape, value: Any, path: str) -> Iterator[str]:
         if pattern is not None and not matches(pattern, value):
             yield fault(f"Member must satisfy regular expression pattern: {pattern}")
         yield from _size_faults(shape, value, path)
+        if shape.name == "TagKey" and value.lower().startswith(_RESERVED):
+            yield fault(f"{_RESERVED} prefixed tag key names are not allowed for external use")
     elif shape.type_name in ("integer", "long", "float", "double"):
         for limit, broken, word in _LIMITS:
             if limit in shape.metadata and broken(value, shape.metadata[limit]):
