@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -90,6 +91,25 @@ def test_a_wrong_type_can_not_be_read(request_: dict[str, Any], where: str) -> N
 
 def test_true_is_no_number() -> None:
     assert refused("ListModels", {"MaxResults": True}).code == "SerializationException"
+
+
+@pytest.mark.parametrize(
+    ("operation", "member", "most", "beyond"),
+    [
+        pytest.param("ListModels", "MaxResults", 100, 2**31, id="integer"),
+        pytest.param("ListModels", "MaxResults", 1, -(2**31) - 1, id="negative integer"),
+        pytest.param("ListModels", "MaxResults", 1, 10**400, id="not even a float"),
+        pytest.param("DescribePipeline", "PipelineVersionId", 2**63 - 1, 2**63, id="long"),
+        pytest.param("ListModels", "CreationTimeAfter", 1e308, math.inf, id="timestamp"),
+        pytest.param("ListModels", "CreationTimeAfter", 0, 10**400, id="timestamp of an integer"),
+    ],
+)
+def test_a_number_is_of_javas_width(operation: str, member: str, most: float, beyond: float) -> None:
+    own: dict[str, Any] = {"PipelineName": "p"} if operation == "DescribePipeline" else {}
+    validate(service_model().operation_model(operation), own | {member: most})
+    error = refused(operation, own | {member: beyond})
+    assert error.code == "SerializationException"
+    assert f"The number at '{member[0].lower()}{member[1:]}' is out of range for" in error.message
 
 
 @pytest.mark.parametrize("key", ["owner", "cost centre", "équipe/λ:1", "a_b.c+d=e@f-g"])

@@ -7,6 +7,7 @@ refuse (``1 validation error detected: Value 'x' at 'trainingJobName' failed to 
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -115,6 +116,13 @@ _LIMITS: tuple[tuple[str, Callable[[float, float], bool], str], ...] = (
     ("max", lambda value, limit: value > limit, "less"),
 )
 
+# The greatest magnitudes of Java's types, which the service reads requests into.
+_RANGES: dict[str, float] = {
+    "integer": 2**31 - 1,
+    "long": 2**63 - 1,
+    **dict.fromkeys(("float", "double", "timestamp"), sys.float_info.max),
+}
+
 _TYPES: dict[str, tuple[type, ...]] = {
     "structure": (dict,),
     "map": (dict,),
@@ -138,6 +146,9 @@ def _require_type(shape: Shape, value: Any, path: str) -> None:
             "SerializationException",
             f"Unexpected value of type {type(value).__name__}{where}: expected {shape.type_name}",
         )
+    most = _RANGES.get(shape.type_name)
+    if most is not None and not -most - 1 <= value <= most:
+        raise ServiceError("SerializationException", f"The number at '{path}' is out of range for {shape.type_name}")
 
 
 def _member(path: str, name: str) -> str:
