@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000"
 
@@ -97,3 +99,25 @@ def test_a_job_and_an_endpoint_are_ended_in_every_case(
     )
     sagemaker.delete_endpoint(EndpointName=live.upper())
     wait_for(lambda: not sagemaker.list_endpoints(NameContains=live)["Endpoints"])
+
+
+def test_every_answer_has_an_id_of_its_own(
+    sagemaker: SageMakerClient, runtime: SageMakerRuntimeClient, live: str
+) -> None:
+    def asked(call: Callable[..., Any], **request: Any) -> Any:
+        try:
+            return call(**request)
+        except ClientError as error:
+            return error.response
+
+    answers = [
+        asked(sagemaker.list_models),
+        asked(sagemaker.list_models),
+        asked(sagemaker.describe_model, ModelName="nobody-made-this"),
+        asked(runtime.invoke_endpoint, EndpointName=live, ContentType="text/csv", Body=b"1,2,3,4"),
+        asked(runtime.invoke_endpoint, EndpointName="nobody-made-this", Body=b"1"),
+    ]
+    statuses = [answer["ResponseMetadata"]["HTTPStatusCode"] for answer in answers]
+    ids = {uuid.UUID(answer["ResponseMetadata"]["RequestId"]) for answer in answers}
+    assert statuses == [200, 200, 400, 200, 400]
+    assert len(ids) == len(answers)

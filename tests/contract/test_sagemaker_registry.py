@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -103,6 +105,18 @@ def test_versions_are_numbered_and_a_number_is_given_once(
     )
     assert [each["ModelPackageVersion"] for each in newest["ModelPackageSummaryList"]] == [4]
     assert "NextToken" in newest
+
+
+def test_a_request_that_is_sent_again_makes_nothing_new(sagemaker: SageMakerClient, group: str) -> None:
+    def create(token: str) -> str:
+        return sagemaker.create_model_package(ModelPackageGroupName=group, ClientToken=token)["ModelPackageArn"]
+
+    tokens = [str(uuid.uuid4()) for _ in range(2)]
+    with ThreadPoolExecutor(8) as pool:
+        arns = set(pool.map(create, [tokens[0]] * 8))
+    assert arns == {f"{ARN}:model-package/{group}/1"}
+    assert create(tokens[1]) == f"{ARN}:model-package/{group}/2"
+    assert "ClientToken" not in sagemaker.describe_model_package(ModelPackageName=f"{ARN}:model-package/{group}/1")
 
 
 def test_a_group_with_versions_is_kept(sagemaker: SageMakerClient, group: str, version: str) -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from localcloud.sagemaker.api.protocol import ControlPlane
+from localcloud.sagemaker.api.request_ids import RequestIds
 from localcloud.sagemaker.api.search import Search
 from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.api.tags import Tags
@@ -97,6 +99,7 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
 
     return Starlette(
         lifespan=lifespan,
+        middleware=[Middleware(RequestIds)],
         routes=[
             Route("/ping", _ping, methods=["GET"]),
             Route("/", control_plane.answer, methods=["POST"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -27,6 +28,7 @@ class ModelPackages:
         self._tags = tags
         self._groups = groups
         self._objects = objects
+        self._creating = threading.Lock()  # a request that is sent again while the first runs waits for it
 
     def operations(self) -> dict[str, Operation]:
         """The operations by name."""
@@ -64,11 +66,22 @@ class ModelPackages:
             )
         if group is None and name is None:
             raise validation_error("Missing ARN.")
+        if group is not None and request.get("Tags"):
+            raise validation_error("Tags can't be given to a model package version: tag its group.")
         self._require_data(request)
-        document = {key: value for key, value in request.items() if key not in ("Tags", "ClientToken")}
+        with self._creating:
+            package_arn = self._created_before(request.get("ClientToken")) or self._insert(request)
+        return {"ModelPackageArn": package_arn}
+
+    def _created_before(self, token: str | None) -> str | None:
+        """The ARN of the package that this token's request has made, when it is sent again."""
+        packages = self._store.all(KIND) if token is not None else []
+        return next((each["ModelPackageArn"] for each in packages if each.get("ClientToken") == token), None)
+
+    def _insert(self, request: dict[str, Any]) -> str:
+        group, name = request.get("ModelPackageGroupName"), request.get("ModelPackageName")
+        document = {key: value for key, value in request.items() if key != "Tags"}
         if group is not None:
-            if request.get("Tags"):
-                raise validation_error("Tags can't be given to a model package version: tag its group.")
             group_name, version = self._groups.next_version(group)
             name = f"{group_name}/{version}"
             document |= {"ModelPackageGroupName": group_name, "ModelPackageVersion": version}
@@ -87,7 +100,7 @@ class ModelPackages:
         except NameTakenError as error:
             raise conflict(f"Model Package already exists: {package_arn}") from error
         self._tags.put(package_arn, request.get("Tags", []))
-        return {"ModelPackageArn": package_arn}
+        return package_arn
 
     def _require_data(self, request: dict[str, Any]) -> None:
         for container in request.get("InferenceSpecification", {}).get("Containers", []):
