@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import select
 import socket
@@ -123,3 +124,39 @@ def test_a_body_without_end_is_answered_at_its_bound(cloud: Cloud, served: str, 
                 break
             connection.sendall(b"%x\r\n%b\r\n" % (100_000, b"1," * 50_000))
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize(
+    ("before", "endless"),
+    [
+        pytest.param(b"POST / HTTP/1.1\r\nA: ", b"b" * 100_000, id="header"),
+        pytest.param(b"POST / HTTP/1.1\r\n", b"A: b\r\n" * 10_000, id="headers"),
+        pytest.param(b"GET /", b"b" * 100_000, id="URL"),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\nA: ", b"b" * 100_000, id="trailer"
+        ),
+    ],
+)
+def test_what_comes_without_end_beside_a_body_is_answered_at_its_bound(
+    cloud: Cloud, before: bytes, endless: bytes
+) -> None:
+    address = urlsplit(cloud.sagemaker_endpoint_url)
+    with socket.create_connection((str(address.hostname), address.port or 0), 10) as connection:
+        try:
+            connection.sendall(before)
+            for _ in range(200):  # 20 MB
+                if select.select([connection], [], [], 0)[0]:
+                    break
+                connection.sendall(endless)
+            answer = connection.recv(100)
+        except ConnectionError:
+            return  # closed before all that was sent had been taken, which may cost the answer
+        assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("size", [60_000, 10_000])
+def test_headers_within_the_bound_are_taken_again_and_again(cloud: Cloud, size: int) -> None:
+    sent = Sent("GET", "/ping", {"A": "b" * size}, b"")
+    address = urlsplit(cloud.sagemaker_endpoint_url)
+    with contextlib.closing(http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)) as connection:
+        assert [send(connection, sent) for _ in range(10)] == [200] * 10

@@ -9,6 +9,7 @@ from pathlib import Path
 import uvicorn
 
 from localcloud.sagemaker.app import create_app
+from localcloud.sagemaker.bounded_http import BoundedHttp
 from localcloud.settings import HOST
 
 _GRACE_SECONDS = 5  # for requests under way when the process is to end
@@ -27,7 +28,7 @@ def main(arguments: list[str]) -> None:
         port=options.port,
         # Compiled, both: most of what a small invocation takes is HTTP.
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttp,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -18,6 +19,8 @@ from localcloud.sagemaker.api.validation import known, service_model, validate
 _CONTENT_TYPE = "application/x-amz-json-1.1"
 _PREFIX = "SageMaker."
 _LARGEST = 4 * 1024 * 1024  # bytes of a request: several times what the largest valid one has
+_SECONDS = 60.0  # for the body of a request to come
+_TIMED_OUT = 408
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +36,10 @@ class ControlPlane:
     async def answer(self, request: Request) -> Response:
         """Answer one HTTP request."""
         try:
-            body = await bounded_body(request, _LARGEST)
+            body = await _body(request)
             answer = await run_in_threadpool(self.run, request.headers.get("x-amz-target", ""), body)
         except ServiceError as error:
             return _error(error)
-        except TooLargeError as error:
-            return _error(ServiceError("RequestEntityTooLargeException", f"{error}.", status=413))
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
         except Exception as error:
@@ -68,6 +69,17 @@ class ControlPlane:
         return None if answer is None else {key: value for key, value in answer.items() if key in shown}
 
 
+async def _body(request: Request) -> bytes:
+    try:
+        async with asyncio.timeout(_SECONDS):
+            return await bounded_body(request, _LARGEST)
+    except TooLargeError as error:
+        raise ServiceError("RequestEntityTooLargeException", f"{error}.", status=413) from error
+    except TimeoutError as error:
+        said = f"The request's body didn't come in {_SECONDS:g} s."
+        raise ServiceError("RequestTimeoutException", said, status=_TIMED_OUT) from error
+
+
 def _parse(body: bytes) -> dict[str, Any]:
     try:
         request = json.loads(body or b"{}", parse_constant=_refuse_constant)
@@ -88,5 +100,6 @@ def _error(error: ServiceError) -> Response:
     return Response(
         json.dumps({"__type": error.code, "message": error.message, **error.members}),
         status_code=error.status,
+        headers={"Connection": "close"} if error.status == _TIMED_OUT else None,  # the rest of it isn't waited for
         media_type=_CONTENT_TYPE,
     )

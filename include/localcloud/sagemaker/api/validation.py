@@ -59,6 +59,8 @@ def known(shape: Shape, value: Any) -> Any:
 
 def _faults(shape: Shape, value: Any, path: str) -> Iterator[str]:
     _require_type(shape, value, path)
+    if shape.type_name in _RANGES:
+        _require_range(shape, value, path)
     if isinstance(shape, StructureShape):
         yield from _structure_faults(shape, value, path)
     elif isinstance(shape, ListShape):
@@ -146,8 +148,11 @@ def _require_type(shape: Shape, value: Any, path: str) -> None:
             "SerializationException",
             f"Unexpected value of type {type(value).__name__}{where}: expected {shape.type_name}",
         )
-    most = _RANGES.get(shape.type_name)
-    if most is not None and not -most - 1 <= value <= most:
+
+
+def _require_range(shape: Shape, value: float, path: str) -> None:
+    most = _RANGES[shape.type_name]
+    if not -most - 1 <= value <= most:
         raise ServiceError("SerializationException", f"The number at '{path}' is out of range for {shape.type_name}")
 
 

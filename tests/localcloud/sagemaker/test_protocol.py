@@ -1,0 +1,32 @@
+"""The control plane's protocol, asked as ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from localcloud.sagemaker.api import protocol
+from localcloud.sagemaker.api.protocol import ControlPlane
+
+
+def test_a_body_that_does_not_come_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "_SECONDS", 0.05)
+    replies: list[Any] = []
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        replies.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": [], "root_path": ""}
+    app = Starlette(routes=[Route("/", ControlPlane({}).answer, methods=["POST"])])
+    asyncio.run(asyncio.wait_for(app(scope, receive, send), 10))
+    assert replies[0]["status"] == 408
+    assert (b"connection", b"close") in replies[0]["headers"]
+    assert json.loads(replies[1]["body"])["__type"] == "RequestTimeoutException"
