@@ -182,3 +182,13 @@ def test_only_what_is_approved_is_served(
     label, probability = answer.decode().split(",")
     assert label == "1"
     assert float(probability) > 0.5
+
+
+def test_a_container_of_many_models_is_refused(sagemaker: SageMakerClient, completed: Any, name: str) -> None:
+    model_data = completed["ModelArtifacts"]["S3ModelArtifacts"]
+    container: Any = {"Image": training.IMAGE, "ModelDataUrl": model_data, "Mode": "MultiModel"}
+    with pytest.raises(ClientError, match=r"Mode MultiModel: this stand-in serves one model a container\."):
+        sagemaker.create_model(ModelName=name, ExecutionRoleArn=training.ROLE, PrimaryContainer=container)
+    sagemaker.create_model(
+        ModelName=name, ExecutionRoleArn=training.ROLE, PrimaryContainer=container | {"Mode": "SingleModel"}
+    )

@@ -117,9 +117,16 @@ def test_a_result_shows_tags_and_is_counted(sagemaker: SageMakerClient, jobs: Na
     }
 
 
+def test_no_other_account_shares_anything(sagemaker: SageMakerClient, jobs: Names) -> None:
+    assert search(sagemaker, CrossAccountFilterOption="SameAccount") == jobs
+    assert search(sagemaker, CrossAccountFilterOption="CrossAccount") == []
+
+
 def test_what_can_not_be_searched_is_refused(sagemaker: SageMakerClient) -> None:
     with pytest.raises(ClientError, match=r"This stand-in has no Pipeline to search\. It knows TrainingJob, Model"):
         sagemaker.search(Resource="Pipeline")
+    with pytest.raises(ClientError, match=r"VisibilityConditions: this stand-in has one account"):
+        sagemaker.search(Resource="TrainingJob", VisibilityConditions=[{"Key": "a", "Value": "b"}])
     incomplete: Any = {"Filters": [{"Name": "TrainingJobName", "Operator": "Equals"}]}
     with pytest.raises(ClientError, match=r"The filter on TrainingJobName needs a Value for its operator Equals\."):
         sagemaker.search(Resource="TrainingJob", SearchExpression=incomplete)

@@ -9,10 +9,12 @@ import pytest
 from localcloud.sagemaker.api.errors import ServiceError
 from localcloud.sagemaker.api.listing import page
 
-JOBS = [
+JOBS: list[dict[str, Any]] = [
     {"Name": f"job-{letter}", "State": state, "CreationTime": time, "LastModifiedTime": time + 10}
     for letter, state, time in (("a", "Done", 3.0), ("b", "Failed", 1.0), ("c", "Done", 2.0))
 ]
+JOBS[0]["ResourceConfig"] = {"TrainingPlanArn": "arn:plan"}
+JOBS[2]["WarmPoolStatus"] = {"Status": "Available"}
 
 
 def listed(request: dict[str, Any]) -> dict[str, Any]:
@@ -39,6 +41,9 @@ def test_the_newest_comes_first_by_default() -> None:
         ({"CreationTimeBefore": 1.5}, ["job-b"]),
         ({"LastModifiedTimeAfter": 12.5}, ["job-a"]),
         ({"LastModifiedTimeBefore": 11.0}, ["job-b"]),
+        ({"WarmPoolStatusEquals": "Available"}, ["job-c"]),
+        ({"WarmPoolStatusEquals": "InUse"}, []),
+        ({"TrainingPlanArnEquals": "arn:plan"}, ["job-a"]),
     ],
 )
 def test_filters_and_order(request_: dict[str, Any], expected: list[str]) -> None:
@@ -56,6 +61,7 @@ def test_absent_members_are_left_out() -> None:
     assert listed({"NameContains": "-a"})["Jobs"] == [{"Name": "job-a"}]
 
 
-def test_a_foreign_token_is_refused() -> None:
-    with pytest.raises(ServiceError, match="Invalid pagination token"):
-        listed({"NextToken": "not ours"})
+@pytest.mark.parametrize("token", ["not ours", "", "LTU=", "MS41", "é"], ids=["text", "empty", "-5", "1.5", "no ASCII"])
+def test_a_foreign_token_is_refused(token: str) -> None:
+    with pytest.raises(ServiceError, match=f"Invalid pagination token: {token}"):
+        listed({"NextToken": token})

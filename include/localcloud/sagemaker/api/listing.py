@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -19,6 +20,10 @@ _FILTERS: dict[str, Callable[[Document, Any, str, str], bool]] = {
     "CreationTimeBefore": lambda document, value, _, __: document["CreationTime"] <= value,
     "LastModifiedTimeAfter": lambda document, value, _, __: document["LastModifiedTime"] >= value,
     "LastModifiedTimeBefore": lambda document, value, _, __: document["LastModifiedTime"] <= value,
+    "WarmPoolStatusEquals": lambda document, value, _, __: document.get("WarmPoolStatus", {}).get("Status") == value,
+    "TrainingPlanArnEquals": lambda document, value, _, __: (
+        document.get("ResourceConfig", {}).get("TrainingPlanArn") == value
+    ),
 }
 
 
@@ -85,7 +90,8 @@ def _token(offset: int) -> str:
 def _offset(token: str | None) -> int:
     if token is None:
         return 0
-    try:
-        return int(base64.urlsafe_b64decode(token))
-    except ValueError as error:
-        raise validation_error(f"Invalid pagination token: {token}") from error
+    with contextlib.suppress(ValueError):
+        offset = int(base64.urlsafe_b64decode(token))
+        if offset >= 0:
+            return offset
+    raise validation_error(f"Invalid pagination token: {token}")

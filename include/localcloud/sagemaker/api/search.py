@@ -51,8 +51,11 @@ class Search:
         name = request["Resource"]
         if name not in _RESOURCES:
             raise validation_error(f"This stand-in has no {name} to search. It knows {', '.join(_RESOURCES)}.")
+        if request.get("VisibilityConditions"):
+            raise validation_error("VisibilityConditions: this stand-in has one account, which sees all its own.")
         resource, expression = _RESOURCES[name], request.get("SearchExpression", {})
-        found = [each for each in self._documents(resource) if _satisfies(each, expression)]
+        own = request.get("CrossAccountFilterOption", "SameAccount") == "SameAccount"  # no other account shares any
+        found = [each for each in self._documents(resource) if _satisfies(each, expression)] if own else []
         sort_by = request.get("SortBy", _DEFAULT_SORT)
         found.sort(key=lambda document: _sort_key(document, sort_by), reverse=request.get("SortOrder") != "Ascending")
         shown, token = cut(found, request)

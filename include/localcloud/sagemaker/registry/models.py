@@ -129,6 +129,8 @@ def _container(model: dict[str, Any]) -> dict[str, Any]:
     ]
     if len(containers) != 1:
         raise validation_error("Exactly one container is served by this stand-in: give PrimaryContainer.")
+    if containers[0].get("Mode", "SingleModel") != "SingleModel":
+        raise validation_error("Mode MultiModel: this stand-in serves one model a container.")
     if "Image" not in containers[0] and "ModelPackageName" not in containers[0]:
         raise validation_error("A container needs an Image or a ModelPackageName.")
     return containers[0]
