@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -147,6 +150,36 @@ def test_a_job_name_is_used_once(sagemaker: SageMakerClient, completed: Any, dat
             id="a channel twice",
         ),
         pytest.param(
+            {"InputDataConfig": [training.channel("..", "s3://b/k")]},
+            "The channel name '..' can't be a folder's.",
+            id="a channel above",
+        ),
+        pytest.param(
+            {"InputDataConfig": [training.channel("train", "s3://b/k") | {"CompressionType": "Gzip"}]},
+            "Channel train: CompressionType is for Pipe mode; leave it out.",
+            id="compressed files",
+        ),
+        pytest.param(
+            {"InputDataConfig": [training.channel("train", "s3://No_Bucket/k")]},
+            'No S3 objects found under S3 URL "s3://No_Bucket/k" given in input data source.',
+            id="a name that no bucket can have",
+        ),
+        pytest.param(
+            {"ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 0, "VolumeSizeInGB": 1}},
+            "ResourceConfig: this stand-in needs an InstanceType and an InstanceCount above 0.",
+            id="no instance",
+        ),
+        pytest.param(
+            {"OutputDataConfig": {"S3OutputPath": "s3://b/k", "CompressionType": "NONE"}},
+            "OutputDataConfig: this stand-in writes model.tar.gz, with CompressionType GZIP.",
+            id="an uncompressed model",
+        ),
+        pytest.param(
+            {"AlgorithmSpecification": specification(OWN_IMAGE, {}) | {"ContainerEntrypoint": ["python"]}},
+            "this stand-in runs built-in algorithms only, no ContainerEntrypoint.",
+            id="an entrypoint",
+        ),
+        pytest.param(
             {"EnableManagedSpotTraining": True},
             "MaxWaitTimeInSeconds is required when EnableManagedSpotTraining is true.",
             id="spot",
@@ -217,6 +250,7 @@ def test_a_job_ends_when_its_time_is_over(sagemaker: SageMakerClient, data: Data
     )
     job = training.finished(sagemaker, name)
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+    assert [each["Status"] for each in job["SecondaryStatusTransitions"]][-2:] == ["Stopping", "MaxRuntimeExceeded"]
     assert 2 <= job["TrainingTimeInSeconds"] <= 10
 
 
@@ -384,3 +418,67 @@ def test_a_job_goes_on_from_the_checkpoints_of_another(
     assert rounds == [f"[{number}]" for number in range(6, 12)], "the first six are in the checkpoint"
     resumed = training.booster_of(s3, job["ModelArtifacts"]["S3ModelArtifacts"])
     assert resumed.num_boosted_rounds() == 12
+
+
+def test_a_job_can_not_have_its_interpreter_changed(
+    sagemaker: SageMakerClient, data: Data, name: str, tmp_path: Path
+) -> None:
+    """Such code would run before the job is confined; on AWS the same variables mean folders of the container."""
+    (tmp_path / "sitecustomize.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    variables = {"PYTHONPATH": str(tmp_path), "PYTHONHOME": "/opt/ml/code", "LD_PRELOAD": "/nothing.so", "MINE": "1"}
+    sagemaker.create_training_job(**training.request(name, data, {"num_round": "1"}, Environment=variables))
+    job = training.finished(sagemaker, name)
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    assert job["Environment"] == variables
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("key", ["a/b", "x" * 300])
+def test_keys_that_can_not_be_files_fail_the_job(
+    sagemaker: SageMakerClient, s3: S3Client, data: Data, name: str, bucket: str, key: str
+) -> None:
+    for each in ("a", key):
+        s3.put_object(Bucket=bucket, Key=f"data/{each}", Body=b"1,2\n")
+    channels = [training.channel("train", f"s3://{bucket}/data/")]
+    sagemaker.create_training_job(**training.request(name, data, InputDataConfig=channels))
+    reason = training.finished(sagemaker, name)["FailureReason"]
+    assert reason.startswith(f"ClientError: Data download failed: s3://{bucket}/data/{key} can't become a file: ")
+
+
+def test_an_output_bucket_that_is_not_there_fails_the_job(sagemaker: SageMakerClient, data: Data, name: str) -> None:
+    output = {"S3OutputPath": "s3://nobody-made-this/models"}
+    sagemaker.create_training_job(**training.request(name, data, {"num_round": "1"}, OutputDataConfig=output))
+    reason = training.finished(sagemaker, name)["FailureReason"]
+    assert reason.startswith("ClientError: Data upload failed: s3://nobody-made-this/models/")
+
+
+def test_no_stop_is_lost(sagemaker: SageMakerClient, data: Data, name: str) -> None:
+    """Jobs that are asked to stop as soon as they can be."""
+    names = [f"{name[:50]}-{number}" for number in range(12)]
+
+    def stop(each: str) -> None:
+        while True:
+            with contextlib.suppress(ClientError):
+                return sagemaker.stop_training_job(TrainingJobName=each)
+
+    with ThreadPoolExecutor(2) as pool:
+        for each in names:
+            stopping = pool.submit(stop, each)
+            sagemaker.create_training_job(**training.request(each, data, {**training.ENDLESS, "nthread": "2"}))
+            stopping.result(30)
+    assert {training.finished(sagemaker, each)["TrainingJobStatus"] for each in names} == {"Stopped"}
+
+
+def test_a_job_that_is_over_can_be_deleted_and_its_name_used_again(
+    cloud: Cloud, sagemaker: SageMakerClient, data: Data, name: str
+) -> None:
+    sagemaker.create_training_job(**training.request(name, data, training.ENDLESS))
+    with pytest.raises(sagemaker.exceptions.ResourceInUse, match="because the training job is in status InProgress"):
+        sagemaker.delete_training_job(TrainingJobName=name)
+    sagemaker.stop_training_job(TrainingJobName=name)
+    training.finished(sagemaker, name)
+    sagemaker.delete_training_job(TrainingJobName=name)
+    with pytest.raises(ClientError, match="Requested resource not found"):
+        sagemaker.describe_training_job(TrainingJobName=name)
+    sagemaker.create_training_job(**training.request(name, data, {"num_round": "1"}))
+    assert training.finished(sagemaker, name)["TrainingJobStatus"] == "Completed"

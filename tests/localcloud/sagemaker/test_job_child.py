@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 VOLUME_BYTES = 1_000_000
+MEMORY_BYTES = 2 * 1024**3
 
 
 @contextlib.contextmanager
@@ -25,7 +26,7 @@ def started(root: Path, train: str) -> Iterator[subprocess.Popen[str]]:
         "sys.exit(run(train))\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", script, str(root), str(VOLUME_BYTES)],
+        [sys.executable, "-c", script, str(root), str(VOLUME_BYTES), str(MEMORY_BYTES)],
         env={"PYTHONPATH": str(ROOT / "include")},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -101,6 +102,12 @@ def test_a_file_can_not_outgrow_the_volume(tmp_path: Path) -> None:
         assert child.wait(20) == 1
     assert "File too large" in (tmp_path / "opt/ml/output/failure").read_text()
     assert (tmp_path / "big").stat().st_size <= VOLUME_BYTES
+
+
+def test_a_job_has_its_share_of_the_memory(tmp_path: Path) -> None:
+    with started(tmp_path, "held = bytearray(3 * 1024**3)") as child:
+        assert child.wait(20) == 1
+    assert (tmp_path / "opt/ml/output/failure").read_text().startswith("AlgorithmError: OutOfMemory: ")
 
 
 def test_a_silent_child_ends_with_the_process_that_holds_its_input(tmp_path: Path) -> None:

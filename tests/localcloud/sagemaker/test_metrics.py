@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from localcloud.sagemaker.algorithms.xgboost.definitions import METRICS
-from localcloud.sagemaker.jobs.metrics import FinalMetrics
+from localcloud.sagemaker.jobs.metrics import FinalMetrics, MetricDefinition
 
 
 def test_the_last_value_counts() -> None:
@@ -34,3 +34,13 @@ def test_a_name_is_not_taken_for_a_longer_one() -> None:
 
 def test_the_service_has_room_for_all_definitions() -> None:
     assert len({each.name for each in METRICS}) == len(METRICS) == 40
+
+
+def test_at_most_40_are_told_and_a_requests_own_go_first() -> None:
+    own = [MetricDefinition(f"own{number}", "own=(.*)") for number in range(39)]
+    metrics = FinalMetrics([*METRICS, *own])
+    metrics.read("[0]\ttrain-auc:0.9\tvalidation-auc:0.8", 1.0)
+    metrics.read("own=7", 1.0)
+    told = [each["MetricName"] for each in metrics.as_answer()]
+    assert len(told) == 40
+    assert {each.name for each in own} < set(told)

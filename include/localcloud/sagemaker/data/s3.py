@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
+from boto3.exceptions import S3UploadFailedError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
 class MissingObjectsError(Exception):
-    """Nothing is there; the message is what S3 said."""
+    """Nothing is there, nothing can be there, or S3 can't be asked; the message is what S3 or its client said."""
 
 
 class UnsafeKeyError(Exception):
@@ -71,6 +72,8 @@ class Objects:
                 yield from (each["Key"] for each in found.get("Contents", []) if not each["Key"].endswith("/"))
         except ClientError as error:
             raise MissingObjectsError(error.response["Error"].get("Message", str(error))) from error
+        except BotoCoreError as error:
+            raise MissingObjectsError(str(error)) from error
 
     def exists(self, location: Location) -> bool:
         """Whether there is an object of exactly this key."""
@@ -78,8 +81,10 @@ class Objects:
             return False
         try:
             self._client.head_object(Bucket=location.bucket, Key=location.key)
+        except ParamValidationError:  # no bucket can have this name
+            return False
         except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 403, 404):
                 return False
             raise
         return True
@@ -89,16 +94,21 @@ class Objects:
 
         Raises:
             MissingObjectsError: there is no such object.
+            UnsafeKeyError: the file can't be made, as where another has the name of its folder.
         """
         if not location.key:
             raise MissingObjectsError(f"no object at {location.uri}")
-        to.parent.mkdir(parents=True, exist_ok=True)
         try:
+            to.parent.mkdir(parents=True, exist_ok=True)
             self._client.download_file(location.bucket, location.key, str(to))
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 raise MissingObjectsError(f"no object at {location.uri}") from error
-            raise
+            raise MissingObjectsError(f"{location.uri}: {error}") from error
+        except BotoCoreError as error:
+            raise MissingObjectsError(f"{location.uri}: {error}") from error
+        except OSError as error:
+            raise UnsafeKeyError(f"{location.uri} can't become a file: {error.strerror}") from error
 
     def download_below(self, location: Location, folder: Path, name: str) -> Path:
         """Copy an object into the file of that name below a folder; the file.
@@ -122,5 +132,12 @@ class Objects:
             body.close()
 
     def upload(self, file: Path, to: Location) -> None:
-        """Copy a file into an object."""
-        self._client.upload_file(str(file), to.bucket, to.key)
+        """Copy a file into an object.
+
+        Raises:
+            MissingObjectsError: there is no such bucket.
+        """
+        try:
+            self._client.upload_file(str(file), to.bucket, to.key)
+        except (S3UploadFailedError, ClientError, BotoCoreError) as error:
+            raise MissingObjectsError(f"{to.uri}: {error}") from error

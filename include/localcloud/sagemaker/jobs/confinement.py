@@ -13,8 +13,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import psutil
-
 # The numbers are those of <linux/landlock.h>; the system calls have the same on every architecture.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION_FLAG, _PATH_BENEATH = 1, 1
@@ -71,15 +69,15 @@ def confine(folder: Path) -> bool:
     return True
 
 
-def limit(volume_bytes: int) -> None:
+def limit(volume_bytes: int, memory_bytes: int) -> None:
     """Bound what this process takes of the machine.
 
-    No file larger than the job's volume, no more memory than the machine has, no core dumps, and the stand-in itself
-    goes first.
+    No file larger than the job's volume, no more memory than its share, no core dumps, and the stand-in itself goes
+    first.
     """
     for kind, most in (
         (resource.RLIMIT_FSIZE, volume_bytes),
-        (resource.RLIMIT_DATA, psutil.virtual_memory().total),
+        (resource.RLIMIT_DATA, memory_bytes),
         (resource.RLIMIT_CORE, 0),
     ):
         _, hard = resource.getrlimit(kind)

@@ -1,7 +1,7 @@
 """What every algorithm's training process does around the training itself.
 
-It is started as ``python -m <module> ROOT VOLUME_BYTES``, with ROOT standing for the container's ``/``. It exits 0 with
-something in ``/opt/ml/model``, or 1 with the reason in ``/opt/ml/output/failure``.
+It is started as ``python -m <module> ROOT VOLUME_BYTES MEMORY_BYTES``, with ROOT standing for the container's ``/``.
+It exits 0 with something in ``/opt/ml/model``, or 1 with the reason in ``/opt/ml/output/failure``.
 """
 
 from __future__ import annotations
@@ -35,14 +35,16 @@ def run(train: Callable[[Layout], None]) -> int:
         datefmt="%Y-%m-%d:%H:%M:%S",
     )
     layout = Layout(Path(sys.argv[1]))
-    limit(int(sys.argv[2]))
-    if not confine(layout.root):
-        logging.warning("This system has no Landlock: the job is not shut out of other files.")
-    _end_with_parent()
     try:
+        limit(*map(int, sys.argv[2:]))
+        if not confine(layout.root):
+            logging.warning("This system has no Landlock: the job is not shut out of other files.")
+        _end_with_parent()
         train(layout)
     except UserError as error:
         return _fail(layout, f"ClientError: {error}")
+    except MemoryError:
+        return _fail(layout, "AlgorithmError: OutOfMemory: use less data, or fewer jobs at once: they share it.")
     except Exception as error:
         traceback.print_exc(file=sys.stdout)
         return _fail(layout, f"AlgorithmError: {error}")

@@ -80,6 +80,21 @@ class JobDocuments:
             raise validation_error("Requested resource not found.") from error
         self._runner.stop(job[f"{self._prefix}Name"])
 
+    def delete(self, name: str) -> None:
+        """Forget a job that is over, with its tags and its log; the name is free again.
+
+        Raises:
+            ServiceError: there is no such job, or it isn't over.
+        """
+        job = self.describe({f"{self._prefix}Name": name})
+        status = job[f"{self._prefix}Status"]
+        if status not in _OVER:
+            word = self._kind.replace("-", " ")
+            raise resource_in_use(f"The request was rejected because the {word} is in status {status}.")
+        self._store.delete(self._kind, name)
+        self._tags.drop(job[f"{self._prefix}Arn"])
+        self._runner.forget(name)
+
     def recover(self, interrupt: Callable[[Document], None]) -> None:
         """Let ``interrupt`` end the jobs that ran when the stand-in was last ended: their processes are gone."""
         for job in self.all():

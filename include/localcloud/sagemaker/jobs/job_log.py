@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -16,7 +17,9 @@ from localcloud.sagemaker.jobs.metrics import FinalMetrics
 
 _PUBLISH_SECONDS = 1.0
 _BATCH_EVENTS = 1000
-_LONGEST_LINE = 1000  # characters; a batch so stays below CloudWatch's 1 MiB
+_BATCH_BYTES = 1_000_000  # CloudWatch takes 1,048,576, and counts 26 beside each message
+_EVENT_BYTES = 26
+_LONGEST_LINE = 60_000  # characters, of at most four bytes: CloudWatch takes events of 256 KiB
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ class JobLog:
 
     def __init__(self, path: Path, client: Any, group: str, stream: str) -> None:
         self._file = path.open("w")
+        self._root = str(path.parent)
         self._client: Any | None = client
         self._group = group
         self._stream = stream
@@ -58,7 +62,8 @@ class JobLog:
 
     def write(self, line: str) -> None:
         """Add one line; where it doesn't end in a line feed, one is added."""
-        told = line.rstrip("\n")
+        # The job's folder stands for the container's root.
+        told = line.rstrip("\n").replace(self._root, "")
         self._file.write(f"{told}\n")
         self._file.flush()
         message = told.replace("\t", "#011")[:_LONGEST_LINE]
@@ -78,12 +83,8 @@ class JobLog:
             return
         try:
             self._create_stream(self._client)
-            for start in range(0, len(events), _BATCH_EVENTS):
-                self._client.put_log_events(
-                    logGroupName=self._group,
-                    logStreamName=self._stream,
-                    logEvents=events[start : start + _BATCH_EVENTS],
-                )
+            for batch in _batches(events):
+                self._client.put_log_events(logGroupName=self._group, logStreamName=self._stream, logEvents=batch)
         except (BotoCoreError, ClientError) as error:
             logger.warning("the log of %s goes to its file only: CloudWatch Logs: %s", self._stream, error)
             self._client = None
@@ -95,3 +96,16 @@ class JobLog:
             client.create_log_group(logGroupName=self._group)
         client.create_log_stream(logGroupName=self._group, logStreamName=self._stream)
         self._created = True
+
+
+def _batches(events: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    batch, size = list[dict[str, Any]](), 0
+    for event in events:
+        more = len(event["message"].encode()) + _EVENT_BYTES
+        if batch and (len(batch) == _BATCH_EVENTS or size + more > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(event)
+        size += more
+    if batch:
+        yield batch

@@ -9,7 +9,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from localcloud.sagemaker.jobs.container import Layout
 from localcloud.sagemaker.jobs.job_log import JobLog
@@ -19,8 +22,23 @@ from localcloud.sagemaker.jobs.metrics import FinalMetrics
 _GRACE_SECONDS = 120.0
 _LOOK_SECONDS = 0.1
 _END_SECONDS = 10.0
+_INTERPRETERS = ("PYTHON", "LD_", "DYLD_")
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a job may take of the machine: of a file's size, and of memory."""
+
+    volume_bytes: int
+    memory_bytes: int
+
+    @classmethod
+    def of(cls, volume_bytes: int, cores: int) -> Bounds:
+        """Memory is shared out as cores are: a job that has all of them may have all of it."""
+        share = min(cores / (os.cpu_count() or 1), 1.0)
+        return cls(volume_bytes, int(psutil.virtual_memory().total * share))
 
 
 def run(
@@ -30,7 +48,7 @@ def run(
     log: JobLog,
     metrics: FinalMetrics,
     check: Callable[[], None],
-    volume_bytes: int,
+    bounds: Bounds,
 ) -> int:
     """Run a module to its end; the exit status, negative for a signal.
 
@@ -39,7 +57,7 @@ def run(
             SIGKILL, when it raises anything else, SIGKILL at once. What it raised is raised again.
     """
     child = subprocess.Popen(
-        [sys.executable, "-m", module, str(layout.root), str(volume_bytes)],
+        [sys.executable, "-P", "-m", module, str(layout.root), str(bounds.volume_bytes), str(bounds.memory_bytes)],
         cwd=layout.root,
         env=dict(environment),
         stdin=subprocess.PIPE,  # closes when this process ends, which ends the child
@@ -69,24 +87,26 @@ def reason(code: int, layout: Layout) -> str:
 
 
 def environment(layout: Layout, own: Mapping[str, str], threads: int | None) -> Mapping[str, str]:
-    """A container's: nothing of the stand-in's own but where Python is, and on top what is the job's ``own``.
+    """A container's: nothing of the stand-in's own but where Python is, and the job's ``own``.
 
-    Threads that wait for others sleep, since jobs may share the cores. Without a number of ``threads`` it is the
-    library's to choose.
+    What an interpreter or a loader reads isn't the job's to set: it would run before the job is confined, and mean a
+    container's folders besides. Threads that wait for others sleep, since jobs may share the cores. Without a number of
+    ``threads`` it is the library's to choose.
     """
     return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "PYTHONPATH": str(Path(__file__).resolve().parents[3]),
-        "PYTHONUNBUFFERED": "1",
         "LANG": "C.UTF-8",
-        "HOME": str(layout.root),
-        "TMPDIR": str(layout.temporary),
         "OMP_WAIT_POLICY": "PASSIVE",
         # numpy's threads would spin while they wait, whatever the policy says: on shared cores that costs many times
         # what they save.
         "OPENBLAS_NUM_THREADS": "1",
         **({} if threads is None else {"OMP_NUM_THREADS": str(threads)}),
-        **own,
+        **{name: value for name, value in own.items() if not name.startswith(_INTERPRETERS)},
+        "PATH": os.environ.get("PATH", os.defpath),
+        "PYTHONPATH": str(Path(__file__).resolve().parents[3]),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": "ignore",  # of this installation's libraries, at lines of its own
+        "HOME": str(layout.root),
+        "TMPDIR": str(layout.temporary),
     }
 
 

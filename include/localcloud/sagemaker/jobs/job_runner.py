@@ -56,13 +56,15 @@ class JobKind(Protocol):
 
     name: str
     """The kind that the store knows the jobs by."""
+    status: str
+    """The member of a document that says Stopping when the job is to stop."""
 
     def cores(self, job: Document, total: int) -> int:
         """How many of the machine's cores the job is to have."""
         ...
 
     def run(self, job: Document, layout: Layout, signals: Signals, cores: int) -> str:
-        """Run the job, in a folder that holds nothing yet, with at most so many threads; how it ended.
+        """Run the job, in a folder that holds nothing yet, on the cores that it has; how it ended.
 
         Raises:
             FailedError: with its reason.
@@ -120,6 +122,10 @@ class JobRunner:
         """Remove what a job of an earlier life of the stand-in has left, but for its log."""
         Layout(self._folder / name).clear()
 
+    def forget(self, name: str) -> None:
+        """Remove all that a job which is over has left."""
+        shutil.rmtree(self._folder / name, ignore_errors=True)
+
     def close(self) -> None:
         """End all processes at once; their jobs stay as they are in the store."""
         self._closing.set()
@@ -143,11 +149,14 @@ class JobRunner:
     def _outcome(self, name: str, signals: Signals) -> Callable[[Document, float], None]:
         """Run the job; how its document ends."""
         job = self._store.get(self._kind.name, name)
+        if job[self._kind.status] == "Stopping":
+            signals.stopped.set()  # it was asked to stop before it was submitted
+        wanted = min(self._kind.cores(job, self._cores.total), self._cores.total)
         try:
-            with self._cores.taken(self._kind.cores(job, self._cores.total), signals.stopped) as granted:
+            with self._cores.taken(wanted, signals.stopped) as granted:
                 if self._closing.is_set():
                     raise ClosedError
-                outcome = self._attempt(job, name, signals) if granted else "Stopped"
+                outcome = self._attempt(job, name, signals, wanted) if granted else "Stopped"
             return lambda document, now: self._kind.end(document, outcome, now)
         except FailedError as error:
             reason = str(error)
@@ -158,12 +167,12 @@ class JobRunner:
             reason = f"InternalServerError: the stand-in failed: {error}"
         return lambda document, now: self._kind.fail(document, reason, now)
 
-    def _attempt(self, job: Document, name: str, signals: Signals) -> str:
+    def _attempt(self, job: Document, name: str, signals: Signals, cores: int) -> str:
         folder = self._folder / name
         shutil.rmtree(folder, ignore_errors=True)
         layout = Layout(folder)
         try:
-            return self._kind.run(job, layout, signals, self._cores.total)
+            return self._kind.run(job, layout, signals, cores)
         except StoppedError as stop:
             return stop.outcome
         finally:

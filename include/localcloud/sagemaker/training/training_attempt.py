@@ -24,12 +24,14 @@ KIND = "training-job"
 
 _LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 _GIB = 1024**3
+_VOLUME_GB = 30  # of a job that names none
 
 
 class TrainingKind:
     """A `JobKind`. A job gets the cores that its ``nthread`` asks for, else all of them."""
 
     name = KIND
+    status = "TrainingJobStatus"
     end = staticmethod(training_status.enter)
     fail = staticmethod(training_status.fail)
 
@@ -60,7 +62,7 @@ class Attempt:
         self._layout = layout
         self._signals = signals
         self._cores = cores
-        self._volume_bytes: int = job["ResourceConfig"].get("VolumeSizeInGB", 1) * _GIB
+        self._volume_bytes: int = job["ResourceConfig"].get("VolumeSizeInGB", _VOLUME_GB) * _GIB
         self._checkpoints = (
             Checkpoints(services.objects, job["CheckpointConfig"]["S3Uri"], layout.checkpoints)
             if "CheckpointConfig" in job
@@ -99,6 +101,9 @@ class Attempt:
     def _check(self) -> None:
         self._signals.check()
         if time.monotonic() > self._deadline:
+            self._services.store.update(
+                KIND, self._name, lambda job: training_status.enter(job, "Stopping", time.time())
+            )
             raise StoppedError("MaxRuntimeExceeded")
 
     def _download(self) -> None:
@@ -142,12 +147,11 @@ class Attempt:
                     log,
                     metrics,
                     self._look,
-                    self._volume_bytes,
+                    job_process.Bounds.of(self._volume_bytes, self._cores),
                 )
         finally:
             self._keep(metrics)
-            if self._checkpoints is not None:
-                self._checkpoints.copy()
+            self._copy_checkpoints()
         if code != 0:
             raise FailedError(job_process.reason(code, self._layout))
 
@@ -159,6 +163,13 @@ class Attempt:
         }
         threads = None if "nthread" in self._job["HyperParameters"] else self._cores
         return job_process.environment(self._layout, own, threads)
+
+    def _copy_checkpoints(self) -> None:
+        try:
+            if self._checkpoints is not None:
+                self._checkpoints.copy()
+        except MissingObjectsError as error:
+            raise FailedError(f"ClientError: Checkpoints can't be uploaded: {error}") from error
 
     def _look(self) -> None:
         self._check()

@@ -1,4 +1,4 @@
-"""CreateTrainingJob, DescribeTrainingJob, StopTrainingJob and ListTrainingJobs."""
+"""CreateTrainingJob, DescribeTrainingJob, StopTrainingJob, DeleteTrainingJob and ListTrainingJobs."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class TrainingJobs:
             "CreateTrainingJob": self._create,
             "DescribeTrainingJob": self._jobs.describe,
             "StopTrainingJob": self._stop,
+            "DeleteTrainingJob": self._delete,
             "ListTrainingJobs": self._list,
         }
 
@@ -57,11 +58,14 @@ class TrainingJobs:
         if len(set(names)) < len(names):
             raise validation_error(f"The channel names must be unique within a training job: {names}.")
         for channel in request.get("InputDataConfig", []):
-            source = channel["DataSource"].get("S3DataSource")
+            name, source = channel["ChannelName"], channel["DataSource"].get("S3DataSource")
+            if name.strip(".") == "":
+                raise validation_error(f"The channel name '{name}' can't be a folder's.")
+            if channel.get("CompressionType", "None") != "None":
+                raise validation_error(f"Channel {name}: CompressionType is for Pipe mode; leave it out.")
             if not is_supported(source):
                 raise validation_error(
-                    f"Channel {channel['ChannelName']}: this stand-in reads S3DataSource with S3DataType S3Prefix or "
-                    "ManifestFile only."
+                    f"Channel {name}: this stand-in reads S3DataSource with S3DataType S3Prefix or ManifestFile only."
                 )
             self._check_objects(source, request["RoleArn"])
 
@@ -80,6 +84,9 @@ class TrainingJobs:
 
     def _stop(self, request: dict[str, Any]) -> None:
         self._jobs.stop(request["TrainingJobName"], lambda job: training_status.enter(job, "Stopping", time.time()))
+
+    def _delete(self, request: dict[str, Any]) -> None:
+        self._jobs.delete(request["TrainingJobName"])
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
         return page(
@@ -100,6 +107,14 @@ def _check_members(request: dict[str, Any]) -> None:
     for member in ("AlgorithmSpecification", "ResourceConfig"):
         if member not in request:
             raise validation_error(f"{member} is missing: this stand-in has no training jobs without it.")
+    specification, resources = request["AlgorithmSpecification"], request["ResourceConfig"]
+    if "InstanceType" not in resources or resources.get("InstanceCount", 0) < 1:
+        raise validation_error("ResourceConfig: this stand-in needs an InstanceType and an InstanceCount above 0.")
+    for member in ("ContainerEntrypoint", "ContainerArguments"):
+        if member in specification:
+            raise validation_error(f"AlgorithmSpecification: this stand-in runs built-in algorithms only, no {member}.")
+    if request["OutputDataConfig"].get("CompressionType", "GZIP") != "GZIP":
+        raise validation_error("OutputDataConfig: this stand-in writes model.tar.gz, with CompressionType GZIP.")
 
 
 def _check_algorithm(request: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ class TransformKind:
     """A `JobKind`. A job takes one core."""
 
     name = KIND
+    status = "TransformJobStatus"
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -45,7 +46,7 @@ class TransformKind:
         except (MissingObjectsError, ManifestError, UnsafeKeyError, archives.UnsafeArchiveError) as error:
             raise FailedError(f"ClientError: Data download failed: {error}") from error
         try:
-            self._transform(job, layout, signals)
+            self._transform(job, layout, signals, cores)
         finally:
             self._upload(job, layout)
         return "Completed"
@@ -70,7 +71,7 @@ class TransformKind:
         if not any(folder.iterdir()):
             raise MissingObjectsError(f"no objects at {job['TransformInput']['DataSource']['S3DataSource']['S3Uri']}")
 
-    def _transform(self, job: Document, layout: Layout, signals: Signals) -> None:
+    def _transform(self, job: Document, layout: Layout, signals: Signals, cores: int) -> None:
         stream = f"{job['TransformJobName']}/algo-1-{int(job['CreationTime'])}"
         with JobLog(layout.root / "log", self._services.logs, _LOG_GROUP, stream) as log:
             count = job["TransformResources"]["InstanceCount"]
@@ -83,7 +84,7 @@ class TransformKind:
                 log,
                 FinalMetrics(()),
                 signals.check,
-                _VOLUME_BYTES,
+                job_process.Bounds.of(_VOLUME_BYTES, cores),
             )
         if code != 0:
             raise FailedError(job_process.reason(code, layout))
@@ -92,7 +93,10 @@ class TransformKind:
         """Every file that is whole; the process leaves no other."""
         to = Location.of(job["TransformOutput"]["S3OutputPath"])
         for path in sorted(layout.output_data.rglob("*.out")):
-            self._services.objects.upload(path, to.child(*path.relative_to(layout.output_data).parts))
+            try:
+                self._services.objects.upload(path, to.child(*path.relative_to(layout.output_data).parts))
+            except MissingObjectsError as error:
+                raise FailedError(f"ClientError: Data upload failed: {error}") from error
 
 
 def _settings(job: Document) -> dict[str, Any]:

@@ -253,7 +253,7 @@ def test_sigterm_leaves_a_model_only_if_asked_to(tmp_path: Path, keep: bool) -> 
 def started(job: Job) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """The job in a process of its own, and the lines that it has printed so far."""
     process = subprocess.Popen(
-        [sys.executable, "-m", training.__name__, str(job.layout.root), "1000000000"],
+        [sys.executable, "-m", training.__name__, str(job.layout.root), "1000000000", str(8 * 1024**3)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
