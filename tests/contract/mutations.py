@@ -33,6 +33,7 @@ ODD_VALUES: Sequence[Any] = (
         "s3://",
         "s3://b",
         "s3://b/../k",
+        "s3://A_B!/x",
         "http://127.0.0.1:1/",
         "arn:aws:sagemaker:us-east-1:000000000000:model/x",
         "$(id)",
@@ -138,6 +139,19 @@ def valid(data: training.Data, model_data: str) -> dict[str, dict[str, Any]]:
         "AddTags": {"ResourceArn": arn, "Tags": tags},
         "ListTags": {"ResourceArn": arn},
         "DeleteTags": {"ResourceArn": arn, "TagKeys": ["k"]},
+        "DescribeTransformJob": {"TransformJobName": "fuzzed"},
+        "StopTransformJob": {"TransformJobName": "fuzzed"},
+        "UpdateEndpointWeightsAndCapacities": {
+            "EndpointName": "fuzzed",
+            "DesiredWeightsAndCapacities": [{"VariantName": "v", "DesiredWeight": 1.0, "DesiredInstanceCount": 1}],
+        },
+        "DescribeModelPackageGroup": {"ModelPackageGroupName": "fuzzed"},
+        "ListModelPackageGroups": names,
+        "DescribeModelPackage": {"ModelPackageName": "fuzzed"},
+        **{
+            f"Delete{kind}": {f"{kind}Name": "fuzzed"}
+            for kind in ("TrainingJob", "Model", "EndpointConfig", "Endpoint", "ModelPackage", "ModelPackageGroup")
+        },
     }
 
 

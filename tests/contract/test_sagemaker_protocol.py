@@ -89,9 +89,11 @@ def test_a_name_is_taken_in_every_case(sagemaker: SageMakerClient, data: trainin
 def test_a_job_and_an_endpoint_are_ended_in_every_case(
     sagemaker: SageMakerClient, data: training.Data, live: str, name: str
 ) -> None:
-    sagemaker.create_training_job(**training.request(name, data, {"num_round": "1000000"}))
+    sagemaker.create_training_job(**training.request(name, data, training.ENDLESS))
     sagemaker.stop_training_job(TrainingJobName=name.upper())
     assert training.finished(sagemaker, name)["TrainingJobStatus"] == "Stopped"
+    sagemaker.delete_training_job(TrainingJobName=name.upper())
+    assert sagemaker.list_training_jobs(NameContains=name)["TrainingJobSummaries"] == []
     assert sagemaker.describe_endpoint(EndpointName=live.upper())["EndpointName"] == live
     assert refused(sagemaker.update_endpoint, EndpointName=live.upper(), EndpointConfigName=live.upper()) == (
         "ValidationException",

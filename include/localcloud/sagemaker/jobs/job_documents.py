@@ -93,7 +93,7 @@ class JobDocuments:
             raise resource_in_use(f"The request was rejected because the {word} is in status {status}.")
         self._store.delete(self._kind, name)
         self._tags.drop(job[f"{self._prefix}Arn"])
-        self._runner.forget(name)
+        self._runner.forget(job[f"{self._prefix}Name"])
 
     def recover(self, interrupt: Callable[[Document], None]) -> None:
         """Let ``interrupt`` end the jobs that ran when the stand-in was last ended: their processes are gone."""
