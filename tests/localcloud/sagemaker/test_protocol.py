@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from localcloud.sagemaker.api import protocol
+from localcloud.sagemaker.api.errors import ServiceError
 from localcloud.sagemaker.api.protocol import ControlPlane
+from localcloud.sagemaker.api.store import Store
 
 
 def test_a_body_that_does_not_come_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,3 +33,16 @@ def test_a_body_that_does_not_come_is_not_waited_for_forever(monkeypatch: pytest
     assert replies[0]["status"] == 408
     assert (b"connection", b"close") in replies[0]["headers"]
     assert json.loads(replies[1]["body"])["__type"] == "RequestTimeoutException"
+
+
+def test_what_another_request_has_just_deleted_is_not_found(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.sqlite")
+    store.insert("model", "m", {})
+
+    def delete(_request: dict[str, Any]) -> None:
+        store.get("model", "m")
+        store.delete("model", "m")  # the other request
+        store.delete("model", "m")
+
+    with pytest.raises(ServiceError, match=r"ValidationException: Requested resource not found\."):
+        ControlPlane({"DeleteModel": delete}).run("SageMaker.DeleteModel", b'{"ModelName": "m"}')

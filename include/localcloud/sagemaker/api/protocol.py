@@ -13,7 +13,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from localcloud.sagemaker.api.bodies import TooLargeError, bounded_body
-from localcloud.sagemaker.api.errors import ServiceError
+from localcloud.sagemaker.api.errors import ServiceError, validation_error
+from localcloud.sagemaker.api.store import MissingResourceError
 from localcloud.sagemaker.api.validation import known, service_model, validate
 
 _CONTENT_TYPE = "application/x-amz-json-1.1"
@@ -64,7 +65,10 @@ class ControlPlane:
             request = known(model.input_shape, request) if model.input_shape is not None else {}
         except RecursionError as error:
             raise ServiceError("SerializationException", "The body is nested too deeply.") from error
-        answer = operation(request)
+        try:
+            answer = operation(request)
+        except MissingResourceError as error:  # another request has deleted it since this one looked
+            raise validation_error("Requested resource not found.") from error
         shown = model.output_shape.members if model.output_shape is not None else {}
         return None if answer is None else {key: value for key, value in answer.items() if key in shown}
 
