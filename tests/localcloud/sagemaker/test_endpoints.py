@@ -7,7 +7,7 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from localcloud.sagemaker.hosting.deployment import Deployer
 from localcloud.sagemaker.hosting.endpoint_configs import EndpointConfigs
 from localcloud.sagemaker.hosting.endpoints import Endpoints
 from localcloud.sagemaker.hosting.fleet import Fleet, NotServingError
-from localcloud.sagemaker.hosting.loading import Loader
+from localcloud.sagemaker.hosting.loading import Loader, ModelCheck
 from localcloud.sagemaker.hosting.rollback_alarms import Alarms
 from localcloud.sagemaker.registry.model_package_groups import ModelPackageGroups
 from localcloud.sagemaker.registry.model_packages import ModelPackages
@@ -91,10 +91,14 @@ def s3(tmp_path: Path) -> Iterator[SlowS3]:
     server.close()
 
 
+def trusting(_image: str, _folder: Path, _environment: Mapping[str, str]) -> None:
+    """No check of models, which takes a second: these tests have only one, and it is sound."""
+
+
 class StandIn:
     """The control plane of endpoints, in this process."""
 
-    def __init__(self, s3: SlowS3, folder: Path, clock: Clock | None = None) -> None:
+    def __init__(self, s3: SlowS3, folder: Path, clock: Clock | None = None, check: ModelCheck = trusting) -> None:
         self.store = Store(folder / "store.sqlite")
         self.fleet = Fleet()
         objects = Objects(aws.s3_client(s3.url))
@@ -103,7 +107,7 @@ class StandIn:
         models = Models(self.store, tags, objects, packages)
         configs = EndpointConfigs(self.store, tags, models)
         alarms, clock = Alarms(aws.cloudwatch_client(s3.url)), clock or Clock()
-        self.deployer = Deployer(self.store, Loader(objects, folder / "endpoints"), self.fleet, alarms, clock)
+        self.deployer = Deployer(self.store, Loader(objects, folder / "endpoints", check), self.fleet, alarms, clock)
         endpoints = Endpoints(self.store, tags, configs, models, self.deployer, alarms, clock)
         self._plane = ControlPlane({**models.operations(), **configs.operations(), **endpoints.operations()})
 

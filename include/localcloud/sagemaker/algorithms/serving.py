@@ -32,6 +32,14 @@ class ModelServer(Protocol):
         """Answer one request; a fault of the request is an answer too, never an exception."""
         ...
 
+    def probe(self) -> None:
+        """Ask the model for a prediction, after looking for what could harm this process at a later one.
+
+        Raises:
+            ValueError: it gives none, or must not be asked. A damaged model may also end the process.
+        """
+        ...
+
     def execution_parameters(self) -> Mapping[str, Any]:
         """The container's answer to ``GET /execution-parameters``, by which a batch transform is planned."""
         ...

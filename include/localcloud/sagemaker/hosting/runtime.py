@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from starlette.concurrency import run_in_threadpool
+import anyio
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -22,6 +23,7 @@ from localcloud.sagemaker.hosting.fleet import Fleet, NotServingError, UnknownVa
 
 _SECONDS = 60.0
 _LARGEST = 6_291_456  # bytes of a request
+_THREADS_PER_CORE = 4  # that models answer in; further requests wait for one
 # A request of so few bytes, to a model that took no longer last time, isn't worth a thread of its own.
 _SMALL = 4096
 _QUICK_SECONDS = 0.002
@@ -50,6 +52,8 @@ class Runtime:
         """The observers hear of each invocation; they are called on the event loop."""
         self._fleet = fleet
         self._observers = observers
+        # Of their own: the threads of the control plane are never all taken by invocations.
+        self._threads = anyio.CapacityLimiter(_THREADS_PER_CORE * (os.cpu_count() or 1))
         self._last_seconds: dict[tuple[str, str], float] = {}
 
     def routes(self) -> list[Route]:
@@ -107,7 +111,7 @@ class Runtime:
         started = time.perf_counter()
         status = 500  # of an answer that didn't come
         try:
-            answer = await _answer(endpoint, variant, invocation, in_thread=in_thread)
+            answer = await _answer(endpoint, variant, invocation, self._threads if in_thread else None)
             status = answer.status
             return answer
         finally:
@@ -131,13 +135,16 @@ async def _invocation(request: Request) -> Invocation:
     return Invocation(body=body, content_type=request.headers.get("content-type"), accept=request.headers.get("accept"))
 
 
-async def _answer(endpoint: str, variant: Variant, invocation: Invocation, *, in_thread: bool) -> Answer:
+async def _answer(
+    endpoint: str, variant: Variant, invocation: Invocation, threads: anyio.CapacityLimiter | None
+) -> Answer:
+    """The model's answer; without threads from this one, the event loop's."""
     try:
-        if not in_thread:
+        if threads is None:
             return variant.server.invoke(invocation)
         async with asyncio.timeout(_SECONDS):
             # When the time is over the thread goes on, since none can be ended; nobody waits for it.
-            return await run_in_threadpool(variant.server.invoke, invocation)
+            return await anyio.to_thread.run_sync(variant.server.invoke, invocation, limiter=threads)
     except TimeoutError as error:
         raise ServiceError(
             "ModelError",

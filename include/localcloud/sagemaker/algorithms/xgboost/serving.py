@@ -15,7 +15,7 @@ import numpy as np
 import xgboost
 
 from localcloud.sagemaker.algorithms.serving import Answer, Invocation
-from localcloud.sagemaker.algorithms.xgboost import bodies
+from localcloud.sagemaker.algorithms.xgboost import bodies, soundness
 from localcloud.sagemaker.algorithms.xgboost.bodies import Array, Rows
 from localcloud.sagemaker.algorithms.xgboost.content_types import parse_header
 from localcloud.sagemaker.algorithms.xgboost.selection import Selection
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 _ACCEPTED = ("application/json", "application/jsonlines", "application/x-recordio-protobuf", "text/csv")
 _LARGEST = "6291456"  # bytes of a request
+_PADDED_BYTES = 64 * 1024**2  # of rows that lack columns, at a time
 _VOTING = ("multi:softmax", "binary:hinge")
 _PAGE = "<!doctype html>\n<html lang=en>\n<title>{0} {1}</title>\n<h1>{1}</h1>\n<p>{2}</p>\n"
 _SERVER_ERROR = _PAGE.format(
@@ -94,6 +95,11 @@ class XGBoostServer:
             "BatchStrategy": "MULTI_RECORD",
             "MaxPayloadInMB": self._largest // 1024**2,
         }
+
+    def probe(self) -> None:
+        """Look through every tree, then predict from zeros."""
+        for model in self._models:
+            model.probe()
 
     def invoke(self, invocation: Invocation) -> Answer:
         """Answer one request, refusing it with the container's statuses and words."""
@@ -166,6 +172,11 @@ class _Model:
         self._lock = threading.Lock()  # prediction from a matrix isn't safe to share for every booster type
         self._warned = False
 
+    def probe(self) -> None:
+        """Raises ValueError if the model must not be asked, or gives no prediction."""
+        soundness.check(self._booster)
+        self.predict(np.zeros((1, self._features), np.float32))
+
     def predict(self, rows: Rows) -> Array:
         """Scores, (n,) or (n, classes).
 
@@ -175,15 +186,21 @@ class _Model:
         if isinstance(rows, np.ndarray):
             self._warn_of_missing(rows.shape[1])
             if self._takes_arrays and rows.shape[1] <= self._features:
-                scores: Array = self._booster.inplace_predict(self._padded(rows), validate_features=False)
-                return scores
+                return self._predict_array(rows)
             rows = xgboost.DMatrix(rows, nthread=1)
         with self._lock:
             return np.asarray(self._booster.predict(rows, validate_features=False))
 
-    def _padded(self, rows: Array) -> Array:
+    def _predict_array(self, rows: Array) -> Array:
+        """The library wants all columns: those that lack are missing. Few rows at a time are copied for that."""
         lacking = self._features - rows.shape[1]
-        return np.pad(rows, ((0, 0), (0, lacking)), constant_values=np.nan) if lacking else rows
+        if not lacking:
+            scores: Array = self._booster.inplace_predict(rows, validate_features=False)
+            return scores
+        count = max(1, _PADDED_BYTES // (self._features * rows.itemsize))
+        blocks = (rows[start : start + count] for start in range(0, len(rows), count))
+        padded = (np.pad(block, ((0, 0), (0, lacking)), constant_values=np.nan) for block in blocks)
+        return np.concatenate([self._booster.inplace_predict(block, validate_features=False) for block in padded])
 
     def _warn_of_missing(self, columns: int) -> None:
         if columns < self._features and not self._warned:
