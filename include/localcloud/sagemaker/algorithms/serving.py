@@ -33,11 +33,7 @@ class ModelServer(Protocol):
         ...
 
     def probe(self) -> None:
-        """Ask the model for a prediction, after looking for what could harm this process at a later one.
-
-        Raises:
-            ValueError: it gives none, or must not be asked. A damaged model may also end the process.
-        """
+        """Ask the model for a prediction of any row; what it raises, or the end of the process, tells that it fails."""
         ...
 
     def execution_parameters(self) -> Mapping[str, Any]:

@@ -94,13 +94,13 @@ class Loader:
 
         What has been loaded once isn't checked again: a marker beside the folder holds the digest of its files.
         """
-        marker, digest = folder.with_name(f".{folder.name}.checked"), _digest(folder)
-        known = marker.exists() and marker.read_text() == digest
+        marker = folder.with_name(f".{folder.name}.checked")
+        known = marker.exists() and marker.read_text() == _digest(folder)
         if not known:
             self._check(variant["Image"], folder, variant["Environment"])
         server = algorithm.load(folder, variant["Environment"])
         if not known:
-            marker.write_text(digest)
+            marker.write_text(_digest(folder))
         return server
 
     def _unpack(self, variant: dict[str, Any], folder: Path) -> None:

@@ -1,7 +1,8 @@
 """Asks a model once, in a process of its own, before it is loaded into the stand-in's.
 
 On AWS a model that crashes takes its container with it, and nothing else. Here all models are in one process: what
-a damaged file does to the library that reads it must come out elsewhere. The process is started as
+a damaged file does to the library that reads it must come out elsewhere. The model's files are written anew there, so
+that loading them here does the same. The process is started as
 ``python -m localcloud.sagemaker.hosting.model_check IMAGE FOLDER`` with the model's environment on standard input, as
 JSON. It exits 0, or 1 with the reason on standard output.
 """
@@ -22,6 +23,7 @@ from localcloud.sagemaker.algorithms import catalog
 from localcloud.sagemaker.jobs.confinement import confine, limit
 
 _SECONDS = 60
+_LARGEST_FILE = 20 * 1024**3  # bytes
 _LOGGED = 2000  # characters of what a failing process wrote last
 _CONTAINER_FOLDER = "/opt/ml/model"
 
@@ -33,7 +35,7 @@ class ModelCheckError(Exception):
 
 
 def check(image: str, folder: Path, environment: Mapping[str, str]) -> None:
-    """Load the unpacked model of a known image and ask it for a prediction.
+    """Normalize the unpacked model of a known image, load it and ask it for a prediction.
 
     Raises:
         ModelCheckError: it can't be loaded, gives none, takes its process with it, or longer than a minute.
@@ -68,13 +70,15 @@ def _main() -> int:
     image, folder = sys.argv[1], Path(sys.argv[2])
     # Should the stand-in be killed meanwhile, this process doesn't outlive it for long.
     resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
-    limit(0)
+    limit(_LARGEST_FILE)
     confine(folder)
     try:
         algorithm = catalog.by_image(image)
         if algorithm is None:
             raise ValueError(f"this stand-in doesn't know the image {image}")
-        algorithm.load(folder, json.load(sys.stdin)).probe()
+        environment = json.load(sys.stdin)
+        algorithm.normalize(folder, environment)
+        algorithm.load(folder, environment).probe()
     except Exception as error:
         sys.stdout.write(str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}")
         return 1
