@@ -48,9 +48,9 @@ def test_a_tree_that_goes_round_in_a_circle_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_models_environment_and_words_are_kept(tmp_path: Path) -> None:
-    with pytest.raises(ModelCheckError, match="invalid literal for int.*'many'"):
+    with pytest.raises(ModelCheckError, match=r"invalid literal for int.*'many'"):
         check(IMAGE, put(tmp_path, trained().save_raw("ubj")), {"MAX_CONTENT_LENGTH": "many"})
-    with pytest.raises(ModelCheckError, match="^Model xgboost-model cannot be loaded:"):
+    with pytest.raises(ModelCheckError, match=r"^Model xgboost-model cannot be loaded:"):
         check(IMAGE, put(tmp_path, b"no model"), {})
 
 

@@ -19,6 +19,7 @@ from localcloud.sagemaker.algorithms.serving import Answer, Invocation
 from localcloud.sagemaker.api.arns import ACCOUNT, REGION, log_group_arn
 from localcloud.sagemaker.api.bodies import TooLargeError, bounded_body
 from localcloud.sagemaker.api.errors import ServiceError
+from localcloud.sagemaker.hosting import invocation_headers
 from localcloud.sagemaker.hosting.fleet import Fleet, NotServingError, UnknownVariantError, Variant
 
 _SECONDS = 60.0
@@ -27,6 +28,14 @@ _THREADS_PER_CORE = 4  # that models answer in; further requests wait for one
 # A request of so few bytes, to a model that took no longer last time, isn't worth a thread of its own.
 _SMALL = 4096
 _QUICK_SECONDS = 0.002
+_TIMED_OUT = (
+    "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for "
+    "each container in Amazon CloudWatch, resolve the issue, and try again."
+)
+_NOT_HERE = {
+    "async-invocations": "InvokeEndpointAsync",
+    "invocations-response-stream": "InvokeEndpointWithResponseStream",
+}
 
 logger = logging.getLogger(__name__)
 
@@ -57,9 +66,10 @@ class Runtime:
         self._last_seconds: dict[tuple[str, str], float] = {}
 
     def routes(self) -> list[Route]:
-        """InvokeEndpoint's path; and beside it the container's own two, which the service keeps to itself."""
+        """InvokeEndpoint's path and those of its siblings; and the container's own two, which the service keeps."""
         return [
             Route("/endpoints/{name}/invocations", self._invocations, methods=["POST"]),
+            *(Route(f"/endpoints/{{name}}/{path}", self._not_here, methods=["POST"]) for path in _NOT_HERE),
             Route("/endpoints/{name}/ping", self._ping, methods=["GET"]),
             Route("/endpoints/{name}/execution-parameters", self._execution_parameters, methods=["GET"]),
         ]
@@ -67,8 +77,9 @@ class Runtime:
     async def _invocations(self, request: Request) -> Response:
         endpoint, arrived = request.path_params["name"], time.perf_counter()
         try:
-            variant = self._variant(endpoint, request.headers.get("x-amzn-sagemaker-target-variant"))
-            invocation = await _invocation(request)
+            said = invocation_headers.members(endpoint, request.headers)
+            variant = self._variant(endpoint, said.get("TargetVariant"))
+            invocation = Invocation(await _body(request), said.get("ContentType"), said.get("Accept"))
             answer = await self._invoke(endpoint, variant, invocation, arrived)
         except ServiceError as error:
             return _error(error)
@@ -76,11 +87,13 @@ class Runtime:
             return Response(status_code=400)  # nobody is there to read it
         if answer.status >= 400:
             return _error(_model_error(endpoint, answer.status, answer.body.decode(errors="replace")))
+        # Custom attributes are the container's to return, and those of the built-in algorithms return none.
         headers = {"x-Amzn-Invoked-Production-Variant": variant.name}
-        attributes = request.headers.get("x-amzn-sagemaker-custom-attributes")
-        if attributes is not None:
-            headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
         return Response(answer.body, status_code=answer.status, headers=headers, media_type=answer.content_type)
+
+    async def _not_here(self, request: Request) -> Response:
+        operation = _NOT_HERE[request.url.path.rpartition("/")[2]]
+        return _error(ServiceError("ValidationError", f"This stand-in has no {operation}: use InvokeEndpoint."))
 
     async def _ping(self, request: Request) -> Response:
         """200: a model that can't be loaded is never put into service."""
@@ -124,15 +137,15 @@ class Runtime:
             observe(invoked)
 
 
-async def _invocation(request: Request) -> Invocation:
+async def _body(request: Request) -> bytes:
     try:
         async with asyncio.timeout(_SECONDS):
-            body = await bounded_body(request, _LARGEST)
+            return await bounded_body(request, _LARGEST)
     except TooLargeError as error:
-        raise ServiceError("ValidationError", f"InvokeEndpoint: {error}.", 413) from error
+        # The service's front refuses it, with no error of the service model: boto3 tells the status as its code.
+        raise ServiceError("413", f"HTTP content length exceeded {_LARGEST} bytes.", 413) from error
     except TimeoutError as error:
         raise ServiceError("ValidationError", f"The request's body didn't come in {_SECONDS:g} s.", 408) from error
-    return Invocation(body=body, content_type=request.headers.get("content-type"), accept=request.headers.get("accept"))
 
 
 async def _answer(
@@ -146,22 +159,14 @@ async def _answer(
             # When the time is over the thread goes on, since none can be ended; nobody waits for it.
             return await anyio.to_thread.run_sync(variant.server.invoke, invocation, limiter=threads)
     except TimeoutError as error:
-        raise ServiceError(
-            "ModelError",
-            "Your invocation timed out while waiting for a response from container primary. Review the latency "
-            "metrics for each container in Amazon CloudWatch, resolve the issue, and try again.",
-            424,
-            OriginalStatusCode=0,
-            OriginalMessage="",
-            LogStreamArn=_log_group(endpoint),
-        ) from error
+        raise _model_error(endpoint, 0, _TIMED_OUT) from error
     except Exception as error:
         logger.exception("endpoint %s, variant %s", endpoint, variant.name)
         raise _model_error(endpoint, 500, f"the stand-in failed: {type(error).__name__}: {error}") from error
 
 
 def _model_error(endpoint: str, status: int, said: str) -> ServiceError:
-    side = "client" if status < 500 else "server"
+    side = "client" if 400 <= status < 500 else "server"
     console = f"https://{REGION}.console.aws.amazon.com/cloudwatch/home?region={REGION}"
     return ServiceError(
         "ModelError",
@@ -171,12 +176,8 @@ def _model_error(endpoint: str, status: int, said: str) -> ServiceError:
         424,
         OriginalStatusCode=status,
         OriginalMessage=said,
-        LogStreamArn=_log_group(endpoint),
+        LogStreamArn=log_group_arn(f"/aws/sagemaker/Endpoints/{endpoint}"),
     )
-
-
-def _log_group(endpoint: str) -> str:
-    return log_group_arn(f"/aws/sagemaker/Endpoints/{endpoint}")
 
 
 def _error(error: ServiceError) -> Response:
