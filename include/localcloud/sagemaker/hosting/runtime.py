@@ -143,7 +143,7 @@ async def _body(request: Request) -> bytes:
             return await bounded_body(request, _LARGEST)
     except TooLargeError as error:
         # The service's front refuses it, with no error of the service model: boto3 tells the status as its code.
-        raise ServiceError("413", f"HTTP content length exceeded {_LARGEST} bytes.", 413) from error
+        raise ServiceError("", f"HTTP content length exceeded {_LARGEST} bytes.", 413) from error
     except TimeoutError as error:
         raise ServiceError("ValidationError", f"The request's body didn't come in {_SECONDS:g} s.", 408) from error
 
@@ -184,6 +184,6 @@ def _error(error: ServiceError) -> Response:
     return Response(
         json.dumps({"Message": error.message, **error.members}),
         status_code=error.status,
-        headers={"x-amzn-ErrorType": error.code},
+        headers={"x-amzn-ErrorType": error.code} if error.code else {},
         media_type="application/json",
     )
