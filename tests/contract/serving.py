@@ -62,6 +62,11 @@ def put_narrow_model(s3: S3Client, bucket: str, key: str, most: float = 1.0) -> 
     """Put a model of two features with answers up to ``most``, which refuses rows of four with status 400; its URL."""
     matrix = xgboost.DMatrix(np.array([[0.0, 0.0], [1.0, 1.0]]), label=np.array([0.0, most]))
     content = bytes(xgboost.train({}, matrix, 1).save_raw("ubj"))
+    return put_model(s3, bucket, key, content)
+
+
+def put_model(s3: S3Client, bucket: str, key: str, content: bytes) -> str:
+    """Put an archive of a model's file; its URL."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         member = tarfile.TarInfo("xgboost-model")

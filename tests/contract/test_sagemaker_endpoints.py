@@ -11,7 +11,7 @@ import pytest
 import xgboost
 from botocore.exceptions import ClientError
 from tests.contract import training
-from tests.contract.serving import as_csv, create_config, create_model, invoke, settled
+from tests.contract.serving import as_csv, create_config, create_model, invoke, put_model, settled
 from tests.contract.training import Data
 from tests.waiting import wait_for
 
@@ -149,6 +149,51 @@ def test_an_endpoint_without_a_usable_model_fails(
         sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=name)
     sagemaker.delete_endpoint(EndpointName=name)
     wait_for(lambda: not sagemaker.list_endpoints(NameContains=name)["Endpoints"], what="the deletion")
+
+
+def damaged(kind: str) -> bytes:
+    """A model whose file ends the process that loads it, or the one that asks it."""
+    if kind == "empty":
+        return b""
+    rows = np.random.default_rng(1).random((50, 4))
+    model = json.loads(xgboost.train({}, xgboost.DMatrix(rows, label=rows[:, 0]), 1).save_raw("json"))
+    model["learner"]["gradient_booster"]["model"]["trees"][0]["right_children"][0] = 0
+    return json.dumps(model).encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [("empty", "its process ended with signal SIGABRT"), ("cyclic", "tree 0: it has children beyond")]
+)
+def test_a_model_that_crashes_fails_its_endpoint_and_nothing_else(
+    sagemaker: SageMakerClient,
+    runtime: SageMakerRuntimeClient,
+    s3: S3Client,
+    data: Data,
+    live: str,
+    kind: str,
+    told: str,
+) -> None:
+    broken = f"{live[:40]}-{kind}"
+    url = put_model(s3, data.bucket, f"{broken}/model.tar.gz", damaged(kind))
+    create_model(sagemaker, broken, url)
+    create_config(sagemaker, broken, **{broken: 1.0})
+    sagemaker.create_endpoint(EndpointName=broken, EndpointConfigName=broken)
+    endpoint = settled(sagemaker, broken)
+    assert endpoint["EndpointStatus"] == "Failed"
+    assert endpoint["FailureReason"].startswith(
+        f"The primary container for production variant {broken} did not pass the ping health check."
+    )
+    assert told in endpoint["FailureReason"]
+    sagemaker.update_endpoint(EndpointName=live, EndpointConfigName=broken)
+    endpoint = settled(sagemaker, live)
+    assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("InService", live)
+    assert "did not pass the ping health check" in endpoint["FailureReason"]
+    assert invoke(runtime, live, "1,2,3,4")["InvokedProductionVariant"] == live
+
+
+def test_a_body_that_is_too_large_has_the_services_words(runtime: SageMakerRuntimeClient, live: str) -> None:
+    with pytest.raises(ClientError, match=r"\(413\).*HTTP content length exceeded 6291456 bytes\.$"):
+        invoke(runtime, live, "1" * 6_291_457)
 
 
 def test_a_model_without_data_is_not_served(sagemaker: SageMakerClient, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import tarfile
@@ -74,3 +75,51 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.tar.gz").write_bytes(content)
     with pytest.raises(UnsafeArchiveError):
         archives.unpack(tmp_path / "a.tar.gz", tmp_path / "out")
+
+
+def packed(archive: Path, *members: tuple[str, bytes]) -> Path:
+    with tarfile.open(archive, "w:gz") as tar:
+        for name, content in members:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return archive
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        ([("n" * 300, b"")], f"'{'n' * 300}': File name too long"),
+        ([("deep/" + "n" * 300, b"")], f"'deep/{'n' * 300}': File name too long"),
+        ([("model", b""), ("model/part", b"")], "'model/part': Not a directory"),
+        ([("../outside", b"")], "'../outside' leaves its folder"),
+    ],
+    ids=["long name", "long name below", "file as folder", "outside"],
+)
+def test_what_can_not_be_extracted_is_told_without_the_hosts_paths(
+    tmp_path: Path, members: list[tuple[str, bytes]], told: str
+) -> None:
+    with pytest.raises(UnsafeArchiveError) as refused:
+        archives.unpack(packed(tmp_path / "a.tar.gz", *members), tmp_path / "out")
+    assert str(refused.value) == told
+
+
+def test_damage_is_found_wherever_it_is(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "a.tar.gz", ("model", bytes(range(256)) * 400))
+    sound = archive.read_bytes()
+    for place in (-8, -1, len(sound) // 2):  # the checksum, the length, what is compressed
+        damaged = bytearray(sound)
+        damaged[place] ^= 0xFF
+        archive.write_bytes(damaged)
+        with pytest.raises(UnsafeArchiveError):
+            archives.unpack(archive, tmp_path / f"out{place}")
+        assert not (tmp_path / f"out{place}").exists(), "nothing of a damaged archive is extracted"
+
+
+def test_an_archive_that_unfolds_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = packed(tmp_path / "a.tar.gz", ("model", bytes(500)))
+    archive.write_bytes(archive.read_bytes() + gzip.compress(bytes(50_000)))
+    archives.unpack(archive, tmp_path / "out")
+    monkeypatch.setattr(archives, "_MOST_BYTES", 40_000)
+    with pytest.raises(UnsafeArchiveError, match="it holds more than 40000 bytes"):
+        archives.unpack(archive, tmp_path / "other")

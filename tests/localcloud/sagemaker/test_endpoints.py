@@ -7,7 +7,7 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pytest
 import xgboost
 from tests.contract.training import IMAGE, ROLE
 from tests.localcloud.sagemaker.manual_clock import ManualClock
-from tests.localcloud.sagemaker.test_rollout import canary, size
+from tests.localcloud.sagemaker.test_rollout import canary, linear, size
 from tests.waiting import wait_for
 
 from localcloud.sagemaker.api.errors import ServiceError
@@ -26,13 +26,13 @@ from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.api.tags import Tags
 from localcloud.sagemaker.data import archives, aws
 from localcloud.sagemaker.data.s3 import Objects
-from localcloud.sagemaker.hosting import endpoint_status
+from localcloud.sagemaker.hosting import endpoint_status, model_check
 from localcloud.sagemaker.hosting.clock import Clock
 from localcloud.sagemaker.hosting.deployment import Deployer
 from localcloud.sagemaker.hosting.endpoint_configs import EndpointConfigs
 from localcloud.sagemaker.hosting.endpoints import Endpoints
 from localcloud.sagemaker.hosting.fleet import Fleet, NotServingError
-from localcloud.sagemaker.hosting.loading import Loader
+from localcloud.sagemaker.hosting.loading import Loader, ModelCheck
 from localcloud.sagemaker.hosting.rollback_alarms import Alarms
 from localcloud.sagemaker.registry.model_package_groups import ModelPackageGroups
 from localcloud.sagemaker.registry.model_packages import ModelPackages
@@ -91,10 +91,14 @@ def s3(tmp_path: Path) -> Iterator[SlowS3]:
     server.close()
 
 
+def trusting(_image: str, _folder: Path, _environment: Mapping[str, str]) -> None:
+    """No check of models, which takes a second: these tests have only one, and it is sound."""
+
+
 class StandIn:
     """The control plane of endpoints, in this process."""
 
-    def __init__(self, s3: SlowS3, folder: Path, clock: Clock | None = None) -> None:
+    def __init__(self, s3: SlowS3, folder: Path, clock: Clock | None = None, check: ModelCheck = trusting) -> None:
         self.store = Store(folder / "store.sqlite")
         self.fleet = Fleet()
         objects = Objects(aws.s3_client(s3.url))
@@ -103,7 +107,7 @@ class StandIn:
         models = Models(self.store, tags, objects, packages)
         configs = EndpointConfigs(self.store, tags, models)
         alarms, clock = Alarms(aws.cloudwatch_client(s3.url)), clock or Clock()
-        self.deployer = Deployer(self.store, Loader(objects, folder / "endpoints"), self.fleet, alarms, clock)
+        self.deployer = Deployer(self.store, Loader(objects, folder / "endpoints", check), self.fleet, alarms, clock)
         endpoints = Endpoints(self.store, tags, configs, models, self.deployer, alarms, clock)
         self._plane = ControlPlane({**models.operations(), **configs.operations(), **endpoints.operations()})
 
@@ -117,12 +121,12 @@ class StandIn:
         variants = [{"VariantName": variant or name, "ModelName": name} | (changes or INSTANCE)]
         self.call("CreateEndpointConfig", EndpointConfigName=name, ProductionVariants=variants)
 
-    def describe(self) -> dict[str, Any]:
-        return self.call("DescribeEndpoint", EndpointName="live")
+    def describe(self, name: str = "live") -> dict[str, Any]:
+        return self.call("DescribeEndpoint", EndpointName=name)
 
-    def settled(self) -> dict[str, Any]:
-        wait_for(lambda: self.describe()["EndpointStatus"] in ("InService", "Failed"), what="the end of the change")
-        return self.describe()
+    def settled(self, name: str = "live") -> dict[str, Any]:
+        wait_for(lambda: self.describe(name)["EndpointStatus"] in ("InService", "Failed"), what="the end of the change")
+        return self.describe(name)
 
 
 @pytest.fixture
@@ -292,11 +296,11 @@ def test_a_deployment_that_can_only_time_out_is_warned_of(
     clock.advance(1801)
     baking.settled()
     assert not caplog.messages, "900 seconds fit into 1800"
-    hopeless = canary(size(25), wait=600, MaximumExecutionTimeoutInSeconds=600)
+    hopeless = linear(size(25), wait=300, MaximumExecutionTimeoutInSeconds=600)
     baking.call("UpdateEndpoint", EndpointName="live", EndpointConfigName="new", DeploymentConfig=hopeless)
     clock.asleep()
     assert caplog.messages == [
-        "endpoint live: its deployment will be rolled back: it waits for 600 seconds in all, and "
+        "endpoint live: its deployment will be rolled back: it waits for 900 seconds in all, and "
         "MaximumExecutionTimeoutInSeconds is 600"
     ]
 
@@ -353,6 +357,50 @@ def test_what_can_not_be_served_again_has_failed(
     with pytest.raises(NotServingError):
         restarted.fleet.choose("live", None)
     restarted.deployer.close()
+
+
+def test_nothing_that_is_wrong_with_an_endpoint_keeps_the_others_from_serving(
+    s3: SlowS3, stand_in: StandIn, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    for name in ("broken", "live"):
+        stand_in.call("CreateEndpoint", EndpointName=name, EndpointConfigName="old")
+        stand_in.settled(name)
+    copy = shutil.copytree(tmp_path, tmp_path_factory.mktemp("damaged"), dirs_exist_ok=True)
+    shutil.rmtree(copy / "endpoints/broken/1")
+    (copy / "endpoints/broken/1").write_bytes(b"a file where a folder should be")
+    restarted = StandIn(s3, copy)
+    restarted.deployer.recover()
+    broken = restarted.describe("broken")
+    assert (broken["EndpointStatus"], broken["FailureReason"]) == (
+        "Failed",
+        "InternalServerError: see the stand-in's log",
+    )
+    assert restarted.describe()["EndpointStatus"] == "InService"
+    assert restarted.fleet.choose("live", None).name == "old"
+    restarted.deployer.close()
+
+
+def test_a_model_that_was_loaded_once_is_checked_again_only_when_its_files_have_changed(
+    s3: SlowS3, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    checked = list[Path]()
+
+    def noting(_image: str, folder: Path, _environment: Mapping[str, str]) -> None:
+        checked.append(folder)
+
+    first = StandIn(s3, tmp_path, check=noting)
+    first.config("old")
+    first.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
+    first.settled()
+    first.deployer.close()
+    assert checked == [tmp_path / "endpoints/live/1/old"]
+    copy = shutil.copytree(tmp_path, tmp_path_factory.mktemp("killed"), dirs_exist_ok=True)
+    StandIn(s3, copy, check=noting).deployer.recover()
+    assert len(checked) == 1
+    (copy / "endpoints/live/1/old/xgboost-model").write_bytes(b"")
+    restarted = StandIn(s3, copy, check=model_check.check)
+    restarted.deployer.recover()
+    assert restarted.describe()["FailureReason"].endswith("(its process ended with signal SIGABRT)")
 
 
 def test_an_update_needs_a_cloudwatch_that_tells_of_its_alarms(stand_in: StandIn) -> None:

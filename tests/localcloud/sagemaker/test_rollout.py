@@ -137,12 +137,20 @@ def test_whatever_the_config_the_steps_climb_to_all_of_the_traffic(
         ),
         (canary(size(10)) | rolling(size(10)), "Only one update policy"),
         ({"AutoRollbackConfiguration": {"Alarms": [{}]}}, "needs an AlarmName"),
+        (
+            canary(size(10), wait=400, TerminationWaitInSeconds=200, MaximumExecutionTimeoutInSeconds=600),
+            r"MaximumExecutionTimeoutInSeconds \(600\) must be larger than the total waiting time of .* \(600\)",
+        ),
     ],
-    ids=["no canary", "no step", "canary of all", "two policies", "alarm without a name"],
+    ids=["no canary", "no step", "canary of all", "two policies", "alarm without a name", "waits beyond the time-out"],
 )
 def test_a_config_that_makes_no_sense_is_refused(config: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidDeploymentConfigError, match=said):
         check(config)
+
+
+def test_waits_that_are_shorter_than_the_time_out_are_taken() -> None:
+    check(canary(size(10), wait=400, TerminationWaitInSeconds=199, MaximumExecutionTimeoutInSeconds=600))
 
 
 @pytest.mark.parametrize(

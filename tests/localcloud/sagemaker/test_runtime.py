@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 
 from localcloud.sagemaker.algorithms.serving import Answer, Invocation
 from localcloud.sagemaker.hosting import runtime
@@ -49,15 +50,24 @@ class Reply:
     chunks_read: int
 
 
-def ask(server: Echo, chunks: Iterable[bytes], *, path: str = "/invocations", method: str = "POST") -> Reply:
+def ask(
+    server: Echo,
+    chunks: Iterable[bytes],
+    *,
+    path: str = "/invocations",
+    method: str = "POST",
+    headers: Mapping[str, str] | None = None,
+) -> Reply:
     """Send a request whose body comes in these chunks, as a client without Content-Length does."""
     fleet = Fleet()
     fleet.switch("live", (Variant("AllTraffic", 1.0, server),))
     app = Starlette(routes=Runtime(fleet).routes())
-    return asyncio.run(sent(app, chunks, f"/endpoints/live{path}", method))
+    return asyncio.run(sent(app, chunks, f"/endpoints/live{path}", method, headers or {}))
 
 
-async def sent(app: Starlette, chunks: Iterable[bytes], path: str, method: str) -> Reply:
+async def sent(
+    app: Starlette, chunks: Iterable[bytes], path: str, method: str, headers: Mapping[str, str] | None = None
+) -> Reply:
     read = 0
     replies: list[Any] = []
 
@@ -77,10 +87,12 @@ async def sent(app: Starlette, chunks: Iterable[bytes], path: str, method: str) 
         replies.append(message)
 
     scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b""}
-    await app({**scope, "headers": [(b"content-type", b"text/csv")], "root_path": ""}, receive, send)
-    headers = {name.decode(): value.decode() for name, value in replies[0]["headers"]}
+    said = {"content-type": "text/csv"} | {name.lower(): value for name, value in (headers or {}).items()}
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in said.items()]
+    await app({**scope, "headers": raw, "root_path": ""}, receive, send)
+    shown = {name.decode(): value.decode() for name, value in replies[0]["headers"]}
     body = b"".join(reply.get("body", b"") for reply in replies)
-    return Reply(replies[0]["status"], headers, body, read)
+    return Reply(replies[0]["status"], shown, body, read)
 
 
 def test_a_body_may_have_six_megabytes_and_come_in_parts() -> None:
@@ -90,7 +102,7 @@ def test_a_body_may_have_six_megabytes_and_come_in_parts() -> None:
 
 def test_no_more_of_a_body_is_read_than_may_be() -> None:
     reply = ask(Echo(), (b"x" * MEGABYTE for _ in range(1000)))
-    assert (reply.status, reply.headers["x-amzn-errortype"]) == (413, "ValidationError")
+    assert (reply.status, json.loads(reply.body)) == (413, {"Message": "HTTP content length exceeded 6291456 bytes."})
     assert reply.chunks_read == 7
 
 
@@ -126,7 +138,12 @@ def test_a_slow_model_is_told_as_a_time_out(monkeypatch: pytest.MonkeyPatch) -> 
     finally:
         release.set()
     assert (reply.status, reply.headers["x-amzn-errortype"]) == (424, "ModelError")
-    assert json.loads(reply.body)["Message"].startswith("Your invocation timed out while waiting for a response")
+    told = json.loads(reply.body)
+    assert told["OriginalStatusCode"] == 0
+    assert told["OriginalMessage"].startswith("Your invocation timed out while waiting for a response from container")
+    assert told["Message"].startswith(
+        f'Received server error (0) from primary with message "{told["OriginalMessage"]}". See https://us-east-1.console'
+    )
 
 
 def test_a_model_that_fails_is_a_server_error_of_the_models() -> None:
@@ -158,3 +175,76 @@ def test_the_containers_own_paths_answer_beside_invocations() -> None:
     reply = ask(Echo(), [], path="/execution-parameters", method="GET")
     assert json.loads(reply.body) == {"BatchStrategy": "MULTI_RECORD"}
     assert ask(Echo(), [], method="GET").status == 405
+
+
+def test_slow_models_leave_threads_for_everybody_else() -> None:
+    release, fleet = threading.Event(), Fleet()
+    server = Echo(wait=release)
+    fleet.switch("live", (Variant("AllTraffic", 1.0, server),))
+    app = Starlette(routes=Runtime(fleet).routes())
+
+    async def crowd() -> list[Reply]:
+        asking = [asyncio.create_task(sent(app, [b"1"], "/endpoints/live/invocations", "POST")) for _ in range(60)]
+        try:
+            while not server.threads:
+                await asyncio.sleep(0)
+            assert await asyncio.wait_for(run_in_threadpool(lambda: "the control plane"), 10) == "the control plane"
+        finally:
+            release.set()
+        return await asyncio.gather(*asking)
+
+    assert [reply.status for reply in asyncio.run(crowd())] == [200] * 60, "and each is answered in its turn"
+
+
+PREFIX = "X-Amzn-SageMaker-"
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "told"),
+    [
+        (
+            "Custom-Attributes",
+            "a" * 1025,
+            "'customAttributes' failed to satisfy constraint: Member must have length less",
+        ),
+        ("Custom-Attributes", "\xe9", "'customAttributes' failed to satisfy constraint: Member must satisfy regular"),
+        (
+            "Inference-Id",
+            "i" * 65,
+            "at 'inferenceId' failed to satisfy constraint: Member must have length less than or",
+        ),
+        ("Inference-Id", " i", "at 'inferenceId' failed to satisfy constraint: Member must satisfy regular expression"),
+        ("Target-Variant", "a_b", "at 'targetVariant' failed to satisfy constraint: Member must satisfy regular"),
+        (
+            "Target-Model",
+            "a.tar.gz",
+            "Endpoint live is not a multi-model endpoint and does not support target model he",
+        ),
+        ("Target-Container-Hostname", "second", "it takes no TargetContainerHostname"),
+        ("Inference-Component", "second", "it takes no InferenceComponentName"),
+    ],
+)
+def test_headers_are_held_to_the_service_model(header: str, value: str, told: str) -> None:
+    reply = ask(Echo(), [b"1"], headers={PREFIX + header: value})
+    assert (reply.status, reply.headers["x-amzn-errortype"]) == (400, "ValidationError")
+    assert told in json.loads(reply.body)["Message"]
+
+
+def test_headers_may_be_as_long_as_the_service_model_says() -> None:
+    headers = {f"{PREFIX}Custom-Attributes": "a" * 1024, f"{PREFIX}Inference-Id": "i" * 64}
+    reply = ask(Echo(), [b"1"], headers=headers)
+    assert (reply.status, reply.body) == (200, b"1")
+    assert not [name for name in reply.headers if "attributes" in name.lower()], "the container returns none"
+
+
+@pytest.mark.parametrize(
+    ("path", "operation"),
+    [
+        ("/async-invocations", "InvokeEndpointAsync"),
+        ("/invocations-response-stream", "InvokeEndpointWithResponseStream"),
+    ],
+)
+def test_what_the_stand_in_lacks_is_told_as_a_modelled_error(path: str, operation: str) -> None:
+    reply = ask(Echo(), [b"1"], path=path)
+    assert (reply.status, reply.headers["x-amzn-errortype"]) == (400, "ValidationError")
+    assert json.loads(reply.body)["Message"] == f"This stand-in has no {operation}: use InvokeEndpoint."

@@ -17,13 +17,15 @@ class Algorithm:
     """A built-in algorithm.
 
     ``training_module`` is run in a process of its own; ``load`` takes the unpacked model's folder and the
-    model's environment.
+    model's environment. ``normalize``, called before with the same, rewrites files that may be damaged so that they are
+    safe to load; it is run in a process of its own.
     """
 
     repository: str
     training_module: str
     metrics: tuple[MetricDefinition, ...]
     load: Callable[[Path, Mapping[str, str]], ModelServer]
+    normalize: Callable[[Path, Mapping[str, str]], None]
 
 
 def _load_xgboost(folder: Path, environment: Mapping[str, str]) -> ModelServer:
@@ -33,11 +35,21 @@ def _load_xgboost(folder: Path, environment: Mapping[str, str]) -> ModelServer:
     return load(folder, environment)
 
 
+def _normalize_xgboost(folder: Path, environment: Mapping[str, str]) -> None:
+    from localcloud.sagemaker.algorithms.xgboost.serving import normalize
+
+    normalize(folder, environment)
+
+
 def _load_linear_learner(folder: Path, environment: Mapping[str, str]) -> ModelServer:
     # As above: numpy and scipy aren't needed to list jobs.
     from localcloud.sagemaker.algorithms.linear_learner.serving import load
 
     return load(folder, environment)
+
+
+def _keep(_folder: Path, _environment: Mapping[str, str]) -> None:
+    """Linear Learner's own format is checked in full whenever it is loaded."""
 
 
 _ALGORITHMS = (
@@ -46,12 +58,14 @@ _ALGORITHMS = (
         training_module="localcloud.sagemaker.algorithms.xgboost.training",
         metrics=xgboost_definitions.METRICS,
         load=_load_xgboost,
+        normalize=_normalize_xgboost,
     ),
     Algorithm(
         repository="linear-learner",
         training_module="localcloud.sagemaker.algorithms.linear_learner.training",
         metrics=linear_learner_definitions.METRICS,
         load=_load_linear_learner,
+        normalize=_keep,
     ),
 )
 

@@ -32,6 +32,10 @@ class ModelServer(Protocol):
         """Answer one request; a fault of the request is an answer too, never an exception."""
         ...
 
+    def probe(self) -> None:
+        """Ask the model for a prediction of any row; what it raises, or the end of the process, tells that it fails."""
+        ...
+
     def execution_parameters(self) -> Mapping[str, Any]:
         """The container's answer to ``GET /execution-parameters``, by which a batch transform is planned."""
         ...

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import tarfile
+import zlib
 from pathlib import Path
 
 _MOST_BYTES = 20 * 1024**3  # unpacked; a bound against archives that are made to fill the disk
+_CHUNK = 1 << 20
 
 
 class UnsafeArchiveError(Exception):
@@ -28,19 +30,45 @@ def unpack(archive: Path, folder: Path) -> None:
     """Extract a gzipped tar into the folder.
 
     Raises:
-        UnsafeArchiveError: a link, a device, a path that leaves the folder, too many bytes, or no archive at all.
+        UnsafeArchiveError: a link, a device, a path that leaves the folder or can't be made, too many bytes, or no
+            whole archive. Its message names files by their path in the archive.
     """
     try:
-        with tarfile.open(archive, mode="r:gz") as tar:
+        with gzip.open(archive) as unzipped, tarfile.open(fileobj=unzipped, mode="r:") as tar:
             members = tar.getmembers()
             for member in members:
                 if not (member.isfile() or member.isdir()):
                     raise UnsafeArchiveError(f"'{member.name}' is neither a file nor a folder")
             if sum(member.size for member in members) > _MOST_BYTES:
-                raise UnsafeArchiveError(f"it holds more than {_MOST_BYTES} bytes")
+                raise _too_large()
+            _read_to_end(unzipped)
             tar.extractall(folder, members=members, filter="data")
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError) as error:
+    except tarfile.FilterError as error:
+        raise UnsafeArchiveError(f"'{error.tarinfo.name}' leaves its folder") from error
+    except gzip.BadGzipFile as error:
         raise UnsafeArchiveError(str(error)) from error
+    except OSError as error:
+        raise UnsafeArchiveError(f"'{_within(folder, error.filename)}': {error.strerror}") from error
+    except (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError) as error:
+        raise UnsafeArchiveError(str(error)) from error
+
+
+def _read_to_end(unzipped: gzip.GzipFile) -> None:
+    """The checksum stands behind everything, and tar ends before it."""
+    while unzipped.read(_CHUNK):
+        if unzipped.tell() > _MOST_BYTES:
+            raise _too_large()
+
+
+def _too_large() -> UnsafeArchiveError:
+    return UnsafeArchiveError(f"it holds more than {_MOST_BYTES} bytes")
+
+
+def _within(folder: Path, name: str | None) -> str:
+    """The name below the folder of what the system complains of; libraries may have resolved it."""
+    path = Path(name or folder)
+    base = next((base for base in (folder, folder.resolve()) if path.is_relative_to(base)), None)
+    return path.name if base is None else str(path.relative_to(base))
 
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -23,6 +23,7 @@ from localcloud.sagemaker.hosting.shifting import RolledBackError, Shift, Traffi
 KIND = "endpoint"
 
 _CLOSE_SECONDS = 15.0
+_INTERNAL_ERROR = "InternalServerError: see the stand-in's log"
 
 logger = logging.getLogger(__name__)
 
@@ -88,17 +89,22 @@ class Deployer:
             logger.info("endpoint %s: its change is interrupted by the end of the stand-in", name)
         except Exception:
             logger.exception("endpoint %s", name)
-            self._update(name, endpoint_status.fail, "InternalServerError: see the stand-in's log")
+            self._update(name, endpoint_status.fail, _INTERNAL_ERROR)
         finally:
             with self._threads_lock:
                 self._threads.discard(threading.current_thread())
 
     def _serve_again(self, name: str, deployed: Document) -> bool:
+        """Whether it does. Nothing that is wrong with one endpoint keeps the others, or the stand-in, from starting."""
         try:
             self._fleet.switch(name, self._loader.load(name, deployed))
         except LoadingError as error:
             logger.error("endpoint %s doesn't serve again: %s", name, error)
             self._update(name, endpoint_status.give_up, str(error))
+            return False
+        except Exception:
+            logger.exception("endpoint %s doesn't serve again", name)
+            self._update(name, endpoint_status.give_up, _INTERNAL_ERROR)
             return False
         return True
 

@@ -1,17 +1,28 @@
-"""Loads the models of an endpoint's variants: download, unpack, load."""
+"""Loads the models of an endpoint's variants: download, unpack, check, load."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 import shutil
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from localcloud.sagemaker.algorithms import catalog
+from localcloud.sagemaker.algorithms.catalog import Algorithm
+from localcloud.sagemaker.algorithms.serving import ModelServer
 from localcloud.sagemaker.api.store import Document
 from localcloud.sagemaker.data import archives
 from localcloud.sagemaker.data.s3 import Location, MissingObjectsError, Objects
+from localcloud.sagemaker.hosting import model_check
 from localcloud.sagemaker.hosting.fleet import Variant
+from localcloud.sagemaker.hosting.model_check import ModelCheckError
+
+ModelCheck = Callable[[str, Path, Mapping[str, str]], None]
+"""Takes an image, the folder of an unpacked model and its environment; see `model_check.check`."""
 
 logger = logging.getLogger(__name__)
 
@@ -23,9 +34,10 @@ class LoadingError(Exception):
 class Loader:
     """Loads what a deployment asks for; its files lie below ``folder``, by endpoint, revision and variant."""
 
-    def __init__(self, objects: Objects, folder: Path) -> None:
+    def __init__(self, objects: Objects, folder: Path, check: ModelCheck = model_check.check) -> None:
         self._objects = objects
         self._folder = folder
+        self._check = check
 
     def load(self, endpoint: str, deployment: Document) -> tuple[Variant, ...]:
         """The deployment's variants, loaded. Files that are there already are taken as they are.
@@ -34,7 +46,12 @@ class Loader:
             LoadingError: one can't be.
         """
         home = self._home(endpoint, deployment)
-        return tuple(self._variant(each, home / each["VariantName"], deployment) for each in deployment["Variants"])
+
+        def load(variant: dict[str, Any]) -> Variant:
+            return self._variant(variant, home / variant["VariantName"], deployment)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return tuple(pool.map(load, deployment["Variants"]))
 
     def discard(self, endpoint: str, deployment: Document) -> None:
         """Remove the deployment's files; what is loaded keeps serving."""
@@ -57,8 +74,8 @@ class Loader:
         if not folder.exists():
             self._unpack(variant, folder)
         try:
-            server = algorithm.load(folder, variant["Environment"])
-        except ValueError as error:
+            server = self._checked(algorithm, variant, folder)
+        except (ModelCheckError, ValueError) as error:
             logger.error("variant %s: %s", variant["VariantName"], error)
             raise LoadingError(
                 f"The primary container for production variant {variant['VariantName']} did not pass the ping health "
@@ -71,6 +88,20 @@ class Loader:
             instances=variant["DesiredInstances"],
             config=deployment["EndpointConfigName"],
         )
+
+    def _checked(self, algorithm: Algorithm, variant: dict[str, Any], folder: Path) -> ModelServer:
+        """The model, loaded after another process has shown that it can be.
+
+        What has been loaded once isn't checked again: a marker beside the folder holds the digest of its files.
+        """
+        marker = folder.with_name(f".{folder.name}.checked")
+        known = marker.exists() and marker.read_text() == _digest(folder)
+        if not known:
+            self._check(variant["Image"], folder, variant["Environment"])
+        server = algorithm.load(folder, variant["Environment"])
+        if not known:
+            marker.write_text(_digest(folder))
+        return server
 
     def _unpack(self, variant: dict[str, Any], folder: Path) -> None:
         """Leave the model's files in the folder, all of them or none."""
@@ -98,3 +129,13 @@ class Loader:
         finally:
             archive.unlink(missing_ok=True)
         unfinished.rename(folder)
+
+
+def _digest(folder: Path) -> str:
+    """Of the names and contents of the folder's files."""
+    whole = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            own = hashlib.file_digest(file, "sha256").hexdigest()
+        whole.update(f"{own} {path.relative_to(folder)}\n".encode(errors="surrogateescape"))
+    return whole.hexdigest()

@@ -131,7 +131,7 @@ def check(config: Config) -> None:
     """Refuse what no fleet could be deployed by.
 
     Raises:
-        InvalidDeploymentConfigError: two policies, or a size that is missing.
+        InvalidDeploymentConfigError: two policies, a size that is missing, or waits that don't fit the time-out.
     """
     if "BlueGreenUpdatePolicy" in config and "RollingUpdatePolicy" in config:
         raise InvalidDeploymentConfigError(
@@ -146,9 +146,25 @@ def check(config: Config) -> None:
             raise InvalidDeploymentConfigError(
                 f"{member} is not supported for the traffic routing type {routing['Type']}."
             )
+    _check_waits(config)
     for alarm in config.get("AutoRollbackConfiguration", {}).get("Alarms", []):
         if "AlarmName" not in alarm:
             raise InvalidDeploymentConfigError("Each alarm of AutoRollbackConfiguration needs an AlarmName.")
+
+
+def _check_waits(config: Config) -> None:
+    """API reference, BlueGreenUpdatePolicy: the time-out should be larger than the two waits together.
+
+    Linear steps wait once each: whether all of them fit isn't said to be checked.
+    """
+    policy = config.get("BlueGreenUpdatePolicy", {})
+    timeout = policy.get("MaximumExecutionTimeoutInSeconds", _LONGEST_SECONDS)
+    waits = policy.get("TrafficRoutingConfiguration", {}).get(_WAIT, 0) + policy.get(_TERMINATION_WAIT, 0)
+    if waits >= timeout:
+        raise InvalidDeploymentConfigError(
+            f"MaximumExecutionTimeoutInSeconds ({timeout:g}) must be larger than the total waiting time of "
+            f"{_TERMINATION_WAIT} and {_WAIT} ({waits:g})."
+        )
 
 
 def check_fleets(config: Config, old: Mapping[str, int], new: Mapping[str, int]) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from starlette.concurrency import run_in_threadpool
+import anyio
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -18,13 +19,23 @@ from localcloud.sagemaker.algorithms.serving import Answer, Invocation
 from localcloud.sagemaker.api.arns import ACCOUNT, REGION, log_group_arn
 from localcloud.sagemaker.api.bodies import TooLargeError, bounded_body
 from localcloud.sagemaker.api.errors import ServiceError
+from localcloud.sagemaker.hosting import invocation_headers
 from localcloud.sagemaker.hosting.fleet import Fleet, NotServingError, UnknownVariantError, Variant
 
 _SECONDS = 60.0
 _LARGEST = 6_291_456  # bytes of a request
+_THREADS_PER_CORE = 4  # that models answer in; further requests wait for one
 # A request of so few bytes, to a model that took no longer last time, isn't worth a thread of its own.
 _SMALL = 4096
 _QUICK_SECONDS = 0.002
+_TIMED_OUT = (
+    "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for "
+    "each container in Amazon CloudWatch, resolve the issue, and try again."
+)
+_NOT_HERE = {
+    "async-invocations": "InvokeEndpointAsync",
+    "invocations-response-stream": "InvokeEndpointWithResponseStream",
+}
 
 logger = logging.getLogger(__name__)
 
@@ -50,12 +61,15 @@ class Runtime:
         """The observers hear of each invocation; they are called on the event loop."""
         self._fleet = fleet
         self._observers = observers
+        # Of their own: the threads of the control plane are never all taken by invocations.
+        self._threads = anyio.CapacityLimiter(_THREADS_PER_CORE * (os.cpu_count() or 1))
         self._last_seconds: dict[tuple[str, str], float] = {}
 
     def routes(self) -> list[Route]:
-        """InvokeEndpoint's path; and beside it the container's own two, which the service keeps to itself."""
+        """InvokeEndpoint's path and those of its siblings; and the container's own two, which the service keeps."""
         return [
             Route("/endpoints/{name}/invocations", self._invocations, methods=["POST"]),
+            *(Route(f"/endpoints/{{name}}/{path}", self._not_here, methods=["POST"]) for path in _NOT_HERE),
             Route("/endpoints/{name}/ping", self._ping, methods=["GET"]),
             Route("/endpoints/{name}/execution-parameters", self._execution_parameters, methods=["GET"]),
         ]
@@ -63,8 +77,9 @@ class Runtime:
     async def _invocations(self, request: Request) -> Response:
         endpoint, arrived = request.path_params["name"], time.perf_counter()
         try:
-            variant = self._variant(endpoint, request.headers.get("x-amzn-sagemaker-target-variant"))
-            invocation = await _invocation(request)
+            said = invocation_headers.members(endpoint, request.headers)
+            variant = self._variant(endpoint, said.get("TargetVariant"))
+            invocation = Invocation(await _body(request), said.get("ContentType"), said.get("Accept"))
             answer = await self._invoke(endpoint, variant, invocation, arrived)
         except ServiceError as error:
             return _error(error)
@@ -72,11 +87,13 @@ class Runtime:
             return Response(status_code=400)  # nobody is there to read it
         if answer.status >= 400:
             return _error(_model_error(endpoint, answer.status, answer.body.decode(errors="replace")))
+        # Custom attributes are the container's to return, and those of the built-in algorithms return none.
         headers = {"x-Amzn-Invoked-Production-Variant": variant.name}
-        attributes = request.headers.get("x-amzn-sagemaker-custom-attributes")
-        if attributes is not None:
-            headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
         return Response(answer.body, status_code=answer.status, headers=headers, media_type=answer.content_type)
+
+    async def _not_here(self, request: Request) -> Response:
+        operation = _NOT_HERE[request.url.path.rpartition("/")[2]]
+        return _error(ServiceError("ValidationError", f"This stand-in has no {operation}: use InvokeEndpoint."))
 
     async def _ping(self, request: Request) -> Response:
         """200: a model that can't be loaded is never put into service."""
@@ -107,7 +124,7 @@ class Runtime:
         started = time.perf_counter()
         status = 500  # of an answer that didn't come
         try:
-            answer = await _answer(endpoint, variant, invocation, in_thread=in_thread)
+            answer = await _answer(endpoint, variant, invocation, self._threads if in_thread else None)
             status = answer.status
             return answer
         finally:
@@ -120,41 +137,36 @@ class Runtime:
             observe(invoked)
 
 
-async def _invocation(request: Request) -> Invocation:
+async def _body(request: Request) -> bytes:
     try:
         async with asyncio.timeout(_SECONDS):
-            body = await bounded_body(request, _LARGEST)
+            return await bounded_body(request, _LARGEST)
     except TooLargeError as error:
-        raise ServiceError("ValidationError", f"InvokeEndpoint: {error}.", 413) from error
+        # The service's front refuses it, with no error of the service model: boto3 tells the status as its code.
+        raise ServiceError("", f"HTTP content length exceeded {_LARGEST} bytes.", 413) from error
     except TimeoutError as error:
         raise ServiceError("ValidationError", f"The request's body didn't come in {_SECONDS:g} s.", 408) from error
-    return Invocation(body=body, content_type=request.headers.get("content-type"), accept=request.headers.get("accept"))
 
 
-async def _answer(endpoint: str, variant: Variant, invocation: Invocation, *, in_thread: bool) -> Answer:
+async def _answer(
+    endpoint: str, variant: Variant, invocation: Invocation, threads: anyio.CapacityLimiter | None
+) -> Answer:
+    """The model's answer; without threads from this one, the event loop's."""
     try:
-        if not in_thread:
+        if threads is None:
             return variant.server.invoke(invocation)
         async with asyncio.timeout(_SECONDS):
             # When the time is over the thread goes on, since none can be ended; nobody waits for it.
-            return await run_in_threadpool(variant.server.invoke, invocation)
+            return await anyio.to_thread.run_sync(variant.server.invoke, invocation, limiter=threads)
     except TimeoutError as error:
-        raise ServiceError(
-            "ModelError",
-            "Your invocation timed out while waiting for a response from container primary. Review the latency "
-            "metrics for each container in Amazon CloudWatch, resolve the issue, and try again.",
-            424,
-            OriginalStatusCode=0,
-            OriginalMessage="",
-            LogStreamArn=_log_group(endpoint),
-        ) from error
+        raise _model_error(endpoint, 0, _TIMED_OUT) from error
     except Exception as error:
         logger.exception("endpoint %s, variant %s", endpoint, variant.name)
         raise _model_error(endpoint, 500, f"the stand-in failed: {type(error).__name__}: {error}") from error
 
 
 def _model_error(endpoint: str, status: int, said: str) -> ServiceError:
-    side = "client" if status < 500 else "server"
+    side = "client" if 400 <= status < 500 else "server"
     console = f"https://{REGION}.console.aws.amazon.com/cloudwatch/home?region={REGION}"
     return ServiceError(
         "ModelError",
@@ -164,18 +176,14 @@ def _model_error(endpoint: str, status: int, said: str) -> ServiceError:
         424,
         OriginalStatusCode=status,
         OriginalMessage=said,
-        LogStreamArn=_log_group(endpoint),
+        LogStreamArn=log_group_arn(f"/aws/sagemaker/Endpoints/{endpoint}"),
     )
-
-
-def _log_group(endpoint: str) -> str:
-    return log_group_arn(f"/aws/sagemaker/Endpoints/{endpoint}")
 
 
 def _error(error: ServiceError) -> Response:
     return Response(
         json.dumps({"Message": error.message, **error.members}),
         status_code=error.status,
-        headers={"x-amzn-ErrorType": error.code},
+        headers={"x-amzn-ErrorType": error.code} if error.code else {},
         media_type="application/json",
     )

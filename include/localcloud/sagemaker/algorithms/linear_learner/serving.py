@@ -48,6 +48,10 @@ class LinearLearnerServer:
             "MaxPayloadInMB": _LARGEST // 1024**2,
         }
 
+    def probe(self) -> None:
+        """Predict from zeros; that the file is whole was seen when it was loaded."""
+        self._predictions(self._model.outputs(np.zeros((1, self._model.feature_dim), np.float32)))
+
     def invoke(self, invocation: Invocation) -> Answer:
         """Answer one request."""
         if len(invocation.body) > _LARGEST:

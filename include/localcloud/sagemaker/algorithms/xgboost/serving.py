@@ -15,7 +15,7 @@ import numpy as np
 import xgboost
 
 from localcloud.sagemaker.algorithms.serving import Answer, Invocation
-from localcloud.sagemaker.algorithms.xgboost import bodies
+from localcloud.sagemaker.algorithms.xgboost import bodies, soundness
 from localcloud.sagemaker.algorithms.xgboost.bodies import Array, Rows
 from localcloud.sagemaker.algorithms.xgboost.content_types import parse_header
 from localcloud.sagemaker.algorithms.xgboost.selection import Selection
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 _ACCEPTED = ("application/json", "application/jsonlines", "application/x-recordio-protobuf", "text/csv")
 _LARGEST = "6291456"  # bytes of a request
+_PADDED_BYTES = 64 * 1024**2  # of rows that lack columns, at a time
 _VOTING = ("multi:softmax", "binary:hinge")
 _PAGE = "<!doctype html>\n<html lang=en>\n<title>{0} {1}</title>\n<h1>{1}</h1>\n<p>{2}</p>\n"
 _SERVER_ERROR = _PAGE.format(
@@ -44,12 +45,33 @@ def load(folder: Path, environment: Mapping[str, str]) -> XGBoostServer:
     Raises:
         ValueError: there is no model, a file isn't one, or MAX_CONTENT_LENGTH isn't a number.
     """
+    return XGBoostServer([_booster(path) for path in _paths(folder, environment)], environment)
+
+
+def normalize(folder: Path, environment: Mapping[str, str]) -> None:
+    """Write the models that `load` reads anew, as the library writes them; what they predict stays the same.
+
+    From a damaged file the library may read what lies behind it in memory, with another outcome each time. What it
+    has written itself it reads alike everywhere.
+
+    Raises:
+        ValueError: there is no model, a file isn't one, or must not be asked. It may also end the process.
+    """
+    for path in _paths(folder, environment):
+        booster = _booster(path)
+        soundness.check(booster)
+        unfinished = path.with_name(".unfinished")
+        unfinished.write_bytes(booster.save_raw("ubj"))
+        unfinished.rename(path)
+
+
+def _paths(folder: Path, environment: Mapping[str, str]) -> list[Path]:
     paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     if environment.get("SAGEMAKER_INFERENCE_ENSEMBLE", "true") != "true":
         paths = paths[:1]
     if not paths:
         raise ValueError("the archive holds no model")
-    return XGBoostServer([_booster(path) for path in paths], environment)
+    return paths
 
 
 def _booster(path: Path) -> xgboost.Booster:
@@ -94,6 +116,11 @@ class XGBoostServer:
             "BatchStrategy": "MULTI_RECORD",
             "MaxPayloadInMB": self._largest // 1024**2,
         }
+
+    def probe(self) -> None:
+        """Predict from zeros."""
+        for model in self._models:
+            model.predict(np.zeros((1, model.features), np.float32))
 
     def invoke(self, invocation: Invocation) -> Answer:
         """Answer one request, refusing it with the container's statuses and words."""
@@ -159,7 +186,7 @@ class _Model:
 
     def __init__(self, booster: xgboost.Booster) -> None:
         self._booster = booster
-        self._features = booster.num_features()
+        self.features = booster.num_features()
         config = json.loads(booster.save_config())
         # Linear models don't take arrays, and of dart they give other last digits.
         self._takes_arrays = config["learner"]["gradient_booster"]["name"] == "gbtree"
@@ -174,24 +201,30 @@ class _Model:
         """
         if isinstance(rows, np.ndarray):
             self._warn_of_missing(rows.shape[1])
-            if self._takes_arrays and rows.shape[1] <= self._features:
-                scores: Array = self._booster.inplace_predict(self._padded(rows), validate_features=False)
-                return scores
+            if self._takes_arrays and rows.shape[1] <= self.features:
+                return self._predict_array(rows)
             rows = xgboost.DMatrix(rows, nthread=1)
         with self._lock:
             return np.asarray(self._booster.predict(rows, validate_features=False))
 
-    def _padded(self, rows: Array) -> Array:
-        lacking = self._features - rows.shape[1]
-        return np.pad(rows, ((0, 0), (0, lacking)), constant_values=np.nan) if lacking else rows
+    def _predict_array(self, rows: Array) -> Array:
+        """The library wants all columns: those that lack are missing. Few rows at a time are copied for that."""
+        lacking = self.features - rows.shape[1]
+        if not lacking:
+            scores: Array = self._booster.inplace_predict(rows, validate_features=False)
+            return scores
+        count = max(1, _PADDED_BYTES // (self.features * rows.itemsize))
+        blocks = (rows[start : start + count] for start in range(0, len(rows), count))
+        padded = (np.pad(block, ((0, 0), (0, lacking)), constant_values=np.nan) for block in blocks)
+        return np.concatenate([self._booster.inplace_predict(block, validate_features=False) for block in padded])
 
     def _warn_of_missing(self, columns: int) -> None:
-        if columns < self._features and not self._warned:
+        if columns < self.features and not self._warned:
             self._warned = True
             logger.warning(
                 "A request has %d columns, the model %d: THE LAST ONES ARE TAKEN AS MISSING, as the container does.",
                 columns,
-                self._features,
+                self.features,
             )
 
 

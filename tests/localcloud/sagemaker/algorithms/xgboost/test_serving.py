@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
@@ -16,6 +17,7 @@ import xgboost
 
 from localcloud.sagemaker.algorithms import recordio
 from localcloud.sagemaker.algorithms.serving import Invocation
+from localcloud.sagemaker.algorithms.xgboost import serving
 from localcloud.sagemaker.algorithms.xgboost.serving import XGBoostServer, load
 
 ROWS = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]] * 5)
@@ -48,6 +50,24 @@ def test_the_ensemble_can_be_turned_off(tmp_path: Path) -> None:
     low, high = booster([0, 1, 1, 0]), booster([10, 11, 12, 10])
     one = server(tmp_path, low, high, environment={"SAGEMAKER_INFERENCE_ENSEMBLE": "false"})
     assert scores(one) == low.predict(xgboost.DMatrix(ROWS[:2])).tolist()
+
+
+def test_many_rows_that_lack_columns_are_answered_alike_in_little_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(2)
+    rows, labels = generator.random((300, 500)), generator.integers(0, 3, 300)
+    wide = xgboost.train({"objective": "multi:softprob", "num_class": 3}, xgboost.DMatrix(rows, label=labels), 2)
+    body = "\n".join(f"{first:.3f},{second:.3f}" for first, second in generator.random((20_000, 2))).encode()
+    served, asked = server(tmp_path, wide), Invocation(body, "text/csv", "application/json")
+    at_once = served.invoke(asked)
+    monkeypatch.setattr(serving, "_PADDED_BYTES", 1024**2)
+    tracemalloc.start()
+    in_blocks = served.invoke(asked)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert in_blocks == at_once
+    assert most < 30 * 1024**2, "all rows padded would have 40 MB"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,89 @@
+"""Asks a model once, in a process of its own, before it is loaded into the stand-in's.
+
+On AWS a model that crashes takes its container with it, and nothing else. Here all models are in one process: what
+a damaged file does to the library that reads it must come out elsewhere. The model's files are written anew there, so
+that loading them here does the same. The process is started as
+``python -m localcloud.sagemaker.hosting.model_check IMAGE FOLDER`` with the model's environment on standard input, as
+JSON. It exits 0, or 1 with the reason on standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from localcloud.sagemaker.algorithms import catalog
+from localcloud.sagemaker.jobs.confinement import confine, limit
+
+_SECONDS = 60
+_LARGEST_FILE = 20 * 1024**3  # bytes
+_LOGGED = 2000  # characters of what a failing process wrote last
+_CONTAINER_FOLDER = "/opt/ml/model"
+
+logger = logging.getLogger(__name__)
+
+
+class ModelCheckError(Exception):
+    """The model doesn't serve; the message says why."""
+
+
+def check(image: str, folder: Path, environment: Mapping[str, str]) -> None:
+    """Normalize the unpacked model of a known image, load it and ask it for a prediction.
+
+    Raises:
+        ModelCheckError: it can't be loaded, gives none, takes its process with it, or longer than a minute.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", __spec__.name, image, str(folder)],
+            input=json.dumps(dict(environment)).encode(),
+            env={
+                "PATH": os.environ.get("PATH", os.defpath),
+                "PYTHONPATH": str(Path(__file__).resolve().parents[3]),
+                "LANG": "C.UTF-8",
+                "OMP_NUM_THREADS": "1",
+                "OPENBLAS_NUM_THREADS": "1",
+            },
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ModelCheckError(f"it gave no answer in {_SECONDS} seconds") from error
+    if done.returncode:
+        logger.error("%s: %s", folder, done.stderr.decode(errors="replace")[-_LOGGED:])
+    if done.returncode < 0:
+        raise ModelCheckError(f"its process ended with signal {signal.Signals(-done.returncode).name}")
+    if done.returncode:
+        told = done.stdout.decode(errors="replace").strip() or f"its process ended with exit code {done.returncode}"
+        raise ModelCheckError(told.replace(str(folder), _CONTAINER_FOLDER))
+
+
+def _main() -> int:
+    image, folder = sys.argv[1], Path(sys.argv[2])
+    # Should the stand-in be killed meanwhile, this process doesn't outlive it for long.
+    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
+    limit(_LARGEST_FILE)
+    confine(folder)
+    try:
+        algorithm = catalog.by_image(image)
+        if algorithm is None:
+            raise ValueError(f"this stand-in doesn't know the image {image}")
+        environment = json.load(sys.stdin)
+        algorithm.normalize(folder, environment)
+        algorithm.load(folder, environment).probe()
+    except Exception as error:
+        sys.stdout.write(str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())
