@@ -19,6 +19,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
+
 from localcloud.sagemaker.algorithms import catalog
 from localcloud.sagemaker.jobs.confinement import confine, limit
 
@@ -70,7 +72,7 @@ def _main() -> int:
     image, folder = sys.argv[1], Path(sys.argv[2])
     # Should the stand-in be killed meanwhile, this process doesn't outlive it for long.
     resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
-    limit(_LARGEST_FILE)
+    limit(_LARGEST_FILE, psutil.virtual_memory().total)
     confine(folder)
     try:
         algorithm = catalog.by_image(image)
