@@ -69,6 +69,11 @@ def lines(*instances: Any) -> str:
     return "\n".join(json.dumps(instance) for instance in instances)
 
 
+@pytest.mark.parametrize("kind", ["regressor", "binary_classifier", "multiclass_classifier"])
+def test_a_model_that_was_loaded_passes_its_probe(kind: str) -> None:
+    server(kind).probe()
+
+
 @pytest.mark.parametrize(
     ("body", "content_type"),
     [
