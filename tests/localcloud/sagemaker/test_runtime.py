@@ -248,3 +248,34 @@ def test_what_the_stand_in_lacks_is_told_as_a_modelled_error(path: str, operatio
     reply = ask(Echo(), [b"1"], path=path)
     assert (reply.status, reply.headers["x-amzn-errortype"]) == (400, "ValidationError")
     assert json.loads(reply.body)["Message"] == f"This stand-in has no {operation}: use InvokeEndpoint."
+
+
+def test_a_small_request_does_not_wait_for_a_large_one_on_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "_QUICK_SECONDS", 30.0)  # the machine may be busy
+    release, threads = threading.Event(), list[str]()
+
+    class Locked(Echo):
+        def invoke(self, invocation: Invocation) -> Answer:
+            threads.append(threading.current_thread().name)
+            if len(invocation.body) > 4096:
+                release.wait(20)
+            return Answer(200, "text/csv", b"1")
+
+    fleet = Fleet()
+    fleet.switch("live", (Variant("AllTraffic", 1.0, Locked()),))
+    app = Starlette(routes=Runtime(fleet).routes())
+
+    async def requests() -> None:
+        path = "/endpoints/live/invocations"
+        await sent(app, [b"1"], path, "POST")  # isn't known to be quick yet
+        await sent(app, [b"1"], path, "POST")
+        large = asyncio.create_task(sent(app, [b"1" * 5000], path, "POST"))
+        while len(threads) < 3:
+            await asyncio.sleep(0.01)
+        await sent(app, [b"1"], path, "POST")
+        release.set()
+        await large
+
+    asyncio.run(requests())
+    own = threading.current_thread().name
+    assert [thread == own for thread in threads] == [False, True, False, False]

@@ -20,15 +20,21 @@ def members(endpoint: str, headers: Headers) -> dict[str, str]:
             as this stand-in has them, doesn't take it.
     """
     names, found = _names(), dict[str, str]()
-    for header, value in headers.items():
+    for header, value in headers.raw:
         if header in names:
-            found.setdefault(names[header], value)
+            found.setdefault(names[header], value.decode("latin-1"))
+    _check(endpoint, frozenset(found.items()))
+    return found
+
+
+@functools.lru_cache(maxsize=256)  # a client's requests are alike, and most of them are small
+def _check(endpoint: str, found: frozenset[tuple[str, str]]) -> None:
+    """Raises the ServiceError of `members`; an error isn't remembered."""
     try:
-        validate(_operation(), {"EndpointName": endpoint, "Body": "", **found})
+        validate(_operation(), {"EndpointName": endpoint, "Body": "", **dict(found)})
     except ServiceError as error:
         raise ServiceError("ValidationError", error.message) from error
-    _refuse_other_targets(endpoint, found)
-    return found
+    _refuse_other_targets(endpoint, dict(found))
 
 
 def _refuse_other_targets(endpoint: str, found: dict[str, str]) -> None:
@@ -51,11 +57,11 @@ def _operation() -> OperationModel:
 
 
 @functools.cache
-def _names() -> dict[str, str]:
-    """Members by header, in lower case."""
+def _names() -> dict[bytes, str]:
+    """Members by header, in lower case as they come."""
     shape = _operation().input_shape
     return {
-        member.serialization["name"].lower(): name
+        member.serialization["name"].lower().encode(): name
         for name, member in (shape.members.items() if shape is not None else ())
         if member.serialization.get("location") == "header"
     }

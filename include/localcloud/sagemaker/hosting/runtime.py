@@ -6,16 +6,17 @@ import asyncio
 import json
 import logging
 import os
-import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter, thread_time
 
 import anyio
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from localcloud.sagemaker.algorithms.serving import Answer, Invocation
+from localcloud.sagemaker.algorithms.serving import Answer, Invocation, ModelServer
 from localcloud.sagemaker.api.arns import ACCOUNT, REGION, log_group_arn
 from localcloud.sagemaker.api.bodies import TooLargeError, bounded_body
 from localcloud.sagemaker.api.errors import ServiceError
@@ -64,6 +65,7 @@ class Runtime:
         # Of their own: the threads of the control plane are never all taken by invocations.
         self._threads = anyio.CapacityLimiter(_THREADS_PER_CORE * (os.cpu_count() or 1))
         self._last_seconds: dict[tuple[str, str], float] = {}
+        self._large: Counter[tuple[str, str]] = Counter()  # large requests that are under way
 
     def routes(self) -> list[Route]:
         """InvokeEndpoint's path and those of its siblings; and the container's own two, which the service keeps."""
@@ -75,7 +77,7 @@ class Runtime:
         ]
 
     async def _invocations(self, request: Request) -> Response:
-        endpoint, arrived = request.path_params["name"], time.perf_counter()
+        endpoint, arrived = request.path_params["name"], perf_counter()
         try:
             said = invocation_headers.members(endpoint, request.headers)
             variant = self._variant(endpoint, said.get("TargetVariant"))
@@ -119,22 +121,63 @@ class Runtime:
             raise ServiceError("ValidationError", f"Variant {target} not found for Request") from error
 
     async def _invoke(self, endpoint: str, variant: Variant, invocation: Invocation, arrived: float) -> Answer:
-        last = self._last_seconds.get((endpoint, variant.name), _SECONDS)
-        in_thread = len(invocation.body) > _SMALL or last > _QUICK_SECONDS
-        started = time.perf_counter()
+        asked = _Asked(variant.server)
+        started = perf_counter()
         status = 500  # of an answer that didn't come
         try:
-            answer = await _answer(endpoint, variant, invocation, self._threads if in_thread else None)
+            answer = await self._answer(endpoint, variant.name, invocation, asked)
             status = answer.status
             return answer
         finally:
-            self._tell(Invoked(endpoint, variant, status, time.perf_counter() - started, started - arrived))
+            self._tell(Invoked(endpoint, variant, status, perf_counter() - started, started - arrived))
+
+    async def _answer(self, endpoint: str, variant: str, invocation: Invocation, asked: _Asked) -> Answer:
+        """The model's answer, from the event loop's own thread where that holds nobody up.
+
+        That is: for a small request, to a model that was quick last time and isn't busy with a large one, which it may
+        have to wait for.
+        """
+        key, is_large = (endpoint, variant), len(invocation.body) > _SMALL
+        try:
+            if not (is_large or self._large[key] or self._last_seconds.get(key, _SECONDS) > _QUICK_SECONDS):
+                return asked.invoke(invocation, perf_counter)
+            self._large[key] += is_large
+            try:
+                async with asyncio.timeout(_SECONDS):
+                    # When the time is over the thread goes on, since none can be ended; nobody waits for it.
+                    return await anyio.to_thread.run_sync(asked.invoke, invocation, thread_time, limiter=self._threads)
+            finally:
+                self._large[key] -= is_large
+        except TimeoutError as error:
+            raise _model_error(endpoint, 0, _TIMED_OUT) from error
+        except Exception as error:
+            logger.exception("endpoint %s, variant %s", endpoint, variant)
+            raise _model_error(endpoint, 500, f"the stand-in failed: {type(error).__name__}: {error}") from error
+        finally:
+            self._last_seconds[key] = asked.seconds
 
     def _tell(self, invoked: Invoked) -> None:
         """The one place that knows of every invocation."""
-        self._last_seconds[invoked.endpoint, invoked.variant.name] = invoked.seconds
         for observe in self._observers:
             observe(invoked)
+
+
+class _Asked:
+    """A model that is asked once, and how many ``seconds`` it took.
+
+    In a thread it is that thread's own time which counts: what it waits for others says nothing of the model.
+    """
+
+    def __init__(self, server: ModelServer) -> None:
+        self._server = server
+        self.seconds = _SECONDS
+
+    def invoke(self, invocation: Invocation, clock: Callable[[], float]) -> Answer:
+        began = clock()
+        try:
+            return self._server.invoke(invocation)
+        finally:
+            self.seconds = clock() - began
 
 
 async def _body(request: Request) -> bytes:
@@ -146,23 +189,6 @@ async def _body(request: Request) -> bytes:
         raise ServiceError("", f"HTTP content length exceeded {_LARGEST} bytes.", 413) from error
     except TimeoutError as error:
         raise ServiceError("ValidationError", f"The request's body didn't come in {_SECONDS:g} s.", 408) from error
-
-
-async def _answer(
-    endpoint: str, variant: Variant, invocation: Invocation, threads: anyio.CapacityLimiter | None
-) -> Answer:
-    """The model's answer; without threads from this one, the event loop's."""
-    try:
-        if threads is None:
-            return variant.server.invoke(invocation)
-        async with asyncio.timeout(_SECONDS):
-            # When the time is over the thread goes on, since none can be ended; nobody waits for it.
-            return await anyio.to_thread.run_sync(variant.server.invoke, invocation, limiter=threads)
-    except TimeoutError as error:
-        raise _model_error(endpoint, 0, _TIMED_OUT) from error
-    except Exception as error:
-        logger.exception("endpoint %s, variant %s", endpoint, variant.name)
-        raise _model_error(endpoint, 500, f"the stand-in failed: {type(error).__name__}: {error}") from error
 
 
 def _model_error(endpoint: str, status: int, said: str) -> ServiceError:
