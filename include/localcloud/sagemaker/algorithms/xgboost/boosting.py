@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -158,5 +159,7 @@ class _KeepPartialModel(xgboost.callback.TrainingCallback):
 
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
         self._unfinished.unlink(missing_ok=True)
-        sys.stdout.flush()
+        # Python forbids to flush what the signal has interrupted in the middle of a write.
+        with contextlib.suppress(RuntimeError):
+            sys.stdout.flush()
         os._exit(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from tests.waiting import wait_for
 
 import localcloud
 from localcloud.sagemaker.algorithms import recordio
-from localcloud.sagemaker.algorithms.xgboost import training
+from localcloud.sagemaker.algorithms.xgboost import boosting, training
 from localcloud.sagemaker.jobs.job_child import AlgorithmError, UserError
 
 TRAIN: Files = {"train": {"a.csv": csv()}}
@@ -274,3 +275,22 @@ def started(job: Job) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
         process.kill()
         process.wait()
         reader.join(10)
+
+
+def test_sigterm_in_the_middle_of_a_write_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python refuses to flush what the signal has interrupted."""
+    before, flushed = signal.getsignal(signal.SIGTERM), list[bool]()
+
+    def refuse() -> None:
+        flushed.append(True)
+        raise RuntimeError("reentrant call inside <_io.BufferedWriter name='<stdout>'>")
+
+    monkeypatch.setattr(sys.stdout, "flush", refuse)
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    try:
+        boosting._KeepPartialModel(tmp_path / "xgboost-model")
+        with pytest.raises(SystemExit) as ended:
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (ended.value.code, flushed) == (0, [True])
