@@ -32,11 +32,6 @@ def resource_in_use(message: str) -> ServiceError:
     return ServiceError("ResourceInUse", message)
 
 
-def resource_not_found(message: str = "Requested resource not found.") -> ServiceError:
-    """ResourceNotFound, which a few operations answer with in place of ValidationException."""
-    return ServiceError("ResourceNotFound", message)
-
-
 def conflict(message: str) -> ServiceError:
     """ConflictException: what the model registry answers where others say ResourceInUse."""
     return ServiceError("ConflictException", message, status=409)

@@ -31,7 +31,7 @@ _PREPARING = "Preparing the instances for training"
 _REASON_CHARACTERS = 1024
 
 
-def is_over(job: Document) -> bool:
+def _is_over(job: Document) -> bool:
     """Whether the job has reached a final state."""
     return job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped")
 
@@ -49,7 +49,7 @@ def enter(job: Document, secondary: str, now: float) -> None:
     transitions.append({"Status": secondary, "StartTime": now, "StatusMessage": MESSAGES[secondary]})
     if secondary == "Downloading":
         job["TrainingStartTime"] = now
-    if is_over(job):
+    if _is_over(job):
         transitions[-1]["EndTime"] = now
         _close(job, now)
 
