@@ -27,13 +27,14 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param, get_current_context, task
 
-from sluice.pipeline import Pipeline, load_pipelines
+from sluice.pipeline import Pipeline
 from sluice.sources import Queue
 from sluice_airflow.connection import open_workspace
+from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import clear_errors
 from sluice_airflow.metrics import flush_metrics, report_queue
 from sluice_airflow.operators import AnnounceLandedOperator
-from sluice_airflow.policy import DEFAULT_ARGS, INGEST_POOL, tags
+from sluice_airflow.policy import CONTINUOUS, CONTINUOUS_WAIT, DEFAULT_ARGS, INGEST_POOL, tags
 from sluice_airflow.sensors import SqsBacklogSensor
 
 PARAMS = {
@@ -45,27 +46,26 @@ PARAMS = {
 }
 
 
-def ingest_queue(pipeline: Pipeline, source: Queue) -> DAG:
+def ingest_queue(pipeline: Pipeline, source: Queue) -> None:
     """The ingest DAG of one queue of a pipeline; its name tells the queue, except of the first."""
     suffix = "" if source == pipeline.queues[0] else f"_{source.name}"
     with DAG(
         dag_id=f"{pipeline.name}_ingest_queue{suffix}",
         description=f"SQS queue {source.name} → raw partitions → completion events",
         schedule="@continuous",
-        start_date=pipeline.start,
-        max_active_runs=1,
-        catchup=False,
+        **CONTINUOUS,
         default_args=DEFAULT_ARGS,
         params=PARAMS,
         tags=tags(pipeline, "ingest"),
         doc_md=__doc__,
-    ) as dag:
+    ):
         wait = SqsBacklogSensor(
             task_id="wait",
             pipeline=pipeline.name,
             source=source.name,
             poll_seconds=5,
             max_wait_seconds="{{ params.wait_seconds }}",
+            **CONTINUOUS_WAIT,
         )
 
         @task
@@ -116,9 +116,12 @@ def ingest_queue(pipeline: Pipeline, source: Queue) -> DAG:
             task_id="announce", pipeline=pipeline.name, source=source.name, partitions=closed
         )
         wait >> drain.expand(lane=lanes(wait.output)) >> closed >> announce
-    return dag
 
 
-for declared in load_pipelines():
-    for queue in declared.queues:
-        ingest_queue(declared, queue)
+def ingest_queues(pipeline: Pipeline) -> None:
+    """The ingest DAG of each queue of a pipeline."""
+    for source in pipeline.queues:
+        ingest_queue(pipeline, source)
+
+
+build_dags(ingest_queues)

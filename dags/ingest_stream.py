@@ -26,13 +26,14 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, get_current_context, task
 
-from sluice.pipeline import Pipeline, load_pipelines
+from sluice.pipeline import Pipeline
 from sluice.sources import Stream
 from sluice_airflow.connection import open_workspace
+from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import clear_errors
 from sluice_airflow.metrics import flush_metrics, report_stream
 from sluice_airflow.operators import AnnounceLandedOperator
-from sluice_airflow.policy import DEFAULT_ARGS, INGEST_POOL, tags
+from sluice_airflow.policy import CONTINUOUS, CONTINUOUS_WAIT, DEFAULT_ARGS, INGEST_POOL, tags
 from sluice_airflow.sensors import StreamBacklogSensor
 
 PARAMS = {
@@ -45,26 +46,25 @@ PARAMS = {
 }
 
 
-def ingest_stream(pipeline: Pipeline, source: Stream) -> DAG:
+def ingest_stream(pipeline: Pipeline, source: Stream) -> None:
     """The ingest DAG of one stream of a pipeline."""
     with DAG(
         dag_id=f"{pipeline.name}_ingest_stream",
         description=f"Kinesis stream {source.name} → raw partitions → completion events",
         schedule="@continuous",
-        start_date=pipeline.start,
-        max_active_runs=1,
-        catchup=False,
+        **CONTINUOUS,
         default_args=DEFAULT_ARGS,
         params=PARAMS,
         tags=tags(pipeline, "ingest"),
         doc_md=__doc__,
-    ) as dag:
+    ):
         wait = StreamBacklogSensor(
             task_id="wait",
             pipeline=pipeline.name,
             source=source.name,
             poll_seconds=5,
             max_wait_seconds="{{ params.wait_seconds }}",
+            **CONTINUOUS_WAIT,
         )
 
         @task
@@ -118,9 +118,12 @@ def ingest_stream(pipeline: Pipeline, source: Stream) -> DAG:
         )
         wait >> listed
         read.expand(shard=listed) >> closed >> announce
-    return dag
 
 
-for declared in load_pipelines():
-    for stream_source in declared.streams:
-        ingest_stream(declared, stream_source)
+def ingest_streams(pipeline: Pipeline) -> None:
+    """The ingest DAG of each stream of a pipeline."""
+    for source in pipeline.streams:
+        ingest_stream(pipeline, source)
+
+
+build_dags(ingest_streams)

@@ -29,10 +29,11 @@ from __future__ import annotations
 from airflow.sdk import DAG, Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from sluice.pipeline import Pipeline, load_pipelines
+from sluice.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
+from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import clear_errors
-from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, tags
+from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, tags
 
 PARAMS = {
     "dry_run": Param(True, type="boolean", description="Only show what there is to send back"),
@@ -48,20 +49,22 @@ PARAMS = {
 }
 
 
-def redrive(pipeline: Pipeline) -> DAG:
-    """The redrive DAG of a pipeline."""
+def redrive(pipeline: Pipeline) -> None:
+    """The redrive DAG of a pipeline, if it has a queue or a stream."""
+    if not pipeline.event_sources:
+        return
     with DAG(
         dag_id=f"{pipeline.name}_redrive",
         description="Quarantine and dead-letter queues → the sources they came from",
         schedule=None,
-        start_date=pipeline.start,
+        start_date=START,
         max_active_runs=1,
         catchup=False,
         default_args=DEFAULT_ARGS,
         params=PARAMS,
         tags=tags(pipeline, "redrive"),
         doc_md=__doc__,
-    ) as dag:
+    ):
 
         @task
         @clear_errors
@@ -88,9 +91,6 @@ def redrive(pipeline: Pipeline) -> DAG:
             return sent(results)
 
         show() >> send_back()
-    return dag
 
 
-for declared in load_pipelines():
-    if declared.event_sources:
-        redrive(declared)
+build_dags(redrive)

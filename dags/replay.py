@@ -27,22 +27,25 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param, get_current_context, task
 
-from sluice.pipeline import Pipeline, load_pipelines
+from sluice.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
+from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import clear_errors
 from sluice_airflow.operators import AnnounceLandedOperator
-from sluice_airflow.policy import DEFAULT_ARGS, INGEST_POOL, tags
+from sluice_airflow.policy import DEFAULT_ARGS, INGEST_POOL, START, tags
 
 
-def replay(pipeline: Pipeline) -> DAG:
-    """The replay DAG of a pipeline."""
+def replay(pipeline: Pipeline) -> None:
+    """The replay DAG of a pipeline, if it has a queue or a stream."""
+    if not pipeline.event_sources:
+        return
     names = [source.name for source in pipeline.event_sources]
     origins = ["stream", "raw"] if pipeline.streams else ["raw"]
     with DAG(
         dag_id=f"{pipeline.name}_replay",
         description="A past time range of a source → the same raw partitions → completion events",
         schedule=None,
-        start_date=pipeline.start,
+        start_date=START,
         max_active_runs=1,
         catchup=False,
         default_args=DEFAULT_ARGS,
@@ -54,7 +57,7 @@ def replay(pipeline: Pipeline) -> DAG:
         },
         tags=tags(pipeline, "replay"),
         doc_md=__doc__,
-    ) as dag:
+    ):
 
         @task
         @clear_errors
@@ -90,9 +93,6 @@ def replay(pipeline: Pipeline) -> DAG:
             task_id="announce", pipeline=pipeline.name, source="{{ params.source }}", partitions=closed
         )
         land.expand(unit=units()) >> closed >> announce
-    return dag
 
 
-for declared in load_pipelines():
-    if declared.event_sources:
-        replay(declared)
+build_dags(replay)

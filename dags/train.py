@@ -26,21 +26,22 @@ from typing import Any
 from airflow.sdk import DAG, Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from sluice.pipeline import Pipeline, load_pipelines
+from sluice.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
+from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import clear_errors
 from sluice_airflow.operators import DeployEndpointOperator
-from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, tags
+from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, tags
 from sluice_airflow.sensors import TrainingJobSensor
 
 
-def train(pipeline: Pipeline) -> DAG:
+def train(pipeline: Pipeline) -> None:
     """The training DAG of a pipeline."""
     with DAG(
         dag_id=f"{pipeline.name}_train",
         description=f"Snapshot of {pipeline.training.rows} → SageMaker → endpoint {pipeline.deployment.endpoint}",
         schedule=pipeline.training.schedule,
-        start_date=pipeline.start,
+        start_date=START,
         catchup=False,
         max_active_runs=1,
         default_args=DEFAULT_ARGS,
@@ -50,7 +51,7 @@ def train(pipeline: Pipeline) -> DAG:
         },
         tags=tags(pipeline, "train"),
         doc_md=__doc__,
-    ) as dag:
+    ):
 
         @task
         @clear_errors
@@ -114,8 +115,6 @@ def train(pipeline: Pipeline) -> DAG:
         )
         gated, announced = gate(launched["job_name"]), announce(launched["job_name"], fingerprint)
         launched >> wait_for_training >> gated >> announced >> deploy
-    return dag
 
 
-for declared in load_pipelines():
-    train(declared)
+build_dags(train)

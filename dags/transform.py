@@ -1,8 +1,9 @@
 """
 ### Raw partitions to features
 
-One run is one time partition, the run's data interval: waits until every source is complete for it, runs the pipeline's
-steps in their order, each of which persists its output, and announces the last one on the completion topic.
+One run is one time partition: it runs the pipeline's steps in their order, each of which persists its output, and
+announces the last one on the completion topic. The dispatch DAG starts the run once every source is complete for the
+partition, and again when a source has changed. The run has the partition's name, such as `dt=2013-01-15`.
 
 | | |
 |---|---|
@@ -11,13 +12,15 @@ steps in their order, each of which persists its output, and announces the last 
 | **order** | steps one after another, partitions side by side |
 | **re-run** | safe: a step whose inputs and code did not change does nothing; later partitions that look back follow |
 
-**Params.** `from`, `to`: a range of partitions, both included, done in one run. Without them the run is about the
-partition that holds its logical date: `airflow dags test flights_transform 2013-01-15`, `airflow backfill create` and
-clearing a run all mean the partition. `wait_seconds`: how long to wait for the sources.
+**Params.** `from`, `to`: a range of partitions, both included, done in one run, which then needs no logical date.
+Without them the run is about the partition that holds its logical date: `airflow dags test flights_transform
+2013-01-15`, `airflow backfill create` and clearing a run all mean the partition. `wait_seconds`: how long to wait for
+sources that are not complete; the run keeps one of the DAG's run slots meanwhile.
 
-**If it fails.** `wait` timed out: a source is not complete; see the ingest DAG, or the drop's marker. A step: its
-function or the data is at fault; the message names the partition. Bad events never fail a step: they are quarantined
-and counted.
+**If it fails.** `wait`: a source is not complete, and the message says which and why; the partition is transformed by
+itself once it is, so there is nothing to do. A step: its function or the data is at fault; the message names the
+partition. Bad events never fail a step: they are quarantined and counted. `announce`: a task before it failed, was
+skipped or was marked by hand, so the run has not done what it was asked for; clear that task.
 """
 
 from __future__ import annotations
@@ -25,59 +28,39 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Param, get_current_context, task
+from airflow.sdk import DAG, Param, TriggerRule, get_current_context, task
 
-from sluice.pipeline import Pipeline, load_pipelines
+from sluice.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
+from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import clear_errors
 from sluice_airflow.metrics import report_conformed
-from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, tags
+from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, tags
 from sluice_airflow.sensors import S3PartitionSensor
 from sluice_airflow.timetable import PartitionTimetable
 
-CRON = {"day": "0 0 * * *", "hour": "0 * * * *"}
-PARTITIONS_A_TASK = 31
 
-
-def transform(pipeline: Pipeline) -> DAG:
+def transform(pipeline: Pipeline) -> None:
     """The transform DAG of a pipeline."""
     with DAG(
         dag_id=f"{pipeline.name}_transform",
         description=f"Closed partitions → {' → '.join(step.name for step in pipeline.steps)} → completion events",
-        schedule=PartitionTimetable(CRON[pipeline.every], timezone="UTC"),
-        start_date=pipeline.start,
-        end_date=pipeline.end,
-        catchup=True,
+        schedule=PartitionTimetable(pipeline.every),
+        start_date=START,
+        catchup=False,
         max_active_runs=4,
         default_args=DEFAULT_ARGS,
         params={
             **RANGE_PARAMS,
-            "wait_seconds": Param(14 * 24 * 3600, type="integer", minimum=0, description="Seconds to wait for sources"),
+            "wait_seconds": Param(0, type="integer", minimum=0, description="Seconds to wait for incomplete sources"),
         },
         tags=tags(pipeline, "transform"),
         doc_md=__doc__,
-    ) as dag:
-
-        @task
-        @clear_errors
-        def plan() -> list[str]:
-            """The partitions that this run is about, in chunks."""
-            from sluice.partitions import chunks, requested
-
-            context = get_current_context()
-            params = context["params"]
-            start = context["data_interval_start"]
-            asked = requested(pipeline.every, start, params["from"], params["to"])
-            return chunks(asked, PARTITIONS_A_TASK)
-
-        partitions = plan()
+    ):
         wait = S3PartitionSensor(
-            task_id="wait",
-            pipeline=pipeline.name,
-            partitions=partitions,
-            poll_seconds=30,
-            max_wait_seconds="{{ params.wait_seconds }}",
+            task_id="wait", pipeline=pipeline.name, poll_seconds=30, max_wait_seconds="{{ params.wait_seconds }}"
         )
+        partitions = wait.output
 
         @task(map_index_template="{{ task.op_kwargs['partitions'] }}")
         @clear_errors
@@ -99,25 +82,26 @@ def transform(pipeline: Pipeline) -> DAG:
             report_conformed(workspace, pipeline, step, ran["partitions"])
             return ran
 
-        @task(execution_timeout=timedelta(minutes=15))
+        # Whatever happened before it: a run in which tasks were skipped or marked by hand must not be green.
+        @task(execution_timeout=timedelta(minutes=15), trigger_rule=TriggerRule.ALL_DONE)
         @clear_errors
-        def announce(runs: list[dict[str, Any]]) -> int:
+        def announce(runs: Any) -> int:
             """One event for each partition of the last step in a content that was not announced yet."""
             from sluice.events import announce_partitions
+            from sluice_airflow.runs import require_all_done
 
-            workspace, run_id = open_workspace(pipeline.name), get_current_context()["run_id"]
-            done = ",".join(run["partitions"] for run in runs)
-            return announce_partitions(workspace, pipeline.steps[-1].name, done, run_id)
+            context, done = get_current_context(), ",".join(run["partitions"] for run in runs or ())
+            workspace, last = open_workspace(pipeline.name), pipeline.steps[-1].name
+            announced = announce_partitions(workspace, last, done, context["run_id"])
+            require_all_done(pipeline.name, context, done)
+            return announced
 
         before: Any = land_drops.expand(partitions=partitions)
-        wait >> before
         for step in pipeline.steps:
             ran = run_step.override(task_id=step.name).partial(step=step.name).expand(partitions=partitions)
             before >> ran
             before = ran
         announce(before)
-    return dag
 
 
-for declared in load_pipelines():
-    transform(declared)
+build_dags(transform)

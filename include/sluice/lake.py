@@ -11,6 +11,7 @@
     s3://BUCKET/PIPELINE/models/<job name>/output/model.tar.gz
     s3://BUCKET/PIPELINE/deployments/<n>.json
     s3://BUCKET/PIPELINE/checkpoints/SOURCE/<shard id>.json
+    s3://BUCKET/PIPELINE/started/<month>.json
 """
 
 from __future__ import annotations
@@ -203,12 +204,26 @@ class Lake:
 
     def partitions(self, dataset: str) -> list[Partition]:
         """The partitions of a dataset that have a manifest, in order."""
+        return sorted(self.manifest_etags(dataset))
+
+    def manifest_etags(self, dataset: str, partition: Partition | None = None) -> dict[Partition, str]:
+        """The ETag of each manifest of a dataset, or of one partition's; it changes when the manifest does."""
         prefix = self.key(dataset, "")
-        return sorted(
-            Partition.parse(key.removeprefix(prefix).removesuffix("/" + _MANIFEST))
-            for key, _, _ in self.objects(prefix)
+        return {
+            Partition.parse(key.removeprefix(prefix).removesuffix("/" + _MANIFEST)): etag
+            for key, _, etag in self.objects(prefix if partition is None else f"{prefix}{partition.key}/")
             if key.endswith("/" + _MANIFEST)
+        }
+
+    def first_partition(self, dataset: str, since: Partition) -> Partition | None:
+        """The first partition of a dataset, from ``since`` on, that holds anything; None if there is none."""
+        prefix = self.key(dataset, "")
+        answer = self.s3.list_objects_v2(
+            Bucket=self.bucket, Prefix=f"{prefix}dt=", StartAfter=f"{prefix}{since.key}", MaxKeys=1
         )
+        for entry in answer.get("Contents", ()):
+            return Partition.parse(entry["Key"].removeprefix(prefix).rpartition("/")[0])
+        return None
 
     def manifests(self, dataset: str) -> list[Manifest]:
         """Every manifest of a dataset, in partition order."""

@@ -12,6 +12,7 @@ from sluice.pipeline import Grain
 
 _LENGTHS: dict[Grain, timedelta] = {"day": timedelta(days=1), "hour": timedelta(hours=1)}
 _KEY = re.compile(r"dt=(\d{4}-\d{2}-\d{2})(?:/hour=(\d{2}))?")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True, order=True)
@@ -46,6 +47,11 @@ class Partition:
         # Not strftime: it leaves the zeros of the year 0001 out, which is what some clocks send when they know nothing.
         day = f"dt={self.start.date().isoformat()}"
         return day if self.every == "day" else f"{day}/hour={self.start.hour:02d}"
+
+    @property
+    def label(self) -> str:
+        """The key in a form for names, where no slash may be: ``dt=2013-01-15`` or ``dt=2013-01-15T07``."""
+        return self.key.replace("/hour=", "T")
 
     @property
     def end(self) -> datetime:
@@ -83,24 +89,47 @@ def parse_ranges(text: str) -> list[Partition]:
     return partitions
 
 
+def of_path(path: str, every: Grain) -> Partition | None:
+    """The partition in whose folder an object lies, such as ``dt=2013-01-15/day.csv``; None if it lies in none."""
+    match = _KEY.match(path)
+    if match is None or not path[match.end() :].startswith("/"):
+        return None
+    try:
+        found = Partition.parse(match.group())
+    except SluiceError:
+        return None
+    return None if found.every == "day" and every == "hour" else Partition.containing(found.start, every)
+
+
 def requested(
     every: Grain, run_start: datetime | None, first: str | None = None, last: str | None = None
 ) -> list[Partition]:
     """The partitions that a run is about: a named range, or the one in which ``run_start`` lies.
 
-    ``first`` and ``last`` are as in :func:`partition_at`, both included; one alone names one partition.
+    ``first`` and ``last`` are as in :func:`partition_at`, both included; one alone names one partition, or all of the
+    day if it is a date and the partitions are hours.
 
     Raises:
         SluiceError: there is neither, or the range ends before it begins, or is no date.
     """
     if not first and not last:
         if run_start is None:
-            raise SluiceError("the run has no logical date: give it one, or name its partitions by from and to")
+            raise SluiceError(
+                "the run has no logical date and names no range, so it is about no partition; trigger it again with "
+                "from and to, such as 2013-01-01 and 2013-01-14, or with a logical date"
+            )
         return [Partition.containing(run_start, every)]
-    begin, end = (partition_at(moment or "", every) for moment in (first or last, last or first))
+    begin, end = partition_at(first or last or "", every), _last_partition_at(last or first or "", every)
     if end < begin:
         raise SluiceError(f"the range from {first} to {last} ends before it begins; swap the two")
     return list(between(begin, end))
+
+
+def _last_partition_at(moment: str, every: Grain) -> Partition:
+    """As :func:`partition_at`, but a date alone means the whole day, so the last partition of it."""
+    if _DATE.fullmatch(moment):
+        return Partition.containing(partition_at(moment, "day").end - _LENGTHS[every], every)
+    return partition_at(moment, every)
 
 
 def partition_at(moment: str, every: Grain) -> Partition:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import pkgutil
 import re
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 from sluice.errors import DeclarationError
 from sluice.sources import Drops, EventSource, FifoQueue, Marker, Queue, Source, StandardQueue, Stream
@@ -49,7 +50,7 @@ _LONGEST_NAME = 24
 _LONGEST_CANDIDATE = 19
 _ENDPOINT = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,45}")
 # What the lake keeps beside the steps' datasets (see sluice.lake).
-_TAKEN = {"announced", "checkpoints", "deployments", "models", "quarantine", "raw", "redriven", "snapshots"}
+_TAKEN = {"announced", "checkpoints", "deployments", "models", "quarantine", "raw", "redriven", "snapshots", "started"}
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,10 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         _check_name("pipeline", self.name)
+        if self.every not in get_args(Grain):
+            raise DeclarationError(
+                f"pipeline {self.name}: every={self.every!r} is no partition length; use {' or '.join(get_args(Grain))}"
+            )
         known: list[str] = []
         for part in (*self.sources, *self.steps):
             _check_name("dataset", part.name)
@@ -275,29 +280,60 @@ def _check_name(kind: str, name: str, longest: int = _LONGEST_NAME) -> None:
 
 
 def pipeline_names() -> tuple[str, ...]:
-    """The folders under ``pipelines``, sorted; nothing of them is imported."""
-    package = importlib.import_module(PACKAGE)
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(package.__path__) if module.ispkg))
+    """The folders under ``pipelines``, sorted; none is imported. ``.`` or ``_`` in front says: no pipeline."""
+    folders = importlib.import_module(PACKAGE).__path__
+    found = {entry.name for folder in folders for entry in Path(folder).iterdir() if entry.is_dir()}
+    return tuple(sorted(name for name in found if not name.startswith((".", "_"))))
 
 
 def load_pipeline(name: str) -> Pipeline:
     """The ``PIPELINE`` that ``pipelines/<name>/pipeline.py`` declares.
 
     Raises:
-        DeclarationError: there is no such folder, or it declares no pipeline of its own name.
+        DeclarationError: there is no such folder, its module can't be imported, or it declares no pipeline of its own
+            name.
     """
     known = pipeline_names()
     if name not in known:
         raise DeclarationError(f"there is no pipeline {name!r}; known: {', '.join(known) or 'none'}")
-    if importlib.util.find_spec(f"{PACKAGE}.{name}.pipeline") is None:
-        raise DeclarationError(f"{PACKAGE}/{name} has no pipeline.py; declare the pipeline there, or move the folder")
-    module = importlib.import_module(f"{PACKAGE}.{name}.pipeline")
+    _check_name("pipeline", name)
+    try:
+        if importlib.util.find_spec(f"{PACKAGE}.{name}.pipeline") is None:
+            raise DeclarationError(
+                f"{PACKAGE}/{name} has no pipeline.py; declare the pipeline there, or move the folder"
+            )
+        module = importlib.import_module(f"{PACKAGE}.{name}.pipeline")
+    except DeclarationError:
+        raise
+    except (Exception, SystemExit) as error:  # what a user's module may raise is not known
+        raise DeclarationError(f"pipeline {name} can't be loaded: {_where(name, error)}; correct it") from error
     declared = getattr(module, "PIPELINE", None)
     if not isinstance(declared, Pipeline) or declared.name != name:
         raise DeclarationError(f"{module.__file__} must set PIPELINE to a Pipeline named {name!r}")
     return declared
 
 
-def load_pipelines() -> tuple[Pipeline, ...]:
-    """Every pipeline that has a folder under ``pipelines``, by name."""
-    return tuple(load_pipeline(name) for name in pipeline_names())
+def _where(name: str, error: BaseException) -> str:
+    """The error in one line, with the last line of the pipeline's own code that led to it."""
+    place = f"{PACKAGE}/{name}"
+    if isinstance(error, SyntaxError):
+        return f"{place}/{Path(error.filename or '').name} line {error.lineno}: {type(error).__name__}: {error.msg}"
+    what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    folders = [Path(folder, name) for folder in importlib.import_module(PACKAGE).__path__]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if file.parent in folders:
+            return f"{place}/{file.name} line {frame.lineno}: {what}"
+    return what
+
+
+def load_pipelines() -> tuple[tuple[Pipeline, ...], tuple[DeclarationError, ...]]:
+    """Every pipeline that has a folder under ``pipelines``, by name; and why others of them can't be loaded."""
+    pipelines: list[Pipeline] = []
+    errors: list[DeclarationError] = []
+    for name in pipeline_names():
+        try:
+            pipelines.append(load_pipeline(name))
+        except DeclarationError as error:
+            errors.append(error)
+    return tuple(pipelines), tuple(errors)

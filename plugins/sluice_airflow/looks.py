@@ -1,47 +1,75 @@
-"""What the sensors look at. A look is one read of AWS: None means not yet, anything else ends the wait."""
+"""What the sensors look at. A look is one read of AWS: :class:`Waiting` means not yet, anything else ends the wait."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sluice_airflow.connection import open_workspace
 
+# How many partitions one dispatch starts at the most.
+_MOST_DUE = 16
 
-def backlog(pipeline: str, source: str) -> int | None:
-    """How many messages the source's queue holds; None while it is empty. Nothing is received."""
+
+@dataclass(frozen=True)
+class Waiting:
+    """There is nothing yet. ``what`` completes the sentence "waiting for …"."""
+
+    what: str
+
+
+def backlog(pipeline: str, source: str) -> int | Waiting:
+    """How many messages the source's queue holds. Nothing is received."""
     from sluice.landing.queue import backlog as queue_backlog
 
     workspace = open_workspace(pipeline)
-    return queue_backlog(workspace.aws.client("sqs"), workspace.resources.queue(source)) or None
+    queue = workspace.resources.queue(source)
+    return queue_backlog(workspace.aws.client("sqs"), queue) or Waiting(f"a message in the queue {queue}")
 
 
-def stream_backlog(pipeline: str, source: str) -> int | None:
-    """In how many shards of the source's stream something waits; None while it is read to its tip."""
+def stream_backlog(pipeline: str, source: str) -> int | Waiting:
+    """In how many shards of the source's stream something waits."""
     from sluice.landing.stream_progress import stream_backlog as backlog_of
 
     workspace = open_workspace(pipeline)
     (declared,) = [each for each in workspace.pipeline.streams if each.name == source]
     kinesis, stream = workspace.aws.client("kinesis"), workspace.resources.stream(source)
-    return backlog_of(kinesis, stream, workspace.lake, declared) or None
+    return backlog_of(kinesis, stream, workspace.lake, declared) or Waiting(f"a record in the stream {stream}")
 
 
-def complete_partitions(pipeline: str, partitions: list[str]) -> bool | None:
+def complete_partitions(pipeline: str, partitions: list[str]) -> bool | Waiting:
     """True once every source is complete for all partitions; ``partitions`` are ranges."""
-    from sluice.landing.completeness import incomplete
+    from sluice.landing.completeness import describe, incomplete
     from sluice.partitions import parse_ranges
 
     workspace = open_workspace(pipeline)
     asked = [partition for ranges in partitions for partition in parse_ranges(ranges)]
-    return None if incomplete(workspace.lake, workspace.pipeline, asked) else True
+    missing = incomplete(workspace.lake, workspace.pipeline, asked)
+    return Waiting(describe(workspace.pipeline, missing)) if missing else True
 
 
-def ended_training_job(pipeline: str, job_name: str) -> str | None:
+def due_partitions(pipeline: str) -> list[str] | Waiting:
+    """The keys of the next partitions that the transform has to run for."""
+    from sluice.landing.completeness import describe
+    from sluice.landing.due import due_partitions as due
+
+    workspace = open_workspace(pipeline)
+    found = due(workspace.lake, workspace.pipeline, _MOST_DUE)
+    if found.ready:
+        return [partition.key for partition in found.ready]
+    return Waiting(describe(workspace.pipeline, found.waiting) or f"new data of {pipeline}")
+
+
+def ended_training_job(pipeline: str, job_name: str) -> str | Waiting:
     """The status with which the job ended."""
     from sluice.training.jobs import find_job
 
     job = find_job(open_workspace(pipeline).aws.client("sagemaker"), job_name)
-    return job.status if job is not None and job.ended else None
+    if job is None:
+        return Waiting(f"training job {job_name}, which SageMaker does not know")
+    return job.status if job.ended else Waiting(f"training job {job_name}, which is {job.secondary_status}")
 
 
-def settled_endpoint(pipeline: str) -> str | None:
+def settled_endpoint(pipeline: str) -> str | Waiting:
     """The status of the pipeline's endpoint once no change is under way; ``Deleted`` where there is none."""
     from sluice.serving.endpoint import find_endpoint
 
@@ -49,4 +77,4 @@ def settled_endpoint(pipeline: str) -> str | None:
     endpoint = find_endpoint(workspace.aws.client("sagemaker"), workspace.pipeline.deployment.endpoint)
     if endpoint is None:
         return "Deleted"
-    return endpoint.status if endpoint.settled else None
+    return endpoint.status if endpoint.settled else Waiting(f"endpoint {endpoint.name}, which is {endpoint.status}")

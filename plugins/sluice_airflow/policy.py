@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from airflow.sdk import Param
 
 from sluice.pipeline import Pipeline
 
-Stage = Literal["ingest", "redrive", "replay", "transform", "train"]
+Stage = Literal["dispatch", "ingest", "redrive", "replay", "transform", "train"]
 
 # A service that is away for a moment is asked again; what only a change can mend fails at once (see errors.py).
 DEFAULT_ARGS: dict[str, Any] = {
@@ -18,6 +18,21 @@ DEFAULT_ARGS: dict[str, Any] = {
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=5),
     "execution_timeout": timedelta(hours=1),
+}
+
+# Where a run's date lies before its DAG's start or after its end, Airflow makes no task and calls the run a success. So
+# no DAG has an end, and all have a start before any date that a run may be given.
+START = datetime(1970, 1, 1, tzinfo=UTC)
+
+# A DAG that runs all the time must not fail all the time. What its first task waits for may be gone for good, such as a
+# queue that was deleted: that task tries again for a quarter of an hour, less and less often, and after three such runs
+# Airflow pauses the DAG.
+CONTINUOUS_WAIT: dict[str, Any] = {"retries": 5, "retry_delay": timedelta(seconds=30)}
+CONTINUOUS: dict[str, Any] = {
+    "start_date": START,
+    "max_active_runs": 1,
+    "catchup": False,
+    "max_consecutive_failed_dag_runs": 3,
 }
 
 INGEST_POOL = "sluice_ingest"  # 10 slots: how many lanes drain side by side, over all pipelines

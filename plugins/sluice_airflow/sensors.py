@@ -1,4 +1,4 @@
-"""Deferrable sensors: a backlog, complete partitions, a training job."""
+"""Deferrable sensors: a backlog, complete partitions, due partitions, a training job."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 
 from sluice_airflow import looks
 from sluice_airflow.errors import clear_errors
+from sluice_airflow.runs import partitions_of_run
 from sluice_airflow.triggers import LookTrigger, TrainingJobTrigger
 
 
 class LookSensor(BaseSensorOperator):
     """Looks once; while there is nothing, defers to a trigger that looks every ``poll_seconds``.
 
-    ``poll_seconds`` and ``max_wait_seconds`` may be templates. After ``max_wait_seconds`` the sensor fails.
+    ``poll_seconds`` and ``max_wait_seconds`` may be templates. The log says what is waited for, again whenever that
+    changes. After ``max_wait_seconds`` the sensor fails and says it as well.
     """
 
     look: ClassVar[str]
@@ -30,20 +32,26 @@ class LookSensor(BaseSensorOperator):
         self.poll_seconds = poll_seconds
         self.max_wait_seconds = max_wait_seconds
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self, context: Context) -> dict[str, Any]:
         """What the look is called with."""
         raise TypeError(f"{type(self).__name__} does not say what to look at")
 
     @clear_errors
     def execute(self, context: Context) -> Any:
-        found = getattr(looks, self.look)(**self.arguments())
-        if found is not None:
-            return self.found(found)
+        found = getattr(looks, self.look)(**self.arguments(context))
+        if not isinstance(found, looks.Waiting):
+            return self.found(found, context)
+        self.log.info("waiting for %s", found.what)
+        self.wait(context, found.what)
+
+    def wait(self, context: Context, waiting_for: str = "") -> None:
+        """Defer to the trigger. ``waiting_for`` is in the log already."""
         trigger = self.trigger_class(
             look=self.look,
-            arguments=self.arguments(),
+            arguments=self.arguments(context),
             poll_seconds=float(self.poll_seconds),
             deadline=time.time() + float(self.max_wait_seconds),
+            waiting_for=waiting_for,
         )
         self.defer(trigger=trigger, method_name="resume")
 
@@ -53,17 +61,17 @@ class LookSensor(BaseSensorOperator):
         if "error" in event:
             raise AirflowFailException(event["error"])
         if event.get("timed_out"):
-            return self.timed_out()
-        return self.found(event["found"])
+            return self.timed_out(event["waiting_for"])
+        return self.found(event["found"], context)
 
-    def found(self, found: Any) -> Any:
+    def found(self, found: Any, context: Context) -> Any:
         """What the task returns once the look has found something."""
         return found
 
-    def timed_out(self) -> Any:
+    def timed_out(self, waiting_for: str) -> Any:
         raise AirflowSensorTimeout(
-            f"{self.task_id} looked for {self.max_wait_seconds} s at {self.arguments()} and found nothing; "
-            f"see what should have arrived there, then clear this task"
+            f"{self.task_id} gave up after {self.max_wait_seconds} s of waiting for {waiting_for}; see to that, then "
+            f"clear this task"
         )
 
 
@@ -81,10 +89,10 @@ class SqsBacklogSensor(LookSensor):
         self.pipeline = pipeline
         self.source = source
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self, context: Context) -> dict[str, Any]:
         return {"pipeline": self.pipeline, "source": self.source}
 
-    def timed_out(self) -> int:
+    def timed_out(self, waiting_for: str) -> int:
         return 0
 
 
@@ -98,21 +106,58 @@ class StreamBacklogSensor(SqsBacklogSensor):
 
 
 class S3PartitionSensor(LookSensor):
-    """Waits until every source of a pipeline is complete for some partitions: manifests closed, drops marked.
+    """Waits until every source of a pipeline is complete for the partitions that the run is about.
 
-    ``partitions`` is a list of ranges such as ``dt=2013-01-01..dt=2013-01-14``.
+    These follow from the run itself: its ``from`` and ``to``, or else its logical date. Returns them in chunks, each as
+    ranges such as ``dt=2013-01-01..dt=2013-01-14``, and records that a run has begun on them.
     """
 
     look = "complete_partitions"
-    template_fields = (*LookSensor.template_fields, "partitions")
 
-    def __init__(self, *, pipeline: str, partitions: Any, **kwargs: Any) -> None:
+    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
-        self.partitions = partitions
 
-    def arguments(self) -> dict[str, Any]:
-        return {"pipeline": self.pipeline, "partitions": list(self.partitions)}
+    def arguments(self, context: Context) -> dict[str, Any]:
+        return {"pipeline": self.pipeline, "partitions": partitions_of_run(self.pipeline, context)}
+
+    def found(self, found: bool, context: Context) -> list[str]:
+        from sluice.landing.due import record_started
+        from sluice.partitions import parse_ranges
+        from sluice_airflow.connection import open_workspace
+
+        chunks = partitions_of_run(self.pipeline, context)
+        workspace = open_workspace(self.pipeline)
+        record_started(workspace.lake, workspace.pipeline, [each for chunk in chunks for each in parse_ranges(chunk)])
+        return chunks
+
+    def timed_out(self, waiting_for: str) -> Any:
+        raise AirflowFailException(
+            f"not complete: {waiting_for}. These partitions are transformed by themselves once they are complete; to "
+            f"transform others, trigger a run with from and to"
+        )
+
+
+class DuePartitionsSensor(LookSensor):
+    """Waits until the transform has to run for some partitions, and returns their keys; none after its time is up.
+
+    Its first look comes after ``poll_seconds``, so that runs that follow one another at once do not look all the time.
+    """
+
+    look = "due_partitions"
+
+    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+
+    def arguments(self, context: Context) -> dict[str, Any]:
+        return {"pipeline": self.pipeline}
+
+    def execute(self, context: Context) -> Any:
+        self.wait(context)
+
+    def timed_out(self, waiting_for: str) -> list[str]:
+        return []
 
 
 class TrainingJobSensor(LookSensor):
@@ -136,10 +181,10 @@ class TrainingJobSensor(LookSensor):
         self.pipeline = pipeline
         self.job_name = job_name
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self, context: Context) -> dict[str, Any]:
         return {"pipeline": self.pipeline, "job_name": self.job_name}
 
-    def found(self, found: str) -> str:
+    def found(self, found: str, context: Context) -> str:
         from sluice.training.jobs import completed_job
         from sluice_airflow.connection import open_workspace
 

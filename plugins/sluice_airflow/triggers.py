@@ -25,8 +25,10 @@ class LookTrigger(BaseTrigger):
         deadline: seconds since the epoch (UTC) after which the trigger gives up.
         carried: what the waiting task needs when it resumes; it comes back in the event, because ``airflow dags
             test`` forgets the keyword arguments of a deferral.
+        waiting_for: what the log says already; what is waited for is logged again when it changes.
 
-    Its event is ``{"found": …}``, ``{"timed_out": True}`` or ``{"error": one line}``, and ``"carried"``. A service
+    Its event is ``{"found": …}``, ``{"timed_out": True, "waiting_for": …}`` or ``{"error": one line}``, and
+    ``"carried"``. Whoever defers has just looked, so the first look comes after ``poll_seconds``. A service
     that can't be reached is looked at again until the deadline: a wait of days outlives an outage of minutes.
     """
 
@@ -37,6 +39,7 @@ class LookTrigger(BaseTrigger):
         poll_seconds: float,
         deadline: float,
         carried: dict[str, Any] | None = None,
+        waiting_for: str = "",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.look = look
@@ -44,6 +47,7 @@ class LookTrigger(BaseTrigger):
         self.poll_seconds = poll_seconds
         self.deadline = deadline
         self.carried = carried or {}
+        self.waiting_for = waiting_for
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         arguments = {
@@ -52,6 +56,7 @@ class LookTrigger(BaseTrigger):
             "poll_seconds": self.poll_seconds,
             "deadline": self.deadline,
             "carried": self.carried,
+            "waiting_for": self.waiting_for,
         }
         return f"{_PATH}.{type(self).__name__}", arguments
 
@@ -62,15 +67,20 @@ class LookTrigger(BaseTrigger):
         from botocore.exceptions import BotoCoreError, ClientError
 
         from sluice.errors import SluiceError
+        from sluice_airflow.looks import Waiting
 
         # The looks are the library's own functions and block: each runs in a thread beside the event loop.
         look = getattr(import_module("sluice_airflow.looks"), self.look)
         while True:
-            not_found: dict[str, Any] = {"timed_out": True}
+            await asyncio.sleep(min(self.poll_seconds, max(0, self.deadline - time.time())))
             try:
                 found = await asyncio.to_thread(look, **self.arguments)
-                if found is not None:
+                if not isinstance(found, Waiting):
                     return {"found": found}
+                not_found: dict[str, Any] = {"timed_out": True, "waiting_for": found.what}
+                if found.what != self.waiting_for:
+                    self.waiting_for = found.what
+                    self.log.info("waiting for %s", found.what)
             except SluiceError as error:
                 return {"error": str(error)}
             except (BotoCoreError, ClientError) as error:
@@ -80,7 +90,6 @@ class LookTrigger(BaseTrigger):
                 self.log.warning("%s; looking again in %s s", not_found["error"], self.poll_seconds)
             if time.time() >= self.deadline:
                 return not_found
-            await asyncio.sleep(self.poll_seconds)
 
 
 class TrainingJobTrigger(LookTrigger):

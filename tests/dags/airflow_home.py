@@ -40,6 +40,7 @@ def airflow_environment(cloud: Cloud, home: Path) -> dict[str, str]:
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN": "^[A-Za-z0-9_.~:+=-]+$",
         "AIRFLOW__CORE__MAX_TASK_RETRY_DELAY": "1",  # seconds: the tests don't wait as long as production does
         "AIRFLOW_CONN_AWS_DEFAULT": aws_connection(cloud.endpoint_url, cloud.sagemaker_endpoint_url),
         "NO_COLOR": "1",

@@ -8,12 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from airflow.dag_processing.dagbag import DagBag
 from tests.dags.airflow_home import ROOT
 
 from sluice.pipeline import pipeline_names
 
-KINDS = ("ingest_queue", "redrive", "replay", "train", "transform")
+KINDS = ("dispatch", "ingest_queue", "redrive", "replay", "train", "transform")
 
 _LIST_DAGS = """
 import json, sys
@@ -36,6 +37,11 @@ PIPELINE = replace(FLIGHTS, name="parcels", every="hour", sources=(*FLIGHTS.sour
 '''
 
 
+_NEVER = """
+PIPELINE = replace(PIPELINE, training=replace(PIPELINE.training, schedule="never"))
+"""
+
+
 def test_all_dags_of_the_folder_are_imported(dag_bag: DagBag) -> None:
     assert dag_bag.import_errors == {}
     assert sorted(dag_bag.dags) == [f"flights_{kind}" for kind in KINDS]
@@ -46,24 +52,73 @@ def test_every_pipeline_has_its_dags_and_there_are_no_others(dag_bag: DagBag) ->
     assert set(dag_bag.dags) == {f"{name}_{kind}" for name in pipeline_names() for kind in KINDS}
 
 
-def test_a_second_folder_gives_its_dags_with_no_other_change(tmp_path: Path) -> None:
-    pipelines = tmp_path / "pipelines"
-    (pipelines / "parcels").mkdir(parents=True)
+@pytest.fixture
+def pipelines(tmp_path: Path) -> Path:
+    """A copy of the package ``pipelines``, to which a test may add folders."""
+    package = tmp_path / "pipelines"
+    package.mkdir()
     for name in ("__init__.py", "flights"):
-        (pipelines / name).symlink_to(ROOT / "include" / "pipelines" / name)
-    (pipelines / "parcels" / "__init__.py").write_text('"""Parcels."""\n')
-    (pipelines / "parcels" / "pipeline.py").write_text(_SECOND_PIPELINE)
+        (package / name).symlink_to(ROOT / "include" / "pipelines" / name)
+    return package
 
+
+def add(pipelines: Path, name: str, declaration: str | None) -> None:
+    """A folder with this ``pipeline.py`` and nothing else."""
+    (pipelines / name).mkdir()
+    if declaration is not None:
+        (pipelines / name / "pipeline.py").write_text(declaration)
+
+
+def listed(pipelines: Path) -> tuple[list[str], dict[str, str]]:
+    """The DAGs and the import errors that Airflow finds with these pipelines."""
     done = subprocess.run(
         [sys.executable, "-c", _LIST_DAGS, str(ROOT / "dags")],
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT / 'include'}", "AIRFLOW_HOME": str(tmp_path)},
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{pipelines.parent}:{ROOT / 'include'}",
+            "AIRFLOW_HOME": str(pipelines.parent),
+        },
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
     )
-
     dag_ids, import_errors = json.loads(done.stdout.splitlines()[-1])
+    return dag_ids, import_errors
+
+
+def test_a_second_folder_gives_its_dags_with_no_other_change(pipelines: Path) -> None:
+    add(pipelines, "parcels", _SECOND_PIPELINE)
+
+    dag_ids, import_errors = listed(pipelines)
+
     assert import_errors == {}
     expected = [f"{name}_{kind}" for name in ("flights", "parcels") for kind in KINDS]
     assert dag_ids == sorted([*expected, "parcels_ingest_queue_messages"])
+
+
+def test_a_pipeline_that_is_broken_has_no_dags_and_takes_none_from_others(pipelines: Path) -> None:
+    """Its reason is the import error of a file that has no DAG, because an import error stops the DAGs of its file."""
+    add(pipelines, "typo", "PIPELINE = (\n")
+    add(pipelines, "wrong", _SECOND_PIPELINE.replace("parcels", "wrong").replace('"hour"', '"month"'))
+    add(pipelines, "schedule", _SECOND_PIPELINE.replace("parcels", "schedule") + _NEVER)
+    add(pipelines, "leaves", "import sys\nsys.exit('no pipeline today')\n")
+    add(pipelines, "nothing", None)
+    add(pipelines, "Not-A-Name", "")
+    add(pipelines, "__pycache__", None)
+
+    dag_ids, import_errors = listed(pipelines)
+
+    assert dag_ids == [f"flights_{kind}" for kind in KINDS]
+    assert [Path(file).name for file in import_errors] == ["broken_pipelines.py"]
+    (error,) = import_errors.values()
+    for line in (
+        "pipeline typo can't be loaded: pipelines/typo/pipeline.py line 1: SyntaxError: '(' was never closed",
+        "pipeline wrong: every='month' is no partition length; use hour or day",
+        "pipeline schedule: Airflow refuses the training schedule 'never' (",
+        "pipeline leaves can't be loaded: pipelines/leaves/pipeline.py line 2: SystemExit: no pipeline today",
+        "pipelines/nothing has no pipeline.py; declare the pipeline there, or move the folder",
+        "pipeline name 'Not-A-Name' is not allowed: use at most 24 of a-z, 0-9 and '_'",
+    ):
+        assert line in error
+    assert "__pycache__" not in error

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,7 +18,14 @@ from tests.dags.airflow_home import ROOT
 from sluice.pipeline import pipeline_names
 from sluice_airflow.policy import INGEST_POOL, Stage
 
-DAG_IDS = ("flights_ingest_queue", "flights_redrive", "flights_replay", "flights_transform", "flights_train")
+DAG_IDS = (
+    "flights_dispatch",
+    "flights_ingest_queue",
+    "flights_redrive",
+    "flights_replay",
+    "flights_transform",
+    "flights_train",
+)
 DAG_FILES = sorted((ROOT / "dags").glob("*.py"))
 HEAVY = ("boto3", "botocore", "numpy", "pandas", "pyarrow", "sagemaker", "xgboost")
 
@@ -100,7 +107,26 @@ def test_params_are_typed_and_described(dag: Any) -> None:
 def test_runs_do_not_pile_up(dag: Any) -> None:
     # Each run of `transform` is a partition of its own.
     assert dag.max_active_runs == (4 if dag.dag_id == "flights_transform" else 1)
-    assert dag.catchup is (dag.dag_id == "flights_transform")
+    assert dag.catchup is False
+
+
+def test_no_date_of_a_run_lies_outside_of_its_dag(dag: Any) -> None:
+    """Airflow makes no task for such a date, and calls the run a success."""
+    assert dag.end_date is None
+    assert dag.start_date <= datetime(1970, 1, 1, tzinfo=UTC)
+    assert {(task.start_date, task.end_date) for task in dag.tasks} == {(dag.start_date, None)}
+
+
+def test_what_runs_all_the_time_does_not_fail_all_the_time(dag: Any) -> None:
+    """The first task backs off for a quarter of an hour, and Airflow pauses the DAG after three such runs."""
+    continuous = type(dag.timetable).__name__ == "ContinuousTimetable"
+    assert continuous is (dag.dag_id in ("flights_dispatch", "flights_ingest_queue"))
+    assert dag.max_consecutive_failed_dag_runs == (3 if continuous else 0)
+    if continuous:
+        wait = dag.get_task("wait")
+        waits = [min(wait.retry_delay * 2**n, wait.max_retry_delay) for n in range(wait.retries)]
+        assert wait.retry_exponential_backoff
+        assert timedelta(minutes=10) < sum(waits, timedelta()) < timedelta(minutes=20)
 
 
 def test_every_task_is_tried_again_and_has_an_end(dag: Any) -> None:

@@ -13,20 +13,21 @@ from airflow.sdk.exceptions import TaskDeferred
 _SECONDS = 60
 
 
-def run(operator: BaseOperator) -> Any:
+def run(operator: BaseOperator, context: Any = None) -> Any:
     """What the task returns in the end; every wait in between is the real trigger's."""
-    step = partial(operator.execute, {})
+    context = context or {}
+    step = partial(operator.execute, context)
     while True:
         try:
             return step()
         except TaskDeferred as deferral:
-            step = partial(getattr(operator, deferral.method_name), {}, event=event_of(deferral.trigger))
+            step = partial(getattr(operator, deferral.method_name), context, event=event_of(deferral.trigger))
 
 
-def deferral_of(operator: BaseOperator) -> TaskDeferred:
+def deferral_of(operator: BaseOperator, context: Any = None) -> TaskDeferred:
     """How the operator defers at first; it must."""
     try:
-        returned = operator.execute({})
+        returned = operator.execute(context or {})
     except TaskDeferred as deferral:
         return deferral
     raise AssertionError(f"{operator.task_id} did not defer, it returned {returned!r}")

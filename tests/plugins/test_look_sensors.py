@@ -6,10 +6,11 @@ import asyncio
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
+from airflow.sdk.exceptions import AirflowFailException
 from tests.contract import training
 from tests.plugins.task_life import deferral_of, rebuilt, run
 from tests.waiting import wait_for
@@ -19,7 +20,7 @@ from sluice.manifests import Manifest
 from sluice.partitions import Partition
 from sluice.training.jobs import find_job
 from sluice.workspace import Workspace
-from sluice_airflow.sensors import S3PartitionSensor, SqsBacklogSensor, TrainingJobSensor
+from sluice_airflow.sensors import DuePartitionsSensor, S3PartitionSensor, SqsBacklogSensor, TrainingJobSensor
 from sluice_airflow.triggers import TrainingJobTrigger
 
 # SqsBacklogSensor
@@ -71,7 +72,13 @@ TARIFFS = "drops/tariffs/{}/_SUCCESS"
 
 def partition_sensor(**more: Any) -> S3PartitionSensor:
     limits = {"poll_seconds": 0.05, "max_wait_seconds": 0.2, **more}
-    return S3PartitionSensor(task_id="wait", pipeline="parcels", partitions=["dt=2013-03-01..dt=2013-03-02"], **limits)
+    return S3PartitionSensor(task_id="wait", pipeline="parcels", **limits)
+
+
+CONTEXT: Any = {
+    "params": {"from": "2013-03-01", "to": "2013-03-02"},
+    "dag_run": SimpleNamespace(logical_date=None),
+}
 
 
 def set_manifest(parcels: Workspace, partition: Partition, state: Any) -> None:
@@ -90,26 +97,31 @@ def complete_but_for_one_marker(parcels: Workspace) -> Iterator[None]:
         set_manifest(parcels, partition, "closed")
     put_marker(parcels, PARTITIONS[0])
     yield
-    for key, _, _ in [*parcels.lake.objects("parcels/raw/"), *parcels.lake.objects("drops/tariffs/")]:
+    for key, _, _ in (
+        *parcels.lake.objects("parcels/raw/"),
+        *parcels.lake.objects("parcels/started/"),
+        *parcels.lake.objects("drops/tariffs/"),
+    ):
         parcels.lake.s3.delete_object(Bucket=parcels.lake.bucket, Key=key)
 
 
 @pytest.mark.usefixtures("complete_but_for_one_marker")
 def test_partitions_are_complete_once_all_are_closed_and_all_drops_are_marked(parcels: Workspace) -> None:
-    with pytest.raises(AirflowSensorTimeout, match=r"dt=2013-03-01\.\.dt=2013-03-02.* and found nothing; see what"):
-        run(partition_sensor())
+    missing = r"^not complete: parcels/tariffs dt=2013-03-02: no marker under drops/tariffs/dt=2013-03-02/\. These "
+    with pytest.raises(AirflowFailException, match=missing):
+        run(partition_sensor(), CONTEXT)
 
     put_marker(parcels, PARTITIONS[1])
-    assert run(partition_sensor()) is True
+    assert run(partition_sensor(), CONTEXT) == ["dt=2013-03-01..dt=2013-03-02"]
 
     set_manifest(parcels, PARTITIONS[0], "open")
-    with pytest.raises(AirflowSensorTimeout):
-        run(partition_sensor())
+    with pytest.raises(AirflowFailException, match="parcels/events dt=2013-03-01: still open"):
+        run(partition_sensor(), CONTEXT)
 
 
 @pytest.mark.usefixtures("complete_but_for_one_marker")
 def test_a_marker_that_comes_while_the_sensor_waits_ends_the_wait(parcels: Workspace) -> None:
-    trigger = rebuilt(deferral_of(partition_sensor(max_wait_seconds=30)).trigger)
+    trigger = rebuilt(deferral_of(partition_sensor(max_wait_seconds=30), CONTEXT).trigger)
 
     async def put_while_waiting() -> Any:
         first = asyncio.ensure_future(anext(trigger.run()))
@@ -117,6 +129,24 @@ def test_a_marker_that_comes_while_the_sensor_waits_ends_the_wait(parcels: Works
         return (await asyncio.wait_for(first, 30)).payload
 
     assert asyncio.run(put_while_waiting())["found"] is True
+
+
+# DuePartitionsSensor
+
+
+def due_sensor() -> DuePartitionsSensor:
+    return DuePartitionsSensor(task_id="wait", pipeline="parcels", poll_seconds=0.05, max_wait_seconds=0.2)
+
+
+@pytest.mark.usefixtures("complete_but_for_one_marker")
+def test_what_is_complete_is_due_until_a_run_has_begun_on_it(parcels: Workspace) -> None:
+    assert run(due_sensor()) == ["dt=2013-03-01"]
+
+    run(partition_sensor(), {**CONTEXT, "params": {"from": "2013-03-01", "to": None}})
+    assert run(due_sensor()) == []
+
+    put_marker(parcels, PARTITIONS[1])
+    assert run(due_sensor()) == ["dt=2013-03-02"]
 
 
 # TrainingJobSensor

@@ -14,6 +14,8 @@ from tests.plugins.task_life import event_of, rebuilt
 
 from sluice import aws
 from sluice.workspace import Workspace
+from sluice_airflow import looks
+from sluice_airflow.looks import Waiting
 from sluice_airflow.triggers import LookTrigger, TrainingJobTrigger
 
 
@@ -34,14 +36,21 @@ def look_at_queue(seconds: float) -> LookTrigger:
 
 @pytest.mark.parametrize("kind", [LookTrigger, TrainingJobTrigger])
 def test_what_is_serialized_makes_the_same_trigger(kind: type[LookTrigger]) -> None:
-    trigger = kind("backlog", {"pipeline": "parcels", "source": "events"}, 0.5, 1e9, carried={"config": "a", "n": 1})
+    trigger = kind(
+        "backlog",
+        {"pipeline": "parcels", "source": "events"},
+        0.5,
+        1e9,
+        carried={"config": "a", "n": 1},
+        waiting_for="x",
+    )
 
     back = rebuilt(trigger)
 
     assert type(back) is kind
     assert back.serialize() == trigger.serialize()
     assert vars(back).items() >= {"look": "backlog", "poll_seconds": 0.5, "deadline": 1e9}.items()
-    assert back.carried == {"config": "a", "n": 1}
+    assert (back.carried, back.waiting_for) == ({"config": "a", "n": 1}, "x")
 
 
 def test_what_is_found_comes_with_what_was_carried(parcels: Workspace) -> None:
@@ -50,8 +59,28 @@ def test_what_is_found_comes_with_what_was_carried(parcels: Workspace) -> None:
 
 def test_nothing_found_in_time_is_said(parcels: Workspace) -> None:
     started = time.monotonic()
-    assert event_of(look_at_queue(seconds=0.3)) == {"timed_out": True, "carried": {}}
+    waiting_for = f"a message in the queue {parcels.resources.queue('events')}"
+    assert event_of(look_at_queue(seconds=0.3)) == {"timed_out": True, "waiting_for": waiting_for, "carried": {}}
     assert time.monotonic() - started >= 0.3
+
+
+def test_what_is_waited_for_is_logged_when_it_changes(parcels: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GIVEN looks that wait for this, this, that and that THEN each is logged once."""
+    answers = iter([Waiting("this"), Waiting("this"), Waiting("that"), Waiting("that"), 7])
+    monkeypatch.setattr(looks, "backlog", lambda **_: next(answers))
+    trigger, lines = look_at_queue(seconds=30), []
+
+    class Log:
+        def info(self, message: str, *arguments: Any) -> None:
+            lines.append(message % arguments)
+
+    monkeypatch.setattr(trigger, "_log", Log())
+
+    async def first_event() -> Any:
+        return (await asyncio.wait_for(anext(trigger.run()), 60)).payload
+
+    assert asyncio.run(first_event())["found"] == 7
+    assert lines == ["waiting for this", "waiting for that"]
 
 
 def test_what_arrives_while_it_looks_is_found(parcels: Workspace) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pendulum
 import pytest
 from airflow.serialization.decoders import decode_timetable
 from airflow.serialization.encoders import encode_timetable
 from airflow.timetables.base import DataInterval, TimeRestriction
+from airflow.utils.types import DagRunType
 
 from sluice_airflow.timetable import PartitionTimetable
 
-DAILY = PartitionTimetable("0 0 * * *", timezone="UTC")
-HOURLY = PartitionTimetable("0 * * * *", timezone="UTC")
+DAILY = PartitionTimetable("day")
+HOURLY = PartitionTimetable("hour")
 
 
 def moment(text: str) -> pendulum.DateTime:
@@ -46,7 +45,7 @@ def test_a_date_of_another_zone_is_taken_in_utc() -> None:
     assert interval.start == moment("2013-01-15")
 
 
-def test_scheduled_runs_are_one_partition_after_another_each_once_it_is_over() -> None:
+def test_a_backfill_finds_one_run_for_each_partition_under_its_own_date() -> None:
     restriction = TimeRestriction(earliest=moment("2013-01-01"), latest=moment("2013-01-03"), catchup=True)
     runs = []
     last = None
@@ -55,7 +54,30 @@ def test_scheduled_runs_are_one_partition_after_another_each_once_it_is_over() -
         last = info.data_interval
 
     days = [moment(f"2013-01-0{day}") for day in (1, 2, 3)]
-    assert runs == [(day, day + timedelta(days=1)) for day in days]
+    assert runs == [(day, day) for day in days]
+
+
+def test_the_scheduler_finds_none_because_the_dispatch_makes_them() -> None:
+    restriction = TimeRestriction(earliest=moment("2013-01-01"), latest=None, catchup=False)
+    assert DAILY.next_dagrun_info(last_automated_data_interval=None, restriction=restriction) is None
+
+
+@pytest.mark.parametrize(
+    ("timetable", "date", "run_after", "name"),
+    [
+        (DAILY, "2013-01-15T12:34", "2026-01-01T10:00", "dt=2013-01-15"),
+        (HOURLY, "2013-01-15T07:59", "2026-01-01T10:00", "dt=2013-01-15T07"),
+        (DAILY, "2026-01-01T09:00", "2026-01-01T10:00", "manual__2026-01-01T10:00:00+00:00"),
+        (DAILY, None, "2026-01-01T10:00", "manual__2026-01-01T10:00:00+00:00"),
+    ],
+)
+def test_a_run_is_called_what_its_partition_is_called(
+    timetable: PartitionTimetable, date: str | None, run_after: str, name: str
+) -> None:
+    """A date of just now is what the UI suggests, and says nothing of what such a run is about."""
+    interval = None if date is None else timetable.infer_manual_data_interval(run_after=moment(date))
+    found = timetable.generate_run_id(run_type=DagRunType.MANUAL, data_interval=interval, run_after=moment(run_after))
+    assert found == name
 
 
 @pytest.mark.parametrize("timetable", [DAILY, HOURLY])
@@ -63,6 +85,6 @@ def test_the_scheduler_gets_the_same_timetable_back(timetable: PartitionTimetabl
     back = decode_timetable(encode_timetable(timetable))
 
     assert type(back).__name__ == "PartitionTimetable"
-    assert back == timetable
+    assert back.serialize() == timetable.serialize()
     date = moment("2013-01-15T12:34")
     assert back.infer_manual_data_interval(run_after=date) == timetable.infer_manual_data_interval(run_after=date)

@@ -99,7 +99,36 @@ def test_a_folder_is_a_pipeline(declare: Declare) -> None:
     assert "second_toy" in pipeline_names()
     loaded = load_pipeline("second_toy")
     assert (loaded, loaded.resolve("steps:run")()) == (toy(name="second_toy"), 7)
-    assert loaded in load_pipelines()
+    assert loaded in load_pipelines()[0]
+
+
+def test_a_folder_needs_no_init(declare: Declare) -> None:
+    """People write ``pipeline.py``; a folder of theirs is never passed over in silence."""
+    folder = declare("second_toy", {"pipeline": PIPELINE.format(name="second_toy"), "steps": "def run(): return 7\n"})
+    (folder / "__init__.py").unlink()
+
+    loaded = load_pipeline("second_toy")
+
+    assert loaded in load_pipelines()[0]
+    assert loaded.resolve("steps:run")() == 7
+
+
+def test_a_pipeline_that_cannot_be_loaded_stops_no_other(declare: Declare) -> None:
+    declare("broken", {"pipeline": "from pipelines.broken import parts\n", "parts": "1 / 0\n"})
+    declare("second_toy", {"pipeline": PIPELINE.format(name="second_toy")})
+
+    pipelines, errors = load_pipelines()
+
+    assert "second_toy" in [pipeline.name for pipeline in pipelines]
+    assert [str(error) for error in errors] == [
+        "pipeline broken can't be loaded: pipelines/broken/parts.py line 1: ZeroDivisionError: division by zero; "
+        "correct it"
+    ]
+
+
+def test_a_partition_length_that_there_is_not_is_refused() -> None:
+    with pytest.raises(DeclarationError, match="pipeline toy: every='month' is no partition length; use hour or day"):
+        toy(every="month")
 
 
 @pytest.mark.parametrize("reference", ["steps:walk", "nothing:run", "steps", ":run", "steps:"])

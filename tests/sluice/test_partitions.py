@@ -14,6 +14,7 @@ from sluice.partitions import (
     between,
     chunks,
     format_ranges,
+    of_path,
     parse_ranges,
     partition_at,
     requested,
@@ -101,6 +102,47 @@ def test_a_run_without_a_range_is_about_the_partition_in_which_it_starts() -> No
 )
 def test_a_named_range_includes_both_ends(first: str | None, last: str | None, expected: str) -> None:
     assert format_ranges(requested("day", datetime(2020, 1, 1, tzinfo=UTC), first, last)) == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [
+        ("2013-01-15", "2013-01-16", "dt=2013-01-15/hour=00..dt=2013-01-16/hour=23"),
+        ("2013-01-15", None, "dt=2013-01-15/hour=00..dt=2013-01-15/hour=23"),
+        ("2013-01-15T07", "2013-01-15", "dt=2013-01-15/hour=07..dt=2013-01-15/hour=23"),
+        ("2013-01-15T07", None, "dt=2013-01-15/hour=07"),
+    ],
+)
+def test_a_date_alone_means_all_of_its_hours(first: str, last: str | None, expected: str) -> None:
+    assert format_ranges(requested("hour", None, first, last)) == expected
+
+
+def test_a_run_without_a_date_and_without_a_range_is_refused() -> None:
+    with pytest.raises(SluiceError, match=r"no logical date and names no range, .* trigger it again with from and to"):
+        requested("day", None)
+
+
+@pytest.mark.parametrize(
+    ("path", "every", "expected"),
+    [
+        ("dt=2013-01-15/day.csv", "day", "dt=2013-01-15"),
+        ("dt=2013-01-15/hour=07/x/y.csv", "hour", "dt=2013-01-15/hour=07"),
+        ("dt=2013-01-15/hour=07/y.csv", "day", "dt=2013-01-15"),
+        ("dt=2013-01-15/day.csv", "hour", None),
+        ("dt=2013-01-15", "day", None),
+        ("dt=2013-01-15.bak/day.csv", "day", None),
+        ("dt=2013-02-30/day.csv", "day", None),
+        ("readme.txt", "day", None),
+    ],
+)
+def test_a_path_lies_in_a_partition_or_in_none(path: str, every: Grain, expected: str | None) -> None:
+    found = of_path(path, every)
+    assert (found and found.key) == expected
+
+
+def test_the_label_is_a_key_that_may_be_part_of_a_name() -> None:
+    assert Partition.parse("dt=2013-01-15").label == "dt=2013-01-15"
+    assert Partition.parse("dt=2013-01-15/hour=07").label == "dt=2013-01-15T07"
 
 
 def test_a_range_that_ends_before_it_begins_is_refused() -> None:

@@ -22,10 +22,12 @@ import pyarrow.compute as pc
 
 from sluice.errors import ConflictingWrite, DeclarationError, MissingResource, SluiceError
 from sluice.lake import Lake, raw_dataset
+from sluice.landing.completeness import is_before_first_event
 from sluice.landing.records import read_parts
 from sluice.manifests import File, Manifest
 from sluice.partitions import Partition, format_ranges, parse_ranges
 from sluice.pipeline import Conform, Input, Pipeline, Step
+from sluice.sources import EventSource
 from sluice.steps.code import code_fingerprint
 from sluice.steps.conform import conform
 from sluice.steps.frames import parquet_bytes, read_object, to_frame
@@ -135,6 +137,13 @@ def _dataset(pipeline: Pipeline, read: Input) -> str:
 def _check_complete(
     lake: Lake, pipeline: Pipeline, read: Input, partition: Partition, manifest: Manifest | None
 ) -> None:
+    source = pipeline.source(read.dataset)
+    if (
+        manifest is None
+        and isinstance(source, EventSource)
+        and is_before_first_event(lake, pipeline, source, partition)
+    ):
+        return
     if manifest is None or manifest.state != "closed":
         raise MissingResource(
             f"{lake.uri(lake.key(_dataset(pipeline, read), partition.key))}/ is not complete: "

@@ -1,0 +1,72 @@
+"""
+### Complete partitions to transform runs
+
+Looks at the lake and starts one transform run for each partition that is complete in all sources and that no run has
+begun on in its present content. Runs all the time, one run after another; waiting holds no worker.
+
+| | |
+|---|---|
+| **in** | manifests of raw partitions, markers of drops, `PIPELINE/started/…` |
+| **out** | runs of the transform DAG, named for their partitions; late data clears the run of its partition |
+| **order** | by time, a few at once; a partition that is not complete holds back no other |
+| **re-run** | safe: the lake says what is due, and a run that has nothing to do changes nothing |
+
+The log of `wait` says which partitions are not complete, and why, whenever that changes. Partitions before the first
+event of a source, and those outside of the pipeline's start and end, are not waited for.
+
+**Params.** `wait_seconds`: how long one run looks before the next one takes over.
+
+**If it fails.** `wait`: the lake can't be read; after three failed runs in a row Airflow pauses this DAG, so unpause it
+then. `start`: the transform DAG can't be triggered, for instance because its file can't be parsed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import DAG, Param, get_current_context, task
+
+from sluice.pipeline import Pipeline
+from sluice_airflow.declared import build_dags
+from sluice_airflow.policy import CONTINUOUS, CONTINUOUS_WAIT, DEFAULT_ARGS, tags
+from sluice_airflow.runs import runs_to_start
+from sluice_airflow.sensors import DuePartitionsSensor
+
+
+def dispatch(pipeline: Pipeline) -> None:
+    """The dispatch DAG of a pipeline."""
+    transform = f"{pipeline.name}_transform"
+    with DAG(
+        dag_id=f"{pipeline.name}_dispatch",
+        description=f"Complete partitions → runs of {transform}",
+        schedule="@continuous",
+        **CONTINUOUS,
+        default_args=DEFAULT_ARGS,
+        params={"wait_seconds": Param(600, type="integer", minimum=0, description="Seconds that one run looks")},
+        tags=tags(pipeline, "dispatch"),
+        doc_md=__doc__,
+    ):
+        wait = DuePartitionsSensor(
+            task_id="wait",
+            pipeline=pipeline.name,
+            poll_seconds=15,
+            max_wait_seconds="{{ params.wait_seconds }}",
+            **CONTINUOUS_WAIT,
+        )
+
+        @task
+        def choose(due: list[str]) -> list[dict[str, Any]]:
+            """The runs to start or to clear: not those that are queued or run already, and few at a time."""
+            return runs_to_start(transform, due, get_current_context()["ti"])
+
+        start: Any = TriggerDagRunOperator.partial(
+            task_id="start",
+            trigger_dag_id=transform,
+            reset_dag_run=True,
+            map_index_template="{{ task.trigger_run_id }}",
+        )
+        start.expand_kwargs(choose(wait.output))
+
+
+build_dags(dispatch)

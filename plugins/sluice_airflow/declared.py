@@ -1,0 +1,57 @@
+"""From declared pipelines to DAGs: a pipeline that can't be loaded has none, and takes none from the others (P17)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from airflow.sdk import DAG
+
+from sluice.errors import DeclarationError
+from sluice.pipeline import Pipeline, load_pipelines
+from sluice_airflow.policy import START
+
+
+def build_dags(build: Callable[[Pipeline], None]) -> None:
+    """Build the DAGs of every pipeline that can be used; the others are told by :func:`refuse_broken_pipelines`."""
+    pipelines, _ = _usable()
+    for pipeline in pipelines:
+        build(pipeline)
+
+
+def refuse_broken_pipelines() -> None:
+    """Raise one error that names every pipeline that can't be used.
+
+    Airflow keeps import errors by file, and an error in a file stops all of its DAGs. So a file without a DAG calls
+    this, and the UI shows its error.
+
+    Raises:
+        DeclarationError: one line for each such pipeline.
+    """
+    _, errors = _usable()
+    if errors:
+        raise DeclarationError("\n".join(str(error) for error in errors))
+
+
+def _usable() -> tuple[list[Pipeline], list[DeclarationError]]:
+    pipelines, broken = load_pipelines()
+    usable: list[Pipeline] = []
+    errors = list(broken)
+    for pipeline in pipelines:
+        try:
+            _check_schedule(pipeline)
+            usable.append(pipeline)
+        except DeclarationError as error:
+            errors.append(error)
+    return usable, errors
+
+
+def _check_schedule(pipeline: Pipeline) -> None:
+    """Only Airflow knows what it takes for a schedule."""
+    schedule = pipeline.training.schedule
+    try:
+        DAG("schedule", schedule=schedule, start_date=START, catchup=False, max_active_runs=1).validate()
+    except Exception as error:
+        raise DeclarationError(
+            f"pipeline {pipeline.name}: Airflow refuses the training schedule {schedule!r} ({error}); write it as "
+            f"'@weekly' or a cron expression such as '0 6 * * 1'"
+        ) from error

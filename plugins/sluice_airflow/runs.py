@@ -1,0 +1,80 @@
+"""What a run of the transform is about, and which runs there have to be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.sdk import Context
+
+from sluice.pipeline import load_pipeline
+
+# At most 60 chunks keep the XCom of a run below 4 KiB (P11), and its mapped tasks far below Airflow's 1,024.
+_CHUNK, _MOST_CHUNKS = 31, 60
+# Runs that wait for a slot, at most: a run that somebody triggers by hand waits behind no more than these.
+_MOST_QUEUED = 4
+
+
+def partitions_of_run(pipeline: str, context: Context) -> list[str]:
+    """The partitions that a run is about, in chunks of ranges: its ``from`` and ``to``, or else its logical date's.
+
+    Raises:
+        SluiceError: the run has neither.
+    """
+    from sluice.partitions import chunks, requested
+
+    params = context["params"]
+    partitions = requested(load_pipeline(pipeline).every, context["dag_run"].logical_date, params["from"], params["to"])
+    return chunks(partitions, max(_CHUNK, math.ceil(len(partitions) / _MOST_CHUNKS)))
+
+
+def require_all_done(pipeline: str, context: Context, done: str) -> None:
+    """A run that did not transform what it is about must not be green, whatever was skipped or marked by hand.
+
+    Raises:
+        SluiceError: partitions of the run are not among ``done``, the ranges that the last step has made.
+    """
+    from sluice.errors import SluiceError
+    from sluice.partitions import format_ranges, parse_ranges
+
+    asked = {each for chunk in partitions_of_run(pipeline, context) for each in parse_ranges(chunk)}
+    missing = asked - set(parse_ranges(done))
+    if missing:
+        raise SluiceError(
+            f"this run has not transformed {format_ranges(missing)}: a task before this one failed, was skipped or was "
+            f"marked by hand; clear that task"
+        )
+
+
+def runs_to_start(dag_id: str, due: Sequence[str], ti: Any) -> list[dict[str, Any]]:
+    """What to trigger for partitions that are due: for each of them one run, as arguments of TriggerDagRunOperator.
+
+    A run that is queued or runs is left alone; its partition stays due until it has ended. Few runs are queued at once.
+    """
+    room = _MOST_QUEUED - ti.get_dr_count(dag_id=dag_id, states=["queued"])
+    runs: list[dict[str, Any]] = []
+    for key in due:
+        if len(runs) >= room:
+            break
+        run = _run_of(key, dag_id, ti)
+        if not ti.get_dr_count(dag_id=dag_id, run_ids=[run["trigger_run_id"]], states=["queued", "running"]):
+            runs.append(run)
+    return runs
+
+
+def _run_of(key: str, dag_id: str, ti: Any) -> dict[str, Any]:
+    """A partition has one run. Where a dispatch or a backfill has made it already, triggering it again clears it."""
+    from sluice.partitions import Partition
+
+    partition = Partition.parse(key)
+    date = partition.start
+    dated = {"logical_date": date.isoformat(), "run_after": date.isoformat()}
+    for name in (partition.label, f"backfill__{date.isoformat()}"):
+        if ti.get_dr_count(dag_id=dag_id, run_ids=[name]):
+            return {"trigger_run_id": name, **dated}
+    if ti.get_dr_count(dag_id=dag_id, logical_dates=[date]):
+        # Somebody's own run has the date, under a name of theirs, and Airflow allows one run a date.
+        hour_or_day = partition.label.removeprefix("dt=")
+        return {"trigger_run_id": partition.label, "logical_date": None, "conf": {"from": hour_or_day}}
+    return {"trigger_run_id": partition.label, **dated}

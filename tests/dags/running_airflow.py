@@ -1,0 +1,166 @@
+"""A whole Airflow of a test's own, as it runs in production: API server, scheduler, DAG processor and triggerer."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import ProxyHandler, Request, build_opener
+
+from tests.conftest import free_ports
+from tests.dags.airflow_home import ROOT, AirflowHome
+from tests.waiting import wait_for
+
+_COMPONENTS = ("scheduler --skip-serve-logs", "dag-processor", "triggerer --skip-serve-logs")
+_HEALTHY = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+_START_SECONDS = 120
+_STOP_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Airflow:
+    """The REST API of a running Airflow, by which a test does what a user does in the UI."""
+
+    home: AirflowHome
+    url: str
+    token: str
+
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """The JSON answer of ``/api/v2/<path>``; an HTTPError for any refusal."""
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        request = Request(f"{self.url}/api/v2/{path}", method=method, headers=headers)
+        data = None if body is None else json.dumps(body).encode()
+        with build_opener(ProxyHandler({})).open(request, data=data, timeout=30) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def trigger(self, dag_id: str, *, logical_date: str | None = None, **conf: Any) -> str:
+        """Trigger a run as the UI's form does; the run's name."""
+        body = {"logical_date": logical_date, "conf": conf}
+        return str(self.call("POST", f"dags/{dag_id}/dagRuns", body)["dag_run_id"])
+
+    def runs(self, dag_id: str) -> dict[str, dict[str, Any]]:
+        """Every run of a DAG, by name."""
+        found = self.call("GET", f"dags/{dag_id}/dagRuns?limit=100")["dag_runs"]
+        return {run["dag_run_id"]: run for run in found}
+
+    def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.call("GET", f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}")
+        return found
+
+    def ended(self, dag_id: str, run_id: str, *, seconds: float = 120) -> dict[str, Any]:
+        """The run, once it has ended."""
+
+        def look() -> dict[str, Any] | None:
+            run = self.run(dag_id, run_id)
+            return run if run["state"] in ("success", "failed") else None
+
+        return wait_for(look, seconds=seconds, what=f"the end of {dag_id} {run_id}")
+
+    def clear(self, dag_id: str, run_id: str) -> None:
+        """Clear a whole run, as the UI's button does."""
+        self.call("POST", f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/clear", {"dry_run": False})
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        path = f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances"
+        found: list[dict[str, Any]] = self.call("GET", path)["task_instances"]
+        return found
+
+    def mark(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+        """Mark a task by hand, as the UI's button does."""
+        path = f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}"
+        self.call("PATCH", path, {"new_state": state})
+
+    def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
+        """The log of a task as the UI shows it, the errors with it."""
+        path = f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/logs/{try_number}"
+        content = self.call("GET", f"{path}?full_content=true")["content"]
+        return "\n".join(f"{line['event']} {_errors(line)}" for line in content)
+
+    def unpause(self, *dag_ids: str) -> None:
+        for dag_id in dag_ids:
+            self.call("PATCH", f"dags/{dag_id}?update_mask=is_paused", {"is_paused": False})
+
+
+def _errors(line: Mapping[str, Any]) -> str:
+    return " ".join(error["exc_value"] for error in line.get("error_detail") or ())
+
+
+@contextmanager
+def running_airflow(home: AirflowHome) -> Iterator[Airflow]:
+    """All components, healthy; every DAG is paused. Their output lies in the home's folder."""
+    (port,) = free_ports(1)
+    url = f"http://127.0.0.1:{port}"
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+        **home.environment,
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API__SECRET_KEY": "of-a-test",
+        "AIRFLOW__API_AUTH__JWT_SECRET": "of-a-test-that-is-long-enough-for-a-signature-of-its-tokens-by-hmac-512",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+    }
+    started = []
+    try:
+        started.append(_start("api-server", environment, home.folder))
+        wait_for(lambda: _health(url), seconds=_START_SECONDS, what="the API server")
+        started.extend(_start(component, environment, home.folder) for component in _COMPONENTS)
+        wait_for(
+            lambda: all((_health(url).get(name) or {}).get("status") == "healthy" for name in _HEALTHY),
+            seconds=_START_SECONDS,
+            what="a healthy Airflow",
+        )
+        with build_opener(ProxyHandler({})).open(f"{url}/auth/token", timeout=30) as answer:
+            token = json.load(answer)["access_token"]
+        yield Airflow(home, url, token)
+    finally:
+        for process in reversed(started):
+            _stop(process)
+
+
+def _start(component: str, environment: Mapping[str, str], folder: Path) -> subprocess.Popen[bytes]:
+    with (folder / f"{component.split()[0]}.log").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "airflow", *component.split()],
+            cwd=ROOT,
+            env=dict(environment),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """The component and its children: they are a process group of their own."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_SECONDS)
+
+
+def _health(url: str) -> dict[str, Any]:
+    """Empty while the API server does not answer."""
+    try:
+        with build_opener(ProxyHandler({})).open(f"{url}/api/v2/monitor/health", timeout=5) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except (OSError, HTTPError):
+        return {}

@@ -1,0 +1,293 @@
+"""Which transform runs there are, and when they start, in an Airflow that really schedules.
+
+The pipeline ``parcels`` starts ten days before its first event. Then come forty days whose drop is missing, then four
+that are complete.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import Cloud
+from tests.dags.airflow_home import ROOT, AirflowHome, airflow_environment
+from tests.dags.running_airflow import Airflow, running_airflow
+from tests.sluice.lake_contents import manifest_json, put_raw
+from tests.sluice.toy import message
+from tests.waiting import wait_for
+
+from sluice.lake import Lake
+from sluice.partitions import Partition, between
+from sluice.pipeline import FifoQueue
+from sluice.provision import provision
+from sluice.resources import find
+
+pytestmark = [pytest.mark.xdist_group("scheduling"), pytest.mark.timeout(600)]
+
+EVENTS = FifoQueue("events", event_id="id", event_time="event_time")
+FIRST_EVENT = Partition.parse("dt=2013-01-11")
+INCOMPLETE = list(between(FIRST_EVENT, FIRST_EVENT.shift(39)))
+COMPLETE = list(between(FIRST_EVENT.shift(40), FIRST_EVENT.shift(43)))
+TRANSFORM, DISPATCH = "parcels_transform", "parcels_dispatch"
+
+DECLARATION = '''
+"""Parcels: a queue and a drop."""
+
+from datetime import UTC, datetime
+
+from sluice.pipeline import (
+    Conform, Deployment, Drops, FifoQueue, Gate, Input, Pipeline, Step, Training, XGBoost,
+)
+
+PIPELINE = Pipeline(
+    name="parcels",
+    every="day",
+    start=datetime(2013, 1, 1, tzinfo=UTC),
+    end=datetime(2013, 12, 31, tzinfo=UTC),
+    sources=(FifoQueue("events", event_id="id", event_time="event_time"), Drops("tariffs", prefix="drops/tariffs/")),
+    steps=(
+        Conform("conform", source="events", contract="contracts:Parcel"),
+        Step("features", run="steps:features", reads=(Input("conform", look_back=1), Input("tariffs"))),
+    ),
+    training=Training(
+        rows="features",
+        label="late",
+        features=("weight",),
+        candidate=XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 5, "nthread": 1}),
+        gate=Gate("auc", at_least=0.6),
+    ),
+    deployment=Deployment(endpoint="parcels-late"),
+)
+'''
+CONTRACT = """
+from pydantic import BaseModel
+
+class Parcel(BaseModel):
+    id: str
+    event_time: str
+    weight: int
+"""
+STEPS = """
+def features(conform, conform_before, tariffs):
+    return conform.assign(before=len(conform_before), late=0)
+"""
+
+
+class World:
+    """The lake of ``parcels`` and an Airflow that runs its transform."""
+
+    def __init__(self, cloud: Cloud, lake: Lake, airflow: Airflow) -> None:
+        self.cloud, self.lake, self.airflow = cloud, lake, airflow
+
+    def events(self, partition: Partition, count: int) -> None:
+        """Close the raw partition with so many events; where it is closed already, they are late."""
+        day = partition.key.removeprefix("dt=")
+        at = (partition.start + timedelta(hours=7)).isoformat()
+        bodies = [json.dumps({"id": f"{day}-{n}", "event_time": at, "weight": n}) for n in range(count)]
+        put_raw(self.lake, EVENTS, day, [message(body, n) for n, body in enumerate(bodies)])
+
+    def drop(self, partition: Partition) -> None:
+        self.lake.put(f"drops/tariffs/{partition.key}/tariff.csv", b"zone\n1\n")
+        self.lake.put(f"drops/tariffs/{partition.key}/_SUCCESS", b"")
+
+    def rows(self, partition: Partition) -> int:
+        rows: int = manifest_json(self.lake, "features", partition.key)["rows_out"]
+        return rows
+
+    def seconds_queued(self, run: dict[str, Any]) -> float:
+        queued, started = (datetime.fromisoformat(run[name]) for name in ("queued_at", "start_date"))
+        return (started - queued).total_seconds()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds the package ``pipelines``, with ``parcels`` in it and no ``__init__.py`` of its own."""
+    pipelines = tmp_path_factory.mktemp("scheduled") / "pipelines"
+    (pipelines / "parcels").mkdir(parents=True)
+    (pipelines / "__init__.py").symlink_to(ROOT / "include" / "pipelines" / "__init__.py")
+    for name, source in {"pipeline": DECLARATION, "contracts": CONTRACT, "steps": STEPS}.items():
+        (pipelines / "parcels" / f"{name}.py").write_text(source)
+    return pipelines.parent
+
+
+@pytest.fixture(scope="module")
+def world(cloud: Cloud, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    provision(cloud.client("cloudformation"), "parcels")
+    resources = find(cloud.client("ssm"), "parcels")
+    lake = Lake(cloud.client("s3"), resources.bucket, "parcels")
+    home = tmp_path_factory.mktemp("airflow-scheduled")
+    environment = airflow_environment(cloud, home)
+    environment["PYTHONPATH"] = f"{folder}:{environment['PYTHONPATH']}"
+    airflow_home = AirflowHome(home, environment)
+    airflow_home.command("airflow", "db", "migrate").succeeded()
+    with running_airflow(airflow_home) as airflow:
+        world = World(cloud, lake, airflow)
+        for partition in (*INCOMPLETE, *COMPLETE):
+            world.events(partition, 2)
+        for partition in COMPLETE:
+            world.drop(partition)
+        wait_for(lambda: {TRANSFORM, DISPATCH} <= _dags(airflow), seconds=60, what="the DAGs")
+        airflow.unpause(TRANSFORM, DISPATCH)
+        yield world
+
+
+def _dags(airflow: Airflow) -> set[str]:
+    return {dag["dag_id"] for dag in airflow.call("GET", "dags?limit=100")["dags"]}
+
+
+@pytest.fixture(scope="module")
+def dispatched(world: World) -> World:
+    """What is complete has been transformed, by runs that the dispatch made."""
+    for partition in COMPLETE:
+        wait_for(lambda key=partition.key: key in world.airflow.runs(TRANSFORM), seconds=120, what=partition.key)
+        assert world.airflow.ended(TRANSFORM, partition.key)["state"] == "success"
+    return world
+
+
+def test_there_is_a_run_for_each_complete_partition_and_for_no_other(dispatched: World) -> None:
+    runs = dispatched.airflow.runs(TRANSFORM)
+
+    assert sorted(runs) == [partition.key for partition in COMPLETE]
+    assert {name: run["logical_date"] for name, run in runs.items()} == {
+        partition.key: partition.start.isoformat().replace("+00:00", "Z") for partition in COMPLETE
+    }
+    assert [dispatched.rows(partition) for partition in COMPLETE] == [2] * 4
+
+
+def test_the_log_says_what_is_waited_for_once(dispatched: World) -> None:
+    """The first dispatch has started the complete partitions; a later one waits for the rest."""
+    text = f"parcels/tariffs {INCOMPLETE[0].key}..{INCOMPLETE[-1].key}: no marker under drops/tariffs/dt=…/"
+
+    def waiting() -> str | None:
+        for name, run in dispatched.airflow.runs(DISPATCH).items():
+            if run["state"] == "running" and text in (log := dispatched.airflow.log(DISPATCH, name, "wait")):
+                return log
+        return None
+
+    assert wait_for(waiting, seconds=90, what="a log that says what is waited for").count(text) == 1
+
+
+def test_a_manual_range_starts_at_once_and_needs_no_logical_date(dispatched: World) -> None:
+    first, last = (partition.key.removeprefix("dt=") for partition in (COMPLETE[0], COMPLETE[1]))
+
+    name = dispatched.airflow.trigger(TRANSFORM, **{"from": first, "to": last})
+
+    run = dispatched.airflow.ended(TRANSFORM, name)
+    assert run["state"] == "success"
+    assert dispatched.seconds_queued(run) < 60
+
+
+def test_a_range_with_the_date_that_the_form_suggests_is_done(dispatched: World) -> None:
+    first = COMPLETE[2].key.removeprefix("dt=")
+
+    name = dispatched.airflow.trigger(TRANSFORM, logical_date=datetime.now(UTC).isoformat(), **{"from": first})
+
+    assert dispatched.airflow.ended(TRANSFORM, name)["state"] == "success"
+    states = {(task["task_id"], task["state"]) for task in dispatched.airflow.tasks(TRANSFORM, name)}
+    assert states == {(task, "success") for task in ("wait", "land_drops", "conform", "features", "announce")}
+
+
+def test_a_cleared_partition_starts_at_once(dispatched: World) -> None:
+    name = COMPLETE[0].key
+
+    dispatched.airflow.clear(TRANSFORM, name)
+
+    wait_for(lambda: dispatched.airflow.run(TRANSFORM, name)["state"] != "success", what="the clearing")
+    run = dispatched.airflow.ended(TRANSFORM, name)
+    assert (run["state"], dispatched.seconds_queued(run) < 60) == ("success", True)
+
+
+def test_a_run_without_a_date_and_without_a_range_says_so(dispatched: World) -> None:
+    name = dispatched.airflow.trigger(TRANSFORM)
+
+    assert dispatched.airflow.ended(TRANSFORM, name, seconds=60)["state"] == "failed"
+    log = dispatched.airflow.log(TRANSFORM, name, "wait")
+    assert "the run has no logical date and names no range, so it is about no partition; trigger it again" in log
+
+
+def test_a_run_of_what_is_not_complete_says_what_is_missing(dispatched: World) -> None:
+    day = INCOMPLETE[5]
+
+    name = dispatched.airflow.trigger(TRANSFORM, logical_date=day.start.isoformat())
+
+    assert name == day.key
+    assert dispatched.airflow.ended(TRANSFORM, name, seconds=60)["state"] == "failed"
+    log = dispatched.airflow.log(TRANSFORM, name, "wait")
+    assert f"not complete: parcels/tariffs {day.key}: no marker under drops/tariffs/{day.key}/." in log
+
+
+def test_days_before_the_first_event_are_empty_and_a_range_over_them_is_done(dispatched: World) -> None:
+    before = FIRST_EVENT.shift(-1)
+    dispatched.drop(before)
+
+    name = dispatched.airflow.trigger(TRANSFORM, **{"from": before.key.removeprefix("dt=")})
+
+    assert dispatched.airflow.ended(TRANSFORM, name)["state"] == "success"
+    assert dispatched.rows(before) == 0
+
+
+def test_a_drop_that_arrives_starts_the_run_of_its_day(dispatched: World) -> None:
+    """The run of that day that somebody tried too early is cleared, and no other is made."""
+    day = INCOMPLETE[5]
+
+    dispatched.drop(day)
+
+    wait_for(lambda: _succeeded(dispatched, day), seconds=120, what="the transform of the day")
+    assert dispatched.rows(day) == 2
+
+
+def test_late_data_clears_the_run_of_its_day_and_what_looks_back_follows(dispatched: World) -> None:
+    day, next_day = COMPLETE[0], COMPLETE[1]
+    before = manifest_json(dispatched.lake, "features", next_day.key)["revision"]
+
+    dispatched.events(day, 3)
+
+    wait_for(lambda: dispatched.rows(day) == 3, seconds=120, what="the late row")
+    wait_for(
+        lambda: manifest_json(dispatched.lake, "features", next_day.key)["revision"] == before + 1,
+        what="the revision of the next day",
+    )
+    assert dispatched.airflow.ended(TRANSFORM, day.key)["state"] == "success"
+    assert len([name for name in dispatched.airflow.runs(TRANSFORM) if name.startswith(day.key)]) == 1
+
+
+@pytest.mark.parametrize(("task", "state"), [("wait", "skipped"), ("wait", "success"), ("features", "skipped")])
+def test_a_run_whose_task_was_marked_by_hand_is_not_green_with_nothing_done(
+    dispatched: World, task: str, state: str
+) -> None:
+    """GIVEN a run that waits WHEN a task of it is marked by hand THEN it fails and says what is not done."""
+    day = INCOMPLETE[7].key.removeprefix("dt=")
+    name = dispatched.airflow.trigger(TRANSFORM, **{"from": day, "wait_seconds": 600})
+    wait_for(lambda: _state(dispatched, name, "wait") == "deferred", what="a run that waits")
+
+    dispatched.airflow.mark(TRANSFORM, name, task, state)
+    if task != "wait":
+        dispatched.airflow.mark(TRANSFORM, name, "wait", "success")
+
+    assert dispatched.airflow.ended(TRANSFORM, name)["state"] == "failed"
+    log = dispatched.airflow.log(TRANSFORM, name, "announce")
+    assert f"this run has not transformed dt={day}: a task before this one failed, was skipped or was marked" in log
+
+
+def test_a_run_that_is_marked_failed_waits_no_more(dispatched: World) -> None:
+    day = INCOMPLETE[8].key.removeprefix("dt=")
+    name = dispatched.airflow.trigger(TRANSFORM, **{"from": day, "wait_seconds": 600})
+    wait_for(lambda: _state(dispatched, name, "wait") == "deferred", what="a run that waits")
+
+    dispatched.airflow.mark(TRANSFORM, name, "wait", "failed")
+
+    assert dispatched.airflow.ended(TRANSFORM, name, seconds=60)["state"] == "failed"
+
+
+def _state(world: World, run: str, task: str) -> str | None:
+    states = [each["state"] for each in world.airflow.tasks(TRANSFORM, run) if each["task_id"] == task]
+    return states[0] if states else None
+
+
+def _succeeded(world: World, day: Partition) -> bool:
+    run = world.airflow.runs(TRANSFORM).get(day.key)
+    return run is not None and run["state"] == "success"
