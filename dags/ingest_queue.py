@@ -17,7 +17,8 @@ before closing what is due anyway.
 
 **When it is stopped.** A lane that gets SIGTERM finishes its flush, deletes what has landed, and gives back the rest.
 
-**If it fails.** `wait`: the queue can't be reached or isn't there. `drain`: S3 or SQS refused; nothing is lost, what
+**If it fails.** `wait`: the queue can't be reached or isn't there; after three failed runs in a row, of a quarter of an
+hour each, Airflow pauses this DAG, so unpause it then. `drain`: S3 or SQS refused; nothing is lost, what
 was not deleted comes again once its visibility time-out (5 minutes) has passed. `close`, `announce`: clear the task.
 """
 
@@ -70,12 +71,12 @@ def ingest_queue(pipeline: Pipeline, source: Queue) -> None:
 
         @task
         @clear_errors
-        def lanes(backlog: int) -> list[int]:
+        def lanes(backlog: int | None) -> list[int]:
             """As many lanes as the backlog is worth, one at least."""
             from sluice.landing.queue import lanes_for
 
             report_queue(open_workspace(pipeline.name), source)
-            return list(range(lanes_for(backlog, get_current_context()["params"]["lanes"])))
+            return list(range(lanes_for(backlog or 0, get_current_context()["params"]["lanes"])))
 
         @task(pool=INGEST_POOL, map_index_template="lane {{ task.op_kwargs['lane'] }}")
         @clear_errors

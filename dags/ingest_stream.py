@@ -14,7 +14,8 @@ each on the completion topic. Runs all the time, one run after another; waiting 
 **Params.** `max_records`, `max_bytes`, `max_seconds`: where the read of one shard ends; each takes a slot of the pool
 `sluice_ingest`. `wait_seconds`: how long to wait for records before closing what is due anyway.
 
-**If it fails.** `wait`, `shards`: the stream can't be reached or isn't there. `read`: S3 or Kinesis refused; nothing is
+**If it fails.** `wait`, `shards`: the stream can't be reached or isn't there; after three failed runs in a row, of a
+quarter of an hour each, Airflow pauses this DAG, so unpause it then. `read`: S3 or Kinesis refused; nothing is
 lost, the next run goes on from the checkpoint. `close`, `announce`: clear the task. A warning in the log of `shards` or
 `read` tells what the stream trimmed before it was read: have it sent again.
 """

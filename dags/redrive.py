@@ -26,7 +26,7 @@ clear the task. Some may have been sent: look whether they landed, or run it wit
 
 from __future__ import annotations
 
-from airflow.sdk import DAG, Param, get_current_context, task
+from airflow.sdk import DAG, Param, TriggerRule, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from sluice.pipeline import Pipeline
@@ -76,7 +76,8 @@ def redrive(pipeline: Pipeline) -> None:
             choice = Choice.from_params(params)
             return counts(survey_all(open_workspace(pipeline.name), params["source"], choice))
 
-        @task
+        # A `show` that was skipped by hand must not make the run green with nothing sent.
+        @task(trigger_rule=TriggerRule.NONE_FAILED)
         @clear_errors
         def send_back() -> dict[str, int]:
             """Unless this is a dry run, send it back; how many were sent, by source and place."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from airflow.sdk import BaseSensorOperator, Context
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSensorTimeout
 
 from sluice_airflow import looks
 from sluice_airflow.errors import clear_errors
@@ -75,7 +76,31 @@ class LookSensor(BaseSensorOperator):
         )
 
 
-class SqsBacklogSensor(LookSensor):
+class ContinuousLookSensor(LookSensor):
+    """The first task of a DAG that runs all the time: whatever it fails of, it is tried again as the task says.
+
+    If it failed at once of what is refused or absent, such as a queue that was deleted, the next run would follow at
+    once and fail as well.
+    """
+
+    def execute(self, context: Context) -> Any:
+        with _retried():
+            return super().execute(context)
+
+    def resume(self, context: Context, event: dict[str, Any]) -> Any:
+        with _retried():
+            return super().resume(context, event)
+
+
+@contextmanager
+def _retried() -> Iterator[None]:
+    try:
+        yield
+    except AirflowFailException as error:
+        raise AirflowException(str(error)) from None
+
+
+class SqsBacklogSensor(ContinuousLookSensor):
     """Waits until a queue holds messages. It only looks: nothing is received, hidden or deleted.
 
     An empty queue is no failure: after ``max_wait_seconds`` the sensor returns 0, so that partitions whose time has
@@ -138,7 +163,7 @@ class S3PartitionSensor(LookSensor):
         )
 
 
-class DuePartitionsSensor(LookSensor):
+class DuePartitionsSensor(ContinuousLookSensor):
     """Waits until the transform has to run for some partitions, and returns their keys; none after its time is up.
 
     Its first look comes after ``poll_seconds``, so that runs that follow one another at once do not look all the time.

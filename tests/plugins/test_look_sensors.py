@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from tests.contract import training
 from tests.plugins.task_life import deferral_of, rebuilt, run
 from tests.waiting import wait_for
@@ -62,6 +62,27 @@ def test_an_empty_queue_is_waited_for_without_a_worker(parcels: Workspace) -> No
 
     assert trigger.poll_seconds == 5
     assert before + 300 <= trigger.deadline <= time.time() + 300
+
+
+@pytest.fixture
+def no_queue(parcels: Workspace) -> Iterator[str]:
+    """The queue is gone, as after somebody has deleted it."""
+    sqs, queue = parcels.aws.client("sqs"), parcels.resources.queue("events")
+    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["FifoQueue", "RedrivePolicy"])["Attributes"]
+    sqs.delete_queue(QueueUrl=queue)
+    yield queue
+    sqs.create_queue(QueueName=queue.rpartition("/")[2], Attributes=attributes)
+
+
+def test_a_queue_that_is_gone_is_looked_at_again_as_the_task_says(parcels: Workspace, no_queue: str) -> None:
+    """Were it a failure for good, a DAG that runs all the time would fail all the time."""
+    sensor = backlog_sensor()
+    gone = {"error": f"queue {no_queue} is gone", "carried": {}}
+
+    for failing in (lambda: sensor.execute({}), lambda: sensor.resume({}, gone)):
+        with pytest.raises(AirflowException, match=r"^queue .* is gone") as failure:
+            failing()
+        assert not isinstance(failure.value, AirflowFailException)
 
 
 # S3PartitionSensor
