@@ -283,6 +283,24 @@ def test_a_run_that_is_marked_failed_waits_no_more(dispatched: World) -> None:
     assert dispatched.airflow.ended(TRANSFORM, name, seconds=60)["state"] == "failed"
 
 
+@pytest.mark.slow
+def test_an_ingest_whose_queue_is_gone_is_paused_after_three_runs(dispatched: World) -> None:
+    """The tests' Airflow waits a second between two tries, where production waits for minutes."""
+    dag, airflow = "parcels_ingest_queue", dispatched.airflow
+    queue = find(dispatched.cloud.client("ssm"), "parcels").queue("events")
+    dispatched.cloud.client("sqs").delete_queue(QueueUrl=queue)
+    airflow.unpause(dag)
+
+    wait_for(lambda: airflow.call("GET", f"dags/{dag}")["is_paused"], seconds=240, what="the pause")
+
+    runs = airflow.runs(dag)
+    assert [run["state"] for run in runs.values()] == ["failed"] * 3
+    for name in runs:
+        (wait,) = [task for task in airflow.tasks(dag, name) if task["task_id"] == "wait"]
+        assert wait["try_number"] == 6
+        assert f"queue {queue} is gone" in airflow.log(dag, name, "wait", 6)
+
+
 def _state(world: World, run: str, task: str) -> str | None:
     states = [each["state"] for each in world.airflow.tasks(TRANSFORM, run) if each["task_id"] == task]
     return states[0] if states else None
