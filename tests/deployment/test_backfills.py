@@ -9,7 +9,7 @@ import pytest
 from tests.deployment.checkout import Checkout, make_checkout
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 _TRIES = 4
 _MANY = 23  # more runs than Airflow's scheduler looks at by default
@@ -73,7 +73,6 @@ def _states(running: Checkout, dag_id: str, run_type: str) -> Counter[str]:
     return Counter(run["state"] for run in runs)
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("number", range(_TRIES))
 def test_backfill_is_created_while_the_scheduler_works(running: Checkout, number: int) -> None:
     _create(running, f"daily_{number}", "2020-07-18")
@@ -82,7 +81,6 @@ def test_backfill_is_created_while_the_scheduler_works(running: Checkout, number
     assert runs["total_entries"] == 200
 
 
-@pytest.mark.timeout(900)
 def test_backfill_is_looked_at_beside_many_waiting_runs(running: Checkout) -> None:
     running.airflow("dags", "unpause", "waiting")
     wait_for(

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -72,6 +73,7 @@ def test_interrupted_start_leaves_nothing(checkout: Checkout) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_up_and_down(checkout: Checkout) -> None:
     bystander = subprocess.Popen(["/bin/sleep", "600"], cwd=checkout.folder, start_new_session=True)
     try:
@@ -101,6 +103,7 @@ def test_up_and_down(checkout: Checkout) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_records_outlive_the_death_of_their_database(checkout: Checkout) -> None:
     assert checkout.run("up")[0] == 0
     assert checkout.airflow("pools", "set", "kept", "3", "by a test").returncode == 0
@@ -116,6 +119,7 @@ def test_records_outlive_the_death_of_their_database(checkout: Checkout) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_down_ends_what_is_left_where_all_was_killed(checkout: Checkout) -> None:
     starting = checkout.start("up")
     supervisor = _wait_for_supervisor(checkout)
@@ -190,5 +194,9 @@ def _wait_for_dags(checkout: Checkout) -> None:
 
 
 def _listening(processes: list[psutil.Process]) -> set[tuple[str, int]]:
-    connections = [connection for process in processes for connection in process.net_connections(kind="inet")]
+    """The addresses on which one of the processes listens; a process may end meanwhile."""
+    connections = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            connections += process.net_connections(kind="inet")
     return {(each.laddr.ip, each.laddr.port) for each in connections if each.status == psutil.CONN_LISTEN}

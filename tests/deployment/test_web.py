@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.deployment.checkout import Checkout, make_checkout
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
