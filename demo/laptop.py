@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from deploy.ports import require_free
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -37,6 +38,7 @@ class Laptop:
     def __enter__(self) -> Laptop:
         self._started = self._cloud("status").returncode != 0
         if self._started:
+            require_free(os.environ, cloud=True)
             up = self._cloud("up")
             if up.returncode:
                 raise StepFailed((up.stderr or up.stdout).strip())
@@ -103,12 +105,19 @@ class Laptop:
                     clock.update(task, description=f"{title} {progress()}")
                 else:
                     running.terminate()
+                    raise StepFailed(f"{title} was not done after {_LONGEST_STEP} s and was ended; see {_shown(log)}")
             if running.returncode:
-                raise StepFailed(f"{title} failed: {_reason(log)}; its whole output is in {log.relative_to(ROOT)}")
+                raise StepFailed(f"{title} failed: {_reason(log)}; its whole output is in {_shown(log)}")
             clock.update(task, completed=1)
 
 
 def _reason(log: Path) -> str:
-    """The last line of a log that names an error."""
-    named = re.findall(r"^(?:.*(?:Exception|Error|error): )(.+)$", log.read_text(errors="replace"), flags=re.MULTILINE)
-    return named[-1].strip() if named else "no error is named"
+    """The last line of a log that names an error, else its last line."""
+    text = log.read_text(errors="replace").strip()
+    if named := re.findall(r"^(?:.*(?:Exception|Error|error): )(.+)$", text, flags=re.MULTILINE):
+        return str(named[-1]).strip()
+    return text.splitlines()[-1].strip() if text else "it wrote nothing"
+
+
+def _shown(log: Path) -> Path:
+    return log.relative_to(ROOT)
