@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from airflow.configuration import conf
@@ -151,3 +153,36 @@ def test_exceptions_of_a_companys_proxy_stay(spelling: str) -> None:
     )
     for exceptions in done.stdout.splitlines():
         assert {"intranet.example", "127.0.0.1", "localhost", "::1"} <= set(exceptions.split(","))
+
+
+_FETCH = """
+import sys, urllib.request, requests, httpx
+url = sys.argv[1]
+assert urllib.request.urlopen(url, timeout=10).status == 200
+assert requests.get(url, timeout=10).status_code == 200
+assert httpx.get(url, timeout=10).status_code == 200
+"""
+
+
+@pytest.mark.parametrize("spelling", ["NO_PROXY", "no_proxy"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_this_machine_is_reached_beside_a_companys_proxy(spelling: str, host: str) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        shell = 'set -a; . ./.env.example; exec "$0" -c "$1" "$2"'
+        done = subprocess.run(
+            ["/bin/sh", "-c", shell, sys.executable, _FETCH, f"http://{host}:{server.server_port}/"],
+            cwd=ROOT,
+            env={
+                "PATH": os.environ["PATH"],
+                "HTTP_PROXY": "http://127.0.0.1:9",
+                "http_proxy": "http://127.0.0.1:9",
+                spelling: "intranet.example",
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        server.shutdown()
+    assert done.returncode == 0, done.stderr
