@@ -161,11 +161,11 @@ def _localcloud_command(command: str) -> list[str]:
 
 
 def _say_what_to_click() -> None:
-    logs = supervised.LOGS.relative_to(ROOT)
     _say(
         "\nAirflow runs. Click first, to log in:\n"
         f"  {login_link(os.environ)}\n"
-        "Then open Dags → flights_transform. `make down` stops all of it; the logs are in " + str(logs) + "."
+        "Then open Dags: <pipeline>_transform shows the partitions.\n"
+        f"`make down` stops all of it; the logs are in {supervised.LOGS.relative_to(ROOT)}."
     )
 
 
