@@ -14,11 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from deploy.cloud import cloud_command, cloud_status
 from deploy.ports import require_free
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 ROOT = Path(__file__).parents[1]
+_LONGEST_CLOUD_START = 180  # seconds
 _LONGEST_STEP = 3600  # seconds; a year of flights lands in less
 
 
@@ -36,9 +38,10 @@ class Laptop:
         self._started = False
 
     def __enter__(self) -> Laptop:
-        self._started = self._cloud("status").returncode != 0
+        cloud = cloud_status()
+        self._started = not cloud.healthy
         if self._started:
-            require_free(os.environ, cloud=True)
+            require_free(os.environ, cloud.missing_ports)
             up = self._cloud("up")
             if up.returncode:
                 raise StepFailed((up.stderr or up.stdout).strip())
@@ -50,11 +53,7 @@ class Laptop:
 
     def _cloud(self, verb: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [ROOT / ".venv-cloud" / "bin" / "python", "-m", "localcloud", verb],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=180,
+            cloud_command(verb), cwd=ROOT, capture_output=True, text=True, timeout=_LONGEST_CLOUD_START
         )
 
     def airflow_database(self) -> None:

@@ -20,8 +20,9 @@ from urllib.request import ProxyHandler, build_opener
 
 import psycopg
 from deploy import prepare, supervised
+from deploy.cloud import cloud_command, cloud_status
 from deploy.login import ensure_password, login_link
-from deploy.ports import PortTaken, require_free
+from deploy.ports import AIRFLOW_PORTS, PortTaken, require_free
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -52,9 +53,9 @@ def up() -> None:
     """
     with _alone(), ExitStack() as undo:
         _require_secrets()
-        airflow_runs, cloud_runs = supervised.is_running(), _cloud_runs()
-        require_free(os.environ, airflow=not airflow_runs, cloud=not cloud_runs)
-        if not cloud_runs:
+        airflow_runs, cloud = supervised.is_running(), cloud_status()
+        require_free(os.environ, [*(() if airflow_runs else AIRFLOW_PORTS), *cloud.missing_ports])
+        if not cloud.healthy:
             undo.callback(_localcloud, "down")
         _say("starting the embedded cloud")
         _localcloud("up")
@@ -141,23 +142,15 @@ def _health() -> dict[str, str]:
         return {}
 
 
-def _cloud_runs() -> bool:
-    return subprocess.run(_localcloud_command("status"), capture_output=True, timeout=_LONGEST_COMMAND).returncode == 0
-
-
 def _localcloud(command: str) -> None:
     """Raises LaptopError if the command fails (it has said why) or hangs."""
-    line = _localcloud_command(command)
+    line = cloud_command(command)
     try:
         status = subprocess.run(line, cwd=ROOT, timeout=_LONGEST_COMMAND).returncode
     except subprocess.TimeoutExpired as error:
         raise LaptopError(f"`{' '.join(line)}` was not done after {_LONGEST_COMMAND} s and was ended") from error
     if status:
         raise LaptopError(f"`{' '.join(line)}` failed with status {status}; see above")
-
-
-def _localcloud_command(command: str) -> list[str]:
-    return [str(ROOT / ".venv-cloud" / "bin" / "python"), "-m", "localcloud", command]
 
 
 def _say_what_to_click() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-_CLOUD = ("LOCALCLOUD_PORT", "LOCALCLOUD_SAGEMAKER_PORT")
-_AIRFLOW = ("AIRFLOW__API__PORT", "POSTGRES_PORT")
+AIRFLOW_PORTS = ("AIRFLOW__API__PORT", "POSTGRES_PORT")
+
 _LOOPBACK = "127.0.0.1"
 
 
@@ -14,18 +14,17 @@ class PortTaken(Exception):
     """Something else listens on a port; the message names the variable and the file that set it."""
 
 
-def require_free(settings: Mapping[str, str], *, cloud: bool = False, airflow: bool = False) -> None:
+def require_free(settings: Mapping[str, str], names: Iterable[str]) -> None:
     """Checks the ports of what is about to start.
 
     Args:
         settings: The variables of .env or .env.example.
-        cloud: Check the two ports of the embedded cloud.
-        airflow: Check the ports of the web UI and of PostgreSQL.
+        names: The variables that hold the ports.
 
     Raises:
         PortTaken: for the first port that is not free.
     """
-    for name in (*(_AIRFLOW if airflow else ()), *(_CLOUD if cloud else ())):
+    for name in names:
         host = settings["AIRFLOW__API__HOST"] if name == "AIRFLOW__API__PORT" else _LOOPBACK
         _require_free(host, int(settings[name]), name)
 

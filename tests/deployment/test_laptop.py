@@ -89,7 +89,9 @@ def test_up_and_down(checkout: Checkout) -> None:
         assert _start_of(checkout, "scheduler", "dag-processor", "triggerer") > _listens_since(checkout)
 
         components = _wait_for_supervisor(checkout).children()
+        _service(checkout, "localcloud.sagemaker").kill()
         assert checkout.run("up")[0] == 0
+        assert _service(checkout, "localcloud.sagemaker").is_running()
         assert _wait_for_supervisor(checkout).children() == components
 
         status, output = checkout.run("down")
@@ -144,6 +146,11 @@ def _wait_for_supervisor(checkout: Checkout) -> psutil.Process:
         return process if len(process.children()) == _PROGRAMS else None
 
     return wait_for(supervisor, seconds=LONGEST, what="the supervisor and its programs")
+
+
+def _service(checkout: Checkout, module: str) -> psutil.Process:
+    """The process of the embedded cloud that runs the module."""
+    return next(process for process in checkout.processes() if module in process.cmdline())
 
 
 def _database(checkout: Checkout) -> psutil.Process | None:
