@@ -1,4 +1,4 @@
-# Everything that this project can do, by name: `make help`. Needs Python 3.11, make and git; nothing else.
+# Everything that this project can do, by name: `make help`. Needs Python 3.11 (3.11.2 or newer) and make; nothing else.
 
 PYTHON ?= python3.11
 UV_VERSION := 0.13.9
@@ -63,11 +63,20 @@ lock: $(UV)  ## Pin the newest allowed dependencies, with hashes
 	    --no-annotate --python-version 3.11 --output-file $$name.txt $$name.in || exit 1; \
 	done
 
-clean: down  ## Stop both and remove all that was made here: environments, lake, Airflow's records
+clean:  ## Stop both and remove all that was made here; asks before it deletes a lake (YES=1: it doesn't ask)
+	@if [ -d .sluice/cloud ] && [ "$(YES)" != 1 ]; then \
+	  [ -t 0 ] || { echo "make clean: this would delete the lake in .sluice/cloud; to do it unasked: make clean YES=1" >&2; exit 1; }; \
+	  printf "This deletes the lake in .sluice/cloud ($$(du -sh .sluice/cloud | cut -f1)) and Airflow's records. Go on? [y/N] "; \
+	  read answer && [ "$$answer" = y ] || { echo "nothing was deleted"; exit 1; }; \
+	fi
+	@$(MAKE) --no-print-directory down
 	rm -rf .sluice .venv .venv-cloud .venv-sdk .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(UV):
 	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) on the PATH: install Python 3.11, or say which: make PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; (3, 11, 2) <= sys.version_info < (3, 12) or sys.exit("$(PYTHON) is Python %d.%d.%d: Sluice runs on 3.11, from 3.11.2 on; say which: make PYTHON=…" % sys.version_info[:3])'
+	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null || { \
+	  echo "$(PYTHON) can't make virtual environments: install its venv (Debian and Ubuntu: apt install python3.11-venv)" >&2; exit 1; }
 	@echo "installing uv $(UV_VERSION)"
 	@$(PYTHON) -m venv .sluice/uv
 	@.sluice/uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)

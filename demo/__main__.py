@@ -11,6 +11,8 @@ import sys
 import time
 from datetime import date, timedelta
 
+from botocore.exceptions import BotoCoreError, ClientError
+from deploy.ports import PortTaken
 from rich.console import Console
 
 from demo.laptop import Laptop, StepFailed
@@ -30,13 +32,19 @@ def main() -> int:
     try:
         days = chosen_days(os.environ.get("DAYS", "14"))
         run(console, days)
-    except (SluiceError, StepFailed) as error:
-        console.print(f"demo: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        return 1
+    except (SluiceError, StepFailed, PortTaken) as error:
+        return _failed(console, str(error))
+    except (BotoCoreError, ClientError) as error:
+        return _failed(console, f"the embedded cloud did not do what was asked: {error}; see .sluice/cloud/logs")
     except KeyboardInterrupt:
         console.print("demo: interrupted; `make demo` goes on where this stopped", style="yellow")
         return 130
     return 0
+
+
+def _failed(console: Console, reason: str) -> int:
+    console.print(f"demo: {reason}", style="red", markup=False, highlight=False, soft_wrap=True)
+    return 1
 
 
 def chosen_days(text: str) -> list[date]:

@@ -14,10 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from deploy.cloud import cloud_command, cloud_status
+from deploy.ports import require_free
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 ROOT = Path(__file__).parents[1]
+_LONGEST_CLOUD_START = 180  # seconds
 _LONGEST_STEP = 3600  # seconds; a year of flights lands in less
 
 
@@ -35,8 +38,10 @@ class Laptop:
         self._started = False
 
     def __enter__(self) -> Laptop:
-        self._started = self._cloud("status").returncode != 0
+        cloud = cloud_status()
+        self._started = not cloud.healthy
         if self._started:
+            require_free(os.environ, cloud.missing_ports)
             up = self._cloud("up")
             if up.returncode:
                 raise StepFailed((up.stderr or up.stdout).strip())
@@ -48,11 +53,7 @@ class Laptop:
 
     def _cloud(self, verb: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [ROOT / ".venv-cloud" / "bin" / "python", "-m", "localcloud", verb],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=180,
+            cloud_command(verb), cwd=ROOT, capture_output=True, text=True, timeout=_LONGEST_CLOUD_START
         )
 
     def airflow_database(self) -> None:
@@ -74,9 +75,17 @@ class Laptop:
         command = [sys.executable, "-m", "airflow", "dags", "test", dag_id, day.isoformat(), "-c", json.dumps(params)]
         self._run(dag_id, command, progress)
 
+    def _airflow_of_the_demo(self) -> dict[str, str]:
+        """One process at a time writes to these records, so SQLite is enough, and faster than a server's start."""
+        home = self.folder / "airflow"
+        return {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        }
+
     def _run(self, title: str, command: list[str], progress: Callable[[], str] = str) -> None:
         log = self.folder / f"{title}.log"
-        environment = {**os.environ, "AIRFLOW_HOME": str(self.folder / "airflow"), "NO_COLOR": "1"}
+        environment = {**os.environ, **self._airflow_of_the_demo(), "NO_COLOR": "1"}
         clock = Progress(
             SpinnerColumn(finished_text="✓"),
             TextColumn("{task.description}"),
@@ -95,12 +104,19 @@ class Laptop:
                     clock.update(task, description=f"{title} {progress()}")
                 else:
                     running.terminate()
+                    raise StepFailed(f"{title} was not done after {_LONGEST_STEP} s and was ended; see {_shown(log)}")
             if running.returncode:
-                raise StepFailed(f"{title} failed: {_reason(log)}; its whole output is in {log.relative_to(ROOT)}")
+                raise StepFailed(f"{title} failed: {_reason(log)}; its whole output is in {_shown(log)}")
             clock.update(task, completed=1)
 
 
 def _reason(log: Path) -> str:
-    """The last line of a log that names an error."""
-    named = re.findall(r"^(?:.*(?:Exception|Error|error): )(.+)$", log.read_text(errors="replace"), flags=re.MULTILINE)
-    return named[-1].strip() if named else "no error is named"
+    """The last line of a log that names an error, else its last line."""
+    text = log.read_text(errors="replace").strip()
+    if named := re.findall(r"^(?:.*(?:Exception|Error|error): )(.+)$", text, flags=re.MULTILINE):
+        return str(named[-1]).strip()
+    return text.splitlines()[-1].strip() if text else "it wrote nothing"
+
+
+def _shown(log: Path) -> Path:
+    return log.relative_to(ROOT)

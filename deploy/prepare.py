@@ -1,18 +1,64 @@
 """Makes ready what Airflow and the pipelines need before anything runs: database, pools, and resources at AWS.
 
-Used by `make up` and by the `init` service of docker-compose.yaml. Running it again changes nothing.
+Used by `make up` and by the `init` service of docker-compose.yaml. Running it again changes nothing. It refuses to
+where others can reach the web UI while a secret is one that everybody knows.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 
 from sluice.pipeline import pipeline_names
 
 _LONGEST_COMMAND = 900
 
 POOLS = {"sluice_ingest": ("10", "lanes that drain queues and streams")}
+
+_RANDOM = 'python3 -c "import secrets; print(secrets.token_hex(32))"'
+_FERNET = 'python3 -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())"'
+# How to make each secret. The values that ship with Sluice contain one of the two marks, plainly or in base64.
+SECRETS = {
+    "AIRFLOW__API_AUTH__JWT_SECRET": _RANDOM,
+    "AIRFLOW__API__SECRET_KEY": _RANDOM,
+    "AIRFLOW__CORE__FERNET_KEY": _FERNET,
+    "POSTGRES_PASSWORD": _RANDOM,
+}
+_SHIPPED = ("for-local-use-only", "Zm9yIGxvY2FsIHVzZSBvbmx5")
+
+
+class ShippedSecrets(Exception):
+    """A secret that everybody knows would guard something that others can reach."""
+
+
+def require_secrets(settings: Mapping[str, str]) -> None:
+    """Refuses the secrets of .env.example on a machine that others can reach.
+
+    Args:
+        settings: The environment. ``PUBLISHED_ON`` is where compose publishes the web UI; elsewhere it listens on
+            ``AIRFLOW__API__HOST``, which Airflow takes for all addresses where it is not set.
+
+    Raises:
+        ShippedSecrets: the address is not loopback, and a secret is as shipped.
+    """
+    address = settings.get("PUBLISHED_ON") or settings.get("AIRFLOW__API__HOST") or "0.0.0.0"  # noqa: S104
+    shipped = [name for name in SECRETS if any(mark in settings.get(name, "") for mark in _SHIPPED)]
+    if shipped and not _is_loopback(address):
+        raise ShippedSecrets(
+            f"others can reach {address} (AIRFLOW__API__HOST), and everybody knows the value that ships with Sluice of "
+            f"{', '.join(shipped)}: set AIRFLOW__API__HOST=127.0.0.1, or make each anew in .env; "
+            f"{shipped[0]} with `{SECRETS[shipped[0]]}`"
+        )
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address.strip("[]")).is_loopback
+    except ValueError:
+        return address == "localhost"
 
 
 def commands() -> list[list[str]]:
@@ -24,6 +70,11 @@ def commands() -> list[list[str]]:
 
 def main() -> int:
     """Runs the commands one after another; the exit status is that of the first one that fails."""
+    try:
+        require_secrets(os.environ)
+    except ShippedSecrets as error:
+        _say(f"prepare: {error}")
+        return 1
     for command in commands():
         _say(" ".join(command))
         done = subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import shlex
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,4 +40,5 @@ def read_supervised() -> Mapping[str, list[str]]:
     config = configparser.RawConfigParser()
     config.read(ROOT / "deploy" / "supervisord.conf")
     programs = {name.removeprefix("program:") for name in config.sections() if name.startswith("program:")}
-    return {name: config[f"program:{name}"]["command"].rpartition("/")[2].split() for name in programs}
+    commands = {name: shlex.split(config[f"program:{name}"]["command"]) for name in programs}
+    return {name: [Path(command[0]).name, *command[1:]] for name, command in commands.items()}

@@ -42,7 +42,9 @@ def test_components_are_those_that_make_up_supervises(compose: Any) -> None:
 
     assert commands.pop("init") == ["python", "deploy/prepare.py"]
     assert commands.pop("worker")[:3] == ["airflow", "celery", "worker"]  # in place of the scheduler's own workers
-    assert commands == read_supervised()
+    supervised = dict(read_supervised())
+    assert supervised.pop("postgres") == ["python", "-m", "deploy.postgres"]  # an image of its own in compose
+    assert commands == supervised
 
 
 def test_cloud_is_the_embedded_one(compose: Any) -> None:
@@ -64,6 +66,7 @@ def test_settings_are_those_of_make_up_but_for_what_differs_on_purpose(compose: 
         overridden = {variable for variable, value in service["environment"].items() if inside.get(variable) != value}
         assert overridden == {
             "AIRFLOW__API__HOST",
+            "PUBLISHED_ON",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL",
             "AIRFLOW__CORE__EXECUTOR",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
@@ -86,9 +89,15 @@ def test_whoever_uses_the_cloud_shares_its_network(compose: Any) -> None:
         assert service["depends_on"]["localcloud"]["condition"] == "service_healthy", name
 
 
-def test_only_the_web_page_is_published_and_on_loopback_only(compose: Any) -> None:
+def test_only_the_web_page_is_published_and_where_prepare_checks(compose: Any) -> None:
     published = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
-    assert published == {"localcloud": ["127.0.0.1:${AIRFLOW__API__PORT}:8080"]}
+    assert list(published) == ["localcloud"]
+    (mapping,) = published["localcloud"]
+    address, _, port = mapping.rpartition(":${AIRFLOW__API__PORT}:")
+    assert address.startswith("${AIRFLOW__API__HOST:?")
+    assert port == "8080"
+    assert compose["services"]["init"]["environment"]["PUBLISHED_ON"] == "${AIRFLOW__API__HOST}"
+    assert SETTINGS["AIRFLOW__API__HOST"] == "127.0.0.1"
 
 
 def test_everything_that_stays_up_has_a_health_check_and_restarts(compose: Any) -> None:

@@ -1,103 +1,52 @@
-"""``make up`` starts all of it, ``make down`` stops all of it and nothing else."""
+"""``make up`` starts all of it, in order, ``make down`` stops all of it and nothing else."""
 
 from __future__ import annotations
 
-import json
-import shutil
+import re
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from urllib.request import ProxyHandler, build_opener
 
 import psutil
 import pytest
-from tests.deployment.files import ROOT, read_settings
+from tests.deployment.checkout import LONGEST, PORTS, Checkout, make_checkout
 from tests.waiting import wait_for
 
-_LONGEST = 300
-
-
-def _heed_sigint() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-@dataclass(frozen=True)
-class Checkout:
-    """A copy of this project with ports of its own, so that a test never meets what its user runs."""
-
-    folder: Path
-    settings: Mapping[str, str]
-
-    @property
-    def web_port(self) -> int:
-        return int(self.settings["AIRFLOW__API__PORT"])
-
-    @property
-    def ports(self) -> list[int]:
-        names = ("AIRFLOW__API__PORT", "LOCALCLOUD_PORT", "LOCALCLOUD_SAGEMAKER_PORT")
-        return [int(self.settings[name]) for name in names]
-
-    def start(self, command: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [".venv/bin/python", "-m", "deploy.laptop", command],
-            cwd=self.folder,
-            env=dict(self.settings),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-            # Whoever runs the tests in the background has SIGINT ignored, and would hand that down.
-            preexec_fn=_heed_sigint,
-        )
-
-    def run(self, command: str) -> tuple[int, str]:
-        """The exit status and the output of ``up`` or ``down``."""
-        process = self.start(command)
-        output, _ = process.communicate(timeout=_LONGEST)
-        return process.returncode, output
-
-    def processes(self) -> list[psutil.Process]:
-        """Whatever runs in the folder or from it."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                told = [process.cwd(), *process.cmdline()]
-            except psutil.Error:
-                continue
-            if any(str(self.folder) in each for each in told):
-                found.append(process)
-        return found
+_PROGRAMS = 5
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Checkout]:
-    folder = tmp_path / "checkout"
-    folder.mkdir()
-    shutil.copytree(ROOT / "deploy", folder / "deploy")
-    for shared in (".venv", ".venv-cloud", "include", "plugins", "dags"):
-        (folder / shared).symlink_to(ROOT / shared)
-    text = (ROOT / ".env.example").read_text()
-    for name, port in zip(("8080", "4566", "4567"), _free_ports(3), strict=True):
-        text = text.replace(f"PORT={name}\n", f"PORT={port}\n")
-    (folder / ".env").write_text(text)
-    settings = {**read_settings(folder / ".env", folder), "PATH": "/usr/bin:/bin"}
-    made = Checkout(folder, settings)
+    made = make_checkout(tmp_path / "a checkout")
     yield made
     made.run("down")
 
 
-def test_taken_port_is_told_before_anything_is_started(checkout: Checkout) -> None:
-    with socket.create_server(("127.0.0.1", checkout.web_port)):
+@pytest.mark.parametrize("name", PORTS)
+def test_taken_port_is_told_before_anything_is_started(checkout: Checkout, name: str) -> None:
+    port = int(checkout.settings[name])
+    with socket.create_server(("127.0.0.1", port)):
         status, output = checkout.run("up")
 
     assert status == 1
-    assert output.startswith(f"make up: port {checkout.web_port} of 127.0.0.1 is not free")
+    assert output.startswith(f"make up: port {port} of 127.0.0.1 is not free")
+    assert f"set {name} in .env" in output
     assert output.count("\n") == 1
-    assert not (checkout.folder / ".sluice" / "cloud").exists()
+    assert not (checkout.folder / ".sluice" / "cloud" / "logs").exists()
+    assert checkout.processes() == []
+
+
+def test_shipped_secrets_never_guard_what_others_can_reach(checkout: Checkout) -> None:
+    status, output = checkout.run("up", AIRFLOW__API__HOST="0.0.0.0")
+
+    assert status == 1
+    assert output.startswith("make up: others can reach 0.0.0.0 (AIRFLOW__API__HOST)")
+    assert output.count("\n") == 1
+    assert checkout.processes() == []
 
 
 def test_down_where_nothing_runs_is_content(checkout: Checkout) -> None:
@@ -108,14 +57,15 @@ def test_down_where_nothing_runs_is_content(checkout: Checkout) -> None:
 def test_interrupted_start_leaves_nothing(checkout: Checkout) -> None:
     process = checkout.start("up")
     assert process.stdout is not None
-    assert "127.0.0.1" in process.stdout.readline()  # the cloud is up, and the database on its way
+    while "airflow db migrate" not in process.stdout.readline():  # the cloud and the database are up
+        assert process.poll() is None
     assert checkout.run("down") == (
         1,
         "make down: another `make up` or `make down` is at work here; wait for it to end\n",
     )
 
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=_LONGEST)
+    output, _ = process.communicate(timeout=LONGEST)
 
     assert process.returncode == 130
     assert output.endswith("make up: interrupted\n")
@@ -123,21 +73,25 @@ def test_interrupted_start_leaves_nothing(checkout: Checkout) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_up_and_down(checkout: Checkout) -> None:
     bystander = subprocess.Popen(["/bin/sleep", "600"], cwd=checkout.folder, start_new_session=True)
     try:
         status, output = checkout.run("up")
         assert status == 0, output
-        assert f"Airflow is at http://127.0.0.1:{checkout.web_port}" in output
+        assert f"\n  {checkout.url}/sluice/login/#" in output
         assert _health(checkout) == dict.fromkeys(
             ("metadatabase", "scheduler", "dag_processor", "triggerer"), "healthy"
         )
         assert _pools(checkout)["sluice_ingest"] == 10
         _wait_for_dags(checkout)
         assert _listening(checkout.processes()) == {("127.0.0.1", port) for port in checkout.ports}
+        assert _start_of(checkout, "scheduler", "dag-processor", "triggerer") > _listens_since(checkout)
 
         components = _wait_for_supervisor(checkout).children()
+        _service(checkout, "localcloud.sagemaker").kill()
         assert checkout.run("up")[0] == 0
+        assert _service(checkout, "localcloud.sagemaker").is_running()
         assert _wait_for_supervisor(checkout).children() == components
 
         status, output = checkout.run("down")
@@ -151,13 +105,30 @@ def test_up_and_down(checkout: Checkout) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_records_outlive_the_death_of_their_database(checkout: Checkout) -> None:
+    assert checkout.run("up")[0] == 0
+    assert checkout.airflow("pools", "set", "kept", "3", "by a test").returncode == 0
+    killed = _database(checkout)
+    killed.kill()
+    wait_for(lambda: (found := _database(checkout)) and found != killed, seconds=60, what="another database server")
+
+    assert wait_for(lambda: _pools_if_answered(checkout), seconds=60, what="Airflow's answer")["kept"] == 3
+
+    assert checkout.run("down")[0] == 0
+    assert checkout.run("up")[0] == 0
+    assert _pools(checkout)["kept"] == 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_down_ends_what_is_left_where_all_was_killed(checkout: Checkout) -> None:
     starting = checkout.start("up")
     supervisor = _wait_for_supervisor(checkout)
     for process in (starting, supervisor):
         process.kill()
         process.wait(timeout=10)
-    assert len(checkout.processes()) >= 6  # Airflow's four components, and the two of the cloud
+    assert len(checkout.processes()) >= _PROGRAMS + 2  # and the two of the cloud
 
     assert checkout.run("down")[0] == 0
 
@@ -165,29 +136,58 @@ def test_down_ends_what_is_left_where_all_was_killed(checkout: Checkout) -> None
 
 
 def _wait_for_supervisor(checkout: Checkout) -> psutil.Process:
-    """The supervisor, once it has started Airflow's four components."""
+    """The supervisor, once it has started all of its programs."""
     record = checkout.folder / ".sluice" / "supervisord.pid"
 
     def supervisor() -> psutil.Process | None:
         if not record.exists() or not record.read_text():
             return None
         process = psutil.Process(int(record.read_text()))
-        return process if len(process.children()) == 4 else None
+        return process if len(process.children()) == _PROGRAMS else None
 
-    return wait_for(supervisor, seconds=_LONGEST, what="the supervisor and its components")
+    return wait_for(supervisor, seconds=LONGEST, what="the supervisor and its programs")
 
 
-def _ask(checkout: Checkout, path: str) -> Any:
-    with build_opener(ProxyHandler({})).open(f"http://127.0.0.1:{checkout.web_port}/api/v2/{path}", timeout=30) as got:
-        return json.load(got)
+def _service(checkout: Checkout, module: str) -> psutil.Process:
+    """The process of the embedded cloud that runs the module."""
+    return next(process for process in checkout.processes() if module in process.cmdline())
+
+
+def _database(checkout: Checkout) -> psutil.Process | None:
+    """The database server that supervisord runs, once it has become PostgreSQL."""
+    children = _wait_for_supervisor(checkout).children()
+    return next((child for child in children if child.name() == "postgres"), None)
+
+
+def _start_of(checkout: Checkout, *names: str) -> datetime:
+    """When the supervisor started the first of the programs."""
+    log = (checkout.folder / ".sluice" / "airflow" / "logs" / "supervisord.log").read_text()
+    spawned = {
+        name: when for when, name in re.findall(r"^(\S+ \S+),\d+ INFO spawned: '(\S+)'", log, flags=re.MULTILINE)
+    }
+    return min(datetime.strptime(spawned[name], "%Y-%m-%d %H:%M:%S").astimezone(UTC) for name in names)
+
+
+def _listens_since(checkout: Checkout) -> datetime:
+    """When the API server had started."""
+    log = (checkout.folder / ".sluice" / "airflow" / "logs" / "api-server.log").read_text()
+    (when,) = re.findall(r"^(\S+Z) .*Application startup complete", log, flags=re.MULTILINE)
+    return datetime.fromisoformat(when).replace(microsecond=0)
 
 
 def _health(checkout: Checkout) -> dict[str, str]:
-    return {name: part["status"] for name, part in _ask(checkout, "monitor/health").items()}
+    return {name: part["status"] for name, part in checkout.ask("monitor/health").items()}
 
 
 def _pools(checkout: Checkout) -> dict[str, int]:
-    return {pool["name"]: pool["slots"] for pool in _ask(checkout, "pools")["pools"]}
+    return {pool["name"]: pool["slots"] for pool in checkout.ask("pools")["pools"]}
+
+
+def _pools_if_answered(checkout: Checkout) -> dict[str, int] | None:
+    try:
+        return _pools(checkout)
+    except OSError:
+        return None
 
 
 def _wait_for_dags(checkout: Checkout) -> None:
@@ -195,20 +195,15 @@ def _wait_for_dags(checkout: Checkout) -> None:
     expected = {f"flights_{name}" for name in names}
 
     def are_there() -> bool:
-        return expected <= {dag["dag_id"] for dag in _ask(checkout, "dags?paused=false")["dags"]}
+        return expected <= {dag["dag_id"] for dag in checkout.ask("dags?paused=false")["dags"]}
 
     wait_for(are_there, seconds=60, what="the DAGs, without import errors")
 
 
 def _listening(processes: list[psutil.Process]) -> set[tuple[str, int]]:
-    connections = [connection for process in processes for connection in process.net_connections(kind="inet")]
+    """The addresses on which one of the processes listens; a process may end meanwhile."""
+    connections = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            connections += process.net_connections(kind="inet")
     return {(each.laddr.ip, each.laddr.port) for each in connections if each.status == psutil.CONN_LISTEN}
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

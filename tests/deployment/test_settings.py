@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from airflow.configuration import conf
@@ -82,6 +84,9 @@ def test_secrets_are_marked_to_be_replaced() -> None:
     sections = re.split(r"^# --- ", (ROOT / ".env.example").read_text(), flags=re.MULTILINE)
     (secrets,) = (section for section in sections if section.startswith("Secrets"))
     assert "Anywhere else replace them all" in secrets
+    assert {name for name in re.findall(r"^(\w+)=", secrets, flags=re.MULTILINE) if "SIMPLE_AUTH" not in name} == set(
+        prepare.SECRETS
+    )
     elsewhere = "".join(section for section in sections if section is not secrets and "LOCALCLOUD_PORT" not in section)
     assert re.findall(r"^\w*(?:SECRET|PASSWORD|FERNET)\w*=", elsewhere, flags=re.MULTILINE) == []
 
@@ -90,3 +95,94 @@ def test_the_pool_that_the_dags_name_is_the_pool_that_is_made() -> None:
     assert set(prepare.POOLS) == {INGEST_POOL}
     slots, _ = prepare.POOLS[INGEST_POOL]
     assert slots == "10"
+
+
+@pytest.mark.parametrize("name", sorted(prepare.SECRETS))
+def test_each_shipped_secret_alone_is_refused_beyond_loopback(name: str) -> None:
+    made = {**SETTINGS, **dict.fromkeys(prepare.SECRETS, "made-here"), "AIRFLOW__API__HOST": "192.0.2.1"}
+    prepare.require_secrets(made)
+
+    with pytest.raises(prepare.ShippedSecrets, match=rf"others can reach 192\.0\.2\.1 .* {name}: .* {name} with `"):
+        prepare.require_secrets({**made, name: SETTINGS[name]})
+
+
+@pytest.mark.parametrize(
+    ("where", "reachable"),
+    [
+        ({"AIRFLOW__API__HOST": "127.0.0.1"}, False),
+        ({"AIRFLOW__API__HOST": "127.1.2.3"}, False),
+        ({"AIRFLOW__API__HOST": "localhost"}, False),
+        ({"AIRFLOW__API__HOST": "::1"}, False),
+        ({"AIRFLOW__API__HOST": "0.0.0.0"}, True),
+        ({"AIRFLOW__API__HOST": "::"}, True),
+        ({"AIRFLOW__API__HOST": "laptop.example"}, True),
+        ({"AIRFLOW__API__HOST": ""}, True),
+        ({}, True),
+        ({"AIRFLOW__API__HOST": "sluice", "PUBLISHED_ON": "127.0.0.1"}, False),
+        ({"AIRFLOW__API__HOST": "sluice", "PUBLISHED_ON": "0.0.0.0"}, True),
+    ],
+)
+def test_shipped_secrets_are_for_loopback(where: dict[str, str], reachable: bool) -> None:
+    settings = {**{name: SETTINGS[name] for name in prepare.SECRETS}, **where}
+    if reachable:
+        with pytest.raises(prepare.ShippedSecrets):
+            prepare.require_secrets(settings)
+    else:
+        prepare.require_secrets(settings)
+
+
+def test_prepare_refuses_in_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "deploy" / "prepare.py"],  # as the image of compose runs it
+        env={**os.environ, **SETTINGS, "PUBLISHED_ON": "0.0.0.0"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout.startswith("prepare: others can reach 0.0.0.0")
+    assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize("spelling", ["NO_PROXY", "no_proxy"])
+def test_exceptions_of_a_companys_proxy_stay(spelling: str) -> None:
+    shell = f'{spelling}=intranet.example; set -a; . ./.env.example; printf "%s\\n%s" "$NO_PROXY" "$no_proxy"'
+    done = subprocess.run(
+        ["env", "-i", "/bin/sh", "-c", shell], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
+    )
+    for exceptions in done.stdout.splitlines():
+        assert {"intranet.example", "127.0.0.1", "localhost", "::1"} <= set(exceptions.split(","))
+
+
+_FETCH = """
+import sys, urllib.request, requests, httpx
+url = sys.argv[1]
+assert urllib.request.urlopen(url, timeout=10).status == 200
+assert requests.get(url, timeout=10).status_code == 200
+assert httpx.get(url, timeout=10).status_code == 200
+"""
+
+
+@pytest.mark.parametrize("spelling", ["NO_PROXY", "no_proxy"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_this_machine_is_reached_beside_a_companys_proxy(spelling: str, host: str) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        shell = 'set -a; . ./.env.example; exec "$0" -c "$1" "$2"'
+        done = subprocess.run(
+            ["/bin/sh", "-c", shell, sys.executable, _FETCH, f"http://{host}:{server.server_port}/"],
+            cwd=ROOT,
+            env={
+                "PATH": os.environ["PATH"],
+                "HTTP_PROXY": "http://127.0.0.1:9",
+                "http_proxy": "http://127.0.0.1:9",
+                spelling: "intranet.example",
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        server.shutdown()
+    assert done.returncode == 0, done.stderr

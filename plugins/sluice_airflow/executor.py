@@ -1,0 +1,38 @@
+"""The LocalExecutor, with a memory of what its worker processes are doing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.executors.local_executor import LocalExecutor
+
+
+class RememberingLocalExecutor(LocalExecutor):
+    """Hands a task instance to a worker only once the worker's report on its former part was read.
+
+    A deferrable task runs in two parts under one key. Airflow 3.3's LocalExecutor never fills ``running``, so under
+    load it starts the second part before it has read the report on the first; the scheduler then takes that report
+    for the end of the second, and fails the try: "finished with state success, but the task instance's state
+    attribute is queued" (apache/airflow issues 67287 and 72716). With ``running`` filled, ``parallelism`` bounds what
+    waits in the workers' pipe as well.
+    """
+
+    def _get_workloads_to_schedule(self, open_slots: int) -> list[tuple[Any, Any]]:
+        # Asking for more than fit: what is held back must not take the place of what could run.
+        ready = [
+            (key, workload)
+            for key, workload in super()._get_workloads_to_schedule(open_slots + len(self.running))
+            if key not in self.running
+        ]
+        return ready[: max(open_slots, 0)]
+
+    def _process_workloads(self, workload_list: Sequence[Any]) -> None:
+        self.running.update(workload.key for workload in workload_list)
+        super()._process_workloads(workload_list)  # type: ignore[no-untyped-call]
+
+    def _check_workers(self) -> None:
+        # A worker that was killed reports nothing: what it worked on must not hold a slot for ever.
+        if any(not worker.is_alive() for worker in self.workers.values()):
+            self.running.clear()
+        super()._check_workers()  # type: ignore[no-untyped-call]
