@@ -29,6 +29,11 @@ def partitions_of_run(pipeline: str, context: Context) -> list[str]:
     return chunks(partitions, max(_CHUNK, math.ceil(len(partitions) / _MOST_CHUNKS)))
 
 
+def is_dags_test(context: Context) -> bool:
+    """Whether this is ``airflow dags test``, whose runs no scheduler knows."""
+    return context["dag_run"].triggering_user_name == "dag_test"  # what DAG.test() of the Task SDK sets
+
+
 def require_all_done(pipeline: str, context: Context, done: str) -> None:
     """A run that did not transform what it is about must not be green, whatever was skipped or marked by hand.
 

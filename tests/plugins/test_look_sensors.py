@@ -98,7 +98,7 @@ def partition_sensor(**more: Any) -> S3PartitionSensor:
 
 CONTEXT: Any = {
     "params": {"from": "2013-03-01", "to": "2013-03-02"},
-    "dag_run": SimpleNamespace(logical_date=None),
+    "dag_run": SimpleNamespace(logical_date=None, triggering_user_name="admin"),
 }
 
 
@@ -161,6 +161,10 @@ def due_sensor() -> DuePartitionsSensor:
 
 @pytest.mark.usefixtures("complete_but_for_one_marker")
 def test_what_is_complete_is_due_until_a_run_has_begun_on_it(parcels: Workspace) -> None:
+    assert run(due_sensor()) == ["dt=2013-03-01"]
+
+    in_dags_test = SimpleNamespace(logical_date=None, triggering_user_name="dag_test")
+    run(partition_sensor(), {"params": {"from": "2013-03-01", "to": None}, "dag_run": in_dags_test})
     assert run(due_sensor()) == ["dt=2013-03-01"]
 
     run(partition_sensor(), {**CONTEXT, "params": {"from": "2013-03-01", "to": None}})
