@@ -73,10 +73,7 @@ clean:  ## Stop both and remove all that was made here; asks before it deletes a
 	rm -rf .sluice .venv .venv-cloud .venv-sdk .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(UV):
-	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) on the PATH: install Python 3.11, or say which: make PYTHON=…" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; (3, 11, 2) <= sys.version_info < (3, 12) or sys.exit("$(PYTHON) is Python %d.%d.%d: Sluice runs on 3.11, from 3.11.2 on; say which: make PYTHON=…" % sys.version_info[:3])'
-	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null || { \
-	  echo "$(PYTHON) can't make virtual environments: install its venv (Debian and Ubuntu: apt install python3.11-venv)" >&2; exit 1; }
+	$(require_python)
 	@echo "installing uv $(UV_VERSION)"
 	@$(PYTHON) -m venv .sluice/uv
 	@.sluice/uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
@@ -94,7 +91,16 @@ $(CLOUD): requirements-cloud.txt $(UV)
 	$(call install,$<,$(@D))
 	@touch $@
 
+# Another Python is refused in the first second, rather than after minutes of installing.
+define require_python
+@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) on the PATH: install Python 3.11, or say which: make PYTHON=…" >&2; exit 1; }
+@$(PYTHON) -c 'import sys; (3, 11, 2) <= sys.version_info < (3, 12) or sys.exit("$(PYTHON) is Python %d.%d.%d: Sluice runs on 3.11, from 3.11.2 on; say which: make PYTHON=…" % sys.version_info[:3])'
+@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null || { \
+	  echo "$(PYTHON) can't make virtual environments: install its venv (Debian and Ubuntu: apt install python3.11-venv)" >&2; exit 1; }
+endef
+
 define install
+$(require_python)
 @echo "installing $(1) into $(2)"
 @$(UV) venv --quiet --allow-existing --python $(PYTHON) $(2)
 @$(UV) pip sync --quiet --require-hashes --python $(2) $(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -46,6 +47,23 @@ def test_shipped_secrets_never_guard_what_others_can_reach(checkout: Checkout) -
     assert status == 1
     assert output.startswith("make up: others can reach 0.0.0.0 (AIRFLOW__API__HOST)")
     assert output.count("\n") == 1
+    assert checkout.processes() == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs what is refused here")
+def test_root_without_user_namespaces_is_told_what_to_do(checkout: Checkout) -> None:
+    programs = checkout.folder / "programs"
+    programs.mkdir()
+    (programs / "unshare").write_text("#!/bin/sh\necho 'unshare failed: Operation not permitted' >&2\nexit 1\n")
+    (programs / "unshare").chmod(0o755)
+
+    status, output = checkout.run("up", PATH=f"{programs}:/usr/bin:/bin")
+
+    assert status == 1
+    assert (
+        "make up: postgres can't be started: postgres: PostgreSQL does not run as root, and user namespaces are not "
+        "allowed here (unshare failed: Operation not permitted); run `make up` as an ordinary user"
+    ) in output
     assert checkout.processes() == []
 
 

@@ -76,6 +76,18 @@ def test_unsupported_python_is_refused_before_anything_is_installed(tmp_path: Pa
     assert not (tmp_path / ".sluice").exists()
 
 
+def test_unsupported_python_is_refused_after_an_update_as_well(tmp_path: Path) -> None:
+    _bare_checkout(tmp_path)
+    uv = tmp_path / ".sluice" / "uv" / "bin" / "uv"
+    uv.parent.mkdir(parents=True)
+    uv.touch()
+
+    done = _make("setup", f"PYTHON={_fake_python(tmp_path, '3.12.0')}", folder=tmp_path)
+
+    assert "is Python 3.12.0: Sluice runs on 3.11, from 3.11.2 on" in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
 def test_clean_deletes_no_lake_unasked(tmp_path: Path) -> None:
     _bare_checkout(tmp_path)
     lake = tmp_path / ".sluice" / "cloud"
