@@ -80,12 +80,14 @@ def train(pipeline: Pipeline) -> DAG:
 
         @task
         @clear_errors
-        def gate(job_name: str) -> float:
-            """The validation metric must reach what the declaration asks for."""
-            from sluice.training.jobs import check_gate, completed_job
+        def gate(job_name: str, fingerprint: str) -> float:
+            """The model's metric on the validation rows must reach what the declaration asks for."""
+            from sluice.evaluation.judge import check_gate
+            from sluice.training.jobs import completed_job
 
-            sagemaker = open_workspace(pipeline.name).aws.client("sagemaker")
-            return check_gate(completed_job(sagemaker, job_name), pipeline.training.gate)
+            workspace = open_workspace(pipeline.name)
+            job = completed_job(workspace.aws.client("sagemaker"), job_name)
+            return check_gate(workspace.lake, job, fingerprint, pipeline.training.gate).auc
 
         @task
         @clear_errors
@@ -112,7 +114,8 @@ def train(pipeline: Pipeline) -> DAG:
             snapshot=fingerprint,
             poll_seconds="{{ [params.poll_seconds, 15] | min }}",
         )
-        gated, announced = gate(launched["job_name"]), announce(launched["job_name"], fingerprint)
+        gated = gate(launched["job_name"], fingerprint)
+        announced = announce(launched["job_name"], fingerprint)
         launched >> wait_for_training >> gated >> announced >> deploy
     return dag
 

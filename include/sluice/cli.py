@@ -16,8 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import track
 
-from sluice.aws import Aws, refusal
+from sluice.aws import Aws
 from sluice.errors import SluiceError
+from sluice.failures import explain
 from sluice.landing.send import Event, send
 from sluice.pipeline import Pipeline, load_pipeline, pipeline_names
 from sluice.provision import provision
@@ -44,10 +45,8 @@ def main() -> None:
         app()
     except SluiceError as error:
         _fail(str(error))
-    except ClientError as error:
-        _fail(refusal(error))
-    except BotoCoreError as error:
-        _fail(f"{error}; check AWS_ENDPOINT_URL, credentials and region (on a laptop: make up)")
+    except (BotoCoreError, ClientError) as error:
+        _fail(explain(error))
 
 
 def _fail(message: str) -> None:

@@ -27,6 +27,7 @@ from pydantic import BaseModel
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from sluice.errors import ConflictingWrite, MissingResource
+from sluice.failures import error_code
 from sluice.manifests import File, Manifest
 from sluice.partitions import Partition
 from sluice.wire import BucketWire
@@ -47,11 +48,6 @@ _AGAINST_OTHERS = Retrying(
     reraise=True,
 )
 _HEADERS = {"IfMatch": "If-Match", "IfNoneMatch": "If-None-Match"}
-
-
-def error_code(error: ClientError) -> str:
-    """The service's error code, for example ``NoSuchKey``."""
-    return error.response["Error"].get("Code", "")
 
 
 def _utc_now() -> datetime:

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from sluice_airflow.errors import trouble_with_aws
+from sluice_airflow.errors import one_line
 
 _PATH = "sluice_airflow.triggers"
 
@@ -26,8 +26,9 @@ class LookTrigger(BaseTrigger):
         carried: what the waiting task needs when it resumes; it comes back in the event, because ``airflow dags
             test`` forgets the keyword arguments of a deferral.
 
-    Its event is ``{"found": …}``, ``{"timed_out": True}`` or ``{"error": one line}``, and ``"carried"``. A service
-    that can't be reached is looked at again until the deadline: a wait of days outlives an outage of minutes.
+    Its event is ``{"found": …}``, ``{"timed_out": True}`` or ``{"error": one line}``, and ``"carried"``. After a
+    transient failure (throttling, an expired token, a service that is away) it looks again until the deadline: a wait
+    of days outlives an outage of minutes. Any other failure ends it at once, and the event is ``"refused"`` as well.
     """
 
     def __init__(
@@ -59,9 +60,7 @@ class LookTrigger(BaseTrigger):
         yield TriggerEvent({**await self._outcome(), "carried": self.carried})
 
     async def _outcome(self) -> dict[str, Any]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        from sluice.errors import SluiceError
+        from sluice.failures import is_transient
 
         # The looks are the library's own functions and block: each runs in a thread beside the event loop.
         look = getattr(import_module("sluice_airflow.looks"), self.look)
@@ -71,12 +70,11 @@ class LookTrigger(BaseTrigger):
                 found = await asyncio.to_thread(look, **self.arguments)
                 if found is not None:
                     return {"found": found}
-            except SluiceError as error:
-                return {"error": str(error)}
-            except (BotoCoreError, ClientError) as error:
-                not_found = {"error": trouble_with_aws(error)}
-                if isinstance(error, ClientError) and error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
-                    return not_found
+            except Exception as error:
+                not_found = {"error": one_line(error)}
+                if not is_transient(error):
+                    self.log.exception("%s ended", self.look)
+                    return {**not_found, "refused": True}
                 self.log.warning("%s; looking again in %s s", not_found["error"], self.poll_seconds)
             if time.time() >= self.deadline:
                 return not_found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -15,7 +16,11 @@ _SECONDS = 60
 
 def run(operator: BaseOperator) -> Any:
     """What the task returns in the end; every wait in between is the real trigger's."""
-    step = partial(operator.execute, {})
+    return run_from(partial(operator.execute, {}), operator)
+
+
+def run_from(step: Callable[[], Any], operator: BaseOperator) -> Any:
+    """What the task returns in the end if it goes on with this step."""
     while True:
         try:
             return step()
