@@ -381,10 +381,8 @@ def resume(trained: Trained, deferral: TaskDeferred, **event: Any) -> Any:
     [
         ("sagemaker-runtime.InvokeEndpoint", refused("ModelError", "Received server error (500) from primary", 424)),
         ("sagemaker-runtime.InvokeEndpoint", refused("ThrottlingException")),
-        ("sagemaker-runtime.InvokeEndpoint", refused("ServiceUnavailable", status=503)),
         ("sagemaker-runtime.InvokeEndpoint", refused("ExpiredTokenException", status=403)),
         ("sagemaker-runtime.InvokeEndpoint", refused("AccessDeniedException", "is not authorized", 403)),
-        ("sagemaker.DescribeTrainingJob", refused("TooManyRequestsException")),
         ("s3.GetObject", refused("SlowDown", status=503)),
     ],
     ids=lambda each: each.headers["x-amzn-errortype"] if isinstance(each, AWSResponse) else each,
@@ -485,8 +483,10 @@ def test_a_request_that_was_throttled_changes_nothing_and_is_tried_again(
     assert run(second.deploy())["job"] == second.job.name
 
 
-@pytest.mark.parametrize("call", ["ssm.GetParametersByPath", "sagemaker.DescribeEndpoint"])
-@pytest.mark.parametrize("code", ["ThrottlingException", "RequestLimitExceeded", "ExpiredTokenException"])
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [("ssm.GetParametersByPath", "ThrottlingException"), ("sagemaker.DescribeEndpoint", "ExpiredTokenException")],
+)
 def test_a_throttled_look_does_not_end_the_deployment(
     parcels: Workspace, first: Trained, at_aws: Callable[[str, Happens], None], call: str, code: str
 ) -> None:
@@ -541,25 +541,22 @@ def test_a_worker_that_is_killed_before_the_proof_leaves_it_to_the_next_try(
     assert run(first.deploy())["job"] == first.job.name
 
 
-@pytest.mark.parametrize(("call", "owner"), [("CreateEndpointConfig", "Deployment"), ("UpdateEndpoint", "Deployment")])
 def test_a_quota_is_one_try_and_names_the_setting(
     parcels: Workspace,
     first: Trained,
     second: Trained,
     at_aws: Callable[[str, Happens], None],
-    call: str,
-    owner: str,
 ) -> None:
     run(first.deploy())
     quota = "The account-level service limit 'ml.m5.large for endpoint usage' is 0 Instances"
-    at_aws(f"sagemaker.{call}", lambda **_: refused("ResourceLimitExceeded", quota))
+    at_aws("sagemaker.UpdateEndpoint", lambda **_: refused("ResourceLimitExceeded", quota))
 
     with pytest.raises(AirflowFailException) as failure:
         run(second.deploy())
 
     assert str(failure.value) == (
-        f"AWS refused {call} (ResourceLimitExceeded: {quota}); set another instance_type of {owner} in the pipeline's "
-        f"declaration, or request a higher quota in AWS Service Quotas"
+        f"AWS refused UpdateEndpoint (ResourceLimitExceeded: {quota}); set another instance_type of Deployment in the "
+        f"pipeline's declaration, or request a higher quota in AWS Service Quotas"
     )
 
 
