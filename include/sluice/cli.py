@@ -19,6 +19,7 @@ from sluice.landing.send import SendResult, send
 from sluice.pipeline import Pipeline, load_pipeline, pipeline_names
 from sluice.provision import provision
 from sluice.redrive.held import CONFLICT, Choice, survey_all
+from sluice.redrive.quarantined import OUTSIDE
 from sluice.redrive.sending import require_complete, send_back_all
 from sluice.serving.probe import invoke
 from sluice.serving.rows import BadRow, model_rows
@@ -152,8 +153,15 @@ def redrive_command(
     if not send:
         held = survey_all(workspace, source, choice)
         Console().print(held_table(held))
-        if any(each.reason == CONFLICT for each in held):
+        reasons = {each.reason for each in held}
+        if CONFLICT in reasons:
             typer.echo("a conflict has another event's id and conflicts again: only --reason conflict sends it back")
+        if OUTSIDE in reasons:
+            typer.echo(
+                f"no scheduled run conforms what lies outside the pipeline's start and end: trigger the transform with "
+                f"from and to over its partitions (`sluice status {pipeline}` lists them), or send it back with "
+                f'--where quarantine --reason "{OUTSIDE}"'
+            )
         if held:
             typer.echo("nothing was sent; --send sends what was not sent back yet")
         return
