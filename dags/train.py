@@ -15,8 +15,9 @@ model live if it passes the gate.
 
 **If it fails.** `snapshot`: too few partitions are transformed (a scheduled run is skipped then). `wait_for_training`,
 `gate`: the message has SageMaker's reason, or the metric; mend it and clear `launch` for a new attempt. `deploy`: the
-endpoint does not serve what was asked for, and was put back to what served before. Clearing, or marking,
-`wait_for_training` while it waits stops the job.
+endpoint does not serve what was asked for, and was put back to what served before; a failure that passes, such as
+throttling, is tried again. The gate judges the artefact, which is what is served: early stopping saves the best round,
+not the last one that the job prints. Clearing, or marking, `wait_for_training` while it waits stops the job.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ class TimeSplit:
 
 @dataclass(frozen=True)
 class Gate:
-    """A model goes live only if its validation ``metric``, as its training job reports it, is at least this."""
+    """A model goes live only if its ``metric`` on the snapshot's validation rows, by its artefact, is at least this."""
 
     metric: Literal["auc"]
     at_least: float
