@@ -192,7 +192,7 @@ def _next_action(error: ClientError) -> str:
     if code in _QUOTA:
         return _quota_action(error)
     if code in _DENIED:
-        return "check the credentials, and that their role has the pipeline's WorkerPolicy (a stack output)"
+        return "check the credentials, and what they allow (for workers: the stack's WorkerPolicy)"
     if code in _EXPIRED:
         return "renew the credentials"
     if kind is Failure.TRANSIENT:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -84,11 +84,14 @@ class LookTrigger(BaseTrigger):
 class TrainingJobTrigger(LookTrigger):
     """Also stops the job when a user clears, fails or marks the waiting task; not when the triggerer restarts."""
 
+    _PATIENCE_SECONDS: ClassVar[float] = 60  # a job that is not stopped goes on to cost money
+
     async def on_kill(self) -> None:
+        from sluice.failures import patiently
         from sluice.training.jobs import stop_job
         from sluice_airflow.connection import open_workspace
 
         def stop() -> None:
             stop_job(open_workspace(self.arguments["pipeline"]).aws.client("sagemaker"), self.arguments["job_name"])
 
-        await asyncio.to_thread(stop)
+        await asyncio.to_thread(patiently, stop, self._PATIENCE_SECONDS)

@@ -130,7 +130,7 @@ TRAINING = {
     [
         (
             "AccessDeniedException",
-            "check the credentials, and that their role has the pipeline's WorkerPolicy (a stack output)",
+            "check the credentials, and what they allow (for workers: the stack's WorkerPolicy)",
         ),
         ("ExpiredTokenException", "renew the credentials"),
         ("ThrottlingException", "AWS is busy or unavailable: try again"),

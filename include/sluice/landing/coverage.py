@@ -22,7 +22,8 @@ _DROPPED = re.compile(r"dt=[^/]+(?:/hour=[^/]+)?(?=/)")
 
 def is_outside(pipeline: Pipeline, partition: Partition) -> bool:
     """Whether no scheduled run is about the partition; a run by hand may be."""
-    return partition.start < pipeline.start or (pipeline.end is not None and partition.start > pipeline.end)
+    first = Partition.containing(pipeline.start, pipeline.every).start
+    return partition.start < first or (pipeline.end is not None and partition.start > pipeline.end)
 
 
 def outside(lake: Lake, pipeline: Pipeline, source: Source) -> list[Partition]:
