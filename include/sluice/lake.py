@@ -10,6 +10,7 @@
     s3://BUCKET/PIPELINE/snapshots/<fingerprint>/{snapshot.json,train/,validation/,test/}
     s3://BUCKET/PIPELINE/models/<job name>/output/model.tar.gz
     s3://BUCKET/PIPELINE/deployments/<n>.json
+    s3://BUCKET/PIPELINE/endpoints/<endpoint>.json
     s3://BUCKET/PIPELINE/checkpoints/SOURCE/<shard id>.json
 """
 

@@ -49,7 +49,17 @@ _LONGEST_NAME = 24
 _LONGEST_CANDIDATE = 19
 _ENDPOINT = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,45}")
 # What the lake keeps beside the steps' datasets (see sluice.lake).
-_TAKEN = {"announced", "checkpoints", "deployments", "models", "quarantine", "raw", "redriven", "snapshots"}
+_TAKEN = {
+    "announced",
+    "checkpoints",
+    "deployments",
+    "endpoints",
+    "models",
+    "quarantine",
+    "raw",
+    "redriven",
+    "snapshots",
+}
 
 
 @dataclass(frozen=True)

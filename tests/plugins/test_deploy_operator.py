@@ -118,7 +118,7 @@ def nothing_deployed(parcels: Workspace) -> Iterator[None]:
         sagemaker.delete_endpoint_config(EndpointConfigName=name)
     for name in Standing.look(parcels).models:
         sagemaker.delete_model(ModelName=name)
-    for key, _, _ in parcels.lake.objects("parcels/deployments/"):
+    for key, _, _ in [*parcels.lake.objects("parcels/deployments/"), *parcels.lake.objects("parcels/endpoints/")]:
         parcels.lake.s3.delete_object(Bucket=parcels.lake.bucket, Key=key)
 
 
@@ -381,7 +381,6 @@ def resume(trained: Trained, deferral: TaskDeferred, **event: Any) -> Any:
     [
         ("sagemaker-runtime.InvokeEndpoint", refused("ModelError", "Received server error (500) from primary", 424)),
         ("sagemaker-runtime.InvokeEndpoint", refused("ThrottlingException")),
-        ("sagemaker-runtime.InvokeEndpoint", refused("ExpiredTokenException", status=403)),
         ("sagemaker-runtime.InvokeEndpoint", refused("AccessDeniedException", "is not authorized", 403)),
         ("s3.GetObject", refused("SlowDown", status=503)),
     ],

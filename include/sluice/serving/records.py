@@ -1,8 +1,7 @@
-"""What a pipeline deployed: ``deployments/<n>.json``, never rewritten, and the change that was asked for last."""
+"""What a pipeline deployed: ``deployments/<n>.json``, never rewritten; what was asked for last: ``endpoints/…``."""
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -12,7 +11,6 @@ from sluice.lake import Lake
 from sluice.serving.recipe import Recipe
 
 _MOST_RACES = 20
-_NUMBERED = re.compile(r".*/\d+\.json")
 
 
 class DeploymentRecord(BaseModel):
@@ -50,7 +48,7 @@ class Asked(BaseModel):
 
 def deployment_records(lake: Lake) -> list[DeploymentRecord]:
     """Every record of the pipeline, oldest first."""
-    keys = [key for key, _, _ in lake.objects(lake.key("deployments", "")) if _NUMBERED.fullmatch(key)]
+    keys = [key for key, _, _ in lake.objects(lake.key("deployments", ""))]
     return [DeploymentRecord.model_validate_json(lake.get(key)) for key in sorted(keys)]
 
 
@@ -97,4 +95,4 @@ def recorded_recipe(lake: Lake, endpoint: str, config: str) -> Recipe | None:
 
 
 def _asked_key(lake: Lake, endpoint: str) -> str:
-    return lake.key("deployments", "asked", f"{endpoint}.json")
+    return lake.key("endpoints", f"{endpoint}.json")
