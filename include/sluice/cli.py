@@ -96,10 +96,7 @@ def _dropped(result: SendResult) -> str:
     """What is to say where the queue took less than was sent."""
     if result.took == result.sent:
         return ""
-    return (
-        f"; it took {result.took} of them: the other {result.sent - result.took} repeat an id, and a FIFO queue drops "
-        f"what repeats an id within five minutes"
-    )
+    return f"; it took {result.took} of them: a FIFO queue drops what repeats an id within five minutes"
 
 
 def _progress() -> Progress:
