@@ -22,7 +22,7 @@ from botocore.exceptions import (
 )
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from sluice.errors import ConflictingWrite
+from sluice.errors import ConflictingWrite, SluiceError
 
 T = TypeVar("T")
 
@@ -182,7 +182,7 @@ def explain(error: BaseException, unreachable: str = "check AWS_ENDPOINT_URL, cr
     text = " ".join(str(error).split())
     if isinstance(error, BotoCoreError):
         return f"{text}; {unreachable} (on a laptop: make up)"
-    return text or type(error).__name__
+    return text if isinstance(error, SluiceError) else f"{type(error).__name__}: {text}"
 
 
 def _next_action(error: ClientError) -> str:

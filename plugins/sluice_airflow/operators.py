@@ -17,6 +17,7 @@ from sluice_airflow.errors import clear_errors, one_line
 from sluice_airflow.triggers import LookTrigger
 
 if TYPE_CHECKING:
+    from sluice.serving.endpoint import Change
     from sluice.workspace import Workspace
 
 T = TypeVar("T")
@@ -96,6 +97,7 @@ class DeployEndpointOperator(BaseOperator):
     @clear_errors
     def verify(self, context: Context, event: dict[str, Any]) -> Any:
         """The endpoint has settled: is it what was asked for, and does it answer as it was trained?"""
+        from sluice.errors import DeploymentFailed
         from sluice.failures import is_transient
         from sluice.serving.deployment import prove
         from sluice.serving.endpoint import Change
@@ -103,10 +105,14 @@ class DeployEndpointOperator(BaseOperator):
         workspace, change = self._patiently(lambda: open_workspace(self.pipeline)), Change(**event["carried"]["change"])
         try:
             if "found" not in event:
-                raise AirflowException(self._not_settled(workspace, event))
+                raise DeploymentFailed(self._not_settled(workspace, event))
             return self._patiently(lambda: prove(workspace, change, self.job_name, self.snapshot)).model_dump()
-        except (Exception, AirflowTaskTimeout) as error:
-            reason, passes = change.unanswered or one_line(error), bool(change.unanswered) or is_transient(error)
+        except AirflowTaskTimeout as error:  # Airflow's own, and no Exception
+            reason, passes = str(error), True
+        except Exception as error:
+            reason, passes = one_line(error), is_transient(error)
+        if change.unanswered:
+            reason, passes = f"{change.unanswered}; {reason}", True
         self._roll_back(workspace, {**event["carried"], "reason": reason, "passes": passes})
 
     @clear_errors
@@ -125,7 +131,7 @@ class DeployEndpointOperator(BaseOperator):
             raise AirflowException(self._unproven(carried, one_line(error))) from None
         if is_back:
             kind = AirflowException if carried["passes"] else AirflowFailException
-            raise kind(f"{carried['reason']} (rolled back: {change.previous or 'no endpoint'} is live)")
+            raise kind(f"{carried['reason']} ({_outcome(change)})")
         if asked == self._ROLL_BACKS:
             raise AirflowException(self._unproven(carried, f"{asked} roll-backs had no effect"))
         self._wait("rolled_back", {**carried, "roll_backs": asked + 1})
@@ -164,3 +170,10 @@ class DeployEndpointOperator(BaseOperator):
             carried=carried,
         )
         self.defer(trigger=trigger, method_name=then)
+
+
+def _outcome(change: Change) -> str:
+    """What is live after a roll-back that was read back."""
+    if change.previous == change.config:
+        return f"{change.config} was proven before, and stays live"
+    return f"rolled back: {change.previous or 'no endpoint'} is live"

@@ -60,6 +60,9 @@ class LookTrigger(BaseTrigger):
         yield TriggerEvent({**await self._outcome(), "carried": self.carried})
 
     async def _outcome(self) -> dict[str, Any]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        from sluice.errors import SluiceError
         from sluice.failures import is_transient
 
         # The looks are the library's own functions and block: each runs in a thread beside the event loop.
@@ -70,12 +73,14 @@ class LookTrigger(BaseTrigger):
                 found = await asyncio.to_thread(look, **self.arguments)
                 if found is not None:
                     return {"found": found}
-            except Exception as error:
+            except (SluiceError, BotoCoreError, ClientError) as error:
                 not_found = {"error": one_line(error)}
                 if not is_transient(error):
-                    self.log.exception("%s ended", self.look)
                     return {**not_found, "refused": True}
                 self.log.warning("%s; looking again in %s s", not_found["error"], self.poll_seconds)
+            except Exception as error:  # a trigger that raises takes the last word from its task
+                self.log.exception("the look %s failed", self.look)
+                return {"error": one_line(error), "refused": True}
             if time.time() >= self.deadline:
                 return not_found
             await asyncio.sleep(self.poll_seconds)

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import xgboost
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout, TaskDeferred
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from tests.plugins.task_life import deferral_of, event_of, run, run_from
@@ -413,6 +413,26 @@ def test_whatever_fails_the_proof_puts_back_what_served_before(
     assert [record.job for record in deployment_records(parcels.lake)] == [first.job.name]
 
 
+def test_a_proof_that_takes_too_long_puts_back_what_served_before(
+    parcels: Workspace, first: Trained, second: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow ends a task whose time is over by an exception that is no Exception."""
+    run(first.deploy())
+    proven = described(parcels)["EndpointConfigName"]
+    deferral = asked_for(second, parcels, monkeypatch)
+
+    def too_long(*_: Any) -> None:
+        raise AirflowTaskTimeout("Timeout, PID: 1")
+
+    monkeypatch.setattr("sluice.serving.deployment.prove", too_long)
+
+    with pytest.raises(AirflowException, match=rf"^Timeout, PID: 1 \(rolled back: {proven} is live\)$") as failure:
+        resume(second, deferral)
+
+    assert not isinstance(failure.value, AirflowFailException)
+    assert described(parcels)["EndpointConfigName"] == proven
+
+
 @pytest.mark.parametrize("channel", ["validation", "test"])
 def test_a_channel_that_is_gone_puts_back_what_served_before(
     parcels: Workspace, first: Trained, second: Trained, channel: str
@@ -428,6 +448,19 @@ def test_a_channel_that_is_gone_puts_back_what_served_before(
         parcels.lake.put(key, kept)
 
     assert described(parcels)["EndpointConfigName"] == proven
+
+
+def test_a_model_that_was_proven_before_stays_live_where_it_can_not_be_proven_again(
+    parcels: Workspace, first: Trained, at_aws: Callable[[str, Happens], None]
+) -> None:
+    run(first.deploy())
+    proven = described(parcels)["EndpointConfigName"]
+    at_aws("sagemaker-runtime.InvokeEndpoint", lambda **_: refused("AccessDeniedException", "no", 403))
+
+    with pytest.raises(AirflowFailException, match=rf"\({proven} was proven before, and stays live\)$"):
+        run(first.deploy())
+
+    assert (status(parcels), described(parcels)["EndpointConfigName"]) == ("InService", proven)
 
 
 def test_a_model_that_answers_500_is_not_left_live(parcels: Workspace, first: Trained, second: Trained) -> None:

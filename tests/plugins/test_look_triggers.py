@@ -98,7 +98,7 @@ def test_whatever_a_look_raises_is_told_to_the_task(parcels: Workspace, monkeypa
 
     monkeypatch.setattr(looks, "settled_endpoint", look)
 
-    assert event_of(look_at_endpoint()) == {"error": "no such number", "refused": True, "carried": {}}
+    assert event_of(look_at_endpoint()) == {"error": "ValueError: no such number", "refused": True, "carried": {}}
 
 
 @pytest.fixture
