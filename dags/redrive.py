@@ -16,9 +16,10 @@ What is sent back lands behind what its group has sent meanwhile, and is quarant
 
 **Params.** `dry_run`: only show, which is the default. `source`: one queue or stream; all of them if empty. `where`:
 `quarantine`, `dead_letters` or `both`. `reason`, `from`, `to`, `ids`: choose among quarantined events, so they need
-`where: quarantine`; conflicts are sent only by their reason, because unmended they conflict again. `limit`: messages of
-each source and place to send, at most. `unknown`: send also what a redrive that was stopped may have sent already;
-`conform` counts a doubled event once.
+`where: quarantine`. Conflicts, and what landed outside the pipeline's start and end (reason `outside start and end`),
+are sent only by their reason, because as they are they end in the same place. `limit`: messages of each source and
+place to send, at most. `unknown`: send also what a redrive that was stopped may have sent already; `conform` counts a
+doubled event once.
 
 **If it fails.** The log has a line for each source and place. Some were not sent: mend what the message says, then
 clear the task. Some may have been sent: look whether they landed, or run it with `unknown`.

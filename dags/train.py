@@ -15,8 +15,9 @@ model live if it passes the gate.
 
 **If it fails.** `snapshot`: too few partitions are transformed (a scheduled run is skipped then). `wait_for_training`,
 `gate`: the message has SageMaker's reason, or the metric; mend it and clear `launch` for a new attempt. `deploy`: the
-endpoint does not serve what was asked for, and was put back to what served before. Clearing, or marking,
-`wait_for_training` while it waits stops the job.
+endpoint does not serve what was asked for, and was put back to what served before; a failure that passes, such as
+throttling, is tried again. The gate judges the artefact, which is what is served: early stopping saves the best round,
+not the last one that the job prints. Clearing, or marking, `wait_for_training` while it waits stops the job.
 """
 
 from __future__ import annotations
@@ -81,12 +82,14 @@ def train(pipeline: Pipeline) -> None:
 
         @task
         @clear_errors
-        def gate(job_name: str) -> float:
-            """The validation metric must reach what the declaration asks for."""
-            from sluice.training.jobs import check_gate, completed_job
+        def gate(job_name: str, fingerprint: str) -> float:
+            """The model's metric on the validation rows must reach what the declaration asks for."""
+            from sluice.evaluation.judge import check_gate
+            from sluice.training.jobs import completed_job
 
-            sagemaker = open_workspace(pipeline.name).aws.client("sagemaker")
-            return check_gate(completed_job(sagemaker, job_name), pipeline.training.gate)
+            workspace = open_workspace(pipeline.name)
+            job = completed_job(workspace.aws.client("sagemaker"), job_name)
+            return check_gate(workspace.lake, job, fingerprint, pipeline.training.gate).auc
 
         @task
         @clear_errors
@@ -113,7 +116,8 @@ def train(pipeline: Pipeline) -> None:
             snapshot=fingerprint,
             poll_seconds="{{ [params.poll_seconds, 15] | min }}",
         )
-        gated, announced = gate(launched["job_name"]), announce(launched["job_name"], fingerprint)
+        gated = gate(launched["job_name"], fingerprint)
+        announced = announce(launched["job_name"], fingerprint)
         launched >> wait_for_training >> gated >> announced >> deploy
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
 _CONFIG = Config(
     connect_timeout=5,
@@ -38,12 +37,3 @@ class Aws:
     def client(self, service: str) -> Any:
         """A client with time-outs on every call and at most five attempts."""
         return self.session.client(service, endpoint_url=self.endpoint(service), config=_CONFIG)  # type: ignore[call-overload]
-
-
-def refusal(error: ClientError) -> str:
-    """One line for a call that AWS refused: which, AWS's own reason, and the next action."""
-    reason = error.response["Error"]
-    return (
-        f"AWS refused {error.operation_name} ({reason.get('Code')}: {' '.join(reason.get('Message', '').split())}); "
-        f"see that credentials and region are right, and that `sluice provision` made what is asked for"
-    )

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from sluice.aws import Aws, refusal
+from sluice.aws import Aws
 from sluice.errors import SluiceError
-from sluice.landing.send import Event, send
+from sluice.failures import explain
+from sluice.landing.event_file import event_file
+from sluice.landing.send import SendResult, send
 from sluice.pipeline import Pipeline, load_pipeline, pipeline_names
 from sluice.provision import provision
 from sluice.redrive.held import CONFLICT, Choice, survey_all
+from sluice.redrive.quarantined import OUTSIDE
 from sluice.redrive.sending import require_complete, send_back_all
 from sluice.serving.probe import invoke
+from sluice.serving.rows import BadRow, model_rows
+from sluice.settings import load_settings
 from sluice.sources import Queue
 from sluice.status import pipeline_status
 from sluice.tables import held_table, sent_table, status_tables
@@ -40,14 +40,11 @@ PipelineArgument = Annotated[str, typer.Argument(help="Name of a folder under in
 
 def main() -> None:
     """Run the command line; what goes wrong is one line on standard error and exit status 1."""
+    load_settings()
     try:
         app()
-    except SluiceError as error:
-        _fail(str(error))
-    except ClientError as error:
-        _fail(refusal(error))
-    except BotoCoreError as error:
-        _fail(f"{error}; check AWS_ENDPOINT_URL, credentials and region (on a laptop: make up)")
+    except (SluiceError, BotoCoreError, ClientError) as error:
+        _fail(explain(error))
 
 
 def _fail(message: str) -> None:
@@ -65,20 +62,53 @@ def provision_command(pipeline: PipelineArgument) -> None:
 
 @app.command("send")
 def send_command(
-    file: Annotated[Path, typer.Argument(help="Events, one JSON object a line: id, group, event_time, body.")],
+    file: Annotated[
+        Path, typer.Argument(help="Events, one JSON object a line: id, group, event_time, body; - is standard input.")
+    ],
     pipeline: Annotated[str, typer.Option(help="Name of a folder under include/pipelines.")],
     source: Annotated[str | None, typer.Option(help="The queue, where the pipeline has several.")] = None,
 ) -> None:
-    """Send a file of events (.jsonl or .jsonl.gz) to the pipeline's FIFO queue, in order within each group.
+    """Send a file of events (plain or gzipped) to the pipeline's queue, in order within each group.
 
-    A body that is an object gets the id and the time under the names that the source declares, unless it has them.
+    The whole file is checked first: if a line is no event, nothing is sent. A body that is an object gets the id and
+    the time under the names that the source declares, unless it has them. Ids and groups are text or whole numbers.
     """
     workspace = Workspace.open(Aws(), pipeline)
     queue = _queue(workspace.pipeline, source)
-    events = (_event(line, number, file, queue) for number, line in enumerate(_lines(file), 1) if line.strip())
-    shown = track(events, description="sending", console=Console(stderr=True), disable=not sys.stderr.isatty())
-    result = send(workspace.aws.client("sqs"), workspace.resources.queue(queue.name), shown)
-    typer.echo(f"{result.sent} events sent to {workspace.resources.queue(queue.name)}")
+    url, sqs = workspace.resources.queue(queue.name), workspace.aws.client("sqs")
+    with event_file(file, sys.stdin.buffer) as events, _progress() as progress:
+        try:
+            checking = progress.add_task("checking", total=None)
+            count = events.check(queue, on_line=lambda: progress.advance(checking))
+        except SluiceError as error:
+            raise SluiceError(f"{error}; nothing was sent: correct it and send again") from error
+        progress.update(checking, total=count)
+        sending = progress.add_task("sending", total=count)
+        try:
+            result = send(sqs, url, events.events(queue), on_sent=lambda sent: progress.advance(sending, sent))
+        except (SluiceError, BotoCoreError, ClientError) as error:
+            done = int(progress.tasks[sending].completed)
+            raise SluiceError(f"{explain(error)} ({done} of {count} events were sent before)") from error
+    typer.echo(f"{result.sent} events sent to {url}{_dropped(result)}")
+
+
+def _dropped(result: SendResult) -> str:
+    """What is to say where the queue took less than was sent."""
+    if result.took == result.sent:
+        return ""
+    return f"; it took {result.took} of them: a FIFO queue drops what repeats an id within five minutes"
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
 
 
 def _queue(pipeline: Pipeline, name: str | None) -> Queue:
@@ -87,32 +117,6 @@ def _queue(pipeline: Pipeline, name: str | None) -> Queue:
         names = ", ".join(queue.name for queue in pipeline.queues) or "none"
         raise SluiceError(f"pipeline {pipeline.name} has the queues {names}: name one with --source")
     return found[0]
-
-
-def _lines(file: Path) -> Iterator[str]:
-    opened = gzip.open if file.suffix == ".gz" else open
-    try:
-        with opened(file, "rt", encoding="utf-8") as lines:
-            yield from lines
-    except (OSError, EOFError, UnicodeError) as error:  # EOFError: a .gz that is cut short
-        raise SluiceError(f"{file} can't be read: {error}") from error
-
-
-def _event(line: str, number: int, file: Path, queue: Queue) -> Event:
-    try:
-        fields = json.loads(line)
-        event_time = datetime.fromisoformat(fields["event_time"])
-        body = fields["body"]
-        if isinstance(body, dict):
-            body = {queue.event_id: fields["id"], queue.event_time: fields["event_time"], **body}
-        text = body if isinstance(body, str) else json.dumps(body)
-        "".join((text, str(fields["id"]), str(fields["group"]))).encode()  # half a surrogate pair can't travel
-        return Event(id=str(fields["id"]), group=str(fields["group"]), event_time=event_time, body=text)
-    except (ValueError, TypeError, KeyError) as error:
-        raise SluiceError(
-            f"{file} line {number} is no event ({type(error).__name__}: {error}); each line is an object with id, "
-            f"group, event_time (ISO 8601) and body; the lines before it were sent, sending all again is safe"
-        ) from error
 
 
 @app.command("status")
@@ -146,8 +150,15 @@ def redrive_command(
     if not send:
         held = survey_all(workspace, source, choice)
         Console().print(held_table(held))
-        if any(each.reason == CONFLICT for each in held):
+        reasons = {each.reason for each in held}
+        if CONFLICT in reasons:
             typer.echo("a conflict has another event's id and conflicts again: only --reason conflict sends it back")
+        if OUTSIDE in reasons:
+            typer.echo(
+                f"no scheduled run conforms what lies outside the pipeline's start and end: trigger the transform with "
+                f"from and to over its partitions (`sluice status {pipeline}` lists them), or send it back with "
+                f'--where quarantine --reason "{OUTSIDE}"'
+            )
         if held:
             typer.echo("nothing was sent; --send sends what was not sent back yet")
         return
@@ -156,41 +167,28 @@ def redrive_command(
     require_complete(results)
 
 
+@app.command("features")
+def features_command(pipeline: PipelineArgument) -> None:
+    """Print the columns that the model takes, in their order, one a line."""
+    for name in load_pipeline(pipeline).training.features:
+        typer.echo(name)
+
+
 @app.command("predict")
 def predict_command(pipeline: PipelineArgument) -> None:
     """Score rows from standard input with the live model, one score a line.
 
-    A row is CSV without a header, the features in the declared order, or a JSON object of features by name; what is
-    missing is left empty or out.
+    A row is CSV, the features in the order of `sluice features`, or in any order below a header that names them; or a
+    JSON object of features by name. What is missing is left empty, null or out.
     """
     declared = load_pipeline(pipeline)
-    rows = list(_rows(sys.stdin, declared.training.features))
+    try:
+        rows = list(model_rows(sys.stdin.buffer, declared.training.features))
+    except BadRow as error:
+        raise SluiceError(f"{error}; `sluice features {pipeline}` lists the columns") from error
+    if not rows:
+        raise SluiceError(
+            f"standard input has no row; give CSV or JSON lines of the columns that `sluice features {pipeline}` lists"
+        )
     for score in invoke(Aws().client("sagemaker-runtime"), declared.deployment.endpoint, rows):
         typer.echo(score)
-
-
-def _rows(lines: Iterable[str], features: Sequence[str]) -> Iterator[str]:
-    for number, line in enumerate(lines, 1):
-        if line.lstrip().startswith("{"):
-            yield _row_of_object(line, number, features)
-        elif line.strip():
-            fields = next(csv.reader([line]))
-            if len(fields) != len(features):
-                raise SluiceError(f"line {number} has {len(fields)} fields, the model has {len(features)} features")
-            yield ",".join(field.strip() for field in fields)
-
-
-def _row_of_object(line: str, number: int, features: Sequence[str]) -> str:
-    try:
-        values = json.loads(line)
-    except ValueError as error:
-        raise SluiceError(f"line {number} is no JSON object: {error}") from error
-    unknown = set(values) - set(features)
-    if unknown:
-        raise SluiceError(f"line {number} has features that the model does not know: {', '.join(sorted(unknown))}")
-    wrong = next((name for name, value in values.items() if not isinstance(value, int | float | None)), None)
-    if wrong is not None:
-        raise SluiceError(
-            f"line {number}: {wrong} is {values[wrong]!r}; a feature is a number, or null where it is missing"
-        )
-    return ",".join("" if values.get(name) is None else str(float(values[name])) for name in features)

@@ -10,6 +10,7 @@
     s3://BUCKET/PIPELINE/snapshots/<fingerprint>/{snapshot.json,train/,validation/,test/}
     s3://BUCKET/PIPELINE/models/<job name>/output/model.tar.gz
     s3://BUCKET/PIPELINE/deployments/<n>.json
+    s3://BUCKET/PIPELINE/endpoints/<endpoint>.json
     s3://BUCKET/PIPELINE/checkpoints/SOURCE/<shard id>.json
     s3://BUCKET/PIPELINE/started/<month>.json
 """
@@ -28,6 +29,7 @@ from pydantic import BaseModel
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from sluice.errors import ConflictingWrite, MissingResource
+from sluice.failures import error_code
 from sluice.manifests import File, Manifest
 from sluice.partitions import Partition
 from sluice.wire import BucketWire
@@ -48,11 +50,6 @@ _AGAINST_OTHERS = Retrying(
     reraise=True,
 )
 _HEADERS = {"IfMatch": "If-Match", "IfNoneMatch": "If-None-Match"}
-
-
-def error_code(error: ClientError) -> str:
-    """The service's error code, for example ``NoSuchKey``."""
-    return error.response["Error"].get("Code", "")
 
 
 def _utc_now() -> datetime:

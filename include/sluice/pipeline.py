@@ -50,7 +50,18 @@ _LONGEST_NAME = 24
 _LONGEST_CANDIDATE = 19
 _ENDPOINT = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,45}")
 # What the lake keeps beside the steps' datasets (see sluice.lake).
-_TAKEN = {"announced", "checkpoints", "deployments", "models", "quarantine", "raw", "redriven", "snapshots", "started"}
+_TAKEN = {
+    "announced",
+    "checkpoints",
+    "deployments",
+    "endpoints",
+    "models",
+    "quarantine",
+    "raw",
+    "redriven",
+    "snapshots",
+    "started",
+}
 
 
 @dataclass(frozen=True)
@@ -115,7 +126,7 @@ class TimeSplit:
 
 @dataclass(frozen=True)
 class Gate:
-    """A model goes live only if its validation ``metric``, as its training job reports it, is at least this."""
+    """A model goes live only if its ``metric`` on the snapshot's validation rows, by its artefact, is at least this."""
 
     metric: Literal["auc"]
     at_least: float

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import RetryError, Retrying, retry_if_exception, retry_if_result, stop_after_delay, wait_fixed
 
 from sluice.errors import SluiceError
+from sluice.failures import explain, is_throttled
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -61,21 +62,14 @@ def provision(cloudformation: CloudFormationClient, pipeline: str) -> Mapping[st
                 f"mend that and run `sluice provision {pipeline}` again"
             )
         return _outputs(changed)
-    except ClientError as error:
+    except (BotoCoreError, ClientError) as error:
         raise ProvisioningFailed(
-            f"stack {name}: CloudFormation refused: {error.response['Error']['Message']}; "
-            f"look at the stack and run `sluice provision {pipeline}` again"
-        ) from error
-    except BotoCoreError as error:
-        raise ProvisioningFailed(
-            f"stack {name}: can't talk to CloudFormation: {error}; "
-            f"check the endpoint and the credentials (on a laptop: `make up`)"
+            f"stack {name}: {explain(error)}; then run `sluice provision {pipeline}` again"
         ) from error
     except RetryError as error:
-        raise ProvisioningFailed(
-            f"stack {name}: still changing after {_LONGEST_WAIT} s; "
-            f"look at its events and run `sluice provision {pipeline}` again"
-        ) from error
+        last = error.last_attempt.exception()
+        found = f"still changing after {_LONGEST_WAIT} s; look at its events" if last is None else explain(last)
+        raise ProvisioningFailed(f"stack {name}: {found}; then run `sluice provision {pipeline}` again") from error
 
 
 def _create(cloudformation: CloudFormationClient, name: str, pipeline: str) -> str:
@@ -116,8 +110,9 @@ def _parameter(pipeline: str) -> ParameterTypeDef:
 
 def _settled(cloudformation: CloudFormationClient, stack: str) -> StackTypeDef | None:
     """The stack once nothing changes it any more, or None if there is none. ``stack`` is its name or id."""
+    changing = retry_if_result(lambda found: found is not None and found["StackStatus"].endswith("_IN_PROGRESS"))
     look_again = Retrying(
-        retry=retry_if_result(lambda found: found is not None and found["StackStatus"].endswith("_IN_PROGRESS")),
+        retry=changing | retry_if_exception(is_throttled),
         wait=wait_fixed(_SECONDS_BETWEEN_LOOKS),
         stop=stop_after_delay(_LONGEST_WAIT),
     )

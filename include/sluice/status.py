@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sluice.lake import raw_dataset
 from sluice.landing.checkpoints import read_checkpoints
+from sluice.landing.coverage import not_conformed, outside
 from sluice.landing.messages import queue_attributes
 from sluice.landing.queue import backlog
+from sluice.manifests import Manifest
 from sluice.partitions import format_ranges
 from sluice.serving.endpoint import Endpoint, find_endpoint
-from sluice.serving.records import DeploymentRecord, deployment_records
-from sluice.sources import Queue, Stream
+from sluice.serving.records import DeploymentRecord, last_proven
+from sluice.sources import EventSource, Queue, Source, Stream
 from sluice.training.jobs import Job, list_jobs
 from sluice.workspace import Workspace
 
@@ -56,7 +58,11 @@ class StreamStatus:
 
 @dataclass(frozen=True)
 class DatasetStatus:
-    """The partitions of one dataset by state, as ranges, and its rows over all of them."""
+    """The partitions of one dataset by state, as ranges, and its rows over all of them.
+
+    Of a source, ``outside`` are the partitions before the pipeline's start or after its end that hold something of it.
+    Of a queue or stream, ``not_conformed`` is how many of its raw records no conform step has read yet.
+    """
 
     name: str
     open: str
@@ -65,11 +71,13 @@ class DatasetStatus:
     rows_out: int
     duplicates: int
     rejected: Mapping[str, int]
+    outside: str = ""
+    not_conformed: int = 0
 
 
 @dataclass(frozen=True)
 class PipelineStatus:
-    """Newest job first; ``deployment`` is the last one that was proven."""
+    """Newest job first; ``deployment`` is the endpoint's last one that was proven."""
 
     queues: tuple[QueueStatus, ...]
     streams: tuple[StreamStatus, ...]
@@ -83,15 +91,16 @@ def pipeline_status(workspace: Workspace) -> PipelineStatus:
     """Look at everything that the pipeline has. Nothing is changed, and no message is received."""
     pipeline = workspace.pipeline
     sqs, sagemaker = workspace.aws.client("sqs"), workspace.aws.client("sagemaker")
-    names = [raw_dataset(source.name) for source in pipeline.sources] + [step.name for step in pipeline.steps]
-    records = deployment_records(workspace.lake)
     return PipelineStatus(
         queues=tuple(queue_status(sqs, workspace, source) for source in pipeline.queues),
         streams=tuple(stream_status(workspace, source) for source in pipeline.streams),
-        datasets=tuple(dataset_status(workspace, name) for name in names),
+        datasets=(
+            *(source_status(workspace, source) for source in pipeline.sources),
+            *(dataset_status(workspace, step.name) for step in pipeline.steps),
+        ),
         jobs=tuple(list_jobs(sagemaker, pipeline)),
         endpoint=find_endpoint(sagemaker, pipeline.deployment.endpoint),
-        deployment=records[-1] if records else None,
+        deployment=last_proven(workspace.lake, pipeline.deployment.endpoint),
     )
 
 
@@ -123,9 +132,23 @@ def stream_status(workspace: Workspace, source: Stream) -> StreamStatus:
     )
 
 
+def source_status(workspace: Workspace, source: Source) -> DatasetStatus:
+    """The state of a source's raw dataset, and what of it no run covers."""
+    lake, pipeline = workspace.lake, workspace.pipeline
+    manifests = lake.manifests(raw_dataset(source.name))
+    return replace(
+        _dataset_status(raw_dataset(source.name), manifests),
+        outside=format_ranges(outside(lake, pipeline, source)),
+        not_conformed=not_conformed(lake, pipeline, source, manifests) if isinstance(source, EventSource) else 0,
+    )
+
+
 def dataset_status(workspace: Workspace, name: str) -> DatasetStatus:
     """The state of one dataset, from its manifests."""
-    manifests = workspace.lake.manifests(name)
+    return _dataset_status(name, workspace.lake.manifests(name))
+
+
+def _dataset_status(name: str, manifests: Sequence[Manifest]) -> DatasetStatus:
     rejected = sum((Counter(manifest.rejected) for manifest in manifests), Counter[str]())
     return DatasetStatus(
         name=name,

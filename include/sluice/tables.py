@@ -30,14 +30,26 @@ def status_tables(name: str, status: PipelineStatus) -> list[Table]:
         *_streams(name, status),
         _table(
             f"{name}: datasets",
-            ("dataset", "closed", "open", "parts", "rows", "duplicates", "rejected"),
+            (
+                "dataset",
+                "closed",
+                "open",
+                "outside start and end",
+                "parts",
+                "rows",
+                "not conformed",
+                "duplicates",
+                "rejected",
+            ),
             [
                 (
                     dataset.name,
                     dataset.closed,
                     dataset.open,
+                    dataset.outside,
                     dataset.parts,
                     dataset.rows_out,
+                    dataset.not_conformed or "",
                     dataset.duplicates,
                     _counts(dataset.rejected),
                 )
@@ -54,12 +66,13 @@ def status_tables(name: str, status: PipelineStatus) -> list[Table]:
         ),
         _table(
             f"{name}: endpoint",
-            ("endpoint", "status", "config", "job", "test AUC"),
+            ("endpoint", "status", "config", "proven", "job", "test AUC"),
             [
                 (
                     status.endpoint.name,
                     status.endpoint.status,
                     status.endpoint.config,
+                    _proven(status),
                     status.deployment.job if status.deployment else "",
                     f"{status.deployment.test_auc:.4f}" if status.deployment else "",
                 )
@@ -88,6 +101,12 @@ def _streams(name: str, status: PipelineStatus) -> Iterator[Table]:
                 for stream in status.streams
             ],
         )
+
+
+def _proven(status: PipelineStatus) -> str:
+    """Whether what is live is what was last proven; if not, job and AUC are of what was."""
+    same = status.endpoint and status.deployment and status.endpoint.config == status.deployment.config
+    return "yes" if same else "no"
 
 
 def _moment(moment: datetime | None) -> str:

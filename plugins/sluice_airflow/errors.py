@@ -4,48 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-
-if TYPE_CHECKING:
-    from botocore.exceptions import BotoCoreError, ClientError
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def clear_errors(function: Callable[P, R]) -> Callable[P, R]:
-    """One line instead of a traceback, and no retry of what only a change can mend.
+    """One line instead of a traceback, and no retry of what only a change can repair.
 
-    A lost race with another writer, a service that can't be reached and what AWS refuses are retried as the task
-    says; a wrong declaration, a missing resource, a failed training or deployment are not.
+    What passes by itself (see :func:`sluice.failures.is_transient`) is retried as the task says. A wrong declaration,
+    a missing resource, a failed training or deployment, and a call that AWS refuses fail the task at once.
     """
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        from sluice.errors import ConflictingWrite, SluiceError
+        from sluice.errors import SluiceError
 
         try:
             return function(*args, **kwargs)
-        except ConflictingWrite as error:
-            raise AirflowException(str(error)) from None
-        except SluiceError as error:
-            raise AirflowFailException(str(error)) from None
-        except (BotoCoreError, ClientError) as error:
-            raise AirflowException(trouble_with_aws(error)) from None
+        except (SluiceError, BotoCoreError, ClientError) as error:
+            raise task_failure(error) from None
 
     return call
 
 
-def trouble_with_aws(error: BotoCoreError | ClientError) -> str:
-    """One line for what AWS refused, or could not be asked."""
-    from botocore.exceptions import ClientError
+def task_failure(error: BaseException) -> AirflowException:
+    """The exception by which the task fails: one that Airflow retries, if trying again may help."""
+    from sluice.failures import is_transient
 
-    from sluice.aws import refusal
+    kind = AirflowException if is_transient(error) else AirflowFailException
+    return kind(one_line(error))
 
-    if isinstance(error, ClientError):
-        return refusal(error)
-    return f"{error}; check the connection aws_default and that the service is up (on a laptop: make up)"
+
+def one_line(error: BaseException) -> str:
+    """What went wrong and the next action, as one line."""
+    from sluice.failures import explain
+
+    return explain(error, unreachable="check the connection aws_default and that the service is up")

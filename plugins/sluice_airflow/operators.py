@@ -4,20 +4,23 @@ waited for without a worker, read back, probed, or put back."""
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.sdk import BaseOperator, Context
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from sluice_airflow.connection import open_workspace
-from sluice_airflow.errors import clear_errors
+from sluice_airflow.errors import clear_errors, one_line
 from sluice_airflow.triggers import LookTrigger
 
 if TYPE_CHECKING:
+    from sluice.serving.endpoint import Change
     from sluice.workspace import Workspace
+
+T = TypeVar("T")
 
 
 class AnnounceLandedOperator(BaseOperator):
@@ -48,10 +51,15 @@ class DeployEndpointOperator(BaseOperator):
     """Makes a completed training job's model live, and fails unless that very model answers (P8).
 
     Safe to repeat at any point: names are digests of content, and an endpoint that serves the model already is only
-    read back and probed again. If it does not answer as it was trained, what served before is put back.
+    read back and proven again. Whatever goes wrong between the update and the proof ends in what served before, or in
+    another try: a failure that passes is tried again for five minutes, any other is rolled back at once, and the
+    task ends only after it has read back what is live.
     """
 
     template_fields: Sequence[str] = ("job_name", "snapshot", "poll_seconds")
+
+    _PATIENCE_SECONDS: ClassVar[float] = 300  # for failures that pass, in a worker
+    _ROLL_BACKS: ClassVar[int] = 3
 
     def __init__(
         self,
@@ -75,38 +83,83 @@ class DeployEndpointOperator(BaseOperator):
         from sluice.serving.endpoint import find_endpoint, start_change
         from sluice.training.jobs import completed_job
 
-        self._check(event)
         workspace = open_workspace(self.pipeline)
         sagemaker = workspace.aws.client("sagemaker")
+        if event is not None and "found" not in event:
+            kind = AirflowFailException if event.get("refused") else AirflowException
+            raise kind(self._not_settled(workspace, event))
         standing = find_endpoint(sagemaker, workspace.pipeline.deployment.endpoint)
         if standing is not None and not standing.settled:
             self._wait("execute")  # a change of an earlier try, or of somebody else
-        job = completed_job(sagemaker, self.job_name)
-        change = start_change(
-            sagemaker, workspace.pipeline, job, workspace.resources.role_arn, self._proven_config(workspace)
-        )
-        self._wait("verify", asdict(change))
+        change = start_change(workspace, completed_job(sagemaker, self.job_name))
+        self._wait("verify", {"change": asdict(change)})
 
     @clear_errors
     def verify(self, context: Context, event: dict[str, Any]) -> Any:
         """The endpoint has settled: is it what was asked for, and does it answer as it was trained?"""
         from sluice.errors import DeploymentFailed
+        from sluice.failures import is_transient
         from sluice.serving.deployment import prove
+        from sluice.serving.endpoint import Change
+
+        workspace, change = self._patiently(lambda: open_workspace(self.pipeline)), Change(**event["carried"]["change"])
+        try:
+            if "found" not in event:
+                raise DeploymentFailed(self._not_settled(workspace, event))
+            return self._patiently(lambda: prove(workspace, change, self.job_name, self.snapshot)).model_dump()
+        except AirflowTaskTimeout as error:  # Airflow's own, and no Exception
+            reason, passes = str(error), True
+        except Exception as error:
+            reason, passes = one_line(error), is_transient(error)
+        if change.unanswered:
+            reason, passes = f"{change.unanswered}; {reason}", True
+        self._roll_back(workspace, {**event["carried"], "reason": reason, "passes": passes})
+
+    @clear_errors
+    def rolled_back(self, context: Context, event: dict[str, Any]) -> None:
+        """The endpoint has settled once more: the task fails as soon as what served before is live."""
+        self._roll_back(self._patiently(lambda: open_workspace(self.pipeline)), event["carried"])
+
+    def _roll_back(self, workspace: Workspace, carried: dict[str, Any]) -> None:
+        """Ask for what served before until it is live, then fail. ``carried`` says why, and how often it was asked."""
         from sluice.serving.endpoint import Change, roll_back
 
-        self._check(event)
-        workspace, change = open_workspace(self.pipeline), Change(**event["carried"])
+        change, asked = Change(**carried["change"]), carried.get("roll_backs", 0)
         try:
-            return prove(workspace, change, self.job_name, self.snapshot).model_dump()
-        except DeploymentFailed as error:
-            roll_back(workspace.aws.client("sagemaker"), change)
-            reason = str(error)
-        self._wait("rolled_back", {"reason": reason})
+            is_back = self._patiently(lambda: roll_back(workspace, change))
+        except Exception as error:
+            raise AirflowException(self._unproven(carried, one_line(error))) from None
+        if is_back:
+            kind = AirflowException if carried["passes"] else AirflowFailException
+            raise kind(f"{carried['reason']} ({_outcome(change)})")
+        if asked == self._ROLL_BACKS:
+            raise AirflowException(self._unproven(carried, f"{asked} roll-backs had no effect"))
+        self._wait("rolled_back", {**carried, "roll_backs": asked + 1})
 
-    def rolled_back(self, context: Context, event: dict[str, Any]) -> None:
-        """What served before is back, or as far as SageMaker got: the task fails either way."""
-        self._check(event)
-        raise AirflowFailException(f"{event['carried']['reason']} (rolled back: the endpoint is {event['found']})")
+    def _unproven(self, carried: dict[str, Any], trouble: str) -> str:
+        endpoint, former = carried["change"]["endpoint"], carried["change"]["previous"] or "no endpoint"
+        return (
+            f"{carried['reason']}; the roll-back to {former} failed ({trouble}), so endpoint {endpoint} may serve an "
+            f"unproven model: look at it, then clear this task"
+        )
+
+    def _not_settled(self, workspace: Workspace, event: dict[str, Any]) -> str:
+        """Why the wait ended without a settled endpoint: the endpoint, and its status as it is now."""
+        from sluice.serving.endpoint import find_endpoint
+
+        name = workspace.pipeline.deployment.endpoint
+        if "error" in event:
+            return f"endpoint {name} could not be looked at: {event['error']}"
+        live = find_endpoint(workspace.aws.client("sagemaker"), name)
+        return (
+            f"endpoint {name} did not settle within {self.max_wait}: it is {live or 'gone'}; look at its events in "
+            f"SageMaker, then clear this task"
+        )
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        from sluice.failures import patiently
+
+        return patiently(call, self._PATIENCE_SECONDS)
 
     def _wait(self, then: str, carried: dict[str, Any] | None = None) -> None:
         trigger = LookTrigger(
@@ -118,17 +171,9 @@ class DeployEndpointOperator(BaseOperator):
         )
         self.defer(trigger=trigger, method_name=then)
 
-    def _check(self, event: dict[str, Any] | None) -> None:
-        if event is not None and "found" not in event:
-            raise AirflowFailException(
-                event.get("error")
-                or f"the endpoint of {self.pipeline} did not settle within {self.max_wait}; look at it in SageMaker, "
-                f"then clear this task"
-            )
 
-    @staticmethod
-    def _proven_config(workspace: Workspace) -> str | None:
-        from sluice.serving.records import deployment_records
-
-        records = deployment_records(workspace.lake)
-        return records[-1].config if records else None
+def _outcome(change: Change) -> str:
+    """What is live after a roll-back that was read back."""
+    if change.previous == change.config:
+        return f"{change.config} was proven before, and stays live"
+    return f"rolled back: {change.previous or 'no endpoint'} is live"

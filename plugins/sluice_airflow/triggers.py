@@ -6,11 +6,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from sluice_airflow.errors import trouble_with_aws
+from sluice_airflow.errors import one_line
 
 _PATH = "sluice_airflow.triggers"
 
@@ -28,8 +28,9 @@ class LookTrigger(BaseTrigger):
         waiting_for: what the log says already; what is waited for is logged again when it changes.
 
     Its event is ``{"found": …}``, ``{"timed_out": True, "waiting_for": …}`` or ``{"error": one line}``, and
-    ``"carried"``. Whoever defers has just looked, so the first look comes after ``poll_seconds``. A service
-    that can't be reached is looked at again until the deadline: a wait of days outlives an outage of minutes.
+    ``"carried"``. What defers has just looked, so the first look comes after ``poll_seconds``. After a transient failure
+    (throttling, an expired token, a service that is away) it looks again until the deadline: a wait of days outlives an
+    outage of minutes. Any other failure ends it at once, and the event is ``"refused"`` as well.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class LookTrigger(BaseTrigger):
         from botocore.exceptions import BotoCoreError, ClientError
 
         from sluice.errors import SluiceError
+        from sluice.failures import is_transient
         from sluice_airflow.looks import Waiting
 
         # The looks are the library's own functions and block: each runs in a thread beside the event loop.
@@ -81,13 +83,14 @@ class LookTrigger(BaseTrigger):
                 if found.what != self.waiting_for:
                     self.waiting_for = found.what
                     self.log.info("waiting for %s", found.what)
-            except SluiceError as error:
-                return {"error": str(error)}
-            except (BotoCoreError, ClientError) as error:
-                not_found = {"error": trouble_with_aws(error)}
-                if isinstance(error, ClientError) and error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
-                    return not_found
+            except (SluiceError, BotoCoreError, ClientError) as error:
+                not_found = {"error": one_line(error)}
+                if not is_transient(error):
+                    return {**not_found, "refused": True}
                 self.log.warning("%s; looking again in %s s", not_found["error"], self.poll_seconds)
+            except Exception as error:  # a trigger that raises takes the last word from its task
+                self.log.exception("the look %s failed", self.look)
+                return {"error": one_line(error), "refused": True}
             if time.time() >= self.deadline:
                 return not_found
 
@@ -95,11 +98,14 @@ class LookTrigger(BaseTrigger):
 class TrainingJobTrigger(LookTrigger):
     """Also stops the job when a user clears, fails or marks the waiting task; not when the triggerer restarts."""
 
+    _PATIENCE_SECONDS: ClassVar[float] = 60  # a job that is not stopped goes on to cost money
+
     async def on_kill(self) -> None:
+        from sluice.failures import patiently
         from sluice.training.jobs import stop_job
         from sluice_airflow.connection import open_workspace
 
         def stop() -> None:
             stop_job(open_workspace(self.arguments["pipeline"]).aws.client("sagemaker"), self.arguments["job_name"])
 
-        await asyncio.to_thread(stop)
+        await asyncio.to_thread(patiently, stop, self._PATIENCE_SECONDS)

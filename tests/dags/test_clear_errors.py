@@ -67,7 +67,7 @@ def command_line(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Ca
             for name, value in {**cloud.environment, **environment}.items():
                 patch.setenv(name, value)
             patch.setattr("sys.argv", ["sluice", *arguments])
-            patch.setattr("sys.stdin", io.StringIO(stdin))
+            patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
             try:
                 cli.main()
                 status: Any = 0
@@ -257,10 +257,10 @@ def test_send_names_the_queues_that_there_are(command_line: CommandLine, flights
 @pytest.mark.parametrize(
     ("row", "error"),
     [
-        ("1,2\n", "line 1 has 2 fields, the model has "),
-        ('{"distance": \n', "line 1 is no JSON object: "),
-        ('{"colour": 3}\n', "line 1 has features that the model does not know: colour"),
-        ('{"distance": "far"}\n', "line 1: distance is 'far'; a feature is a number"),
+        ("1,2\n", "line 1 has 2 columns, expected "),
+        ('{"distance": \n', "line 1 is no JSON object ("),
+        ('{"colour": 3}\n', "line 1 has features that the model does not know: 'colour'"),
+        ('{"distance": "far"}\n', "line 1 feature distance is 'far'; expected a number"),
     ],
 )
 def test_predict_names_the_line_that_is_no_row(command_line: CommandLine, row: str, error: str) -> None:

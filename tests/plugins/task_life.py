@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -15,8 +16,12 @@ _SECONDS = 60
 
 def run(operator: BaseOperator, context: Any = None) -> Any:
     """What the task returns in the end; every wait in between is the real trigger's."""
+    return run_from(partial(operator.execute, context or {}), operator, context)
+
+
+def run_from(step: Callable[[], Any], operator: BaseOperator, context: Any = None) -> Any:
+    """What the task returns in the end if it goes on with this step."""
     context = context or {}
-    step = partial(operator.execute, context)
     while True:
         try:
             return step()

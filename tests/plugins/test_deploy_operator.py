@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
-from tests.plugins.task_life import deferral_of, event_of, run
+import xgboost
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout, TaskDeferred
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+from tests.plugins.task_life import deferral_of, event_of, run, run_from
 from tests.waiting import wait_for
 
+from sluice import aws
 from sluice.aws import Aws
 from sluice.dataset.snapshot import make_snapshot
 from sluice.manifests import Manifest
@@ -112,7 +118,7 @@ def nothing_deployed(parcels: Workspace) -> Iterator[None]:
         sagemaker.delete_endpoint_config(EndpointConfigName=name)
     for name in Standing.look(parcels).models:
         sagemaker.delete_model(ModelName=name)
-    for key, _, _ in parcels.lake.objects("parcels/deployments/"):
+    for key, _, _ in [*parcels.lake.objects("parcels/deployments/"), *parcels.lake.objects("parcels/endpoints/")]:
         parcels.lake.s3.delete_object(Bucket=parcels.lake.bucket, Key=key)
 
 
@@ -208,7 +214,7 @@ def test_an_endpoint_that_answers_as_another_model_is_put_back_and_the_task_fail
     with pytest.raises(AirflowFailException, match="another model answers") as failure:
         run(second.deploy())
 
-    assert str(failure.value).endswith("(rolled back: the endpoint is InService)")
+    assert str(failure.value).endswith(f"(rolled back: {proven} is live)")
     assert "\n" not in str(failure.value)
     assert (status(parcels), described(parcels)["EndpointConfigName"]) == ("InService", proven)
     light, heavy = live_scores(parcels)
@@ -239,17 +245,18 @@ def test_a_first_model_that_cannot_be_served_leaves_no_endpoint(parcels: Workspa
     with pytest.raises(AirflowFailException, match=f"^endpoint {ENDPOINT} does not serve .*: it is Failed ") as failure:
         run(first.deploy())
 
-    assert str(failure.value).endswith("(rolled back: the endpoint is Deleted)")
+    assert str(failure.value).endswith("(rolled back: no endpoint is live)")
     assert status(parcels) == "Deleted"
     assert deployment_records(parcels.lake) == []
 
 
-def put_archive(parcels: Workspace, content: bytes) -> str:
+def put_archive(parcels: Workspace, *models: bytes) -> str:
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz") as tar:
-        member = tarfile.TarInfo("xgboost-model")
-        member.size = len(content)
-        tar.addfile(member, io.BytesIO(content))
+        for number, content in enumerate(models):
+            member = tarfile.TarInfo(f"xgboost-model-{number}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
     return parcels.lake.put("parcels/models/broken/output/model.tar.gz", archive.getvalue()).key
 
 
@@ -317,18 +324,317 @@ def test_an_endpoint_from_which_nothing_can_be_updated_is_named(
     with pytest.raises(AirflowFailException) as failure:
         run(second.deploy())
 
-    assert str(failure.value).startswith(f"endpoint {ENDPOINT} is Failed (")
+    assert str(failure.value).startswith(f"endpoint {ENDPOINT} is Failed on {ENDPOINT}-")
     assert str(failure.value).endswith("and can't be updated; delete it, then clear this task")
     assert "\n" not in str(failure.value)
     assert status(parcels) == "Failed"
 
 
-@pytest.mark.parametrize("method", ["execute", "verify", "rolled_back"])
-def test_an_endpoint_that_never_settles_is_not_waited_for_for_ever(method: str) -> None:
-    operator = DeployEndpointOperator(task_id="deploy", pipeline="parcels", job_name="job", snapshot="none")
+Happens = Callable[..., Any]
 
-    with pytest.raises(AirflowFailException, match=r"^the endpoint of parcels did not settle within 1:00:00; look at"):
-        getattr(operator, method)({}, event={"timed_out": True, "carried": {}})
+
+@pytest.fixture
+def at_aws(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Happens], None]:
+    """Has something happen in place of a call's request, such as ``sagemaker.UpdateEndpoint``, in every client.
+
+    What it returns is the answer over HTTP; where it returns None, the request is sent.
+    """
+    once = Config(retries={"mode": "standard", "total_max_attempts": 1})
+    monkeypatch.setattr("sluice.aws._CONFIG", aws._CONFIG.merge(once))
+    make_client, hooks = Aws.client, dict[str, Happens]()
+
+    def client(made_by: Aws, service: str) -> Any:
+        made = make_client(made_by, service)
+        for call, happens in hooks.items():
+            made.meta.events.register(f"before-send.{call}", happens)
+        return made
+
+    monkeypatch.setattr(Aws, "client", client)
+    return hooks.__setitem__
+
+
+def refused(code: str, message: str = "Rate exceeded", status: int = 400) -> AWSResponse:
+    """An answer in AWS's JSON protocol."""
+    body = json.dumps({"__type": code, "message": message}).encode()
+    answer = AWSResponse("http://aws", status, {"x-amzn-errortype": code}, None)
+    answer._content = body
+    return answer
+
+
+def asked_for(second: Trained, parcels: Workspace, monkeypatch: pytest.MonkeyPatch) -> TaskDeferred:
+    """The deferral of a deployment whose model has gone live and is not proven yet."""
+    monkeypatch.setattr(DeployEndpointOperator, "_PATIENCE_SECONDS", 0)
+    before = described(parcels)["EndpointConfigName"]
+    deferral = deferral_of(second.deploy())
+    wait_for(lambda: described(parcels)["EndpointConfigName"] != before, what="the new model live")
+    return deferral
+
+
+def resume(trained: Trained, deferral: TaskDeferred, **event: Any) -> Any:
+    """Go on from where the trigger has ended, to the task's end."""
+    given = {**(event or {"found": "InService"}), "carried": deferral.trigger.carried}
+    return run_from(partial(getattr(trained.deploy(), deferral.method_name), {}, event=given), trained.deploy())
+
+
+@pytest.mark.parametrize(
+    ("call", "answer"),
+    [
+        ("sagemaker-runtime.InvokeEndpoint", refused("ModelError", "Received server error (500) from primary", 424)),
+        ("sagemaker-runtime.InvokeEndpoint", refused("ThrottlingException")),
+        ("sagemaker-runtime.InvokeEndpoint", refused("AccessDeniedException", "is not authorized", 403)),
+        ("s3.GetObject", refused("SlowDown", status=503)),
+    ],
+    ids=lambda each: each.headers["x-amzn-errortype"] if isinstance(each, AWSResponse) else each,
+)
+def test_whatever_fails_the_proof_puts_back_what_served_before(
+    parcels: Workspace,
+    first: Trained,
+    second: Trained,
+    monkeypatch: pytest.MonkeyPatch,
+    at_aws: Callable[[str, Happens], None],
+    call: str,
+    answer: AWSResponse,
+) -> None:
+    """A failure that passes fails the task in a way that Airflow tries again; any other is one try."""
+    run(first.deploy())
+    proven = described(parcels)["EndpointConfigName"]
+    deferral = asked_for(second, parcels, monkeypatch)
+    proving = iter([True])  # only the proof meets the fault: the roll-back reads the lake, too
+    at_aws(call, lambda **_: answer if call != "s3.GetObject" or next(proving, False) else None)
+
+    with pytest.raises(AirflowException) as failure:
+        resume(second, deferral)
+
+    assert (status(parcels), described(parcels)["EndpointConfigName"]) == ("InService", proven)
+    assert str(failure.value).endswith(f"(rolled back: {proven} is live)")
+    assert "\n" not in str(failure.value)
+    is_final = answer.headers["x-amzn-errortype"] in ("ModelError", "AccessDeniedException")
+    assert isinstance(failure.value, AirflowFailException) == is_final
+    assert [record.job for record in deployment_records(parcels.lake)] == [first.job.name]
+
+
+def test_a_proof_that_takes_too_long_puts_back_what_served_before(
+    parcels: Workspace, first: Trained, second: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow ends a task whose time is over by an exception that is no Exception."""
+    run(first.deploy())
+    proven = described(parcels)["EndpointConfigName"]
+    deferral = asked_for(second, parcels, monkeypatch)
+
+    def too_long(*_: Any) -> None:
+        raise AirflowTaskTimeout("Timeout, PID: 1")
+
+    monkeypatch.setattr("sluice.serving.deployment.prove", too_long)
+
+    with pytest.raises(AirflowException, match=rf"^Timeout, PID: 1 \(rolled back: {proven} is live\)$") as failure:
+        resume(second, deferral)
+
+    assert not isinstance(failure.value, AirflowFailException)
+    assert described(parcels)["EndpointConfigName"] == proven
+
+
+@pytest.mark.parametrize("channel", ["validation", "test"])
+def test_a_channel_that_is_gone_puts_back_what_served_before(
+    parcels: Workspace, first: Trained, second: Trained, channel: str
+) -> None:
+    run(first.deploy())
+    proven, key = described(parcels)["EndpointConfigName"], f"parcels/snapshots/{second.snapshot}/{channel}/part-0.csv"
+    kept = parcels.lake.get(key)
+    parcels.lake.s3.delete_object(Bucket=parcels.lake.bucket, Key=key)
+    try:
+        with pytest.raises(AirflowFailException, match=rf"{key} is gone; .* \(rolled back: {proven} is live\)"):
+            run(second.deploy())
+    finally:
+        parcels.lake.put(key, kept)
+
+    assert described(parcels)["EndpointConfigName"] == proven
+
+
+def test_a_model_that_was_proven_before_stays_live_where_it_can_not_be_proven_again(
+    parcels: Workspace, first: Trained, at_aws: Callable[[str, Happens], None]
+) -> None:
+    run(first.deploy())
+    proven = described(parcels)["EndpointConfigName"]
+    at_aws("sagemaker-runtime.InvokeEndpoint", lambda **_: refused("AccessDeniedException", "no", 403))
+
+    with pytest.raises(AirflowFailException, match=rf"\({proven} was proven before, and stays live\)$"):
+        run(first.deploy())
+
+    assert (status(parcels), described(parcels)["EndpointConfigName"]) == ("InService", proven)
+
+
+def test_a_model_that_answers_500_is_not_left_live(parcels: Workspace, first: Trained, second: Trained) -> None:
+    """An ensemble of binary:hinge answers every request with status 500 (include/localcloud/README.md)."""
+    run(first.deploy())
+    proven = described(parcels)["EndpointConfigName"]
+    put_model(parcels, second, parcels.lake.uri(put_archive(parcels, *two_hinges())))
+
+    with pytest.raises(AirflowFailException, match=r"InvokeEndpoint \(ModelError: Received server error \(500\)"):
+        run(second.deploy())
+
+    assert (status(parcels), described(parcels)["EndpointConfigName"]) == ("InService", proven)
+
+
+def two_hinges() -> Iterator[bytes]:
+    random = np.random.default_rng(2)
+    for _ in range(2):
+        matrix = xgboost.DMatrix(random.uniform(size=(50, 2)), label=random.integers(0, 2, 50))
+        yield bytes(xgboost.train({"objective": "binary:hinge", "nthread": 1}, matrix, 1).save_raw("ubj"))
+
+
+def test_a_former_configuration_that_was_deleted_is_made_again(
+    parcels: Workspace, first: Trained, second: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sagemaker = parcels.aws.client("sagemaker")
+    run(first.deploy())
+    proven = described(parcels)["EndpointConfigName"]
+    put_model(parcels, second, first.job.model_uri)  # not what its job made
+    deferral = asked_for(second, parcels, monkeypatch)
+    sagemaker.delete_endpoint_config(EndpointConfigName=proven)
+    sagemaker.delete_model(ModelName=first.job.name)
+
+    with pytest.raises(AirflowFailException, match=rf"another model answers.*rolled back: {proven} is live"):
+        resume(second, deferral)
+
+    light, heavy = live_scores(parcels)
+    assert light < 0.5 < heavy
+
+
+def test_a_request_that_was_throttled_changes_nothing_and_is_tried_again(
+    parcels: Workspace, first: Trained, second: Trained, at_aws: Callable[[str, Happens], None]
+) -> None:
+    run(first.deploy())
+    proven, times = described(parcels)["EndpointConfigName"], iter([True])
+    at_aws("sagemaker.UpdateEndpoint", lambda **_: refused("ThrottlingException") if next(times, False) else None)
+
+    with pytest.raises(AirflowException, match=r"^AWS refused UpdateEndpoint \(ThrottlingException") as failure:
+        run(second.deploy())
+
+    assert not isinstance(failure.value, AirflowFailException)
+    assert described(parcels)["EndpointConfigName"] == proven
+    assert run(second.deploy())["job"] == second.job.name
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [("ssm.GetParametersByPath", "ThrottlingException"), ("sagemaker.DescribeEndpoint", "ExpiredTokenException")],
+)
+def test_a_throttled_look_does_not_end_the_deployment(
+    parcels: Workspace, first: Trained, at_aws: Callable[[str, Happens], None], call: str, code: str
+) -> None:
+    """While it waits, and while it proves."""
+    deferral, looks = deferral_of(first.deploy()), iter(range(1000))
+    at_aws(call, lambda **_: refused(code) if next(looks) % 2 == 0 else None)
+
+    event = event_of(deferral.trigger)
+    record = run_from(partial(first.deploy().verify, {}, event=event), first.deploy())
+
+    assert event["found"] == "InService"
+    assert record["job"] == first.job.name
+    assert next(looks) > 2
+
+
+def test_a_roll_back_that_is_refused_says_that_the_model_is_unproven_and_is_tried_again(
+    parcels: Workspace,
+    first: Trained,
+    second: Trained,
+    monkeypatch: pytest.MonkeyPatch,
+    at_aws: Callable[[str, Happens], None],
+) -> None:
+    run(first.deploy())
+    proven = described(parcels)["EndpointConfigName"]
+    put_model(parcels, second, first.job.model_uri)
+    deferral, times = asked_for(second, parcels, monkeypatch), iter([True])
+    denied = refused("AccessDeniedException", "is not authorized to perform: sagemaker:UpdateEndpoint", 403)
+    at_aws("sagemaker.UpdateEndpoint", lambda **_: denied if next(times, False) else None)
+
+    with pytest.raises(AirflowException, match=rf"roll-back to {proven} failed \(AWS refused .*unproven") as failure:
+        resume(second, deferral)
+    assert not isinstance(failure.value, AirflowFailException)
+
+    with pytest.raises(AirflowFailException, match=f"rolled back: {proven} is live"):
+        run(second.deploy())
+    assert described(parcels)["EndpointConfigName"] == proven
+
+
+def test_a_worker_that_is_killed_before_the_proof_leaves_it_to_the_next_try(
+    parcels: Workspace, first: Trained, second: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GIVEN that nothing was proven yet and an unproven first model is live WHEN the next one fails its proof, too,
+    THEN the unproven one is not what comes back: nothing served before."""
+    deferral_of(first.deploy())
+    wait_for(lambda: status(parcels) == "InService", what="the first model live")
+    put_model(parcels, second, first.job.model_uri)
+
+    with pytest.raises(AirflowFailException, match=r"another model answers.*rolled back: no endpoint is live"):
+        run(second.deploy())
+
+    assert status(parcels) == "Deleted"
+    assert run(first.deploy())["job"] == first.job.name
+
+
+def test_a_quota_is_one_try_and_names_the_setting(
+    parcels: Workspace,
+    first: Trained,
+    second: Trained,
+    at_aws: Callable[[str, Happens], None],
+) -> None:
+    run(first.deploy())
+    quota = "The account-level service limit 'ml.m5.large for endpoint usage' is 0 Instances"
+    at_aws("sagemaker.UpdateEndpoint", lambda **_: refused("ResourceLimitExceeded", quota))
+
+    with pytest.raises(AirflowFailException) as failure:
+        run(second.deploy())
+
+    assert str(failure.value) == (
+        f"AWS refused UpdateEndpoint (ResourceLimitExceeded: {quota}); set another instance_type of Deployment in the "
+        f"pipeline's declaration, or request a higher quota in AWS Service Quotas"
+    )
+
+
+def test_an_endpoint_that_does_not_settle_is_named_with_its_status(parcels: Workspace, first: Trained) -> None:
+    run(first.deploy())
+    config = described(parcels)["EndpointConfigName"]
+
+    with pytest.raises(AirflowException) as failure:
+        first.deploy().execute({}, event={"timed_out": True, "carried": {}})
+
+    assert not isinstance(failure.value, AirflowFailException)
+    assert str(failure.value) == (
+        f"endpoint {ENDPOINT} did not settle within 1:00:00: it is InService on {config}; look at its events in "
+        f"SageMaker, then clear this task"
+    )
+
+
+def test_a_change_that_takes_too_long_is_rolled_back_once_it_has_settled(
+    parcels: Workspace, first: Trained, second: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(first.deploy())
+    proven = described(parcels)["EndpointConfigName"]
+    deferral = asked_for(second, parcels, monkeypatch)
+
+    with pytest.raises(AirflowFailException, match=rf"did not settle within .*rolled back: {proven} is live"):
+        resume(second, deferral, timed_out=True)
+
+    assert described(parcels)["EndpointConfigName"] == proven
+
+
+def test_a_look_that_is_refused_ends_the_wait_for_somebody_elses_change(parcels: Workspace, first: Trained) -> None:
+    event = {"error": "AWS refused DescribeEndpoint (AccessDenied)", "refused": True, "carried": {}}
+
+    with pytest.raises(AirflowFailException, match=f"^endpoint {ENDPOINT} could not be looked at: AWS refused"):
+        first.deploy().execute({}, event=event)
+
+
+def test_a_roll_back_that_has_no_effect_ends(parcels: Workspace, first: Trained) -> None:
+    run(first.deploy())
+    change = {"endpoint": ENDPOINT, "config": "new", "previous": "never-live", "unanswered": ""}
+    carried = {"change": change, "reason": "it failed", "passes": False, "roll_backs": 3}
+
+    with pytest.raises(AirflowException, match="roll-back to never-live failed") as failure:
+        first.deploy().rolled_back({}, event={"found": "InService", "carried": carried})
+
+    assert not isinstance(failure.value, AirflowFailException)
 
 
 def test_a_job_without_a_model_is_not_deployed(parcels: Workspace) -> None:

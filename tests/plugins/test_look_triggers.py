@@ -112,9 +112,21 @@ def test_what_aws_refuses_ends_it_at_once(parcels: Workspace) -> None:
         poll_seconds=0.05,
         deadline=time.time() + 3600,
     )
-    error = event_of(trigger)["error"]
-    assert error.startswith("AWS refused DescribeTrainingJob (ValidationException: ")
-    assert "\n" not in error
+    event = event_of(trigger)
+    assert event["error"].startswith("AWS refused DescribeTrainingJob (ValidationException: ")
+    assert "\n" not in event["error"]
+    assert event["refused"]
+
+
+def test_whatever_a_look_raises_is_told_to_the_task(parcels: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trigger that raises is only restarted, or fails the task without its own last word."""
+
+    def look(**_: Any) -> None:
+        raise ValueError("no such number")
+
+    monkeypatch.setattr(looks, "settled_endpoint", look)
+
+    assert event_of(look_at_endpoint()) == {"error": "ValueError: no such number", "refused": True, "carried": {}}
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from tests.conftest import Cloud
 from tests.sluice.conftest import Declare
 from tests.sluice.serving.live import Live
@@ -55,12 +56,13 @@ def sluice(
 ) -> Run:
     """Runs ``sluice`` with arguments, in this cloud, as its entry point does."""
 
-    def run(*arguments: str, endpoint: str = "toy-live", given: str = "", **environment: str) -> Done:
+    def run(*arguments: str, endpoint: str = "toy-live", given: str | bytes = "", **environment: str) -> Done:
         declare("toy", {"pipeline": PIPELINE.format(endpoint=endpoint)})
         for name, value in {"COLUMNS": "200", **cloud.environment, **environment}.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(sys, "argv", ["sluice", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(given))
+        content = given.encode() if isinstance(given, str) else given
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
         with pytest.raises(SystemExit) as ended:
             main()
         printed = capsys.readouterr()
@@ -123,6 +125,21 @@ def test_a_file_of_events_is_sent_in_order(
     [
         "{",
         "[]",
+        "7",
+        "[" * 100_000,
+        json.dumps(event("e", id=None)),
+        json.dumps(event("e", id=["e"])),
+        json.dumps(event("e", id=1.0)),
+        json.dumps(event("e", id=True)),
+        json.dumps(event("e", id={"e": 1})),
+        json.dumps(event("e", id="")),
+        json.dumps(event("e", group=None)),
+        json.dumps(event("e", group=[])),
+        json.dumps(event("e", group=0.5)),
+        json.dumps(event("e", body="")),
+        json.dumps(event("e", body="\0")),
+        json.dumps(event("e", body="x" * (1024 * 1024 + 1))),
+        '{"id": "e", "group": "g", "event_time": "2013-01-01", "body": ' + "[" * 5000 + "]" * 5000 + "}",
         '"text"',
         json.dumps({"group": "g", "event_time": "2013-01-01", "body": {}}),
         json.dumps(event("e", event_time="yesterday")),
@@ -131,13 +148,91 @@ def test_a_file_of_events_is_sent_in_order(
         '{"id": "\\ud800", "group": "g", "event_time": "2013-01-01", "body": "b"}',
     ],
 )
-def test_a_line_that_is_no_event_is_named(sluice: Run, tmp_path: Path, line: str) -> None:
-    file = write(tmp_path / "events.jsonl", line)
+def test_of_a_file_with_a_line_that_is_no_event_nothing_is_sent(
+    sluice: Run, sqs: Any, toy_resources: Resources, tmp_path: Path, line: str
+) -> None:
+    file = write(tmp_path / "events.jsonl", *[event(f"good-{n}") for n in range(30)], line, event("good-31"))
 
     message = failed(sluice("send", file, "--pipeline", "toy"))
 
-    assert message.startswith(f"error: {file} line 1 is no event (")
-    assert message.endswith("the lines before it were sent, sending all again is safe")
+    assert message.startswith(f"error: {file} line 31 is no event (")
+    assert message.endswith("; nothing was sent: correct it and send again")
+    assert len(message) < 500
+    assert backlog(sqs, toy_resources.queue("events")) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (None, "id is null; it must be text or a whole number"),
+        ([1], "id is a list;"),
+        ({}, "id is an object;"),
+        (1.0, "id is a number; it must be text or a whole number"),
+        (False, "id is true or false;"),
+        ("", "id is empty"),
+    ],
+)
+def test_an_id_that_is_no_name_is_told(sluice: Run, tmp_path: Path, value: object, told: str) -> None:
+    file = write(tmp_path / "events.jsonl", event("e", id=value))
+
+    assert f"line 1 is no event ({told}" in failed(sluice("send", file, "--pipeline", "toy"))
+
+
+@pytest.fixture
+def empty_queue(sqs: Any, toy_resources: Resources) -> Iterator[str]:
+    url = toy_resources.queue("events")
+    yield url
+    sqs.purge_queue(QueueUrl=url)
+
+
+def test_what_the_queue_drops_is_not_said_to_be_in_it(sluice: Run, sqs: Any, empty_queue: str, tmp_path: Path) -> None:
+    """A FIFO queue keeps one of what has the same id within five minutes."""
+    file = write(tmp_path / "events.jsonl", *[event("same", body={"value": n}) for n in range(5)], event("other"))
+
+    done = sluice("send", file, "--pipeline", "toy")
+
+    assert done.out == (
+        f"6 events sent to {empty_queue}; it took 2 of them: a FIFO queue drops what repeats an id "
+        f"within five minutes\n"
+    )
+    assert backlog(sqs, empty_queue) == 2
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_events_are_sent_from_standard_input(sluice: Run, sqs: Any, empty_queue: str, packed: bool) -> None:
+    """As Windows writes them, too: with a byte order mark and carriage returns."""
+    lines = "\ufeff" + "".join(json.dumps(event(f"piped-{packed}-{n}")) + "\r\n" for n in range(3))
+    given = gzip.compress(lines.encode()) if packed else lines.encode()
+
+    done = sluice("send", "-", "--pipeline", "toy", given=given)
+
+    assert done.out == f"3 events sent to {empty_queue}\n", done.error
+    assert backlog(sqs, empty_queue) == 3
+    assert "standard input line 1 is no event" in failed(sluice("send", "-", "--pipeline", "toy", given="{}"))
+
+
+def test_a_send_that_the_queue_ends_says_how_much_was_sent(
+    sluice: Run, sqs: Any, empty_queue: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(params: dict[str, Any], **_: Any) -> None:
+        if any(entry["MessageDeduplicationId"] == "cut-11" for entry in params["Entries"]):
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "SendMessageBatch")
+
+    make_client = aws.Aws.client
+
+    def client(made_by: aws.Aws, service: str) -> Any:
+        made = make_client(made_by, service)
+        made.meta.events.register("provide-client-params.sqs.SendMessageBatch", refuse)
+        return made
+
+    monkeypatch.setattr(aws.Aws, "client", client)
+    file = write(tmp_path / "events.jsonl", *[event(f"cut-{n}") for n in range(20)])
+
+    message = failed(sluice("send", file, "--pipeline", "toy"))
+
+    assert message.startswith("error: AWS refused SendMessageBatch (AccessDenied: no); check the credentials")
+    assert message.endswith("(11 of 20 events were sent before)")
+    assert backlog(sqs, empty_queue) == 11
 
 
 @pytest.mark.parametrize(
@@ -181,22 +276,63 @@ def test_rows_of_csv_and_of_json_are_scored_by_the_live_model(sluice: Run, live:
     assert scores == [pytest.approx(score, abs=1e-6) for score in expected]
 
 
+def test_rows_below_a_header_come_in_its_order(sluice: Run, live: Live) -> None:
+    done = sluice("predict", "toy", given="\ufefftotal, value\r\n0.25,0.5\r\n,1\r\n")
+
+    assert [float(line) for line in done.out.splitlines()] == [
+        pytest.approx(score, abs=1e-6) for score in live.predictions(["0.5,0.25", "1,"])
+    ]
+    assert sluice("predict", "toy", given="value\n1\n").out.splitlines() == done.out.splitlines()[1:]
+
+
+def test_the_columns_are_listed_in_their_order(sluice: Run) -> None:
+    assert sluice("features", "toy").out == "value\ntotal\n"
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("1\n", "error: line 1 has 1 fields, the model has 2 features"),
-        ("1,2\n1,2,3\n", "error: line 2 has 3 fields"),
-        ('{"valu": 1}\n', "error: line 1 has features that the model does not know: valu"),
-        ('{"value": "1,2"}\n', "error: line 1: value is '1,2'; a feature is a number"),
-        ('{"value": [1]}\n', "error: line 1: value is [1]"),
-        ('{"value": \n', "error: line 1 is no JSON object"),
+        ("1\n", "line 1 has 1 columns, expected 2: value, total"),
+        ("1,2\n1,2,3\n", "line 2 has 3 columns, expected 2: value, total"),
+        ("1;2\n", "line 1 has 1 columns, expected 2: value, total"),
+        ("1,2\n1,high\n", "line 2 column 2 (total) is 'high'; expected a number, or nothing where it is missing"),
+        ("a,b\n1,2\n", "line 1 column 1 (value) is 'a'; expected a number, or nothing where it is missing"),
+        ("value,totl\n1,2\n", "line 1 column 2: 'totl' in the header is no feature of the model"),
+        ("value,value\n1,2\n", "line 1 column 2: the header names value twice"),
+        ("total,value\n1,x\n", "line 2 column 2 (value) is 'x'"),
+        ("1,1e999\n", "line 1 column 2 (total) is '1e999'; expected a number of at most 3.403e+38"),
+        ("1,1e39\n", "line 1 column 2 (total) is '1e39'; expected a number of at most 3.403e+38"),
+        ("inf,1\n", "line 1 column 1 (value) is 'inf'; expected a number of at most"),
+        (f"1,{'3' * 200_000}\n", "line 1 is no CSV (field larger than field limit"),
+        ("[1,2]\n", "line 1 column 1 (value) is '[1'"),
+        ('{"valu": 1}\n', "line 1 has features that the model does not know: 'valu'"),
+        ('{"value": "1,2"}\n', "line 1 feature value is '1,2'; expected a number, or null where it is missing"),
+        ('{"value": [1]}\n', "line 1 feature value is [1]"),
+        ('{"value": \n', "line 1 is no JSON object"),
+        ('{"value": ' + "[" * 100_000 + "\n", "line 1 is no JSON object"),
+        ('{"value": 1' + "0" * 400 + "}\n", "line 1 feature value is a whole number of more than 40 digits; expected"),
+        ('{"value": ' + "1" * 5000 + "}\n", "line 1 is no JSON object (Exceeds the limit"),
+        ('{"value": Infinity}\n', "line 1 feature value is inf; expected a number of at most"),
+        (b"1,\xff\n", "line 1 is not UTF-8 ("),
     ],
+    ids=lambda each: each[:20] if len(each) > 20 else each,
 )
-def test_a_row_that_the_model_can_not_take_is_named(sluice: Run, live: Live, given: str, message: str) -> None:
+def test_a_row_that_the_model_can_not_take_is_named(sluice: Run, given: str | bytes, message: str) -> None:
     done = sluice("predict", "toy", given=given)
 
-    assert failed(done).startswith(message)
+    line = failed(done)
+    assert line.startswith(f"error: {message}")
+    assert line.endswith("; `sluice features toy` lists the columns")
+    assert "credentials" not in line
+    assert len(line) < 400
     assert done.out == ""
+
+
+@pytest.mark.parametrize("given", ["", "\n \n", "value,total\n"])
+def test_no_row_at_all_is_said(sluice: Run, given: str) -> None:
+    assert failed(sluice("predict", "toy", given=given)) == (
+        "error: standard input has no row; give CSV or JSON lines of the columns that `sluice features toy` lists"
+    )
 
 
 DeadLetter = Callable[[str], None]
@@ -295,5 +431,5 @@ def test_the_module_runs_as_a_program() -> None:
     )
 
     assert done.returncode == 0, done.stderr
-    for command in ("provision", "send", "status", "redrive", "predict"):
+    for command in ("provision", "send", "status", "redrive", "predict", "features"):
         assert command in done.stdout

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from tests.conftest import Cloud
 
@@ -96,9 +97,26 @@ def test_closed_port_gives_one_line_with_the_next_action() -> None:
         aws_secret_access_key="test",
         config=Config(connect_timeout=5, retries={"total_max_attempts": 1}),
     )
-    with pytest.raises(ProvisioningFailed, match=r"http://127\.0\.0\.1:9.*`make up`") as failure:
+    with pytest.raises(ProvisioningFailed, match=r"http://127\.0\.0\.1:9.*make up\); then run") as failure:
         provision(nobody, "flights")
     assert "\n" not in str(failure.value)
+
+
+def test_a_throttled_look_does_not_end_the_wait(cloud: Cloud) -> None:
+    cloudformation, looks = cloud.client("cloudformation"), iter(range(100))
+
+    def throttle(**_: object) -> AWSResponse | None:
+        if next(looks) % 2:
+            return None
+        body = b"<ErrorResponse><Error><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>"
+        answer = AWSResponse("http://aws", 400, {}, None)
+        answer._content = body
+        return answer
+
+    cloudformation.meta.events.register("before-send.cloudformation.DescribeStacks", throttle)
+
+    assert provision(cloudformation, "throttled")["Bucket"].startswith("sluice-throttled-")
+    assert next(looks) > 2
 
 
 def _use_template(folder: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:

@@ -13,9 +13,19 @@ from tests.sluice.toy import DROPS, EVENTS, message, reading, toy
 from sluice.lake import Lake
 from sluice.landing.checkpoints import Checkpoint, Gap, advance
 from sluice.pipeline import Deployment, Stream
+from sluice.serving.endpoint import find_endpoint
 from sluice.serving.records import DeploymentRecord, record_deployment
-from sluice.status import DatasetStatus, QueueStatus, StreamStatus, dataset_status, pipeline_status
+from sluice.status import (
+    DatasetStatus,
+    PipelineStatus,
+    QueueStatus,
+    StreamStatus,
+    dataset_status,
+    pipeline_status,
+    source_status,
+)
 from sluice.steps.runner import run_step
+from sluice.tables import status_tables
 from sluice.workspace import Workspace
 
 
@@ -41,7 +51,7 @@ def test_partitions_rows_and_rejects_are_summed_up(workspace: Workspace) -> None
     put_raw(lake, EVENTS, "2013-01-05", [message("{}")], state="open")
     run_step(lake, workspace.pipeline, "conform", "dt=2013-01-01..dt=2013-01-02")
 
-    assert dataset_status(workspace, "raw/events") == DatasetStatus(
+    assert source_status(workspace, EVENTS) == DatasetStatus(
         name="raw/events",
         open="dt=2013-01-05",
         closed="dt=2013-01-01..dt=2013-01-02,dt=2013-01-04",
@@ -49,6 +59,7 @@ def test_partitions_rows_and_rejects_are_summed_up(workspace: Workspace) -> None
         rows_out=10,
         duplicates=0,
         rejected={},
+        not_conformed=4,
     )
     assert dataset_status(workspace, "conform") == DatasetStatus(
         name="conform",
@@ -59,6 +70,27 @@ def test_partitions_rows_and_rejects_are_summed_up(workspace: Workspace) -> None
         duplicates=2,
         rejected={"value: int_type": 2},
     )
+
+
+def test_nothing_that_landed_is_out_of_sight(workspace: Workspace) -> None:
+    """What lies before start or after end, of each source, and what no conform step has read."""
+    lake, days = workspace.lake, ("2012-12-31", "2013-01-01", "2013-12-31", "2014-01-01")
+    ended = replace(workspace, pipeline=replace(workspace.pipeline, end=datetime(2013, 12, 31, tzinfo=UTC)))
+    for day in days:
+        put_raw(lake, EVENTS, day, [message(reading(day, f"{day}T07:00:00+00:00"))])
+        lake.put(f"{DROPS.prefix}dt={day}/part.csv", b"a")
+    for name in ("dt=2014-01-02.bak/a", "dt=2014-02-30/a", "notes.txt"):
+        lake.put(f"{DROPS.prefix}{name}", b"a")
+    run_step(lake, ended.pipeline, "conform", "dt=2013-01-01")
+    put_raw(lake, EVENTS, "2013-01-01", [message(reading(f"e{n}", "2013-01-01T07:00:00+00:00"), n) for n in range(3)])
+
+    events, weather = (source_status(ended, source) for source in (EVENTS, DROPS))
+
+    assert (events.outside, weather.outside) == ("dt=2012-12-31,dt=2014-01-01",) * 2
+    assert events.not_conformed == 3 + 2  # three days that were not run, and what came late to one that was
+    (table,) = [each for each in status_tables("toy", pipeline_status(ended)) if each.title == "toy: datasets"]
+    assert {"outside start and end", "not conformed"} <= {str(column.header) for column in table.columns}
+    assert next(iter(table.columns[3].cells)).plain == "dt=2012-12-31,dt=2014-01-01"
 
 
 def test_the_backlog_is_looked_at_and_left(workspace: Workspace, sqs: Any) -> None:
@@ -102,6 +134,18 @@ def test_a_stream_is_behind_by_its_slowest_open_shard(workspace: Workspace) -> N
     )
 
 
+def _endpoint_row(status: PipelineStatus) -> dict[str, str]:
+    (table,) = [each for each in status_tables("toy", status) if each.title == "toy: endpoint"]
+    return {str(column.header): str(next(iter(column.cells))) for column in table.columns}
+
+
+def replaced(record: DeploymentRecord, live: Live) -> DeploymentRecord:
+    """The record of what is live."""
+    found = find_endpoint(live.workspace.aws.client("sagemaker"), live.endpoint)
+    assert found is not None
+    return record.model_copy(update={"config": found.config})
+
+
 def test_the_endpoint_and_the_last_proven_deployment_are_shown(live: Live) -> None:
     workspace = replace(live.workspace, pipeline=replace(live.workspace.pipeline, deployment=Deployment(live.endpoint)))
     record = DeploymentRecord(
@@ -119,4 +163,6 @@ def test_the_endpoint_and_the_last_proven_deployment_are_shown(live: Live) -> No
     assert status.endpoint is not None
     assert (status.endpoint.name, status.endpoint.status) == (live.endpoint, "InService")
     assert status.deployment == record
+    shown = [_endpoint_row(each) for each in (status, replace(status, deployment=replaced(record, live)))]
+    assert [row["proven"] for row in shown] == ["no", "yes"]  # what is live is not what was proven; and it is
     assert live.job.name in {job.name for job in status.jobs}

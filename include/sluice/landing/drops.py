@@ -11,7 +11,8 @@ from pathlib import PurePosixPath
 from botocore.exceptions import ClientError
 
 from sluice.errors import ConflictingWrite, MissingResource
-from sluice.lake import Lake, error_code, raw_dataset
+from sluice.failures import error_code
+from sluice.lake import Lake, raw_dataset
 from sluice.manifests import File, Manifest
 from sluice.partitions import Partition, parse_ranges
 from sluice.pipeline import Pipeline

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
@@ -22,15 +22,17 @@ from urllib.parse import quote
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from sluice.errors import SluiceError
+from sluice.landing.distinct import DistinctMessages
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
 LANES = 8
+LARGEST_BODY = 1024 * 1024  # bytes of one SQS message, and of a batch
 
 _BATCH_EVENTS = 10
-_BATCH_BYTES = 1024 * 1024
+_BATCH_BYTES = LARGEST_BODY
 _ID_CHARACTERS = 128
 _ATTEMPTS = 5
 _WAITING_BATCHES = 4  # per lane: enough to keep it busy, little to hold in memory
@@ -61,10 +63,15 @@ class Event:
 
 @dataclass(frozen=True)
 class SendResult:
-    """How many events the service took, in how many batches."""
+    """How many events the service accepted, in how many batches, and how many of them it ``took``.
+
+    A FIFO queue accepts an event whose id it was sent within the last five minutes, and drops it. The answer bears the
+    message id of the first, by which this counts; where the first was sent by another call, SQS does not tell.
+    """
 
     sent: int
     batches: int
+    took: int
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,8 @@ def send(
     Raises:
         SendFailed: an event has an empty id or group, is larger than 1 MiB, or was refused five times.
     """
-    return carry(events, _Queue(sqs, queue_url), lanes, on_sent)
+    queue = _Queue(sqs, queue_url)
+    return replace(carry(events, queue, lanes, on_sent), took=queue.messages.count)
 
 
 def carry(events: Iterable[Event], carrier: Carrier, lanes: int, on_sent: Callable[[int], None]) -> SendResult:
@@ -145,7 +153,8 @@ def carry(events: Iterable[Event], carrier: Carrier, lanes: int, on_sent: Callab
             sender.flush()
         for sender in senders:
             sender.finish()
-    return SendResult(sum(each.sent for each in senders), sum(each.batches for each in senders))
+    sent = sum(each.sent for each in senders)
+    return SendResult(sent, sum(each.batches for each in senders), took=sent)
 
 
 def encoded(name: str) -> str:
@@ -250,6 +259,7 @@ class _Queue:
     sqs: SQSClient
     target: str
     kind: str = "queue"
+    messages: DistinctMessages = field(default_factory=DistinctMessages)
 
     @property
     def _is_fifo(self) -> bool:
@@ -271,6 +281,7 @@ class _Queue:
         answer = self.sqs.send_message_batch(
             QueueUrl=self.target, Entries=[self._entry(place, event) for place, event in enumerate(batch)]
         )
+        self.messages.add(taken["MessageId"] for taken in answer.get("Successful", []))
         return [
             Refusal(
                 batch[int(failure["Id"])],

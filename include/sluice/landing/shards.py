@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from sluice.errors import MissingResource
-from sluice.lake import error_code
+from sluice.failures import error_code, is_absent, is_throttled
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 MOST_RECORDS = 10_000  # of one read
 _SECONDS_BETWEEN_READS = 0.2
 _ATTEMPTS = 8
-_THROTTLED = {"ProvisionedThroughputExceededException", "LimitExceededException", "KMSThrottlingException"}
 _EXPIRED = "ExpiredIteratorException"
 
 
@@ -162,7 +161,7 @@ def _get(kinesis: KinesisClient, iterator: str, most: int) -> Any:
 def _unless_throttled(call: Callable[[], Any]) -> Any:
     """Others read the same shard, and a read of 10 MiB uses up the next five seconds: wait, but not for ever."""
     for attempt in Retrying(
-        retry=retry_if_exception(lambda error: isinstance(error, ClientError) and error_code(error) in _THROTTLED),
+        retry=retry_if_exception(is_throttled),
         wait=wait_random_exponential(multiplier=0.5, max=5),
         stop=stop_after_attempt(_ATTEMPTS),
         reraise=True,
@@ -175,7 +174,7 @@ def _of_stream(stream: str, call: Callable[[], Any]) -> Any:
     try:
         return call()
     except ClientError as error:
-        if error_code(error) != "ResourceNotFoundException":
+        if not is_absent(error):
             raise
         raise MissingResource(
             f"stream {stream} or its shard is gone; make the stream again as include/cloud/pipeline.yaml has it, or, "

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sluice.aws import refusal
+from sluice.failures import explain, is_declined
 from sluice.landing.records import Record
 from sluice.redrive.ledger import Entry, Ledger, State, digest, known
 from sluice.sources import EventSource, FifoQueue, Stream
@@ -140,9 +140,9 @@ class Courier:
         try:
             sent_as = self.post(record)
         except (ClientError, BotoCoreError) as error:
-            reason = refusal(error) if isinstance(error, ClientError) else str(error)
+            reason = explain(error)
             self.faults.append(f"event {record.event_id!r} of group {record.group!r}: {reason}")
-            if isinstance(error, ClientError) and error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
+            if is_declined(error):
                 self.ledger.refuse(record, attempt, reason)  # of all else it is not known whether it was sent
             return "failed"
         # Of two redrives that sent it to a FIFO queue at once, one has sent it.

@@ -17,11 +17,12 @@ from sluice.partitions import Partition, partition_at
 from sluice.pipeline import Grain, Pipeline
 from sluice.redrive.dead_letters import DeadLetterQueue
 from sluice.redrive.ledger import Entry, Ledger, State, known
-from sluice.redrive.quarantined import Quarantined, quarantined
+from sluice.redrive.quarantined import OUTSIDE, Quarantined, quarantined
 from sluice.sources import EventSource, Queue
 from sluice.workspace import Workspace
 
 CONFLICT = "conflict"
+BY_REASON_ONLY = (CONFLICT, OUTSIDE)
 DEAD_LETTER = "received too often, never deleted"
 _PEEKED = 100
 
@@ -35,8 +36,9 @@ class Choice:
     """What a redrive is about.
 
     ``where`` is ``quarantine``, ``dead_letters`` or ``both``. ``reason``, ``first`` and ``last`` (as in
-    :func:`sluice.partitions.partition_at`, both included) and ``ids`` of events choose among quarantined events;
-    conflicts are chosen by their reason only, because sent back unmended they conflict again. At most ``limit``
+    :func:`sluice.partitions.partition_at`, both included) and ``ids`` of events choose among quarantined events.
+    Conflicts, and what lies outside the pipeline's start and end, are chosen by their reason only, because sent back
+    as they are they end in the same place. At most ``limit``
     messages of each place are sent. ``unknown`` sends also what a redrive that was stopped may have sent already.
 
     Raises:
@@ -81,7 +83,7 @@ class Choice:
 
     def takes(self, each: Quarantined) -> bool:
         """Whether the event is to be sent back."""
-        right_reason = each.reason == self.reason if self.reason else each.reason != CONFLICT
+        right_reason = each.reason == self.reason if self.reason else each.reason not in BY_REASON_ONLY
         return right_reason and self._named(each)
 
     def shows(self, each: Quarantined) -> bool:
@@ -204,7 +206,7 @@ def quarantined_of(workspace: Workspace, source: EventSource, choice: Choice) ->
     def wanted(partition: Partition) -> bool:
         return (first is None or first <= partition) and (last is None or partition <= last)
 
-    return quarantined(workspace.lake, workspace.pipeline, source.name, wanted)
+    return quarantined(workspace.lake, workspace.pipeline, source, wanted)
 
 
 def dead_letters_of(workspace: Workspace, source: Queue) -> DeadLetterQueue:

@@ -1,4 +1,7 @@
-"""Finds what the ``conform`` steps of a source have quarantined, and reads it back as it was received."""
+"""Finds what the ``conform`` steps of a source have quarantined, and reads it back as it was received.
+
+What landed outside the pipeline's start and end, where no step reads it, is held back in the same way.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,31 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
+from typing import Any
 
 import pyarrow.parquet as pq
 
 from sluice.lake import Lake
+from sluice.landing.coverage import conform_steps, outside_and_not_conformed
+from sluice.landing.parts import inline_records
 from sluice.landing.records import Record
 from sluice.partitions import Partition
-from sluice.pipeline import Conform, Pipeline
+from sluice.pipeline import Pipeline
+from sluice.sources import EventSource
 
-_COLUMNS = ("event_id", "group", "sequence_number", "sent_at", "message_id", "reason")
+OUTSIDE = "outside start and end"
+_ENVELOPE = ("event_id", "group", "sequence_number", "sent_at", "message_id")
+_COLUMNS = (*_ENVELOPE, "reason")
 _FILES_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
 class Quarantined:
-    """One quarantined record without its body, which is row ``row`` of the object ``key``."""
+    """One quarantined record without its body, which is row ``row`` of the object ``key``.
+
+    ``record`` is the whole of one that is in no object of its own yet.
+    """
 
     event_id: str
     group: str
@@ -30,31 +43,57 @@ class Quarantined:
     sent_at: datetime
     message_id: str
     reason: str
-    key: str
-    row: int
+    key: str = ""
+    row: int = 0
+    record: Record | None = None
 
 
 def quarantined(
-    lake: Lake, pipeline: Pipeline, source: str, wanted: Callable[[Partition], bool]
+    lake: Lake, pipeline: Pipeline, source: EventSource, wanted: Callable[[Partition], bool]
 ) -> Iterator[Quarantined]:
-    """What stands quarantined in the wanted partitions, object after object; no message twice."""
+    """What is held back in the wanted partitions, object after object; no message twice."""
     seen = set[str]()
-    steps = [step for step in pipeline.steps if isinstance(step, Conform) and step.source == source]
-    for step in steps:
+    for each in chain(_by_steps(lake, pipeline, source, wanted), _outside(lake, pipeline, source, wanted)):
+        if each.message_id not in seen:
+            seen.add(each.message_id)
+            yield each
+
+
+def _by_steps(
+    lake: Lake, pipeline: Pipeline, source: EventSource, wanted: Callable[[Partition], bool]
+) -> Iterator[Quarantined]:
+    """What the ``conform`` steps have quarantined, with their reasons."""
+    for step in conform_steps(pipeline, source.name):
         for manifest in lake.manifests(step.name):
             for file in manifest.quarantined if wanted(manifest.time_partition) else ():
-                table = pq.read_table(io.BytesIO(lake.get(file.key)), columns=list(_COLUMNS))
-                for row, values in enumerate(table.to_pylist()):
-                    if values["message_id"] not in seen:
-                        seen.add(values["message_id"])
-                        yield Quarantined(**values, key=file.key, row=row)
+                for row, values in enumerate(_rows(lake, file.key, _COLUMNS)):
+                    yield Quarantined(**values, key=file.key, row=row)
+
+
+def _outside(
+    lake: Lake, pipeline: Pipeline, source: EventSource, wanted: Callable[[Partition], bool]
+) -> Iterator[Quarantined]:
+    """What has landed where no step reads it."""
+    for manifest in outside_and_not_conformed(lake, pipeline, source):
+        if wanted(manifest.time_partition):
+            for file in manifest.files:
+                for row, values in enumerate(_rows(lake, file.key, _ENVELOPE)):
+                    yield Quarantined(**values, reason=OUTSIDE, key=file.key, row=row)
+            for record in inline_records(manifest):
+                envelope = {name: getattr(record, name) for name in _ENVELOPE}
+                yield Quarantined(**envelope, reason=OUTSIDE, record=record)
+
+
+def _rows(lake: Lake, key: str, columns: Sequence[str]) -> list[dict[str, Any]]:
+    return pq.read_table(io.BytesIO(lake.get(key)), columns=list(columns)).to_pylist()
 
 
 def records_of(lake: Lake, chosen: Sequence[Quarantined]) -> list[Record]:
     """The records with their bodies, in the order given."""
     rows: dict[str, list[int]] = defaultdict(list)
     for each in chosen:
-        rows[each.key].append(each.row)
+        if each.record is None:
+            rows[each.key].append(each.row)
 
     def read(key: str) -> dict[tuple[str, int], Record]:
         table = pq.read_table(io.BytesIO(lake.get(key)), columns=list(Record._fields)).take(rows[key])
@@ -62,4 +101,4 @@ def records_of(lake: Lake, chosen: Sequence[Quarantined]) -> list[Record]:
 
     with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
         found = {place: record for records in pool.map(read, rows) for place, record in records.items()}
-    return [found[each.key, each.row] for each in chosen]
+    return [each.record or found[each.key, each.row] for each in chosen]

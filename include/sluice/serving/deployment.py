@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+from sluice.evaluation.judge import check_gate, judge
 from sluice.serving.endpoint import Change, check_live
 from sluice.serving.probe import probe
+from sluice.serving.recipe import recipe_of_job
 from sluice.serving.records import DeploymentRecord, record_deployment
-from sluice.training.jobs import check_gate, completed_job
+from sluice.training.jobs import completed_job
 from sluice.workspace import Workspace
 
 
 def prove(workspace: Workspace, change: Change, job_name: str, snapshot: str) -> DeploymentRecord:
-    """Read the endpoint back, probe it, and record the deployment.
+    """Read the endpoint back, judge the model, compare its live answers with its artefact's, and record it.
 
     Raises:
         DeploymentFailed: something else is live, or it answers as another model would.
+        TrainingFailed: the job has no model, or one below the gate.
+        MissingResource: the snapshot or the artefact is gone.
     """
-    sagemaker = workspace.aws.client("sagemaker")
+    sagemaker, runtime = workspace.aws.client("sagemaker"), workspace.aws.client("sagemaker-runtime")
     check_live(sagemaker, change)
-    trained = check_gate(completed_job(sagemaker, job_name), workspace.pipeline.training.gate)
-    runtime = workspace.aws.client("sagemaker-runtime")
-    probed = probe(workspace.lake, runtime, change.endpoint, snapshot, trained)
+    job = completed_job(sagemaker, job_name)
+    validation = check_gate(workspace.lake, job, snapshot, workspace.pipeline.training.gate)
+    test = judge(workspace.lake, job, snapshot, "test")
+    recipe = recipe_of_job(workspace.pipeline, job, workspace.resources.role_arn, sagemaker.meta.region_name)
     record = DeploymentRecord(
         endpoint=change.endpoint,
         config=change.config,
         job=job_name,
         snapshot=snapshot,
-        validation_auc=probed.validation_auc,
-        test_auc=probed.test_auc,
+        validation_auc=probe(runtime, change.endpoint, validation),
+        test_auc=probe(runtime, change.endpoint, test),
+        recipe=recipe if recipe.config_name == change.config else None,  # unless the declaration changed meanwhile
     )
     record_deployment(workspace.lake, record)
     return record

@@ -1,24 +1,29 @@
-"""The endpoint: content-named models and configurations, created if absent, so that every call can be repeated."""
+"""The endpoint: asks for a new configuration, reads back what is live, and puts back what served before.
+
+Between the update of an endpoint and the proof of the new model a worker may be killed and AWS may be away. So what is
+asked for, and what to go back to, are noted in the lake before the endpoint is touched: the next try finds them there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from sluice.errors import DeploymentFailed
-from sluice.lake import error_code
-from sluice.manifests import digest_of
-from sluice.pipeline import Deployment, Pipeline
-from sluice.training.images import xgboost_image
+from sluice.failures import explain, is_absent, is_transient
+from sluice.serving.recipe import make, pipeline_tags, recipe_of_config, recipe_of_job
+from sluice.serving.records import Asked, asked_of, last_proven, note_asked, recorded_recipe
 from sluice.training.jobs import Job
+from sluice.workspace import Workspace
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
 _SETTLED = {"InService", "Failed", "OutOfService", "UpdateRollbackFailed"}
+# SageMaker updates none of these; DeleteEndpoint is the only call that it takes (API reference, DescribeEndpoint).
+_DELETE_ONLY = {"Failed", "OutOfService"}
 
 
 @dataclass(frozen=True)
@@ -35,14 +40,22 @@ class Endpoint:
         """No change is under way; whether it serves, and what, is another question."""
         return self.status in _SETTLED
 
+    def __str__(self) -> str:
+        reason = f" ({self.failure_reason})" if self.failure_reason else ""
+        return f"{self.status} on {self.config}{reason}"
+
 
 @dataclass(frozen=True)
 class Change:
-    """What a deployment asks for: ``config`` is to be live on ``endpoint``, where ``previous`` was (None: nothing)."""
+    """What a deployment asks for: ``config`` is to be live on ``endpoint``, where ``previous`` was (None: nothing).
+
+    ``unanswered`` tells why it is not known whether SageMaker took the request; empty if it did.
+    """
 
     endpoint: str
     config: str
     previous: str | None
+    unanswered: str = ""
 
 
 def find_endpoint(sagemaker: SageMakerClient, name: str) -> Endpoint | None:
@@ -50,39 +63,59 @@ def find_endpoint(sagemaker: SageMakerClient, name: str) -> Endpoint | None:
     try:
         answer = sagemaker.describe_endpoint(EndpointName=name)
     except ClientError as error:
-        if error_code(error) == "ValidationException" and "Could not find" in str(error):
+        if is_absent(error):
             return None
         raise
     reason = " ".join(answer.get("FailureReason", "").split())
     return Endpoint(name, answer["EndpointStatus"], answer["EndpointConfigName"], reason)
 
 
-def start_change(sagemaker: SageMakerClient, pipeline: Pipeline, job: Job, role_arn: str, proven: str | None) -> Change:
-    """Make the job's model and its configuration if absent, and ask for it to be live.
+def start_change(workspace: Workspace, job: Job) -> Change:
+    """Ask for the job's model to be live; what does not exist for that is made.
 
     The endpoint must be settled or absent. Where the configuration is live already, nothing is asked for.
-    ``proven`` is the configuration that was last read back and probed: it is what a failure goes back to. What
-    happens to be live may itself be an earlier try that was never proven.
 
     Raises:
         DeploymentFailed: the endpoint is in a state from which SageMaker updates nothing.
     """
-    deployment = pipeline.deployment
-    model = _create_model(sagemaker, pipeline, job, role_arn)
-    config = _create_config(sagemaker, pipeline, deployment, model)
-    standing = find_endpoint(sagemaker, deployment.endpoint)
-    if standing is None:
-        sagemaker.create_endpoint(EndpointName=deployment.endpoint, EndpointConfigName=config, Tags=_tags(pipeline))
-        return Change(deployment.endpoint, config, None)
-    if standing.status != "InService":
-        raise DeploymentFailed(
-            f"endpoint {standing.name} is {standing.status} ({standing.failure_reason}) and can't be updated; "
-            f"delete it, then clear this task"
-        )
-    if standing.config != config:
-        sagemaker.update_endpoint(EndpointName=deployment.endpoint, EndpointConfigName=config)
-    unproven = None if standing.config == config else standing.config
-    return Change(deployment.endpoint, config, proven or unproven)
+    pipeline, sagemaker = workspace.pipeline, workspace.aws.client("sagemaker")
+    name = pipeline.deployment.endpoint
+    recipe = recipe_of_job(pipeline, job, workspace.resources.role_arn, sagemaker.meta.region_name)
+    live = find_endpoint(sagemaker, name)
+    if live is not None and live.status != "InService":
+        raise DeploymentFailed(f"endpoint {name} is {live} and can't be updated; delete it, then clear this task")
+    make(sagemaker, recipe)
+    asked = _asked(workspace, live, recipe.config_name)
+    change = Change(name, asked.config, asked.former)
+    if live is not None and live.config == asked.config:
+        return change
+    note_asked(workspace.lake, asked)
+    try:
+        _serve(workspace, change.config, exists=live is not None)
+    except (BotoCoreError, ClientError) as error:
+        if not is_transient(error):
+            raise
+        # SageMaker may have taken the request all the same: what is live is for the proof to read back.
+        return replace(change, unanswered=explain(error))
+    return change
+
+
+def _asked(workspace: Workspace, live: Endpoint | None, config: str) -> Asked:
+    """What is asked for, and what a failure goes back to: what was last proven, else what served before Sluice came.
+
+    What happens to be live may itself be a change of an earlier try that was never proven.
+    """
+    endpoint = workspace.pipeline.deployment.endpoint
+    if live is None:
+        return Asked(endpoint=endpoint, config=config)
+    proven = last_proven(workspace.lake, endpoint)
+    if proven is not None:
+        return Asked(endpoint=endpoint, config=config, former=proven.config)
+    earlier = asked_of(workspace.lake, endpoint)
+    if earlier is not None and earlier.config == live.config:
+        return earlier.model_copy(update={"config": config})
+    recipe = recipe_of_config(workspace.aws.client("sagemaker"), live.config)
+    return Asked(endpoint=endpoint, config=config, former=live.config, former_recipe=recipe)
 
 
 def check_live(sagemaker: SageMakerClient, change: Change) -> None:
@@ -93,62 +126,46 @@ def check_live(sagemaker: SageMakerClient, change: Change) -> None:
     """
     live = find_endpoint(sagemaker, change.endpoint)
     if live is None or live.status != "InService" or live.config != change.config:
-        found = "it is gone" if live is None else f"it is {live.status} on {live.config} {live.failure_reason}".strip()
+        found = "it is gone" if live is None else f"it is {live}"
         raise DeploymentFailed(
             f"endpoint {change.endpoint} does not serve {change.config}: {found}; look at its CloudWatch log group "
             f"/aws/sagemaker/Endpoints/{change.endpoint}, then clear this task"
         )
 
 
-def roll_back(sagemaker: SageMakerClient, change: Change) -> None:
-    """Ask for what served before: the previous configuration, or no endpoint where there was none."""
+def roll_back(workspace: Workspace, change: Change) -> bool:
+    """Take one step towards what served before: the previous configuration, or no endpoint where there was none.
+
+    Call it again once the endpoint has settled, until it returns True: what served before is live, as read back.
+    """
+    sagemaker = workspace.aws.client("sagemaker")
     live = find_endpoint(sagemaker, change.endpoint)
-    if live is None or not live.settled:
-        return
     if change.previous is None:
-        sagemaker.delete_endpoint(EndpointName=change.endpoint)
-    elif live.config != change.previous:
-        sagemaker.update_endpoint(EndpointName=change.endpoint, EndpointConfigName=change.previous)
+        if live is not None and live.settled:
+            sagemaker.delete_endpoint(EndpointName=change.endpoint)
+        return live is None
+    if live is not None and live.status == "InService" and live.config == change.previous:
+        return True
+    if live is None or live.settled:
+        _make_again(workspace, change, change.previous)
+        if live is not None and live.status in _DELETE_ONLY:
+            sagemaker.delete_endpoint(EndpointName=change.endpoint)
+        else:
+            _serve(workspace, change.previous, exists=live is not None)
+    return False
 
 
-def _create_model(sagemaker: SageMakerClient, pipeline: Pipeline, job: Job, role_arn: str) -> str:
-    image = xgboost_image(sagemaker.meta.region_name)
-    request: dict[str, Any] = {
-        "ModelName": job.name,
-        "PrimaryContainer": {"Image": image, "ModelDataUrl": job.model_uri},
-        "ExecutionRoleArn": role_arn,
-        "Tags": _tags(pipeline),
-    }
-    _create_if_absent(sagemaker, "model", request)
-    return job.name
+def _make_again(workspace: Workspace, change: Change, config: str) -> None:
+    """Make the previous configuration and its models again where somebody has deleted them."""
+    recipe = recorded_recipe(workspace.lake, change.endpoint, config)
+    if recipe is not None:
+        make(workspace.aws.client("sagemaker"), recipe)
 
 
-def _create_config(sagemaker: SageMakerClient, pipeline: Pipeline, deployment: Deployment, model: str) -> str:
-    request: dict[str, Any] = {
-        "ProductionVariants": [
-            {
-                "VariantName": "primary",
-                "ModelName": model,
-                "InstanceType": deployment.instance_type,
-                "InitialInstanceCount": deployment.instances,
-                "InitialVariantWeight": 1.0,
-            }
-        ],
-        "Tags": _tags(pipeline),
-    }
-    name = f"{deployment.endpoint}-{digest_of(request)[:16]}"
-    _create_if_absent(sagemaker, "endpoint_config", {"EndpointConfigName": name, **request})
-    return name
-
-
-def _create_if_absent(sagemaker: SageMakerClient, kind: str, request: Mapping[str, Any]) -> None:
-    """The name is a digest of the content, so what stands under it is what is asked for."""
-    try:
-        getattr(sagemaker, f"create_{kind}")(**request)
-    except ClientError as error:
-        if error_code(error) != "ValidationException" or "already existing" not in str(error):
-            raise
-
-
-def _tags(pipeline: Pipeline) -> list[Any]:
-    return [{"Key": "sluice:pipeline", "Value": pipeline.name}]
+def _serve(workspace: Workspace, config: str, *, exists: bool) -> None:
+    sagemaker, name = workspace.aws.client("sagemaker"), workspace.pipeline.deployment.endpoint
+    if exists:
+        sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config)
+    else:
+        tags = pipeline_tags(workspace.pipeline)
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config, Tags=tags)

@@ -1,4 +1,4 @@
-"""The numbered record of what went live: ``deployments/<n>.json``, never rewritten."""
+"""What a pipeline deployed: ``deployments/<n>.json``, never rewritten; what was asked for last: ``endpoints/…``."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from pydantic import BaseModel, ConfigDict
 
 from sluice.errors import ConflictingWrite
 from sluice.lake import Lake
+from sluice.serving.recipe import Recipe
 
 _MOST_RACES = 20
 
 
 class DeploymentRecord(BaseModel):
-    """One deployment that was read back and probed."""
+    """One deployment that was read back and proven.
+
+    ``recipe`` makes its configuration again; None in records of before it was kept.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -24,12 +28,33 @@ class DeploymentRecord(BaseModel):
     snapshot: str
     validation_auc: float
     test_auc: float
+    recipe: Recipe | None = None
+
+
+class Asked(BaseModel):
+    """The change that was last asked for on an endpoint, and what to go back to: ``former``, None where nothing served.
+
+    ``former_recipe`` makes that configuration again, where no record does; None if a part of it was gone already.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1] = 1
+    endpoint: str
+    config: str
+    former: str | None = None
+    former_recipe: Recipe | None = None
 
 
 def deployment_records(lake: Lake) -> list[DeploymentRecord]:
     """Every record of the pipeline, oldest first."""
     keys = [key for key, _, _ in lake.objects(lake.key("deployments", ""))]
     return [DeploymentRecord.model_validate_json(lake.get(key)) for key in sorted(keys)]
+
+
+def last_proven(lake: Lake, endpoint: str) -> DeploymentRecord | None:
+    """The newest record of that endpoint."""
+    return next((record for record in reversed(deployment_records(lake)) if record.endpoint == endpoint), None)
 
 
 def record_deployment(lake: Lake, record: DeploymentRecord) -> int:
@@ -48,3 +73,26 @@ def record_deployment(lake: Lake, record: DeploymentRecord) -> int:
     raise ConflictingWrite(
         f"{lake.uri(lake.key('deployments'))}/ keeps being written by other deployments; clear this task"
     )
+
+
+def note_asked(lake: Lake, asked: Asked) -> None:
+    """Note a change before the endpoint is touched. Raises ConflictingWrite if another deployment notes its own."""
+    lake.update(_asked_key(lake, asked.endpoint), Asked, lambda _: asked)
+
+
+def asked_of(lake: Lake, endpoint: str) -> Asked | None:
+    """The change that was last asked for on the endpoint."""
+    return lake.stored(_asked_key(lake, endpoint), Asked).value
+
+
+def recorded_recipe(lake: Lake, endpoint: str, config: str) -> Recipe | None:
+    """What makes a configuration again that served the endpoint; None where it was not kept."""
+    records = [each for each in deployment_records(lake) if each.config == config and each.recipe is not None]
+    if records:
+        return records[-1].recipe
+    asked = asked_of(lake, endpoint)
+    return asked.former_recipe if asked is not None and asked.former == config else None
+
+
+def _asked_key(lake: Lake, endpoint: str) -> str:
+    return lake.key("endpoints", f"{endpoint}.json")

@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 
 from sluice.dataset.snapshot import read_snapshot
 from sluice.errors import TrainingFailed
-from sluice.lake import error_code
-from sluice.pipeline import Gate, Pipeline
+from sluice.failures import error_code, is_absent
+from sluice.pipeline import Pipeline
 from sluice.training.request import FINGERPRINT_DIGITS, job_name_stem, training_request
 from sluice.workspace import Workspace
 
@@ -98,7 +98,7 @@ def find_job(sagemaker: SageMakerClient, name: str) -> Job | None:
     try:
         job = sagemaker.describe_training_job(TrainingJobName=name)
     except ClientError as error:
-        if error_code(error) == "ValidationException" and "not found" in str(error):
+        if is_absent(error):
             return None
         raise
     return Job(
@@ -139,26 +139,6 @@ def completed_job(sagemaker: SageMakerClient, name: str) -> Job:
             f"/aws/sagemaker/TrainingJobs, stream {name}; mend the cause, then clear the launch task for a new attempt"
         )
     return job
-
-
-def check_gate(job: Job, gate: Gate) -> float:
-    """The job's validation metric, which must reach the gate.
-
-    Raises:
-        TrainingFailed: it does not, or the job reports no such metric.
-    """
-    value = job.metrics.get(f"validation:{gate.metric}")
-    if value is None:
-        raise TrainingFailed(
-            f"training job {job.name} reports no validation:{gate.metric} (it has {', '.join(job.metrics) or 'none'}); "
-            f"set eval_metric to {gate.metric}"
-        )
-    if not value >= gate.at_least:  # so that a metric which is no number does not pass
-        raise TrainingFailed(
-            f"training job {job.name} reached validation:{gate.metric} {value:.4f}, below the gate of "
-            f"{gate.at_least}: nothing is deployed; look at the data or lower the gate in the declaration"
-        )
-    return value
 
 
 def stop_job(sagemaker: SageMakerClient, name: str) -> None:

@@ -37,7 +37,7 @@ from sluice.pipeline import Conform, Pipeline, StandardQueue, Stream
 from sluice.redrive import dead_letters
 from sluice.redrive.held import CONFLICT, DEAD_LETTER, Choice, sources_named, survey
 from sluice.redrive.ledger import Ledger
-from sluice.redrive.quarantined import quarantined, records_of
+from sluice.redrive.quarantined import OUTSIDE, quarantined, records_of
 from sluice.redrive.sending import RedriveIncomplete, SentBack, require_complete, send_back
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
@@ -238,6 +238,50 @@ def test_a_crash_loop_ends_among_the_dead_letters_and_its_group_goes_on(world: W
     world.conform()
     rows = rows_of(world.lake, "conform", f"dt={DAY}")
     assert Counter(row["event_id"] for row in rows) == Counter(f"a{n}" for n in range(4))
+
+
+# What no run conforms
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_what_landed_outside_start_and_end_is_shown_and_can_be_sent_back(world: World, closed: bool) -> None:
+    """GIVEN a pipeline of 2013 and an event without a usable time WHEN it lands today THEN it is not out of sight."""
+    ended = replace(world.workspace.pipeline, end=datetime(2013, 12, 31, tzinfo=UTC))
+    ended_world = replace(world, workspace=replace(world.workspace, pipeline=ended))
+    timeless = json.dumps({"id": "timeless", "at": "yesterday", "value": 1})
+    ended_world.send(timeless, *good("a", range(2)), bad("b"))
+    ended_world.land_all()
+    if closed:
+        close_source(world.later(timedelta(days=2)).lake, EVENTS, drained_empty=True)
+    run_day = f"dt={DAY}"
+    close_source(world.later(timedelta(0)).lake, EVENTS, drained_empty=True)
+    run_step(world.lake, ended, "conform", run_day)
+
+    held = survey(ended_world.workspace, EVENTS, Choice())
+    by_default = send_back(ended_world.workspace, EVENTS, Choice(where="quarantine"))
+    asked_for = send_back(ended_world.workspace, EVENTS, Choice(where="quarantine", reason=OUTSIDE))
+
+    assert [(each.reason, each.count, each.example) for each in held] == [
+        (OUTSIDE, 1, "timeless"),
+        (UNKNOWN_MEMBER, 1, "b"),
+    ]
+    assert by_default == [SentBack("events", "quarantine", sent=1)]
+    assert asked_for == [SentBack("events", "quarantine", sent=1)]
+    assert [message["Body"] for message in world.take_all(world.url())] == [bad("b"), timeless]
+    (left,) = survey(ended_world.workspace, EVENTS, Choice(where="quarantine", reason=OUTSIDE))
+    assert left.sent_back == 1
+
+
+def test_what_a_run_by_hand_has_conformed_is_not_held_back(world: World) -> None:
+    """The partition lies before the start, and was asked for by its name."""
+    later = replace(world.workspace, pipeline=replace(world.workspace.pipeline, start=datetime(2014, 1, 1, tzinfo=UTC)))
+    world.send(*good("a", range(2)))
+    world.land_all()
+    assert [each.reason for each in survey(later, EVENTS, Choice())] == [OUTSIDE]
+    close_source(world.lake, EVENTS, drained_empty=True)
+    run_step(world.lake, later.pipeline, "conform", f"dt={DAY}")
+
+    assert survey(later, EVENTS, Choice()) == []
 
 
 # Order, fidelity, once
@@ -442,7 +486,7 @@ def test_a_redrive_that_is_killed_loses_and_doubles_nothing(cloud: Cloud, world:
 
 def stopped(world: World, source: Any, name: str) -> None:
     """As a redrive leaves an event that it announced, and then was killed."""
-    (each,) = quarantined(world.lake, world.workspace.pipeline, source.name, lambda _: True)
+    (each,) = quarantined(world.lake, world.workspace.pipeline, source, lambda _: True)
     assert each.event_id == name
     (record,) = records_of(world.lake, [each])
     assert Ledger(world.lake, source.name).intend(record, 1)
@@ -524,7 +568,7 @@ def test_a_stream_gets_back_the_very_bytes_in_the_order_of_the_group(world: Worl
 
 def test_to_a_stream_nothing_is_sent_again_that_may_be_on_its_way(world: World) -> None:
     put_stream_quarantine(world, ("a", b"{}"))
-    (each,) = quarantined(world.lake, world.workspace.pipeline, "stream", lambda _: True)
+    (each,) = quarantined(world.lake, world.workspace.pipeline, STREAM, lambda _: True)
     stopped(world, STREAM, each.event_id)
 
     (now,) = send_back(world.workspace, STREAM, Choice(unknown=True))

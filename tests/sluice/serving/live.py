@@ -92,9 +92,8 @@ def trained(workspace: Workspace, fingerprint: str, **settings: str | int | floa
 
 def serving(workspace: Workspace, endpoint: str, job: Job) -> None:
     """Deploy, and wait until the endpoint has settled."""
-    sagemaker = workspace.aws.client("sagemaker")
     pipeline = replace(workspace.pipeline, deployment=Deployment(endpoint))
-    start_change(sagemaker, pipeline, job, workspace.resources.role_arn, None)
+    start_change(replace(workspace, pipeline=pipeline), job)
     settled(workspace, endpoint)
 
 

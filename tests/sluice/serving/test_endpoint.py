@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectTimeoutError
 from tests.conftest import Cloud
 from tests.sluice.serving.live import Live, settled
 from tests.sluice.toy import TOY
+from tests.waiting import wait_for
 
+from sluice.aws import Aws
 from sluice.errors import DeploymentFailed
 from sluice.pipeline import Deployment, Pipeline
-from sluice.serving.endpoint import Change, check_live, find_endpoint, roll_back, start_change
+from sluice.serving.endpoint import Change, Endpoint, check_live, find_endpoint, roll_back, start_change
+from sluice.serving.recipe import Recipe, recipe_of_job
+from sluice.serving.records import DeploymentRecord, record_deployment
+from sluice.training.images import xgboost_image
 from sluice.training.jobs import Job
+from sluice.workspace import Workspace
 
 
 @pytest.fixture
@@ -32,10 +39,50 @@ def pipeline(own_name: str, sagemaker: Any) -> Iterator[Pipeline]:
         sagemaker.delete_endpoint(EndpointName=endpoint)
 
 
-def start(live: Live, sagemaker: Any, pipeline: Pipeline, job: Job, proven: str | None = None) -> Change:
-    change = start_change(sagemaker, pipeline, job, live.workspace.resources.role_arn, proven)
+@dataclass(frozen=True)
+class OneClient(Aws):
+    """Gives everybody the test's own client."""
+
+    only: Any = None
+
+    def client(self, service: str) -> Any:
+        return self.only
+
+
+def at(live: Live, sagemaker: Any, pipeline: Pipeline) -> Workspace:
+    return replace(live.workspace, pipeline=pipeline, aws=OneClient(only=sagemaker))
+
+
+def start(live: Live, sagemaker: Any, pipeline: Pipeline, job: Job) -> Change:
+    change = start_change(at(live, sagemaker, pipeline), job)
     settled(live.workspace, change.endpoint)
     return change
+
+
+def put_back(live: Live, sagemaker: Any, pipeline: Pipeline, change: Change) -> None:
+    """Roll back, step by step, as far as it goes."""
+
+    def is_back() -> bool:
+        settled(live.workspace, change.endpoint)
+        return roll_back(at(live, sagemaker, pipeline), change)
+
+    wait_for(is_back, what="what served before")
+
+
+def prove(live: Live, change: Change, recipe: Recipe | None = None) -> None:
+    """Record the change as one that was proven."""
+    record_deployment(
+        live.workspace.lake,
+        DeploymentRecord(
+            endpoint=change.endpoint,
+            config=change.config,
+            job="job",
+            snapshot="snapshot",
+            validation_auc=0.7,
+            test_auc=0.7,
+            recipe=recipe,
+        ),
+    )
 
 
 def count(sagemaker: Any, contains: str) -> tuple[int, int]:
@@ -97,15 +144,15 @@ def test_a_second_model_takes_the_place_of_the_first_and_can_be_put_back(
     live: Live, sagemaker: Any, pipeline: Pipeline
 ) -> None:
     first = start(live, sagemaker, pipeline, live.job)
-    second = start(live, sagemaker, pipeline, live.other_job, proven=first.config)
+    prove(live, first)
+    second = start(live, sagemaker, pipeline, live.other_job)
 
     check_live(sagemaker, second)
     with pytest.raises(DeploymentFailed, match=rf"does not serve {first.config}: it is InService on {second.config}"):
         check_live(sagemaker, first)
     assert second.previous == first.config
 
-    roll_back(sagemaker, second)
-    settled(live.workspace, second.endpoint)
+    put_back(live, sagemaker, pipeline, second)
 
     check_live(sagemaker, first)
     with pytest.raises(DeploymentFailed, match=f"does not serve {second.config}"):
@@ -117,42 +164,117 @@ def test_a_failure_goes_back_to_what_was_proven_and_not_to_what_happened_to_be_l
 ) -> None:
     """GIVEN a proven first and an unproven second, WHEN a third is deployed, THEN the first is what it goes back to."""
     first = start(live, sagemaker, pipeline, live.job)
+    prove(live, first)
     start(live, sagemaker, pipeline, live.other_job)
     larger = replace(pipeline, deployment=replace(pipeline.deployment, instances=2))
 
-    third = start(live, sagemaker, larger, live.other_job, proven=first.config)
+    third = start(live, sagemaker, larger, live.other_job)
 
     assert third.previous == first.config
-    assert start(live, sagemaker, pipeline, live.job).previous == third.config  # where nothing is proven
+
+
+def test_where_nothing_was_proven_a_failure_goes_back_to_what_served_before_sluice_came(
+    live: Live, sagemaker: Any, pipeline: Pipeline
+) -> None:
+    """GIVEN somebody's own configuration, and an unproven change over it WHEN the next fails THEN the first is back,
+    though it was deleted meanwhile, with its model."""
+    theirs = f"{pipeline.deployment.endpoint}-theirs"
+    sagemaker.create_model(
+        ModelName=theirs,
+        PrimaryContainer={"Image": xgboost_image("us-east-1"), "ModelDataUrl": live.other_job.model_uri},
+        ExecutionRoleArn=live.workspace.resources.role_arn,
+    )
+    variant = {"VariantName": "v", "ModelName": theirs, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName=theirs, ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName=pipeline.deployment.endpoint, EndpointConfigName=theirs)
+    settled(live.workspace, pipeline.deployment.endpoint)
+    start(live, sagemaker, pipeline, live.job)
+    larger = replace(pipeline, deployment=replace(pipeline.deployment, instances=2))
+    second = start(live, sagemaker, larger, live.job)
+    sagemaker.delete_endpoint_config(EndpointConfigName=theirs)
+    sagemaker.delete_model(ModelName=theirs)
+
+    put_back(live, sagemaker, larger, second)
+
+    check_live(sagemaker, replace(second, config=theirs))
+    assert sagemaker.describe_model(ModelName=theirs)["PrimaryContainer"]["ModelDataUrl"] == live.other_job.model_uri
+
+
+def test_a_proven_configuration_that_was_deleted_is_made_again_from_its_record(
+    live: Live, sagemaker: Any, pipeline: Pipeline
+) -> None:
+    first = start(live, sagemaker, pipeline, live.job)
+    prove(live, first, recipe_of_job(pipeline, live.job, live.workspace.resources.role_arn, "us-east-1"))
+    made = sagemaker.describe_endpoint_config(EndpointConfigName=first.config)["ProductionVariants"]
+    second = start(live, sagemaker, pipeline, live.other_job)
+    sagemaker.delete_endpoint_config(EndpointConfigName=first.config)
+
+    put_back(live, sagemaker, pipeline, second)
+
+    check_live(sagemaker, first)
+    assert sagemaker.describe_endpoint_config(EndpointConfigName=first.config)["ProductionVariants"] == made
+
+
+def test_an_endpoint_that_failed_is_made_anew_on_what_served_before(
+    live: Live, sagemaker: Any, pipeline: Pipeline
+) -> None:
+    """SageMaker only deletes an endpoint that failed."""
+    first = start(live, sagemaker, pipeline, live.job)
+    sagemaker.delete_endpoint(EndpointName=first.endpoint)
+    settled(live.workspace, first.endpoint)
+    failed = start(live, sagemaker, pipeline, broken(live))
+    assert find_endpoint(sagemaker, first.endpoint) == Endpoint(first.endpoint, "Failed", failed.config, ANY)
+
+    put_back(live, sagemaker, pipeline, replace(failed, previous=first.config))
+
+    check_live(sagemaker, first)
+
+
+def test_a_request_that_got_no_answer_is_for_the_proof_to_read_back(
+    live: Live, sagemaker: Any, pipeline: Pipeline, cloud: Cloud
+) -> None:
+    lossy = cloud.client("sagemaker")
+
+    def lose(**_: Any) -> None:
+        raise ConnectTimeoutError(endpoint_url="http://sagemaker")
+
+    lossy.meta.events.register("after-call.sagemaker.CreateEndpoint", lose)
+
+    change = start(live, lossy, pipeline, live.job)
+
+    assert change.unanswered.startswith('Connect timeout on endpoint URL: "http://sagemaker"')
+    check_live(sagemaker, change)
 
 
 def test_a_first_deployment_is_put_back_to_nothing(live: Live, sagemaker: Any, pipeline: Pipeline) -> None:
     change = start(live, sagemaker, pipeline, live.job)
 
-    roll_back(sagemaker, change)
-    settled(live.workspace, change.endpoint)
+    put_back(live, sagemaker, pipeline, change)
 
     assert find_endpoint(sagemaker, change.endpoint) is None
     with pytest.raises(DeploymentFailed, match=r"does not serve .*: it is gone"):
         check_live(sagemaker, change)
-    roll_back(sagemaker, change)  # nothing is left to put back
+    assert roll_back(at(live, sagemaker, pipeline), change)  # nothing is left to put back
+
+
+def broken(live: Live) -> Job:
+    """A job whose artefact no container can load."""
+    key = "broken/model.tar.gz"
+    live.workspace.lake.put(key, b"no archive")
+    return replace(live.job, name=f"{live.job.name}-broken", model_uri=live.workspace.lake.uri(key))
 
 
 def test_an_endpoint_that_failed_is_not_updated(live: Live, sagemaker: Any, pipeline: Pipeline) -> None:
     """SageMaker updates only what is in service; the message says what to do."""
     change = start(live, sagemaker, pipeline, live.job)
-    broken = replace(live.job, name=f"{live.job.name}-broken", model_uri=live.job.model_uri)
-    key = "broken/model.tar.gz"
-    live.workspace.lake.put(key, b"no archive")
-    broken = replace(broken, model_uri=live.workspace.lake.uri(key))
     sagemaker.delete_endpoint(EndpointName=change.endpoint)
     settled(live.workspace, change.endpoint)
-    start(live, sagemaker, pipeline, broken)
+    start(live, sagemaker, pipeline, broken(live))
     found = find_endpoint(sagemaker, change.endpoint)
     assert found is not None
     assert (found.status, found.settled) == ("Failed", True)
 
-    with pytest.raises(DeploymentFailed, match=r"is Failed \(.+\) and can't be updated; delete it, then clear"):
+    with pytest.raises(DeploymentFailed, match=r"is Failed on .+ \(.+\) and can't be updated; delete it, then clear"):
         start(live, sagemaker, pipeline, live.job)
     with pytest.raises(DeploymentFailed, match="it is Failed on"):
         check_live(sagemaker, change)

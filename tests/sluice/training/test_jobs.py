@@ -16,10 +16,9 @@ from tests.sluice.toy import TOY
 from tests.waiting import wait_for
 
 from sluice.errors import TrainingFailed
-from sluice.pipeline import Gate, Pipeline, XGBoost
+from sluice.pipeline import Pipeline, XGBoost
 from sluice.training.jobs import (
     Job,
-    check_gate,
     completed_job,
     find_job,
     launch,
@@ -199,27 +198,6 @@ def test_a_job_that_has_ended_or_never_was_is_not_stopped(
     stop_job(sagemaker, "no-such-job")
 
     assert completed_job(sagemaker, name).status == "Completed"
-
-
-def job(**metrics: float) -> Job:
-    named = {name.replace("_", ":"): value for name, value in metrics.items()}
-    return Job("a-job", "Completed", "Completed", "", "s3://m", 1, named)
-
-
-@pytest.mark.parametrize("value", [0.6, 0.75, 1.0])
-def test_a_metric_at_or_above_the_gate_passes(value: float) -> None:
-    assert check_gate(job(validation_auc=value, train_auc=0.1), Gate("auc", at_least=0.6)) == value
-
-
-@pytest.mark.parametrize("value", [0.5999, 0.0, float("nan")])
-def test_a_metric_below_the_gate_or_no_number_does_not(value: float) -> None:
-    with pytest.raises(TrainingFailed, match=r"reached validation:auc .*, below the gate of 0.6: nothing is deployed"):
-        check_gate(job(validation_auc=value, train_auc=0.9), Gate("auc", at_least=0.6))
-
-
-def test_a_job_without_the_metric_is_told_which_it_has() -> None:
-    with pytest.raises(TrainingFailed, match=r"no validation:auc \(it has train:auc\); set eval_metric to auc"):
-        check_gate(job(train_auc=0.9), Gate("auc", at_least=0.6))
 
 
 def listed(pipeline: Pipeline, digits: str) -> str:

@@ -1,0 +1,208 @@
+"""What a failed call to AWS means: try it again, change something, or make what is absent. The one place that decides.
+
+AWS reports throttling and expired tokens with HTTP 400, so the status alone says little; the error code decides
+(botocore's retry handler, ``botocore.retries.standard``; "Common errors" in the API reference of each service).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    InvalidRegionError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    UnknownServiceError,
+)
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+from sluice.errors import ConflictingWrite, SluiceError
+
+T = TypeVar("T")
+
+_THROTTLED = {
+    "BandwidthLimitExceeded",
+    "EC2ThrottledException",
+    "KMSThrottlingException",
+    "LimitExceededException",
+    "OverLimit",
+    "PriorRequestNotComplete",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "Throttled",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "TransactionInProgressException",
+}
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
+_PASSING = {
+    "ConditionalRequestConflict",
+    "InternalError",
+    "InternalFailure",
+    "ModelNotReadyException",
+    "OperationAborted",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "ServiceUnavailable",
+}
+_PASSING_STATUS = {408, 425, 429}
+_DENIED = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthorizationError",
+    "InvalidClientTokenId",
+    "SignatureDoesNotMatch",
+    "UnauthorizedOperation",
+    "UnrecognizedClientException",
+}
+_ABSENT = {
+    "404",
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "NoSuchBucket",
+    "NoSuchKey",
+    "NotFound",
+    "ParameterNotFound",
+    "QueueDoesNotExist",
+    "ResourceNotFound",
+    "ResourceNotFoundException",
+}
+# SageMaker and CloudFormation use one code for all invalid requests; only the message tells that something is absent.
+_INVALID = {"ValidationError", "ValidationException"}
+_ABSENT_WORDS = ("could not find", "not found", "does not exist")
+_QUOTA = {"ResourceLimitExceeded", "ServiceQuotaExceededException"}
+_INSTANCES_OF: Mapping[str, str] = {
+    "CreateTrainingJob": "Training",
+    "CreateEndpoint": "Deployment",
+    "CreateEndpointConfig": "Deployment",
+    "UpdateEndpoint": "Deployment",
+}
+# botocore raises these before it sends anything: the request or the configuration is wrong.
+_NEVER_SENT = (
+    InvalidRegionError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    UnknownServiceError,
+)
+
+
+class Failure(StrEnum):
+    """``TRANSIENT`` passes by itself; ``REFUSED`` and ``ABSENT`` stay until something is changed."""
+
+    TRANSIENT = "transient"
+    REFUSED = "refused"
+    ABSENT = "absent"
+
+
+def failure(error: BotoCoreError | ClientError) -> Failure:
+    """What kind of failure a call ended with. An error without an answer counts as transient: the network passes."""
+    if isinstance(error, ClientError):
+        return _of_answer(error)
+    return Failure.REFUSED if isinstance(error, _NEVER_SENT) else Failure.TRANSIENT
+
+
+def _of_answer(error: ClientError) -> Failure:
+    code, status, message = error_code(error), _status(error), _message(error).lower()
+    if code in _THROTTLED | _EXPIRED | _PASSING or status >= 500 or status in _PASSING_STATUS:
+        return Failure.TRANSIENT
+    if code in _INVALID and "in-progress" in message:
+        return Failure.TRANSIENT  # SageMaker changes an endpoint again once the present change is done
+    if code in _ABSENT or (code in _INVALID and any(words in message for words in _ABSENT_WORDS)):
+        return Failure.ABSENT
+    return Failure.REFUSED
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same call may succeed a moment later."""
+    if isinstance(error, BotoCoreError | ClientError):
+        return failure(error) is Failure.TRANSIENT
+    return isinstance(error, ConflictingWrite)
+
+
+def is_throttled(error: BaseException) -> bool:
+    """Whether AWS answered that it was asked too often."""
+    return isinstance(error, ClientError) and error_code(error) in _THROTTLED
+
+
+def is_absent(error: ClientError) -> bool:
+    """Whether AWS answered that the thing asked for does not exist."""
+    return failure(error) is Failure.ABSENT
+
+
+def is_declined(error: BaseException) -> bool:
+    """Whether the service answered that it did not do it. Without an answer, or with a server's error, nobody knows."""
+    return isinstance(error, ClientError) and _status(error) < 500
+
+
+def error_code(error: ClientError) -> str:
+    """The service's error code, for example ``NoSuchKey``."""
+    return error.response.get("Error", {}).get("Code", "")
+
+
+def _message(error: ClientError) -> str:
+    return " ".join(error.response.get("Error", {}).get("Message", "").split())
+
+
+def _status(error: ClientError) -> int:
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+
+
+def patiently(call: Callable[[], T], seconds: float) -> T:
+    """Call again while the failure is transient, for at most ``seconds``; then raise what the last call raised."""
+    again = Retrying(
+        retry=retry_if_exception(is_transient),
+        wait=wait_random_exponential(multiplier=0.5, max=20),
+        stop=stop_after_delay(seconds),
+        reraise=True,
+    )
+    return again(call)
+
+
+def explain(error: BaseException, unreachable: str = "check AWS_ENDPOINT_URL, credentials and region") -> str:
+    """One line for whatever went wrong: what, AWS's own reason, and the next action.
+
+    Args:
+        unreachable: the next action where the service did not answer; it depends on where the endpoint is configured.
+    """
+    if isinstance(error, ClientError):
+        answered = f"AWS refused {error.operation_name} ({error_code(error)}: {_message(error)})"
+        return f"{answered}; {_next_action(error)}"
+    text = " ".join(str(error).split())
+    if isinstance(error, BotoCoreError):
+        return f"{text}; {unreachable} (on a laptop: make up)"
+    return text if isinstance(error, SluiceError) else f"{type(error).__name__}: {text}"
+
+
+def _next_action(error: ClientError) -> str:
+    code, kind = error_code(error), failure(error)
+    if code == "ModelError":
+        return "the model that is deployed failed on this request: see the endpoint's CloudWatch log for the cause"
+    if code in _QUOTA:
+        return _quota_action(error)
+    if code in _DENIED:
+        return "check the credentials, and what they allow (for workers: the stack's WorkerPolicy)"
+    if code in _EXPIRED:
+        return "renew the credentials"
+    if kind is Failure.TRANSIENT:
+        return "AWS is busy or unavailable: try again"
+    if kind is Failure.ABSENT:
+        return "check the region, and that `sluice provision` and the earlier DAGs made it"
+    return "change the request as the message says, then try again"
+
+
+def _quota_action(error: ClientError) -> str:
+    owner = _INSTANCES_OF.get(error.operation_name)
+    setting = f"set another instance_type of {owner} in the pipeline's declaration, or " if owner else ""
+    return f"{setting}request a higher quota in AWS Service Quotas"

@@ -1,0 +1,29 @@
+"""Counts the messages that a FIFO queue took of what was sent to it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+
+# SQS drops what repeats a deduplication id within five minutes, and answers with the message id of the first.
+_REMEMBERED_SECONDS = 360
+
+
+class DistinctMessages:
+    """Counts message ids, each once, and remembers them for six minutes. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+        self._seen: dict[str, float] = {}
+
+    def add(self, ids: Iterable[str]) -> None:
+        with self._lock:
+            now = time.monotonic()
+            for each in ids:
+                if each not in self._seen:
+                    self._seen[each] = now
+                    self.count += 1
+            while self._seen and now - next(iter(self._seen.values())) > _REMEMBERED_SECONDS:
+                del self._seen[next(iter(self._seen))]

@@ -1,0 +1,96 @@
+"""What it takes to make an endpoint configuration and its models: made once, kept with the deployment, made again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+from pydantic import BaseModel, ConfigDict
+
+from sluice.failures import error_code, is_absent
+from sluice.manifests import digest_of
+from sluice.pipeline import Pipeline
+from sluice.training.images import xgboost_image
+from sluice.training.jobs import Job
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+
+
+class Recipe(BaseModel):
+    """The CreateModel requests, and the CreateEndpointConfig request that names these models."""
+
+    model_config = ConfigDict(frozen=True)
+
+    models: tuple[Mapping[str, Any], ...]
+    config: Mapping[str, Any]
+
+    @property
+    def config_name(self) -> str:
+        return str(self.config["EndpointConfigName"])
+
+
+def recipe_of_job(pipeline: Pipeline, job: Job, role_arn: str, region: str) -> Recipe:
+    """The recipe that serves a job's model as the pipeline declares it. Names are digests of the content."""
+    deployment, tags = pipeline.deployment, pipeline_tags(pipeline)
+    config: dict[str, Any] = {
+        "ProductionVariants": [
+            {
+                "VariantName": "primary",
+                "ModelName": job.name,
+                "InstanceType": deployment.instance_type,
+                "InitialInstanceCount": deployment.instances,
+                "InitialVariantWeight": 1.0,
+            }
+        ],
+        "Tags": tags,
+    }
+    model = {
+        "ModelName": job.name,
+        "PrimaryContainer": {"Image": xgboost_image(region), "ModelDataUrl": job.model_uri},
+        "ExecutionRoleArn": role_arn,
+        "Tags": tags,
+    }
+    name = f"{deployment.endpoint}-{digest_of(config)[:16]}"
+    return Recipe(models=(model,), config={"EndpointConfigName": name, **config})
+
+
+def recipe_of_config(sagemaker: SageMakerClient, name: str) -> Recipe | None:
+    """The recipe of a configuration that somebody made, as SageMaker describes it; None if a part of it is absent."""
+    try:
+        config = _request(sagemaker, "EndpointConfig", name)
+        names = {variant["ModelName"] for variant in config["ProductionVariants"] if "ModelName" in variant}
+        return Recipe(models=tuple(_request(sagemaker, "Model", model) for model in sorted(names)), config=config)
+    except ClientError as error:
+        if not is_absent(error):
+            raise
+        return None
+
+
+def _request(sagemaker: SageMakerClient, kind: str, name: str) -> Mapping[str, Any]:
+    """The request that creates what is described: the members that both have."""
+    calls: Any = {"Model": sagemaker.describe_model, "EndpointConfig": sagemaker.describe_endpoint_config}
+    described = calls[kind](**{f"{kind}Name": name})
+    members = sagemaker.meta.service_model.operation_model(f"Create{kind}").input_shape.members  # type: ignore[union-attr]
+    return {member: described[member] for member in members if member in described}
+
+
+def make(sagemaker: SageMakerClient, recipe: Recipe) -> None:
+    """Create the models and the configuration that do not exist."""
+    for model in recipe.models:
+        _unless_existing(sagemaker.create_model, model)
+    _unless_existing(sagemaker.create_endpoint_config, recipe.config)
+
+
+def _unless_existing(create: Any, request: Mapping[str, Any]) -> None:
+    """A name is a digest of the content or of what it was made of, so what exists under it is what is asked for."""
+    try:
+        create(**request)
+    except ClientError as error:
+        if error_code(error) != "ValidationException" or "already existing" not in str(error):
+            raise
+
+
+def pipeline_tags(pipeline: Pipeline) -> list[Any]:
+    return [{"Key": "sluice:pipeline", "Value": pipeline.name}]

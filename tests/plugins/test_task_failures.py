@@ -1,0 +1,42 @@
+"""What passes by itself is retried by Airflow; what only a change can repair is one try."""
+
+from __future__ import annotations
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from botocore.exceptions import ClientError, EndpointConnectionError, ParamValidationError
+
+from sluice.errors import ConflictingWrite, MissingResource
+from sluice_airflow.errors import clear_errors
+
+
+def refused(code: str, status: int = 400) -> ClientError:
+    answer = {"Error": {"Code": code, "Message": "m"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, "CreateTrainingJob")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("error", "final"),
+    [
+        (refused("ThrottlingException"), False),
+        (refused("ExpiredTokenException", 403), False),
+        (refused("InternalFailure", 500), False),
+        (EndpointConnectionError(endpoint_url="http://aws"), False),
+        (ConflictingWrite("another writer"), False),
+        (refused("ResourceLimitExceeded"), True),
+        (refused("AccessDeniedException", 403), True),
+        (refused("NoSuchBucket", 404), True),
+        (ParamValidationError(report="no such member"), True),
+        (MissingResource("gone"), True),
+    ],
+)
+def test_only_what_passes_is_tried_again(error: Exception, final: bool) -> None:
+    @clear_errors
+    def task() -> None:
+        raise error
+
+    with pytest.raises(AirflowException) as failure:
+        task()
+
+    assert isinstance(failure.value, AirflowFailException) is final
+    assert "\n" not in str(failure.value)

@@ -1,0 +1,182 @@
+"""The gate judges the model that is served, whichever round the training job printed last."""
+
+from __future__ import annotations
+
+import io
+import math
+import tarfile
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.sluice.lake_contents import put_rows
+from tests.sluice.serving.live import Live, settled, trained
+
+from sluice.dataset.snapshot import make_snapshot
+from sluice.errors import MissingResource, TrainingFailed
+from sluice.evaluation.judge import auc, check_gate, judge
+from sluice.lake import Lake
+from sluice.pipeline import Deployment, Gate, XGBoost
+from sluice.serving.deployment import prove
+from sluice.serving.endpoint import find_endpoint, start_change
+from sluice.training.images import xgboost_image
+from sluice.workspace import Workspace
+
+SCORES = st.one_of(st.floats(0, 1), st.integers(0, 3).map(lambda n: n / 3))  # few values: ties
+
+
+def by_definition(labels: list[int], scores: list[float]) -> float:
+    """The share of pairs of a positive and a negative in which the positive scores higher; a tie counts half."""
+    positives = [score for label, score in zip(labels, scores, strict=True) if label == 1]
+    negatives = [score for label, score in zip(labels, scores, strict=True) if label == 0]
+    wins = sum(
+        Fraction(1) if one > other else Fraction(1, 2) if one == other else Fraction(0)
+        for one, other in product(positives, negatives)
+    )
+    return float(wins / (len(positives) * len(negatives))) if positives and negatives else math.nan
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), SCORES), max_size=40))
+def test_the_auc_is_the_share_of_pairs_in_their_right_order(rows: list[tuple[int, float]]) -> None:
+    labels, scores = [label for label, _ in rows], [score for _, score in rows]
+
+    found = auc(np.array(labels, dtype=float), np.array(scores, dtype=float))
+
+    expected = by_definition(labels, scores)
+    assert (math.isnan(found) and math.isnan(expected)) or math.isclose(found, expected, abs_tol=1e-12)
+
+
+def test_of_one_class_there_is_no_auc() -> None:
+    assert math.isnan(auc(np.array([1.0, 1.0]), np.array([0.1, 0.2])))
+    assert math.isnan(auc(np.array([]), np.array([])))
+
+
+Settings = Mapping[str, str | int | float]
+
+OVERFITTING: Settings = {"num_round": 200, "max_depth": 8, "eta": 0.9, "seed": 1}
+STOPPING: Settings = {**OVERFITTING, "early_stopping_rounds": 10}
+DART: Settings = {"booster": "dart", "rate_drop": 0.5, "skip_drop": 0.2, "num_round": 30, "max_depth": 6, "eta": 0.9}
+
+
+@pytest.fixture
+def noisy(workspace: Workspace) -> Workspace:
+    """A lake of rows that a model soon learns by heart."""
+    random = np.random.default_rng(0)
+    for day in range(1, 8):
+        value, total = random.normal(size=(2, 400))
+        late = ((value + 2 * random.normal(size=400)) > 0).astype(int)
+        rows = pd.DataFrame({"value": value, "total": total, "late": late})
+        put_rows(workspace.lake, "running", f"2013-01-{day:02d}", rows)
+    return workspace
+
+
+@pytest.mark.parametrize(
+    ("settings", "printed_is_served"),
+    [
+        ({"num_round": 5}, True),
+        (OVERFITTING, True),
+        (STOPPING, False),
+        ({**STOPPING, "save_model_on_termination": "true"}, False),
+        ({**STOPPING, "eval_metric": "auc,logloss"}, False),  # the last metric decides which round is best
+        ({**DART, "seed": 3}, True),
+        ({**DART, "seed": 3, "early_stopping_rounds": 3}, False),
+        ({"booster": "gblinear", "num_round": 5}, True),
+        ({"_kfold": 3, "num_round": 5}, False),
+    ],
+    ids=[
+        "plain",
+        "overfitting",
+        "stopping",
+        "on-termination",
+        "two-metrics",
+        "dart",
+        "dart-stopping",
+        "linear",
+        "folds",
+    ],
+)
+def test_gate_and_proof_go_by_the_model_that_is_served(
+    noisy: Workspace, own_name: str, settings: Settings, printed_is_served: bool
+) -> None:
+    """GIVEN a job whose last printed round may not be the model that it saved WHEN it is deployed THEN it is proven."""
+    fingerprint = make_snapshot(noisy.lake, noisy.pipeline).fingerprint
+    job = trained(noisy, fingerprint, **settings)
+    endpoint = f"j-{own_name[-20:]}".strip("-")
+    pipeline = replace(
+        noisy.pipeline,
+        training=replace(noisy.pipeline.training, candidate=XGBoost(settings), gate=Gate("auc", at_least=0.5)),
+        deployment=Deployment(endpoint),
+    )
+    serving = replace(noisy, pipeline=pipeline)
+    try:
+        change = start_change(serving, job)
+        settled(serving, endpoint)
+        record = prove(serving, change, job.name, fingerprint)
+    finally:
+        if find_endpoint(noisy.aws.client("sagemaker"), endpoint) is not None:
+            noisy.aws.client("sagemaker").delete_endpoint(EndpointName=endpoint)
+
+    assert check_gate(noisy.lake, job, fingerprint, Gate("auc", record.validation_auc - 1e-6)).auc == pytest.approx(
+        record.validation_auc, abs=1e-6
+    )
+    with pytest.raises(TrainingFailed, match="below the gate"):
+        check_gate(noisy.lake, job, fingerprint, Gate("auc", record.validation_auc + 1e-3))
+    assert (abs(record.validation_auc - job.metrics["validation:auc"]) < 1e-4) == printed_is_served
+
+
+def test_a_model_below_the_gate_is_refused_with_its_metric(live: Live) -> None:
+    lake, reached = live.workspace.lake, live.auc_of("validation")
+
+    assert check_gate(lake, live.job, live.fingerprint, Gate("auc", at_least=reached)).auc == pytest.approx(reached)
+    with pytest.raises(
+        TrainingFailed, match=rf"job {live.job.name} reaches auc {reached:.4f} .*below the gate of 0\.99"
+    ):
+        check_gate(lake, live.job, live.fingerprint, Gate("auc", at_least=0.99))
+
+
+def put_artefact(lake: Lake, **files: bytes) -> str:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return lake.uri(lake.put("toy/models/put/output/model.tar.gz", archive.getvalue()).key)
+
+
+def by_softprob(live: Live) -> bytes:
+    matrix = xgboost.DMatrix(np.zeros((6, 2)), label=[0, 1, 2, 0, 1, 2])
+    settings = {"objective": "multi:softprob", "num_class": 3, "nthread": 1}
+    return bytes(xgboost.train(settings, matrix, num_boost_round=1).save_raw("ubj"))
+
+
+def test_an_artefact_without_a_model_of_one_score_a_row_is_named(live: Live) -> None:
+    lake = live.workspace.lake
+
+    def judged(uri: str) -> None:
+        judge(lake, replace(live.job, model_uri=uri), live.fingerprint, "validation")
+
+    for uri in (
+        put_artefact(lake, **{"xgboost-model": b"this is no model"}),
+        lake.uri(lake.put("toy/models/no-archive.tar.gz", b"this is no archive").key),
+    ):
+        with pytest.raises(
+            TrainingFailed, match=rf"^{uri} holds no model that can score the snapshot \([^\n]+\); train again"
+        ):
+            judged(uri)
+    for uri in (put_artefact(lake, **{".hidden": b""}), put_artefact(lake, **{"xgboost-model": by_softprob(live)})):
+        with pytest.raises(TrainingFailed, match="holds no model that gives one score a row"):
+            judged(uri)
+    with pytest.raises(MissingResource, match=r"toy/models/gone is gone"):
+        judged(lake.uri("toy/models/gone"))
+
+
+def test_the_library_that_judges_is_of_the_containers_version() -> None:
+    assert xgboost_image("us-east-1").endswith(f"sagemaker-xgboost:{xgboost.__version__.rpartition('.')[0]}-0")
