@@ -19,8 +19,10 @@ from typing import Any
 from ministack import app
 from ministack.services import sqs
 
-from localcloud import alarms, longpoll, streams
+from localcloud import alarms, longpoll, stack_resources, streams, used_services
 from localcloud.backlog import Backlog, Message
+from localcloud.request_guard import RequestGuard
+from localcloud.used_services import UsedPathsOnly
 
 Queue = dict[str, Any]
 _SECONDS_BETWEEN_SWEEPS = 1.0
@@ -42,6 +44,9 @@ def main() -> None:
     longpoll.install()
     streams.install()
     alarms.install()
+    stack_resources.install()
+    used_services.turn_off_unused()
+    app.app = RequestGuard(UsedPathsOnly(app.app))
     app.main()
 
 
