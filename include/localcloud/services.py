@@ -98,8 +98,7 @@ def _environment(settings: Settings, **variables: str) -> Mapping[str, str]:
         **os.environ,
         "PYTHONPATH": os.pathsep.join([package_parent, *filter(None, [os.environ.get("PYTHONPATH")])]),
         "PYTHONUNBUFFERED": "1",
-        "NO_PROXY": HOST,
-        "no_proxy": HOST,
+        **{name: ",".join(filter(None, [os.environ.get(name), HOST])) for name in ("NO_PROXY", "no_proxy")},
         "TMPDIR": str(settings.state / "tmp"),
         **variables,
     }
