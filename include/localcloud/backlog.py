@@ -3,11 +3,12 @@
 A message is a dictionary of the emulator's. Messages of one group are given in sending order, and none while another
 of the group is in flight; of a standard queue, each message is a group of its own. Like SQS, a receive takes as many
 messages of one group as it can before it turns to the next.
+
+A backlog remembers what has changed since it was last saved, so that a request saves only what it has changed.
 """
 
 from __future__ import annotations
 
-import copy
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count, islice, takewhile
@@ -22,6 +23,7 @@ class Backlog:
     def __init__(self, messages: Iterable[Message], group_of: Callable[[Message], object]) -> None:
         self._group_of = group_of
         self._places = count()
+        self._changed: dict[int, bool] = {}  # place → whether its message is new
         self.clear()
         for message in messages:
             self.append(message)
@@ -32,11 +34,27 @@ class Backlog:
         self._ready: list[tuple[int, int]] = []  # (place of a group's first message, the same)
         self._locked: list[tuple[float, int]] = []  # (when to look again, place of a message of the group)
         self._held: dict[str, int] = {}  # receipt handle → place
+        self._changed.clear()
+        self.is_replaced = True  # nothing that was saved before is of use
+
+    def changes(self) -> Iterator[tuple[int, Message | None, bool]]:
+        """What has changed since it was last saved: the place, its message (None: deleted), whether that is new."""
+        for place, is_new in self._changed.items():
+            yield place, self._messages.get(place), is_new
+
+    def is_changed(self) -> bool:
+        return self.is_replaced or bool(self._changed)
+
+    def saved(self) -> None:
+        """Forget the changes: they are on disk."""
+        self._changed.clear()
+        self.is_replaced = False
 
     def append(self, message: Message) -> None:
         place = next(self._places)
         group = self._groups.setdefault(self._group_of(message), {})
         self._messages[place] = message
+        self._changed[place] = True
         group[place] = message
         if message["receipt_handle"]:
             self._held[message["receipt_handle"]] = place
@@ -61,10 +79,6 @@ class Backlog:
     def __getitem__(self, index: int | slice) -> Any:
         return list(self._messages.values())[index]
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> list[Message]:
-        """The emulator copies its state before it writes it: what is written is a plain list."""
-        return copy.deepcopy(list(self._messages.values()), memo)
-
     def take(self, most: int, now: float, hold_until: float, new_handle: Callable[[], str]) -> list[Message]:
         """Give up to ``most`` messages, and hide them until ``hold_until`` (seconds since the epoch, as ``now``)."""
         self.release(now)
@@ -85,6 +99,7 @@ class Backlog:
     def _hold(self, place: int, message: Message, now: float, until: float, handle: str) -> None:
         self._held.pop(message["receipt_handle"] or "", None)  # only the newest handle of a message is good
         self._held[handle] = place
+        self._changed.setdefault(place, False)
         message["receipt_handle"] = handle
         message["visible_at"] = until
         message["receive_count"] += 1
@@ -103,6 +118,7 @@ class Backlog:
         place = self._held.get(handle or "")
         if place is None:
             return False
+        self._changed.setdefault(place, False)
         self._messages[place]["visible_at"] = until
         self._lock(self._groups[self._group_of(self._messages[place])])
         return True
@@ -129,6 +145,7 @@ class Backlog:
 
     def _drop(self, place: int) -> None:
         message = self._messages.pop(place)
+        self._changed.setdefault(place, False)
         self._held.pop(message["receipt_handle"] or "", None)
         name = self._group_of(message)
         group = self._groups[name]

@@ -1,28 +1,36 @@
-"""Runs the emulator with queues that bear deep backlogs: ``python -m localcloud.emulator``.
+"""Runs the emulator, with what it lacks for this project: ``python -m localcloud.emulator``.
 
 As released, it walks over all messages of a queue several times for each receive, once for each message deleted, and
 over the whole deduplication window for each message sent: the time to send and drain grows with the square of the
 backlog, and 36,000 messages take a quarter of an hour. Here the messages lie in a :class:`Backlog`, and what only
 looks at ages is done once a second. What a queue does is the same, but that a receive takes as many messages of one
-group as it can, as SQS does; ``tests/contract/`` holds it to that, and to the pinned version. What it does wrong when
-shards are split and merged is mended in :mod:`localcloud.streams`, when a long poll ends in :mod:`localcloud.longpoll`,
-and when an alarm goes off in :mod:`localcloud.alarms`.
+group as it can, as SQS does; ``tests/contract/`` holds it to that, and to the pinned version.
+
+The other modules correct splits and merges of shards (:mod:`localcloud.streams`), the end of a long poll
+(:mod:`localcloud.longpoll`), alarms (:mod:`localcloud.alarms`), what survives a kill or a full disk
+(:mod:`localcloud.durability`, :mod:`localcloud.object_files`), which services there are
+(:mod:`localcloud.used_services`, :mod:`localcloud.stack_resources`), and who is answered
+(:mod:`localcloud.request_guard`).
 """
 
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ministack import app
 from ministack.services import sqs
 
-from localcloud import alarms, longpoll, streams
-from localcloud.backlog import Backlog, Message
+from localcloud import alarms, durability, longpoll, object_files, stack_resources, streams, used_services
+from localcloud.backlog import Message
+from localcloud.queue_content import Queue, backlog_of
+from localcloud.request_guard import RequestGuard
+from localcloud.used_services import UsedPathsOnly
 
-Queue = dict[str, Any]
 _SECONDS_BETWEEN_SWEEPS = 1.0
 _UNKNOWN_HANDLE = ("ReceiptHandleIsInvalid", "The input receipt handle is invalid.")
 
@@ -42,23 +50,12 @@ def main() -> None:
     longpoll.install()
     streams.install()
     alarms.install()
+    object_files.install(Path(os.environ["S3_DATA_DIR"]))
+    stack_resources.install()
+    used_services.turn_off_unused()
+    durability.install(Path(os.environ["STATE_DIR"]))
+    app.app = RequestGuard(UsedPathsOnly(app.app))
     app.main()
-
-
-def backlog_of(queue: Queue) -> Backlog:
-    """The queue's messages, indexed; the emulator itself puts a plain list there when it restores or sweeps."""
-    messages = queue["messages"]
-    if not isinstance(messages, Backlog):
-        messages = queue["messages"] = Backlog(messages, _group if queue["is_fifo"] else _itself)
-    return messages
-
-
-def _group(message: Message) -> object:
-    return message.get("group_id") or message["id"]
-
-
-def _itself(message: Message) -> object:
-    return message["id"]
 
 
 def _once_a_second(sweep: Callable[[Queue], None]) -> Callable[[Queue], None]:

@@ -20,7 +20,7 @@ from localcloud.errors import CloudError
 from localcloud.services import Service
 from localcloud.settings import HOST
 
-_STOP_SECONDS = 30.0  # the emulator writes all of its state before it ends
+_STOP_SECONDS = 30.0  # the stand-in ends its jobs and deployments, and uploads what they leave
 _HEALTH_SECONDS = 2.0
 _CLOCK_SECONDS = 2.0  # how far the start time that the system tells may wander
 

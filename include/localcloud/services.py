@@ -10,6 +10,9 @@ from pathlib import Path
 
 from localcloud.settings import HOST, Settings
 
+# What somebody uses; :mod:`localcloud.used_services` turns off every way to the others.
+USED_SERVICES = ("cloudformation", "iam", "kinesis", "logs", "monitoring", "s3", "sns", "sqs", "ssm", "sts")
+
 
 @dataclass(frozen=True)
 class Service:
@@ -39,9 +42,9 @@ def all_services(settings: Settings) -> tuple[Service, ...]:
 
 
 def emulator(settings: Settings) -> Service:
-    """Ministack: S3, SQS, SNS, Kinesis, SSM, IAM, Lambda, CloudFormation and more, with its state on disk.
+    """Ministack, with its state on disk.
 
-    Its own defaults are a bind to every interface, listeners for SFTP and MQTT, and state in /tmp.
+    Its own defaults are a bind to every interface, a hundred services, listeners for SFTP and MQTT, and state in /tmp.
     """
     folder = settings.state / "emulator"
     return Service(
@@ -59,6 +62,7 @@ def emulator(settings: Settings) -> Service:
             STATE_DIR=str(folder / "state"),
             S3_PERSIST="1",
             S3_DATA_DIR=str(folder / "s3"),
+            SERVICES=",".join(USED_SERVICES),
             IOT_MTLS_ENABLED="0",
             SFTP_ENABLED="0",
             LOG_LEVEL="WARNING",
@@ -94,8 +98,7 @@ def _environment(settings: Settings, **variables: str) -> Mapping[str, str]:
         **os.environ,
         "PYTHONPATH": os.pathsep.join([package_parent, *filter(None, [os.environ.get("PYTHONPATH")])]),
         "PYTHONUNBUFFERED": "1",
-        "NO_PROXY": HOST,
-        "no_proxy": HOST,
+        **{name: ",".join(filter(None, [os.environ.get(name), HOST])) for name in ("NO_PROXY", "no_proxy")},
         "TMPDIR": str(settings.state / "tmp"),
         **variables,
     }

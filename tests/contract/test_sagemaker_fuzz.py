@@ -92,11 +92,11 @@ def ask(runtime: SageMakerRuntimeClient, name: str) -> bytes:
     "said",
     [
         pytest.param(b"\x00\xff\x16\x03\x01 no http at all\r\n\r\n", id="no HTTP"),
-        pytest.param(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n", id="negative length"),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n", id="negative length"),
         pytest.param(
-            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n{", id="endless length"
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999\r\n\r\n{", id="endless length"
         ),
-        pytest.param(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", id="bad chunk"),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", id="bad chunk"),
         pytest.param(b"GET / HTTP/9.9\r\n\r\n", id="bad version"),
         pytest.param(b"POST / HTTP/1.1\r\n" + b"A: b\r\n" * 10_000 + b"\r\n", id="many headers"),
     ],
@@ -116,8 +116,8 @@ def test_a_body_without_end_is_answered_at_its_bound(cloud: Cloud, served: str, 
     address = urlsplit(cloud.sagemaker_endpoint_url)
     with socket.create_connection((str(address.hostname), address.port or 0), 10) as connection:
         connection.sendall(
-            f"POST {path} HTTP/1.1\r\nHost: a\r\nX-Amz-Target: SageMaker.ListModels\r\nContent-Type: text/csv\r\n"
-            "Transfer-Encoding: chunked\r\n\r\n".encode()
+            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nX-Amz-Target: SageMaker.ListModels\r\n"
+            "Content-Type: text/csv\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
         )
         for _ in range(1000):  # 100 MB
             if select.select([connection], [], [], 0)[0]:
@@ -133,7 +133,9 @@ def test_a_body_without_end_is_answered_at_its_bound(cloud: Cloud, served: str, 
         pytest.param(b"POST / HTTP/1.1\r\n", b"A: b\r\n" * 10_000, id="headers"),
         pytest.param(b"GET /", b"b" * 100_000, id="URL"),
         pytest.param(
-            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\nA: ", b"b" * 100_000, id="trailer"
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\nA: ",
+            b"b" * 100_000,
+            id="trailer",
         ),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from itertools import count
 from typing import Any
 
@@ -11,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from localcloud.backlog import Backlog
 
+HELD = ("receipt_handle", "visible_at", "receive_count", "first_receive_at")
 GROUPS = st.sampled_from("abc")
 
 
@@ -35,6 +35,7 @@ class AgainstAWalk(RuleBasedStateMachine):
         self.backlog = Backlog([], lambda kept: kept["group_id"])
         self.sent: dict[int, dict[str, Any]] = {}  # by number, in sending order
         self.old_handles: list[str] = []
+        self.saved: dict[int, dict[str, Any]] = {}  # by place
 
     def group(self, name: str) -> list[dict[str, Any]]:
         return [kept for kept in self.sent.values() if kept["group_id"] == name]
@@ -92,11 +93,33 @@ class AgainstAWalk(RuleBasedStateMachine):
         self.now += seconds
 
     @rule()
-    def write_and_restore(self) -> None:
-        kept = copy.deepcopy(self.backlog)
-        assert type(kept) is list
+    def save(self) -> None:
+        """As the emulator does with each request: messages that are new in full, of others how they are held."""
+        if self.backlog.is_replaced:
+            self.saved.clear()
+        for place, kept, is_new in self.backlog.changes():
+            if kept is None:
+                self.saved.pop(place, None)
+            elif is_new:
+                assert place not in self.saved
+                self.saved[place] = dict(kept)
+            else:
+                self.saved[place] |= {name: kept[name] for name in HELD}
+        self.backlog.saved()
+        assert not self.backlog.is_changed()
+
+    @rule()
+    def save_and_restore(self) -> None:
+        self.save()
+        kept = [dict(self.saved[place]) for place in sorted(self.saved)]
+        assert kept == list(self.backlog)
         self.sent = {each["id"]: each for each in kept}
         self.backlog = Backlog(kept, lambda each: each["group_id"])
+
+    @rule()
+    def purge(self) -> None:
+        self.backlog.clear()
+        self.sent.clear()
 
     @invariant()
     def holds_what_was_sent_and_not_deleted(self) -> None:

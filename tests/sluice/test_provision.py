@@ -58,15 +58,34 @@ def test_changed_template_updates_the_stack_and_keeps_its_parameters(
 
 
 def test_failed_creation_names_the_resource_and_can_be_tried_again(cloud: Cloud) -> None:
-    cloudformation, s3 = cloud.client("cloudformation"), cloud.client("s3")
-    s3.create_bucket(Bucket="sluice-taken-000000000000-us-east-1")
+    cloudformation, ssm = cloud.client("cloudformation"), cloud.client("ssm")
+    ssm.put_parameter(Name="/sluice/taken/bucket", Value="taken", Type="String")
 
-    with pytest.raises(ProvisioningFailed, match=r"Lake .*already exists.*`sluice provision taken`") as failure:
+    with pytest.raises(
+        ProvisioningFailed, match=r"BucketParameter .*AlreadyExists.*`sluice provision taken`"
+    ) as failure:
         provision(cloudformation, "taken")
     assert "\n" not in str(failure.value)
 
-    s3.delete_bucket(Bucket="sluice-taken-000000000000-us-east-1")
+    ssm.delete_parameter(Name="/sluice/taken/bucket")
     assert provision(cloudformation, "taken")["Bucket"] == "sluice-taken-000000000000-us-east-1"
+
+
+def test_on_a_laptop_a_lake_without_a_stack_is_taken_over_and_outlives_failed_tries(cloud: Cloud) -> None:
+    cloudformation, s3, ssm = (cloud.client(name) for name in ("cloudformation", "s3", "ssm"))
+    lake = "sluice-left-000000000000-us-east-1"
+    s3.create_bucket(Bucket=lake)
+    s3.put_object(Bucket=lake, Key="left/raw/part", Body=b"kept")
+    ssm.put_parameter(Name="/sluice/left/bucket", Value="left", Type="String")
+
+    with pytest.raises(ProvisioningFailed, match=r"BucketParameter .*AlreadyExists"):
+        provision(cloudformation, "left")
+    assert s3.get_object(Bucket=lake, Key="left/raw/part")["Body"].read() == b"kept"
+
+    ssm.delete_parameter(Name="/sluice/left/bucket")
+    assert provision(cloudformation, "left")["Bucket"] == lake
+    assert s3.get_object(Bucket=lake, Key="left/raw/part")["Body"].read() == b"kept"
+    assert s3.get_bucket_versioning(Bucket=lake)["Status"] == "Enabled"
 
 
 def test_failed_update_names_the_resource_and_leaves_the_stack_as_it_was(

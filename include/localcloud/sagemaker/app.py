@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from localcloud.request_guard import RequestGuard
 from localcloud.sagemaker.api.protocol import ControlPlane
 from localcloud.sagemaker.api.request_ids import RequestIds
 from localcloud.sagemaker.api.search import Search
@@ -99,7 +100,7 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
 
     return Starlette(
         lifespan=lifespan,
-        middleware=[Middleware(RequestIds)],
+        middleware=[Middleware(RequestGuard), Middleware(RequestIds)],
         routes=[
             Route("/ping", _ping, methods=["GET"]),
             Route("/", control_plane.answer, methods=["POST"]),

@@ -123,3 +123,16 @@ def test_an_archive_that_unfolds_to_too_much_is_refused(tmp_path: Path, monkeypa
     monkeypatch.setattr(archives, "_MOST_BYTES", 40_000)
     with pytest.raises(UnsafeArchiveError, match="it holds more than 40000 bytes"):
         archives.unpack(archive, tmp_path / "other")
+
+
+def test_no_part_of_python_is_needed_that_3_11_2_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian 12's Python is 3.11.2; the filters of tarfile came with 3.11.4."""
+    monkeypatch.delattr(tarfile, "FilterError")
+    monkeypatch.delattr(tarfile, "data_filter")
+    archives.unpack(packed(tmp_path / "a.tar.gz", ("./deep/model", b"content")), tmp_path / "out")
+    assert (tmp_path / "out/deep/model").read_bytes() == b"content"
+    with pytest.raises(UnsafeArchiveError, match=r"'deep/\.\./\.\./outside' leaves its folder"):
+        archives.unpack(packed(tmp_path / "b.tar.gz", ("deep/../../outside", b"")), tmp_path / "other")
+    (tmp_path / "c.tar.gz").write_bytes(b"no archive")
+    with pytest.raises(UnsafeArchiveError, match="Not a gzipped file"):
+        archives.unpack(tmp_path / "c.tar.gz", tmp_path / "third")

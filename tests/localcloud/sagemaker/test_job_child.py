@@ -49,7 +49,7 @@ def test_success_is_exit_0(tmp_path: Path) -> None:
     [
         ("UserError('bad data')", "ClientError: bad data"),
         ("AlgorithmError('it broke')", "AlgorithmError: it broke"),
-        ("KeyError('objective')", "AlgorithmError: 'objective'"),
+        ("KeyError('objective')", "AlgorithmError: KeyError: 'objective'"),
         ("UserError(f'no data in {layout.root}/opt/ml/input')", "ClientError: no data in /opt/ml/input"),
     ],
 )

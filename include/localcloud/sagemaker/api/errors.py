@@ -22,6 +22,11 @@ class ServiceError(Exception):
         return f"{self.code}: {self.message}"
 
 
+def cause(error: BaseException) -> str:
+    """The kind of an unforeseen error and its text: many a text alone says nothing (``KeyError: 'x'``)."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
 def validation_error(message: str) -> ServiceError:
     """The control plane's ValidationException."""
     return ServiceError("ValidationException", message)

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from localcloud.sagemaker.api.bodies import TooLargeError, bounded_body
-from localcloud.sagemaker.api.errors import ServiceError, validation_error
+from localcloud.sagemaker.api.errors import ServiceError, cause, validation_error
 from localcloud.sagemaker.api.store import MissingResourceError
 from localcloud.sagemaker.api.validation import known, service_model, validate
 
@@ -45,7 +45,8 @@ class ControlPlane:
             return Response(status_code=400)  # nobody is there to read it
         except Exception as error:
             logger.exception("%s", request.headers.get("x-amz-target"))
-            return _error(ServiceError("InternalFailure", f"The stand-in failed; see its log. {error}", status=500))
+            said = f"The stand-in failed; see its log. {cause(error)}"
+            return _error(ServiceError("InternalFailure", said, status=500))
         return Response(json.dumps(answer) if answer is not None else b"", media_type=_CONTENT_TYPE)
 
     def run(self, target: str, body: bytes) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Callable
 
+from localcloud.sagemaker.api.errors import cause
 from localcloud.sagemaker.api.store import Document, Store
 from localcloud.sagemaker.hosting import endpoint_status, rollout
 from localcloud.sagemaker.hosting.clock import Clock, StoppedError
@@ -23,7 +24,6 @@ from localcloud.sagemaker.hosting.shifting import RolledBackError, Shift, Traffi
 KIND = "endpoint"
 
 _CLOSE_SECONDS = 15.0
-_INTERNAL_ERROR = "InternalServerError: see the stand-in's log"
 
 logger = logging.getLogger(__name__)
 
@@ -87,9 +87,9 @@ class Deployer:
             change(name)
         except StoppedError:
             logger.info("endpoint %s: its change is interrupted by the end of the stand-in", name)
-        except Exception:
+        except Exception as error:
             logger.exception("endpoint %s", name)
-            self._update(name, endpoint_status.fail, _INTERNAL_ERROR)
+            self._update(name, endpoint_status.fail, _failed(error))
         finally:
             with self._threads_lock:
                 self._threads.discard(threading.current_thread())
@@ -102,9 +102,9 @@ class Deployer:
             logger.error("endpoint %s doesn't serve again: %s", name, error)
             self._update(name, endpoint_status.give_up, str(error))
             return False
-        except Exception:
+        except Exception as error:
             logger.exception("endpoint %s doesn't serve again", name)
-            self._update(name, endpoint_status.give_up, _INTERNAL_ERROR)
+            self._update(name, endpoint_status.give_up, _failed(error))
             return False
         return True
 
@@ -165,3 +165,8 @@ class Deployer:
     def _update(self, name: str, change: Callable[..., None], *values: object) -> None:
         """Change the endpoint's document; ``change`` takes it, the values and the time."""
         self._store.update(KIND, name, lambda endpoint: change(endpoint, *values, self._clock.time()))
+
+
+def _failed(error: Exception) -> str:
+    """The FailureReason of an endpoint whose change met an error that nobody foresaw."""
+    return f"InternalServerError: the stand-in failed: {cause(error)}"

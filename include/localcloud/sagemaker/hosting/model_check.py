@@ -22,6 +22,7 @@ from pathlib import Path
 import psutil
 
 from localcloud.sagemaker.algorithms import catalog
+from localcloud.sagemaker.api.errors import cause
 from localcloud.sagemaker.jobs.confinement import confine, limit
 
 _SECONDS = 60
@@ -82,7 +83,7 @@ def _main() -> int:
         algorithm.normalize(folder, environment)
         algorithm.load(folder, environment).probe()
     except Exception as error:
-        sys.stdout.write(str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}")
+        sys.stdout.write(str(error) if isinstance(error, ValueError) else cause(error))
         return 1
     return 0
 

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from localcloud.sagemaker.algorithms.serving import Answer, Invocation, ModelServer
 from localcloud.sagemaker.api.arns import ACCOUNT, REGION, log_group_arn
 from localcloud.sagemaker.api.bodies import TooLargeError, bounded_body
-from localcloud.sagemaker.api.errors import ServiceError
+from localcloud.sagemaker.api.errors import ServiceError, cause
 from localcloud.sagemaker.hosting import invocation_headers
 from localcloud.sagemaker.hosting.fleet import Fleet, NotServingError, UnknownVariantError, Variant
 
@@ -152,7 +152,7 @@ class Runtime:
             raise _model_error(endpoint, 0, _TIMED_OUT) from error
         except Exception as error:
             logger.exception("endpoint %s, variant %s", endpoint, variant)
-            raise _model_error(endpoint, 500, f"the stand-in failed: {type(error).__name__}: {error}") from error
+            raise _model_error(endpoint, 500, f"the stand-in failed: {cause(error)}") from error
         finally:
             self._last_seconds[key] = asked.seconds
 

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from localcloud.sagemaker.api.errors import cause
 from localcloud.sagemaker.jobs.confinement import confine, limit
 from localcloud.sagemaker.jobs.container import Layout
 
@@ -47,7 +48,7 @@ def run(train: Callable[[Layout], None]) -> int:
         return _fail(layout, "AlgorithmError: OutOfMemory: use less data, or fewer jobs at once: they share it.")
     except Exception as error:
         traceback.print_exc(file=sys.stdout)
-        return _fail(layout, f"AlgorithmError: {error}")
+        return _fail(layout, f"AlgorithmError: {error if isinstance(error, AlgorithmError) else cause(error)}")
     return 0
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from localcloud.sagemaker.api.errors import cause
 from localcloud.sagemaker.api.store import Document, Store
 from localcloud.sagemaker.jobs.container import Layout
 from localcloud.sagemaker.jobs.cores import Cores
@@ -164,7 +165,7 @@ class JobRunner:
             raise
         except Exception as error:
             logger.exception("%s %s", self._kind.name, name)
-            reason = f"InternalServerError: the stand-in failed: {error}"
+            reason = f"InternalServerError: the stand-in failed: {cause(error)}"
         return lambda document, now: self._kind.fail(document, reason, now)
 
     def _attempt(self, job: Document, name: str, signals: Signals, cores: int) -> str:

@@ -1,0 +1,74 @@
+"""SIGKILL of the emulator while a pipeline is provisioned, fed and drained: nothing is lost, doubled or reordered."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.chaos.conftest import Flights
+from tests.chaos.seeds import seeded
+from tests.chaos.trial import TROUBLE, Trial
+from tests.conftest import free_ports
+from tests.localcloud.conftest import LocalCloud
+
+from sluice.pipeline import load_pipeline
+from sluice.provision import provision
+
+_LONGEST_WORK = 1.0  # seconds between a start and the next kill
+
+
+@pytest.fixture
+def killed_cloud(tmp_path: Path) -> Iterator[LocalCloud]:
+    cloud = LocalCloud(tmp_path / "state", *free_ports(2))
+    yield cloud
+    cloud.command("down")
+
+
+@pytest.mark.parametrize(
+    ("kills", "events"), [pytest.param(2, 300, id="2"), pytest.param(50, 3_000, id="50", marks=pytest.mark.chaos)]
+)
+@seeded(1)
+def test_an_emulator_that_is_killed_again_and_again(
+    killed_cloud: LocalCloud, flights: Flights, kills: int, events: int, seed: int
+) -> None:
+    chance = random.Random(seed)
+    trial = Trial(killed_cloud.up(), "trial", load_pipeline("flights"), visibility_seconds=2)
+    over = threading.Event()
+
+    def work() -> None:
+        every, sent = flights(events), 0
+        while not over.is_set():
+            if sent < events:
+                size = chance.randint(1, 60)
+                trial.send(every[sent : sent + size])
+                sent += size
+            attempt(trial.drain)
+            attempt(lambda: provision(trial.client("cloudformation"), "flights"))
+        trial.send(every[sent:])
+
+    with ThreadPoolExecutor(1) as beside:
+        working = beside.submit(work)
+        try:
+            for _ in range(kills):
+                time.sleep(chance.uniform(0, _LONGEST_WORK))
+                killed_cloud.processes()["emulator"].kill()
+                killed_cloud.up()
+        finally:
+            over.set()
+        working.result(300)
+
+    assert trial.finish().conformed == events
+    provision(trial.client("cloudformation"), "flights")
+
+
+def attempt(do: Callable[[], Any]) -> None:
+    """Do it, or fail with trouble that was foreseen."""
+    with contextlib.suppress(*TROUBLE):
+        do()

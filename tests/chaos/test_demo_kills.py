@@ -1,0 +1,116 @@
+"""`make demo` after SIGKILL at random moments of earlier ones: it gets to its end, with every event, in order."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.chaos.audit import Sent, audit
+from tests.chaos.seeds import seeded
+from tests.conftest import cloud_at, free_ports
+from tests.deployment.files import ROOT, read_settings
+from tests.pipelines.flights.flight_days import events_from
+
+from sluice.landing.send import encoded
+
+DAYS = 3
+KILLS = 4
+_FIRST_SECONDS, _LAST_SECONDS = 3, 60  # of a demo, between which it is killed
+_LONGEST = 600
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A checkout's demo with a lake and ports of its own."""
+
+    folder: Path
+    settings: Mapping[str, str]
+
+    def start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [".venv/bin/python", "-m", "demo"],
+            cwd=self.folder,
+            env={**self.settings, "DAYS": str(DAYS), "HOME": os.environ["HOME"]},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def cloud(self, command: str) -> None:
+        subprocess.run(
+            [".venv-cloud/bin/python", "-m", "localcloud", command],
+            cwd=self.folder,
+            env=dict(self.settings),
+            check=True,
+            timeout=_LONGEST,
+        )
+
+    def kill(self, named: str = "") -> None:
+        """SIGKILL to whatever runs of it, all at once, or only to what has this word in its command."""
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                if named in " ".join(process.cmdline()):
+                    process.kill()
+
+    def processes(self) -> Iterator[psutil.Process]:
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("LOCALCLOUD_STATE") == self.settings["LOCALCLOUD_STATE"]:
+                    yield process
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    shutil.copytree(ROOT / "demo", folder / "demo")
+    for name in ("dags", "plugins", "include", "requirements.txt", ".venv", ".venv-cloud"):
+        (folder / name).symlink_to(ROOT / name)
+    api, port, sagemaker_port = free_ports(3)
+    text = (ROOT / ".env.example").read_text()
+    for name, of in {
+        "AIRFLOW__API__PORT": api,
+        "LOCALCLOUD_PORT": port,
+        "LOCALCLOUD_SAGEMAKER_PORT": sagemaker_port,
+    }.items():
+        text = "\n".join(f"{name}={of}" if line.startswith(f"{name}=") else line for line in text.splitlines())
+    (folder / ".env").write_text(text + "\n")
+    made = Demo(folder, {"PATH": os.environ["PATH"], **read_settings(folder / ".env", folder)})
+    yield made
+    made.kill()
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(2 * _LONGEST)
+@seeded(1)
+def test_a_demo_that_was_killed_again_and_again_gets_to_its_end(demo: Demo, seed: int) -> None:
+    chance = random.Random(seed)
+    for kill in range(KILLS):
+        running = demo.start()
+        with suppress(subprocess.TimeoutExpired):
+            running.communicate(timeout=chance.uniform(_FIRST_SECONDS, _LAST_SECONDS))
+        demo.kill("localcloud.emulator" if kill % 2 else "")
+        running.communicate(timeout=_LONGEST)
+
+    last = demo.start()
+    output, _ = last.communicate(timeout=_LONGEST)
+    assert last.returncode == 0, output
+
+    demo.cloud("up")
+    cloud = cloud_at(int(demo.settings["LOCALCLOUD_PORT"]), int(demo.settings["LOCALCLOUD_SAGEMAKER_PORT"]))
+    sqs, s3 = cloud.client("sqs"), cloud.client("s3")
+    [bucket] = [each["Name"] for each in s3.list_buckets()["Buckets"]]
+    queue = sqs.get_queue_url(QueueName="flights-events.fifo")["QueueUrl"]
+    events = events_from(date(2013, 1, 1), DAYS)
+    sent = [Sent(each.id, encoded(each.group), order, each.body) for order, each in enumerate(events)]
+    assert audit(s3, bucket, "flights", "events", sent, sqs, [queue]).conformed == len(events)
+    demo.cloud("down")
