@@ -1,0 +1,158 @@
+"""The first day of a user, by mouse: demo, up, a range, a cleared partition, and what is live."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from tests.browser.conftest import Browser
+from tests.deployment.checkout import LONGEST, Checkout, make_checkout
+from tests.deployment.files import ROOT
+from tests.waiting import wait_for
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+
+DAYS = 4
+
+
+@dataclass(frozen=True)
+class Started:
+    """A checkout in which the README's two commands were run; ``login`` is the link that `make up` ended with."""
+
+    checkout: Checkout
+    login: str
+    report: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    checkout = make_checkout(tmp_path_factory.mktemp("story") / "with a space")
+    shutil.copytree(ROOT / "demo", checkout.folder / "demo")
+    demo = subprocess.run(
+        [".venv/bin/python", "-m", "demo"],
+        cwd=checkout.folder,
+        env={**checkout.settings, "DAYS": str(DAYS)},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST,
+        check=False,
+    )
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    report = json.loads((checkout.folder / ".sluice" / "demo" / "report.json").read_text())
+    try:
+        status, output = checkout.run("up")
+        assert status == 0, output
+        (link,) = re.findall(r"http://127\.0\.0\.1:\d+/\S+#\S+", output)
+        yield Started(checkout, link, report)
+    finally:
+        checkout.run("down")
+
+
+class User:
+    """Looks at the page and clicks on what it shows."""
+
+    def __init__(self, browser: Browser, checkout: Checkout) -> None:
+        self.browser, self.checkout = browser, checkout
+
+    def see(self, path: str, *, seconds: float = 60) -> WebElement:
+        """The element, once it is shown."""
+
+        def look() -> WebElement | None:
+            shown = [each for each in self.browser.find_elements(By.XPATH, path) if each.is_displayed()]
+            return shown[0] if shown else None
+
+        return wait_for(look, seconds=seconds, what=path)
+
+    def click(self, path: str) -> None:
+        """Click on it, again if the page has just drawn it anew or still moves it."""
+
+        def clicked() -> bool:
+            try:
+                self.see(path).click()
+            except Exception as error:
+                if "click" in str(error) or "stale" in str(error):
+                    return False
+                raise
+            return True
+
+        wait_for(clicked, what=f"a click on {path}")
+
+    def write(self, name: str, text: str) -> None:
+        self.see(f"//input[@name='{name}']").send_keys(text)
+
+    def open_dag(self, dag_id: str) -> None:
+        self.click("//nav//a[contains(., 'Dags')] | //a[@href='/dags']")
+        self.click(f"//a[normalize-space()='{dag_id}']")
+        self.see(f"//h2[contains(., '{dag_id}')]")
+
+    def trigger(self, **params: str) -> None:
+        """Trigger the DAG that is open, with the date that the form suggests."""
+        self.click("//button[@data-testid='trigger-dag-button']")
+        for name, text in params.items():
+            self.write(f"element_{name}", text)
+        self.click("//*[@role='dialog']//button[normalize-space()='Trigger']")
+
+    def runs(self) -> None:
+        self.click("//a[normalize-space()='Runs']")
+
+    def end_of(self, run: str) -> str:
+        """The state of a run in the table of runs, once it has ended."""
+        row = f"//tr[.//a[{run}]]"
+        return self.see(f"{row}//*[normalize-space()='Success' or normalize-space()='Failed']", seconds=LONGEST).text
+
+
+@pytest.fixture
+def user(started: Started, browser: Browser) -> User:
+    """Has clicked on the link, and nothing else."""
+    browser.get(started.login)
+    user = User(browser, started.checkout)
+    user.see("//*[contains(., 'Welcome')]")
+    return user
+
+
+def test_each_day_of_the_demo_has_a_run_of_its_name(started: Started, user: User) -> None:
+    user.open_dag("flights_transform")
+    user.runs()
+
+    states = {day: user.end_of(f"normalize-space()='dt=2013-01-0{day}'") for day in range(1, DAYS + 1)}
+
+    assert states == {day: "Success" for day in range(1, DAYS + 1)}
+
+
+def test_a_range_is_transformed_and_a_partition_is_cleared(started: Started, user: User) -> None:
+    user.open_dag("flights_transform")
+    user.trigger(**{"from": "2013-01-01", "to": "2013-01-02"})
+    user.runs()
+    assert user.end_of("starts-with(normalize-space(), 'manual__')") == "Success"
+
+    user.click("//a[normalize-space()='dt=2013-01-02']")
+    user.click("//button[contains(@aria-label, 'to clear')]")
+    user.click("//*[@role='dialog']//button[normalize-space()='Confirm']")
+
+    user.see("//td[normalize-space()='2'] | //*[normalize-space()='Running' or normalize-space()='Queued']")
+    user.open_dag("flights_transform")
+    user.runs()
+    assert user.end_of("normalize-space()='dt=2013-01-02'") == "Success"
+
+
+def test_what_is_live_is_what_the_demo_made_live(started: Started, user: User) -> None:
+    """The training is the demo's own, so no job is started; what the deployment has proven is its result."""
+    user.open_dag("flights_train")
+    user.trigger(**{"from": "2013-01-01", "to": f"2013-01-0{DAYS}"})
+    user.runs()
+    assert user.end_of("starts-with(normalize-space(), 'manual__')") == "Success"
+
+    user.click("//a[starts-with(normalize-space(), 'manual__')]")
+    user.click("//td//a[normalize-space()='deploy']")
+    user.click("//a[normalize-space()='XCom']")
+
+    shown = user.see("//*[contains(., 'flights-late') and contains(., 'test_auc')][last()]").text
+    assert f"{started.report['test_auc']:.3f}" in shown
