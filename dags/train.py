@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import DAG, Param, get_current_context, task
+from airflow.sdk import DAG, Param, TriggerRule, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from sluice.pipeline import Pipeline
@@ -115,6 +115,8 @@ def train(pipeline: Pipeline) -> None:
             job_name=launched["job_name"],
             snapshot=fingerprint,
             poll_seconds="{{ [params.poll_seconds, 15] | min }}",
+            # It refuses to deploy unless all tasks before it succeeded; were it skipped, the run would be green.
+            trigger_rule=TriggerRule.NONE_FAILED,
         )
         gated = gate(launched["job_name"], fingerprint)
         announced = announce(launched["job_name"], fingerprint)

@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.errors import clear_errors, one_line
+from sluice_airflow.runs import require_upstream_done
 from sluice_airflow.triggers import LookTrigger
 
 if TYPE_CHECKING:
@@ -77,6 +78,11 @@ class DeployEndpointOperator(BaseOperator):
         self.snapshot = snapshot
         self.poll_seconds = poll_seconds
         self.max_wait = max_wait
+
+    @clear_errors
+    def pre_execute(self, context: Any) -> None:
+        """With the trigger rule ``none_failed``, a task that was skipped by hand fails the run here."""
+        require_upstream_done(context)
 
     @clear_errors
     def execute(self, context: Context, event: dict[str, Any] | None = None) -> Any:

@@ -52,6 +52,26 @@ def require_all_done(pipeline: str, context: Context, done: str) -> None:
         )
 
 
+def require_upstream_done(context: Context) -> None:
+    """The last task of a run must not be skipped, and the run green, because a task before it was skipped by hand.
+
+    Raises:
+        AirflowSkipException: a scheduled run has skipped its own first task, because there is nothing to do yet.
+        SluiceError: tasks before this one have not succeeded.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from sluice.errors import SluiceError
+
+    ti, upstream = context["ti"], context["task"].get_flat_relative_ids(upstream=True)
+    states = ti.get_task_states(dag_id=ti.dag_id, task_ids=sorted(upstream), run_ids=[ti.run_id])[ti.run_id]
+    undone = sorted(task for task in upstream if states.get(task) != "success")
+    if undone and context["dag_run"].run_type == "scheduled" and set(undone) == upstream:
+        raise AirflowSkipException("the first task of this scheduled run was skipped, so there is nothing to do")
+    if undone:
+        raise SluiceError(f"{', '.join(undone)} did not succeed, so {ti.task_id} does nothing; clear {undone[0]}")
+
+
 def runs_to_start(dag_id: str, due: Sequence[str], ti: Any) -> list[dict[str, Any]]:
     """What to trigger for partitions that are due: for each of them one run, as arguments of TriggerDagRunOperator.
 

@@ -28,9 +28,9 @@ class LookTrigger(BaseTrigger):
         waiting_for: what the log says already; what is waited for is logged again when it changes.
 
     Its event is ``{"found": …}``, ``{"timed_out": True, "waiting_for": …}`` or ``{"error": one line}``, and
-    ``"carried"``. What defers has just looked, so the first look comes after ``poll_seconds``. After a transient failure
-    (throttling, an expired token, a service that is away) it looks again until the deadline: a wait of days outlives an
-    outage of minutes. Any other failure ends it at once, and the event is ``"refused"`` as well.
+    ``"carried"``. What defers has just looked, so the first look comes after ``poll_seconds``. After a transient
+    failure (throttling, an expired token, a service that is away) it looks again until the deadline: a wait of days
+    outlives an outage of minutes. Any other failure ends it at once, and the event is ``"refused"`` as well.
     """
 
     def __init__(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 
 @pytest.fixture
@@ -25,7 +27,46 @@ def test_deploy_is_the_only_leaf(train: Any) -> None:
 
 
 def test_nothing_lets_deploy_run_after_a_failure(train: Any) -> None:
-    assert {task.trigger_rule.value for task in train.tasks} == {"all_success"}
+    rules = {task.task_id: task.trigger_rule.value for task in train.tasks}
+    assert rules.pop("deploy") == "none_failed"  # it is run after a skip as well, and refuses then
+    assert set(rules.values()) == {"all_success"}
+
+
+UPSTREAM = {"snapshot", "launch", "wait_for_training", "gate", "announce"}
+
+
+class Ti:
+    """A running `deploy`, with the states of the tasks before it."""
+
+    dag_id, run_id, task_id = "flights_train", "run", "deploy"
+
+    def __init__(self, **states: str) -> None:
+        self.states = {**dict.fromkeys(UPSTREAM, "success"), **states}
+
+    def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
+        return {self.run_id: self.states}
+
+
+def before_deploy(train: Any, run_type: str, **states: str) -> None:
+    context = {"ti": Ti(**states), "task": train.get_task("deploy"), "dag_run": SimpleNamespace(run_type=run_type)}
+    train.get_task("deploy").pre_execute(context)
+
+
+@pytest.mark.parametrize("skipped", sorted(UPSTREAM))
+def test_deploy_refuses_after_a_task_that_was_skipped_by_hand(train: Any, skipped: str) -> None:
+    with pytest.raises(AirflowFailException, match=f"^{skipped} did not succeed, so deploy does nothing; clear"):
+        before_deploy(train, "manual", **{skipped: "skipped"})
+
+
+def test_deploy_is_skipped_where_a_scheduled_run_has_nothing_to_train_on(train: Any) -> None:
+    with pytest.raises(AirflowSkipException):
+        before_deploy(train, "scheduled", **dict.fromkeys(UPSTREAM, "skipped"))
+    with pytest.raises(AirflowFailException):
+        before_deploy(train, "manual", **dict.fromkeys(UPSTREAM, "skipped"))
+
+
+def test_deploy_goes_on_once_all_before_it_succeeded(train: Any) -> None:
+    before_deploy(train, "manual")
 
 
 def test_one_after_another(train: Any) -> None:
