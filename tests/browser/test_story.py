@@ -99,8 +99,11 @@ class User:
         for name, text in params.items():
             self.write(f"element_{name}", text)
         self.click("//*[@role='dialog']//button[normalize-space()='Trigger']")
+        # Airflow opens the new run.
+        self.see("//h2[starts-with(normalize-space(), 'manual__')]")
 
-    def runs(self) -> None:
+    def open_runs(self, dag_id: str) -> None:
+        self.open_dag(dag_id)
         self.click("//a[normalize-space()='Runs']")
 
     def end_of(self, run: str) -> str:
@@ -119,8 +122,7 @@ def user(started: Started, browser: Browser) -> User:
 
 
 def test_each_day_of_the_demo_has_a_run_of_its_name(started: Started, user: User) -> None:
-    user.open_dag("flights_transform")
-    user.runs()
+    user.open_runs("flights_transform")
 
     states = {day: user.end_of(f"normalize-space()='dt=2013-01-0{day}'") for day in range(1, DAYS + 1)}
 
@@ -130,7 +132,7 @@ def test_each_day_of_the_demo_has_a_run_of_its_name(started: Started, user: User
 def test_a_range_is_transformed_and_a_partition_is_cleared(started: Started, user: User) -> None:
     user.open_dag("flights_transform")
     user.trigger(**{"from": "2013-01-01", "to": "2013-01-02"})
-    user.runs()
+    user.open_runs("flights_transform")
     assert user.end_of("starts-with(normalize-space(), 'manual__')") == "Success"
 
     user.click("//a[normalize-space()='dt=2013-01-02']")
@@ -138,8 +140,7 @@ def test_a_range_is_transformed_and_a_partition_is_cleared(started: Started, use
     user.click("//*[@role='dialog']//button[normalize-space()='Confirm']")
 
     user.see("//td[normalize-space()='2'] | //*[normalize-space()='Running' or normalize-space()='Queued']")
-    user.open_dag("flights_transform")
-    user.runs()
+    user.open_runs("flights_transform")
     assert user.end_of("normalize-space()='dt=2013-01-02'") == "Success"
 
 
@@ -147,7 +148,7 @@ def test_what_is_live_is_what_the_demo_made_live(started: Started, user: User) -
     """The training is the demo's own, so no job is started; what the deployment has proven is its result."""
     user.open_dag("flights_train")
     user.trigger(**{"from": "2013-01-01", "to": f"2013-01-0{DAYS}"})
-    user.runs()
+    user.open_runs("flights_train")
     assert user.end_of("starts-with(normalize-space(), 'manual__')") == "Success"
 
     user.click("//a[starts-with(normalize-space(), 'manual__')]")
