@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 DAYS ?= 14
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test golden chaos bench lint types check up down lock clean
+.PHONY: help setup demo test test-browser golden chaos bench lint types check up down lock clean
 
 UV := .sluice/uv/bin/uv
 WORKERS := .venv/.installed
@@ -22,15 +22,19 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## Tell what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(WORKERS) $(CLOUD)  ## Make the two virtual environments (the other targets do it where they need them)
 
 demo: setup  ## Send DAYS=14 days of flights through to a live model, and report
 	@$(WITH_SETTINGS) DAYS=$(DAYS) .venv/bin/python -m demo
 
-test: setup $(SDK)  ## Run the tests
+test: setup $(SDK)  ## Run the tests, but for those that are slow, that kill, or that need a browser
 	@.venv/bin/pytest -q -n 2 --dist loadgroup
+	@echo "left out: the tests in a browser (make test-browser), kills and floods (make chaos), slow ones (pytest -m slow)"
+
+test-browser: setup  ## Run the tests in a real browser; needs Debian's packages chromium and chromium-driver
+	@.venv/bin/pytest -q -m browser tests/browser
 
 golden: setup  ## Replay the transcripts in DIR=… (recorded of a real container) through the SageMaker stand-in
 	@PYTHONPATH=include:. .venv/bin/python -m tests.golden $(or $(DIR),tests/golden/xgboost)
