@@ -104,7 +104,7 @@ def test_a_day_that_was_cut_short_is_sent_again(place: Place) -> None:
 
 
 def test_the_command_finds_the_pipeline_and_tells_what_it_sent(cloud: Cloud) -> None:
-    cloud = in_region(cloud, "eu-west-1")
+    cloud = in_region(cloud, "eu-central-1")  # nobody else provisions or looks there
     provision(cloud.client("cloudformation"), "flights")
     resources = find(cloud.client("ssm"), "flights")
 
