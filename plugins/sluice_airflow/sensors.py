@@ -12,13 +12,15 @@ from airflow.sdk import BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSensorTimeout
 
 from sluice_airflow import looks
-from sluice_airflow.errors import clear_errors
+from sluice_airflow.errors import clear_errors, one_line
 from sluice_airflow.runs import is_dags_test, partitions_of_run
 from sluice_airflow.triggers import LookTrigger, TrainingJobTrigger
 
 
 class LookSensor(BaseSensorOperator):
     """Looks once; while there is nothing, defers to a trigger that looks every ``poll_seconds``.
+
+    A failure that passes, such as a throttled look, is no reason to end the wait; any other ends it at once.
 
     ``poll_seconds`` and ``max_wait_seconds`` may be templates. The log says what is waited for, again whenever that
     changes. After ``max_wait_seconds`` the sensor fails and says it as well.
@@ -39,7 +41,15 @@ class LookSensor(BaseSensorOperator):
 
     @clear_errors
     def execute(self, context: Context) -> Any:
-        found = getattr(looks, self.look)(**self.arguments(context))
+        from sluice.failures import is_transient
+
+        try:
+            found = getattr(looks, self.look)(**self.arguments(context))
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            self.log.warning("%s; looking again in %s s", one_line(error), self.poll_seconds)
+            found = looks.Waiting("a service that answers")
         if not isinstance(found, looks.Waiting):
             return self.found(found, context)
         self.log.info("waiting for %s", found.what)
@@ -60,7 +70,7 @@ class LookSensor(BaseSensorOperator):
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
         """Back from the trigger, with its event."""
         if "error" in event:
-            raise AirflowFailException(event["error"])
+            raise (AirflowFailException if event.get("refused") else AirflowException)(event["error"])
         if event.get("timed_out"):
             return self.timed_out(event["waiting_for"])
         return self.found(event["found"], context)

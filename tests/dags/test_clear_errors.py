@@ -17,6 +17,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Param
 from botocore.config import Config
 from tests.conftest import Cloud, free_ports
 from tests.dags.airflow_home import AirflowHome, Finished, aws_connection
+from tests.plugins.task_life import run
 
 from sluice import aws, cli
 from sluice.errors import DeclarationError
@@ -167,7 +168,7 @@ def test_a_closed_port_is_named_and_is_tried_again_later(cloud: Cloud, monkeypat
     sensor = SqsBacklogSensor(task_id="wait", pipeline="flights", source="events", poll_seconds=1, max_wait_seconds=1)
 
     with pytest.raises(AirflowException) as failure:
-        sensor.execute({})
+        run(sensor)
 
     assert not isinstance(failure.value, AirflowFailException)  # that would not be tried again
     assert failure.value.__suppress_context__

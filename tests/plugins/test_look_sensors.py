@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from botocore.exceptions import ClientError
 from tests.contract import training
 from tests.plugins.task_life import deferral_of, rebuilt, run
 from tests.waiting import wait_for
@@ -20,6 +21,7 @@ from sluice.manifests import Manifest
 from sluice.partitions import Partition
 from sluice.training.jobs import find_job
 from sluice.workspace import Workspace
+from sluice_airflow import looks
 from sluice_airflow.sensors import DuePartitionsSensor, S3PartitionSensor, SqsBacklogSensor, TrainingJobSensor
 from sluice_airflow.triggers import TrainingJobTrigger
 
@@ -77,12 +79,32 @@ def no_queue(parcels: Workspace) -> Iterator[str]:
 def test_a_queue_that_is_gone_is_looked_at_again_as_the_task_says(parcels: Workspace, no_queue: str) -> None:
     """Were it a failure for good, a DAG that runs all the time would fail all the time."""
     sensor = backlog_sensor()
-    gone = {"error": f"queue {no_queue} is gone", "carried": {}}
+    gone = {"error": f"queue {no_queue} is gone", "refused": True, "carried": {}}
 
     for failing in (lambda: sensor.execute({}), lambda: sensor.resume({}, gone)):
         with pytest.raises(AirflowException, match=r"^queue .* is gone") as failure:
             failing()
         assert not isinstance(failure.value, AirflowFailException)
+
+
+def test_a_first_look_that_is_throttled_does_not_end_the_wait(
+    parcels: Workspace, three_messages: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS throttles with HTTP 400, so the status alone would say that it refuses."""
+    throttled = ClientError(
+        {"Error": {"Code": "ThrottlingException"}, "ResponseMetadata": {"HTTPStatusCode": 400}}, "GetParametersByPath"
+    )
+    answers: list[Any] = [throttled]
+    look = looks.backlog
+
+    def throttled_once(**arguments: Any) -> Any:
+        if answers:
+            raise answers.pop()
+        return look(**arguments)
+
+    monkeypatch.setattr(looks, "backlog", throttled_once)
+
+    assert run(backlog_sensor(max_wait_seconds=30)) == 3
 
 
 # S3PartitionSensor
