@@ -19,6 +19,8 @@ LOGS = ROOT / ".sluice" / "airflow" / "logs"
 
 _CONFIG = ROOT / "deploy" / "supervisord.conf"
 _PID = ROOT / ".sluice" / "supervisord.pid"
+_SOCKET = ROOT / ".sluice" / "supervisor.sock"
+_LONGEST_SOCKET = 95  # bytes: a Unix socket's name has 103 at most (macOS), and supervisord adds its process id to it
 _LONGEST_COMMAND = 120
 _LONGEST_STOP = 120
 _LONGEST_GOODBYE = 10
@@ -39,6 +41,10 @@ def start_supervisor() -> None:
     Raises:
         SupervisorError: it can't be started.
     """
+    if (excess := len(os.fsencode(_SOCKET)) - _LONGEST_SOCKET) > 0:
+        raise SupervisorError(
+            f"the path of {ROOT} is {excess} bytes too long for a Unix socket in it; move the checkout"
+        )
     LOGS.mkdir(parents=True, exist_ok=True)
     done = _supervisor_command("supervisor.supervisord")
     if done.returncode:

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -21,10 +22,12 @@ _PROGRAMS = 5
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Iterator[Checkout]:
-    made = make_checkout(tmp_path / "a checkout")
-    yield made
-    made.run("down")
+def checkout() -> Iterator[Checkout]:
+    """In a folder of its own whose path is short, as a Unix socket needs it, and has a space."""
+    with tempfile.TemporaryDirectory(prefix="sluice ") as folder:
+        made = make_checkout(Path(folder) / "checkout")
+        yield made
+        made.run("down")
 
 
 @pytest.mark.parametrize("name", PORTS)
@@ -64,6 +67,20 @@ def test_root_without_user_namespaces_is_told_what_to_do(checkout: Checkout) -> 
         "make up: postgres can't be started: postgres: PostgreSQL does not run as root, and user namespaces are not "
         "allowed here (unshare failed: Operation not permitted); run `make up` as an ordinary user"
     ) in output
+    assert checkout.processes() == []
+
+
+def test_path_that_is_too_long_for_a_socket_is_told(tmp_path: Path) -> None:
+    deep = tmp_path / ("deep" * 25)
+    deep.mkdir()
+    checkout = make_checkout(deep / "checkout")
+
+    status, output = checkout.run("up")
+
+    assert status == 1
+    assert re.search(
+        r"^make up: the path of /.* is \d+ bytes too long for a Unix socket in it; move the checkout$", output, re.M
+    )
     assert checkout.processes() == []
 
 
