@@ -171,7 +171,7 @@ def test_a_closed_port_is_named_and_is_tried_again_later(cloud: Cloud, monkeypat
         run(sensor)
 
     assert not isinstance(failure.value, AirflowFailException)  # that would not be tried again
-    assert failure.value.__suppress_context__
+    assert failure.value.__context__ is None  # the log shows one line
     assert str(failure.value) == (
         f'Could not connect to the endpoint URL: "{endpoint}/"; check the connection aws_default and that the '
         f"service is up (on a laptop: make up)"

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.lake import Lake, raw_dataset
 from sluice.landing.completeness import Incomplete, incomplete
+from sluice.landing.coverage import is_outside
 from sluice.manifests import digest_of
 from sluice.partitions import Partition, of_path
 from sluice.pipeline import Grain, Pipeline
@@ -50,7 +51,14 @@ def due_partitions(lake: Lake, pipeline: Pipeline, most: int) -> Due:
     A partition of which nothing has arrived from any source is neither due nor waited for.
     """
     contents = [_contents(lake, pipeline.every, source) for source in pipeline.sources]
-    arrived = sorted({partition for each in contents for partition in each if _is_scheduled(pipeline, partition)})
+    arrived = sorted(
+        {
+            partition
+            for each in contents
+            for partition in each
+            if partition.every == pipeline.every and not is_outside(pipeline, partition)
+        }
+    )
     started = _read_started(lake, arrived)
     new = [partition for partition in arrived if started.get(partition) != _digest(contents, partition)]
     ready: list[Partition] = []
@@ -82,13 +90,6 @@ def record_started(lake: Lake, pipeline: Pipeline, partitions: Sequence[Partitio
             return Started(partitions={**(before.partitions if before else {}), **begun})
 
         lake.update(_key(lake, month), Started, add)
-
-
-def _is_scheduled(pipeline: Pipeline, partition: Partition) -> bool:
-    first = Partition.containing(pipeline.start, pipeline.every)
-    if partition.every != pipeline.every or partition < first:
-        return False
-    return pipeline.end is None or partition.start <= pipeline.end
 
 
 def _contents(lake: Lake, every: Grain, source: Source, partitions: Sequence[Partition] = ()) -> Contents:
