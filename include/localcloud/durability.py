@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import sqlite3
 import sys
 import time
@@ -81,7 +82,6 @@ def install(state: Path) -> None:
 
 class _Keeper:
     def __init__(self, path: Path) -> None:
-        self._is_new = not path.exists()
         self._file = StateFile(path)
         self._queues, self._streams = QueueContent(self._file), StreamContent(self._file)
         self._documents: dict[str, str] = {}  # as they are in the file
@@ -90,22 +90,26 @@ class _Keeper:
         self._documents_lock = asyncio.Lock()
 
     def load(self) -> None:
-        """Restore all services.
+        """Restore all services, or end the process: the server would go on with a part of the state, or without it."""
+        try:
+            self._load()
+        except Exception:
+            logger.exception("the state can't be loaded; it is left as it is")
+            os._exit(1)
 
-        Raises:
-            Exception: what is in the file can't be restored; the emulator does not start with a part of it.
-        """
-        if self._is_new:
-            _load_former_files()
-        else:
-            self._documents = self._file.documents()
+    def _load(self) -> None:
+        self._documents = self._file.documents()
+        if self._documents:
             for module, document in self._documents.items():
                 if restored := json.loads(document, object_hook=persistence._json_object_hook):
                     app._get_module(module).load_persisted_state(restored)
             self._queues.restore()
             self._streams.restore()
+        else:
+            _load_former_files()
+            self._changed.update(_MODULES.values())
         kinesis._next_sequence_number = stream_content.growing_numbers()
-        self._commit(set(_MODULES.values()) if self._is_new else ())
+        self._commit(set(self._changed))
 
     def close(self, *_services: Any) -> None:
         """Save everything, changes that no request made included, and close the file.
@@ -123,9 +127,10 @@ class _Keeper:
             try:
                 if is_stacks:
                     async with self._documents_lock:
+                        self._changed.update(_MODULES.values())
                         answer = await handle(method, path, headers, body, query)
                         await _stacks_settled()
-                        self._commit(_MODULES.values())
+                        self._commit(set(self._changed))
                 else:
                     answer = await handle(method, path, headers, body, query)
                     if service != "s3" or method not in _READS:

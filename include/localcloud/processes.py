@@ -70,10 +70,17 @@ def running(service: Service) -> psutil.Process | None:
         return None
     try:
         process = psutil.Process(record.pid)
-        ours = abs(process.create_time() - record.started) <= _CLOCK_SECONDS and process.cmdline() == record.command
+        ours = abs(process.create_time() - record.started) <= _CLOCK_SECONDS and (
+            process.cmdline() == record.command or _is_starting(process)
+        )
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return None
-    return process if ours else None  # a zombie has no command line
+    return process if ours else None
+
+
+def _is_starting(process: psutil.Process) -> bool:
+    """For a moment after it was started a process has no command line; a zombie has none any more."""
+    return not process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def stop(service: Service, process: psutil.Process) -> None:

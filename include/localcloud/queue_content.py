@@ -84,10 +84,8 @@ class QueueContent:
             self._file.delete_all_messages(name)
         changes = list(backlog.changes())
         added = [(place, message) for place, message, is_new in changes if is_new and message]
-        self._file.add_messages((name, place, _text(message), *_held(message)) for place, message in added)
-        self._file.hold_messages(
-            (*_held(message), name, place) for place, message, is_new in changes if message and not is_new
-        )
+        self._file.add_messages((name, place, _text(message)) for place, message in added)
+        self._file.hold_messages((name, place, *_held(message)) for place, message, _ in changes if message)
         self._file.delete_messages((name, place) for place, message, _ in changes if not message)
         self._file.add_deduplications(
             (name, key, entry["expire"], json.dumps(entry)) for key, entry in _remembered(queue, added)

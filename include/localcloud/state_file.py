@@ -20,6 +20,11 @@ CREATE TABLE IF NOT EXISTS messages (
     queue TEXT NOT NULL,
     place INTEGER NOT NULL,
     message TEXT NOT NULL,
+    PRIMARY KEY (queue, place)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS holds (
+    queue TEXT NOT NULL,
+    place INTEGER NOT NULL,
     receipt_handle TEXT,
     visible_at REAL NOT NULL,
     receive_count INTEGER NOT NULL,
@@ -46,7 +51,7 @@ _PAGES_BETWEEN_CHECKPOINTS = 10_000
 _CACHE_KIB = 64 * 1024
 
 Held = tuple[str | None, float, int, float | None]  # receipt handle, visible at, receive count, first receive at
-MessageRow = tuple[str, int, str, str | None, float, int, float | None]
+MessageRow = tuple[str, int, str]
 
 
 class StateFile:
@@ -91,28 +96,28 @@ class StateFile:
         """The messages of a queue in sending order, each with how it is held."""
         rows = self._connection.execute(
             "SELECT message, receipt_handle, visible_at, receive_count, first_receive_at FROM messages "
-            "WHERE queue = ? ORDER BY place",
+            "JOIN holds USING (queue, place) WHERE queue = ? ORDER BY place",
             (queue,),
         )
         for message, *held in rows:
             yield message, (held[0], held[1], held[2], held[3])
 
     def add_messages(self, rows: Iterable[MessageRow]) -> None:
-        self._connection.executemany("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        """Each is a queue, a place and a message; how it is held is told beside it, with `hold_messages`."""
+        self._connection.executemany("INSERT INTO messages VALUES (?, ?, ?)", rows)
 
-    def hold_messages(self, rows: Iterable[tuple[str | None, float, int, float | None, str, int]]) -> None:
-        """How messages are held now; a row ends with the queue and the place."""
-        self._connection.executemany(
-            "UPDATE messages SET receipt_handle = ?, visible_at = ?, receive_count = ?, first_receive_at = ? "
-            "WHERE queue = ? AND place = ?",
-            rows,
-        )
+    def hold_messages(self, rows: Iterable[tuple[str, int, str | None, float, int, float | None]]) -> None:
+        """How messages are held now; a row begins with the queue and the place. It is short, a message may be long."""
+        self._connection.executemany("INSERT OR REPLACE INTO holds VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def delete_messages(self, rows: Iterable[tuple[str, int]]) -> None:
-        self._connection.executemany("DELETE FROM messages WHERE queue = ? AND place = ?", rows)
+        places = list(rows)
+        for table in ("messages", "holds"):
+            self._connection.executemany(f"DELETE FROM {table} WHERE queue = ? AND place = ?", places)  # noqa: S608
 
     def delete_all_messages(self, queue: str) -> None:
-        self._connection.execute("DELETE FROM messages WHERE queue = ?", (queue,))
+        for table in ("messages", "holds"):
+            self._connection.execute(f"DELETE FROM {table} WHERE queue = ?", (queue,))  # noqa: S608
 
     def deduplications(self, queue: str, now: float) -> Iterator[tuple[str, str]]:
         """The ids that the queue still remembers, and what it answers to each; of one id, the last counts."""
@@ -136,7 +141,7 @@ class StateFile:
         self._connection.execute("INSERT OR REPLACE INTO sequence_numbers VALUES (?, ?)", (queue, last))
 
     def forget_queue(self, queue: str) -> None:
-        for table in ("messages", "deduplications", "sequence_numbers"):
+        for table in ("messages", "holds", "deduplications", "sequence_numbers"):
             self._connection.execute(f"DELETE FROM {table} WHERE queue = ?", (queue,))  # noqa: S608
 
     def records(self, shard: str) -> list[str]:

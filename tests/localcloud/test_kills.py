@@ -231,6 +231,25 @@ def test_a_stack_takes_over_a_bucket_that_no_stack_has(shared: LocalCloud, cloud
     assert s3.get_object(Bucket=NAME + "-before", Key="lake")["Body"].read() == b"kept"
 
 
+def test_what_a_version_without_this_has_left_is_loaded(localcloud: LocalCloud) -> None:
+    """It wrote one file a service, at an orderly stop only."""
+    name, arn = "former.fifo", "arn:aws:sqs:us-east-1:000000000000:former.fifo"
+    url = f"http://127.0.0.1:{localcloud.port}/000000000000/{name}"
+    sent = {"id": "1", "body": "former", "group_id": "g", "seq": f"{41:020d}", "receipt_handle": None}
+    message = {**sent, "visible_at": 0.0, "sent_at": time.time(), "receive_count": 0, "sys": {}}
+    queue = {
+        **{"name": name, "url": url, "is_fifo": True, "tags": {}, "dedup_cache": {}, "fifo_seq": 41},
+        **{"attributes": {"QueueArn": arn, "FifoQueue": "true"}, "messages": [message]},
+    }
+    scoped = {"__account_region_scoped__": True, "data": {f"000000000000\0us-east-1\0{url!r}": queue}}
+    folder = localcloud.state / "emulator/state"
+    folder.mkdir(parents=True)
+    (folder / "sqs.json").write_text(json.dumps({"__ministack_format__": 2, "payload": {"queues": scoped}}))
+    cloud = localcloud.up()
+    assert send(cloud, url, "next") == 42
+    assert [each["Body"] for each in receive(killed(localcloud), url)] == ["former", "next"]
+
+
 def create_stack(cloud: Cloud, name: str = NAME) -> None:
     cloudformation = cloud.client("cloudformation")
     cloudformation.create_stack(StackName=name, TemplateBody=template(name), Capabilities=["CAPABILITY_NAMED_IAM"])

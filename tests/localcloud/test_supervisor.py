@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 
@@ -12,6 +14,10 @@ import psutil
 import pytest
 from tests.localcloud.conftest import SERVICES, LocalCloud
 from tests.waiting import wait_for
+
+from localcloud import processes
+from localcloud.services import emulator
+from localcloud.settings import Settings
 
 
 def one_line(text: str) -> str:
@@ -99,6 +105,27 @@ def test_a_recycled_pid_is_left_alone(localcloud: LocalCloud, shared: LocalCloud
         assert one_line(localcloud.command("down").stdout) == "stopped: nothing ran"
         assert stranger.poll() is None
         stranger.kill()
+
+
+def test_a_process_without_a_command_line_yet_is_not_taken_for_dead(
+    shared: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine one is seen in the moment after it was started."""
+    shared.up()
+    service = emulator(Settings(shared.state, shared.port, shared.sagemaker_port))
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda _: [])
+    assert processes.running(service) == shared.processes()["emulator"]
+    monkeypatch.setattr(psutil.Process, "status", lambda _: psutil.STATUS_ZOMBIE)
+    assert processes.running(service) is None
+
+
+def test_state_that_can_not_be_loaded_is_not_started_without(localcloud: LocalCloud) -> None:
+    localcloud.up()
+    localcloud.command("down")
+    with contextlib.closing(sqlite3.connect(localcloud.state / "emulator/state/state.sqlite")) as state, state:
+        state.execute("UPDATE documents SET document = '{' WHERE service = 'sqs'")
+    assert "emulator died while starting; see" in one_line(localcloud.command("up").stderr)
+    assert "JSONDecodeError" in (localcloud.state / "logs/emulator.log").read_text()
 
 
 def test_another_port_than_the_running_one_is_refused(shared: LocalCloud) -> None:
