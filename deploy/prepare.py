@@ -10,9 +10,9 @@ import ipaddress
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from sluice.pipeline import pipeline_names
+from sluice.pipeline import Pipeline, load_pipelines
 
 _LONGEST_COMMAND = 900
 
@@ -61,21 +61,27 @@ def _is_loopback(address: str) -> bool:
         return address == "localhost"
 
 
-def commands() -> list[list[str]]:
+def commands(pipelines: Iterable[Pipeline]) -> list[list[str]]:
     """The modules to run, in order, each with its arguments."""
     pools = [["airflow", "pools", "set", name, slots, about] for name, (slots, about) in POOLS.items()]
-    stacks = [["sluice", "provision", name] for name in pipeline_names()]
+    stacks = [["sluice", "provision", pipeline.name] for pipeline in pipelines]
     return [["airflow", "db", "migrate"], *pools, *stacks]
 
 
 def main() -> int:
-    """Runs the commands one after another; the exit status is that of the first one that fails."""
+    """Runs the commands one after another; the exit status is that of the first one that fails.
+
+    A pipeline that can't be loaded is named and passed over: its mistake does not stop the others.
+    """
     try:
         require_secrets(os.environ)
     except ShippedSecrets as error:
         _say(f"prepare: {error}")
         return 1
-    for command in commands():
+    pipelines, errors = load_pipelines()
+    for broken in errors:
+        _say(f"not provisioned: {broken}")
+    for command in commands(pipelines):
         _say(" ".join(command))
         done = subprocess.run(
             [sys.executable, "-m", *command],

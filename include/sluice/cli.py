@@ -124,8 +124,21 @@ def status_command(
     pipeline: Annotated[str | None, typer.Argument(help="One pipeline; all of them if left out.")] = None,
 ) -> None:
     """Show backlog, partitions and their state, datasets, training jobs and the endpoint."""
-    for name in [pipeline] if pipeline else pipeline_names():
+    names = [pipeline] if pipeline else pipeline_names()
+    if failed := [name for name in names if not _shows_status(name, raises=len(names) == 1)]:
+        raise SluiceError(f"the status of {', '.join(failed)} could not be shown; see above")
+
+
+def _shows_status(name: str, *, raises: bool) -> bool:
+    """Print how a pipeline stands. Of several pipelines, one that fails is named and does not stop the others."""
+    try:
         Console().print(*status_tables(name, pipeline_status(Workspace.open(Aws(), name))))
+    except (SluiceError, BotoCoreError, ClientError) as error:
+        if raises:
+            raise
+        typer.echo(f"{name}: {explain(error)}", err=True)
+        return False
+    return True
 
 
 @app.command("redrive")

@@ -9,12 +9,15 @@ import subprocess
 import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from airflow.configuration import conf
 from deploy import prepare
 from tests.deployment.files import ROOT, SETTINGS
 
+import pipelines
+from sluice.pipeline import load_pipelines
 from sluice_airflow.policy import INGEST_POOL
 
 _ASK_FOR_ENDPOINTS = """
@@ -186,3 +189,17 @@ def test_this_machine_is_reached_beside_a_companys_proxy(spelling: str, host: st
         )
         server.shutdown()
     assert done.returncode == 0, done.stderr
+
+
+def test_a_pipeline_that_is_broken_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "pipeline.py").write_text("PIPELINE = (\n")
+    monkeypatch.setattr(pipelines, "__path__", [*pipelines.__path__, str(tmp_path)])
+    loaded, errors = load_pipelines()
+
+    commands = prepare.commands(loaded)
+
+    assert ["sluice", "provision", "flights"] in commands
+    assert not [command for command in commands if "broken" in command]
+    (error,) = errors
+    assert str(error).startswith("pipeline broken can't be loaded: pipelines/broken/pipeline.py line 1: SyntaxError:")

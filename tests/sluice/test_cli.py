@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -263,6 +264,17 @@ def test_status_shows_every_part_of_the_pipeline(sluice: Run, live: Live) -> Non
     assert "raw/events" in done.out
     assert live.job.name in done.out
     assert "InService" in done.out
+
+
+def test_the_status_of_all_shows_those_that_can_be_shown(sluice: Run, declare: Declare, live: Live) -> None:
+    declare("broken", {"pipeline": "PIPELINE = (\n"})
+
+    done = sluice("status")
+
+    assert done.status == 1
+    assert "toy: datasets" in done.out
+    assert "broken: pipeline broken can't be loaded: pipelines/broken/pipeline.py line 1: SyntaxError" in done.error
+    assert re.search(r"the status of broken.* could not be shown; see above$", done.error)
 
 
 def test_rows_of_csv_and_of_json_are_scored_by_the_live_model(sluice: Run, live: Live) -> None:
