@@ -3,10 +3,10 @@
 As released, the emulator writes its state at an orderly stop only, so that a kill loses all since the last one: FIFO
 sequence numbers go back, and a stack is forgotten whose bucket is still there.
 
-Messages and records are saved by each request, a row for each that it changed. The rest of a service is one document,
-saved by requests that may change it; where documents are large, commits wait so that they take a tenth of the time at
-most, and answers wait with them. A change of a stack is saved as a whole, once it is over. What can't be saved is
-answered with an error; it stays to be saved with the next request.
+Messages, records and log events are saved by each request, a row for each that it changed. The rest of a service is one
+document, saved by requests that may change it; where documents are large, commits wait so that they take a tenth of the
+time at most, and answers wait with them. A change of a stack is saved as a whole, once it is over. What can't be saved
+is answered with an error; it stays to be saved with the next request.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from ministack import app
 from ministack.core import persistence
 from ministack.services import kinesis
 
-from localcloud import queue_content, stream_content
+from localcloud import log_content, queue_content, stream_content
 from localcloud.failures import failure
+from localcloud.log_content import LogContent
 from localcloud.queue_content import QueueContent
 from localcloud.state_file import StateFile
 from localcloud.stream_content import StreamContent
@@ -47,12 +48,15 @@ _MODULES = {
     "sqs": "sqs",
     "ssm": "ssm",
 }
-# What changes messages or records, or nothing at all.
+# What changes messages, records or log events, or nothing at all.
 _CONTENT_ACTIONS = {
     "sqs": {
         *("SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "DeleteMessageBatch"),
         *("ChangeMessageVisibility", "ChangeMessageVisibilityBatch"),
         *("GetQueueAttributes", "GetQueueUrl", "ListQueues"),
+    },
+    "logs": {
+        *("PutLogEvents", "GetLogEvents", "FilterLogEvents", "DescribeLogGroups", "DescribeLogStreams"),
     },
     "kinesis": {
         *("PutRecord", "PutRecords", "GetRecords", "GetShardIterator"),
@@ -84,6 +88,7 @@ class _Keeper:
     def __init__(self, path: Path) -> None:
         self._file = StateFile(path)
         self._queues, self._streams = QueueContent(self._file), StreamContent(self._file)
+        self._logs = LogContent(self._file)
         self._documents: dict[str, str] = {}  # as they are in the file
         self._changed: set[str] = set()
         self._rested_at = self._swept_at = 0.0  # on the monotonic clock
@@ -105,6 +110,7 @@ class _Keeper:
                     app._get_module(module).load_persisted_state(restored)
             self._queues.restore()
             self._streams.restore()
+            self._logs.restore()
         else:
             _load_former_files()
             self._changed.update(_MODULES.values())
@@ -161,11 +167,13 @@ class _Keeper:
                 self._file.put_document(module, document)
             self._queues.save()
             self._streams.save()
+            self._logs.save()
             if began - self._swept_at >= _SECONDS_BETWEEN_SWEEPS:
                 self._queues.forget_expired()
                 self._swept_at = began
         self._queues.confirm()
         self._streams.confirm()
+        self._logs.confirm()
         if modules:
             self._documents |= new
             self._changed.difference_update(modules)
@@ -189,6 +197,8 @@ def _document(module: str) -> str:
         state: Any = queue_content.without_content()
     elif module == "kinesis":
         state = stream_content.without_content()
+    elif module == "cloudwatch_logs":
+        state = log_content.without_content()
     else:
         loaded = sys.modules.get(f"ministack.services.{module}")
         state = loaded.get_state() if loaded else {}

@@ -1,6 +1,7 @@
 """What the emulator knows, in one SQLite file: a transaction before each answer, so that a kill loses nothing answered.
 
-The content of queues and streams has a row for each message and record, so that a request writes only what it changes.
+The content of queues, streams and logs has a row for each message, record and event, so that a request writes only what
+it changes.
 Everything else of a service is one small document. The objects of S3 are files (:mod:`localcloud.object_files`).
 
 A commit is written to the file's log before it returns, which is all that a killed process needs; it is not forced to
@@ -38,6 +39,12 @@ CREATE TABLE IF NOT EXISTS deduplications (
     entry TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS sequence_numbers (queue TEXT PRIMARY KEY, last INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS log_events (
+    stream TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    PRIMARY KEY (stream, place)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS records (
     shard TEXT NOT NULL,
     sequence_number TEXT NOT NULL,
@@ -158,3 +165,15 @@ class StateFile:
         self._connection.execute(
             "DELETE FROM records WHERE shard = ? AND (? IS NULL OR sequence_number < ?)", (shard, before, before)
         )
+
+    def log_events(self, stream: str) -> list[str]:
+        """The events of a log stream, in their order."""
+        rows = self._connection.execute("SELECT event FROM log_events WHERE stream = ? ORDER BY place", (stream,))
+        return [event for (event,) in rows]
+
+    def add_log_events(self, rows: Iterable[tuple[str, int, str]]) -> None:
+        """Each is a log stream, a place in it and an event."""
+        self._connection.executemany("INSERT OR REPLACE INTO log_events VALUES (?, ?, ?)", rows)
+
+    def delete_log_events(self, stream: str) -> None:
+        self._connection.execute("DELETE FROM log_events WHERE stream = ?", (stream,))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -183,6 +185,52 @@ def test_everything_else_stays(shared: LocalCloud, cloud: Cloud) -> None:
     assert cloud.client("s3").get_bucket_versioning(Bucket=NAME)["Status"] == "Enabled"
     cloud.client("sns").publish(TopicArn=topic, Message="still subscribed")
     assert [message["Body"] for message in receive(cloud, url)] == ["still subscribed"]
+
+
+def test_logs_stay_in_the_order_of_their_times(shared: LocalCloud, cloud: Cloud) -> None:
+    """Also after a late event, which goes between the others, and without what was deleted."""
+    logs, now = cloud.client("logs"), int(time.time() * 1000)
+
+    def write(stream: str, *events: tuple[int, str]) -> None:
+        found = [{"timestamp": now + at, "message": message} for at, message in events]
+        logs.put_log_events(logGroupName="lines", logStreamName=stream, logEvents=found)
+
+    logs.create_log_group(logGroupName="lines")
+    for stream in ("kept", "gone"):
+        logs.create_log_stream(logGroupName="lines", logStreamName=stream)
+        write(stream, (0, "first"), (20, "third"))
+    write("kept", (10, "late"))
+    write("kept", (30, "fourth"))
+    logs.delete_log_stream(logGroupName="lines", logStreamName="gone")
+    logs.create_log_stream(logGroupName="lines", logStreamName="gone")
+    logs = killed(shared).client("logs")
+
+    for stream, lines in {"kept": ["first", "late", "third", "fourth"], "gone": []}.items():
+        events = logs.get_log_events(logGroupName="lines", logStreamName=stream, startFromHead=True)["events"]
+        assert [event["message"] for event in events] == lines
+    write("kept", (40, "fifth"))
+    (stream,) = logs.describe_log_streams(logGroupName="lines", logStreamNamePrefix="kept")["logStreams"]
+    assert (stream["firstEventTimestamp"], stream["lastEventTimestamp"]) == (now, now + 40)
+
+
+def test_the_lines_of_a_log_are_no_part_of_a_document(shared: LocalCloud, cloud: Cloud) -> None:
+    """A document is written as a whole: with the lines in it, a job that writes much would wait for its own log."""
+    logs, now = cloud.client("logs"), int(time.time() * 1000)
+    logs.create_log_group(logGroupName="long")
+    logs.create_log_stream(logGroupName="long", logStreamName="s")
+
+    def document() -> str:
+        with closing(sqlite3.connect(shared.state / "emulator" / "state" / "state.sqlite")) as file:
+            found = file.execute("SELECT document FROM documents WHERE service = 'cloudwatch_logs'")
+            text: str = found.fetchone()[0]
+            return text
+
+    before = document()
+    logs.put_log_events(logGroupName="long", logStreamName="s", logEvents=[{"timestamp": now, "message": "a line"}])
+    logs.create_log_stream(logGroupName="long", logStreamName="t")
+
+    assert "a line" not in document()
+    assert len(document()) < len(before) + 1000
 
 
 def test_objects_with_their_versions_stay(shared: LocalCloud, cloud: Cloud) -> None:
