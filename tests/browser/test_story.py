@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
-from tests.browser.conftest import Browser
+from tests.browser.conftest import Browser, StartBrowser
 from tests.deployment.checkout import LONGEST, Checkout, make_checkout
 from tests.deployment.files import ROOT
 from tests.waiting import wait_for
@@ -119,6 +119,34 @@ def user(started: Started, browser: Browser) -> User:
     user = User(browser, started.checkout)
     user.see("//*[contains(., 'Welcome')]")
     return user
+
+
+def test_a_foreign_page_gets_nothing_of_airflow(started: Started, start_browser: StartBrowser) -> None:
+    """Neither one of another origin, nor one whose own name was pointed at this machine after it was loaded."""
+    browser = start_browser("--host-resolver-rules=MAP evil.test 127.0.0.1")
+
+    browser.get(f"http://evil.test:{started.checkout.web_port}/auth/token")
+    assert browser.find_element(By.TAG_NAME, "body").text == "Invalid host header"
+
+    browser.get(f"http://localhost:{started.checkout.web_port}/api/v2/version")  # a page, of another origin
+    answer = browser.execute_async_script(
+        """
+        const [url, done] = arguments;
+        fetch(url, {credentials: "include"}).then(answer => answer.text()).then(done, error => done(String(error)));
+        """,
+        f"{started.checkout.url}/auth/token",
+    )
+    assert answer == "TypeError: Failed to fetch"
+
+
+def test_who_has_not_logged_in_sees_the_login(started: Started, browser: Browser) -> None:
+    browser.get(f"{started.checkout.url}/dags")
+
+    wait_for(lambda: "/auth/login" in browser.current_url, what="the login page")
+    token = browser.execute_async_script(
+        "fetch('/auth/token').then(answer => answer.status).then(arguments[0], arguments[0])"
+    )
+    assert token in (401, 403)
 
 
 def test_each_day_of_the_demo_has_a_run_of_its_name(started: Started, user: User) -> None:

@@ -32,8 +32,6 @@ from sluice.landing.closing import close_source
 from sluice.landing.send import Event, send
 from sluice.resources import Resources
 
-pytestmark = pytest.mark.xdist_group("dags")
-
 DAYS = [date(2013, 1, day) for day in (1, 2, 3, 4)]
 PARTITIONS = [f"dt={day}" for day in DAYS]
 LATE_DAY = "dt=2013-01-02"

@@ -26,7 +26,7 @@ from sluice.pipeline import FifoQueue
 from sluice.provision import provision
 from sluice.resources import find
 
-pytestmark = [pytest.mark.xdist_group("scheduling"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 EVENTS = FifoQueue("events", event_id="id", event_time="event_time")
 FIRST_EVENT = Partition.parse("dt=2013-01-11")
@@ -111,6 +111,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (pipelines / "__init__.py").symlink_to(ROOT / "include" / "pipelines" / "__init__.py")
     for name, source in {"pipeline": DECLARATION, "contracts": CONTRACT, "steps": STEPS}.items():
         (pipelines / "parcels" / f"{name}.py").write_text(source)
+    (pipelines / "typo").mkdir()
+    (pipelines / "typo" / "pipeline.py").write_text("PIPELINE = (\n")
     return pipelines.parent
 
 
@@ -156,6 +158,16 @@ def test_there_is_a_run_for_each_complete_partition_and_for_no_other(dispatched:
         partition.key: partition.start.isoformat().replace("+00:00", "Z") for partition in COMPLETE
     }
     assert [dispatched.rows(partition) for partition in COMPLETE] == [2] * 4
+
+
+def test_a_broken_pipeline_beside_them_is_shown_and_stops_nothing(dispatched: World) -> None:
+    """The UI's import errors are those of this answer; all that the other tests see happens beside it."""
+    (error,) = dispatched.airflow.call("GET", "importErrors")["import_errors"]
+
+    assert error["filename"] == "broken_pipelines.py"
+    reason = "pipeline typo can't be loaded: pipelines/typo/pipeline.py line 1: SyntaxError: '(' was never closed"
+    assert reason in error["stack_trace"]
+    assert {dag for dag in _dags(dispatched.airflow) if dag.startswith("typo")} == set()
 
 
 def test_the_log_says_what_is_waited_for_once(dispatched: World) -> None:
@@ -207,6 +219,24 @@ def test_a_run_without_a_date_and_without_a_range_says_so(dispatched: World) -> 
     assert dispatched.airflow.ended(TRANSFORM, name, seconds=60)["state"] == "failed"
     log = dispatched.airflow.log(TRANSFORM, name, "wait")
     assert "the run has no logical date and names no range, so it is about no partition; trigger it again" in log
+
+
+@pytest.mark.parametrize(
+    ("dag", "state"), [("parcels_train", "failed"), ("parcels_redrive", "success"), ("parcels_replay", "failed")]
+)
+def test_no_dag_needs_a_logical_date(dispatched: World, dag: str, state: str) -> None:
+    """Those that fail say what they miss: days to train on, a range to replay."""
+    dispatched.airflow.unpause(dag)
+
+    name = dispatched.airflow.trigger(dag)
+
+    assert dispatched.airflow.ended(dag, name)["state"] == state
+    failed = [task["task_id"] for task in dispatched.airflow.tasks(dag, name) if task["state"] == "failed"]
+    assert failed == {"parcels_train": ["snapshot"], "parcels_replay": ["units"]}.get(dag, [])
+    for task in failed:
+        log = dispatched.airflow.log(dag, name, task)
+        assert "KeyError" not in log
+        assert {"snapshot": "train", "units": "from"}[task] in log
 
 
 def test_a_run_of_what_is_not_complete_says_what_is_missing(dispatched: World) -> None:

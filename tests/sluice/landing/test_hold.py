@@ -119,10 +119,10 @@ class Draining(RuleBasedStateMachine):
 
     @invariant()
     def dry_means_that_nothing_is_held_or_left(self) -> None:
-        """But for what is on its way to another receiver, which opens the hold again."""
+        """But for groups of which something is on its way to another receiver: its answer opens the hold again."""
         if self.hold.is_dry:
-            on_its_way = sum(len(records) for _, records in self.under_way.values())
-            assert len(self.landed) + on_its_way == self.sent
+            on_its_way = {each.group for _, records in self.under_way.values() for each in records}
+            assert {each.group for each in self.queue.left} <= on_its_way
 
     def teardown(self) -> None:
         """Left alone, every receiver and the writer going on, it ends, with all landed that it may land, once."""
