@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from tests.browser.conftest import Browser, StartBrowser
+from tests.conftest import Cloud, cloud_at
 from tests.deployment.checkout import LONGEST, Checkout, make_checkout
 from tests.deployment.files import ROOT
 from tests.waiting import wait_for
@@ -29,7 +28,10 @@ class Started:
 
     checkout: Checkout
     login: str
-    report: dict[str, Any]
+
+    def cloud(self) -> Cloud:
+        settings = self.checkout.settings
+        return cloud_at(int(settings["LOCALCLOUD_PORT"]), int(settings["LOCALCLOUD_SAGEMAKER_PORT"]))
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +48,11 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
         check=False,
     )
     assert demo.returncode == 0, demo.stdout + demo.stderr
-    report = json.loads((checkout.folder / ".sluice" / "demo" / "report.json").read_text())
     try:
         status, output = checkout.run("up")
         assert status == 0, output
         (link,) = re.findall(r"http://127\.0\.0\.1:\d+/\S+#\S+", output)
-        yield Started(checkout, link, report)
+        yield Started(checkout, link)
     finally:
         checkout.run("down")
 
@@ -173,7 +174,7 @@ def test_a_range_is_transformed_and_a_partition_is_cleared(started: Started, use
 
 
 def test_what_is_live_is_what_the_demo_made_live(started: Started, user: User) -> None:
-    """The training is the demo's own, so no job is started; what the deployment has proven is its result."""
+    """The training is the demo's own, so no job is started; what the deployment has proven is live is its result."""
     user.open_dag("flights_train")
     user.trigger(**{"from": "2013-01-01", "to": f"2013-01-0{DAYS}"})
     user.open_runs("flights_train")
@@ -181,7 +182,10 @@ def test_what_is_live_is_what_the_demo_made_live(started: Started, user: User) -
 
     user.click("//a[starts-with(normalize-space(), 'manual__')]")
     user.click("//td//a[normalize-space()='deploy']")
+    user.click("//a[normalize-space()='Storage']")
     user.click("//a[normalize-space()='XCom']")
+    user.click("//button[contains(@aria-label, 'xpand')]")
 
-    shown = user.see("//*[contains(., 'flights-late') and contains(., 'test_auc')][last()]").text
-    assert f"{started.report['test_auc']:.3f}" in shown
+    live = started.cloud().client("sagemaker").describe_endpoint(EndpointName="flights-late")
+    assert live["EndpointStatus"] == "InService"
+    user.see(f"//td[contains(., '{live['EndpointConfigName']}')]")

@@ -26,8 +26,6 @@ from sluice.provision import provision
 from sluice.resources import Resources, find
 from sluice_airflow.sensors import SqsBacklogSensor
 
-pytestmark = pytest.mark.xdist_group("dags")
-
 ELSEWHERE = "eu-west-1"  # where nothing is provisioned
 WITHOUT_QUEUE = "eu-west-2"
 

@@ -13,8 +13,6 @@ from tests.dags.airflow_home import AirflowHome
 
 from sluice.resources import Resources
 
-pytestmark = pytest.mark.xdist_group("dags")
-
 DAY = "2013-01-01"
 
 

@@ -28,8 +28,6 @@ from sluice.resources import Resources, find
 from sluice.steps.runner import run_step
 from sluice_airflow.policy import INGEST_POOL
 
-pytestmark = pytest.mark.xdist_group("dags")
-
 _DECLARATION = '''
 """Clicks: a stream, conformed."""
 
