@@ -30,7 +30,7 @@ demo: setup  ## Send DAYS=14 days of flights through to a live model, and report
 	@$(WITH_SETTINGS) DAYS=$(DAYS) .venv/bin/python -m demo
 
 test: setup $(SDK)  ## Run the tests, but for those that are slow, that kill, or that need a browser
-	@.venv/bin/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	@.venv/bin/pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 	@echo "left out: the tests in a browser (make test-browser), kills and floods (make chaos), slow ones (pytest -m slow)"
 
 test-browser: setup  ## Run the tests in a real browser; needs Debian's packages chromium and chromium-driver

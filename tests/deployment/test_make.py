@@ -58,7 +58,7 @@ def _fake_python(folder: Path, version: str) -> Path:
     python.write_text(
         f"""#!/bin/sh
 shift
-exec {sys.executable} -c "import sys; sys.version_info = ({version.replace(".", ", ")})
+exec '{sys.executable}' -c "import sys; sys.version_info = ({version.replace(".", ", ")})
 $@" """
     )
     python.chmod(0o755)
