@@ -110,7 +110,7 @@ class StateFile:
             yield message, (held[0], held[1], held[2], held[3])
 
     def add_messages(self, rows: Iterable[MessageRow]) -> None:
-        """Each is a queue, a place and a message; how it is held is told beside it, with `hold_messages`."""
+        """Each row is a queue, a place and a message; `hold_messages` writes how a message is held."""
         self._connection.executemany("INSERT INTO messages VALUES (?, ?, ?)", rows)
 
     def hold_messages(self, rows: Iterable[tuple[str, int, str | None, float, int, float | None]]) -> None:

@@ -12,7 +12,7 @@ from sluice_airflow.policy import START
 
 
 def build_dags(build: Callable[[Pipeline], None]) -> None:
-    """Build the DAGs of every pipeline that can be used; the others are told by :func:`refuse_broken_pipelines`."""
+    """Build the DAGs of every pipeline that can be used; :func:`refuse_broken_pipelines` names the others."""
     pipelines, _ = _usable()
     for pipeline in pipelines:
         build(pipeline)

@@ -52,7 +52,7 @@ class Checkout:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            # Whoever runs the tests in the background has SIGINT ignored, and would hand that down.
+            # Tests that run in the background ignore SIGINT, and a child would inherit that.
             preexec_fn=_heed_sigint,
         )
 

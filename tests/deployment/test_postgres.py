@@ -1,4 +1,4 @@
-"""PostgreSQL of ``make up``: it starts whatever an earlier one left behind, and lets in whoever has the password."""
+"""PostgreSQL of ``make up``: it starts on any state that an earlier server left, and asks for the password."""
 
 from __future__ import annotations
 

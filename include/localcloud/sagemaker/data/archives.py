@@ -68,7 +68,7 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None
     if member.isdir():
         place.mkdir(parents=True, exist_ok=True)
         return
-    with contextlib.suppress(FileExistsError):  # that it is a file is told where the file below it is opened
+    with contextlib.suppress(FileExistsError):  # opening the member below raises if the parent is a file
         place.parent.mkdir(parents=True, exist_ok=True)
     content = tar.extractfile(member)
     if content is None:
