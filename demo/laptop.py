@@ -7,8 +7,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 ROOT = Path(__file__).parents[1]
 _LONGEST_CLOUD_START = 180  # seconds
+_LONGEST_END = 10  # seconds, for a command to end when it is told to
 _LONGEST_STEP = 3600  # seconds; a year of flights lands in less
 
 
@@ -94,20 +95,32 @@ class Laptop:
         )
         with clock, log.open("w") as output:
             task = clock.add_task(title, total=1)
-            with subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
-            ) as running:
+            running = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+            with _ended_with_us(running):
                 for _ in range(_LONGEST_STEP):
                     with suppress(subprocess.TimeoutExpired):
                         running.wait(timeout=1)
                         break
                     clock.update(task, description=f"{title} {progress()}")
                 else:
-                    running.terminate()
                     raise StepFailed(f"{title} was not done after {_LONGEST_STEP} s and was ended; see {_shown(log)}")
             if running.returncode:
                 raise StepFailed(f"{title} failed: {_reason(log)}; its whole output is in {_shown(log)}")
             clock.update(task, completed=1)
+
+
+@contextmanager
+def _ended_with_us(running: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Ends the command with the wait for it: without a cloud, its own retries would go on for many minutes."""
+    try:
+        yield
+    finally:
+        running.terminate()
+        try:
+            running.wait(timeout=_LONGEST_END)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
 
 
 def _reason(log: Path) -> str:

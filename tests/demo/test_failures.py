@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from demo.laptop import Laptop, StepFailed
 from rich.console import Console
 from tests.deployment.checkout import PORTS, make_checkout
@@ -43,6 +45,20 @@ def test_step_that_hangs_is_ended_and_named(demo: Laptop, monkeypatch: pytest.Mo
 
     with pytest.raises(StepFailed, match=r"^train was not done after 1 s and was ended; see \.sluice/demo/train\.log$"):
         demo._run("train", [sys.executable, "-c", "import time; time.sleep(600)"])
+
+
+def test_step_ends_with_the_look_that_found_no_cloud(demo: Laptop) -> None:
+    log, code = demo.folder / "train.log", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+
+    def look() -> str:
+        if log.read_text():
+            raise EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
+        return ""
+
+    with pytest.raises(EndpointConnectionError):
+        demo._run("train", [sys.executable, "-c", code], look)
+
+    assert not psutil.pid_exists(int(log.read_text()))
 
 
 @pytest.mark.parametrize("name", [name for name in PORTS if name.startswith("LOCALCLOUD")])

@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -24,8 +24,10 @@ from pipelines.flights.events import events_of_days
 from pipelines.flights.weather import drop_weather
 from sluice.aws import Aws
 from sluice.errors import SluiceError
+from sluice.failures import explain
 from sluice.landing.send import Event, send
 from sluice.resources import find
+from sluice.settings import load_settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -103,8 +105,8 @@ def main(
         raise typer.BadParameter(f"the data is of {_FIRST.date()} to {_LAST}, not {chosen[0]} to {chosen[-1]}")
     try:
         sent = _send_with_progress(chosen)
-    except SluiceError as error:
-        Console(stderr=True).print(str(error), style="red", soft_wrap=True)
+    except (SluiceError, BotoCoreError, ClientError) as error:
+        Console(stderr=True).print(explain(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
     Console().print(f"sent {sent.events:,} of {sent.total:,} events of {len(chosen)} days")
 
@@ -128,4 +130,5 @@ def _send_with_progress(days: Sequence[date]) -> Sent:
 
 
 if __name__ == "__main__":
+    load_settings()
     typer.run(main)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import Cloud
+from tests.conftest import Cloud, free_ports
 from tests.pipelines.flights.flight_days import days_from, events_from
 
 from pipelines.flights.producer import Sent, send_days
@@ -124,6 +124,18 @@ def test_a_pipeline_that_is_not_there_is_one_clear_line(cloud: Cloud) -> None:
     assert done.stdout == ""
     assert done.stderr.startswith("pipeline flights: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_cloud_that_does_not_answer_is_one_clear_line(cloud: Cloud) -> None:
+    gone = f"http://127.0.0.1:{free_ports(1)[0]}"
+
+    done = command(replace(cloud, environment={**cloud.environment, "AWS_ENDPOINT_URL": gone}), "--days", "1")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f'Could not connect to the endpoint URL: "{gone}/"; '
+        "check AWS_ENDPOINT_URL, credentials and region (on a laptop: make up)\n"
+    )
 
 
 @pytest.mark.parametrize(
