@@ -104,8 +104,11 @@ class User:
         self.see("//h2[starts-with(normalize-space(), 'manual__')]")
 
     def open_runs(self, dag_id: str) -> None:
+        """The table of runs, read anew: the page first shows the states that it saw last."""
         self.open_dag(dag_id)
         self.click("//a[normalize-space()='Runs']")
+        wait_for(lambda: self.browser.current_url.endswith("/runs"), what="the table of runs")
+        self.browser.refresh()
 
     def end_of(self, run: str) -> str:
         """The state of a run in the table of runs, once it has ended."""
