@@ -46,9 +46,10 @@ chaos: setup  ## Run the tests of kills, faults and floods, all of them; CHAOS_S
 bench: setup  ## Measure the figures of the README, and write them to .sluice/bench.json
 	@PYTHONPATH=include:. .venv/bin/python -m tests.benchmarks
 
-lint: $(WORKERS)  ## Check style and formatting
+lint: $(WORKERS)  ## Check style, formatting, and that imports point down
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+	@PYTHONPATH=include:plugins .venv/bin/lint-imports --no-cache
 
 types: $(WORKERS)  ## Check types
 	@.venv/bin/mypy include plugins demo deploy

@@ -28,8 +28,8 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param, get_current_context, task
 
-from sluice.pipeline import Pipeline
-from sluice.sources import Queue
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.sources import Queue
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import clear_errors
@@ -73,7 +73,7 @@ def ingest_queue(pipeline: Pipeline, source: Queue) -> None:
         @clear_errors
         def lanes(backlog: int | None) -> list[int]:
             """As many lanes as the backlog is worth, one at least."""
-            from sluice.landing.queue import lanes_for
+            from sluice.sources.queue.drain import lanes_for
 
             report_queue(open_workspace(pipeline.name), source)
             return list(range(lanes_for(backlog or 0, get_current_context()["params"]["lanes"])))
@@ -82,9 +82,9 @@ def ingest_queue(pipeline: Pipeline, source: Queue) -> None:
         @clear_errors
         def drain(lane: int) -> dict[str, int]:
             """Receive, write, record, delete, until the queue is dry or a limit is reached."""
-            from sluice.landing.queue import Limits
-            from sluice.landing.queue import drain as drain_queue
             from sluice.landing.stopping import stopping
+            from sluice.sources.queue.drain import Limits
+            from sluice.sources.queue.drain import drain as drain_queue
 
             params, workspace = get_current_context()["params"], open_workspace(pipeline.name)
             with stopping() as stop:
@@ -105,7 +105,7 @@ def ingest_queue(pipeline: Pipeline, source: Queue) -> None:
         def close() -> str:
             """Close what the watermark has passed; hand on what was not announced yet."""
             from sluice.landing.closing import close_source
-            from sluice.landing.queue import backlog
+            from sluice.sources.queue.drain import backlog
 
             workspace = open_workspace(pipeline.name)
             report_queue(workspace, source)

@@ -27,8 +27,8 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, get_current_context, task
 
-from sluice.pipeline import Pipeline
-from sluice.sources import Stream
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.sources import Stream
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import clear_errors
@@ -72,7 +72,7 @@ def ingest_stream(pipeline: Pipeline, source: Stream) -> None:
         @clear_errors
         def shards() -> list[str]:
             """The shards that may be read now; what is gone unread is told."""
-            from sluice.landing.stream_progress import shards_to_read
+            from sluice.sources.stream.progress import shards_to_read
 
             workspace = open_workspace(pipeline.name)
             stream = workspace.resources.stream(source.name)
@@ -83,7 +83,7 @@ def ingest_stream(pipeline: Pipeline, source: Stream) -> None:
         def read(shard: str) -> dict[str, Any]:
             """Read, write, record, move the checkpoint, until nothing comes, the shard ends or a limit is reached."""
             from sluice.landing.stopping import stopping
-            from sluice.landing.stream import Window, read_window
+            from sluice.sources.stream.read import Window, read_window
 
             params, workspace = get_current_context()["params"], open_workspace(pipeline.name)
             kinesis, stream = workspace.aws.client("kinesis"), workspace.resources.stream(source.name)
@@ -106,7 +106,7 @@ def ingest_stream(pipeline: Pipeline, source: Stream) -> None:
         @clear_errors
         def close() -> str:
             """Close what the watermark has passed; hand on what was not announced yet."""
-            from sluice.landing.stream_progress import close_stream
+            from sluice.sources.stream.progress import close_stream
 
             workspace = open_workspace(pipeline.name)
             stream = workspace.resources.stream(source.name)

@@ -27,7 +27,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param, get_current_context, task
 
-from sluice.pipeline import Pipeline
+from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import clear_errors
@@ -63,7 +63,7 @@ def replay(pipeline: Pipeline) -> None:
         @clear_errors
         def units() -> list[str]:
             """What can be replayed side by side: shards, or ranges of raw partitions."""
-            from sluice.landing.replay import Asked, plan
+            from sluice.sources.replay import Asked, plan
 
             return plan(open_workspace(pipeline.name), Asked.from_params(pipeline, get_current_context()["params"]))
 
@@ -73,8 +73,8 @@ def replay(pipeline: Pipeline) -> None:
             """Land what is missing of one unit."""
             from dataclasses import asdict
 
-            from sluice.landing.replay import Asked
-            from sluice.landing.replay import replay as replay_unit
+            from sluice.sources.replay import Asked
+            from sluice.sources.replay import replay as replay_unit
 
             asked = Asked.from_params(pipeline, get_current_context()["params"])
             return asdict(replay_unit(open_workspace(pipeline.name), asked, unit))
@@ -83,7 +83,7 @@ def replay(pipeline: Pipeline) -> None:
         @clear_errors
         def close() -> str:
             """Close what the watermark has passed; hand on what was not announced yet."""
-            from sluice.landing.replay import Asked, close_replayed
+            from sluice.sources.replay import Asked, close_replayed
 
             asked = Asked.from_params(pipeline, get_current_context()["params"])
             return close_replayed(open_workspace(pipeline.name), asked.source)

@@ -27,7 +27,7 @@ from typing import Any
 from airflow.sdk import DAG, Param, TriggerRule, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from sluice.pipeline import Pipeline
+from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import clear_errors
@@ -95,7 +95,7 @@ def train(pipeline: Pipeline) -> None:
         @clear_errors
         def announce(job_name: str, fingerprint: str) -> bool:
             """Say that the training is complete."""
-            from sluice.events import announce_training
+            from sluice.training.announce import announce_training
 
             run_id = get_current_context()["run_id"]
             return announce_training(open_workspace(pipeline.name), job_name, fingerprint, run_id)

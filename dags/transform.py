@@ -30,7 +30,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, TriggerRule, get_current_context, task
 
-from sluice.pipeline import Pipeline
+from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import clear_errors
@@ -66,7 +66,7 @@ def transform(pipeline: Pipeline) -> None:
         @clear_errors
         def land_drops(partitions: str) -> int:
             """Copy what others dropped, as it is, into raw partitions."""
-            from sluice.landing.drops import land_drops as land
+            from sluice.sources.drops.land import land_drops as land
 
             workspace = open_workspace(pipeline.name)
             return land(workspace.lake, pipeline, partitions)
@@ -87,7 +87,7 @@ def transform(pipeline: Pipeline) -> None:
         @clear_errors
         def announce(runs: Any) -> int:
             """One event for each partition of the last step in a content that was not announced yet."""
-            from sluice.events import announce_partitions
+            from sluice.completions import announce_partitions
             from sluice_airflow.runs import require_all_done
 
             context, done = get_current_context(), ",".join(run["partitions"] for run in runs or ())

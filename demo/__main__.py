@@ -18,7 +18,7 @@ from rich.console import Console
 from demo.laptop import Laptop, StepFailed
 from demo.progress import Progress
 from demo.report import Baseline, make_report, show
-from sluice.aws import Aws
+from sluice.aws.clients import Aws
 from sluice.errors import SluiceError
 from sluice.workspace import Workspace
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from sluice.landing.queue import backlog
+from sluice.sources.queue.drain import backlog
 from sluice.training.jobs import list_jobs
 from sluice.workspace import Workspace
 

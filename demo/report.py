@@ -16,9 +16,9 @@ from rich.table import Table
 from pipelines.flights import data
 from pipelines.flights.events import events_of_days
 from sluice.dataset.snapshot import channel_partitions, labelled, read_rows, read_snapshot
-from sluice.lake import raw_dataset
-from sluice.manifests import Manifest
-from sluice.partitions import Partition
+from sluice.lake.layout import raw_dataset
+from sluice.lake.manifests import Manifest
+from sluice.lake.partitions import Partition
 from sluice.serving.endpoint import find_endpoint
 from sluice.serving.probe import invoke
 from sluice.serving.records import deployment_records

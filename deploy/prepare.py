@@ -12,7 +12,8 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 
-from sluice.pipeline import Pipeline, load_pipelines
+from sluice.declaration.loading import load_pipelines
+from sluice.declaration.pipeline import Pipeline
 
 _LONGEST_COMMAND = 900
 

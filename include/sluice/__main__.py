@@ -1,5 +1,5 @@
-"""``python -m sluice``: the command line (see :mod:`sluice.cli`)."""
+"""``python -m sluice``: the command line (see :mod:`sluice.cli.app`)."""
 
-from sluice.cli import main
+from sluice.cli.app import main
 
 main()

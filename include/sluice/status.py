@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sluice.lake import raw_dataset
-from sluice.landing.checkpoints import read_checkpoints
-from sluice.landing.coverage import not_conformed, outside
-from sluice.landing.messages import queue_attributes
-from sluice.landing.queue import backlog
-from sluice.manifests import Manifest
-from sluice.partitions import format_ranges
+from sluice.declaration.sources import EventSource, Queue, Source, Stream
+from sluice.lake.layout import raw_dataset
+from sluice.lake.manifests import Manifest
+from sluice.lake.partitions import format_ranges
 from sluice.serving.endpoint import Endpoint, find_endpoint
 from sluice.serving.records import DeploymentRecord, last_proven
-from sluice.sources import EventSource, Queue, Source, Stream
+from sluice.sources.coverage import not_conformed, outside
+from sluice.sources.queue.drain import backlog
+from sluice.sources.queue.messages import queue_attributes
+from sluice.sources.stream.checkpoints import read_checkpoints
 from sluice.training.jobs import Job, list_jobs
 from sluice.workspace import Workspace
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sluice.aws import Aws
-from sluice.lake import Lake
-from sluice.pipeline import Pipeline, load_pipeline
-from sluice.resources import Resources, find
+from sluice.aws.clients import Aws
+from sluice.aws.resources import Resources, find
+from sluice.declaration.loading import load_pipeline
+from sluice.declaration.pipeline import Pipeline
+from sluice.lake.store import Lake
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ def open_workspace(pipeline: str) -> Workspace:
     """The pipeline's workspace, with credentials, region and endpoints of the connection ``aws_default``."""
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
-    from sluice.aws import Aws
+    from sluice.aws.clients import Aws
     from sluice.workspace import Workspace
 
     hook: AwsGenericHook[Any] = AwsGenericHook(aws_conn_id=AWS_CONN_ID)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from airflow.sdk import DAG
 
+from sluice.declaration.loading import load_pipelines
+from sluice.declaration.pipeline import Pipeline
 from sluice.errors import DeclarationError
-from sluice.pipeline import Pipeline, load_pipelines
 from sluice_airflow.policy import START
 
 

@@ -15,8 +15,8 @@ R = TypeVar("R")
 def clear_errors(function: Callable[P, R]) -> Callable[P, R]:
     """One line instead of a traceback, and no retry of what only a change can repair.
 
-    What passes by itself (see :func:`sluice.failures.is_transient`) is retried as the task says. A wrong declaration,
-    a missing resource, a failed training or deployment, and a call that AWS refuses fail the task at once.
+    What passes by itself (see :func:`sluice.aws.failures.is_transient`) is retried as the task says. A wrong
+    declaration, a missing resource, a failed training or deployment, and a call that AWS refuses fail the task at once.
     """
 
     @wraps(function)
@@ -35,7 +35,7 @@ def clear_errors(function: Callable[P, R]) -> Callable[P, R]:
 
 def task_failure(error: BaseException) -> AirflowException:
     """The exception by which the task fails: one that Airflow retries, if trying again may help."""
-    from sluice.failures import is_transient
+    from sluice.aws.failures import is_transient
 
     kind = AirflowException if is_transient(error) else AirflowFailException
     return kind(one_line(error))
@@ -43,6 +43,6 @@ def task_failure(error: BaseException) -> AirflowException:
 
 def one_line(error: BaseException) -> str:
     """What went wrong and the next action, as one line."""
-    from sluice.failures import explain
+    from sluice.aws.failures import explain
 
     return explain(error, unreachable="check the connection aws_default and that the service is up")

@@ -19,7 +19,7 @@ class Waiting:
 
 def backlog(pipeline: str, source: str) -> int | Waiting:
     """How many messages the source's queue holds. Nothing is received."""
-    from sluice.landing.queue import backlog as queue_backlog
+    from sluice.sources.queue.drain import backlog as queue_backlog
 
     workspace = open_workspace(pipeline)
     queue = workspace.resources.queue(source)
@@ -28,7 +28,7 @@ def backlog(pipeline: str, source: str) -> int | Waiting:
 
 def stream_backlog(pipeline: str, source: str) -> int | Waiting:
     """In how many shards of the source's stream something waits."""
-    from sluice.landing.stream_progress import stream_backlog as backlog_of
+    from sluice.sources.stream.progress import stream_backlog as backlog_of
 
     workspace = open_workspace(pipeline)
     (declared,) = [each for each in workspace.pipeline.streams if each.name == source]
@@ -38,8 +38,8 @@ def stream_backlog(pipeline: str, source: str) -> int | Waiting:
 
 def complete_partitions(pipeline: str, partitions: list[str]) -> bool | Waiting:
     """True once every source is complete for all partitions; ``partitions`` are ranges."""
-    from sluice.landing.completeness import describe, incomplete
-    from sluice.partitions import parse_ranges
+    from sluice.lake.partitions import parse_ranges
+    from sluice.sources.completeness import describe, incomplete
 
     workspace = open_workspace(pipeline)
     asked = [partition for ranges in partitions for partition in parse_ranges(ranges)]
@@ -49,8 +49,8 @@ def complete_partitions(pipeline: str, partitions: list[str]) -> bool | Waiting:
 
 def due_partitions(pipeline: str) -> list[str] | Waiting:
     """The keys of the next partitions that the transform has to run for."""
-    from sluice.landing.completeness import describe
-    from sluice.landing.due import due_partitions as due
+    from sluice.sources.completeness import describe
+    from sluice.sources.due import due_partitions as due
 
     workspace = open_workspace(pipeline)
     found = due(workspace.lake, workspace.pipeline, _MOST_DUE)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.observability import stats
 
-from sluice.pipeline import Conform, Pipeline
-from sluice.sources import Queue, Stream
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.sources import Queue, Stream
+from sluice.declaration.steps import Conform
 
 if TYPE_CHECKING:
     from sluice.landing.parts import Flush
@@ -64,7 +65,7 @@ def report_stream(workspace: Workspace, source: Stream) -> None:
 
 def report_conformed(workspace: Workspace, pipeline: Pipeline, name: str, ranges: str) -> None:
     """What a ``Conform`` step made of the partitions of this run; nothing of any other step."""
-    from sluice.partitions import parse_ranges
+    from sluice.lake.partitions import parse_ranges
 
     step = pipeline.step(name)
     if not isinstance(step, Conform):

@@ -41,8 +41,8 @@ class AnnounceLandedOperator(BaseOperator):
 
     @clear_errors
     def execute(self, context: Context) -> int:
-        from sluice.events import announce_partitions
-        from sluice.lake import raw_dataset
+        from sluice.completions import announce_partitions
+        from sluice.lake.layout import raw_dataset
 
         workspace, dataset = open_workspace(self.pipeline), raw_dataset(self.source)
         return announce_partitions(workspace, dataset, self.partitions, context["run_id"])
@@ -103,8 +103,8 @@ class DeployEndpointOperator(BaseOperator):
     @clear_errors
     def verify(self, context: Context, event: dict[str, Any]) -> Any:
         """The endpoint has settled: is it what was asked for, and does it answer as it was trained?"""
+        from sluice.aws.failures import is_transient
         from sluice.errors import DeploymentFailed
-        from sluice.failures import is_transient
         from sluice.serving.deployment import prove
         from sluice.serving.endpoint import Change
 
@@ -163,7 +163,7 @@ class DeployEndpointOperator(BaseOperator):
         )
 
     def _patiently(self, call: Callable[[], T]) -> T:
-        from sluice.failures import patiently
+        from sluice.aws.failures import patiently
 
         return patiently(call, self._PATIENCE_SECONDS)
 

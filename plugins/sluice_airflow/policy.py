@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from airflow.sdk import Param
 
-from sluice.pipeline import Pipeline
+from sluice.declaration.pipeline import Pipeline
 
 Stage = Literal["dispatch", "ingest", "redrive", "replay", "transform", "train"]
 

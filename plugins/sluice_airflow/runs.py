@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from sluice.pipeline import load_pipeline
+from sluice.declaration.loading import load_pipeline
 
 # At most 60 chunks keep the XCom of a run below 4 KiB (P11), and its mapped tasks far below Airflow's 1,024.
 _CHUNK, _MOST_CHUNKS = 31, 60
@@ -22,7 +22,7 @@ def partitions_of_run(pipeline: str, context: Context) -> list[str]:
     Raises:
         SluiceError: the run has neither.
     """
-    from sluice.partitions import chunks, requested
+    from sluice.lake.partitions import chunks, requested
 
     params = context["params"]
     partitions = requested(load_pipeline(pipeline).every, context["dag_run"].logical_date, params["from"], params["to"])
@@ -41,7 +41,7 @@ def require_all_done(pipeline: str, context: Context, done: str) -> None:
         SluiceError: partitions of the run are not among ``done``, the ranges that the last step has made.
     """
     from sluice.errors import SluiceError
-    from sluice.partitions import format_ranges, parse_ranges
+    from sluice.lake.partitions import format_ranges, parse_ranges
 
     asked = {each for chunk in partitions_of_run(pipeline, context) for each in parse_ranges(chunk)}
     missing = asked - set(parse_ranges(done))
@@ -90,7 +90,7 @@ def runs_to_start(dag_id: str, due: Sequence[str], ti: Any) -> list[dict[str, An
 
 def _run_of(key: str, dag_id: str, ti: Any) -> dict[str, Any]:
     """A partition has one run. Where a dispatch or a backfill has made it already, triggering it again clears it."""
-    from sluice.partitions import Partition
+    from sluice.lake.partitions import Partition
 
     partition = Partition.parse(key)
     date = partition.start

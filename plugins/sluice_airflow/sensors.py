@@ -41,7 +41,7 @@ class LookSensor(BaseSensorOperator):
 
     @clear_errors
     def execute(self, context: Context) -> Any:
-        from sluice.failures import is_transient
+        from sluice.aws.failures import is_transient
 
         try:
             found = getattr(looks, self.look)(**self.arguments(context))
@@ -158,8 +158,8 @@ class S3PartitionSensor(LookSensor):
         return {"pipeline": self.pipeline, "partitions": partitions_of_run(self.pipeline, context)}
 
     def found(self, found: bool, context: Context) -> list[str]:
-        from sluice.landing.due import record_started
-        from sluice.partitions import parse_ranges
+        from sluice.lake.partitions import parse_ranges
+        from sluice.sources.due import record_started
         from sluice_airflow.connection import open_workspace
 
         chunks = partitions_of_run(self.pipeline, context)

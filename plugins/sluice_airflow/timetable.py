@@ -8,8 +8,7 @@ from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
 from pendulum import DateTime
 
-from sluice.partitions import Partition
-from sluice.pipeline import Grain
+from sluice.lake.partitions import Grain, Partition
 
 _CRON: dict[Grain, str] = {"day": "0 0 * * *", "hour": "0 * * * *"}
 

@@ -67,8 +67,8 @@ class LookTrigger(BaseTrigger):
     async def _outcome(self) -> dict[str, Any]:
         from botocore.exceptions import BotoCoreError, ClientError
 
+        from sluice.aws.failures import is_transient
         from sluice.errors import SluiceError
-        from sluice.failures import is_transient
         from sluice_airflow.looks import Waiting
 
         # The looks are the library's own functions and block: each runs in a thread beside the event loop.
@@ -101,7 +101,7 @@ class TrainingJobTrigger(LookTrigger):
     _PATIENCE_SECONDS: ClassVar[float] = 60  # a job that is not stopped goes on to cost money
 
     async def on_kill(self) -> None:
-        from sluice.failures import patiently
+        from sluice.aws.failures import patiently
         from sluice.training.jobs import stop_job
         from sluice_airflow.connection import open_workspace
 

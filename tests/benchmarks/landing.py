@@ -19,8 +19,8 @@ from tests.conftest import Cloud
 
 from pipelines.flights import data
 from pipelines.flights.events import events_of_days
-from sluice.landing.send import Event
-from sluice.wire import SqsWire
+from sluice.aws.wire import SqsWire
+from sluice.sending.send import Event
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 3

@@ -21,11 +21,11 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from sluice.aws import Aws
-from sluice.lake import Lake
-from sluice.landing.queue import Flush, Limits, drain
-from sluice.landing.records import Record, part_bytes
-from sluice.pipeline import load_pipeline
+from sluice.aws.clients import Aws
+from sluice.declaration.loading import load_pipeline
+from sluice.lake.store import Lake
+from sluice.records.record import Record, part_bytes
+from sluice.sources.queue.drain import Flush, Limits, drain
 
 Deleted = Callable[[int], None]
 Run = Callable[[Deleted], None]

@@ -18,8 +18,8 @@ from tests.chaos.trial import Trial
 from tests.conftest import Cloud
 from tests.pipelines.flights.flight_days import events_from
 
-from sluice.landing.send import Event
-from sluice.pipeline import load_pipeline
+from sluice.declaration.loading import load_pipeline
+from sluice.sending.send import Event
 
 MakeTrial = Callable[..., Trial]
 Flights = Callable[[int], list[Event]]

@@ -14,7 +14,7 @@ from tests.chaos.conftest import Flights
 from tests.chaos.trial import Trial
 from tests.conftest import Cloud
 
-from sluice.pipeline import load_pipeline
+from sluice.declaration.loading import load_pipeline
 
 Change = Callable[[list[Row]], list[Row]]
 

@@ -18,8 +18,8 @@ from tests.chaos.trial import TROUBLE, Trial
 from tests.conftest import free_ports
 from tests.localcloud.conftest import LocalCloud
 
-from sluice.pipeline import load_pipeline
-from sluice.provision import provision
+from sluice.declaration.loading import load_pipeline
+from sluice.provisioning.provision import provision
 
 _LONGEST_WORK = 1.0  # seconds between a start and the next kill
 

@@ -16,10 +16,11 @@ from tests.chaos.seeds import seeded
 from tests.chaos.trial import Trial
 
 import pipelines
-from sluice.landing.queue import Limits
-from sluice.landing.send import Event
-from sluice.pipeline import Conform, Pipeline, load_pipeline
-from sluice.sources import StandardQueue
+from sluice.declaration import Conform, Pipeline
+from sluice.declaration.loading import load_pipeline
+from sluice.declaration.sources import StandardQueue
+from sluice.sending.send import Event
+from sluice.sources.queue.drain import Limits
 
 DECLARED = Path(__file__).parent / "declared"
 

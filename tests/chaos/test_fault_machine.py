@@ -18,9 +18,9 @@ from tests.chaos.seeds import seeded
 from tests.chaos.trial import TROUBLE, Trial, is_one_line
 from tests.conftest import Cloud
 
-from sluice.landing.queue import Limits, backlog
-from sluice.landing.send import Event
-from sluice.pipeline import load_pipeline
+from sluice.declaration.loading import load_pipeline
+from sluice.sending.send import Event
+from sluice.sources.queue.drain import Limits, backlog
 from sluice.steps.runner import run_step
 
 _numbers = count()

@@ -12,7 +12,7 @@ from tests.chaos.proxy import Proxy
 from tests.conftest import Cloud
 from tests.waiting import wait_for
 
-from sluice.landing.queue import backlog
+from sluice.sources.queue.drain import backlog
 
 
 def put_request(key: str = "key") -> Request:

@@ -14,7 +14,7 @@ from tests.conftest import free_ports
 from tests.localcloud.conftest import LocalCloud
 from tests.waiting import wait_for
 
-from sluice.landing.queue import Limits
+from sluice.sources.queue.drain import Limits
 
 pytestmark = pytest.mark.chaos
 

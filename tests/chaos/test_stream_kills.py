@@ -15,13 +15,14 @@ from tests.chaos.working import STREAM
 from tests.conftest import Cloud
 from tests.waiting import wait_for
 
-from sluice.lake import Lake
+from sluice.declaration.loading import load_pipeline
+from sluice.declaration.pipeline import Pipeline
+from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
-from sluice.landing.send import Event
-from sluice.landing.send_stream import send_to_stream
-from sluice.landing.stream import read_window
-from sluice.landing.stream_progress import shards_to_read
-from sluice.pipeline import Pipeline, load_pipeline
+from sluice.sending.send import Event
+from sluice.sending.stream import send_to_stream
+from sluice.sources.stream.progress import shards_to_read
+from sluice.sources.stream.read import read_window
 from sluice.steps.runner import run_step
 
 pytestmark = pytest.mark.chaos

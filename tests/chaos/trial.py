@@ -16,14 +16,14 @@ from tests.chaos.audit import Counts, Sent, audit
 from tests.conftest import Cloud
 from tests.waiting import wait_for
 
-from sluice.aws import Aws
+from sluice.aws.clients import Aws
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.sources import FifoQueue, Queue
 from sluice.errors import SluiceError
-from sluice.lake import Lake
+from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
-from sluice.landing.queue import Drained, Flush, Limits, backlog, drain
-from sluice.landing.send import Event, encoded, send
-from sluice.pipeline import Pipeline
-from sluice.sources import FifoQueue, Queue
+from sluice.sending.send import Event, encoded, send
+from sluice.sources.queue.drain import Drained, Flush, Limits, backlog, drain
 from sluice.steps.runner import run_step
 
 ALL = Limits()

@@ -9,14 +9,14 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from sluice.aws import Aws
-from sluice.lake import Lake
+from sluice.aws.clients import Aws
+from sluice.declaration.loading import load_pipeline
+from sluice.declaration.sources import Stream
+from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
-from sluice.landing.queue import Limits, drain
-from sluice.landing.stream import Window, read_window
-from sluice.landing.stream_progress import shards_to_read
-from sluice.pipeline import load_pipeline
-from sluice.sources import Stream
+from sluice.sources.queue.drain import Limits, drain
+from sluice.sources.stream.progress import shards_to_read
+from sluice.sources.stream.read import Window, read_window
 
 MOST = 100
 STREAM = Stream("events", event_id="id", event_time="event_time")

@@ -9,8 +9,8 @@ from airflow.dag_processing.dagbag import DagBag
 from tests.conftest import Cloud
 from tests.dags.airflow_home import ROOT, AirflowHome, fresh_airflow
 
-from sluice.provision import provision
-from sluice.resources import Resources, find
+from sluice.aws.resources import Resources, find
+from sluice.provisioning.provision import provision
 
 
 @pytest.fixture(scope="session")

@@ -19,11 +19,13 @@ from tests.conftest import Cloud, free_ports
 from tests.dags.airflow_home import AirflowHome, Finished, aws_connection
 from tests.plugins.task_life import run
 
-from sluice import aws, cli
+from sluice.aws import clients as aws
+from sluice.aws.clients import cli
+from sluice.aws.resources import Resources, find
+from sluice.declaration.loading import load_pipeline
+from sluice.declaration.training import Deployment
 from sluice.errors import DeclarationError
-from sluice.pipeline import Deployment, load_pipeline
-from sluice.provision import provision
-from sluice.resources import Resources, find
+from sluice.provisioning.provision import provision
 from sluice_airflow.sensors import SqsBacklogSensor
 
 ELSEWHERE = "eu-west-1"  # where nothing is provisioned
@@ -154,7 +156,7 @@ def closed_port() -> str:
 def one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     """boto3 waits longer before each of five attempts; the error after the first is the same."""
     once = Config(retries={"mode": "standard", "total_max_attempts": 1})
-    monkeypatch.setattr("sluice.aws._CONFIG", aws._CONFIG.merge(once))
+    monkeypatch.setattr("sluice.aws.clients._CONFIG", aws._CONFIG.merge(once))
 
 
 @pytest.mark.usefixtures("one_attempt")

@@ -12,7 +12,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from tests.dags.airflow_home import ROOT
 
-from sluice.pipeline import pipeline_names
+from sluice.declaration.loading import pipeline_names
 
 KINDS = ("dispatch", "ingest_queue", "redrive", "replay", "train", "transform")
 
@@ -30,7 +30,7 @@ _SECOND_PIPELINE = '''
 from dataclasses import replace
 
 from pipelines.flights.pipeline import PIPELINE as FLIGHTS
-from sluice.pipeline import StandardQueue
+from sluice.declaration.sources import StandardQueue
 
 MESSAGES = StandardQueue("messages", event_id="id", event_time="event_time", group="group")
 PIPELINE = replace(FLIGHTS, name="parcels", every="hour", sources=(*FLIGHTS.sources, MESSAGES))

@@ -15,7 +15,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from tests.dags.airflow_home import ROOT
 
-from sluice.pipeline import pipeline_names
+from sluice.declaration.loading import pipeline_names
 from sluice_airflow.policy import INGEST_POOL, Stage
 
 DAG_IDS = (
@@ -142,7 +142,7 @@ def test_only_landing_takes_slots_of_the_ingest_pool(dag_bag: DagBag) -> None:
 
 
 def test_parsing_loads_nothing_heavy(parsed: dict[str, Any]) -> None:
-    assert "sluice.pipeline" in parsed["modules"]
+    assert "sluice.declaration.pipeline" in parsed["modules"]
     assert [name for name in HEAVY if name in parsed["modules"]] == []
 
 

@@ -27,10 +27,10 @@ from pipelines.flights import data
 from pipelines.flights.events import events_of_days
 from pipelines.flights.pipeline import PIPELINE
 from pipelines.flights.weather import drop_weather
-from sluice.lake import Lake
+from sluice.aws.resources import Resources
+from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
-from sluice.landing.send import Event, send
-from sluice.resources import Resources
+from sluice.sending.send import Event, send
 
 DAYS = [date(2013, 1, day) for day in (1, 2, 3, 4)]
 PARTITIONS = [f"dt={day}" for day in DAYS]

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import Cloud
 from tests.dags.airflow_home import AirflowHome
 
-from sluice.resources import Resources
+from sluice.aws.resources import Resources
 
 DAY = "2013-01-01"
 

@@ -19,12 +19,12 @@ from tests.dags.airflow_home import ROOT, AirflowHome, airflow_environment
 from tests.sluice.toy import CONTRACT, reading
 
 import pipelines
-from sluice.lake import Lake
-from sluice.landing.send import Event
-from sluice.landing.send_stream import send_to_stream
-from sluice.pipeline import load_pipeline
-from sluice.provision import provision
-from sluice.resources import Resources, find
+from sluice.aws.resources import Resources, find
+from sluice.declaration.loading import load_pipeline
+from sluice.lake.store import Lake
+from sluice.provisioning.provision import provision
+from sluice.sending.send import Event
+from sluice.sending.stream import send_to_stream
 from sluice.steps.runner import run_step
 from sluice_airflow.policy import INGEST_POOL
 
@@ -33,7 +33,7 @@ _DECLARATION = '''
 
 from datetime import UTC, datetime
 
-from sluice.pipeline import Conform, Deployment, Gate, Pipeline, Stream, Training, XGBoost
+from sluice.declaration import Conform, Deployment, Gate, Pipeline, Stream, Training, XGBoost
 
 PIPELINE = Pipeline(
     name="clicks",

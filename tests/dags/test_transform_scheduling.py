@@ -20,11 +20,11 @@ from tests.sluice.lake_contents import manifest_json, put_raw
 from tests.sluice.toy import message
 from tests.waiting import wait_for
 
-from sluice.lake import Lake
-from sluice.partitions import Partition, between
-from sluice.pipeline import FifoQueue
-from sluice.provision import provision
-from sluice.resources import find
+from sluice.aws.resources import find
+from sluice.declaration.sources import FifoQueue
+from sluice.lake.partitions import Partition, between
+from sluice.lake.store import Lake
+from sluice.provisioning.provision import provision
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -39,9 +39,7 @@ DECLARATION = '''
 
 from datetime import UTC, datetime
 
-from sluice.pipeline import (
-    Conform, Deployment, Drops, FifoQueue, Gate, Input, Pipeline, Step, Training, XGBoost,
-)
+from sluice.declaration import Conform, Deployment, Drops, FifoQueue, Gate, Input, Pipeline, Step, Training, XGBoost
 
 PIPELINE = Pipeline(
     name="parcels",

@@ -17,7 +17,7 @@ from deploy import prepare
 from tests.deployment.files import ROOT, SETTINGS
 
 import pipelines
-from sluice.pipeline import load_pipelines
+from sluice.declaration.loading import load_pipelines
 from sluice_airflow.policy import INGEST_POOL
 
 _ASK_FOR_ENDPOINTS = """

@@ -12,8 +12,8 @@ from tests.conftest import Cloud
 from tests.dags.airflow_home import aws_connection
 
 import pipelines
-from sluice.aws import Aws
-from sluice.provision import provision
+from sluice.aws.clients import Aws
+from sluice.provisioning.provision import provision
 from sluice.workspace import Workspace
 from sluice_airflow.connection import open_workspace
 
@@ -22,9 +22,7 @@ _DECLARATION = '''
 
 from datetime import UTC, datetime
 
-from sluice.pipeline import (
-    Conform, Deployment, Drops, FifoQueue, Gate, Input, Pipeline, Step, Training, XGBoost,
-)
+from sluice.declaration import Conform, Deployment, Drops, FifoQueue, Gate, Input, Pipeline, Step, Training, XGBoost
 
 PIPELINE = Pipeline(
     name="parcels",

@@ -20,11 +20,11 @@ from opentelemetry import metrics as opentelemetry_metrics
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.sdk.metrics import MeterProvider
 
-from sluice.landing.checkpoints import Checkpoint, advance
+from sluice.declaration.sources import FifoQueue, Stream
 from sluice.landing.closing import close_source
-from sluice.landing.queue import drain
-from sluice.landing.send import Event, send
-from sluice.pipeline import FifoQueue, Stream
+from sluice.sending.send import Event, send
+from sluice.sources.queue.drain import drain
+from sluice.sources.stream.checkpoints import Checkpoint, advance
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 from sluice_airflow.metrics import flush_metrics, report_conformed, report_queue, report_stream

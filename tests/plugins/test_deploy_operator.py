@@ -23,11 +23,11 @@ from botocore.config import Config
 from tests.plugins.task_life import deferral_of, event_of, run, run_from
 from tests.waiting import wait_for
 
-from sluice import aws
-from sluice.aws import Aws
+from sluice.aws import clients as aws
+from sluice.aws.clients import Aws
 from sluice.dataset.snapshot import make_snapshot
-from sluice.manifests import Manifest
-from sluice.partitions import Partition
+from sluice.lake.manifests import Manifest
+from sluice.lake.partitions import Partition
 from sluice.serving.records import deployment_records
 from sluice.steps.frames import parquet_bytes
 from sluice.training.images import xgboost_image
@@ -65,7 +65,7 @@ def put_features(parcels: Workspace, day: date, *, heavy_is_late: bool) -> None:
     rows = pd.DataFrame({"weight": weight, "distance": distance, "late": late.astype("int64")})
     partition = Partition.parse(f"dt={day}")
     file = parcels.lake.put(
-        parcels.lake.key("features", partition.key, "rev=1", "part-0.parquet"),
+        parcels.lake.layout.output("features", partition, "1"),
         parquet_bytes(pa.Table.from_pandas(rows)),
         rows=_ROWS,
     )
@@ -340,7 +340,7 @@ def at_aws(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Happens], None]:
     What it returns is the answer over HTTP; where it returns None, the request is sent.
     """
     once = Config(retries={"mode": "standard", "total_max_attempts": 1})
-    monkeypatch.setattr("sluice.aws._CONFIG", aws._CONFIG.merge(once))
+    monkeypatch.setattr("sluice.aws.clients._CONFIG", aws._CONFIG.merge(once))
     make_client, hooks = Aws.client, dict[str, Happens]()
 
     def client(made_by: Aws, service: str) -> Any:

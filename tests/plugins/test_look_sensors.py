@@ -16,9 +16,9 @@ from tests.contract import training
 from tests.plugins.task_life import deferral_of, rebuilt, run
 from tests.waiting import wait_for
 
-from sluice.lake import raw_dataset
-from sluice.manifests import Manifest
-from sluice.partitions import Partition
+from sluice.lake.layout import raw_dataset
+from sluice.lake.manifests import Manifest
+from sluice.lake.partitions import Partition
 from sluice.training.jobs import find_job
 from sluice.workspace import Workspace
 from sluice_airflow import looks

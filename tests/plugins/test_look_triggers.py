@@ -12,7 +12,7 @@ from tests.conftest import Cloud, free_ports
 from tests.dags.airflow_home import aws_connection
 from tests.plugins.task_life import event_of, rebuilt
 
-from sluice import aws
+from sluice.aws import clients as aws
 from sluice.workspace import Workspace
 from sluice_airflow import looks
 from sluice_airflow.looks import Waiting
@@ -133,7 +133,7 @@ def test_whatever_a_look_raises_is_told_to_the_task(parcels: Workspace, monkeypa
 def one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     """boto3 waits longer before each of five attempts; the error after the first is the same."""
     once = Config(retries={"mode": "standard", "total_max_attempts": 1})
-    monkeypatch.setattr("sluice.aws._CONFIG", aws._CONFIG.merge(once))
+    monkeypatch.setattr("sluice.aws.clients._CONFIG", aws._CONFIG.merge(once))
 
 
 @pytest.fixture

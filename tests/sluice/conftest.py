@@ -18,12 +18,12 @@ from tests.sluice import toy
 from tests.sluice.serving.live import Live, make_live
 
 import pipelines
-from sluice.aws import Aws
-from sluice.lake import Lake
-from sluice.pipeline import Pipeline
-from sluice.provision import provision
-from sluice.resources import Resources, find
-from sluice.wire import Wire
+from sluice.aws.clients import Aws
+from sluice.aws.resources import Resources, find
+from sluice.aws.wire import Wire
+from sluice.declaration.pipeline import Pipeline
+from sluice.lake.store import Lake
+from sluice.provisioning.provision import provision
 from sluice.workspace import Workspace
 
 Declare = Callable[[str, Mapping[str, str]], Path]

@@ -13,11 +13,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sluice.lake import Lake
-from sluice.landing.records import part_bytes, record_from_sqs
-from sluice.manifests import Manifest
-from sluice.partitions import Partition
-from sluice.sources import FifoQueue
+from sluice.declaration.sources import FifoQueue
+from sluice.lake.manifests import Manifest
+from sluice.lake.partitions import Partition
+from sluice.lake.store import Lake
+from sluice.records.record import part_bytes, record_from_sqs
 from sluice.steps.frames import parquet_bytes
 
 WRITTEN = datetime(2014, 1, 1, tzinfo=UTC)
@@ -32,14 +32,16 @@ def put_raw(lake: Lake, source: FifoQueue, day: str, *parts: Sequence[dict[str, 
     files = []
     for messages in parts:
         name, body = part_bytes([record_from_sqs(message, source) for message in messages])
-        files.append(lake.put(lake.key("raw", source.name, f"dt={day}", name), body, rows=len(messages)))
+        files.append(
+            lake.put(lake.layout.raw_part(f"raw/{source.name}", partition(day), name), body, rows=len(messages))
+        )
     _commit(lake, f"raw/{source.name}", day, state, files)
 
 
 def put_rows(lake: Lake, dataset: str, day: str, rows: pd.DataFrame, state: str = "closed") -> None:
     """One partition of a step that holds these rows; it replaces the one that stands."""
     body = parquet_bytes(pa.Table.from_pandas(rows, preserve_index=False))
-    key = lake.key(dataset, f"dt={day}", f"rev={sha256(body).hexdigest()[:16]}", "part-0.parquet")
+    key = lake.layout.output(dataset, partition(day), sha256(body).hexdigest()[:16])
     _commit(lake, dataset, day, state, [lake.put(key, body, rows=len(rows))])
 
 

@@ -10,11 +10,13 @@ from tests.sluice.lake_contents import put_raw
 from tests.sluice.serving.live import Live
 from tests.sluice.toy import DROPS, EVENTS, message, reading, toy
 
-from sluice.lake import Lake
-from sluice.landing.checkpoints import Checkpoint, Gap, advance
-from sluice.pipeline import Deployment, Stream
+from sluice.cli.tables import status_tables
+from sluice.declaration.sources import Stream
+from sluice.declaration.training import Deployment
+from sluice.lake.store import Lake
 from sluice.serving.endpoint import find_endpoint
 from sluice.serving.records import DeploymentRecord, record_deployment
+from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance
 from sluice.status import (
     DatasetStatus,
     PipelineStatus,
@@ -25,7 +27,6 @@ from sluice.status import (
     source_status,
 )
 from sluice.steps.runner import run_step
-from sluice.tables import status_tables
 from sluice.workspace import Workspace
 
 
@@ -165,4 +166,7 @@ def test_the_endpoint_and_the_last_proven_deployment_are_shown(live: Live) -> No
     assert status.deployment == record
     shown = [_endpoint_row(each) for each in (status, replace(status, deployment=replaced(record, live)))]
     assert [row["proven"] for row in shown] == ["no", "yes"]  # what is live is not what was proven; and it is
-    assert live.job.name in {job.name for job in status.jobs}
+    newest = live.workspace.aws.client("sagemaker").list_training_jobs(
+        NameContains="toy-xgboost-", SortBy="CreationTime", SortOrder="Descending", MaxResults=5
+    )
+    assert [job.name for job in status.jobs] == [each["TrainingJobName"] for each in newest["TrainingJobSummaries"]]

@@ -7,9 +7,9 @@ from tests.conftest import Cloud
 from tests.sluice.conftest import Declare
 from tests.sluice.toy import MODULES, TOY
 
-from sluice.aws import Aws
+from sluice.aws.clients import Aws
+from sluice.aws.resources import Resources
 from sluice.errors import DeclarationError, MissingResource
-from sluice.resources import Resources
 from sluice.workspace import Workspace
 
 PIPELINE = "from tests.sluice.toy import toy\nPIPELINE = toy(name={name!r})\n"
@@ -22,7 +22,7 @@ def test_what_is_declared_and_provisioned_opens(aws: Aws, declare: Declare, toy_
 
     assert workspace.pipeline == TOY
     assert workspace.resources == toy_resources
-    assert workspace.lake.uri(workspace.lake.key("raw")) == f"s3://{toy_resources.bucket}/toy/raw"
+    assert workspace.lake.uri(workspace.lake.layout.dataset("raw")) == f"s3://{toy_resources.bucket}/toy/raw/"
     assert list(workspace.lake.objects("nobody-writes-here")) == []
 
 

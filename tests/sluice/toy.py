@@ -8,18 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sluice.pipeline import (
-    Conform,
-    Deployment,
-    Drops,
-    FifoQueue,
-    Gate,
-    Input,
-    Pipeline,
-    Step,
-    Training,
-    XGBoost,
-)
+from sluice.declaration import Conform, Deployment, Drops, FifoQueue, Gate, Input, Pipeline, Step, Training, XGBoost
 
 EVENTS = FifoQueue("events", event_id="id", event_time="at")
 DROPS = Drops("weather", prefix="drops/weather/")

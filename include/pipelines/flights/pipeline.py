@@ -21,18 +21,7 @@ a model that can't tell more than 0.60 of the pairs apart on the validation days
 from datetime import UTC, datetime
 
 from pipelines.flights.vocabulary import FEATURES
-from sluice.pipeline import (
-    Conform,
-    Deployment,
-    Drops,
-    FifoQueue,
-    Gate,
-    Input,
-    Pipeline,
-    Step,
-    Training,
-    XGBoost,
-)
+from sluice.declaration import Conform, Deployment, Drops, FifoQueue, Gate, Input, Pipeline, Step, Training, XGBoost
 
 PIPELINE = Pipeline(
     name="flights",

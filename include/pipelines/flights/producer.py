@@ -22,12 +22,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pipelines.flights import data
 from pipelines.flights.events import events_of_days
 from pipelines.flights.weather import drop_weather
-from sluice.aws import Aws
+from sluice.aws.clients import Aws
+from sluice.aws.failures import explain
+from sluice.aws.resources import find
+from sluice.aws.settings import load_settings
 from sluice.errors import SluiceError
-from sluice.failures import explain
-from sluice.landing.send import Event, send
-from sluice.resources import find
-from sluice.settings import load_settings
+from sluice.sending.send import Event, send
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -18,11 +18,12 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from pydantic import BaseModel, ConfigDict
 
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.training import TimeSplit, Training
 from sluice.errors import DeclarationError, NotEnoughData
-from sluice.lake import Lake
-from sluice.manifests import Manifest, digest_of
-from sluice.partitions import Partition, format_ranges, parse_ranges, partition_at
-from sluice.pipeline import Pipeline, TimeSplit, Training
+from sluice.lake.manifests import Manifest, digest_of
+from sluice.lake.partitions import Partition, format_ranges, parse_ranges, partition_at
+from sluice.lake.store import Lake
 from sluice.steps.frames import read_object, to_frame
 
 Channel = Literal["train", "validation", "test"]
@@ -45,18 +46,14 @@ class Snapshot(BaseModel):
     rows: Mapping[Channel, int]
 
 
-def snapshot_prefix(lake: Lake, fingerprint: str) -> str:
-    return lake.key("snapshots", fingerprint)
-
-
 def channel_key(lake: Lake, fingerprint: str, channel: Channel) -> str:
     """Headerless CSV, label first, one row per line; a missing value is an empty field (SageMaker's XGBoost)."""
-    return f"{snapshot_prefix(lake, fingerprint)}/{channel}/part-0.csv"
+    return f"{lake.layout.channel(fingerprint, channel)}part-0.csv"
 
 
 def read_snapshot(lake: Lake, fingerprint: str) -> Snapshot:
     """Raises MissingResource where there is none."""
-    return Snapshot.model_validate_json(lake.get(f"{snapshot_prefix(lake, fingerprint)}/snapshot.json"))
+    return Snapshot.model_validate_json(lake.get(lake.layout.snapshot(fingerprint)))
 
 
 def make_snapshot(lake: Lake, pipeline: Pipeline, first: str | None = None, last: str | None = None) -> Snapshot:
@@ -81,15 +78,15 @@ def make_snapshot(lake: Lake, pipeline: Pipeline, first: str | None = None, last
     split = split_by_time([manifest.time_partition for manifest in manifests], training.split)
     if not all(split.values()):
         raise NotEnoughData(
-            f"{lake.uri(lake.key(training.rows))}/ has {len(manifests)} closed partitions with rows in the range; "
-            f"training, validation and test need at least one each: run {pipeline.name}_transform on more"
+            f"{lake.uri(lake.layout.dataset(training.rows))} has {len(manifests)} closed partitions with rows in the "
+            f"range; training, validation and test need at least one each: run {pipeline.name}_transform on more"
         )
     revisions = {manifest.partition: manifest.digest for manifest in manifests}
     partitions = {channel: format_ranges(split[channel]) for channel in CHANNELS}
     fingerprint = digest_of([_ENCODING, training.rows, training.label, list(training.features), revisions, partitions])[
         :32
     ]
-    key = f"{snapshot_prefix(lake, fingerprint)}/snapshot.json"
+    key = lake.layout.snapshot(fingerprint)
     standing = lake.read(key)
     if standing is not None:
         return Snapshot.model_validate_json(standing)
@@ -100,7 +97,7 @@ def make_snapshot(lake: Lake, pipeline: Pipeline, first: str | None = None, last
         labels = _write_channel(lake, training, [by_partition[partition] for partition in split[channel]], target)
         if len(labels) < 2:
             raise NotEnoughData(
-                f"the {channel} rows {partitions[channel]} of {lake.uri(lake.key(training.rows))}/ have "
+                f"the {channel} rows {partitions[channel]} of {lake.uri(lake.layout.dataset(training.rows))} have "
                 f"{'one label only' if labels else 'no label'}, so no model can be judged by them: run "
                 f"{pipeline.name}_transform on more"
             )

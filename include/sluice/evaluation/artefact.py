@@ -17,7 +17,7 @@ import numpy.typing as npt
 import xgboost
 
 from sluice.errors import TrainingFailed
-from sluice.lake import Lake
+from sluice.lake.store import Lake
 
 Scores = npt.NDArray[np.float64]
 

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from sluice.dataset.snapshot import Channel, channel_key
+from sluice.declaration.training import Gate
 from sluice.errors import TrainingFailed
 from sluice.evaluation.artefact import Scores, artefact_scores
-from sluice.lake import Lake
-from sluice.pipeline import Gate
+from sluice.lake.store import Lake
 from sluice.training.jobs import Job
 
 

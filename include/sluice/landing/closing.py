@@ -8,12 +8,13 @@ from datetime import datetime
 from functools import partial
 from itertools import pairwise
 
-from sluice.events import unannounced
-from sluice.lake import Lake, raw_dataset
+from sluice.completions import unannounced
+from sluice.declaration.sources import EventSource
+from sluice.lake.layout import raw_dataset
+from sluice.lake.manifests import Manifest, latest
+from sluice.lake.partitions import Partition, between, format_ranges
+from sluice.lake.store import Lake
 from sluice.landing.parts import without_inline
-from sluice.manifests import Manifest, latest
-from sluice.partitions import Partition, between, format_ranges
-from sluice.sources import EventSource
 
 _LONGEST_GAP = 1000
 

@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow.parquet as pq
 
+from sluice.declaration.sources import EventSource
 from sluice.errors import MissingResource
-from sluice.lake import Lake, raw_dataset
+from sluice.lake.layout import raw_dataset
+from sluice.lake.manifests import Manifest
+from sluice.lake.partitions import Grain, Partition
+from sluice.lake.store import Lake
 from sluice.landing.parts import Parts, inline_records
-from sluice.landing.records import Record, part_bytes
-from sluice.manifests import Manifest
-from sluice.partitions import Partition
-from sluice.pipeline import Grain
-from sluice.sources import EventSource
+from sluice.records.record import Record, part_bytes
 
 _WRITERS = 8
 _HELD_RECORDS = 20_000
@@ -109,7 +109,7 @@ def recorded_parts(lake: Lake, manifest: Manifest) -> Iterator[bytes]:
         if body is None:
             raise MissingResource(
                 f"{lake.uri(file.key)} is gone, but its manifest names it; restore it, or remove "
-                f"{lake.manifest_key(manifest.dataset, manifest.time_partition)} as well and replay from the stream"
+                f"{lake.layout.manifest(manifest.dataset, manifest.time_partition)} as well and replay from the stream"
             )
         yield body
     if manifest.inline:

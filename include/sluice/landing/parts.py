@@ -11,11 +11,11 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from sluice.errors import ConflictingWrite
-from sluice.lake import Lake, Stored, raw_dataset
-from sluice.landing.records import Record, part_bytes, record_from_json, record_json
-from sluice.manifests import File, Manifest, earliest, latest
-from sluice.partitions import Partition
-from sluice.pipeline import Grain
+from sluice.lake.layout import raw_dataset
+from sluice.lake.manifests import File, Manifest, earliest, latest
+from sluice.lake.partitions import Grain, Partition
+from sluice.lake.store import Lake, Stored
+from sluice.records.record import Record, part_bytes, record_from_json, record_json
 
 # What is worth a part, and as much as may wait while it is written.
 FLUSH_MESSAGES = 5_000
@@ -97,7 +97,7 @@ class Parts:
         return list(by_partition)
 
     def _land(self, partition: Partition, records: Sequence[Record]) -> _Tail | None:
-        key = self._lake.manifest_key(self._dataset, partition)
+        key = self._lake.layout.manifest(self._dataset, partition)
         tail = self._tails.get(partition)
         if tail is None:
             stored = self._lake.stored(key, Manifest)
@@ -143,7 +143,7 @@ class Parts:
 
 def _put_part(lake: Lake, manifest: Manifest, records: Sequence[Record]) -> File:
     name, body = part_bytes(records)
-    return lake.put(lake.key(manifest.dataset, manifest.partition, name), body, len(records))
+    return lake.put(lake.layout.raw_part(manifest.dataset, manifest.time_partition, name), body, len(records))
 
 
 def _is_small(records: Sequence[Record]) -> bool:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sluice.failures import explain, is_declined
-from sluice.landing.records import Record
+from sluice.aws.failures import explain, is_declined
+from sluice.declaration.sources import EventSource, FifoQueue, Stream
+from sluice.records.record import Record
 from sluice.redrive.ledger import Entry, Ledger, State, digest, known
-from sluice.sources import EventSource, FifoQueue, Stream
 from sluice.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.sources import EventSource, Queue
 from sluice.errors import DeclarationError, MissingResource, SluiceError
-from sluice.landing.queue import backlog
-from sluice.landing.records import record_from_sqs
-from sluice.manifests import earliest
-from sluice.partitions import Partition, partition_at
-from sluice.pipeline import Grain, Pipeline
-from sluice.redrive.dead_letters import DeadLetterQueue
+from sluice.lake.manifests import earliest
+from sluice.lake.partitions import Grain, Partition, partition_at
+from sluice.records.record import record_from_sqs
 from sluice.redrive.ledger import Entry, Ledger, State, known
 from sluice.redrive.quarantined import OUTSIDE, Quarantined, quarantined
-from sluice.sources import EventSource, Queue
+from sluice.sources.queue.dead_letters import DeadLetterQueue
+from sluice.sources.queue.drain import backlog
 from sluice.workspace import Workspace
 
 CONFLICT = "conflict"
@@ -36,7 +36,7 @@ class Choice:
     """What a redrive is about.
 
     ``where`` is ``quarantine``, ``dead_letters`` or ``both``. ``reason``, ``first`` and ``last`` (as in
-    :func:`sluice.partitions.partition_at`, both included) and ``ids`` of events choose among quarantined events.
+    :func:`sluice.lake.partitions.partition_at`, both included) and ``ids`` of events choose among quarantined events.
     Conflicts, and what lies outside the pipeline's start and end, are chosen by their reason only, because sent back
     as they are they end in the same place. At most ``limit``
     messages of each place are sent. ``unknown`` sends also what a redrive that was stopped may have sent already.

@@ -19,8 +19,8 @@ from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
 
-from sluice.lake import Lake
-from sluice.landing.records import Record
+from sluice.lake.store import Lake
+from sluice.records.record import Record
 
 _INTENDED, _REFUSED, _SENT = "intended", "refused", "sent"
 
@@ -67,15 +67,15 @@ class Ledger:
 
     def place(self, message_id: str) -> str:
         """The folder of a message's entry."""
-        return self._key(digest(message_id))
+        return self.lake.layout.redriven(self.source, digest(message_id))
 
     def entries(self) -> Mapping[str, Entry]:
         """Every entry by :func:`digest`, by listing names alone."""
-        return self._entries(self._key(""))
+        return self._entries(self.lake.layout.redriven(self.source))
 
     def entry(self, message_id: str) -> Entry:
         """The entry of one message as it stands now."""
-        return known(self._entries(self._key(digest(message_id), "")), message_id)
+        return known(self._entries(self.place(message_id)), message_id)
 
     def intend(self, record: Record, attempt: int) -> bool:
         """Announce that attempt, counted from 1; False if another redrive did."""
@@ -83,7 +83,7 @@ class Ledger:
 
     def intended_at(self, message_id: str, attempt: int) -> datetime:
         """When the attempt was announced, UTC."""
-        written = json.loads(self.lake.get(self._key(digest(message_id), f"{attempt}-{_INTENDED}")))
+        written = json.loads(self.lake.get(f"{self.place(message_id)}{attempt}-{_INTENDED}"))
         return datetime.fromisoformat(written["at"])
 
     def refuse(self, record: Record, attempt: int, reason: str) -> None:
@@ -96,13 +96,11 @@ class Ledger:
 
     def _write(self, message_id: str, name: str, **facts: str) -> bool:
         written = {"message_id": message_id, "at": self.lake.now().isoformat(), **facts}
-        return self.lake.create(self._key(digest(message_id), name), json.dumps(written).encode())
-
-    def _key(self, *parts: str) -> str:
-        return self.lake.key("redriven", self.source, *parts)
+        return self.lake.create(self.place(message_id) + name, json.dumps(written).encode())
 
     def _entries(self, prefix: str) -> Mapping[str, Entry]:
-        names = (key.removeprefix(self._key("")).split("/") for key, _, _ in self.lake.objects(prefix))
+        folder = self.lake.layout.redriven(self.source)
+        names = (key.removeprefix(folder).split("/") for key, _, _ in self.lake.objects(prefix))
         grouped = groupby(names, key=lambda parts: parts[0])
         return {name: _entry([rest for _, rest in parts]) for name, parts in grouped}
 

@@ -16,13 +16,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from sluice.lake import Lake
-from sluice.landing.coverage import conform_steps, outside_and_not_conformed
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.sources import EventSource
+from sluice.lake.partitions import Partition
+from sluice.lake.store import Lake
 from sluice.landing.parts import inline_records
-from sluice.landing.records import Record
-from sluice.partitions import Partition
-from sluice.pipeline import Pipeline
-from sluice.sources import EventSource
+from sluice.records.record import Record
+from sluice.sources.coverage import conform_steps, outside_and_not_conformed
 
 OUTSIDE = "outside start and end"
 _ENVELOPE = ("event_id", "group", "sequence_number", "sent_at", "message_id")

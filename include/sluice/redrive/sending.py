@@ -19,15 +19,15 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
+from sluice.declaration.sources import EventSource, Queue
 from sluice.errors import SluiceError
-from sluice.landing.messages import Message
-from sluice.landing.records import record_from_sqs
+from sluice.records.record import record_from_sqs
 from sluice.redrive.couriers import Courier, Outcome, post_for
-from sluice.redrive.dead_letters import DeadLetterQueue
 from sluice.redrive.held import Choice, Where, dead_letters_of, quarantined_of, sources_named
 from sluice.redrive.ledger import Ledger, State, known
 from sluice.redrive.quarantined import records_of
-from sluice.sources import EventSource, Queue
+from sluice.sources.queue.dead_letters import DeadLetterQueue
+from sluice.sources.queue.messages import Message
 from sluice.workspace import Workspace
 
 _SIDE_BY_SIDE = 8
@@ -128,7 +128,7 @@ def _result(courier: Courier, where: Where, outcomes: Mapping[str, Outcome]) -> 
     for message_id, outcome in outcomes.items():
         if outcome in ("sent", "already") and message_id not in noted:
             raise RedriveIncomplete(
-                f"{courier.ledger.lake.uri(courier.ledger.place(message_id))}/ does not say that the message was sent, "
+                f"{courier.ledger.lake.uri(courier.ledger.place(message_id))} does not say that the message was sent, "
                 f"but it was; something outside Sluice changes the ledger: stop it before the next redrive"
             )
     # What this redrive could not send, another one may have sent meanwhile.

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sluice.aws.failures import explain, is_absent, is_transient
 from sluice.errors import DeploymentFailed
-from sluice.failures import explain, is_absent, is_transient
 from sluice.serving.recipe import make, pipeline_tags, recipe_of_config, recipe_of_job
 from sluice.serving.records import Asked, asked_of, last_proven, note_asked, recorded_recipe
 from sluice.training.jobs import Job

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict
 
-from sluice.failures import error_code, is_absent
-from sluice.manifests import digest_of
-from sluice.pipeline import Pipeline
+from sluice.aws.failures import error_code, is_absent
+from sluice.declaration.pipeline import Pipeline
+from sluice.lake.manifests import digest_of
 from sluice.training.images import xgboost_image
 from sluice.training.jobs import Job
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from sluice.errors import ConflictingWrite
-from sluice.lake import Lake
+from sluice.lake.store import Lake
 from sluice.serving.recipe import Recipe
 
 _MOST_RACES = 20
@@ -48,7 +48,7 @@ class Asked(BaseModel):
 
 def deployment_records(lake: Lake) -> list[DeploymentRecord]:
     """Every record of the pipeline, oldest first."""
-    keys = [key for key, _, _ in lake.objects(lake.key("deployments", ""))]
+    keys = [key for key, _, _ in lake.objects(lake.layout.deployments())]
     return [DeploymentRecord.model_validate_json(lake.get(key)) for key in sorted(keys)]
 
 
@@ -68,10 +68,10 @@ def record_deployment(lake: Lake, record: DeploymentRecord) -> int:
         if records and records[-1] == record:
             return len(records)
         number = len(records) + 1
-        if lake.create(lake.key("deployments", f"{number:06d}.json"), record.model_dump_json().encode()):
+        if lake.create(lake.layout.deployment(number), record.model_dump_json().encode()):
             return number
     raise ConflictingWrite(
-        f"{lake.uri(lake.key('deployments'))}/ keeps being written by other deployments; clear this task"
+        f"{lake.uri(lake.layout.deployments())} keeps being written by other deployments; clear this task"
     )
 
 
@@ -95,4 +95,4 @@ def recorded_recipe(lake: Lake, endpoint: str, config: str) -> Recipe | None:
 
 
 def _asked_key(lake: Lake, endpoint: str) -> str:
-    return lake.key("endpoints", f"{endpoint}.json")
+    return lake.layout.endpoint(endpoint)

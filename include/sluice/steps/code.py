@@ -9,9 +9,11 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
+from sluice.declaration.loading import PACKAGE
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.steps import Conform, Step
 from sluice.errors import DeclarationError
-from sluice.manifests import digest_of
-from sluice.pipeline import PACKAGE, Conform, Pipeline, Step
+from sluice.lake.manifests import digest_of
 
 
 def code_fingerprint(pipeline: Pipeline, step: Conform | Step) -> str:

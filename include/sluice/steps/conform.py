@@ -19,7 +19,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ValidationError
 
 from sluice.errors import DeclarationError
-from sluice.landing.records import SCHEMA
+from sluice.records.record import SCHEMA
 
 # A standard queue's sequence may hold the same number twice: then the id orders, and of its copies the time of sending.
 _ORDER = itemgetter("group", "sequence_number", "event_id", "sent_at", "message_id", "receive_count")

@@ -20,14 +20,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sluice.declaration.loading import resolve
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.sources import EventSource
+from sluice.declaration.steps import Conform, Input, Step
 from sluice.errors import ConflictingWrite, DeclarationError, MissingResource, SluiceError
-from sluice.lake import Lake, raw_dataset
-from sluice.landing.completeness import is_before_first_event
-from sluice.landing.records import read_parts
-from sluice.manifests import File, Manifest
-from sluice.partitions import Partition, format_ranges, parse_ranges
-from sluice.pipeline import Conform, Input, Pipeline, Step
-from sluice.sources import EventSource
+from sluice.lake.layout import quarantine_dataset, raw_dataset
+from sluice.lake.manifests import File, Manifest
+from sluice.lake.partitions import Partition, format_ranges, parse_ranges
+from sluice.lake.store import Lake
+from sluice.records.record import read_parts
+from sluice.sources.completeness import is_before_first_event
 from sluice.steps.code import code_fingerprint
 from sluice.steps.conform import conform
 from sluice.steps.frames import parquet_bytes, read_object, to_frame
@@ -125,8 +128,8 @@ def _run_partition(
         written = _commit(lake, step, partition, inputs, code, output, rows_in)
         changed = changed or standing is None or written.digest != standing.digest
     raise ConflictingWrite(
-        f"{lake.uri(lake.key(step.name, partition.key))}/ was made {_MOST_RUNS} times, and each time its inputs "
-        f"changed meanwhile or a run with other code wrote it; wait for the other runs and clear this task"
+        f"{lake.uri(lake.layout.partition(step.name, partition))} was made {_MOST_RUNS} times, and each time its "
+        f"inputs changed meanwhile or a run with other code wrote it; wait for the other runs and clear this task"
     )
 
 
@@ -146,7 +149,7 @@ def _check_complete(
         return
     if manifest is None or manifest.state != "closed":
         raise MissingResource(
-            f"{lake.uri(lake.key(_dataset(pipeline, read), partition.key))}/ is not complete: "
+            f"{lake.uri(lake.layout.partition(_dataset(pipeline, read), partition))} is not complete: "
             f"it has no closed manifest; land {read.dataset!r} first, then clear this task"
         )
 
@@ -159,7 +162,7 @@ def _conform(
     partition: Partition,
 ) -> Output:
     keys = [file.key for manifest in found.values() if manifest is not None for file in manifest.files]
-    records, contract = read_parts(_bodies(lake, keys)), pipeline.resolve(step.contract)
+    records, contract = read_parts(_bodies(lake, keys)), resolve(pipeline, step.contract)
     with _blamed(pipeline, step, partition):
         result = conform(records, contract)
     return Output(result.rows, result.quarantined, result.duplicates, result.rejected)
@@ -179,7 +182,7 @@ def _call(
             before = _frame(lake, [found[read, n] for n in range(read.look_back, 0, -1)])
             # Without a single earlier partition the step still sees the columns.
             frames[f"{read.dataset}_before"] = before if len(before.columns) else frames[read.dataset].iloc[:0]
-    run = pipeline.resolve(step.run)
+    run = resolve(pipeline, step.run)
     with _blamed(pipeline, step, partition):
         return Output(_table(pipeline, step, run(**frames)))
 
@@ -230,7 +233,7 @@ def _commit(
     files = (_put(lake, step.name, partition, output.rows),)
     quarantined: tuple[File, ...] = ()
     if output.quarantined is not None and output.quarantined.num_rows:
-        quarantined = (_put(lake, f"quarantine/{step.name}", partition, output.quarantined),)
+        quarantined = (_put(lake, quarantine_dataset(step.name), partition, output.quarantined),)
     first, last = _event_times(output.rows)
 
     def replace(before: Manifest | None) -> Manifest:
@@ -258,8 +261,8 @@ def _commit(
 
 def _put(lake: Lake, dataset: str, partition: Partition, table: pa.Table) -> File:
     body = parquet_bytes(table)
-    revision = f"rev={hashlib.sha256(body).hexdigest()[:16]}"
-    return lake.put(lake.key(dataset, partition.key, revision, "part-0.parquet"), body, rows=table.num_rows)
+    digest = hashlib.sha256(body).hexdigest()[:16]
+    return lake.put(lake.layout.output(dataset, partition, digest), body, rows=table.num_rows)
 
 
 def _event_times(rows: pa.Table) -> tuple[datetime | None, datetime | None]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
+from sluice.aws.failures import error_code, is_absent
 from sluice.dataset.snapshot import read_snapshot
+from sluice.declaration.pipeline import Pipeline
 from sluice.errors import TrainingFailed
-from sluice.failures import error_code, is_absent
-from sluice.pipeline import Pipeline
 from sluice.training.request import FINGERPRINT_DIGITS, job_name_stem, training_request
 from sluice.workspace import Workspace
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluice.dataset.snapshot import Snapshot, snapshot_prefix
-from sluice.lake import Lake
-from sluice.manifests import digest_of
-from sluice.pipeline import Pipeline
+from sluice.dataset.snapshot import Snapshot
+from sluice.declaration.pipeline import Pipeline
+from sluice.lake.manifests import digest_of
+from sluice.lake.store import Lake
 from sluice.training.images import xgboost_image
 
 FINGERPRINT_DIGITS = 16
@@ -25,7 +25,7 @@ def training_request(lake: Lake, pipeline: Pipeline, snapshot: Snapshot, role_ar
             _channel(lake, snapshot, "train"),
             _channel(lake, snapshot, "validation"),
         ],
-        "OutputDataConfig": {"S3OutputPath": lake.uri(lake.key("models"))},
+        "OutputDataConfig": {"S3OutputPath": lake.uri(lake.layout.models())},
         "ResourceConfig": {
             "InstanceType": training.instance_type,
             "InstanceCount": 1,
@@ -52,7 +52,7 @@ def _channel(lake: Lake, snapshot: Snapshot, channel: str) -> dict[str, Any]:
         "DataSource": {
             "S3DataSource": {
                 "S3DataType": "S3Prefix",
-                "S3Uri": f"{lake.uri(snapshot_prefix(lake, snapshot.fingerprint))}/{channel}/",
+                "S3Uri": lake.uri(lake.layout.channel(snapshot.fingerprint, channel)),
                 "S3DataDistributionType": "FullyReplicated",
             }
         },

@@ -16,9 +16,9 @@ from pipelines.flights.contracts import FlightEvent
 from pipelines.flights.events import events_of_days
 from pipelines.flights.pipeline import PIPELINE
 from pipelines.flights.weather import weather_of_day
-from sluice.landing.records import SCHEMA, record_from_sqs
-from sluice.landing.send import Event, encoded
-from sluice.sources import FifoQueue
+from sluice.declaration.sources import FifoQueue
+from sluice.records.record import SCHEMA, record_from_sqs
+from sluice.sending.send import Event, encoded
 from sluice.steps.conform import conform
 from sluice.steps.frames import to_frame
 

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from sluice.landing.send import Event
+from sluice.sending.send import Event
 
 Body = dict[str, Any]
 

@@ -12,7 +12,8 @@ from pipelines.flights.contracts import FlightEvent
 from pipelines.flights.pipeline import PIPELINE
 from pipelines.flights.steps import AIRCRAFT_WINDOW, FRESH
 from pipelines.flights.weather import MARKER, PREFIX
-from sluice.pipeline import Step, load_pipeline
+from sluice.declaration.loading import load_pipeline, resolve
+from sluice.declaration.steps import Step
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -26,9 +27,9 @@ def test_every_function_is_there_and_takes_what_its_step_reads() -> None:
     for step in steps:
         wanted = [read.dataset for read in step.reads]
         wanted += [f"{read.dataset}_before" for read in step.reads if read.look_back]
-        assert sorted(inspect.signature(PIPELINE.resolve(step.run)).parameters) == sorted(wanted)
+        assert sorted(inspect.signature(resolve(PIPELINE, step.run)).parameters) == sorted(wanted)
     assert [step.name for step in steps] == ["enrich", "features"]
-    assert PIPELINE.resolve("contracts:FlightEvent") is FlightEvent
+    assert resolve(PIPELINE, "contracts:FlightEvent") is FlightEvent
 
 
 def test_the_weather_comes_where_the_producer_drops_it() -> None:

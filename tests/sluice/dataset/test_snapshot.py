@@ -26,10 +26,10 @@ from sluice.dataset.snapshot import (
     read_snapshot,
     split_by_time,
 )
+from sluice.declaration.training import TimeSplit
 from sluice.errors import DeclarationError, MissingResource, SluiceError
-from sluice.lake import Lake
-from sluice.partitions import Partition, between
-from sluice.pipeline import TimeSplit
+from sluice.lake.partitions import Partition, between
+from sluice.lake.store import Lake
 
 FIRST = Partition(datetime(2013, 1, 1, tzinfo=UTC), "day")
 

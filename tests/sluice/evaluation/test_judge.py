@@ -20,10 +20,10 @@ from tests.sluice.lake_contents import put_rows
 from tests.sluice.serving.live import Live, settled, trained
 
 from sluice.dataset.snapshot import make_snapshot
+from sluice.declaration.training import Deployment, Gate, XGBoost
 from sluice.errors import MissingResource, TrainingFailed
 from sluice.evaluation.judge import auc, check_gate, judge
-from sluice.lake import Lake
-from sluice.pipeline import Deployment, Gate, XGBoost
+from sluice.lake.store import Lake
 from sluice.serving.deployment import prove
 from sluice.serving.endpoint import find_endpoint, start_change
 from sluice.training.images import xgboost_image

@@ -17,13 +17,13 @@ from tests.conftest import Cloud
 from tests.sluice.lake_contents import keys_below, manifest_json, partition, put_raw, rows_of
 from tests.sluice.toy import EVENTS, message, reading
 
-from sluice.events import announce_partitions
-from sluice.lake import Lake
+from sluice.completions import announce_partitions
+from sluice.lake.manifests import Manifest
+from sluice.lake.store import Lake
 from sluice.landing import closing
-from sluice.landing import queue as landing
 from sluice.landing.closing import close_source, watermark
-from sluice.landing.queue import drain
-from sluice.manifests import Manifest
+from sluice.sources.queue import drain as landing
+from sluice.sources.queue.drain import drain
 from sluice.workspace import Workspace
 
 NOON = datetime(2013, 1, 10, 12, tzinfo=UTC)

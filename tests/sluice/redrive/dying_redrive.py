@@ -12,14 +12,14 @@ from typing import Any
 import boto3
 from tests.sluice.toy import EVENTS, TOY
 
-from sluice.aws import Aws
-from sluice.lake import Lake
-from sluice.redrive import dead_letters
-from sluice.redrive.dead_letters import DeadLetterQueue
+from sluice.aws.clients import Aws
+from sluice.aws.resources import Resources
+from sluice.lake.store import Lake
 from sluice.redrive.held import Choice
 from sluice.redrive.ledger import Ledger
 from sluice.redrive.sending import send_back
-from sluice.resources import Resources
+from sluice.sources.queue import dead_letters
+from sluice.sources.queue.dead_letters import DeadLetterQueue
 from sluice.workspace import Workspace
 
 

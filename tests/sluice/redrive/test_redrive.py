@@ -25,20 +25,20 @@ from tests.sluice.redrive.dying_redrive import BOUNDARIES
 from tests.sluice.toy import EVENTS, reading
 from tests.waiting import wait_for
 
-from sluice.aws import Aws
+from sluice.aws.clients import Aws
+from sluice.declaration import Conform, Pipeline, StandardQueue, Stream
 from sluice.errors import DeclarationError, SluiceError
-from sluice.lake import Lake
+from sluice.lake.partitions import format_ranges
+from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
 from sluice.landing.parts import Parts
-from sluice.landing.queue import backlog, drain
-from sluice.landing.records import record_from_kinesis, record_from_sqs
-from sluice.partitions import format_ranges
-from sluice.pipeline import Conform, Pipeline, StandardQueue, Stream
-from sluice.redrive import dead_letters
+from sluice.records.record import record_from_kinesis, record_from_sqs
 from sluice.redrive.held import CONFLICT, DEAD_LETTER, Choice, sources_named, survey
 from sluice.redrive.ledger import Ledger
 from sluice.redrive.quarantined import OUTSIDE, quarantined, records_of
 from sluice.redrive.sending import RedriveIncomplete, SentBack, require_complete, send_back
+from sluice.sources.queue import dead_letters
+from sluice.sources.queue.drain import backlog, drain
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 

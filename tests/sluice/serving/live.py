@@ -16,11 +16,11 @@ from tests.sluice.lake_contents import body_of, put_rows
 from tests.sluice.toy import TOY
 from tests.waiting import wait_for
 
-from sluice.aws import Aws
+from sluice.aws.clients import Aws
+from sluice.aws.resources import Resources
 from sluice.dataset.snapshot import make_snapshot
-from sluice.lake import Lake
-from sluice.pipeline import Deployment, XGBoost
-from sluice.resources import Resources
+from sluice.declaration.training import Deployment, XGBoost
+from sluice.lake.store import Lake
 from sluice.serving.endpoint import find_endpoint, start_change
 from sluice.training.jobs import Job, completed_job, find_job, launch_training
 from sluice.workspace import Workspace

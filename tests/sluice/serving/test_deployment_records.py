@@ -11,7 +11,7 @@ from tests.conftest import Cloud
 from tests.sluice.lake_contents import body_of, keys_below
 
 from sluice.errors import ConflictingWrite
-from sluice.lake import Lake
+from sluice.lake.store import Lake
 from sluice.serving.records import DeploymentRecord, deployment_records, record_deployment
 
 

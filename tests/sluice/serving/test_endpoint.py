@@ -14,9 +14,10 @@ from tests.sluice.serving.live import Live, settled
 from tests.sluice.toy import TOY
 from tests.waiting import wait_for
 
-from sluice.aws import Aws
+from sluice.aws.clients import Aws
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.training import Deployment
 from sluice.errors import DeploymentFailed
-from sluice.pipeline import Deployment, Pipeline
 from sluice.serving.endpoint import Change, Endpoint, check_live, find_endpoint, roll_back, start_change
 from sluice.serving.recipe import Recipe, recipe_of_job
 from sluice.serving.records import DeploymentRecord, record_deployment

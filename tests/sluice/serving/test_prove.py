@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from tests.sluice.serving.live import Live
 
+from sluice.declaration.training import Gate
 from sluice.errors import DeploymentFailed, TrainingFailed
-from sluice.pipeline import Gate
 from sluice.serving.deployment import prove
 from sluice.serving.endpoint import Change, find_endpoint
 from sluice.serving.records import deployment_records

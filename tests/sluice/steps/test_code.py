@@ -10,8 +10,9 @@ import pytest
 from tests.sluice.conftest import Declare
 from tests.sluice.toy import TOY
 
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.steps import Input, Step
 from sluice.errors import DeclarationError
-from sluice.pipeline import Input, Pipeline, Step
 from sluice.steps import code, conform
 from sluice.steps.code import code_fingerprint
 

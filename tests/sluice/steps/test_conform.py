@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from tests.sluice.toy import EVENTS, message, reading
 
 from sluice.errors import DeclarationError
-from sluice.landing.records import SCHEMA, part_bytes, read_parts, record_from_sqs
+from sluice.records.record import SCHEMA, part_bytes, read_parts, record_from_sqs
 from sluice.steps.conform import ENVELOPE, Conformed, conform, row_schema
 from sluice.steps.frames import parquet_bytes
 

@@ -16,11 +16,12 @@ from tests.sluice.conftest import Declare
 from tests.sluice.lake_contents import keys_below, manifest_json, put_raw, rows_of
 from tests.sluice.toy import DROPS, EVENTS, MODULES, STEPS, TOY, message, reading, toy
 
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.steps import Input, Step
 from sluice.errors import ConflictingWrite, DeclarationError, MissingResource, SluiceError
-from sluice.lake import Lake
-from sluice.landing.drops import land_drop
-from sluice.partitions import Partition
-from sluice.pipeline import Input, Pipeline, Step
+from sluice.lake.partitions import Partition
+from sluice.lake.store import Lake
+from sluice.sources.drops.land import land_drop
 from sluice.steps.runner import reach, run_step
 
 _SECONDS = 30

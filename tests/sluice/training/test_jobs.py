@@ -15,8 +15,9 @@ from tests.conftest import Cloud
 from tests.sluice.toy import TOY
 from tests.waiting import wait_for
 
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.training import XGBoost
 from sluice.errors import TrainingFailed
-from sluice.pipeline import Pipeline, XGBoost
 from sluice.training.jobs import (
     Job,
     completed_job,

@@ -15,8 +15,9 @@ import pytest
 from tests.sluice.toy import TOY
 
 from sluice.dataset.snapshot import Snapshot
-from sluice.lake import Lake
-from sluice.pipeline import Pipeline, XGBoost
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.training import XGBoost
+from sluice.lake.store import Lake
 from sluice.training.request import job_name_stem, training_request
 
 LAKE = Lake(boto3.client("s3", region_name="us-east-1"), "bucket", "toy")

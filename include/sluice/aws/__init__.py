@@ -1,0 +1,1 @@
+"""How AWS is called: clients, settings, kinds of failure, and what the template made."""

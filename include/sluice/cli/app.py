@@ -1,0 +1,208 @@
+"""The command line: provision a pipeline, send events, see how it stands, send back what failed, ask the model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from sluice.aws.clients import Aws
+from sluice.aws.failures import explain
+from sluice.aws.settings import load_settings
+from sluice.cli.tables import held_table, sent_table, status_tables
+from sluice.declaration.loading import load_pipeline, pipeline_names
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.sources import Queue
+from sluice.errors import SluiceError
+from sluice.provisioning.provision import provision
+from sluice.redrive.held import CONFLICT, Choice, survey_all
+from sluice.redrive.quarantined import OUTSIDE
+from sluice.redrive.sending import require_complete, send_back_all
+from sluice.sending.event_file import event_file
+from sluice.sending.send import SendResult, send
+from sluice.serving.probe import invoke
+from sluice.serving.rows import BadRow, model_rows
+from sluice.status import pipeline_status
+from sluice.workspace import Workspace
+
+app = typer.Typer(
+    help="Ordered event streams into a time-partitioned lake, and a live model trained on it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+PipelineArgument = Annotated[str, typer.Argument(help="Name of a folder under include/pipelines.")]
+
+
+def main() -> None:
+    """Run the command line; what goes wrong is one line on standard error and exit status 1."""
+    load_settings()
+    try:
+        app()
+    except (SluiceError, BotoCoreError, ClientError) as error:
+        _fail(explain(error))
+
+
+def _fail(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)  # noqa: T201
+    raise SystemExit(1)
+
+
+@app.command("provision")
+def provision_command(pipeline: PipelineArgument) -> None:
+    """Create or update the pipeline's CloudFormation stack: bucket, queues, topic, stream, role."""
+    declared = load_pipeline(pipeline)
+    for name, value in sorted(provision(Aws().client("cloudformation"), declared.name).items()):
+        typer.echo(f"{name}\t{value}")
+
+
+@app.command("send")
+def send_command(
+    file: Annotated[
+        Path, typer.Argument(help="Events, one JSON object a line: id, group, event_time, body; - is standard input.")
+    ],
+    pipeline: Annotated[str, typer.Option(help="Name of a folder under include/pipelines.")],
+    source: Annotated[str | None, typer.Option(help="The queue, where the pipeline has several.")] = None,
+) -> None:
+    """Send a file of events (plain or gzipped) to the pipeline's queue, in order within each group.
+
+    The whole file is checked first: if a line is no event, nothing is sent. A body that is an object gets the id and
+    the time under the names that the source declares, unless it has them. Ids and groups are text or whole numbers.
+    """
+    workspace = Workspace.open(Aws(), pipeline)
+    queue = _queue(workspace.pipeline, source)
+    url, sqs = workspace.resources.queue(queue.name), workspace.aws.client("sqs")
+    with event_file(file, sys.stdin.buffer) as events, _progress() as progress:
+        try:
+            checking = progress.add_task("checking", total=None)
+            count = events.check(queue, on_line=lambda: progress.advance(checking))
+        except SluiceError as error:
+            raise SluiceError(f"{error}; nothing was sent: correct it and send again") from error
+        progress.update(checking, total=count)
+        sending = progress.add_task("sending", total=count)
+        try:
+            result = send(sqs, url, events.events(queue), on_sent=lambda sent: progress.advance(sending, sent))
+        except (SluiceError, BotoCoreError, ClientError) as error:
+            done = int(progress.tasks[sending].completed)
+            raise SluiceError(f"{explain(error)} ({done} of {count} events were sent before)") from error
+    typer.echo(f"{result.sent} events sent to {url}{_dropped(result)}")
+
+
+def _dropped(result: SendResult) -> str:
+    """What is to say where the queue took less than was sent."""
+    if result.took == result.sent:
+        return ""
+    return f"; it took {result.took} of them: a FIFO queue drops what repeats an id within five minutes"
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+def _queue(pipeline: Pipeline, name: str | None) -> Queue:
+    found = [queue for queue in pipeline.queues if name in (None, queue.name)]
+    if len(found) != 1:
+        names = ", ".join(queue.name for queue in pipeline.queues) or "none"
+        raise SluiceError(f"pipeline {pipeline.name} has the queues {names}: name one with --source")
+    return found[0]
+
+
+@app.command("status")
+def status_command(
+    pipeline: Annotated[str | None, typer.Argument(help="One pipeline; all of them if left out.")] = None,
+) -> None:
+    """Show backlog, partitions and their state, datasets, training jobs and the endpoint."""
+    names = [pipeline] if pipeline else pipeline_names()
+    if failed := [name for name in names if not _shows_status(name, raises=len(names) == 1)]:
+        raise SluiceError(f"the status of {', '.join(failed)} could not be shown; see above")
+
+
+def _shows_status(name: str, *, raises: bool) -> bool:
+    """Print how a pipeline stands. Of several pipelines, one that fails is named and does not stop the others."""
+    try:
+        Console().print(*status_tables(name, pipeline_status(Workspace.open(Aws(), name))))
+    except (SluiceError, BotoCoreError, ClientError) as error:
+        if raises:
+            raise
+        typer.echo(f"{name}: {explain(error)}", err=True)
+        return False
+    return True
+
+
+@app.command("redrive")
+def redrive_command(
+    pipeline: PipelineArgument,
+    source: Annotated[str | None, typer.Option(help="A queue or stream; all of them if left out.")] = None,
+    where: Annotated[str, typer.Option(help="quarantine, dead_letters or both.")] = "both",
+    reason: Annotated[str | None, typer.Option(help="Quarantined for this reason alone.")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="First partition, such as 2013-01-01 (UTC).")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last partition, included.")] = None,
+    event_id: Annotated[list[str] | None, typer.Option("--id", help="This event id; may be given again.")] = None,
+    limit: Annotated[int, typer.Option(help="Messages of each source and place to send, at most.")] = 1000,
+    unknown: Annotated[bool, typer.Option(help="Send also what a stopped redrive may have sent.")] = False,
+    send: Annotated[bool, typer.Option("--send", help="Send it back; without this, it is only shown.")] = False,
+) -> None:
+    """Show what is quarantined or dead-lettered and why; with --send, send it back to its source, in group order.
+
+    A contract that was mended needs no redrive: run the transform over those partitions again.
+    """
+    choice = Choice(where, reason, first, last, frozenset(event_id or ()), limit, unknown)
+    workspace = Workspace.open(Aws(), pipeline)
+    if not send:
+        held = survey_all(workspace, source, choice)
+        Console().print(held_table(held))
+        reasons = {each.reason for each in held}
+        if CONFLICT in reasons:
+            typer.echo("a conflict has another event's id and conflicts again: only --reason conflict sends it back")
+        if OUTSIDE in reasons:
+            typer.echo(
+                f"no scheduled run conforms what lies outside the pipeline's start and end: trigger the transform with "
+                f"from and to over its partitions (`sluice status {pipeline}` lists them), or send it back with "
+                f'--where quarantine --reason "{OUTSIDE}"'
+            )
+        if held:
+            typer.echo("nothing was sent; --send sends what was not sent back yet")
+        return
+    results = send_back_all(workspace, source, choice)
+    Console().print(sent_table(results))
+    require_complete(results)
+
+
+@app.command("features")
+def features_command(pipeline: PipelineArgument) -> None:
+    """Print the columns that the model takes, in their order, one a line."""
+    for name in load_pipeline(pipeline).training.features:
+        typer.echo(name)
+
+
+@app.command("predict")
+def predict_command(pipeline: PipelineArgument) -> None:
+    """Score rows from standard input with the live model, one score a line.
+
+    A row is CSV, the features in the order of `sluice features`, or in any order below a header that names them; or a
+    JSON object of features by name. What is missing is left empty, null or out.
+    """
+    declared = load_pipeline(pipeline)
+    try:
+        rows = list(model_rows(sys.stdin.buffer, declared.training.features))
+    except BadRow as error:
+        raise SluiceError(f"{error}; `sluice features {pipeline}` lists the columns") from error
+    if not rows:
+        raise SluiceError(
+            f"standard input has no row; give CSV or JSON lines of the columns that `sluice features {pipeline}` lists"
+        )
+    for score in invoke(Aws().client("sagemaker-runtime"), declared.deployment.endpoint, rows):
+        typer.echo(score)

@@ -1,0 +1,104 @@
+"""Completion events: one SNS message per finished partition or training, published once per content.
+
+A partition's event is made from its manifest alone. A marker object in the lake says that it was published; a crash in
+between publishes it again under the same deduplication id, which the FIFO topic drops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sluice.lake.manifests import Manifest, digest_of
+from sluice.lake.partitions import parse_ranges
+from sluice.lake.store import Lake
+from sluice.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
+
+
+class CompletionEvent(BaseModel):
+    """The body of the message, as JSON.
+
+    ``subject`` is a partition key or a fingerprint; ``late`` tells that a partition which was complete has changed.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1] = 1
+    pipeline: str
+    stage: str
+    subject: str
+    revision: int
+    late: bool
+    manifest_uri: str
+    checksum: str
+    rows_in: int
+    rows_out: int
+    rejected: Mapping[str, int] = Field(default_factory=dict)
+    run_id: str
+
+
+def announce_partitions(workspace: Workspace, dataset: str, ranges: str, run_id: str) -> int:
+    """Publish the event of each closed partition whose content was not announced yet; returns how many."""
+    lake = workspace.lake
+    found = (lake.manifest(dataset, partition) for partition in parse_ranges(ranges))
+    closed = [manifest for manifest in found if manifest is not None and manifest.state == "closed"]
+    waiting = unannounced(lake, dataset, closed)
+    sns = workspace.aws.client("sns")
+    for manifest in waiting:
+        _publish(sns, workspace, _partition_event(lake, manifest, run_id))
+    return len(waiting)
+
+
+def unannounced(lake: Lake, dataset: str, manifests: Iterable[Manifest]) -> list[Manifest]:
+    """Those manifests of a dataset whose present content has no marker."""
+    markers = {key for key, _, _ in lake.objects(lake.layout.announcements(dataset))}
+    return [manifest for manifest in manifests if _marker(lake, _partition_event(lake, manifest, "")) not in markers]
+
+
+def announce(workspace: Workspace, event: CompletionEvent) -> bool:
+    """Publish the event unless one of the same content was published before; True if this call did."""
+    if workspace.lake.read(_marker(workspace.lake, event)) is not None:
+        return False
+    _publish(workspace.aws.client("sns"), workspace, event)
+    return True
+
+
+def _partition_event(lake: Lake, manifest: Manifest, run_id: str) -> CompletionEvent:
+    return CompletionEvent(
+        pipeline=lake.pipeline,
+        stage=manifest.dataset,
+        subject=manifest.partition,
+        revision=manifest.revision,
+        late=manifest.revision > 1,
+        manifest_uri=lake.uri(lake.layout.manifest(manifest.dataset, manifest.time_partition)),
+        checksum=manifest.digest,
+        rows_in=manifest.rows_in,
+        rows_out=manifest.rows_out,
+        rejected=manifest.rejected,
+        run_id=run_id,
+    )
+
+
+def _identity(event: CompletionEvent) -> str:
+    return digest_of([event.stage, event.subject, event.revision, event.checksum])
+
+
+def _marker(lake: Lake, event: CompletionEvent) -> str:
+    return lake.layout.announcement(event.stage, event.subject, _identity(event)[:16])
+
+
+def _publish(sns: SNSClient, workspace: Workspace, event: CompletionEvent) -> None:
+    attributes = {"pipeline": event.pipeline, "stage": event.stage, "late": str(event.late).lower()}
+    sns.publish(
+        TopicArn=workspace.resources.topic_arn,
+        Message=event.model_dump_json(),
+        MessageGroupId=event.stage,
+        MessageDeduplicationId=_identity(event),
+        MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
+    )
+    workspace.lake.create(_marker(workspace.lake, event), b"")

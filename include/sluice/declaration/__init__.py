@@ -1,0 +1,23 @@
+"""What a user declares: values only, cheap to import. All that a ``pipeline.py`` needs is here."""
+
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.sources import Drops, FifoQueue, Marker, StandardQueue, Stream
+from sluice.declaration.steps import Conform, Input, Step
+from sluice.declaration.training import Deployment, Gate, TimeSplit, Training, XGBoost
+
+__all__ = [
+    "Conform",
+    "Deployment",
+    "Drops",
+    "FifoQueue",
+    "Gate",
+    "Input",
+    "Marker",
+    "Pipeline",
+    "StandardQueue",
+    "Step",
+    "Stream",
+    "TimeSplit",
+    "Training",
+    "XGBoost",
+]

@@ -1,0 +1,91 @@
+"""Finds and loads the pipelines, each from its own folder: one that is broken takes nothing from the others (P17)."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import traceback
+from pathlib import Path
+from typing import Any
+
+from sluice.declaration.names import check_name
+from sluice.declaration.pipeline import Pipeline
+from sluice.errors import DeclarationError
+
+PACKAGE = "pipelines"
+
+
+def pipeline_names() -> tuple[str, ...]:
+    """The folders under ``pipelines``, sorted; none is imported. ``.`` or ``_`` in front says: no pipeline."""
+    folders = importlib.import_module(PACKAGE).__path__
+    found = {entry.name for folder in folders for entry in Path(folder).iterdir() if entry.is_dir()}
+    return tuple(sorted(name for name in found if not name.startswith((".", "_"))))
+
+
+def load_pipeline(name: str) -> Pipeline:
+    """The ``PIPELINE`` that ``pipelines/<name>/pipeline.py`` declares.
+
+    Raises:
+        DeclarationError: there is no such folder, its module can't be imported, or it declares no pipeline of its own
+            name.
+    """
+    known = pipeline_names()
+    if name not in known:
+        raise DeclarationError(f"there is no pipeline {name!r}; known: {', '.join(known) or 'none'}")
+    check_name("pipeline", name)
+    try:
+        if importlib.util.find_spec(f"{PACKAGE}.{name}.pipeline") is None:
+            raise DeclarationError(
+                f"{PACKAGE}/{name} has no pipeline.py; declare the pipeline there, or move the folder"
+            )
+        module = importlib.import_module(f"{PACKAGE}.{name}.pipeline")
+    except DeclarationError:
+        raise
+    except (Exception, SystemExit) as error:  # what a user's module may raise is not known
+        raise DeclarationError(f"pipeline {name} can't be loaded: {_where(name, error)}; correct it") from error
+    declared = getattr(module, "PIPELINE", None)
+    if not isinstance(declared, Pipeline) or declared.name != name:
+        raise DeclarationError(f"{module.__file__} must set PIPELINE to a Pipeline named {name!r}")
+    return declared
+
+
+def _where(name: str, error: BaseException) -> str:
+    """The error in one line, with the last line of the pipeline's own code that led to it."""
+    place = f"{PACKAGE}/{name}"
+    if isinstance(error, SyntaxError):
+        return f"{place}/{Path(error.filename or '').name} line {error.lineno}: {type(error).__name__}: {error.msg}"
+    what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    folders = [Path(folder, name) for folder in importlib.import_module(PACKAGE).__path__]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if file.parent in folders:
+            return f"{place}/{file.name} line {frame.lineno}: {what}"
+    return what
+
+
+def load_pipelines() -> tuple[tuple[Pipeline, ...], tuple[DeclarationError, ...]]:
+    """Every pipeline that has a folder under ``pipelines``, by name; and why others of them can't be loaded."""
+    pipelines: list[Pipeline] = []
+    errors: list[DeclarationError] = []
+    for name in pipeline_names():
+        try:
+            pipelines.append(load_pipeline(name))
+        except DeclarationError as error:
+            errors.append(error)
+    return tuple(pipelines), tuple(errors)
+
+
+def resolve(pipeline: Pipeline, reference: str) -> Any:
+    """The object that ``"module:name"`` names within the pipeline's package.
+
+    Raises:
+        DeclarationError: there is no such module or name.
+    """
+    module_name, _, attribute = reference.partition(":")
+    try:
+        return getattr(importlib.import_module(f"{PACKAGE}.{pipeline.name}.{module_name}"), attribute)
+    except (ImportError, AttributeError) as error:
+        raise DeclarationError(
+            f"pipeline {pipeline.name}: {reference!r} can't be resolved ({error}); "
+            f"write it as 'module:name' of a module beside its pipeline.py"
+        ) from error

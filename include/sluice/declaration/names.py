@@ -1,0 +1,18 @@
+"""Which names a declaration may use."""
+
+from __future__ import annotations
+
+import re
+
+from sluice.errors import DeclarationError
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+# SageMaker's names hold 63 characters: <pipeline>-<candidate>-<16 digits>-<attempt>, <endpoint>-<16 digits>.
+_LONGEST = 24
+
+
+def check_name(kind: str, name: str, longest: int = _LONGEST) -> None:
+    if not _NAME.fullmatch(name) or len(name) > longest:
+        raise DeclarationError(
+            f"{kind} name {name!r} is not allowed: use at most {longest} of a-z, 0-9 and '_', starting with a letter"
+        )

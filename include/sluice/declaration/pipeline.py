@@ -1,0 +1,128 @@
+"""A pipeline, as a user declares it.
+
+A declaration is values only. It is imported every time Airflow parses a DAG file, so neither this package nor
+a declaration imports pandas or touches the network (P10); functions and contracts are named as
+``"module:name"`` within the pipeline's package, and resolved when they run.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import get_args
+
+from sluice.declaration.names import check_name
+from sluice.declaration.sources import Drops, EventSource, Queue, Source, Stream
+from sluice.declaration.steps import Conform, Step
+from sluice.declaration.training import Deployment, Training
+from sluice.errors import DeclarationError
+from sluice.lake.layout import Folder
+from sluice.lake.partitions import Grain
+
+_LONGEST_CANDIDATE = 19
+_ENDPOINT = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,45}")
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Everything that the DAGs need to know of one pipeline. Its name is the name of its folder.
+
+    ``every`` is the length of a partition (UTC). Airflow schedules one transform run per partition from
+    ``start`` up to ``end`` (or for ever).
+
+    Raises:
+        DeclarationError: a name is taken or not allowed, or a step reads what no earlier step or source writes, or a
+            ``Conform`` something else than a queue.
+    """
+
+    name: str
+    every: Grain
+    start: datetime
+    sources: tuple[Source, ...]
+    steps: tuple[Conform | Step, ...]
+    training: Training
+    deployment: Deployment
+    end: datetime | None = None
+
+    def __post_init__(self) -> None:
+        check_name("pipeline", self.name)
+        if self.every not in get_args(Grain):
+            raise DeclarationError(
+                f"pipeline {self.name}: every={self.every!r} is no partition length; use {' or '.join(get_args(Grain))}"
+            )
+        known: list[str] = []
+        for part in (*self.sources, *self.steps):
+            check_name("dataset", part.name)
+            if part.name in known:
+                raise DeclarationError(f"pipeline {self.name}: two datasets are called {part.name!r}; rename one")
+            if isinstance(part, Conform | Step):
+                self._check_step(part, known)
+            known.append(part.name)
+        self._check_sagemaker_names()
+        if self.training.rows not in [step.name for step in self.steps]:
+            raise DeclarationError(
+                f"pipeline {self.name}: training reads {self.training.rows!r}, which is no step; name one of "
+                f"{', '.join(step.name for step in self.steps)}"
+            )
+        if len({self.training.label, *self.training.features}) <= len(self.training.features):
+            raise DeclarationError(f"pipeline {self.name}: training must name each feature once, and not its own label")
+        if self.start.tzinfo is None or (self.end is not None and self.end.tzinfo is None):
+            raise DeclarationError(f"pipeline {self.name}: start and end need a time zone; use datetime.UTC")
+
+    def _check_step(self, step: Conform | Step, known: list[str]) -> None:
+        if step.name in set(Folder):
+            raise DeclarationError(f"pipeline {self.name}: the lake has a folder {step.name!r}; rename that step")
+        for read in step.reads:
+            if read.dataset not in known:
+                raise DeclarationError(
+                    f"pipeline {self.name}: step {step.name!r} reads {read.dataset!r}, which nothing before it "
+                    f"writes; known here: {', '.join(known)}"
+                )
+        if isinstance(step, Conform) and step.source not in [source.name for source in self.event_sources]:
+            raise DeclarationError(
+                f"pipeline {self.name}: {step.name!r} conforms {step.source!r}, which is no queue or stream; read it "
+                f"in a Step"
+            )
+        names = [read.dataset for read in step.reads]
+        if len(set(names)) < len(names) or any(read.look_back < 0 for read in step.reads):
+            raise DeclarationError(
+                f"pipeline {self.name}: step {step.name!r} must read each dataset once, with a look-back of 0 or more"
+            )
+
+    def _check_sagemaker_names(self) -> None:
+        candidate, endpoint = self.training.candidate.name, self.deployment.endpoint
+        check_name("candidate", candidate, _LONGEST_CANDIDATE)
+        if not _ENDPOINT.fullmatch(endpoint):
+            raise DeclarationError(
+                f"pipeline {self.name}: endpoint name {endpoint!r} is not allowed: use at most 46 letters, digits and "
+                f"'-', starting and ending with a letter or digit"
+            )
+
+    @property
+    def event_sources(self) -> tuple[EventSource, ...]:
+        return tuple(source for source in self.sources if isinstance(source, EventSource))
+
+    @property
+    def queues(self) -> tuple[Queue, ...]:
+        return tuple(source for source in self.sources if isinstance(source, Queue))
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        return tuple(source for source in self.sources if isinstance(source, Stream))
+
+    @property
+    def drops(self) -> tuple[Drops, ...]:
+        return tuple(source for source in self.sources if isinstance(source, Drops))
+
+    def source(self, name: str) -> Source | None:
+        return next((source for source in self.sources if source.name == name), None)
+
+    def step(self, name: str) -> Conform | Step:
+        """The step of that name. Raises DeclarationError if there is none."""
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise DeclarationError(
+            f"pipeline {self.name} has no step {name!r}; it has {', '.join(step.name for step in self.steps)}"
+        )

@@ -1,0 +1,49 @@
+"""The ordered steps of a pipeline, as a user declares them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a step: a source or an earlier step.
+
+    ``look_back`` is the number of earlier partitions whose rows the step also receives, as
+    ``<dataset>_before``. A partition that was never written counts as no rows.
+    """
+
+    dataset: str
+    look_back: int = 0
+
+
+@dataclass(frozen=True)
+class Conform:
+    """The first step of a queue or stream: one row per event id, in group order, each checked against ``contract``.
+
+    ``contract`` names a pydantic model of the JSON body. Its output has the envelope columns ``event_id``,
+    ``group``, ``sequence_number``, ``event_time``, ``sent_at`` and then the members of the model. What does not
+    fit is quarantined verbatim with a reason.
+    """
+
+    name: str
+    source: str
+    contract: str
+
+    @property
+    def reads(self) -> tuple[Input, ...]:
+        return (Input(self.source),)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One ordered transform; its output is a dataset of its own, partition by partition.
+
+    ``run`` names a function of pandas DataFrames. It gets one keyword argument per input, named for the dataset,
+    with this partition's rows; an input with a look-back adds ``<dataset>_before``. It returns this partition's
+    rows and knows nothing of S3, SQS or Airflow.
+    """
+
+    name: str
+    run: str
+    reads: tuple[Input, ...]

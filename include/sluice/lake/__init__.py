@@ -1,0 +1,1 @@
+"""The lake: its layout, partitions, manifests, and conditional puts."""

@@ -1,0 +1,1 @@
+"""Makes what a pipeline needs at AWS."""

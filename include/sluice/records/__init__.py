@@ -1,0 +1,1 @@
+"""A raw record: what came, verbatim, beside what is known of it."""

@@ -1,0 +1,138 @@
+"""A file of events, one JSON object a line: checked whole before the first of its events is sent."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import shutil
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
+
+from sluice.declaration.sources import Queue
+from sluice.errors import SluiceError
+from sluice.sending.send import LARGEST_BODY, Event
+
+_LONGEST_REASON = 200  # characters
+_GZIP = b"\x1f\x8b"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# SQS API reference, SendMessage: a message holds no other characters.
+_NOT_IN_SQS = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class EventFile:
+    """Events as JSON lines, plain or gzipped, that can be read more than once.
+
+    Args:
+        path: the file.
+        name: what errors call it.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path, self._name = path, name
+
+    def check(self, queue: Queue, on_line: Callable[[], None] = lambda: None) -> int:
+        """Read every line as an event for the queue; how many there are.
+
+        Raises:
+            SluiceError: the file can't be read, or a line is no event; the message names the line.
+        """
+        count = 0
+        for _ in self.events(queue):
+            count += 1
+            on_line()
+        return count
+
+    def events(self, queue: Queue) -> Iterator[Event]:
+        """The events in the order of the lines; a blank line is none. Raises as :meth:`check` does."""
+        for number, line in self._lines():
+            try:
+                if text := line.decode().strip():
+                    yield _event(text, queue)
+            except (ValueError, TypeError, RecursionError) as error:
+                reason = "nested too deep" if isinstance(error, RecursionError) else str(error)[:_LONGEST_REASON]
+                raise SluiceError(
+                    f"{self._name} line {number} is no event ({reason}); each line is an object with id, group, "
+                    f"event_time (ISO 8601) and body"
+                ) from error
+
+    def _lines(self) -> Iterator[tuple[int, bytes]]:
+        try:
+            with self._open() as lines:
+                for number, line in enumerate(lines, 1):
+                    yield number, line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
+        except (OSError, EOFError, zlib.error) as error:  # EOFError: a .gz that is cut short
+            raise SluiceError(f"{self._name} can't be read: {error}") from error
+
+    def _open(self) -> Any:
+        with self._path.open("rb") as file:
+            is_gzip = file.read(2) == _GZIP or self._path.suffix == ".gz"
+        return gzip.open(self._path) if is_gzip else self._path.open("rb")
+
+
+@contextmanager
+def event_file(path: Path, standard_input: BinaryIO) -> Iterator[EventFile]:
+    """The file of that path; of ``-``, what standard input gives, kept in a temporary file until it is sent."""
+    if path != Path("-"):
+        yield EventFile(path, str(path))
+        return
+    with TemporaryDirectory() as folder:
+        kept = Path(folder, "events")
+        with kept.open("wb") as file:
+            shutil.copyfileobj(standard_input, file)
+        yield EventFile(kept, "standard input")
+
+
+def _event(line: str, queue: Queue) -> Event:
+    """Raises ValueError or TypeError, with the reason, if the line is no event."""
+    fields = json.loads(line)
+    if not isinstance(fields, dict):
+        raise TypeError(f"it is {_json_kind(fields)}")
+    missing = [name for name in ("id", "group", "event_time", "body") if name not in fields]
+    if missing:
+        raise ValueError(f"{', '.join(missing)} missing")
+    body = fields["body"]
+    if isinstance(body, dict):
+        body = {queue.event_id: fields["id"], queue.event_time: fields["event_time"], **body}
+    return Event(
+        id=_name("id", fields["id"]),
+        group=_name("group", fields["group"]),
+        event_time=_moment(fields["event_time"]),
+        body=_checked(body if isinstance(body, str) else json.dumps(body)),
+    )
+
+
+def _name(member: str, value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise TypeError(f"{member} is {_json_kind(value)}; it must be text or a whole number")
+    text = str(value)
+    if not text:
+        raise ValueError(f"{member} is empty")
+    text.encode()  # JSON can name half a surrogate pair, which no message can hold
+    return text
+
+
+def _moment(value: object) -> datetime:
+    if not isinstance(value, str):
+        raise TypeError(f"event_time is {_json_kind(value)}; it must be text")
+    return datetime.fromisoformat(value)
+
+
+def _checked(body: str) -> str:
+    forbidden = _NOT_IN_SQS.search(body)
+    if forbidden:
+        raise ValueError(f"body holds the character {forbidden[0]!a}, which SQS does not take")
+    if not body or len(body.encode()) > LARGEST_BODY:
+        raise ValueError(f"body has {len(body.encode())} bytes; SQS takes 1 byte to 1 MiB")
+    return body
+
+
+def _json_kind(value: object) -> str:
+    """What a JSON value is called."""
+    kinds: dict[type, str] = {type(None): "null", bool: "true or false", list: "a list", dict: "an object"}
+    return kinds.get(type(value), "text" if isinstance(value, str) else "a number")

@@ -1,0 +1,1 @@
+"""Where events come from: one package for each kind of source."""

@@ -1,0 +1,1 @@
+"""Objects that someone else drops into the bucket."""

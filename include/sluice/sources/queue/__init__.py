@@ -1,0 +1,1 @@
+"""SQS queues: drained in lanes, deleted behind what is durable."""

@@ -1,0 +1,134 @@
+"""The calls that landing makes of one SQS queue, ten messages at a time, each entry of an answer looked at."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from sluice.aws.wire import SqsWire
+from sluice.errors import MissingResource, SluiceError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.literals import QueueAttributeNameType
+
+BATCH = 10  # the most that SQS gives, deletes or hides in one call
+_DELETE_ATTEMPTS = 5
+_MOST_HIDDEN_SECONDS = 43_200
+
+Message = Mapping[str, Any]
+
+
+class DeleteFailed(SluiceError):
+    """Messages are durable in the lake but still on the queue: they will be landed again, and conformed once."""
+
+
+def queue_attributes(sqs: SQSClient, queue_url: str) -> Mapping[QueueAttributeNameType, str]:
+    """All attributes of a queue; nothing is received.
+
+    Raises:
+        MissingResource: there is no such queue.
+    """
+    try:
+        return sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
+    except sqs.exceptions.QueueDoesNotExist as error:
+        raise MissingResource(
+            f"queue {queue_url} is gone; something outside Sluice deleted it: make it again as "
+            f"include/cloud/pipeline.yaml has it"
+        ) from error
+
+
+class MessageQueue:
+    """One queue. Safe to use from several threads."""
+
+    def __init__(self, sqs: SQSClient, url: str) -> None:
+        self.url = url
+        self._sqs, self._wire = sqs, SqsWire(sqs)
+        self.visibility_seconds = max(1, int(queue_attributes(sqs, url)["VisibilityTimeout"]))
+
+    def receive(self, most: int, wait_seconds: int) -> Sequence[Message]:
+        """Up to ``most`` (at most 10) messages with all that SQS knows of them."""
+        asked: dict[str, Any] = {
+            "QueueUrl": self.url,
+            "MaxNumberOfMessages": most,
+            "WaitTimeSeconds": wait_seconds,
+            "MessageSystemAttributeNames": ["All"],
+            "MessageAttributeNames": ["All"],
+        }
+        if self.url.endswith(".fifo"):
+            # Where an answer is lost, the same attempt asked again gives the same messages instead of a locked group.
+            asked["ReceiveRequestAttemptId"] = str(uuid4())
+        answer = self._wire.call("ReceiveMessage", asked)
+        if answer is None:
+            try:
+                return self._sqs.receive_message(**asked).get("Messages", [])
+            except self._sqs.exceptions.OverLimit:
+                return ()  # 120,000 messages of a standard queue are in flight; of a FIFO queue the answer is empty
+        messages: Sequence[Message] = answer.get("Messages", ())
+        for message in messages:
+            for value in message.get("MessageAttributes", {}).values():
+                if "BinaryValue" in value:
+                    value["BinaryValue"] = b64decode(value["BinaryValue"])
+        return messages
+
+    def delete(self, handles: Sequence[str]) -> int:
+        """Delete at most 10 received messages; how many of them will come again, as their receipt is not good any more.
+
+        Raises:
+            DeleteFailed: SQS failed to delete messages five times.
+        """
+        left, expired = list(handles), 0
+        for attempt in Retrying(
+            retry=retry_if_exception_type(DeleteFailed),
+            wait=wait_random_exponential(multiplier=0.2, max=5),
+            stop=stop_after_attempt(_DELETE_ATTEMPTS),
+            reraise=True,
+        ):
+            with attempt:
+                failed = self._batch("DeleteMessageBatch", [{"ReceiptHandle": handle} for handle in left])
+                expired += sum(failure["SenderFault"] for failure in failed)
+                left = [left[int(failure["Id"])] for failure in failed if not failure["SenderFault"]]
+                if left:
+                    first = next(failure for failure in failed if not failure["SenderFault"])
+                    raise DeleteFailed(
+                        f"{len(left)} messages of {self.url} are landed but could not be deleted "
+                        f"({first.get('Code')}: {first.get('Message')}); run the ingest again"
+                    )
+        return expired
+
+    def hide(self, handles: Sequence[str], seconds: int) -> None:
+        """Keep at most 10 received messages from other readers for so long from now; 0 gives them back.
+
+        A receipt that is not good any more is no fault: its message has been deleted, or comes again by itself.
+        """
+        hidden = min(seconds, _MOST_HIDDEN_SECONDS)
+        self._batch(
+            "ChangeMessageVisibilityBatch",
+            [{"ReceiptHandle": handle, "VisibilityTimeout": hidden} for handle in handles],
+        )
+
+    def _batch(self, operation: str, entries: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        """The failed entries of a batch, numbered as they were given."""
+        asked: dict[str, Any] = {
+            "QueueUrl": self.url,
+            "Entries": [{"Id": str(place), **entry} for place, entry in enumerate(entries)],
+        }
+        answer = self._wire.call(operation, asked)
+        if answer is None:
+            calls: Mapping[str, Any] = {
+                "DeleteMessageBatch": self._sqs.delete_message_batch,
+                "ChangeMessageVisibilityBatch": self._sqs.change_message_visibility_batch,
+            }
+            answer = calls[operation](**asked)
+        failed: Sequence[Mapping[str, Any]] = answer.get("Failed", ())
+        return failed
+
+
+def in_batches(handles: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The handles in tens."""
+    for start in range(0, len(handles), BATCH):
+        yield handles[start : start + BATCH]

@@ -1,0 +1,1 @@
+"""Kinesis streams: read shard by shard behind checkpoints."""

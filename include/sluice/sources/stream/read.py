@@ -1,0 +1,220 @@
+"""Reads a stream into raw parts: a bounded window of each shard → S3 → recorded in the manifest → checkpoint (P1).
+
+A shard that was split or merged is read to its end before its children: so a group's records land in their order,
+and what is known to be read never runs ahead of what is not.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Event
+from typing import TYPE_CHECKING
+
+from sluice.declaration.sources import Stream
+from sluice.errors import MissingResource
+from sluice.lake.manifests import latest
+from sluice.lake.partitions import Grain, Partition
+from sluice.lake.store import Lake
+from sluice.landing.parts import FLUSH_BYTES, FLUSH_MESSAGES, Flush, Parts
+from sluice.records.record import Record, record_from_kinesis
+from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance, read_checkpoints, unread_since
+from sluice.sources.stream.shards import MOST_RECORDS, Answer, Place, Shard, answers, list_shards, retention
+
+if TYPE_CHECKING:
+    from mypy_boto3_kinesis import KinesisClient
+
+_LOG = logging.getLogger(__name__)
+
+_WRITERS = 8
+_FLUSH_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where one read of a shard ends, whatever waits in it: after the flush that passes any of the bounds."""
+
+    records: int = 100_000
+    bytes: int = 512 * 1024 * 1024
+    seconds: float = 600
+
+
+@dataclass(frozen=True)
+class WindowRead:
+    """What one read of a shard did. ``gap``: what this read found to be trimmed before it was read."""
+
+    checkpoint: Checkpoint
+    records: int
+    bytes: int
+    flushes: int
+    parts: int
+    partitions: tuple[Partition, ...]
+    gap: Gap | None
+
+
+def read_window(
+    kinesis: KinesisClient,
+    stream: str,
+    shard: str,
+    lake: Lake,
+    source: Stream,
+    every: Grain,
+    limits: Window = Window(),
+    on_flush: Callable[[Flush], None] = lambda _: None,
+    stop: Event | None = None,
+) -> WindowRead:
+    """Land what waits in one shard behind its checkpoint, until nothing comes, the shard ends or a limit is reached.
+
+    The checkpoint moves after each flush, once its records are durable and recorded. Killed at any point, the next
+    read lands again what was read since. What the stream has trimmed before it was read is logged as a warning and
+    kept in the checkpoint. ``stop``: set it, and the read ends with what it holds flushed.
+
+    Raises:
+        MissingResource: there is no such stream or shard.
+        ConflictingWrite: a manifest or the checkpoint could not be written against other writers.
+    """
+    started, stop = time.monotonic(), stop or Event()
+    of_stream = {each.id: each for each in list_shards(kinesis, stream)}
+    if shard not in of_stream:
+        raise MissingResource(f"stream {stream} has no shard {shard} any more; run the ingest again: it lists anew")
+    checkpoint, gap = _begin(kinesis, stream, of_stream[shard], lake, source)
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        reader = _Reader(of_stream[shard], lake, source, every, pool, on_flush, checkpoint)
+
+        def most() -> int:
+            return max(1, min(MOST_RECORDS, limits.records - reader.records))
+
+        for answer in answers(kinesis, stream, shard, place_of(checkpoint), lake.now, stop, most):
+            reader.take(answer)
+            nothing_comes = answer.at_tip and not answer.records
+            late = time.monotonic() - started >= limits.seconds
+            if nothing_comes or late or reader.records >= limits.records or reader.bytes >= limits.bytes:
+                break
+        reader.flush()
+    return WindowRead(
+        reader.checkpoint,
+        reader.records,
+        reader.bytes,
+        reader.flushes,
+        reader.parts,
+        tuple(sorted(reader.partitions)),
+        gap,
+    )
+
+
+def _begin(
+    kinesis: KinesisClient, stream: str, shard: Shard, lake: Lake, source: Stream
+) -> tuple[Checkpoint, Gap | None]:
+    """The checkpoint from which to read, and what was trimmed behind it."""
+    checkpoints = read_checkpoints(lake, source.name)
+    own = checkpoints.get(shard.id)
+    since = own.read_until if own else unread_since(shard.parents, checkpoints)
+    checkpoint = own or Checkpoint(shard=shard.id)
+    horizon = retention(kinesis, stream, lake.now()).horizon
+    if since is None or since >= horizon:
+        return checkpoint, None
+    gap = Gap(since=since, until=horizon)
+    warn_of_gap(stream, shard.id, gap)
+    # What lies in the gap can't be read any more: all up to the horizon is read, or known to be lost.
+    passed = {"read_until": horizon, "at_tip": False, "gaps": (*checkpoint.gaps, gap)}
+    return advance(lake, source.name, checkpoint.model_copy(update=passed)), gap
+
+
+@dataclass
+class _Reader:
+    """What one read holds and has done; ``checkpoint`` is what stands in the lake."""
+
+    shard: Shard
+    lake: Lake
+    source: Stream
+    every: Grain
+    pool: ThreadPoolExecutor
+    on_flush: Callable[[Flush], None]
+    checkpoint: Checkpoint
+    records: int = 0
+    bytes: int = 0
+    flushes: int = 0
+    parts: int = 0
+    partitions: set[Partition] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._landing = Parts(self.lake, self.source.name, self.every, self.pool)
+        self._reached = self.checkpoint
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._held: list[Record] = []
+        self._held_bytes, self._held_since = 0, time.monotonic()
+
+    def take(self, answer: Answer) -> None:
+        """Hold what an answer gave, and flush what is worth a part."""
+        if not self._held:
+            self._held_since = time.monotonic()
+        size = sum(len(record["Data"]) for record in answer.records)
+        records = [record_from_kinesis(record, self.shard.id, self.source) for record in answer.records]
+        self._held += records
+        self._held_bytes += size
+        self.records += len(answer.records)
+        self.bytes += size
+        self._reached = self._after(answer, records)
+        if (
+            len(self._held) >= FLUSH_MESSAGES
+            or self._held_bytes >= FLUSH_BYTES
+            or (self._held and time.monotonic() - self._held_since >= _FLUSH_SECONDS)
+        ):
+            self.flush()
+
+    def _after(self, answer: Answer, records: Sequence[Record]) -> Checkpoint:
+        read_until: datetime | None = answer.read_until
+        if answer.ended or not self.shard.is_open:
+            # Its children begin before it was read to its end: up to then, only what it held itself is known.
+            read_until = latest([self._reached.read_until, *(record.sent_at for record in records)])
+        times = (record.event_time for record in records if record.event_time_from == "body")
+        return Checkpoint(
+            shard=self.shard.id,
+            sequence_number=answer.records[-1]["SequenceNumber"] if records else self._reached.sequence_number,
+            read_until=read_until,
+            at_tip=answer.at_tip,
+            last_event_time=latest([self._reached.last_event_time, *times]),
+            ended=answer.ended,
+        )
+
+    def flush(self) -> None:
+        """Make durable what is held, then move the checkpoint behind it."""
+        started, held = time.monotonic(), self._held
+        if held:
+            partitions = self._landing.land(held)
+            self.flushes += 1
+            self.parts += len(partitions)
+            self.partitions.update(partitions)
+        self.checkpoint = advance(self.lake, self.source.name, self._reached)
+        if held:
+            oldest = min(record.sent_at for record in held)
+            self.on_flush(
+                Flush(
+                    messages=len(held),
+                    bytes=self._held_bytes,
+                    parts=len(partitions),
+                    seconds=time.monotonic() - started,
+                    lag_seconds=(self.lake.now() - oldest).total_seconds(),
+                )
+            )
+        self._begin_anew()
+
+
+def place_of(checkpoint: Checkpoint | None) -> Place:
+    """Where a read goes on."""
+    return Place(after=checkpoint.sequence_number if checkpoint else None)
+
+
+def warn_of_gap(stream: str, shard: str, gap: Gap) -> None:
+    """Tell whoever reads the log what is lost, and what to do about it."""
+    _LOG.warning(
+        "stream %s, shard %s: what arrived from %s to %s was trimmed before it was read; have it sent again, and give "
+        "the stream a longer retention",
+        *(stream, shard, gap.since.isoformat(), gap.until.isoformat()),
+    )

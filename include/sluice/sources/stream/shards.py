@@ -1,0 +1,182 @@
+"""Reads the shards of a Kinesis stream: which there are, and their records, answer by answer, within Kinesis's limits.
+
+A shard gives 5 reads and 2 MiB a second to all who read it together (Kinesis developer guide, "Quotas and limits").
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from sluice.aws.failures import error_code, is_absent, is_throttled
+from sluice.errors import MissingResource
+
+if TYPE_CHECKING:
+    from mypy_boto3_kinesis import KinesisClient
+    from mypy_boto3_kinesis.type_defs import RecordTypeDef
+
+MOST_RECORDS = 10_000  # of one read
+_SECONDS_BETWEEN_READS = 0.2
+_ATTEMPTS = 8
+_EXPIRED = "ExpiredIteratorException"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard that the stream still holds, open or closed. ``parents`` may be gone already."""
+
+    id: str
+    parents: tuple[str, ...]
+    is_open: bool
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What a stream still holds: what arrived after ``horizon``, and all that ever did unless it is ``trimmed``."""
+
+    horizon: datetime
+    trimmed: bool
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a shard to begin: after a sequence number, else at a moment of arrival, else at the oldest record."""
+
+    after: str | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one read gave. ``read_until``: all that arrived up to then was given, in this answer or before it.
+
+    ``at_tip``: at that moment nothing more waited. ``ended``: the shard is closed and this was the last of it.
+    """
+
+    records: Sequence[RecordTypeDef]
+    read_until: datetime
+    at_tip: bool
+    ended: bool
+
+
+def list_shards(kinesis: KinesisClient, stream: str) -> list[Shard]:
+    """Every shard that the stream holds, by id.
+
+    Raises:
+        MissingResource: there is no such stream.
+    """
+    found: list[Shard] = []
+    asked: Any = {"StreamName": stream}
+    while asked:
+        answer = _of_stream(stream, partial(kinesis.list_shards, **asked))
+        for shard in answer["Shards"]:
+            parents = (shard.get("ParentShardId"), shard.get("AdjacentParentShardId"))
+            is_open = "EndingSequenceNumber" not in shard["SequenceNumberRange"]
+            found.append(Shard(shard["ShardId"], tuple(filter(None, parents)), is_open))
+        # The token alone: Kinesis refuses it beside the stream's name.
+        asked = {"NextToken": answer["NextToken"]} if "NextToken" in answer else None
+    return sorted(found, key=lambda shard: shard.id)
+
+
+def retention(kinesis: KinesisClient, stream: str, now: datetime) -> Retention:
+    """What the stream holds at this moment, by its present retention period and its age.
+
+    Raises:
+        MissingResource: there is no such stream.
+    """
+    answer = _of_stream(stream, lambda: kinesis.describe_stream_summary(StreamName=stream))
+    summary = answer["StreamDescriptionSummary"]
+    horizon = now - timedelta(hours=summary["RetentionPeriodHours"])
+    return Retention(horizon, trimmed=summary["StreamCreationTimestamp"] < horizon)
+
+
+def peek(kinesis: KinesisClient, stream: str, shard: str, place: Place) -> bool:
+    """Whether anything waits in the shard from there on: a record, or its end. One read of one record."""
+    answer = _get(kinesis, _iterator(kinesis, stream, shard, place), 1)
+    return bool(answer["Records"]) or answer["MillisBehindLatest"] > 0 or "NextShardIterator" not in answer
+
+
+def answers(
+    kinesis: KinesisClient,
+    stream: str,
+    shard: str,
+    place: Place,
+    now: Callable[[], datetime],
+    stop: Event,
+    most: Callable[[], int] = lambda: MOST_RECORDS,
+) -> Iterator[Answer]:
+    """What the shard gives from ``place`` on, read by read, until it has ended or ``stop`` is set.
+
+    ``most`` is asked before each read for the most records that it may give. A read whose iterator has expired, as
+    it does five minutes after it was given, begins anew behind the last record.
+
+    Raises:
+        MissingResource: there is no such stream.
+        ClientError: Kinesis refused eight times in a row.
+    """
+    iterator: str | None = _iterator(kinesis, stream, shard, place)
+    while iterator is not None and not stop.is_set():
+        asked_at, started = now(), time.monotonic()
+        try:
+            answer = _get(kinesis, iterator, most())
+        except ClientError as error:
+            if error_code(error) != _EXPIRED:
+                raise
+            # A new iterator has not expired: were this one refused as well, the error would end the read.
+            answer = _get(kinesis, _iterator(kinesis, stream, shard, place), most())
+        records, behind = answer["Records"], answer["MillisBehindLatest"]
+        if records:
+            place = Place(after=records[-1]["SequenceNumber"])
+        iterator = answer.get("NextShardIterator")
+        yield Answer(records, asked_at - timedelta(milliseconds=behind), at_tip=behind == 0, ended=iterator is None)
+        stop.wait(max(0.0, _SECONDS_BETWEEN_READS - (time.monotonic() - started)))
+
+
+def _iterator(kinesis: KinesisClient, stream: str, shard: str, place: Place) -> str:
+    where: Any = {"ShardIteratorType": "TRIM_HORIZON"}
+    if place.after is not None:
+        where = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": place.after}
+    elif place.at is not None:
+        where = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": place.at}
+    answer = _of_stream(
+        stream,
+        lambda: _unless_throttled(lambda: kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, **where)),
+    )
+    iterator: str = answer["ShardIterator"]
+    return iterator
+
+
+def _get(kinesis: KinesisClient, iterator: str, most: int) -> Any:
+    return _unless_throttled(lambda: kinesis.get_records(ShardIterator=iterator, Limit=min(most, MOST_RECORDS)))
+
+
+def _unless_throttled(call: Callable[[], Any]) -> Any:
+    """Others read the same shard, and a read of 10 MiB uses up the next five seconds: wait, but not for ever."""
+    for attempt in Retrying(
+        retry=retry_if_exception(is_throttled),
+        wait=wait_random_exponential(multiplier=0.5, max=5),
+        stop=stop_after_attempt(_ATTEMPTS),
+        reraise=True,
+    ):
+        with attempt:
+            return call()
+
+
+def _of_stream(stream: str, call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except ClientError as error:
+        if not is_absent(error):
+            raise
+        raise MissingResource(
+            f"stream {stream} or its shard is gone; make the stream again as include/cloud/pipeline.yaml has it, or, "
+            f"if it was resharded, run the ingest again"
+        ) from error

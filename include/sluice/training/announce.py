@@ -1,0 +1,26 @@
+"""The completion event of a training."""
+
+from __future__ import annotations
+
+from sluice.completions import CompletionEvent, announce
+from sluice.dataset.snapshot import read_snapshot
+from sluice.workspace import Workspace
+
+
+def announce_training(workspace: Workspace, job_name: str, fingerprint: str, run_id: str) -> bool:
+    """Publish that a training job has made a model, unless that was published before; True if this call did."""
+    lake = workspace.lake
+    snapshot = read_snapshot(lake, fingerprint)
+    event = CompletionEvent(
+        pipeline=lake.pipeline,
+        stage="training",
+        subject=job_name,
+        revision=1,
+        late=False,
+        manifest_uri=lake.uri(lake.layout.snapshot(fingerprint)),
+        checksum=fingerprint,
+        rows_in=sum(snapshot.rows.values()),
+        rows_out=snapshot.rows["train"],
+        run_id=run_id,
+    )
+    return announce(workspace, event)

@@ -1,0 +1,53 @@
+"""The code finds what the template made by its parameters, and by nothing else."""
+
+from __future__ import annotations
+
+import pytest
+from tests.conftest import Cloud
+
+from sluice.aws.resources import find
+from sluice.errors import MissingResource
+from sluice.provisioning.provision import provision
+
+
+def test_everything_that_the_template_makes_is_found(cloud: Cloud) -> None:
+    outputs = provision(cloud.client("cloudformation"), "found")
+
+    resources = find(cloud.client("ssm"), "found")
+
+    assert resources.bucket == outputs["Bucket"]
+    assert resources.topic_arn == outputs["Topic"]
+    assert resources.role_arn == outputs["Role"]
+    assert resources.queues == {"events": outputs["EventsQueue"], "messages": outputs["MessagesQueue"]}
+    assert resources.dead_letter_queues == {
+        "events": outputs["EventsDeadLetterQueue"],
+        "messages": outputs["MessagesDeadLetterQueue"],
+    }
+    assert resources.streams == {"stream": outputs["Stream"]}
+    assert resources.completions_queue == outputs["CompletionsQueue"]
+    assert resources.queue("events") == outputs["EventsQueue"]
+
+
+def test_more_sources_than_one_page_of_parameters_are_found(cloud: Cloud) -> None:
+    ssm = cloud.client("ssm")
+    names = {f"queues/source{number}" for number in range(15)}
+    for name in names | {"bucket", "topic", "role", "completions-queue"}:
+        ssm.put_parameter(Name=f"/sluice/wide/{name}", Value=f"value of {name}", Type="String")
+
+    queues = find(ssm, "wide").queues
+
+    assert queues == {name.removeprefix("queues/"): f"value of {name}" for name in names}
+
+
+def test_neighbour_whose_name_begins_the_same_is_not_taken_for_it(cloud: Cloud) -> None:
+    provision(cloud.client("cloudformation"), "near_by")
+
+    with pytest.raises(MissingResource, match=r"^pipeline near: .*`sluice provision near`$"):
+        find(cloud.client("ssm"), "near")
+
+
+def test_source_without_a_queue_is_named(cloud: Cloud) -> None:
+    provision(cloud.client("cloudformation"), "found")
+
+    with pytest.raises(MissingResource, match="no queue for the source 'orders', only for events, messages"):
+        find(cloud.client("ssm"), "found").queue("orders")

@@ -1,0 +1,447 @@
+"""The command line, run as its users run it: what it prints, and the one line when something is wrong."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from tests.conftest import Cloud
+from tests.sluice.conftest import Declare
+from tests.sluice.serving.live import Live
+
+from sluice.aws import clients as aws
+from sluice.aws.resources import Resources
+from sluice.cli.app import main
+from sluice.redrive.held import DEAD_LETTER
+from sluice.sources.queue.drain import backlog
+
+ROOT = Path(__file__).resolve().parents[3]
+PIPELINE = """
+from tests.sluice.toy import toy
+from sluice.declaration.training import Deployment
+PIPELINE = toy(deployment=Deployment({endpoint!r}))
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended, and what it printed."""
+
+    status: int
+    out: str
+    error: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def sluice(
+    cloud: Cloud,
+    toy_resources: Resources,
+    declare: Declare,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """Runs ``sluice`` with arguments, in this cloud, as its entry point does."""
+
+    def run(*arguments: str, endpoint: str = "toy-live", given: str | bytes = "", **environment: str) -> Done:
+        declare("toy", {"pipeline": PIPELINE.format(endpoint=endpoint)})
+        for name, value in {"COLUMNS": "200", **cloud.environment, **environment}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["sluice", *arguments])
+        content = given.encode() if isinstance(given, str) else given
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        code = ended.value.code
+        return Done(code if isinstance(code, int) else 0, printed.out, printed.err)
+
+    return run
+
+
+def failed(done: Done) -> str:
+    """The one line on standard error."""
+    assert done.status == 1, done
+    (line,) = done.error.splitlines()
+    return line
+
+
+def event(name: str, **members: Any) -> dict[str, Any]:
+    defaults = {"id": name, "group": "g", "event_time": "2013-01-01T07:00:00+00:00", "body": {"value": 1}}
+    return {**defaults, **members}
+
+
+def write(path: Path, *events: Any) -> str:
+    lines = "\n".join(each if isinstance(each, str) else json.dumps(each) for each in events) + "\n"
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "wt") as file:
+        file.write(lines)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", ["events.jsonl", "events.jsonl.gz"])
+def test_a_file_of_events_is_sent_in_order(
+    sluice: Run, sqs: Any, toy_resources: Resources, tmp_path: Path, name: str
+) -> None:
+    file = write(
+        tmp_path / name,
+        event(f"{name}-1", body={"value": 1}),
+        "",
+        event(f"{name}-2", body={"id": "its own", "at": "2013-01-02T00:00:00+00:00"}),
+        event(f"{name}-3", body='  {"verbatim": true}'),
+    )
+
+    done = sluice("send", file, "--pipeline", "toy")
+
+    assert done.status == 0, done.error
+    url = toy_resources.queue("events")
+    assert done.out == f"3 events sent to {url}\n"
+    got = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"])["Messages"]
+    sqs.purge_queue(QueueUrl=url)
+    assert [json.loads(each["Body"]) for each in got] == [
+        {"id": f"{name}-1", "at": "2013-01-01T07:00:00+00:00", "value": 1},
+        {"id": "its own", "at": "2013-01-02T00:00:00+00:00"},
+        {"verbatim": True},
+    ]
+    assert got[2]["Body"] == '  {"verbatim": true}'
+    assert {each["Attributes"]["MessageGroupId"] for each in got} == {"g"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        "[]",
+        "7",
+        "[" * 100_000,
+        json.dumps(event("e", id=None)),
+        json.dumps(event("e", id=["e"])),
+        json.dumps(event("e", id=1.0)),
+        json.dumps(event("e", id=True)),
+        json.dumps(event("e", id={"e": 1})),
+        json.dumps(event("e", id="")),
+        json.dumps(event("e", group=None)),
+        json.dumps(event("e", group=[])),
+        json.dumps(event("e", group=0.5)),
+        json.dumps(event("e", body="")),
+        json.dumps(event("e", body="\0")),
+        json.dumps(event("e", body="x" * (1024 * 1024 + 1))),
+        '{"id": "e", "group": "g", "event_time": "2013-01-01", "body": ' + "[" * 5000 + "]" * 5000 + "}",
+        '"text"',
+        json.dumps({"group": "g", "event_time": "2013-01-01", "body": {}}),
+        json.dumps(event("e", event_time="yesterday")),
+        json.dumps(event("e", event_time=5)),
+        '{"id": "e", "group": "g", "event_time": "2013-01-01", "body": "\\ud800"}',
+        '{"id": "\\ud800", "group": "g", "event_time": "2013-01-01", "body": "b"}',
+    ],
+)
+def test_of_a_file_with_a_line_that_is_no_event_nothing_is_sent(
+    sluice: Run, sqs: Any, toy_resources: Resources, tmp_path: Path, line: str
+) -> None:
+    file = write(tmp_path / "events.jsonl", *[event(f"good-{n}") for n in range(30)], line, event("good-31"))
+
+    message = failed(sluice("send", file, "--pipeline", "toy"))
+
+    assert message.startswith(f"error: {file} line 31 is no event (")
+    assert message.endswith("; nothing was sent: correct it and send again")
+    assert len(message) < 500
+    assert backlog(sqs, toy_resources.queue("events")) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (None, "id is null; it must be text or a whole number"),
+        ([1], "id is a list;"),
+        ({}, "id is an object;"),
+        (1.0, "id is a number; it must be text or a whole number"),
+        (False, "id is true or false;"),
+        ("", "id is empty"),
+    ],
+)
+def test_an_id_that_is_no_name_is_told(sluice: Run, tmp_path: Path, value: object, told: str) -> None:
+    file = write(tmp_path / "events.jsonl", event("e", id=value))
+
+    assert f"line 1 is no event ({told}" in failed(sluice("send", file, "--pipeline", "toy"))
+
+
+@pytest.fixture
+def empty_queue(sqs: Any, toy_resources: Resources) -> Iterator[str]:
+    url = toy_resources.queue("events")
+    yield url
+    sqs.purge_queue(QueueUrl=url)
+
+
+def test_what_the_queue_drops_is_not_said_to_be_in_it(sluice: Run, sqs: Any, empty_queue: str, tmp_path: Path) -> None:
+    """A FIFO queue keeps one of what has the same id within five minutes."""
+    file = write(tmp_path / "events.jsonl", *[event("same", body={"value": n}) for n in range(5)], event("other"))
+
+    done = sluice("send", file, "--pipeline", "toy")
+
+    assert done.out == (
+        f"6 events sent to {empty_queue}; it took 2 of them: a FIFO queue drops what repeats an id "
+        f"within five minutes\n"
+    )
+    assert backlog(sqs, empty_queue) == 2
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_events_are_sent_from_standard_input(sluice: Run, sqs: Any, empty_queue: str, packed: bool) -> None:
+    """As Windows writes them, too: with a byte order mark and carriage returns."""
+    lines = "\ufeff" + "".join(json.dumps(event(f"piped-{packed}-{n}")) + "\r\n" for n in range(3))
+    given = gzip.compress(lines.encode()) if packed else lines.encode()
+
+    done = sluice("send", "-", "--pipeline", "toy", given=given)
+
+    assert done.out == f"3 events sent to {empty_queue}\n", done.error
+    assert backlog(sqs, empty_queue) == 3
+    assert "standard input line 1 is no event" in failed(sluice("send", "-", "--pipeline", "toy", given="{}"))
+
+
+def test_a_send_that_the_queue_ends_says_how_much_was_sent(
+    sluice: Run, sqs: Any, empty_queue: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(params: dict[str, Any], **_: Any) -> None:
+        if any(entry["MessageDeduplicationId"] == "cut-11" for entry in params["Entries"]):
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "SendMessageBatch")
+
+    make_client = aws.Aws.client
+
+    def client(made_by: aws.Aws, service: str) -> Any:
+        made = make_client(made_by, service)
+        made.meta.events.register("provide-client-params.sqs.SendMessageBatch", refuse)
+        return made
+
+    monkeypatch.setattr(aws.Aws, "client", client)
+    file = write(tmp_path / "events.jsonl", *[event(f"cut-{n}") for n in range(20)])
+
+    message = failed(sluice("send", file, "--pipeline", "toy"))
+
+    assert message.startswith("error: AWS refused SendMessageBatch (AccessDenied: no); check the credentials")
+    assert message.endswith("(11 of 20 events were sent before)")
+    assert backlog(sqs, empty_queue) == 11
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("nothing.jsonl", None),
+        ("no_gzip.jsonl.gz", b"plain text"),
+        ("cut_short.jsonl.gz", gzip.compress(b"{}\n" * 1000, mtime=0)[:-9]),
+        ("latin.jsonl", "{}ü".encode("latin-1")),
+    ],
+)
+def test_a_file_that_can_not_be_read_is_named(sluice: Run, tmp_path: Path, name: str, content: bytes | None) -> None:
+    file = tmp_path / name
+    if content is not None:
+        file.write_bytes(content)
+
+    message = failed(sluice("send", str(file), "--pipeline", "toy"))
+
+    assert str(file) in message
+
+
+def test_status_shows_every_part_of_the_pipeline(sluice: Run, live: Live) -> None:
+    done = sluice("status", "toy")
+
+    assert done.status == 0, done.error
+    for title in ("toy: queues", "toy: datasets", "toy: training jobs", "toy: endpoint"):
+        assert title in done.out
+    assert "raw/events" in done.out
+    assert live.job.name in done.out
+    assert "InService" in done.out
+
+
+def test_the_status_of_all_shows_those_that_can_be_shown(sluice: Run, declare: Declare, live: Live) -> None:
+    declare("broken", {"pipeline": "PIPELINE = (\n"})
+
+    done = sluice("status")
+
+    assert done.status == 1
+    assert "toy: datasets" in done.out
+    assert "broken: pipeline broken can't be loaded: pipelines/broken/pipeline.py line 1: SyntaxError" in done.error
+    assert re.search(r"the status of broken.* could not be shown; see above$", done.error)
+
+
+def test_rows_of_csv_and_of_json_are_scored_by_the_live_model(sluice: Run, live: Live) -> None:
+    given = '0.5,0.25\n\n{"total": 0.25, "value": 0.5}\n{"value": 0.5, "total": null}\n{"value": 1}\n 1 ,\n'
+
+    done = sluice("predict", "toy", given=given)
+
+    assert done.status == 0, done.error
+    scores = [float(line) for line in done.out.splitlines()]
+    expected = live.predictions(["0.5,0.25", "0.5,0.25", "0.5,", "1,", "1,"])
+    assert scores == [pytest.approx(score, abs=1e-6) for score in expected]
+
+
+def test_rows_below_a_header_come_in_its_order(sluice: Run, live: Live) -> None:
+    done = sluice("predict", "toy", given="\ufefftotal, value\r\n0.25,0.5\r\n,1\r\n")
+
+    assert [float(line) for line in done.out.splitlines()] == [
+        pytest.approx(score, abs=1e-6) for score in live.predictions(["0.5,0.25", "1,"])
+    ]
+    assert sluice("predict", "toy", given="value\n1\n").out.splitlines() == done.out.splitlines()[1:]
+
+
+def test_the_columns_are_listed_in_their_order(sluice: Run) -> None:
+    assert sluice("features", "toy").out == "value\ntotal\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("1\n", "line 1 has 1 columns, expected 2: value, total"),
+        ("1,2\n1,2,3\n", "line 2 has 3 columns, expected 2: value, total"),
+        ("1;2\n", "line 1 has 1 columns, expected 2: value, total"),
+        ("1,2\n1,high\n", "line 2 column 2 (total) is 'high'; expected a number, or nothing where it is missing"),
+        ("a,b\n1,2\n", "line 1 column 1 (value) is 'a'; expected a number, or nothing where it is missing"),
+        ("value,totl\n1,2\n", "line 1 column 2: 'totl' in the header is no feature of the model"),
+        ("value,value\n1,2\n", "line 1 column 2: the header names value twice"),
+        ("total,value\n1,x\n", "line 2 column 2 (value) is 'x'"),
+        ("1,1e999\n", "line 1 column 2 (total) is '1e999'; expected a number of at most 3.403e+38"),
+        ("1,1e39\n", "line 1 column 2 (total) is '1e39'; expected a number of at most 3.403e+38"),
+        ("inf,1\n", "line 1 column 1 (value) is 'inf'; expected a number of at most"),
+        (f"1,{'3' * 200_000}\n", "line 1 is no CSV (field larger than field limit"),
+        ("[1,2]\n", "line 1 column 1 (value) is '[1'"),
+        ('{"valu": 1}\n', "line 1 has features that the model does not know: 'valu'"),
+        ('{"value": "1,2"}\n', "line 1 feature value is '1,2'; expected a number, or null where it is missing"),
+        ('{"value": [1]}\n', "line 1 feature value is [1]"),
+        ('{"value": \n', "line 1 is no JSON object"),
+        ('{"value": ' + "[" * 100_000 + "\n", "line 1 is no JSON object"),
+        ('{"value": 1' + "0" * 400 + "}\n", "line 1 feature value is a whole number of more than 40 digits; expected"),
+        ('{"value": ' + "1" * 5000 + "}\n", "line 1 is no JSON object (Exceeds the limit"),
+        ('{"value": Infinity}\n', "line 1 feature value is inf; expected a number of at most"),
+        (b"1,\xff\n", "line 1 is not UTF-8 ("),
+    ],
+    ids=lambda each: each[:20] if len(each) > 20 else each,
+)
+def test_a_row_that_the_model_can_not_take_is_named(sluice: Run, given: str | bytes, message: str) -> None:
+    done = sluice("predict", "toy", given=given)
+
+    line = failed(done)
+    assert line.startswith(f"error: {message}")
+    assert line.endswith("; `sluice features toy` lists the columns")
+    assert "credentials" not in line
+    assert len(line) < 400
+    assert done.out == ""
+
+
+@pytest.mark.parametrize("given", ["", "\n \n", "value,total\n"])
+def test_no_row_at_all_is_said(sluice: Run, given: str) -> None:
+    assert failed(sluice("predict", "toy", given=given)) == (
+        "error: standard input has no row; give CSV or JSON lines of the columns that `sluice features toy` lists"
+    )
+
+
+DeadLetter = Callable[[str], None]
+
+
+@pytest.fixture
+def dead_letter(sqs: Any, toy_resources: Resources) -> Iterator[DeadLetter]:
+    """Makes an event of that id a dead letter."""
+    urls = toy_resources.queues["events"], toy_resources.dead_letter_queues["events"]
+
+    def make(name: str) -> None:
+        body = json.dumps({"id": name, "at": "2013-01-01T07:00:00+00:00"})
+        sqs.send_message(
+            QueueUrl=urls[1], MessageBody=body, MessageGroupId="g", MessageDeduplicationId=name[:4].strip("[]")
+        )
+
+    yield make
+    for url in urls:
+        sqs.purge_queue(QueueUrl=url)
+
+
+def test_what_is_held_back_is_shown_and_sent_on_request_only(
+    sluice: Run, sqs: Any, toy_resources: Resources, dead_letter: DeadLetter
+) -> None:
+    def home() -> int:
+        return backlog(sqs, toy_resources.queue("events"))
+
+    dead_letter("one")
+    dead_letter("two")
+
+    shown = sluice("redrive", "toy")
+
+    assert shown.status == 0, shown.error
+    row = next(line for line in shown.out.splitlines() if "dead_letters" in line)
+    assert [cell.strip() for cell in row.split("│")[1:5]] == ["events", "dead_letters", DEAD_LETTER, "2"]
+    assert "--send" in shown.out
+    assert home() == 0
+
+    sent = [sluice("redrive", "toy", "--where", "dead_letters", "--source", "events", "--send") for _ in range(2)]
+
+    assert [done.status for done in sent] == [0, 0]
+    counts = [
+        next(line for line in done.out.splitlines() if "dead_letters" in line).split("│")[3].strip() for done in sent
+    ]
+    assert counts == ["2", "0"]
+    assert home() == 2
+
+
+def test_an_event_id_is_shown_as_it_is_and_obeyed_by_nobody(sluice: Run, dead_letter: DeadLetter) -> None:
+    dead_letter("[red]\x1b[2J")
+
+    shown = sluice("redrive", "toy")
+
+    assert "[red]\\x1b[2J" in shown.out
+    assert "\x1b[2J" not in shown.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--where", "nowhere"), "'nowhere' is no place; write quarantine, dead_letters or both"),
+        (("--source", "weather"), "pipeline toy has no queue or stream 'weather'; it has events"),
+        (("--reason", "not_json"), "choose among quarantined events; say where: quarantine"),
+        (("--where", "quarantine", "--from", "soon"), "'soon' is no date"),
+        (("--limit", "0", "--send"), "a limit of 0 sends nothing"),
+    ],
+)
+def test_a_redrive_that_makes_no_sense_is_one_line(sluice: Run, arguments: tuple[str, ...], message: str) -> None:
+    assert message in failed(sluice("redrive", "toy", *arguments))
+
+
+def test_what_is_wrong_with_the_surroundings_is_one_line(sluice: Run) -> None:
+    assert "there is no pipeline 'nothing'; known: " in failed(sluice("status", "nothing"))
+    assert "InvokeEndpoint" in failed(sluice("predict", "toy", endpoint="toy-nowhere", given="1,2\n"))
+    queues = failed(sluice("send", "x", "--pipeline", "toy", "--source", "weather"))
+    assert queues == "error: pipeline toy has the queues events: name one with --source"
+
+
+def test_a_closed_port_is_one_line_with_the_next_action(sluice: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws, "_CONFIG", aws._CONFIG.merge(Config(retries={"total_max_attempts": 1})))
+
+    message = failed(sluice("status", "toy", AWS_ENDPOINT_URL="http://127.0.0.1:9"))
+
+    assert "http://127.0.0.1:9" in message
+    assert "make up" in message
+
+
+def test_the_module_runs_as_a_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "sluice", "--help"],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "include")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    for command in ("provision", "send", "status", "redrive", "predict", "features"):
+        assert command in done.stdout

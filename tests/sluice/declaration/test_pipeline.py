@@ -1,0 +1,151 @@
+"""What a pipeline may declare; what is wrong is said when it is declared, not when AWS is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.sluice.conftest import Declare
+from tests.sluice.toy import TOY, toy
+
+from sluice.declaration import Conform, Deployment, Input, Step, XGBoost
+from sluice.declaration.loading import load_pipeline, load_pipelines, pipeline_names, resolve
+from sluice.errors import DeclarationError
+
+CONFORM, DOUBLED, RUNNING = TOY.steps
+
+
+def trained(**changes: Any) -> Mapping[str, Any]:
+    return {"training": replace(TOY.training, **changes)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "Toy"}, "pipeline name 'Toy' is not allowed"),
+        ({"name": "t" * 25}, "use at most 24 of a-z"),
+        ({"steps": (CONFORM, DOUBLED, replace(RUNNING, name="doubled"))}, "two datasets are called 'doubled'"),
+        ({"steps": (CONFORM, replace(DOUBLED, name="weather"))}, "two datasets are called 'weather'"),
+        ({"steps": (DOUBLED, CONFORM)}, "'doubled' reads 'conform', which nothing before it writes"),
+        ({"steps": (CONFORM, replace(DOUBLED, name="models"))}, "the lake has a folder 'models'"),
+        ({"steps": (Conform("conform", source="weather", contract="c:C"),)}, "conforms 'weather', which is no queue"),
+        (
+            {"steps": (CONFORM, replace(DOUBLED, reads=(Input("conform"), Input("conform", 2))))},
+            "must read each dataset once",
+        ),
+        ({"steps": (CONFORM, replace(DOUBLED, reads=(Input("conform", -1),)))}, "a look-back of 0 or more"),
+        (trained(rows="nowhere"), "training reads 'nowhere', which is no step; name one of conform, doubled, running"),
+        (trained(rows="events"), "training reads 'events', which is no step"),
+        (trained(features=("value", "late")), "and not its own label"),
+        (trained(features=("value", "value")), "name each feature once"),
+        (trained(candidate=XGBoost({}, name="x-g-boost")), "candidate name 'x-g-boost' is not allowed"),
+        (trained(candidate=XGBoost({}, name="x" * 20)), "use at most 19 of a-z"),
+        ({"deployment": Deployment("toy_late")}, "endpoint name 'toy_late' is not allowed"),
+        ({"deployment": Deployment("e" * 47)}, "use at most 46 letters"),
+        ({"start": datetime(2013, 1, 1)}, "start and end need a time zone"),  # noqa: DTZ001
+        ({"end": datetime(2013, 1, 1)}, "start and end need a time zone"),  # noqa: DTZ001
+    ],
+)
+def test_a_wrong_declaration_is_refused_in_one_line(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(DeclarationError, match=message) as refused:
+        toy(**changes)
+    assert "\n" not in str(refused.value)
+
+
+def test_every_folder_of_the_lake_beside_the_steps_is_taken() -> None:
+    """As the layout in ``sluice.lake.store`` says; the announcements are markers of ``sluice.completions``."""
+    for folder in ("announced", "deployments", "models", "quarantine", "raw", "snapshots"):
+        with pytest.raises(DeclarationError, match=f"has a folder '{folder}'"):
+            toy(steps=(CONFORM, Step(folder, run="s:s", reads=(Input("conform"),))))
+
+
+@given(st.from_regex(r"[a-z][a-z0-9_]{0,23}", fullmatch=True), st.from_regex(r"[a-z][a-z0-9_]{0,18}", fullmatch=True))
+def test_the_longest_names_leave_room_for_what_sagemaker_adds(pipeline: str, candidate: str) -> None:
+    """63 characters: the two names, 16 digits of fingerprint, and the attempt."""
+    declared = toy(name=pipeline, **trained(candidate=XGBoost({}, name=candidate)))
+
+    assert len(f"{declared.name}-{declared.training.candidate.name}-{'f' * 16}-5") <= 63
+
+
+def test_sources_and_steps_are_found_by_name() -> None:
+    assert [queue.name for queue in TOY.queues] == ["events"]
+    assert [drop.name for drop in TOY.drops] == ["weather"]
+    assert TOY.source("weather") is TOY.drops[0]
+    assert TOY.source("conform") is None
+    assert TOY.step("doubled") is DOUBLED
+    with pytest.raises(DeclarationError, match="has no step 'tripled'; it has conform, doubled, running"):
+        TOY.step("tripled")
+
+
+PIPELINE = "from tests.sluice.toy import toy\nPIPELINE = toy(name={name!r})\n"
+
+
+def test_a_folder_is_a_pipeline(declare: Declare) -> None:
+    declare("second_toy", {"pipeline": PIPELINE.format(name="second_toy"), "steps": "def run(): return 7\n"})
+
+    assert "second_toy" in pipeline_names()
+    loaded = load_pipeline("second_toy")
+    assert (loaded, resolve(loaded, "steps:run")()) == (toy(name="second_toy"), 7)
+    assert loaded in load_pipelines()[0]
+
+
+def test_a_folder_needs_no_init(declare: Declare) -> None:
+    """People write ``pipeline.py``; a folder of theirs is never passed over in silence."""
+    folder = declare("second_toy", {"pipeline": PIPELINE.format(name="second_toy"), "steps": "def run(): return 7\n"})
+    (folder / "__init__.py").unlink()
+
+    loaded = load_pipeline("second_toy")
+
+    assert loaded in load_pipelines()[0]
+    assert resolve(loaded, "steps:run")() == 7
+
+
+def test_a_pipeline_that_cannot_be_loaded_stops_no_other(declare: Declare) -> None:
+    declare("broken", {"pipeline": "from pipelines.broken import parts\n", "parts": "1 / 0\n"})
+    declare("second_toy", {"pipeline": PIPELINE.format(name="second_toy")})
+
+    pipelines, errors = load_pipelines()
+
+    assert "second_toy" in [pipeline.name for pipeline in pipelines]
+    assert [str(error) for error in errors] == [
+        "pipeline broken can't be loaded: pipelines/broken/parts.py line 1: ZeroDivisionError: division by zero; "
+        "correct it"
+    ]
+
+
+def test_a_partition_length_that_there_is_not_is_refused() -> None:
+    with pytest.raises(DeclarationError, match="pipeline toy: every='month' is no partition length; use hour or day"):
+        toy(every="month")
+
+
+@pytest.mark.parametrize("reference", ["steps:walk", "nothing:run", "steps", ":run", "steps:"])
+def test_a_name_that_is_not_there_is_told(declare: Declare, reference: str) -> None:
+    declare("second_toy", {"steps": "def run(): return 7\n"})
+
+    with pytest.raises(DeclarationError, match="write it as 'module:name'"):
+        resolve(toy(name="second_toy"), reference)
+
+
+@pytest.mark.parametrize(
+    ("modules", "message"),
+    [
+        ({}, "second_toy has no pipeline.py"),
+        ({"pipeline": ""}, "must set PIPELINE to a Pipeline named 'second_toy'"),
+        ({"pipeline": PIPELINE.format(name="third_toy")}, "must set PIPELINE to a Pipeline named 'second_toy'"),
+    ],
+)
+def test_a_folder_that_declares_nothing_is_named(declare: Declare, modules: dict[str, str], message: str) -> None:
+    declare("second_toy", modules)
+
+    with pytest.raises(DeclarationError, match=message):
+        load_pipeline("second_toy")
+
+
+def test_a_pipeline_that_is_not_there_is_told_with_those_that_are() -> None:
+    with pytest.raises(DeclarationError, match=r"there is no pipeline 'flight'; known: .*flights"):
+        load_pipeline("flight")

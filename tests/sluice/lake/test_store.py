@@ -1,0 +1,141 @@
+"""Objects, and manifests that no two writers can take from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from threading import Barrier
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+from tests.conftest import Cloud
+from tests.sluice.lake_contents import manifest_json, partition
+
+from sluice.errors import ConflictingWrite, MissingResource, SluiceError
+from sluice.lake.manifests import File, Manifest
+from sluice.lake.store import _AGAINST_OTHERS, Lake
+
+NOW = datetime(2013, 1, 2, tzinfo=UTC)
+DAY = partition("2013-01-01")
+
+
+def with_file(name: str) -> Callable[[Manifest | None], Manifest]:
+    """The change that adds one part."""
+    file = File(key=name, size=1, etag=name, rows=1)
+
+    def change(before: Manifest | None) -> Manifest:
+        manifest = before or Manifest(dataset="raw/events", partition=DAY.key, state="open", written_at=NOW)
+        if file in manifest.files:
+            return manifest
+        return manifest.model_copy(update={"files": (*manifest.files, file), "rows_in": manifest.rows_in + 1})
+
+    return change
+
+
+def test_of_twenty_writers_at_once_none_is_lost(cloud: Cloud, lake: Lake) -> None:
+    """P5: each adds a part; every part is in the manifest once, and every sum is right."""
+    start, writers = Barrier(20), [Lake(cloud.client("s3"), lake.bucket, "toy") for _ in range(20)]
+
+    def add(number: int) -> None:
+        start.wait(timeout=30)
+        for part in range(2):
+            writers[number].update_manifest("raw/events", DAY, with_file(f"part-{number}-{part}"))
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(add, range(20)))
+
+    stands = manifest_json(lake, "raw/events", DAY.key)
+    names = [file["key"] for file in stands["files"]]
+    assert sorted(names) == sorted(f"part-{number}-{part}" for number in range(20) for part in range(2))
+    assert stands["rows_in"] == 40
+
+
+def test_a_writer_that_is_always_too_late_gives_up_and_says_where(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_AGAINST_OTHERS, "sleep", lambda _: None)
+    tries = 0
+
+    def overtaken(before: Manifest | None) -> Manifest:
+        nonlocal tries
+        tries += 1
+        lake.put(
+            lake.layout.manifest("raw/events", DAY), with_file(f"other-{tries}")(before).model_dump_json().encode()
+        )
+        return with_file("mine")(before)
+
+    with pytest.raises(ConflictingWrite, match=r"s3://.*/toy/raw/events/dt=2013-01-01/_manifest.json keeps being"):
+        lake.update_manifest("raw/events", DAY, overtaken)
+    assert tries == 20
+    assert "mine" not in [file["key"] for file in manifest_json(lake, "raw/events", DAY.key)["files"]]
+
+
+@pytest.mark.usefixtures("no_wire")
+def test_a_change_whose_answer_was_lost_is_made_once(cloud: Cloud, lake: Lake) -> None:
+    """The put happened, the answer did not come: the client sends it again, S3 refuses, and that is no error."""
+    s3 = cloud.client("s3")
+    lost: list[str] = []
+
+    def lose_the_first_answer(**_: object) -> None:
+        if not lost:
+            lost.append("answer")
+            raise ReadTimeoutError(endpoint_url="here")
+
+    s3.meta.events.register("after-call.s3.PutObject", lose_the_first_answer)
+    writer = Lake(s3, lake.bucket, "toy")
+    with pytest.raises(ReadTimeoutError):
+        writer.update_manifest("raw/events", DAY, with_file("part"))
+
+    after = writer.update_manifest("raw/events", DAY, with_file("part"))
+
+    assert [file.key for file in after.files] == ["part"]
+
+
+def test_what_is_left_as_it_is_is_not_written(lake: Lake) -> None:
+    lake.update_manifest("raw/events", DAY, with_file("part"))
+    key = lake.layout.manifest("raw/events", DAY)
+    lake.s3.put_bucket_versioning(Bucket=lake.bucket, VersioningConfiguration={"Status": "Enabled"})
+
+    lake.update_manifest("raw/events", DAY, with_file("part"))
+
+    assert len(lake.s3.list_object_versions(Bucket=lake.bucket, Prefix=key)["Versions"]) == 1
+
+
+def test_only_the_first_of_two_creates_the_object(lake: Lake) -> None:
+    assert lake.create("toy/once", b"first") is True
+    assert lake.create("toy/once", b"second") is False
+    assert lake.get("toy/once") == b"first"
+
+
+def test_an_object_that_is_gone_is_told_apart_from_an_empty_one(lake: Lake) -> None:
+    lake.put("toy/empty", b"")
+
+    assert lake.read("toy/empty") == b""
+    assert lake.read("toy/gone") is None
+    with pytest.raises(MissingResource, match=r"/toy/gone is gone; .*restore it, or land the source again"):
+        lake.get("toy/gone")
+
+
+def test_a_bucket_that_is_not_there_is_no_missing_object(cloud: Cloud) -> None:
+    nowhere = Lake(cloud.client("s3"), "no-such-bucket-anywhere", "toy")
+
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        nowhere.read("toy/key")
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        nowhere.update_manifest("raw/events", DAY, with_file("part"))
+
+
+def test_partitions_of_a_dataset_are_those_with_a_manifest(lake: Lake) -> None:
+    for key in ("2013-01-02", "0001-01-01", "2013-01-01"):
+        lake.update_manifest("raw/events", partition(key), with_file("part"))
+    lake.put("toy/raw/events/dt=2013-01-03/part-that-is-not-recorded.parquet", b"")
+    lake.put("toy/raw/events_other/dt=2013-01-04/_manifest.json", b"")
+
+    assert [each.key for each in lake.partitions("raw/events")] == ["dt=0001-01-01", "dt=2013-01-01", "dt=2013-01-02"]
+    assert lake.manifest("raw/events", partition("2013-01-03")) is None
+
+
+def test_a_manifest_where_none_can_be_is_named(lake: Lake) -> None:
+    lake.put("toy/raw/events/elsewhere/_manifest.json", b"{}")
+
+    with pytest.raises(SluiceError, match="'elsewhere' is no partition key"):
+        lake.partitions("raw/events")

@@ -1,0 +1,171 @@
+"""A drop is landed as it was when it was complete; an overwritten one makes a new revision."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from tests.conftest import Cloud
+from tests.sluice.lake_contents import body_of, manifest_json, partition
+from tests.sluice.toy import DROPS, TOY
+
+from sluice.errors import ConflictingWrite, MissingResource
+from sluice.lake.store import Lake
+from sluice.sources.drops.land import is_complete, land_drop, land_drops
+
+DAY = partition("2013-01-01")
+FOLDER = "drops/weather/dt=2013-01-01/"
+
+
+def put_drop(lake: Lake, *, day: str = "2013-01-01", marker: str | None = "_SUCCESS", **files: bytes) -> None:
+    for name, body in files.items():
+        lake.s3.put_object(Bucket=lake.bucket, Key=f"drops/weather/dt={day}/{name}.csv", Body=body)
+    if marker:
+        lake.s3.put_object(Bucket=lake.bucket, Key=f"drops/weather/dt={day}/{marker}", Body=b"")
+
+
+def stands(lake: Lake) -> tuple[str, int, list[bytes]]:
+    """State, revision and content of the raw partition."""
+    manifest = manifest_json(lake, "raw/weather", DAY.key)
+    bodies = [body_of(lake, file["key"]) for file in manifest["files"]]
+    return manifest["state"], manifest["revision"], sorted(bodies)
+
+
+def test_a_complete_drop_is_copied_and_its_partition_closed(lake: Lake) -> None:
+    put_drop(lake, a=b"x\n1\n", b=b"x\n2\n")
+
+    assert land_drop(lake, DROPS, DAY) is True
+
+    assert stands(lake) == ("closed", 1, [b"x\n1\n", b"x\n2\n"])
+    assert all(file["key"].endswith(".csv") for file in manifest_json(lake, "raw/weather", DAY.key)["files"])
+
+
+def test_a_drop_that_did_not_change_is_not_copied_again(lake: Lake) -> None:
+    put_drop(lake, a=b"x\n1\n")
+    land_drop(lake, DROPS, DAY)
+    before = manifest_json(lake, "raw/weather", DAY.key)
+
+    assert land_drop(lake, DROPS, DAY) is False
+
+    assert manifest_json(lake, "raw/weather", DAY.key) == before
+
+
+def test_a_drop_overwritten_between_two_landings_makes_a_revision_and_the_first_stays(lake: Lake) -> None:
+    put_drop(lake, a=b"x\n1\n", b=b"x\n2\n")
+    land_drop(lake, DROPS, DAY)
+    first = manifest_json(lake, "raw/weather", DAY.key)["files"]
+    put_drop(lake, a=b"x\n9\n")
+
+    assert land_drop(lake, DROPS, DAY) is True
+
+    assert stands(lake) == ("closed", 2, [b"x\n2\n", b"x\n9\n"])
+    assert sorted(body_of(lake, file["key"]) for file in first) == [b"x\n1\n", b"x\n2\n"]
+
+
+def test_an_object_taken_away_is_a_change_too(lake: Lake) -> None:
+    put_drop(lake, a=b"x\n1\n", b=b"x\n2\n")
+    land_drop(lake, DROPS, DAY)
+    lake.s3.delete_object(Bucket=lake.bucket, Key=f"{FOLDER}b.csv")
+
+    land_drop(lake, DROPS, DAY)
+
+    assert stands(lake) == ("closed", 2, [b"x\n1\n"])
+
+
+@pytest.mark.parametrize("change", ["overwritten", "deleted"])
+def test_a_drop_that_changes_while_it_is_copied_is_not_landed(cloud: Cloud, lake: Lake, change: str) -> None:
+    """GIVEN a listed object that changes before its copy, THEN nothing is committed, and the next landing is whole."""
+    put_drop(lake, a=b"x\n1\n")
+
+    def meanwhile(**_: Any) -> None:
+        if change == "overwritten":
+            put_drop(lake, a=b"x\n9\n")
+        else:
+            lake.s3.delete_object(Bucket=lake.bucket, Key=f"{FOLDER}a.csv")
+
+    s3 = cloud.client("s3")
+    s3.meta.events.register_first("before-call.s3.CopyObject", meanwhile)
+
+    with pytest.raises(ConflictingWrite, match=r"/drops/weather/dt=2013-01-01/a.csv was changed while it was landed"):
+        land_drop(Lake(s3, lake.bucket, "toy"), DROPS, DAY)
+    assert lake.manifest("raw/weather", DAY) is None
+
+    assert land_drop(lake, DROPS, DAY) is True
+    assert stands(lake) == ("closed", 1, [b"x\n9\n"] if change == "overwritten" else [])
+
+
+def test_a_drop_without_its_marker_is_not_complete(lake: Lake) -> None:
+    put_drop(lake, marker=None, a=b"x\n1\n")
+
+    assert is_complete(lake, DROPS, DAY) is False
+    with pytest.raises(MissingResource, match="has no _SUCCESS: the drop is not complete; have its sender put"):
+        land_drop(lake, DROPS, DAY)
+    assert lake.manifest("raw/weather", DAY) is None
+
+
+def test_a_landed_drop_that_its_sender_removed_stays_as_it_was(lake: Lake) -> None:
+    put_drop(lake, a=b"x\n1\n")
+    land_drop(lake, DROPS, DAY)
+    for name in ("a.csv", "_SUCCESS"):
+        lake.s3.delete_object(Bucket=lake.bucket, Key=FOLDER + name)
+
+    assert is_complete(lake, DROPS, DAY)
+    assert land_drop(lake, DROPS, DAY) is False
+    assert stands(lake) == ("closed", 1, [b"x\n1\n"])
+
+
+def test_a_marker_alone_is_a_complete_drop_without_rows(lake: Lake) -> None:
+    put_drop(lake)
+
+    assert land_drop(lake, DROPS, DAY) is True
+    assert land_drop(lake, DROPS, DAY) is False
+    assert stands(lake) == ("closed", 1, [])
+
+
+def test_a_folder_made_by_hand_is_no_part(lake: Lake) -> None:
+    """S3's console puts an empty object, named as the folder with its slash; no step could read it."""
+    lake.s3.put_object(Bucket=lake.bucket, Key=FOLDER, Body=b"")
+    lake.s3.put_object(Bucket=lake.bucket, Key=f"{FOLDER}more/", Body=b"")
+    put_drop(lake, a=b"x\n1\n")
+
+    land_drop(lake, DROPS, DAY)
+
+    assert stands(lake) == ("closed", 1, [b"x\n1\n"])
+
+
+def test_names_of_any_characters_are_copied(lake: Lake) -> None:
+    put_drop(lake, **{"Zürich HB + 50%&a=b": b"x\n1\n", "sub/folder": b"x\n2\n"})
+
+    land_drop(lake, DROPS, DAY)
+
+    assert stands(lake) == ("closed", 1, [b"x\n1\n", b"x\n2\n"])
+
+
+def test_two_landings_at_once_make_one_revision(cloud: Cloud, lake: Lake) -> None:
+    put_drop(lake, **{f"part{n}": f"x\n{n}\n".encode() for n in range(5)})
+
+    def land(_: int) -> bool:
+        return land_drop(Lake(cloud.client("s3"), lake.bucket, "toy"), DROPS, DAY)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(land, range(4)))
+
+    state, revision, bodies = stands(lake)
+    assert (state, revision, len(bodies)) == ("closed", 1, 5)
+
+
+def test_a_range_is_landed_and_what_changed_is_counted(lake: Lake) -> None:
+    put_drop(lake, a=b"x\n1\n")
+    put_drop(lake, day="2013-01-02", a=b"x\n2\n")
+
+    assert land_drops(lake, TOY, "dt=2013-01-01..dt=2013-01-02") == 2
+    put_drop(lake, day="2013-01-02", a=b"x\n3\n")
+    assert land_drops(lake, TOY, "dt=2013-01-01..dt=2013-01-02") == 1
+
+
+def test_one_drop_that_is_missing_is_named_among_many(lake: Lake) -> None:
+    put_drop(lake, a=b"x\n1\n")
+
+    with pytest.raises(MissingResource, match=r"dt=2013-01-02/ has no _SUCCESS"):
+        land_drops(lake, TOY, "dt=2013-01-01..dt=2013-01-02")

@@ -1,0 +1,384 @@
+"""A drain lands what waits, and deletes nothing that is not recorded (P1)."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from tests.conftest import Cloud
+from tests.sluice.lake_contents import manifest_json, put_raw, rows_of
+from tests.sluice.toy import EVENTS, message, reading
+from tests.waiting import wait_for
+
+from sluice.lake.manifests import File
+from sluice.lake.store import Lake
+from sluice.landing.stopping import stopping
+from sluice.sources.queue import drain as landing
+from sluice.sources.queue.drain import (
+    DeleteFailed,
+    Drained,
+    Flush,
+    Limits,
+    backlog,
+    drain,
+    lanes_for,
+)
+
+DAY = datetime(2013, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _short_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emulator on this machine has nothing on its way: what it does not give at once it does not have."""
+    monkeypatch.setattr(landing, "_LONG_POLL_SECONDS", 0)
+
+
+def put(sqs: Any, queue: str, *bodies: str, groups: int = 3, ids: str = "") -> None:
+    entries = [
+        {"Id": str(n), "MessageBody": body, "MessageGroupId": f"g{n % groups}", "MessageDeduplicationId": f"{ids}{n}"}
+        for n, body in enumerate(bodies)
+    ]
+    for start in range(0, len(entries), 10):
+        assert not sqs.send_message_batch(QueueUrl=queue, Entries=entries[start : start + 10]).get("Failed")
+
+
+def readings(count: int, day: datetime = DAY) -> list[str]:
+    return [reading(f"r-{n}", day + timedelta(minutes=n), n) for n in range(count)]
+
+
+def raw_ids(lake: Lake, *days: str) -> Counter[str]:
+    """The ids in the recorded parts."""
+    return Counter(row["event_id"] for day in days for row in rows_of(lake, "raw/events", f"dt={day}"))
+
+
+def test_all_that_waits_is_landed_by_day_and_deleted(sqs: Any, queue: str, lake: Lake) -> None:
+    put(sqs, queue, *readings(60), *readings(5, DAY + timedelta(days=1)), "no json", groups=20)
+
+    drained = drain(sqs, queue, lake, EVENTS, "day")
+
+    assert raw_ids(lake, "2013-01-01", "2013-01-02") == Counter(
+        [f"r-{n}" for n in range(60)] + [f"r-{n}" for n in range(5)]
+    )
+    keys = [partition.key for partition in drained.partitions]
+    assert keys[:2] == ["dt=2013-01-01", "dt=2013-01-02"]
+    assert [row["body"] for row in rows_of(lake, "raw/events", keys[2])] == ["no json"]  # by the day it was sent
+    assert (drained.messages, drained.empty, backlog(sqs, queue)) == (66, True, 0)
+
+
+def test_the_manifest_tells_rows_and_the_times_that_producers_gave(sqs: Any, queue: str, lake: Lake) -> None:
+    put(sqs, queue, *readings(60))
+    drain(sqs, queue, lake, EVENTS, "day")
+
+    stands = manifest_json(lake, "raw/events", "dt=2013-01-01")
+
+    assert (stands["state"], stands["revision"], stands["rows_in"], stands["rows_out"]) == ("open", 0, 60, 60)
+    assert stands["first_event_time"] == "2013-01-01T00:00:00Z"
+    assert stands["last_event_time"] == "2013-01-01T00:59:00Z"
+    assert (stands["files"], len(stands["inline"])) == ([], 60)
+
+
+def test_a_time_that_nobody_gave_moves_no_watermark(sqs: Any, queue: str, lake: Lake) -> None:
+    put(sqs, queue, "no json")
+    (partition,) = drain(sqs, queue, lake, EVENTS, "day").partitions
+
+    assert manifest_json(lake, "raw/events", partition.key)["last_event_time"] is None
+
+
+def test_an_empty_queue_is_drained_at_once_and_nothing_is_written(sqs: Any, queue: str, lake: Lake) -> None:
+    assert drain(sqs, queue, lake, EVENTS, "day") == Drained(0, 0, 0, 0, 0, (), empty=True)
+    assert list(lake.objects("toy/")) == []
+
+
+def test_data_in_a_closed_partition_raises_its_revision(sqs: Any, queue: str, lake: Lake) -> None:
+    put_raw(lake, EVENTS, "2013-01-01", [message(reading("early", DAY))])
+    put(sqs, queue, *readings(3))
+
+    drain(sqs, queue, lake, EVENTS, "day")
+
+    stands = manifest_json(lake, "raw/events", "dt=2013-01-01")
+    assert (stands["state"], stands["revision"]) == ("closed", 2)
+    assert raw_ids(lake, "2013-01-01") == Counter(["early", "r-0", "r-1", "r-2"])
+
+
+def test_a_drain_ends_after_the_flush_that_reaches_its_most_messages(sqs: Any, queue: str, lake: Lake) -> None:
+    put(sqs, queue, *readings(50), groups=50)
+
+    first = drain(sqs, queue, lake, EVENTS, "day", Limits(messages=20))
+    second = drain(sqs, queue, lake, EVENTS, "day", Limits(messages=20))
+
+    assert (first.messages, first.empty) == (20, False)
+    assert (second.messages, backlog(sqs, queue)) == (20, 10)
+
+
+def test_a_drain_whose_time_is_over_lands_what_it_holds_and_asks_no_more(sqs: Any, queue: str, lake: Lake) -> None:
+    put(sqs, queue, *readings(300), groups=1)
+    now = iter(count())  # a second with every look
+
+    drained = drain(sqs, queue, lake, EVENTS, "day", Limits(seconds=60), clock=lambda: next(now))
+
+    assert 0 < drained.messages < 300
+    assert backlog(sqs, queue) == 300 - drained.messages
+    assert raw_ids(lake, "2013-01-01").total() == drained.messages
+
+
+def test_a_drain_ends_once_it_has_received_its_most_bytes(sqs: Any, queue: str, lake: Lake) -> None:
+    put(sqs, queue, *readings(300), groups=1)
+
+    drained = drain(sqs, queue, lake, EVENTS, "day", Limits(bytes=1_000), receivers=1)
+
+    assert 1_000 <= drained.bytes < 2_000
+    assert backlog(sqs, queue) == 300 - drained.messages
+
+
+def fail(client: Any, operation: str, times: int = 1) -> None:
+    """The client's next calls of the operation do not reach the service."""
+    left = [None] * times
+
+    def refuse(**_: Any) -> None:
+        if left:
+            left.pop()
+            raise ClientError({"Error": {"Code": "Injected", "Message": "here"}}, operation)
+
+    client.meta.events.register(f"before-call.{operation}", refuse)
+
+
+@pytest.mark.usefixtures("no_wire")
+@pytest.mark.parametrize("operation", ["s3.PutObject", "s3.GetObject", "sqs.DeleteMessageBatch"])
+def test_what_fails_on_the_way_leaves_every_message_on_the_queue(
+    cloud: Cloud, sqs: Any, queue: str, lake: Lake, operation: str
+) -> None:
+    """P1: GIVEN a cloud that refuses, WHEN the drain fails, THEN the next one lands all, and nothing was lost."""
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
+    put(sqs, queue, *readings(10))
+    broken_s3, broken_sqs = cloud.client("s3"), cloud.client("sqs")
+    fail(broken_s3 if operation.startswith("s3") else broken_sqs, operation)
+
+    with pytest.raises(ClientError, match="Injected"):
+        drain(broken_sqs, queue, Lake(broken_s3, lake.bucket, "toy"), EVENTS, "day")
+
+    assert backlog(sqs, queue) == 10
+    wait_for(lambda: _visible(sqs, queue) == 10, what="the end of the visibility time-out")
+    assert drain(sqs, queue, lake, EVENTS, "day").empty
+    assert set(raw_ids(lake, "2013-01-01")) == {f"r-{n}" for n in range(10)}
+
+
+def _visible(sqs: Any, queue: str) -> int:
+    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+    return int(attributes["ApproximateNumberOfMessages"])
+
+
+@pytest.mark.usefixtures("no_wire")
+@pytest.mark.parametrize("groups", [2, 40])
+def test_nothing_is_deleted_that_is_not_recorded(cloud: Cloud, queue: str, lake: Lake, groups: int) -> None:
+    """P1, seen at the very moment of each delete, by a reader of its own: 2 groups give 20 messages a flush, 40 all."""
+    sqs = cloud.client("sqs")
+    put(sqs, queue, *readings(20), *readings(20, DAY + timedelta(days=1)), groups=groups)
+    message_ids: dict[str, str] = {}  # by receipt
+    looks = list[bool]()
+
+    def note(parsed: dict[str, Any], **_: Any) -> None:
+        message_ids.update({each["ReceiptHandle"]: each["MessageId"] for each in parsed.get("Messages") or []})
+
+    def look(params: dict[str, Any], **_: Any) -> None:
+        recorded = {row["message_id"] for day in lake.partitions("raw/events") for row in raw_rows(lake, day.key)}
+        looks.append({message_ids[entry["ReceiptHandle"]] for entry in params["Entries"]} <= recorded)
+
+    sqs.meta.events.register("after-call.sqs.ReceiveMessage", note)
+    sqs.meta.events.register("provide-client-params.sqs.DeleteMessageBatch", look)
+
+    drain(sqs, queue, lake, EVENTS, "day")
+
+    assert len(message_ids) == 40
+    assert len(looks) >= 4
+    assert all(looks)
+
+
+def raw_rows(lake: Lake, key: str) -> list[dict[str, Any]]:
+    return rows_of(lake, "raw/events", key)
+
+
+def refuse_deletes(sqs: Any, times: int, *, sender_fault: bool) -> list[str]:
+    """The queue does not delete the first message of a call, and says so; gives the handles."""
+    refused: list[str] = []
+
+    def spoil(params: dict[str, Any], **_: Any) -> dict[str, Any]:
+        if len(refused) >= times:
+            return params
+        first, *others = params["Entries"]
+        refused.append(first["ReceiptHandle"])
+        return {**params, "Entries": [{**first, "ReceiptHandle": "of-no-message"}, *others]}
+
+    def blame(parsed: dict[str, Any], **_: Any) -> None:
+        for failure in parsed.get("Failed", ()):
+            failure["SenderFault"] = sender_fault
+
+    sqs.meta.events.register("provide-client-params.sqs.DeleteMessageBatch", spoil)
+    sqs.meta.events.register("after-call.sqs.DeleteMessageBatch", blame)
+    return refused
+
+
+@pytest.mark.usefixtures("no_wire")
+def test_a_message_that_could_not_be_deleted_is_deleted_again(cloud: Cloud, queue: str, lake: Lake) -> None:
+    sqs = cloud.client("sqs")
+    put(sqs, queue, *readings(5))
+    refused = refuse_deletes(sqs, times=2, sender_fault=False)
+
+    assert drain(sqs, queue, lake, EVENTS, "day").empty
+    assert (len(refused), backlog(sqs, queue)) == (2, 0)
+    assert raw_ids(lake, "2013-01-01") == Counter(f"r-{n}" for n in range(5))
+
+
+@pytest.mark.usefixtures("no_wire")
+def test_a_queue_that_deletes_nothing_fails_the_drain_after_five_tries(cloud: Cloud, queue: str, lake: Lake) -> None:
+    sqs = cloud.client("sqs")
+    put(sqs, queue, *readings(1))
+    refused = refuse_deletes(sqs, times=100, sender_fault=False)
+
+    with pytest.raises(DeleteFailed, match=r"1 messages of .* are landed but could not be deleted \(Receipt"):
+        drain(sqs, queue, lake, EVENTS, "day")
+    assert len(refused) == 5
+    assert raw_ids(lake, "2013-01-01") == Counter(["r-0"])
+
+
+@pytest.mark.usefixtures("no_wire")
+def test_a_message_whose_receipt_has_expired_comes_again_and_is_no_error(cloud: Cloud, queue: str, lake: Lake) -> None:
+    sqs = cloud.client("sqs")
+    put(sqs, queue, *readings(3), groups=1)
+    refuse_deletes(sqs, times=1, sender_fault=True)
+    flushes: list[Flush] = []
+
+    drained = drain(sqs, queue, lake, EVENTS, "day", on_flush=flushes.append)
+
+    assert [(flush.messages, flush.expired) for flush in flushes] == [(3, 1)]
+    assert (drained.empty, backlog(sqs, queue)) == (False, 1)
+
+
+def test_what_is_held_longer_than_its_visibility_is_kept_from_others(sqs: Any, queue: str, lake: Lake) -> None:
+    """GIVEN a flush that takes three times as long, WHEN another drain looks meanwhile, THEN it finds nothing."""
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
+    put(sqs, queue, *readings(100), groups=10)
+    others: list[Drained] = []
+
+    class SlowLake(Lake):
+        def put(self, key: str, body: bytes, rows: int = 0) -> File:
+            ends = time.monotonic() + 3
+            while time.monotonic() < ends:
+                others.append(drain(sqs, queue, lake, EVENTS, "day", receivers=1))
+            return super().put(key, body, rows)
+
+    slow = SlowLake(lake.s3, lake.bucket, "toy")
+    drained = drain(sqs, queue, slow, EVENTS, "day")
+
+    assert (drained.messages, drained.redelivered, drained.empty) == (100, 0, True)
+    assert [each.messages for each in others] == [0] * len(others)
+    assert raw_ids(lake, "2013-01-01") == Counter(f"r-{n}" for n in range(100))
+
+
+def test_a_drain_that_is_stopped_ends_its_flush_and_gives_back_the_rest(sqs: Any, queue: str, lake: Lake) -> None:
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "600"})
+    put(sqs, queue, *readings(300), groups=30)
+    stop = threading.Event()
+
+    drained = drain(
+        sqs, queue, lake, EVENTS, "day", Limits(messages=250), stop=stop, on_flush=lambda _: stop.set(), receivers=2
+    )
+
+    assert drained.flushes == 1
+    assert drained.messages == raw_ids(lake, "2013-01-01").total()
+    assert _visible(sqs, queue) == 300 - drained.messages
+    assert not drained.empty
+
+
+def test_sigterm_stops_a_drain_while_the_context_lasts() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with stopping() as stop:
+        assert not stop.is_set()
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.is_set()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_few_messages_of_one_group_at_a_time_make_few_parts(sqs: Any, queue: str, lake: Lake) -> None:
+    put(sqs, queue, *readings(250), groups=1)
+
+    drained = drain(sqs, queue, lake, EVENTS, "day")
+
+    stands = manifest_json(lake, "raw/events", "dt=2013-01-01")
+    assert drained.flushes == 25
+    assert [file["rows"] for file in stands["files"]] == [100, 100]
+    assert (len(stands["inline"]), stands["rows_in"]) == (50, 250)
+    assert raw_ids(lake, "2013-01-01") == Counter(f"r-{n}" for n in range(250))
+
+
+def test_several_drains_at_once_lose_nothing_and_land_each_message_once(
+    cloud: Cloud, sqs: Any, queue: str, lake: Lake
+) -> None:
+    """Four lanes on one queue, all of one day: every one of them writes the same manifest."""
+    put(sqs, queue, *readings(600), groups=60)
+
+    def lane(_: int) -> Drained:
+        own = Lake(cloud.client("s3"), lake.bucket, "toy")
+        return drain(cloud.client("sqs"), queue, own, EVENTS, "day", Limits(messages=200))
+
+    with ThreadPoolExecutor(4) as pool:
+        drained = list(pool.map(lane, range(4)))
+    drain(sqs, queue, lake, EVENTS, "day")
+
+    assert sum(lane.messages for lane in drained) <= 600
+    assert raw_ids(lake, "2013-01-01") == Counter(f"r-{n}" for n in range(600))
+    assert manifest_json(lake, "raw/events", "dt=2013-01-01")["rows_in"] == 600
+
+
+def test_message_attributes_are_kept(sqs: Any, queue: str, lake: Lake) -> None:
+    sqs.send_message(
+        QueueUrl=queue,
+        MessageBody=reading("r", DAY),
+        MessageGroupId="g",
+        MessageDeduplicationId="d",
+        MessageAttributes={"origin": {"DataType": "String", "StringValue": "EWR"}},
+    )
+    drain(sqs, queue, lake, EVENTS, "day")
+
+    (row,) = rows_of(lake, "raw/events", "dt=2013-01-01")
+    assert json.loads(row["attributes"])["origin"]["StringValue"] == "EWR"
+
+
+def test_what_is_too_little_for_an_object_waits_in_the_manifest_for_the_next_drain(
+    sqs: Any, queue: str, lake: Lake
+) -> None:
+    for number in range(3):
+        put(sqs, queue, *[reading(f"r-{number}-{n}", DAY, n) for n in range(40)], ids=f"{number}-")
+        drain(sqs, queue, lake, EVENTS, "day")
+
+    stands = manifest_json(lake, "raw/events", "dt=2013-01-01")
+    (file,) = stands["files"]
+    assert file["rows"] + len(stands["inline"]) == 120
+    assert raw_ids(lake, "2013-01-01") == Counter(f"r-{number}-{n}" for number in range(3) for n in range(40))
+
+
+@pytest.mark.parametrize(
+    ("waiting", "most", "lanes"), [(0, 10, 1), (1, 10, 1), (20_000, 10, 1), (20_001, 10, 2), (10**6, 10, 10)]
+)
+def test_a_lane_for_every_twenty_thousand_messages(waiting: int, most: int, lanes: int) -> None:
+    assert lanes_for(waiting, most) == lanes
+
+
+def test_a_look_at_the_backlog_receives_nothing(sqs: Any, queue: str) -> None:
+    """P9's sensor looks as often as it likes: no message comes nearer to the dead-letter queue by it."""
+    put(sqs, queue, *readings(3))
+
+    assert [backlog(sqs, queue) for _ in range(3)] == [3, 3, 3]
+    (received,) = sqs.receive_message(
+        QueueUrl=queue, MaxNumberOfMessages=1, MessageSystemAttributeNames=["ApproximateReceiveCount"]
+    )["Messages"]
+    assert received["Attributes"]["ApproximateReceiveCount"] == "1"
+    assert backlog(sqs, queue) == 3  # in flight counts too

@@ -1,0 +1,87 @@
+"""A stream of readings that a test has for itself, and what becomes of it in the lake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.chaos import audit
+from tests.sluice.toy import reading, toy
+
+from sluice.declaration import Conform, Pipeline, Stream
+from sluice.lake.store import Lake
+from sluice.sending.send import Event
+from sluice.sending.stream import send_to_stream
+from sluice.sources.stream.checkpoints import read_checkpoints
+from sluice.sources.stream.progress import close_stream, readable_shards
+from sluice.sources.stream.read import Window, WindowRead, read_window
+from sluice.steps.runner import run_step
+
+CLICKS = Stream("clicks", event_id="id", event_time="at")
+PIPELINE = replace(
+    toy(),
+    sources=(CLICKS, *toy().drops),
+    steps=(Conform("conform", source="clicks", contract="contract:Reading"), *toy().steps[1:]),
+)
+FIRST_DAY = datetime(2013, 1, 1, tzinfo=UTC)
+WHOLE = 2**128  # hash keys
+EVERYTHING = Window()
+
+
+@dataclass
+class Trial:
+    """A stream, a lake, and what was sent so far."""
+
+    kinesis: Any
+    stream: str
+    lake: Lake
+    sent: list[audit.Sent] = field(default_factory=list)
+    pipeline: Pipeline = PIPELINE
+
+    def events(self, count: int, groups: int = 7, days: int = 2) -> list[Event]:
+        """The next events: groups in turn, over some days."""
+        made = []
+        for number in range(len(self.sent), len(self.sent) + count):
+            at = FIRST_DAY + timedelta(days=number % days, seconds=number)
+            name, group = f"event-{number:05d}", f"group-{number % groups}"
+            made.append(Event(name, group, at, reading(name, at, number)))
+            self.sent.append(audit.Sent(name, group, number, made[-1].body))
+        return made
+
+    def send(self, count: int, **more: Any) -> None:
+        send_to_stream(self.kinesis, self.stream, self.events(count, **more), lanes=2)
+
+    def readable(self) -> list[str]:
+        checkpoints = read_checkpoints(self.lake, "clicks")
+        return [shard.id for shard in readable_shards(self.kinesis, self.stream, checkpoints)]
+
+    def read(self, shard: str, limits: Window = EVERYTHING, **more: Any) -> WindowRead:
+        return read_window(self.kinesis, self.stream, shard, self.lake, CLICKS, "day", limits, **more)
+
+    def read_all(self) -> list[WindowRead]:
+        """Window by window until nothing is left in any shard; parents become readable children on the way."""
+        reads: list[WindowRead] = []
+        for _ in range(10):
+            round_ = [self.read(shard) for shard in self.readable()]
+            reads += round_
+            if not sum(each.records for each in round_) and not any(each.checkpoint.ended for each in round_):
+                return reads
+        raise AssertionError("the stream does not run dry")
+
+    def close(self) -> str:
+        return close_stream(self.kinesis, self.stream, self.lake, CLICKS)
+
+    def conform(self) -> None:
+        run_step(self.lake, self.pipeline, "conform", self.close())
+
+    def audit(self) -> audit.Counts:
+        """Fails unless every event counts once, in order; the lake must be closed and conformed."""
+        return audit.audit(self.lake.s3, self.lake.bucket, "toy", "clicks", self.sent)
+
+    def reshard_by_split(self, shard: str, at: int) -> None:
+        self.kinesis.split_shard(StreamName=self.stream, ShardToSplit=shard, NewStartingHashKey=str(at))
+
+    def content(self, prefix: str) -> dict[str, str]:
+        """ETag by key."""
+        return {key: etag for key, _, etag in self.lake.objects(f"toy/{prefix}")}

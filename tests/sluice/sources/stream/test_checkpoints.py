@@ -1,0 +1,184 @@
+"""A checkpoint never passes what is durable and never goes back, whoever writes it beside whom (P1)."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from tests.conftest import Cloud
+
+from sluice.lake.store import Lake
+from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance, read_checkpoints, unread_since
+
+START = datetime(2013, 1, 1, tzinfo=UTC)
+SHARD = "shardId-000000000000"
+
+
+def at(minutes: int) -> datetime:
+    return START + timedelta(minutes=minutes)
+
+
+_moments = st.integers(0, 50).map(at)
+CHECKPOINTS = st.builds(
+    Checkpoint,
+    shard=st.just(SHARD),
+    sequence_number=st.none() | st.integers(0, 10**30).map(str),
+    read_until=st.none() | _moments,
+    at_tip=st.booleans(),
+    last_event_time=st.none() | _moments,
+    ended=st.booleans(),
+    gaps=st.lists(st.builds(Gap, since=_moments, until=_moments), max_size=3).map(tuple),
+)
+
+
+@given(CHECKPOINTS, CHECKPOINTS)
+def test_what_two_readers_know_together_does_not_depend_on_who_wrote_last(one: Checkpoint, other: Checkpoint) -> None:
+    joined = one.joined(other)
+
+    assert joined == other.joined(one)
+    assert joined.joined(one) == joined
+    for each in (one, other):
+        assert int(joined.sequence_number or -1) >= int(each.sequence_number or -1)
+        assert (joined.read_until or START) >= (each.read_until or START)
+        assert joined.ended >= each.ended
+        assert set(joined.gaps) >= set(each.gaps)
+
+
+def test_sequence_numbers_are_compared_as_numbers_and_the_later_look_says_whether_more_waits() -> None:
+    early = Checkpoint(shard=SHARD, sequence_number="99", read_until=at(1), at_tip=True)
+    late = Checkpoint(shard=SHARD, sequence_number="100", read_until=at(2), at_tip=False)
+
+    assert early.joined(late) == late
+
+
+def test_checkpoints_are_read_by_source_and_shard(lake: Lake) -> None:
+    for source in ("clicks", "clicks2"):
+        for number in range(3):
+            advance(lake, source, Checkpoint(shard=f"shard-{number}", sequence_number=str(number)))
+
+    found = read_checkpoints(lake, "clicks")
+
+    assert {name: checkpoint.sequence_number for name, checkpoint in found.items()} == {
+        "shard-0": "0",
+        "shard-1": "1",
+        "shard-2": "2",
+    }
+    assert sorted(key for key, _, _ in lake.objects("toy/checkpoints/clicks/")) == [
+        f"toy/checkpoints/clicks/shard-{number}.json" for number in range(3)
+    ]
+
+
+def test_a_shard_without_a_checkpoint_is_unread_since_its_parents_were_read() -> None:
+    read = {
+        "a": Checkpoint(shard="a", read_until=at(5)),
+        "b": Checkpoint(shard="b", read_until=at(9)),
+    }
+
+    assert unread_since(["a", "b"], read) == at(5)
+    assert unread_since(["gone"], read) == at(9)  # never read, though the stream was
+    assert unread_since(["a", "gone"], read) == at(9)
+    assert unread_since([], read) is None
+    assert unread_since(["gone"], {}) is None
+
+
+class Readers(RuleBasedStateMachine):
+    """Readers that begin at a checkpoint, land records and move it, in any order; some die in between.
+
+    The model is the shard as a row of numbers, which of them are durable, and the farthest checkpoint seen.
+    """
+
+    cloud: Cloud
+    _numbers = count()
+
+    def __init__(self) -> None:
+        super().__init__()
+        name = f"checkpoints-{next(self._numbers)}"
+        s3 = self.cloud.client("s3")
+        s3.create_bucket(Bucket=name)
+        self.lake = Lake(s3, name, "toy")
+        self.records = 0
+        self.durable: set[int] = set()
+        self.readers: list[dict[str, Any]] = []
+        self.seen = Checkpoint(shard=SHARD)
+
+    @rule(more=st.integers(1, 5))
+    def arrive(self, more: int) -> None:
+        self.records += more
+
+    @rule()
+    def begin(self) -> None:
+        standing = read_checkpoints(self.lake, "clicks").get(SHARD)
+        place = int(standing.sequence_number or 0) if standing else 0
+        self.readers.append({"read": place, "landed": place})
+
+    @precondition(lambda self: self.readers)
+    @rule(data=st.data(), most=st.integers(1, 7))
+    def read(self, data: st.DataObject, most: int) -> None:
+        reader = data.draw(st.sampled_from(self.readers))
+        reader["read"] = min(self.records, reader["read"] + most)
+
+    @precondition(lambda self: self.readers)
+    @rule(data=st.data())
+    def land(self, data: st.DataObject) -> None:
+        reader = data.draw(st.sampled_from(self.readers))
+        self.durable.update(range(reader["landed"] + 1, reader["read"] + 1))
+        reader["landed"] = reader["read"]
+
+    @precondition(lambda self: self.readers)
+    @rule(data=st.data())
+    def commit(self, data: st.DataObject) -> None:
+        """Also by a reader that was overtaken long ago: what it says must not take anything back."""
+        reader = data.draw(st.sampled_from(self.readers))
+        landed = reader["landed"]
+        reached = Checkpoint(
+            shard=SHARD,
+            sequence_number=str(landed) if landed else None,
+            read_until=at(landed),
+            at_tip=landed == self.records,
+        )
+        stands = advance(self.lake, "clicks", reached)
+        assert stands == self.seen.joined(reached)
+        self.seen = stands
+
+    @precondition(lambda self: self.readers)
+    @rule(data=st.data())
+    def die(self, data: st.DataObject) -> None:
+        self.readers.remove(data.draw(st.sampled_from(self.readers)))
+
+    @invariant()
+    def all_up_to_the_checkpoint_is_durable(self) -> None:
+        standing = read_checkpoints(self.lake, "clicks").get(SHARD, Checkpoint(shard=SHARD))
+        assert standing == self.seen
+        assert self.durable >= set(range(1, int(standing.sequence_number or 0) + 1))
+
+
+@pytest.mark.parametrize("examples", [8, pytest.param(60, marks=pytest.mark.chaos)])
+def test_readers_in_any_order_never_move_a_checkpoint_past_what_is_durable(cloud: Cloud, examples: int) -> None:
+    run_state_machine_as_test(
+        type("ReadersHere", (Readers,), {"cloud": cloud}),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=25,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_many_writers_at_once_leave_the_farthest(lake: Lake) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        list(
+            pool.map(
+                lambda number: advance(lake, "clicks", Checkpoint(shard=SHARD, sequence_number=str(number))),
+                [3, 12, 7, 11, 9, 10],
+            )
+        )
+
+    assert read_checkpoints(lake, "clicks")[SHARD].sequence_number == "12"

@@ -1,0 +1,454 @@
+"""A stream lands whole and in order, through reshards, deaths, throttles and retention; what is lost is told."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from threading import Event as Flag
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from tests.conftest import Cloud
+from tests.sluice.sources.stream.streams import CLICKS, FIRST_DAY, WHOLE, Trial
+
+from sluice.declaration.pipeline import Pipeline
+from sluice.errors import MissingResource
+from sluice.lake.partitions import format_ranges
+from sluice.lake.store import Lake
+from sluice.landing.parts import Flush
+from sluice.sources.stream import progress as stream_progress
+from sluice.sources.stream import read as landing
+from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance, read_checkpoints
+from sluice.sources.stream.progress import note_lost_shards, shards_to_read, stream_backlog
+from sluice.sources.stream.read import Window
+from sluice.sources.stream.shards import Shard
+
+FIRST, SECOND, THIRD, FOURTH = (f"shardId-{number:012d}" for number in range(4))
+
+
+@pytest.fixture
+def kinesis(cloud: Cloud) -> Any:
+    return cloud.client("kinesis")
+
+
+@pytest.fixture
+def trial(kinesis: Any, own_name: str, lake: Lake, toy_pipeline: Pipeline) -> Iterator[Trial]:
+    """An empty stream of two shards."""
+    kinesis.create_stream(StreamName=own_name, ShardCount=2)
+    yield Trial(kinesis, own_name, lake)
+    kinesis.delete_stream(StreamName=own_name)
+
+
+class Died(BaseException):
+    """A death that nothing in the library catches."""
+
+
+def dying(client: Any, event: str, nth: int) -> None:
+    """The nth time that the client is about to make such a call, it dies instead."""
+    calls = 0
+
+    def die(**_: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == nth:
+            raise Died
+
+    client.meta.events.register(event, die)
+
+
+def refusing(client: Any, operation: str, code: str, times: int) -> list[str]:
+    """The first calls are answered by an error; the list tells those so far."""
+    seen: list[str] = []
+
+    def refuse(**_: Any) -> None:
+        if len(seen) < times:
+            seen.append(code)
+            raise ClientError({"Error": {"Code": code, "Message": "told by the test"}}, operation)
+
+    client.meta.events.register(f"before-call.kinesis.{operation}", refuse)
+    return seen
+
+
+# Windows
+
+
+def test_a_window_lands_what_waits_and_the_checkpoint_stands_behind_it(trial: Trial) -> None:
+    trial.send(400)
+    before = datetime.now(UTC)
+
+    reads = {shard: trial.read(shard) for shard in trial.readable()}
+
+    assert list(reads) == [FIRST, SECOND]
+    assert sum(read.records for read in reads.values()) == 400
+    assert sum(read.bytes for read in reads.values()) == sum(len(event.body) for event in trial.sent)
+    assert format_ranges(part for read in reads.values() for part in read.partitions) == "dt=2013-01-01..dt=2013-01-02"
+    for shard, read in reads.items():
+        assert read_checkpoints(trial.lake, "clicks")[shard] == read.checkpoint
+        assert (read.checkpoint.at_tip, read.checkpoint.ended, read.gap) == (True, False, None)
+        assert read.checkpoint.read_until is not None
+        assert before - timedelta(seconds=1) <= read.checkpoint.read_until <= datetime.now(UTC)
+    assert [trial.read(shard).records for shard in reads] == [0, 0]
+    trial.conform()
+    assert trial.audit().conformed == 400
+
+
+def test_a_window_ends_at_each_of_its_limits_and_the_next_goes_on(trial: Trial) -> None:
+    trial.send(300, groups=1)
+    (shard,) = [name for name in trial.readable() if stream_waits(trial, name)]
+
+    assert trial.read(shard, Window(records=70)).records == 70
+    assert trial.read(shard, Window(seconds=0)).records == 230
+    trial.send(50, groups=1)
+    assert trial.read(shard, Window(bytes=1)).records == 50
+    trial.read_all()
+    trial.conform()
+    assert trial.audit().raw == 350
+
+
+def stream_waits(trial: Trial, shard: str) -> bool:
+    iterator = trial.kinesis.get_shard_iterator(
+        StreamName=trial.stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
+    )["ShardIterator"]
+    return bool(trial.kinesis.get_records(ShardIterator=iterator, Limit=1)["Records"])
+
+
+def test_what_is_read_is_flushed_by_size_and_told(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landing, "FLUSH_MESSAGES", 40)
+    monkeypatch.setattr(landing, "MOST_RECORDS", 25)
+    trial.send(200, groups=1, days=1)
+    flushes: list[Flush] = []
+
+    reads = [trial.read(shard, on_flush=flushes.append) for shard in trial.readable()]
+
+    assert [flush.messages for flush in flushes] == [50, 50, 50, 50]
+    assert sum(read.flushes for read in reads) == 4
+    assert sum(flush.bytes for flush in flushes) == sum(len(event.body) for event in trial.sent)
+    assert all(0 < flush.seconds <= flush.lag_seconds + 1 for flush in flushes)
+
+
+def test_a_read_that_is_told_to_stop_flushes_what_it_holds(trial: Trial) -> None:
+    trial.send(100, groups=1)
+    stop = Flag()
+    trial.kinesis.meta.events.register("after-call.kinesis.GetRecords", lambda **_: stop.set())
+
+    reads = [trial.read(shard, stop=stop) for shard in (FIRST, SECOND)]
+
+    assert sum(read.records for read in reads) in (0, 100)
+    landed = sum(manifest.rows_out for manifest in trial.lake.manifests("raw/clicks"))
+    assert landed == sum(read.records for read in reads)
+
+
+def test_a_stream_or_a_shard_that_is_gone_is_named(trial: Trial) -> None:
+    with pytest.raises(MissingResource, match=f"stream {trial.stream} has no shard shard-7 any more"):
+        trial.read("shard-7")
+    with pytest.raises(MissingResource, match="stream nowhere-to-be-found or its shard is gone"):
+        stream_backlog(trial.kinesis, "nowhere-to-be-found", trial.lake, CLICKS)
+
+
+# The backlog
+
+
+def test_the_backlog_counts_shards_in_which_something_waits_and_takes_nothing(trial: Trial) -> None:
+    def look() -> int:
+        return stream_backlog(trial.kinesis, trial.stream, trial.lake, CLICKS)
+
+    assert look() == 0
+    trial.send(1)
+    assert (look(), look()) == (1, 1)
+    trial.read_all()
+    assert look() == 0
+    trial.send(50)
+    assert look() == 2
+    trial.read_all()
+    trial.reshard_by_split(FIRST, 2**126)
+    assert look() == 1, "the end of a shard must be read, or its children never are"
+    trial.read_all()
+    assert look() == 0
+
+
+# Reshards
+
+
+@pytest.mark.parametrize(
+    ("parents", "ended", "readable"),
+    [
+        ({"c": ("a",)}, [], ["a", "b"]),
+        ({"c": ("a",)}, ["a"], ["b", "c"]),
+        ({"c": ("a", "b")}, ["a"], ["b"]),
+        ({"c": ("a", "b")}, ["a", "b"], ["c"]),
+        ({"c": ("gone",)}, [], ["a", "b", "c"]),
+        ({"c": ("a",), "d": ("c",)}, ["a"], ["b", "c"]),
+        ({"c": ("a", "gone")}, [], ["a", "b"]),
+    ],
+)
+def test_a_child_is_read_once_each_of_its_parents_is_read_to_its_end_or_gone(
+    parents: dict[str, tuple[str, ...]], ended: list[str], readable: list[str]
+) -> None:
+    shards = [Shard(name, parents.get(name, ()), is_open=name not in "ab") for name in sorted({"a", "b", *parents})]
+    checkpoints = {name: Checkpoint(shard=name, ended=name in ended) for name in "ab"}
+
+    assert [shard.id for shard in stream_progress._readable(shards, checkpoints)] == readable
+
+
+def test_splits_and_merges_in_mid_run_lose_nothing_and_keep_the_order(trial: Trial) -> None:
+    """Records before, between and after; a group's parent is half read when its shard is split, or not at all."""
+    trial.send(200)
+    trial.read(FIRST, Window(records=20))
+    trial.reshard_by_split(FIRST, 2**126)  # → THIRD, FOURTH
+    trial.send(200)
+    assert trial.readable() == [FIRST, SECOND]
+    trial.read(FIRST)
+    assert trial.readable() == [SECOND, THIRD, FOURTH]
+    trial.kinesis.merge_shards(StreamName=trial.stream, ShardToMerge=FOURTH, AdjacentShardToMerge=SECOND)
+    trial.send(200)
+    trial.reshard_by_split("shardId-000000000004", WHOLE * 3 // 4)
+    trial.send(100)
+    assert trial.readable() == [SECOND, THIRD, FOURTH]
+
+    trial.read_all()
+
+    assert trial.readable() == [THIRD, "shardId-000000000005", "shardId-000000000006"]
+    rows = trial.lake.manifests("raw/clicks")
+    assert sum(manifest.rows_out for manifest in rows) == 700
+    trial.conform()
+    assert trial.audit().conformed == 700
+
+
+# Deaths
+
+
+@pytest.mark.parametrize(
+    ("moment", "nth"),
+    [
+        ("after-call.kinesis.GetRecords", 1),  # nothing is landed yet
+        ("before-call.s3.GetObject", 1),  # of a manifest: a part is put and not recorded
+        ("before-call.s3.GetObject", 3),  # of the checkpoint: two parts are recorded
+        ("before-call.kinesis.GetRecords", 3),  # the first shard is read, the second is not
+    ],
+)
+def test_a_read_that_dies_is_read_again(cloud: Cloud, trial: Trial, moment: str, nth: int) -> None:
+    trial.send(100)
+    mortal = replace(trial, kinesis=cloud.client("kinesis"), lake=Lake(cloud.client("s3"), trial.lake.bucket, "toy"))
+    dying(mortal.lake.s3 if ".s3." in moment else mortal.kinesis, moment, nth)
+    with pytest.raises(Died):
+        mortal.read_all()
+
+    trial.read_all()
+
+    trial.conform()
+    assert trial.audit().conformed == 100
+
+
+def test_what_landed_before_the_checkpoint_moved_lands_again_and_counts_once(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial.send(100)
+
+    def die(*_: Any) -> None:
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr(landing, "advance", die)
+        for shard in trial.readable():
+            with pytest.raises(Died):
+                trial.read(shard)
+    assert read_checkpoints(trial.lake, "clicks") == {}
+    assert sum(manifest.rows_out for manifest in trial.lake.manifests("raw/clicks")) == 100
+    trial.conform()
+    conformed = trial.content("conform/")
+
+    trial.read_all()
+
+    assert trial.content("conform/") == conformed
+    trial.conform()
+    assert trial.audit().conformed == 100
+
+
+def test_two_readers_at_once_land_what_one_would(cloud: Cloud, trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landing, "FLUSH_MESSAGES", 50)
+    monkeypatch.setattr(landing, "MOST_RECORDS", 60)
+    trial.send(600, groups=3)
+    others = [replace(trial, kinesis=cloud.client("kinesis")) for _ in range(2)]
+
+    with ThreadPoolExecutor(4) as pool:
+        reads = [pool.submit(each.read, shard) for each in others for shard in (FIRST, SECOND)]
+    for read in reads:
+        assert read.result().checkpoint.at_tip
+
+    assert [trial.read(shard).records for shard in (FIRST, SECOND)] == [0, 0]
+    trial.conform()
+    assert trial.audit().conformed == 600
+
+
+# Throttles
+
+
+def test_a_busy_shard_is_asked_again_but_not_for_ever(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    trial.send(100)
+    seen = refusing(trial.kinesis, "GetRecords", "ProvisionedThroughputExceededException", 7)
+    assert sum(trial.read(shard).records for shard in (FIRST, SECOND)) == 100
+    assert len(seen) == 7
+
+    seen = refusing(trial.kinesis, "GetRecords", "ProvisionedThroughputExceededException", 100)
+    with pytest.raises(ClientError, match="ProvisionedThroughputExceededException"):
+        trial.read(FIRST)
+    assert len(seen) == 8
+
+
+def test_an_iterator_that_expires_is_replaced_by_one_behind_the_last_record(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing, "MOST_RECORDS", 30)
+    trial.send(100, groups=1)
+    (shard,) = [name for name in trial.readable() if stream_waits(trial, name)]
+    calls = 0
+
+    def expire_every_other(**_: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls % 2 == 0:
+            raise ClientError({"Error": {"Code": "ExpiredIteratorException", "Message": "old"}}, "GetRecords")
+
+    trial.kinesis.meta.events.register("before-call.kinesis.GetRecords", expire_every_other)
+
+    assert trial.read(shard, Window(records=500)).records == 100
+    assert calls > 6
+    trial.read_all()
+    trial.conform()
+    assert trial.audit().raw == 100
+
+
+# Retention
+
+
+def test_what_was_trimmed_before_it_was_read_is_recorded_returned_and_logged(
+    trial: Trial, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two days ago FIRST was read; the stream keeps one."""
+    now = datetime.now(UTC)
+    advance(trial.lake, "clicks", Checkpoint(shard=FIRST, read_until=now - timedelta(days=2), at_tip=True))
+    advance(trial.lake, "clicks", Checkpoint(shard=SECOND, read_until=now - timedelta(hours=23), at_tip=True))
+    trial.send(100)
+
+    with caplog.at_level(logging.WARNING):
+        reads = {shard: trial.read(shard) for shard in (FIRST, SECOND)}
+
+    gap = reads[FIRST].gap
+    assert gap is not None
+    assert gap.since == now - timedelta(days=2)
+    assert abs(gap.until - (now - timedelta(days=1))) < timedelta(minutes=1)
+    assert reads[SECOND].gap is None
+    assert read_checkpoints(trial.lake, "clicks")[FIRST].gaps == (gap,)
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert warning.startswith(f"stream {trial.stream}, shard {FIRST}: what arrived from {gap.since.isoformat()} to")
+    assert sum(read.records for read in reads.values()) == 100
+    assert trial.read(FIRST).gap is None
+    assert read_checkpoints(trial.lake, "clicks")[FIRST].gaps == (gap,)
+
+
+def test_a_child_that_waited_longer_than_the_retention_has_a_gap_since_its_parent_was_read(trial: Trial) -> None:
+    trial.read_all()
+    trial.reshard_by_split(FIRST, 2**126)
+    trial.read(FIRST)
+    long_ago = datetime.now(UTC) - timedelta(days=3)
+    trial.lake.put(
+        f"toy/checkpoints/clicks/{FIRST}.json",
+        Checkpoint(shard=FIRST, read_until=long_ago, ended=True).model_dump_json().encode(),
+    )
+
+    gap = trial.read(THIRD).gap
+
+    assert gap is not None
+    assert gap.since == long_ago
+
+
+def test_a_shard_that_was_trimmed_before_it_was_read_to_its_end_is_reported_once(
+    trial: Trial, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = datetime.now(UTC)
+    for shard, ended in (("shard-gone", False), ("shard-done", True)):
+        reached = Checkpoint(shard=shard, sequence_number="7", read_until=now - timedelta(days=2), ended=ended)
+        advance(trial.lake, "clicks", reached)
+    trial.read_all()
+
+    found = note_lost_shards(trial.kinesis, trial.stream, trial.lake, CLICKS)
+
+    assert list(found) == ["shard-gone"]
+    checkpoint = read_checkpoints(trial.lake, "clicks")["shard-gone"]
+    assert checkpoint.ended
+    assert checkpoint.gaps == (found["shard-gone"],)
+    assert "shard-gone: what arrived from" in caplog.text
+    assert note_lost_shards(trial.kinesis, trial.stream, trial.lake, CLICKS) == {}
+    assert shards_to_read(trial.kinesis, trial.stream, trial.lake, CLICKS) == [FIRST, SECOND]
+
+
+# Closing
+
+
+def as_of(trial: Trial, moment: datetime, **shards: Any) -> None:
+    """All shards read until a moment, but for those named."""
+    for shard in (FIRST, SECOND):
+        reached = Checkpoint(shard=shard, read_until=moment, at_tip=True)
+        replace_checkpoint(trial, reached.model_copy(update=shards.get(shard[-1], {})))
+
+
+def test_a_stream_that_is_read_to_its_tip_is_closed_up_to_the_moment_of_the_slowest_shard(trial: Trial) -> None:
+    trial.send(10, days=2)
+    trial.read_all()
+    noon = datetime(2013, 1, 2, 12, tzinfo=UTC)
+    later = replace(trial, lake=replace(trial.lake, now=lambda: noon + timedelta(days=30)))
+
+    as_of(trial, noon)
+    assert later.close() == "dt=2013-01-01"
+    as_of(trial, noon, **{"1": {"read_until": noon + timedelta(days=3)}})
+    assert later.close() == "dt=2013-01-01"
+    as_of(trial, noon + timedelta(days=1))
+    assert later.close() == "dt=2013-01-01..dt=2013-01-02"
+
+
+def test_a_stream_in_which_something_waits_is_closed_by_the_event_times_of_the_slowest_shard(trial: Trial) -> None:
+    trial.send(10, days=3)
+    trial.read_all()
+    month, noon = datetime(2013, 2, 1, tzinfo=UTC), FIRST_DAY + timedelta(hours=12)
+
+    as_of(trial, month, **{"1": {"at_tip": False, "last_event_time": noon}})
+    assert trial.close() == ""
+    as_of(trial, month, **{"1": {"at_tip": False, "last_event_time": noon + timedelta(days=1)}})
+    assert trial.close() == "dt=2013-01-01"
+    as_of(trial, month, **{"1": {"at_tip": False, "last_event_time": noon + timedelta(days=9)}})
+    # The highest event time of all is a moment after midnight of the third day, and the lateness an hour.
+    assert trial.close() == "dt=2013-01-01"
+
+
+def test_a_child_that_was_not_read_holds_the_watermark_back_to_what_its_parent_gave(trial: Trial) -> None:
+    trial.send(14, days=3, groups=14)
+    trial.read_all()
+    trial.reshard_by_split(FIRST, 2**126)
+    parent = trial.read(FIRST).checkpoint
+    assert parent.ended
+    given = replace_checkpoint(trial, parent.model_copy(update={"last_event_time": FIRST_DAY + timedelta(hours=30)}))
+
+    assert trial.close() == "dt=2013-01-01"
+
+    trial.read_all()
+    assert trial.close() == "dt=2013-01-01..dt=2013-01-03"
+    assert read_checkpoints(trial.lake, "clicks")[FIRST] == given
+
+
+def replace_checkpoint(trial: Trial, checkpoint: Checkpoint) -> Checkpoint:
+    trial.lake.put(f"toy/checkpoints/clicks/{checkpoint.shard}.json", checkpoint.model_dump_json().encode())
+    return checkpoint
+
+
+def test_a_gap_survives_its_way_through_json() -> None:
+    now = datetime.now(UTC)
+    checkpoint = Checkpoint(shard=FIRST, gaps=(Gap(since=now, until=now),))
+
+    assert Checkpoint.model_validate_json(checkpoint.model_dump_json()) == checkpoint
+    assert json.loads(checkpoint.model_dump_json())["schema_version"] == 1

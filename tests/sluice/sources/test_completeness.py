@@ -1,0 +1,70 @@
+"""What is not complete yet, source by source, and why."""
+
+from __future__ import annotations
+
+from tests.sluice.lake_contents import partition, put_raw
+from tests.sluice.toy import EVENTS, TOY, message
+
+from sluice.lake.store import Lake
+from sluice.sources.completeness import describe, incomplete, is_before_first_event
+
+DAYS = [partition(f"2013-01-0{day}") for day in (1, 2, 3)]
+
+
+def test_each_source_is_complete_by_its_own_rule(lake: Lake) -> None:
+    """A queue's partition by its closed manifest, a drop by its marker; an open manifest is not enough."""
+    put_raw(lake, EVENTS, "2013-01-01", [message("{}")], state="open")
+    put_raw(lake, EVENTS, "2013-01-02", [message("{}")], state="closed")
+    lake.put("drops/weather/dt=2013-01-01/_SUCCESS", b"")
+    lake.put("drops/weather/dt=2013-01-02/day.csv", b"x\n")
+
+    found = incomplete(lake, TOY, DAYS)
+
+    assert [(each.source, each.partition.key) for each in found] == [
+        ("events", "dt=2013-01-01"),
+        ("events", "dt=2013-01-03"),
+        ("weather", "dt=2013-01-02"),
+        ("weather", "dt=2013-01-03"),
+    ]
+    assert describe(TOY, found) == (
+        "toy/events dt=2013-01-03: no event has arrived in it, and none in a later partition has closed it; "
+        "toy/events dt=2013-01-01: still open, because events of that time may still arrive; "
+        "toy/weather dt=2013-01-02..dt=2013-01-03: no marker under drops/weather/dt=…/"
+    )
+
+
+def test_one_partition_is_described_with_its_own_folder(lake: Lake) -> None:
+    put_raw(lake, EVENTS, "2013-01-01")
+
+    assert describe(TOY, incomplete(lake, TOY, DAYS[:1])) == (
+        "toy/weather dt=2013-01-01: no marker under drops/weather/dt=2013-01-01/"
+    )
+
+
+def test_many_partitions_take_one_short_line(lake: Lake) -> None:
+    every_other = [partition("2013-01-01").shift(2 * n) for n in range(200)]
+
+    described = describe(TOY, incomplete(lake, TOY, every_other))
+
+    assert len(described) < 700
+    assert "(200 partitions)" in described
+
+
+def test_nothing_is_left_once_all_are_complete(lake: Lake) -> None:
+    put_raw(lake, EVENTS, "2013-01-01", state="closed")
+    lake.put("drops/weather/dt=2013-01-01/_SUCCESS", b"")
+
+    assert incomplete(lake, TOY, [partition("2013-01-01")]) == []
+    assert incomplete(lake, TOY, []) == []
+
+
+def test_what_lies_before_the_first_event_is_empty_by_rule(lake: Lake) -> None:
+    """Not while there is no event at all, and not by an event that is older than the pipeline."""
+    assert not is_before_first_event(lake, TOY, EVENTS, DAYS[0])
+    put_raw(lake, EVENTS, "2012-12-31", [message("{}")])
+    assert not is_before_first_event(lake, TOY, EVENTS, DAYS[0])
+
+    put_raw(lake, EVENTS, "2013-01-02", [message("{}")], state="open")
+
+    assert [is_before_first_event(lake, TOY, EVENTS, day) for day in DAYS] == [True, False, False]
+    assert [each.partition for each in incomplete(lake, TOY, DAYS) if each.source == "events"] == DAYS[1:]

@@ -1,0 +1,303 @@
+"""A replay of what is there changes not a byte; what was lost, or can be read only now, comes to where it belongs."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.conftest import Cloud
+from tests.sluice.lake_contents import manifest_json, rows_of
+from tests.sluice.sources.stream.streams import CLICKS, FIRST_DAY, PIPELINE, Trial
+from tests.sluice.toy import EVENTS, message, reading, toy
+
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.sources import StandardQueue
+from sluice.errors import MissingResource, SluiceError
+from sluice.lake.store import Lake
+from sluice.landing import missing
+from sluice.landing.closing import close_source
+from sluice.records.record import Record, derived_anew, part_bytes, read_parts, record_from_sqs
+from sluice.sources import replay as replaying
+from sluice.sources.queue.drain import drain
+from sluice.sources.replay import Asked, RangeTrimmed, close_replayed, plan, replay
+from sluice.sources.stream.checkpoints import read_checkpoints
+from sluice.steps.runner import run_step
+from sluice.workspace import Workspace
+
+DAYS = ("dt=2013-01-01", "dt=2013-01-02")
+
+
+@pytest.fixture
+def trial(cloud: Cloud, own_name: str, lake: Lake, toy_pipeline: Pipeline) -> Iterator[Trial]:
+    kinesis = cloud.client("kinesis")
+    kinesis.create_stream(StreamName=own_name, ShardCount=2)
+    yield Trial(kinesis, own_name, lake)
+    kinesis.delete_stream(StreamName=own_name)
+
+
+@pytest.fixture
+def on_stream(workspace: Workspace, trial: Trial) -> Workspace:
+    """The workspace of a pipeline whose source is the trial's stream."""
+    resources = replace(workspace.resources, streams={"clicks": trial.stream})
+    return replace(workspace, pipeline=PIPELINE, resources=resources)
+
+
+def arrived(since: datetime, until: datetime) -> Asked:
+    return Asked(CLICKS, "stream", since, until)
+
+
+def today() -> Asked:
+    now = datetime.now(UTC)
+    return arrived(now - timedelta(hours=1), now + timedelta(hours=1))
+
+
+def raw(since: datetime, until: datetime, source: Any = CLICKS) -> Asked:
+    return Asked(source, "raw", since, until)
+
+
+def replay_all(workspace: Workspace, asked: Asked) -> tuple[int, int]:
+    """(read, landed) over all units."""
+    done = [replay(workspace, asked, unit) for unit in plan(workspace, asked)]
+    return sum(each.read for each in done), sum(each.landed for each in done)
+
+
+def parquet(content: dict[str, str]) -> dict[str, str]:
+    return {key: etag for key, etag in content.items() if key.endswith(".parquet")}
+
+
+# From the stream
+
+
+def test_a_replay_of_what_is_there_changes_not_a_byte(trial: Trial, on_stream: Workspace) -> None:
+    """Through a reshard, and with records that landed twice."""
+    trial.send(200)
+    trial.read_all()
+    trial.reshard_by_split("shardId-000000000000", 2**126)
+    trial.send(100)
+    trial.read_all()
+    trial.conform()
+    before, checkpoints = trial.content(""), read_checkpoints(trial.lake, "clicks")
+
+    assert replay_all(on_stream, today()) == (300, 0)
+    assert replay_all(on_stream, raw(FIRST_DAY, FIRST_DAY + timedelta(days=9))) == (300, 0)
+    ranges = close_replayed(on_stream, CLICKS)
+    run_step(trial.lake, PIPELINE, "conform", ranges)
+
+    assert trial.content("") == before
+    assert read_checkpoints(trial.lake, "clicks") == checkpoints
+
+
+@pytest.mark.parametrize("noticed", [False, True], ids=["at once", "after it was closed empty"])
+def test_a_partition_that_was_deleted_comes_back_as_it_was(trial: Trial, on_stream: Workspace, noticed: bool) -> None:
+    trial.send(300, days=3)
+    trial.read_all()
+    trial.conform()
+    landed, conformed = trial.content("raw/"), trial.content("conform/")
+    for key in landed:
+        if DAYS[1] in key:
+            trial.lake.s3.delete_object(Bucket=trial.lake.bucket, Key=key)
+    if noticed:
+        assert trial.close() == "dt=2013-01-01..dt=2013-01-03"
+
+    assert replay_all(on_stream, today()) == (300, 100)
+    ranges = close_replayed(on_stream, CLICKS)
+    run_step(trial.lake, PIPELINE, "conform", ranges)
+
+    assert {key for key in landed if DAYS[1] not in key} <= trial.content("raw/").keys()
+    assert manifest_json(trial.lake, "raw/clicks", DAYS[1])["revision"] == (
+        3 if noticed else 1
+    )  # late data, of two shards
+    assert parquet(trial.content("conform/")) == parquet(conformed)
+    assert trial.audit().conformed == 300
+    assert replay_all(on_stream, today()) == (300, 0)
+
+
+def test_only_what_arrived_in_the_range_is_landed(trial: Trial, on_stream: Workspace) -> None:
+    trial.send(40)
+    wait_a_millisecond = max(arrivals(trial)) + timedelta(milliseconds=1)
+    while datetime.now(UTC) <= wait_a_millisecond:
+        pass
+    trial.send(60)
+    late = sorted(arrivals(trial))[40:]
+
+    assert replay_all(on_stream, arrived(late[0], late[-1])) == (60, 60)
+    landed = [row for day in DAYS for row in rows_of(trial.lake, "raw/clicks", day)]
+    assert sorted(row["event_id"] for row in landed) == [event.id for event in trial.sent[40:]]
+    assert replay_all(on_stream, arrived(late[0] - timedelta(hours=1), wait_a_millisecond)) == (40, 40)
+
+
+def arrivals(trial: Trial) -> list[datetime]:
+    found: list[datetime] = []
+    for shard in trial.kinesis.list_shards(StreamName=trial.stream)["Shards"]:
+        place = {"StreamName": trial.stream, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+        iterator = trial.kinesis.get_shard_iterator(**place)["ShardIterator"]
+        records = trial.kinesis.get_records(ShardIterator=iterator)["Records"]
+        found += [record["ApproximateArrivalTimestamp"] for record in records]
+    return found
+
+
+def test_a_range_that_the_stream_has_trimmed_is_refused_before_anything_is_read(
+    trial: Trial, on_stream: Workspace
+) -> None:
+    trial.send(10)
+    workspace = replace(on_stream, lake=replace(trial.lake, now=lambda: datetime.now(UTC) + timedelta(days=2)))
+
+    with pytest.raises(RangeTrimmed, match=rf"^stream {trial.stream} holds what arrived since .*origin 'raw'$"):
+        plan(workspace, today())
+    assert trial.content("") == {}
+
+
+def test_a_stream_younger_than_the_range_has_trimmed_nothing(trial: Trial, on_stream: Workspace) -> None:
+    trial.send(10)
+    month = arrived(datetime.now(UTC) - timedelta(days=30), datetime.now(UTC) + timedelta(hours=1))
+
+    assert replay_all(on_stream, month) == (10, 10)
+
+
+def test_many_partitions_are_looked_up_within_bounds(
+    trial: Trial, on_stream: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(missing, "_REMEMBERED", 10)
+    monkeypatch.setattr(missing, "_HELD_RECORDS", 7)
+    trial.send(120, days=6)
+    trial.read_all()
+    trial.send(30, days=6)
+
+    assert replay_all(on_stream, today()) == (150, 30)
+    assert replay_all(on_stream, today()) == (150, 0)
+
+
+def test_a_part_that_is_gone_though_its_manifest_stands_is_named(trial: Trial, on_stream: Workspace) -> None:
+    trial.send(120, days=1)
+    trial.read_all()
+    (gone, *_) = [file["key"] for file in manifest_json(trial.lake, "raw/clicks", DAYS[0])["files"]]
+    trial.lake.s3.delete_object(Bucket=trial.lake.bucket, Key=gone)
+
+    with pytest.raises(MissingResource, match=rf"{gone} is gone, but its manifest names it; .*_manifest.json as well"):
+        replay_all(on_stream, today())
+
+
+# From raw
+
+
+def test_records_of_a_mended_declaration_move_to_where_they_belong(
+    workspace: Workspace, sqs: Any, queue: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The declaration named the wrong member: what landed lies where it was sent, and is quarantined there."""
+    wrong = replace(EVENTS, event_time="when")
+    lake, pipeline = workspace.lake, workspace.pipeline
+    for number in range(20):
+        body = reading(f"r-{number:02d}", FIRST_DAY + timedelta(days=number % 2, minutes=number), number)
+        sqs.send_message(QueueUrl=queue, MessageBody=body, MessageGroupId="g", MessageDeduplicationId=f"{number}")
+    drain(sqs, queue, lake, wrong, "day")
+    (sent_on,) = {partition.key for partition in lake.partitions("raw/events")}
+    everything = raw(FIRST_DAY, datetime.now(UTC), EVENTS)
+
+    assert replay_all(workspace, everything) == (20, 20)
+    assert replay_all(workspace, everything) == (40, 0)
+
+    close_source(replace(lake, now=lambda: datetime.now(UTC) + timedelta(days=2)), EVENTS, drained_empty=True)
+    for day in (*DAYS, sent_on):
+        run_step(lake, pipeline, "conform", day)
+    assert [row["value"] for row in rows_of(lake, "conform", DAYS[0])] == list(range(0, 20, 2))
+    assert [row["value"] for row in rows_of(lake, "conform", DAYS[1])] == list(range(1, 20, 2))
+    assert rows_of(lake, "conform", sent_on) == []
+    assert manifest_json(lake, "conform", sent_on)["rejected"] == {"event_time: not usable": 20}
+
+
+def test_records_that_count_already_stay_whatever_the_declaration_says_now(
+    workspace: Workspace, sqs: Any, queue: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A second copy in another partition, or under another id, would count beside the first."""
+    sqs.send_message(
+        QueueUrl=queue,
+        MessageBody=reading("r-1", FIRST_DAY, 1, other="2013-03-01T00:00:00+00:00"),
+        MessageGroupId="g",
+        MessageDeduplicationId="1",
+    )
+    drain(sqs, queue, workspace.lake, EVENTS, "day")
+
+    with caplog.at_level(logging.WARNING):
+        landed = replay_all(workspace, raw(FIRST_DAY, FIRST_DAY, replace(EVENTS, event_time="other")))
+
+    assert landed == (1, 0)
+    assert "1 records of events counted under an earlier declaration and stay as they are" in caplog.text
+
+
+def test_raw_is_replayed_by_the_partitions_of_the_range(trial: Trial, on_stream: Workspace) -> None:
+    trial.send(60, days=6)
+    trial.read_all()
+    asked = raw(FIRST_DAY + timedelta(days=1, hours=5), FIRST_DAY + timedelta(days=3))
+
+    units = plan(on_stream, asked)
+
+    assert units == ["dt=2013-01-02", "dt=2013-01-03", "dt=2013-01-04"]
+    assert replay_all(on_stream, asked) == (30, 0)
+
+
+def test_a_long_range_is_planned_in_few_units(
+    on_stream: Workspace, trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replaying, "_MOST_UNITS", 4)
+    trial.send(10, days=10)
+    trial.read_all()
+
+    units = plan(on_stream, raw(FIRST_DAY, FIRST_DAY + timedelta(days=30)))
+
+    assert [unit.count("..") for unit in units] == [1, 1, 1, 0]
+
+
+# Records and ranges
+
+JSON = st.none() | st.integers(0, 9) | st.text(max_size=5) | st.datetimes().map(lambda moment: f"{moment}+00:00")
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries({}, optional={name: JSON for name in ("id", "at", "g", "n")}), min_size=1, max_size=5
+    ),
+    st.sampled_from([EVENTS, StandardQueue("events", "id", "at", group="g", sequence="n")]),
+)
+def test_a_stored_record_is_derived_as_it_was_when_it_landed(bodies: list[dict[str, Any]], source: Any) -> None:
+    records = [record_from_sqs(message(json.dumps(body), place), source) for place, body in enumerate(bodies, 1)]
+    stored = [Record(**row) for row in read_parts([part_bytes(records)[1]]).to_pylist()]
+
+    assert sorted(derived_anew(record, source) for record in stored) == sorted(records)
+    assert sorted(stored) == sorted(records)
+
+
+def test_a_standard_queue_record_gets_the_group_and_sequence_of_the_mended_declaration() -> None:
+    body = json.dumps({"id": "a", "key": 7, "at": "2013-01-01T00:00:00+00:00", "who": "w", "n": 12})
+    wrong = StandardQueue("events", event_id="no", event_time="no", group="no")
+    right = StandardQueue("events", event_id="id", event_time="at", group="who", sequence="n")
+
+    assert derived_anew(record_from_sqs(message(body), wrong), right) == record_from_sqs(message(body), right)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"from": None}, "'from' is None, which is no moment; write"),
+        ({"to": "yesterday"}, "'to' is 'yesterday', which is no moment; write"),
+        ({"from": "2013-01-03"}, "the range from 2013-01-03 to 2013-01-02 ends before it begins; swap"),
+        ({"source": "weather"}, "pipeline toy has no queue or stream 'weather'; it has events"),
+        ({"origin": "stream"}, "source events is a queue, which keeps nothing that was landed; replay it with origin"),
+    ],
+)
+def test_what_is_asked_wrongly_is_named(changed: dict[str, Any], reason: str) -> None:
+    params = {"source": "events", "origin": "raw", "from": "2013-01-01", "to": "2013-01-02", **changed}
+    with pytest.raises(SluiceError, match=f"^{reason}"):
+        Asked.from_params(toy(), params)
+
+
+def test_a_range_is_utc_unless_it_says_otherwise() -> None:
+    params = {"source": "events", "origin": "raw", "from": "2013-01-01T02:00+02:00", "to": "2013-01-01T00:30"}
+
+    assert Asked.from_params(toy(), params) == raw(FIRST_DAY, FIRST_DAY + timedelta(minutes=30), EVENTS)

@@ -1,0 +1,168 @@
+"""A completion event tells what a manifest says, once per content, and no more than a subscriber needs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.sluice.dataset.test_snapshot import put_days
+from tests.sluice.lake_contents import keys_below, manifest_json, partition, put_raw
+from tests.sluice.toy import EVENTS, message, reading
+
+from sluice.completions import announce_partitions, unannounced
+from sluice.dataset.snapshot import make_snapshot
+from sluice.lake.store import Lake
+from sluice.training.announce import announce_training
+from sluice.workspace import Workspace
+
+DAY = "2013-01-01"
+
+
+@pytest.fixture
+def workspace(workspace: Workspace, own_name: str) -> Workspace:
+    """With a topic of the test's own, made by hand: the emulator's CloudFormation makes one that is not FIFO."""
+    made = workspace.aws.client("sns").create_topic(Name=f"{own_name}.fifo", Attributes={"FifoTopic": "true"})
+    return replace(workspace, resources=replace(workspace.resources, topic_arn=made["TopicArn"]))
+
+
+@pytest.fixture
+def subscriber(sqs: Any, queue: str, workspace: Workspace) -> Any:
+    """What a subscriber of the topic has received so far: the events, and their message attributes."""
+    workspace.aws.client("sns").subscribe(
+        TopicArn=workspace.resources.topic_arn,
+        Protocol="sqs",
+        Endpoint=sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"],
+        Attributes={"RawMessageDelivery": "true"},
+    )
+    received: list[tuple[dict[str, Any], dict[str, str]]] = []
+
+    def look() -> list[tuple[dict[str, Any], dict[str, str]]]:
+        while messages := sqs.receive_message(
+            QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        ).get("Messages"):
+            for each in messages:
+                attributes = {name: value["StringValue"] for name, value in each["MessageAttributes"].items()}
+                received.append((json.loads(each["Body"]), attributes))
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=each["ReceiptHandle"])
+        return received
+
+    return look
+
+
+def put_event(lake: Lake, *places: int) -> None:
+    """A closed day with these events; it replaces the one that stands."""
+    put_raw(lake, EVENTS, DAY, [message(reading("r", f"{DAY}T07:00:00+00:00"), place) for place in places])
+
+
+def test_the_event_tells_what_the_manifest_says(workspace: Workspace, subscriber: Any) -> None:
+    put_event(workspace.lake, 1, 2)
+
+    assert announce_partitions(workspace, "raw/events", f"dt={DAY}", "run-1") == 1
+
+    manifest = workspace.lake.manifest("raw/events", partition(DAY))
+    assert manifest is not None
+    ((event, attributes),) = subscriber()
+    assert event == {
+        "schema_version": 1,
+        "pipeline": "toy",
+        "stage": "raw/events",
+        "subject": f"dt={DAY}",
+        "revision": 1,
+        "late": False,
+        "manifest_uri": f"s3://{workspace.lake.bucket}/toy/raw/events/dt={DAY}/_manifest.json",
+        "checksum": manifest.digest,
+        "rows_in": 2,
+        "rows_out": 2,
+        "rejected": {},
+        "run_id": "run-1",
+    }
+    assert attributes == {"pipeline": "toy", "stage": "raw/events", "late": "false"}
+
+
+def test_an_announced_content_is_not_announced_again_by_any_run(workspace: Workspace, subscriber: Any) -> None:
+    put_event(workspace.lake, 1)
+
+    counts = [announce_partitions(workspace, "raw/events", f"dt={DAY}", run) for run in ("run-1", "run-2")]
+
+    assert counts == [1, 0]
+    assert len(subscriber()) == 1
+
+
+def test_a_crash_between_publishing_and_marking_reaches_the_subscriber_once(
+    workspace: Workspace, subscriber: Any
+) -> None:
+    """The same deduplication id: the topic drops the second, even of another run."""
+    put_event(workspace.lake, 1)
+    announce_partitions(workspace, "raw/events", f"dt={DAY}", "run-1")
+    for key in keys_below(workspace.lake, "toy/announced/"):
+        workspace.lake.s3.delete_object(Bucket=workspace.lake.bucket, Key=key)
+
+    assert announce_partitions(workspace, "raw/events", f"dt={DAY}", "run-2") == 1
+
+    assert [event["run_id"] for event, _ in subscriber()] == ["run-1"]
+
+
+def test_late_data_is_announced_as_late(workspace: Workspace, subscriber: Any) -> None:
+    put_event(workspace.lake, 1)
+    announce_partitions(workspace, "raw/events", f"dt={DAY}", "run-1")
+    put_event(workspace.lake, 1, 2)
+
+    assert announce_partitions(workspace, "raw/events", f"dt={DAY}", "run-2") == 1
+
+    event, attributes = subscriber()[-1]
+    assert (event["revision"], event["late"], attributes["late"]) == (2, True, "true")
+    assert len(subscriber()) == 2
+
+
+def test_a_content_that_came_back_is_a_revision_of_its_own(workspace: Workspace, subscriber: Any) -> None:
+    for places in ([1], [1, 2], [1]):
+        put_event(workspace.lake, *places)
+        announce_partitions(workspace, "raw/events", f"dt={DAY}", "run")
+
+    assert [event["revision"] for event, _ in subscriber()] == [1, 2, 3]
+
+
+def test_an_open_or_absent_partition_is_not_announced(workspace: Workspace, subscriber: Any) -> None:
+    put_raw(workspace.lake, EVENTS, DAY, [message("{}")], state="open")
+
+    assert announce_partitions(workspace, "raw/events", f"dt={DAY}..dt=2013-01-03", "run") == 0
+    assert announce_partitions(workspace, "raw/events", "", "run") == 0
+    assert subscriber() == []
+
+
+def test_datasets_whose_names_begin_the_same_have_markers_of_their_own(workspace: Workspace) -> None:
+    put_event(workspace.lake, 1)
+    announce_partitions(workspace, "raw/events", f"dt={DAY}", "run")
+    manifest = workspace.lake.manifest("raw/events", partition(DAY))
+    assert manifest is not None
+    other = manifest.model_copy(update={"dataset": "raw/events_2"})
+
+    assert unannounced(workspace.lake, "raw/events", [manifest]) == []
+    assert unannounced(workspace.lake, "raw/events_2", [other]) == [other]
+
+
+def test_a_training_is_announced_once_with_its_snapshot(workspace: Workspace, subscriber: Any) -> None:
+    put_days(workspace.lake, range(1, 5))
+    fingerprint = make_snapshot(workspace.lake, workspace.pipeline).fingerprint
+    job = f"job-of-{workspace.lake.bucket}"
+
+    assert announce_training(workspace, job, fingerprint, "run-1") is True
+    assert announce_training(workspace, job, fingerprint, "run-2") is False
+
+    ((event, attributes),) = subscriber()
+    assert (event["stage"], event["subject"], event["checksum"]) == ("training", job, fingerprint)
+    assert (event["rows_in"], event["rows_out"]) == (12, 6)
+    assert event["manifest_uri"].endswith(f"/toy/snapshots/{fingerprint}/snapshot.json")
+    assert attributes["stage"] == "training"
+
+
+def test_a_topic_that_is_gone_fails_and_leaves_no_marker(workspace: Workspace) -> None:
+    put_event(workspace.lake, 1)
+    gone = replace(workspace.resources, topic_arn=f"{workspace.resources.topic_arn[:-5]}-gone.fifo")
+
+    with pytest.raises(Exception, match="NotFound"):
+        announce_partitions(replace(workspace, resources=gone), "raw/events", f"dt={DAY}", "run")
+    assert keys_below(workspace.lake, "toy/announced/") == []
+    assert manifest_json(workspace.lake, "raw/events", f"dt={DAY}")["state"] == "closed"
