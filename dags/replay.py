@@ -40,7 +40,7 @@ def replay(pipeline: Pipeline) -> None:
     if not pipeline.event_sources:
         return
     names = [source.name for source in pipeline.event_sources]
-    origins = ["stream", "raw"] if pipeline.streams else ["raw"]
+    origins = [*sorted({source.kind for source in pipeline.event_sources if source.keeps_arrivals}), "raw"]
     with DAG(
         dag_id=f"{pipeline.name}_replay",
         description="A past time range of a source → the same raw partitions → completion events",
@@ -83,10 +83,11 @@ def replay(pipeline: Pipeline) -> None:
         @clear_errors
         def close() -> str:
             """Close what the watermark has passed; hand on what was not announced yet."""
-            from sluice.sources.replay import Asked, close_replayed
+            from sluice.sources.contract import events_source
+            from sluice.sources.ingest import close_partitions
 
-            asked = Asked.from_params(pipeline, get_current_context()["params"])
-            return close_replayed(open_workspace(pipeline.name), asked.source)
+            source = events_source(pipeline, get_current_context()["params"]["source"])
+            return close_partitions(open_workspace(pipeline.name), source)
 
         closed = close()
         announce = AnnounceLandedOperator(

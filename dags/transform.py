@@ -66,10 +66,9 @@ def transform(pipeline: Pipeline) -> None:
         @clear_errors
         def land_drops(partitions: str) -> int:
             """Copy what others dropped, as it is, into raw partitions."""
-            from sluice.sources.drops.land import land_drops as land
+            from sluice.sources.ingest import land_partitions
 
-            workspace = open_workspace(pipeline.name)
-            return land(workspace.lake, pipeline, partitions)
+            return land_partitions(open_workspace(pipeline.name), partitions)
 
         @task(map_index_template="{{ task.op_kwargs['partitions'] }}")
         @clear_errors

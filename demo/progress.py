@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from sluice.sources.queue.drain import backlog
+from sluice.sources.contract import connect_events
 from sluice.training.jobs import list_jobs
 from sluice.workspace import Workspace
 
@@ -15,10 +15,10 @@ class Progress:
 
     def __init__(self, workspace: Workspace, days: Sequence[date]) -> None:
         self.workspace, self.days = workspace, days
-        self.sqs, self.sagemaker = workspace.aws.client("sqs"), workspace.aws.client("sagemaker")
+        self.sources, self.sagemaker = workspace.pipeline.event_sources, workspace.aws.client("sagemaker")
 
     def ingest(self) -> str:
-        waiting = backlog(self.sqs, self.workspace.resources.queue("events"))
+        waiting = sum(connect_events(self.workspace, source).backlog() for source in self.sources)
         return f"({waiting:,} messages to go)"
 
     def transform(self) -> str:

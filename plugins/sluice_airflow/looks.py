@@ -18,22 +18,12 @@ class Waiting:
 
 
 def backlog(pipeline: str, source: str) -> int | Waiting:
-    """How many messages the source's queue holds. Nothing is received."""
-    from sluice.sources.queue.drain import backlog as queue_backlog
+    """How much waits in a source of events. Nothing is received."""
+    from sluice.sources.contract import connect_events, events_source
 
     workspace = open_workspace(pipeline)
-    queue = workspace.resources.queue(source)
-    return queue_backlog(workspace.aws.client("sqs"), queue) or Waiting(f"a message in the queue {queue}")
-
-
-def stream_backlog(pipeline: str, source: str) -> int | Waiting:
-    """In how many shards of the source's stream something waits."""
-    from sluice.sources.stream.progress import stream_backlog as backlog_of
-
-    workspace = open_workspace(pipeline)
-    (declared,) = [each for each in workspace.pipeline.streams if each.name == source]
-    kinesis, stream = workspace.aws.client("kinesis"), workspace.resources.stream(source)
-    return backlog_of(kinesis, stream, workspace.lake, declared) or Waiting(f"a record in the stream {stream}")
+    connector = connect_events(workspace, events_source(workspace.pipeline, source))
+    return connector.backlog() or Waiting(connector.awaited)
 
 
 def complete_partitions(pipeline: str, partitions: list[str]) -> bool | Waiting:
@@ -43,7 +33,7 @@ def complete_partitions(pipeline: str, partitions: list[str]) -> bool | Waiting:
 
     workspace = open_workspace(pipeline)
     asked = [partition for ranges in partitions for partition in parse_ranges(ranges)]
-    missing = incomplete(workspace.lake, workspace.pipeline, asked)
+    missing = incomplete(workspace, asked)
     return Waiting(describe(workspace.pipeline, missing)) if missing else True
 
 
@@ -53,7 +43,7 @@ def due_partitions(pipeline: str) -> list[str] | Waiting:
     from sluice.sources.due import due_partitions as due
 
     workspace = open_workspace(pipeline)
-    found = due(workspace.lake, workspace.pipeline, _MOST_DUE)
+    found = due(workspace, _MOST_DUE)
     if found.ready:
         return [partition.key for partition in found.ready]
     return Waiting(describe(workspace.pipeline, found.waiting) or f"new data of {pipeline}")

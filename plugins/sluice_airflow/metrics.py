@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk.observability import stats
 
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.sources import Queue, Stream
+from sluice.declaration.sources import EventSource
 from sluice.declaration.steps import Conform
 
 if TYPE_CHECKING:
@@ -37,30 +37,13 @@ def flush_metrics(pipeline: str, source: str) -> Callable[[Flush], None]:
     return report
 
 
-def report_queue(workspace: Workspace, source: Queue) -> None:
-    """What waits on the source's queue, is in flight, is delayed, and is dead."""
-    from sluice.status import queue_status
+def report_source(workspace: Workspace, source: EventSource) -> None:
+    """How a source stands: each figure of its kind that is a number, such as what waits on a queue."""
+    from sluice.sources.contract import connect_events
 
-    status = queue_status(workspace.aws.client("sqs"), workspace, source)
-    prefix = f"sluice.{workspace.pipeline.name}.{source.name}"
-    stats.gauge(f"{prefix}.waiting", status.waiting)
-    stats.gauge(f"{prefix}.in_flight", status.in_flight)
-    stats.gauge(f"{prefix}.delayed", status.delayed)
-    stats.gauge(f"{prefix}.backlog", status.waiting + status.in_flight + status.delayed)
-    if status.dead_letters is not None:
-        stats.gauge(f"{prefix}.dead_letters", status.dead_letters)
-
-
-def report_stream(workspace: Workspace, source: Stream) -> None:
-    """How far the source's stream is landed, by its checkpoints."""
-    from sluice.status import stream_status
-
-    status = stream_status(workspace, source)
-    prefix = f"sluice.{workspace.pipeline.name}.{source.name}"
-    stats.gauge(f"{prefix}.shards", status.reading)
-    stats.gauge(f"{prefix}.gaps", status.gaps)
-    if status.lag_seconds is not None:
-        stats.gauge(f"{prefix}.read_lag_seconds", status.lag_seconds)
+    for name, value in connect_events(workspace, source).figures().items():
+        if isinstance(value, int | float):
+            stats.gauge(f"sluice.{workspace.pipeline.name}.{source.name}.{name}", value)
 
 
 def report_conformed(workspace: Workspace, pipeline: Pipeline, name: str, ranges: str) -> None:

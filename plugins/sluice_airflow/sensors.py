@@ -110,10 +110,10 @@ def _retried() -> Iterator[None]:
         raise AirflowException(str(error)) from None
 
 
-class SqsBacklogSensor(ContinuousLookSensor):
-    """Waits until a queue holds messages. It only looks: nothing is received, hidden or deleted.
+class BacklogSensor(ContinuousLookSensor):
+    """Waits until a source of events holds something. It only looks: nothing is received, and no checkpoint moves.
 
-    An empty queue is no failure: after ``max_wait_seconds`` the sensor returns 0, so that partitions whose time has
+    An empty source is no failure: after ``max_wait_seconds`` the sensor returns 0, so that partitions whose time has
     passed are closed though nothing arrives any more.
     """
 
@@ -129,15 +129,6 @@ class SqsBacklogSensor(ContinuousLookSensor):
 
     def timed_out(self, waiting_for: str) -> int:
         return 0
-
-
-class StreamBacklogSensor(SqsBacklogSensor):
-    """Waits until something is to be read in a shard of a stream. It only looks: no checkpoint moves.
-
-    Its look costs one read of one record in each shard, of the five a second that Kinesis allows.
-    """
-
-    look = "stream_backlog"
 
 
 class S3PartitionSensor(LookSensor):
@@ -166,7 +157,7 @@ class S3PartitionSensor(LookSensor):
         if not is_dags_test(context):
             workspace = open_workspace(self.pipeline)
             begun = [each for chunk in chunks for each in parse_ranges(chunk)]
-            record_started(workspace.lake, workspace.pipeline, begun)
+            record_started(workspace, begun)
         return chunks
 
     def timed_out(self, waiting_for: str) -> Any:

@@ -20,7 +20,7 @@ from tests.conftest import Cloud
 from pipelines.flights import data
 from pipelines.flights.events import events_of_days
 from sluice.aws.wire import SqsWire
-from sluice.sending.send import Event
+from sluice.sending.lanes import Event
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 3

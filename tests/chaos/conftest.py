@@ -19,7 +19,7 @@ from tests.conftest import Cloud
 from tests.pipelines.flights.flight_days import events_from
 
 from sluice.declaration.loading import load_pipeline
-from sluice.sending.send import Event
+from sluice.sending.lanes import Event
 
 MakeTrial = Callable[..., Trial]
 Flights = Callable[[int], list[Event]]

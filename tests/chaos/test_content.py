@@ -19,7 +19,7 @@ import pipelines
 from sluice.declaration import Conform, Pipeline
 from sluice.declaration.loading import load_pipeline
 from sluice.declaration.sources import StandardQueue
-from sluice.sending.send import Event
+from sluice.sending.lanes import Event
 from sluice.sources.queue.drain import Limits
 
 DECLARED = Path(__file__).parent / "declared"

@@ -21,7 +21,7 @@ from tests.deployment.checkout import make_checkout
 from tests.deployment.files import ROOT
 from tests.pipelines.flights.flight_days import events_from
 
-from sluice.sending.send import encoded
+from sluice.sources.queue.send import encoded
 
 DAYS = 3
 KILLS = 4

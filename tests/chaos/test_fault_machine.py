@@ -19,7 +19,7 @@ from tests.chaos.trial import TROUBLE, Trial, is_one_line
 from tests.conftest import Cloud
 
 from sluice.declaration.loading import load_pipeline
-from sluice.sending.send import Event
+from sluice.sending.lanes import Event
 from sluice.sources.queue.drain import Limits, backlog
 from sluice.steps.runner import run_step
 

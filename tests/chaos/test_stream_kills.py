@@ -19,10 +19,10 @@ from sluice.declaration.loading import load_pipeline
 from sluice.declaration.pipeline import Pipeline
 from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
-from sluice.sending.send import Event
-from sluice.sending.stream import send_to_stream
+from sluice.sending.lanes import Event
 from sluice.sources.stream.progress import shards_to_read
 from sluice.sources.stream.read import read_window
+from sluice.sources.stream.send import send_to_stream
 from sluice.steps.runner import run_step
 
 pytestmark = pytest.mark.chaos

@@ -22,8 +22,9 @@ from sluice.declaration.sources import FifoQueue, Queue
 from sluice.errors import SluiceError
 from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
-from sluice.sending.send import Event, encoded, send
+from sluice.sending.lanes import Event
 from sluice.sources.queue.drain import Drained, Flush, Limits, backlog, drain
+from sluice.sources.queue.send import encoded, send
 from sluice.steps.runner import run_step
 
 ALL = Limits()

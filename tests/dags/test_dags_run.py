@@ -30,7 +30,8 @@ from pipelines.flights.weather import drop_weather
 from sluice.aws.resources import Resources
 from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
-from sluice.sending.send import Event, send
+from sluice.sending.lanes import Event
+from sluice.sources.queue.send import send
 
 DAYS = [date(2013, 1, day) for day in (1, 2, 3, 4)]
 PARTITIONS = [f"dt={day}" for day in DAYS]

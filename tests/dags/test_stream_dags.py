@@ -23,8 +23,8 @@ from sluice.aws.resources import Resources, find
 from sluice.declaration.loading import load_pipeline
 from sluice.lake.store import Lake
 from sluice.provisioning.provision import provision
-from sluice.sending.send import Event
-from sluice.sending.stream import send_to_stream
+from sluice.sending.lanes import Event
+from sluice.sources.stream.send import send_to_stream
 from sluice.steps.runner import run_step
 from sluice_airflow.policy import INGEST_POOL
 

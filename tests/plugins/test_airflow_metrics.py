@@ -22,8 +22,9 @@ from opentelemetry.sdk.metrics import MeterProvider
 
 from sluice.declaration.sources import FifoQueue, Stream
 from sluice.landing.closing import close_source
-from sluice.sending.send import Event, send
+from sluice.sending.lanes import Event
 from sluice.sources.queue.drain import drain
+from sluice.sources.queue.send import send
 from sluice.sources.stream.checkpoints import Checkpoint, advance
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace

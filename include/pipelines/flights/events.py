@@ -18,7 +18,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 
-from sluice.sending.send import Event
+from sluice.sending.lanes import Event
 
 NOTICE = timedelta(hours=2)  # how long before its departure a flight is announced, and scored
 

@@ -27,7 +27,8 @@ from sluice.aws.failures import explain
 from sluice.aws.resources import find
 from sluice.aws.settings import load_settings
 from sluice.errors import SluiceError
-from sluice.sending.send import Event, send
+from sluice.sending.lanes import Event
+from sluice.sources.queue.send import send
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -121,7 +122,7 @@ def _send_with_progress(days: Sequence[date]) -> Sent:
         return send_days(
             aws.client("sqs"),
             aws.client("s3"),
-            resources.queue("events"),
+            resources.made_for("queues", "events"),
             resources.bucket,
             days,
             on_total=lambda total: progress.update(task, total=total),

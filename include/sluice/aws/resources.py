@@ -14,37 +14,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one pipeline has at AWS. Queues, dead-letter queues and streams are keyed by source name.
+    """What one pipeline has at AWS.
 
-    ``queues``, ``dead_letter_queues`` and ``completions_queue`` are URLs, ``streams`` are names,
-    ``topic_arn`` and ``role_arn`` are ARNs, and ``bucket`` is a name.
+    ``bucket`` is a name, ``topic_arn`` and ``role_arn`` are ARNs, ``completions_queue`` is a URL. ``of_sources`` are
+    the parameters that the template leaves for each source, by ``<what>/<source name>``: ``queues/events`` is a URL,
+    ``streams/clicks`` a name.
     """
 
     pipeline: str
     bucket: str
     topic_arn: str
     role_arn: str
-    queues: Mapping[str, str]
-    dead_letter_queues: Mapping[str, str]
-    streams: Mapping[str, str]
     completions_queue: str
+    of_sources: Mapping[str, str]
 
-    def queue(self, source: str) -> str:
-        """The URL of the source's queue. Raises MissingResource if the template makes none of that name."""
-        return self._made_for(source, "queue", self.queues)
+    def made_for(self, what: str, source: str) -> str:
+        """What the template made for a source: ``queues`` is its URL, ``streams`` its name.
 
-    def stream(self, source: str) -> str:
-        """The name of the source's stream. Raises MissingResource if the template makes none for it."""
-        return self._made_for(source, "stream", self.streams)
-
-    def _made_for(self, source: str, kind: str, made: Mapping[str, str]) -> str:
-        if source not in made:
+        Raises:
+            MissingResource: it made none.
+        """
+        found = self.found_for(what, source)
+        if found is None:
+            made = sorted(each.removeprefix(f"{what}/") for each in self.of_sources if each.startswith(f"{what}/"))
             raise MissingResource(
-                f"pipeline {self.pipeline}: no {kind} for the source {source!r}, only for "
-                f"{', '.join(sorted(made)) or 'none'}; name the source so, or add the {kind} to "
-                f"include/cloud/pipeline.yaml and run `sluice provision {self.pipeline}`"
+                f"pipeline {self.pipeline}: nothing among {what} for the source {source!r}, only for "
+                f"{', '.join(made) or 'none'}; run `sluice provision {self.pipeline}`"
             )
-        return made[source]
+        return found
+
+    def found_for(self, what: str, source: str) -> str | None:
+        """As :meth:`made_for`; None where the template made none."""
+        return self.of_sources.get(f"{what}/{source}")
 
 
 def find(ssm: SSMClient, pipeline: str) -> Resources:
@@ -63,13 +64,11 @@ def find(ssm: SSMClient, pipeline: str) -> Resources:
         )
     return Resources(
         pipeline=pipeline,
-        bucket=found["bucket"],
-        topic_arn=found["topic"],
-        role_arn=found["role"],
-        queues=_below(found, "queues/"),
-        dead_letter_queues=_below(found, "dead-letter-queues/"),
-        streams=_below(found, "streams/"),
-        completions_queue=found["completions-queue"],
+        bucket=found.pop("bucket"),
+        topic_arn=found.pop("topic"),
+        role_arn=found.pop("role"),
+        completions_queue=found.pop("completions-queue"),
+        of_sources=found,
     )
 
 
@@ -80,7 +79,3 @@ def _parameters(ssm: SSMClient, root: str) -> dict[str, str]:
         for page in pages
         for parameter in page["Parameters"]
     }
-
-
-def _below(found: Mapping[str, str], prefix: str) -> Mapping[str, str]:
-    return {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}

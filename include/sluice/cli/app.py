@@ -17,16 +17,17 @@ from sluice.aws.settings import load_settings
 from sluice.cli.tables import held_table, sent_table, status_tables
 from sluice.declaration.loading import load_pipeline, pipeline_names
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.sources import Queue
+from sluice.declaration.sources import EventSource
 from sluice.errors import SluiceError
 from sluice.provisioning.provision import provision
 from sluice.redrive.held import CONFLICT, Choice, survey_all
 from sluice.redrive.quarantined import OUTSIDE
 from sluice.redrive.sending import require_complete, send_back_all
 from sluice.sending.event_file import event_file
-from sluice.sending.send import SendResult, send
+from sluice.sending.lanes import SendResult, carry
 from sluice.serving.probe import invoke
 from sluice.serving.rows import BadRow, model_rows
+from sluice.sources.contract import connect_events
 from sluice.status import pipeline_status
 from sluice.workspace import Workspace
 
@@ -67,30 +68,30 @@ def send_command(
         Path, typer.Argument(help="Events, one JSON object a line: id, group, event_time, body; - is standard input.")
     ],
     pipeline: Annotated[str, typer.Option(help="Name of a folder under include/pipelines.")],
-    source: Annotated[str | None, typer.Option(help="The queue, where the pipeline has several.")] = None,
+    source: Annotated[str | None, typer.Option(help="The queue or stream, where the pipeline has several.")] = None,
 ) -> None:
-    """Send a file of events (plain or gzipped) to the pipeline's queue, in order within each group.
+    """Send a file of events (plain or gzipped) to the pipeline's queue or stream, in order within each group.
 
     The whole file is checked first: if a line is no event, nothing is sent. A body that is an object gets the id and
     the time under the names that the source declares, unless it has them. Ids and groups are text or whole numbers.
     """
     workspace = Workspace.open(Aws(), pipeline)
-    queue = _queue(workspace.pipeline, source)
-    url, sqs = workspace.resources.queue(queue.name), workspace.aws.client("sqs")
+    declared = _source_of_events(workspace.pipeline, source)
+    carrier = connect_events(workspace, declared).carrier()
     with event_file(file, sys.stdin.buffer) as events, _progress() as progress:
         try:
             checking = progress.add_task("checking", total=None)
-            count = events.check(queue, on_line=lambda: progress.advance(checking))
+            count = events.check(declared, carrier, on_line=lambda: progress.advance(checking))
         except SluiceError as error:
             raise SluiceError(f"{error}; nothing was sent: correct it and send again") from error
         progress.update(checking, total=count)
         sending = progress.add_task("sending", total=count)
         try:
-            result = send(sqs, url, events.events(queue), on_sent=lambda sent: progress.advance(sending, sent))
+            result = carry(events.events(declared), carrier, on_sent=lambda sent: progress.advance(sending, sent))
         except (SluiceError, BotoCoreError, ClientError) as error:
             done = int(progress.tasks[sending].completed)
             raise SluiceError(f"{explain(error)} ({done} of {count} events were sent before)") from error
-    typer.echo(f"{result.sent} events sent to {url}{_dropped(result)}")
+    typer.echo(f"{result.sent} events sent to {carrier.target}{_dropped(result)}")
 
 
 def _dropped(result: SendResult) -> str:
@@ -112,11 +113,11 @@ def _progress() -> Progress:
     )
 
 
-def _queue(pipeline: Pipeline, name: str | None) -> Queue:
-    found = [queue for queue in pipeline.queues if name in (None, queue.name)]
+def _source_of_events(pipeline: Pipeline, name: str | None) -> EventSource:
+    found = [source for source in pipeline.event_sources if name in (None, source.name)]
     if len(found) != 1:
-        names = ", ".join(queue.name for queue in pipeline.queues) or "none"
-        raise SluiceError(f"pipeline {pipeline.name} has the queues {names}: name one with --source")
+        names = ", ".join(source.name for source in pipeline.event_sources) or "none"
+        raise SluiceError(f"pipeline {pipeline.name} has the sources of events {names}: name one with --source")
     return found[0]
 
 

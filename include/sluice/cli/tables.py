@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from rich.table import Table
@@ -11,7 +13,7 @@ from rich.text import Text
 
 from sluice.redrive.held import Held
 from sluice.redrive.sending import SentBack
-from sluice.status import PipelineStatus
+from sluice.status import PipelineStatus, SourceStatus
 
 _LONGEST_CELL = 2000
 
@@ -19,15 +21,7 @@ _LONGEST_CELL = 2000
 def status_tables(name: str, status: PipelineStatus) -> list[Table]:
     """How the pipeline of that name stands."""
     return [
-        _table(
-            f"{name}: queues",
-            ("source", "waiting", "in flight", "delayed", "dead letters"),
-            [
-                (queue.source, queue.waiting, queue.in_flight, queue.delayed, _or_dash(queue.dead_letters))
-                for queue in status.queues
-            ],
-        ),
-        *_streams(name, status),
+        *_sources(name, status),
         _table(
             f"{name}: datasets",
             (
@@ -83,23 +77,15 @@ def status_tables(name: str, status: PipelineStatus) -> list[Table]:
     ]
 
 
-def _streams(name: str, status: PipelineStatus) -> Iterator[Table]:
-    """The table of the streams, where the pipeline has any."""
-    if status.streams:
+def _sources(name: str, status: PipelineStatus) -> Iterator[Table]:
+    """A table for each kind of source, with the figures that the kind has."""
+    for kind, group in groupby(sorted(status.sources, key=attrgetter("kind")), key=attrgetter("kind")):
+        sources: list[SourceStatus] = list(group)
+        figures = list(sources[0].figures)
         yield _table(
-            f"{name}: streams",
-            ("source", "shards read", "ended", "read until", "lag", "gaps"),
-            [
-                (
-                    stream.source,
-                    stream.reading,
-                    stream.ended,
-                    _moment(stream.read_until),
-                    "-" if stream.lag_seconds is None else f"{stream.lag_seconds:.0f} s",
-                    stream.gaps,
-                )
-                for stream in status.streams
-            ],
+            f"{name}: {kind}s",
+            ("source", *(figure.replace("_", " ") for figure in figures)),
+            [(each.source, *(_figure(each.figures[figure]) for figure in figures)) for each in sources],
         )
 
 
@@ -109,12 +95,14 @@ def _proven(status: PipelineStatus) -> str:
     return "yes" if same else "no"
 
 
+def _figure(value: float | datetime | None) -> str:
+    if value is None:
+        return "-"
+    return _moment(value) if isinstance(value, datetime) else f"{value:.0f}"
+
+
 def _moment(moment: datetime | None) -> str:
     return "-" if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _or_dash(value: int | None) -> str:
-    return "-" if value is None else str(value)
 
 
 def held_table(rows: Iterable[Held]) -> Table:

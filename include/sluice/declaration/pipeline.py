@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import get_args
 
 from sluice.declaration.names import check_name
-from sluice.declaration.sources import Drops, EventSource, Queue, Source, Stream
+from sluice.declaration.sources import EventSource, Source
 from sluice.declaration.steps import Conform, Step
 from sluice.declaration.training import Deployment, Training
 from sluice.errors import DeclarationError
@@ -103,17 +103,11 @@ class Pipeline:
     def event_sources(self) -> tuple[EventSource, ...]:
         return tuple(source for source in self.sources if isinstance(source, EventSource))
 
-    @property
-    def queues(self) -> tuple[Queue, ...]:
-        return tuple(source for source in self.sources if isinstance(source, Queue))
-
-    @property
-    def streams(self) -> tuple[Stream, ...]:
-        return tuple(source for source in self.sources if isinstance(source, Stream))
-
-    @property
-    def drops(self) -> tuple[Drops, ...]:
-        return tuple(source for source in self.sources if isinstance(source, Drops))
+    def ingest_name(self, source: EventSource) -> str:
+        """The name of a source's ingest DAG: of its kind alone for the first of the kind, else with its own name."""
+        first = next(each for each in self.event_sources if each.kind == source.kind)
+        suffix = "" if source == first else f"_{source.name}"
+        return f"{self.name}_ingest_{source.kind}{suffix}"
 
     def source(self, name: str) -> Source | None:
         return next((source for source in self.sources if source.name == name), None)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
 
 from sluice.completions import unannounced
+from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest, latest
@@ -19,19 +21,30 @@ from sluice.landing.parts import without_inline
 _LONGEST_GAP = 1000
 
 
-def watermark(
-    manifests: Sequence[Manifest], source: EventSource, drained_empty: bool, now: datetime
-) -> datetime | None:
+@dataclass(frozen=True)
+class Evidence:
+    """What a source knows of how far it has landed.
+
+    ``is_drained``: it holds nothing that has not landed. ``no_later_than``: the watermark must not pass this moment
+    (UTC); None where only the wall clock bounds it.
+    """
+
+    is_drained: bool
+    no_later_than: datetime | None = None
+
+
+def watermark(manifests: Sequence[Manifest], source: EventSource, evidence: Evidence, now: datetime) -> datetime | None:
     """Up to when all events are taken to be in: None while nothing is known.
 
-    It is the highest event time seen less the allowed lateness; of a queue that is drained empty, it is the wall
-    clock less the allowed lateness. An event time ahead of the wall clock tells of a wrong clock and counts as now.
+    It is the highest event time seen less the allowed lateness; of a source that is drained, it is the wall
+    clock less the allowed lateness. An event time ahead of the wall clock comes of a wrong clock and counts as now.
     """
-    highest = now if drained_empty else latest(manifest.last_event_time for manifest in manifests)
-    return None if highest is None else min(highest, now) - source.lateness
+    bound = now if evidence.no_later_than is None else min(now, evidence.no_later_than)
+    highest = bound if evidence.is_drained else latest(manifest.last_event_time for manifest in manifests)
+    return None if highest is None else min(highest, bound) - source.lateness
 
 
-def close_source(lake: Lake, source: EventSource, drained_empty: bool) -> str:
+def close_source(lake: Lake, source: EventSource, evidence: Evidence) -> str:
     """Close every open partition that ends by the watermark.
 
     A partition without a single event, between two that have some, is closed empty: nobody waits for it in vain. A
@@ -44,7 +57,7 @@ def close_source(lake: Lake, source: EventSource, drained_empty: bool) -> str:
     """
     dataset = raw_dataset(source.name)
     known = {manifest.time_partition: manifest for manifest in lake.manifests(dataset)}
-    passed = watermark(list(known.values()), source, drained_empty, lake.now())
+    passed = watermark(list(known.values()), source, evidence, lake.now())
     if passed is not None:
         still_open = [partition for partition, manifest in known.items() if manifest.state == "open"]
         due = [partition for partition in (*still_open, *_gaps(sorted(known))) if partition.end <= passed]
@@ -52,6 +65,15 @@ def close_source(lake: Lake, source: EventSource, drained_empty: bool) -> str:
             known.update(zip(due, pool.map(partial(_close, lake, dataset), due), strict=True))
     closed = [manifest for manifest in known.values() if manifest.state == "closed"]
     return format_ranges(manifest.time_partition for manifest in unannounced(lake, dataset, closed))
+
+
+def is_before_first_event(lake: Lake, dataset: str, pipeline: Pipeline, partition: Partition) -> bool:
+    """Whether a partition lies before the first event that the raw dataset ever had since the pipeline's ``start``.
+
+    Such a partition is empty by rule: nothing closes it, and nobody waits for it.
+    """
+    first = lake.first_partition(dataset, Partition.containing(pipeline.start, pipeline.every))
+    return first is not None and partition < first
 
 
 def _gaps(partitions: Sequence[Partition]) -> Iterator[Partition]:

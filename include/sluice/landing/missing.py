@@ -10,13 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow.parquet as pq
 
-from sluice.declaration.sources import EventSource
 from sluice.errors import MissingResource
-from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest
-from sluice.lake.partitions import Grain, Partition
+from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
-from sluice.landing.parts import Parts, inline_records
+from sluice.landing.parts import Landing, Parts, inline_records
 from sluice.records.record import Record, part_bytes
 
 _WRITERS = 8
@@ -27,7 +25,7 @@ _REMEMBERED = 2_000_000  # records, by 16 bytes each
 _IDENTITY = ("message_id", "event_id", "group", "sequence_number", "event_time", "event_time_from")
 
 
-def land_missing(batches: Iterable[Sequence[Record]], lake: Lake, source: EventSource, every: Grain) -> int:
+def land_missing(batches: Iterable[Sequence[Record]], landing: Landing) -> int:
     """Land those records that are not in the raw partition where they belong, each once; returns how many.
 
     What is held in memory is bounded, however many batches there are. If all are there, nothing is written.
@@ -36,9 +34,9 @@ def land_missing(batches: Iterable[Sequence[Record]], lake: Lake, source: EventS
         MissingResource: a part that a manifest names is gone.
         ConflictingWrite: a manifest could not be written against other writers.
     """
-    landed, missing = 0, _Missing(lake, source, every)
+    landed, missing = 0, _Missing(landing)
     with ThreadPoolExecutor(_WRITERS) as pool:
-        parts = Parts(lake, source.name, every, pool)
+        parts = Parts(landing, pool)
         for held in _gathered(batches):
             if found := missing.of(held):
                 parts.land(found)
@@ -62,8 +60,8 @@ def _gathered(batches: Iterable[Sequence[Record]]) -> Iterator[list[Record]]:
 class _Missing:
     """Tells which records are missing. It remembers the partitions asked for last, up to some number of records."""
 
-    def __init__(self, lake: Lake, source: EventSource, every: Grain) -> None:
-        self._lake, self._dataset, self._every = lake, raw_dataset(source.name), every
+    def __init__(self, landing: Landing) -> None:
+        self._lake, self._dataset, self._every = landing.lake, landing.dataset, landing.every
         self._known: dict[Partition, set[bytes]] = {}
 
     def of(self, records: Iterable[Record]) -> list[Record]:

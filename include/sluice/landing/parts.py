@@ -43,6 +43,42 @@ class Flush:
     expired: int = 0
 
 
+@dataclass(frozen=True)
+class Landing:
+    """Where the records of one source land: its raw dataset, in partitions of length ``every``."""
+
+    lake: Lake
+    source: str
+    every: Grain
+
+    @property
+    def dataset(self) -> str:
+        return raw_dataset(self.source)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where one drain of a source ends, whatever waits there: it asks for nothing more once it has reached one of them.
+
+    ``messages`` is kept to the message; ``bytes`` (of bodies) and ``seconds`` may be passed by what was under way.
+    """
+
+    messages: int = 100_000
+    bytes: int = 1_000_000_000
+    seconds: float = 600
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What one drain of a source did. ``bytes`` are of bodies."""
+
+    messages: int
+    bytes: int
+    flushes: int
+    parts: int
+    partitions: tuple[Partition, ...]
+
+
 def without_inline(lake: Lake, manifest: Manifest) -> Manifest:
     """The manifest with its inline records, if any, in a part like the others, which this writes."""
     if not manifest.inline:
@@ -73,8 +109,8 @@ class Parts:
     a read for each flush.
     """
 
-    def __init__(self, lake: Lake, source: str, every: Grain, pool: Executor) -> None:
-        self._lake, self._dataset, self._every, self._pool = lake, raw_dataset(source), every, pool
+    def __init__(self, landing: Landing, pool: Executor) -> None:
+        self._lake, self._dataset, self._every, self._pool = landing.lake, landing.dataset, landing.every, pool
         self._tails: dict[Partition, _Tail] = {}
 
     def land(self, records: Iterable[Record]) -> list[Partition]:

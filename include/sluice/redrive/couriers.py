@@ -6,26 +6,19 @@ sent: what is behind it must not overtake it.
 
 from __future__ import annotations
 
-import json
-from base64 import b64decode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sluice.aws.failures import explain, is_declined
-from sluice.declaration.sources import EventSource, FifoQueue, Stream
 from sluice.records.record import Record
 from sluice.redrive.ledger import Entry, Ledger, State, digest, known
-from sluice.workspace import Workspace
-
-if TYPE_CHECKING:
-    from mypy_boto3_kinesis import KinesisClient
-    from mypy_boto3_sqs import SQSClient
+from sluice.sources.contract import EventConnector
 
 # SQS drops a message that comes again within five minutes. The intention was written before the first call, so until
 # shortly before that a second call is safe; after it, it might be a second message.
@@ -33,61 +26,17 @@ DEDUPLICATED = timedelta(minutes=4)
 _MOST_FAILURES = 10  # then the fault is the source's, and trying the other groups would last hours
 
 Outcome = Literal["sent", "already", "unknown", "failed", "behind"]
-Post = Callable[[Record], str]
-
-
-def post_for(workspace: Workspace, source: EventSource) -> Post:
-    """What sends one record to the source and returns its new message id or sequence number."""
-    if isinstance(source, Stream):
-        return stream_post(workspace.aws.client("kinesis"), workspace.resources.stream(source.name))
-    return queue_post(workspace.aws.client("sqs"), workspace.resources.queue(source.name), source)
-
-
-def queue_post(sqs: SQSClient, queue_url: str, source: EventSource) -> Post:
-    def post(record: Record) -> str:
-        order: dict[str, str] = {}
-        if isinstance(source, FifoQueue):
-            order = {"MessageGroupId": record.group, "MessageDeduplicationId": digest(record.message_id)}
-        attributes: Any = _attributes(record)
-        return sqs.send_message(
-            QueueUrl=queue_url,
-            MessageBody=record.body,
-            MessageAttributes=attributes,
-            **order,  # type: ignore[arg-type]
-        )["MessageId"]
-
-    return post
-
-
-def stream_post(kinesis: KinesisClient, name: str) -> Post:
-    def post(record: Record) -> str:
-        encoded = json.loads(record.attributes).get("encoding") == "base64"
-        data = b64decode(record.body) if encoded else record.body.encode()
-        return kinesis.put_record(StreamName=name, PartitionKey=record.group, Data=data)["SequenceNumber"]
-
-    return post
-
-
-def _attributes(record: Record) -> Mapping[str, Mapping[str, Any]]:
-    """The message's attributes as they were sent; landing keeps binary values as hexadecimal digits."""
-    return {
-        name: {"DataType": value["DataType"], "BinaryValue": bytes.fromhex(value["BinaryValue"])}
-        if "BinaryValue" in value
-        else {"DataType": value["DataType"], "StringValue": value["StringValue"]}
-        for name, value in json.loads(record.attributes).items()
-    }
 
 
 @dataclass
 class Courier:
-    """Sends back to one source. ``entries`` is the ledger as it stood when the redrive began.
+    """Sends back to the source of one connector. ``entries`` is the ledger as it stood when the redrive began.
 
     ``again`` sends what is not known to have been sent. ``faults`` collects, in words, why records were not sent.
     """
 
     ledger: Ledger
-    post: Post
-    source: EventSource
+    connector: EventConnector[Any]
     again: bool
     entries: Mapping[str, Entry] = field(init=False)
     faults: list[str] = field(default_factory=list)
@@ -125,8 +74,8 @@ class Courier:
 
     def _carry_unknown(self, record: Record, attempts: int) -> Outcome:
         fresh = self.ledger.lake.now() - self.ledger.intended_at(record.message_id, attempts) < DEDUPLICATED
-        if fresh and isinstance(self.source, FifoQueue):
-            return self._send(record, attempts)  # of two the queue keeps one
+        if fresh and self.connector.drops_repeats:
+            return self._send(record, attempts)  # of two the source keeps one
         if fresh or not self.again:  # fresh: another redrive may be about to send it
             return "unknown"
         return self._attempt(record, attempts + 1)
@@ -138,7 +87,7 @@ class Courier:
 
     def _send(self, record: Record, attempt: int) -> Outcome:
         try:
-            sent_as = self.post(record)
+            sent_as = self.connector.post(record, digest(record.message_id))
         except (ClientError, BotoCoreError) as error:
             reason = explain(error)
             self.faults.append(f"event {record.event_id!r} of group {record.group!r}: {reason}")

@@ -10,15 +10,13 @@ from datetime import datetime
 from typing import Any, Literal
 
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.sources import EventSource, Queue
-from sluice.errors import DeclarationError, MissingResource, SluiceError
+from sluice.declaration.sources import EventSource
+from sluice.errors import DeclarationError, SluiceError
 from sluice.lake.manifests import earliest
 from sluice.lake.partitions import Grain, Partition, partition_at
-from sluice.records.record import record_from_sqs
 from sluice.redrive.ledger import Entry, Ledger, State, known
 from sluice.redrive.quarantined import OUTSIDE, Quarantined, quarantined
-from sluice.sources.queue.dead_letters import DeadLetterQueue
-from sluice.sources.queue.drain import backlog
+from sluice.sources.contract import DeadLetters, connect_events
 from sluice.workspace import Workspace
 
 CONFLICT = "conflict"
@@ -125,7 +123,7 @@ def sources_named(pipeline: Pipeline, name: str | None) -> list[EventSource]:
     found = [source for source in pipeline.event_sources if name in (None, "", source.name)]
     if not found:
         names = ", ".join(source.name for source in pipeline.event_sources) or "none"
-        raise DeclarationError(f"pipeline {pipeline.name} has no queue or stream {name!r}; it has {names}")
+        raise DeclarationError(f"pipeline {pipeline.name} has no source of events {name!r}; it has {names}")
     return found
 
 
@@ -155,8 +153,8 @@ def survey(workspace: Workspace, source: EventSource, choice: Choice) -> list[He
     held: list[Held] = []
     if choice.covers("quarantine"):
         held += _held_quarantined(workspace, source, choice, entries)
-    if choice.covers("dead_letters") and isinstance(source, Queue):
-        held += _held_dead_letters(workspace, source, entries)
+    if choice.covers("dead_letters") and (dead := connect_events(workspace, source).dead_letters()) is not None:
+        held += _held_dead_letters(source.name, dead, entries)
     return held
 
 
@@ -179,16 +177,15 @@ def _held_quarantined(
     return [held for _, held in sorted(by_reason.items())]
 
 
-def _held_dead_letters(workspace: Workspace, source: Queue, entries: Mapping[str, Entry]) -> list[Held]:
-    queue = dead_letters_of(workspace, source)
-    count = backlog(queue.sqs, queue.url)
+def _held_dead_letters(source: str, dead: DeadLetters, entries: Mapping[str, Entry]) -> list[Held]:
+    count = dead.count()
     if not count:
         return []
-    records = [record_from_sqs(message, source) for message in queue.peek(min(count, _PEEKED))]
+    records = [letter.record for letter in dead.peek(min(count, _PEEKED))]
     states = Counter(known(entries, record.message_id).state for record in records)
     return [
         Held(
-            source=source.name,
+            source=source,
             where="dead_letters",
             reason=DEAD_LETTER,
             count=count,
@@ -206,14 +203,4 @@ def quarantined_of(workspace: Workspace, source: EventSource, choice: Choice) ->
     def wanted(partition: Partition) -> bool:
         return (first is None or first <= partition) and (last is None or partition <= last)
 
-    return quarantined(workspace.lake, workspace.pipeline, source, wanted)
-
-
-def dead_letters_of(workspace: Workspace, source: Queue) -> DeadLetterQueue:
-    url = workspace.resources.dead_letter_queues.get(source.name)
-    if url is None:
-        raise MissingResource(
-            f"pipeline {workspace.pipeline.name}: the queue {source.name!r} has no dead-letter queue; add one to "
-            f"include/cloud/pipeline.yaml and run `sluice provision {workspace.pipeline.name}`"
-        )
-    return DeadLetterQueue(workspace.aws.client("sqs"), url)
+    return quarantined(workspace, source, wanted)

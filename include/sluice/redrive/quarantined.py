@@ -16,13 +16,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.landing.parts import inline_records
 from sluice.records.record import Record
 from sluice.sources.coverage import conform_steps, outside_and_not_conformed
+from sluice.workspace import Workspace
 
 OUTSIDE = "outside start and end"
 _ENVELOPE = ("event_id", "group", "sequence_number", "sent_at", "message_id")
@@ -49,32 +49,30 @@ class Quarantined:
 
 
 def quarantined(
-    lake: Lake, pipeline: Pipeline, source: EventSource, wanted: Callable[[Partition], bool]
+    workspace: Workspace, source: EventSource, wanted: Callable[[Partition], bool]
 ) -> Iterator[Quarantined]:
     """What is held back in the wanted partitions, object after object; no message twice."""
     seen = set[str]()
-    for each in chain(_by_steps(lake, pipeline, source, wanted), _outside(lake, pipeline, source, wanted)):
+    for each in chain(_by_steps(workspace, source, wanted), _outside(workspace, source, wanted)):
         if each.message_id not in seen:
             seen.add(each.message_id)
             yield each
 
 
-def _by_steps(
-    lake: Lake, pipeline: Pipeline, source: EventSource, wanted: Callable[[Partition], bool]
-) -> Iterator[Quarantined]:
+def _by_steps(workspace: Workspace, source: EventSource, wanted: Callable[[Partition], bool]) -> Iterator[Quarantined]:
     """What the ``conform`` steps have quarantined, with their reasons."""
-    for step in conform_steps(pipeline, source.name):
+    lake = workspace.lake
+    for step in conform_steps(workspace.pipeline, source.name):
         for manifest in lake.manifests(step.name):
             for file in manifest.quarantined if wanted(manifest.time_partition) else ():
                 for row, values in enumerate(_rows(lake, file.key, _COLUMNS)):
                     yield Quarantined(**values, key=file.key, row=row)
 
 
-def _outside(
-    lake: Lake, pipeline: Pipeline, source: EventSource, wanted: Callable[[Partition], bool]
-) -> Iterator[Quarantined]:
+def _outside(workspace: Workspace, source: EventSource, wanted: Callable[[Partition], bool]) -> Iterator[Quarantined]:
     """What has landed where no step reads it."""
-    for manifest in outside_and_not_conformed(lake, pipeline, source):
+    lake = workspace.lake
+    for manifest in outside_and_not_conformed(workspace, source):
         if wanted(manifest.time_partition):
             for file in manifest.files:
                 for row, values in enumerate(_rows(lake, file.key, _ENVELOPE)):

@@ -19,15 +19,13 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
-from sluice.declaration.sources import EventSource, Queue
+from sluice.declaration.sources import EventSource
 from sluice.errors import SluiceError
-from sluice.records.record import record_from_sqs
-from sluice.redrive.couriers import Courier, Outcome, post_for
-from sluice.redrive.held import Choice, Where, dead_letters_of, quarantined_of, sources_named
+from sluice.redrive.couriers import Courier, Outcome
+from sluice.redrive.held import Choice, Where, quarantined_of, sources_named
 from sluice.redrive.ledger import Ledger, State, known
 from sluice.redrive.quarantined import records_of
-from sluice.sources.queue.dead_letters import DeadLetterQueue
-from sluice.sources.queue.messages import Message
+from sluice.sources.contract import DeadLetters, Letter, connect_events
 from sluice.workspace import Workspace
 
 _SIDE_BY_SIDE = 8
@@ -70,13 +68,14 @@ def send_back(workspace: Workspace, source: EventSource, choice: Choice) -> list
         MissingResource: the pipeline has no such queue or stream.
         RedriveIncomplete: the ledger does not say what was done: something else writes to it.
     """
-    courier = Courier(Ledger(workspace.lake, source.name), post_for(workspace, source), source, choice.unknown)
+    connector = connect_events(workspace, source)
+    courier = Courier(Ledger(workspace.lake, source.name), connector, choice.unknown)
     results: list[SentBack] = []
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         if choice.covers("quarantine"):
             results.append(_send_quarantined(workspace, courier, choice, pool))
-        if choice.covers("dead_letters") and isinstance(source, Queue):
-            results.append(_send_dead_letters(dead_letters_of(workspace, source), source, courier, choice.limit, pool))
+        if choice.covers("dead_letters") and (letters := connector.dead_letters()) is not None:
+            results.append(_send_dead_letters(letters, courier, choice.limit, pool))
     return results
 
 
@@ -95,7 +94,7 @@ def sent(results: Iterable[SentBack]) -> dict[str, int]:
 
 
 def _send_quarantined(workspace: Workspace, courier: Courier, choice: Choice, pool: Executor) -> SentBack:
-    chosen = [each for each in quarantined_of(workspace, courier.source, choice) if choice.takes(each)]
+    chosen = [each for each in quarantined_of(workspace, courier.connector.source, choice) if choice.takes(each)]
     waiting = [each for each in chosen if known(courier.entries, each.message_id).state is not State.SENT]
     waiting.sort(key=attrgetter("group", "sequence_number", "message_id"))
     outcomes = courier.carry(records_of(workspace.lake, waiting[: choice.limit]), pool)
@@ -103,21 +102,21 @@ def _send_quarantined(workspace: Workspace, courier: Courier, choice: Choice, po
     return replace(done, already=done.already + len(chosen) - len(waiting))
 
 
-def _send_dead_letters(queue: DeadLetterQueue, source: Queue, courier: Courier, limit: int, pool: Executor) -> SentBack:
+def _send_dead_letters(dead: DeadLetters, courier: Courier, limit: int, pool: Executor) -> SentBack:
     """Wave after wave. What can't be sent is kept from coming again, with all that its group holds behind it."""
     outcomes: dict[str, Outcome] = {}
-    kept: list[Message] = []
+    kept: list[Letter] = []
     undeleted = set[str]()
     try:
-        while len(outcomes) < limit and (wave := queue.take(limit - len(outcomes))):
-            done = courier.carry([record_from_sqs(message, source) for message in wave], pool)
+        while len(outcomes) < limit and (wave := dead.take(limit - len(outcomes))):
+            done = courier.carry([letter.record for letter in wave], pool)
             outcomes = {**done, **outcomes}  # what comes again was counted
-            back = [message for message in wave if done[message["MessageId"]] in ("sent", "already")]
-            undeleted -= {message["MessageId"] for message in back}
-            undeleted |= {message["MessageId"] for message in queue.delete(back)}
-            kept += [message for message in wave if message not in back]
+            back = [letter for letter in wave if done[letter.record.message_id] in ("sent", "already")]
+            undeleted -= {letter.record.message_id for letter in back}
+            undeleted |= {letter.record.message_id for letter in dead.delete(back)}
+            kept += [letter for letter in wave if letter not in back]
     finally:
-        queue.put_back(kept)
+        dead.put_back(kept)
     return replace(_result(courier, "dead_letters", outcomes), undeleted=len(undeleted))
 
 
@@ -137,7 +136,7 @@ def _result(courier: Courier, where: Where, outcomes: Mapping[str, Outcome]) -> 
         for message_id, outcome in outcomes.items()
     )
     return SentBack(
-        source=courier.source.name,
+        source=courier.connector.source.name,
         where=where,
         sent=counts["sent"],
         already=counts["already"],

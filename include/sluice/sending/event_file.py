@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
@@ -14,15 +13,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
-from sluice.declaration.sources import Queue
+from sluice.declaration.sources import EventSource
 from sluice.errors import SluiceError
-from sluice.sending.send import LARGEST_BODY, Event
+from sluice.sending.lanes import Carrier, Event, SendFailed
 
 _LONGEST_REASON = 200  # characters
 _GZIP = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# SQS API reference, SendMessage: a message holds no other characters.
-_NOT_IN_SQS = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class EventFile:
@@ -36,25 +33,30 @@ class EventFile:
     def __init__(self, path: Path, name: str) -> None:
         self._path, self._name = path, name
 
-    def check(self, queue: Queue, on_line: Callable[[], None] = lambda: None) -> int:
-        """Read every line as an event for the queue; how many there are.
+    def check(self, source: EventSource, carrier: Carrier, on_line: Callable[[], None] = lambda: None) -> int:
+        """Read every line as an event that the source's carrier can take; how many there are.
 
         Raises:
             SluiceError: the file can't be read, or a line is no event; the message names the line.
         """
         count = 0
-        for _ in self.events(queue):
+        for _ in self._events(source, carrier.size):
             count += 1
             on_line()
         return count
 
-    def events(self, queue: Queue) -> Iterator[Event]:
+    def events(self, source: EventSource) -> Iterator[Event]:
         """The events in the order of the lines; a blank line is none. Raises as :meth:`check` does."""
+        return self._events(source, lambda _: 0)
+
+    def _events(self, source: EventSource, size: Callable[[Event], int]) -> Iterator[Event]:
         for number, line in self._lines():
             try:
                 if text := line.decode().strip():
-                    yield _event(text, queue)
-            except (ValueError, TypeError, RecursionError) as error:
+                    event = _event(text, source)
+                    size(event)
+                    yield event
+            except (ValueError, TypeError, RecursionError, SendFailed) as error:
                 reason = "nested too deep" if isinstance(error, RecursionError) else str(error)[:_LONGEST_REASON]
                 raise SluiceError(
                     f"{self._name} line {number} is no event ({reason}); each line is an object with id, group, "
@@ -88,7 +90,7 @@ def event_file(path: Path, standard_input: BinaryIO) -> Iterator[EventFile]:
         yield EventFile(kept, "standard input")
 
 
-def _event(line: str, queue: Queue) -> Event:
+def _event(line: str, source: EventSource) -> Event:
     """Raises ValueError or TypeError, with the reason, if the line is no event."""
     fields = json.loads(line)
     if not isinstance(fields, dict):
@@ -98,12 +100,12 @@ def _event(line: str, queue: Queue) -> Event:
         raise ValueError(f"{', '.join(missing)} missing")
     body = fields["body"]
     if isinstance(body, dict):
-        body = {queue.event_id: fields["id"], queue.event_time: fields["event_time"], **body}
+        body = {source.event_id: fields["id"], source.event_time: fields["event_time"], **body}
     return Event(
         id=_name("id", fields["id"]),
         group=_name("group", fields["group"]),
         event_time=_moment(fields["event_time"]),
-        body=_checked(body if isinstance(body, str) else json.dumps(body)),
+        body=body if isinstance(body, str) else json.dumps(body),
     )
 
 
@@ -121,15 +123,6 @@ def _moment(value: object) -> datetime:
     if not isinstance(value, str):
         raise TypeError(f"event_time is {_json_kind(value)}; it must be text")
     return datetime.fromisoformat(value)
-
-
-def _checked(body: str) -> str:
-    forbidden = _NOT_IN_SQS.search(body)
-    if forbidden:
-        raise ValueError(f"body holds the character {forbidden[0]!a}, which SQS does not take")
-    if not body or len(body.encode()) > LARGEST_BODY:
-        raise ValueError(f"body has {len(body.encode())} bytes; SQS takes 1 byte to 1 MiB")
-    return body
 
 
 def _json_kind(value: object) -> str:

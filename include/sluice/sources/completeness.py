@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from itertools import groupby, product
 
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.sources import Drops, EventSource, Source
-from sluice.lake.layout import raw_dataset
 from sluice.lake.partitions import Partition, format_ranges
-from sluice.lake.store import Lake
-from sluice.sources.drops.land import is_complete
+from sluice.sources.contract import connect
+from sluice.workspace import Workspace
 
 _LONGEST_RANGES = 200
 
@@ -26,40 +24,17 @@ class Incomplete:
     partition: Partition
 
 
-def incomplete(lake: Lake, pipeline: Pipeline, partitions: Iterable[Partition]) -> list[Incomplete]:
-    """Every source of every one of ``partitions`` that is not complete, in the order of sources, then of partitions.
-
-    A partition of a queue or stream is complete once it is closed, and likewise before the first event (see
-    :func:`is_before_first_event`). A drop is complete once its marker is there, or once it was landed.
-    """
-    pairs = list(product(pipeline.sources, partitions))
+def incomplete(workspace: Workspace, partitions: Iterable[Partition]) -> list[Incomplete]:
+    """Every source of every one of ``partitions`` that is not complete, in the order of sources, then of partitions."""
+    connectors = [connect(workspace, source) for source in workspace.pipeline.sources]
+    pairs = list(product(connectors, partitions))
     with ThreadPoolExecutor(16) as pool:
-        reasons = pool.map(lambda pair: _reason(lake, pipeline, *pair), pairs)
+        reasons = pool.map(lambda pair: pair[0].why_incomplete(pair[1]), pairs)
         return [
-            Incomplete(source.name, reason, partition)
-            for (source, partition), reason in zip(pairs, reasons, strict=True)
+            Incomplete(connector.source.name, reason, partition)
+            for (connector, partition), reason in zip(pairs, reasons, strict=True)
             if reason is not None
         ]
-
-
-def _reason(lake: Lake, pipeline: Pipeline, source: Source, partition: Partition) -> str | None:
-    """Why this partition of the source is not complete; None if it is."""
-    if isinstance(source, Drops):
-        return None if is_complete(lake, source, partition) else f"no marker under {source.prefix}{{partition}}/"
-    manifest = lake.manifest(raw_dataset(source.name), partition)
-    if manifest is None:
-        empty = is_before_first_event(lake, pipeline, source, partition)
-        return None if empty else "no event has arrived in it, and none in a later partition has closed it"
-    return None if manifest.state == "closed" else "still open, because events of that time may still arrive"
-
-
-def is_before_first_event(lake: Lake, pipeline: Pipeline, source: EventSource, partition: Partition) -> bool:
-    """Whether a partition lies before the first event that the source ever had since the pipeline's ``start``.
-
-    Such a partition is empty by rule: nothing closes it, and nobody waits for it.
-    """
-    first = lake.first_partition(raw_dataset(source.name), Partition.containing(pipeline.start, pipeline.every))
-    return first is not None and partition < first
 
 
 def describe(pipeline: Pipeline, found: Iterable[Incomplete]) -> str:

@@ -6,20 +6,17 @@ pipeline's end, so no scheduled run ever conforms it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from contextlib import suppress
 
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.sources import Drops, EventSource, Source
+from sluice.declaration.sources import EventSource, Source
 from sluice.declaration.steps import Conform
-from sluice.errors import SluiceError
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
-
-_DROPPED = re.compile(r"dt=[^/]+(?:/hour=[^/]+)?(?=/)")
+from sluice.sources.contract import connect
+from sluice.workspace import Workspace
 
 
 def is_outside(pipeline: Pipeline, partition: Partition) -> bool:
@@ -28,25 +25,13 @@ def is_outside(pipeline: Pipeline, partition: Partition) -> bool:
     return partition.start < first or (pipeline.end is not None and partition.start > pipeline.end)
 
 
-def outside(lake: Lake, pipeline: Pipeline, source: Source) -> list[Partition]:
-    """The partitions outside start and end that hold something of the source: landed, or dropped and not landed."""
-    found: set[Partition] = set(lake.partitions(raw_dataset(source.name)))
-    if isinstance(source, Drops):
-        found |= _dropped(lake, source)
-    return sorted(partition for partition in found if is_outside(pipeline, partition))
+def outside(workspace: Workspace, source: Source) -> list[Partition]:
+    """The partitions outside start and end that hold something of the source: landed, or waiting to be."""
+    found = connect(workspace, source).partitions()
+    return sorted(partition for partition in found if is_outside(workspace.pipeline, partition))
 
 
-def _dropped(lake: Lake, source: Drops) -> set[Partition]:
-    """The partitions that have a folder of drops; a folder of another name is none."""
-    matches = (_DROPPED.match(key.removeprefix(source.prefix)) for key, _, _ in lake.objects(source.prefix))
-    found: set[Partition] = set()
-    for folder in {match[0] for match in matches if match}:
-        with suppress(SluiceError):
-            found.add(Partition.parse(folder))
-    return found
-
-
-def not_conformed(lake: Lake, pipeline: Pipeline, source: EventSource, raw: Iterable[Manifest]) -> int:
+def not_conformed(lake: Lake, pipeline: Pipeline, source: Source, raw: Iterable[Manifest]) -> int:
     """How many raw records of the source's ``raw`` manifests no ``Conform`` step has read, or not since they landed."""
     steps = conform_steps(pipeline, source.name)
     read = [{each.partition: each.rows_in for each in lake.manifests(step.name)} for step in steps] or [{}]
@@ -58,10 +43,11 @@ def conform_steps(pipeline: Pipeline, source: str) -> list[Conform]:
     return [step for step in pipeline.steps if isinstance(step, Conform) and step.source == source]
 
 
-def outside_and_not_conformed(lake: Lake, pipeline: Pipeline, source: EventSource) -> list[Manifest]:
+def outside_and_not_conformed(workspace: Workspace, source: EventSource) -> list[Manifest]:
     """The raw manifests outside start and end that no ``Conform`` step has read."""
+    lake, pipeline = workspace.lake, workspace.pipeline
     conformed = {partition for step in conform_steps(pipeline, source.name) for partition in lake.partitions(step.name)}
     dataset = raw_dataset(source.name)
-    partitions = [each for each in outside(lake, pipeline, source) if each not in conformed]
+    partitions = [each for each in outside(workspace, source) if each not in conformed]
     found = (lake.manifest(dataset, partition) for partition in partitions)
     return [manifest for manifest in found if manifest is not None]

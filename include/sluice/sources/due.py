@@ -10,23 +10,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.sources import Drops, Source
-from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import digest_of
-from sluice.lake.partitions import Grain, Partition, of_path
+from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.sources.completeness import Incomplete, incomplete
+from sluice.sources.contract import Connector, Contents, connect
 from sluice.sources.coverage import is_outside
+from sluice.workspace import Workspace
 
 _AT_ONCE = 64  # partitions whose manifests are read before the next are
 _FEW = 62  # a month of days: fewer partitions than this are listed one by one, more by one listing of all
-
-# The digest of what each source holds, by partition. What a source does not hold yet has no entry.
-Contents = Mapping[Partition, str]
 
 
 class Started(BaseModel):
@@ -46,12 +43,13 @@ class Due:
     waiting: tuple[Incomplete, ...]
 
 
-def due_partitions(lake: Lake, pipeline: Pipeline, most: int) -> Due:
+def due_partitions(workspace: Workspace, most: int) -> Due:
     """The first ``most`` partitions that are due between the pipeline's ``start`` and ``end``.
 
     A partition of which nothing has arrived from any source is neither due nor waited for.
     """
-    contents = [_contents(lake, pipeline.every, source) for source in pipeline.sources]
+    lake, pipeline = workspace.lake, workspace.pipeline
+    contents = [connect(workspace, source).contents() for source in pipeline.sources]
     arrived = sorted(
         {
             partition
@@ -66,7 +64,7 @@ def due_partitions(lake: Lake, pipeline: Pipeline, most: int) -> Due:
     waiting: list[Incomplete] = []
     for first in range(0, len(new), _AT_ONCE):
         some = new[first : first + _AT_ONCE]
-        held_back = incomplete(lake, pipeline, some)
+        held_back = incomplete(workspace, some)
         waiting.extend(held_back)
         ready.extend(sorted(set(some) - {each.partition for each in held_back}))
         if len(ready) >= most:
@@ -74,14 +72,14 @@ def due_partitions(lake: Lake, pipeline: Pipeline, most: int) -> Due:
     return Due(tuple(ready[:most]), tuple(waiting))
 
 
-def record_started(lake: Lake, pipeline: Pipeline, partitions: Sequence[Partition]) -> None:
+def record_started(workspace: Workspace, partitions: Sequence[Partition]) -> None:
     """Record that a run has begun on the present content of these partitions.
 
     Raises:
         ConflictingWrite: other runs kept writing the same record.
     """
-    one_by_one = partitions if len(partitions) <= _FEW else ()
-    contents = [_contents(lake, pipeline.every, source, one_by_one) for source in pipeline.sources]
+    lake, one_by_one = workspace.lake, partitions if len(partitions) <= _FEW else (None,)
+    contents = [_contents(connect(workspace, source), one_by_one) for source in workspace.pipeline.sources]
     months: dict[str, dict[str, str]] = defaultdict(dict)
     for partition in partitions:
         months[_month(partition)][partition.key] = _digest(contents, partition)
@@ -93,26 +91,11 @@ def record_started(lake: Lake, pipeline: Pipeline, partitions: Sequence[Partitio
         lake.update(_key(lake, month), Started, add)
 
 
-def _contents(lake: Lake, every: Grain, source: Source, partitions: Sequence[Partition] = ()) -> Contents:
-    """What a source holds, of all partitions or of these alone. It costs listings only."""
-
-    def listed(partition: Partition | None) -> Contents:
-        landed = lake.manifest_etags(raw_dataset(source.name), partition)
-        # A drop is known by its objects, and by what was landed of it once its sender has removed them.
-        return {**landed, **_dropped(lake, every, source, partition)} if isinstance(source, Drops) else landed
-
+def _contents(connector: Connector[Any], partitions: Sequence[Partition | None]) -> Contents:
+    """What a source holds of these partitions; of None, of all."""
     with ThreadPoolExecutor(16) as pool:
-        found = pool.map(listed, partitions or (None,))
+        found = pool.map(connector.contents, partitions)
         return {partition: digest for each in found for partition, digest in each.items()}
-
-
-def _dropped(lake: Lake, every: Grain, source: Drops, partition: Partition | None) -> Contents:
-    by_partition: dict[Partition, list[str]] = defaultdict(list)
-    for key, _, etag in lake.objects(source.prefix if partition is None else f"{source.prefix}{partition.key}/"):
-        found = of_path(key.removeprefix(source.prefix), every)
-        if found is not None:
-            by_partition[found].extend((key, etag))
-    return {each: digest_of(objects) for each, objects in by_partition.items()}
 
 
 def _digest(contents: Iterable[Contents], partition: Partition) -> str:

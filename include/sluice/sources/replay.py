@@ -12,41 +12,40 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from threading import Event
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.sources import EventSource, Stream
+from sluice.declaration.sources import EventSource
 from sluice.errors import DeclarationError, SluiceError
 from sluice.lake.layout import raw_dataset
 from sluice.lake.partitions import Partition, chunks, parse_ranges
 from sluice.lake.store import Lake
-from sluice.landing.closing import close_source
 from sluice.landing.missing import land_missing, recorded_parts
-from sluice.records.record import Record, derived_anew, read_parts, record_from_kinesis
-from sluice.sources.queue.drain import backlog
-from sluice.sources.stream.progress import close_stream
-from sluice.sources.stream.shards import Place, answers, list_shards, retention
+from sluice.records.record import Record, read_parts
+from sluice.sources.contract import EventConnector, connect_events, events_source
 from sluice.workspace import Workspace
 
-if TYPE_CHECKING:
-    from mypy_boto3_kinesis import KinesisClient
-
 _LOG = logging.getLogger(__name__)
+
+RAW = "raw"
 
 _MOST_UNITS = 64  # so that the list of them stays short
 
 
-class RangeTrimmed(SluiceError):
-    """The stream has trimmed a part of what is asked for."""
+def origins(sources: Iterable[EventSource]) -> list[str]:
+    """From where sources can be replayed: from themselves, if they keep what arrived, and from raw."""
+    return [*sorted({source.kind for source in sources if source.keeps_arrivals}), RAW]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A replay: moments in UTC, both included, of arrival from a stream, of partitions from raw."""
+    """A replay: moments in UTC, both included, of partitions where ``origin`` is ``raw``, else of arrival.
+
+    Any other origin is the kind of the source itself, such as ``stream``, where it keeps what arrived.
+    """
 
     source: EventSource
-    origin: Literal["stream", "raw"]
+    origin: str
     since: datetime
     until: datetime
 
@@ -55,18 +54,14 @@ class Asked:
         """From ``source``, ``origin``, ``from`` and ``to``: ISO moments, UTC unless they have an offset.
 
         Raises:
-            DeclarationError: the pipeline has no such queue or stream, or a queue is to be replayed as a stream.
+            DeclarationError: the pipeline has no such source of events, or it can't be replayed from that origin.
             SluiceError: a moment is none, or the range ends before it begins.
         """
-        sources = {source.name: source for source in pipeline.event_sources}
-        if params["source"] not in sources:
+        source, origin = events_source(pipeline, params["source"]), params["origin"]
+        if origin != RAW and (not source.keeps_arrivals or origin != source.kind):
             raise DeclarationError(
-                f"pipeline {pipeline.name} has no queue or stream {params['source']!r}; it has {', '.join(sources)}"
-            )
-        source, origin = sources[params["source"]], params["origin"]
-        if origin == "stream" and not isinstance(source, Stream):
-            raise DeclarationError(
-                f"source {source.name} is a queue, which keeps nothing that was landed; replay it with origin 'raw'"
+                f"source {source.name} is a {source.kind}, which can't be replayed from {origin!r}; replay it with "
+                f"origin {' or '.join(map(repr, origins([source])))}"
             )
         since, until = (_moment(name, params[name]) for name in ("from", "to"))
         if until < since:
@@ -95,19 +90,12 @@ def plan(workspace: Workspace, asked: Asked) -> list[str]:
     """The units of a replay, which may be done side by side: shards of the stream, or ranges of raw partitions.
 
     Raises:
-        RangeTrimmed: the stream does not hold the range any more; nothing was read.
-        MissingResource: there is no such stream.
+        SluiceError: the source does not keep the range any more; nothing was read.
+        MissingResource: there is no such source at AWS.
     """
-    if asked.origin == "raw":
+    if asked.origin == RAW:
         return _plan_raw(workspace.lake, asked)
-    kinesis, stream = workspace.aws.client("kinesis"), workspace.resources.stream(asked.source.name)
-    held = retention(kinesis, stream, workspace.lake.now())
-    if held.trimmed and asked.since < held.horizon:
-        raise RangeTrimmed(
-            f"stream {stream} holds what arrived since {held.horizon.isoformat()}, and has trimmed what arrived from "
-            f"{asked.since.isoformat()} on; ask from there, or replay with origin 'raw'"
-        )
-    return [shard.id for shard in list_shards(kinesis, stream)]
+    return connect_events(workspace, asked.source).replay_units(asked.since)
 
 
 def _plan_raw(lake: Lake, asked: Asked) -> list[str]:
@@ -126,36 +114,29 @@ def replay(workspace: Workspace, asked: Asked, unit: str) -> Replayed:
         MissingResource: the stream, or a raw part that a manifest names, is gone.
         ConflictingWrite: a manifest could not be written against other writers.
     """
-    lake, source, counts = workspace.lake, asked.source, Counter[str]()
-    if asked.origin == "stream" and isinstance(source, Stream):
-        kinesis, stream = workspace.aws.client("kinesis"), workspace.resources.stream(source.name)
-        batches = _arrived(kinesis, stream, unit, lake, source, asked, counts)
+    connector, counts = connect_events(workspace, asked.source), Counter[str]()
+    if asked.origin == RAW:
+        batches = _derived(connector, parse_ranges(unit), counts)
     else:
-        batches = _derived(lake, source, parse_ranges(unit), counts)
-    landed = land_missing(batches, lake, source, workspace.pipeline.every)
+        batches = _counted(connector.arrived(unit, asked.since, asked.until), counts)
+    landed = land_missing(batches, connector.landing)
     if counts["left"]:
         _LOG.warning(
-            "%d records of %s counted under an earlier declaration and stay as they are", counts["left"], source.name
+            "%d records of %s counted under an earlier declaration and stay as they are",
+            counts["left"],
+            asked.source.name,
         )
     return Replayed(counts["read"], landed, counts["left"])
 
 
-def _arrived(
-    kinesis: KinesisClient, stream: str, shard: str, lake: Lake, source: Stream, asked: Asked, counts: Counter[str]
-) -> Iterator[list[Record]]:
-    """What arrived in a shard in the range, answer by answer. What arrives from now on is not waited for."""
-    until = min(asked.until, lake.now())
-    for answer in answers(kinesis, stream, shard, Place(at=asked.since), lake.now, Event()):
-        records = [record_from_kinesis(record, shard, source) for record in answer.records]
-        in_range = [record for record in records if record.sent_at <= until]
-        counts["read"] += len(in_range)
-        yield in_range
-        if len(in_range) < len(records) or answer.read_until >= until or (answer.at_tip and not records):
-            return
+def _counted(batches: Iterable[list[Record]], counts: Counter[str]) -> Iterator[list[Record]]:
+    for batch in batches:
+        counts["read"] += len(batch)
+        yield batch
 
 
 def _derived(
-    lake: Lake, source: EventSource, partitions: Iterable[Partition], counts: Counter[str]
+    connector: EventConnector[Any], partitions: Iterable[Partition], counts: Counter[str]
 ) -> Iterator[list[Record]]:
     """The records of raw partitions whose event time can be read only now, part by part.
 
@@ -163,19 +144,10 @@ def _derived(
     would count beside the second.
     """
     for partition in partitions:
-        manifest = lake.manifest(raw_dataset(source.name), partition)
-        for body in recorded_parts(lake, manifest) if manifest else ():
+        manifest = connector.lake.manifest(connector.dataset, partition)
+        for body in recorded_parts(connector.lake, manifest) if manifest else ():
             stored = [Record(**row) for row in read_parts([body]).to_pylist()]
-            changed = [(old, new) for old in stored if (new := derived_anew(old, source)) != old]
+            changed = [(old, new) for old in stored if (new := connector.derive_again(old)) != old]
             counts["read"] += len(stored)
             counts["left"] += sum(old.event_time_from == "body" for old, _ in changed)
             yield [new for old, new in changed if old.event_time_from == "sent"]
-
-
-def close_replayed(workspace: Workspace, source: EventSource) -> str:
-    """Close what is complete, as the ingest of this source does; the ranges that were not announced yet."""
-    if isinstance(source, Stream):
-        kinesis, stream = workspace.aws.client("kinesis"), workspace.resources.stream(source.name)
-        return close_stream(kinesis, stream, workspace.lake, source)
-    waiting = backlog(workspace.aws.client("sqs"), workspace.resources.queue(source.name))
-    return close_source(workspace.lake, source, drained_empty=waiting == 0)

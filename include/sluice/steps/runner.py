@@ -22,15 +22,14 @@ import pyarrow.compute as pc
 
 from sluice.declaration.loading import resolve
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.sources import EventSource
 from sluice.declaration.steps import Conform, Input, Step
 from sluice.errors import ConflictingWrite, DeclarationError, MissingResource, SluiceError
 from sluice.lake.layout import quarantine_dataset, raw_dataset
 from sluice.lake.manifests import File, Manifest
 from sluice.lake.partitions import Partition, format_ranges, parse_ranges
 from sluice.lake.store import Lake
+from sluice.landing.closing import is_before_first_event
 from sluice.records.record import read_parts
-from sluice.sources.completeness import is_before_first_event
 from sluice.steps.code import code_fingerprint
 from sluice.steps.conform import conform
 from sluice.steps.frames import parquet_bytes, read_object, to_frame
@@ -141,11 +140,8 @@ def _check_complete(
     lake: Lake, pipeline: Pipeline, read: Input, partition: Partition, manifest: Manifest | None
 ) -> None:
     source = pipeline.source(read.dataset)
-    if (
-        manifest is None
-        and isinstance(source, EventSource)
-        and is_before_first_event(lake, pipeline, source, partition)
-    ):
+    has_events = source in pipeline.event_sources
+    if manifest is None and has_events and is_before_first_event(lake, raw_dataset(read.dataset), pipeline, partition):
         return
     if manifest is None or manifest.state != "closed":
         raise MissingResource(

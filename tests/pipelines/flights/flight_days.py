@@ -18,7 +18,8 @@ from pipelines.flights.pipeline import PIPELINE
 from pipelines.flights.weather import weather_of_day
 from sluice.declaration.sources import FifoQueue
 from sluice.records.record import SCHEMA, record_from_sqs
-from sluice.sending.send import Event, encoded
+from sluice.sending.lanes import Event
+from sluice.sources.queue.send import encoded
 from sluice.steps.conform import conform
 from sluice.steps.frames import to_frame
 

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from sluice.sending.send import Event
+from sluice.sending.lanes import Event
 
 Body = dict[str, Any]
 

@@ -14,7 +14,7 @@ import pytest
 from tests.pipelines.flights.flight_days import days_from, events_from, flights
 
 from pipelines.flights.events import event_table, events_of_days
-from sluice.sending.send import encoded
+from sluice.sources.queue.send import encoded
 
 FIRST = date(2013, 1, 1)
 PLACE = {"scheduled": 0, "departed": 1, "cancelled": 1, "arrived": 2, "diverted": 2}

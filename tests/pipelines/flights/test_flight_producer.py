@@ -18,7 +18,7 @@ from tests.pipelines.flights.flight_days import days_from, events_from
 from pipelines.flights.producer import Sent, send_days
 from sluice.aws.resources import find
 from sluice.provisioning.provision import provision
-from sluice.sending.send import SendFailed
+from sluice.sending.lanes import SendFailed
 
 # The year's last day in UTC holds what left New York late on the 31st.
 DAYS = days_from(date(2013, 12, 31), 2)

@@ -1,22 +1,19 @@
-"""Lands what someone else puts into S3: copied as it is into the raw dataset, once its rule says it is complete."""
+"""Copies what someone else puts into S3 as it is into the raw dataset, once its rule says that it is complete."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
-from itertools import product
 from pathlib import PurePosixPath
 
 from botocore.exceptions import ClientError
 
 from sluice.aws.failures import error_code
-from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import Drops
 from sluice.errors import ConflictingWrite, MissingResource
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import File, Manifest
-from sluice.lake.partitions import Partition, parse_ranges
+from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 
 
@@ -27,18 +24,6 @@ def is_complete(lake: Lake, source: Drops, partition: Partition) -> bool:
 
 def _is_marked(lake: Lake, source: Drops, partition: Partition) -> bool:
     return lake.read(f"{source.prefix}{partition.key}/{source.complete.name}") is not None
-
-
-def land_drops(lake: Lake, pipeline: Pipeline, ranges: str) -> int:
-    """Land every drop source of the pipeline for the partitions in ``ranges``; how many partitions changed.
-
-    Raises:
-        MissingResource: a marker is not there.
-        ConflictingWrite: a drop was overwritten while it was copied.
-    """
-    pairs = list(product(pipeline.drops, parse_ranges(ranges)))
-    with ThreadPoolExecutor(8) as pool:
-        return sum(pool.map(lambda pair: land_drop(lake, *pair), pairs))
 
 
 def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:

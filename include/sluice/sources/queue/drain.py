@@ -12,22 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sluice.declaration.sources import Queue
-from sluice.lake.partitions import Grain, Partition
-from sluice.lake.store import Lake
-from sluice.landing.parts import Flush, Parts
-from sluice.records.record import record_from_sqs
-from sluice.sources.queue.hold import Ask, Batch, Hold, Limits
-from sluice.sources.queue.messages import BATCH, DeleteFailed, Message, MessageQueue, in_batches, queue_attributes
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
-
-__all__ = ["DeleteFailed", "Drained", "Flush", "Limits", "backlog", "drain", "lanes_for"]
+from sluice.lake.partitions import Partition
+from sluice.landing.parts import Flush, Landed, Landing, Limits, Parts
+from sluice.records.record import Record
+from sluice.sources.queue.hold import Ask, Batch, Hold
+from sluice.sources.queue.messages import BATCH, Message, MessageQueue, in_batches
 
 RECEIVERS = 8
 _LIMITS = Limits()
@@ -39,30 +31,11 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Drained:
-    """What one drain did. ``empty``: the queue held nothing at its end, neither waiting nor in flight."""
+class Drained(Landed):
+    """What one drain of a queue did. ``empty``: the queue held nothing at its end, neither waiting nor in flight."""
 
-    messages: int
-    bytes: int
-    flushes: int
-    parts: int
     redelivered: int
-    partitions: tuple[Partition, ...]
     empty: bool
-
-
-def backlog(sqs: SQSClient, queue_url: str) -> int:
-    """How many messages wait, are in flight or delayed: SQS's own approximate counts, nothing is received.
-
-    Raises:
-        MissingResource: there is no such queue.
-    """
-    attributes = queue_attributes(sqs, queue_url)
-    return (
-        int(attributes["ApproximateNumberOfMessages"])
-        + int(attributes["ApproximateNumberOfMessagesNotVisible"])
-        + int(attributes["ApproximateNumberOfMessagesDelayed"])
-    )
 
 
 def lanes_for(waiting: int, most: int) -> int:
@@ -71,11 +44,9 @@ def lanes_for(waiting: int, most: int) -> int:
 
 
 def drain(
-    sqs: SQSClient,
-    queue_url: str,
-    lake: Lake,
-    source: Queue,
-    every: Grain,
+    queue: MessageQueue,
+    read: Callable[[Message], Record],
+    landing: Landing,
     limits: Limits = _LIMITS,
     *,
     receivers: int = RECEIVERS,
@@ -89,22 +60,24 @@ def drain(
     was not deleted, once the queue's own visibility time-out has passed. Stopped, it finishes the flush that is under
     way and gives the rest back at once.
 
+    Args:
+        read: makes the record of a message.
+
     Raises:
         MissingResource: there is no such queue.
         DeleteFailed: SQS failed to delete messages five times; they are landed.
         ConflictingWrite: a manifest could not be written against other writers.
     """
     hold = Hold(limits, receivers, ends_at=clock() + limits.seconds)
-    running = _Drain(MessageQueue(sqs, queue_url), lake, source, every, hold, stop or threading.Event(), clock)
-    flushes, partitions = running.run(on_flush)
+    flushes, partitions = _Drain(queue, read, landing, hold, stop or threading.Event(), clock).run(on_flush)
     return Drained(
         messages=sum(flush.messages for flush in flushes),
         bytes=sum(flush.bytes for flush in flushes),
         flushes=len(flushes),
         parts=sum(flush.parts for flush in flushes),
-        redelivered=sum(flush.redelivered for flush in flushes),
         partitions=tuple(sorted(partitions)),
-        empty=hold.is_dry and backlog(sqs, queue_url) == 0,
+        redelivered=sum(flush.redelivered for flush in flushes),
+        empty=hold.is_dry and queue.backlog() == 0,
     )
 
 
@@ -114,14 +87,13 @@ class _Drain:
     def __init__(
         self,
         queue: MessageQueue,
-        lake: Lake,
-        source: Queue,
-        every: Grain,
+        read: Callable[[Message], Record],
+        landing: Landing,
         hold: Hold,
         stop: threading.Event,
         clock: Callable[[], float],
     ) -> None:
-        self._queue, self._lake, self._source, self._every = queue, lake, source, every
+        self._queue, self._read, self._landing = queue, read, landing
         self._hold, self._stop, self._clock = hold, stop, clock
         self._changed = threading.Condition()
         self._receiving = hold.receivers
@@ -131,7 +103,7 @@ class _Drain:
         """Until the drain is over; the writer is the calling thread, so that it sees signals."""
         flushes, partitions, receivers = list[Flush](), set[Partition](), range(self._hold.receivers)
         with ThreadPoolExecutor(len(receivers)) as pool, ThreadPoolExecutor(len(receivers) + 1) as threads:
-            parts = Parts(self._lake, self._source.name, self._every, pool)
+            parts = Parts(self._landing, pool)
             running = [threads.submit(self._receive_until_over, number) for number in receivers]
             running.append(threads.submit(self._beat_until_done))
             try:
@@ -181,7 +153,7 @@ class _Drain:
             return ask
 
     def _batch(self, messages: Sequence[Message], since: float) -> Batch:
-        records = [record_from_sqs(message, self._source) for message in messages]
+        records = [self._read(message) for message in messages]
         return Batch(
             records=records,
             handles=[message["ReceiptHandle"] for message in messages],
@@ -222,7 +194,7 @@ class _Drain:
             redelivered=sum(record.receive_count > 1 for record in records),
             expired=expired,
             seconds=self._clock() - began,
-            lag_seconds=(self._lake.now() - oldest).total_seconds(),
+            lag_seconds=(self._landing.lake.now() - oldest).total_seconds(),
         )
         return flush, touched
 

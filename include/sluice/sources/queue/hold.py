@@ -10,23 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 
-from sluice.landing.parts import FLUSH_BYTES, FLUSH_MESSAGES
+from sluice.landing.parts import FLUSH_BYTES, FLUSH_MESSAGES, Limits
 from sluice.records.record import Record
 from sluice.sources.queue.messages import BATCH
 
 FLUSH_SECONDS = 10
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Where one drain ends, whatever waits in the queue: it asks for nothing more once it has reached one of them.
-
-    ``messages`` is kept to the message; ``bytes`` (of bodies) may be passed by what was asked for already.
-    """
-
-    messages: int = 100_000
-    bytes: int = 1_000_000_000
-    seconds: float = 600
 
 
 @dataclass

@@ -42,6 +42,20 @@ def queue_attributes(sqs: SQSClient, queue_url: str) -> Mapping[QueueAttributeNa
         ) from error
 
 
+def backlog(sqs: SQSClient, queue_url: str) -> int:
+    """How many messages wait, are in flight or delayed: SQS's own approximate counts, nothing is received.
+
+    Raises:
+        MissingResource: there is no such queue.
+    """
+    attributes = queue_attributes(sqs, queue_url)
+    return (
+        int(attributes["ApproximateNumberOfMessages"])
+        + int(attributes["ApproximateNumberOfMessagesNotVisible"])
+        + int(attributes["ApproximateNumberOfMessagesDelayed"])
+    )
+
+
 class MessageQueue:
     """One queue. Safe to use from several threads."""
 
@@ -49,6 +63,10 @@ class MessageQueue:
         self.url = url
         self._sqs, self._wire = sqs, SqsWire(sqs)
         self.visibility_seconds = max(1, int(queue_attributes(sqs, url)["VisibilityTimeout"]))
+
+    def backlog(self) -> int:
+        """How many messages wait, are in flight or delayed."""
+        return backlog(self._sqs, self.url)
 
     def receive(self, most: int, wait_seconds: int) -> Sequence[Message]:
         """Up to ``most`` (at most 10) messages with all that SQS knows of them."""

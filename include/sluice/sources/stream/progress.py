@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sluice.declaration.sources import Stream
 from sluice.lake.store import Lake
-from sluice.landing.closing import close_source
+from sluice.landing.closing import Evidence
 from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance, read_checkpoints
 from sluice.sources.stream.read import place_of, warn_of_gap
 from sluice.sources.stream.shards import Shard, list_shards, peek, retention
@@ -73,19 +72,20 @@ def note_lost_shards(kinesis: KinesisClient, stream: str, lake: Lake, source: St
     return found
 
 
-def close_stream(kinesis: KinesisClient, stream: str, lake: Lake, source: Stream) -> str:
-    """Close the partitions that are complete, as :func:`close_source` does, by what the checkpoints say.
+def evidence_of_stream(kinesis: KinesisClient, stream: str, lake: Lake, source: Stream) -> Evidence:
+    """What the checkpoints say of how far the stream has landed.
 
-    The stream is drained empty if nothing waited in any shard when it was last read. Where the wall clock would count,
+    The stream is drained if nothing waited in any shard when it was last read. Where the wall clock would count,
     the moment counts up to which every shard is read. A shard in which something waits holds the watermark back to the
     highest event time that it has given, so that a fast shard does not close what a slow one still brings.
     """
     checkpoints = read_checkpoints(lake, source.name)
     waiting = [shard for shard in list_shards(kinesis, stream) if not _ended(shard.id, checkpoints)]
     bounds = [moment for shard in waiting for moment in _bounds(shard, checkpoints) if moment is not None]
-    now = min([lake.now(), *bounds])
-    drained = bool(waiting) and all(_at_tip(shard, checkpoints) for shard in waiting)
-    return close_source(replace(lake, now=lambda: now), source, drained_empty=drained)
+    return Evidence(
+        is_drained=bool(waiting) and all(_at_tip(shard, checkpoints) for shard in waiting),
+        no_later_than=min(bounds, default=None),
+    )
 
 
 def _bounds(shard: Shard, checkpoints: Mapping[str, Checkpoint]) -> Iterator[datetime | None]:

@@ -20,9 +20,10 @@ from sluice.errors import MissingResource
 from sluice.lake.manifests import latest
 from sluice.lake.partitions import Grain, Partition
 from sluice.lake.store import Lake
-from sluice.landing.parts import FLUSH_BYTES, FLUSH_MESSAGES, Flush, Parts
-from sluice.records.record import Record, record_from_kinesis
+from sluice.landing.parts import FLUSH_BYTES, FLUSH_MESSAGES, Flush, Landed, Landing, Limits, Parts
+from sluice.records.record import Record
 from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance, read_checkpoints, unread_since
+from sluice.sources.stream.records import record_from_kinesis
 from sluice.sources.stream.shards import MOST_RECORDS, Answer, Place, Shard, answers, list_shards, retention
 
 if TYPE_CHECKING:
@@ -32,27 +33,14 @@ _LOG = logging.getLogger(__name__)
 
 _WRITERS = 8
 _FLUSH_SECONDS = 60.0
+_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
-class Window:
-    """Where one read of a shard ends, whatever waits in it: after the flush that passes any of the bounds."""
-
-    records: int = 100_000
-    bytes: int = 512 * 1024 * 1024
-    seconds: float = 600
-
-
-@dataclass(frozen=True)
-class WindowRead:
+class WindowRead(Landed):
     """What one read of a shard did. ``gap``: what this read found to be trimmed before it was read."""
 
     checkpoint: Checkpoint
-    records: int
-    bytes: int
-    flushes: int
-    parts: int
-    partitions: tuple[Partition, ...]
     gap: Gap | None
 
 
@@ -63,7 +51,7 @@ def read_window(
     lake: Lake,
     source: Stream,
     every: Grain,
-    limits: Window = Window(),
+    limits: Limits = _LIMITS,
     on_flush: Callable[[Flush], None] = lambda _: None,
     stop: Event | None = None,
 ) -> WindowRead:
@@ -86,23 +74,23 @@ def read_window(
         reader = _Reader(of_stream[shard], lake, source, every, pool, on_flush, checkpoint)
 
         def most() -> int:
-            return max(1, min(MOST_RECORDS, limits.records - reader.records))
+            return max(1, min(MOST_RECORDS, limits.messages - reader.records))
 
         for answer in answers(kinesis, stream, shard, place_of(checkpoint), lake.now, stop, most):
             reader.take(answer)
             nothing_comes = answer.at_tip and not answer.records
             late = time.monotonic() - started >= limits.seconds
-            if nothing_comes or late or reader.records >= limits.records or reader.bytes >= limits.bytes:
+            if nothing_comes or late or reader.records >= limits.messages or reader.bytes >= limits.bytes:
                 break
         reader.flush()
     return WindowRead(
-        reader.checkpoint,
-        reader.records,
-        reader.bytes,
-        reader.flushes,
-        reader.parts,
-        tuple(sorted(reader.partitions)),
-        gap,
+        messages=reader.records,
+        bytes=reader.bytes,
+        flushes=reader.flushes,
+        parts=reader.parts,
+        partitions=tuple(sorted(reader.partitions)),
+        checkpoint=reader.checkpoint,
+        gap=gap,
     )
 
 
@@ -142,7 +130,7 @@ class _Reader:
     partitions: set[Partition] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._landing = Parts(self.lake, self.source.name, self.every, self.pool)
+        self._landing = Parts(Landing(self.lake, self.source.name, self.every), self.pool)
         self._reached = self.checkpoint
         self._begin_anew()
 

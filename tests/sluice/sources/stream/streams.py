@@ -11,11 +11,11 @@ from tests.sluice.toy import reading, toy
 
 from sluice.declaration import Conform, Pipeline, Stream
 from sluice.lake.store import Lake
-from sluice.sending.send import Event
-from sluice.sending.stream import send_to_stream
+from sluice.sending.lanes import Event
 from sluice.sources.stream.checkpoints import read_checkpoints
 from sluice.sources.stream.progress import close_stream, readable_shards
 from sluice.sources.stream.read import Window, WindowRead, read_window
+from sluice.sources.stream.send import send_to_stream
 from sluice.steps.runner import run_step
 
 CLICKS = Stream("clicks", event_id="id", event_time="at")

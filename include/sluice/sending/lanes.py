@@ -1,4 +1,4 @@
-"""Sends events, in order within each group: what lanes and batches are, and how they go to an SQS queue.
+"""Sends events, in order within each group, on lanes that run side by side.
 
 The order of a group survives because a group always travels on the same lane, a lane sends one batch after another,
 and a batch holds no group twice: so when the service takes a part of a batch only, what is sent again overtakes
@@ -7,34 +7,20 @@ nothing of its group. A standard queue keeps no order: there a batch holds what 
 
 from __future__ import annotations
 
-import hashlib
-import string
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
-from urllib.parse import quote
+from typing import Protocol
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from sluice.errors import SluiceError
-from sluice.sending.distinct import DistinctMessages
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
 LANES = 8
-LARGEST_BODY = 1024 * 1024  # bytes of one SQS message, and of a batch
-
-_BATCH_EVENTS = 10
-_BATCH_BYTES = LARGEST_BODY
-_ID_CHARACTERS = 128
-_ATTEMPTS = 5
 _WAITING_BATCHES = 4  # per lane: enough to keep it busy, little to hold in memory
 _BATCH_SECONDS = 600  # above what all attempts at a batch take with a client of sluice.aws.clients
 
@@ -114,25 +100,17 @@ class Carrier(Protocol):
     def send(self, batch: Sequence[Event]) -> Sequence[Refusal]:
         """Offer a batch; what was not taken of it."""
 
+    def took(self, accepted: int) -> int:
+        """How many of the events that it accepted it keeps: a FIFO queue drops what repeats an id."""
 
-def send(
-    sqs: SQSClient,
-    queue_url: str,
+
+def carry(
     events: Iterable[Event],
+    carrier: Carrier,
     *,
     lanes: int = LANES,
     on_sent: Callable[[int], None] = lambda _: None,
 ) -> SendResult:
-    """Sends ``events`` to a queue as :func:`carry` does. One whose URL does not end in ``.fifo`` is a standard queue.
-
-    Raises:
-        SendFailed: an event has an empty id or group, is larger than 1 MiB, or was refused five times.
-    """
-    queue = _Queue(sqs, queue_url)
-    return replace(carry(events, queue, lanes, on_sent), took=queue.messages.count)
-
-
-def carry(events: Iterable[Event], carrier: Carrier, lanes: int, on_sent: Callable[[int], None]) -> SendResult:
     """Sends ``events``, those of one group in the order given, and returns when the carrier has taken all of them.
 
     ``events`` may be endless as far as memory goes: it is read only as fast as it is sent. ``on_sent`` is called,
@@ -154,16 +132,7 @@ def carry(events: Iterable[Event], carrier: Carrier, lanes: int, on_sent: Callab
         for sender in senders:
             sender.finish()
     sent = sum(each.sent for each in senders)
-    return SendResult(sent, sum(each.batches for each in senders), took=sent)
-
-
-def encoded(name: str) -> str:
-    """``name`` as a message group or deduplication id: itself, percent-encoded where it must be.
-
-    What would be longer than the 128 characters that SQS allows becomes the SHA-256 of the name.
-    """
-    plain = quote(name, safe=string.punctuation.replace("%", ""))
-    return plain if len(plain) <= _ID_CHARACTERS else f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
+    return SendResult(sent, sum(each.batches for each in senders), took=carrier.took(sent))
 
 
 class _Lane:
@@ -250,53 +219,3 @@ def _raise_for(carrier: Carrier, refused: Sequence[Refusal]) -> None:
             f"{carrier.target} refused event {refusal.event.id!r} of group {refusal.event.group!r} ({refusal.reason}); "
             f"{action}, and send all again"
         )
-
-
-@dataclass(frozen=True)
-class _Queue:
-    """An SQS queue. A standard queue knows no group and drops no copy."""
-
-    sqs: SQSClient
-    target: str
-    kind: str = "queue"
-    messages: DistinctMessages = field(default_factory=DistinctMessages)
-
-    @property
-    def _is_fifo(self) -> bool:
-        return self.target.endswith(".fifo")
-
-    @property
-    def batching(self) -> Batching:
-        return Batching(_BATCH_EVENTS, _BATCH_BYTES, _ATTEMPTS, ordered=self._is_fifo)
-
-    def size(self, event: Event) -> int:
-        size = len(event.body.encode())
-        if size > _BATCH_BYTES:
-            raise SendFailed(
-                f"event {event.id!r}: SQS takes bodies of at most 1 MiB; put the rest into S3 and refer to it"
-            )
-        return size
-
-    def send(self, batch: Sequence[Event]) -> Sequence[Refusal]:
-        answer = self.sqs.send_message_batch(
-            QueueUrl=self.target, Entries=[self._entry(place, event) for place, event in enumerate(batch)]
-        )
-        self.messages.add(taken["MessageId"] for taken in answer.get("Successful", []))
-        return [
-            Refusal(
-                batch[int(failure["Id"])],
-                f"{failure['Code']}: {failure.get('Message', 'no reason given')}",
-                of_event=failure["SenderFault"],
-            )
-            for failure in answer.get("Failed", [])
-        ]
-
-    def _entry(self, place: int, event: Event) -> SendMessageBatchRequestEntryTypeDef:
-        if not self._is_fifo:
-            return {"Id": str(place), "MessageBody": event.body}
-        return {
-            "Id": str(place),
-            "MessageBody": event.body,
-            "MessageGroupId": encoded(event.group),
-            "MessageDeduplicationId": encoded(event.id),
-        }

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from tests.conftest import Cloud
-from tests.sluice.sending.test_send import START, expected_by_group
-from tests.sluice.sending.test_send import stream as events_of
+from tests.sluice.sources.queue.test_send import START, expected_by_group
+from tests.sluice.sources.queue.test_send import stream as events_of
 
-from sluice.sending.send import Event, SendFailed
-from sluice.sending.stream import partition_key, send_to_stream
+from sluice.sending.lanes import Event, SendFailed
+from sluice.sources.stream.send import partition_key, send_to_stream
 
 
 @pytest.fixture

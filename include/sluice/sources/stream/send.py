@@ -1,4 +1,4 @@
-"""Sends events to a Kinesis stream, in order within each group, on the lanes of :mod:`sluice.sending.send`."""
+"""Sends events to a Kinesis stream, in order within each group, on the lanes of :mod:`sluice.sending.lanes`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sluice.sending.send import LANES, Batching, Event, Refusal, SendFailed, SendResult, carry
+from sluice.sending.lanes import LANES, Batching, Event, Refusal, SendFailed, SendResult, carry
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
@@ -28,12 +28,12 @@ def send_to_stream(
     lanes: int = LANES,
     on_sent: Callable[[int], None] = lambda _: None,
 ) -> SendResult:
-    """Sends ``events`` to a stream as :func:`sluice.sending.send.carry` does; the partition key is the group.
+    """Sends ``events`` to a stream as :func:`sluice.sending.lanes.carry` does; the partition key is the group.
 
     Raises:
         SendFailed: an event has an empty id or group, is larger than 1 MiB, or was refused ten times.
     """
-    return carry(events, _Stream(kinesis, stream_name), lanes, on_sent)
+    return carry(events, StreamCarrier(kinesis, stream_name), lanes=lanes, on_sent=on_sent)
 
 
 def partition_key(group: str) -> str:
@@ -42,7 +42,9 @@ def partition_key(group: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Stream:
+class StreamCarrier:
+    """A Kinesis stream, by its name."""
+
     kinesis: KinesisClient
     target: str
     kind: str = "stream"
@@ -68,3 +70,6 @@ class _Stream:
             for event, result in zip(batch, answer["Records"], strict=True)
             if result.get("ErrorCode")
         ]
+
+    def took(self, accepted: int) -> int:
+        return accepted

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from sluice.sending.send import Event, SendFailed, encoded, send
+from sluice.sending.lanes import Event, SendFailed
+from sluice.sources.queue.send import encoded, send
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 

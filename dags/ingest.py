@@ -1,0 +1,127 @@
+"""
+### Source to lake
+
+Lands the events of one source of the pipeline in raw time partitions, closes the partitions that are complete, and
+announces each on the completion topic. Runs all the time, one run after another; waiting holds no worker.
+
+| | |
+|---|---|
+| **in** | the queue or stream; its messages hold an event id and an event time |
+| **out** | `PIPELINE/raw/SOURCE/dt=…/` parts and manifests; one SNS event for each partition that is complete |
+| **order** | is not needed here: `conform` restores it from group and sequence number |
+| **re-run** | safe at any point. Nothing is acknowledged before it lies in a recorded part |
+
+A queue is drained in lanes side by side, and a message is deleted only once it has landed. A stream is read shard by
+shard: a checkpoint moves behind what has landed, and a shard that was split or merged is read to its end before its
+children.
+
+**Params.** `lanes`: at most so many drains of a queue side by side; a stream has one for each shard. Each takes a slot
+of the pool `sluice_ingest`. `max_messages`, `max_bytes`, `max_seconds`: where one of them ends. `wait_seconds`: how
+long to wait for messages before closing what is due anyway.
+
+**When it is stopped.** A drain that gets SIGTERM finishes its flush, acknowledges what has landed, and gives back the
+rest.
+
+**If it fails.** `wait`, `units`: the source can't be reached or isn't there; after three failed runs in a row, of a
+quarter of an hour each, Airflow pauses this DAG, so unpause it then. `drain`: S3 or the source refused; nothing is
+lost. What was not deleted from a queue comes again once its visibility time-out has passed; a stream is read on from
+its checkpoint. `close`, `announce`: clear the task. A warning in the log of `units` or `drain` says what a stream
+trimmed before it was read: have it sent again.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Param, get_current_context, task
+
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.sources import EventSource
+from sluice_airflow.connection import open_workspace
+from sluice_airflow.declared import build_dags
+from sluice_airflow.errors import clear_errors
+from sluice_airflow.metrics import flush_metrics, report_source
+from sluice_airflow.operators import AnnounceLandedOperator
+from sluice_airflow.policy import CONTINUOUS, CONTINUOUS_WAIT, DEFAULT_ARGS, INGEST_POOL, tags
+from sluice_airflow.sensors import BacklogSensor
+
+PARAMS = {
+    "lanes": Param(10, type="integer", minimum=1, maximum=20, description="Drains of a queue side by side, at most"),
+    "max_messages": Param(100_000, type="integer", minimum=1, description="Messages that one drain lands, at most"),
+    "max_bytes": Param(1_000_000_000, type="integer", minimum=1, description="Bytes of bodies that one drain lands"),
+    "max_seconds": Param(600, type="integer", minimum=1, description="Seconds that one drain lasts, at most"),
+    "wait_seconds": Param(300, type="integer", minimum=0, description="Seconds to wait for messages"),
+}
+
+
+def ingest(pipeline: Pipeline, source: EventSource) -> None:
+    """The ingest DAG of one source of a pipeline."""
+    with DAG(
+        dag_id=pipeline.ingest_name(source),
+        description=f"{source.kind} {source.name} → raw partitions → completion events",
+        schedule="@continuous",
+        **CONTINUOUS,
+        default_args=DEFAULT_ARGS,
+        params=PARAMS,
+        tags=tags(pipeline, "ingest"),
+        doc_md=__doc__,
+    ):
+        wait = BacklogSensor(
+            task_id="wait",
+            pipeline=pipeline.name,
+            source=source.name,
+            poll_seconds=5,
+            max_wait_seconds="{{ params.wait_seconds }}",
+            **CONTINUOUS_WAIT,
+        )
+
+        @task
+        @clear_errors
+        def units() -> list[str]:
+            """What can be drained side by side: as many lanes as the backlog is worth, or the shards of a stream."""
+            from sluice.sources.contract import connect_events
+
+            workspace = open_workspace(pipeline.name)
+            report_source(workspace, source)
+            return connect_events(workspace, source).units(get_current_context()["params"]["lanes"])
+
+        @task(pool=INGEST_POOL, map_index_template="{{ task.op_kwargs['unit'] }}")
+        @clear_errors
+        def drain(unit: str) -> dict[str, int]:
+            """Receive, write, record, acknowledge, until nothing comes or a limit is reached."""
+            from sluice.landing.parts import Limits
+            from sluice.landing.stopping import stopping
+            from sluice.sources.contract import connect_events
+
+            params, workspace = get_current_context()["params"], open_workspace(pipeline.name)
+            limits = Limits(params["max_messages"], params["max_bytes"], params["max_seconds"])
+            with stopping() as stop:
+                on_flush = flush_metrics(pipeline.name, source.name)
+                landed = connect_events(workspace, source).drain(unit, limits, on_flush, stop)
+            return {"messages": landed.messages, "parts": landed.parts, "flushes": landed.flushes}
+
+        @task(execution_timeout=timedelta(minutes=15))
+        @clear_errors
+        def close() -> str:
+            """Close what the watermark has passed; hand on what was not announced yet."""
+            from sluice.sources.ingest import close_partitions
+
+            workspace = open_workspace(pipeline.name)
+            report_source(workspace, source)
+            return close_partitions(workspace, source)
+
+        listed, closed = units(), close()
+        announce = AnnounceLandedOperator(
+            task_id="announce", pipeline=pipeline.name, source=source.name, partitions=closed
+        )
+        wait >> listed
+        drain.expand(unit=listed) >> closed >> announce
+
+
+def ingests(pipeline: Pipeline) -> None:
+    """The ingest DAG of each source of events of a pipeline."""
+    for source in pipeline.event_sources:
+        ingest(pipeline, source)
+
+
+build_dags(ingests)

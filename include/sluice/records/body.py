@@ -1,0 +1,77 @@
+"""What the JSON body of an event says of it: its id, its time, and other members by name.
+
+Nothing here judges content. What a body does not say, or says in no usable form, is None.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from sluice.declaration.sources import EventSource
+from sluice.records.record import Record
+
+# A producer's clock may be wrong. One event from the far future must not move the watermark past all others.
+_MOST_AHEAD = timedelta(days=1)
+
+
+class Body(NamedTuple):
+    """A parsed body. ``members`` is empty where the body is no JSON object."""
+
+    event_id: str | None
+    event_time: datetime | None
+    members: Mapping[str, Any]
+
+    def text(self, member: str) -> str | None:
+        """A member as text: see :func:`text_of`."""
+        return text_of(self.members.get(member))
+
+
+def parse_body(body: str, source: EventSource, sent_at: datetime) -> Body:
+    """What the body says under the names that the source declares.
+
+    A time without an offset is not usable, nor is one more than a day after ``sent_at``.
+    """
+    try:
+        members = json.loads(body)
+    except (ValueError, RecursionError):
+        members = {}
+    if not isinstance(members, dict):
+        members = {}
+    event_time = _moment(members.get(source.event_time), sent_at)
+    return Body(text_of(members.get(source.event_id)), event_time, members)
+
+
+def text_of(value: object) -> str | None:
+    """An id or a group as text; None where it is neither text nor a whole number, or is text that UTF-8 can't hold."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        return None
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # JSON can name half a surrogate pair: "\ud800"
+        return None
+    return value
+
+
+def derive_again(record: Record, source: EventSource) -> Record:
+    """A stored record with id and time as today's declaration reads them; what the body does not say stays as it is."""
+    body = parse_body(record.body, source, record.sent_at)
+    return record._replace(
+        event_id=body.event_id or record.event_id,
+        event_time=body.event_time or record.sent_at,
+        event_time_from="sent" if body.event_time is None else "body",
+    )
+
+
+def _moment(value: object, sent_at: datetime) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.astimezone(UTC) if moment.tzinfo and moment - sent_at <= _MOST_AHEAD else None
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,33 @@
+"""What an ingest and a transform do with the sources of a pipeline, whatever their kinds."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+
+from sluice.declaration.sources import EventSource
+from sluice.lake.partitions import parse_ranges
+from sluice.landing.closing import close_source
+from sluice.sources.contract import connect, connect_events
+from sluice.workspace import Workspace
+
+
+def close_partitions(workspace: Workspace, source: EventSource) -> str:
+    """Close every partition of a source that is complete; the ranges that were not announced yet.
+
+    Raises:
+        ConflictingWrite: a manifest could not be written against other writers.
+    """
+    return close_source(workspace.lake, source, connect_events(workspace, source).evidence())
+
+
+def land_partitions(workspace: Workspace, ranges: str) -> int:
+    """Land the partitions in ``ranges`` of every source that has no ingest; how many of them changed.
+
+    Raises:
+        MissingResource: one is not complete.
+        ConflictingWrite: it was overwritten while it was landed.
+    """
+    connectors = [connect(workspace, source) for source in workspace.pipeline.sources]
+    with ThreadPoolExecutor(8) as pool:
+        return sum(pool.map(lambda pair: pair[0].land(pair[1]), product(connectors, parse_ranges(ranges))))

@@ -1,0 +1,136 @@
+"""SQS queues behind the contract of sources."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from threading import Event
+from typing import Any, TypeVar
+
+from sluice.declaration.sources import EventSource, FifoQueue, StandardQueue
+from sluice.errors import MissingResource
+from sluice.landing.closing import Evidence
+from sluice.landing.parts import Flush, Limits
+from sluice.records.record import Record
+from sluice.sending.lanes import Carrier
+from sluice.sources.contract import EventConnector, Figures
+from sluice.sources.queue.dead_letters import DeadLetterQueue
+from sluice.sources.queue.drain import Drained, drain, lanes_for
+from sluice.sources.queue.messages import Message, MessageQueue, backlog, queue_attributes
+from sluice.sources.queue.records import derive_standard_again, record_from_fifo, record_from_standard
+from sluice.sources.queue.send import QueueCarrier
+
+Declared = TypeVar("Declared", bound=EventSource, covariant=True)
+
+
+class QueueConnector(EventConnector[Declared]):
+    """What FIFO and standard queues have in common."""
+
+    @property
+    def _sqs(self) -> Any:
+        return self.workspace.aws.client("sqs")
+
+    @property
+    def _url(self) -> str:
+        return self.workspace.resources.made_for("queues", self.source.name)
+
+    @property
+    def awaited(self) -> str:
+        return f"a message in the queue {self._url}"
+
+    def backlog(self) -> int:
+        return backlog(self._sqs, self._url)
+
+    def units(self, most: int) -> list[str]:
+        return [f"lane {number}" for number in range(lanes_for(self.backlog(), most))]
+
+    def drain(self, unit: str, limits: Limits, on_flush: Callable[[Flush], None], stop: Event) -> Drained:
+        queue = MessageQueue(self._sqs, self._url)
+        return drain(queue, self.read, self.landing, limits, on_flush=on_flush, stop=stop)
+
+    @abstractmethod
+    def read(self, message: Message) -> Record:
+        """The record of a received message."""
+
+    def evidence(self) -> Evidence:
+        """Drained empty: nothing waits, is in flight or delayed."""
+        return Evidence(is_drained=self.backlog() == 0)
+
+    def figures(self) -> Figures:
+        """SQS's own approximate counts; of dead letters, None where the queue has no dead-letter queue.
+
+        SQS tells the age of the oldest message to CloudWatch alone (``ApproximateAgeOfOldestMessage``); what has
+        landed tells it as a metric of each flush.
+        """
+        counted = queue_attributes(self._sqs, self._url)
+        waiting = int(counted["ApproximateNumberOfMessages"])
+        in_flight = int(counted["ApproximateNumberOfMessagesNotVisible"])
+        delayed = int(counted["ApproximateNumberOfMessagesDelayed"])
+        dead = self.workspace.resources.found_for("dead-letter-queues", self.source.name)
+        return {
+            "waiting": waiting,
+            "in_flight": in_flight,
+            "delayed": delayed,
+            "backlog": waiting + in_flight + delayed,
+            "dead_letters": None if dead is None else backlog(self._sqs, dead),
+        }
+
+    def carrier(self) -> Carrier:
+        return QueueCarrier(self._sqs, self._url)
+
+    def post(self, record: Record, repeat_id: str) -> str:
+        attributes: Any = _attributes_as_sent(record)
+        sent = self._sqs.send_message(
+            QueueUrl=self._url,
+            MessageBody=record.body,
+            MessageAttributes=attributes,
+            **self._order_of(record, repeat_id),
+        )
+        return str(sent["MessageId"])
+
+    def _order_of(self, record: Record, repeat_id: str) -> Mapping[str, str]:
+        """The arguments of a send that say where the message belongs."""
+        return {}
+
+    def dead_letters(self) -> DeadLetterQueue:
+        url = self.workspace.resources.found_for("dead-letter-queues", self.source.name)
+        if url is None:
+            name = self.workspace.pipeline.name
+            raise MissingResource(
+                f"pipeline {name}: the queue {self.source.name!r} has no dead-letter queue; run `sluice provision "
+                f"{name}`"
+            )
+        return DeadLetterQueue(self._sqs, url, self.read)
+
+
+class FifoQueueConnector(QueueConnector[FifoQueue]):
+    """The queue orders the messages of a group, and drops what repeats a deduplication id within five minutes."""
+
+    drops_repeats = True
+
+    def read(self, message: Message) -> Record:
+        return record_from_fifo(message, self.source)
+
+    def _order_of(self, record: Record, repeat_id: str) -> Mapping[str, str]:
+        return {"MessageGroupId": record.group, "MessageDeduplicationId": repeat_id}
+
+
+class StandardQueueConnector(QueueConnector[StandardQueue]):
+    """The body of a message says which group it belongs to and where in it."""
+
+    def read(self, message: Message) -> Record:
+        return record_from_standard(message, self.source)
+
+    def derive_again(self, record: Record) -> Record:
+        return derive_standard_again(record, self.source)
+
+
+def _attributes_as_sent(record: Record) -> Mapping[str, Mapping[str, Any]]:
+    """The message's attributes as they were sent; landing keeps binary values as hexadecimal digits."""
+    return {
+        name: {"DataType": value["DataType"], "BinaryValue": bytes.fromhex(value["BinaryValue"])}
+        if "BinaryValue" in value
+        else {"DataType": value["DataType"], "StringValue": value["StringValue"]}
+        for name, value in json.loads(record.attributes).items()
+    }
