@@ -20,12 +20,13 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from tests.draining import drain
 
 from sluice.aws.clients import Aws
 from sluice.declaration.loading import load_pipeline
 from sluice.lake.store import Lake
+from sluice.landing.parts import Flush, Limits
 from sluice.records.record import Record, part_bytes
-from sluice.sources.queue.drain import Flush, Limits, drain
 
 Deleted = Callable[[int], None]
 Run = Callable[[Deleted], None]
@@ -61,7 +62,7 @@ def bare(queue: str, receivers: int) -> Run:
 def landed(queue: str, bucket: str, receivers: int, most: int) -> Run:
     """The drain, as the ingest DAG runs it, but for its bounds."""
     aws, pipeline = Aws(), load_pipeline("flights")
-    sqs, lake, source = aws.client("sqs"), Lake(aws.client("s3"), bucket, "flights"), pipeline.queues[0]
+    sqs, lake, source = aws.client("sqs"), Lake(aws.client("s3"), bucket, "flights"), pipeline.event_sources[0]
     limits = Limits(messages=most, bytes=10**12, seconds=3600)
 
     def run(deleted: Deleted) -> None:

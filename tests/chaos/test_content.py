@@ -14,13 +14,14 @@ import pytest
 from tests.chaos.conftest import Flights, MakeTrial
 from tests.chaos.seeds import seeded
 from tests.chaos.trial import Trial
+from tests.draining import without_events
 
 import pipelines
 from sluice.declaration import Conform, Pipeline
 from sluice.declaration.loading import load_pipeline
 from sluice.declaration.sources import StandardQueue
+from sluice.landing.parts import Limits
 from sluice.sending.lanes import Event
-from sluice.sources.queue.drain import Limits
 
 DECLARED = Path(__file__).parent / "declared"
 
@@ -75,9 +76,11 @@ def standard(sequence: str | None) -> Pipeline:
     flights = load_pipeline("flights")
     source = StandardQueue("events", event_id="id", event_time="event_time", group="group", sequence=sequence)
     if sequence is None:
-        return replace(flights, sources=(source, *flights.drops))
+        return replace(flights, sources=(source, *without_events(flights)))
     conform = Conform("conform", source="events", contract="contracts:CountedEvent")
-    return replace(flights, name="counted", sources=(source, *flights.drops), steps=(conform, *flights.steps[1:]))
+    return replace(
+        flights, name="counted", sources=(source, *without_events(flights)), steps=(conform, *flights.steps[1:])
+    )
 
 
 @pytest.fixture

@@ -19,8 +19,9 @@ from tests.chaos.trial import TROUBLE, Trial, is_one_line
 from tests.conftest import Cloud
 
 from sluice.declaration.loading import load_pipeline
+from sluice.landing.parts import Limits
 from sluice.sending.lanes import Event
-from sluice.sources.queue.drain import Limits, backlog
+from sluice.sources.queue.messages import backlog
 from sluice.steps.runner import run_step
 
 _numbers = count()

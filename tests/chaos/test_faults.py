@@ -12,7 +12,7 @@ from tests.chaos.proxy import Proxy
 from tests.conftest import Cloud
 from tests.waiting import wait_for
 
-from sluice.sources.queue.drain import backlog
+from sluice.sources.queue.messages import backlog
 
 
 def put_request(key: str = "key") -> Request:

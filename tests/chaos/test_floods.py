@@ -13,7 +13,7 @@ from tests.chaos.conftest import Flights, MakeTrial
 from tests.chaos.trial import Trial
 from tests.pipelines.flights.flight_days import events_from
 
-from sluice.sources.queue.drain import Limits
+from sluice.landing.parts import Limits
 
 pytestmark = pytest.mark.chaos
 COUNT = 10_000

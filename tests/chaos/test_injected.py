@@ -27,7 +27,8 @@ from tests.chaos.seeds import seeded
 from tests.chaos.trial import TROUBLE, Trial, is_one_line
 from tests.waiting import wait_for
 
-from sluice.sources.queue.drain import Limits, backlog
+from sluice.landing.parts import Limits
+from sluice.sources.queue.messages import backlog
 
 HANDLE_EXPIRED = Partial(1.0, "ReceiptHandleIsInvalid", sender_fault=True)
 EVERYTHING = (

@@ -14,7 +14,7 @@ from tests.conftest import free_ports
 from tests.localcloud.conftest import LocalCloud
 from tests.waiting import wait_for
 
-from sluice.sources.queue.drain import Limits
+from sluice.landing.parts import Limits
 
 pytestmark = pytest.mark.chaos
 

@@ -13,12 +13,13 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.trial import later
 from tests.chaos.working import STREAM
 from tests.conftest import Cloud
+from tests.draining import without_events
 from tests.waiting import wait_for
 
 from sluice.declaration.loading import load_pipeline
 from sluice.declaration.pipeline import Pipeline
 from sluice.lake.store import Lake
-from sluice.landing.closing import close_source
+from sluice.landing.closing import Evidence, close_source
 from sluice.sending.lanes import Event
 from sluice.sources.stream.progress import shards_to_read
 from sluice.sources.stream.read import read_window
@@ -49,7 +50,7 @@ class StreamTrial:
     @property
     def pipeline(self) -> Pipeline:
         flights = load_pipeline("flights")
-        return replace(flights, sources=(STREAM, *flights.drops))
+        return replace(flights, sources=(STREAM, *without_events(flights)))
 
     @property
     def lake(self) -> Lake:
@@ -81,12 +82,12 @@ class StreamTrial:
         """One window of each shard that may be read; how much came or ended."""
         shards = shards_to_read(self.kinesis, self.target, self.lake, STREAM)
         reads = [read_window(self.kinesis, self.target, shard, self.lake, STREAM, "day") for shard in shards]
-        return sum(each.records + each.checkpoint.ended for each in reads)
+        return sum(each.messages + each.checkpoint.ended for each in reads)
 
     def finish(self) -> Counts:
         wait_for(lambda: self.read() == 0, what="the end of the stream")
         lake = replace(self.lake, now=later)
-        run_step(lake, self.pipeline, "conform", close_source(lake, STREAM, drained_empty=True))
+        run_step(lake, self.pipeline, "conform", close_source(lake, STREAM, Evidence(is_drained=True)))
         return audit(self.s3, self.bucket, "flights", STREAM.name, self.sent)
 
 

@@ -14,16 +14,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 from tests.chaos.audit import Counts, Sent, audit
 from tests.conftest import Cloud
+from tests.draining import Queue, drain
 from tests.waiting import wait_for
 
 from sluice.aws.clients import Aws
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.sources import FifoQueue, Queue
+from sluice.declaration.sources import FifoQueue
 from sluice.errors import SluiceError
 from sluice.lake.store import Lake
-from sluice.landing.closing import close_source
+from sluice.landing.closing import Evidence, close_source
+from sluice.landing.parts import Flush, Limits
 from sluice.sending.lanes import Event
-from sluice.sources.queue.drain import Drained, Flush, Limits, backlog, drain
+from sluice.sources.queue.drain import Drained
+from sluice.sources.queue.messages import backlog
 from sluice.sources.queue.send import encoded, send
 from sluice.steps.runner import run_step
 
@@ -64,7 +67,7 @@ class Trial:
 
     @property
     def source(self) -> Queue:
-        return self.pipeline.queues[0]
+        return self.pipeline.event_sources[0]
 
     @property
     def target(self) -> str:
@@ -129,7 +132,7 @@ class Trial:
         return self.close_at(later(), url)
 
     def close_at(self, now: datetime, url: str | None = None) -> str:
-        return close_source(replace(self.lake(url), now=lambda: now), self.source, drained_empty=True)
+        return close_source(replace(self.lake(url), now=lambda: now), self.source, Evidence(is_drained=True))
 
     def finish(self) -> Counts:
         """A drain that nothing disturbs, closing and conforming; what the lake holds, without a fault."""

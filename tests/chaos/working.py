@@ -9,14 +9,16 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from tests.draining import drain
+
 from sluice.aws.clients import Aws
 from sluice.declaration.loading import load_pipeline
 from sluice.declaration.sources import Stream
 from sluice.lake.store import Lake
-from sluice.landing.closing import close_source
-from sluice.sources.queue.drain import Limits, drain
+from sluice.landing.closing import Evidence, close_source
+from sluice.landing.parts import Limits
 from sluice.sources.stream.progress import shards_to_read
-from sluice.sources.stream.read import Window, read_window
+from sluice.sources.stream.read import read_window
 
 MOST = 100
 STREAM = Stream("events", event_id="id", event_time="event_time")
@@ -24,7 +26,7 @@ STREAM = Stream("events", event_id="id", event_time="event_time")
 
 def main(work: str, bucket: str, target: str) -> None:
     pipeline, aws = load_pipeline("flights"), Aws()
-    source, lake = pipeline.queues[0], Lake(aws.client("s3"), bucket, "flights")
+    source, lake = pipeline.event_sources[0], Lake(aws.client("s3"), bucket, "flights")
     sys.stdout.write("begun\n")
     sys.stdout.flush()
     if work == "drain":
@@ -34,16 +36,16 @@ def main(work: str, bucket: str, target: str) -> None:
         while _read_round(aws.client("kinesis"), target, lake):
             pass
     else:
-        close_source(lake, source, drained_empty=True)
+        close_source(lake, source, Evidence(is_drained=True))
 
 
 def _read_round(kinesis: Any, stream: str, lake: Lake) -> int:
     """A small window of each shard that may be read; how much came or ended."""
     reads = [
-        read_window(kinesis, stream, shard, lake, STREAM, "day", Window(records=MOST))
+        read_window(kinesis, stream, shard, lake, STREAM, "day", Limits(messages=MOST))
         for shard in shards_to_read(kinesis, stream, lake, STREAM)
     ]
-    return sum(read.records + read.checkpoint.ended for read in reads)
+    return sum(read.messages + read.checkpoint.ended for read in reads)
 
 
 if __name__ == "__main__":

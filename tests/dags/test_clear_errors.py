@@ -20,13 +20,13 @@ from tests.dags.airflow_home import AirflowHome, Finished, aws_connection
 from tests.plugins.task_life import run
 
 from sluice.aws import clients as aws
-from sluice.aws.clients import cli
 from sluice.aws.resources import Resources, find
+from sluice.cli import app as cli
 from sluice.declaration.loading import load_pipeline
 from sluice.declaration.training import Deployment
 from sluice.errors import DeclarationError
 from sluice.provisioning.provision import provision
-from sluice_airflow.sensors import SqsBacklogSensor
+from sluice_airflow.sensors import BacklogSensor
 
 ELSEWHERE = "eu-west-1"  # where nothing is provisioned
 WITHOUT_QUEUE = "eu-west-2"
@@ -104,7 +104,7 @@ def lost_queue(cloud: Cloud) -> str:
     """The URL of the pipeline's queue in another region, where it is provisioned but the queue was deleted."""
     elsewhere = replace(cloud, environment={**cloud.environment, "AWS_DEFAULT_REGION": WITHOUT_QUEUE})
     provision(elsewhere.client("cloudformation"), "flights")
-    url = find(elsewhere.client("ssm"), "flights").queue("events")
+    url = find(elsewhere.client("ssm"), "flights").made_for("queues", "events")
     elsewhere.client("sqs").delete_queue(QueueUrl=url)
     return url
 
@@ -165,7 +165,7 @@ def test_a_closed_port_is_named_and_is_tried_again_later(cloud: Cloud, monkeypat
     for name, value in cloud.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", aws_connection(endpoint, endpoint))
-    sensor = SqsBacklogSensor(task_id="wait", pipeline="flights", source="events", poll_seconds=1, max_wait_seconds=1)
+    sensor = BacklogSensor(task_id="wait", pipeline="flights", source="events", poll_seconds=1, max_wait_seconds=1)
 
     with pytest.raises(AirflowException) as failure:
         run(sensor)
@@ -252,7 +252,7 @@ def test_send_names_a_file_that_it_cannot_read(command_line: CommandLine, flight
 
 def test_send_names_the_queues_that_there_are(command_line: CommandLine, flights: Resources, tmp_path: Path) -> None:
     told = command_line("send", str(tmp_path / "x"), "--pipeline", "flights", "--source", "weather")
-    assert told.error == "pipeline flights has the queues events: name one with --source"
+    assert told.error == "pipeline flights has these sources of events: events; name one with --source"
 
 
 @pytest.mark.parametrize(

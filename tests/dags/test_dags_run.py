@@ -29,7 +29,7 @@ from pipelines.flights.pipeline import PIPELINE
 from pipelines.flights.weather import drop_weather
 from sluice.aws.resources import Resources
 from sluice.lake.store import Lake
-from sluice.landing.closing import close_source
+from sluice.landing.closing import Evidence, close_source
 from sluice.sending.lanes import Event
 from sluice.sources.queue.send import send
 
@@ -84,7 +84,7 @@ class World:
 
     def backlog(self) -> int:
         attributes = self.cloud.client("sqs").get_queue_attributes(
-            QueueUrl=self.resources.queue("events"), AttributeNames=["All"]
+            QueueUrl=self.resources.made_for("queues", "events"), AttributeNames=["All"]
         )["Attributes"]
         return sum(int(count) for name, count in attributes.items() if name.startswith("ApproximateNumberOf"))
 
@@ -137,7 +137,7 @@ def stream(world: World) -> Stream:
     order = [*by_day[PARTITIONS[0]], *by_day[PARTITIONS[1]]]
     order[1000:1000] = stream.bad.values()
     order += [*by_day[PARTITIONS[2]], *by_day[PARTITIONS[3]]]
-    send(world.cloud.client("sqs"), world.resources.queue("events"), order)
+    send(world.cloud.client("sqs"), world.resources.made_for("queues", "events"), order)
     drop_weather(world.cloud.client("s3"), world.resources.bucket, data.weather(), DAYS)
     return stream
 
@@ -188,7 +188,7 @@ def quarantined(world: World, stream: Stream, repeated: Stand) -> list[str]:
     lake = Lake(
         world.cloud.client("s3"), world.resources.bucket, "flights", now=lambda: datetime.now(UTC) + timedelta(days=2)
     )
-    close_source(lake, PIPELINE.queues[0], drained_empty=True)
+    close_source(lake, PIPELINE.event_sources[0], Evidence(is_drained=True))
     days = [partition.removeprefix("dt=") for partition in today]
     drop_weather(lake.s3, lake.bucket, data.weather(), [date.fromisoformat(day) for day in days])
     world.airflow.dags_test(
@@ -216,7 +216,7 @@ def late(world: World, stream: Stream, quarantined: list[str]) -> Late:
         return {key: etag for key, etag in world.lake.etags().items() if key.endswith("/_manifest.json")}
 
     before = manifests()
-    send(world.cloud.client("sqs"), world.resources.queue("events"), [stream.held_back])
+    send(world.cloud.client("sqs"), world.resources.made_for("queues", "events"), [stream.held_back])
     world.airflow.dags_test("flights_ingest_queue", "2013-01-04", wait_seconds=5).succeeded()
     landed = manifests()
     world.airflow.dags_test("flights_transform", "2013-01-02", wait_seconds=0).succeeded()

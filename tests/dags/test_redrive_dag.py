@@ -19,7 +19,11 @@ DAY = "2013-01-01"
 @pytest.fixture
 def dead_letters(cloud: Cloud, flights: Resources) -> Iterator[Any]:
     """Three dead letters of one aircraft; the queues are empty again afterwards."""
-    sqs, queue, dead = cloud.client("sqs"), flights.queues["events"], flights.dead_letter_queues["events"]
+    sqs, queue, dead = (
+        cloud.client("sqs"),
+        flights.made_for("queues", "events"),
+        flights.made_for("dead-letter-queues", "events"),
+    )
     for n in range(3):
         sqs.send_message(
             QueueUrl=dead, MessageBody=json.dumps({"id": f"e{n}"}), MessageGroupId="N1", MessageDeduplicationId=f"d{n}"
@@ -33,7 +37,7 @@ def test_dead_letters_are_shown_by_default_and_go_home_on_request(
     airflow_home: AirflowHome, flights: Resources, dead_letters: Any
 ) -> None:
     def home() -> list[str]:
-        got = dead_letters.receive_message(QueueUrl=flights.queues["events"], MaxNumberOfMessages=10)
+        got = dead_letters.receive_message(QueueUrl=flights.made_for("queues", "events"), MaxNumberOfMessages=10)
         return [json.loads(message["Body"])["id"] for message in got.get("Messages", [])]
 
     shown = airflow_home.dags_test("flights_redrive", DAY, where="dead_letters").succeeded()
@@ -52,7 +56,7 @@ def test_dead_letters_are_shown_by_default_and_go_home_on_request(
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"source": "weather"}, "pipeline flights has no queue or stream 'weather'; it has events"),
+        ({"source": "weather"}, "pipeline flights has no source of events 'weather'; it has events"),
         ({"reason": "not_json"}, "choose among quarantined events; say where: quarantine"),
         ({"where": "quarantine", "from": "2013-01-02", "to": "2013-01-01"}, "ends before it begins; swap the two"),
     ],

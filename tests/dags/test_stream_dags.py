@@ -108,8 +108,8 @@ def test_stream_dags_owe_what_all_dags_owe(stream_dags: DagBag, dag_id: str, owe
 
 def test_only_reading_a_shard_takes_slots_of_the_ingest_pool(stream_dags: DagBag) -> None:
     tasks = stream_dags.dags["clicks_ingest_stream"].tasks
-    assert [task.task_id for task in tasks if task.pool == INGEST_POOL] == ["read"]
-    assert {task.task_id for task in tasks} == {"wait", "shards", "read", "close", "announce"}
+    assert [task.task_id for task in tasks if task.pool == INGEST_POOL] == ["drain"]
+    assert {task.task_id for task in tasks} == {"wait", "units", "drain", "close", "announce"}
 
 
 # Runs
@@ -132,7 +132,7 @@ class World:
             name, group = f"click-{number:04d}", f"group-{number % 11}"
             events.append(Event(name, group, at, reading(name, at, number)))
             self.sent.append(audit.Sent(name, group, number, events[-1].body))
-        send_to_stream(self.cloud.client("kinesis"), self.resources.stream("stream"), events)
+        send_to_stream(self.cloud.client("kinesis"), self.resources.made_for("streams", "stream"), events)
 
     def run(self, dag: str, **params: Any) -> Any:
         return self.airflow.dags_test(f"clicks_{dag}", RUN, **params)
@@ -174,7 +174,7 @@ def world(cloud: Cloud, folder: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_a_stream_is_landed_through_a_split_and_what_was_deleted_is_replayed_to_the_byte(world: World) -> None:
-    kinesis, stream = world.cloud.client("kinesis"), world.resources.stream("stream")
+    kinesis, stream = world.cloud.client("kinesis"), world.resources.made_for("streams", "stream")
     world.send(150)
     (first, *_) = kinesis.list_shards(StreamName=stream)["Shards"]
     middle = int(first["HashKeyRange"]["EndingHashKey"]) // 2

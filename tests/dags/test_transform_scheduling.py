@@ -315,7 +315,7 @@ def test_a_run_that_is_marked_failed_waits_no_more(dispatched: World) -> None:
 def test_an_ingest_whose_queue_is_gone_is_paused_after_three_runs(dispatched: World) -> None:
     """The tests' Airflow waits a second between two tries, where production waits for minutes."""
     dag, airflow = "parcels_ingest_queue", dispatched.airflow
-    queue = find(dispatched.cloud.client("ssm"), "parcels").queue("events")
+    queue = find(dispatched.cloud.client("ssm"), "parcels").made_for("queues", "events")
     dispatched.cloud.client("sqs").delete_queue(QueueUrl=queue)
     airflow.unpause(dag)
 

@@ -19,16 +19,16 @@ from airflow.sdk.observability.metrics import stats_utils
 from opentelemetry import metrics as opentelemetry_metrics
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.sdk.metrics import MeterProvider
+from tests.draining import drain
 
 from sluice.declaration.sources import FifoQueue, Stream
-from sluice.landing.closing import close_source
+from sluice.landing.closing import Evidence, close_source
 from sluice.sending.lanes import Event
-from sluice.sources.queue.drain import drain
 from sluice.sources.queue.send import send
 from sluice.sources.stream.checkpoints import Checkpoint, advance
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
-from sluice_airflow.metrics import flush_metrics, report_conformed, report_queue, report_stream
+from sluice_airflow.metrics import flush_metrics, report_conformed, report_source
 
 EVENTS = FifoQueue("events", event_id="id", event_time="event_time")
 CONTRACT = """
@@ -116,18 +116,18 @@ def body(name: str, **members: object) -> str:
 
 
 def test_what_lands_waits_and_is_quarantined_is_told(parcels: Workspace, collector: Collector) -> None:
-    sqs, url, lake = parcels.aws.client("sqs"), parcels.resources.queue("events"), parcels.lake
+    sqs, url, lake = parcels.aws.client("sqs"), parcels.resources.made_for("queues", "events"), parcels.lake
     moment = lake.now()
     bodies = [body("p1"), body("p2"), body("p2"), body("p3", weight="heavy")]
     send(sqs, url, [Event(id=f"m{n}", group="g", event_time=moment, body=each) for n, each in enumerate(bodies)])
     sqs.send_message(
-        QueueUrl=parcels.resources.dead_letter_queues["events"],
+        QueueUrl=parcels.resources.made_for("dead-letter-queues", "events"),
         MessageBody="{}",
         MessageGroupId="g",
         MessageDeduplicationId="metrics",
     )
 
-    report_queue(parcels, EVENTS)
+    report_source(parcels, EVENTS)
     assert collector.read(
         "events.waiting", "events.in_flight", "events.delayed", "events.backlog", "events.dead_letters"
     ) == [4, 0, 0, 4, 1]
@@ -142,10 +142,10 @@ def test_what_lands_waits_and_is_quarantined_is_told(parcels: Workspace, collect
     assert 0 < lag < 60
     assert flushes == 1
 
-    report_queue(parcels, EVENTS)
+    report_source(parcels, EVENTS)
     assert collector.read("events.backlog") == [0]
 
-    close_source(lake, EVENTS, drained_empty=True)
+    close_source(lake, EVENTS, Evidence(is_drained=True))
     (folder,) = importlib.import_module("pipelines.parcels").__path__
     (Path(folder) / "contracts.py").write_text(CONTRACT)
     ran = run_step(lake, parcels.pipeline, "conform", "dt=2013-01-01")
@@ -155,12 +155,12 @@ def test_what_lands_waits_and_is_quarantined_is_told(parcels: Workspace, collect
 
 def test_how_far_a_stream_is_landed_is_told(parcels: Workspace, collector: Collector) -> None:
     stream, moment = Stream("stream", event_id="id", event_time="event_time"), parcels.lake.now()
-    report_stream(parcels, stream)
+    report_source(parcels, stream)
     assert collector.read("stream.shards", "stream.gaps", "stream.read_lag_seconds") == [0, 0, None]
 
     still = replace(parcels, lake=replace(parcels.lake, now=lambda: moment))
     advance(still.lake, "stream", Checkpoint(shard="s", read_until=moment.replace(year=moment.year - 1)))
-    report_stream(still, stream)
+    report_source(still, stream)
 
     (shards, lag) = collector.read("stream.shards", "stream.read_lag_seconds")
     assert shards == 1

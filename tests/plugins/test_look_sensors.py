@@ -22,21 +22,21 @@ from sluice.lake.partitions import Partition
 from sluice.training.jobs import find_job
 from sluice.workspace import Workspace
 from sluice_airflow import looks
-from sluice_airflow.sensors import DuePartitionsSensor, S3PartitionSensor, SqsBacklogSensor, TrainingJobSensor
+from sluice_airflow.sensors import BacklogSensor, DuePartitionsSensor, S3PartitionSensor, TrainingJobSensor
 from sluice_airflow.triggers import TrainingJobTrigger
 
-# SqsBacklogSensor
+# BacklogSensor
 
 
-def backlog_sensor(**more: Any) -> SqsBacklogSensor:
+def backlog_sensor(**more: Any) -> BacklogSensor:
     limits = {"poll_seconds": 0.05, "max_wait_seconds": 0.2, **more}
-    return SqsBacklogSensor(task_id="wait", pipeline="parcels", source="events", **limits)
+    return BacklogSensor(task_id="wait", pipeline="parcels", source="events", **limits)
 
 
 @pytest.fixture
 def three_messages(parcels: Workspace) -> Iterator[str]:
     """The URL of the queue, on which three messages wait."""
-    sqs, queue = parcels.aws.client("sqs"), parcels.resources.queue("events")
+    sqs, queue = parcels.aws.client("sqs"), parcels.resources.made_for("queues", "events")
     for n in range(3):
         sqs.send_message(QueueUrl=queue, MessageBody="{}", MessageGroupId=f"g{n}", MessageDeduplicationId=f"three-{n}")
     yield queue
@@ -69,7 +69,7 @@ def test_an_empty_queue_is_waited_for_without_a_worker(parcels: Workspace) -> No
 @pytest.fixture
 def no_queue(parcels: Workspace) -> Iterator[str]:
     """The queue is gone, as after somebody has deleted it."""
-    sqs, queue = parcels.aws.client("sqs"), parcels.resources.queue("events")
+    sqs, queue = parcels.aws.client("sqs"), parcels.resources.made_for("queues", "events")
     attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["FifoQueue", "RedrivePolicy"])["Attributes"]
     sqs.delete_queue(QueueUrl=queue)
     yield queue

@@ -59,7 +59,7 @@ def test_what_is_found_comes_with_what_was_carried(parcels: Workspace) -> None:
 
 def test_nothing_found_in_time_is_said(parcels: Workspace) -> None:
     started = time.monotonic()
-    waiting_for = f"a message in the queue {parcels.resources.queue('events')}"
+    waiting_for = f"a message in the queue {parcels.resources.made_for('queues', 'events')}"
     assert event_of(look_at_queue(seconds=0.3)) == {"timed_out": True, "waiting_for": waiting_for, "carried": {}}
     assert time.monotonic() - started >= 0.3
 
@@ -84,7 +84,7 @@ def test_what_is_waited_for_is_logged_when_it_changes(parcels: Workspace, monkey
 
 
 def test_what_arrives_while_it_looks_is_found(parcels: Workspace) -> None:
-    sqs, queue = parcels.aws.client("sqs"), parcels.resources.queue("events")
+    sqs, queue = parcels.aws.client("sqs"), parcels.resources.made_for("queues", "events")
 
     async def send_while_looking() -> Any:
         events = rebuilt(look_at_queue(seconds=30)).run()

@@ -12,12 +12,13 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tests.draining import record_from_sqs
 
 from sluice.declaration.sources import FifoQueue
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
-from sluice.records.record import part_bytes, record_from_sqs
+from sluice.records.record import part_bytes
 from sluice.steps.frames import parquet_bytes
 
 WRITTEN = datetime(2014, 1, 1, tzinfo=UTC)

@@ -20,14 +20,29 @@ from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance
 from sluice.status import (
     DatasetStatus,
     PipelineStatus,
-    QueueStatus,
-    StreamStatus,
+    SourceStatus,
     dataset_status,
     pipeline_status,
     source_status,
 )
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
+
+
+def queue_status(waiting: int, in_flight: int) -> SourceStatus:
+    figures = {
+        "waiting": waiting,
+        "in_flight": in_flight,
+        "delayed": 0,
+        "backlog": waiting + in_flight,
+        "dead_letters": 0,
+    }
+    return SourceStatus("events", "queue", figures)
+
+
+def stream_status(shards: int, ended: int, read_until: datetime | None, lag: float | None, gaps: int) -> SourceStatus:
+    figures = {"shards": shards, "ended": ended, "read_until": read_until, "read_lag_seconds": lag, "gaps": gaps}
+    return SourceStatus("stream", "stream", figures)
 
 
 def test_a_pipeline_that_did_nothing_yet_has_empty_datasets(workspace: Workspace) -> None:
@@ -39,8 +54,7 @@ def test_a_pipeline_that_did_nothing_yet_has_empty_datasets(workspace: Workspace
     assert names == ["raw/events", "raw/weather", "conform", "doubled", "running"]
     assert {(dataset.open, dataset.closed, dataset.rows_out) for dataset in status.datasets} == {("", "", 0)}
     assert (status.endpoint, status.deployment) == (None, None)
-    assert status.queues == (QueueStatus("events", waiting=0, in_flight=0, delayed=0, dead_letters=0),)
-    assert status.streams == ()
+    assert status.sources == (queue_status(waiting=0, in_flight=0),)
 
 
 def test_partitions_rows_and_rejects_are_summed_up(workspace: Workspace) -> None:
@@ -95,27 +109,25 @@ def test_nothing_that_landed_is_out_of_sight(workspace: Workspace) -> None:
 
 
 def test_the_backlog_is_looked_at_and_left(workspace: Workspace, sqs: Any) -> None:
-    url = workspace.resources.queue("events")
+    url = workspace.resources.made_for("queues", "events")
     for n in range(3):
         sqs.send_message(QueueUrl=url, MessageBody="{}", MessageGroupId="g", MessageDeduplicationId=f"status-{n}")
     try:
-        looks = [pipeline_status(workspace).queues for _ in range(2)]
+        looks = [pipeline_status(workspace).sources for _ in range(2)]
         sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=2)
-        looks.append(pipeline_status(workspace).queues)
+        looks.append(pipeline_status(workspace).sources)
 
-        waiting, received = (
-            QueueStatus("events", waiting=waiting, in_flight=3 - waiting, delayed=0, dead_letters=0)
-            for waiting in (3, 1)
-        )
+        waiting, received = (queue_status(waiting=waiting, in_flight=3 - waiting) for waiting in (3, 1))
         assert looks == [(waiting,), (waiting,), (received,)]
     finally:
         sqs.purge_queue(QueueUrl=url)
 
 
 def test_a_queue_without_dead_letters_has_none(workspace: Workspace) -> None:
-    bare = replace(workspace, resources=replace(workspace.resources, dead_letter_queues={}))
+    url = workspace.resources.made_for("queues", "events")
+    bare = replace(workspace, resources=replace(workspace.resources, of_sources={"queues/events": url}))
 
-    assert [queue.dead_letters for queue in pipeline_status(bare).queues] == [None]
+    assert [source.figures["dead_letters"] for source in pipeline_status(bare).sources] == [None]
 
 
 def test_a_stream_is_behind_by_its_slowest_open_shard(workspace: Workspace) -> None:
@@ -123,16 +135,14 @@ def test_a_stream_is_behind_by_its_slowest_open_shard(workspace: Workspace) -> N
     lake = Lake(workspace.lake.s3, workspace.lake.bucket, workspace.lake.pipeline, now=lambda: moment)
     pipeline = toy(sources=(EVENTS, DROPS, Stream("stream", event_id="id", event_time="at")))
     streaming = replace(workspace, pipeline=pipeline, lake=lake)
-    assert pipeline_status(streaming).streams == (StreamStatus("stream", 0, 0, None, None, 0),)
+    assert pipeline_status(streaming).sources[1:] == (stream_status(0, 0, None, None, 0),)
 
     gap = Gap(since=moment - timedelta(days=9), until=moment - timedelta(days=8))
     for shard, minutes, ended in (("old", 600, True), ("left", 5, False), ("right", 2, False)):
         read_until = moment - timedelta(minutes=minutes)
         advance(lake, "stream", Checkpoint(shard=shard, read_until=read_until, ended=ended, gaps=(gap,) * ended))
 
-    assert pipeline_status(streaming).streams == (
-        StreamStatus("stream", reading=2, ended=1, read_until=moment - timedelta(minutes=5), lag_seconds=300, gaps=1),
-    )
+    assert pipeline_status(streaming).sources[1:] == (stream_status(2, 1, moment - timedelta(minutes=5), 300, 1),)
 
 
 def _endpoint_row(status: PipelineStatus) -> dict[str, str]:

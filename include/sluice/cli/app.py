@@ -117,7 +117,7 @@ def _source_of_events(pipeline: Pipeline, name: str | None) -> EventSource:
     found = [source for source in pipeline.event_sources if name in (None, source.name)]
     if len(found) != 1:
         names = ", ".join(source.name for source in pipeline.event_sources) or "none"
-        raise SluiceError(f"pipeline {pipeline.name} has the sources of events {names}: name one with --source")
+        raise SluiceError(f"pipeline {pipeline.name} has these sources of events: {names}; name one with --source")
     return found[0]
 
 

@@ -148,16 +148,16 @@ class EventConnector(Connector[DeclaredEvents]):
 
     # Sending, sending back, and replay
 
-    @abstractmethod
     def carrier(self) -> Carrier:
         """What takes new events, in batches."""
+        raise self._can_not("takes no events from `sluice send`")
 
-    @abstractmethod
     def post(self, record: Record, repeat_id: str) -> str:
         """Send one record back; returns its new message id or sequence number.
 
         Where the source ``drops_repeats``, it drops a second send of the same ``repeat_id``.
         """
+        raise self._can_not("takes nothing back")
 
     def dead_letters(self) -> DeadLetters | None:
         """The source's dead letters; None where a source of this kind has none."""
@@ -169,17 +169,14 @@ class EventConnector(Connector[DeclaredEvents]):
 
     def replay_units(self, since: datetime) -> list[str]:
         """What can be replayed side by side of what arrived since a moment; only if the kind ``keeps_arrivals``."""
-        raise self._keeps_no_arrivals()
+        raise self._can_not("keeps nothing that was landed; replay it with origin 'raw'")
 
     def arrived(self, unit: str, since: datetime, until: datetime) -> Iterator[list[Record]]:
         """The records of one unit that arrived from ``since`` to ``until``, both included."""
-        raise self._keeps_no_arrivals()
+        raise self._can_not("keeps nothing that was landed; replay it with origin 'raw'")
 
-    def _keeps_no_arrivals(self) -> DeclarationError:
-        return DeclarationError(
-            f"source {self.source.name} is a {self.source.kind}, which keeps nothing that was landed; replay it with "
-            f"origin 'raw'"
-        )
+    def _can_not(self, what: str) -> DeclarationError:
+        return DeclarationError(f"source {self.source.name} is a {self.source.kind}, which {what}")
 
 
 def connect(workspace: Workspace, source: Source) -> Connector[Any]:

@@ -60,8 +60,8 @@ class Asked:
         source, origin = events_source(pipeline, params["source"]), params["origin"]
         if origin != RAW and (not source.keeps_arrivals or origin != source.kind):
             raise DeclarationError(
-                f"source {source.name} is a {source.kind}, which can't be replayed from {origin!r}; replay it with "
-                f"origin {' or '.join(map(repr, origins([source])))}"
+                f"source {source.name} is a {source.kind}, which keeps nothing that was landed; replay it with origin "
+                f"{' or '.join(map(repr, origins([source])))}"
             )
         since, until = (_moment(name, params[name]) for name in ("from", "to"))
         if until < since:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+from tests.draining import record_from_sqs
 
 from pipelines.flights import data, steps
 from pipelines.flights.contracts import FlightEvent
@@ -17,7 +18,7 @@ from pipelines.flights.events import events_of_days
 from pipelines.flights.pipeline import PIPELINE
 from pipelines.flights.weather import weather_of_day
 from sluice.declaration.sources import FifoQueue
-from sluice.records.record import SCHEMA, record_from_sqs
+from sluice.records.record import SCHEMA
 from sluice.sending.lanes import Event
 from sluice.sources.queue.send import encoded
 from sluice.steps.conform import conform

@@ -111,7 +111,7 @@ def test_the_command_finds_the_pipeline_and_tells_what_it_sent(cloud: Cloud) -> 
     done = command(cloud, "--days", "1", "--start", "2014-01-01")
 
     assert (done.stdout, done.stderr) == ("sent 373 of 373 events of 1 days\n", "")
-    place = Place(cloud, resources.bucket, resources.queue("events"))
+    place = Place(cloud, resources.bucket, resources.made_for("queues", "events"))
     assert place.waiting() == 373
     received = cloud.client("sqs").receive_message(QueueUrl=place.queue_url, MaxNumberOfMessages=1)["Messages"]
     assert received[0]["Body"] in {event.body for event in events_from(DAYS[1], 1)}

@@ -18,14 +18,15 @@ def test_everything_that_the_template_makes_is_found(cloud: Cloud) -> None:
     assert resources.bucket == outputs["Bucket"]
     assert resources.topic_arn == outputs["Topic"]
     assert resources.role_arn == outputs["Role"]
-    assert resources.queues == {"events": outputs["EventsQueue"], "messages": outputs["MessagesQueue"]}
-    assert resources.dead_letter_queues == {
-        "events": outputs["EventsDeadLetterQueue"],
-        "messages": outputs["MessagesDeadLetterQueue"],
+    assert resources.of_sources == {
+        "queues/events": outputs["EventsQueue"],
+        "queues/messages": outputs["MessagesQueue"],
+        "dead-letter-queues/events": outputs["EventsDeadLetterQueue"],
+        "dead-letter-queues/messages": outputs["MessagesDeadLetterQueue"],
+        "streams/stream": outputs["Stream"],
     }
-    assert resources.streams == {"stream": outputs["Stream"]}
     assert resources.completions_queue == outputs["CompletionsQueue"]
-    assert resources.queue("events") == outputs["EventsQueue"]
+    assert resources.made_for("queues", "events") == outputs["EventsQueue"]
 
 
 def test_more_sources_than_one_page_of_parameters_are_found(cloud: Cloud) -> None:
@@ -34,9 +35,7 @@ def test_more_sources_than_one_page_of_parameters_are_found(cloud: Cloud) -> Non
     for name in names | {"bucket", "topic", "role", "completions-queue"}:
         ssm.put_parameter(Name=f"/sluice/wide/{name}", Value=f"value of {name}", Type="String")
 
-    queues = find(ssm, "wide").queues
-
-    assert queues == {name.removeprefix("queues/"): f"value of {name}" for name in names}
+    assert find(ssm, "wide").of_sources == {name: f"value of {name}" for name in names}
 
 
 def test_neighbour_whose_name_begins_the_same_is_not_taken_for_it(cloud: Cloud) -> None:
@@ -49,5 +48,7 @@ def test_neighbour_whose_name_begins_the_same_is_not_taken_for_it(cloud: Cloud) 
 def test_source_without_a_queue_is_named(cloud: Cloud) -> None:
     provision(cloud.client("cloudformation"), "found")
 
-    with pytest.raises(MissingResource, match="no queue for the source 'orders', only for events, messages"):
-        find(cloud.client("ssm"), "found").queue("orders")
+    with pytest.raises(
+        MissingResource, match="nothing among queues for the source 'orders', only for events, messages"
+    ):
+        find(cloud.client("ssm"), "found").made_for("queues", "orders")

@@ -25,7 +25,7 @@ from sluice.aws import clients as aws
 from sluice.aws.resources import Resources
 from sluice.cli.app import main
 from sluice.redrive.held import DEAD_LETTER
-from sluice.sources.queue.drain import backlog
+from sluice.sources.queue.messages import backlog
 
 ROOT = Path(__file__).resolve().parents[3]
 PIPELINE = """
@@ -108,7 +108,7 @@ def test_a_file_of_events_is_sent_in_order(
     done = sluice("send", file, "--pipeline", "toy")
 
     assert done.status == 0, done.error
-    url = toy_resources.queue("events")
+    url = toy_resources.made_for("queues", "events")
     assert done.out == f"3 events sent to {url}\n"
     got = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"])["Messages"]
     sqs.purge_queue(QueueUrl=url)
@@ -159,7 +159,7 @@ def test_of_a_file_with_a_line_that_is_no_event_nothing_is_sent(
     assert message.startswith(f"error: {file} line 31 is no event (")
     assert message.endswith("; nothing was sent: correct it and send again")
     assert len(message) < 500
-    assert backlog(sqs, toy_resources.queue("events")) == 0
+    assert backlog(sqs, toy_resources.made_for("queues", "events")) == 0
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_an_id_that_is_no_name_is_told(sluice: Run, tmp_path: Path, value: objec
 
 @pytest.fixture
 def empty_queue(sqs: Any, toy_resources: Resources) -> Iterator[str]:
-    url = toy_resources.queue("events")
+    url = toy_resources.made_for("queues", "events")
     yield url
     sqs.purge_queue(QueueUrl=url)
 
@@ -353,7 +353,7 @@ DeadLetter = Callable[[str], None]
 @pytest.fixture
 def dead_letter(sqs: Any, toy_resources: Resources) -> Iterator[DeadLetter]:
     """Makes an event of that id a dead letter."""
-    urls = toy_resources.queues["events"], toy_resources.dead_letter_queues["events"]
+    urls = toy_resources.made_for("queues", "events"), toy_resources.made_for("dead-letter-queues", "events")
 
     def make(name: str) -> None:
         body = json.dumps({"id": name, "at": "2013-01-01T07:00:00+00:00"})
@@ -370,7 +370,7 @@ def test_what_is_held_back_is_shown_and_sent_on_request_only(
     sluice: Run, sqs: Any, toy_resources: Resources, dead_letter: DeadLetter
 ) -> None:
     def home() -> int:
-        return backlog(sqs, toy_resources.queue("events"))
+        return backlog(sqs, toy_resources.made_for("queues", "events"))
 
     dead_letter("one")
     dead_letter("two")
@@ -406,7 +406,7 @@ def test_an_event_id_is_shown_as_it_is_and_obeyed_by_nobody(sluice: Run, dead_le
     ("arguments", "message"),
     [
         (("--where", "nowhere"), "'nowhere' is no place; write quarantine, dead_letters or both"),
-        (("--source", "weather"), "pipeline toy has no queue or stream 'weather'; it has events"),
+        (("--source", "weather"), "pipeline toy has no source of events 'weather'; it has events"),
         (("--reason", "not_json"), "choose among quarantined events; say where: quarantine"),
         (("--where", "quarantine", "--from", "soon"), "'soon' is no date"),
         (("--limit", "0", "--send"), "a limit of 0 sends nothing"),
@@ -420,7 +420,7 @@ def test_what_is_wrong_with_the_surroundings_is_one_line(sluice: Run) -> None:
     assert "there is no pipeline 'nothing'; known: " in failed(sluice("status", "nothing"))
     assert "InvokeEndpoint" in failed(sluice("predict", "toy", endpoint="toy-nowhere", given="1,2\n"))
     queues = failed(sluice("send", "x", "--pipeline", "toy", "--source", "weather"))
-    assert queues == "error: pipeline toy has the queues events: name one with --source"
+    assert queues == "error: pipeline toy has these sources of events: events; name one with --source"
 
 
 def test_a_closed_port_is_one_line_with_the_next_action(sluice: Run, monkeypatch: pytest.MonkeyPatch) -> None:

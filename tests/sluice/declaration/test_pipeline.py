@@ -73,9 +73,8 @@ def test_the_longest_names_leave_room_for_what_sagemaker_adds(pipeline: str, can
 
 
 def test_sources_and_steps_are_found_by_name() -> None:
-    assert [queue.name for queue in TOY.queues] == ["events"]
-    assert [drop.name for drop in TOY.drops] == ["weather"]
-    assert TOY.source("weather") is TOY.drops[0]
+    assert [source.name for source in TOY.event_sources] == ["events"]
+    assert TOY.source("weather") is TOY.sources[1]
     assert TOY.source("conform") is None
     assert TOY.step("doubled") is DOUBLED
     with pytest.raises(DeclarationError, match="has no step 'tripled'; it has conform, doubled, running"):

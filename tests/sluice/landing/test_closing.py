@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import Cloud
+from tests.draining import drain
 from tests.sluice.lake_contents import keys_below, manifest_json, partition, put_raw, rows_of
 from tests.sluice.toy import EVENTS, message, reading
 
@@ -21,9 +22,8 @@ from sluice.completions import announce_partitions
 from sluice.lake.manifests import Manifest
 from sluice.lake.store import Lake
 from sluice.landing import closing
-from sluice.landing.closing import close_source, watermark
+from sluice.landing.closing import Evidence, close_source, watermark
 from sluice.sources.queue import drain as landing
-from sluice.sources.queue.drain import drain
 from sluice.workspace import Workspace
 
 NOON = datetime(2013, 1, 10, 12, tzinfo=UTC)
@@ -63,9 +63,11 @@ def test_the_watermark_is_the_highest_time_seen_less_the_lateness(lake: Lake) ->
     put_day(lake, "2013-01-01")
     put_day(lake, "2013-01-02", "00:59")
 
-    assert close_source(at(lake, NOON), EVENTS, drained_empty=False) == ""  # 00:59 less an hour is the day before
+    assert (
+        close_source(at(lake, NOON), EVENTS, Evidence(is_drained=False)) == ""
+    )  # 00:59 less an hour is the day before
     put_day(lake, "2013-01-02", "01:00")
-    assert close_source(at(lake, NOON), EVENTS, drained_empty=False) == "dt=2013-01-01"
+    assert close_source(at(lake, NOON), EVENTS, Evidence(is_drained=False)) == "dt=2013-01-01"
 
     assert states(lake) == {"2013-01-01": ("closed", 1, 1), "2013-01-02": ("open", 0, 1)}
 
@@ -74,14 +76,14 @@ def test_of_a_queue_that_is_drained_empty_it_is_the_wall_clock(lake: Lake) -> No
     put_day(lake, "2013-01-09")
     put_day(lake, "2013-01-10")
 
-    closed = close_source(at(lake, NOON), EVENTS, drained_empty=True)
+    closed = close_source(at(lake, NOON), EVENTS, Evidence(is_drained=True))
 
     assert closed == "dt=2013-01-09"
     assert states(lake)["2013-01-10"] == ("open", 0, 1)
 
 
 def test_nothing_is_closed_while_nothing_is_known(lake: Lake) -> None:
-    assert close_source(at(lake, NOON), EVENTS, drained_empty=True) == ""
+    assert close_source(at(lake, NOON), EVENTS, Evidence(is_drained=True)) == ""
     assert keys_below(lake, "toy/") == []
 
 
@@ -89,7 +91,7 @@ def test_an_event_whose_producer_gave_no_time_closes_nothing(lake: Lake) -> None
     put_day(lake, "2013-01-01", "12:00")
     put_raw(lake, EVENTS, "2013-01-09", [message("no json")], state="open")
 
-    assert close_source(at(lake, NOON), EVENTS, drained_empty=False) == ""
+    assert close_source(at(lake, NOON), EVENTS, Evidence(is_drained=False)) == ""
 
 
 def test_one_event_from_the_future_closes_only_what_is_past(lake: Lake) -> None:
@@ -97,7 +99,7 @@ def test_one_event_from_the_future_closes_only_what_is_past(lake: Lake) -> None:
     for day in ("2013-01-09", "2013-01-10", "2013-01-11"):
         put_day(lake, day, "12:00")
 
-    assert close_source(at(lake, NOON), EVENTS, drained_empty=False) == "dt=2013-01-09"
+    assert close_source(at(lake, NOON), EVENTS, Evidence(is_drained=False)) == "dt=2013-01-09"
     assert {day: state for day, (state, _, _) in states(lake).items()} == {
         "2013-01-09": "closed",
         "2013-01-10": "open",
@@ -118,7 +120,7 @@ def test_the_watermark_never_passes_what_was_seen_nor_the_clock(
     ]
     source = replace(EVENTS, lateness=lateness * HOUR)
 
-    passed = watermark(manifests, source, drained_empty, NOON)
+    passed = watermark(manifests, source, Evidence(drained_empty), NOON)
 
     seen = [time for time in times if time is not None]
     if drained_empty:
@@ -134,7 +136,7 @@ def test_a_gap_is_closed_empty_so_that_nobody_waits_for_it(lake: Lake) -> None:
     put_day(lake, "2013-01-04")
     put_day(lake, "2013-01-07", "12:00")
 
-    closed = close_source(at(lake, NOON), EVENTS, drained_empty=False)
+    closed = close_source(at(lake, NOON), EVENTS, Evidence(is_drained=False))
 
     assert closed == "dt=2013-01-01..dt=2013-01-06"
     empty = ("closed", 1, 0)
@@ -149,7 +151,7 @@ def test_a_gap_is_closed_empty_so_that_nobody_waits_for_it(lake: Lake) -> None:
 def test_data_that_comes_to_a_gap_later_raises_its_revision(lake: Lake, sqs: Any, queue: str) -> None:
     put_day(lake, "2013-01-01")
     put_day(lake, "2013-01-03")
-    close_source(at(lake, NOON), EVENTS, drained_empty=True)
+    close_source(at(lake, NOON), EVENTS, Evidence(is_drained=True))
     sqs.send_message(
         QueueUrl=queue,
         MessageBody=reading("late", "2013-01-02T07:00:00+00:00"),
@@ -169,7 +171,7 @@ def test_a_clock_that_knows_nothing_does_not_close_a_partition_for_every_day_sin
     put_day(lake, "2013-01-08")
     put_day(lake, "2013-01-10", "01:00")
 
-    closed = close_source(at(lake, NOON), EVENTS, drained_empty=False)
+    closed = close_source(at(lake, NOON), EVENTS, Evidence(is_drained=False))
 
     assert closed == f"dt={day},dt=2013-01-08..dt=2013-01-09"
     assert set(states(lake)) == {day, "2013-01-08", "2013-01-09", "2013-01-10"}
@@ -182,17 +184,17 @@ def test_a_gap_is_closed_up_to_the_longest_that_is_taken_for_silence(
     for day in ("2013-01-01", "2013-01-05", "2013-01-10"):
         put_day(lake, day)
 
-    closed = close_source(at(lake, datetime(2014, 1, 1, tzinfo=UTC)), EVENTS, drained_empty=True)
+    closed = close_source(at(lake, datetime(2014, 1, 1, tzinfo=UTC)), EVENTS, Evidence(is_drained=True))
 
     assert closed == "dt=2013-01-01..dt=2013-01-05,dt=2013-01-10"
 
 
 def test_closing_again_changes_nothing(lake: Lake) -> None:
     put_day(lake, "2013-01-01")
-    first = close_source(at(lake, NOON), EVENTS, drained_empty=True)
+    first = close_source(at(lake, NOON), EVENTS, Evidence(is_drained=True))
     stands = manifest_json(lake, "raw/events", "dt=2013-01-01")
 
-    second = close_source(at(lake, NOON + HOUR), EVENTS, drained_empty=True)
+    second = close_source(at(lake, NOON + HOUR), EVENTS, Evidence(is_drained=True))
 
     assert first == second == "dt=2013-01-01"  # until it is announced
     assert manifest_json(lake, "raw/events", "dt=2013-01-01") == stands
@@ -202,12 +204,12 @@ def test_what_was_announced_is_handed_on_again_only_when_it_has_changed(workspac
     lake = at(workspace.lake, NOON)
     put_day(lake, "2013-01-01")
     put_day(lake, "2013-01-02")
-    announce_partitions(workspace, "raw/events", close_source(lake, EVENTS, drained_empty=True), "run-1")
-    assert close_source(lake, EVENTS, drained_empty=True) == ""
+    announce_partitions(workspace, "raw/events", close_source(lake, EVENTS, Evidence(is_drained=True)), "run-1")
+    assert close_source(lake, EVENTS, Evidence(is_drained=True)) == ""
 
     put_raw(lake, EVENTS, "2013-01-02", [message(reading("late", "2013-01-02T07:00:00+00:00"), 2)])
 
-    assert close_source(lake, EVENTS, drained_empty=True) == "dt=2013-01-02"
+    assert close_source(lake, EVENTS, Evidence(is_drained=True)) == "dt=2013-01-02"
 
 
 def test_two_closers_and_a_drain_at_once(cloud: Cloud, lake: Lake, sqs: Any, queue: str) -> None:
@@ -229,7 +231,7 @@ def test_two_closers_and_a_drain_at_once(cloud: Cloud, lake: Lake, sqs: Any, que
         if work == 0:
             drain(cloud.client("sqs"), queue, own, EVENTS, "day")
         else:
-            close_source(own, EVENTS, drained_empty=True)
+            close_source(own, EVENTS, Evidence(is_drained=True))
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(run, range(3)))

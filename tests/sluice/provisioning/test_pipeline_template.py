@@ -64,7 +64,7 @@ def test_lake_outlives_its_stack(cloud: Cloud) -> None:
 @pytest.mark.parametrize("source", ["events", "messages"])
 def test_event_that_never_lands_ends_in_the_dead_letter_queue(cloud: Cloud, resources: Resources, source: str) -> None:
     sqs = cloud.client("sqs")
-    queue, dead = resources.queues[source], resources.dead_letter_queues[source]
+    queue, dead = resources.made_for("queues", source), resources.made_for("dead-letter-queues", source)
     of_fifo = {"MessageGroupId": "g", "MessageDeduplicationId": "1"} if queue.endswith(".fifo") else {}
     sqs.send_message(QueueUrl=queue, MessageBody="bad", **of_fifo)
 
@@ -80,18 +80,20 @@ def test_event_that_never_lands_ends_in_the_dead_letter_queue(cloud: Cloud, reso
 def test_dead_letter_queues_take_letters_of_their_own_queue_only(cloud: Cloud, resources: Resources) -> None:
     sqs = cloud.client("sqs")
     for source, name in (("events", "my_pipe-events.fifo"), ("messages", "my_pipe-messages")):
-        dead = sqs.get_queue_attributes(QueueUrl=resources.dead_letter_queues[source], AttributeNames=["All"])
+        dead = sqs.get_queue_attributes(
+            QueueUrl=resources.made_for("dead-letter-queues", source), AttributeNames=["All"]
+        )
         assert json.loads(dead["Attributes"]["RedriveAllowPolicy"]) == {
             "redrivePermission": "byQueue",
             "sourceQueueArns": [f"arn:aws:sqs:us-east-1:000000000000:{name}"],
         }
         # A dead-letter queue is of its queue's own kind: AWS refuses others, the emulator does not.
-        live = sqs.get_queue_attributes(QueueUrl=resources.queues[source], AttributeNames=["All"])
+        live = sqs.get_queue_attributes(QueueUrl=resources.made_for("queues", source), AttributeNames=["All"])
         assert dead["Attributes"].get("FifoQueue") == live["Attributes"].get("FifoQueue")
 
 
 def test_equal_bodies_are_two_events(cloud: Cloud, resources: Resources) -> None:
-    sqs, queue = cloud.client("sqs"), resources.queues["events"]
+    sqs, queue = cloud.client("sqs"), resources.made_for("queues", "events")
     for number in "12":
         sqs.send_message(
             QueueUrl=queue, MessageBody="same", MessageGroupId="twins", MessageDeduplicationId=f"twin{number}"
@@ -130,7 +132,7 @@ def test_only_the_completion_topic_may_send_to_the_subscriber(cloud: Cloud, reso
 
 
 def test_stream_keeps_a_week(cloud: Cloud, resources: Resources) -> None:
-    described = cloud.client("kinesis").describe_stream_summary(StreamName=resources.streams["stream"])
+    described = cloud.client("kinesis").describe_stream_summary(StreamName=resources.made_for("streams", "stream"))
     summary = described["StreamDescriptionSummary"]
     assert (summary["StreamStatus"], summary["RetentionPeriodHours"]) == ("ACTIVE", 168)
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import Cloud
+from tests.draining import drain, record_from_sqs
 from tests.sluice import toy
 from tests.sluice.conftest import Declare
 from tests.sluice.lake_contents import rows_of
@@ -30,15 +31,15 @@ from sluice.declaration import Conform, Pipeline, StandardQueue, Stream
 from sluice.errors import DeclarationError, SluiceError
 from sluice.lake.partitions import format_ranges
 from sluice.lake.store import Lake
-from sluice.landing.closing import close_source
-from sluice.landing.parts import Parts
-from sluice.records.record import record_from_kinesis, record_from_sqs
+from sluice.landing.closing import Evidence, close_source
+from sluice.landing.parts import Landing, Parts
 from sluice.redrive.held import CONFLICT, DEAD_LETTER, Choice, sources_named, survey
 from sluice.redrive.ledger import Ledger
 from sluice.redrive.quarantined import OUTSIDE, quarantined, records_of
 from sluice.redrive.sending import RedriveIncomplete, SentBack, require_complete, send_back
 from sluice.sources.queue import dead_letters
-from sluice.sources.queue.drain import backlog, drain
+from sluice.sources.queue.messages import backlog
+from sluice.sources.stream.records import record_from_kinesis
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 
@@ -62,10 +63,10 @@ class World:
         return self.workspace.lake
 
     def url(self, source: str = "events") -> str:
-        return self.workspace.resources.queues[source]
+        return self.workspace.resources.made_for("queues", source)
 
     def dead(self, source: str = "events") -> str:
-        return self.workspace.resources.dead_letter_queues[source]
+        return self.workspace.resources.made_for("dead-letter-queues", source)
 
     def send(self, *bodies: str, group: str = "g", **more: Any) -> None:
         for n, body in enumerate(bodies):
@@ -82,12 +83,12 @@ class World:
         """What waits lands and is deleted, without the waits of a drain."""
         landing = [record_from_sqs(message, EVENTS) for message in self.take_all(self.url())]
         with ThreadPoolExecutor(1) as pool:
-            Parts(self.lake, "events", "day", pool).land(landing)
+            Parts(Landing(self.lake, "events", "day"), pool).land(landing)
 
     def conform(self) -> None:
         """Close what has landed, and conform it."""
         # Bodies that tell no time lie in the partition of today.
-        close_source(self.later(timedelta(days=2)).lake, EVENTS, drained_empty=True)
+        close_source(self.later(timedelta(days=2)).lake, EVENTS, Evidence(is_drained=True))
         run_step(self.lake, self.workspace.pipeline, "conform", format_ranges(self.lake.partitions("raw/events")))
 
     def take_all(self, url: str) -> list[dict[str, Any]]:
@@ -138,16 +139,17 @@ def pipeline(toy_pipeline: Pipeline) -> Pipeline:
 @pytest.fixture
 def world(cloud: Cloud, workspace: Workspace, pipeline: Pipeline, own_name: str) -> World:
     sqs, kinesis = cloud.client("sqs"), cloud.client("kinesis")
-    queues, dead = {}, {}
+    made = {"streams/stream": own_name}
     for source, suffix in (("events", ".fifo"), ("messages", "")):
         fifo = {"FifoQueue": "true"} if suffix else {}
-        dead[source] = sqs.create_queue(QueueName=f"{own_name}-{source}-dead{suffix}", Attributes=fifo)["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=dead[source], AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        dead = sqs.create_queue(QueueName=f"{own_name}-{source}-dead{suffix}", Attributes=fifo)["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        made[f"dead-letter-queues/{source}"] = dead
         policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 5})
-        queues[source] = sqs.create_queue(
+        made[f"queues/{source}"] = sqs.create_queue(
             QueueName=f"{own_name}-{source}{suffix}", Attributes={**fifo, "RedrivePolicy": policy}
         )["QueueUrl"]
-    resources = replace(workspace.resources, queues=queues, dead_letter_queues=dead, streams={"stream": own_name})
+    resources = replace(workspace.resources, of_sources=made)
     return World(replace(workspace, pipeline=pipeline, resources=resources), sqs, kinesis)
 
 
@@ -252,9 +254,9 @@ def test_what_landed_outside_start_and_end_is_shown_and_can_be_sent_back(world: 
     ended_world.send(timeless, *good("a", range(2)), bad("b"))
     ended_world.land_all()
     if closed:
-        close_source(world.later(timedelta(days=2)).lake, EVENTS, drained_empty=True)
+        close_source(world.later(timedelta(days=2)).lake, EVENTS, Evidence(is_drained=True))
     run_day = f"dt={DAY}"
-    close_source(world.later(timedelta(0)).lake, EVENTS, drained_empty=True)
+    close_source(world.later(timedelta(0)).lake, EVENTS, Evidence(is_drained=True))
     run_step(world.lake, ended, "conform", run_day)
 
     held = survey(ended_world.workspace, EVENTS, Choice())
@@ -278,7 +280,7 @@ def test_what_a_run_by_hand_has_conformed_is_not_held_back(world: World) -> None
     world.send(*good("a", range(2)))
     world.land_all()
     assert [each.reason for each in survey(later, EVENTS, Choice())] == [OUTSIDE]
-    close_source(world.lake, EVENTS, drained_empty=True)
+    close_source(world.lake, EVENTS, Evidence(is_drained=True))
     run_step(world.lake, later.pipeline, "conform", f"dt={DAY}")
 
     assert survey(later, EVENTS, Choice()) == []
@@ -394,7 +396,7 @@ def test_a_message_that_is_quarantined_and_dead_lettered_is_sent_once(world: Wor
         QueueUrl=world.url(), VisibilityTimeout=0, MessageSystemAttributeNames=["All"]
     )["Messages"]
     with ThreadPoolExecutor(1) as pool:  # a drain that dies between landing and deleting, five times
-        Parts(world.lake, "events", "day", pool).land([record_from_sqs(message, EVENTS)])
+        Parts(Landing(world.lake, "events", "day"), pool).land([record_from_sqs(message, EVENTS)])
     world.crash_loop()
     world.conform()
     assert [held.count for held in survey(world.workspace, EVENTS, Choice())] == [1, 1]
@@ -486,7 +488,7 @@ def test_a_redrive_that_is_killed_loses_and_doubles_nothing(cloud: Cloud, world:
 
 def stopped(world: World, source: Any, name: str) -> None:
     """As a redrive leaves an event that it announced, and then was killed."""
-    (each,) = quarantined(world.lake, world.workspace.pipeline, source, lambda _: True)
+    (each,) = quarantined(world.workspace, source, lambda _: True)
     assert each.event_id == name
     (record,) = records_of(world.lake, [each])
     assert Ledger(world.lake, source.name).intend(record, 1)
@@ -527,7 +529,7 @@ def test_a_fifo_queue_is_asked_again_at_once_because_it_keeps_one_of_two(world: 
 
 def put_stream_quarantine(world: World, *records: tuple[str, bytes]) -> None:
     """Records of the stream, landed and conformed."""
-    name = world.workspace.resources.streams["stream"]
+    name = world.workspace.resources.made_for("streams", "stream")
     world.kinesis.create_stream(StreamName=name, ShardCount=1)
     world.kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
     for group, data in records:
@@ -535,14 +537,14 @@ def put_stream_quarantine(world: World, *records: tuple[str, bytes]) -> None:
     given = records_of_stream(world, len(records))
     landed = [record_from_kinesis(record, "shard", STREAM) for record in given]
     with ThreadPoolExecutor(1) as pool:
-        partitions = Parts(world.lake, "stream", "day", pool).land(landed)
-    close_source(world.later(timedelta(days=2)).lake, STREAM, drained_empty=True)
+        partitions = Parts(Landing(world.lake, "stream", "day"), pool).land(landed)
+    close_source(world.later(timedelta(days=2)).lake, STREAM, Evidence(is_drained=True))
     run_step(world.lake, world.workspace.pipeline, "conform_stream", format_ranges(partitions))
 
 
 def records_of_stream(world: World, count: int) -> list[dict[str, Any]]:
     """All records of the stream, of which there are so many."""
-    name = world.workspace.resources.streams["stream"]
+    name = world.workspace.resources.made_for("streams", "stream")
     (shard,) = world.kinesis.list_shards(StreamName=name)["Shards"]
     iterator = world.kinesis.get_shard_iterator(
         StreamName=name, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
@@ -568,7 +570,7 @@ def test_a_stream_gets_back_the_very_bytes_in_the_order_of_the_group(world: Worl
 
 def test_to_a_stream_nothing_is_sent_again_that_may_be_on_its_way(world: World) -> None:
     put_stream_quarantine(world, ("a", b"{}"))
-    (each,) = quarantined(world.lake, world.workspace.pipeline, STREAM, lambda _: True)
+    (each,) = quarantined(world.workspace, STREAM, lambda _: True)
     stopped(world, STREAM, each.event_id)
 
     (now,) = send_back(world.workspace, STREAM, Choice(unknown=True))
@@ -646,5 +648,7 @@ def test_a_wrong_range_or_source_is_named_before_anything_is_sent(world: World) 
         send_back(world.workspace, EVENTS, Choice("quarantine", first="2013-01-02", last="2013-01-01"))
     with pytest.raises(SluiceError, match="'soon' is no date"):
         survey(world.workspace, EVENTS, Choice("quarantine", first="soon"))
-    with pytest.raises(DeclarationError, match="toy has no queue or stream 'weather'; it has events, messages, stream"):
+    with pytest.raises(
+        DeclarationError, match="toy has no source of events 'weather'; it has events, messages, stream"
+    ):
         sources_named(world.workspace.pipeline, "weather")

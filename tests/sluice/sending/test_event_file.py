@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import Mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from tests.sluice.toy import EVENTS
 
 from sluice.errors import SluiceError
 from sluice.sending.event_file import EventFile
+from sluice.sources.queue.send import QueueCarrier
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -35,7 +37,7 @@ def outcome(content: bytes) -> int | str:
         file = Path(folder, "events.jsonl")
         file.write_bytes(content)
         try:
-            return EventFile(file, "events.jsonl").check(EVENTS)
+            return EventFile(file, "events.jsonl").check(EVENTS, QueueCarrier(Mock(), "q.fifo"))
         except SluiceError as error:
             return str(error)
 

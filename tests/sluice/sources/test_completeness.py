@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from tests.draining import workspace_of
 from tests.sluice.lake_contents import partition, put_raw
 from tests.sluice.toy import EVENTS, TOY, message
 
 from sluice.lake.store import Lake
-from sluice.sources.completeness import describe, incomplete, is_before_first_event
+from sluice.landing.closing import is_before_first_event
+from sluice.sources.completeness import describe, incomplete
 
 DAYS = [partition(f"2013-01-0{day}") for day in (1, 2, 3)]
 
@@ -18,7 +20,7 @@ def test_each_source_is_complete_by_its_own_rule(lake: Lake) -> None:
     lake.put("drops/weather/dt=2013-01-01/_SUCCESS", b"")
     lake.put("drops/weather/dt=2013-01-02/day.csv", b"x\n")
 
-    found = incomplete(lake, TOY, DAYS)
+    found = incomplete(workspace_of(lake, TOY), DAYS)
 
     assert [(each.source, each.partition.key) for each in found] == [
         ("events", "dt=2013-01-01"),
@@ -36,7 +38,7 @@ def test_each_source_is_complete_by_its_own_rule(lake: Lake) -> None:
 def test_one_partition_is_described_with_its_own_folder(lake: Lake) -> None:
     put_raw(lake, EVENTS, "2013-01-01")
 
-    assert describe(TOY, incomplete(lake, TOY, DAYS[:1])) == (
+    assert describe(TOY, incomplete(workspace_of(lake, TOY), DAYS[:1])) == (
         "toy/weather dt=2013-01-01: no marker under drops/weather/dt=2013-01-01/"
     )
 
@@ -44,7 +46,7 @@ def test_one_partition_is_described_with_its_own_folder(lake: Lake) -> None:
 def test_many_partitions_take_one_short_line(lake: Lake) -> None:
     every_other = [partition("2013-01-01").shift(2 * n) for n in range(200)]
 
-    described = describe(TOY, incomplete(lake, TOY, every_other))
+    described = describe(TOY, incomplete(workspace_of(lake, TOY), every_other))
 
     assert len(described) < 700
     assert "(200 partitions)" in described
@@ -54,17 +56,17 @@ def test_nothing_is_left_once_all_are_complete(lake: Lake) -> None:
     put_raw(lake, EVENTS, "2013-01-01", state="closed")
     lake.put("drops/weather/dt=2013-01-01/_SUCCESS", b"")
 
-    assert incomplete(lake, TOY, [partition("2013-01-01")]) == []
-    assert incomplete(lake, TOY, []) == []
+    assert incomplete(workspace_of(lake, TOY), [partition("2013-01-01")]) == []
+    assert incomplete(workspace_of(lake, TOY), []) == []
 
 
 def test_what_lies_before_the_first_event_is_empty_by_rule(lake: Lake) -> None:
     """Not while there is no event at all, and not by an event that is older than the pipeline."""
-    assert not is_before_first_event(lake, TOY, EVENTS, DAYS[0])
+    assert not is_before_first_event(lake, "raw/events", TOY, DAYS[0])
     put_raw(lake, EVENTS, "2012-12-31", [message("{}")])
-    assert not is_before_first_event(lake, TOY, EVENTS, DAYS[0])
+    assert not is_before_first_event(lake, "raw/events", TOY, DAYS[0])
 
     put_raw(lake, EVENTS, "2013-01-02", [message("{}")], state="open")
 
-    assert [is_before_first_event(lake, TOY, EVENTS, day) for day in DAYS] == [True, False, False]
-    assert [each.partition for each in incomplete(lake, TOY, DAYS) if each.source == "events"] == DAYS[1:]
+    assert [is_before_first_event(lake, "raw/events", TOY, day) for day in DAYS] == [True, False, False]
+    assert [each.partition for each in incomplete(workspace_of(lake, TOY), DAYS) if each.source == "events"] == DAYS[1:]

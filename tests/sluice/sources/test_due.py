@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from tests.draining import workspace_of
 from tests.sluice.lake_contents import keys_below, partition, put_raw
 from tests.sluice.toy import EVENTS, TOY, message
 
@@ -27,7 +28,7 @@ def drop(lake: Lake, *days: Partition, content: bytes = b"x\n") -> None:
 
 
 def ready(lake: Lake, most: int = 100) -> list[Partition]:
-    return list(due_partitions(lake, TOY, most).ready)
+    return list(due_partitions(workspace_of(lake, TOY), most).ready)
 
 
 def test_what_is_complete_is_due_and_what_is_not_holds_back_nothing_else(lake: Lake) -> None:
@@ -35,7 +36,7 @@ def test_what_is_complete_is_due_and_what_is_not_holds_back_nothing_else(lake: L
     arrive(lake, DAYS[5], state="open")
     drop(lake, DAYS[0], DAYS[2], DAYS[4], DAYS[5], DAYS[6])
 
-    due = due_partitions(lake, TOY, 100)
+    due = due_partitions(workspace_of(lake, TOY), 100)
 
     assert list(due.ready) == [DAYS[0], DAYS[2], DAYS[4]]
     assert [(each.source, each.partition) for each in sorted(due.waiting)] == [
@@ -47,17 +48,17 @@ def test_what_is_complete_is_due_and_what_is_not_holds_back_nothing_else(lake: L
 
 
 def test_of_an_empty_lake_nothing_is_due_and_nothing_is_waited_for(lake: Lake) -> None:
-    assert due_partitions(lake, TOY, 100) == due_partitions(lake, TOY, 0)
-    assert due_partitions(lake, TOY, 100).waiting == ()
+    assert due_partitions(workspace_of(lake, TOY), 100) == due_partitions(workspace_of(lake, TOY), 0)
+    assert due_partitions(workspace_of(lake, TOY), 100).waiting == ()
 
 
 def test_what_a_run_has_begun_on_is_due_again_when_a_source_changes(lake: Lake) -> None:
     arrive(lake, *DAYS[:3])
     drop(lake, *DAYS[:3])
-    record_started(lake, TOY, DAYS[:2])
+    record_started(workspace_of(lake, TOY), DAYS[:2])
     assert ready(lake) == [DAYS[2]]
 
-    record_started(lake, TOY, DAYS[2:3])
+    record_started(workspace_of(lake, TOY), DAYS[2:3])
     assert ready(lake) == []
 
     put_raw(lake, EVENTS, "2013-01-01", [message("{}")], [message("{}", 2)])
@@ -69,7 +70,7 @@ def test_a_change_while_a_run_works_is_due_after_it(lake: Lake) -> None:
     """What is recorded is what the run began on, not what is there when it ends."""
     arrive(lake, DAYS[0])
     drop(lake, DAYS[0])
-    record_started(lake, TOY, DAYS[:1])
+    record_started(workspace_of(lake, TOY), DAYS[:1])
     put_raw(lake, EVENTS, "2013-01-01", [message("{}")], [message("{}", 2)])
 
     assert ready(lake) == [DAYS[0]]
@@ -79,10 +80,10 @@ def test_what_is_recorded_partition_by_partition_and_all_at_once_is_the_same(lak
     days = list(between(partition("2013-01-20"), partition("2013-04-10")))
     arrive(lake, *days)
     drop(lake, *days)
-    record_started(lake, TOY, days[:40])
+    record_started(workspace_of(lake, TOY), days[:40])
     assert ready(lake) == days[40:]
 
-    record_started(lake, TOY, days)
+    record_started(workspace_of(lake, TOY), days)
 
     assert ready(lake) == []
     assert keys_below(lake, "toy/started/") == [f"toy/started/2013-0{month}.json" for month in (1, 2, 3, 4)]
@@ -93,7 +94,7 @@ def test_only_what_lies_between_start_and_end_is_due(lake: Lake) -> None:
     drop(lake, partition("2012-12-31"), *DAYS)
     ends = replace(TOY, end=datetime(2013, 1, 3, tzinfo=UTC))
 
-    assert list(due_partitions(lake, ends, 100).ready) == DAYS[:3]
+    assert list(due_partitions(workspace_of(lake, ends), 100).ready) == DAYS[:3]
 
 
 def test_before_the_first_event_a_drop_alone_makes_a_partition_complete(lake: Lake) -> None:

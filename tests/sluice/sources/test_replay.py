@@ -13,21 +13,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import Cloud
+from tests.draining import drain, record_from_sqs
 from tests.sluice.lake_contents import manifest_json, rows_of
 from tests.sluice.sources.stream.streams import CLICKS, FIRST_DAY, PIPELINE, Trial
-from tests.sluice.toy import EVENTS, message, reading, toy
+from tests.sluice.toy import EVENTS, TOY, message, reading, toy
 
+from sluice.aws.clients import Aws
+from sluice.aws.resources import Resources
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import StandardQueue
 from sluice.errors import MissingResource, SluiceError
 from sluice.lake.store import Lake
 from sluice.landing import missing
-from sluice.landing.closing import close_source
-from sluice.records.record import Record, derived_anew, part_bytes, read_parts, record_from_sqs
+from sluice.landing.closing import Evidence, close_source
+from sluice.records.record import Record, part_bytes, read_parts
 from sluice.sources import replay as replaying
-from sluice.sources.queue.drain import drain
-from sluice.sources.replay import Asked, RangeTrimmed, close_replayed, plan, replay
+from sluice.sources.contract import connect_events
+from sluice.sources.ingest import close_partitions
+from sluice.sources.replay import Asked, plan, replay
 from sluice.sources.stream.checkpoints import read_checkpoints
+from sluice.sources.stream.connector import RangeTrimmed
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 
@@ -45,7 +50,7 @@ def trial(cloud: Cloud, own_name: str, lake: Lake, toy_pipeline: Pipeline) -> It
 @pytest.fixture
 def on_stream(workspace: Workspace, trial: Trial) -> Workspace:
     """The workspace of a pipeline whose source is the trial's stream."""
-    resources = replace(workspace.resources, streams={"clicks": trial.stream})
+    resources = replace(workspace.resources, of_sources={"streams/clicks": trial.stream})
     return replace(workspace, pipeline=PIPELINE, resources=resources)
 
 
@@ -87,7 +92,7 @@ def test_a_replay_of_what_is_there_changes_not_a_byte(trial: Trial, on_stream: W
 
     assert replay_all(on_stream, today()) == (300, 0)
     assert replay_all(on_stream, raw(FIRST_DAY, FIRST_DAY + timedelta(days=9))) == (300, 0)
-    ranges = close_replayed(on_stream, CLICKS)
+    ranges = close_partitions(on_stream, CLICKS)
     run_step(trial.lake, PIPELINE, "conform", ranges)
 
     assert trial.content("") == before
@@ -107,7 +112,7 @@ def test_a_partition_that_was_deleted_comes_back_as_it_was(trial: Trial, on_stre
         assert trial.close() == "dt=2013-01-01..dt=2013-01-03"
 
     assert replay_all(on_stream, today()) == (300, 100)
-    ranges = close_replayed(on_stream, CLICKS)
+    ranges = close_partitions(on_stream, CLICKS)
     run_step(trial.lake, PIPELINE, "conform", ranges)
 
     assert {key for key in landed if DAYS[1] not in key} <= trial.content("raw/").keys()
@@ -203,7 +208,7 @@ def test_records_of_a_mended_declaration_move_to_where_they_belong(
     assert replay_all(workspace, everything) == (20, 20)
     assert replay_all(workspace, everything) == (40, 0)
 
-    close_source(replace(lake, now=lambda: datetime.now(UTC) + timedelta(days=2)), EVENTS, drained_empty=True)
+    close_source(replace(lake, now=lambda: datetime.now(UTC) + timedelta(days=2)), EVENTS, Evidence(is_drained=True))
     for day in (*DAYS, sent_on):
         run_step(lake, pipeline, "conform", day)
     assert [row["value"] for row in rows_of(lake, "conform", DAYS[0])] == list(range(0, 20, 2))
@@ -256,6 +261,13 @@ def test_a_long_range_is_planned_in_few_units(
 
 # Records and ranges
 
+
+def derive_again(record: Record, source: Any) -> Record:
+    """As the connector of such a queue does."""
+    workspace = Workspace(TOY, Resources("toy", "", "", "", "", {}), Lake(None, "", "toy"), Aws())  # type: ignore[arg-type]
+    return connect_events(workspace, source).derive_again(record)
+
+
 JSON = st.none() | st.integers(0, 9) | st.text(max_size=5) | st.datetimes().map(lambda moment: f"{moment}+00:00")
 
 
@@ -269,7 +281,7 @@ def test_a_stored_record_is_derived_as_it_was_when_it_landed(bodies: list[dict[s
     records = [record_from_sqs(message(json.dumps(body), place), source) for place, body in enumerate(bodies, 1)]
     stored = [Record(**row) for row in read_parts([part_bytes(records)[1]]).to_pylist()]
 
-    assert sorted(derived_anew(record, source) for record in stored) == sorted(records)
+    assert sorted(derive_again(record, source) for record in stored) == sorted(records)
     assert sorted(stored) == sorted(records)
 
 
@@ -278,7 +290,7 @@ def test_a_standard_queue_record_gets_the_group_and_sequence_of_the_mended_decla
     wrong = StandardQueue("events", event_id="no", event_time="no", group="no")
     right = StandardQueue("events", event_id="id", event_time="at", group="who", sequence="n")
 
-    assert derived_anew(record_from_sqs(message(body), wrong), right) == record_from_sqs(message(body), right)
+    assert derive_again(record_from_sqs(message(body), wrong), right) == record_from_sqs(message(body), right)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +299,7 @@ def test_a_standard_queue_record_gets_the_group_and_sequence_of_the_mended_decla
         ({"from": None}, "'from' is None, which is no moment; write"),
         ({"to": "yesterday"}, "'to' is 'yesterday', which is no moment; write"),
         ({"from": "2013-01-03"}, "the range from 2013-01-03 to 2013-01-02 ends before it begins; swap"),
-        ({"source": "weather"}, "pipeline toy has no queue or stream 'weather'; it has events"),
+        ({"source": "weather"}, "pipeline toy has no source of events 'weather'; it has events"),
         ({"origin": "stream"}, "source events is a queue, which keeps nothing that was landed; replay it with origin"),
     ],
 )

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
+from tests.draining import record_from_sqs
 from tests.sluice.toy import EVENTS, message, reading
 
 from sluice.errors import DeclarationError
-from sluice.records.record import SCHEMA, part_bytes, read_parts, record_from_sqs
+from sluice.records.record import SCHEMA, part_bytes, read_parts
 from sluice.steps.conform import ENVELOPE, Conformed, conform, row_schema
 from sluice.steps.frames import parquet_bytes
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from tests.conftest import Cloud
+from tests.draining import workspace_of
 from tests.sluice.lake_contents import body_of, manifest_json, partition
 from tests.sluice.toy import DROPS, TOY
 
 from sluice.errors import ConflictingWrite, MissingResource
 from sluice.lake.store import Lake
-from sluice.sources.drops.land import is_complete, land_drop, land_drops
+from sluice.sources.drops.land import is_complete, land_drop
+from sluice.sources.ingest import land_partitions
 
 DAY = partition("2013-01-01")
 FOLDER = "drops/weather/dt=2013-01-01/"
@@ -159,13 +161,13 @@ def test_a_range_is_landed_and_what_changed_is_counted(lake: Lake) -> None:
     put_drop(lake, a=b"x\n1\n")
     put_drop(lake, day="2013-01-02", a=b"x\n2\n")
 
-    assert land_drops(lake, TOY, "dt=2013-01-01..dt=2013-01-02") == 2
+    assert land_partitions(workspace_of(lake, TOY), "dt=2013-01-01..dt=2013-01-02") == 2
     put_drop(lake, day="2013-01-02", a=b"x\n3\n")
-    assert land_drops(lake, TOY, "dt=2013-01-01..dt=2013-01-02") == 1
+    assert land_partitions(workspace_of(lake, TOY), "dt=2013-01-01..dt=2013-01-02") == 1
 
 
 def test_one_drop_that_is_missing_is_named_among_many(lake: Lake) -> None:
     put_drop(lake, a=b"x\n1\n")
 
     with pytest.raises(MissingResource, match=r"dt=2013-01-02/ has no _SUCCESS"):
-        land_drops(lake, TOY, "dt=2013-01-01..dt=2013-01-02")
+        land_partitions(workspace_of(lake, TOY), "dt=2013-01-01..dt=2013-01-02")

@@ -15,23 +15,18 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from tests.conftest import Cloud
+from tests.draining import drain
 from tests.sluice.lake_contents import manifest_json, put_raw, rows_of
 from tests.sluice.toy import EVENTS, message, reading
 from tests.waiting import wait_for
 
 from sluice.lake.manifests import File
 from sluice.lake.store import Lake
+from sluice.landing.parts import Flush, Limits
 from sluice.landing.stopping import stopping
 from sluice.sources.queue import drain as landing
-from sluice.sources.queue.drain import (
-    DeleteFailed,
-    Drained,
-    Flush,
-    Limits,
-    backlog,
-    drain,
-    lanes_for,
-)
+from sluice.sources.queue.drain import Drained, lanes_for
+from sluice.sources.queue.messages import DeleteFailed, backlog
 
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
 
@@ -94,7 +89,7 @@ def test_a_time_that_nobody_gave_moves_no_watermark(sqs: Any, queue: str, lake: 
 
 
 def test_an_empty_queue_is_drained_at_once_and_nothing_is_written(sqs: Any, queue: str, lake: Lake) -> None:
-    assert drain(sqs, queue, lake, EVENTS, "day") == Drained(0, 0, 0, 0, 0, (), empty=True)
+    assert drain(sqs, queue, lake, EVENTS, "day") == Drained(0, 0, 0, 0, (), redelivered=0, empty=True)
     assert list(lake.objects("toy/")) == []
 
 

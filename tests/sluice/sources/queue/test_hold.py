@@ -10,9 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from sluice.landing.parts import Limits
 from sluice.records.record import Record
 from sluice.sources.queue import hold as holding
-from sluice.sources.queue.hold import Ask, Batch, Hold, Limits
+from sluice.sources.queue.hold import Ask, Batch, Hold
 
 THEN = datetime(2013, 1, 1, tzinfo=UTC)
 FLUSH = 40

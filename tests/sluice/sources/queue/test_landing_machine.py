@@ -13,15 +13,17 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from tests.conftest import Cloud
+from tests.draining import drain
 from tests.sluice.lake_contents import manifest_json, rows_of
 from tests.sluice.toy import EVENTS, TOY, reading
 
 from sluice.declaration.pipeline import Pipeline
 from sluice.lake.partitions import parse_ranges
 from sluice.lake.store import Lake
-from sluice.landing.closing import close_source
+from sluice.landing.closing import Evidence, close_source
+from sluice.landing.parts import Limits
 from sluice.sources.queue import drain as landing
-from sluice.sources.queue.drain import Limits, backlog, drain
+from sluice.sources.queue.messages import backlog
 from sluice.steps.runner import run_step
 
 FIRST = datetime(2013, 1, 1, tzinfo=UTC)
@@ -83,7 +85,7 @@ class Landing(RuleBasedStateMachine):
     def close(self) -> None:
         empty = backlog(self.sqs, self.queue) == 0
         before = self.manifests()
-        ranges = close_source(self.lake, EVENTS, drained_empty=empty)
+        ranges = close_source(self.lake, EVENTS, Evidence(is_drained=empty))
 
         highest = max(filter(None, (manifest["last_event_time"] for manifest in before.values())), default=None)
         passed = self.now if empty else min(datetime.fromisoformat(str(highest)), self.now)
@@ -140,7 +142,7 @@ class Landing(RuleBasedStateMachine):
         if self.sent:
             self.drain(10_000)
             self.now = FIRST + timedelta(days=DAYS + 2)
-            close_source(self.lake, EVENTS, drained_empty=True)
+            close_source(self.lake, EVENTS, Evidence(is_drained=True))
             self.transform()
             keys = [partition.key for partition in self.lake.partitions("conform")]
             ids = Counter(row["id"] for key in keys for row in rows_of(self.lake, "conform", key))

@@ -7,26 +7,28 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.chaos import audit
-from tests.sluice.toy import reading, toy
+from tests.sluice.toy import DROPS, reading, toy
 
 from sluice.declaration import Conform, Pipeline, Stream
 from sluice.lake.store import Lake
+from sluice.landing.closing import close_source
+from sluice.landing.parts import Limits
 from sluice.sending.lanes import Event
 from sluice.sources.stream.checkpoints import read_checkpoints
-from sluice.sources.stream.progress import close_stream, readable_shards
-from sluice.sources.stream.read import Window, WindowRead, read_window
+from sluice.sources.stream.progress import evidence_of_stream, readable_shards
+from sluice.sources.stream.read import WindowRead, read_window
 from sluice.sources.stream.send import send_to_stream
 from sluice.steps.runner import run_step
 
 CLICKS = Stream("clicks", event_id="id", event_time="at")
 PIPELINE = replace(
     toy(),
-    sources=(CLICKS, *toy().drops),
+    sources=(CLICKS, DROPS),
     steps=(Conform("conform", source="clicks", contract="contract:Reading"), *toy().steps[1:]),
 )
 FIRST_DAY = datetime(2013, 1, 1, tzinfo=UTC)
 WHOLE = 2**128  # hash keys
-EVERYTHING = Window()
+EVERYTHING = Limits()
 
 
 @dataclass
@@ -56,7 +58,7 @@ class Trial:
         checkpoints = read_checkpoints(self.lake, "clicks")
         return [shard.id for shard in readable_shards(self.kinesis, self.stream, checkpoints)]
 
-    def read(self, shard: str, limits: Window = EVERYTHING, **more: Any) -> WindowRead:
+    def read(self, shard: str, limits: Limits = EVERYTHING, **more: Any) -> WindowRead:
         return read_window(self.kinesis, self.stream, shard, self.lake, CLICKS, "day", limits, **more)
 
     def read_all(self) -> list[WindowRead]:
@@ -65,12 +67,12 @@ class Trial:
         for _ in range(10):
             round_ = [self.read(shard) for shard in self.readable()]
             reads += round_
-            if not sum(each.records for each in round_) and not any(each.checkpoint.ended for each in round_):
+            if not sum(each.messages for each in round_) and not any(each.checkpoint.ended for each in round_):
                 return reads
         raise AssertionError("the stream does not run dry")
 
     def close(self) -> str:
-        return close_stream(self.kinesis, self.stream, self.lake, CLICKS)
+        return close_source(self.lake, CLICKS, evidence_of_stream(self.kinesis, self.stream, self.lake, CLICKS))
 
     def conform(self) -> None:
         run_step(self.lake, self.pipeline, "conform", self.close())

@@ -20,12 +20,11 @@ from sluice.declaration.pipeline import Pipeline
 from sluice.errors import MissingResource
 from sluice.lake.partitions import format_ranges
 from sluice.lake.store import Lake
-from sluice.landing.parts import Flush
+from sluice.landing.parts import Flush, Limits
 from sluice.sources.stream import progress as stream_progress
 from sluice.sources.stream import read as landing
 from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance, read_checkpoints
 from sluice.sources.stream.progress import note_lost_shards, shards_to_read, stream_backlog
-from sluice.sources.stream.read import Window
 from sluice.sources.stream.shards import Shard
 
 FIRST, SECOND, THIRD, FOURTH = (f"shardId-{number:012d}" for number in range(4))
@@ -84,7 +83,7 @@ def test_a_window_lands_what_waits_and_the_checkpoint_stands_behind_it(trial: Tr
     reads = {shard: trial.read(shard) for shard in trial.readable()}
 
     assert list(reads) == [FIRST, SECOND]
-    assert sum(read.records for read in reads.values()) == 400
+    assert sum(read.messages for read in reads.values()) == 400
     assert sum(read.bytes for read in reads.values()) == sum(len(event.body) for event in trial.sent)
     assert format_ranges(part for read in reads.values() for part in read.partitions) == "dt=2013-01-01..dt=2013-01-02"
     for shard, read in reads.items():
@@ -92,7 +91,7 @@ def test_a_window_lands_what_waits_and_the_checkpoint_stands_behind_it(trial: Tr
         assert (read.checkpoint.at_tip, read.checkpoint.ended, read.gap) == (True, False, None)
         assert read.checkpoint.read_until is not None
         assert before - timedelta(seconds=1) <= read.checkpoint.read_until <= datetime.now(UTC)
-    assert [trial.read(shard).records for shard in reads] == [0, 0]
+    assert [trial.read(shard).messages for shard in reads] == [0, 0]
     trial.conform()
     assert trial.audit().conformed == 400
 
@@ -101,10 +100,10 @@ def test_a_window_ends_at_each_of_its_limits_and_the_next_goes_on(trial: Trial) 
     trial.send(300, groups=1)
     (shard,) = [name for name in trial.readable() if stream_waits(trial, name)]
 
-    assert trial.read(shard, Window(records=70)).records == 70
-    assert trial.read(shard, Window(seconds=0)).records == 230
+    assert trial.read(shard, Limits(messages=70)).messages == 70
+    assert trial.read(shard, Limits(seconds=0)).messages == 230
     trial.send(50, groups=1)
-    assert trial.read(shard, Window(bytes=1)).records == 50
+    assert trial.read(shard, Limits(bytes=1)).messages == 50
     trial.read_all()
     trial.conform()
     assert trial.audit().raw == 350
@@ -138,9 +137,9 @@ def test_a_read_that_is_told_to_stop_flushes_what_it_holds(trial: Trial) -> None
 
     reads = [trial.read(shard, stop=stop) for shard in (FIRST, SECOND)]
 
-    assert sum(read.records for read in reads) in (0, 100)
+    assert sum(read.messages for read in reads) in (0, 100)
     landed = sum(manifest.rows_out for manifest in trial.lake.manifests("raw/clicks"))
-    assert landed == sum(read.records for read in reads)
+    assert landed == sum(read.messages for read in reads)
 
 
 def test_a_stream_or_a_shard_that_is_gone_is_named(trial: Trial) -> None:
@@ -198,7 +197,7 @@ def test_a_child_is_read_once_each_of_its_parents_is_read_to_its_end_or_gone(
 def test_splits_and_merges_in_mid_run_lose_nothing_and_keep_the_order(trial: Trial) -> None:
     """Records before, between and after; a group's parent is half read when its shard is split, or not at all."""
     trial.send(200)
-    trial.read(FIRST, Window(records=20))
+    trial.read(FIRST, Limits(messages=20))
     trial.reshard_by_split(FIRST, 2**126)  # → THIRD, FOURTH
     trial.send(200)
     assert trial.readable() == [FIRST, SECOND]
@@ -280,7 +279,7 @@ def test_two_readers_at_once_land_what_one_would(cloud: Cloud, trial: Trial, mon
     for read in reads:
         assert read.result().checkpoint.at_tip
 
-    assert [trial.read(shard).records for shard in (FIRST, SECOND)] == [0, 0]
+    assert [trial.read(shard).messages for shard in (FIRST, SECOND)] == [0, 0]
     trial.conform()
     assert trial.audit().conformed == 600
 
@@ -292,7 +291,7 @@ def test_a_busy_shard_is_asked_again_but_not_for_ever(trial: Trial, monkeypatch:
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
     trial.send(100)
     seen = refusing(trial.kinesis, "GetRecords", "ProvisionedThroughputExceededException", 7)
-    assert sum(trial.read(shard).records for shard in (FIRST, SECOND)) == 100
+    assert sum(trial.read(shard).messages for shard in (FIRST, SECOND)) == 100
     assert len(seen) == 7
 
     seen = refusing(trial.kinesis, "GetRecords", "ProvisionedThroughputExceededException", 100)
@@ -317,7 +316,7 @@ def test_an_iterator_that_expires_is_replaced_by_one_behind_the_last_record(
 
     trial.kinesis.meta.events.register("before-call.kinesis.GetRecords", expire_every_other)
 
-    assert trial.read(shard, Window(records=500)).records == 100
+    assert trial.read(shard, Limits(messages=500)).messages == 100
     assert calls > 6
     trial.read_all()
     trial.conform()
@@ -347,7 +346,7 @@ def test_what_was_trimmed_before_it_was_read_is_recorded_returned_and_logged(
     assert read_checkpoints(trial.lake, "clicks")[FIRST].gaps == (gap,)
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert warning.startswith(f"stream {trial.stream}, shard {FIRST}: what arrived from {gap.since.isoformat()} to")
-    assert sum(read.records for read in reads.values()) == 100
+    assert sum(read.messages for read in reads.values()) == 100
     assert trial.read(FIRST).gap is None
     assert read_checkpoints(trial.lake, "clicks")[FIRST].gaps == (gap,)
 

@@ -1,0 +1,47 @@
+"""Landing from a queue without a provisioned pipeline: the engine of the queues, and a workspace, of loose parts."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from sluice.aws.clients import Aws
+from sluice.aws.resources import Resources
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.sources import FifoQueue, Source, StandardQueue
+from sluice.lake.partitions import Grain
+from sluice.lake.store import Lake
+from sluice.landing.parts import Landing, Limits
+from sluice.records.record import Record
+from sluice.sources.queue import drain as engine
+from sluice.sources.queue.messages import Message, MessageQueue
+from sluice.sources.queue.records import record_from_fifo, record_from_standard
+from sluice.workspace import Workspace
+
+Queue = FifoQueue | StandardQueue
+_LIMITS = Limits()
+
+
+def record_from_sqs(message: Message, source: Queue) -> Record:
+    """The record of a message, as the connector of such a queue makes it."""
+    if isinstance(source, FifoQueue):
+        return record_from_fifo(message, source)
+    return record_from_standard(message, source)
+
+
+def drain(
+    sqs: Any, queue_url: str, lake: Lake, source: Queue, every: Grain, limits: Limits = _LIMITS, **options: Any
+) -> engine.Drained:
+    """Land what waits in the queue of that URL."""
+    read, landing = partial(record_from_sqs, source=source), Landing(lake, source.name, every)
+    return engine.drain(MessageQueue(sqs, queue_url), read, landing, limits, **options)
+
+
+def workspace_of(lake: Lake, pipeline: Pipeline, **of_sources: str) -> Workspace:
+    """A pipeline that was never provisioned, over a lake: ``of_sources`` is what its connectors find of AWS."""
+    return Workspace(pipeline, Resources(pipeline.name, lake.bucket, "", "", "", of_sources), lake, Aws())
+
+
+def without_events(pipeline: Pipeline) -> tuple[Source, ...]:
+    """The sources of a pipeline that have no ingest."""
+    return tuple(source for source in pipeline.sources if source not in pipeline.event_sources)
