@@ -78,12 +78,13 @@ def log_of(name: str) -> Path:
 
 def stop() -> bool:
     """Stops supervisord and its programs, in order, and whatever outlived an earlier one. True if anything ran."""
-    ran = bool(_session())
+    leader = _leader()  # supervisord removes its record when it stops, and what it started may outlive it
+    ran = bool(_session(leader))
     if supervisor := _supervisor():
         supervisor.terminate()
         psutil.wait_procs([supervisor], timeout=_LONGEST_STOP)
     for end in (psutil.Process.terminate, psutil.Process.kill):
-        left = _session()
+        left = _session(leader)
         for process in left:
             with suppress(psutil.NoSuchProcess):
                 end(process)
@@ -110,17 +111,23 @@ def _supervisor_command(module: str, *arguments: str) -> subprocess.CompletedPro
 
 
 def _supervisor() -> psutil.Process | None:
-    return next((process for process in _session() if process.pid == os.getsid(process.pid)), None)
+    leader = _leader()
+    return next((process for process in _session(leader) if process.pid == leader), None)
 
 
-def _session() -> list[psutil.Process]:
+def _leader() -> int | None:
+    """The process id of the supervisord that was started last, which may be gone; None after an orderly stop."""
+    record = _PID.read_text().strip() if _PID.exists() else ""
+    return int(record) if record else None
+
+
+def _session(leader: int | None) -> list[psutil.Process]:
     """Supervisord and all that it started, even where a parent died: they share the session that it began.
 
     They also share the checkout, or PostgreSQL's data folder in it, as working directory; a number that the system
     gave to someone else since is thereby not taken for theirs.
     """
-    record = _PID.read_text().strip() if _PID.exists() else ""
-    return [process for process in psutil.process_iter() if record and _belongs(process, int(record))]
+    return [process for process in psutil.process_iter() if leader is not None and _belongs(process, leader)]
 
 
 def _belongs(process: psutil.Process, leader: int) -> bool:

@@ -170,6 +170,22 @@ def test_down_ends_what_is_left_where_all_was_killed(checkout: Checkout) -> None
     assert checkout.processes() == []
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_down_ends_the_workers_of_a_scheduler_that_was_killed(checkout: Checkout) -> None:
+    """They outlive it and belong to nobody: the next scheduler has workers of its own."""
+    assert checkout.run("up")[0] == 0
+    supervisor = _wait_for_supervisor(checkout)
+    (scheduler,) = [child for child in supervisor.children() if "scheduler" in child.cmdline()]
+    workers = wait_for(scheduler.children, seconds=60, what="the scheduler's workers")
+    scheduler.kill()
+    wait_for(lambda: all(worker.ppid() == 1 for worker in workers), what="the workers to be left alone")
+
+    assert checkout.run("down")[0] == 0
+
+    assert checkout.processes() == []
+
+
 def _wait_for_supervisor(checkout: Checkout) -> psutil.Process:
     """The supervisor, once it has started all of its programs."""
     record = checkout.folder / ".sluice" / "supervisord.pid"
