@@ -37,12 +37,13 @@ from airflow.sdk import DAG, Param, get_current_context, task
 
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource
+from sluice.pool import INGEST_POOL
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import clear_errors
 from sluice_airflow.metrics import flush_metrics, report_source
 from sluice_airflow.operators import AnnounceLandedOperator
-from sluice_airflow.policy import CONTINUOUS, CONTINUOUS_WAIT, DEFAULT_ARGS, INGEST_POOL, tags
+from sluice_airflow.policy import CONTINUOUS, CONTINUOUS_WAIT, DEFAULT_ARGS, tags
 from sluice_airflow.sensors import BacklogSensor
 
 PARAMS = {

@@ -28,11 +28,12 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param, get_current_context, task
 
 from sluice.declaration.pipeline import Pipeline
+from sluice.pool import INGEST_POOL
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import clear_errors
 from sluice_airflow.operators import AnnounceLandedOperator
-from sluice_airflow.policy import DEFAULT_ARGS, INGEST_POOL, START, tags
+from sluice_airflow.policy import DEFAULT_ARGS, START, tags
 
 
 def replay(pipeline: Pipeline) -> None:

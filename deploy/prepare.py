@@ -14,10 +14,9 @@ from collections.abc import Iterable, Mapping
 
 from sluice.declaration.loading import load_pipelines
 from sluice.declaration.pipeline import Pipeline
+from sluice.pool import INGEST_POOL, INGEST_SLOTS
 
 _LONGEST_COMMAND = 900
-
-POOLS = {"sluice_ingest": ("10", "lanes that drain queues and streams")}
 
 _RANDOM = 'python3 -c "import secrets; print(secrets.token_hex(32))"'
 _FERNET = 'python3 -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())"'
@@ -64,9 +63,9 @@ def _is_loopback(address: str) -> bool:
 
 def commands(pipelines: Iterable[Pipeline]) -> list[list[str]]:
     """The modules to run, in order, each with its arguments."""
-    pools = [["airflow", "pools", "set", name, slots, about] for name, (slots, about) in POOLS.items()]
+    pool = ["airflow", "pools", "set", INGEST_POOL, str(INGEST_SLOTS), "drains of queues and streams, side by side"]
     stacks = [["sluice", "provision", pipeline.name] for pipeline in pipelines]
-    return [["airflow", "db", "migrate"], *pools, *stacks]
+    return [["airflow", "db", "migrate"], pool, *stacks]
 
 
 def main() -> int:

@@ -35,8 +35,6 @@ CONTINUOUS: dict[str, Any] = {
     "max_consecutive_failed_dag_runs": 3,
 }
 
-INGEST_POOL = "sluice_ingest"  # 10 slots: how many lanes drain side by side, over all pipelines
-
 
 def tags(pipeline: Pipeline, stage: Stage) -> list[str]:
     return ["sluice", pipeline.name, stage]

@@ -16,7 +16,8 @@ from airflow.dag_processing.dagbag import DagBag
 from tests.dags.airflow_home import ROOT
 
 from sluice.declaration.loading import pipeline_names
-from sluice_airflow.policy import INGEST_POOL, Stage
+from sluice.pool import INGEST_POOL
+from sluice_airflow.policy import Stage
 
 DAG_IDS = (
     "flights_dispatch",

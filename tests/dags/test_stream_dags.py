@@ -22,11 +22,11 @@ import pipelines
 from sluice.aws.resources import Resources, find
 from sluice.declaration.loading import load_pipeline
 from sluice.lake.store import Lake
+from sluice.pool import INGEST_POOL
 from sluice.provisioning.provision import provision
 from sluice.sending.lanes import Event
 from sluice.sources.stream.send import send_to_stream
 from sluice.steps.runner import run_step
-from sluice_airflow.policy import INGEST_POOL
 
 _DECLARATION = '''
 """Clicks: a stream, conformed."""

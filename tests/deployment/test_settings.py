@@ -18,7 +18,7 @@ from tests.deployment.files import ROOT, SETTINGS
 
 import pipelines
 from sluice.declaration.loading import load_pipelines
-from sluice_airflow.policy import INGEST_POOL
+from sluice.pool import INGEST_POOL
 
 _ASK_FOR_ENDPOINTS = """
 import json, boto3
@@ -95,9 +95,8 @@ def test_secrets_are_marked_to_be_replaced() -> None:
 
 
 def test_the_pool_that_the_dags_name_is_the_pool_that_is_made() -> None:
-    assert set(prepare.POOLS) == {INGEST_POOL}
-    slots, _ = prepare.POOLS[INGEST_POOL]
-    assert slots == "10"
+    pools = [command[3:5] for command in prepare.commands(()) if command[:3] == ["airflow", "pools", "set"]]
+    assert pools == [[INGEST_POOL, "10"]]
 
 
 @pytest.mark.parametrize("name", sorted(prepare.SECRETS))

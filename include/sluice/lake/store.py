@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from sluice.aws.failures import error_code
+from sluice.aws.retrying import retrying
 from sluice.aws.wire import BucketWire
 from sluice.errors import ConflictingWrite, MissingResource
 from sluice.lake.layout import MANIFEST, Layout
@@ -28,12 +28,7 @@ Model = TypeVar("Model", bound=BaseModel)
 # AWS answers a lost race of conditional puts with either of the two (S3 user guide, "Conditional writes").
 _LOST_RACE = {"PreconditionFailed", "ConditionalRequestConflict"}
 _ABSENT = {"NoSuchKey", "404"}
-_AGAINST_OTHERS = Retrying(
-    retry=retry_if_exception_type(ConflictingWrite),
-    wait=wait_random_exponential(multiplier=0.05, max=2),
-    stop=stop_after_attempt(20),
-    reraise=True,
-)
+_AGAINST_OTHERS = retrying(ConflictingWrite, attempts=20, first=0.05, longest=2)
 _HEADERS = {"IfMatch": "If-Match", "IfNoneMatch": "If-None-Match"}
 
 

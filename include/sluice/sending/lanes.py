@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
+from sluice.aws.retrying import retrying
 from sluice.errors import SluiceError
 
 LANES = 8
@@ -198,12 +197,7 @@ class _Lane:
 def _send_batch(carrier: Carrier, batch: Sequence[Event]) -> None:
     """Offer a batch, and what was not taken of it once more."""
     left = batch
-    for attempt in Retrying(
-        retry=retry_if_exception_type(_Busy),
-        wait=wait_random_exponential(multiplier=0.2, max=5),
-        stop=stop_after_attempt(carrier.batching.attempts),
-        reraise=True,
-    ):
+    for attempt in retrying(_Busy, attempts=carrier.batching.attempts, first=0.2, longest=5):
         with attempt:
             refused = carrier.send(left)
             left = [refusal.event for refusal in refused]

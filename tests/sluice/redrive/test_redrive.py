@@ -370,6 +370,7 @@ class LosingReceipts(Aws):
         return {**params, "Entries": [{**first, "ReceiptHandle": "lost"}, *others]}
 
 
+@pytest.mark.usefixtures("no_wire")
 def test_a_dead_letter_that_is_not_deleted_is_told_and_not_sent_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

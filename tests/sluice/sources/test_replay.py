@@ -18,7 +18,6 @@ from tests.sluice.lake_contents import manifest_json, rows_of
 from tests.sluice.sources.stream.streams import CLICKS, FIRST_DAY, PIPELINE, Trial
 from tests.sluice.toy import EVENTS, TOY, message, reading, toy
 
-from sluice.aws.clients import Aws
 from sluice.aws.resources import Resources
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import StandardQueue
@@ -262,10 +261,12 @@ def test_a_long_range_is_planned_in_few_units(
 # Records and ranges
 
 
+NOWHERE = Workspace(TOY, Resources("toy", "", "", "", "", {}), Lake(None, "", "toy"), None)  # type: ignore[arg-type]
+
+
 def derive_again(record: Record, source: Any) -> Record:
     """As the connector of such a queue does."""
-    workspace = Workspace(TOY, Resources("toy", "", "", "", "", {}), Lake(None, "", "toy"), Aws())  # type: ignore[arg-type]
-    return connect_events(workspace, source).derive_again(record)
+    return connect_events(NOWHERE, source).derive_again(record)
 
 
 JSON = st.none() | st.integers(0, 9) | st.text(max_size=5) | st.datetimes().map(lambda moment: f"{moment}+00:00")

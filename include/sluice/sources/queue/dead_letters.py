@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from sluice.records.record import Record
 from sluice.sources.contract import Letter
-from sluice.sources.queue.messages import BATCH, Message, backlog, in_batches
+from sluice.sources.queue.messages import BATCH, Message, MessageQueue, in_batches
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -25,9 +26,13 @@ class DeadLetterQueue:
     url: str
     read: Callable[[Message], Record]
 
+    @cached_property
+    def _queue(self) -> MessageQueue:
+        return MessageQueue(self.sqs, self.url)
+
     def count(self) -> int:
         """SQS's approximate count."""
-        return backlog(self.sqs, self.url)
+        return self._queue.backlog()
 
     def peek(self, most: int) -> list[Letter]:
         """At most so many messages, put back at once.
@@ -44,29 +49,16 @@ class DeadLetterQueue:
 
     def take(self, most: int) -> list[Letter]:
         """At most ten messages, nobody else's for a minute; none if nothing came within a second."""
-        answer = self.sqs.receive_message(
-            QueueUrl=self.url,
-            MaxNumberOfMessages=min(most, BATCH),
-            VisibilityTimeout=HELD_SECONDS,
-            WaitTimeSeconds=1,
-            MessageSystemAttributeNames=["All"],
-            MessageAttributeNames=["All"],
-        )
-        messages: Any = answer.get("Messages", [])
+        messages = self._queue.receive(min(most, BATCH), wait_seconds=1, held_seconds=HELD_SECONDS)
         return [Letter(self.read(message), message["ReceiptHandle"]) for message in messages]
 
     def put_back(self, letters: Sequence[Letter]) -> None:
         """Make them visible now; what SQS does not put back comes back by itself within the minute."""
         for batch in in_batches([each.receipt for each in letters]):
-            entries: Any = [
-                {"Id": str(n), "ReceiptHandle": receipt, "VisibilityTimeout": 0} for n, receipt in enumerate(batch)
-            ]
-            self.sqs.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
+            self._queue.hide(batch, 0)
 
     def delete(self, letters: Sequence[Letter]) -> list[Letter]:
         """Delete at most ten; returns those that SQS did not delete."""
         if not letters:
             return []
-        entries: Any = [{"Id": str(n), "ReceiptHandle": each.receipt} for n, each in enumerate(letters)]
-        failed = self.sqs.delete_message_batch(QueueUrl=self.url, Entries=entries).get("Failed", [])
-        return [letters[int(failure["Id"])] for failure in failed]
+        return [letters[int(failed["Id"])] for failed in self._queue.delete_once([each.receipt for each in letters])]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
+from sluice.aws.retrying import retrying
 from sluice.aws.wire import SqsWire
 from sluice.errors import MissingResource, SluiceError
 
@@ -62,14 +62,18 @@ class MessageQueue:
     def __init__(self, sqs: SQSClient, url: str) -> None:
         self.url = url
         self._sqs, self._wire = sqs, SqsWire(sqs)
-        self.visibility_seconds = max(1, int(queue_attributes(sqs, url)["VisibilityTimeout"]))
+
+    @cached_property
+    def visibility_seconds(self) -> int:
+        """How long a received message is nobody else's, if the receive does not say otherwise."""
+        return max(1, int(queue_attributes(self._sqs, self.url)["VisibilityTimeout"]))
 
     def backlog(self) -> int:
         """How many messages wait, are in flight or delayed."""
         return backlog(self._sqs, self.url)
 
-    def receive(self, most: int, wait_seconds: int) -> Sequence[Message]:
-        """Up to ``most`` (at most 10) messages with all that SQS knows of them."""
+    def receive(self, most: int, wait_seconds: int, held_seconds: int | None = None) -> Sequence[Message]:
+        """Up to ``most`` (at most 10) messages with all that SQS knows of them, nobody else's for ``held_seconds``."""
         asked: dict[str, Any] = {
             "QueueUrl": self.url,
             "MaxNumberOfMessages": most,
@@ -77,6 +81,8 @@ class MessageQueue:
             "MessageSystemAttributeNames": ["All"],
             "MessageAttributeNames": ["All"],
         }
+        if held_seconds is not None:
+            asked["VisibilityTimeout"] = held_seconds
         if self.url.endswith(".fifo"):
             # Where an answer is lost, the same attempt asked again gives the same messages instead of a locked group.
             asked["ReceiveRequestAttemptId"] = str(uuid4())
@@ -100,14 +106,9 @@ class MessageQueue:
             DeleteFailed: SQS failed to delete messages five times.
         """
         left, expired = list(handles), 0
-        for attempt in Retrying(
-            retry=retry_if_exception_type(DeleteFailed),
-            wait=wait_random_exponential(multiplier=0.2, max=5),
-            stop=stop_after_attempt(_DELETE_ATTEMPTS),
-            reraise=True,
-        ):
+        for attempt in retrying(DeleteFailed, attempts=_DELETE_ATTEMPTS, first=0.2, longest=5):
             with attempt:
-                failed = self._batch("DeleteMessageBatch", [{"ReceiptHandle": handle} for handle in left])
+                failed = self.delete_once(left)
                 expired += sum(failure["SenderFault"] for failure in failed)
                 left = [left[int(failure["Id"])] for failure in failed if not failure["SenderFault"]]
                 if left:
@@ -117,6 +118,10 @@ class MessageQueue:
                         f"({first.get('Code')}: {first.get('Message')}); run the ingest again"
                     )
         return expired
+
+    def delete_once(self, handles: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+        """Delete at most 10 received messages; SQS's entries of those that failed, whose ``Id`` is their place."""
+        return self._batch("DeleteMessageBatch", [{"ReceiptHandle": handle} for handle in handles])
 
     def hide(self, handles: Sequence[str], seconds: int) -> None:
         """Keep at most 10 received messages from other readers for so long from now; 0 gives them back.

@@ -14,9 +14,9 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from sluice.aws.failures import error_code, is_absent, is_throttled
+from sluice.aws.retrying import retrying
 from sluice.errors import MissingResource
 
 if TYPE_CHECKING:
@@ -160,14 +160,7 @@ def _get(kinesis: KinesisClient, iterator: str, most: int) -> Any:
 
 def _unless_throttled(call: Callable[[], Any]) -> Any:
     """Others read the same shard, and a read of 10 MiB uses up the next five seconds: wait, but not for ever."""
-    for attempt in Retrying(
-        retry=retry_if_exception(is_throttled),
-        wait=wait_random_exponential(multiplier=0.5, max=5),
-        stop=stop_after_attempt(_ATTEMPTS),
-        reraise=True,
-    ):
-        with attempt:
-            return call()
+    return retrying(is_throttled, attempts=_ATTEMPTS, first=0.5, longest=5)(call)
 
 
 def _of_stream(stream: str, call: Callable[[], Any]) -> Any:
