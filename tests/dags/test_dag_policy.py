@@ -15,7 +15,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from tests.dags.airflow_home import ROOT
 
-from sluice.declaration.loading import pipeline_names
+from sluice.declaration.folders import pipeline_names
 from sluice.pool import INGEST_POOL
 from sluice_airflow.policy import Stage
 

@@ -15,7 +15,8 @@ from sluice.aws.clients import Aws
 from sluice.aws.failures import explain
 from sluice.aws.settings import load_settings
 from sluice.cli.tables import held_table, sent_table, status_tables
-from sluice.declaration.loading import load_pipeline, pipeline_names
+from sluice.declaration.folders import pipeline_names
+from sluice.declaration.loading import load_pipeline
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource
 from sluice.errors import SluiceError

@@ -8,18 +8,11 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from sluice.declaration.folders import PACKAGE, package_folders, pipeline_names
+from sluice.declaration.functions import check_functions
 from sluice.declaration.names import check_name
 from sluice.declaration.pipeline import Pipeline
 from sluice.errors import DeclarationError
-
-PACKAGE = "pipelines"
-
-
-def pipeline_names() -> tuple[str, ...]:
-    """The folders under ``pipelines``, sorted; none is imported. ``.`` or ``_`` in front says: no pipeline."""
-    folders = importlib.import_module(PACKAGE).__path__
-    found = {entry.name for folder in folders for entry in Path(folder).iterdir() if entry.is_dir()}
-    return tuple(sorted(name for name in found if not name.startswith((".", "_"))))
 
 
 def load_pipeline(name: str) -> Pipeline:
@@ -55,7 +48,7 @@ def _where(name: str, error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"{place}/{Path(error.filename or '').name} line {error.lineno}: {type(error).__name__}: {error.msg}"
     what = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    folders = [Path(folder, name) for folder in importlib.import_module(PACKAGE).__path__]
+    folders = package_folders(name)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = Path(frame.filename)
         if file.parent in folders:
@@ -64,12 +57,14 @@ def _where(name: str, error: BaseException) -> str:
 
 
 def load_pipelines() -> tuple[tuple[Pipeline, ...], tuple[DeclarationError, ...]]:
-    """Every pipeline that has a folder under ``pipelines``, by name; and why others of them can't be loaded."""
+    """Every pipeline that has a folder under ``pipelines``, by name; and why others can't be used."""
     pipelines: list[Pipeline] = []
     errors: list[DeclarationError] = []
     for name in pipeline_names():
         try:
-            pipelines.append(load_pipeline(name))
+            pipeline = load_pipeline(name)
+            check_functions(pipeline)
+            pipelines.append(pipeline)
         except DeclarationError as error:
             errors.append(error)
     return tuple(pipelines), tuple(errors)

@@ -16,6 +16,16 @@ class Input:
     dataset: str
     look_back: int = 0
 
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The names under which a step's function gets this input."""
+        return (self.dataset, name_before(self.dataset)) if self.look_back else (self.dataset,)
+
+
+def name_before(dataset: str) -> str:
+    """The name under which a step gets the rows of the partitions that it looks back on."""
+    return f"{dataset}_before"
+
 
 @dataclass(frozen=True)
 class Conform:

@@ -9,7 +9,7 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
-from sluice.declaration.loading import PACKAGE
+from sluice.declaration.folders import PACKAGE
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
 from sluice.errors import DeclarationError

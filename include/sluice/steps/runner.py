@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from sluice.declaration.loading import resolve
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.steps import Conform, Input, Step
+from sluice.declaration.steps import Conform, Input, Step, name_before
 from sluice.errors import ConflictingWrite, DeclarationError, MissingResource, SluiceError
 from sluice.lake.layout import quarantine_dataset, raw_dataset
 from sluice.lake.manifests import File, Manifest
@@ -177,7 +177,7 @@ def _call(
         if read.look_back:
             before = _frame(lake, [found[read, n] for n in range(read.look_back, 0, -1)])
             # Without a single earlier partition the step still sees the columns.
-            frames[f"{read.dataset}_before"] = before if len(before.columns) else frames[read.dataset].iloc[:0]
+            frames[name_before(read.dataset)] = before if len(before.columns) else frames[read.dataset].iloc[:0]
     run = resolve(pipeline, step.run)
     with _blamed(pipeline, step, partition):
         return Output(_table(pipeline, step, run(**frames)))

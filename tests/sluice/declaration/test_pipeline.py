@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.sluice.conftest import Declare
-from tests.sluice.toy import TOY, toy
+from tests.sluice.toy import MODULES, TOY, toy
 
 from sluice.declaration import Conform, Deployment, Input, Step, XGBoost
 from sluice.declaration.loading import load_pipeline, load_pipelines, pipeline_names, resolve
@@ -85,28 +85,29 @@ PIPELINE = "from tests.sluice.toy import toy\nPIPELINE = toy(name={name!r})\n"
 
 
 def test_a_folder_is_a_pipeline(declare: Declare) -> None:
-    declare("second_toy", {"pipeline": PIPELINE.format(name="second_toy"), "steps": "def run(): return 7\n"})
+    declare("second_toy", {**MODULES, "pipeline": PIPELINE.format(name="second_toy")})
 
     assert "second_toy" in pipeline_names()
     loaded = load_pipeline("second_toy")
-    assert (loaded, resolve(loaded, "steps:run")()) == (toy(name="second_toy"), 7)
+    assert loaded == toy(name="second_toy")
+    assert resolve(loaded, "contract:Reading").__name__ == "Reading"
     assert loaded in load_pipelines()[0]
 
 
 def test_a_folder_needs_no_init(declare: Declare) -> None:
     """People write ``pipeline.py``; a folder of theirs is never passed over in silence."""
-    folder = declare("second_toy", {"pipeline": PIPELINE.format(name="second_toy"), "steps": "def run(): return 7\n"})
+    folder = declare("second_toy", {**MODULES, "pipeline": PIPELINE.format(name="second_toy")})
     (folder / "__init__.py").unlink()
 
     loaded = load_pipeline("second_toy")
 
     assert loaded in load_pipelines()[0]
-    assert resolve(loaded, "steps:run")() == 7
+    assert resolve(loaded, "contract:Reading").__name__ == "Reading"
 
 
 def test_a_pipeline_that_cannot_be_loaded_stops_no_other(declare: Declare) -> None:
     declare("broken", {"pipeline": "from pipelines.broken import parts\n", "parts": "1 / 0\n"})
-    declare("second_toy", {"pipeline": PIPELINE.format(name="second_toy")})
+    declare("second_toy", {**MODULES, "pipeline": PIPELINE.format(name="second_toy")})
 
     pipelines, errors = load_pipelines()
 

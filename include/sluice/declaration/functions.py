@@ -1,0 +1,95 @@
+"""Whether the functions and contracts that a pipeline names are there and fit, by reading its source.
+
+Nothing is imported: a step's module imports pandas, and Airflow checks a declaration whenever it parses a DAG file. So
+only what the source itself says is judged; of what it makes at run time, nothing is known.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from sluice.declaration.folders import package_folders
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.steps import Conform, Step
+from sluice.errors import DeclarationError
+
+
+def check_functions(pipeline: Pipeline) -> None:
+    """Check every reference of the pipeline's steps.
+
+    Raises:
+        DeclarationError: a module or a name is not there, or a step's function does not take its inputs.
+    """
+    for step in pipeline.steps:
+        reference = step.contract if isinstance(step, Conform) else step.run
+        node = _definition(pipeline, step, reference)
+        if isinstance(step, Step) and isinstance(node, ast.FunctionDef):
+            _check_parameters(pipeline, step, node)
+
+
+def _definition(pipeline: Pipeline, step: Conform | Step, reference: str) -> ast.AST | None:
+    """What defines the name in its module; None where the source does not say."""
+    where = f"pipeline {pipeline.name}: step {step.name!r}"
+    module, colon, name = reference.partition(":")
+    if not (module and colon and name):
+        raise DeclarationError(f"{where} names {reference!r}; write it as 'module:name'")
+    file = _file_of(pipeline, module)
+    if file is None:
+        raise DeclarationError(
+            f"{where} names {reference!r}, but there is no module {module!r} beside its pipeline.py; write it as "
+            f"'module:name'"
+        )
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
+    except SyntaxError as error:
+        raise DeclarationError(f"{where} names {reference!r}: {file.name} line {error.lineno}: {error.msg}") from error
+    defined = dict(_definitions(tree.body))
+    if name not in defined and "*" not in defined:
+        known = ", ".join(sorted(each for each in defined if not each.startswith("_"))) or "nothing"
+        raise DeclarationError(f"{where} names {reference!r}, but {file.name} defines no {name!r}; it defines {known}")
+    return defined.get(name)
+
+
+def _file_of(pipeline: Pipeline, module: str) -> Path | None:
+    parts = module.split(".")
+    for folder in package_folders(pipeline.name):
+        for file in (folder.joinpath(*parts).with_suffix(".py"), folder.joinpath(*parts, "__init__.py")):
+            if file.is_file():
+                return file
+    return None
+
+
+def _definitions(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
+    """(name, node) of what a module's own statements define; ``*`` where they import all of another module."""
+    for node in body:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.name, node
+            case ast.Import() | ast.ImportFrom():
+                for alias in node.names:
+                    yield alias.asname or alias.name.partition(".")[0], node
+            case ast.Assign() | ast.AnnAssign():
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    yield from ((each.id, node) for each in ast.walk(target) if isinstance(each, ast.Name))
+            case ast.If() | ast.Try() | ast.With():
+                yield from _definitions([each for each in ast.iter_child_nodes(node) if isinstance(each, ast.stmt)])
+
+
+def _check_parameters(pipeline: Pipeline, step: Step, function: ast.FunctionDef) -> None:
+    """Each input is a keyword argument, and one with a look-back is two."""
+    if function.decorator_list:
+        return  # a decorator may change what it takes
+    given = [name for read in step.reads for name in read.arguments]
+    taken = function.args
+    names = [each.arg for each in (*taken.args, *taken.kwonlyargs)]
+    optional = {each.arg for each in taken.args[len(taken.args) - len(taken.defaults) :]}
+    optional |= {each.arg for each, default in zip(taken.kwonlyargs, taken.kw_defaults, strict=True) if default}
+    missing = [] if taken.kwarg else [name for name in given if name not in names]
+    unknown = [each.arg for each in taken.posonlyargs] + [n for n in names if n not in given and n not in optional]
+    if missing or unknown:
+        raise DeclarationError(
+            f"pipeline {pipeline.name}: step {step.name!r} calls {step.run} with ({', '.join(given)}), but it takes "
+            f"({', '.join(names)}); name its parameters for its inputs, with <input>_before for a look-back"
+        )
