@@ -15,7 +15,7 @@ from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import control_plane, landing, linear, serving, xgboost_training
+from tests.benchmarks import control_plane, landing, linear, parsing, serving, xgboost_training
 from tests.conftest import Cloud, running_cloud
 
 RESULTS = Path(__file__).resolve().parents[2] / ".sluice" / "bench.json"
@@ -45,10 +45,12 @@ BOUNDS: Mapping[str, Bound] = {
     "invoke_rows_ratio": Bound("at least", 0.7),
     "invoke_load_ratio": Bound("at least", 0.7),
     "describe_p95_ms": Bound("at most", 100),
+    "parse_ratio": Bound("at most", 1.2),
 }
 
 
 def figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
+    yield "parse_ratio", parsing.parse_ratio()
     bench = landing.Bench(cloud, 200_000)
     yield "drain_cpu_ratio", landing.cpu_ratio(bench)
     yield "drain_latency_ratio", landing.latency_ratio(bench)
