@@ -43,7 +43,7 @@ chaos: setup  ## Run the tests of kills, faults and floods, all of them; CHAOS_S
 	@.venv/bin/pytest -v -n 3 -m '' tests/chaos
 	@.venv/bin/pytest -v -n 3 -m chaos --ignore tests/chaos
 
-bench: setup  ## Measure the figures of the README, and write them to .sluice/bench.json
+bench: setup  ## Measure the figures of docs/explanation/performance.md, and write them to .sluice/bench.json
 	@PYTHONPATH=include:. .venv/bin/python -m tests.benchmarks
 
 lint: $(WORKERS)  ## Check style, formatting, and that imports point down
