@@ -1,5 +1,4 @@
-"""What several DAGs do alike, and what needs more than a call: announcing partitions; a deployment, which is asked for,
-waited for without a worker, read back, probed, or put back."""
+"""Operators: announce partitions; deploy a model, wait without a worker, read it back, prove it or roll it back."""
 
 from __future__ import annotations
 
@@ -25,10 +24,10 @@ T = TypeVar("T")
 
 
 class AnnounceLandedOperator(BaseOperator):
-    """One completion event for each raw partition of a source that is closed in a content that was not announced yet.
+    """Publishes one completion event for each closed raw partition of a source whose content is not announced yet.
 
-    ``partitions`` is a list of ranges such as ``dt=2013-01-01..dt=2013-01-14``, as text. Safe to repeat: what is
-    announced leaves a marker in the lake. Returns how many were announced.
+    ``partitions`` is a list of ranges such as ``dt=2013-01-01..dt=2013-01-14``, as text. Safe to repeat: each
+    announcement leaves a marker in the lake. Returns the number of events that were published.
     """
 
     template_fields: Sequence[str] = ("source", "partitions")
@@ -49,17 +48,17 @@ class AnnounceLandedOperator(BaseOperator):
 
 
 class DeployEndpointOperator(BaseOperator):
-    """Makes a completed training job's model live, and fails unless that very model answers (P8).
+    """Makes a completed training job's model live, and fails unless that model serves (P8).
 
     Safe to repeat at any point: names are digests of content, and an endpoint that serves the model already is only
-    read back and proven again. Whatever goes wrong between the update and the proof ends in what served before, or in
-    another try: a failure that passes is tried again for five minutes, any other is rolled back at once, and the
-    task ends only after it has read back what is live.
+    read back and proven again. An error between the update and the proof ends in a retry or in what served before: a
+    transient failure is retried for five minutes, any other is rolled back at once. The task ends only after it has
+    read back what is live.
     """
 
     template_fields: Sequence[str] = ("job_name", "snapshot", "poll_seconds")
 
-    _PATIENCE_SECONDS: ClassVar[float] = 300  # for failures that pass, in a worker
+    _PATIENCE_SECONDS: ClassVar[float] = 300  # for transient failures, in a worker
     _ROLL_BACKS: ClassVar[int] = 3
 
     def __init__(
@@ -102,7 +101,7 @@ class DeployEndpointOperator(BaseOperator):
 
     @clear_errors
     def verify(self, context: Context, event: dict[str, Any]) -> Any:
-        """The endpoint has settled: is it what was asked for, and does it answer as it was trained?"""
+        """The endpoint has settled: prove that the requested model serves, or roll back."""
         from sluice.aws.failures import is_transient
         from sluice.errors import DeploymentFailed
         from sluice.serving.deployment import prove
@@ -123,14 +122,14 @@ class DeployEndpointOperator(BaseOperator):
 
     @clear_errors
     def rolled_back(self, context: Context, event: dict[str, Any]) -> None:
-        """The endpoint has settled once more: the task fails as soon as what served before is live."""
+        """The endpoint has settled again: fail as soon as what served before is live."""
         self._roll_back(self._patiently(lambda: open_workspace(self.pipeline)), event["carried"])
 
     def _roll_back(self, workspace: Workspace, carried: dict[str, Any]) -> None:
-        """Ask for what served before until it is live, then fail. ``carried`` says why, and how often it was asked."""
+        """Request what served before until it is live, then fail. ``carried`` has the reason and their number."""
         from sluice.serving.endpoint import Change, roll_back
 
-        change, asked = Change(**carried["change"]), carried.get("roll_backs", 0)
+        change, requests = Change(**carried["change"]), carried.get("roll_backs", 0)
         try:
             is_back = self._patiently(lambda: roll_back(workspace, change))
         except Exception as error:
@@ -138,14 +137,14 @@ class DeployEndpointOperator(BaseOperator):
         if is_back:
             kind = AirflowException if carried["passes"] else AirflowFailException
             raise kind(f"{carried['reason']} ({_outcome(change)})")
-        if asked == self._ROLL_BACKS:
-            raise AirflowException(self._unproven(carried, f"{asked} roll-backs had no effect"))
-        self._wait("rolled_back", {**carried, "roll_backs": asked + 1})
+        if requests == self._ROLL_BACKS:
+            raise AirflowException(self._unproven(carried, f"{requests} roll-backs had no effect"))
+        self._wait("rolled_back", {**carried, "roll_backs": requests + 1})
 
-    def _unproven(self, carried: dict[str, Any], trouble: str) -> str:
+    def _unproven(self, carried: dict[str, Any], cause: str) -> str:
         endpoint, former = carried["change"]["endpoint"], carried["change"]["previous"] or "no endpoint"
         return (
-            f"{carried['reason']}; the roll-back to {former} failed ({trouble}), so endpoint {endpoint} may serve an "
+            f"{carried['reason']}; the roll-back to {former} failed ({cause}), so endpoint {endpoint} may serve an "
             f"unproven model: look at it, then clear this task"
         )
 
