@@ -38,7 +38,7 @@ from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
-from sluice_airflow.errors import clear_errors
+from sluice_airflow.errors import one_line_errors
 from sluice_airflow.metrics import flush_metrics, report_source
 from sluice_airflow.operators import AnnounceLandedOperator
 from sluice_airflow.policy import CONTINUOUS, CONTINUOUS_WAIT, DEFAULT_ARGS, INGEST_POOL, tags
@@ -77,7 +77,7 @@ def ingest(pipeline: Pipeline, source: EventSource) -> None:
         )
 
         @task
-        @clear_errors
+        @one_line_errors
         def units() -> list[str]:
             """Return what can be drained in parallel: lanes, as many as the backlog is worth, or shards."""
             from sluice.sources.contract import connect_events
@@ -87,7 +87,7 @@ def ingest(pipeline: Pipeline, source: EventSource) -> None:
             return connect_events(workspace, source).units(get_current_context()["params"]["lanes"])
 
         @task(pool=INGEST_POOL, map_index_template="{{ task.op_kwargs['unit'] }}")
-        @clear_errors
+        @one_line_errors
         def drain(unit: str) -> dict[str, int]:
             """Receive, write, record and acknowledge until nothing arrives or a limit is reached."""
             from sluice.landing.parts import Limits
@@ -102,7 +102,7 @@ def ingest(pipeline: Pipeline, source: EventSource) -> None:
             return {"messages": landed.messages, "parts": landed.parts, "flushes": landed.flushes}
 
         @task(execution_timeout=timedelta(minutes=15))
-        @clear_errors
+        @one_line_errors
         def close() -> str:
             """Close what the watermark has passed; return what is not announced yet."""
             from sluice.sources.ingest import close_partitions

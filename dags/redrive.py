@@ -33,7 +33,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
-from sluice_airflow.errors import clear_errors
+from sluice_airflow.errors import one_line_errors
 from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, tags
 
 PARAMS = {
@@ -68,7 +68,7 @@ def redrive(pipeline: Pipeline) -> None:
     ):
 
         @task
-        @clear_errors
+        @one_line_errors
         def show() -> dict[str, int]:
             """Count what is held back, by source and place; the log has the reasons."""
             from sluice.redrive.held import Choice, counts, survey_all
@@ -79,7 +79,7 @@ def redrive(pipeline: Pipeline) -> None:
 
         # A `show` that was skipped by hand must not make the run green with nothing sent.
         @task(trigger_rule=TriggerRule.NONE_FAILED)
-        @clear_errors
+        @one_line_errors
         def send_back() -> dict[str, int]:
             """Send it back unless this is a dry run; return how many were sent, by source and place."""
             from sluice.redrive.held import Choice

@@ -31,7 +31,7 @@ from airflow.sdk import DAG, Param, get_current_context, task
 from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
-from sluice_airflow.errors import clear_errors
+from sluice_airflow.errors import one_line_errors
 from sluice_airflow.operators import AnnounceLandedOperator
 from sluice_airflow.policy import DEFAULT_ARGS, INGEST_POOL, START, tags
 
@@ -61,7 +61,7 @@ def replay(pipeline: Pipeline) -> None:
     ):
 
         @task
-        @clear_errors
+        @one_line_errors
         def units() -> list[str]:
             """Return what can be replayed in parallel: shards, or ranges of raw partitions."""
             from sluice.sources.replay import Asked, plan
@@ -69,7 +69,7 @@ def replay(pipeline: Pipeline) -> None:
             return plan(open_workspace(pipeline.name), Asked.from_params(pipeline, get_current_context()["params"]))
 
         @task(pool=INGEST_POOL, map_index_template="{{ task.op_kwargs['unit'] }}")
-        @clear_errors
+        @one_line_errors
         def land(unit: str) -> dict[str, int]:
             """Land what is missing of one unit."""
             from dataclasses import asdict
@@ -81,7 +81,7 @@ def replay(pipeline: Pipeline) -> None:
             return asdict(replay_unit(open_workspace(pipeline.name), asked, unit))
 
         @task(execution_timeout=timedelta(minutes=15))
-        @clear_errors
+        @one_line_errors
         def close() -> str:
             """Close what the watermark has passed; return what is not announced yet."""
             from sluice.sources.contract import events_source

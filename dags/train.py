@@ -30,7 +30,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
-from sluice_airflow.errors import clear_errors
+from sluice_airflow.errors import one_line_errors
 from sluice_airflow.operators import DeployEndpointOperator
 from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, tags
 from sluice_airflow.sensors import TrainingJobSensor
@@ -57,7 +57,7 @@ def train(pipeline: Pipeline) -> None:
     ):
 
         @task
-        @clear_errors
+        @one_line_errors
         def snapshot() -> str:
             """Freeze the partitions and write the training channels; returns the fingerprint."""
             from sluice.dataset.snapshot import make_snapshot
@@ -74,7 +74,7 @@ def train(pipeline: Pipeline) -> None:
                 raise
 
         @task(multiple_outputs=True)
-        @clear_errors
+        @one_line_errors
         def launch(fingerprint: str) -> dict[str, str]:
             """Start the job, adopt it or reuse it."""
             from sluice.training.jobs import launch_training
@@ -83,7 +83,7 @@ def train(pipeline: Pipeline) -> None:
             return {"job_name": launched.job_name, "action": launched.action}
 
         @task
-        @clear_errors
+        @one_line_errors
         def gate(job_name: str, fingerprint: str) -> float:
             """Fail unless the model's metric on the validation rows reaches the declared gate."""
             from sluice.evaluation.judge import check_gate
@@ -94,7 +94,7 @@ def train(pipeline: Pipeline) -> None:
             return check_gate(workspace.lake, job, fingerprint, pipeline.training.gate).auc
 
         @task
-        @clear_errors
+        @one_line_errors
         def announce(job_name: str, fingerprint: str) -> bool:
             """Publish that the training is complete."""
             from sluice.training.announce import announce_training

@@ -33,7 +33,7 @@ from airflow.sdk import DAG, Param, TriggerRule, get_current_context, task
 from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
-from sluice_airflow.errors import clear_errors
+from sluice_airflow.errors import one_line_errors
 from sluice_airflow.metrics import report_conformed
 from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, tags
 from sluice_airflow.sensors import S3PartitionSensor
@@ -63,7 +63,7 @@ def transform(pipeline: Pipeline) -> None:
         partitions = wait.output
 
         @task(map_index_template="{{ task.op_kwargs['partitions'] }}")
-        @clear_errors
+        @one_line_errors
         def land_drops(partitions: str) -> int:
             """Copy dropped objects, unchanged, into raw partitions."""
             from sluice.sources.ingest import land_partitions
@@ -71,7 +71,7 @@ def transform(pipeline: Pipeline) -> None:
             return land_partitions(open_workspace(pipeline.name), partitions)
 
         @task(map_index_template="{{ task.op_kwargs['partitions'] }}")
-        @clear_errors
+        @one_line_errors
         def run_step(step: str, partitions: str) -> dict[str, Any]:
             """Run the step over the partitions and persist its output."""
             from sluice.steps.runner import run_step as run
@@ -83,7 +83,7 @@ def transform(pipeline: Pipeline) -> None:
 
         # It always runs: a run in which tasks were skipped or marked by hand must not be green.
         @task(execution_timeout=timedelta(minutes=15), trigger_rule=TriggerRule.ALL_DONE)
-        @clear_errors
+        @one_line_errors
         def announce(runs: Any) -> int:
             """Publish one event for each partition of the last step whose content is not announced yet."""
             from sluice.completions import announce_partitions

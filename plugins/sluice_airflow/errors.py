@@ -12,7 +12,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def clear_errors(function: Callable[P, R]) -> Callable[P, R]:
+def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
     """One line instead of a traceback, and no retry of what only a change can repair.
 
     A transient failure (see :func:`sluice.aws.failures.is_transient`) is retried as often as the task declares. A wrong

@@ -12,7 +12,7 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from sluice_airflow.connection import open_workspace
-from sluice_airflow.errors import clear_errors, one_line
+from sluice_airflow.errors import one_line, one_line_errors
 from sluice_airflow.runs import require_upstream_done
 from sluice_airflow.triggers import LookTrigger
 
@@ -38,7 +38,7 @@ class AnnounceLandedOperator(BaseOperator):
         self.source = source
         self.partitions = partitions
 
-    @clear_errors
+    @one_line_errors
     def execute(self, context: Context) -> int:
         from sluice.completions import announce_partitions
         from sluice.lake.layout import raw_dataset
@@ -78,12 +78,12 @@ class DeployEndpointOperator(BaseOperator):
         self.poll_seconds = poll_seconds
         self.max_wait = max_wait
 
-    @clear_errors
+    @one_line_errors
     def pre_execute(self, context: Any) -> None:
         """With the trigger rule ``none_failed``, a task that was skipped by hand fails the run here."""
         require_upstream_done(context)
 
-    @clear_errors
+    @one_line_errors
     def execute(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         from sluice.serving.endpoint import find_endpoint, start_change
         from sluice.training.jobs import completed_job
@@ -99,7 +99,7 @@ class DeployEndpointOperator(BaseOperator):
         change = start_change(workspace, completed_job(sagemaker, self.job_name))
         self._wait("verify", {"change": asdict(change)})
 
-    @clear_errors
+    @one_line_errors
     def verify(self, context: Context, event: dict[str, Any]) -> Any:
         """The endpoint has settled: prove that the requested model serves, or roll back."""
         from sluice.aws.failures import is_transient
@@ -120,7 +120,7 @@ class DeployEndpointOperator(BaseOperator):
             reason, passes = f"{change.unanswered}; {reason}", True
         self._roll_back(workspace, {**event["carried"], "reason": reason, "passes": passes})
 
-    @clear_errors
+    @one_line_errors
     def rolled_back(self, context: Context, event: dict[str, Any]) -> None:
         """The endpoint has settled again: fail as soon as what served before is live."""
         self._roll_back(self._patiently(lambda: open_workspace(self.pipeline)), event["carried"])

@@ -12,7 +12,7 @@ from airflow.sdk import BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSensorTimeout
 
 from sluice_airflow import looks
-from sluice_airflow.errors import clear_errors, one_line
+from sluice_airflow.errors import one_line, one_line_errors
 from sluice_airflow.runs import is_dags_test, partitions_of_run
 from sluice_airflow.triggers import LookTrigger, TrainingJobTrigger
 
@@ -39,7 +39,7 @@ class LookSensor(BaseSensorOperator):
         """What the look is called with."""
         raise TypeError(f"{type(self).__name__} does not say what to look at")
 
-    @clear_errors
+    @one_line_errors
     def execute(self, context: Context) -> Any:
         from sluice.aws.failures import is_transient
 
@@ -66,7 +66,7 @@ class LookSensor(BaseSensorOperator):
         )
         self.defer(trigger=trigger, method_name="resume")
 
-    @clear_errors
+    @one_line_errors
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
         """Back from the trigger, with its event."""
         if "error" in event:
