@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.errors import one_line, one_line_errors
 from sluice_airflow.runs import require_upstream_done
-from sluice_airflow.triggers import LookTrigger
+from sluice_airflow.triggers import ProbeTrigger
 
 if TYPE_CHECKING:
     from sluice.serving.endpoint import Change
@@ -145,7 +145,7 @@ class DeployEndpointOperator(BaseOperator):
         endpoint, former = carried["change"]["endpoint"], carried["change"]["previous"] or "no endpoint"
         return (
             f"{carried['reason']}; the roll-back to {former} failed ({cause}), so endpoint {endpoint} may serve an "
-            f"unproven model: look at it, then clear this task"
+            f"unproven model: check it, then clear this task"
         )
 
     def _not_settled(self, workspace: Workspace, event: dict[str, Any]) -> str:
@@ -157,7 +157,7 @@ class DeployEndpointOperator(BaseOperator):
             return f"endpoint {name} could not be looked at: {event['error']}"
         live = find_endpoint(workspace.aws.client("sagemaker"), name)
         return (
-            f"endpoint {name} did not settle within {self.max_wait}: it is {live or 'gone'}; look at its events in "
+            f"endpoint {name} did not settle within {self.max_wait}: it is {live or 'gone'}; check its events in "
             f"SageMaker, then clear this task"
         )
 
@@ -167,8 +167,8 @@ class DeployEndpointOperator(BaseOperator):
         return patiently(call, self._PATIENCE_SECONDS)
 
     def _wait(self, then: str, carried: dict[str, Any] | None = None) -> None:
-        trigger = LookTrigger(
-            look="settled_endpoint",
+        trigger = ProbeTrigger(
+            probe="settled_endpoint",
             arguments={"pipeline": self.pipeline},
             poll_seconds=float(self.poll_seconds),
             deadline=time.time() + self.max_wait.total_seconds(),

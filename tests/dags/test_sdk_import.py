@@ -32,14 +32,14 @@ for number, file in enumerate(sys.argv[1:]):
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
 steps["dags"] = loaded()
 
-from sluice_airflow import looks
+from sluice_airflow import probes
 
-looks.backlog("flights", "events")
-looks.complete_partitions("flights", ["dt=2013-01-01"])
-looks.due_partitions("flights")
-looks.ended_training_job("flights", "no-such-job")
-looks.settled_endpoint("flights")
-steps["looks"] = loaded()
+probes.backlog("flights", "events")
+probes.complete_partitions("flights", ["dt=2013-01-01"])
+probes.due_partitions("flights")
+probes.ended_training_job("flights", "no-such-job")
+probes.settled_endpoint("flights")
+steps["probes"] = loaded()
 
 from sluice.training.images import xgboost_image
 
@@ -69,7 +69,7 @@ def steps(cloud: Cloud, flights: Resources, tmp_path_factory: pytest.TempPathFac
     return result
 
 
-@pytest.mark.parametrize("step", ["plugins", "dags", "looks"])
+@pytest.mark.parametrize("step", ["plugins", "dags", "probes"])
 def test_the_sdk_is_not_imported(steps: dict[str, Any], step: str) -> None:
     assert steps[step] == []
 
