@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 DAYS ?= 14
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser golden chaos bench lint types check up down lock clean
+.PHONY: help setup demo test test-browser golden chaos bench lint types docs check up down lock clean
 
 UV := .sluice/uv/bin/uv
 WORKERS := .venv/.installed
@@ -43,7 +43,7 @@ chaos: setup  ## Run the tests of kills, faults and floods, all of them; CHAOS_S
 	@.venv/bin/pytest -v -n 3 -m '' tests/chaos
 	@.venv/bin/pytest -v -n 3 -m chaos --ignore tests/chaos
 
-bench: setup  ## Measure the figures of the README, and write them to .sluice/bench.json
+bench: setup  ## Measure the figures of docs/explanation/performance.md, and write them to .sluice/bench.json
 	@PYTHONPATH=include:. .venv/bin/python -m tests.benchmarks
 
 lint: $(WORKERS)  ## Check style, formatting, and that imports point down
@@ -52,7 +52,10 @@ lint: $(WORKERS)  ## Check style, formatting, and that imports point down
 	@PYTHONPATH=include:plugins .venv/bin/lint-imports --no-cache
 
 types: $(WORKERS)  ## Check types
-	@.venv/bin/mypy include plugins demo deploy
+	@.venv/bin/mypy include plugins demo deploy docs
+
+docs: $(WORKERS)  ## Write DAGS.md from the DAG files
+	@.venv/bin/python docs/dags.py
 
 check: lint types test  ## Run every check
 

@@ -1,8 +1,8 @@
 """
 ### Complete partitions to transform runs
 
-Looks at the lake and starts one transform run for each partition that is complete in all sources and that no run has
-begun on in its present content. Runs all the time, one run after another; waiting holds no worker.
+Starts one transform run for each partition that is complete in all sources and whose present content no run has
+started on. Runs all the time, one run after another. Waiting holds no worker.
 
 | | |
 |---|---|
@@ -11,13 +11,13 @@ begun on in its present content. Runs all the time, one run after another; waiti
 | **order** | by time, a few at once; a partition that is not complete holds back no other |
 | **re-run** | safe: the lake says what is due, and a run that has nothing to do changes nothing |
 
-The log of `wait` says which partitions are not complete, and why, whenever that changes. Partitions before the first
-event of a source, and those outside of the pipeline's start and end, are not waited for.
+The log of `wait` lists the partitions that are not complete, with the reason, whenever that changes. The dispatch does
+not wait for partitions before the first event of a source or outside the pipeline's start and end.
 
-**Params.** `wait_seconds`: how long one run looks before the next one takes over.
+**Params.** `wait_seconds`: how long one run waits before the next one takes over.
 
-**If it fails.** `wait`: the lake can't be read; after three failed runs in a row Airflow pauses this DAG, so unpause it
-then. `start`: the transform DAG can't be triggered, for instance because its file can't be parsed.
+**If it fails.** `wait`: the lake can't be read. After three failed runs in a row Airflow pauses this DAG: repair the
+cause, then unpause it. `start`: the transform DAG can't be triggered, for instance because its file can't be parsed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def dispatch(pipeline: Pipeline) -> None:
         schedule="@continuous",
         **CONTINUOUS,
         default_args=DEFAULT_ARGS,
-        params={"wait_seconds": Param(600, type="integer", minimum=0, description="Seconds that one run looks")},
+        params={"wait_seconds": Param(600, type="integer", minimum=0, description="Seconds that one run waits")},
         tags=tags(pipeline, "dispatch"),
         doc_md=__doc__,
     ):

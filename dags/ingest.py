@@ -2,31 +2,30 @@
 ### Source to lake
 
 Lands the events of one source of the pipeline in raw time partitions, closes the partitions that are complete, and
-announces each on the completion topic. Runs all the time, one run after another; waiting holds no worker.
+announces each on the completion topic. Runs all the time, one run after another. Waiting holds no worker.
 
 | | |
 |---|---|
 | **in** | the queue or stream; its messages hold an event id and an event time |
 | **out** | `PIPELINE/raw/SOURCE/dt=…/` parts and manifests; one SNS event for each partition that is complete |
 | **order** | is not needed here: `conform` restores it from group and sequence number |
-| **re-run** | safe at any point. Nothing is acknowledged before it lies in a recorded part |
+| **re-run** | safe at any point. Nothing is acknowledged before it is in a recorded part |
 
-A queue is drained in lanes side by side, and a message is deleted only once it has landed. A stream is read shard by
-shard: a checkpoint moves behind what has landed, and a shard that was split or merged is read to its end before its
+A queue is drained in parallel lanes, and a message is deleted only once it has landed. A stream is read shard by shard.
+Its checkpoint moves once the records have landed. A shard that was split or merged is read to its end before its
 children.
 
-**Params.** `lanes`: at most so many drains of a queue side by side; a stream has one for each shard. Each takes a slot
-of the pool `sluice_ingest`. `max_messages`, `max_bytes`, `max_seconds`: where one of them ends. `wait_seconds`: how
-long to wait for messages before closing what is due anyway.
+**Params.** `lanes`: the most drains of a queue that run in parallel; a stream has one for each shard. Each takes a slot
+of the pool `sluice_ingest`. `max_messages`, `max_bytes`, `max_seconds`: the limits of one drain. `wait_seconds`: how
+long to wait for messages before partitions that are due are closed anyway.
 
-**When it is stopped.** A drain that gets SIGTERM finishes its flush, acknowledges what has landed, and gives back the
-rest.
+**When it is stopped.** On SIGTERM a drain finishes its flush, acknowledges what has landed, and returns the rest.
 
-**If it fails.** `wait`, `units`: the source can't be reached or isn't there; after three failed runs in a row, of a
-quarter of an hour each, Airflow pauses this DAG, so unpause it then. `drain`: S3 or the source refused; nothing is
-lost. What was not deleted from a queue comes again once its visibility time-out has passed; a stream is read on from
-its checkpoint. `close`, `announce`: clear the task. A warning in the log of `units` or `drain` says what a stream
-trimmed before it was read: have it sent again.
+**If it fails.** `wait`, `units`: the source can't be reached or does not exist. After three failed runs in a row, of a
+quarter of an hour each, Airflow pauses this DAG: repair the cause, then unpause it. `drain`: S3 or the source refused
+a call. Nothing is lost: what was not deleted from a queue comes again after its visibility time-out, and a stream
+continues at its checkpoint. `close`, `announce`: clear the task. A warning in the log of `units` or `drain` names what
+a stream trimmed before it was read: have it sent again.
 """
 
 from __future__ import annotations
@@ -40,17 +39,19 @@ from sluice.declaration.sources import EventSource
 from sluice.pool import INGEST_POOL
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
-from sluice_airflow.errors import clear_errors
+from sluice_airflow.errors import one_line_errors
 from sluice_airflow.metrics import flush_metrics, report_source
 from sluice_airflow.operators import AnnounceLandedOperator
 from sluice_airflow.policy import CONTINUOUS, CONTINUOUS_WAIT, DEFAULT_ARGS, tags
 from sluice_airflow.sensors import BacklogSensor
 
 PARAMS = {
-    "lanes": Param(10, type="integer", minimum=1, maximum=20, description="Drains of a queue side by side, at most"),
-    "max_messages": Param(100_000, type="integer", minimum=1, description="Messages that one drain lands, at most"),
-    "max_bytes": Param(1_000_000_000, type="integer", minimum=1, description="Bytes of bodies that one drain lands"),
-    "max_seconds": Param(600, type="integer", minimum=1, description="Seconds that one drain lasts, at most"),
+    "lanes": Param(10, type="integer", minimum=1, maximum=20, description="Most drains of a queue in parallel"),
+    "max_messages": Param(100_000, type="integer", minimum=1, description="Most messages that one drain lands"),
+    "max_bytes": Param(
+        1_000_000_000, type="integer", minimum=1, description="Most bytes of bodies that one drain lands"
+    ),
+    "max_seconds": Param(600, type="integer", minimum=1, description="Most seconds that one drain runs"),
     "wait_seconds": Param(300, type="integer", minimum=0, description="Seconds to wait for messages"),
 }
 
@@ -77,9 +78,9 @@ def ingest(pipeline: Pipeline, source: EventSource) -> None:
         )
 
         @task
-        @clear_errors
+        @one_line_errors
         def units() -> list[str]:
-            """What can be drained side by side: as many lanes as the backlog is worth, or the shards of a stream."""
+            """Return what can be drained in parallel: lanes, as many as the backlog is worth, or shards."""
             from sluice.sources.contract import connect_events
 
             workspace = open_workspace(pipeline.name)
@@ -87,9 +88,9 @@ def ingest(pipeline: Pipeline, source: EventSource) -> None:
             return connect_events(workspace, source).units(get_current_context()["params"]["lanes"])
 
         @task(pool=INGEST_POOL, map_index_template="{{ task.op_kwargs['unit'] }}")
-        @clear_errors
+        @one_line_errors
         def drain(unit: str) -> dict[str, int]:
-            """Receive, write, record, acknowledge, until nothing comes or a limit is reached."""
+            """Receive, write, record and acknowledge until nothing arrives or a limit is reached."""
             from sluice.landing.parts import Limits
             from sluice.landing.stopping import stopping
             from sluice.sources.contract import connect_events
@@ -102,9 +103,9 @@ def ingest(pipeline: Pipeline, source: EventSource) -> None:
             return {"messages": landed.messages, "parts": landed.parts, "flushes": landed.flushes}
 
         @task(execution_timeout=timedelta(minutes=15))
-        @clear_errors
+        @one_line_errors
         def close() -> str:
-            """Close what the watermark has passed; hand on what was not announced yet."""
+            """Close what the watermark has passed; return what is not announced yet."""
             from sluice.sources.ingest import close_partitions
 
             workspace = open_workspace(pipeline.name)

@@ -1,28 +1,28 @@
 """
 ### Quarantine and dead letters back to their source
 
-Shows what the `conform` steps have quarantined and what ended in the dead-letter queues, by source and reason; on
-request sends it back to where it came from. Runs when it is triggered.
+Shows what the `conform` steps have quarantined and what is in the dead-letter queues, by source and reason. On request
+it sends the events back to their source. Runs when it is triggered.
 
 | | |
 |---|---|
 | **in** | `PIPELINE/quarantine/STEP/dt=…/`, the sources' dead-letter queues |
 | **out** | the sources' queues and streams; a ledger, `PIPELINE/redriven/SOURCE/…`, of what was sent |
 | **order** | by group and sequence number; a group ends at the first of its events that can't be sent |
-| **re-run** | safe at any point: what the ledger says was sent is not sent again |
+| **re-run** | safe at any point: what the ledger records as sent is not sent again |
 
-A contract that was mended needs no redrive: raw has kept everything, so run the transform over those partitions again.
-What is sent back lands behind what its group has sent meanwhile, and is quarantined again if it is still bad.
+A contract that was corrected needs no redrive: raw has kept everything, so run the transform over those partitions
+again. What is sent back lands behind what its group has sent meanwhile. It is quarantined again if it is still bad.
 
-**Params.** `dry_run`: only show, which is the default. `source`: one queue or stream; all of them if empty. `where`:
+**Params.** `dry_run`: show only, which is the default. `source`: one queue or stream; all of them if empty. `where`:
 `quarantine`, `dead_letters` or `both`. `reason`, `from`, `to`, `ids`: choose among quarantined events, so they need
 `where: quarantine`. Conflicts, and what landed outside the pipeline's start and end (reason `outside start and end`),
-are sent only by their reason, because as they are they end in the same place. `limit`: messages of each source and
-place to send, at most. `unknown`: send also what a redrive that was stopped may have sent already; `conform` counts a
+are sent only by their reason, because as they are they end in the same place. `limit`: the most messages of each
+source and place to send. `unknown`: also send what a redrive that was stopped may have sent already; `conform` counts a
 doubled event once.
 
-**If it fails.** The log has a line for each source and place. Some were not sent: mend what the message says, then
-clear the task. Some may have been sent: look whether they landed, or run it with `unknown`.
+**If it fails.** The log has a line for each source and place. If some were not sent, repair what the message names,
+then clear the task. If some may have been sent, check whether they landed, or run it with `unknown`.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from airflow.sdk.exceptions import AirflowSkipException
 from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
-from sluice_airflow.errors import clear_errors
+from sluice_airflow.errors import one_line_errors
 from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, tags
 
 PARAMS = {
-    "dry_run": Param(True, type="boolean", description="Only show what there is to send back"),
+    "dry_run": Param(True, type="boolean", description="Show only what can be sent back"),
     "source": Param(None, type=["null", "string"], description="One queue or stream; all of them if empty"),
     "where": Param(
         "both", type="string", enum=["quarantine", "dead_letters", "both"], description="Where to take them from"
@@ -45,8 +45,8 @@ PARAMS = {
     "reason": Param(None, type=["null", "string"], description="Quarantined for this reason alone"),
     **RANGE_PARAMS,
     "ids": Param([], type="array", items={"type": "string"}, description="Quarantined events of these ids alone"),
-    "limit": Param(1000, type="integer", minimum=1, description="Messages of each source and place, at most"),
-    "unknown": Param(False, type="boolean", description="Send also what a stopped redrive may have sent"),
+    "limit": Param(1000, type="integer", minimum=1, description="Most messages of each source and place"),
+    "unknown": Param(False, type="boolean", description="Also send what a stopped redrive may have sent"),
 }
 
 
@@ -68,9 +68,9 @@ def redrive(pipeline: Pipeline) -> None:
     ):
 
         @task
-        @clear_errors
+        @one_line_errors
         def show() -> dict[str, int]:
-            """Count what is held back, by source and place; the log tells the reasons."""
+            """Count what is held back, by source and place; the log has the reasons."""
             from sluice.redrive.held import Choice, counts, survey_all
 
             params = get_current_context()["params"]
@@ -79,9 +79,9 @@ def redrive(pipeline: Pipeline) -> None:
 
         # A `show` that was skipped by hand must not make the run green with nothing sent.
         @task(trigger_rule=TriggerRule.NONE_FAILED)
-        @clear_errors
+        @one_line_errors
         def send_back() -> dict[str, int]:
-            """Unless this is a dry run, send it back; how many were sent, by source and place."""
+            """Send it back unless this is a dry run; return how many were sent, by source and place."""
             from sluice.redrive.held import Choice
             from sluice.redrive.sending import require_complete, send_back_all, sent
 

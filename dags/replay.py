@@ -1,8 +1,8 @@
 """
 ### A past time range, landed again
 
-Lands what is missing of a past time range into the raw partitions where it belongs: from the stream, which keeps its
-records for a while, or from raw itself. A replay of what is there changes nothing. Runs when it is triggered.
+Lands what is missing of a past time range in the raw partitions where it belongs. It reads the stream, which keeps its
+records for a while, or raw itself. A replay of what is there changes nothing. Runs when it is triggered.
 
 | | |
 |---|---|
@@ -11,14 +11,15 @@ records for a while, or from raw itself. A replay of what is there changes nothi
 | **order** | is not needed here: `conform` restores it from group and sequence number |
 | **re-run** | safe at any point: what is there is not landed again, and checkpoints don't move |
 
-From the stream comes back what somebody has deleted. From raw come those records whose event time could not be read
-when they landed, once the declaration is mended: they move to their partition, and their first copies stay quarantined.
+Replay from the stream to restore what somebody has deleted. Replay from raw to move records whose event time could not
+be read when they landed, once the declaration is corrected. Their first copies stay quarantined.
 
 **Params.** `source`: the queue or stream. `from`, `to`: the range, both included, as ISO moments, UTC unless they have
 an offset. `origin`: `stream`, for what arrived in that time; or `raw`, for the partitions of that time.
 
-**If it fails.** `units`: the stream has trimmed a part of the range, and nothing was read; the message says since when
-it holds everything. `land`: S3 or Kinesis refused; clear the task. If it takes more than an hour, ask for less.
+**If it fails.** `units`: the stream has trimmed a part of the range, and nothing was read. The message names the moment
+since when it holds everything. `land`: S3 or Kinesis refused a call: clear the task. If it takes more than an hour,
+replay a shorter range.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from sluice.declaration.pipeline import Pipeline
 from sluice.pool import INGEST_POOL
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
-from sluice_airflow.errors import clear_errors
+from sluice_airflow.errors import one_line_errors
 from sluice_airflow.operators import AnnounceLandedOperator
 from sluice_airflow.policy import DEFAULT_ARGS, START, tags
 
@@ -61,15 +62,15 @@ def replay(pipeline: Pipeline) -> None:
     ):
 
         @task
-        @clear_errors
+        @one_line_errors
         def units() -> list[str]:
-            """What can be replayed side by side: shards, or ranges of raw partitions."""
+            """Return what can be replayed in parallel: shards, or ranges of raw partitions."""
             from sluice.sources.replay import Asked, plan
 
             return plan(open_workspace(pipeline.name), Asked.from_params(pipeline, get_current_context()["params"]))
 
         @task(pool=INGEST_POOL, map_index_template="{{ task.op_kwargs['unit'] }}")
-        @clear_errors
+        @one_line_errors
         def land(unit: str) -> dict[str, int]:
             """Land what is missing of one unit."""
             from dataclasses import asdict
@@ -81,9 +82,9 @@ def replay(pipeline: Pipeline) -> None:
             return asdict(replay_unit(open_workspace(pipeline.name), asked, unit))
 
         @task(execution_timeout=timedelta(minutes=15))
-        @clear_errors
+        @one_line_errors
         def close() -> str:
-            """Close what the watermark has passed; hand on what was not announced yet."""
+            """Close what the watermark has passed; return what is not announced yet."""
             from sluice.sources.contract import events_source
             from sluice.sources.ingest import close_partitions
 

@@ -1,23 +1,23 @@
 """
 ### Features to a live model
 
-Freezes the transformed partitions as a snapshot, trains on SageMaker, looks at the job once a minute, and makes the
-model live if it passes the gate.
+Freezes the transformed partitions as a snapshot, trains on SageMaker, polls the job once a minute, and makes the model
+live if it passes the gate.
 
 | | |
 |---|---|
 | **in** | closed partitions of the step that the declaration trains on |
 | **out** | `PIPELINE/snapshots/…`, `PIPELINE/models/…`, the endpoint, `PIPELINE/deployments/<n>.json`; one SNS event |
 | **order** | one after another; `deploy` is the final task |
-| **re-run** | safe: a job is named by what it is made of; one that runs is adopted, one that is done reused |
+| **re-run** | safe: a job's name is the digest of its request; a running job is adopted, a completed one reused |
 
-**Params.** `from`, `to`: train on these partitions only, both included. `poll_seconds`: between two looks at the job.
+**Params.** `from`, `to`: train on these partitions only, both included. `poll_seconds`: between two polls of the job.
 
 **If it fails.** `snapshot`: too few partitions are transformed (a scheduled run is skipped then). `wait_for_training`,
-`gate`: the message has SageMaker's reason, or the metric; mend it and clear `launch` for a new attempt. `deploy`: the
-endpoint does not serve what was asked for, and was put back to what served before; a failure that passes, such as
-throttling, is tried again. The gate judges the artefact, which is what is served: early stopping saves the best round,
-not the last one that the job prints. Clearing, or marking, `wait_for_training` while it waits stops the job.
+`gate`: the message has SageMaker's reason, or the metric. Correct the cause and clear `launch` for a new attempt.
+`deploy`: the endpoint did not serve the requested model, and was rolled back to what served before. A transient
+failure, such as throttling, is retried. The gate judges the artefact, which is what is served: early stopping saves the
+best round, not the last one that the job prints. Clearing or marking `wait_for_training` while it waits stops the job.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
-from sluice_airflow.errors import clear_errors
+from sluice_airflow.errors import one_line_errors
 from sluice_airflow.operators import DeployEndpointOperator
 from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, tags
 from sluice_airflow.sensors import TrainingJobSensor
@@ -48,14 +48,16 @@ def train(pipeline: Pipeline) -> None:
         default_args=DEFAULT_ARGS,
         params={
             **RANGE_PARAMS,
-            "poll_seconds": Param(60, type="number", exclusiveMinimum=0, description="Between two looks"),
+            "poll_seconds": Param(
+                60, type="number", exclusiveMinimum=0, description="Seconds between two polls of the job"
+            ),
         },
         tags=tags(pipeline, "train"),
         doc_md=__doc__,
     ):
 
         @task
-        @clear_errors
+        @one_line_errors
         def snapshot() -> str:
             """Freeze the partitions and write the training channels; returns the fingerprint."""
             from sluice.dataset.snapshot import make_snapshot
@@ -66,13 +68,13 @@ def train(pipeline: Pipeline) -> None:
             try:
                 return make_snapshot(lake, pipeline, params["from"], params["to"]).fingerprint
             except NotEnoughData as error:
-                # The schedule goes on before there is data; whoever asks for a training by hand is told.
+                # The schedule starts before there is data: only a training that was triggered by hand fails then.
                 if context["dag_run"].run_type == "scheduled":
                     raise AirflowSkipException(str(error)) from None
                 raise
 
         @task(multiple_outputs=True)
-        @clear_errors
+        @one_line_errors
         def launch(fingerprint: str) -> dict[str, str]:
             """Start the job, adopt it or reuse it."""
             from sluice.training.jobs import launch_training
@@ -81,9 +83,9 @@ def train(pipeline: Pipeline) -> None:
             return {"job_name": launched.job_name, "action": launched.action}
 
         @task
-        @clear_errors
+        @one_line_errors
         def gate(job_name: str, fingerprint: str) -> float:
-            """The model's metric on the validation rows must reach what the declaration asks for."""
+            """Fail unless the model's metric on the validation rows reaches the declared gate."""
             from sluice.evaluation.judge import check_gate
             from sluice.training.jobs import completed_job
 
@@ -92,9 +94,9 @@ def train(pipeline: Pipeline) -> None:
             return check_gate(workspace.lake, job, fingerprint, pipeline.training.gate).auc
 
         @task
-        @clear_errors
+        @one_line_errors
         def announce(job_name: str, fingerprint: str) -> bool:
-            """Say that the training is complete."""
+            """Publish that the training is complete."""
             from sluice.training.announce import announce_training
 
             run_id = get_current_context()["run_id"]

@@ -1,7 +1,7 @@
 """
 ### Raw partitions to features
 
-One run is one time partition: it runs the pipeline's steps in their order, each of which persists its output, and
+One run is one time partition. It runs the pipeline's steps in their order, each of which persists its output, and
 announces the last one on the completion topic. The dispatch DAG starts the run once every source is complete for the
 partition, and again when a source has changed. The run has the partition's name, such as `dt=2013-01-15`.
 
@@ -9,18 +9,18 @@ partition, and again when a source has changed. The run has the partition's name
 |---|---|
 | **in** | closed raw partitions of the queues, complete drops; earlier partitions where a step looks back |
 | **out** | `PIPELINE/STEP/dt=…/` for each step, `PIPELINE/quarantine/conform/dt=…/`; one SNS event per partition |
-| **order** | steps one after another, partitions side by side |
-| **re-run** | safe: a step whose inputs and code did not change does nothing; later partitions that look back follow |
+| **order** | steps one after another, partitions in parallel |
+| **re-run** | safe: a step whose inputs and code are unchanged does nothing; later partitions that look back follow |
 
-**Params.** `from`, `to`: a range of partitions, both included, done in one run, which then needs no logical date.
-Without them the run is about the partition that holds its logical date: `airflow dags test flights_transform
+**Params.** `from`, `to`: a range of partitions, both included, in one run, which then needs no logical date. Without
+them the run transforms the partition that contains its logical date. So `airflow dags test flights_transform
 2013-01-15`, `airflow backfill create` and clearing a run all mean the partition. `wait_seconds`: how long to wait for
 sources that are not complete; the run keeps one of the DAG's run slots meanwhile.
 
-**If it fails.** `wait`: a source is not complete, and the message says which and why; the partition is transformed by
-itself once it is, so there is nothing to do. A step: its function or the data is at fault; the message names the
+**If it fails.** `wait`: a source is not complete, and the message names it with the reason. There is nothing to do: the
+partition is transformed once it is complete. A step: its function or the data is at fault; the message names the
 partition. Bad events never fail a step: they are quarantined and counted. `announce`: a task before it failed, was
-skipped or was marked by hand, so the run has not done what it was asked for; clear that task.
+skipped or was marked by hand, so partitions of the run are not transformed; clear that task.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from airflow.sdk import DAG, Param, TriggerRule, get_current_context, task
 from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
-from sluice_airflow.errors import clear_errors
+from sluice_airflow.errors import one_line_errors
 from sluice_airflow.metrics import report_conformed
 from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, tags
 from sluice_airflow.sensors import S3PartitionSensor
@@ -63,17 +63,17 @@ def transform(pipeline: Pipeline) -> None:
         partitions = wait.output
 
         @task(map_index_template="{{ task.op_kwargs['partitions'] }}")
-        @clear_errors
+        @one_line_errors
         def land_drops(partitions: str) -> int:
-            """Copy what others dropped, as it is, into raw partitions."""
+            """Copy dropped objects, unchanged, into raw partitions."""
             from sluice.sources.ingest import land_partitions
 
             return land_partitions(open_workspace(pipeline.name), partitions)
 
         @task(map_index_template="{{ task.op_kwargs['partitions'] }}")
-        @clear_errors
+        @one_line_errors
         def run_step(step: str, partitions: str) -> dict[str, Any]:
-            """Run the step over the partitions and persist what it makes."""
+            """Run the step over the partitions and persist its output."""
             from sluice.steps.runner import run_step as run
 
             workspace = open_workspace(pipeline.name)
@@ -81,11 +81,11 @@ def transform(pipeline: Pipeline) -> None:
             report_conformed(workspace, pipeline, step, ran["partitions"])
             return ran
 
-        # Whatever happened before it: a run in which tasks were skipped or marked by hand must not be green.
+        # It always runs: a run in which tasks were skipped or marked by hand must not be green.
         @task(execution_timeout=timedelta(minutes=15), trigger_rule=TriggerRule.ALL_DONE)
-        @clear_errors
+        @one_line_errors
         def announce(runs: Any) -> int:
-            """One event for each partition of the last step in a content that was not announced yet."""
+            """Publish one event for each partition of the last step whose content is not announced yet."""
             from sluice.completions import announce_partitions
             from sluice_airflow.runs import require_all_done
 

@@ -1,4 +1,4 @@
-"""From an Airflow connection to the library's clients: the only thing in which the laptop and AWS differ (P12)."""
+"""Opens a workspace from an Airflow connection, which is all in which the laptop and AWS differ (P12)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From declared pipelines to DAGs: a pipeline that can't be loaded has none, and takes none from the others (P17)."""
+"""Builds the DAGs of all declared pipelines. One that can't be loaded has none and takes none from the others (P17)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _usable() -> tuple[list[Pipeline], list[DeclarationError]]:
 
 
 def _check_schedule(pipeline: Pipeline) -> None:
-    """Only Airflow knows what it takes for a schedule."""
+    """Raise DeclarationError if Airflow refuses the training schedule: only Airflow knows which it accepts."""
     schedule = pipeline.training.schedule
     try:
         DAG("schedule", schedule=schedule, start_date=START, catchup=False, max_active_runs=1).validate()

@@ -1,4 +1,4 @@
-"""Turns what the library raises into what Airflow shows and acts upon."""
+"""Turns errors of the library into Airflow's exceptions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def clear_errors(function: Callable[P, R]) -> Callable[P, R]:
+def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
     """One line instead of a traceback, and no retry of what only a change can repair.
 
-    What passes by itself (see :func:`sluice.aws.failures.is_transient`) is retried as the task says. A wrong
+    A transient failure (see :func:`sluice.aws.failures.is_transient`) is retried as often as the task declares. A wrong
     declaration, a missing resource, a failed training or deployment, and a call that AWS refuses fail the task at once.
     """
 
@@ -34,7 +34,7 @@ def clear_errors(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def task_failure(error: BaseException) -> AirflowException:
-    """The exception by which the task fails: one that Airflow retries, if trying again may help."""
+    """The exception that fails the task. Airflow retries it if the error is transient."""
     from sluice.aws.failures import is_transient
 
     kind = AirflowException if is_transient(error) else AirflowFailException

@@ -1,4 +1,4 @@
-"""The LocalExecutor, with a memory of what its worker processes are doing."""
+"""A LocalExecutor that tracks which task instances its worker processes run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow.executors.local_executor import LocalExecutor
 
 
 class RememberingLocalExecutor(LocalExecutor):
-    """Hands a task instance to a worker only once the worker's report on its former part was read.
+    """Starts the second part of a deferrable task only after it has read the report on the first part.
 
     A deferrable task runs in two parts under one key. Airflow 3.3's LocalExecutor never fills ``running``, so under
     load it starts the second part before it has read the report on the first; the scheduler then takes that report
@@ -19,7 +19,7 @@ class RememberingLocalExecutor(LocalExecutor):
     """
 
     def _get_workloads_to_schedule(self, open_slots: int) -> list[tuple[Any, Any]]:
-        # Asking for more than fit: what is held back must not take the place of what could run.
+        # Take more than fit: a task instance that must wait must not take the place of one that could run.
         ready = [
             (key, workload)
             for key, workload in super()._get_workloads_to_schedule(open_slots + len(self.running))
@@ -32,7 +32,7 @@ class RememberingLocalExecutor(LocalExecutor):
         super()._process_workloads(workload_list)  # type: ignore[no-untyped-call]
 
     def _check_workers(self) -> None:
-        # A worker that was killed reports nothing: what it worked on must not hold a slot for ever.
+        # A worker that was killed reports nothing: its task instance must not hold a slot for ever.
         if any(not worker.is_alive() for worker in self.workers.values()):
             self.running.clear()
         super()._check_workers()  # type: ignore[no-untyped-call]

@@ -1,6 +1,6 @@
-"""What an operator watches, among Airflow's own metrics: ``sluice.<pipeline>.<source>.<name>``.
+"""Metrics of Sluice among Airflow's own: ``sluice.<pipeline>.<source>.<name>``.
 
-Counters are added up per flush; gauges tell how it is now. Where Airflow sends no metrics, all of this does nothing.
+A flush increments counters; gauges are current values. If Airflow sends no metrics, these functions do nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def flush_metrics(pipeline: str, source: str) -> Callable[[Flush], None]:
-    """What is called after each flush of a queue or a stream."""
+    """The function to call after each flush of a queue or a stream."""
     prefix = f"sluice.{pipeline}.{source}"
 
     def report(flush: Flush) -> None:
@@ -38,7 +38,7 @@ def flush_metrics(pipeline: str, source: str) -> Callable[[Flush], None]:
 
 
 def report_source(workspace: Workspace, source: EventSource) -> None:
-    """How a source stands: each figure of its kind that is a number, such as what waits on a queue."""
+    """Send a source's figures that are numbers, such as the backlog of a queue."""
     from sluice.sources.contract import connect_events
 
     for name, value in connect_events(workspace, source).figures().items():
@@ -47,7 +47,7 @@ def report_source(workspace: Workspace, source: EventSource) -> None:
 
 
 def report_conformed(workspace: Workspace, pipeline: Pipeline, name: str, ranges: str) -> None:
-    """What a ``Conform`` step made of the partitions of this run; nothing of any other step."""
+    """Send the counts of a ``Conform`` step over the partitions of this run; nothing for another step."""
     from sluice.lake.partitions import parse_ranges
 
     step = pipeline.step(name)

@@ -1,5 +1,4 @@
-"""What several DAGs do alike, and what needs more than a call: announcing partitions; a deployment, which is asked for,
-waited for without a worker, read back, probed, or put back."""
+"""Operators: announce partitions; deploy a model, wait without a worker, read it back, prove it or roll it back."""
 
 from __future__ import annotations
 
@@ -13,9 +12,9 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from sluice_airflow.connection import open_workspace
-from sluice_airflow.errors import clear_errors, one_line
+from sluice_airflow.errors import one_line, one_line_errors
 from sluice_airflow.runs import require_upstream_done
-from sluice_airflow.triggers import LookTrigger
+from sluice_airflow.triggers import ProbeTrigger
 
 if TYPE_CHECKING:
     from sluice.serving.endpoint import Change
@@ -25,10 +24,10 @@ T = TypeVar("T")
 
 
 class AnnounceLandedOperator(BaseOperator):
-    """One completion event for each raw partition of a source that is closed in a content that was not announced yet.
+    """Publishes one completion event for each closed raw partition of a source whose content is not announced yet.
 
-    ``partitions`` is a list of ranges such as ``dt=2013-01-01..dt=2013-01-14``, as text. Safe to repeat: what is
-    announced leaves a marker in the lake. Returns how many were announced.
+    ``partitions`` is a list of ranges such as ``dt=2013-01-01..dt=2013-01-14``, as text. Safe to repeat: each
+    announcement leaves a marker in the lake. Returns the number of events that were published.
     """
 
     template_fields: Sequence[str] = ("source", "partitions")
@@ -39,7 +38,7 @@ class AnnounceLandedOperator(BaseOperator):
         self.source = source
         self.partitions = partitions
 
-    @clear_errors
+    @one_line_errors
     def execute(self, context: Context) -> int:
         from sluice.completions import announce_partitions
         from sluice.lake.layout import raw_dataset
@@ -49,17 +48,17 @@ class AnnounceLandedOperator(BaseOperator):
 
 
 class DeployEndpointOperator(BaseOperator):
-    """Makes a completed training job's model live, and fails unless that very model answers (P8).
+    """Makes a completed training job's model live, and fails unless that model serves (P8).
 
     Safe to repeat at any point: names are digests of content, and an endpoint that serves the model already is only
-    read back and proven again. Whatever goes wrong between the update and the proof ends in what served before, or in
-    another try: a failure that passes is tried again for five minutes, any other is rolled back at once, and the
-    task ends only after it has read back what is live.
+    read back and proven again. An error between the update and the proof ends in a retry or in what served before: a
+    transient failure is retried for five minutes, any other is rolled back at once. The task ends only after it has
+    read back what is live.
     """
 
     template_fields: Sequence[str] = ("job_name", "snapshot", "poll_seconds")
 
-    _PATIENCE_SECONDS: ClassVar[float] = 300  # for failures that pass, in a worker
+    _PATIENCE_SECONDS: ClassVar[float] = 300  # for transient failures, in a worker
     _ROLL_BACKS: ClassVar[int] = 3
 
     def __init__(
@@ -79,12 +78,12 @@ class DeployEndpointOperator(BaseOperator):
         self.poll_seconds = poll_seconds
         self.max_wait = max_wait
 
-    @clear_errors
+    @one_line_errors
     def pre_execute(self, context: Any) -> None:
         """With the trigger rule ``none_failed``, a task that was skipped by hand fails the run here."""
         require_upstream_done(context)
 
-    @clear_errors
+    @one_line_errors
     def execute(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         from sluice.serving.endpoint import find_endpoint, start_change
         from sluice.training.jobs import completed_job
@@ -100,9 +99,9 @@ class DeployEndpointOperator(BaseOperator):
         change = start_change(workspace, completed_job(sagemaker, self.job_name))
         self._wait("verify", {"change": asdict(change)})
 
-    @clear_errors
+    @one_line_errors
     def verify(self, context: Context, event: dict[str, Any]) -> Any:
-        """The endpoint has settled: is it what was asked for, and does it answer as it was trained?"""
+        """The endpoint has settled: prove that the requested model serves, or roll back."""
         from sluice.aws.failures import is_transient
         from sluice.errors import DeploymentFailed
         from sluice.serving.deployment import prove
@@ -121,16 +120,16 @@ class DeployEndpointOperator(BaseOperator):
             reason, passes = f"{change.unanswered}; {reason}", True
         self._roll_back(workspace, {**event["carried"], "reason": reason, "passes": passes})
 
-    @clear_errors
+    @one_line_errors
     def rolled_back(self, context: Context, event: dict[str, Any]) -> None:
-        """The endpoint has settled once more: the task fails as soon as what served before is live."""
+        """The endpoint has settled again: fail as soon as what served before is live."""
         self._roll_back(self._patiently(lambda: open_workspace(self.pipeline)), event["carried"])
 
     def _roll_back(self, workspace: Workspace, carried: dict[str, Any]) -> None:
-        """Ask for what served before until it is live, then fail. ``carried`` says why, and how often it was asked."""
+        """Request what served before until it is live, then fail. ``carried`` has the reason and their number."""
         from sluice.serving.endpoint import Change, roll_back
 
-        change, asked = Change(**carried["change"]), carried.get("roll_backs", 0)
+        change, requests = Change(**carried["change"]), carried.get("roll_backs", 0)
         try:
             is_back = self._patiently(lambda: roll_back(workspace, change))
         except Exception as error:
@@ -138,15 +137,15 @@ class DeployEndpointOperator(BaseOperator):
         if is_back:
             kind = AirflowException if carried["passes"] else AirflowFailException
             raise kind(f"{carried['reason']} ({_outcome(change)})")
-        if asked == self._ROLL_BACKS:
-            raise AirflowException(self._unproven(carried, f"{asked} roll-backs had no effect"))
-        self._wait("rolled_back", {**carried, "roll_backs": asked + 1})
+        if requests == self._ROLL_BACKS:
+            raise AirflowException(self._unproven(carried, f"{requests} roll-backs had no effect"))
+        self._wait("rolled_back", {**carried, "roll_backs": requests + 1})
 
-    def _unproven(self, carried: dict[str, Any], trouble: str) -> str:
+    def _unproven(self, carried: dict[str, Any], cause: str) -> str:
         endpoint, former = carried["change"]["endpoint"], carried["change"]["previous"] or "no endpoint"
         return (
-            f"{carried['reason']}; the roll-back to {former} failed ({trouble}), so endpoint {endpoint} may serve an "
-            f"unproven model: look at it, then clear this task"
+            f"{carried['reason']}; the roll-back to {former} failed ({cause}), so endpoint {endpoint} may serve an "
+            f"unproven model: check it, then clear this task"
         )
 
     def _not_settled(self, workspace: Workspace, event: dict[str, Any]) -> str:
@@ -158,7 +157,7 @@ class DeployEndpointOperator(BaseOperator):
             return f"endpoint {name} could not be looked at: {event['error']}"
         live = find_endpoint(workspace.aws.client("sagemaker"), name)
         return (
-            f"endpoint {name} did not settle within {self.max_wait}: it is {live or 'gone'}; look at its events in "
+            f"endpoint {name} did not settle within {self.max_wait}: it is {live or 'gone'}; check its events in "
             f"SageMaker, then clear this task"
         )
 
@@ -168,8 +167,8 @@ class DeployEndpointOperator(BaseOperator):
         return patiently(call, self._PATIENCE_SECONDS)
 
     def _wait(self, then: str, carried: dict[str, Any] | None = None) -> None:
-        trigger = LookTrigger(
-            look="settled_endpoint",
+        trigger = ProbeTrigger(
+            probe="settled_endpoint",
             arguments={"pipeline": self.pipeline},
             poll_seconds=float(self.poll_seconds),
             deadline=time.time() + self.max_wait.total_seconds(),

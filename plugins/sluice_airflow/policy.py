@@ -1,4 +1,4 @@
-"""What every DAG of Sluice has in common: retries, time-outs, tags."""
+"""What all DAGs have in common: retries, time-outs, tags."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sluice.declaration.pipeline import Pipeline
 
 Stage = Literal["dispatch", "ingest", "redrive", "replay", "transform", "train"]
 
-# A service that is away for a moment is asked again; what only a change can mend fails at once (see errors.py).
+# A transient failure is retried; what only a change can repair fails at once (see errors.py).
 DEFAULT_ARGS: dict[str, Any] = {
     "retries": 2,
     "retry_delay": timedelta(seconds=10),
@@ -24,9 +24,8 @@ DEFAULT_ARGS: dict[str, Any] = {
 # no DAG has an end, and all have a start before any date that a run may be given.
 START = datetime(1970, 1, 1, tzinfo=UTC)
 
-# A DAG that runs all the time must not fail all the time. What its first task waits for may be gone for good, such as a
-# queue that was deleted: that task tries again for a quarter of an hour, less and less often, and after three such runs
-# Airflow pauses the DAG.
+# A DAG that runs all the time must not fail all the time. Its source may be gone for good, such as a queue that was
+# deleted. So its first task backs off for a quarter of an hour, and after three such runs Airflow pauses the DAG.
 CONTINUOUS_WAIT: dict[str, Any] = {"retries": 5, "retry_delay": timedelta(seconds=30)}
 CONTINUOUS: dict[str, Any] = {
     "start_date": START,

@@ -1,4 +1,4 @@
-"""What a run of the transform is about, and which runs there have to be."""
+"""The partitions of a transform run, and the runs to start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_QUEUED = 4
 
 
 def partitions_of_run(pipeline: str, context: Context) -> list[str]:
-    """The partitions that a run is about, in chunks of ranges: its ``from`` and ``to``, or else its logical date's.
+    """The partitions of a run, in chunks of ranges: from its ``from`` and ``to``, or else its logical date.
 
     Raises:
         SluiceError: the run has neither.
@@ -35,7 +35,7 @@ def is_dags_test(context: Context) -> bool:
 
 
 def require_all_done(pipeline: str, context: Context, done: str) -> None:
-    """A run that did not transform what it is about must not be green, whatever was skipped or marked by hand.
+    """Fail a run that has not transformed all of its partitions, whatever was skipped or marked by hand.
 
     Raises:
         SluiceError: partitions of the run are not among ``done``, the ranges that the last step has made.
@@ -43,8 +43,8 @@ def require_all_done(pipeline: str, context: Context, done: str) -> None:
     from sluice.errors import SluiceError
     from sluice.lake.partitions import format_ranges, parse_ranges
 
-    asked = {each for chunk in partitions_of_run(pipeline, context) for each in parse_ranges(chunk)}
-    missing = asked - set(parse_ranges(done))
+    requested = {each for chunk in partitions_of_run(pipeline, context) for each in parse_ranges(chunk)}
+    missing = requested - set(parse_ranges(done))
     if missing:
         raise SluiceError(
             f"this run has not transformed {format_ranges(missing)}: a task before this one failed, was skipped or was "
@@ -53,7 +53,7 @@ def require_all_done(pipeline: str, context: Context, done: str) -> None:
 
 
 def require_upstream_done(context: Context) -> None:
-    """The last task of a run must not be skipped, and the run green, because a task before it was skipped by hand.
+    """Fail the last task of a run, rather than skip it, if a task before it was skipped by hand.
 
     Raises:
         AirflowSkipException: a scheduled run has skipped its own first task, because there is nothing to do yet.
@@ -73,9 +73,10 @@ def require_upstream_done(context: Context) -> None:
 
 
 def runs_to_start(dag_id: str, due: Sequence[str], ti: Any) -> list[dict[str, Any]]:
-    """What to trigger for partitions that are due: for each of them one run, as arguments of TriggerDagRunOperator.
+    """The runs to trigger for partitions that are due, each as arguments of TriggerDagRunOperator.
 
-    A run that is queued or runs is left alone; its partition stays due until it has ended. Few runs are queued at once.
+    A run that is queued or running is left alone; its partition stays due until the run has ended. Few runs are queued
+    at once.
     """
     room = _MOST_QUEUED - ti.get_dr_count(dag_id=dag_id, states=["queued"])
     runs: list[dict[str, Any]] = []

@@ -11,23 +11,23 @@ from typing import Any, ClassVar
 from airflow.sdk import BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSensorTimeout
 
-from sluice_airflow import looks
-from sluice_airflow.errors import clear_errors, one_line
+from sluice_airflow import probes
+from sluice_airflow.errors import one_line, one_line_errors
 from sluice_airflow.runs import is_dags_test, partitions_of_run
-from sluice_airflow.triggers import LookTrigger, TrainingJobTrigger
+from sluice_airflow.triggers import ProbeTrigger, TrainingJobTrigger
 
 
-class LookSensor(BaseSensorOperator):
-    """Looks once; while there is nothing, defers to a trigger that looks every ``poll_seconds``.
+class ProbeSensor(BaseSensorOperator):
+    """Probes once; if nothing is found, defers to a trigger that probes every ``poll_seconds``.
 
-    A failure that passes, such as a throttled look, is no reason to end the wait; any other ends it at once.
+    A transient failure, such as a throttled call, does not end the wait. Any other failure ends it at once.
 
-    ``poll_seconds`` and ``max_wait_seconds`` may be templates. The log says what is waited for, again whenever that
-    changes. After ``max_wait_seconds`` the sensor fails and says it as well.
+    ``poll_seconds`` and ``max_wait_seconds`` may be templates. The log names what the sensor waits for, again whenever
+    that changes. After ``max_wait_seconds`` the sensor fails with that name.
     """
 
-    look: ClassVar[str]
-    trigger_class: ClassVar[type[LookTrigger]] = LookTrigger
+    probe: ClassVar[str]
+    trigger_class: ClassVar[type[ProbeTrigger]] = ProbeTrigger
     template_fields: Sequence[str] = ("poll_seconds", "max_wait_seconds")
 
     def __init__(self, *, poll_seconds: float | str, max_wait_seconds: float | str, **kwargs: Any) -> None:
@@ -36,29 +36,29 @@ class LookSensor(BaseSensorOperator):
         self.max_wait_seconds = max_wait_seconds
 
     def arguments(self, context: Context) -> dict[str, Any]:
-        """What the look is called with."""
-        raise TypeError(f"{type(self).__name__} does not say what to look at")
+        """The arguments of the probe."""
+        raise TypeError(f"{type(self).__name__} has no arguments for its probe: override arguments()")
 
-    @clear_errors
+    @one_line_errors
     def execute(self, context: Context) -> Any:
         from sluice.aws.failures import is_transient
 
         try:
-            found = getattr(looks, self.look)(**self.arguments(context))
+            found = getattr(probes, self.probe)(**self.arguments(context))
         except Exception as error:
             if not is_transient(error):
                 raise
-            self.log.warning("%s; looking again in %s s", one_line(error), self.poll_seconds)
-            found = looks.Waiting("a service that answers")
-        if not isinstance(found, looks.Waiting):
+            self.log.warning("%s; probing again in %s s", one_line(error), self.poll_seconds)
+            found = probes.Waiting("a service that answers")
+        if not isinstance(found, probes.Waiting):
             return self.found(found, context)
         self.log.info("waiting for %s", found.what)
         self.wait(context, found.what)
 
     def wait(self, context: Context, waiting_for: str = "") -> None:
-        """Defer to the trigger. ``waiting_for`` is in the log already."""
+        """Defer to the trigger. ``waiting_for`` is what the log has named already."""
         trigger = self.trigger_class(
-            look=self.look,
+            probe=self.probe,
             arguments=self.arguments(context),
             poll_seconds=float(self.poll_seconds),
             deadline=time.time() + float(self.max_wait_seconds),
@@ -66,7 +66,7 @@ class LookSensor(BaseSensorOperator):
         )
         self.defer(trigger=trigger, method_name="resume")
 
-    @clear_errors
+    @one_line_errors
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
         """Back from the trigger, with its event."""
         if "error" in event:
@@ -76,7 +76,7 @@ class LookSensor(BaseSensorOperator):
         return self.found(event["found"], context)
 
     def found(self, found: Any, context: Context) -> Any:
-        """What the task returns once the look has found something."""
+        """The task's return value, from what the probe has found."""
         return found
 
     def timed_out(self, waiting_for: str) -> Any:
@@ -86,11 +86,11 @@ class LookSensor(BaseSensorOperator):
         )
 
 
-class ContinuousLookSensor(LookSensor):
-    """The first task of a DAG that runs all the time: whatever it fails of, it is tried again as the task says.
+class ContinuousProbeSensor(ProbeSensor):
+    """The first task of a DAG that runs all the time: any failure is retried as often as the task declares.
 
-    If it failed at once of what is refused or absent, such as a queue that was deleted, the next run would follow at
-    once and fail as well.
+    If a refusal or an absent resource, such as a deleted queue, failed it at once, the next run would follow at once
+    and fail as well.
     """
 
     def execute(self, context: Context) -> Any:
@@ -110,14 +110,14 @@ def _retried() -> Iterator[None]:
         raise AirflowException(str(error)) from None
 
 
-class BacklogSensor(ContinuousLookSensor):
-    """Waits until a source of events holds something. It only looks: nothing is received, and no checkpoint moves.
+class BacklogSensor(ContinuousProbeSensor):
+    """Waits until a source of events has a backlog. Nothing is received, and no checkpoint moves.
 
-    An empty source is no failure: after ``max_wait_seconds`` the sensor returns 0, so that partitions whose time has
-    passed are closed though nothing arrives any more.
+    An empty source is not a failure: after ``max_wait_seconds`` the sensor returns 0, so that partitions whose time has
+    passed are closed although nothing arrives.
     """
 
-    look = "backlog"
+    probe = "backlog"
 
     def __init__(self, *, pipeline: str, source: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -131,15 +131,15 @@ class BacklogSensor(ContinuousLookSensor):
         return 0
 
 
-class S3PartitionSensor(LookSensor):
-    """Waits until every source of a pipeline is complete for the partitions that the run is about.
+class S3PartitionSensor(ProbeSensor):
+    """Waits until every source of a pipeline is complete for the partitions of the run.
 
     These follow from the run itself: its ``from`` and ``to``, or else its logical date. Returns them in chunks, each as
     ranges such as ``dt=2013-01-01..dt=2013-01-14``, and records that a run has begun on them. ``airflow dags test``
     leaves no run behind, so it records nothing.
     """
 
-    look = "complete_partitions"
+    probe = "complete_partitions"
 
     def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -167,13 +167,13 @@ class S3PartitionSensor(LookSensor):
         )
 
 
-class DuePartitionsSensor(ContinuousLookSensor):
+class DuePartitionsSensor(ContinuousProbeSensor):
     """Waits until the transform has to run for some partitions, and returns their keys; none after its time is up.
 
-    Its first look comes after ``poll_seconds``, so that runs that follow one another at once do not look all the time.
+    It probes first after ``poll_seconds``, so that runs which follow one another at once do not probe all the time.
     """
 
-    look = "due_partitions"
+    probe = "due_partitions"
 
     def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -189,16 +189,16 @@ class DuePartitionsSensor(ContinuousLookSensor):
         return []
 
 
-class TrainingJobSensor(LookSensor):
-    """Looks at a training job, once a minute by default, and ends when the job has: Completed, or the task fails.
+class TrainingJobSensor(ProbeSensor):
+    """Polls a training job, once a minute by default, until it has ended; the task fails unless it is Completed.
 
     How long it waits follows from the job's own limit. A user who clears, fails or marks the waiting task stops the
     job; a restart of the triggerer does not.
     """
 
-    look = "ended_training_job"
+    probe = "ended_training_job"
     trigger_class = TrainingJobTrigger
-    template_fields = (*LookSensor.template_fields, "job_name")
+    template_fields = (*ProbeSensor.template_fields, "job_name")
     # Starting instances and uploading the model are outside the job's own limit.
     _AROUND_THE_JOB = timedelta(minutes=30)
 

@@ -1,4 +1,4 @@
-"""A timetable whose run is one time partition, however the run was started."""
+"""A timetable that maps each run to one time partition, however the run was started."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _CRON: dict[Grain, str] = {"day": "0 0 * * *", "hour": "0 * * * *"}
 class PartitionTimetable(CronDataIntervalTimetable):
     """Runs whose logical date is the start of a partition, and whose name is the partition's label.
 
-    It schedules nothing by itself: the dispatch DAG starts a run once the partition is complete, so that no run exists
-    that can only wait. A backfill still finds its runs here. A manual run, or ``dags test``, means the partition that
-    holds its date; the stock timetable would give it the one before.
+    It schedules nothing by itself: the dispatch DAG starts a run once the partition is complete, so that no run has to
+    wait. A backfill still gets its runs here. A manual run, or ``dags test``, means the partition that contains its
+    date; the stock timetable returns the one before.
     """
 
     description = "When a partition is complete"
@@ -41,7 +41,7 @@ class PartitionTimetable(CronDataIntervalTimetable):
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
-        # Only a backfill asks with catchup; the scheduler asks with the DAG's own, which is off.
+        # Only a backfill passes catchup=True; the scheduler passes the DAG's own, which is off.
         if not restriction.catchup:
             return None
         found = super().next_dagrun_info(
@@ -49,7 +49,7 @@ class PartitionTimetable(CronDataIntervalTimetable):
         )
         if found is None or found.data_interval is None:
             return None
-        # The grid shows when a run may start, so that is its partition's date and not the end of it.
+        # The grid shows run_after: the start of the partition, not its end.
         return DagRunInfo(run_after=found.data_interval.start, data_interval=found.data_interval)
 
     def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:

@@ -1,4 +1,4 @@
-"""Triggers that look at AWS from time to time; no worker slot is held meanwhile (P9)."""
+"""Triggers that poll AWS; no worker slot is held meanwhile (P9)."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from sluice_airflow.errors import one_line
 _PATH = "sluice_airflow.triggers"
 
 
-class LookTrigger(BaseTrigger):
-    """Calls a function of :mod:`sluice_airflow.looks` until it returns something, an error or the deadline.
+class ProbeTrigger(BaseTrigger):
+    """Calls a function of :mod:`sluice_airflow.probes` until it returns something, an error or the deadline.
 
     Args:
-        look: the function's name.
-        arguments: what it is called with.
-        poll_seconds: between two looks.
-        deadline: seconds since the epoch (UTC) after which the trigger gives up.
-        carried: what the waiting task needs when it resumes; it comes back in the event, because ``airflow dags
-            test`` forgets the keyword arguments of a deferral.
-        waiting_for: what the log says already; what is waited for is logged again when it changes.
+        probe: The function's name.
+        arguments: Its keyword arguments.
+        poll_seconds: Seconds between two probes.
+        deadline: Seconds since the epoch (UTC) after which the trigger times out.
+        carried: What the waiting task needs when it resumes. It returns in the event, because ``airflow dags test``
+            drops the keyword arguments of a deferral.
+        waiting_for: What the log has named already; it is logged again when it changes.
 
     Its event is ``{"found": …}``, ``{"timed_out": True, "waiting_for": …}`` or ``{"error": one line}``, and
-    ``"carried"``. What defers has just looked, so the first look comes after ``poll_seconds``. After a transient
-    failure (throttling, an expired token, a service that is away) it looks again until the deadline: a wait of days
-    outlives an outage of minutes. Any other failure ends it at once, and the event is ``"refused"`` as well.
+    ``"carried"``. The task has probed before it deferred, so the first probe comes after ``poll_seconds``. After a
+    transient failure (throttling, an expired token, an unavailable service) it probes again until the deadline: a wait
+    of days outlives an outage of minutes. Any other failure ends it at once, and the event has ``"refused"`` as well.
     """
 
     def __init__(
         self,
-        look: str,
+        probe: str,
         arguments: dict[str, Any],
         poll_seconds: float,
         deadline: float,
@@ -43,7 +43,7 @@ class LookTrigger(BaseTrigger):
         waiting_for: str = "",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.look = look
+        self.probe = probe
         self.arguments = arguments
         self.poll_seconds = poll_seconds
         self.deadline = deadline
@@ -52,7 +52,7 @@ class LookTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         arguments = {
-            "look": self.look,
+            "probe": self.probe,
             "arguments": self.arguments,
             "poll_seconds": self.poll_seconds,
             "deadline": self.deadline,
@@ -69,14 +69,14 @@ class LookTrigger(BaseTrigger):
 
         from sluice.aws.failures import is_transient
         from sluice.errors import SluiceError
-        from sluice_airflow.looks import Waiting
+        from sluice_airflow.probes import Waiting
 
-        # The looks are the library's own functions and block: each runs in a thread beside the event loop.
-        look = getattr(import_module("sluice_airflow.looks"), self.look)
+        # A probe blocks, so it runs in a thread beside the event loop.
+        probe = getattr(import_module("sluice_airflow.probes"), self.probe)
         while True:
             await asyncio.sleep(min(self.poll_seconds, max(0, self.deadline - time.time())))
             try:
-                found = await asyncio.to_thread(look, **self.arguments)
+                found = await asyncio.to_thread(probe, **self.arguments)
                 if not isinstance(found, Waiting):
                     return {"found": found}
                 not_found: dict[str, Any] = {"timed_out": True, "waiting_for": found.what}
@@ -87,15 +87,15 @@ class LookTrigger(BaseTrigger):
                 not_found = {"error": one_line(error)}
                 if not is_transient(error):
                     return {**not_found, "refused": True}
-                self.log.warning("%s; looking again in %s s", not_found["error"], self.poll_seconds)
-            except Exception as error:  # a trigger that raises takes the last word from its task
-                self.log.exception("the look %s failed", self.look)
+                self.log.warning("%s; probing again in %s s", not_found["error"], self.poll_seconds)
+            except Exception as error:  # a trigger that raises would fail its task without the message
+                self.log.exception("the probe %s failed", self.probe)
                 return {"error": one_line(error), "refused": True}
             if time.time() >= self.deadline:
                 return not_found
 
 
-class TrainingJobTrigger(LookTrigger):
+class TrainingJobTrigger(ProbeTrigger):
     """Also stops the job when a user clears, fails or marks the waiting task; not when the triggerer restarts."""
 
     _PATIENCE_SECONDS: ClassVar[float] = 60  # a job that is not stopped goes on to cost money

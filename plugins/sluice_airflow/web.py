@@ -1,6 +1,6 @@
-"""What the API server does beside Airflow's own: it answers under its own names only, and logs in by a link.
+"""What Sluice adds to the API server: it answers under its own host names only, and it logs in by a link.
 
-Nothing heavy is imported here: every component of Airflow loads the plugin, and only the API server calls these.
+Nothing heavy is imported here: every component of Airflow loads the plugin, but only the API server calls this.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LOGIN_PATH = "/sluice/login"
 
-# The password comes in the address's fragment: it gets into no log, and no other page sends it.
+# The password is in the URL's fragment: it gets into no log, and no other page can send it.
 _LOGIN_PAGE = """<!doctype html><title>Logging in</title><script>
 fetch("", {method: "POST", body: location.hash.slice(1)})
   .then((answer) => location.replace(answer.ok ? "../../" : "../../auth/login"));
@@ -27,7 +27,7 @@ fetch("", {method: "POST", body: location.hash.slice(1)})
 
 
 def own_hosts_only(app: ASGIApp) -> ASGIApp:
-    """Refuses a request for any other host: a page whose name was made to point here (DNS rebinding) is shut out."""
+    """Refuse requests for any other host name, which a page uses whose name points here (DNS rebinding)."""
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     return TrustedHostMiddleware(app, allowed_hosts=own_hosts(), www_redirect=False)

@@ -7,7 +7,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.exceptions import ClientError, EndpointConnectionError, ParamValidationError
 
 from sluice.errors import ConflictingWrite, MissingResource
-from sluice_airflow.errors import clear_errors
+from sluice_airflow.errors import one_line_errors
 
 
 def refused(code: str, status: int = 400) -> ClientError:
@@ -31,7 +31,7 @@ def refused(code: str, status: int = 400) -> ClientError:
     ],
 )
 def test_only_what_passes_is_tried_again(error: Exception, final: bool) -> None:
-    @clear_errors
+    @one_line_errors
     def task() -> None:
         raise error
 

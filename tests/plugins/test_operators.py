@@ -601,7 +601,7 @@ def test_an_endpoint_that_does_not_settle_is_named_with_its_status(parcels: Work
 
     assert not isinstance(failure.value, AirflowFailException)
     assert str(failure.value) == (
-        f"endpoint {ENDPOINT} did not settle within 1:00:00: it is InService on {config}; look at its events in "
+        f"endpoint {ENDPOINT} did not settle within 1:00:00: it is InService on {config}; check its events in "
         f"SageMaker, then clear this task"
     )
 

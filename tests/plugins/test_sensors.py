@@ -21,7 +21,7 @@ from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.training.jobs import find_job
 from sluice.workspace import Workspace
-from sluice_airflow import looks
+from sluice_airflow import probes
 from sluice_airflow.sensors import BacklogSensor, DuePartitionsSensor, S3PartitionSensor, TrainingJobSensor
 from sluice_airflow.triggers import TrainingJobTrigger
 
@@ -95,14 +95,14 @@ def test_a_first_look_that_is_throttled_does_not_end_the_wait(
         {"Error": {"Code": "ThrottlingException"}, "ResponseMetadata": {"HTTPStatusCode": 400}}, "GetParametersByPath"
     )
     answers: list[Any] = [throttled]
-    look = looks.backlog
+    probe = probes.backlog
 
     def throttled_once(**arguments: Any) -> Any:
         if answers:
             raise answers.pop()
-        return look(**arguments)
+        return probe(**arguments)
 
-    monkeypatch.setattr(looks, "backlog", throttled_once)
+    monkeypatch.setattr(probes, "backlog", throttled_once)
 
     assert run(backlog_sensor(max_wait_seconds=30)) == 3
 
@@ -218,7 +218,7 @@ def test_a_job_is_waited_for_until_it_has_completed(parcels: Workspace, data: tr
     job = start_job(parcels, data, "sensed-completed")
 
     assert run(job_sensor(job)) == "Completed"
-    assert run(job_sensor(job)) == "Completed"  # at the first look, without waiting
+    assert run(job_sensor(job)) == "Completed"  # at the first probe, without waiting
 
 
 def test_a_job_that_fails_fails_the_task_with_its_reason(parcels: Workspace, data: training.Data) -> None:

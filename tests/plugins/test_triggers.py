@@ -1,4 +1,4 @@
-"""A trigger looks until it finds something, is told off, or its time is over; the queue is none the wiser."""
+"""A trigger probes until it finds something, is refused, or its time is over; the queue is unchanged."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.plugins.task_life import event_of, rebuilt
 
 from sluice.aws import clients as aws
 from sluice.workspace import Workspace
-from sluice_airflow import looks
-from sluice_airflow.looks import Waiting
-from sluice_airflow.triggers import LookTrigger, TrainingJobTrigger
+from sluice_airflow import probes
+from sluice_airflow.probes import Waiting
+from sluice_airflow.triggers import ProbeTrigger, TrainingJobTrigger
 
 
-def look_at_endpoint(*, seconds: float = 30, pipeline: str = "parcels", **more: Any) -> LookTrigger:
-    return LookTrigger(
-        look="settled_endpoint",
+def look_at_endpoint(*, seconds: float = 30, pipeline: str = "parcels", **more: Any) -> ProbeTrigger:
+    return ProbeTrigger(
+        probe="settled_endpoint",
         arguments={"pipeline": pipeline},
         poll_seconds=0.05,
         deadline=time.time() + seconds,
@@ -29,13 +29,13 @@ def look_at_endpoint(*, seconds: float = 30, pipeline: str = "parcels", **more: 
     )
 
 
-def look_at_queue(seconds: float) -> LookTrigger:
+def look_at_queue(seconds: float) -> ProbeTrigger:
     arguments = {"pipeline": "parcels", "source": "events"}
-    return LookTrigger(look="backlog", arguments=arguments, poll_seconds=0.05, deadline=time.time() + seconds)
+    return ProbeTrigger(probe="backlog", arguments=arguments, poll_seconds=0.05, deadline=time.time() + seconds)
 
 
-@pytest.mark.parametrize("kind", [LookTrigger, TrainingJobTrigger])
-def test_what_is_serialized_makes_the_same_trigger(kind: type[LookTrigger]) -> None:
+@pytest.mark.parametrize("kind", [ProbeTrigger, TrainingJobTrigger])
+def test_what_is_serialized_makes_the_same_trigger(kind: type[ProbeTrigger]) -> None:
     trigger = kind(
         "backlog",
         {"pipeline": "parcels", "source": "events"},
@@ -49,7 +49,7 @@ def test_what_is_serialized_makes_the_same_trigger(kind: type[LookTrigger]) -> N
 
     assert type(back) is kind
     assert back.serialize() == trigger.serialize()
-    assert vars(back).items() >= {"look": "backlog", "poll_seconds": 0.5, "deadline": 1e9}.items()
+    assert vars(back).items() >= {"probe": "backlog", "poll_seconds": 0.5, "deadline": 1e9}.items()
     assert (back.carried, back.waiting_for) == ({"config": "a", "n": 1}, "x")
 
 
@@ -65,9 +65,9 @@ def test_nothing_found_in_time_is_said(parcels: Workspace) -> None:
 
 
 def test_what_is_waited_for_is_logged_when_it_changes(parcels: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """GIVEN looks that wait for this, this, that and that THEN each is logged once."""
+    """GIVEN probes that wait for this, this, that and that THEN each is logged once."""
     answers = iter([Waiting("this"), Waiting("this"), Waiting("that"), Waiting("that"), 7])
-    monkeypatch.setattr(looks, "backlog", lambda **_: next(answers))
+    monkeypatch.setattr(probes, "backlog", lambda **_: next(answers))
     trigger, lines = look_at_queue(seconds=30), []
 
     class Log:
@@ -86,16 +86,16 @@ def test_what_is_waited_for_is_logged_when_it_changes(parcels: Workspace, monkey
 def test_what_arrives_while_it_looks_is_found(parcels: Workspace) -> None:
     sqs, queue = parcels.aws.client("sqs"), parcels.resources.made_for("queues", "events")
 
-    async def send_while_looking() -> Any:
+    async def send_while_probing() -> Any:
         events = rebuilt(look_at_queue(seconds=30)).run()
         first = asyncio.ensure_future(anext(events))
         await asyncio.to_thread(
-            sqs.send_message, QueueUrl=queue, MessageBody="{}", MessageGroupId="g", MessageDeduplicationId="look"
+            sqs.send_message, QueueUrl=queue, MessageBody="{}", MessageGroupId="g", MessageDeduplicationId="probe"
         )
         return (await asyncio.wait_for(first, 30)).payload
 
     try:
-        assert asyncio.run(send_while_looking()) == {"found": 1, "carried": {}}
+        assert asyncio.run(send_while_probing()) == {"found": 1, "carried": {}}
     finally:
         sqs.purge_queue(QueueUrl=queue)
 
@@ -106,8 +106,8 @@ def test_what_only_a_change_can_mend_ends_it_at_once(parcels: Workspace) -> None
 
 
 def test_what_aws_refuses_ends_it_at_once(parcels: Workspace) -> None:
-    trigger = LookTrigger(
-        look="ended_training_job",
+    trigger = ProbeTrigger(
+        probe="ended_training_job",
         arguments={"pipeline": "parcels", "job_name": "no job has such a name"},
         poll_seconds=0.05,
         deadline=time.time() + 3600,
@@ -121,10 +121,10 @@ def test_what_aws_refuses_ends_it_at_once(parcels: Workspace) -> None:
 def test_whatever_a_look_raises_is_told_to_the_task(parcels: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """A trigger that raises is only restarted, or fails the task without its own last word."""
 
-    def look(**_: Any) -> None:
+    def probe(**_: Any) -> None:
         raise ValueError("no such number")
 
-    monkeypatch.setattr(looks, "settled_endpoint", look)
+    monkeypatch.setattr(probes, "settled_endpoint", probe)
 
     assert event_of(look_at_endpoint()) == {"error": "ValueError: no such number", "refused": True, "carried": {}}
 
@@ -147,7 +147,7 @@ def closed_port(one_attempt: None, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_service_that_is_away_is_looked_at_again(
     parcels: Workspace, cloud: Cloud, closed_port: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """GIVEN a service that can't be reached WHEN it comes back before the deadline THEN the look finds it."""
+    """GIVEN a service that can't be reached WHEN it comes back before the deadline THEN the probe finds it."""
     trigger = look_at_endpoint()
     troubles: list[str] = []
 

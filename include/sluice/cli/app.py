@@ -1,4 +1,4 @@
-"""The command line: provision a pipeline, send events, see how it stands, send back what failed, ask the model."""
+"""The command line: provision a pipeline, send events, show its status, send back what failed, score rows."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PipelineArgument = Annotated[str, typer.Argument(help="Name of a folder under in
 
 
 def main() -> None:
-    """Run the command line; what goes wrong is one line on standard error and exit status 1."""
+    """Run the command line. An error is one line on standard error and exit status 1."""
     load_settings()
     try:
         app()
@@ -66,15 +66,15 @@ def provision_command(pipeline: PipelineArgument) -> None:
 @app.command("send")
 def send_command(
     file: Annotated[
-        Path, typer.Argument(help="Events, one JSON object a line: id, group, event_time, body; - is standard input.")
+        Path, typer.Argument(help="Events, one JSON object per line: id, group, event_time, body; - is standard input.")
     ],
     pipeline: Annotated[str, typer.Option(help="Name of a folder under include/pipelines.")],
-    source: Annotated[str | None, typer.Option(help="The queue or stream, where the pipeline has several.")] = None,
+    source: Annotated[str | None, typer.Option(help="The queue or stream; needed if the pipeline has several.")] = None,
 ) -> None:
     """Send a file of events (plain or gzipped) to the pipeline's queue or stream, in order within each group.
 
-    The whole file is checked first: if a line is no event, nothing is sent. A body that is an object gets the id and
-    the time under the names that the source declares, unless it has them. Ids and groups are text or whole numbers.
+    The whole file is checked first: if a line is not an event, nothing is sent. A body that is an object gets the id
+    and the time under the names that the source declares, unless it has them. Ids and groups are text or whole numbers.
     """
     workspace = Workspace.open(Aws(), pipeline)
     declared = _source_of_events(workspace.pipeline, source)
@@ -96,7 +96,7 @@ def send_command(
 
 
 def _dropped(result: SendResult) -> str:
-    """What is to say where the queue took less than was sent."""
+    """The end of the report where the queue kept fewer events than were sent."""
     if result.took == result.sent:
         return ""
     return f"; it took {result.took} of them: a FIFO queue drops what repeats an id within five minutes"
@@ -124,7 +124,7 @@ def _source_of_events(pipeline: Pipeline, name: str | None) -> EventSource:
 
 @app.command("status")
 def status_command(
-    pipeline: Annotated[str | None, typer.Argument(help="One pipeline; all of them if left out.")] = None,
+    pipeline: Annotated[str | None, typer.Argument(help="One pipeline; all of them if omitted.")] = None,
 ) -> None:
     """Show backlog, partitions and their state, datasets, training jobs and the endpoint."""
     names = [pipeline] if pipeline else pipeline_names()
@@ -133,7 +133,7 @@ def status_command(
 
 
 def _shows_status(name: str, *, raises: bool) -> bool:
-    """Print how a pipeline stands. Of several pipelines, one that fails is named and does not stop the others."""
+    """Print the status of a pipeline; False if it failed and others follow, which it must not stop."""
     try:
         Console().print(*status_tables(name, pipeline_status(Workspace.open(Aws(), name))))
     except (SluiceError, BotoCoreError, ClientError) as error:
@@ -147,19 +147,19 @@ def _shows_status(name: str, *, raises: bool) -> bool:
 @app.command("redrive")
 def redrive_command(
     pipeline: PipelineArgument,
-    source: Annotated[str | None, typer.Option(help="A queue or stream; all of them if left out.")] = None,
+    source: Annotated[str | None, typer.Option(help="A queue or stream; all of them if omitted.")] = None,
     where: Annotated[str, typer.Option(help="quarantine, dead_letters or both.")] = "both",
-    reason: Annotated[str | None, typer.Option(help="Quarantined for this reason alone.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only events quarantined for this reason.")] = None,
     first: Annotated[str | None, typer.Option("--from", help="First partition, such as 2013-01-01 (UTC).")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last partition, included.")] = None,
-    event_id: Annotated[list[str] | None, typer.Option("--id", help="This event id; may be given again.")] = None,
-    limit: Annotated[int, typer.Option(help="Messages of each source and place to send, at most.")] = 1000,
-    unknown: Annotated[bool, typer.Option(help="Send also what a stopped redrive may have sent.")] = False,
-    send: Annotated[bool, typer.Option("--send", help="Send it back; without this, it is only shown.")] = False,
+    event_id: Annotated[list[str] | None, typer.Option("--id", help="Only this event id; may be repeated.")] = None,
+    limit: Annotated[int, typer.Option(help="Most messages of each source and place to send.")] = 1000,
+    unknown: Annotated[bool, typer.Option(help="Also send what a stopped redrive may have sent.")] = False,
+    send: Annotated[bool, typer.Option("--send", help="Send it back; without this option it is only shown.")] = False,
 ) -> None:
     """Show what is quarantined or dead-lettered and why; with --send, send it back to its source, in group order.
 
-    A contract that was mended needs no redrive: run the transform over those partitions again.
+    A contract that was corrected needs no redrive: run the transform over those partitions again.
     """
     choice = Choice(where, reason, first, last, frozenset(event_id or ()), limit, unknown)
     workspace = Workspace.open(Aws(), pipeline)
@@ -185,17 +185,17 @@ def redrive_command(
 
 @app.command("features")
 def features_command(pipeline: PipelineArgument) -> None:
-    """Print the columns that the model takes, in their order, one a line."""
+    """Print the columns that the model takes, in order, one per line."""
     for name in load_pipeline(pipeline).training.features:
         typer.echo(name)
 
 
 @app.command("predict")
 def predict_command(pipeline: PipelineArgument) -> None:
-    """Score rows from standard input with the live model, one score a line.
+    """Score rows from standard input with the live model; print one score per line.
 
-    A row is CSV, the features in the order of `sluice features`, or in any order below a header that names them; or a
-    JSON object of features by name. What is missing is left empty, null or out.
+    A row is CSV: the features in the order of `sluice features`, or in any order below a header that names them. Or it
+    is a JSON object of features by name. A missing value is an empty field, null, or omitted.
     """
     declared = load_pipeline(pipeline)
     try:

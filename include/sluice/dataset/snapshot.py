@@ -1,7 +1,7 @@
 """A snapshot: a frozen list of partition revisions, and the training channels made from exactly these.
 
-Its fingerprint names it. The same revisions and the same declaration give the same fingerprint and the same bytes,
-and a snapshot that stands is used, not written again (P4).
+Its name is its fingerprint. The same revisions and the same declaration give the same fingerprint and the same bytes. A
+snapshot that exists is reused, not written again (P4).
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ from sluice.steps.frames import read_object, to_frame
 
 Channel = Literal["train", "validation", "test"]
 CHANNELS: tuple[Channel, ...] = ("train", "validation", "test")
-_ENCODING = 1  # raise it when the same rows are written as other bytes
+_ENCODING = 1  # increase it when the same rows are written as other bytes
 
 
 class Snapshot(BaseModel):
-    """What ``snapshot.json`` holds. ``partitions`` and ``rows`` are per channel; ``revisions`` are digests."""
+    """The content of ``snapshot.json``.
+
+    ``partitions`` (ranges) and ``rows`` (counts) are per channel; ``revisions`` maps partition keys to digests.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -52,7 +55,11 @@ def channel_key(lake: Lake, fingerprint: str, channel: Channel) -> str:
 
 
 def read_snapshot(lake: Lake, fingerprint: str) -> Snapshot:
-    """Raises MissingResource where there is none."""
+    """The snapshot of that fingerprint.
+
+    Raises:
+        MissingResource: there is none.
+    """
     return Snapshot.model_validate_json(lake.get(lake.layout.snapshot(fingerprint)))
 
 
@@ -87,9 +94,9 @@ def make_snapshot(lake: Lake, pipeline: Pipeline, first: str | None = None, last
         :32
     ]
     key = lake.layout.snapshot(fingerprint)
-    standing = lake.read(key)
-    if standing is not None:
-        return Snapshot.model_validate_json(standing)
+    existing = lake.read(key)
+    if existing is not None:
+        return Snapshot.model_validate_json(existing)
     by_partition = {manifest.time_partition: manifest for manifest in manifests}
     rows: dict[Channel, int] = {}
     for channel in CHANNELS:
@@ -152,7 +159,7 @@ def labelled(frame: pd.DataFrame, training: Training) -> pd.DataFrame:
 
 
 def _numbers(column: pd.Series[Any], training: Training) -> pd.Series[Any]:
-    """A channel holds nothing else: truth values become 1 and 0, a column without a single value stays empty."""
+    """The column as numbers: truth values become 1 and 0, a column without values stays empty."""
     if is_bool_dtype(column.dtype):
         return column.astype("Int8")
     if not is_numeric_dtype(column.dtype) and column.notna().any():
@@ -167,7 +174,7 @@ def _rows(lake: Lake, manifest: Manifest) -> pd.DataFrame:
 
 
 def _write_channel(lake: Lake, training: Training, manifests: Sequence[Manifest], key: str) -> Counter[float]:
-    """Stream the partitions into one object: memory holds a few partitions, whatever the range.
+    """Stream the partitions into one object. Memory holds a few partitions, however long the range is.
 
     Returns:
         The number of rows by label.

@@ -2,7 +2,7 @@
 
 The metrics that a training job reports are those of its last round. The model that is served may be another: early
 stopping saves the best round, and a dart model that is cut back to its best round scores like no round at all. The
-artefact is what is served, so it alone tells how the served model scores.
+artefact is what is served, so only the artefact shows how the served model scores.
 """
 
 from __future__ import annotations

@@ -26,7 +26,11 @@ class Rows:
 
 
 def read_rows(lake: Lake, fingerprint: str, channel: Channel) -> Rows:
-    """Raises MissingResource where the snapshot has no such channel."""
+    """The rows of one channel of a snapshot.
+
+    Raises:
+        MissingResource: the snapshot has no such channel.
+    """
     lines = lake.get(channel_key(lake, fingerprint, channel)).decode().splitlines()
     cells = [line.partition(",") for line in lines]
     return Rows(np.array([float(label) for label, _, _ in cells]), tuple(features for _, _, features in cells))
@@ -34,7 +38,7 @@ def read_rows(lake: Lake, fingerprint: str, channel: Channel) -> Rows:
 
 @dataclass(frozen=True)
 class Judged:
-    """What a job's model scores on the rows of one channel, by its artefact."""
+    """The rows of one channel with the scores of a job's artefact."""
 
     rows: Rows
     scores: Scores
@@ -56,13 +60,13 @@ def judge(lake: Lake, job: Job, fingerprint: str, channel: Channel) -> Judged:
 
 
 def check_gate(lake: Lake, job: Job, fingerprint: str, gate: Gate) -> Judged:
-    """The job's model on the validation rows, where it must reach the gate.
+    """Score the validation rows with the job's model, which must reach the gate.
 
     Raises:
         TrainingFailed: it does not; see also :func:`judge`.
     """
     judged = judge(lake, job, fingerprint, "validation")
-    if not judged.auc >= gate.at_least:  # so that a metric which is no number does not pass
+    if not judged.auc >= gate.at_least:  # so that NaN does not pass
         raise TrainingFailed(
             f"the model of training job {job.name} reaches {gate.metric} {judged.auc:.4f} on the validation rows, "
             f"below the gate of {gate.at_least}: nothing is deployed; look at the data or lower the gate in the "

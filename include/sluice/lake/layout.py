@@ -1,4 +1,4 @@
-"""Where every object of a pipeline lies in its bucket. No key is made anywhere else.
+"""The keys of all objects of a pipeline in its bucket. No key is made anywhere else.
 
 ::
 
@@ -25,7 +25,7 @@ from sluice.lake.partitions import Partition
 
 
 class Folder(StrEnum):
-    """What lies in a pipeline's part of the bucket beside the datasets of its steps; no step may have such a name."""
+    """The lake's own folders, beside the datasets of a pipeline's steps. No step may have one of these names."""
 
     ANNOUNCED = "announced"
     CHECKPOINTS = "checkpoints"
@@ -54,7 +54,7 @@ def quarantine_dataset(step: str) -> str:
 
 @dataclass(frozen=True)
 class Layout:
-    """The keys of one pipeline. What is called a folder is a prefix that ends in a slash."""
+    """The keys of one pipeline. A folder is a prefix that ends in a slash."""
 
     pipeline: str
 
@@ -76,7 +76,7 @@ class Layout:
         return self._key(dataset, partition.key, name)
 
     def output(self, dataset: str, partition: Partition, digest: str) -> str:
-        """The object that a step has made of a partition; ``digest`` is of its bytes."""
+        """The object that a step has written for a partition; ``digest`` is of its bytes."""
         return self._key(dataset, partition.key, f"rev={digest}", "part-0.parquet")
 
     # Progress
@@ -93,7 +93,7 @@ class Layout:
         return self._key(Folder.REDRIVEN, source, *filter(None, [message]), "")
 
     def announcements(self, stage: str) -> str:
-        """The folder of what was announced of a stage: a dataset, or the training."""
+        """The folder of the markers of a stage, which is a dataset or the training."""
         return self._key(Folder.ANNOUNCED, stage, "")
 
     def announcement(self, stage: str, subject: str, digest: str) -> str:
@@ -124,7 +124,7 @@ class Layout:
         return f"{self.deployments()}{number:06d}.json"
 
     def endpoint(self, name: str) -> str:
-        """The record of the change that was last asked for on an endpoint."""
+        """The record of the change that was last requested on an endpoint."""
         return self._key(Folder.ENDPOINTS, f"{name}.json")
 
     def _key(self, *parts: str) -> str:

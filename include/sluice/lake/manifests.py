@@ -33,10 +33,9 @@ class Manifest(BaseModel):
     """What one partition of one dataset holds.
 
     ``revision`` counts how often the content changed since the partition was first closed; it is 0 while open.
-    ``inputs`` maps ``dataset/partition key`` to the digest that was read; ``code`` is the fingerprint of what
-    read it. ``rejected`` counts rows by reason; they lie in ``quarantined``.
-    ``inline`` are records of an open raw partition that are too few for an object, each as JSON: durable and recorded
-    by one write.
+    ``inputs`` maps ``dataset/partition key`` to the digest that was read; ``code`` is the fingerprint of the step that
+    read it. ``rejected`` counts rows by reason; ``quarantined`` holds these rows. ``inline`` are records of an open raw
+    partition that are too few for an object, each as JSON: one write makes them durable and records them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,8 +62,8 @@ class Manifest(BaseModel):
     def digest(self) -> str:
         """Of the content alone: what reads this partition needs to run again only when it changes.
 
-        The keys say it: each holds a digest of what lies under it. ETags don't: of encrypted objects they differ
-        from one put to the next.
+        It is made of the keys, each of which contains a digest of its object. ETags won't do: those of encrypted
+        objects differ from one put to the next.
         """
         return digest_of([self.dataset, self.partition, sorted(file.key for file in self.files)])
 

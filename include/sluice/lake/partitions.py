@@ -1,4 +1,4 @@
-"""Time partitions: their keys, their order, and sets of them in a form short enough for XCom."""
+"""Time partitions: their keys, their order, and sets of them as text that is short enough for XCom."""
 
 from __future__ import annotations
 
@@ -34,7 +34,11 @@ class Partition:
 
     @classmethod
     def parse(cls, key: str) -> Partition:
-        """From ``dt=2013-01-15`` or ``dt=2013-01-15/hour=07``. Raises SluiceError on anything else."""
+        """The partition of a key, ``dt=2013-01-15`` or ``dt=2013-01-15/hour=07``.
+
+        Raises:
+            SluiceError: the text is not such a key.
+        """
         match = _KEY.fullmatch(key)
         if match is None:
             raise SluiceError(f"{key!r} is no partition key; write dt=2013-01-15 or dt=2013-01-15/hour=07")
@@ -47,13 +51,13 @@ class Partition:
 
     @property
     def key(self) -> str:
-        # Not strftime: it leaves the zeros of the year 0001 out, which is what some clocks send when they know nothing.
+        # Not strftime: it omits the zeros of the year 0001, which some clocks send when they are not set.
         day = f"dt={self.start.date().isoformat()}"
         return day if self.every == "day" else f"{day}/hour={self.start.hour:02d}"
 
     @property
     def label(self) -> str:
-        """The key in a form for names, where no slash may be: ``dt=2013-01-15`` or ``dt=2013-01-15T07``."""
+        """The key without a slash, for names: ``dt=2013-01-15`` or ``dt=2013-01-15T07``."""
         return self.key.replace("/hour=", "T")
 
     @property
@@ -73,7 +77,7 @@ def between(first: Partition, last: Partition) -> Iterator[Partition]:
 
 
 def format_ranges(partitions: Iterable[Partition]) -> str:
-    """``dt=2013-01-01..dt=2013-01-14,dt=2013-01-20``: a set of partitions, neighbours folded together."""
+    """A set of partitions as text, with neighbours merged: ``dt=2013-01-01..dt=2013-01-14,dt=2013-01-20``."""
     runs: list[list[Partition]] = []
     for partition in sorted(set(partitions)):
         if runs and runs[-1][1].shift(1) == partition:
@@ -93,7 +97,7 @@ def parse_ranges(text: str) -> list[Partition]:
 
 
 def of_path(path: str, every: Grain) -> Partition | None:
-    """The partition in whose folder an object lies, such as ``dt=2013-01-15/day.csv``; None if it lies in none."""
+    """The partition whose folder contains an object, such as ``dt=2013-01-15/day.csv``; None if there is none."""
     match = _KEY.match(path)
     if match is None or not path[match.end() :].startswith("/"):
         return None
@@ -107,9 +111,9 @@ def of_path(path: str, every: Grain) -> Partition | None:
 def requested(
     every: Grain, run_start: datetime | None, first: str | None = None, last: str | None = None
 ) -> list[Partition]:
-    """The partitions that a run is about: a named range, or the one in which ``run_start`` lies.
+    """The partitions of a run: a named range, or the one that contains ``run_start``.
 
-    ``first`` and ``last`` are as in :func:`partition_at`, both included; one alone names one partition, or all of the
+    ``first`` and ``last`` are as in :func:`partition_at`, both included. One alone means one partition, or the whole
     day if it is a date and the partitions are hours.
 
     Raises:
@@ -136,7 +140,11 @@ def _last_partition_at(moment: str, every: Grain) -> Partition:
 
 
 def partition_at(moment: str, every: Grain) -> Partition:
-    """The partition that holds an ISO date or date-time, UTC unless it has an offset. Raises SluiceError on others."""
+    """The partition that contains an ISO date or date-time, UTC unless it has an offset.
+
+    Raises:
+        SluiceError: the text is neither.
+    """
     try:
         parsed = datetime.fromisoformat(moment)
         return Partition.containing(parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC), every)
@@ -145,5 +153,5 @@ def partition_at(moment: str, every: Grain) -> Partition:
 
 
 def chunks(partitions: Sequence[Partition], size: int) -> list[str]:
-    """The partitions in runs of at most ``size``, each as :func:`format_ranges` writes it."""
+    """The partitions in chunks of at most ``size``, each as :func:`format_ranges` writes it."""
     return [format_ranges(partitions[start : start + size]) for start in range(0, len(partitions), size)]

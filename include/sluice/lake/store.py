@@ -1,4 +1,4 @@
-"""The lake: one pipeline's objects in its bucket, and how partitions are committed. Where they lie, the layout says."""
+"""The lake: reads and writes one pipeline's objects, and commits partitions. The layout makes the keys."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class Stored(Generic[Model]):
-    """An object as it stands in S3; both are None where there is none yet."""
+    """An object as it is in S3. Both members are None if there is none yet."""
 
     value: Model | None
     etag: str | None
@@ -46,7 +46,7 @@ class Stored(Generic[Model]):
 
 @dataclass(frozen=True)
 class Lake:
-    """One pipeline's part of a bucket. ``now`` stamps manifests; no name and no content depends on it."""
+    """One pipeline's part of a bucket. ``now`` is the clock (UTC) of manifests; no name or content depends on it."""
 
     s3: S3Client
     bucket: str
@@ -55,7 +55,7 @@ class Lake:
 
     @cached_property
     def layout(self) -> Layout:
-        """Where every object lies."""
+        """The keys of the pipeline's objects."""
         return Layout(self.pipeline)
 
     def uri(self, key: str) -> str:
@@ -64,7 +64,7 @@ class Lake:
     # Objects
 
     def put(self, key: str, body: bytes, rows: int = 0) -> File:
-        """Write one immutable object and tell what was written."""
+        """Write one immutable object and return its description."""
         return File(key=key, size=len(body), etag=self._put(key, body, {}).strip('"'), rows=rows)
 
     def _put(self, key: str, body: bytes, condition: Mapping[str, Any]) -> str:
@@ -77,7 +77,11 @@ class Lake:
         return BucketWire(self.s3, self.bucket)
 
     def get(self, key: str) -> bytes:
-        """The whole object. Raises MissingResource where there is none."""
+        """The whole object.
+
+        Raises:
+            MissingResource: there is no such object.
+        """
         body = self.read(key)
         if body is None:
             raise MissingResource(
@@ -110,23 +114,23 @@ class Lake:
             for entry in page.get("Contents", ()):
                 yield entry["Key"], entry["Size"], entry["ETag"].strip('"')
 
-    # Objects that change: each holds one model, as JSON, and is replaced only by who knows what stands there
+    # Objects that change: each holds one model, as JSON. A conditional put replaces it, so that no change is lost.
 
     def stored(self, key: str, kind: type[Model]) -> Stored[Model]:
-        """The object as it stands, and the ETag that a conditional put needs."""
+        """The object as it is, with the ETag that a conditional put needs."""
         try:
-            answer = self.s3.get_object(Bucket=self.bucket, Key=key)
+            response = self.s3.get_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
             if error_code(error) not in _ABSENT:
                 raise
             return Stored(None, None)
-        return Stored(kind.model_validate_json(answer["Body"].read()), answer["ETag"])
+        return Stored(kind.model_validate_json(response["Body"].read()), response["ETag"])
 
     def replace(self, key: str, before: Stored[Model], after: Model) -> Stored[Model]:
-        """Put ``after`` in the place of ``before``; if they are equal, nothing is written.
+        """Replace ``before`` by ``after``; if they are equal, nothing is written.
 
         Raises:
-            ConflictingWrite: something else stands there by now.
+            ConflictingWrite: the object is no longer ``before``.
         """
         if after == before.value:
             return before
@@ -136,9 +140,9 @@ class Lake:
         except ClientError as error:
             if error_code(error) not in _LOST_RACE | _ABSENT:
                 raise
-            stands = self.stored(key, type(after))
-            if stands.value == after:
-                return stands  # this call's own put, tried twice because the first answer was lost
+            found = self.stored(key, type(after))
+            if found.value == after:
+                return found  # this call's own put: the client retried it because the first response was lost
             raise ConflictingWrite(
                 f"{self.uri(key)} keeps being changed by another writer; wait for the other run and clear this task"
             ) from error
@@ -146,8 +150,12 @@ class Lake:
     def update(self, key: str, kind: type[Model], change: Callable[[Model | None], Model]) -> Model:
         """Replace the object by what ``change`` makes of it, so that no other writer's change is lost.
 
-        ``change`` may be called again when another writer was faster; what it returns unchanged is not written.
-        Returns what stands there afterwards.
+        Args:
+            change: Returns the new value. It is called again when another writer was faster. A value that it returns
+                unchanged is not written.
+
+        Returns:
+            The value of the object afterwards.
 
         Raises:
             ConflictingWrite: other writers were faster twenty times in a row.
@@ -188,10 +196,10 @@ class Lake:
     def first_partition(self, dataset: str, since: Partition) -> Partition | None:
         """The first partition of a dataset, from ``since`` on, that holds anything; None if there is none."""
         prefix = self.layout.dataset(dataset)
-        answer = self.s3.list_objects_v2(
+        response = self.s3.list_objects_v2(
             Bucket=self.bucket, Prefix=f"{prefix}dt=", StartAfter=f"{prefix}{since.key}", MaxKeys=1
         )
-        for entry in answer.get("Contents", ()):
+        for entry in response.get("Contents", ()):
             return Partition.parse(entry["Key"].removeprefix(prefix).rpartition("/")[0])
         return None
 

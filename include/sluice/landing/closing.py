@@ -1,4 +1,4 @@
-"""Closes raw partitions: each once the watermark has passed its end, so that everyone can tell (P5)."""
+"""Closes raw partitions. A partition closes once the watermark has passed its end (P5)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _LONGEST_GAP = 1000
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a source knows of how far it has landed.
+    """How far a source has landed.
 
-    ``is_drained``: it holds nothing that has not landed. ``no_later_than``: the watermark must not pass this moment
-    (UTC); None where only the wall clock bounds it.
+    ``is_drained``: everything in it has landed. ``no_later_than``: the watermark must not pass this moment (UTC); None
+    if only the wall clock bounds it.
     """
 
     is_drained: bool
@@ -34,10 +34,10 @@ class Evidence:
 
 
 def watermark(manifests: Sequence[Manifest], source: EventSource, evidence: Evidence, now: datetime) -> datetime | None:
-    """Up to when all events are taken to be in: None while nothing is known.
+    """The moment (UTC) up to which all events are taken to have arrived; None while nothing is known.
 
-    It is the highest event time seen less the allowed lateness; of a source that is drained, it is the wall
-    clock less the allowed lateness. An event time ahead of the wall clock comes of a wrong clock and counts as now.
+    It is the highest event time seen less the allowed lateness. For a source that is drained it is the wall clock less
+    the allowed lateness. An event time ahead of the wall clock comes from a wrong clock and counts as now.
     """
     bound = now if evidence.no_later_than is None else min(now, evidence.no_later_than)
     highest = bound if evidence.is_drained else latest(manifest.last_event_time for manifest in manifests)
@@ -47,13 +47,13 @@ def watermark(manifests: Sequence[Manifest], source: EventSource, evidence: Evid
 def close_source(lake: Lake, source: EventSource, evidence: Evidence) -> str:
     """Close every open partition that ends by the watermark.
 
-    A partition without a single event, between two that have some, is closed empty: nobody waits for it in vain. A
-    gap of more than 1,000 partitions is left alone: that is no silence but an event whose time is wrong.
-    Safe beside other closers and drains: each change is a conditional put.
+    A partition without events between two that have events is closed empty, so that nothing waits for it. A gap of more
+    than 1,000 partitions stays open, because it comes from an event with a wrong time. Other closers and drains may run
+    at the same time: each change is a conditional put.
 
     Returns:
-        The ranges of closed partitions whose present content was not announced yet: what this call closed, what
-        late data changed, and what an earlier run closed before it died.
+        The ranges of closed partitions whose present content is not announced yet: those that this call closed, those
+        that late data changed, and those that an earlier run closed before it died.
     """
     dataset = raw_dataset(source.name)
     known = {manifest.time_partition: manifest for manifest in lake.manifests(dataset)}
@@ -68,9 +68,9 @@ def close_source(lake: Lake, source: EventSource, evidence: Evidence) -> str:
 
 
 def is_before_first_event(lake: Lake, dataset: str, pipeline: Pipeline, partition: Partition) -> bool:
-    """Whether a partition lies before the first event that the raw dataset ever had since the pipeline's ``start``.
+    """Whether a partition is earlier than the first event of the raw dataset since the pipeline's ``start``.
 
-    Such a partition is empty by rule: nothing closes it, and nobody waits for it.
+    Such a partition is empty by definition: nothing closes it, and nothing waits for it.
     """
     first = lake.first_partition(dataset, Partition.containing(pipeline.start, pipeline.every))
     return first is not None and partition < first

@@ -1,4 +1,4 @@
-"""Lands what is not there yet: records whose partition does not hold them as they are."""
+"""Lands only what is missing: records that their partition does not hold."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ _WRITERS = 8
 _HELD_RECORDS = 20_000
 _HELD_CHARACTERS = 64 * 1024 * 1024
 _REMEMBERED = 2_000_000  # records, by 16 bytes each
-# What makes a record the same: a message may be given several times, but what was made of it is what counts.
+# Two records with equal members are the same, though SQS may have delivered the message several times.
 _IDENTITY = ("message_id", "event_id", "group", "sequence_number", "event_time", "event_time_from")
 
 
 def land_missing(batches: Iterable[Sequence[Record]], landing: Landing) -> int:
-    """Land those records that are not in the raw partition where they belong, each once; returns how many.
+    """Land those records that are not in their raw partition, each once.
 
-    What is held in memory is bounded, however many batches there are. If all are there, nothing is written.
+    Memory is bounded, however many batches there are. If nothing is missing, nothing is written.
+
+    Returns:
+        The number of records that landed.
 
     Raises:
         MissingResource: a part that a manifest names is gone.
@@ -45,7 +48,7 @@ def land_missing(batches: Iterable[Sequence[Record]], landing: Landing) -> int:
 
 
 def _gathered(batches: Iterable[Sequence[Record]]) -> Iterator[list[Record]]:
-    """Batches together, as many as are worth parts."""
+    """Merge batches until they are large enough for parts."""
     held: list[Record] = []
     characters = 0
     for batch in batches:
@@ -58,14 +61,14 @@ def _gathered(batches: Iterable[Sequence[Record]]) -> Iterator[list[Record]]:
 
 
 class _Missing:
-    """Tells which records are missing. It remembers the partitions asked for last, up to some number of records."""
+    """Finds missing records. It caches the partitions used last, up to a number of records."""
 
     def __init__(self, landing: Landing) -> None:
         self._lake, self._dataset, self._every = landing.lake, landing.dataset, landing.every
         self._known: dict[Partition, set[bytes]] = {}
 
     def of(self, records: Iterable[Record]) -> list[Record]:
-        """Those that are missing, each once; from now on they count as being there."""
+        """Those that are missing, each once. From then on they count as present."""
         by_partition: dict[Partition, list[Record]] = defaultdict(list)
         for record in records:
             by_partition[Partition.containing(record.event_time, self._every)].append(record)
@@ -97,10 +100,10 @@ class _Missing:
 
 
 def recorded_parts(lake: Lake, manifest: Manifest) -> Iterator[bytes]:
-    """The raw parts that a manifest records, one at a time, and one of the records that stand in it.
+    """Yield the bytes of each raw part that a manifest records, and of one part made of its inline records.
 
     Raises:
-        MissingResource: one is gone.
+        MissingResource: a part is gone.
     """
     for file in manifest.files:
         body = lake.read(file.key)

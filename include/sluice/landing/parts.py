@@ -1,6 +1,6 @@
-"""Makes records durable: one raw part per partition that they touch, each recorded in its manifest.
+"""Makes records durable: one raw part for each partition that they touch, recorded in its manifest.
 
-What a source may be told that it is done with is what :meth:`Parts.land` has returned for (P1).
+Once :meth:`Parts.land` has returned, the records are durable and may be acknowledged (P1).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from sluice.lake.partitions import Grain, Partition
 from sluice.lake.store import Lake, Stored
 from sluice.records.record import Record, part_bytes, record_from_json, record_json
 
-# What is worth a part, and as much as may wait while it is written.
+# The size of a part, and the most that may wait while one is written.
 FLUSH_MESSAGES = 5_000
 FLUSH_BYTES = 32 * 1024 * 1024
-# Below both, records stand in the manifest.
+# Below both, records are stored in the manifest.
 _SMALL_ROWS = 100
 _SMALL_CHARACTERS = 256 * 1024
 _REMEMBERED = 64  # partitions
@@ -28,10 +28,11 @@ _REMEMBERED = 64  # partitions
 
 @dataclass(frozen=True)
 class Flush:
-    """One flush: what became durable and was acknowledged. ``bytes`` are of bodies, ``parts`` one per partition.
+    """One flush: what became durable and was acknowledged.
 
-    ``lag_seconds`` is the age of the oldest message when the flush was done. Of a queue, ``redelivered`` were received
-    before, and ``expired`` could not be deleted, as their receipts were too old: they come again.
+    ``bytes`` counts bodies; ``parts`` is one per partition. ``lag_seconds`` is the age of the oldest message at the end
+    of the flush. For a queue, ``redelivered`` messages were received before. ``expired`` messages could not be deleted
+    because their receipts were too old: they come again.
     """
 
     messages: int
@@ -58,9 +59,9 @@ class Landing:
 
 @dataclass(frozen=True)
 class Limits:
-    """Where one drain of a source ends, whatever waits there: it asks for nothing more once it has reached one of them.
+    """The limits of one drain of a source: at the first of them it stops receiving, whatever the backlog.
 
-    ``messages`` is kept to the message; ``bytes`` (of bodies) and ``seconds`` may be passed by what was under way.
+    ``messages`` is exact. ``bytes`` (of bodies) and ``seconds`` may be exceeded by calls that were in progress.
     """
 
     messages: int = 100_000
@@ -70,7 +71,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Landed:
-    """What one drain of a source did. ``bytes`` are of bodies."""
+    """The result of one drain of a source. ``bytes`` counts bodies."""
 
     messages: int
     bytes: int
@@ -80,7 +81,7 @@ class Landed:
 
 
 def without_inline(lake: Lake, manifest: Manifest) -> Manifest:
-    """The manifest with its inline records, if any, in a part like the others, which this writes."""
+    """The manifest with its inline records, if any, moved to a part, which this writes."""
     if not manifest.inline:
         return manifest
     part = _put_part(lake, manifest, inline_records(manifest))
@@ -88,13 +89,13 @@ def without_inline(lake: Lake, manifest: Manifest) -> Manifest:
 
 
 def inline_records(manifest: Manifest | None) -> Sequence[Record]:
-    """The records that stand in a manifest."""
+    """The records that are stored in a manifest."""
     return [record_from_json(text) for text in manifest.inline] if manifest else ()
 
 
 @dataclass(frozen=True)
 class _Tail:
-    """A partition as it was left: its manifest, and the records that stand in it."""
+    """A partition after its last flush: its manifest, and the records that are stored in it."""
 
     stored: Stored[Manifest]
     inline: Sequence[Record]
@@ -103,10 +104,9 @@ class _Tail:
 class Parts:
     """Lands the records of one source, flush by flush.
 
-    What is too little for an object stands in the manifest of its open partition, until more comes or the partition
-    closes: so a single group, which gives ten messages and nothing more until they are deleted, takes one put a flush
-    instead of two, and small files stay few. Of the partitions written last the manifests are remembered, which saves
-    a read for each flush.
+    Records too few for an object are stored in the manifest of their open partition until more arrive or the partition
+    closes. A FIFO group gives ten messages and no more until they are deleted, so this saves it one of two puts, and
+    keeps small files few. The manifests of the partitions written last are cached, which saves a read for each flush.
     """
 
     def __init__(self, landing: Landing, pool: Executor) -> None:
@@ -114,7 +114,7 @@ class Parts:
         self._tails: dict[Partition, _Tail] = {}
 
     def land(self, records: Iterable[Record]) -> list[Partition]:
-        """Write and record ``records``, partitions side by side; returns their partitions.
+        """Write and record ``records``, partitions in parallel; return their partitions.
 
         Raises:
             ConflictingWrite: a manifest could not be written against other writers.
@@ -122,8 +122,8 @@ class Parts:
         by_partition: dict[Partition, list[Record]] = defaultdict(list)
         for record in records:
             by_partition[Partition.containing(record.event_time, self._every)].append(record)
-        side_by_side = map if len(by_partition) == 1 else self._pool.map  # a thread more would only cost time
-        tails = list(side_by_side(self._land, by_partition, by_partition.values()))
+        run = map if len(by_partition) == 1 else self._pool.map  # for one partition, another thread only costs time
+        tails = list(run(self._land, by_partition, by_partition.values()))
         for partition, tail in zip(by_partition, tails, strict=True):
             self._tails.pop(partition, None)
             if tail is not None:
@@ -153,16 +153,16 @@ class Parts:
     def _with_records(
         self, partition: Partition, records: Sequence[Record], before: Manifest | None, inline: Sequence[Record]
     ) -> Manifest:
-        """The manifest with these records as well: ``inline`` are those that stand in it.
+        """The manifest with these records added; ``inline`` are those that it stores already.
 
-        In a closed partition that is late data: the revision goes up.
+        In a closed partition they are late data, so the revision goes up.
         """
         now = self._lake.now()
         manifest = before or Manifest(dataset=self._dataset, partition=partition.key, state="open", written_at=now)
         together = [*inline, *records]
-        # Only a time that the producer gave may move the watermark.
+        # Only an event time from the body may move the watermark.
         times = [record.event_time for record in records if record.event_time_from == "body"]
-        told = {
+        described = {
             "revision": manifest.revision + (manifest.state == "closed"),
             "first_event_time": earliest([manifest.first_event_time, *times]),
             "last_event_time": latest([manifest.last_event_time, *times]),
@@ -171,10 +171,12 @@ class Parts:
         if manifest.state == "open" and _is_small(together):
             held = (*manifest.inline, *map(record_json, records))
             rows = manifest.rows_in + len(records)
-            return manifest.model_copy(update={**told, "inline": held, "rows_in": rows, "rows_out": rows})
+            return manifest.model_copy(update={**described, "inline": held, "rows_in": rows, "rows_out": rows})
         files = _sorted((*manifest.files, _put_part(self._lake, manifest, together)))
         rows = sum(file.rows for file in files)
-        return manifest.model_copy(update={**told, "files": files, "inline": (), "rows_in": rows, "rows_out": rows})
+        return manifest.model_copy(
+            update={**described, "files": files, "inline": (), "rows_in": rows, "rows_out": rows}
+        )
 
 
 def _put_part(lake: Lake, manifest: Manifest, records: Sequence[Record]) -> File:
@@ -187,6 +189,6 @@ def _is_small(records: Sequence[Record]) -> bool:
 
 
 def _sorted(files: Iterable[File]) -> tuple[File, ...]:
-    """By key, each once: the name holds the digest of the content."""
+    """By key, each once: the name contains the digest of the content."""
     by_key = {file.key: file for file in files}
     return tuple(by_key[key] for key in sorted(by_key))

@@ -1,4 +1,4 @@
-"""How a process that lands is told to stop, so that it ends with nothing half done."""
+"""Turns SIGTERM into an event, so that a process that lands finishes its flush before it ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def stopping() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets while the context lasts. Only the main thread can enter it."""
+    """An event that SIGTERM sets within this context. Only the main thread can enter it."""
     stop = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:

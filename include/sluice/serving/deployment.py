@@ -1,4 +1,4 @@
-"""Proves a deployment: what is live is what was asked for, and answers as it was trained."""
+"""Proves a deployment: the requested configuration is live, and it scores as its training job's artefact does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def prove(workspace: Workspace, change: Change, job_name: str, snapshot: str) ->
     """Read the endpoint back, judge the model, compare its live answers with its artefact's, and record it.
 
     Raises:
-        DeploymentFailed: something else is live, or it answers as another model would.
+        DeploymentFailed: something else is live, or its scores are those of another model.
         TrainingFailed: the job has no model, or one below the gate.
         MissingResource: the snapshot or the artefact is gone.
     """

@@ -1,7 +1,8 @@
-"""The endpoint: asks for a new configuration, reads back what is live, and puts back what served before.
+"""The endpoint: requests a new configuration, reads back what is live, and rolls back to what served before.
 
-Between the update of an endpoint and the proof of the new model a worker may be killed and AWS may be away. So what is
-asked for, and what to go back to, are noted in the lake before the endpoint is touched: the next try finds them there.
+Between the update of an endpoint and the proof of the new model, a worker may be killed and AWS may be unavailable. So
+the requested configuration and the one to roll back to are recorded in the lake before the endpoint is touched. The
+next try reads them there.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _DELETE_ONLY = {"Failed", "OutOfService"}
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One look at an endpoint. While it is updating, ``config`` is still the old one."""
+    """An endpoint as SageMaker describes it. While it is updating, ``config`` is still the old one."""
 
     name: str
     status: str
@@ -37,7 +38,7 @@ class Endpoint:
 
     @property
     def settled(self) -> bool:
-        """No change is under way; whether it serves, and what, is another question."""
+        """Whether no change is in progress. It does not mean that the endpoint serves."""
         return self.status in _SETTLED
 
     def __str__(self) -> str:
@@ -47,9 +48,9 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Change:
-    """What a deployment asks for: ``config`` is to be live on ``endpoint``, where ``previous`` was (None: nothing).
+    """A requested change: ``config`` is to replace ``previous`` (None: no endpoint) on ``endpoint``.
 
-    ``unanswered`` tells why it is not known whether SageMaker took the request; empty if it did.
+    ``unanswered`` is why it is unknown whether SageMaker accepted the request; empty if it did.
     """
 
     endpoint: str
@@ -59,7 +60,7 @@ class Change:
 
 
 def find_endpoint(sagemaker: SageMakerClient, name: str) -> Endpoint | None:
-    """One look at the endpoint, or None where there is none of that name."""
+    """The endpoint of that name, by one call; None if there is none."""
     try:
         answer = sagemaker.describe_endpoint(EndpointName=name)
     except ClientError as error:
@@ -71,9 +72,9 @@ def find_endpoint(sagemaker: SageMakerClient, name: str) -> Endpoint | None:
 
 
 def start_change(workspace: Workspace, job: Job) -> Change:
-    """Ask for the job's model to be live; what does not exist for that is made.
+    """Request that the job's model goes live; create the model, the configuration and the endpoint if they don't exist.
 
-    The endpoint must be settled or absent. Where the configuration is live already, nothing is asked for.
+    The endpoint must be settled or absent. If the configuration is live already, nothing is requested.
 
     Raises:
         DeploymentFailed: the endpoint is in a state from which SageMaker updates nothing.
@@ -95,15 +96,15 @@ def start_change(workspace: Workspace, job: Job) -> Change:
     except (BotoCoreError, ClientError) as error:
         if not is_transient(error):
             raise
-        # SageMaker may have taken the request all the same: what is live is for the proof to read back.
+        # SageMaker may have accepted the request all the same: the proof reads back what is live.
         return replace(change, unanswered=explain(error))
     return change
 
 
 def _asked(workspace: Workspace, live: Endpoint | None, config: str) -> Asked:
-    """What is asked for, and what a failure goes back to: what was last proven, else what served before Sluice came.
+    """The request, with the configuration to roll back to: the last that was proven, else what served before Sluice.
 
-    What happens to be live may itself be a change of an earlier try that was never proven.
+    What is live now may be an unproven change of an earlier try.
     """
     endpoint = workspace.pipeline.deployment.endpoint
     if live is None:
@@ -134,9 +135,12 @@ def check_live(sagemaker: SageMakerClient, change: Change) -> None:
 
 
 def roll_back(workspace: Workspace, change: Change) -> bool:
-    """Take one step towards what served before: the previous configuration, or no endpoint where there was none.
+    """Take one step towards what served before: the previous configuration, or no endpoint if there was none.
 
-    Call it again once the endpoint has settled, until it returns True: what served before is live, as read back.
+    Call it again whenever the endpoint has settled, until it returns True.
+
+    Returns:
+        Whether what served before is live, as read back.
     """
     sagemaker = workspace.aws.client("sagemaker")
     live = find_endpoint(sagemaker, change.endpoint)
@@ -156,7 +160,7 @@ def roll_back(workspace: Workspace, change: Change) -> bool:
 
 
 def _make_again(workspace: Workspace, change: Change, config: str) -> None:
-    """Make the previous configuration and its models again where somebody has deleted them."""
+    """Create the previous configuration and its models again if somebody has deleted them."""
     recipe = recorded_recipe(workspace.lake, change.endpoint, config)
     if recipe is not None:
         make(workspace.aws.client("sagemaker"), recipe)

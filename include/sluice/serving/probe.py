@@ -1,4 +1,4 @@
-"""Asks a live endpoint for what is known already: the model that trained is the model that answers (P8)."""
+"""Compares the scores of a live endpoint with those of the artefact: the trained model is the one that serves (P8)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from sluice.evaluation.judge import Judged, auc
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
-_ROWS_A_CALL = 500  # well below the 6 MB of a request and the 60 seconds of an answer
-# Scores are 32-bit sums over trees: another processor rounds the last digits differently, and a value that lies on a
-# split may fall to its other side.
+_ROWS_A_CALL = 500  # well below the limits of a call: 6 MB and 60 seconds
+# Scores are 32-bit sums over trees. Another processor rounds the last digits differently, and a value on a split may
+# fall on its other side.
 _SAME_SCORE = 1e-4
 _SAME_ROWS = 0.99
 
 
 def invoke(runtime: SageMakerRuntimeClient, endpoint: str, rows: Sequence[str]) -> list[float]:
-    """The score of each row; a row is the features as CSV, a missing value an empty field.
+    """The score of each row, by the live endpoint.
+
+    Args:
+        rows: Features as CSV, a missing value an empty field.
 
     Raises:
-        DeploymentFailed: the answer does not hold one number per row.
+        DeploymentFailed: the response is not one number per row.
     """
     scores: list[float] = []
     for start in range(0, len(rows), _ROWS_A_CALL):
@@ -48,10 +51,13 @@ def invoke(runtime: SageMakerRuntimeClient, endpoint: str, rows: Sequence[str]) 
 
 
 def probe(runtime: SageMakerRuntimeClient, endpoint: str, judged: Judged) -> float:
-    """Score the rows live: the endpoint must give each the score that the job's artefact gives it. Returns the AUC.
+    """Score the rows live and compare each score with that of the job's artefact.
+
+    Returns:
+        The AUC of the live scores.
 
     Raises:
-        DeploymentFailed: it does not: another model answers.
+        DeploymentFailed: the scores differ, so another model serves.
     """
     live = np.array(invoke(runtime, endpoint, judged.rows.features))
     same = float(np.isclose(live, judged.scores, rtol=_SAME_SCORE, atol=_SAME_SCORE).mean())

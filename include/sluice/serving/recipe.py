@@ -1,4 +1,4 @@
-"""What it takes to make an endpoint configuration and its models: made once, kept with the deployment, made again."""
+"""The requests that create an endpoint configuration and its models. A deployment record keeps them for a roll-back."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Recipe(BaseModel):
 
 
 def recipe_of_job(pipeline: Pipeline, job: Job, role_arn: str, region: str) -> Recipe:
-    """The recipe that serves a job's model as the pipeline declares it. Names are digests of the content."""
+    """The recipe that serves a job's model as the pipeline declares it. Its names are digests of the content."""
     deployment, tags = pipeline.deployment, pipeline_tags(pipeline)
     config: dict[str, Any] = {
         "ProductionVariants": [
@@ -57,7 +57,7 @@ def recipe_of_job(pipeline: Pipeline, job: Job, role_arn: str, region: str) -> R
 
 
 def recipe_of_config(sagemaker: SageMakerClient, name: str) -> Recipe | None:
-    """The recipe of a configuration that somebody made, as SageMaker describes it; None if a part of it is absent."""
+    """The recipe of an existing configuration, as SageMaker describes it; None if a part of it is absent."""
     try:
         config = _request(sagemaker, "EndpointConfig", name)
         names = {variant["ModelName"] for variant in config["ProductionVariants"] if "ModelName" in variant}
@@ -69,7 +69,7 @@ def recipe_of_config(sagemaker: SageMakerClient, name: str) -> Recipe | None:
 
 
 def _request(sagemaker: SageMakerClient, kind: str, name: str) -> Mapping[str, Any]:
-    """The request that creates what is described: the members that both have."""
+    """The request that creates the described resource: the members that both have."""
     calls: Any = {"Model": sagemaker.describe_model, "EndpointConfig": sagemaker.describe_endpoint_config}
     described = calls[kind](**{f"{kind}Name": name})
     members = sagemaker.meta.service_model.operation_model(f"Create{kind}").input_shape.members  # type: ignore[union-attr]
@@ -84,7 +84,7 @@ def make(sagemaker: SageMakerClient, recipe: Recipe) -> None:
 
 
 def _unless_existing(create: Any, request: Mapping[str, Any]) -> None:
-    """A name is a digest of the content or of what it was made of, so what exists under it is what is asked for."""
+    """Create it unless it exists. Its name is a digest of its content, so what exists under the name is the same."""
     try:
         create(**request)
     except ClientError as error:

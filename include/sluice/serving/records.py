@@ -1,4 +1,4 @@
-"""What a pipeline deployed: ``deployments/<n>.json``, never rewritten; what was asked for last: ``endpoints/…``."""
+"""Records of deployments (``deployments/<n>.json``, never rewritten) and of requested changes (``endpoints/…``)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_RACES = 20
 class DeploymentRecord(BaseModel):
     """One deployment that was read back and proven.
 
-    ``recipe`` makes its configuration again; None in records of before it was kept.
+    ``recipe`` creates its configuration again; None in records that are older than the member.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -32,9 +32,10 @@ class DeploymentRecord(BaseModel):
 
 
 class Asked(BaseModel):
-    """The change that was last asked for on an endpoint, and what to go back to: ``former``, None where nothing served.
+    """The change that was last requested on an endpoint, and the configuration to roll back to.
 
-    ``former_recipe`` makes that configuration again, where no record does; None if a part of it was gone already.
+    ``former`` is that configuration; None if there was no endpoint. ``former_recipe`` creates it again if no deployment
+    record does; None if a part of it was gone already.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -58,7 +59,7 @@ def last_proven(lake: Lake, endpoint: str) -> DeploymentRecord | None:
 
 
 def record_deployment(lake: Lake, record: DeploymentRecord) -> int:
-    """Append the record and return its number, from 1; what is on top already is not written again.
+    """Append the record and return its number, from 1. If it is the newest already, nothing is written.
 
     Raises:
         ConflictingWrite: other deployments took the next number twenty times in a row.
@@ -76,17 +77,21 @@ def record_deployment(lake: Lake, record: DeploymentRecord) -> int:
 
 
 def note_asked(lake: Lake, asked: Asked) -> None:
-    """Note a change before the endpoint is touched. Raises ConflictingWrite if another deployment notes its own."""
+    """Record a change before the endpoint is touched.
+
+    Raises:
+        ConflictingWrite: other deployments keep recording theirs.
+    """
     lake.update(_asked_key(lake, asked.endpoint), Asked, lambda _: asked)
 
 
 def asked_of(lake: Lake, endpoint: str) -> Asked | None:
-    """The change that was last asked for on the endpoint."""
+    """The change that was last requested on the endpoint; None if there is none."""
     return lake.stored(_asked_key(lake, endpoint), Asked).value
 
 
 def recorded_recipe(lake: Lake, endpoint: str, config: str) -> Recipe | None:
-    """What makes a configuration again that served the endpoint; None where it was not kept."""
+    """The recipe of a configuration that served the endpoint; None if it was not kept."""
     records = [each for each in deployment_records(lake) if each.config == config and each.recipe is not None]
     if records:
         return records[-1].recipe

@@ -14,17 +14,17 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 
 class BadRow(SluiceError):
-    """A row that no model can score; the message names line and column, and says what was expected."""
+    """A row that can't be scored. The message names line, column and the expected form."""
 
 
 def model_rows(lines: Iterable[bytes], features: Sequence[str]) -> Iterator[str]:
-    """Each row as CSV in the order of ``features``, a missing value an empty field. Blank lines are passed over.
+    """Yield each row as CSV in the order of ``features``, a missing value an empty field. Blank lines are skipped.
 
-    A line is a JSON object of features by name, or CSV. A first line of CSV that names a feature is a header: the rows
-    below it come in its order.
+    A line is a JSON object of features by name, or CSV. If the first line of CSV names a feature, it is a header, and
+    the rows below are in its order.
 
     Raises:
-        BadRow: a line is neither, or a value is no number.
+        BadRow: a line is neither, or a value is not a number.
     """
     header: Sequence[str] | None = None
     for number, line in enumerate(lines, 1):

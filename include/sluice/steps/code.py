@@ -17,9 +17,9 @@ from sluice.lake.manifests import digest_of
 
 
 def code_fingerprint(pipeline: Pipeline, step: Conform | Step) -> str:
-    """SHA-256 of the step's declaration and of the module it names, with all that this imports of its pipeline.
+    """SHA-256 of the step's declaration, of the module that it names, and of all that this imports of its pipeline.
 
-    Installed libraries are not in it: their versions are pinned, and the same bytes come out of a patch release.
+    Installed libraries are not included: their versions are pinned, and a patch release returns the same bytes.
 
     Raises:
         DeclarationError: there is no such module.

@@ -1,4 +1,4 @@
-"""Between objects in S3 and the DataFrames that steps see: typed the same whatever a partition happens to hold."""
+"""Converts objects in S3 to the DataFrames of steps and back. Column types do not depend on the partition's values."""
 
 from __future__ import annotations
 
@@ -35,7 +35,11 @@ def parquet_bytes(table: pa.Table) -> bytes:
 
 
 def read_object(key: str, body: bytes) -> pa.Table:
-    """The table in a ``.parquet`` or ``.csv`` object (CSV with a header). Raises SluiceError on other suffixes."""
+    """The table in a ``.parquet`` or ``.csv`` object (CSV with a header).
+
+    Raises:
+        SluiceError: the key has another suffix.
+    """
     match PurePosixPath(key).suffix:
         case ".parquet":
             return pq.read_table(io.BytesIO(body))

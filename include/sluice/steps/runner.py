@@ -1,8 +1,9 @@
 """Runs one step over one partition: reads its inputs, runs it, persists the output, commits the manifest.
 
-A step is run again only when what it read or its code has changed (P4), and its dependants only when its output
-has: the output lies under the digest of its bytes. Runs of several partitions, and of the same one, may overlap:
-whoever commits looks at the inputs once more, so what stands in the end was made from what stands.
+A step runs again only when its inputs or its code have changed (P4). Its output is named by the digest of its bytes,
+so the steps after it run again only when the output has changed. Runs may overlap, also runs of the same partition.
+After a commit the inputs are read again, and the step repeats if they have changed. So the output that remains was made
+from the inputs that remain.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _EVENT_TIME = pa.timestamp("us", "UTC")
 
 @dataclass(frozen=True)
 class Output:
-    """What a step made of one partition, before it is written."""
+    """The output of a step for one partition, before it is written."""
 
     rows: pa.Table
     quarantined: pa.Table | None = None
@@ -51,11 +52,11 @@ class Output:
 
 
 def run_step(lake: Lake, pipeline: Pipeline, name: str, ranges: str) -> dict[str, Any]:
-    """Run a step over each partition in ``ranges``, a few side by side, and over later ones that look back on them.
+    """Run a step over each partition in ``ranges``, a few in parallel, and over later ones that look back on them.
 
     Returns:
-        What fits into XCom: ``partitions`` as ranges, ``changed`` how many have new content, ``rows_in``,
-        ``rows_out`` and ``rejected`` summed over them.
+        A summary for XCom: ``partitions`` as ranges, ``changed`` as the number of partitions with new content, and the
+        sums of ``rows_in``, ``rows_out`` and ``rejected``.
 
     Raises:
         MissingResource: an input of a partition is not complete.
@@ -64,8 +65,8 @@ def run_step(lake: Lake, pipeline: Pipeline, name: str, ranges: str) -> dict[str
         ConflictingWrite: the inputs kept changing while the step ran.
     """
     step = pipeline.step(name)
-    asked = parse_ranges(ranges)
-    targets = sorted({*asked, *_dependants(lake, pipeline, step, asked)})
+    partitions = parse_ranges(ranges)
+    targets = sorted({*partitions, *_dependants(lake, pipeline, step, partitions)})
     code = code_fingerprint(pipeline, step)
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         runs = list(pool.map(partial(_run_partition, lake, pipeline, step, code), targets))
@@ -79,7 +80,7 @@ def run_step(lake: Lake, pipeline: Pipeline, name: str, ranges: str) -> dict[str
 
 
 def reach(pipeline: Pipeline, step: Conform | Step) -> int:
-    """How many partitions later a change of a source can still change this step's output."""
+    """By how many partitions a change of a source can reach forward into this step's output."""
     earlier = {known.name: known for known in pipeline.steps}
     return max(
         read.look_back + (reach(pipeline, earlier[read.dataset]) if read.dataset in earlier else 0)
@@ -90,7 +91,7 @@ def reach(pipeline: Pipeline, step: Conform | Step) -> int:
 def _dependants(
     lake: Lake, pipeline: Pipeline, step: Conform | Step, partitions: Sequence[Partition]
 ) -> list[Partition]:
-    """Partitions of the step that exist already and may look back on one of ``partitions``."""
+    """Partitions of the step that exist and may look back on one of ``partitions``."""
     far = reach(pipeline, step)
     if not far:
         return []
@@ -101,7 +102,7 @@ def _dependants(
 def _run_partition(
     lake: Lake, pipeline: Pipeline, step: Conform | Step, code: str, partition: Partition
 ) -> tuple[Manifest, bool]:
-    """The manifest that stands in the end, and whether its content is new."""
+    """The manifest after the run, and whether its content is new."""
     changed = False
     for _ in range(_MOST_RUNS):
         found = {
@@ -115,9 +116,9 @@ def _run_partition(
             f"{_dataset(pipeline, read)}/{partition.shift(-n).key}": manifest.digest if manifest else _ABSENT
             for (read, n), manifest in found.items()
         }
-        standing = lake.manifest(step.name, partition)
-        if standing is not None and standing.inputs == inputs and standing.code == code:
-            return standing, changed
+        current = lake.manifest(step.name, partition)
+        if current is not None and current.inputs == inputs and current.code == code:
+            return current, changed
         output = (
             _conform(lake, pipeline, step, found, partition)
             if isinstance(step, Conform)
@@ -125,7 +126,7 @@ def _run_partition(
         )
         rows_in = sum(manifest.rows_out for (_, n), manifest in found.items() if manifest is not None and n == 0)
         written = _commit(lake, step, partition, inputs, code, output, rows_in)
-        changed = changed or standing is None or written.digest != standing.digest
+        changed = changed or current is None or written.digest != current.digest
     raise ConflictingWrite(
         f"{lake.uri(lake.layout.partition(step.name, partition))} was made {_MOST_RUNS} times, and each time its "
         f"inputs changed meanwhile or a run with other code wrote it; wait for the other runs and clear this task"
@@ -195,7 +196,7 @@ def _table(pipeline: Pipeline, step: Step, rows: object) -> pa.Table:
 
 @contextmanager
 def _blamed(pipeline: Pipeline, step: Conform | Step, partition: Partition) -> Iterator[None]:
-    """What goes wrong in here is the pipeline's code or its data, not the cloud: trying again does not help."""
+    """Report any error in this context as one of the pipeline's code or data, which a retry does not repair."""
     try:
         yield
     except (SluiceError, MemoryError):
@@ -203,7 +204,7 @@ def _blamed(pipeline: Pipeline, step: Conform | Step, partition: Partition) -> I
     except Exception as error:
         raise SluiceError(
             f"step {step.name!r} of {pipeline.name} failed on {partition.key}: {type(error).__name__}: {error}; "
-            f"mend pipelines/{pipeline.name} and clear this task"
+            f"correct pipelines/{pipeline.name}, then clear this task"
         ) from error
 
 

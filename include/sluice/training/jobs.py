@@ -1,4 +1,4 @@
-"""Training jobs: one paid job for one request, whoever asks however often (P7)."""
+"""Training jobs: one paid job for one request, however often it is launched (P7)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from sluice.workspace import Workspace
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
-# A name is taken for ever, also by a job that failed: whoever asks again after a failure gets the next attempt.
+# A job's name can't be reused, even if the job failed: the next launch takes the name of the next attempt.
 _MOST_ATTEMPTS = 5
 _ENDED_WITHOUT_A_MODEL = {"Failed", "Stopped"}
 
 
 @dataclass(frozen=True)
 class Launch:
-    """Which job answers the request, and whether this call ``started`` it, ``adopted`` it running or ``reused`` it."""
+    """The job of a request, and whether this call ``started``, ``adopted`` (it was running) or ``reused`` it."""
 
     job_name: str
     action: Literal["started", "adopted", "reused"]
@@ -35,7 +35,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Job:
-    """One look at a training job. ``metrics`` are the final ones, such as ``validation:auc``; seconds are billed."""
+    """A training job as SageMaker describes it: final ``metrics`` such as ``validation:auc``, billed ``seconds``."""
 
     name: str
     status: str
@@ -83,7 +83,7 @@ def launch_training(workspace: Workspace, fingerprint: str) -> Launch:
 
 
 def _create(sagemaker: SageMakerClient, request: Mapping[str, Any]) -> bool:
-    """False when another caller created the same job in the meantime: it is ours as well."""
+    """Create the job; False if another caller has created the same one in the meantime."""
     try:
         sagemaker.create_training_job(**request)
     except ClientError as error:
@@ -94,7 +94,7 @@ def _create(sagemaker: SageMakerClient, request: Mapping[str, Any]) -> bool:
 
 
 def find_job(sagemaker: SageMakerClient, name: str) -> Job | None:
-    """One look at the job, or None where there is none of that name."""
+    """The job of that name, by one call; None if there is none."""
     try:
         job = sagemaker.describe_training_job(TrainingJobName=name)
     except ClientError as error:
@@ -113,7 +113,7 @@ def find_job(sagemaker: SageMakerClient, name: str) -> Job | None:
 
 
 def list_jobs(sagemaker: SageMakerClient, pipeline: Pipeline, most: int = 5) -> list[Job]:
-    """The pipeline's newest jobs, at most ``most``. The service can only look for what names contain."""
+    """The pipeline's newest jobs, at most ``most``. The service filters by a part of the name only."""
     stem = job_name_stem(pipeline)
     own = re.compile(rf"{stem}[0-9a-f]{{{FINGERPRINT_DIGITS}}}(-\d)?")
     pages = sagemaker.get_paginator("list_training_jobs").paginate(
@@ -125,10 +125,10 @@ def list_jobs(sagemaker: SageMakerClient, pipeline: Pipeline, most: int = 5) -> 
 
 
 def completed_job(sagemaker: SageMakerClient, name: str) -> Job:
-    """The job, which must have made a model.
+    """The job, which must have completed.
 
     Raises:
-        TrainingFailed: it has not; with the reason that SageMaker gives.
+        TrainingFailed: it has not; the message has SageMaker's reason.
     """
     job = find_job(sagemaker, name)
     if job is None:
@@ -136,13 +136,14 @@ def completed_job(sagemaker: SageMakerClient, name: str) -> Job:
     if job.status != "Completed":
         raise TrainingFailed(
             f"training job {name} ended {job.status} ({job.failure_reason or job.secondary_status}); its log is "
-            f"/aws/sagemaker/TrainingJobs, stream {name}; mend the cause, then clear the launch task for a new attempt"
+            f"/aws/sagemaker/TrainingJobs, stream {name}; correct the cause, then clear the launch task for a new "
+            f"attempt"
         )
     return job
 
 
 def stop_job(sagemaker: SageMakerClient, name: str) -> None:
-    """Ask SageMaker to stop the job; one that has ended is left alone."""
+    """Stop the job; one that has ended is left alone."""
     job = find_job(sagemaker, name)
     if job is not None and not job.ended:
         sagemaker.stop_training_job(TrainingJobName=name)

@@ -206,7 +206,7 @@ def test_unusual_rows_are_kept_as_they_are(lake: Lake, declare: Declare, returne
         ),
         ("conform[['value', 'value']]", SluiceError, "failed on dt=2013-01-01: ValueError: Duplicate column names"),
         ("pd.DataFrame({'x': [1, 'a']})", SluiceError, "failed on dt=2013-01-01: Arrow"),
-        ("conform[['nothing']]", SluiceError, "failed on dt=2013-01-01: KeyError.*mend pipelines/toy and clear"),
+        ("conform[['nothing']]", SluiceError, "failed on dt=2013-01-01: KeyError.*correct pipelines/toy, then clear"),
         ("1 / 0", SluiceError, "failed on dt=2013-01-01: ZeroDivisionError"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What the sensors look at. A look is one read of AWS: :class:`Waiting` means not yet, anything else ends the wait."""
+"""The probes of the sensors. A probe reads AWS once: :class:`Waiting` means not yet, anything else ends the wait."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 from sluice_airflow.connection import open_workspace
 
-# How many partitions one dispatch starts at the most.
+# The most partitions that one dispatch starts.
 _MOST_DUE = 16
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """There is nothing yet. ``what`` completes the sentence "waiting for …"."""
+    """Nothing was found yet. ``what`` completes the sentence "waiting for …"."""
 
     what: str
 
 
 def backlog(pipeline: str, source: str) -> int | Waiting:
-    """How much waits in a source of events. Nothing is received."""
+    """The number of messages or records that wait in a source of events. Nothing is received."""
     from sluice.sources.contract import connect_events, events_source
 
     workspace = open_workspace(pipeline)
@@ -32,8 +32,8 @@ def complete_partitions(pipeline: str, partitions: list[str]) -> bool | Waiting:
     from sluice.sources.completeness import describe, incomplete
 
     workspace = open_workspace(pipeline)
-    asked = [partition for ranges in partitions for partition in parse_ranges(ranges)]
-    missing = incomplete(workspace, asked)
+    requested = [partition for ranges in partitions for partition in parse_ranges(ranges)]
+    missing = incomplete(workspace, requested)
     return Waiting(describe(workspace.pipeline, missing)) if missing else True
 
 

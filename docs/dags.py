@@ -1,0 +1,102 @@
+"""Writes DAGS.md: what Airflow's own DagBag holds of each kind of DAG, for the pipeline of ``docs/example``.
+
+The page does not depend on the pipelines that exist. `make docs` writes it; `--check` fails if it differs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+_ROOT = Path(__file__).resolve().parents[1]
+_PAGE = _ROOT / "DAGS.md"
+_EXAMPLE = "example"
+
+_HEAD = """# The DAGs
+
+<!-- `make docs` writes this page from the DAG files. -->
+
+Every pipeline has these DAGs. The page shows those of [an example](docs/example/pipelines/example/pipeline.py), which
+declares a FIFO queue `events`, a stream `stream`, drops `weather`, and the steps `conform` and `features`; `<pipeline>`
+stands for its name. A pipeline has an ingest DAG for each source of events that it declares. Airflow's web UI shows the
+whole documentation of a DAG on its page.
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the page, or compare it. Returns the exit status."""
+    page = _page()
+    if "--check" not in arguments:
+        _PAGE.write_text(page)
+        return 0
+    if _PAGE.exists() and _PAGE.read_text() == page:
+        return 0
+    print("DAGS.md is not what the DAG files say: run `make docs` and commit it", file=sys.stderr)  # noqa: T201
+    return 1
+
+
+def _page() -> str:
+    sections = [_section(dag) for dag in sorted(_dags(), key=lambda dag: str(dag.dag_id))]
+    return "\n".join([_HEAD, *sections])
+
+
+def _dags() -> Iterable[Any]:
+    """The DAGs of the example, as Airflow loads them into a home of its own."""
+    sys.path[:0] = [str(_ROOT / "docs" / "example"), str(_ROOT / "include"), str(_ROOT / "plugins")]
+    with tempfile.TemporaryDirectory(prefix="sluice-docs-") as home:
+        os.environ.update(AIRFLOW_HOME=home, AIRFLOW__LOGGING__LOGGING_LEVEL="WARN")
+        from airflow.dag_processing.dagbag import DagBag
+
+        bag = DagBag(_ROOT / "dags")
+        if bag.import_errors:
+            raise SystemExit(f"the DAG files can't be loaded: {bag.import_errors}")
+        return bag.dags.values()
+
+
+def _section(dag: Any) -> str:
+    """Heading, purpose, schedule, params and tasks of one DAG."""
+    kind = str(dag.dag_id).removeprefix(_EXAMPLE)
+    rows = [_param(name, dag.params.get_param(name)) for name in dag.params]
+    params = ["| param | type | default | |", "|---|---|---|---|", *rows, ""] if rows else []
+    return "\n".join(
+        [
+            f"## `<pipeline>{kind}`",
+            "",
+            _summary(dag.doc_md),
+            "",
+            f"**Schedule:** {_schedule(dag)}. **Runs at once:** {dag.max_active_runs}.",
+            "",
+            *params,
+            f"**Tasks:** {', '.join(f'`{task.task_id}`' for task in dag.topological_sort())}",
+            "",
+        ]
+    )
+
+
+def _summary(doc: str) -> str:
+    """The first two blocks of the documentation below its heading: the purpose, and the table of in and out."""
+    blocks = [block.strip() for block in doc.split("\n\n") if not block.strip().startswith("#")]
+    return "\n\n".join(blocks[:2])
+
+
+def _schedule(dag: Any) -> str:
+    if dag.schedule is None:
+        return "by hand"
+    return f"`{dag.schedule}`" if isinstance(dag.schedule, str) else str(dag.schedule.summary)
+
+
+def _param(name: str, param: Any) -> str:
+    schema = param.schema
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    shown = " or ".join(f"`{value}`" for value in schema.get("enum", [])) or ", ".join(k for k in kinds if k != "null")
+    default = "" if param.value is None else f"`{json.dumps(param.value)}`"
+    return f"| `{name}` | {shown} | {default} | {param.description} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Takes the place of ``include/pipelines`` while ``docs/dags.py`` runs."""

@@ -1,0 +1,40 @@
+"""A pipeline with a source of each kind that has an ingest DAG: DAGS.md shows its DAGs. It is never run."""
+
+from datetime import UTC, datetime
+
+from sluice.declaration import (
+    Conform,
+    Deployment,
+    Drops,
+    FifoQueue,
+    Gate,
+    Input,
+    Pipeline,
+    Step,
+    Stream,
+    Training,
+    XGBoost,
+)
+
+PIPELINE = Pipeline(
+    name="example",
+    every="day",
+    start=datetime(2013, 1, 1, tzinfo=UTC),
+    sources=(
+        FifoQueue("events", event_id="id", event_time="event_time"),
+        Stream("stream", event_id="id", event_time="event_time"),
+        Drops("weather", prefix="drops/weather/"),
+    ),
+    steps=(
+        Conform("conform", source="events", contract="contracts:Event"),
+        Step("features", run="steps:features", reads=(Input("conform"), Input("weather"))),
+    ),
+    training=Training(
+        rows="features",
+        label="late",
+        features=("distance", "wind"),
+        candidate=XGBoost({"objective": "binary:logistic", "num_round": 100}),
+        gate=Gate("auc", at_least=0.60),
+    ),
+    deployment=Deployment(endpoint="example-late"),
+)
