@@ -41,6 +41,8 @@ def _bare_checkout(folder: Path) -> None:
     shutil.copy(ROOT / "Makefile", folder)
     for name in ("pyproject.toml", "requirements-dev.txt", "requirements-cloud.txt", ".env.example"):
         (folder / name).touch()
+    (folder / "localcloud").mkdir()
+    (folder / "localcloud" / "pyproject.toml").touch()
 
 
 def test_missing_python_is_named(tmp_path: Path) -> None:
