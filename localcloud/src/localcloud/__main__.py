@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from localcloud import supervisor
-from localcloud.errors import CloudError
+from localcloud.processes import CloudError
 from localcloud.settings import Settings
 
 _NOT_UP = 3

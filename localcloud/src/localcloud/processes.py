@@ -16,13 +16,16 @@ from pathlib import Path
 
 import psutil
 
-from localcloud.errors import CloudError
 from localcloud.services import Service
 from localcloud.settings import HOST
 
 _STOP_SECONDS = 30.0  # the stand-in ends its jobs and deployments, and uploads what they leave
 _HEALTH_SECONDS = 2.0
 _CLOCK_SECONDS = 2.0  # how far the start time that the system tells may wander
+
+
+class CloudError(Exception):
+    """One line that says what failed, where, and what to do next."""
 
 
 @dataclass(frozen=True)

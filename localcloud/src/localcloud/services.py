@@ -10,7 +10,7 @@ from pathlib import Path
 
 from localcloud.settings import HOST, Settings
 
-# What somebody uses; :mod:`localcloud.used_services` turns off every way to the others.
+# What somebody uses; :mod:`localcloud.emulator.used_services` turns off every way to the others.
 USED_SERVICES = ("cloudformation", "iam", "kinesis", "logs", "monitoring", "s3", "sns", "sqs", "ssm", "sts")
 
 

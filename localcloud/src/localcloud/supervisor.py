@@ -15,7 +15,7 @@ from types import FrameType
 import psutil
 
 from localcloud import processes
-from localcloud.errors import CloudError
+from localcloud.processes import CloudError
 from localcloud.services import Service, all_services
 from localcloud.settings import Settings
 

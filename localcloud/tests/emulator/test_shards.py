@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.shards import children, close_parents, forget_expired, open_shards, shard_for
+from localcloud.emulator.shards import children, close_parents, forget_expired, open_shards, shard_for
 
 HOUR = 3600.0
 

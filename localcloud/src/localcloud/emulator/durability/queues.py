@@ -9,28 +9,11 @@ from typing import Any
 from ministack.core.responses import AccountRegionScopedDict
 from ministack.services import sqs
 
-from localcloud.backlog import Backlog, Message
-from localcloud.state_file import Held, StateFile
+from localcloud.emulator.backlog import Message, Queue, backlog_of
+from localcloud.emulator.durability.state_file import Held, StateFile
 
-Queue = dict[str, Any]
 _CONTENT = ("messages", "dedup_cache", "fifo_seq")
 _HELD = ("receipt_handle", "visible_at", "receive_count", "first_receive_at")
-
-
-def backlog_of(queue: Queue) -> Backlog:
-    """The queue's messages, indexed; the emulator itself puts a plain list there when it makes or sweeps a queue."""
-    messages = queue["messages"]
-    if not isinstance(messages, Backlog):
-        messages = queue["messages"] = Backlog(messages, _group if queue["is_fifo"] else _itself)
-    return messages
-
-
-def _group(message: Message) -> object:
-    return message.get("group_id") or message["id"]
-
-
-def _itself(message: Message) -> object:
-    return message["id"]
 
 
 def without_content() -> dict[str, AccountRegionScopedDict]:

@@ -1,7 +1,10 @@
 """The files of S3's objects: a put that can't be kept is refused, and one that is killed leaves the old or the new.
 
-The emulator keeps an object as two files, its bytes and a sidecar that describes them and the object's former versions.
-As released, it replaces the two one after the other, and answers 200 although it could not write them.
+Restores: S3 never adds a part of an object; where it answers success, it has the whole. The emulator keeps an object as
+two files, its bytes and a sidecar that describes them and the object's former versions. As released, it replaces the
+two one after the other, and answers 200 although it could not write them.
+
+Source: Amazon S3 API Reference, PutObject; User Guide, "Amazon S3 data consistency model" (updates are atomic).
 """
 
 from __future__ import annotations
@@ -17,8 +20,8 @@ from typing import Any
 from ministack import app
 from ministack.core.responses import get_account_id
 
-from localcloud import paired_files
-from localcloud.failures import failure
+from localcloud.emulator import paired_files
+from localcloud.emulator.failures import failure
 
 _BY_KEY = ("_object_versions", "_object_tags", "_object_acl", "_object_annotations")
 

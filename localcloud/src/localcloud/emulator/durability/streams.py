@@ -10,8 +10,8 @@ from itertools import takewhile
 from ministack.core.responses import AccountRegionScopedDict
 from ministack.services import kinesis
 
-from localcloud.shards import Shard
-from localcloud.state_file import StateFile
+from localcloud.emulator.durability.state_file import StateFile
+from localcloud.emulator.shards import Shard
 
 _NOTHING = ("", "")
 _MILLISECONDS_DIGITS = 20

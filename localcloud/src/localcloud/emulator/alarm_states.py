@@ -1,7 +1,8 @@
 """Which state a metric alarm is in, told from its datapoints, as CloudWatch tells it: M out of N, some perhaps missing.
 
-The rules are those of "Configuring how CloudWatch alarms treat missing data" in the CloudWatch User Guide. CloudWatch
-looks at more datapoints than it evaluates, so that few of them need to be made up.
+Restores: CloudWatch looks at more datapoints than it evaluates, so that few of them need to be made up.
+
+Source: Amazon CloudWatch User Guide, "Configuring how CloudWatch alarms treat missing data".
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""An answer that says why the emulator could not do it, in the words that the service's clients understand."""
+"""An answer that says why the emulator could not do it, in the form that the service's clients understand.
+
+Restores: an internal error is a status 500 that clients retry, with a code and a message.
+
+Source: Amazon S3 API Reference, "Error responses"; Amazon SQS API Reference, "Common errors" (InternalFailure).
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
 """Long polls that end when there is something to give, as those of SQS do.
 
-As released, the emulator looks ten times a second; a reader that waits for its group to be free again waits a tenth of
-a second for it. Here a wait also ends when a call changes the queue.
+Restores: a long poll answers as soon as a message is available. As released, the emulator looks ten times a second; a
+reader that waits for its group to be free again waits a tenth of a second for it. Here a wait also ends when a call
+changes the queue.
+
+Source: Amazon SQS Developer Guide, "Amazon SQS short and long polling".
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What the emulator knows, in one SQLite file: a transaction before each answer, so that a kill loses nothing answered.
 
 The content of queues, streams and logs has a row for each message, record and event, so that a request writes only what
-it changes.
-Everything else of a service is one small document. The objects of S3 are files (:mod:`localcloud.object_files`).
+it changes. Everything else of a service is one small document. The objects of S3 are files
+(:mod:`localcloud.emulator.object_files`).
 
 A commit is written to the file's log before it returns, which is all that a killed process needs; it is not forced to
 the disk, so a machine that loses its power may lose the last seconds, as a whole: the file itself stays sound.

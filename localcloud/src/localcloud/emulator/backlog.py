@@ -1,8 +1,10 @@
 """The messages of one queue, indexed: a receive or a delete costs the same however deep the backlog is.
 
-A message is a dictionary of the emulator's. Messages of one group are given in sending order, and none while another
-of the group is in flight; of a standard queue, each message is a group of its own. Like SQS, a receive takes as many
-messages of one group as it can before it turns to the next.
+Restores: messages of one group are given in sending order, and none while another of the group is in flight; a receive
+takes as many messages of one group as it can before it turns to the next. Of a standard queue, each message is a group
+of its own. A message is a dictionary of the emulator's.
+
+Source: Amazon SQS Developer Guide, "FIFO queue delivery logic in Amazon SQS".
 
 A backlog remembers what has changed since it was last saved, so that a request saves only what it has changed.
 """
@@ -15,6 +17,7 @@ from itertools import count, islice, takewhile
 from typing import Any
 
 Message = dict[str, Any]
+Queue = dict[str, Any]
 
 
 class Backlog:
@@ -166,3 +169,19 @@ def _locked_until(group: dict[int, Message]) -> float:
         if not message["receive_count"]:
             break
     return until
+
+
+def backlog_of(queue: Queue) -> Backlog:
+    """The queue's messages, indexed; the emulator itself puts a plain list there when it makes or sweeps a queue."""
+    messages = queue["messages"]
+    if not isinstance(messages, Backlog):
+        messages = queue["messages"] = Backlog(messages, _group if queue["is_fifo"] else _itself)
+    return messages
+
+
+def _group(message: Message) -> object:
+    return message.get("group_id") or message["id"]
+
+
+def _itself(message: Message) -> object:
+    return message["id"]

@@ -1,7 +1,9 @@
 """What becomes of the shards of a stream that is split or merged: parents are closed and kept, children follow.
 
-A stream and its shards are dictionaries of the emulator's. As released, the emulator throws the parents away, and the
-records that nobody has read yet with them.
+Restores: a parent is OPEN, then CLOSED, then EXPIRED. A stream and its shards are dictionaries of the emulator's. As
+released, the emulator throws the parents away, and the records that nobody has read yet with them.
+
+Source: Amazon Kinesis Data Streams Developer Guide, "After resharding" (data routing, data persistence, shard state).
 """
 
 from __future__ import annotations

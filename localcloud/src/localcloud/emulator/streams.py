@@ -1,6 +1,11 @@
-"""Streams of the emulator that can be split and merged as AWS does it: no record of a parent is lost.
+"""Streams that can be split and merged: no record of a parent is lost.
 
-It wraps the emulator's own handlers; see :mod:`localcloud.shards` for what becomes of the shards.
+Restores: a parent is closed, stays readable to its end, which names its children, and expires; a shard that is closed
+can't be split again; ListShards goes on by its token alone. It wraps the emulator's own handlers; see
+:mod:`localcloud.emulator.shards` for what becomes of the shards.
+
+Source: Amazon Kinesis Data Streams Developer Guide, "After resharding"; API reference, GetRecords, ListShards,
+SplitShard, MergeShards and DescribeStreamSummary.
 """
 
 from __future__ import annotations
@@ -12,7 +17,16 @@ from typing import Any
 
 from ministack.services import kinesis
 
-from localcloud.shards import Shard, Stream, children, close_parents, forget_expired, is_open, open_shards, shard_for
+from localcloud.emulator.shards import (
+    Shard,
+    Stream,
+    children,
+    close_parents,
+    forget_expired,
+    is_open,
+    open_shards,
+    shard_for,
+)
 
 Request = Mapping[str, Any]
 Answer = tuple[int, dict[str, str], Any]

@@ -1,42 +1,31 @@
-"""Runs the emulator, with what it lacks for this project: ``python -m localcloud.emulator``.
+"""Receives and deletes whose cost does not grow with the backlog, and that take messages as SQS does.
 
-As released, it walks over all messages of a queue several times for each receive, once for each message deleted, and
-over the whole deduplication window for each message sent: the time to send and drain grows with the square of the
-backlog, and 36,000 messages take a quarter of an hour. Here the messages lie in a :class:`Backlog`, and what only
-looks at ages is done once a second. What a queue does is the same, but that a receive takes as many messages of one
-group as it can, as SQS does; ``tests/contract/`` holds it to that, and to the pinned version.
+Restores: a receive returns as many messages of one group as it can before it turns to the next, and a queue bears a
+deep backlog. As released, the emulator walks over all messages of a queue several times for each receive, once for each
+message deleted, and over the whole deduplication window for each message sent: the time to send and drain grows with
+the square of the backlog, and 36,000 messages take a quarter of an hour. Here the messages lie in a
+:class:`~localcloud.emulator.backlog.Backlog`, and what only looks at ages is done once a second.
 
-The other modules correct splits and merges of shards (:mod:`localcloud.streams`), the end of a long poll
-(:mod:`localcloud.longpoll`), alarms (:mod:`localcloud.alarms`), what survives a kill or a full disk
-(:mod:`localcloud.durability`, :mod:`localcloud.object_files`), which services there are
-(:mod:`localcloud.used_services`, :mod:`localcloud.stack_resources`), and who is answered
-(:mod:`localcloud.request_guard`).
+Source: Amazon SQS Developer Guide, "FIFO queue delivery logic in Amazon SQS".
 """
 
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-from ministack import app
 from ministack.services import sqs
 
-from localcloud import alarms, durability, longpoll, object_files, stack_resources, streams, used_services
-from localcloud.backlog import Message
-from localcloud.queue_content import Queue, backlog_of
-from localcloud.request_guard import RequestGuard
-from localcloud.used_services import UsedPathsOnly
+from localcloud.emulator.backlog import Message, Queue, backlog_of
 
 _SECONDS_BETWEEN_SWEEPS = 1.0
 _UNKNOWN_HANDLE = ("ReceiptHandleIsInvalid", "The input receipt handle is invalid.")
 
 
-def main() -> None:
-    """Start the emulator; its settings are its own environment variables."""
+def install() -> None:
+    """Put the functions where the emulator looks them up."""
     sqs._prune_dedup = _once_a_second(sqs._prune_dedup)
     sqs._expire_retained = _once_a_second(sqs._expire_retained)
     sqs._dlq_sweep = _when_any_is_due(sqs._dlq_sweep)
@@ -47,15 +36,6 @@ def main() -> None:
         "ChangeMessageVisibility": change_visibility,
         "ChangeMessageVisibilityBatch": change_visibility_batch,
     }
-    longpoll.install()
-    streams.install()
-    alarms.install()
-    object_files.install(Path(os.environ["S3_DATA_DIR"]))
-    stack_resources.install()
-    used_services.turn_off_unused()
-    durability.install(Path(os.environ["STATE_DIR"]))
-    app.app = RequestGuard(UsedPathsOnly(app.app))
-    app.main()
 
 
 def _once_a_second(sweep: Callable[[Queue], None]) -> Callable[[Queue], None]:
@@ -143,7 +123,3 @@ def _batch(data: Mapping[str, Any], kind: str, do: Callable[[Mapping[str, Any]],
         else:
             answer["Failed"].append({"Id": entry["Id"], "Code": code, "Message": message, "SenderFault": True})
     return answer
-
-
-if __name__ == "__main__":
-    main()

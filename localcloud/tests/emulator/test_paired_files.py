@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud import paired_files
+from localcloud.emulator import paired_files
 
 STEPS = 8  # more than a write has
 

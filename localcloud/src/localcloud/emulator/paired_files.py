@@ -6,6 +6,8 @@ writer that died has left tells how far it got:
 - With an unfinished file, nothing was replaced yet: all that is unfinished is removed.
 - With an unfinished sidecar alone, its file is in place already, or did not change: the sidecar follows it, if it is
   whole.
+
+Restores, for :mod:`localcloud.emulator.object_files`: an update of an object of S3 is atomic.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from localcloud.backlog import Backlog
+from localcloud.emulator.backlog import Backlog
 
 HELD = ("receipt_handle", "visible_at", "receive_count", "first_receive_at")
 GROUPS = st.sampled_from("abc")

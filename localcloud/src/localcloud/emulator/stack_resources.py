@@ -1,9 +1,12 @@
 """Which resources a CloudFormation template may have here, and what becomes of a bucket that is there already.
 
-A bucket outlives the stack that made it, and an emulator that lost its stacks to a kill (versions that wrote them at an
-orderly stop only) has buckets without a stack. CloudFormation refuses to make a bucket that exists; here the new stack
-takes it over, unless another stack has it. And a bucket that holds anything isn't removed with its stack: as released,
-the emulator drops it with all that it holds, also where a change is rolled back.
+Restores: a bucket that holds anything isn't removed with its stack. A bucket outlives the stack that made it, and an
+emulator that lost its stacks to a kill (versions that wrote them at an orderly stop only) has buckets without a stack.
+CloudFormation refuses to make a bucket that exists; here the new stack takes it over, unless another stack has it. As
+released, the emulator drops a bucket with all that it holds, also where a change is rolled back; here it stays, and the
+stack goes.
+
+Source: AWS CloudFormation Template Reference, AWS::S3::Bucket ("you can only delete empty buckets").
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region
 from ministack.services import cloudwatch_logs
 
-from localcloud.state_file import StateFile
+from localcloud.emulator.durability.state_file import StateFile
 
 Event = dict[str, Any]
 Handler = Callable[[dict[str, Any]], Any]

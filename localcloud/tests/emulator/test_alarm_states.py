@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localcloud.alarm_states import Rule
+from localcloud.emulator.alarm_states import Rule
 
 # The newest five datapoints, the oldest first: 0 doesn't breach, X does, - is missing. Then the state where missing
 # data is treated as missing, ignore, breaching and notBreaching; the current state is "now".

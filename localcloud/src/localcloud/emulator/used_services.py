@@ -2,7 +2,9 @@
 
 The emulator has a hundred services; some of them run code (Lambda, ECS), fetch addresses or open ports as the user who
 started it. What is off can't be reached by any of its ways in: a request of its own, a path of the emulator's own
-(``/_ministack/…``), a WebSocket, a host name, or a resource in a template (:mod:`localcloud.stack_resources`).
+(``/_ministack/…``), a WebSocket, a host name, or a resource in a template (:mod:`localcloud.emulator.stack_resources`).
+
+Restores nothing of AWS: it takes away what a machine should not offer to whoever reaches its loopback.
 """
 
 from __future__ import annotations

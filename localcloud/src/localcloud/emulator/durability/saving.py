@@ -1,7 +1,7 @@
-"""What the emulator has answered is on disk: each request saves what it has changed before its answer goes out.
+"""Each request saves what it has changed before its answer goes out.
 
-As released, the emulator writes its state at an orderly stop only, so that a kill loses all since the last one: FIFO
-sequence numbers go back, and a stack is forgotten whose bucket is still there.
+Restores: what was answered survives. As released, the emulator writes its state at an orderly stop only, so that a kill
+loses all since the last one: FIFO sequence numbers go back, and a stack is forgotten whose bucket is still there.
 
 Messages, records and log events are saved by each request, a row for each that it changed. The rest of a service is one
 document, saved by requests that may change it; where documents are large, commits wait so that they take a tenth of the
@@ -26,12 +26,12 @@ from ministack import app
 from ministack.core import persistence
 from ministack.services import kinesis
 
-from localcloud import log_content, queue_content, stream_content
-from localcloud.failures import failure
-from localcloud.log_content import LogContent
-from localcloud.queue_content import QueueContent
-from localcloud.state_file import StateFile
-from localcloud.stream_content import StreamContent
+from localcloud.emulator.durability import logs, queues, streams
+from localcloud.emulator.durability.logs import LogContent
+from localcloud.emulator.durability.queues import QueueContent
+from localcloud.emulator.durability.state_file import StateFile
+from localcloud.emulator.durability.streams import StreamContent
+from localcloud.emulator.failures import failure
 
 Answer = tuple[int, dict[str, Any], Any]
 Handler = Callable[[str, str, Mapping[str, str], bytes, Any], Awaitable[Answer]]
@@ -114,7 +114,7 @@ class _Keeper:
         else:
             _load_former_files()
             self._changed.update(_MODULES.values())
-        kinesis._next_sequence_number = stream_content.growing_numbers()
+        kinesis._next_sequence_number = streams.growing_numbers()
         self._commit(set(self._changed))
 
     def close(self, *_services: Any) -> None:
@@ -194,11 +194,11 @@ def _changed_by(service: str, method: str, path: str, headers: Mapping[str, str]
 def _document(module: str) -> str:
     """What the module restores itself from; of one that was never loaded, nothing."""
     if module == "sqs":
-        state: Any = queue_content.without_content()
+        state: Any = queues.without_content()
     elif module == "kinesis":
-        state = stream_content.without_content()
+        state = streams.without_content()
     elif module == "cloudwatch_logs":
-        state = log_content.without_content()
+        state = logs.without_content()
     else:
         loaded = sys.modules.get(f"ministack.services.{module}")
         state = loaded.get_state() if loaded else {}

@@ -1,8 +1,11 @@
-"""Metric alarms of the emulator that tell their state by themselves, from the metric that they watch.
+"""Metric alarms that evaluate themselves, from the metric that they watch.
 
-As released, the emulator looks at an alarm only when metric data comes in, mixes the data of all dimensions, and knows
-neither of several datapoints nor of missing ones. Here an alarm is evaluated by :mod:`localcloud.alarm_states` when
-data comes in and once a second, over periods that end now: sooner than CloudWatch, which does it once a minute.
+Restores: an alarm watches one metric with its dimensions over N periods, and needs no new data to change its state. As
+released, the emulator looks at an alarm only when metric data comes in, mixes the data of all dimensions, and knows
+neither of several datapoints nor of missing ones. Here an alarm is evaluated by :mod:`localcloud.emulator.alarm_states`
+when data comes in and once a second, over periods that end now: sooner than CloudWatch, which does it once a minute.
+
+Source: Amazon CloudWatch User Guide, "Alarm evaluation" and "Configuring how CloudWatch alarms treat missing data".
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import Any
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import cloudwatch
 
-from localcloud.alarm_states import Rule, is_known
+from localcloud.emulator.alarm_states import Rule, is_known
 
 Alarm = dict[str, Any]
 Point = dict[str, Any]
