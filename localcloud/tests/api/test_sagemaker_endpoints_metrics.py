@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.sagemaker.test_fleet import Echo
+from tests.sagemaker.hosting.test_fleet import Echo
 
 from localcloud.sagemaker.data import aws
 from localcloud.sagemaker.hosting.fleet import Variant

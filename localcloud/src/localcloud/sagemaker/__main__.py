@@ -8,8 +8,8 @@ from pathlib import Path
 
 import uvicorn
 
+from localcloud.sagemaker.api.http import BoundedHttp
 from localcloud.sagemaker.app import create_app
-from localcloud.sagemaker.bounded_http import BoundedHttp
 from localcloud.settings import HOST
 
 _GRACE_SECONDS = 5  # for requests under way when the process is to end

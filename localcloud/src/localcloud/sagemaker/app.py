@@ -15,8 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from localcloud.request_guard import RequestGuard
+from localcloud.sagemaker.api.http import RequestIds
 from localcloud.sagemaker.api.protocol import ControlPlane
-from localcloud.sagemaker.api.request_ids import RequestIds
 from localcloud.sagemaker.api.search import Search
 from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.api.tags import Tags
@@ -32,15 +32,14 @@ from localcloud.sagemaker.hosting.loading import Loader
 from localcloud.sagemaker.hosting.rollback_alarms import Alarms
 from localcloud.sagemaker.hosting.runtime import Runtime
 from localcloud.sagemaker.jobs.cores import Cores
-from localcloud.sagemaker.jobs.job_runner import JobRunner
-from localcloud.sagemaker.jobs.job_services import Services
+from localcloud.sagemaker.jobs.runner import JobRunner, Services
 from localcloud.sagemaker.registry.model_package_groups import ModelPackageGroups
 from localcloud.sagemaker.registry.model_packages import ModelPackages
 from localcloud.sagemaker.registry.models import Models
-from localcloud.sagemaker.training.training_attempt import TrainingKind
-from localcloud.sagemaker.training.training_jobs import TrainingJobs
-from localcloud.sagemaker.transform.transform_attempt import TransformKind
-from localcloud.sagemaker.transform.transform_jobs import TransformJobs
+from localcloud.sagemaker.training.attempt import TrainingKind
+from localcloud.sagemaker.training.jobs import TrainingJobs
+from localcloud.sagemaker.transform.attempt import TransformKind
+from localcloud.sagemaker.transform.jobs import TransformJobs
 
 
 def create_app(state: Path, aws_endpoint: str) -> Starlette:

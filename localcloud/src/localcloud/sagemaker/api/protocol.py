@@ -12,8 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from localcloud.sagemaker.api.bodies import TooLargeError, bounded_body
 from localcloud.sagemaker.api.errors import ServiceError, cause, validation_error
+from localcloud.sagemaker.api.http import TooLargeError, bounded_body
 from localcloud.sagemaker.api.store import MissingResourceError
 from localcloud.sagemaker.api.validation import known, service_model, validate
 

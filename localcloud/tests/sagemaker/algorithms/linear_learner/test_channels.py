@@ -15,7 +15,7 @@ from localcloud.sagemaker.algorithms import recordio
 from localcloud.sagemaker.algorithms.linear_learner import channels
 from localcloud.sagemaker.algorithms.linear_learner.channels import CSV, RECORDIO, Channel
 from localcloud.sagemaker.algorithms.linear_learner.hyperparameters import Hyperparameters, validate
-from localcloud.sagemaker.jobs.job_child import UserError
+from localcloud.sagemaker.jobs.child import UserError
 
 FILE = {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"}
 INVALID = "Unable to initialize the algorithm. Failed to validate input data configuration. (caused by ValidationError)"

@@ -21,7 +21,7 @@ from tests.sagemaker.algorithms.linear_learner.learning import (
 from localcloud.sagemaker.algorithms.linear_learner import hyperparameters
 from localcloud.sagemaker.algorithms.linear_learner.fitting import fit
 from localcloud.sagemaker.algorithms.linear_learner.progress import Silent
-from localcloud.sagemaker.jobs.job_child import UserError
+from localcloud.sagemaker.jobs.child import UserError
 
 
 def sparse(data: Table) -> Table:

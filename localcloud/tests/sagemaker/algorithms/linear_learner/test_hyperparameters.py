@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from localcloud.sagemaker.algorithms.linear_learner.hyperparameters import validate
-from localcloud.sagemaker.jobs.job_child import UserError
+from localcloud.sagemaker.jobs.child import UserError
 
 BINARY = {"predictor_type": "binary_classifier"}
 

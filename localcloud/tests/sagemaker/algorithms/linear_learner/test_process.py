@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from localcloud.sagemaker.jobs.container import Layout
-from localcloud.sagemaker.jobs.job_process import environment
+from localcloud.sagemaker.jobs.process import environment
 
 
 def test_numpy_has_one_thread_unless_the_request_wants_more() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from localcloud.sagemaker.algorithms import recordio
 from localcloud.sagemaker.algorithms.xgboost import bodies
-from localcloud.sagemaker.jobs.job_child import UserError
+from localcloud.sagemaker.jobs.child import UserError
 
 CELLS = st.one_of(
     st.floats(width=64).map(repr),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.sagemaker.algorithms.xgboost import channels
-from localcloud.sagemaker.jobs.job_child import UserError
+from localcloud.sagemaker.jobs.child import UserError
 
 FILE = {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from localcloud.sagemaker.algorithms.xgboost.content_types import data_format
-from localcloud.sagemaker.jobs.job_child import UserError
+from localcloud.sagemaker.jobs.child import UserError
 
 
 @pytest.mark.parametrize(

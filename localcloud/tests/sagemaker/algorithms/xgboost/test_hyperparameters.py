@@ -7,7 +7,7 @@ import math
 import pytest
 
 from localcloud.sagemaker.algorithms.xgboost.hyperparameters import validate
-from localcloud.sagemaker.jobs.job_child import AlgorithmError, UserError
+from localcloud.sagemaker.jobs.child import AlgorithmError, UserError
 
 
 def test_values_are_typed_and_aliases_replaced() -> None:

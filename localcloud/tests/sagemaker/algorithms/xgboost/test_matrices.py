@@ -13,7 +13,7 @@ import xgboost
 
 from localcloud.sagemaker.algorithms import recordio
 from localcloud.sagemaker.algorithms.xgboost import matrices
-from localcloud.sagemaker.jobs.job_child import UserError
+from localcloud.sagemaker.jobs.child import UserError
 
 
 def test_csv_has_the_label_first_and_weights_second(tmp_path: Path) -> None:

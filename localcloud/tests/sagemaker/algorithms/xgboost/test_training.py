@@ -22,7 +22,7 @@ from tests.sagemaker.algorithms.xgboost.jobs import FEATURES, LABELS, Files, Job
 import localcloud
 from localcloud.sagemaker.algorithms import recordio
 from localcloud.sagemaker.algorithms.xgboost import boosting, training
-from localcloud.sagemaker.jobs.job_child import AlgorithmError, UserError
+from localcloud.sagemaker.jobs.child import AlgorithmError, UserError
 from localcloud.testing.waiting import wait_for
 
 TRAIN: Files = {"train": {"a.csv": csv()}}

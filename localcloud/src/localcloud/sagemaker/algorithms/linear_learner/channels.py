@@ -16,7 +16,7 @@ import scipy.sparse  # type: ignore[import-untyped]
 from localcloud.sagemaker.algorithms import recordio
 from localcloud.sagemaker.algorithms.linear_learner.hyperparameters import Hyperparameters
 from localcloud.sagemaker.algorithms.linear_learner.table import Floats, Table
-from localcloud.sagemaker.jobs.job_child import UserError
+from localcloud.sagemaker.jobs.child import UserError
 
 CSV = "text/csv"
 RECORDIO = "application/x-recordio-protobuf"

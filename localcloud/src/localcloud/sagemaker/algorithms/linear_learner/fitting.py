@@ -25,7 +25,7 @@ from localcloud.sagemaker.algorithms.linear_learner.selection import (
     by_loss,
 )
 from localcloud.sagemaker.algorithms.linear_learner.table import Floats, Table
-from localcloud.sagemaker.jobs.job_child import UserError
+from localcloud.sagemaker.jobs.child import UserError
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from localcloud.sagemaker.algorithms.linear_learner.rules import (
     number,
     switch,
 )
-from localcloud.sagemaker.jobs.job_child import UserError
+from localcloud.sagemaker.jobs.child import UserError
 
 _LOSSES = {
     "binary_classifier": ("logistic", "hinge_loss"),

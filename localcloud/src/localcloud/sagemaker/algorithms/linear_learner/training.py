@@ -1,4 +1,4 @@
-"""A training job of Linear Learner: the process that `job_child` describes."""
+"""A training job of Linear Learner: the process that `jobs.child` describes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from localcloud.sagemaker.algorithms.linear_learner.losses import loss_of
 from localcloud.sagemaker.algorithms.linear_learner.model import NAME
 from localcloud.sagemaker.algorithms.linear_learner.progress import Progress
 from localcloud.sagemaker.algorithms.linear_learner.table import Table
+from localcloud.sagemaker.jobs.child import UserError, run
 from localcloud.sagemaker.jobs.container import Layout
-from localcloud.sagemaker.jobs.job_child import UserError, run
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from localcloud.sagemaker.algorithms.xgboost.content_types import CONTENT_TYPES, DEFAULT
-from localcloud.sagemaker.jobs.job_child import UserError
+from localcloud.sagemaker.jobs.child import UserError
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcloud.sagemaker.jobs.job_child import UserError
+from localcloud.sagemaker.jobs.child import UserError
 
 _FORMATS = {
     "csv": "csv",

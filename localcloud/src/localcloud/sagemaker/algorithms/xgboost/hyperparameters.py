@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from localcloud.sagemaker.algorithms.xgboost.definitions import MAXIMIZED, MINIMIZED
-from localcloud.sagemaker.jobs.job_child import AlgorithmError, UserError
+from localcloud.sagemaker.jobs.child import AlgorithmError, UserError
 
 Values = dict[str, Any]
 

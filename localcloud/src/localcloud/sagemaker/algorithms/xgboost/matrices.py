@@ -16,7 +16,7 @@ import xgboost
 
 from localcloud.sagemaker.algorithms import recordio
 from localcloud.sagemaker.algorithms.xgboost import channels
-from localcloud.sagemaker.jobs.job_child import UserError
+from localcloud.sagemaker.jobs.child import UserError
 
 logger = logging.getLogger(__name__)
 

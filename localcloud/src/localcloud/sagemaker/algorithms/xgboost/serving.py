@@ -19,7 +19,7 @@ from localcloud.sagemaker.algorithms.xgboost import bodies, soundness
 from localcloud.sagemaker.algorithms.xgboost.bodies import Array, Rows
 from localcloud.sagemaker.algorithms.xgboost.content_types import parse_header
 from localcloud.sagemaker.algorithms.xgboost.selection import Selection
-from localcloud.sagemaker.jobs.job_child import UserError
+from localcloud.sagemaker.jobs.child import UserError
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""A training job of the XGBoost container: the process that `job_child` describes."""
+"""A training job of the XGBoost container: the process that `jobs.child` describes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import xgboost
 from localcloud.sagemaker.algorithms.xgboost import channels, content_types, hyperparameters, matrices
 from localcloud.sagemaker.algorithms.xgboost.boosting import Matrices, Plan
 from localcloud.sagemaker.algorithms.xgboost.cross_validation import CrossValidation
+from localcloud.sagemaker.jobs.child import AlgorithmError, UserError, run
 from localcloud.sagemaker.jobs.container import Layout
-from localcloud.sagemaker.jobs.job_child import AlgorithmError, UserError, run
 
 MODEL_NAME = "xgboost-model"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcloud.sagemaker.training import training_status
+from localcloud.sagemaker.training import status
 
 
 def job_after(*steps: str) -> dict[str, Any]:
     job: dict[str, Any] = {}
     for time, step in enumerate(steps):
-        training_status.enter(job, step, float(time))
+        status.enter(job, step, float(time))
     return job
 
 
@@ -27,7 +27,7 @@ def test_times_are_those_of_the_transitions() -> None:
 def test_a_stopping_job_only_moves_on_to_its_end() -> None:
     job = job_after("Starting", "Downloading", "Stopping", "Training")
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopping", "Stopping")
-    training_status.enter(job, "Stopped", 9.0)
+    status.enter(job, "Stopped", 9.0)
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "Stopped")
 
 
@@ -44,9 +44,9 @@ def test_a_job_that_never_started_has_no_times() -> None:
 
 def test_a_reason_is_cut_at_1024_characters() -> None:
     job = job_after("Starting", "Downloading", "Training")
-    training_status.fail(job, "x" * 2000, 3.0)
+    status.fail(job, "x" * 2000, 3.0)
     assert job["FailureReason"] == "x" * 1024
 
 
 def test_every_message_differs() -> None:
-    assert len(set(training_status.MESSAGES.values())) == len(training_status.MESSAGES)
+    assert len(set(status.MESSAGES.values())) == len(status.MESSAGES)

@@ -15,9 +15,9 @@ from pathlib import Path
 import psutil
 
 from localcloud.sagemaker.jobs.container import Layout
-from localcloud.sagemaker.jobs.job_log import JobLog
-from localcloud.sagemaker.jobs.job_runner import StoppedError
+from localcloud.sagemaker.jobs.log import JobLog
 from localcloud.sagemaker.jobs.metrics import FinalMetrics
+from localcloud.sagemaker.jobs.runner import StoppedError
 
 _GRACE_SECONDS = 120.0
 _LOOK_SECONDS = 0.1

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 import xgboost
-from tests.sagemaker.manual_clock import ManualClock
-from tests.sagemaker.test_rollout import canary, linear, size
+from tests.sagemaker.hosting.manual_clock import ManualClock
+from tests.sagemaker.hosting.test_rollout import canary, linear, size
 
 from localcloud.sagemaker.api.errors import ServiceError
 from localcloud.sagemaker.api.protocol import ControlPlane

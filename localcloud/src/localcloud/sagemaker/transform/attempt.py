@@ -10,13 +10,12 @@ from localcloud.sagemaker.api.store import Document
 from localcloud.sagemaker.data import archives
 from localcloud.sagemaker.data.data_sources import ManifestError, inputs_of
 from localcloud.sagemaker.data.s3 import Location, MissingObjectsError, UnsafeKeyError
-from localcloud.sagemaker.jobs import job_process
+from localcloud.sagemaker.jobs import process
 from localcloud.sagemaker.jobs.container import Layout
-from localcloud.sagemaker.jobs.job_log import JobLog
-from localcloud.sagemaker.jobs.job_runner import FailedError, Signals
-from localcloud.sagemaker.jobs.job_services import Services
+from localcloud.sagemaker.jobs.log import JobLog
 from localcloud.sagemaker.jobs.metrics import FinalMetrics
-from localcloud.sagemaker.transform.transform_child import INPUT, PLAN
+from localcloud.sagemaker.jobs.runner import FailedError, Services, Signals
+from localcloud.sagemaker.transform.child import INPUT, PLAN
 
 KIND = "transform-job"
 
@@ -28,7 +27,7 @@ class TransformKind:
     """A `JobKind`. A job takes one core."""
 
     name = KIND
-    status = "TransformJobStatus"
+    status_member = "TransformJobStatus"
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -77,17 +76,17 @@ class TransformKind:
             count = job["TransformResources"]["InstanceCount"]
             if count > 1:
                 log.write(f"WARNING: {count} instances were asked for; this stand-in transforms on ONE.")
-            code = job_process.run(
-                "localcloud.sagemaker.transform.transform_child",
+            code = process.run(
+                "localcloud.sagemaker.transform.child",
                 layout,
-                job_process.environment(layout, {}, 1),
+                process.environment(layout, {}, 1),
                 log,
                 FinalMetrics(()),
                 signals.check,
-                job_process.Bounds.of(_VOLUME_BYTES, cores),
+                process.Bounds.of(_VOLUME_BYTES, cores),
             )
         if code != 0:
-            raise FailedError(job_process.reason(code, layout))
+            raise FailedError(process.reason(code, layout))
 
     def _upload(self, job: Document, layout: Layout) -> None:
         """Every file that is whole; the process leaves no other."""

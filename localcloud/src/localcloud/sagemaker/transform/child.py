@@ -13,8 +13,8 @@ from typing import Any, BinaryIO, cast
 
 from localcloud.sagemaker.algorithms import catalog
 from localcloud.sagemaker.algorithms.serving import Invocation, ModelServer
+from localcloud.sagemaker.jobs.child import AlgorithmError, UserError, run
 from localcloud.sagemaker.jobs.container import Layout
-from localcloud.sagemaker.jobs.job_child import AlgorithmError, UserError, run
 from localcloud.sagemaker.transform.associations import Association, Path, PathError
 from localcloud.sagemaker.transform.batches import SplitError, batches, body, records
 

@@ -11,13 +11,12 @@ from localcloud.sagemaker.api.store import Document
 from localcloud.sagemaker.data import archives
 from localcloud.sagemaker.data.data_sources import ManifestError, inputs_of
 from localcloud.sagemaker.data.s3 import Location, MissingObjectsError, UnsafeKeyError
-from localcloud.sagemaker.jobs import job_process
+from localcloud.sagemaker.jobs import process
 from localcloud.sagemaker.jobs.container import Layout
-from localcloud.sagemaker.jobs.job_log import JobLog
-from localcloud.sagemaker.jobs.job_runner import FailedError, Signals, StoppedError
-from localcloud.sagemaker.jobs.job_services import Services
+from localcloud.sagemaker.jobs.log import JobLog
 from localcloud.sagemaker.jobs.metrics import FinalMetrics, MetricDefinition
-from localcloud.sagemaker.training import training_status
+from localcloud.sagemaker.jobs.runner import FailedError, Services, Signals, StoppedError
+from localcloud.sagemaker.training import status
 from localcloud.sagemaker.training.checkpoints import Checkpoints
 
 KIND = "training-job"
@@ -31,9 +30,9 @@ class TrainingKind:
     """A `JobKind`. A job gets the cores that its ``nthread`` asks for, else all of them."""
 
     name = KIND
-    status = "TrainingJobStatus"
-    end = staticmethod(training_status.enter)
-    fail = staticmethod(training_status.fail)
+    status_member = "TrainingJobStatus"
+    end = staticmethod(status.enter)
+    fail = staticmethod(status.fail)
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -78,7 +77,7 @@ class Attempt:
                 "ClientError: Cannot pull algorithm container. Either the image does not exist or its permissions "
                 f"are incorrect. This stand-in knows the repositories {', '.join(catalog.repositories())}."
             )
-        self._services.store.update(KIND, self._name, training_status.prepare)
+        self._services.store.update(KIND, self._name, status.prepare)
         self._layout.prepare(self._job)
         try:
             self._enter("Downloading")
@@ -96,14 +95,12 @@ class Attempt:
 
     def _enter(self, secondary: str) -> None:
         self._check()
-        self._services.store.update(KIND, self._name, lambda job: training_status.enter(job, secondary, time.time()))
+        self._services.store.update(KIND, self._name, lambda job: status.enter(job, secondary, time.time()))
 
     def _check(self) -> None:
         self._signals.check()
         if time.monotonic() > self._deadline:
-            self._services.store.update(
-                KIND, self._name, lambda job: training_status.enter(job, "Stopping", time.time())
-            )
+            self._services.store.update(KIND, self._name, lambda job: status.enter(job, "Stopping", time.time()))
             raise StoppedError("MaxRuntimeExceeded")
 
     def _download(self) -> None:
@@ -140,20 +137,20 @@ class Attempt:
         try:
             with JobLog(self._layout.root / "log", self._services.logs, _LOG_GROUP, stream) as log:
                 self._warn(log)
-                code = job_process.run(
+                code = process.run(
                     algorithm.training_module,
                     self._layout,
                     self._environment(),
                     log,
                     metrics,
                     self._look,
-                    job_process.Bounds.of(self._volume_bytes, self._cores),
+                    process.Bounds.of(self._volume_bytes, self._cores),
                 )
         finally:
             self._keep(metrics)
             self._copy_checkpoints()
         if code != 0:
-            raise FailedError(job_process.reason(code, self._layout))
+            raise FailedError(process.reason(code, self._layout))
 
     def _environment(self) -> Mapping[str, str]:
         own = {
@@ -162,7 +159,7 @@ class Attempt:
             **self._job.get("Environment", {}),
         }
         threads = None if "nthread" in self._job["HyperParameters"] else self._cores
-        return job_process.environment(self._layout, own, threads)
+        return process.environment(self._layout, own, threads)
 
     def _copy_checkpoints(self) -> None:
         try:

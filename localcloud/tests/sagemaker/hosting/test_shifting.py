@@ -8,9 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from tests.sagemaker.manual_clock import ManualClock
-from tests.sagemaker.test_fleet import variants
-from tests.sagemaker.test_rollout import canary, linear, size
+from tests.sagemaker.hosting.manual_clock import ManualClock
+from tests.sagemaker.hosting.test_fleet import variants
+from tests.sagemaker.hosting.test_rollout import canary, linear, size
 
 from localcloud.sagemaker.data import aws
 from localcloud.sagemaker.hosting import rollout

@@ -8,7 +8,6 @@ from typing import Any
 import regex
 
 from localcloud.sagemaker.algorithms import catalog
-from localcloud.sagemaker.algorithms.registries import is_aws
 from localcloud.sagemaker.api.arns import REGION
 from localcloud.sagemaker.api.errors import validation_error
 from localcloud.sagemaker.api.listing import page
@@ -17,10 +16,10 @@ from localcloud.sagemaker.api.store import Document, Store
 from localcloud.sagemaker.api.tags import Tags
 from localcloud.sagemaker.data.data_sources import ManifestError, inputs_of, is_supported
 from localcloud.sagemaker.data.s3 import Location, MissingObjectsError, Objects
-from localcloud.sagemaker.jobs.job_documents import JobDocuments
-from localcloud.sagemaker.jobs.job_runner import JobRunner
-from localcloud.sagemaker.training import training_status
-from localcloud.sagemaker.training.training_attempt import KIND
+from localcloud.sagemaker.jobs.documents import JobDocuments
+from localcloud.sagemaker.jobs.runner import JobRunner
+from localcloud.sagemaker.training import status
+from localcloud.sagemaker.training.attempt import KIND
 
 _DAY_SECONDS = 86_400
 
@@ -83,7 +82,7 @@ class TrainingJobs:
         )
 
     def _stop(self, request: dict[str, Any]) -> None:
-        self._jobs.stop(request["TrainingJobName"], lambda job: training_status.enter(job, "Stopping", time.time()))
+        self._jobs.stop(request["TrainingJobName"], lambda job: status.enter(job, "Stopping", time.time()))
 
     def _delete(self, request: dict[str, Any]) -> None:
         self._jobs.delete(request["TrainingJobName"])
@@ -125,7 +124,7 @@ def _check_algorithm(request: dict[str, Any]) -> None:
             "AlgorithmSpecification needs a TrainingImage; algorithm ARNs aren't known to this stand-in."
         )
     own = specification.get("MetricDefinitions", [])
-    if own and is_aws(image) and catalog.by_image(image) is not None:
+    if own and catalog.is_aws(image) and catalog.by_image(image) is not None:
         raise validation_error(
             "You can't override the metric definitions for Amazon SageMaker algorithms. "
             "Please retry the request without specifying metric definitions."
@@ -174,7 +173,7 @@ def _new_job(request: dict[str, Any], now: float) -> Document:
     }
     for switch in ("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining"):
         job.setdefault(switch, False)
-    training_status.enter(job, "Starting", now)
+    status.enter(job, "Starting", now)
     return job
 
 
@@ -187,9 +186,9 @@ def model_location(request: dict[str, Any]) -> Location:
 
 def _interrupt(job: Document) -> None:
     if job["TrainingJobStatus"] == "Stopping":
-        training_status.enter(job, "Stopped", time.time())
+        status.enter(job, "Stopped", time.time())
         return
-    training_status.fail(
+    status.fail(
         job,
         "InternalServerError: the SageMaker stand-in was restarted while this job ran. Start it again.",
         time.time(),

@@ -11,12 +11,12 @@ from localcloud.sagemaker.api.protocol import Operation
 from localcloud.sagemaker.api.store import Document, Store
 from localcloud.sagemaker.api.tags import Tags
 from localcloud.sagemaker.data.data_sources import is_supported
-from localcloud.sagemaker.jobs.job_documents import JobDocuments
-from localcloud.sagemaker.jobs.job_runner import JobRunner
+from localcloud.sagemaker.jobs.documents import JobDocuments
+from localcloud.sagemaker.jobs.runner import JobRunner
 from localcloud.sagemaker.registry.models import Models
 from localcloud.sagemaker.transform.associations import PathError
-from localcloud.sagemaker.transform.transform_attempt import KIND
-from localcloud.sagemaker.transform.transform_child import association_of
+from localcloud.sagemaker.transform.attempt import KIND
+from localcloud.sagemaker.transform.child import association_of
 
 _MOST_MEGABYTES = 100  # of all payloads that are under way (API reference, CreateTransformJob, MaxPayloadInMB)
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from localcloud.sagemaker.api.store import Document, Store
 from localcloud.sagemaker.jobs.container import Layout
 from localcloud.sagemaker.jobs.cores import Cores
-from localcloud.sagemaker.jobs.job_runner import JobRunner, Signals
+from localcloud.sagemaker.jobs.runner import JobRunner, Signals
 from localcloud.testing.waiting import wait_for
 
 
 class Kind:
     """Jobs that end as soon as they run, and remember that they did."""
 
-    name, status = "job", "Status"
+    name, status_member = "job", "Status"
 
     def __init__(self) -> None:
         self.cores_of: dict[str, int] = {}

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from localcloud.sagemaker.api.errors import cause
 from localcloud.sagemaker.api.store import Document, Store
+from localcloud.sagemaker.data.s3 import Objects
 from localcloud.sagemaker.jobs.container import Layout
 from localcloud.sagemaker.jobs.cores import Cores
 
@@ -52,12 +53,21 @@ class Signals:
             raise StoppedError("Stopped")
 
 
+@dataclass(frozen=True)
+class Services:
+    """What jobs read and write: their documents, S3 and CloudWatch Logs."""
+
+    store: Store
+    objects: Objects
+    logs: Any
+
+
 class JobKind(Protocol):
     """What is particular to training jobs, or to transform jobs."""
 
     name: str
     """The kind that the store knows the jobs by."""
-    status: str
+    status_member: str
     """The member of a document that says Stopping when the job is to stop."""
 
     def cores(self, job: Document, total: int) -> int:
@@ -150,7 +160,7 @@ class JobRunner:
     def _outcome(self, name: str, signals: Signals) -> Callable[[Document, float], None]:
         """Run the job; how its document ends."""
         job = self._store.get(self._kind.name, name)
-        if job[self._kind.status] == "Stopping":
+        if job[self._kind.status_member] == "Stopping":
             signals.stopped.set()  # it was asked to stop before it was submitted
         wanted = min(self._kind.cores(job, self._cores.total), self._cores.total)
         try:

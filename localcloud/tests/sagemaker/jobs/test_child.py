@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 VOLUME_BYTES = 1_000_000
 MEMORY_BYTES = 2 * 1024**3
 
@@ -21,7 +21,7 @@ def started(root: Path, train: str) -> Iterator[subprocess.Popen[str]]:
     (root / "opt/ml/output").mkdir(parents=True)
     script = (
         "import os, socket, subprocess, sys, threading\n"
-        "from localcloud.sagemaker.jobs.job_child import AlgorithmError, UserError, run\n"
+        "from localcloud.sagemaker.jobs.child import AlgorithmError, UserError, run\n"
         f"def train(layout):\n    {train}\n"
         "sys.exit(run(train))\n"
     )

@@ -9,7 +9,7 @@ from localcloud.sagemaker.api.arns import arn
 from localcloud.sagemaker.api.errors import resource_in_use, validation_error
 from localcloud.sagemaker.api.store import Document, MissingResourceError, NameTakenError, Store
 from localcloud.sagemaker.api.tags import Tags
-from localcloud.sagemaker.jobs.job_runner import JobRunner
+from localcloud.sagemaker.jobs.runner import JobRunner
 
 _OVER = ("Completed", "Failed", "Stopped")
 
