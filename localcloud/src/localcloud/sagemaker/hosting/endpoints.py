@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from localcloud.sagemaker.api.arns import arn
+from localcloud.sagemaker.api.collection import Collection, Kind, already_existing, could_not_find
 from localcloud.sagemaker.api.errors import ServiceError, validation_error
-from localcloud.sagemaker.api.listing import page
 from localcloud.sagemaker.api.protocol import Operation
-from localcloud.sagemaker.api.store import Document, MissingResourceError, NameTakenError, Store
+from localcloud.sagemaker.api.store import Document, Store
 from localcloud.sagemaker.api.tags import Tags
 from localcloud.sagemaker.hosting import endpoint_status, production_variants, rollout
 from localcloud.sagemaker.hosting.clock import Clock
@@ -18,6 +17,14 @@ from localcloud.sagemaker.hosting.endpoint_configs import EndpointConfigs
 from localcloud.sagemaker.hosting.rollback_alarms import Alarms, AlarmsUnknownError
 from localcloud.sagemaker.registry.models import Models
 
+_KIND = Kind(
+    name=KIND,
+    prefix="Endpoint",
+    missing=could_not_find("endpoint"),
+    taken=already_existing("endpoint"),
+    summaries="Endpoints",
+    summary=("EndpointName", "EndpointArn", "CreationTime", "LastModifiedTime", "EndpointStatus"),
+)
 _IN_PROGRESS = ("Creating", "Updating", "RollingBack", "Deleting", "SystemUpdating")
 
 
@@ -34,7 +41,7 @@ class Endpoints:
         alarms: Alarms,
         clock: Clock,
     ) -> None:
-        self._store = store
+        self._endpoints = Collection(store, tags, _KIND)
         self._tags = tags
         self._configs = configs
         self._models = models
@@ -50,16 +57,15 @@ class Endpoints:
             "UpdateEndpointWeightsAndCapacities": self._adjust,
             "DescribeEndpoint": self._describe,
             "DeleteEndpoint": self._delete,
-            "ListEndpoints": self._list,
+            "ListEndpoints": self._endpoints.list,
         }
 
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["EndpointName"]
-        endpoint_arn, now = arn(KIND, name), self._clock.time()
+        now = self._clock.time()
         wanted = self._wanted(request["EndpointConfigName"], 1, {})
         document = {
             "EndpointName": name,
-            "EndpointArn": endpoint_arn,
             "EndpointConfigName": wanted["EndpointConfigName"],
             "CreationTime": now,
         }
@@ -67,16 +73,12 @@ class Endpoints:
         if "DeploymentConfig" in request:
             self._check_deployment_config(request["DeploymentConfig"])
             document["LastDeploymentConfig"] = request["DeploymentConfig"]
-        try:
-            self._store.insert(KIND, name, document)
-        except NameTakenError as error:
-            raise validation_error(f'Cannot create already existing endpoint "{endpoint_arn}".') from error
-        self._tags.put(endpoint_arn, request.get("Tags", []))
+        endpoint_arn = self._endpoints.insert(name, document, request.get("Tags", []))
         self._deployer.deploy(name)
         return {"EndpointArn": endpoint_arn}
 
     def _update(self, request: dict[str, Any]) -> dict[str, Any]:
-        endpoint = self._get(request["EndpointName"])
+        endpoint = self._endpoints.get(request["EndpointName"])
         name = endpoint["EndpointName"]
         if "DeploymentConfig" in request and request.get("RetainDeploymentConfig"):
             raise validation_error("DeploymentConfig can't be specified together with RetainDeploymentConfig.")
@@ -102,12 +104,12 @@ class Endpoints:
             if "DeploymentConfig" in request:
                 endpoint["LastDeploymentConfig"] = deployment_config
 
-        self._store.update(KIND, name, updating)
+        self._endpoints.update(name, updating)
         self._deployer.deploy(name)
         return {"EndpointArn": endpoint["EndpointArn"]}
 
     def _adjust(self, request: dict[str, Any]) -> dict[str, Any]:
-        endpoint, desired = self._get(request["EndpointName"]), request["DesiredWeightsAndCapacities"]
+        endpoint, desired = self._endpoints.get(request["EndpointName"]), request["DesiredWeightsAndCapacities"]
         name = endpoint["EndpointName"]
 
         def adjusting(endpoint: Document) -> None:
@@ -115,7 +117,7 @@ class Endpoints:
             _check_desired(endpoint, desired)
             endpoint_status.adjust(endpoint, desired, self._clock.time())
 
-        self._store.update(KIND, name, adjusting)
+        self._endpoints.update(name, adjusting)
         self._deployer.adjust(name)
         return {"EndpointArn": endpoint["EndpointArn"]}
 
@@ -158,35 +160,19 @@ class Endpoints:
             "Environment": container.get("Environment", {}),
         }
 
-    def _get(self, name: str) -> Document:
-        try:
-            return self._store.get(KIND, name)
-        except MissingResourceError as error:
-            raise validation_error(f'Could not find endpoint "{arn(KIND, name)}".') from error
-
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
-        return endpoint_status.described(self._get(request["EndpointName"]))
+        return endpoint_status.described(self._endpoints.get(request["EndpointName"]))
 
     def _delete(self, request: dict[str, Any]) -> None:
-        name = self._get(request["EndpointName"])["EndpointName"]
+        name = self._endpoints.get(request["EndpointName"])["EndpointName"]
 
         def deleting(endpoint: Document) -> None:
             _require_settled(endpoint)
             endpoint_status.delete(endpoint, self._clock.time())
 
-        endpoint = self._store.update(KIND, name, deleting)
+        endpoint = self._endpoints.update(name, deleting)
         self._tags.drop(endpoint["EndpointArn"])
         self._deployer.remove(name)
-
-    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
-        return page(
-            self._store.all(KIND),
-            request,
-            answer="Endpoints",
-            name="EndpointName",
-            status="EndpointStatus",
-            members=("EndpointName", "EndpointArn", "CreationTime", "LastModifiedTime", "EndpointStatus"),
-        )
 
 
 def _require_settled(endpoint: Document) -> None:

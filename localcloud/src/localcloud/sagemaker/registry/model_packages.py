@@ -6,16 +6,27 @@ import threading
 import time
 from typing import Any
 
-from localcloud.sagemaker.api.arns import arn
-from localcloud.sagemaker.api.errors import ServiceError, conflict, validation_error
+from localcloud.sagemaker.api.collection import Collection, Kind, name_of
+from localcloud.sagemaker.api.errors import conflict, validation_error
 from localcloud.sagemaker.api.listing import page
 from localcloud.sagemaker.api.protocol import Operation
-from localcloud.sagemaker.api.store import Document, MissingResourceError, NameTakenError, Store
+from localcloud.sagemaker.api.store import Document, Store
 from localcloud.sagemaker.api.tags import Tags
 from localcloud.sagemaker.data.s3 import Location, Objects
-from localcloud.sagemaker.registry.model_package_groups import ModelPackageGroups, name_of
+from localcloud.sagemaker.registry.model_package_groups import ModelPackageGroups
 
-KIND = "model-package"
+_KIND = Kind(
+    name="model-package",
+    prefix="ModelPackage",
+    missing=lambda arn: validation_error(f"ModelPackage {arn} does not exist."),
+    taken=lambda arn: conflict(f"Model Package already exists: {arn}"),
+    summaries="ModelPackageSummaryList",
+    summary=(
+        *("ModelPackageName", "ModelPackageGroupName", "ModelPackageVersion", "ModelPackageArn"),
+        *("ModelPackageDescription", "CreationTime", "ModelPackageStatus", "ModelApprovalStatus"),
+    ),
+    order="Ascending",
+)
 
 _REPLACED = ("ModelApprovalStatus", "ApprovalDescription", "InferenceSpecification", "SourceUri", "ModelLifeCycle")
 
@@ -24,8 +35,7 @@ class ModelPackages:
     """Versions of a group, named ``group/version`` here, and packages with a name of their own."""
 
     def __init__(self, store: Store, tags: Tags, groups: ModelPackageGroups, objects: Objects) -> None:
-        self._store = store
-        self._tags = tags
+        self._packages = Collection(store, tags, _KIND)
         self._groups = groups
         self._objects = objects
         self._creating = threading.Lock()  # a request that is sent again while the first runs waits for it
@@ -34,9 +44,9 @@ class ModelPackages:
         """The operations by name."""
         return {
             "CreateModelPackage": self._create,
-            "DescribeModelPackage": self._describe,
+            "DescribeModelPackage": self._packages.describe,
             "UpdateModelPackage": self._update,
-            "DeleteModelPackage": self._delete,
+            "DeleteModelPackage": self._packages.delete,
             "ListModelPackages": self._list,
         }
 
@@ -46,7 +56,7 @@ class ModelPackages:
         Raises:
             ServiceError: there is no such package, it isn't approved, or it says nothing of inference.
         """
-        package = self._get(name_or_arn)
+        package = self._packages.get(name_or_arn)
         if package.get("ModelApprovalStatus", "Approved") != "Approved":
             raise validation_error(
                 f"Model package {package['ModelPackageArn']} can't be deployed: its ModelApprovalStatus is "
@@ -75,7 +85,7 @@ class ModelPackages:
 
     def _created_before(self, token: str | None) -> str | None:
         """The ARN of the package that this token's request has made, when it is sent again."""
-        packages = self._store.all(KIND) if token is not None else []
+        packages = self._packages.all() if token is not None else []
         return next((each["ModelPackageArn"] for each in packages if each.get("ClientToken") == token), None)
 
     def _insert(self, request: dict[str, Any]) -> str:
@@ -86,21 +96,15 @@ class ModelPackages:
             name = f"{group_name}/{version}"
             document |= {"ModelPackageGroupName": group_name, "ModelPackageVersion": version}
             document.setdefault("ModelApprovalStatus", "PendingManualApproval")
-        package_arn, now = arn(KIND, str(name)), time.time()
+        now = time.time()
         document |= {
-            "ModelPackageArn": package_arn,
             "CreationTime": now,
             "LastModifiedTime": now,
             "CreatedBy": {},
             "ModelPackageStatus": "Completed",
             "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
         }
-        try:
-            self._store.insert(KIND, str(name), document)
-        except NameTakenError as error:
-            raise conflict(f"Model Package already exists: {package_arn}") from error
-        self._tags.put(package_arn, request.get("Tags", []))
-        return package_arn
+        return self._packages.insert(str(name), document, request.get("Tags", []))
 
     def _require_data(self, request: dict[str, Any]) -> None:
         for container in request.get("InferenceSpecification", {}).get("Containers", []):
@@ -108,19 +112,7 @@ class ModelPackages:
             if uri is not None and not self._objects.exists(Location.of(uri)):
                 raise validation_error(f"Could not find model data at {uri}.")
 
-    def _get(self, name_or_arn: str) -> Document:
-        name = name_of(name_or_arn)
-        try:
-            return self._store.get(KIND, name)
-        except MissingResourceError as error:
-            raise _missing(name) from error
-
-    def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self._get(request["ModelPackageName"])
-
     def _update(self, request: dict[str, Any]) -> dict[str, Any]:
-        name = name_of(request["ModelPackageArn"])
-
         def change(package: Document) -> None:
             package |= {member: request[member] for member in _REPLACED if member in request}
             kept = package.get("CustomerMetadataProperties", {}) | request.get("CustomerMetadataProperties", {})
@@ -136,15 +128,7 @@ class ModelPackages:
             package["LastModifiedTime"] = time.time()
 
         self._require_data(request)
-        try:
-            return {"ModelPackageArn": self._store.update(KIND, name, change)["ModelPackageArn"]}
-        except MissingResourceError as error:
-            raise _missing(name) from error
-
-    def _delete(self, request: dict[str, Any]) -> None:
-        package = self._get(request["ModelPackageName"])
-        self._store.delete(KIND, name_of(request["ModelPackageName"]))
-        self._tags.drop(package["ModelPackageArn"])
+        return {"ModelPackageArn": self._packages.update(request["ModelPackageArn"], change)["ModelPackageArn"]}
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
         group = request.get("ModelPackageGroupName")
@@ -153,7 +137,7 @@ class ModelPackages:
         both = request.get("ModelPackageType") == "Both"
         chosen = (
             package
-            for package in self._store.all(KIND)
+            for package in self._packages.all()
             if (both or ("ModelPackageVersion" in package) == versioned)
             and approval in (None, package.get("ModelApprovalStatus"))
             and (group is None or package.get("ModelPackageGroupName", "").lower() == name_of(group).lower())
@@ -161,15 +145,8 @@ class ModelPackages:
         return page(
             chosen,
             request,
-            answer="ModelPackageSummaryList",
-            name="ModelPackageArn",
-            members=(
-                *("ModelPackageName", "ModelPackageGroupName", "ModelPackageVersion", "ModelPackageArn"),
-                *("ModelPackageDescription", "CreationTime", "ModelPackageStatus", "ModelApprovalStatus"),
-            ),
-            order="Ascending",
+            answer=_KIND.summaries,
+            name="ModelPackageArn",  # a version has no name
+            members=_KIND.summary,
+            order=_KIND.order,
         )
-
-
-def _missing(name: str) -> ServiceError:
-    return validation_error(f"ModelPackage {arn(KIND, name)} does not exist.")

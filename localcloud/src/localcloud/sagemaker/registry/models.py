@@ -5,24 +5,29 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from localcloud.sagemaker.api.arns import arn
-from localcloud.sagemaker.api.errors import ServiceError, validation_error
-from localcloud.sagemaker.api.listing import page
+from localcloud.sagemaker.api.collection import Collection, Kind, already_existing, could_not_find
+from localcloud.sagemaker.api.errors import validation_error
 from localcloud.sagemaker.api.protocol import Operation
-from localcloud.sagemaker.api.store import Document, MissingResourceError, NameTakenError, Store
+from localcloud.sagemaker.api.store import Document, Store
 from localcloud.sagemaker.api.tags import Tags
 from localcloud.sagemaker.data.s3 import Location, Objects
 from localcloud.sagemaker.registry.model_packages import ModelPackages
 
-KIND = "model"
+_KIND = Kind(
+    name="model",
+    prefix="Model",
+    missing=could_not_find("model"),
+    taken=already_existing("model"),
+    summaries="Models",
+    summary=("ModelName", "ModelArn", "CreationTime"),
+)
 
 
 class Models:
     """A model: an image, the archive it serves, and its environment."""
 
     def __init__(self, store: Store, tags: Tags, objects: Objects, packages: ModelPackages) -> None:
-        self._store = store
-        self._tags = tags
+        self._models = Collection(store, tags, _KIND)
         self._objects = objects
         self._packages = packages
 
@@ -30,9 +35,9 @@ class Models:
         """The operations by name."""
         return {
             "CreateModel": self._create,
-            "DescribeModel": self._describe,
-            "DeleteModel": self._delete,
-            "ListModels": self._list,
+            "DescribeModel": self._models.describe,
+            "DeleteModel": self._models.delete,
+            "ListModels": self._models.list,
         }
 
     def get(self, name: str) -> Document:
@@ -41,10 +46,7 @@ class Models:
         Raises:
             ServiceError: there is none.
         """
-        try:
-            return self._store.get(KIND, name)
-        except MissingResourceError as error:
-            raise missing(arn(KIND, name)) from error
+        return self._models.get(name)
 
     def container(self, name: str) -> dict[str, Any]:
         """What a model serves: Image, and ModelDataUrl and Environment if it has them.
@@ -75,51 +77,20 @@ class Models:
         return container | {"ModelDataUrl": source["S3Uri"]}
 
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
-        name = request["ModelName"]
-        model_arn = arn(KIND, name)
         served = self._served(_container(request))
         self._require_data(served)
         document = {key: value for key, value in request.items() if key != "Tags"}
         document |= {
             "Served": served,
-            "ModelArn": model_arn,
             "CreationTime": time.time(),
             "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False),
         }
-        try:
-            self._store.insert(KIND, name, document)
-        except NameTakenError as error:
-            raise validation_error(f'Cannot create already existing model "{model_arn}".') from error
-        self._tags.put(model_arn, request.get("Tags", []))
-        return {"ModelArn": model_arn}
+        return {"ModelArn": self._models.insert(request["ModelName"], document, request.get("Tags", []))}
 
     def _require_data(self, container: dict[str, Any]) -> None:
         uri = container.get("ModelDataUrl")
         if uri is not None and not self._objects.exists(Location.of(uri)):
             raise validation_error(f"Could not find model data at {uri}.")
-
-    def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self.get(request["ModelName"])
-
-    def _delete(self, request: dict[str, Any]) -> None:
-        model = self.get(request["ModelName"])
-        self._store.delete(KIND, model["ModelName"])
-        self._tags.drop(model["ModelArn"])
-
-    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
-        return page(
-            self._store.all(KIND),
-            request,
-            answer="Models",
-            name="ModelName",
-            members=("ModelName", "ModelArn", "CreationTime"),
-        )
-
-
-def missing(resource_arn: str) -> ServiceError:
-    """A model or an endpoint configuration that doesn't exist, in the service's words."""
-    kind = resource_arn.split(":")[5].split("/")[0].replace("-", " ").replace("config", "configuration")
-    return validation_error(f'Could not find {kind} "{resource_arn}".')
 
 
 def _container(model: dict[str, Any]) -> dict[str, Any]:

@@ -10,17 +10,17 @@ import regex
 from localcloud.sagemaker.algorithms import catalog
 from localcloud.sagemaker.api.arns import REGION
 from localcloud.sagemaker.api.errors import validation_error
-from localcloud.sagemaker.api.listing import page
 from localcloud.sagemaker.api.protocol import Operation
 from localcloud.sagemaker.api.store import Document, Store
 from localcloud.sagemaker.api.tags import Tags
 from localcloud.sagemaker.data.data_sources import ManifestError, inputs_of, is_supported
 from localcloud.sagemaker.data.s3 import Location, MissingObjectsError, Objects
-from localcloud.sagemaker.jobs.documents import JobDocuments
+from localcloud.sagemaker.jobs.documents import JobDocuments, kind_of_jobs
 from localcloud.sagemaker.jobs.runner import JobRunner
 from localcloud.sagemaker.training import status
 from localcloud.sagemaker.training.attempt import KIND
 
+_KIND = kind_of_jobs(KIND, "TrainingJob", "TrainingEndTime", "SecondaryStatus")
 _DAY_SECONDS = 86_400
 
 
@@ -28,7 +28,7 @@ class TrainingJobs:
     """Training jobs, as the control plane shows them."""
 
     def __init__(self, store: Store, tags: Tags, objects: Objects, runner: JobRunner) -> None:
-        self._jobs = JobDocuments(store, tags, runner, KIND, "TrainingJob")
+        self._jobs = JobDocuments(store, tags, _KIND, runner)
         self._objects = objects
 
     def operations(self) -> dict[str, Operation]:
@@ -37,8 +37,8 @@ class TrainingJobs:
             "CreateTrainingJob": self._create,
             "DescribeTrainingJob": self._jobs.describe,
             "StopTrainingJob": self._stop,
-            "DeleteTrainingJob": self._delete,
-            "ListTrainingJobs": self._list,
+            "DeleteTrainingJob": self._jobs.delete,
+            "ListTrainingJobs": self._jobs.list,
         }
 
     def recover(self) -> None:
@@ -83,22 +83,6 @@ class TrainingJobs:
 
     def _stop(self, request: dict[str, Any]) -> None:
         self._jobs.stop(request["TrainingJobName"], lambda job: status.enter(job, "Stopping", time.time()))
-
-    def _delete(self, request: dict[str, Any]) -> None:
-        self._jobs.delete(request["TrainingJobName"])
-
-    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
-        return page(
-            self._jobs.all(),
-            request,
-            answer="TrainingJobSummaries",
-            name="TrainingJobName",
-            status="TrainingJobStatus",
-            members=(
-                *("TrainingJobName", "TrainingJobArn", "CreationTime", "TrainingEndTime", "LastModifiedTime"),
-                *("TrainingJobStatus", "SecondaryStatus"),
-            ),
-        )
 
 
 def _check_members(request: dict[str, Any]) -> None:

@@ -6,18 +6,18 @@ import time
 from typing import Any
 
 from localcloud.sagemaker.api.errors import validation_error
-from localcloud.sagemaker.api.listing import page
 from localcloud.sagemaker.api.protocol import Operation
 from localcloud.sagemaker.api.store import Document, Store
 from localcloud.sagemaker.api.tags import Tags
 from localcloud.sagemaker.data.data_sources import is_supported
-from localcloud.sagemaker.jobs.documents import JobDocuments
+from localcloud.sagemaker.jobs.documents import JobDocuments, kind_of_jobs
 from localcloud.sagemaker.jobs.runner import JobRunner
 from localcloud.sagemaker.registry.models import Models
 from localcloud.sagemaker.transform.associations import PathError
 from localcloud.sagemaker.transform.attempt import KIND
 from localcloud.sagemaker.transform.child import association_of
 
+_KIND = kind_of_jobs(KIND, "TransformJob", "TransformEndTime", "FailureReason")
 _MOST_MEGABYTES = 100  # of all payloads that are under way (API reference, CreateTransformJob, MaxPayloadInMB)
 
 
@@ -25,7 +25,7 @@ class TransformJobs:
     """Batch transform jobs, as the control plane shows them."""
 
     def __init__(self, store: Store, tags: Tags, models: Models, runner: JobRunner) -> None:
-        self._jobs = JobDocuments(store, tags, runner, KIND, "TransformJob")
+        self._jobs = JobDocuments(store, tags, _KIND, runner)
         self._models = models
 
     def operations(self) -> dict[str, Operation]:
@@ -34,7 +34,7 @@ class TransformJobs:
             "CreateTransformJob": self._create,
             "DescribeTransformJob": self._jobs.describe,
             "StopTransformJob": self._stop,
-            "ListTransformJobs": self._list,
+            "ListTransformJobs": self._jobs.list,
         }
 
     def recover(self) -> None:
@@ -57,19 +57,6 @@ class TransformJobs:
 
     def _stop(self, request: dict[str, Any]) -> None:
         self._jobs.stop(request["TransformJobName"], lambda job: job.update(TransformJobStatus="Stopping"))
-
-    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
-        return page(
-            self._jobs.all(),
-            request,
-            answer="TransformJobSummaries",
-            name="TransformJobName",
-            status="TransformJobStatus",
-            members=(
-                *("TransformJobName", "TransformJobArn", "CreationTime", "TransformEndTime", "LastModifiedTime"),
-                *("TransformJobStatus", "FailureReason"),
-            ),
-        )
 
 
 def _check(request: dict[str, Any]) -> None:
