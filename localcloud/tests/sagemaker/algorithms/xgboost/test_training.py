@@ -108,7 +108,9 @@ def test_early_stopping_watches_the_tuned_metric_first(tmp_path: Path) -> None:
             id="no validation",
         ),
         pytest.param({}, {"train": {"a": csv()}, "validation": {"a": csv()}}, "Suspected identical files", id="twins"),
-        pytest.param({}, {"train": {"a/b/c/d/e": csv(), "f": csv()}}, "isn't loaded", id="depth"),
+        pytest.param(
+            {}, {"train": {"a/b/c/d/e": csv(), "f": csv()}}, "1 of the channel's 2 files aren't loaded", id="depth"
+        ),
         pytest.param({}, {"train": {"a": "label,x\n" + csv(features=FEATURES[:, :1])}}, "like a header", id="header"),
     ],
 )

@@ -104,6 +104,7 @@ def delimiter(line: str) -> str:
 def _first_files(folder: Path) -> list[Path]:
     """The files of the first folder without sub-folders: the container looks at no others."""
     for root, folders, files in os.walk(folder):
+        folders.sort()  # the container's order is that of its file system
         if not folders:
             return [Path(root, name) for name in files if is_data_file(name)]
     return []

@@ -1,4 +1,7 @@
-"""The files of channels become matrices, by the readers that the container uses."""
+"""The files of channels become matrices, by the readers that the container uses.
+
+Which kinds of file are data, and which fail the job, is the container's: see docs/channels.md.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,12 @@ import xgboost
 
 from localcloud.sagemaker.algorithms import recordio
 from localcloud.sagemaker.algorithms.xgboost import channels
-from localcloud.sagemaker.jobs.child import UserError
+from localcloud.sagemaker.jobs.child import AlgorithmError, UserError
 
 logger = logging.getLogger(__name__)
 
-_DEEPEST = 3
+_DEEPEST = 3  # folders, the channel's own included
+_FORMATS_WITHOUT_MARKERS = ("csv", "libsvm")  # whose readers take every file for data
 
 
 def read(folders: list[Path], format_: str, *, weighted: bool, scratch: Path) -> xgboost.DMatrix | None:
@@ -34,11 +38,15 @@ def read(folders: list[Path], format_: str, *, weighted: bool, scratch: Path) ->
 
     Raises:
         UserError: the files can't be read, or have no labels.
-        UnicodeDecodeError: the first line of CSV isn't UTF-8.
+        AlgorithmError: all files of CSV lie too deep.
+        UnicodeDecodeError: the first line of a CSV file isn't UTF-8.
     """
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    for number, path in enumerate(path for folder in folders for path in _shallow_files(folder)):
+    files = [path for folder in folders for path in _loaded(folder)]
+    if format_ in _FORMATS_WITHOUT_MARKERS:
+        _warn_of_markers(files)
+    for number, path in enumerate(files):
         # XGBoost's reader wants all files in one folder; equal names come from different sub-folders.
         (scratch / f"{path.name}-{number}").symlink_to(path)
     matrix = _READERS[format_](scratch, weighted)
@@ -51,18 +59,72 @@ def read(folders: list[Path], format_: str, *, weighted: bool, scratch: Path) ->
     return matrix
 
 
-def _shallow_files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            if len(path.relative_to(folder).parts) <= _DEEPEST:
-                yield path
-            else:
-                logger.warning("%s lies deeper than %d folders and isn't loaded.", path, _DEEPEST)
+class _TooDeepError(Exception):
+    """A folder lies deeper than the container looks."""
+
+
+def _loaded(folder: Path) -> list[Path]:
+    """The files of a channel, up to the first folder that lies too deep: there the container stops for good."""
+    files = list[Path]()
+    try:
+        for path in _walk(folder, depth=1):
+            files.append(path)
+    except _TooDeepError as error:
+        every = sum(path.is_file() for path in folder.rglob("*"))
+        logger.warning(
+            "The folder %s lies deeper than %d folders, where the reading ends: %d of the channel's %d files aren't "
+            "loaded. Move them up: which ones the container loads depends on the order in which it finds them.",
+            *(error, _DEEPEST, every - len(files), every),
+        )
+    return files
+
+
+def _walk(folder: Path, depth: int) -> Iterator[Path]:
+    """The files of a folder, then those of its folders; the container's order is that of its file system."""
+    entries = sorted(folder.iterdir())
+    yield from (path for path in entries if path.is_file())
+    for inner in (path for path in entries if path.is_dir()):
+        if depth == _DEEPEST:
+            raise _TooDeepError(inner)
+        yield from _walk(inner, depth + 1)
+
+
+def _warn_of_markers(files: list[Path]) -> None:
+    for path in files:
+        if not channels.is_data_file(path.name) and path.stat().st_size > 0:
+            logger.warning("%s is read as ROWS OF DATA, as in the container. Remove it from the channel.", path)
+
+
+def _delimiter(folder: Path) -> str:
+    """The delimiter of the first lines of all files.
+
+    The container takes that of the file which its file system lists first, whichever it is. A job that passes here
+    has to pass there, so each file has to do.
+    """
+    found = dict[str, str]()
+    for link in sorted(folder.iterdir()):
+        path = link.resolve()
+        with path.open(encoding="utf-8") as lines:
+            line = lines.readline()
+        try:
+            found.setdefault(channels.delimiter(line), path.name)
+        except UserError as error:
+            raise UserError(
+                f"{error}\nIt is the first line of {path.name}, which the container may take the delimiter from. "
+                "Remove the file from the channel."
+            ) from error
+    if not found:
+        raise AlgorithmError(f"No file of the channel lies within {_DEEPEST} folders; move them up.")
+    if len(found) > 1:
+        where = ", ".join(f"{delimiter!r} in {name}" for delimiter, name in found.items())
+        raise UserError(
+            f"The files of the channel have different delimiters: {where}. The container takes one of them for all."
+        )
+    return next(iter(found))
 
 
 def _csv(folder: Path, weighted: bool) -> xgboost.DMatrix:
-    with min(folder.iterdir()).open(encoding="utf-8") as first:
-        separator = channels.delimiter(first.readline())
+    separator = _delimiter(folder)
     weight = "&weight_column=1" if weighted else ""
     try:
         return xgboost.DMatrix(f"{folder}?format=csv&label_column=0&delimiter={separator}{weight}")
