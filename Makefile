@@ -52,9 +52,10 @@ chaos: setup  ## Run the tests of kills, faults and floods, all of them; CHAOS_S
 bench: setup  ## Measure the figures of the README, and write them to .sluice/bench.json
 	@PYTHONPATH=include:localcloud/src:localcloud .venv/bin/python -m tests.benchmarks
 
-lint: $(WORKERS)  ## Check style and formatting
+lint: $(WORKERS)  ## Check style, formatting, and which way imports point
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+	@cd localcloud && PYTHONPATH=src ../.venv/bin/lint-imports --no-cache
 
 types: $(WORKERS)  ## Check types
 	@.venv/bin/mypy include localcloud/src plugins demo deploy
