@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
@@ -17,7 +18,7 @@ import pytest
 from localcloud import processes
 from localcloud.services import emulator
 from localcloud.settings import Settings
-from localcloud.testing.clouds import SERVICES, LocalCloud
+from localcloud.testing.clouds import SERVICES, LocalCloud, free_ports
 from localcloud.testing.waiting import wait_for
 
 
@@ -120,6 +121,21 @@ def test_a_process_without_a_command_line_yet_is_not_taken_for_dead(
     assert processes.running(service) is None
 
 
+@pytest.mark.timeout(20)
+def test_a_process_whose_parent_never_buries_it_has_ended(tmp_path: Path) -> None:
+    """In a container without an init, a zombie stays for ever."""
+    service = emulator(Settings(tmp_path, *free_ports(2)))
+    service.record.touch()
+    parent = "import subprocess, sys; print(subprocess.Popen(['sleep', '60']).pid, flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as left:
+        assert left.stdout is not None
+        child = psutil.Process(int(left.stdout.readline()))
+        processes.stop(service, child)
+        assert child.status() == psutil.STATUS_ZOMBIE
+        left.kill()
+    assert not service.record.exists()
+
+
 def test_state_that_can_not_be_loaded_is_not_started_without(localcloud: LocalCloud) -> None:
     localcloud.up()
     localcloud.command("down")
@@ -140,8 +156,7 @@ def test_another_port_than_the_running_one_is_refused(shared: LocalCloud) -> Non
 def test_up_starts_again_what_was_killed(shared: LocalCloud) -> None:
     shared.up()
     before = shared.processes()
-    before["sagemaker"].kill()
-    before["sagemaker"].wait(10)
+    shared.kill("sagemaker")
     assert shared.command("status").returncode == 3
     shared.up()
     after = shared.processes()

@@ -9,6 +9,7 @@ import contextlib
 import json
 import socket
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from dataclasses import asdict, dataclass
@@ -20,6 +21,7 @@ from localcloud.services import Service
 from localcloud.settings import HOST
 
 _STOP_SECONDS = 30.0  # the stand-in ends its jobs and deployments, and uploads what they leave
+_LOOK_SECONDS = 0.02
 _HEALTH_SECONDS = 2.0
 _CLOCK_SECONDS = 2.0  # how far the start time that the system tells may wander
 
@@ -87,15 +89,33 @@ def _is_starting(process: psutil.Process) -> bool:
 
 
 def stop(service: Service, process: psutil.Process) -> None:
-    """SIGTERM, a bounded wait in which state is written, then SIGKILL; and forget the record."""
+    """SIGTERM, a bounded wait in which state is written, then SIGKILL; and forget the record.
+
+    Raises:
+        CloudError: the process outlives SIGKILL.
+    """
     with contextlib.suppress(psutil.NoSuchProcess):
         process.terminate()
-        try:
-            process.wait(timeout=_STOP_SECONDS)
-        except psutil.TimeoutExpired:
+        if not _ends(process):
             process.kill()
-            process.wait(timeout=_STOP_SECONDS)
+            if not _ends(process):
+                raise CloudError(f"{service.name} (pid {process.pid}) can't be killed; see what it waits for")
     service.record.unlink(missing_ok=True)
+
+
+def _ends(process: psutil.Process) -> bool:
+    """Whether the process ends in time.
+
+    A zombie has ended: when it is buried is up to its parent, which in a container may do it late or never.
+    """
+    deadline = time.monotonic() + _STOP_SECONDS
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_LOOK_SECONDS)
+    with contextlib.suppress(psutil.TimeoutExpired):
+        process.wait(0)  # which buries a child of our own
+    return True
 
 
 def healthy(service: Service) -> bool:

@@ -25,9 +25,7 @@ def cloud(shared: LocalCloud) -> Cloud:
 
 def killed(localcloud: LocalCloud) -> Cloud:
     """Kill the emulator, and start it again."""
-    emulator = localcloud.processes()["emulator"]
-    emulator.kill()
-    emulator.wait(10)
+    localcloud.kill("emulator")
     return localcloud.up()
 
 

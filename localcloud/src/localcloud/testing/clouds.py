@@ -16,6 +16,7 @@ import psutil
 from botocore.config import Config
 
 from localcloud.settings import HOST
+from localcloud.testing.waiting import wait_for
 
 SERVICES = ("emulator", "sagemaker")
 
@@ -120,6 +121,13 @@ class LocalCloud:
             and connection.laddr.port in ports
             and connection.pid
         }
+
+    def kill(self, service: str) -> None:
+        """SIGKILL to a service, and wait until it has ended."""
+        process = self.processes()[service]
+        process.kill()
+        # Its parent is gone, and whoever inherits a zombie may bury it late.
+        wait_for(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, what=f"no {service}")
 
     def _must(self, command: str) -> None:
         done = self.command(command)
