@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 from localcloud.sagemaker.api.arns import arn
 from localcloud.sagemaker.api.errors import ServiceError, validation_error
 from localcloud.sagemaker.api.listing import page
 from localcloud.sagemaker.api.store import Document, MissingResourceError, NameTakenError, Store
-from localcloud.sagemaker.api.tags import Tags
+from localcloud.sagemaker.api.tags import Tag, Tags
+
+D = TypeVar("D", bound=Mapping[str, Any])
+"""What a document of the kind holds: a TypedDict, or any Document."""
 
 
 def could_not_find(what: str) -> Callable[[str], ServiceError]:
@@ -46,7 +49,7 @@ class Kind:
     order: str = "Descending"
 
 
-class Collection:
+class Collection(Generic[D]):
     """The resources of a kind in the store. A resource is found by its name or its ARN."""
 
     def __init__(self, store: Store, tags: Tags, kind: Kind) -> None:
@@ -54,7 +57,7 @@ class Collection:
         self._tags = tags
         self.kind = kind
 
-    def insert(self, name: str, document: Document, tags: list[dict[str, str]]) -> str:
+    def insert(self, name: str, document: Document, tags: Iterable[Tag]) -> str:
         """Add a resource and its tags.
 
         Args:
@@ -75,7 +78,7 @@ class Collection:
         self._tags.put(resource_arn, tags)
         return resource_arn
 
-    def get(self, name_or_arn: str) -> Document:
+    def get(self, name_or_arn: str) -> D:
         """The document.
 
         Raises:
@@ -83,11 +86,11 @@ class Collection:
         """
         name = name_of(name_or_arn)
         try:
-            return self._store.get(self.kind.name, name)
+            return cast("D", self._store.get(self.kind.name, name))
         except MissingResourceError as error:
             raise self.kind.missing(arn(self.kind.name, name)) from error
 
-    def update(self, name_or_arn: str, change: Callable[[Document], None]) -> Document:
+    def update(self, name_or_arn: str, change: Callable[[D], None]) -> D:
         """Let ``change`` alter the document in place, and return the result; nobody comes between.
 
         Raises:
@@ -96,15 +99,16 @@ class Collection:
         """
         name = name_of(name_or_arn)
         try:
-            return self._store.update(self.kind.name, name, change)
+            untyped = cast("Callable[[Document], None]", change)
+            return cast("D", self._store.update(self.kind.name, name, untyped))
         except MissingResourceError as error:
             raise self.kind.missing(arn(self.kind.name, name)) from error
 
-    def all(self) -> list[Document]:
+    def all(self) -> list[D]:
         """Every document, by name."""
-        return self._store.all(self.kind.name)
+        return cast("list[D]", self._store.all(self.kind.name))
 
-    def remove(self, name_or_arn: str) -> Document:
+    def remove(self, name_or_arn: str) -> D:
         """Remove a resource with its tags, and return what it was.
 
         Raises:
@@ -115,7 +119,7 @@ class Collection:
         self._tags.drop(document[f"{self.kind.prefix}Arn"])
         return document
 
-    def describe(self, request: dict[str, Any]) -> Document:
+    def describe(self, request: dict[str, Any]) -> D:
         """The Describe operation."""
         return self.get(request[f"{self.kind.prefix}Name"])
 
@@ -126,7 +130,7 @@ class Collection:
     def list(self, request: dict[str, Any]) -> dict[str, Any]:
         """The List operation."""
         return page(
-            self.all(),
+            self._store.all(self.kind.name),
             request,
             answer=self.kind.summaries,
             name=f"{self.kind.prefix}Name",

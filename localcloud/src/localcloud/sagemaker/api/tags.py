@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypedDict
 
 from localcloud.sagemaker.api.errors import validation_error
 from localcloud.sagemaker.api.protocol import Operation
 from localcloud.sagemaker.api.store import Store
 
 _MOST = 50  # tags a resource may have
+
+
+class Tag(TypedDict):
+    """A tag, as requests and answers have it."""
+
+    Key: str
+    Value: str
 
 
 class Tags:
@@ -21,7 +29,7 @@ class Tags:
         """The operations by name."""
         return {"AddTags": self._add, "ListTags": self._list, "DeleteTags": self._delete}
 
-    def put(self, arn: str, tags: list[dict[str, str]]) -> None:
+    def put(self, arn: str, tags: Iterable[Tag]) -> None:
         """Add tags to, or replace their values at, an ARN.
 
         Raises:

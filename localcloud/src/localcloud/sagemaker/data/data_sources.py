@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from localcloud.sagemaker.data.s3 import Location, MissingObjectsError, Objects
 
@@ -16,6 +16,14 @@ class ManifestError(Exception):
     """The manifest is not what the developer guide describes (API reference, S3DataSource)."""
 
 
+class S3DataSource(TypedDict):
+    """Where a channel's data is, as requests have it (API reference, S3DataSource and TransformS3DataSource)."""
+
+    S3DataType: str
+    S3Uri: str
+    S3DataDistributionType: NotRequired[str]
+
+
 @dataclass(frozen=True)
 class Input:
     """An object, and the file's name below its channel."""
@@ -24,7 +32,7 @@ class Input:
     name: str
 
 
-def inputs_of(objects: Objects, source: dict[str, Any]) -> Iterator[Input]:
+def inputs_of(objects: Objects, source: S3DataSource) -> Iterator[Input]:
     """The objects of an S3DataSource of a validated request, in their order.
 
     Raises:
@@ -39,7 +47,7 @@ def inputs_of(objects: Objects, source: dict[str, Any]) -> Iterator[Input]:
             yield Input(Location(location.bucket, key), name_below(location.key, key))
 
 
-def is_supported(source: dict[str, Any] | None) -> bool:
+def is_supported(source: S3DataSource | None) -> bool:
     """Whether this stand-in reads the kind of data source."""
     return source is not None and source["S3DataType"] in ("S3Prefix", "ManifestFile")
 

@@ -13,9 +13,10 @@ import threading
 from collections.abc import Callable
 
 from localcloud.sagemaker.api.errors import cause
-from localcloud.sagemaker.api.store import Document, Store
+from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.hosting import endpoint_status, rollout
 from localcloud.sagemaker.hosting.clock import Clock, StoppedError
+from localcloud.sagemaker.hosting.endpoint_status import Deployment
 from localcloud.sagemaker.hosting.fleet import Fleet, Variant
 from localcloud.sagemaker.hosting.loading import Loader, LoadingError
 from localcloud.sagemaker.hosting.rollback_alarms import Alarms
@@ -94,7 +95,7 @@ class Deployer:
             with self._threads_lock:
                 self._threads.discard(threading.current_thread())
 
-    def _serve_again(self, name: str, deployed: Document) -> bool:
+    def _serve_again(self, name: str, deployed: Deployment) -> bool:
         """Whether it does. Nothing that is wrong with one endpoint keeps the others, or the stand-in, from starting."""
         try:
             self._fleet.switch(name, self._loader.load(name, deployed))
@@ -131,7 +132,7 @@ class Deployer:
         if deployed is not None:
             self._loader.discard(name, deployed)
 
-    def _shift(self, name: str, wanted: Document, variants: tuple[Variant, ...]) -> None:
+    def _shift(self, name: str, wanted: Deployment, variants: tuple[Variant, ...]) -> None:
         plan = rollout.plan(wanted["DeploymentConfig"], endpoint_status.instances(wanted))
         if plan.seconds >= plan.timeout:
             logger.warning(

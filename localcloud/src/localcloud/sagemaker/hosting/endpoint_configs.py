@@ -29,7 +29,7 @@ class EndpointConfigs:
     """
 
     def __init__(self, store: Store, tags: Tags, models: Models) -> None:
-        self._configs = Collection(store, tags, _KIND)
+        self._configs = Collection[Document](store, tags, _KIND)
         self._models = models
 
     def operations(self) -> dict[str, Operation]:

@@ -1,29 +1,79 @@
 """How an endpoint's document changes, and what DescribeEndpoint makes of it.
 
-Beside what the service shows, a document holds ``Deployed`` (what serves) and, while something else is to serve,
-``Wanted``: ``{"EndpointConfigName", "Revision", "StartTime", "DeploymentConfig", "Variants": [{"VariantName", "Weight",
-"DesiredWeight", "Instances", "DesiredInstances", "InstanceType", "ServerlessConfig", "ModelName", "Image",
-"ModelDataUrl", "Environment", "Status"}]}``. It so stays independent of models and configurations that are deleted
-later. ``Status`` is a VariantStatus: the stage of a variant's deployment. DataCaptureConfig and MetricsConfig are kept
-where the configuration has them.
+Beside what the service shows, a document holds what serves and, while something else is to serve, that. It so stays
+independent of models and configurations that are deleted later.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict
 
-from localcloud.sagemaker.api.store import Document
 from localcloud.sagemaker.hosting.rollout import Step
 
 _LONGEST_REASON = 1024
 
 
-def instances(deployment: Document) -> dict[str, int]:
+class VariantStatus(TypedDict):
+    """The stage of a variant's deployment (API reference, ProductionVariantStatus)."""
+
+    Status: str
+    StatusMessage: str
+    StartTime: float
+
+
+class DeployedVariant(TypedDict):
+    """A production variant with the model that it serves. Weights and instances are as they are, and as desired."""
+
+    VariantName: str
+    Weight: float
+    DesiredWeight: float
+    Instances: NotRequired[int]
+    DesiredInstances: int
+    InstanceType: NotRequired[str]
+    ServerlessConfig: NotRequired[dict[str, int]]
+    RoutingConfig: NotRequired[dict[str, Any]]
+    ModelName: str
+    Image: str
+    ResolutionTime: float
+    ModelDataUrl: str
+    Environment: dict[str, str]
+    Status: NotRequired[VariantStatus]
+
+
+class Deployment(TypedDict):
+    """What serves or is to serve; a revision is one more than that of the deployment before."""
+
+    EndpointConfigName: str
+    Revision: int
+    StartTime: float
+    DeploymentConfig: Mapping[str, Any]
+    Variants: list[DeployedVariant]
+    DataCaptureConfig: NotRequired[dict[str, Any]]
+    MetricsConfig: NotRequired[dict[str, Any]]
+
+
+class Endpoint(TypedDict):
+    """An endpoint's document."""
+
+    EndpointName: str
+    EndpointArn: str
+    EndpointConfigName: str
+    EndpointStatus: str
+    CreationTime: float
+    LastModifiedTime: float
+    FailureReason: NotRequired[str]
+    LastDeploymentConfig: NotRequired[Mapping[str, Any]]
+    Deployed: NotRequired[Deployment]
+    Wanted: NotRequired[Deployment]
+
+
+def instances(deployment: Deployment) -> dict[str, int]:
     """The instances by variant; a serverless variant counts as one."""
     return {variant["VariantName"]: max(1, variant["DesiredInstances"]) for variant in deployment["Variants"]}
 
 
-def begin(endpoint: Document, wanted: Document, status: str, now: float) -> None:
+def begin(endpoint: Endpoint, wanted: Deployment, status: str, now: float) -> None:
     """A deployment starts: Creating or Updating."""
     for variant in wanted["Variants"]:
         variant["Instances"] = 0
@@ -33,7 +83,7 @@ def begin(endpoint: Document, wanted: Document, status: str, now: float) -> None
     _enter(endpoint, status, now)
 
 
-def bake(endpoint: Document, step: Step, now: float) -> None:
+def bake(endpoint: Endpoint, step: Step, now: float) -> None:
     """A step of the deployment has its traffic."""
     active = step.active(instances(endpoint["Wanted"]))
     for variant in endpoint["Wanted"]["Variants"]:
@@ -48,7 +98,7 @@ def bake(endpoint: Document, step: Step, now: float) -> None:
     endpoint["LastModifiedTime"] = now
 
 
-def put_in_service(endpoint: Document, now: float) -> None:
+def put_in_service(endpoint: Endpoint, now: float) -> None:
     """What was wanted serves."""
     deployed = endpoint.pop("Wanted")
     endpoint["EndpointConfigName"] = deployed["EndpointConfigName"]
@@ -56,20 +106,20 @@ def put_in_service(endpoint: Document, now: float) -> None:
     settle(endpoint, now)
 
 
-def fail(endpoint: Document, reason: str, now: float) -> None:
+def fail(endpoint: Endpoint, reason: str, now: float) -> None:
     """Back to what served before; Failed if nothing did."""
     endpoint.pop("Wanted", None)
     endpoint["FailureReason"] = reason[:_LONGEST_REASON]
     _enter(endpoint, "InService" if "Deployed" in endpoint else "Failed", now)
 
 
-def give_up(endpoint: Document, reason: str, now: float) -> None:
+def give_up(endpoint: Endpoint, reason: str, now: float) -> None:
     """What served can't serve again."""
     endpoint.pop("Deployed", None)
     fail(endpoint, reason, now)
 
 
-def adjust(endpoint: Document, desired: list[dict[str, Any]], now: float) -> None:
+def adjust(endpoint: Endpoint, desired: list[dict[str, Any]], now: float) -> None:
     """Weights and instance counts are to change, by the DesiredWeightsAndCapacities of known variants."""
     variants = {variant["VariantName"]: variant for variant in endpoint["Deployed"]["Variants"]}
     for change in desired:
@@ -86,7 +136,7 @@ def adjust(endpoint: Document, desired: list[dict[str, Any]], now: float) -> Non
     _enter(endpoint, "Updating", now)
 
 
-def settle(endpoint: Document, now: float) -> None:
+def settle(endpoint: Endpoint, now: float) -> None:
     """Each variant is as it is desired to be."""
     for variant in endpoint["Deployed"]["Variants"]:
         variant["Weight"], variant["Instances"] = variant["DesiredWeight"], variant["DesiredInstances"]
@@ -94,14 +144,14 @@ def settle(endpoint: Document, now: float) -> None:
     _enter(endpoint, "InService", now)
 
 
-def delete(endpoint: Document, now: float) -> None:
+def delete(endpoint: Endpoint, now: float) -> None:
     """The endpoint is to go."""
     _enter(endpoint, "Deleting", now)
 
 
-def described(endpoint: Document) -> dict[str, Any]:
+def described(endpoint: Endpoint) -> dict[str, Any]:
     """The members of DescribeEndpoint; while Updating, the old configuration and variants."""
-    shown = dict(endpoint)
+    shown: dict[str, Any] = dict(endpoint)
     if "Deployed" in endpoint:
         shown |= _deployed(endpoint["Deployed"])
     if "Wanted" in endpoint:
@@ -114,7 +164,7 @@ def described(endpoint: Document) -> dict[str, Any]:
     return shown
 
 
-def _deployed(deployment: Document) -> dict[str, Any]:
+def _deployed(deployment: Deployment) -> dict[str, Any]:
     shown: dict[str, Any] = {"ProductionVariants": [_variant(each) for each in deployment["Variants"]]}
     if "MetricsConfig" in deployment:
         shown["MetricsConfig"] = deployment["MetricsConfig"]
@@ -130,18 +180,18 @@ def _deployed(deployment: Document) -> dict[str, Any]:
     return shown
 
 
-def _enter(endpoint: Document, status: str, now: float) -> None:
+def _enter(endpoint: Endpoint, status: str, now: float) -> None:
     endpoint["EndpointStatus"] = status
     endpoint["LastModifiedTime"] = now
 
 
-def _stage(status: str, message: str, now: float) -> dict[str, Any]:
+def _stage(status: str, message: str, now: float) -> VariantStatus:
     return {"Status": status, "StatusMessage": message, "StartTime": now}
 
 
-def _variant(variant: dict[str, Any]) -> dict[str, Any]:
+def _variant(variant: DeployedVariant) -> dict[str, Any]:
     image = variant["Image"]
-    shown = {
+    shown: dict[str, Any] = {
         "VariantName": variant["VariantName"],
         "DeployedImages": [
             {"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": variant["ResolutionTime"]}
@@ -160,6 +210,6 @@ def _variant(variant: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _pending_variant(variant: dict[str, Any]) -> dict[str, Any]:
+def _pending_variant(variant: DeployedVariant) -> dict[str, Any]:
     kind = {"InstanceType": variant["InstanceType"]} if "InstanceType" in variant else {}
     return _variant(variant) | kind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from localcloud.sagemaker.api.collection import Collection, Kind, already_existing, could_not_find
 from localcloud.sagemaker.api.errors import ServiceError, validation_error
@@ -14,6 +14,7 @@ from localcloud.sagemaker.hosting import endpoint_status, production_variants, r
 from localcloud.sagemaker.hosting.clock import Clock
 from localcloud.sagemaker.hosting.deployment import KIND, Deployer
 from localcloud.sagemaker.hosting.endpoint_configs import EndpointConfigs
+from localcloud.sagemaker.hosting.endpoint_status import DeployedVariant, Deployment, Endpoint
 from localcloud.sagemaker.hosting.rollback_alarms import Alarms, AlarmsUnknownError
 from localcloud.sagemaker.registry.models import Models
 
@@ -41,7 +42,7 @@ class Endpoints:
         alarms: Alarms,
         clock: Clock,
     ) -> None:
-        self._endpoints = Collection(store, tags, _KIND)
+        self._endpoints = Collection[Endpoint](store, tags, _KIND)
         self._tags = tags
         self._configs = configs
         self._models = models
@@ -64,12 +65,12 @@ class Endpoints:
         name = request["EndpointName"]
         now = self._clock.time()
         wanted = self._wanted(request["EndpointConfigName"], 1, {})
-        document = {
+        document: Document = {
             "EndpointName": name,
             "EndpointConfigName": wanted["EndpointConfigName"],
             "CreationTime": now,
         }
-        endpoint_status.begin(document, wanted, "Creating", now)
+        endpoint_status.begin(cast("Endpoint", document), wanted, "Creating", now)  # its ARN comes with its insertion
         if "DeploymentConfig" in request:
             self._check_deployment_config(request["DeploymentConfig"])
             document["LastDeploymentConfig"] = request["DeploymentConfig"]
@@ -89,7 +90,7 @@ class Endpoints:
         wanted = self._wanted(request["EndpointConfigName"], 0, deployment_config)
         config_name = wanted["EndpointConfigName"]
 
-        def updating(endpoint: Document) -> None:
+        def updating(endpoint: Endpoint) -> None:
             _require_in_service(endpoint)
             if endpoint["EndpointConfigName"] == config_name:
                 raise validation_error(
@@ -112,7 +113,7 @@ class Endpoints:
         endpoint, desired = self._endpoints.get(request["EndpointName"]), request["DesiredWeightsAndCapacities"]
         name = endpoint["EndpointName"]
 
-        def adjusting(endpoint: Document) -> None:
+        def adjusting(endpoint: Endpoint) -> None:
             _require_in_service(endpoint)
             _check_desired(endpoint, desired)
             endpoint_status.adjust(endpoint, desired, self._clock.time())
@@ -134,31 +135,41 @@ class Endpoints:
                 f"Could not find the CloudWatch alarms specified in AutoRollbackConfiguration: {', '.join(missing)}."
             )
 
-    def _wanted(self, config_name: str, revision: int, deployment_config: Mapping[str, Any]) -> Document:
+    def _wanted(self, config_name: str, revision: int, deployment_config: Mapping[str, Any]) -> Deployment:
         config, now = self._configs.get(config_name), self._clock.time()
-        return {
+        wanted: Deployment = {
             "EndpointConfigName": config["EndpointConfigName"],
             "Revision": revision,
             "StartTime": now,
             "DeploymentConfig": deployment_config,
-            "Variants": [self._variant(variant) | {"ResolutionTime": now} for variant in config["ProductionVariants"]],
-            **{member: config[member] for member in ("DataCaptureConfig", "MetricsConfig") if member in config},
+            "Variants": [self._variant(variant, now) for variant in config["ProductionVariants"]],
         }
+        if "DataCaptureConfig" in config:
+            wanted["DataCaptureConfig"] = config["DataCaptureConfig"]
+        if "MetricsConfig" in config:
+            wanted["MetricsConfig"] = config["MetricsConfig"]
+        return wanted
 
-    def _variant(self, variant: dict[str, Any]) -> dict[str, Any]:
+    def _variant(self, variant: dict[str, Any], now: float) -> DeployedVariant:
         container = self._models.container(variant["ModelName"])
-        shown = ("InstanceType", "ServerlessConfig", "RoutingConfig")
-        return {
+        deployed: DeployedVariant = {
             "VariantName": variant["VariantName"],
             "Weight": variant["InitialVariantWeight"],
             "DesiredWeight": variant["InitialVariantWeight"],
             "DesiredInstances": variant.get("InitialInstanceCount", 0),
-            **{member: variant[member] for member in shown if member in variant},
             "ModelName": variant["ModelName"],
             "Image": container["Image"],
             "ModelDataUrl": container.get("ModelDataUrl", ""),
             "Environment": container.get("Environment", {}),
+            "ResolutionTime": now,
         }
+        if "InstanceType" in variant:
+            deployed["InstanceType"] = variant["InstanceType"]
+        if "ServerlessConfig" in variant:
+            deployed["ServerlessConfig"] = variant["ServerlessConfig"]
+        if "RoutingConfig" in variant:
+            deployed["RoutingConfig"] = variant["RoutingConfig"]
+        return deployed
 
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
         return endpoint_status.described(self._endpoints.get(request["EndpointName"]))
@@ -166,7 +177,7 @@ class Endpoints:
     def _delete(self, request: dict[str, Any]) -> None:
         name = self._endpoints.get(request["EndpointName"])["EndpointName"]
 
-        def deleting(endpoint: Document) -> None:
+        def deleting(endpoint: Endpoint) -> None:
             _require_settled(endpoint)
             endpoint_status.delete(endpoint, self._clock.time())
 
@@ -175,13 +186,13 @@ class Endpoints:
         self._deployer.remove(name)
 
 
-def _require_settled(endpoint: Document) -> None:
+def _require_settled(endpoint: Endpoint) -> None:
     """Of an endpoint that is in progress nothing can be changed; not even a deletion is taken."""
     if endpoint["EndpointStatus"] in _IN_PROGRESS:
         raise validation_error(f'Cannot update in-progress endpoint "{endpoint["EndpointArn"]}".')
 
 
-def _require_in_service(endpoint: Document) -> None:
+def _require_in_service(endpoint: Endpoint) -> None:
     _require_settled(endpoint)
     if endpoint["EndpointStatus"] != "InService":
         raise validation_error(
@@ -189,7 +200,7 @@ def _require_in_service(endpoint: Document) -> None:
         )
 
 
-def _retain(wanted: Document, deployed: Document, excluded: Iterable[Mapping[str, str]]) -> None:
+def _retain(wanted: Deployment, deployed: Deployment, excluded: Iterable[Mapping[str, str]]) -> None:
     """RetainAllVariantProperties: variants that stay keep their weight and instances, unless these are excluded."""
     kinds = {each["VariantPropertyType"] for each in excluded}
     before = {variant["VariantName"]: variant for variant in deployed["Variants"]}
@@ -203,7 +214,7 @@ def _retain(wanted: Document, deployed: Document, excluded: Iterable[Mapping[str
             variant["DesiredInstances"] = kept["DesiredInstances"]
 
 
-def _check_fleets(config: Mapping[str, Any], deployed: Document, wanted: Document) -> None:
+def _check_fleets(config: Mapping[str, Any], deployed: Deployment, wanted: Deployment) -> None:
     old, new = endpoint_status.instances(deployed), endpoint_status.instances(wanted)
     try:
         rollout.check_fleets(config, old, new)
@@ -211,7 +222,7 @@ def _check_fleets(config: Mapping[str, Any], deployed: Document, wanted: Documen
         raise validation_error(str(error)) from error
 
 
-def _check_desired(endpoint: Document, desired: list[dict[str, Any]]) -> None:
+def _check_desired(endpoint: Endpoint, desired: list[dict[str, Any]]) -> None:
     """UpdateEndpointWeightsAndCapacities changes variants that there are, each as what it is."""
     variants = {variant["VariantName"]: variant for variant in endpoint["Deployed"]["Variants"]}
     for change in desired:

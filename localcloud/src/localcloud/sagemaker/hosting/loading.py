@@ -9,15 +9,14 @@ import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from localcloud.sagemaker.algorithms import catalog
 from localcloud.sagemaker.algorithms.catalog import Algorithm
 from localcloud.sagemaker.algorithms.serving import ModelServer
-from localcloud.sagemaker.api.store import Document
 from localcloud.sagemaker.data import archives
 from localcloud.sagemaker.data.s3 import Location, MissingObjectsError, Objects
 from localcloud.sagemaker.hosting import model_check
+from localcloud.sagemaker.hosting.endpoint_status import DeployedVariant, Deployment
 from localcloud.sagemaker.hosting.fleet import Variant
 from localcloud.sagemaker.hosting.model_check import ModelCheckError
 
@@ -39,7 +38,7 @@ class Loader:
         self._folder = folder
         self._check = check
 
-    def load(self, endpoint: str, deployment: Document) -> tuple[Variant, ...]:
+    def load(self, endpoint: str, deployment: Deployment) -> tuple[Variant, ...]:
         """The deployment's variants, loaded. Files that are there already are taken as they are.
 
         Raises:
@@ -47,13 +46,13 @@ class Loader:
         """
         home = self._home(endpoint, deployment)
 
-        def load(variant: dict[str, Any]) -> Variant:
+        def load(variant: DeployedVariant) -> Variant:
             return self._variant(variant, home / variant["VariantName"], deployment)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return tuple(pool.map(load, deployment["Variants"]))
 
-    def discard(self, endpoint: str, deployment: Document) -> None:
+    def discard(self, endpoint: str, deployment: Deployment) -> None:
         """Remove the deployment's files; what is loaded keeps serving."""
         shutil.rmtree(self._home(endpoint, deployment), ignore_errors=True)
 
@@ -61,10 +60,10 @@ class Loader:
         """Remove all files of the endpoint."""
         shutil.rmtree(self._folder / endpoint, ignore_errors=True)
 
-    def _home(self, endpoint: str, deployment: Document) -> Path:
+    def _home(self, endpoint: str, deployment: Deployment) -> Path:
         return self._folder / endpoint / str(deployment["Revision"])
 
-    def _variant(self, variant: dict[str, Any], folder: Path, deployment: Document) -> Variant:
+    def _variant(self, variant: DeployedVariant, folder: Path, deployment: Deployment) -> Variant:
         algorithm = catalog.by_image(variant["Image"])
         if algorithm is None:
             raise LoadingError(
@@ -89,7 +88,7 @@ class Loader:
             config=deployment["EndpointConfigName"],
         )
 
-    def _checked(self, algorithm: Algorithm, variant: dict[str, Any], folder: Path) -> ModelServer:
+    def _checked(self, algorithm: Algorithm, variant: DeployedVariant, folder: Path) -> ModelServer:
         """The model, loaded after another process has shown that it can be.
 
         What has been loaded once isn't checked again: a marker beside the folder holds the digest of its files.
@@ -103,7 +102,7 @@ class Loader:
             marker.write_text(_digest(folder))
         return server
 
-    def _unpack(self, variant: dict[str, Any], folder: Path) -> None:
+    def _unpack(self, variant: DeployedVariant, folder: Path) -> None:
         """Leave the model's files in the folder, all of them or none."""
         url = variant["ModelDataUrl"]
         if not url:

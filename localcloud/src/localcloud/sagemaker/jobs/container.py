@@ -6,9 +6,18 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 _HOST = "algo-1"
+
+
+class ChannelConfiguration(TypedDict):
+    """What inputdataconfig.json says of a channel."""
+
+    TrainingInputMode: str
+    S3DistributionType: str
+    RecordWrapperType: str
+    ContentType: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,7 @@ class Layout:
         """As the request gave them, in its order."""
         return dict(self._read("hyperparameters.json"))
 
-    def channels(self) -> dict[str, dict[str, str]]:
+    def channels(self) -> dict[str, ChannelConfiguration]:
         """What inputdataconfig.json says about each channel."""
         return dict(self._read("inputdataconfig.json"))
 
@@ -102,13 +111,15 @@ class Layout:
         return json.loads((self.config / name).read_text())
 
 
-def _channel(channel: dict[str, Any], request: dict[str, Any]) -> dict[str, str]:
+def _channel(channel: dict[str, Any], request: dict[str, Any]) -> ChannelConfiguration:
     mode = channel.get("InputMode", request["AlgorithmSpecification"]["TrainingInputMode"])
     source = channel["DataSource"]["S3DataSource"]
-    described = {
+    described: ChannelConfiguration = {
         # The platform mounts fast files as plain files; the container can't tell them apart.
         "TrainingInputMode": "File" if mode == "FastFile" else mode,
         "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
         "RecordWrapperType": channel.get("RecordWrapperType", "None"),
     }
-    return described | ({"ContentType": channel["ContentType"]} if "ContentType" in channel else {})
+    if "ContentType" in channel:
+        described["ContentType"] = channel["ContentType"]
+    return described

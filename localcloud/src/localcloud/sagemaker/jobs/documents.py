@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from localcloud.sagemaker.api.collection import Collection, Kind
 from localcloud.sagemaker.api.errors import ServiceError, resource_in_use, validation_error
 from localcloud.sagemaker.api.store import Document, Store
-from localcloud.sagemaker.api.tags import Tags
+from localcloud.sagemaker.api.tags import Tag, Tags
 from localcloud.sagemaker.jobs.runner import JobRunner
 
 _OVER = ("Completed", "Failed", "Stopped")
@@ -35,14 +35,14 @@ def kind_of_jobs(name: str, prefix: str, *members: str) -> Kind:
     )
 
 
-class JobDocuments(Collection):
+class JobDocuments(Collection[Document]):
     """The jobs of a kind in the store, and the runner that has those which aren't over."""
 
     def __init__(self, store: Store, tags: Tags, kind: Kind, runner: JobRunner) -> None:
         super().__init__(store, tags, kind)
         self._runner = runner
 
-    def create(self, name: str, document: Document, tags: list[dict[str, str]]) -> dict[str, Any]:
+    def create(self, name: str, document: Document, tags: Iterable[Tag]) -> dict[str, Any]:
         """Add a job and queue it; the answer of its Create operation.
 
         Raises:

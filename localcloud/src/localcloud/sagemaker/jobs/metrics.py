@@ -5,12 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import regex
 
 _MOST = 40
 _MATCH_SECONDS = 0.5  # a line; expressions come with requests, and some take exponential time
+
+
+class MetricDefinitionMember(TypedDict):
+    """A metric definition, as requests and answers have it."""
+
+    Name: str
+    Regex: str
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,7 @@ class MetricDefinition:
     name: str
     regex: str
 
-    def as_request(self) -> dict[str, str]:
+    def as_request(self) -> MetricDefinitionMember:
         """As AlgorithmSpecification.MetricDefinitions has it."""
         return {"Name": self.name, "Regex": self.regex}
 

@@ -30,7 +30,7 @@ class ModelPackageGroups:
 
     def __init__(self, store: Store, tags: Tags) -> None:
         self._store = store
-        self._groups = Collection(store, tags, _KIND)
+        self._groups = Collection[Document](store, tags, _KIND)
 
     def operations(self) -> dict[str, Operation]:
         """The operations by name."""

@@ -35,7 +35,7 @@ class ModelPackages:
     """Versions of a group, named ``group/version`` here, and packages with a name of their own."""
 
     def __init__(self, store: Store, tags: Tags, groups: ModelPackageGroups, objects: Objects) -> None:
-        self._packages = Collection(store, tags, _KIND)
+        self._packages = Collection[Document](store, tags, _KIND)
         self._groups = groups
         self._objects = objects
         self._creating = threading.Lock()  # a request that is sent again while the first runs waits for it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 from localcloud.sagemaker.api.collection import Collection, Kind, already_existing, could_not_find
 from localcloud.sagemaker.api.errors import validation_error
@@ -23,11 +23,19 @@ _KIND = Kind(
 )
 
 
+class Served(TypedDict):
+    """The one container of a model: what is served, once its model package has had its say."""
+
+    Image: str
+    ModelDataUrl: NotRequired[str]
+    Environment: NotRequired[dict[str, str]]
+
+
 class Models:
     """A model: an image, the archive it serves, and its environment."""
 
     def __init__(self, store: Store, tags: Tags, objects: Objects, packages: ModelPackages) -> None:
-        self._models = Collection(store, tags, _KIND)
+        self._models = Collection[Document](store, tags, _KIND)
         self._objects = objects
         self._packages = packages
 
@@ -48,15 +56,14 @@ class Models:
         """
         return self._models.get(name)
 
-    def container(self, name: str) -> dict[str, Any]:
-        """What a model serves: Image, and ModelDataUrl and Environment if it has them.
+    def container(self, name: str) -> Served:
+        """What a model serves.
 
         Raises:
             ServiceError: there is no such model.
         """
         model = self.get(name)
-        served: dict[str, Any] = model.get("Served") or _container(model)
-        return served
+        return cast("Served", model.get("Served") or _container(model))
 
     def _served(self, container: dict[str, Any]) -> dict[str, Any]:
         """The container with what its model package says; the model's own variables go before the package's."""

@@ -13,9 +13,10 @@ from localcloud.sagemaker.api.errors import validation_error
 from localcloud.sagemaker.api.protocol import Operation
 from localcloud.sagemaker.api.store import Document, Store
 from localcloud.sagemaker.api.tags import Tags
-from localcloud.sagemaker.data.data_sources import ManifestError, inputs_of, is_supported
+from localcloud.sagemaker.data.data_sources import ManifestError, S3DataSource, inputs_of, is_supported
 from localcloud.sagemaker.data.s3 import Location, MissingObjectsError, Objects
 from localcloud.sagemaker.jobs.documents import JobDocuments, kind_of_jobs
+from localcloud.sagemaker.jobs.metrics import MetricDefinitionMember
 from localcloud.sagemaker.jobs.runner import JobRunner
 from localcloud.sagemaker.training import status
 from localcloud.sagemaker.training.attempt import KIND
@@ -68,7 +69,7 @@ class TrainingJobs:
                 )
             self._check_objects(source, request["RoleArn"])
 
-    def _check_objects(self, source: dict[str, Any], role: str) -> None:
+    def _check_objects(self, source: S3DataSource, role: str) -> None:
         uri, location, said = source["S3Uri"], Location.of(source["S3Uri"]), ""
         try:
             if next(inputs_of(self._objects, source), None) is not None:
@@ -135,7 +136,7 @@ def _check_stopping(request: dict[str, Any]) -> None:
         raise validation_error("Invalid MaxWaitTimeInSeconds. It must be at least MaxRuntimeInSeconds.")
 
 
-def _metric_definitions(specification: dict[str, Any]) -> list[dict[str, str]]:
+def _metric_definitions(specification: dict[str, Any]) -> list[MetricDefinitionMember]:
     """The service's for the algorithm, and the request's own, which go before one of the same name."""
     algorithm = catalog.by_image(specification["TrainingImage"])
     services = [each.as_request() for each in (algorithm.metrics if algorithm else ())]

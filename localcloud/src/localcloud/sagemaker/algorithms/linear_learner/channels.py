@@ -17,6 +17,7 @@ from localcloud.sagemaker.algorithms import recordio
 from localcloud.sagemaker.algorithms.linear_learner.hyperparameters import Hyperparameters
 from localcloud.sagemaker.algorithms.linear_learner.table import Floats, Table
 from localcloud.sagemaker.jobs.child import UserError
+from localcloud.sagemaker.jobs.container import ChannelConfiguration
 
 CSV = "text/csv"
 RECORDIO = "application/x-recordio-protobuf"
@@ -35,7 +36,7 @@ class Channel:
     content_type: str
 
 
-def validate(configuration: Mapping[str, Mapping[str, str]], folder: Callable[[str], Path]) -> list[Channel]:
+def validate(configuration: Mapping[str, ChannelConfiguration], folder: Callable[[str], Path]) -> list[Channel]:
     """The job's channels.
 
     Args:

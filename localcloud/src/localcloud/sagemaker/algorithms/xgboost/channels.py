@@ -10,6 +10,7 @@ from pathlib import Path
 
 from localcloud.sagemaker.algorithms.xgboost.content_types import CONTENT_TYPES, DEFAULT
 from localcloud.sagemaker.jobs.child import UserError
+from localcloud.sagemaker.jobs.container import ChannelConfiguration
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +18,7 @@ _PIPED = tuple(each for each in CONTENT_TYPES if "libsvm" not in each)
 _DISTRIBUTIONS = ("ShardedByS3Key", "FullyReplicated")
 
 
-def validate(channels: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+def validate(channels: Mapping[str, ChannelConfiguration]) -> dict[str, ChannelConfiguration]:
     """The channels with the default content type filled in.
 
     Content types are compared literally, without regard to parameters, as the container does.
@@ -30,16 +31,16 @@ def validate(channels: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, s
     return {name: _validated(name, channel) for name, channel in channels.items()}
 
 
-def _validated(name: str, channel: Mapping[str, str]) -> dict[str, str]:
+def _validated(name: str, channel: ChannelConfiguration) -> ChannelConfiguration:
     if name not in ("train", "validation", "code"):
         raise UserError(f"Extraneous channel found: {name}")
-    filled = {**channel, "ContentType": channel.get("ContentType", DEFAULT)}
+    filled: ChannelConfiguration = {**channel, "ContentType": channel.get("ContentType", DEFAULT)}
     if not _supported(name, filled):
         raise UserError(f"Channel configuration for '{name}' channel is not supported: {filled}")
     return filled
 
 
-def _supported(name: str, channel: Mapping[str, str]) -> bool:
+def _supported(name: str, channel: ChannelConfiguration) -> bool:
     content_type, mode = channel["ContentType"], channel["TrainingInputMode"]
     if name == "code":  # scripts; without one in the hyperparameters, the channel is never looked at
         return (content_type, mode, channel["S3DistributionType"]) == ("text/python", "File", "FullyReplicated")

@@ -15,7 +15,7 @@ from localcloud.sagemaker.algorithms.xgboost import channels, content_types, hyp
 from localcloud.sagemaker.algorithms.xgboost.boosting import Matrices, Plan
 from localcloud.sagemaker.algorithms.xgboost.cross_validation import CrossValidation
 from localcloud.sagemaker.jobs.child import AlgorithmError, UserError, run
-from localcloud.sagemaker.jobs.container import Layout
+from localcloud.sagemaker.jobs.container import ChannelConfiguration, Layout
 
 MODEL_NAME = "xgboost-model"
 
@@ -72,7 +72,7 @@ class _Data:
     """The job's channels, which the container reads in the format of ``train``, all of them."""
 
     layout: Layout
-    configured: dict[str, dict[str, str]]
+    configured: dict[str, ChannelConfiguration]
     weighted: bool
 
     @cached_property
