@@ -13,7 +13,8 @@ RUN mkdir -p .sluice/airflow/logs .sluice/cloud && chown -R sluice .sluice
 FROM base AS cloud
 COPY requirements-cloud.txt .
 RUN python -m venv .venv && pip install --no-cache-dir --require-hashes -r requirements-cloud.txt
-COPY include/localcloud include/localcloud
+COPY localcloud/src localcloud/src
+ENV PYTHONPATH=/opt/sluice/localcloud/src
 USER sluice
 CMD ["python", "-m", "localcloud", "run"]
 

@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 DAYS ?= 14
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser golden chaos bench lint types docs check up down lock clean
+.PHONY: help setup demo test test-localcloud test-browser golden chaos bench lint types docs check up down lock clean
 
 UV := .sluice/uv/bin/uv
 WORKERS := .venv/.installed
@@ -15,6 +15,9 @@ SDK := .venv-sdk/.installed
 # The settings of this machine (.env, if there is one), and a shell that has them.
 SETTINGS := $(firstword $(wildcard .env) .env.example)
 WITH_SETTINGS := set -a; . ./$(SETTINGS); set +a;
+
+# Three workers on two cores, since most tests wait.
+PYTEST := .venv/bin/pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 # The interpreter is the one above, never one that is downloaded.
 export UV_PYTHON_DOWNLOADS := never
@@ -29,30 +32,34 @@ setup: $(WORKERS) $(CLOUD)  ## Make the two virtual environments (the other targ
 demo: setup  ## Send DAYS=14 days of flights through to a live model, and report
 	@$(WITH_SETTINGS) DAYS=$(DAYS) .venv/bin/python -m demo
 
-test: setup $(SDK)  ## Run the tests, but for those that are slow, that kill, or that need a browser
-	@.venv/bin/pytest -q -n 3 --dist loadfile --no-loadscope-reorder
+test: test-localcloud $(SDK)  ## Run the tests, but for those that are slow, that kill, or that need a browser
+	@$(PYTEST)
 	@echo "left out: the tests in a browser (make test-browser), kills and floods (make chaos), slow ones (pytest -m slow)"
+
+test-localcloud: setup  ## Run the embedded cloud's own tests, a part of `make test`
+	@$(PYTEST) localcloud/tests
 
 test-browser: setup  ## Run the tests in a real browser; needs Debian's packages chromium and chromium-driver
 	@.venv/bin/pytest -q -m browser tests/browser
 
 golden: setup  ## Replay the transcripts in DIR=… (recorded of a real container) through the SageMaker stand-in
-	@PYTHONPATH=include:. .venv/bin/python -m tests.golden $(or $(DIR),tests/golden/xgboost)
+	@cd localcloud && PYTHONPATH=src ../.venv/bin/python -m tests.golden $(abspath $(or $(DIR),localcloud/tests/golden/xgboost))
 
 chaos: setup  ## Run the tests of kills, faults and floods, all of them; CHAOS_SEED=… plays one seed again
 	@.venv/bin/pytest -v -n 3 -m '' tests/chaos
 	@.venv/bin/pytest -v -n 3 -m chaos --ignore tests/chaos
 
 bench: setup  ## Measure the figures of docs/explanation/performance.md, and write them to .sluice/bench.json
-	@PYTHONPATH=include:. .venv/bin/python -m tests.benchmarks
+	@PYTHONPATH=include:localcloud/src:localcloud .venv/bin/python -m tests.benchmarks
 
 lint: $(WORKERS)  ## Check style, formatting, and that imports point down
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@PYTHONPATH=include:plugins .venv/bin/lint-imports --no-cache
+	@cd localcloud && PYTHONPATH=src ../.venv/bin/lint-imports --no-cache
 
 types: $(WORKERS)  ## Check types
-	@.venv/bin/mypy include plugins demo deploy docs
+	@.venv/bin/mypy include localcloud/src plugins demo deploy docs
 
 docs: $(WORKERS)  ## Write DAGS.md from the DAG files
 	@.venv/bin/python docs/dags.py
@@ -66,10 +73,10 @@ down:  ## Stop both
 	@if [ -e $(WORKERS) ]; then $(WITH_SETTINGS) exec .venv/bin/python -m deploy.laptop down; fi
 
 lock: $(UV)  ## Pin the newest allowed dependencies, with hashes
-	@for name in requirements requirements-dev requirements-cloud requirements-sdk; do \
-	  UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --upgrade --generate-hashes \
-	    --no-annotate --python-version 3.11 --output-file $$name.txt $$name.in || exit 1; \
-	done
+	$(call lock,requirements.in,requirements.txt)
+	$(call lock,requirements-dev.in,requirements-dev.txt)
+	$(call lock,requirements-sdk.in,requirements-sdk.txt)
+	$(call lock,localcloud/pyproject.toml,requirements-cloud.txt)
 
 clean:  ## Stop both and remove all that was made here; asks before it deletes a lake (YES=1: it doesn't ask)
 	@if [ -d .sluice/cloud ] && [ "$(YES)" != 1 ]; then \
@@ -95,8 +102,9 @@ $(SDK): requirements-sdk.txt $(UV)
 	$(call install,$<,$(@D))
 	@touch $@
 
-$(CLOUD): requirements-cloud.txt $(UV)
+$(CLOUD): requirements-cloud.txt localcloud/pyproject.toml requirements-dev.txt $(UV)
 	$(call install,$<,$(@D))
+	@$(UV) pip install --quiet --no-deps --build-constraints requirements-dev.txt --python $(@D) --editable localcloud
 	@touch $@
 
 # Another Python is refused in the first second, rather than after minutes of installing.
@@ -112,4 +120,9 @@ $(require_python)
 @echo "installing $(1) into $(2)"
 @$(UV) venv --quiet --allow-existing --python $(PYTHON) $(2)
 @$(UV) pip sync --quiet --require-hashes --python $(2) $(1)
+endef
+
+define lock
+@UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --upgrade --generate-hashes \
+  --no-annotate --python-version 3.11 --output-file $(2) $(1)
 endef

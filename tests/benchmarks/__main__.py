@@ -16,7 +16,7 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 from tests.benchmarks import control_plane, landing, linear, parsing, serving, xgboost_training
-from tests.conftest import Cloud, running_cloud
+from tests.conftest import CLOUD_PYTHON, Cloud, running_cloud
 
 RESULTS = Path(__file__).resolve().parents[2] / ".sluice" / "bench.json"
 
@@ -78,7 +78,10 @@ def _sagemaker_figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
 
 def main() -> None:
     console, found = Console(), dict[str, float]()
-    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as state, running_cloud(Path(state)) as cloud:
+    with (
+        tempfile.TemporaryDirectory(prefix="sluice-bench-") as state,
+        running_cloud(Path(state), CLOUD_PYTHON) as cloud,
+    ):
         for key, figure in figures(cloud):
             found[key] = round(figure, 3)
             console.print(key, found[key])

@@ -6,7 +6,8 @@ import statistics
 import time
 
 from tests.conftest import Cloud
-from tests.contract import training
+
+from localcloud.testing import training
 
 JOBS = 20
 ROWS = 40_000

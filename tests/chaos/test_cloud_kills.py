@@ -15,9 +15,9 @@ import pytest
 from tests.chaos.conftest import Flights
 from tests.chaos.seeds import seeded
 from tests.chaos.trial import TROUBLE, Trial
-from tests.conftest import free_ports
-from tests.localcloud.conftest import LocalCloud
+from tests.conftest import CLOUD_PYTHON, free_ports
 
+from localcloud.testing.clouds import LocalCloud
 from sluice.declaration.loading import load_pipeline
 from sluice.provisioning.provision import provision
 
@@ -26,7 +26,7 @@ _LONGEST_WORK = 1.0  # seconds between a start and the next kill
 
 @pytest.fixture
 def killed_cloud(tmp_path: Path) -> Iterator[LocalCloud]:
-    cloud = LocalCloud(tmp_path / "state", *free_ports(2))
+    cloud = LocalCloud(tmp_path / "state", *free_ports(2), CLOUD_PYTHON)
     yield cloud
     cloud.command("down")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from tests.chaos.conftest import Flights, MakeTrial
 from tests.chaos.trial import TROUBLE, is_one_line
-from tests.conftest import free_ports
-from tests.localcloud.conftest import LocalCloud
+from tests.conftest import CLOUD_PYTHON, free_ports
 from tests.waiting import wait_for
 
+from localcloud.testing.clouds import LocalCloud
 from sluice.landing.parts import Limits
 
 pytestmark = pytest.mark.chaos
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.chaos
 @pytest.fixture
 def localcloud(tmp_path: Path) -> Iterator[LocalCloud]:
     """An embedded cloud of the test's own, down at its end."""
-    cloud = LocalCloud(tmp_path / "state", *free_ports(2))
+    cloud = LocalCloud(tmp_path / "state", *free_ports(2), CLOUD_PYTHON)
     yield cloud
     cloud.command("down")
 

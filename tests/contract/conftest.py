@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import xgboost
 from tests.conftest import Cloud
-from tests.contract import training
-from tests.contract.serving import create_config, create_model, settled
+
+from localcloud.testing import training
+from localcloud.testing.serving import create_config, create_model, settled
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.contract.serving import ROW, create_model, invoke, settled, variant
+
+from localcloud.testing.serving import ROW, create_model, invoke, settled, variant
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 from tests.conftest import Cloud
-from tests.contract.serving import ROW, create_model, invoke, put_narrow_model, settled, variant
-from tests.contract.training import Data
 from tests.waiting import wait_for
+
+from localcloud.testing.serving import ROW, create_model, invoke, put_narrow_model, settled, variant
+from localcloud.testing.training import Data
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.conftest import Cloud
-from tests.contract import training
-from tests.contract.training import Data
+
+from localcloud.testing import training
+from localcloud.testing.training import Data
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -15,8 +15,9 @@ import pytest
 import xgboost
 from botocore.exceptions import ClientError
 from tests.conftest import Cloud
-from tests.contract import training
-from tests.contract.training import Data
+
+from localcloud.testing import training
+from localcloud.testing.training import Data
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

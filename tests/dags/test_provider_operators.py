@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import Cloud
-from tests.contract import training
 from tests.dags.airflow_home import AirflowHome
+
+from localcloud.testing import training
 
 NAME, BUCKET = "by-the-provider", "provider-dag"
 

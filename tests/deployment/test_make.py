@@ -41,6 +41,8 @@ def _bare_checkout(folder: Path) -> None:
     shutil.copy(ROOT / "Makefile", folder)
     for name in ("pyproject.toml", "requirements-dev.txt", "requirements-cloud.txt", ".env.example"):
         (folder / name).touch()
+    (folder / "localcloud").mkdir()
+    (folder / "localcloud" / "pyproject.toml").touch()
 
 
 def test_missing_python_is_named(tmp_path: Path) -> None:
@@ -129,7 +131,7 @@ def test_ci_runs_every_check() -> None:
     assert "make check" in (ROOT / ".ci" / "run").read_text()
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     planned = _make("--dry-run", "check").stdout
-    for tool in ("ruff check", "ruff format --check", "mypy", "pytest"):
+    for tool in ("ruff check", "ruff format --check", "lint-imports", "mypy", "localcloud/tests", "pytest"):
         assert tool in planned
 
 

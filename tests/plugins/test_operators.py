@@ -464,7 +464,7 @@ def test_a_model_that_was_proven_before_stays_live_where_it_can_not_be_proven_ag
 
 
 def test_a_model_that_answers_500_is_not_left_live(parcels: Workspace, first: Trained, second: Trained) -> None:
-    """An ensemble of binary:hinge answers every request with status 500 (include/localcloud/README.md)."""
+    """An ensemble of binary:hinge answers every request with status 500 (localcloud/README.md)."""
     run(first.deploy())
     proven = described(parcels)["EndpointConfigName"]
     put_model(parcels, second, parcels.lake.uri(put_archive(parcels, *two_hinges())))

@@ -1,0 +1,31 @@
+"""The emulator's process: ministack with all patches. Its settings are its own environment variables."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ministack import app
+
+from localcloud.emulator import alarms, long_polls, object_files, queues, stack_resources, streams, used_services
+from localcloud.emulator.durability import saving
+from localcloud.emulator.used_services import UsedPathsOnly
+from localcloud.request_guard import RequestGuard
+
+
+def main() -> None:
+    """Patch the emulator, and run it until it is stopped."""
+    queues.install()
+    long_polls.install()
+    streams.install()
+    alarms.install()
+    object_files.install(Path(os.environ["S3_DATA_DIR"]))
+    stack_resources.install()
+    used_services.turn_off_unused()
+    saving.install(Path(os.environ["STATE_DIR"]))
+    app.app = RequestGuard(UsedPathsOnly(app.app))
+    app.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Receives and deletes whose cost does not grow with the backlog, and that take messages as SQS does.
+
+Restores: a receive returns as many messages of one group as it can before it turns to the next, and a queue bears a
+deep backlog. As released, the emulator walks over all messages of a queue several times for each receive, once for each
+message deleted, and over the whole deduplication window for each message sent: the time to send and drain grows with
+the square of the backlog, and 36,000 messages take a quarter of an hour. Here the messages lie in a
+:class:`~localcloud.emulator.backlog.Backlog`, and what only looks at ages is done once a second.
+
+Source: Amazon SQS Developer Guide, "FIFO queue delivery logic in Amazon SQS".
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ministack.services import sqs
+
+from localcloud.emulator.backlog import Message, Queue, backlog_of
+
+_SECONDS_BETWEEN_SWEEPS = 1.0
+_UNKNOWN_HANDLE = ("ReceiptHandleIsInvalid", "The input receipt handle is invalid.")
+
+
+def install() -> None:
+    """Put the functions where the emulator looks them up."""
+    sqs._prune_dedup = _once_a_second(sqs._prune_dedup)
+    sqs._expire_retained = _once_a_second(sqs._expire_retained)
+    sqs._dlq_sweep = _when_any_is_due(sqs._dlq_sweep)
+    sqs._collect_msgs = collect
+    sqs._HANDLERS |= {
+        "DeleteMessage": delete_message,
+        "DeleteMessageBatch": delete_message_batch,
+        "ChangeMessageVisibility": change_visibility,
+        "ChangeMessageVisibilityBatch": change_visibility_batch,
+    }
+
+
+def _once_a_second(sweep: Callable[[Queue], None]) -> Callable[[Queue], None]:
+    """Ages are told in seconds, so a sweep by age that follows within one finds nothing new."""
+    swept: dict[str, float] = {}
+
+    def call(queue: Queue) -> None:
+        name, now = queue["attributes"]["QueueArn"], time.monotonic()
+        if now - swept.get(name, -_SECONDS_BETWEEN_SWEEPS) >= _SECONDS_BETWEEN_SWEEPS:
+            swept[name] = now
+            sweep(queue)
+
+    return call
+
+
+def _when_any_is_due(sweep: Callable[[Queue], None]) -> Callable[[Queue], None]:
+    """Look for dead letters only among the messages that have just become visible again."""
+
+    def call(queue: Queue) -> None:
+        most = int(json.loads(queue["attributes"].get("RedrivePolicy") or "{}").get("maxReceiveCount", 0))
+        returned = backlog_of(queue).release(time.time())
+        if most and any(message["receive_count"] >= most for message in returned):
+            sweep(queue)
+
+    return call
+
+
+def collect(queue: Queue, most: int, visibility_seconds: int) -> list[Message]:
+    """Up to ``most`` visible messages, hidden for ``visibility_seconds``."""
+    now = time.time()
+    taken = backlog_of(queue).take(most, now, now + visibility_seconds, sqs.new_uuid)
+    for message in taken:
+        sqs._ensure_msg_fields(message)
+    return taken
+
+
+def delete_message(data: Mapping[str, Any], queue_url: str) -> dict[str, Any]:
+    queue = sqs._get_q(data.get("QueueUrl", queue_url), "sqs:DeleteMessage")
+    if not backlog_of(queue).delete(_handle(data)):
+        raise sqs._Err(*_UNKNOWN_HANDLE)
+    return {}
+
+
+def delete_message_batch(data: Mapping[str, Any], queue_url: str) -> dict[str, Any]:
+    backlog = backlog_of(sqs._get_q(data.get("QueueUrl", queue_url), "sqs:DeleteMessage"))
+    return _batch(data, "DeleteMessageBatchRequestEntry", lambda entry: backlog.delete(entry.get("ReceiptHandle")))
+
+
+def change_visibility(data: Mapping[str, Any], queue_url: str) -> dict[str, Any]:
+    queue = sqs._get_q(data.get("QueueUrl", queue_url), "sqs:ChangeMessageVisibility")
+    if not _hide(queue, {**data, "ReceiptHandle": _handle(data)}):
+        raise sqs._Err(*_UNKNOWN_HANDLE)
+    return {}
+
+
+def change_visibility_batch(data: Mapping[str, Any], queue_url: str) -> dict[str, Any]:
+    queue = sqs._get_q(data.get("QueueUrl", queue_url), "sqs:ChangeMessageVisibility")
+    return _batch(data, "ChangeMessageVisibilityBatchRequestEntry", lambda entry: _hide(queue, entry))
+
+
+def _hide(queue: Queue, entry: Mapping[str, Any]) -> bool:
+    seconds = int(entry.get("VisibilityTimeout", 30))
+    hidden = backlog_of(queue).hide(entry.get("ReceiptHandle"), time.time() + seconds)
+    if hidden and not seconds:
+        sqs.esm_wake.set()
+    return hidden
+
+
+def _handle(data: Mapping[str, Any]) -> str:
+    handle: str = data.get("ReceiptHandle", "")
+    if not handle:
+        raise sqs._Err("MissingParameter", "The request must contain the parameter ReceiptHandle.")
+    return handle
+
+
+def _batch(data: Mapping[str, Any], kind: str, do: Callable[[Mapping[str, Any]], bool]) -> dict[str, Any]:
+    """Do it for each entry; an unknown receipt handle is a failed entry, not a failed call."""
+    entries = data.get("Entries", [])
+    sqs._validate_batch_entries(entries, kind)
+    code, message = _UNKNOWN_HANDLE
+    answer: dict[str, list[dict[str, Any]]] = {"Successful": [], "Failed": []}
+    for entry in entries:
+        if do(entry):
+            answer["Successful"].append({"Id": entry["Id"]})
+        else:
+            answer["Failed"].append({"Id": entry["Id"], "Code": code, "Message": message, "SenderFault": True})
+    return answer

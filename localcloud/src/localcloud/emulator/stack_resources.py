@@ -1,0 +1,88 @@
+"""Which resources a CloudFormation template may have here, and what becomes of a bucket that is there already.
+
+Restores: a bucket that holds anything isn't removed with its stack. A bucket outlives the stack that made it, and an
+emulator that lost its stacks to a kill (versions that wrote them at an orderly stop only) has buckets without a stack.
+CloudFormation refuses to make a bucket that exists; here the new stack takes it over, unless another stack has it. As
+released, the emulator drops a bucket with all that it holds, also where a change is rolled back; here it stays, and the
+stack goes.
+
+Source: AWS CloudFormation Template Reference, AWS::S3::Bucket ("you can only delete empty buckets").
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ministack import app
+
+_USED = tuple(f"AWS::{name}::" for name in ("CloudWatch", "IAM", "Kinesis", "Logs", "S3", "SNS", "SQS", "SSM"))
+_BUCKET = "AWS::S3::Bucket"
+
+Handler = Callable[..., Awaitable[Any]]
+
+
+def install() -> None:
+    """Prepare CloudFormation at its first request: to load it takes a second."""
+    app.SERVICE_HANDLERS["cloudformation"] = _prepared(app.SERVICE_HANDLERS["cloudformation"])
+
+
+def _prepared(handle: Handler) -> Handler:
+    async def call(*request: Any) -> Any:
+        _prepare()
+        return await handle(*request)
+
+    return call
+
+
+@functools.cache
+def _prepare() -> None:
+    from ministack.services.cloudformation import provisioners
+
+    # A custom resource has no Lambda function left that it could name.
+    for name in [name for name in provisioners._RESOURCE_HANDLERS if not name.startswith(_USED)]:
+        del provisioners._RESOURCE_HANDLERS[name]
+    of_bucket = provisioners._RESOURCE_HANDLERS[_BUCKET]
+    of_bucket["create"] = _adopting(of_bucket["create"], of_bucket["update"])
+    of_bucket["delete"] = _keeping_content(of_bucket["delete"])
+    provisioners.s3_bucket_name_conflict = _of_another_stack(provisioners.s3_bucket_name_conflict)
+
+
+def _adopting(create: Callable[..., Any], update: Callable[..., Any]) -> Callable[..., Any]:
+    from ministack.services import s3
+
+    def call(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+        name = properties.get("BucketName", "")
+        if name in s3._buckets and not _owned(name):
+            return update(name, {}, properties, stack)
+        return create(logical_id, properties, stack)
+
+    return call
+
+
+def _of_another_stack(conflict: Callable[[str], str | None]) -> Callable[[str], str | None]:
+    return lambda name: conflict(name) if _owned(name) else None
+
+
+def _owned(bucket: str) -> bool:
+    """Whether a stack has the bucket."""
+    from ministack.services import cloudformation
+
+    return any(
+        (resource["ResourceType"], resource["PhysicalResourceId"]) == (_BUCKET, bucket)
+        for stack in cloudformation._stacks._data.values()
+        if stack["StackStatus"] != "DELETE_COMPLETE"
+        for resource in stack["_resources"].values()
+    )
+
+
+def _keeping_content(delete: Callable[..., Any]) -> Callable[..., Any]:
+    from ministack.services import s3
+
+    def call(bucket: str, properties: dict[str, Any]) -> Any:
+        if bucket in s3._buckets and (s3._buckets[bucket]["objects"] or s3._bucket_has_versions(bucket)):
+            return None
+        return delete(bucket, properties)
+
+    return call

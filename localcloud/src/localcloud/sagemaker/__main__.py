@@ -1,0 +1,39 @@
+"""The stand-in's process: ``python -m localcloud.sagemaker --state DIR --port N --aws-endpoint URL``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from localcloud.sagemaker.api.http import BoundedHttp
+from localcloud.sagemaker.app import create_app
+from localcloud.settings import HOST
+
+_GRACE_SECONDS = 5  # for requests under way when the process is to end
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m localcloud.sagemaker", description=__doc__)
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--aws-endpoint", required=True)
+    options = parser.parse_args(arguments)
+    app = create_app(options.state, options.aws_endpoint)
+    uvicorn.run(
+        app,
+        host=HOST,
+        port=options.port,
+        # Compiled, both: most of what a small invocation takes is HTTP.
+        loop="uvloop",
+        http=BoundedHttp,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

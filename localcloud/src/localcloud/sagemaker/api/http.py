@@ -1,0 +1,78 @@
+"""HTTP as the control plane and the runtime speak it: bounded headers, bounded bodies, a request id in every answer."""
+
+from __future__ import annotations
+
+import uuid
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_MOST_HEADER_BYTES = 64 * 1024  # of a request's line and headers, or of its trailers; a read may bring somewhat more
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """Bounds requests before they have a body: in uvicorn a header, or a URL, may be of any size.
+
+    Counts the bytes that have come since the last that were a body's, and takes no more than so many.
+    """
+
+    _bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._bytes += len(data)
+        super().data_received(data)
+        if self._bytes > _MOST_HEADER_BYTES and not self.transport.is_closing():
+            self.send_400_response(f"The request has more than {_MOST_HEADER_BYTES} bytes of headers.")
+
+    def on_headers_complete(self) -> None:
+        self._bytes = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._bytes = 0
+        super().on_message_complete()
+
+
+class TooLargeError(Exception):
+    """The body has more bytes than its reader takes; the rest was not read."""
+
+
+async def bounded_body(request: Request, most: int) -> bytes:
+    """The body, of at most so many bytes.
+
+    Raises:
+        TooLargeError: it says that it has more, or has.
+    """
+    said = request.headers.get("content-length", "")
+    if said.isdecimal() and int(said) > most:
+        raise TooLargeError(f"the request's body has {said} bytes; at most {most} are taken")
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > most:
+            raise TooLargeError(f"the request's body has more than {most} bytes")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+class RequestIds:
+    """ASGI middleware: gives each answer an ``x-amzn-RequestId``, as all of AWS's bear.
+
+    boto3 shows it as ``ResponseMetadata.RequestId``.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"].append((b"x-amzn-requestid", str(uuid.uuid4()).encode()))
+            await send(message)
+
+        await self._app(scope, receive, send_named)

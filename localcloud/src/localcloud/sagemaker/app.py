@@ -1,0 +1,112 @@
+"""The stand-in's parts, put together behind one HTTP application."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from localcloud.request_guard import RequestGuard
+from localcloud.sagemaker.api.http import RequestIds
+from localcloud.sagemaker.api.protocol import ControlPlane
+from localcloud.sagemaker.api.search import Search
+from localcloud.sagemaker.api.store import Store
+from localcloud.sagemaker.api.tags import Tags
+from localcloud.sagemaker.data import aws
+from localcloud.sagemaker.data.s3 import Objects
+from localcloud.sagemaker.hosting.clock import Clock
+from localcloud.sagemaker.hosting.deployment import Deployer
+from localcloud.sagemaker.hosting.endpoint_configs import EndpointConfigs
+from localcloud.sagemaker.hosting.endpoints import Endpoints
+from localcloud.sagemaker.hosting.fleet import Fleet
+from localcloud.sagemaker.hosting.invocation_metrics import InvocationMetrics
+from localcloud.sagemaker.hosting.loading import Loader
+from localcloud.sagemaker.hosting.rollback_alarms import Alarms
+from localcloud.sagemaker.hosting.runtime import Runtime
+from localcloud.sagemaker.jobs.cores import Cores
+from localcloud.sagemaker.jobs.runner import JobRunner, Services
+from localcloud.sagemaker.registry.model_package_groups import ModelPackageGroups
+from localcloud.sagemaker.registry.model_packages import ModelPackages
+from localcloud.sagemaker.registry.models import Models
+from localcloud.sagemaker.training.attempt import TrainingKind
+from localcloud.sagemaker.training.jobs import TrainingJobs
+from localcloud.sagemaker.transform.attempt import TransformKind
+from localcloud.sagemaker.transform.jobs import TransformJobs
+
+
+def create_app(state: Path, aws_endpoint: str) -> Starlette:
+    """The application, with its state in a folder and its data in the S3 of an endpoint.
+
+    On start it ends the jobs of an earlier life and serves its endpoints again; on stop it ends what runs.
+    """
+    store = Store(state / "sagemaker.sqlite")
+    objects = Objects(aws.s3_client(aws_endpoint))
+    fleet = Fleet()
+    services = Services(store, objects, aws.logs_client(aws_endpoint))
+    cores = Cores(os.cpu_count() or 1)
+    training = JobRunner(store, TrainingKind(services), state / "jobs", cores)
+    transforming = JobRunner(store, TransformKind(services), state / "transforms", cores)
+    cloudwatch = aws.cloudwatch_client(aws_endpoint)
+    alarms = Alarms(cloudwatch)
+    clock = Clock()
+    deployer = Deployer(store, Loader(objects, state / "endpoints"), fleet, alarms, clock)
+    tags = Tags(store)
+    jobs = TrainingJobs(store, tags, objects, training)
+    groups = ModelPackageGroups(store, tags)
+    packages = ModelPackages(store, tags, groups, objects)
+    models = Models(store, tags, objects, packages)
+    transforms = TransformJobs(store, tags, models, transforming)
+    configs = EndpointConfigs(store, tags, models)
+    endpoints = Endpoints(store, tags, configs, models, deployer, alarms, clock)
+    control_plane = ControlPlane(
+        {
+            **tags.operations(),
+            **jobs.operations(),
+            **groups.operations(),
+            **packages.operations(),
+            **models.operations(),
+            **transforms.operations(),
+            **configs.operations(),
+            **endpoints.operations(),
+            **Search(store).operations(),
+        }
+    )
+    metrics = InvocationMetrics(cloudwatch)
+    runtime = Runtime(fleet, metrics.record)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await run_in_threadpool(jobs.recover)
+        await run_in_threadpool(transforms.recover)
+        await run_in_threadpool(deployer.recover)
+        metrics.start()
+        try:
+            yield
+        finally:
+            await run_in_threadpool(training.close)
+            await run_in_threadpool(transforming.close)
+            await run_in_threadpool(deployer.close)
+            await run_in_threadpool(metrics.close)
+            store.close()
+
+    return Starlette(
+        lifespan=lifespan,
+        middleware=[Middleware(RequestGuard), Middleware(RequestIds)],
+        routes=[
+            Route("/ping", _ping, methods=["GET"]),
+            Route("/", control_plane.answer, methods=["POST"]),
+            *runtime.routes(),
+        ],
+    )
+
+
+async def _ping(_request: Request) -> Response:
+    return Response()

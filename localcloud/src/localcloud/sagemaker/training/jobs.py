@@ -1,0 +1,180 @@
+"""CreateTrainingJob, DescribeTrainingJob, StopTrainingJob, DeleteTrainingJob and ListTrainingJobs."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import regex
+
+from localcloud.sagemaker.algorithms import catalog
+from localcloud.sagemaker.api.arns import REGION
+from localcloud.sagemaker.api.errors import validation_error
+from localcloud.sagemaker.api.protocol import Operation
+from localcloud.sagemaker.api.store import Document, Store
+from localcloud.sagemaker.api.tags import Tags
+from localcloud.sagemaker.data.data_sources import ManifestError, S3DataSource, inputs_of, is_supported
+from localcloud.sagemaker.data.s3 import Location, MissingObjectsError, Objects
+from localcloud.sagemaker.jobs.documents import JobDocuments, kind_of_jobs
+from localcloud.sagemaker.jobs.metrics import MetricDefinitionMember
+from localcloud.sagemaker.jobs.runner import JobRunner
+from localcloud.sagemaker.training import status
+from localcloud.sagemaker.training.attempt import KIND
+
+_KIND = kind_of_jobs(KIND, "TrainingJob", "TrainingEndTime", "SecondaryStatus")
+_DAY_SECONDS = 86_400
+
+
+class TrainingJobs:
+    """Training jobs, as the control plane shows them."""
+
+    def __init__(self, store: Store, tags: Tags, objects: Objects, runner: JobRunner) -> None:
+        self._jobs = JobDocuments(store, tags, _KIND, runner)
+        self._objects = objects
+
+    def operations(self) -> dict[str, Operation]:
+        """The operations by name."""
+        return {
+            "CreateTrainingJob": self._create,
+            "DescribeTrainingJob": self._jobs.describe,
+            "StopTrainingJob": self._stop,
+            "DeleteTrainingJob": self._jobs.delete,
+            "ListTrainingJobs": self._jobs.list,
+        }
+
+    def recover(self) -> None:
+        """End the jobs that ran when the stand-in was last ended: their processes are gone."""
+        self._jobs.recover(_interrupt)
+
+    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
+        _check_members(request)
+        _check_algorithm(request)
+        _check_stopping(request)
+        self._check_sources(request)
+        return self._jobs.create(request["TrainingJobName"], _new_job(request, time.time()), request.get("Tags", []))
+
+    def _check_sources(self, request: dict[str, Any]) -> None:
+        names = [channel["ChannelName"] for channel in request.get("InputDataConfig", [])]
+        if len(set(names)) < len(names):
+            raise validation_error(f"The channel names must be unique within a training job: {names}.")
+        for channel in request.get("InputDataConfig", []):
+            name, source = channel["ChannelName"], channel["DataSource"].get("S3DataSource")
+            if name.strip(".") == "":
+                raise validation_error(f"The channel name '{name}' can't be a folder's.")
+            if channel.get("CompressionType", "None") != "None":
+                raise validation_error(f"Channel {name}: CompressionType is for Pipe mode; leave it out.")
+            if not is_supported(source):
+                raise validation_error(
+                    f"Channel {name}: this stand-in reads S3DataSource with S3DataType S3Prefix or ManifestFile only."
+                )
+            self._check_objects(source, request["RoleArn"])
+
+    def _check_objects(self, source: S3DataSource, role: str) -> None:
+        uri, location, said = source["S3Uri"], Location.of(source["S3Uri"]), ""
+        try:
+            if next(inputs_of(self._objects, source), None) is not None:
+                return
+        except (MissingObjectsError, ManifestError) as error:
+            said = f" Error message from S3: {error}"
+        raise validation_error(
+            f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket '
+            f"exists in the selected region ({REGION}), that objects exist under that S3 prefix, and that the role "
+            f'"{role}" has "s3:ListBucket" permissions on bucket "{location.bucket}".{said}'
+        )
+
+    def _stop(self, request: dict[str, Any]) -> None:
+        self._jobs.stop(request["TrainingJobName"], lambda job: status.enter(job, "Stopping", time.time()))
+
+
+def _check_members(request: dict[str, Any]) -> None:
+    """The service model lets these out for jobs of kinds that this stand-in doesn't have."""
+    for member in ("AlgorithmSpecification", "ResourceConfig"):
+        if member not in request:
+            raise validation_error(f"{member} is missing: this stand-in has no training jobs without it.")
+    specification, resources = request["AlgorithmSpecification"], request["ResourceConfig"]
+    if "InstanceType" not in resources or resources.get("InstanceCount", 0) < 1:
+        raise validation_error("ResourceConfig: this stand-in needs an InstanceType and an InstanceCount above 0.")
+    for member in ("ContainerEntrypoint", "ContainerArguments"):
+        if member in specification:
+            raise validation_error(f"AlgorithmSpecification: this stand-in runs built-in algorithms only, no {member}.")
+    if request["OutputDataConfig"].get("CompressionType", "GZIP") != "GZIP":
+        raise validation_error("OutputDataConfig: this stand-in writes model.tar.gz, with CompressionType GZIP.")
+
+
+def _check_algorithm(request: dict[str, Any]) -> None:
+    specification = request["AlgorithmSpecification"]
+    image = specification.get("TrainingImage")
+    if image is None:
+        raise validation_error(
+            "AlgorithmSpecification needs a TrainingImage; algorithm ARNs aren't known to this stand-in."
+        )
+    own = specification.get("MetricDefinitions", [])
+    if own and catalog.is_aws(image) and catalog.by_image(image) is not None:
+        raise validation_error(
+            "You can't override the metric definitions for Amazon SageMaker algorithms. "
+            "Please retry the request without specifying metric definitions."
+        )
+    for each in own:
+        try:
+            if regex.compile(each["Regex"]).groups:
+                continue
+            said = "it has no group for the value"
+        except regex.error as error:
+            said = str(error)
+        raise validation_error(f"The regex of the metric definition {each['Name']} is invalid: {said}.")
+
+
+def _check_stopping(request: dict[str, Any]) -> None:
+    """The rules of managed spot training (API reference, StoppingCondition)."""
+    stopping, spot = request.get("StoppingCondition", {}), request.get("EnableManagedSpotTraining", False)
+    longest = stopping.get("MaxWaitTimeInSeconds")
+    if longest is not None and not spot:
+        raise validation_error("MaxWaitTimeInSeconds above 0 is not supported when EnableManagedSpotTraining is false.")
+    if spot and longest is None:
+        raise validation_error("MaxWaitTimeInSeconds is required when EnableManagedSpotTraining is true.")
+    if longest is not None and longest < stopping.get("MaxRuntimeInSeconds", _DAY_SECONDS):
+        raise validation_error("Invalid MaxWaitTimeInSeconds. It must be at least MaxRuntimeInSeconds.")
+
+
+def _metric_definitions(specification: dict[str, Any]) -> list[MetricDefinitionMember]:
+    """The service's for the algorithm, and the request's own, which go before one of the same name."""
+    algorithm = catalog.by_image(specification["TrainingImage"])
+    services = [each.as_request() for each in (algorithm.metrics if algorithm else ())]
+    return list({each["Name"]: each for each in (*services, *specification.get("MetricDefinitions", []))}.values())
+
+
+def _new_job(request: dict[str, Any], now: float) -> Document:
+    job = {key: value for key, value in request.items() if key != "Tags"}
+    job["AlgorithmSpecification"] = {
+        "EnableSageMakerMetricsTimeSeries": False,
+        **request["AlgorithmSpecification"],
+        "MetricDefinitions": _metric_definitions(request["AlgorithmSpecification"]),
+    }
+    job |= {
+        "StoppingCondition": {"MaxRuntimeInSeconds": _DAY_SECONDS} | request.get("StoppingCondition", {}),
+        "CreationTime": now,
+        "ModelArtifacts": {"S3ModelArtifacts": model_location(request).uri},
+        "HyperParameters": request.get("HyperParameters", {}),
+    }
+    for switch in ("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining"):
+        job.setdefault(switch, False)
+    status.enter(job, "Starting", now)
+    return job
+
+
+def model_location(request: dict[str, Any]) -> Location:
+    """Where the job's model goes: ``{S3OutputPath}/{job}/output/model.tar.gz``."""
+    return Location.of(request["OutputDataConfig"]["S3OutputPath"]).child(
+        request["TrainingJobName"], "output", "model.tar.gz"
+    )
+
+
+def _interrupt(job: Document) -> None:
+    if job["TrainingJobStatus"] == "Stopping":
+        status.enter(job, "Stopped", time.time())
+        return
+    status.fail(
+        job,
+        "InternalServerError: the SageMaker stand-in was restarted while this job ran. Start it again.",
+        time.time(),
+    )

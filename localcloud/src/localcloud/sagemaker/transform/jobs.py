@@ -1,0 +1,95 @@
+"""CreateTransformJob, DescribeTransformJob, StopTransformJob and ListTransformJobs."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from localcloud.sagemaker.api.errors import validation_error
+from localcloud.sagemaker.api.protocol import Operation
+from localcloud.sagemaker.api.store import Document, Store
+from localcloud.sagemaker.api.tags import Tags
+from localcloud.sagemaker.data.data_sources import is_supported
+from localcloud.sagemaker.jobs.documents import JobDocuments, kind_of_jobs
+from localcloud.sagemaker.jobs.runner import JobRunner
+from localcloud.sagemaker.registry.models import Models
+from localcloud.sagemaker.transform.associations import PathError
+from localcloud.sagemaker.transform.attempt import KIND
+from localcloud.sagemaker.transform.child import association_of
+
+_KIND = kind_of_jobs(KIND, "TransformJob", "TransformEndTime", "FailureReason")
+_MOST_MEGABYTES = 100  # of all payloads that are under way (API reference, CreateTransformJob, MaxPayloadInMB)
+
+
+class TransformJobs:
+    """Batch transform jobs, as the control plane shows them."""
+
+    def __init__(self, store: Store, tags: Tags, models: Models, runner: JobRunner) -> None:
+        self._jobs = JobDocuments(store, tags, _KIND, runner)
+        self._models = models
+
+    def operations(self) -> dict[str, Operation]:
+        """The operations by name."""
+        return {
+            "CreateTransformJob": self._create,
+            "DescribeTransformJob": self._jobs.describe,
+            "StopTransformJob": self._stop,
+            "ListTransformJobs": self._jobs.list,
+        }
+
+    def recover(self) -> None:
+        """End the jobs that ran when the stand-in was last ended: their processes are gone."""
+        self._jobs.recover(_interrupt)
+
+    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
+        served = self._models.container(request["ModelName"])
+        if "ModelDataUrl" not in served:
+            raise validation_error(f"Model {request['ModelName']} has no ModelDataUrl; this stand-in serves no other.")
+        _check(request)
+        now = time.time()
+        document = {key: value for key, value in request.items() if key != "Tags"} | {
+            "TransformJobStatus": "InProgress",
+            "CreationTime": now,
+            "LastModifiedTime": now,
+            "Served": served,
+        }
+        return self._jobs.create(request["TransformJobName"], document, request.get("Tags", []))
+
+    def _stop(self, request: dict[str, Any]) -> None:
+        self._jobs.stop(request["TransformJobName"], lambda job: job.update(TransformJobStatus="Stopping"))
+
+
+def _check(request: dict[str, Any]) -> None:
+    if not is_supported(request["TransformInput"]["DataSource"]["S3DataSource"]):
+        raise validation_error("TransformInput: this stand-in reads S3DataType S3Prefix or ManifestFile only.")
+    megabytes = request.get("MaxPayloadInMB", 6) * max(request.get("MaxConcurrentTransforms", 1), 1)
+    if megabytes > _MOST_MEGABYTES:
+        raise validation_error(
+            f"MaxConcurrentTransforms * MaxPayloadInMB is {megabytes}; it must not exceed {_MOST_MEGABYTES}."
+        )
+    if "DataCaptureConfig" in request:
+        raise validation_error("DataCaptureConfig isn't known to this stand-in.")
+    _check_processing(request)
+
+
+def _check_processing(request: dict[str, Any]) -> None:
+    try:
+        association = association_of(request)
+    except PathError as error:
+        raise validation_error(f"{error}.") from error
+    if association is None:
+        return
+    if request["TransformInput"].get("SplitType") != "Line" or request["TransformOutput"].get("AssembleWith") != "Line":
+        raise validation_error("DataProcessing needs SplitType Line and AssembleWith Line.")
+    sent = request["TransformInput"].get("ContentType", "")
+    accepted = request["TransformOutput"].get("Accept", sent)
+    if association.per_record and ("csv" in sent) != ("csv" in accepted):
+        raise validation_error(f"DataProcessing needs one format: the input is {sent}, the output {accepted}.")
+
+
+def _interrupt(job: Document) -> None:
+    was, now = job["TransformJobStatus"], time.time()
+    job["TransformJobStatus"] = "Stopped" if was == "Stopping" else "Failed"
+    job["TransformEndTime"] = job["LastModifiedTime"] = now
+    if was != "Stopping":
+        job["FailureReason"] = "InternalServerError: the SageMaker stand-in was restarted while this job ran."

@@ -1,0 +1,104 @@
+"""The two services of the embedded cloud: how each is started and how its health is asked."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcloud.settings import HOST, Settings
+
+# What somebody uses; :mod:`localcloud.emulator.used_services` turns off every way to the others.
+USED_SERVICES = ("cloudformation", "iam", "kinesis", "logs", "monitoring", "s3", "sns", "sqs", "ssm", "sts")
+
+
+@dataclass(frozen=True)
+class Service:
+    """A child process that listens on one port of the loopback interface."""
+
+    name: str
+    port: int
+    port_option: str
+    health_path: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    log: Path
+    record: Path
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def health_url(self) -> str:
+        return self.endpoint + self.health_path
+
+
+def all_services(settings: Settings) -> tuple[Service, ...]:
+    """Both services, in the order in which they start (the stand-in reads S3 from the emulator)."""
+    return emulator(settings), sagemaker(settings)
+
+
+def emulator(settings: Settings) -> Service:
+    """Ministack, with its state on disk.
+
+    Its own defaults are a bind to every interface, a hundred services, listeners for SFTP and MQTT, and state in /tmp.
+    """
+    folder = settings.state / "emulator"
+    return Service(
+        name="emulator",
+        port=settings.port,
+        port_option="--port or LOCALCLOUD_PORT",
+        health_path="/_ministack/health",
+        command=(sys.executable, "-m", "localcloud.emulator"),
+        environment=_environment(
+            settings,
+            BIND_HOST=HOST,
+            GATEWAY_PORT=str(settings.port),
+            MINISTACK_HOST=HOST,  # in queue URLs, the same wherever they are told
+            PERSIST_STATE="1",
+            STATE_DIR=str(folder / "state"),
+            S3_PERSIST="1",
+            S3_DATA_DIR=str(folder / "s3"),
+            SERVICES=",".join(USED_SERVICES),
+            IOT_MTLS_ENABLED="0",
+            SFTP_ENABLED="0",
+            LOG_LEVEL="WARNING",
+        ),
+        log=settings.logs / "emulator.log",
+        record=settings.state / "emulator.json",
+    )
+
+
+def sagemaker(settings: Settings) -> Service:
+    """The SageMaker stand-in: control plane and runtime on one port."""
+    folder = settings.state / "sagemaker"
+    return Service(
+        name="sagemaker",
+        port=settings.sagemaker_port,
+        port_option="--sagemaker-port or LOCALCLOUD_SAGEMAKER_PORT",
+        health_path="/ping",
+        command=(
+            *(sys.executable, "-m", "localcloud.sagemaker"),
+            *("--state", str(folder)),
+            *("--port", str(settings.sagemaker_port)),
+            *("--aws-endpoint", f"http://{HOST}:{settings.port}"),
+        ),
+        environment=_environment(settings),
+        log=settings.logs / "sagemaker.log",
+        record=settings.state / "sagemaker.json",
+    )
+
+
+def _environment(settings: Settings, **variables: str) -> Mapping[str, str]:
+    package_parent = str(Path(__file__).resolve().parents[1])
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([package_parent, *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "PYTHONUNBUFFERED": "1",
+        **{name: ",".join(filter(None, [os.environ.get(name), HOST])) for name in ("NO_PROXY", "no_proxy")},
+        "TMPDIR": str(settings.state / "tmp"),
+        **variables,
+    }

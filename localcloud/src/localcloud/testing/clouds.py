@@ -1,0 +1,162 @@
+"""Embedded clouds of a test's own, on free ports, with their state in a folder of the test's."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psutil
+from botocore.config import Config
+
+from localcloud.settings import HOST
+from localcloud.testing.waiting import wait_for
+
+SERVICES = ("emulator", "sagemaker")
+
+_COMMAND_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A running embedded cloud, and the environment by which boto3 and Airflow find it."""
+
+    endpoint_url: str
+    sagemaker_endpoint_url: str
+    environment: Mapping[str, str]
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the service, bound to this cloud whatever the process's environment says."""
+        of_sagemaker = service.startswith("sagemaker")
+        return boto3.client(  # type: ignore[call-overload]  # its overloads want a literal name
+            service,
+            endpoint_url=self.sagemaker_endpoint_url if of_sagemaker else self.endpoint_url,
+            region_name=self.environment["AWS_DEFAULT_REGION"],
+            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
+            config=Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 1}),
+        )
+
+
+def cloud_at(port: int, sagemaker_port: int) -> Cloud:
+    """The embedded cloud that listens on these ports of 127.0.0.1."""
+    endpoint_url, sagemaker_endpoint_url = (f"http://{HOST}:{each}" for each in (port, sagemaker_port))
+    return Cloud(
+        endpoint_url=endpoint_url,
+        sagemaker_endpoint_url=sagemaker_endpoint_url,
+        environment={
+            "AWS_ENDPOINT_URL": endpoint_url,
+            "AWS_ENDPOINT_URL_SAGEMAKER": sagemaker_endpoint_url,
+            "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": sagemaker_endpoint_url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        },
+    )
+
+
+@dataclass(frozen=True)
+class LocalCloud:
+    """The command line of an embedded cloud that a test may start, kill and start again.
+
+    Attributes:
+        state: the folder of its state; it need not exist.
+        port: the emulator's port.
+        sagemaker_port: the SageMaker stand-in's port.
+        python: the interpreter of the environment that localcloud is installed in.
+    """
+
+    state: Path
+    port: int
+    sagemaker_port: int
+    python: Path = Path(sys.executable)
+
+    def start(self, command: str) -> subprocess.Popen[str]:
+        """Start a command (``up``, ``down``, ``status`` or ``run``) and leave it running."""
+        return subprocess.Popen(
+            [
+                *(str(self.python), "-m", "localcloud", command),
+                *("--state", str(self.state)),
+                *("--port", str(self.port)),
+                *("--sagemaker-port", str(self.sagemaker_port)),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def command(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, whatever its exit status is."""
+        process = self.start(command)
+        out, error = process.communicate(timeout=_COMMAND_SECONDS)
+        return subprocess.CompletedProcess(command, process.returncode, out, error)
+
+    def up(self) -> Cloud:
+        """Start the cloud, wait until it is healthy, and return the clients' side of it."""
+        self._must("up")
+        return cloud_at(self.port, self.sagemaker_port)
+
+    def down(self) -> None:
+        """Stop the cloud."""
+        self._must("down")
+
+    def record(self, service: str) -> Path:
+        """The file in which the cloud notes the process of a service."""
+        return self.state / f"{service}.json"
+
+    def processes(self) -> dict[str, psutil.Process]:
+        """The processes that listen on the two ports, by service."""
+        ports = dict(zip((self.port, self.sagemaker_port), SERVICES, strict=True))
+        return {
+            ports[connection.laddr.port]: psutil.Process(connection.pid)
+            for connection in psutil.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+            and connection.laddr
+            and connection.laddr.port in ports
+            and connection.pid
+        }
+
+    def kill(self, service: str) -> None:
+        """SIGKILL to a service, and wait until it has ended."""
+        process = self.processes()[service]
+        process.kill()
+        # Its parent is gone, and whoever inherits a zombie may bury it late.
+        wait_for(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, what=f"no {service}")
+
+    def _must(self, command: str) -> None:
+        done = self.command(command)
+        assert done.returncode == 0, f"localcloud {command}: {done.stdout}{done.stderr}"
+
+
+@contextmanager
+def running_cloud(state: Path, python: Path = Path(sys.executable)) -> Iterator[Cloud]:
+    """Run an embedded cloud for as long as the context lasts.
+
+    Args:
+        state: the folder of its state; it need not exist, and is left when the cloud is stopped.
+        python: the interpreter of the environment that localcloud is installed in.
+    """
+    port, sagemaker_port = free_ports(2)
+    cloud = LocalCloud(state, port, sagemaker_port, python)
+    try:
+        yield cloud.up()
+    finally:
+        cloud.down()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nothing listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind((HOST, 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()

@@ -1,0 +1,55 @@
+"""The running of jobs, whatever their kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from localcloud.sagemaker.api.store import Document, Store
+from localcloud.sagemaker.jobs.container import Layout
+from localcloud.sagemaker.jobs.cores import Cores
+from localcloud.sagemaker.jobs.runner import JobRunner, Signals
+from localcloud.testing.waiting import wait_for
+
+
+class Kind:
+    """Jobs that end as soon as they run, and remember that they did."""
+
+    name, status_member = "job", "Status"
+
+    def __init__(self) -> None:
+        self.cores_of: dict[str, int] = {}
+
+    def cores(self, job: Document, total: int) -> int:
+        return int(job["Cores"])
+
+    def run(self, job: Document, layout: Layout, signals: Signals, cores: int) -> str:
+        self.cores_of[job["Name"]] = cores
+        return "Completed"
+
+    def end(self, job: Document, outcome: str, now: float) -> None:
+        job["Status"] = outcome
+
+    def fail(self, job: Document, reason: str, now: float) -> None:
+        job["Status"] = f"Failed: {reason}"
+
+
+def ended(tmp_path: Path, kind: Kind, status: str, cores: int = 1) -> str:
+    """The status that a job ends with which has this one when it is submitted."""
+    store = Store(tmp_path / "store.sqlite")
+    store.insert("job", "a", {"Name": "a", "Status": status, "Cores": cores})
+    JobRunner(store, kind, tmp_path / "jobs", Cores(2)).submit("a")
+    wait_for(lambda: store.get("job", "a")["Status"] not in ("InProgress", "Stopping"))
+    last: str = store.get("job", "a")["Status"]
+    return last
+
+
+def test_a_job_that_was_stopped_before_it_was_submitted_never_runs(tmp_path: Path) -> None:
+    kind = Kind()
+    assert ended(tmp_path, kind, "Stopping") == "Stopped"
+    assert kind.cores_of == {}
+
+
+def test_a_job_runs_on_the_cores_that_it_has(tmp_path: Path) -> None:
+    kind = Kind()
+    assert ended(tmp_path, kind, "InProgress", cores=64) == "Completed"
+    assert kind.cores_of == {"a": 2}, "no more than there are"
