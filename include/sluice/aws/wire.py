@@ -1,9 +1,9 @@
 """The hot path to a service: signed requests over connections that are kept, without botocore's model of the service.
 
-A boto3 call spends most of its time on validation, endpoint rules, headers, events and signing anew from scratch. Where
-thousands of equal calls are made, this does only what the service needs, and only for calls that succeed at once:
-whatever else happens, the caller makes the same call with its boto3 client, which retries it and raises what callers
-know. So a wire needs no retries and no errors of its own.
+A boto3 call spends most of its time on validation, endpoint rules, headers, events and a new signing key. Where
+thousands of equal calls are made, a wire does only what the service needs, and only for calls that succeed at once. For
+any other outcome it returns None. The caller then makes the same call with its boto3 client, which retries it and
+raises the errors that callers know. So a wire needs no retries and no errors of its own.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _OK = 200
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A plain success."""
+class Response:
+    """The response to a request that succeeded."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -102,8 +102,8 @@ class Wire:
         self._idle: deque[HTTPConnection] = deque()
         weakref.finalize(self, _close, self._idle)
 
-    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer | None:
-        """The answer if it is a plain success, else None: it failed, or nobody knows whether it did."""
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response | None:
+        """The response if its status is 200, else None: the request failed, or its outcome is unknown."""
         if not self._usable:
             return None
         credentials = self._credentials.get_frozen_credentials()
@@ -112,17 +112,17 @@ class Wire:
         try:
             connection = self._connection()
             connection.request(method, path, body, signed)
-            answer = connection.getresponse()
-            read = answer.read()
+            response = connection.getresponse()
+            read = response.read()
         except (OSError, HTTPException):
             if connection is not None:
                 connection.close()
             return None
-        if answer.will_close:
+        if response.will_close:
             connection.close()
         else:
             self._idle.append(connection)
-        return Answer(dict(answer.headers), read) if answer.status == _OK else None
+        return Response(dict(response.headers), read) if response.status == _OK else None
 
     def _connection(self) -> HTTPConnection:
         """One that is idle, or a new one. Raises OSError if there is no way to the host."""
@@ -154,10 +154,10 @@ class SqsWire:
         self._wire = Wire(sqs, sqs.meta.endpoint_url)
 
     def call(self, operation: str, parameters: Mapping[str, Any]) -> Any:
-        """The answer of an operation as JSON, binary values as base64; None if the client itself should ask."""
+        """The response of an operation, binary values as base64; None if the boto3 client must make the call."""
         headers = {"X-Amz-Target": f"AmazonSQS.{operation}", "Content-Type": "application/x-amz-json-1.0"}
-        answer = self._wire.send("POST", "/", headers, json.dumps(parameters).encode())
-        return None if answer is None else json.loads(answer.body)
+        response = self._wire.send("POST", "/", headers, json.dumps(parameters).encode())
+        return None if response is None else json.loads(response.body)
 
 
 class BucketWire:
@@ -177,9 +177,9 @@ class BucketWire:
         return self._folder + quote(key, safe="/~")
 
     def put(self, key: str, body: bytes, conditions: Mapping[str, str]) -> str | None:
-        """The ETag of the object that this wrote; None if the client itself should put it.
+        """The ETag of the object that this wrote; None if the boto3 client must make the call.
 
         ``conditions`` are the headers of a conditional write.
         """
-        answer = self._wire.send("PUT", self.path(key), conditions, body)
-        return None if answer is None else answer.headers["ETag"]
+        response = self._wire.send("PUT", self.path(key), conditions, body)
+        return None if response is None else response.headers["ETag"]

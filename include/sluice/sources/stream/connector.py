@@ -21,7 +21,7 @@ from sluice.sources.stream.progress import evidence_of_stream, shards_to_read, s
 from sluice.sources.stream.read import WindowRead, read_window
 from sluice.sources.stream.records import record_from_kinesis
 from sluice.sources.stream.send import StreamCarrier
-from sluice.sources.stream.shards import Place, answers, list_shards, retention
+from sluice.sources.stream.shards import Place, batches, list_shards, retention
 
 
 class RangeTrimmed(SluiceError):
@@ -104,11 +104,11 @@ class StreamConnector(EventConnector[Stream]):
         return [shard.id for shard in list_shards(self._kinesis, self._stream)]
 
     def arrived(self, unit: str, since: datetime, until: datetime) -> Iterator[list[Record]]:
-        """What arrived in a shard in the range, answer by answer. What arrives from now on is not waited for."""
+        """What arrived in a shard in the range, batch by batch. What arrives from now on is not waited for."""
         until = min(until, self.lake.now())
-        for answer in answers(self._kinesis, self._stream, unit, Place(at=since), self.lake.now, Event()):
-            records = [record_from_kinesis(record, unit, self.source) for record in answer.records]
+        for batch in batches(self._kinesis, self._stream, unit, Place(at=since), self.lake.now, Event()):
+            records = [record_from_kinesis(record, unit, self.source) for record in batch.records]
             in_range = [record for record in records if record.sent_at <= until]
             yield in_range
-            if len(in_range) < len(records) or answer.read_until >= until or (answer.at_tip and not records):
+            if len(in_range) < len(records) or batch.read_until >= until or (batch.at_tip and not records):
                 return

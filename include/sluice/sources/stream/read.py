@@ -24,7 +24,7 @@ from sluice.landing.parts import FLUSH_BYTES, FLUSH_MESSAGES, Flush, Landed, Lan
 from sluice.records.record import Record
 from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance, read_checkpoints, unread_since
 from sluice.sources.stream.records import record_from_kinesis
-from sluice.sources.stream.shards import MOST_RECORDS, Answer, Place, Shard, answers, list_shards, retention
+from sluice.sources.stream.shards import MOST_RECORDS, Place, Shard, ShardBatch, batches, list_shards, retention
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
@@ -76,9 +76,9 @@ def read_window(
         def most() -> int:
             return max(1, min(MOST_RECORDS, limits.messages - reader.records))
 
-        for answer in answers(kinesis, stream, shard, place_of(checkpoint), lake.now, stop, most):
-            reader.take(answer)
-            nothing_comes = answer.at_tip and not answer.records
+        for batch in batches(kinesis, stream, shard, place_of(checkpoint), lake.now, stop, most):
+            reader.take(batch)
+            nothing_comes = batch.at_tip and not batch.records
             late = time.monotonic() - started >= limits.seconds
             if nothing_comes or late or reader.records >= limits.messages or reader.bytes >= limits.bytes:
                 break
@@ -138,17 +138,17 @@ class _Reader:
         self._held: list[Record] = []
         self._held_bytes, self._held_since = 0, time.monotonic()
 
-    def take(self, answer: Answer) -> None:
-        """Hold what an answer gave, and flush what is worth a part."""
+    def take(self, batch: ShardBatch) -> None:
+        """Hold the records of a batch, and flush once they are worth a part."""
         if not self._held:
             self._held_since = time.monotonic()
-        size = sum(len(record["Data"]) for record in answer.records)
-        records = [record_from_kinesis(record, self.shard.id, self.source) for record in answer.records]
+        size = sum(len(record["Data"]) for record in batch.records)
+        records = [record_from_kinesis(record, self.shard.id, self.source) for record in batch.records]
         self._held += records
         self._held_bytes += size
-        self.records += len(answer.records)
+        self.records += len(batch.records)
         self.bytes += size
-        self._reached = self._after(answer, records)
+        self._reached = self._after(batch, records)
         if (
             len(self._held) >= FLUSH_MESSAGES
             or self._held_bytes >= FLUSH_BYTES
@@ -156,19 +156,19 @@ class _Reader:
         ):
             self.flush()
 
-    def _after(self, answer: Answer, records: Sequence[Record]) -> Checkpoint:
-        read_until: datetime | None = answer.read_until
-        if answer.ended or not self.shard.is_open:
+    def _after(self, batch: ShardBatch, records: Sequence[Record]) -> Checkpoint:
+        read_until: datetime | None = batch.read_until
+        if batch.ended or not self.shard.is_open:
             # Its children begin before it was read to its end: up to then, only what it held itself is known.
             read_until = latest([self._reached.read_until, *(record.sent_at for record in records)])
         times = (record.event_time for record in records if record.event_time_from == "body")
         return Checkpoint(
             shard=self.shard.id,
-            sequence_number=answer.records[-1]["SequenceNumber"] if records else self._reached.sequence_number,
+            sequence_number=batch.records[-1]["SequenceNumber"] if records else self._reached.sequence_number,
             read_until=read_until,
-            at_tip=answer.at_tip,
+            at_tip=batch.at_tip,
             last_event_time=latest([self._reached.last_event_time, *times]),
-            ended=answer.ended,
+            ended=batch.ended,
         )
 
     def flush(self) -> None:

@@ -1,4 +1,4 @@
-"""Reads the shards of a Kinesis stream: which there are, and their records, answer by answer, within Kinesis's limits.
+"""Reads the shards of a Kinesis stream: which there are, and their records, batch by batch, within Kinesis's limits.
 
 A shard gives 5 reads and 2 MiB a second to all who read it together (Kinesis developer guide, "Quotas and limits").
 """
@@ -55,10 +55,11 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What one read gave. ``read_until``: all that arrived up to then was given, in this answer or before it.
+class ShardBatch:
+    """The records of one read of a shard.
 
-    ``at_tip``: at that moment nothing more waited. ``ended``: the shard is closed and this was the last of it.
+    ``read_until``: all records that arrived up to that moment (UTC) are in this batch or an earlier one. ``at_tip``: no
+    more waited at that moment. ``ended``: the shard is closed, and this is its last batch.
     """
 
     records: Sequence[RecordTypeDef]
@@ -76,13 +77,13 @@ def list_shards(kinesis: KinesisClient, stream: str) -> list[Shard]:
     found: list[Shard] = []
     asked: Any = {"StreamName": stream}
     while asked:
-        answer = _of_stream(stream, partial(kinesis.list_shards, **asked))
-        for shard in answer["Shards"]:
+        response = _of_stream(stream, partial(kinesis.list_shards, **asked))
+        for shard in response["Shards"]:
             parents = (shard.get("ParentShardId"), shard.get("AdjacentParentShardId"))
             is_open = "EndingSequenceNumber" not in shard["SequenceNumberRange"]
             found.append(Shard(shard["ShardId"], tuple(filter(None, parents)), is_open))
         # The token alone: Kinesis refuses it beside the stream's name.
-        asked = {"NextToken": answer["NextToken"]} if "NextToken" in answer else None
+        asked = {"NextToken": response["NextToken"]} if "NextToken" in response else None
     return sorted(found, key=lambda shard: shard.id)
 
 
@@ -92,19 +93,19 @@ def retention(kinesis: KinesisClient, stream: str, now: datetime) -> Retention:
     Raises:
         MissingResource: there is no such stream.
     """
-    answer = _of_stream(stream, lambda: kinesis.describe_stream_summary(StreamName=stream))
-    summary = answer["StreamDescriptionSummary"]
+    response = _of_stream(stream, lambda: kinesis.describe_stream_summary(StreamName=stream))
+    summary = response["StreamDescriptionSummary"]
     horizon = now - timedelta(hours=summary["RetentionPeriodHours"])
     return Retention(horizon, trimmed=summary["StreamCreationTimestamp"] < horizon)
 
 
 def peek(kinesis: KinesisClient, stream: str, shard: str, place: Place) -> bool:
     """Whether anything waits in the shard from there on: a record, or its end. One read of one record."""
-    answer = _get(kinesis, _iterator(kinesis, stream, shard, place), 1)
-    return bool(answer["Records"]) or answer["MillisBehindLatest"] > 0 or "NextShardIterator" not in answer
+    response = _get(kinesis, _iterator(kinesis, stream, shard, place), 1)
+    return bool(response["Records"]) or response["MillisBehindLatest"] > 0 or "NextShardIterator" not in response
 
 
-def answers(
+def batches(
     kinesis: KinesisClient,
     stream: str,
     shard: str,
@@ -112,11 +113,11 @@ def answers(
     now: Callable[[], datetime],
     stop: Event,
     most: Callable[[], int] = lambda: MOST_RECORDS,
-) -> Iterator[Answer]:
-    """What the shard gives from ``place`` on, read by read, until it has ended or ``stop`` is set.
+) -> Iterator[ShardBatch]:
+    """Read a shard from ``place`` on, until it has ended or ``stop`` is set; yield a batch for each read.
 
-    ``most`` is asked before each read for the most records that it may give. A read whose iterator has expired, as
-    it does five minutes after it was given, begins anew behind the last record.
+    ``most`` is called before each read and returns the most records of that read. An iterator expires after five
+    minutes; the read then starts again behind the last record.
 
     Raises:
         MissingResource: there is no such stream.
@@ -126,17 +127,17 @@ def answers(
     while iterator is not None and not stop.is_set():
         asked_at, started = now(), time.monotonic()
         try:
-            answer = _get(kinesis, iterator, most())
+            response = _get(kinesis, iterator, most())
         except ClientError as error:
             if error_code(error) != _EXPIRED:
                 raise
             # A new iterator has not expired: were this one refused as well, the error would end the read.
-            answer = _get(kinesis, _iterator(kinesis, stream, shard, place), most())
-        records, behind = answer["Records"], answer["MillisBehindLatest"]
+            response = _get(kinesis, _iterator(kinesis, stream, shard, place), most())
+        records, behind = response["Records"], response["MillisBehindLatest"]
         if records:
             place = Place(after=records[-1]["SequenceNumber"])
-        iterator = answer.get("NextShardIterator")
-        yield Answer(records, asked_at - timedelta(milliseconds=behind), at_tip=behind == 0, ended=iterator is None)
+        iterator = response.get("NextShardIterator")
+        yield ShardBatch(records, asked_at - timedelta(milliseconds=behind), at_tip=behind == 0, ended=iterator is None)
         stop.wait(max(0.0, _SECONDS_BETWEEN_READS - (time.monotonic() - started)))
 
 
@@ -146,11 +147,11 @@ def _iterator(kinesis: KinesisClient, stream: str, shard: str, place: Place) -> 
         where = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": place.after}
     elif place.at is not None:
         where = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": place.at}
-    answer = _of_stream(
+    response = _of_stream(
         stream,
         lambda: _unless_throttled(lambda: kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, **where)),
     )
-    iterator: str = answer["ShardIterator"]
+    iterator: str = response["ShardIterator"]
     return iterator
 
 
