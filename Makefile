@@ -50,7 +50,7 @@ chaos: setup  ## Run the tests of kills, faults and floods, all of them; CHAOS_S
 	@.venv/bin/pytest -v -n 3 -m chaos --ignore tests/chaos
 
 bench: setup  ## Measure the figures of docs/explanation/performance.md, and write them to .sluice/bench.json
-	@PYTHONPATH=include:localcloud/src:localcloud .venv/bin/python -m tests.benchmarks
+	@PYTHONPATH=include:localcloud/src .venv/bin/python -m tests.benchmarks
 
 lint: $(WORKERS)  ## Check style, formatting, and that imports point down
 	@.venv/bin/ruff check .

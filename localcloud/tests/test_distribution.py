@@ -11,9 +11,9 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
-from tests.conftest import PYTHON
 
 from localcloud.testing.clouds import free_ports
+from tests.conftest import PYTHON
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"

@@ -6,11 +6,11 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.stacks import WAIT, template
 
 from localcloud.testing import training
 from localcloud.testing.clouds import Cloud, LocalCloud
 from localcloud.testing.waiting import wait_for
+from tests.stacks import WAIT, template
 
 Serving = tuple[Cloud, training.Data, bytes]
 

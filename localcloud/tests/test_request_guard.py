@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import pytest
 from botocore.exceptions import ClientError, WaiterError
-from tests.stacks import WAIT
 
 from localcloud.testing.clouds import Cloud
+from tests.stacks import WAIT
 
 
 class Answer(NamedTuple):

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 from tests.conftest import Cloud, free_ports
-from tests.golden.api import Api
-from tests.golden.transcripts import Case, Channel, File
 from tests.waiting import wait_for
+
+from localcloud.testing.api import Api
+from localcloud.testing.transcripts import Case, Channel, File
 
 ROOT = Path(__file__).resolve().parents[2]
 _NAME = "bench-serving"

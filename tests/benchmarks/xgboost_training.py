@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.csv
 from tests.benchmarks.serving import rows
 from tests.conftest import Cloud
-from tests.golden.api import Api
-from tests.golden.transcripts import Case, Channel, File
+
+from localcloud.testing.api import Api
+from localcloud.testing.transcripts import Case, Channel, File
 
 ROOT = Path(__file__).resolve().parents[2]
 _ROUNDS = 3

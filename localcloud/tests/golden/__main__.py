@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 
 from tests.conftest import PYTHON
-from tests.golden import transcripts
 from tests.golden.replay import Result, replay
 
+from localcloud.testing import transcripts
 from localcloud.testing.clouds import running_cloud
 
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import xgboost
 from botocore.exceptions import BotoCoreError, ClientError
-from tests.golden import compare, transcripts
-from tests.golden.api import Answer, Api
-from tests.golden.transcripts import Case, Exchange, FormatError
+from tests.golden import compare
 
+from localcloud.testing import transcripts
+from localcloud.testing.api import Answer, Api
 from localcloud.testing.clouds import Cloud
+from localcloud.testing.transcripts import Case, Exchange, FormatError
 
 _AT_ONCE = 2
 _REASON_CHARACTERS = 1024

@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.golden import transcripts
 from tests.golden.__main__ import report
 from tests.golden.replay import Result, replay
 
+from localcloud.testing import transcripts
 from localcloud.testing.clouds import Cloud
 
 TRANSCRIPTS = Path(__file__).with_name("xgboost")

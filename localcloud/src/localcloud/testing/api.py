@@ -12,9 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.golden.transcripts import Case, Exchange
-
 from localcloud.testing.clouds import Cloud
+from localcloud.testing.transcripts import Case, Exchange
 from localcloud.testing.waiting import wait_for
 
 _IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0"
