@@ -38,6 +38,9 @@ def test_a_second_real_folder_breaks_no_test(tmp_path: Path) -> None:
     for entry in (ROOT / "include" / "pipelines").iterdir():
         (package / entry.name).symlink_to(entry)
     (package / "two_words").mkdir()
+    for entry in (package / "flights").iterdir():
+        (package / "two_words" / entry.name).symlink_to(entry)
+    (package / "two_words" / "pipeline.py").unlink()
     (package / "two_words" / "pipeline.py").write_text(_DECLARATION)
 
     done = subprocess.run(

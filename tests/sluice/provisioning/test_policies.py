@@ -77,7 +77,7 @@ class Reading(BaseModel):
 def rows(conform_events, conform_events_before, weather):
     return conform_events[["event_id", "value"]].assign(late=(conform_events["value"] > 5).astype(int))
 """,
-    "pipeline": "from tests.sluice.provisioning.test_worker_policy import LIFE as PIPELINE\n",
+    "pipeline": "from tests.sluice.provisioning.test_policies import LIFE as PIPELINE\n",
 }
 
 # What the policy allows though no life without a mishap calls it, and why.
