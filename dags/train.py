@@ -2,13 +2,13 @@
 ### Features to a live model
 
 Freezes the transformed partitions as a snapshot, trains on SageMaker, polls the job once a minute, and makes the model
-live if it passes the gate.
+live if it passes the gate. A pipeline without a deployment ends once the model has passed the gate.
 
 | | |
 |---|---|
 | **in** | closed partitions of the step that the declaration trains on |
 | **out** | `PIPELINE/snapshots/…`, `PIPELINE/models/…`, the endpoint, `PIPELINE/deployments/<n>.json`; one SNS event |
-| **order** | one after another; `deploy` is the final task |
+| **order** | one after another; `deploy` is the final task, where there is an endpoint |
 | **re-run** | safe: a job's name is the digest of its request; a running job is adopted, a completed one reused |
 
 **Params.** `from`, `to`: train on these partitions only, both included. `poll_seconds`: between two polls of the job.
@@ -37,11 +37,15 @@ from sluice_airflow.sensors import TrainingJobSensor
 
 
 def train(pipeline: Pipeline) -> None:
-    """The training DAG of a pipeline."""
+    """The training DAG of a pipeline, if it declares a training."""
+    training, deployment = pipeline.training, pipeline.deployment
+    if training is None:
+        return
     with DAG(
         dag_id=f"{pipeline.name}_train",
-        description=f"Snapshot of {pipeline.training.rows} → SageMaker → endpoint {pipeline.deployment.endpoint}",
-        schedule=pipeline.training.schedule,
+        description=f"Snapshot of {training.rows} → SageMaker"
+        + (f" → endpoint {deployment.endpoint}" if deployment else ""),
+        schedule=training.schedule,
         start_date=START,
         catchup=False,
         max_active_runs=1,
@@ -91,16 +95,21 @@ def train(pipeline: Pipeline) -> None:
 
             workspace = open_workspace(pipeline.name)
             job = completed_job(workspace.aws.client("sagemaker"), job_name)
-            return check_gate(workspace.lake, job, fingerprint, pipeline.training.gate).auc
+            return check_gate(workspace.lake, job, fingerprint, training.gate).auc
 
-        @task
+        # The last task refuses unless all tasks before it succeeded; were it skipped, the run would be green.
+        last = TriggerRule.NONE_FAILED
+
+        @task(trigger_rule=TriggerRule.ALL_SUCCESS if deployment else last)
         @one_line_errors
         def announce(job_name: str, fingerprint: str) -> bool:
             """Publish that the training is complete."""
             from sluice.training.announce import announce_training
+            from sluice_airflow.runs import require_upstream_done
 
-            run_id = get_current_context()["run_id"]
-            return announce_training(open_workspace(pipeline.name), job_name, fingerprint, run_id)
+            context = get_current_context()
+            require_upstream_done(context)
+            return announce_training(open_workspace(pipeline.name), job_name, fingerprint, context["run_id"])
 
         fingerprint = snapshot()
         launched: Any = launch(fingerprint)
@@ -108,21 +117,21 @@ def train(pipeline: Pipeline) -> None:
             task_id="wait_for_training",
             pipeline=pipeline.name,
             job_name=launched["job_name"],
-            max_runtime=pipeline.training.max_runtime,
+            max_runtime=training.max_runtime,
             poll_seconds="{{ params.poll_seconds }}",
-        )
-        deploy = DeployEndpointOperator(
-            task_id="deploy",
-            pipeline=pipeline.name,
-            job_name=launched["job_name"],
-            snapshot=fingerprint,
-            poll_seconds="{{ [params.poll_seconds, 15] | min }}",
-            # It refuses to deploy unless all tasks before it succeeded; were it skipped, the run would be green.
-            trigger_rule=TriggerRule.NONE_FAILED,
         )
         gated = gate(launched["job_name"], fingerprint)
         announced = announce(launched["job_name"], fingerprint)
-        launched >> wait_for_training >> gated >> announced >> deploy
+        launched >> wait_for_training >> gated >> announced
+        if deployment is not None:
+            announced >> DeployEndpointOperator(
+                task_id="deploy",
+                pipeline=pipeline.name,
+                job_name=launched["job_name"],
+                snapshot=fingerprint,
+                poll_seconds="{{ [params.poll_seconds, 15] | min }}",
+                trigger_rule=last,
+            )
 
 
 build_dags(train)

@@ -98,7 +98,7 @@ def _received(workspace: Workspace, folder: Path) -> list[dict[str, Any]]:
 
 def _predictions(workspace: Workspace, endpoint: str, fingerprint: str) -> Iterator[dict[str, Any]]:
     """Flights of the test days, evenly spread: the live score, and whether the flight really was late."""
-    snapshot, training = read_snapshot(workspace.lake, fingerprint), workspace.pipeline.training
+    snapshot, training = read_snapshot(workspace.lake, fingerprint), workspace.pipeline.require_training()
     for frame in read_rows(workspace.lake, snapshot.dataset, channel_partitions(snapshot, "test")[-1:]):
         chosen = frame.iloc[:: max(1, len(frame) // _PREDICTIONS)].head(_PREDICTIONS)
         lines = labelled(chosen, training).to_csv(header=False, index=False).splitlines()

@@ -48,19 +48,24 @@ class DatasetStatus:
 
 @dataclass(frozen=True)
 class PipelineStatus:
-    """Newest job first; ``deployment`` is the endpoint's last one that was proven."""
+    """Newest job first; ``deployment`` is the endpoint's last one that was proven.
+
+    ``jobs`` is None where the pipeline ends at its lake; ``served`` is whether it declares a deployment.
+    """
 
     sources: tuple[SourceStatus, ...]
     datasets: tuple[DatasetStatus, ...]
-    jobs: tuple[Job, ...]
+    jobs: tuple[Job, ...] | None
     endpoint: Endpoint | None
     deployment: DeploymentRecord | None
+    served: bool = True
 
 
 def pipeline_status(workspace: Workspace) -> PipelineStatus:
     """Look at everything that the pipeline has. Nothing is changed, and no message is received."""
     pipeline = workspace.pipeline
     sagemaker = workspace.aws.client("sagemaker")
+    served = pipeline.deployment
     return PipelineStatus(
         sources=tuple(
             SourceStatus(source.name, source.kind, connect_events(workspace, source).figures())
@@ -70,9 +75,10 @@ def pipeline_status(workspace: Workspace) -> PipelineStatus:
             *(source_status(workspace, source) for source in pipeline.sources),
             *(dataset_status(workspace, step.name) for step in pipeline.steps),
         ),
-        jobs=tuple(list_jobs(sagemaker, pipeline)),
-        endpoint=find_endpoint(sagemaker, pipeline.deployment.endpoint),
-        deployment=last_proven(workspace.lake, pipeline.deployment.endpoint),
+        jobs=tuple(list_jobs(sagemaker, pipeline)) if pipeline.training else None,
+        endpoint=find_endpoint(sagemaker, served.endpoint) if served else None,
+        deployment=last_proven(workspace.lake, served.endpoint) if served else None,
+        served=served is not None,
     )
 
 

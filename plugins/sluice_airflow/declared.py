@@ -48,6 +48,8 @@ def _usable() -> tuple[list[Pipeline], list[DeclarationError]]:
 
 def _check_schedule(pipeline: Pipeline) -> None:
     """Raise DeclarationError if Airflow refuses the training schedule: only Airflow knows which it accepts."""
+    if pipeline.training is None:
+        return
     schedule = pipeline.training.schedule
     try:
         DAG("schedule", schedule=schedule, start_date=START, catchup=False, max_active_runs=1).validate()

@@ -93,7 +93,7 @@ class DeployEndpointOperator(BaseOperator):
         if event is not None and "found" not in event:
             kind = AirflowFailException if event.get("refused") else AirflowException
             raise kind(self._not_settled(workspace, event))
-        standing = find_endpoint(sagemaker, workspace.pipeline.deployment.endpoint)
+        standing = find_endpoint(sagemaker, workspace.pipeline.require_deployment().endpoint)
         if standing is not None and not standing.settled:
             self._wait("execute")  # a change of an earlier try, or of somebody else
         change = start_change(workspace, completed_job(sagemaker, self.job_name))
@@ -152,7 +152,7 @@ class DeployEndpointOperator(BaseOperator):
         """Why the wait ended without a settled endpoint: the endpoint, and its status as it is now."""
         from sluice.serving.endpoint import find_endpoint
 
-        name = workspace.pipeline.deployment.endpoint
+        name = workspace.pipeline.require_deployment().endpoint
         if "error" in event:
             return f"endpoint {name} could not be looked at: {event['error']}"
         live = find_endpoint(workspace.aws.client("sagemaker"), name)

@@ -64,7 +64,7 @@ def settled_endpoint(pipeline: str) -> str | Waiting:
     from sluice.serving.endpoint import find_endpoint
 
     workspace = open_workspace(pipeline)
-    endpoint = find_endpoint(workspace.aws.client("sagemaker"), workspace.pipeline.deployment.endpoint)
+    endpoint = find_endpoint(workspace.aws.client("sagemaker"), workspace.pipeline.require_deployment().endpoint)
     if endpoint is None:
         return "Deleted"
     return endpoint.status if endpoint.settled else Waiting(f"endpoint {endpoint.name}, which is {endpoint.status}")

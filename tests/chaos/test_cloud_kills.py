@@ -50,7 +50,7 @@ def test_an_emulator_that_is_killed_again_and_again(
                 trial.send(every[sent : sent + size])
                 sent += size
             attempt(trial.drain)
-            attempt(lambda: provision(trial.client("cloudformation"), "flights"))
+            attempt(lambda: provision(trial.client("cloudformation"), load_pipeline("flights")))
         trial.send(every[sent:])
 
     with ThreadPoolExecutor(1) as beside:
@@ -65,7 +65,7 @@ def test_an_emulator_that_is_killed_again_and_again(
         working.result(300)
 
     assert trial.finish().conformed == events
-    provision(trial.client("cloudformation"), "flights")
+    provision(trial.client("cloudformation"), load_pipeline("flights"))
 
 
 def attempt(do: Callable[[], Any]) -> None:

@@ -10,6 +10,7 @@ from tests.conftest import Cloud
 from tests.dags.airflow_home import ROOT, AirflowHome, fresh_airflow
 
 from sluice.aws.resources import Resources, find
+from sluice.declaration.loading import load_pipeline
 from sluice.provisioning.provision import provision
 
 
@@ -26,5 +27,5 @@ def airflow_home(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="session")
 def flights(cloud: Cloud) -> Resources:
-    provision(cloud.client("cloudformation"), "flights")
+    provision(cloud.client("cloudformation"), load_pipeline("flights"))
     return find(cloud.client("ssm"), "flights")

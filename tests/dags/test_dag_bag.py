@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from tests.dags.airflow_home import ROOT
+from tests.dags.declared import dag_ids
 
 from sluice.declaration.folders import pipeline_names
+from sluice.declaration.loading import load_pipelines
 
 KINDS = ("dispatch", "ingest_queue", "redrive", "replay", "train", "transform")
 
@@ -44,12 +46,14 @@ PIPELINE = replace(PIPELINE, training=replace(PIPELINE.training, schedule="never
 
 def test_all_dags_of_the_folder_are_imported(dag_bag: DagBag) -> None:
     assert dag_bag.import_errors == {}
-    assert sorted(dag_bag.dags) == [f"flights_{kind}" for kind in KINDS]
+    flights = [dag_id for dag_id, dag in dag_bag.dags.items() if "flights" in dag.tags]
+    assert sorted(flights) == [f"flights_{kind}" for kind in KINDS]
 
 
 def test_every_pipeline_has_its_dags_and_there_are_no_others(dag_bag: DagBag) -> None:
-    assert pipeline_names()
-    assert set(dag_bag.dags) == {f"{name}_{kind}" for name in pipeline_names() for kind in KINDS}
+    pipelines, errors = load_pipelines()
+    assert (len(pipelines), errors) == (len(pipeline_names()), ())
+    assert sorted(dag_bag.dags) == sorted(dag_id for pipeline in pipelines for dag_id in dag_ids(pipeline))
 
 
 @pytest.fixture
@@ -95,6 +99,26 @@ def test_a_second_folder_gives_its_dags_with_no_other_change(pipelines: Path) ->
     assert import_errors == {}
     expected = [f"{name}_{kind}" for name in ("flights", "parcels") for kind in KINDS]
     assert dag_ids == sorted([*expected, "parcels_ingest_queue_messages"])
+
+
+_ENDS_EARLY = """
+from dataclasses import replace
+
+from pipelines.flights.pipeline import PIPELINE as FLIGHTS
+
+PIPELINE = replace(FLIGHTS, name={name!r}, {changes})
+"""
+
+
+def test_a_pipeline_may_end_at_its_lake_or_at_its_model(pipelines: Path) -> None:
+    add(pipelines, "lake", _ENDS_EARLY.format(name="lake", changes="training=None, deployment=None"))
+    add(pipelines, "model", _ENDS_EARLY.format(name="model", changes="deployment=None"))
+
+    dags, import_errors = listed(pipelines)
+
+    assert import_errors == {}
+    assert [dag for dag in dags if dag.startswith("lake_")] == [f"lake_{kind}" for kind in KINDS if kind != "train"]
+    assert [dag for dag in dags if dag.startswith("model_")] == [f"model_{kind}" for kind in KINDS]
 
 
 def test_a_pipeline_that_is_broken_has_no_dags_and_takes_none_from_others(pipelines: Path) -> None:

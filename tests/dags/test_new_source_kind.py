@@ -15,7 +15,6 @@ from tests.sluice.toy import CONTRACT, reading
 
 from sluice.aws.resources import Resources, find
 from sluice.lake.store import Lake
-from sluice.provisioning.provision import provision
 
 _DECLARATION = '''
 """Readings that arrive as JSON lines in objects under a prefix."""
@@ -84,6 +83,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from sluice.aws.template import Fragment, Statement, lake_arn
 from sluice.landing.closing import Evidence
 from sluice.landing.parts import Flush, Landed, Parts
 from sluice.records.body import parse_body
@@ -92,6 +92,11 @@ from sluice.sources.contract import EventConnector
 
 
 class JsonLinesConnector(EventConnector):
+    @classmethod
+    def template(cls, pipeline, source):
+        objects = lake_arn(pipeline.name, f"/{source.prefix}*")
+        return Fragment(statements=(Statement("TakeJsonLines", ("s3:GetObject", "s3:DeleteObject"), (objects,)),))
+
     @property
     def awaited(self):
         return f"an object under {self.source.prefix}"
@@ -175,12 +180,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def resources(cloud: Cloud) -> Resources:
-    provision(cloud.client("cloudformation"), "meters")
-    return find(cloud.client("ssm"), "meters")
-
-
-@pytest.fixture(scope="module")
 def airflow(cloud: Cloud, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowHome]:
     home = tmp_path_factory.mktemp("airflow")
     environment = {**airflow_environment(cloud, home), "PYTHONPATH": f"{folder}:{ROOT / 'include'}"}
@@ -190,6 +189,12 @@ def airflow(cloud: Cloud, folder: Path, tmp_path_factory: pytest.TempPathFactory
         yield airflow
     finally:
         airflow.close()
+
+
+@pytest.fixture(scope="module")
+def resources(cloud: Cloud, airflow: AirflowHome) -> Resources:
+    airflow.command("sluice", "provision", "meters").succeeded()
+    return find(cloud.client("ssm"), "meters")
 
 
 def lines(number: int) -> str:

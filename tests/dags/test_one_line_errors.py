@@ -103,7 +103,7 @@ def test_a_pipeline_that_is_not_provisioned_is_told_how_to_be(airflow_home: Airf
 def lost_queue(cloud: Cloud) -> str:
     """The URL of the pipeline's queue in another region, where it is provisioned but the queue was deleted."""
     elsewhere = replace(cloud, environment={**cloud.environment, "AWS_DEFAULT_REGION": WITHOUT_QUEUE})
-    provision(elsewhere.client("cloudformation"), "flights")
+    provision(elsewhere.client("cloudformation"), load_pipeline("flights"))
     url = find(elsewhere.client("ssm"), "flights").made_for("queues", "events")
     elsewhere.client("sqs").delete_queue(QueueUrl=url)
     return url
@@ -116,7 +116,7 @@ def test_a_missing_queue_is_named(airflow_home: AirflowHome, lost_queue: str, co
     reason = reason_of(airflow_home.airflow(*command, environment=elsewhere))
 
     assert reason.startswith(f"queue {lost_queue} is gone; ")
-    assert reason.endswith("make it again as include/cloud/pipeline.yaml has it")
+    assert reason.endswith("make it again as `sluice provision --dry-run` prints it for its pipeline")
     assert command_line("status", "flights", **elsewhere).error == reason
 
 

@@ -23,7 +23,6 @@ from sluice.aws.resources import Resources, find
 from sluice.declaration.loading import load_pipeline
 from sluice.lake.store import Lake
 from sluice.pool import INGEST_POOL
-from sluice.provisioning.provision import provision
 from sluice.sending.lanes import Event
 from sluice.sources.stream.send import send_to_stream
 from sluice.steps.runner import run_step
@@ -160,13 +159,13 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(cloud: Cloud, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    provision(cloud.client("cloudformation"), "clicks")
-    resources = find(cloud.client("ssm"), "clicks")
     home = tmp_path_factory.mktemp("airflow-clicks")
     environment = airflow_environment(cloud, home)
     environment["PYTHONPATH"] = f"{folder}:{environment['PYTHONPATH']}"
     airflow = AirflowHome(home, environment)
     try:
+        airflow.command("sluice", "provision", "clicks").succeeded()
+        resources = find(cloud.client("ssm"), "clicks")
         airflow.airflow("db", "migrate").succeeded()
         yield World(cloud, resources, airflow, Lake(cloud.client("s3"), resources.bucket, "clicks"))
     finally:

@@ -24,7 +24,6 @@ from sluice.aws.resources import find
 from sluice.declaration.sources import FifoQueue
 from sluice.lake.partitions import Partition, between
 from sluice.lake.store import Lake
-from sluice.provisioning.provision import provision
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -116,13 +115,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def world(cloud: Cloud, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    provision(cloud.client("cloudformation"), "parcels")
-    resources = find(cloud.client("ssm"), "parcels")
-    lake = Lake(cloud.client("s3"), resources.bucket, "parcels")
     home = tmp_path_factory.mktemp("airflow-scheduled")
     environment = airflow_environment(cloud, home)
     environment["PYTHONPATH"] = f"{folder}:{environment['PYTHONPATH']}"
     airflow_home = AirflowHome(home, environment)
+    airflow_home.command("sluice", "provision", "parcels").succeeded()
+    lake = Lake(cloud.client("s3"), find(cloud.client("ssm"), "parcels").bucket, "parcels")
     airflow_home.command("airflow", "db", "migrate").succeeded()
     with running_airflow(airflow_home) as airflow:
         world = World(cloud, lake, airflow)

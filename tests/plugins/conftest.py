@@ -13,6 +13,8 @@ from tests.dags.airflow_home import aws_connection
 
 import pipelines
 from sluice.aws.clients import Aws
+from sluice.declaration.loading import load_pipeline
+from sluice.declaration.sources import Stream
 from sluice.provisioning.provision import provision
 from sluice.workspace import Workspace
 from sluice_airflow.connection import open_workspace
@@ -59,14 +61,17 @@ class KeptClients(Aws):
 
 @pytest.fixture(scope="module")
 def parcels(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    """The pipeline ``parcels``, found by its folder, provisioned, and reached through Airflow's connection."""
+    """The pipeline ``parcels``, found by its folder, provisioned with a stream beside, reached through Airflow's
+    connection."""
     folder = tmp_path_factory.mktemp("pipelines")
     (folder / "parcels").mkdir()
     (folder / "parcels" / "__init__.py").touch()
     (folder / "parcels" / "pipeline.py").write_text(_DECLARATION)
-    provision(cloud.client("cloudformation"), "parcels")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipelines, "__path__", [*pipelines.__path__, str(folder)])
+        declared = load_pipeline("parcels")
+        stream = Stream("stream", event_id="id", event_time="event_time")
+        provision(cloud.client("cloudformation"), replace(declared, sources=(*declared.sources, stream)))
         for name, value in cloud.environment.items():
             patch.setenv(name, value)
         patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", aws_connection(cloud.endpoint_url, cloud.sagemaker_endpoint_url))

@@ -112,8 +112,9 @@ def aws(cloud: Cloud) -> Aws:
 
 @pytest.fixture(scope="session")
 def toy_resources(cloud: Cloud) -> Resources:
-    """What the template makes for the pipeline ``toy``."""
-    provision(cloud.client("cloudformation"), "toy")
+    """What the template makes for the pipeline ``toy`` with a source of each kind."""
+    sources = (toy.EVENTS, toy.MESSAGES, toy.STREAM, toy.DROPS)
+    provision(cloud.client("cloudformation"), toy.toy(sources=sources))
     return find(cloud.client("ssm"), "toy")
 
 

@@ -8,9 +8,24 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sluice.declaration import Conform, Deployment, Drops, FifoQueue, Gate, Input, Pipeline, Step, Training, XGBoost
+from sluice.declaration import (
+    Conform,
+    Deployment,
+    Drops,
+    FifoQueue,
+    Gate,
+    Input,
+    Pipeline,
+    StandardQueue,
+    Step,
+    Stream,
+    Training,
+    XGBoost,
+)
 
 EVENTS = FifoQueue("events", event_id="id", event_time="at")
+MESSAGES = StandardQueue("messages", event_id="id", event_time="at", group="meter", sequence="n")
+STREAM = Stream("stream", event_id="id", event_time="at")
 DROPS = Drops("weather", prefix="drops/weather/")
 
 TOY = Pipeline(

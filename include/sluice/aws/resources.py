@@ -16,17 +16,30 @@ if TYPE_CHECKING:
 class Resources:
     """What one pipeline has at AWS.
 
-    ``bucket`` is a name, ``topic_arn`` and ``role_arn`` are ARNs, ``completions_queue`` is a URL. ``of_sources`` are
-    the parameters that the template leaves for each source, by ``<what>/<source name>``: ``queues/events`` is a URL,
-    ``streams/clicks`` a name.
+    ``bucket`` is a name, ``topic_arn`` and ``role_arn`` are ARNs, ``completions_queue`` is a URL. A pipeline that
+    trains nothing has no ``role_arn``. ``of_sources`` are the parameters that the template leaves for each source, by
+    ``<what>/<source name>``: ``queues/events`` is a URL, ``streams/clicks`` a name.
     """
 
     pipeline: str
     bucket: str
     topic_arn: str
-    role_arn: str
+    role_arn: str | None
     completions_queue: str
     of_sources: Mapping[str, str]
+
+    def require_role(self) -> str:
+        """The ARN of the role that SageMaker trains and serves with.
+
+        Raises:
+            MissingResource: the template made none.
+        """
+        if self.role_arn is None:
+            raise MissingResource(
+                f"pipeline {self.pipeline}: no parameter {_root(self.pipeline)}/role in Parameter Store, so it was "
+                f"provisioned before it declared a training; run `sluice provision {self.pipeline}`"
+            )
+        return self.role_arn
 
     def made_for(self, what: str, source: str) -> str:
         """What the template made for a source: ``queues`` is its URL, ``streams`` its name.
@@ -54,9 +67,9 @@ def find(ssm: SSMClient, pipeline: str) -> Resources:
     Raises:
         MissingResource: the pipeline isn't provisioned, or by a template older than this code.
     """
-    root = f"/sluice/{pipeline}"
+    root = _root(pipeline)
     found = _parameters(ssm, root)
-    missing = [name for name in ("bucket", "topic", "role", "completions-queue") if name not in found]
+    missing = [name for name in ("bucket", "topic", "completions-queue") if name not in found]
     if missing:
         raise MissingResource(
             f"pipeline {pipeline}: no parameter {root}/{missing[0]} in Parameter Store; "
@@ -66,10 +79,14 @@ def find(ssm: SSMClient, pipeline: str) -> Resources:
         pipeline=pipeline,
         bucket=found.pop("bucket"),
         topic_arn=found.pop("topic"),
-        role_arn=found.pop("role"),
+        role_arn=found.pop("role", None),
         completions_queue=found.pop("completions-queue"),
         of_sources=found,
     )
+
+
+def _root(pipeline: str) -> str:
+    return f"/sluice/{pipeline}"
 
 
 def _parameters(ssm: SSMClient, root: str) -> dict[str, str]:

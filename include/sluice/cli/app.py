@@ -20,7 +20,6 @@ from sluice.declaration.loading import load_pipeline
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource
 from sluice.errors import SluiceError
-from sluice.provisioning.provision import provision
 from sluice.redrive.held import CONFLICT, Choice, survey_all
 from sluice.redrive.quarantined import OUTSIDE
 from sluice.redrive.sending import require_complete, send_back_all
@@ -56,10 +55,29 @@ def _fail(message: str) -> None:
 
 
 @app.command("provision")
-def provision_command(pipeline: PipelineArgument) -> None:
-    """Create or update the pipeline's CloudFormation stack: bucket, queues, topic, stream, role."""
-    declared = load_pipeline(pipeline)
-    for name, value in sorted(provision(Aws().client("cloudformation"), declared.name).items()):
+def provision_command(
+    pipeline: PipelineArgument,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the template and what would change.")] = False,
+) -> None:
+    """Create or update the pipeline's CloudFormation stack: what its folder declares, and nothing else.
+
+    What is not declared any more is removed from the stack, with all that it holds; only the lake stays. With --dry-run
+    the change is printed as comments below the template, so that the output is a template.
+    """
+    # The library that renders templates takes as long to import as all others do: no other command needs it.
+    from sluice.provisioning.provision import changes, provision
+    from sluice.provisioning.template import render
+
+    declared, cloudformation = load_pipeline(pipeline), Aws().client("cloudformation")
+    if dry_run:
+        changed = changes(cloudformation, declared)
+        typer.echo(render(declared).to_yaml())
+        for change in changed:
+            typer.echo(f"# {change.action} {change.resource} ({change.kind})")
+        if not changed:
+            typer.echo("# the stack is up to date: nothing would change")
+        return
+    for name, value in sorted(provision(cloudformation, declared).items()):
         typer.echo(f"{name}\t{value}")
 
 
@@ -186,7 +204,7 @@ def redrive_command(
 @app.command("features")
 def features_command(pipeline: PipelineArgument) -> None:
     """Print the columns that the model takes, in order, one per line."""
-    for name in load_pipeline(pipeline).training.features:
+    for name in load_pipeline(pipeline).require_training().features:
         typer.echo(name)
 
 
@@ -198,13 +216,14 @@ def predict_command(pipeline: PipelineArgument) -> None:
     is a JSON object of features by name. A missing value is an empty field, null, or omitted.
     """
     declared = load_pipeline(pipeline)
+    endpoint = declared.require_deployment().endpoint
     try:
-        rows = list(model_rows(sys.stdin.buffer, declared.training.features))
+        rows = list(model_rows(sys.stdin.buffer, declared.require_training().features))
     except BadRow as error:
         raise SluiceError(f"{error}; `sluice features {pipeline}` lists the columns") from error
     if not rows:
         raise SluiceError(
             f"standard input has no row; give CSV or JSON lines of the columns that `sluice features {pipeline}` lists"
         )
-    for score in invoke(Aws().client("sagemaker-runtime"), declared.deployment.endpoint, rows):
+    for score in invoke(Aws().client("sagemaker-runtime"), endpoint, rows):
         typer.echo(score)

@@ -18,63 +18,75 @@ from sluice.status import PipelineStatus, SourceStatus
 _LONGEST_CELL = 2000
 
 
-def status_tables(name: str, status: PipelineStatus) -> list[Table]:
-    """How the pipeline of that name stands."""
+def status_tables(name: str, status: PipelineStatus) -> list[Table | str]:
+    """How the pipeline of that name stands; a line where it ends before a model or an endpoint."""
     return [
         *_sources(name, status),
-        _table(
-            f"{name}: datasets",
-            (
-                "dataset",
-                "closed",
-                "open",
-                "outside start and end",
-                "parts",
-                "rows",
-                "not conformed",
-                "duplicates",
-                "rejected",
-            ),
-            [
-                (
-                    dataset.name,
-                    dataset.closed,
-                    dataset.open,
-                    dataset.outside,
-                    dataset.parts,
-                    dataset.rows_out,
-                    dataset.not_conformed or "",
-                    dataset.duplicates,
-                    _counts(dataset.rejected),
-                )
-                for dataset in status.datasets
-            ],
-        ),
-        _table(
-            f"{name}: training jobs",
-            ("job", "status", "seconds", "metrics"),
-            [
-                (job.name, job.status, job.seconds, _counts({name: round(v, 4) for name, v in job.metrics.items()}))
-                for job in status.jobs
-            ],
-        ),
-        _table(
-            f"{name}: endpoint",
-            ("endpoint", "status", "config", "proven", "job", "test AUC"),
-            [
-                (
-                    status.endpoint.name,
-                    status.endpoint.status,
-                    status.endpoint.config,
-                    _proven(status),
-                    status.deployment.job if status.deployment else "",
-                    f"{status.deployment.test_auc:.4f}" if status.deployment else "",
-                )
-            ]
-            if status.endpoint
-            else [],
-        ),
+        _datasets(name, status),
+        *([f"{name} ends at its lake: it declares no training"] if status.jobs is None else _model(name, status)),
     ]
+
+
+def _datasets(name: str, status: PipelineStatus) -> Table:
+    return _table(
+        f"{name}: datasets",
+        (
+            "dataset",
+            "closed",
+            "open",
+            "outside start and end",
+            "parts",
+            "rows",
+            "not conformed",
+            "duplicates",
+            "rejected",
+        ),
+        [
+            (
+                dataset.name,
+                dataset.closed,
+                dataset.open,
+                dataset.outside,
+                dataset.parts,
+                dataset.rows_out,
+                dataset.not_conformed or "",
+                dataset.duplicates,
+                _counts(dataset.rejected),
+            )
+            for dataset in status.datasets
+        ],
+    )
+
+
+def _model(name: str, status: PipelineStatus) -> Iterator[Table | str]:
+    yield _table(
+        f"{name}: training jobs",
+        ("job", "status", "seconds", "metrics"),
+        [
+            (job.name, job.status, job.seconds, _counts({name: round(v, 4) for name, v in job.metrics.items()}))
+            for job in status.jobs or ()
+        ],
+    )
+    yield _endpoint(name, status) if status.served else f"{name} ends at its trained model: it declares no deployment"
+
+
+def _endpoint(name: str, status: PipelineStatus) -> Table:
+    return _table(
+        f"{name}: endpoint",
+        ("endpoint", "status", "config", "proven", "job", "test AUC"),
+        [
+            (
+                status.endpoint.name,
+                status.endpoint.status,
+                status.endpoint.config,
+                _proven(status),
+                status.deployment.job if status.deployment else "",
+                f"{status.deployment.test_auc:.4f}" if status.deployment else "",
+            )
+        ]
+        if status.endpoint
+        else [],
+    )
 
 
 def _sources(name: str, status: PipelineStatus) -> Iterator[Table]:

@@ -72,7 +72,7 @@ def make_snapshot(lake: Lake, pipeline: Pipeline, first: str | None = None, last
             train, validate and test on.
         DeclarationError: the rows lack the label or a feature, or it is no number.
     """
-    training = pipeline.training
+    training = pipeline.require_training()
     begin, end = (partition_at(bound, pipeline.every) if bound else None for bound in (first, last))
     manifests = [
         manifest

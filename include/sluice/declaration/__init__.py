@@ -1,5 +1,6 @@
 """What a user declares: values only, cheap to import. All that a ``pipeline.py`` needs is here."""
 
+from sluice.declaration.cloud import Network
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import Drops, FifoQueue, Marker, StandardQueue, Stream
 from sluice.declaration.steps import Conform, Input, Step
@@ -13,6 +14,7 @@ __all__ = [
     "Gate",
     "Input",
     "Marker",
+    "Network",
     "Pipeline",
     "StandardQueue",
     "Step",

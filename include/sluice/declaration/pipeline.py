@@ -8,10 +8,12 @@ a declaration imports pandas or touches the network (P10); functions and contrac
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import get_args
 
+from sluice.declaration.cloud import Network, check_kms_key, check_tags
 from sluice.declaration.names import check_name
 from sluice.declaration.sources import EventSource, Source
 from sluice.declaration.steps import Conform, Step
@@ -21,19 +23,29 @@ from sluice.lake.layout import Folder
 from sluice.lake.partitions import Grain
 
 _LONGEST_CANDIDATE = 19
-_ENDPOINT = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,45}")
+# An ARN has an endpoint's name in lower case, and policies compare ARNs letter by letter.
+_ENDPOINT = re.compile(r"[a-z0-9](-*[a-z0-9]){0,45}")
 
 
 @dataclass(frozen=True)
 class Pipeline:
     """Everything that the DAGs need to know of one pipeline. Its name is the name of its folder.
 
-    ``every`` is the length of a partition (UTC). Airflow schedules one transform run per partition from
-    ``start`` up to ``end`` (or for ever).
+    Without a ``training`` the pipeline ends at its lake; without a ``deployment`` it ends at a trained model.
+
+    Args:
+        every: The length of a partition (UTC).
+        start: Airflow schedules one transform run per partition from here up to ``end`` (or for ever).
+        kms_key: The ARN of the KMS key that encrypts the lake, the sources, the completion topic, and the disks of
+            training jobs and endpoints. The workers' policy and SageMaker's role allow its use; the key's own policy
+            must leave that to IAM, as the default one does. Without it each service encrypts with a key of its own.
+            Instances with local disks, such as ml.g5, take no key.
+        network: The part of a VPC that training jobs and endpoints run in; SageMaker's own network without it.
+        tags: Set on everything that is made for the pipeline and can have tags.
 
     Raises:
         DeclarationError: a name is taken or not allowed, or a step reads what no earlier step or source writes, or a
-            ``Conform`` something else than a queue.
+            ``Conform`` something else than a queue or stream.
     """
 
     name: str
@@ -41,9 +53,12 @@ class Pipeline:
     start: datetime
     sources: tuple[Source, ...]
     steps: tuple[Conform | Step, ...]
-    training: Training
-    deployment: Deployment
+    training: Training | None = None
+    deployment: Deployment | None = None
     end: datetime | None = None
+    kms_key: str | None = None
+    network: Network | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_name("pipeline", self.name)
@@ -59,14 +74,13 @@ class Pipeline:
             if isinstance(part, Conform | Step):
                 self._check_step(part, known)
             known.append(part.name)
-        self._check_sagemaker_names()
-        if self.training.rows not in [step.name for step in self.steps]:
-            raise DeclarationError(
-                f"pipeline {self.name}: training reads {self.training.rows!r}, which is no step; name one of "
-                f"{', '.join(step.name for step in self.steps)}"
-            )
-        if len({self.training.label, *self.training.features}) <= len(self.training.features):
-            raise DeclarationError(f"pipeline {self.name}: training must name each feature once, and not its own label")
+        if self.training is not None:
+            self._check_training(self.training)
+        if self.deployment is not None:
+            self._check_deployment(self.deployment)
+        if self.kms_key is not None:
+            check_kms_key(self.name, self.kms_key)
+        check_tags(self.name, self.tags)
         if self.start.tzinfo is None or (self.end is not None and self.end.tzinfo is None):
             raise DeclarationError(f"pipeline {self.name}: start and end need a time zone; use datetime.UTC")
 
@@ -90,14 +104,42 @@ class Pipeline:
                 f"pipeline {self.name}: step {step.name!r} must read each dataset once, with a look-back of 0 or more"
             )
 
-    def _check_sagemaker_names(self) -> None:
-        candidate, endpoint = self.training.candidate.name, self.deployment.endpoint
-        check_name("candidate", candidate, _LONGEST_CANDIDATE)
-        if not _ENDPOINT.fullmatch(endpoint):
+    def _check_training(self, training: Training) -> None:
+        check_name("candidate", training.candidate.name, _LONGEST_CANDIDATE)
+        if training.rows not in [step.name for step in self.steps]:
             raise DeclarationError(
-                f"pipeline {self.name}: endpoint name {endpoint!r} is not allowed: use at most 46 letters, digits and "
-                f"'-', starting and ending with a letter or digit"
+                f"pipeline {self.name}: training reads {training.rows!r}, which is no step; name one of "
+                f"{', '.join(step.name for step in self.steps)}"
             )
+        if len({training.label, *training.features}) <= len(training.features):
+            raise DeclarationError(f"pipeline {self.name}: training must name each feature once, and not its own label")
+
+    def _check_deployment(self, deployment: Deployment) -> None:
+        if self.training is None:
+            raise DeclarationError(f"pipeline {self.name}: a deployment needs a training; declare one, or leave it out")
+        if not _ENDPOINT.fullmatch(deployment.endpoint):
+            raise DeclarationError(
+                f"pipeline {self.name}: endpoint name {deployment.endpoint!r} is not allowed: use at most 46 "
+                f"letters in lower case, digits and '-', starting and ending with a letter or digit"
+            )
+
+    def require_training(self) -> Training:
+        """The training. Raises DeclarationError where the pipeline ends at its lake."""
+        if self.training is None:
+            raise DeclarationError(
+                f"pipeline {self.name} ends at its lake: it trains no model; add a training to its declaration for one"
+            )
+        return self.training
+
+    def require_deployment(self) -> Deployment:
+        """The deployment. Raises DeclarationError where the pipeline ends before one."""
+        self.require_training()
+        if self.deployment is None:
+            raise DeclarationError(
+                f"pipeline {self.name} ends at its trained model: it has no endpoint; add a deployment to its "
+                f"declaration for one"
+            )
+        return self.deployment
 
     @property
     def event_sources(self) -> tuple[EventSource, ...]:

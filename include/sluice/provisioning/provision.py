@@ -1,26 +1,29 @@
-"""Makes what a pipeline needs at AWS: one CloudFormation stack, from ``include/cloud/pipeline.yaml``."""
+"""Makes what a pipeline needs at AWS: one CloudFormation stack, from the template that its declaration gives."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import RetryError, Retrying, retry_if_exception, retry_if_result, stop_after_delay, wait_fixed
 
 from sluice.aws.failures import explain, is_throttled
+from sluice.declaration.pipeline import Pipeline
 from sluice.errors import SluiceError
+from sluice.provisioning.template import render, template_body
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
-    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef, StackEventTypeDef, StackTypeDef
-
-TEMPLATE = Path(__file__).parents[2] / "cloud" / "pipeline.yaml"
+    from mypy_boto3_cloudformation.type_defs import ResourceChangeTypeDef, StackEventTypeDef, StackTypeDef
 
 _SECONDS_BETWEEN_LOOKS = 1
 _LONGEST_WAIT = 600
 _DONE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+_CHANGE_SET = "sluice-dry-run"
+_NO_CHANGE = ("didn't contain changes", "No updates are to be performed")
 
 
 class ProvisioningFailed(SluiceError):
@@ -32,26 +35,39 @@ def stack_name(pipeline: str) -> str:
     return f"sluice-{pipeline.replace('_', '-')}"
 
 
-def provision(cloudformation: CloudFormationClient, pipeline: str) -> Mapping[str, str]:
-    """Creates the pipeline's stack, or brings it up to date with the template, and waits until it is done.
+@dataclass(frozen=True)
+class Change:
+    """What an update would do to one resource: ``Add``, ``Modify``, ``Replace`` or ``Remove`` it.
 
-    A stack that is up to date is left alone; parameters that were set on it stay as they are. A change that
-    is under way already is waited for. Each wait lasts at most 10 minutes. A first creation that fails is
-    deleted again, so that it can be tried again.
+    A resource that is replaced is made anew, and what the old one holds is gone.
+    """
+
+    action: str
+    resource: str
+    kind: str
+
+
+def provision(cloudformation: CloudFormationClient, pipeline: Pipeline) -> Mapping[str, str]:
+    """Create the pipeline's stack, or bring it up to date with the declaration, and wait until it is done.
+
+    A stack that is up to date is left alone. A change that is under way already is waited for. Each wait lasts at most
+    10 minutes. A first creation that fails is deleted again, so that it can be tried again.
 
     Returns:
-        The stack's outputs by name; the template lists them.
+        The stack's outputs by name: ``Bucket``, ``Topic``, ``CompletionsQueue``, ``WorkerPolicy``, those of the
+        sources, and ``Role`` where the pipeline trains.
 
     Raises:
+        DeclarationError: AWS would refuse the template; nothing was asked of it.
         ProvisioningFailed: CloudFormation can't be reached or refuses, a resource fails (the message names
             the first one and why), or the stack isn't done in time.
     """
-    name = stack_name(pipeline)
-    try:
+    name, body = stack_name(pipeline.name), template_body(pipeline)
+    with _explained(pipeline):
         current = _settled(cloudformation, name)
         if current is None:
-            stack_id = _create(cloudformation, name, pipeline)
-        elif not _update(cloudformation, current, pipeline):
+            stack_id = _create(cloudformation, name, body)
+        elif not _update(cloudformation, name, body):
             return _outputs(current)
         else:
             stack_id = current["StackId"]
@@ -59,44 +75,53 @@ def provision(cloudformation: CloudFormationClient, pipeline: str) -> Mapping[st
         if changed is None or changed["StackStatus"] not in _DONE:
             raise ProvisioningFailed(
                 f"stack {name}: {_first_failure(cloudformation, stack_id)}; "
-                f"mend that and run `sluice provision {pipeline}` again"
+                f"correct that and run `sluice provision {pipeline.name}` again"
             )
         return _outputs(changed)
+
+
+def changes(cloudformation: CloudFormationClient, pipeline: Pipeline) -> list[Change]:
+    """What :func:`provision` would change, by CloudFormation's own account; nothing is changed.
+
+    Where there is no stack, everything is added, and nothing is asked of CloudFormation but that.
+
+    Raises:
+        DeclarationError: AWS would refuse the template.
+        ProvisioningFailed: CloudFormation can't be reached or refuses.
+    """
+    name, body = stack_name(pipeline.name), template_body(pipeline)
+    with _explained(pipeline):
+        if _settled(cloudformation, name) is None:
+            made = render(pipeline).to_dict()["Resources"]
+            return [Change("Add", resource, made[resource]["Type"]) for resource in sorted(made)]
+        return _change_set(cloudformation, name, body)
+
+
+@contextmanager
+def _explained(pipeline: Pipeline) -> Iterator[None]:
+    """Failures of CloudFormation in one line."""
+    name, again = stack_name(pipeline.name), f"then run `sluice provision {pipeline.name}` again"
+    try:
+        yield
     except (BotoCoreError, ClientError) as error:
-        raise ProvisioningFailed(
-            f"stack {name}: {explain(error)}; then run `sluice provision {pipeline}` again"
-        ) from error
+        raise ProvisioningFailed(f"stack {name}: {explain(error)}; {again}") from error
     except RetryError as error:
         last = error.last_attempt.exception()
         found = f"still changing after {_LONGEST_WAIT} s; look at its events" if last is None else explain(last)
-        raise ProvisioningFailed(f"stack {name}: {found}; then run `sluice provision {pipeline}` again") from error
+        raise ProvisioningFailed(f"stack {name}: {found}; {again}") from error
 
 
-def _create(cloudformation: CloudFormationClient, name: str, pipeline: str) -> str:
+def _create(cloudformation: CloudFormationClient, name: str, body: str) -> str:
     created = cloudformation.create_stack(
-        StackName=name,
-        TemplateBody=TEMPLATE.read_text(),
-        Parameters=[_parameter(pipeline)],
-        Capabilities=["CAPABILITY_IAM"],
-        OnFailure="DELETE",
+        StackName=name, TemplateBody=body, Capabilities=["CAPABILITY_IAM"], OnFailure="DELETE"
     )
     return created["StackId"]
 
 
-def _update(cloudformation: CloudFormationClient, current: StackTypeDef, pipeline: str) -> bool:
-    """Starts an update; False if there is nothing to do."""
-    kept: list[ParameterTypeDef] = [
-        {"ParameterKey": parameter["ParameterKey"], "UsePreviousValue": True}
-        for parameter in current.get("Parameters", [])
-        if parameter["ParameterKey"] != "Pipeline"
-    ]
+def _update(cloudformation: CloudFormationClient, name: str, body: str) -> bool:
+    """Start an update; False if there is nothing to do."""
     try:
-        cloudformation.update_stack(
-            StackName=current["StackName"],
-            TemplateBody=TEMPLATE.read_text(),
-            Parameters=[_parameter(pipeline), *kept],
-            Capabilities=["CAPABILITY_IAM"],
-        )
+        cloudformation.update_stack(StackName=name, TemplateBody=body, Capabilities=["CAPABILITY_IAM"])
     except ClientError as error:
         if "No updates are to be performed" in error.response["Error"]["Message"]:
             return False
@@ -104,19 +129,42 @@ def _update(cloudformation: CloudFormationClient, current: StackTypeDef, pipelin
     return True
 
 
-def _parameter(pipeline: str) -> ParameterTypeDef:
-    return {"ParameterKey": "Pipeline", "ParameterValue": pipeline}
+def _change_set(cloudformation: CloudFormationClient, name: str, body: str) -> list[Change]:
+    """What a change set of the stack says; it is deleted again, also one that an earlier call left behind."""
+    change_set: Any = {"StackName": name, "ChangeSetName": _CHANGE_SET}
+    cloudformation.delete_change_set(**change_set)
+    cloudformation.create_change_set(**change_set, TemplateBody=body, Capabilities=["CAPABILITY_IAM"])
+    try:
+        made = _retrying(lambda found: found["Status"].endswith(("_PENDING", "_IN_PROGRESS")))(
+            cloudformation.describe_change_set, **change_set
+        )
+        if made["Status"] == "FAILED" and not any(words in made["StatusReason"] for words in _NO_CHANGE):
+            raise ProvisioningFailed(f"stack {name}: {made['StatusReason']}; correct that and ask again")
+        pages = cloudformation.get_paginator("describe_change_set").paginate(**change_set)
+        found = (_change(each["ResourceChange"]) for page in pages for each in page["Changes"])
+        return sorted(found, key=lambda change: change.resource)
+    finally:
+        cloudformation.delete_change_set(**change_set)
+
+
+def _change(change: ResourceChangeTypeDef) -> Change:
+    replaced = change["Action"] == "Modify" and change.get("Replacement", "False") != "False"
+    return Change("Replace" if replaced else change["Action"], change["LogicalResourceId"], change["ResourceType"])
 
 
 def _settled(cloudformation: CloudFormationClient, stack: str) -> StackTypeDef | None:
     """The stack once nothing changes it any more, or None if there is none. ``stack`` is its name or id."""
-    changing = retry_if_result(lambda found: found is not None and found["StackStatus"].endswith("_IN_PROGRESS"))
-    look_again = Retrying(
-        retry=changing | retry_if_exception(is_throttled),
+    settle = _retrying(lambda found: found is not None and found["StackStatus"].endswith("_IN_PROGRESS"))
+    return settle(_describe, cloudformation, stack)
+
+
+def _retrying(is_changing: Callable[[Any], bool]) -> Retrying:
+    """Looks again while something changes or CloudFormation throttles, for at most 10 minutes."""
+    return Retrying(
+        retry=retry_if_result(is_changing) | retry_if_exception(is_throttled),
         wait=wait_fixed(_SECONDS_BETWEEN_LOOKS),
         stop=stop_after_delay(_LONGEST_WAIT),
     )
-    return look_again(_describe, cloudformation, stack)
 
 
 def _describe(cloudformation: CloudFormationClient, stack: str) -> StackTypeDef | None:
@@ -153,7 +201,7 @@ def _invalid(cloudformation: CloudFormationClient, stack_id: str) -> str | None:
 
 
 def _latest_change(cloudformation: CloudFormationClient, stack_id: str) -> Iterator[StackEventTypeDef]:
-    """The events since the stack was last told to change, newest first."""
+    """The events since the stack last began to change, newest first."""
     for page in cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id):
         for event in page["StackEvents"]:
             yield event

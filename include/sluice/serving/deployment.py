@@ -22,9 +22,9 @@ def prove(workspace: Workspace, change: Change, job_name: str, snapshot: str) ->
     sagemaker, runtime = workspace.aws.client("sagemaker"), workspace.aws.client("sagemaker-runtime")
     check_live(sagemaker, change)
     job = completed_job(sagemaker, job_name)
-    validation = check_gate(workspace.lake, job, snapshot, workspace.pipeline.training.gate)
+    validation = check_gate(workspace.lake, job, snapshot, workspace.pipeline.require_training().gate)
     test = judge(workspace.lake, job, snapshot, "test")
-    recipe = recipe_of_job(workspace.pipeline, job, workspace.resources.role_arn, sagemaker.meta.region_name)
+    recipe = recipe_of_job(workspace.pipeline, job, workspace.resources.require_role(), sagemaker.meta.region_name)
     record = DeploymentRecord(
         endpoint=change.endpoint,
         config=change.config,

@@ -80,8 +80,8 @@ def start_change(workspace: Workspace, job: Job) -> Change:
         DeploymentFailed: the endpoint is in a state from which SageMaker updates nothing.
     """
     pipeline, sagemaker = workspace.pipeline, workspace.aws.client("sagemaker")
-    name = pipeline.deployment.endpoint
-    recipe = recipe_of_job(pipeline, job, workspace.resources.role_arn, sagemaker.meta.region_name)
+    name = pipeline.require_deployment().endpoint
+    recipe = recipe_of_job(pipeline, job, workspace.resources.require_role(), sagemaker.meta.region_name)
     live = find_endpoint(sagemaker, name)
     if live is not None and live.status != "InService":
         raise DeploymentFailed(f"endpoint {name} is {live} and can't be updated; delete it, then clear this task")
@@ -106,7 +106,7 @@ def _asked(workspace: Workspace, live: Endpoint | None, config: str) -> Asked:
 
     What is live now may be an unproven change of an earlier try.
     """
-    endpoint = workspace.pipeline.deployment.endpoint
+    endpoint = workspace.pipeline.require_deployment().endpoint
     if live is None:
         return Asked(endpoint=endpoint, config=config)
     proven = last_proven(workspace.lake, endpoint)
@@ -167,7 +167,7 @@ def _make_again(workspace: Workspace, change: Change, config: str) -> None:
 
 
 def _serve(workspace: Workspace, config: str, *, exists: bool) -> None:
-    sagemaker, name = workspace.aws.client("sagemaker"), workspace.pipeline.deployment.endpoint
+    sagemaker, name = workspace.aws.client("sagemaker"), workspace.pipeline.require_deployment().endpoint
     if exists:
         sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config)
     else:

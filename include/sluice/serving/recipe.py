@@ -13,6 +13,7 @@ from sluice.declaration.pipeline import Pipeline
 from sluice.lake.manifests import digest_of
 from sluice.training.images import xgboost_image
 from sluice.training.jobs import Job
+from sluice.training.request import declared_tags, vpc_config
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -32,8 +33,11 @@ class Recipe(BaseModel):
 
 
 def recipe_of_job(pipeline: Pipeline, job: Job, role_arn: str, region: str) -> Recipe:
-    """The recipe that serves a job's model as the pipeline declares it. Its names are digests of the content."""
-    deployment, tags = pipeline.deployment, pipeline_tags(pipeline)
+    """The recipe that serves a job's model as the pipeline declares it.
+
+    The configuration is named by a digest of its content but the declared tags: they make no other deployment.
+    """
+    deployment, tags = pipeline.require_deployment(), pipeline_tags(pipeline)
     config: dict[str, Any] = {
         "ProductionVariants": [
             {
@@ -44,16 +48,18 @@ def recipe_of_job(pipeline: Pipeline, job: Job, role_arn: str, region: str) -> R
                 "InitialVariantWeight": 1.0,
             }
         ],
-        "Tags": tags,
+        **({"KmsKeyId": pipeline.kms_key} if pipeline.kms_key else {}),
+        "Tags": tags[:1],
     }
+    name = f"{deployment.endpoint}-{digest_of(config)[:16]}"
     model = {
         "ModelName": job.name,
         "PrimaryContainer": {"Image": xgboost_image(region), "ModelDataUrl": job.model_uri},
         "ExecutionRoleArn": role_arn,
+        **vpc_config(pipeline),
         "Tags": tags,
     }
-    name = f"{deployment.endpoint}-{digest_of(config)[:16]}"
-    return Recipe(models=(model,), config={"EndpointConfigName": name, **config})
+    return Recipe(models=(model,), config={"EndpointConfigName": name, **config, "Tags": tags})
 
 
 def recipe_of_config(sagemaker: SageMakerClient, name: str) -> Recipe | None:
@@ -93,4 +99,5 @@ def _unless_existing(create: Any, request: Mapping[str, Any]) -> None:
 
 
 def pipeline_tags(pipeline: Pipeline) -> list[Any]:
-    return [{"Key": "sluice:pipeline", "Value": pipeline.name}]
+    """Sluice's own tag, then the declared ones."""
+    return [{"Key": "sluice:pipeline", "Value": pipeline.name}, *declared_tags(pipeline)]

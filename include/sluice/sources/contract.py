@@ -14,6 +14,7 @@ from datetime import datetime
 from threading import Event as Signal
 from typing import Any, Generic, Protocol, TypeVar
 
+from sluice.aws.template import Fragment
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource, Source
 from sluice.errors import DeclarationError
@@ -41,6 +42,14 @@ class Connector(ABC, Generic[Declared]):
 
     def __init__(self, workspace: Workspace, source: Declared) -> None:
         self.workspace, self.source = workspace, source
+
+    @classmethod
+    def template(cls, pipeline: Pipeline, source: Any) -> Fragment:
+        """What a source of this kind adds to the template of its pipeline, and to the workers' policy.
+
+        By default nothing: whatever lies under the pipeline's own prefix of the bucket, the workers may read and write.
+        """
+        return Fragment()
 
     @property
     def lake(self) -> Lake:
@@ -177,6 +186,15 @@ class EventConnector(Connector[DeclaredEvents]):
 
     def _can_not(self, what: str) -> DeclarationError:
         return DeclarationError(f"source {self.source.name} is a {self.source.kind}, which {what}")
+
+
+def source_template(pipeline: Pipeline, source: Source) -> Fragment:
+    """What a declared source adds to the template of its pipeline.
+
+    Raises:
+        DeclarationError: the class that the source names can't be imported.
+    """
+    return _connector_class(source).template(pipeline, source)
 
 
 def connect(workspace: Workspace, source: Source) -> Connector[Any]:

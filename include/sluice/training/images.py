@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sluice.errors import MissingResource
 
+XGBOOST_REPOSITORY = "sagemaker-xgboost"
 _XGBOOST_VERSION = "3.2-0"
 
 

@@ -78,7 +78,7 @@ def launch_training(workspace: Workspace, fingerprint: str) -> Launch:
     """
     sagemaker = workspace.aws.client("sagemaker")
     snapshot = read_snapshot(workspace.lake, fingerprint)
-    role_arn, region = workspace.resources.role_arn, sagemaker.meta.region_name
+    role_arn, region = workspace.resources.require_role(), sagemaker.meta.region_name
     return launch(sagemaker, training_request(workspace.lake, workspace.pipeline, snapshot, role_arn, region))
 
 

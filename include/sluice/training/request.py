@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sluice.dataset.snapshot import Snapshot
@@ -14,8 +15,12 @@ FINGERPRINT_DIGITS = 16
 
 
 def training_request(lake: Lake, pipeline: Pipeline, snapshot: Snapshot, role_arn: str, region: str) -> dict[str, Any]:
-    """The CreateTrainingJob request. Its ``TrainingJobName`` ends in the fingerprint of everything else in it."""
-    training = pipeline.training
+    """The CreateTrainingJob request.
+
+    Its ``TrainingJobName`` ends in the fingerprint of everything else in it but the declared tags: they make no other
+    model.
+    """
+    training = pipeline.require_training()
     hyperparameters = {name: str(value) for name, value in training.candidate.hyperparameters.items()}
     request: dict[str, Any] = {
         "AlgorithmSpecification": {"TrainingImage": xgboost_image(region), "TrainingInputMode": "File"},
@@ -25,24 +30,45 @@ def training_request(lake: Lake, pipeline: Pipeline, snapshot: Snapshot, role_ar
             _channel(lake, snapshot, "train"),
             _channel(lake, snapshot, "validation"),
         ],
-        "OutputDataConfig": {"S3OutputPath": lake.uri(lake.layout.models())},
+        "OutputDataConfig": {
+            "S3OutputPath": lake.uri(lake.layout.models()),
+            **({"KmsKeyId": pipeline.kms_key} if pipeline.kms_key else {}),
+        },
         "ResourceConfig": {
             "InstanceType": training.instance_type,
             "InstanceCount": 1,
             "VolumeSizeInGB": training.volume_gb,
+            **({"VolumeKmsKeyId": pipeline.kms_key} if pipeline.kms_key else {}),
         },
+        **vpc_config(pipeline),
         "StoppingCondition": {"MaxRuntimeInSeconds": int(training.max_runtime.total_seconds())},
         "Tags": [
             {"Key": "sluice:pipeline", "Value": pipeline.name},
             {"Key": "sluice:snapshot", "Value": snapshot.fingerprint},
         ],
     }
-    return {"TrainingJobName": job_name_stem(pipeline) + digest_of(request)[:FINGERPRINT_DIGITS], **request}
+    name = job_name_stem(pipeline) + digest_of(request)[:FINGERPRINT_DIGITS]
+    return {"TrainingJobName": name, **request, "Tags": [*request["Tags"], *declared_tags(pipeline)]}
 
 
 def job_name_stem(pipeline: Pipeline) -> str:
     """How the names of the pipeline's jobs begin; SageMaker allows no underscore in them."""
-    return f"{pipeline.name}-{pipeline.training.candidate.name}-".replace("_", "-")
+    return f"{pipeline.name}-{pipeline.require_training().candidate.name}-".replace("_", "-")
+
+
+def vpc_config(pipeline: Pipeline) -> Mapping[str, Any]:
+    """The member of a training job or a model that puts it into the declared network; nothing without one."""
+    if pipeline.network is None:
+        return {}
+    network = pipeline.network
+    return {
+        "VpcConfig": {"SecurityGroupIds": list(network.security_groups), "Subnets": list(network.subnets)},
+    }
+
+
+def declared_tags(pipeline: Pipeline) -> list[Mapping[str, str]]:
+    """The declared tags, as SageMaker takes them."""
+    return [{"Key": key, "Value": value} for key, value in sorted(pipeline.tags.items())]
 
 
 def _channel(lake: Lake, snapshot: Snapshot, channel: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from tests.pipelines.flights.flight_days import days_from, events_from
 
 from pipelines.flights.producer import Sent, send_days
 from sluice.aws.resources import find
+from sluice.declaration.loading import load_pipeline
 from sluice.provisioning.provision import provision
 from sluice.sending.lanes import SendFailed
 
@@ -105,7 +106,7 @@ def test_a_day_that_was_cut_short_is_sent_again(place: Place) -> None:
 
 def test_the_command_finds_the_pipeline_and_tells_what_it_sent(cloud: Cloud) -> None:
     cloud = in_region(cloud, "eu-central-1")  # nobody else provisions or looks there
-    provision(cloud.client("cloudformation"), "flights")
+    provision(cloud.client("cloudformation"), load_pipeline("flights"))
     resources = find(cloud.client("ssm"), "flights")
 
     done = command(cloud, "--days", "1", "--start", "2014-01-01")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.conftest import Cloud
+from tests.sluice.toy import EVENTS, MESSAGES, STREAM, toy
 
 from sluice.aws.resources import find
 from sluice.errors import MissingResource
@@ -11,7 +12,7 @@ from sluice.provisioning.provision import provision
 
 
 def test_everything_that_the_template_makes_is_found(cloud: Cloud) -> None:
-    outputs = provision(cloud.client("cloudformation"), "found")
+    outputs = provision(cloud.client("cloudformation"), toy(name="found", sources=(EVENTS, MESSAGES, STREAM)))
 
     resources = find(cloud.client("ssm"), "found")
 
@@ -32,23 +33,33 @@ def test_everything_that_the_template_makes_is_found(cloud: Cloud) -> None:
 def test_more_sources_than_one_page_of_parameters_are_found(cloud: Cloud) -> None:
     ssm = cloud.client("ssm")
     names = {f"queues/source{number}" for number in range(15)}
-    for name in names | {"bucket", "topic", "role", "completions-queue"}:
+    for name in names | {"bucket", "topic", "completions-queue"}:
         ssm.put_parameter(Name=f"/sluice/wide/{name}", Value=f"value of {name}", Type="String")
 
     assert find(ssm, "wide").of_sources == {name: f"value of {name}" for name in names}
 
 
 def test_neighbour_whose_name_begins_the_same_is_not_taken_for_it(cloud: Cloud) -> None:
-    provision(cloud.client("cloudformation"), "near_by")
+    provision(cloud.client("cloudformation"), toy(name="near_by"))
 
     with pytest.raises(MissingResource, match=r"^pipeline near: .*`sluice provision near`$"):
         find(cloud.client("ssm"), "near")
 
 
 def test_source_without_a_queue_is_named(cloud: Cloud) -> None:
-    provision(cloud.client("cloudformation"), "found")
+    provision(cloud.client("cloudformation"), toy(name="found", sources=(EVENTS, MESSAGES, STREAM)))
 
     with pytest.raises(
         MissingResource, match="nothing among queues for the source 'orders', only for events, messages"
     ):
         find(cloud.client("ssm"), "found").made_for("queues", "orders")
+
+
+def test_a_pipeline_that_was_made_before_it_trained_is_told(cloud: Cloud) -> None:
+    provision(cloud.client("cloudformation"), toy(name="untrained", training=None, deployment=None))
+
+    resources = find(cloud.client("ssm"), "untrained")
+
+    assert resources.role_arn is None
+    with pytest.raises(MissingResource, match=r"no parameter /sluice/untrained/role .*`sluice provision untrained`$"):
+        resources.require_role()

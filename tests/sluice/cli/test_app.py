@@ -432,6 +432,67 @@ def test_a_closed_port_is_one_line_with_the_next_action(sluice: Run, monkeypatch
     assert "make up" in message
 
 
+REHEARSED = """
+from dataclasses import replace
+from tests.sluice.toy import EVENTS, STREAM, toy
+PIPELINE = toy(name="rehearsal", sources={sources}, training=None, deployment=None)
+"""
+
+
+def test_a_dry_run_prints_a_template_with_the_change_below_it(sluice: Run, declare: Declare, cloud: Cloud) -> None:
+    declare("rehearsal", {"pipeline": REHEARSED.format(sources="(EVENTS, STREAM)")})
+
+    first = sluice("provision", "rehearsal", "--dry-run")
+    made = sluice("provision", "rehearsal")
+    unchanged = sluice("provision", "rehearsal", "--dry-run")
+    declare("rehearsal", {"pipeline": REHEARSED.format(sources="(replace(EVENTS, max_receives=3),)")})
+    changed = sluice("provision", "rehearsal", "--dry-run")
+
+    assert (first.status, made.status, unchanged.status, changed.status) == (0, 0, 0, 0), first.error + made.error
+    assert "# Add EventsQueue (AWS::SQS::Queue)" in first.out.splitlines()
+    resources = set(re.findall(r"^  (\w+):$", first.out.partition("\nResources:\n")[2], re.MULTILINE))
+    assert resources == {line.split()[2] for line in first.out.splitlines() if line.startswith("# Add ")}
+    assert "Stream\trehearsal-stream" in made.out.splitlines()
+    assert unchanged.out.splitlines()[-1] == "# the stack is up to date: nothing would change"
+    assert [line for line in changed.out.splitlines() if line.startswith("# ")] == [
+        "# Modify EventsQueue (AWS::SQS::Queue)",
+        "# Remove Stream (AWS::Kinesis::Stream)",
+        "# Remove StreamParameter (AWS::SSM::Parameter)",
+        "# Modify WorkerPolicy (AWS::IAM::ManagedPolicy)",
+    ]
+    assert "rehearsal-stream" in cloud.client("kinesis").list_streams()["StreamNames"]
+
+
+def test_a_pipeline_that_ends_before_a_model_or_an_endpoint_says_so_in_one_line(
+    sluice: Run, declare: Declare, cloud: Cloud
+) -> None:
+    lake = "from tests.sluice.toy import toy\nPIPELINE = toy(name='lakeside', training=None, deployment=None)\n"
+    declare("lakeside", {"pipeline": lake})
+    assert sluice("provision", "lakeside").status == 0
+
+    shown = sluice("status", "lakeside")
+
+    assert shown.status == 0, shown.error
+    assert shown.out.splitlines()[-1] == "lakeside ends at its lake: it declares no training"
+    assert "training jobs" not in shown.out
+    assert "endpoint" not in shown.out
+    for command in ("predict", "features"):
+        assert failed(sluice(command, "lakeside", given="1,2\n")) == (
+            "error: pipeline lakeside ends at its lake: it trains no model; add a training to its declaration for one"
+        )
+
+    declare("lakeside", {"pipeline": lake.replace("training=None, ", "")})
+    assert sluice("provision", "lakeside").status == 0
+    shown = sluice("status", "lakeside")
+    assert "lakeside: training jobs" in shown.out
+    assert shown.out.splitlines()[-1] == "lakeside ends at its trained model: it declares no deployment"
+    assert sluice("features", "lakeside").out == "value\ntotal\n"
+    assert failed(sluice("predict", "lakeside", given="1,2\n")) == (
+        "error: pipeline lakeside ends at its trained model: it has no endpoint; add a deployment to its declaration "
+        "for one"
+    )
+
+
 def test_the_module_runs_as_a_program() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "sluice", "--help"],

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.sluice.conftest import Declare
-from tests.sluice.toy import MODULES, TOY, toy
+from tests.sluice.toy import EVENTS, MESSAGES, MODULES, STREAM, TOY, toy
 
-from sluice.declaration import Conform, Deployment, Input, Step, XGBoost
+from sluice.declaration import Conform, Deployment, Input, Network, Step, XGBoost
 from sluice.declaration.loading import load_pipeline, load_pipelines, pipeline_names, resolve
 from sluice.errors import DeclarationError
 
@@ -47,6 +47,16 @@ def trained(**changes: Any) -> Mapping[str, Any]:
         (trained(candidate=XGBoost({}, name="x" * 20)), "use at most 19 of a-z"),
         ({"deployment": Deployment("toy_late")}, "endpoint name 'toy_late' is not allowed"),
         ({"deployment": Deployment("e" * 47)}, "use at most 46 letters"),
+        ({"deployment": Deployment("Toy-Late")}, "endpoint name 'Toy-Late' is not allowed.*in lower case"),
+        ({"training": None}, "a deployment needs a training"),
+        ({"kms_key": "alias/mine"}, "kms_key='alias/mine' is no ARN of a key; write it as 'arn:aws:kms:"),
+        ({"kms_key": "arn:aws:kms:us-east-1:000000000000:alias/mine"}, "is no ARN of a key"),
+        ({"tags": {"aws:team": "x"}}, "tag 'aws:team' is reserved"),
+        ({"tags": {"sluice:pipeline": "x"}}, "tag 'sluice:pipeline' is reserved"),
+        ({"tags": {"team": "x;y"}}, "tag 'team': 'x;y' is not allowed"),
+        ({"tags": {"": "x"}}, "tag '': 'x' is not allowed"),
+        ({"tags": {"team": "x" * 257}}, "at most 128 in the key and 256 in the value"),
+        ({"tags": {f"tag{n}": "" for n in range(49)}}, "has 49 tags; AWS leaves room for 48"),
         ({"start": datetime(2013, 1, 1)}, "start and end need a time zone"),  # noqa: DTZ001
         ({"end": datetime(2013, 1, 1)}, "start and end need a time zone"),  # noqa: DTZ001
     ],
@@ -55,6 +65,45 @@ def test_a_wrong_declaration_is_refused_in_one_line(changes: dict[str, Any], mes
     with pytest.raises(DeclarationError, match=message) as refused:
         toy(**changes)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("declare_it", "message"),
+    [
+        (lambda: replace(EVENTS, retention=timedelta(days=14)), "retention=.* from 60 seconds to 312 hours"),
+        (lambda: replace(MESSAGES, retention=timedelta(days=8)), "retention=.* from 60 seconds to 168 hours"),
+        (lambda: replace(EVENTS, retention=timedelta(seconds=59)), "source events: retention="),
+        (lambda: replace(EVENTS, retention=7), "retention=7 must be a timedelta"),
+        (lambda: replace(EVENTS, visibility_timeout=timedelta(seconds=29)), "from 30 seconds to 12 hours"),
+        (lambda: replace(EVENTS, visibility_timeout=timedelta(hours=13)), "visibility_timeout="),
+        (lambda: replace(EVENTS, visibility_timeout=timedelta(seconds=40.5)), "in whole seconds"),
+        (lambda: replace(EVENTS, max_receives=0), "max_receives=0 must be a whole number from 1 to 1,000"),
+        (lambda: replace(EVENTS, max_receives=True), "max_receives=True must be"),
+        (lambda: replace(STREAM, shards=0), "source stream: shards=0 must be a whole number from 1 to 10,000"),
+        (lambda: replace(STREAM, retention=timedelta(hours=23)), "from 24 hours to 8760 hours, in whole hours"),
+        (lambda: replace(STREAM, retention=timedelta(hours=24.5)), "in whole hours"),
+        (lambda: Network(("subnet-1",), ()), r"security_groups=\(\) must be 1 to 5 ids; write it as \('sg-"),
+        (lambda: Network(("subnet-1",) * 17, ("sg-1",)), "must be 1 to 16 ids"),
+        (lambda: Network("subnet-1", ("sg-1",)), "subnets='subnet-1' must be .*; write it as \\('subnet-"),  # type: ignore[arg-type]
+        (lambda: Network(("sg-1",), ("sg-1",)), "subnets="),
+    ],
+)
+def test_what_aws_would_refuse_is_refused_in_one_line(declare_it: Callable[[], object], message: str) -> None:
+    with pytest.raises(DeclarationError, match=message) as refused:
+        declare_it()
+    assert "\n" not in str(refused.value)
+
+
+def test_a_pipeline_may_end_at_its_lake_or_at_its_model() -> None:
+    lake, model = toy(training=None, deployment=None), toy(deployment=None)
+
+    assert (TOY.require_training(), model.require_training()) == (TOY.training, TOY.training)
+    assert TOY.require_deployment() == TOY.deployment
+    for require in (lake.require_training, lake.require_deployment):
+        with pytest.raises(DeclarationError, match=r"^pipeline toy ends at its lake: .*; add a training to its decl"):
+            require()
+    with pytest.raises(DeclarationError, match=r"^pipeline toy ends at its trained model: .*; add a deployment to"):
+        model.require_deployment()
 
 
 def test_every_folder_of_the_lake_beside_the_steps_is_taken() -> None:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from tests.conftest import Cloud
+from tests.sluice.provisioning.stacks import made
+from tests.sluice.toy import EVENTS, MESSAGES, STREAM, TOY, toy
 
-from sluice.provisioning import provision as provisioning
-from sluice.provisioning.provision import TEMPLATE, ProvisioningFailed, provision, stack_name
+from sluice.declaration import FifoQueue
+from sluice.declaration.pipeline import Pipeline
+from sluice.errors import DeclarationError
+from sluice.provisioning.provision import Change, ProvisioningFailed, changes, provision, stack_name
 
 
 def test_stack_is_made_once_and_then_left_alone(cloud: Cloud) -> None:
     cloudformation = cloud.client("cloudformation")
 
-    first = provision(cloudformation, "once")
+    first = provision(cloudformation, toy(name="once"))
     events = cloudformation.describe_stack_events(StackName="sluice-once")["StackEvents"]
-    second = provision(cloudformation, "once")
+    second = provision(cloudformation, toy(name="once"))
 
     assert first["Bucket"] == "sluice-once-000000000000-us-east-1"
     assert second == first
@@ -27,34 +35,116 @@ def test_stack_is_made_once_and_then_left_alone(cloud: Cloud) -> None:
 
 
 def test_underscores_become_hyphens_where_aws_allows_none(cloud: Cloud) -> None:
-    outputs = provision(cloud.client("cloudformation"), "two_words")
+    outputs = provision(cloud.client("cloudformation"), toy(name="two_words", sources=(EVENTS, STREAM)))
 
     assert stack_name("two_words") == "sluice-two-words"
     assert outputs["Bucket"] == "sluice-two-words-000000000000-us-east-1"
     assert outputs["Stream"] == "two_words-stream"
 
 
-def test_changed_template_updates_the_stack_and_keeps_its_parameters(
-    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cloudformation, sqs = cloud.client("cloudformation"), cloud.client("sqs")
-    queue = provision(cloudformation, "changing")["EventsQueue"]
-    cloudformation.update_stack(
-        StackName="sluice-changing",
-        UsePreviousTemplate=True,
-        Parameters=[
-            {"ParameterKey": "Pipeline", "UsePreviousValue": True},
-            {"ParameterKey": "VisibilityTimeout", "ParameterValue": "77"},
-        ],
-        Capabilities=["CAPABILITY_IAM"],
-    )
-    _use_template(tmp_path, monkeypatch, "MessageRetentionPeriod: 1209600", "MessageRetentionPeriod: 86400")
+def with_events(name: str, **changes: Any) -> Pipeline:
+    """The pipeline with some members of its queue changed."""
+    return toy(name=name, sources=(replace(EVENTS, **changes), *TOY.sources[1:]))
 
-    provision(cloudformation, "changing")
+
+def test_a_changed_declaration_updates_the_stack_in_place(cloud: Cloud) -> None:
+    cloudformation, sqs = cloud.client("cloudformation"), cloud.client("sqs")
+    queue = provision(cloudformation, toy(name="changing"))["EventsQueue"]
+    sqs.send_message(QueueUrl=queue, MessageBody="kept", MessageGroupId="g", MessageDeduplicationId="1")
+
+    day, seconds = timedelta(days=1), timedelta(seconds=77)
+    provision(cloudformation, with_events("changing", retention=day, visibility_timeout=seconds))
 
     attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
     assert attributes["MessageRetentionPeriod"] == "86400"
     assert attributes["VisibilityTimeout"] == "77"
+    assert [each["Body"] for each in sqs.receive_message(QueueUrl=queue)["Messages"]] == ["kept"]
+
+
+def test_what_is_not_declared_any_more_is_removed_and_the_rest_stays(cloud: Cloud) -> None:
+    cloudformation = cloud.client("cloudformation")
+    before = provision(cloudformation, toy(name="shrinking", sources=(EVENTS, MESSAGES, STREAM)))
+
+    after = provision(cloudformation, toy(name="shrinking", training=None, deployment=None))
+
+    assert {name: after[name] for name in after} == {name: before[name] for name in after}
+    assert set(before) - set(after) == {"MessagesQueue", "MessagesDeadLetterQueue", "Stream", "Role"}
+    found = made(cloud, "shrinking")
+    assert found["queues"] == {f"shrinking-{name}.fifo" for name in ("events", "events-dead", "completions")}
+    assert (found["streams"], found["roles"]) == (set(), set())
+
+
+def standing(cloud: Cloud, pipeline: str) -> Any:
+    """All that a stack and its services say of it."""
+    cloudformation, name = cloud.client("cloudformation"), stack_name(pipeline)
+    return (
+        made(cloud, pipeline),
+        cloudformation.describe_stack_events(StackName=name)["StackEvents"],
+        cloudformation.get_template(StackName=name)["TemplateBody"],
+        cloudformation.list_change_sets(StackName=name)["Summaries"],
+    )
+
+
+def test_a_dry_run_says_what_would_change_and_changes_nothing(cloud: Cloud) -> None:
+    cloudformation = cloud.client("cloudformation")
+    provision(cloudformation, toy(name="rehearsed", sources=(EVENTS, STREAM)))
+    before = standing(cloud, "rehearsed")
+
+    orders = FifoQueue("orders", event_id="id", event_time="at")
+    slow = replace(EVENTS, visibility_timeout=timedelta(hours=1))
+    found = changes(cloudformation, toy(name="rehearsed", sources=(slow, orders)))
+
+    assert _of(found, "Add") == [
+        "OrdersDeadLetterQueue",
+        "OrdersDeadLetterQueueParameter",
+        "OrdersQueue",
+        "OrdersQueueParameter",
+    ]
+    assert _of(found, "Remove") == ["Stream", "StreamParameter"]
+    assert {"EventsQueue", "WorkerPolicy"} <= set(_of(found, "Modify"))
+    assert Change("Add", "OrdersQueue", "AWS::SQS::Queue") in found
+    assert standing(cloud, "rehearsed") == before
+    assert changes(cloudformation, toy(name="rehearsed", sources=(EVENTS, STREAM))) == []
+    assert standing(cloud, "rehearsed") == before
+
+
+def _of(found: Sequence[Change], action: str) -> list[str]:
+    return [each.resource for each in found if each.action == action]
+
+
+def test_a_dry_run_says_what_would_be_replaced(cloud: Cloud) -> None:
+    """A queue that becomes a FIFO queue is another queue: what waits in the old one is gone."""
+    cloudformation = cloud.client("cloudformation")
+    provision(cloudformation, toy(name="replaced", sources=(replace(MESSAGES, name="events"),)))
+
+    assert "EventsQueue" in _of(changes(cloudformation, toy(name="replaced")), "Replace")
+
+
+def test_a_dry_run_of_what_was_never_provisioned_adds_everything_and_leaves_no_trace(cloud: Cloud) -> None:
+    cloudformation = cloud.client("cloudformation")
+
+    found = changes(cloudformation, toy(name="unmade"))
+
+    assert {each.action for each in found} == {"Add"}
+    assert {"Lake", "EventsQueue", "EventsDeadLetterQueue", "TrainingRole", "WorkerPolicy"} <= set(_of(found, "Add"))
+    assert not any(made(cloud, "unmade").values())
+    with pytest.raises(cloudformation.exceptions.ClientError, match="does not exist"):
+        cloudformation.describe_stacks(StackName="sluice-unmade")
+
+
+def test_a_dry_run_clears_away_what_a_killed_one_left(cloud: Cloud) -> None:
+    cloudformation = cloud.client("cloudformation")
+    provision(cloudformation, toy(name="again"))
+    template = cloudformation.get_template(StackName="sluice-again", TemplateStage="Original")["TemplateBody"]
+    cloudformation.create_change_set(
+        StackName="sluice-again",
+        ChangeSetName="sluice-dry-run",
+        TemplateBody=template if isinstance(template, str) else json.dumps(template),
+        Capabilities=["CAPABILITY_IAM"],
+    )
+
+    assert _of(changes(cloudformation, with_events("again", max_receives=4)), "Modify") == ["EventsQueue"]
+    assert cloudformation.list_change_sets(StackName="sluice-again")["Summaries"] == []
 
 
 def test_failed_creation_names_the_resource_and_can_be_tried_again(cloud: Cloud) -> None:
@@ -64,11 +154,11 @@ def test_failed_creation_names_the_resource_and_can_be_tried_again(cloud: Cloud)
     with pytest.raises(
         ProvisioningFailed, match=r"BucketParameter .*AlreadyExists.*`sluice provision taken`"
     ) as failure:
-        provision(cloudformation, "taken")
+        provision(cloudformation, toy(name="taken"))
     assert "\n" not in str(failure.value)
 
     ssm.delete_parameter(Name="/sluice/taken/bucket")
-    assert provision(cloudformation, "taken")["Bucket"] == "sluice-taken-000000000000-us-east-1"
+    assert provision(cloudformation, toy(name="taken"))["Bucket"] == "sluice-taken-000000000000-us-east-1"
 
 
 def test_on_a_laptop_a_lake_without_a_stack_is_taken_over_and_outlives_failed_tries(cloud: Cloud) -> None:
@@ -79,32 +169,30 @@ def test_on_a_laptop_a_lake_without_a_stack_is_taken_over_and_outlives_failed_tr
     ssm.put_parameter(Name="/sluice/left/bucket", Value="left", Type="String")
 
     with pytest.raises(ProvisioningFailed, match=r"BucketParameter .*AlreadyExists"):
-        provision(cloudformation, "left")
+        provision(cloudformation, toy(name="left"))
     assert s3.get_object(Bucket=lake, Key="left/raw/part")["Body"].read() == b"kept"
 
     ssm.delete_parameter(Name="/sluice/left/bucket")
-    assert provision(cloudformation, "left")["Bucket"] == lake
+    assert provision(cloudformation, toy(name="left"))["Bucket"] == lake
     assert s3.get_object(Bucket=lake, Key="left/raw/part")["Body"].read() == b"kept"
     assert s3.get_bucket_versioning(Bucket=lake)["Status"] == "Enabled"
 
 
-def test_failed_update_names_the_resource_and_leaves_the_stack_as_it_was(
-    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cloudformation = cloud.client("cloudformation")
-    before = provision(cloudformation, "breaking")
-    _use_template(tmp_path, monkeypatch, "MessageRetentionPeriod: 1209600", "MessageRetentionPeriod: 1")
+def test_failed_update_names_the_resource_and_leaves_the_stack_as_it_was(cloud: Cloud) -> None:
+    cloudformation, ssm = cloud.client("cloudformation"), cloud.client("ssm")
+    before = provision(cloudformation, toy(name="breaking"))
+    orders = FifoQueue("orders", event_id="id", event_time="at")
+    ssm.put_parameter(Name="/sluice/breaking/queues/orders", Value="taken", Type="String")
 
-    with pytest.raises(ProvisioningFailed, match=r"EventsQueue .* failed: .*MessageRetentionPeriod"):
-        provision(cloudformation, "breaking")
+    with pytest.raises(ProvisioningFailed, match=r"OrdersQueueParameter .* failed: .*AlreadyExists"):
+        provision(cloudformation, toy(name="breaking", sources=(EVENTS, orders)))
 
-    monkeypatch.undo()
-    assert provision(cloudformation, "breaking") == before
+    assert provision(cloudformation, toy(name="breaking")) == before
 
 
-def test_name_that_the_template_does_not_allow_is_refused(cloud: Cloud) -> None:
-    with pytest.raises(ProvisioningFailed, match="at most 24 of a-z, 0-9 and _"):
-        provision(cloud.client("cloudformation"), "Flights")
+def test_name_that_the_template_does_not_allow_is_refused() -> None:
+    with pytest.raises(DeclarationError, match="at most 24 of a-z, 0-9 and '_'"):
+        toy(name="Flights")
 
 
 def test_closed_port_gives_one_line_with_the_next_action() -> None:
@@ -117,7 +205,7 @@ def test_closed_port_gives_one_line_with_the_next_action() -> None:
         config=Config(connect_timeout=5, retries={"total_max_attempts": 1}),
     )
     with pytest.raises(ProvisioningFailed, match=r"http://127\.0\.0\.1:9.*make up\); then run") as failure:
-        provision(nobody, "flights")
+        provision(nobody, toy(name="flights"))
     assert "\n" not in str(failure.value)
 
 
@@ -134,14 +222,5 @@ def test_a_throttled_look_does_not_end_the_wait(cloud: Cloud) -> None:
 
     cloudformation.meta.events.register("before-send.cloudformation.DescribeStacks", throttle)
 
-    assert provision(cloudformation, "throttled")["Bucket"].startswith("sluice-throttled-")
+    assert provision(cloudformation, toy(name="throttled"))["Bucket"].startswith("sluice-throttled-")
     assert next(looks) > 2
-
-
-def _use_template(folder: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
-    """Provision from the template with the first ``old`` in it replaced."""
-    text = TEMPLATE.read_text()
-    assert old in text
-    changed = folder / "pipeline.yaml"
-    changed.write_text(text.replace(old, new, 1))
-    monkeypatch.setattr(provisioning, "TEMPLATE", changed)

@@ -12,9 +12,11 @@ import boto3
 import botocore.session
 import botocore.validate
 import pytest
+from tests.sluice.provisioning.shapes import KEY
 from tests.sluice.toy import TOY
 
 from sluice.dataset.snapshot import Snapshot
+from sluice.declaration import Network
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.training import XGBoost
 from sluice.lake.store import Lake
@@ -92,3 +94,20 @@ def test_the_name_begins_as_all_of_the_pipelines_jobs_and_sagemaker_allows_it() 
     assert name.startswith("two-words-x-g-")
     assert name.startswith(job_name_stem(pipeline))
     assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name)
+
+
+def test_a_key_and_a_network_are_where_sagemaker_takes_them() -> None:
+    guarded = request(replace(TOY, kms_key=KEY, network=Network(("subnet-0a1b2c3d",), ("sg-0a1b2c3d",))))
+
+    assert guarded["VpcConfig"] == {"SecurityGroupIds": ["sg-0a1b2c3d"], "Subnets": ["subnet-0a1b2c3d"]}
+    assert guarded["OutputDataConfig"]["KmsKeyId"] == guarded["ResourceConfig"]["VolumeKmsKeyId"] == KEY
+    assert guarded["TrainingJobName"] != request()["TrainingJobName"]
+    model = botocore.session.get_session().get_service_model("sagemaker").operation_model("CreateTrainingJob")
+    assert botocore.validate.ParamValidator().validate(guarded, model.input_shape).generate_report() == ""
+
+
+def test_tags_are_set_and_make_no_other_job() -> None:
+    tagged = request(replace(TOY, tags={"team": "freight"}))
+
+    assert tagged["Tags"] == [*request()["Tags"], {"Key": "team", "Value": "freight"}]
+    assert tagged["TrainingJobName"] == request()["TrainingJobName"]

@@ -6,6 +6,8 @@ import re
 from collections import defaultdict
 from contextlib import suppress
 
+from sluice.aws.template import Fragment, Statement, lake_arn
+from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import Drops
 from sluice.errors import SluiceError
 from sluice.lake.manifests import digest_of
@@ -18,6 +20,12 @@ _DROPPED = re.compile(r"dt=[^/]+(?:/hour=[^/]+)?(?=/)")
 
 class DropsConnector(Connector[Drops]):
     """Objects in folders of the bucket that others write."""
+
+    @classmethod
+    def template(cls, pipeline: Pipeline, source: Drops) -> Fragment:
+        """Drops need nothing but that the workers may read them."""
+        dropped = lake_arn(pipeline.name, f"/{source.prefix}*")
+        return Fragment(statements=(Statement("ReadTheLake", ("s3:GetObject",), (dropped,)),))
 
     def why_incomplete(self, partition: Partition) -> str | None:
         """A drop is complete once its marker is there, or once it was landed."""

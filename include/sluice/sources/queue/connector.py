@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Any, TypeVar
 
-from sluice.declaration.sources import EventSource, FifoQueue, StandardQueue
+from sluice.aws.template import Fragment
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.sources import FifoQueue, Queue, StandardQueue
 from sluice.errors import MissingResource
 from sluice.landing.closing import Evidence
 from sluice.landing.parts import Flush, Limits
@@ -21,7 +23,7 @@ from sluice.sources.queue.messages import Message, MessageQueue, backlog, queue_
 from sluice.sources.queue.records import derive_standard_again, record_from_fifo, record_from_standard
 from sluice.sources.queue.send import QueueCarrier
 
-Declared = TypeVar("Declared", bound=EventSource, covariant=True)
+Declared = TypeVar("Declared", bound=Queue, covariant=True)
 
 
 class QueueConnector(EventConnector[Declared]):
@@ -109,6 +111,12 @@ class FifoQueueConnector(QueueConnector[FifoQueue]):
 
     drops_repeats = True
 
+    @classmethod
+    def template(cls, pipeline: Pipeline, source: FifoQueue) -> Fragment:
+        from sluice.sources.queue.template import queue_template  # slow to import, and no worker renders a template
+
+        return queue_template(pipeline, source, is_fifo=True)
+
     def read(self, message: Message) -> Record:
         return record_from_fifo(message, self.source)
 
@@ -118,6 +126,12 @@ class FifoQueueConnector(QueueConnector[FifoQueue]):
 
 class StandardQueueConnector(QueueConnector[StandardQueue]):
     """The body of a message says which group it belongs to and where in it."""
+
+    @classmethod
+    def template(cls, pipeline: Pipeline, source: StandardQueue) -> Fragment:
+        from sluice.sources.queue.template import queue_template  # slow to import, and no worker renders a template
+
+        return queue_template(pipeline, source, is_fifo=False)
 
     def read(self, message: Message) -> Record:
         return record_from_standard(message, self.source)

@@ -38,7 +38,7 @@ def queue_attributes(sqs: SQSClient, queue_url: str) -> Mapping[QueueAttributeNa
     except sqs.exceptions.QueueDoesNotExist as error:
         raise MissingResource(
             f"queue {queue_url} is gone; something outside Sluice deleted it: make it again as "
-            f"include/cloud/pipeline.yaml has it"
+            f"`sluice provision --dry-run` prints it for its pipeline"
         ) from error
 
 

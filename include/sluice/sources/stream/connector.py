@@ -9,6 +9,8 @@ from datetime import datetime
 from threading import Event
 from typing import Any
 
+from sluice.aws.template import Fragment
+from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import Stream
 from sluice.errors import SluiceError
 from sluice.landing.closing import Evidence
@@ -30,6 +32,12 @@ class RangeTrimmed(SluiceError):
 
 class StreamConnector(EventConnector[Stream]):
     """A unit is a shard. Nothing is acknowledged: a checkpoint moves behind what lies in a recorded part."""
+
+    @classmethod
+    def template(cls, pipeline: Pipeline, source: Stream) -> Fragment:
+        from sluice.sources.stream.template import stream_template  # slow to import, and no worker renders a template
+
+        return stream_template(pipeline, source)
 
     @property
     def _kinesis(self) -> Any:

@@ -171,6 +171,6 @@ def _of_stream(stream: str, call: Callable[[], Any]) -> Any:
         if not is_absent(error):
             raise
         raise MissingResource(
-            f"stream {stream} or its shard is gone; make the stream again as include/cloud/pipeline.yaml has it, or, "
-            f"if it was resharded, run the ingest again"
+            f"stream {stream} or its shard is gone; make the stream again as `sluice provision --dry-run` prints it "
+            f"for its pipeline, or, if it was resharded, run the ingest again"
         ) from error

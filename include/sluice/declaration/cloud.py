@@ -1,0 +1,71 @@
+"""What holds for all that a pipeline has at AWS: the network that its models run in, its key, its tags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sluice.errors import DeclarationError
+
+_SUBNET, _SECURITY_GROUP = re.compile(r"subnet-[0-9a-f]+"), re.compile(r"sg-[0-9a-f]+")
+_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+")
+_TAG = re.compile(r"[\w .:/=+@-]*")
+_LONGEST_TAG_KEY, _LONGEST_TAG_VALUE = 128, 256
+# AWS takes 50 tags; a training job has two of Sluice's own.
+_MOST_TAGS = 48
+
+
+@dataclass(frozen=True)
+class Network:
+    """The part of a VPC that training jobs and endpoints run in.
+
+    The VPC needs a gateway endpoint for S3: without a way to S3 a job can't read its data (SageMaker developer guide,
+    "Give SageMaker training jobs access to resources in your Amazon VPC").
+
+    Args:
+        subnets: 1 to 16 ids, such as ``subnet-0a1b2c3d``.
+        security_groups: 1 to 5 ids, such as ``sg-0a1b2c3d``.
+
+    Raises:
+        DeclarationError: an id is not of that form, or there are too few or too many.
+    """
+
+    subnets: tuple[str, ...]
+    security_groups: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        _check_ids("subnets", self.subnets, _SUBNET, 16, "subnet-0a1b2c3d")
+        _check_ids("security_groups", self.security_groups, _SECURITY_GROUP, 5, "sg-0a1b2c3d")
+
+
+def _check_ids(member: str, ids: tuple[str, ...], form: re.Pattern[str], most: int, example: str) -> None:
+    if not isinstance(ids, tuple) or not 1 <= len(ids) <= most or not all(form.fullmatch(each) for each in ids):
+        raise DeclarationError(f"network: {member}={ids!r} must be 1 to {most} ids; write it as ({example!r},)")
+
+
+def check_kms_key(pipeline: str, arn: str) -> None:
+    """Raises DeclarationError if this is not the ARN of a key. A policy takes no alias and no bare id."""
+    if not _KEY_ARN.fullmatch(arn):
+        raise DeclarationError(
+            f"pipeline {pipeline}: kms_key={arn!r} is no ARN of a key; write it as "
+            f"'arn:aws:kms:eu-central-1:123456789012:key/1234abcd-…', as `aws kms describe-key` gives it"
+        )
+
+
+def check_tags(pipeline: str, tags: Mapping[str, str]) -> None:
+    """Raises DeclarationError if AWS would refuse a tag, or if Sluice sets it itself."""
+    if len(tags) > _MOST_TAGS:
+        raise DeclarationError(f"pipeline {pipeline} has {len(tags)} tags; AWS leaves room for {_MOST_TAGS}")
+    for key, value in tags.items():
+        if key.lower().startswith(("aws:", "sluice:")):
+            raise DeclarationError(f"pipeline {pipeline}: tag {key!r} is reserved; use another prefix")
+        if not (_is_tag(key, _LONGEST_TAG_KEY) and key and _is_tag(value, _LONGEST_TAG_VALUE)):
+            raise DeclarationError(
+                f"pipeline {pipeline}: tag {key!r}: {value!r} is not allowed; use letters, digits, spaces and "
+                f"_.:/=+@-, at most {_LONGEST_TAG_KEY} in the key and {_LONGEST_TAG_VALUE} in the value"
+            )
+
+
+def _is_tag(text: str, longest: int) -> bool:
+    return len(text) <= longest and _TAG.fullmatch(text) is not None

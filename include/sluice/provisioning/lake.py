@@ -1,0 +1,89 @@
+"""The bucket of a pipeline's lake in its template."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from troposphere import GetAtt, Ref, Sub, s3
+
+from sluice.aws.template import Export, Fragment, Statement, arn, bucket_name, lake_arn
+from sluice.declaration.pipeline import Pipeline
+
+LAKE = "Lake"
+
+
+def lake_template(pipeline: Pipeline) -> Fragment:
+    """The bucket, which takes requests over TLS only, and what the workers may do in it."""
+    name = pipeline.name
+    return Fragment(
+        resources=(_bucket(pipeline), _tls_only()),
+        exports=(Export("Bucket", "bucket", Ref(LAKE), "The lake."),),
+        statements=(
+            Statement(
+                "FindResources",
+                ("ssm:GetParametersByPath",),
+                (arn("ssm", f"parameter/sluice/{name}"), arn("ssm", f"parameter/sluice/{name}/*")),
+            ),
+            # Who may not list the whole bucket gets 403 for an object that is absent, and the code relies on 404.
+            Statement("ListTheLake", ("s3:ListBucket",), (lake_arn(name),)),
+            Statement("ReadTheLake", ("s3:GetObject",), (lake_arn(name, f"/{name}/*"),)),
+            Statement("WriteTheLake", ("s3:PutObject", "s3:AbortMultipartUpload"), (lake_arn(name, f"/{name}/*"),)),
+        ),
+    )
+
+
+def _bucket(pipeline: Pipeline) -> s3.Bucket:
+    return s3.Bucket(
+        LAKE,
+        # The lake outlives its stack. To make the stack again, import the bucket into it or delete the bucket first.
+        DeletionPolicy="RetainExceptOnCreate",
+        UpdateReplacePolicy="Retain",
+        BucketName=Sub(bucket_name(pipeline.name)),
+        PublicAccessBlockConfiguration=s3.PublicAccessBlockConfiguration(
+            BlockPublicAcls=True, BlockPublicPolicy=True, IgnorePublicAcls=True, RestrictPublicBuckets=True
+        ),
+        OwnershipControls=s3.OwnershipControls(Rules=[s3.OwnershipControlsRule(ObjectOwnership="BucketOwnerEnforced")]),
+        BucketEncryption=s3.BucketEncryption(ServerSideEncryptionConfiguration=[_encryption(pipeline.kms_key)]),
+        # Parts are never overwritten, manifests are: a month of their versions repairs a mistake.
+        VersioningConfiguration=s3.VersioningConfiguration(Status="Enabled"),
+        LifecycleConfiguration=s3.LifecycleConfiguration(
+            Rules=[
+                s3.LifecycleRule(
+                    Id="abort-unfinished-uploads",
+                    Status="Enabled",
+                    AbortIncompleteMultipartUpload=s3.AbortIncompleteMultipartUpload(DaysAfterInitiation=1),
+                ),
+                s3.LifecycleRule(
+                    Id="expire-old-versions",
+                    Status="Enabled",
+                    NoncurrentVersionExpiration=s3.NoncurrentVersionExpiration(NoncurrentDays=30),
+                ),
+            ]
+        ),
+    )
+
+
+def _encryption(kms_key: str | None) -> s3.ServerSideEncryptionRule:
+    if kms_key is None:
+        return s3.ServerSideEncryptionRule(
+            ServerSideEncryptionByDefault=s3.ServerSideEncryptionByDefault(SSEAlgorithm="AES256")
+        )
+    return s3.ServerSideEncryptionRule(
+        # S3 asks KMS for a key of the bucket once in a while, not for one of each object: AWS bills every request.
+        BucketKeyEnabled=True,
+        ServerSideEncryptionByDefault=s3.ServerSideEncryptionByDefault(SSEAlgorithm="aws:kms", KMSMasterKeyID=kms_key),
+    )
+
+
+def _tls_only() -> s3.BucketPolicy:
+    refused: dict[str, Any] = {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [GetAtt(LAKE, "Arn"), Sub(f"${{{LAKE}.Arn}}/*")],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    return s3.BucketPolicy(
+        "LakePolicy", Bucket=Ref(LAKE), PolicyDocument={"Version": "2012-10-17", "Statement": [refused]}
+    )

@@ -1,0 +1,157 @@
+"""What training and serving need in a pipeline's template: SageMaker's role, and what the workers may ask for."""
+
+from __future__ import annotations
+
+from troposphere import GetAtt, Ref, iam
+
+from sluice.aws.template import Export, Fragment, Statement, arn, lake_arn
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.training import Deployment
+from sluice.provisioning.policies import policy_document
+from sluice.training.images import XGBOOST_REPOSITORY
+from sluice.training.request import job_name_stem
+
+ROLE = "TrainingRole"
+
+
+def models_template(pipeline: Pipeline) -> Fragment:
+    """The role and the workers' rights; nothing for a pipeline that ends at its lake."""
+    if pipeline.training is None:
+        return Fragment()
+    return Fragment(
+        resources=(_role(pipeline),),
+        exports=(
+            Export("Role", "role", GetAtt(ROLE, "Arn"), "ARN of the role that SageMaker trains and serves with."),
+        ),
+        statements=(*_train(pipeline), *(_serve(pipeline, pipeline.deployment) if pipeline.deployment else ())),
+    )
+
+
+def _train(pipeline: Pipeline) -> tuple[Statement, ...]:
+    return (
+        Statement(
+            "Train",
+            (
+                "sagemaker:AddTags",
+                "sagemaker:CreateTrainingJob",
+                "sagemaker:DescribeTrainingJob",
+                "sagemaker:StopTrainingJob",
+            ),
+            (arn("sagemaker", f"training-job/{job_name_stem(pipeline)}*"),),
+        ),
+        Statement("ListTrainingJobs", ("sagemaker:ListTrainingJobs",), ("*",)),  # it knows no resources
+        Statement(
+            "HandTheRoleToSageMakerOnly",
+            ("iam:PassRole",),
+            (f"${{{ROLE}.Arn}}",),
+            {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        ),
+    )
+
+
+def _serve(pipeline: Pipeline, deployment: Deployment) -> tuple[Statement, ...]:
+    serve = Statement(
+        "Serve",
+        (
+            "sagemaker:AddTags",
+            "sagemaker:CreateEndpoint",
+            "sagemaker:CreateEndpointConfig",
+            "sagemaker:CreateModel",
+            "sagemaker:DeleteEndpoint",
+            "sagemaker:DescribeEndpoint",
+            "sagemaker:DescribeEndpointConfig",
+            "sagemaker:DescribeModel",
+            "sagemaker:InvokeEndpoint",
+            "sagemaker:UpdateEndpoint",
+        ),
+        (
+            arn("sagemaker", f"endpoint/{deployment.endpoint}"),
+            arn("sagemaker", f"endpoint-config/{deployment.endpoint}-*"),
+            arn("sagemaker", f"model/{job_name_stem(pipeline)}*"),  # a model has its job's name
+            arn("sagemaker", f"model/{deployment.endpoint}-*"),  # what served before Sluice came
+        ),
+    )
+    return (serve, *(_grants(pipeline.kms_key) if pipeline.kms_key else ()))
+
+
+def _grants(kms_key: str) -> tuple[Statement, ...]:
+    """Disks of instances are encrypted by a grant that the caller makes, or the role (SageMaker developer guide, "API
+    permissions reference")."""
+    for_aws = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+    return (Statement("LetSageMakerUseTheKey", ("kms:CreateGrant",), (kms_key,), for_aws),)
+
+
+def _role(pipeline: Pipeline) -> iam.Role:
+    trusted = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sagemaker.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"aws:SourceAccount": Ref("AWS::AccountId")}},
+    }
+    return iam.Role(
+        ROLE,
+        Description=f"What SageMaker may do while it trains and serves the pipeline {pipeline.name}.",
+        AssumeRolePolicyDocument={"Version": "2012-10-17", "Statement": [trusted]},
+        Policies=[iam.Policy(PolicyName="train-and-serve", PolicyDocument=policy_document(_sagemakers(pipeline)))],
+    )
+
+
+def _sagemakers(pipeline: Pipeline) -> list[Statement]:
+    """What SageMaker itself does with the role (SageMaker developer guide, "How to use SageMaker execution roles")."""
+    name = pipeline.name
+    snapshots, models = (lake_arn(name, f"/{name}/{folder}/*") for folder in ("snapshots", "models"))
+    statements = [
+        Statement(
+            "FindTheData",
+            ("s3:ListBucket",),
+            (lake_arn(name),),
+            {"StringLike": {"s3:prefix": [f"{name}/snapshots/*", f"{name}/models/*"]}},
+        ),
+        Statement("ReadSnapshotsAndModels", ("s3:GetObject",), (snapshots, models)),
+        Statement("WriteModels", ("s3:PutObject", "s3:AbortMultipartUpload"), (models,)),
+        Statement(
+            "WriteLogs",
+            ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"),
+            tuple(arn("logs", f"log-group:{group}") for group in _log_groups(pipeline)),
+        ),
+        Statement(
+            "WriteMetrics",
+            ("cloudwatch:PutMetricData",),
+            ("*",),
+            {"StringLike": {"cloudwatch:namespace": "*/aws/sagemaker/*"}},
+        ),
+        Statement(
+            "PullBuiltInImages",
+            ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
+            # The built-in images are in accounts of AWS that differ by region.
+            (f"arn:${{AWS::Partition}}:ecr:${{AWS::Region}}:*:repository/{XGBOOST_REPOSITORY}",),
+        ),
+        Statement("LogInToTheImageRegistry", ("ecr:GetAuthorizationToken",), ("*",)),
+    ]
+    if pipeline.kms_key:
+        use = ("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey")
+        statements += [Statement("UseTheKey", use, (pipeline.kms_key,)), *_grants(pipeline.kms_key)]
+    if pipeline.network:
+        statements.append(Statement("JoinTheNetwork", _JOIN_A_NETWORK, ("*",)))
+    return statements
+
+
+_JOIN_A_NETWORK = (
+    "ec2:CreateNetworkInterface",
+    "ec2:CreateNetworkInterfacePermission",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DeleteNetworkInterfacePermission",
+    "ec2:DescribeDhcpOptions",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcs",
+)
+
+
+def _log_groups(pipeline: Pipeline) -> list[str]:
+    """Each log group, and its streams."""
+    groups = ["/aws/sagemaker/TrainingJobs"]
+    if pipeline.deployment:
+        groups.append(f"/aws/sagemaker/Endpoints/{pipeline.deployment.endpoint}")
+    return [f"{group}{streams}" for group in groups for streams in ("", ":*")]

@@ -1,0 +1,61 @@
+"""Policies of IAM from statements."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from troposphere import Sub
+
+from sluice.aws.template import Statement
+from sluice.errors import DeclarationError
+
+# IAM user guide, "IAM and AWS STS quotas"; white space does not count.
+_MOST_CHARACTERS = 6144
+# The longest that stand for these anywhere. A role's name has a part that CloudFormation makes.
+_LONGEST: Mapping[str, str] = {
+    "${AWS::Partition}": "aws-us-gov",
+    "${AWS::Region}": "ap-southeast-1",
+    "${AWS::AccountId}": "123456789012",
+    "${TrainingRole.Arn}": "r" * 120,
+}
+
+
+def policy_document(statements: Iterable[Statement]) -> dict[str, Any]:
+    """The policy that allows what the statements say; those of one sid become one."""
+    return _document(statements, lambda text: Sub(text) if "${" in text else text)
+
+
+def check_size(pipeline: str, statements: Iterable[Statement]) -> None:
+    """Raises DeclarationError where the policy may be longer than IAM takes, in whatever region."""
+    characters = len(json.dumps(_document(statements, _longest), separators=(",", ":")))
+    if characters > _MOST_CHARACTERS:
+        raise DeclarationError(
+            f"pipeline {pipeline}: the workers' policy would have up to {characters:,} characters, and IAM takes "
+            f"{_MOST_CHARACTERS:,}: declare fewer sources, or split the pipeline"
+        )
+
+
+def _document(statements: Iterable[Statement], resolved: Any) -> dict[str, Any]:
+    by_sid: dict[str, list[Statement]] = {}
+    for statement in statements:
+        by_sid.setdefault(statement.sid, []).append(statement)
+    return {"Version": "2012-10-17", "Statement": [_merged(same, resolved) for same in by_sid.values()]}
+
+
+def _merged(same: Sequence[Statement], resolved: Any) -> dict[str, Any]:
+    first = same[0]
+    return {
+        "Sid": first.sid,
+        "Effect": "Allow",
+        "Action": list(first.actions),
+        "Resource": [resolved(each) for statement in same for each in statement.resources],
+        **({"Condition": first.condition} if first.condition else {}),
+    }
+
+
+def _longest(text: str) -> str:
+    for name, value in _LONGEST.items():
+        text = text.replace(name, value)
+    return text

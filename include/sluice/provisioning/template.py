@@ -1,0 +1,116 @@
+"""The CloudFormation template of a pipeline, rendered from its declaration: what is declared is made, and nothing else.
+
+Every name in it, of a resource or at AWS, follows from the declaration. S3 and SageMaker allow no underscore in a name,
+and Python no hyphen: where they meet, ``_`` is written ``-``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+
+from troposphere import Output, Ref, Tags, Template
+from troposphere.iam import ManagedPolicy
+from troposphere.ssm import Parameter
+
+from sluice.aws.template import Export, Fragment, Statement
+from sluice.declaration.pipeline import Pipeline
+from sluice.errors import DeclarationError
+from sluice.provisioning.completions import completions_template
+from sluice.provisioning.lake import lake_template
+from sluice.provisioning.models import models_template
+from sluice.provisioning.policies import check_size, policy_document
+from sluice.sources.contract import source_template
+
+# CloudFormation user guide, "Understand CloudFormation quotas": of a template that is sent with the request.
+_MOST_BYTES = 51_200
+
+
+def render(pipeline: Pipeline) -> Template:
+    """The template of a pipeline.
+
+    Raises:
+        DeclarationError: two resources would have one name, or AWS would refuse the workers' policy for its length.
+    """
+    fragments = [
+        lake_template(pipeline),
+        *(source_template(pipeline, source) for source in pipeline.sources),
+        completions_template(pipeline),
+        models_template(pipeline),
+        _key_template(pipeline),
+    ]
+    _check_names(pipeline, fragments)
+    template = Template(
+        Description=f"What the Sluice pipeline {pipeline.name} needs; `sluice provision {pipeline.name}` made it."
+    )
+    template.set_version()
+    for fragment in fragments:
+        for resource in fragment.resources:
+            template.add_resource(resource)
+        for export in fragment.exports:
+            _export(template, pipeline, export)
+    _add_worker_policy(template, pipeline, [each for fragment in fragments for each in fragment.statements])
+    _tag(template, pipeline)
+    return template
+
+
+def template_body(pipeline: Pipeline) -> str:
+    """The template as JSON, as CloudFormation takes it in a request.
+
+    Raises:
+        DeclarationError: see :func:`render`; or it is too long.
+    """
+    body = json.dumps(render(pipeline).to_dict(), separators=(",", ":"))
+    if len(body.encode()) > _MOST_BYTES:
+        raise DeclarationError(
+            f"pipeline {pipeline.name}: the template has {len(body.encode()):,} bytes, and CloudFormation takes "
+            f"{_MOST_BYTES:,}: declare fewer sources, or split the pipeline"
+        )
+    return body
+
+
+def _check_names(pipeline: Pipeline, fragments: Sequence[Fragment]) -> None:
+    names = Counter(resource.title for fragment in fragments for resource in fragment.resources)
+    for name, count in names.items():
+        if count > 1:
+            raise DeclarationError(
+                f"pipeline {pipeline.name}: {count} resources of its template would be called {name}, because names "
+                f"have no '_' there; rename a source"
+            )
+
+
+def _export(template: Template, pipeline: Pipeline, export: Export) -> None:
+    """By the parameters the code finds what was made here; it knows no other name (:mod:`sluice.aws.resources`)."""
+    path = f"/sluice/{pipeline.name}/{export.parameter}"
+    template.add_resource(Parameter(f"{export.name}Parameter", Name=path, Type="String", Value=export.value))
+    template.add_output(Output(export.name, Description=export.description, Value=export.value))
+
+
+def _key_template(pipeline: Pipeline) -> Fragment:
+    """The workers read and write what the key encrypts."""
+    if pipeline.kms_key is None:
+        return Fragment()
+    return Fragment(statements=(Statement("UseTheKey", ("kms:Decrypt", "kms:GenerateDataKey"), (pipeline.kms_key,)),))
+
+
+def _add_worker_policy(template: Template, pipeline: Pipeline, statements: Sequence[Statement]) -> None:
+    check_size(pipeline.name, statements)
+    policy = ManagedPolicy(
+        "WorkerPolicy",
+        # A new text makes a new policy, and workers have the old one: leave it as it is.
+        Description=f"What an Airflow worker may do for the pipeline {pipeline.name}. Attach it to the workers' role.",
+        PolicyDocument=policy_document(statements),
+    )
+    template.add_resource(policy)
+    description = "ARN of the policy to attach to the role of the Airflow workers."
+    template.add_output(Output("WorkerPolicy", Description=description, Value=Ref(policy)))
+
+
+def _tag(template: Template, pipeline: Pipeline) -> None:
+    if not pipeline.tags:
+        return
+    for resource in template.resources.values():
+        if "Tags" in resource.props:
+            kind = resource.props["Tags"][0]
+            resource.Tags = dict(pipeline.tags) if kind is dict else Tags(dict(pipeline.tags))

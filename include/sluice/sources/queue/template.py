@@ -1,0 +1,81 @@
+"""The queue of a source, and its dead-letter queue, in the template of its pipeline."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from troposphere import GetAtt, Ref, Sub
+from troposphere.sqs import Queue as SqsQueue
+from troposphere.sqs import RedrivePolicy
+
+from sluice.aws.template import Export, Fragment, Statement, arn, logical_id
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.sources import Queue
+
+_LONGEST_RETENTION = timedelta(days=14)  # the most that SQS allows
+# Order and deduplication within a group only, so that throughput grows with the number of groups.
+_FAST = {"DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
+
+
+def queue_template(pipeline: Pipeline, source: Queue, *, is_fifo: bool) -> Fragment:
+    """Both queues, their URLs, and what the workers may do with them."""
+    stem, suffix = f"{pipeline.name}-{source.name}", ".fifo" if is_fifo else ""
+    name, dead_name = f"{stem}{suffix}", f"{stem}-dead{suffix}"
+    queue_id, dead_id = logical_id(source.name, "Queue"), logical_id(source.name, "DeadLetterQueue")
+    queue = _queue(
+        pipeline,
+        queue_id,
+        name,
+        source.retention,
+        VisibilityTimeout=_seconds(source.visibility_timeout),
+        RedrivePolicy=RedrivePolicy(deadLetterTargetArn=GetAtt(dead_id, "Arn"), maxReceiveCount=source.max_receives),
+        **(_FAST if is_fifo else {}),
+    )
+    dead = _queue(
+        pipeline,
+        dead_id,
+        dead_name,
+        _LONGEST_RETENTION,
+        RedriveAllowPolicy={"redrivePermission": "byQueue", "sourceQueueArns": [Sub(arn("sqs", name))]},
+    )
+    return Fragment(
+        resources=(queue, dead),
+        exports=(
+            Export(queue_id, f"queues/{source.name}", Ref(queue_id), f"URL of the queue of {source.name}."),
+            Export(
+                dead_id,
+                f"dead-letter-queues/{source.name}",
+                Ref(dead_id),
+                f"URL of the queue of what was received {source.max_receives} times from {source.name}, never landed.",
+            ),
+        ),
+        statements=(
+            Statement(
+                "LandTheQueuesAndTakeDeadLettersBack",
+                (
+                    "sqs:ReceiveMessage",
+                    "sqs:DeleteMessage",
+                    "sqs:ChangeMessageVisibility",
+                    "sqs:GetQueueAttributes",
+                ),
+                (arn("sqs", name), arn("sqs", dead_name)),
+            ),
+            # Events are sent, and sent back, to the queue itself, and nowhere else.
+            Statement("SendToTheQueues", ("sqs:SendMessage",), (arn("sqs", name),)),
+        ),
+    )
+
+
+def _queue(pipeline: Pipeline, title: str, name: str, retention: timedelta, **more: Any) -> SqsQueue:
+    properties: dict[str, Any] = {"QueueName": name, "MessageRetentionPeriod": _seconds(retention), **more}
+    if name.endswith(".fifo"):
+        # Without deduplication by content, two events of equal bodies stay two.
+        properties |= {"FifoQueue": True, "ContentBasedDeduplication": False}
+    if pipeline.kms_key:
+        properties["KmsMasterKeyId"] = pipeline.kms_key
+    return SqsQueue(title, DeletionPolicy="Delete", UpdateReplacePolicy="Delete", **properties)
+
+
+def _seconds(duration: timedelta) -> int:
+    return int(duration.total_seconds())

@@ -1,0 +1,50 @@
+"""The stream of a source in the template of its pipeline."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from troposphere import Ref
+from troposphere.kinesis import Stream as KinesisStream
+from troposphere.kinesis import StreamEncryption
+
+from sluice.aws.template import Export, Fragment, Statement, arn, logical_id
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.sources import Stream
+
+
+def stream_template(pipeline: Pipeline, source: Stream) -> Fragment:
+    """The stream, its name, and what the workers may do with it."""
+    name, stream_id = f"{pipeline.name}-{source.name}", logical_id(source.name, "Stream")
+    stream = KinesisStream(
+        stream_id,
+        DeletionPolicy="Delete",
+        UpdateReplacePolicy="Delete",
+        Name=name,
+        ShardCount=source.shards,
+        RetentionPeriodHours=source.retention // timedelta(hours=1),
+        StreamEncryption=StreamEncryption(EncryptionType="KMS", KeyId=pipeline.kms_key or "alias/aws/kinesis"),
+    )
+    return Fragment(
+        resources=(stream,),
+        exports=(
+            Export(
+                stream_id, f"streams/{source.name}", Ref(stream_id), f"Name of the Kinesis stream of {source.name}."
+            ),
+        ),
+        statements=(
+            Statement(
+                "LandTheStreams",
+                (
+                    "kinesis:DescribeStreamSummary",
+                    "kinesis:GetRecords",
+                    "kinesis:GetShardIterator",
+                    "kinesis:ListShards",
+                ),
+                (arn("kinesis", f"stream/{name}"),),
+            ),
+            Statement(
+                "SendToTheStreams", ("kinesis:PutRecord", "kinesis:PutRecords"), (arn("kinesis", f"stream/{name}"),)
+            ),
+        ),
+    )

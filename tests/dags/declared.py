@@ -1,0 +1,21 @@
+"""Which DAGs a declaration must give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sluice.declaration.pipeline import Pipeline
+
+
+def dag_ids(pipeline: Pipeline) -> Sequence[str]:
+    """The DAGs of a pipeline, sorted: an ingest for each source of events, a training only if one is declared."""
+    kinds = ["dispatch", "transform"]
+    ingested: set[str] = set()
+    for source in pipeline.event_sources:
+        kinds.append(f"ingest_{source.kind}" + (f"_{source.name}" if source.kind in ingested else ""))
+        ingested.add(source.kind)
+    if ingested:
+        kinds += ["redrive", "replay"]
+    if pipeline.training is not None:
+        kinds.append("train")
+    return sorted(f"{pipeline.name}_{kind}" for kind in kinds)

@@ -1,0 +1,141 @@
+"""Records every call that the code makes to AWS, and says which rights each of them needs.
+
+The rights are those of the service authorization reference ("Actions, resources, and condition keys for AWS services").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from unittest.mock import patch
+from urllib.parse import unquote
+
+from sluice.aws.clients import Aws
+from sluice.aws.wire import BucketWire, SqsWire
+
+_HERE = "us-east-1:000000000000"
+_S3 = {
+    "GetObject": "GetObject",
+    "HeadObject": "GetObject",
+    "ListObjectsV2": "ListBucket",
+    "PutObject": "PutObject",
+}
+_SAGEMAKER = {
+    "EndpointName": "endpoint",
+    "EndpointConfigName": "endpoint-config",
+    "ModelName": "model",
+    "TrainingJobName": "training-job",
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of an operation, as its parameters were given to the client."""
+
+    service: str
+    operation: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RecordingAws(Aws):
+    """Makes clients that record each call; ``calls`` grows."""
+
+    calls: list[Call] = field(default_factory=list)
+
+    def client(self, service: str) -> Any:
+        client = super().client(service)
+        client.meta.events.register("provide-client-params", self._asked)
+        client.meta.events.register("before-call", self._called)
+        return client
+
+    def _asked(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
+        context["asked"] = dict(params)
+
+    def _called(self, model: Any, context: dict[str, Any], **_: Any) -> None:
+        """Not when an address is only signed."""
+        self.calls.append(Call(model.service_model.service_name, model.name, context["asked"]))
+
+    @contextmanager
+    def on_the_wire(self) -> Iterator[None]:
+        """Record the project's own signed requests as well."""
+        send, put = SqsWire.call, BucketWire.put
+
+        def call(wire: SqsWire, operation: str, parameters: Mapping[str, Any]) -> Any:
+            self.calls.append(Call("sqs", operation, parameters))
+            return send(wire, operation, parameters)
+
+        def put_object(wire: BucketWire, key: str, body: bytes, conditions: Mapping[str, str]) -> str | None:
+            bucket, _, path = unquote(wire.path(key)).removeprefix("/").partition("/")
+            self.calls.append(Call("s3", "PutObject", {"Bucket": bucket, "Key": path}))
+            return put(wire, key, body, conditions)
+
+        with patch.object(SqsWire, "call", call), patch.object(BucketWire, "put", put_object):
+            yield
+
+
+def rights(call: Call) -> set[tuple[str, str]]:
+    """The actions that the caller must be allowed, each with the ARN that it is done to."""
+    needed: set[tuple[str, str]] = _RIGHTS[call.service](call.operation, call.parameters)
+    return needed
+
+
+def _of_sqs(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]]:
+    name = parameters["QueueUrl"].rpartition("/")[2]
+    return {(f"sqs:{operation.removesuffix('Batch')}", f"arn:aws:sqs:{_HERE}:{name}")}
+
+
+def _of_s3(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]]:
+    target = f"arn:aws:s3:::{parameters['Bucket']}"
+    if operation == "CopyObject":
+        source = parameters["CopySource"]
+        return {
+            ("s3:GetObject", f"arn:aws:s3:::{source['Bucket']}/{source['Key']}"),
+            ("s3:PutObject", f"{target}/{parameters['Key']}"),
+        }
+    return {(f"s3:{_S3[operation]}", f"{target}/{parameters['Key']}" if "Key" in parameters else target)}
+
+
+def _of_ssm(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]]:
+    return {(f"ssm:{operation}", f"arn:aws:ssm:{_HERE}:parameter{parameters['Path']}")}
+
+
+def _of_sns(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]]:
+    return {(f"sns:{operation}", parameters["TopicArn"])}
+
+
+def _of_kinesis(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]]:
+    # An iterator names its stream as well, in a form of Kinesis's own; here there is one stream.
+    stream = parameters.get("StreamName", "life-stream")
+    return {(f"kinesis:{operation}", f"arn:aws:kinesis:{_HERE}:stream/{stream}")}
+
+
+def _of_sagemaker(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]]:
+    if operation.startswith("List"):
+        return {(f"sagemaker:{operation}", "*")}
+    # ARNs have these names in lower case.
+    named = {
+        kind: f"arn:aws:sagemaker:{_HERE}:{kind}/{parameters[member].lower()}"
+        for member, kind in _SAGEMAKER.items()
+        if member in parameters
+    }
+    needed = {(f"sagemaker:{operation}", arn) for arn in named.values()}
+    if "Tags" in parameters:
+        made = operation.removeprefix("Create")
+        needed.add(("sagemaker:AddTags", named[_SAGEMAKER[f"{made}Name"]]))
+    return needed | {
+        ("iam:PassRole", parameters[member]) for member in ("RoleArn", "ExecutionRoleArn") if member in parameters
+    }
+
+
+_RIGHTS: Mapping[str, Any] = {
+    "kinesis": _of_kinesis,
+    "s3": _of_s3,
+    "sagemaker": _of_sagemaker,
+    "sagemaker-runtime": _of_sagemaker,
+    "sns": _of_sns,
+    "sqs": _of_sqs,
+    "ssm": _of_ssm,
+}

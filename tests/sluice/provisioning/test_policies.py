@@ -1,0 +1,272 @@
+"""The workers' policy allows every call that the code makes in the life of a pipeline, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from threading import Event as Signal
+
+from tests.conftest import Cloud
+from tests.sluice.conftest import Declare
+from tests.sluice.provisioning.calls import RecordingAws, rights
+from tests.sluice.provisioning.stacks import worker_policy
+from tests.sluice.serving.live import settled
+from tests.sluice.toy import DROPS, EVENTS, MESSAGES, STREAM
+from tests.waiting import wait_for
+
+from sluice.aws.clients import Aws
+from sluice.completions import announce_partitions
+from sluice.dataset.snapshot import make_snapshot
+from sluice.declaration import Conform, Deployment, Gate, Input, Pipeline, Step, Training, XGBoost
+from sluice.declaration.sources import EventSource
+from sluice.evaluation.judge import check_gate
+from sluice.landing.parts import Limits
+from sluice.provisioning.provision import provision
+from sluice.redrive.held import Choice, survey_all
+from sluice.redrive.sending import require_complete, send_back_all
+from sluice.sending.lanes import Event, carry
+from sluice.serving.deployment import prove
+from sluice.serving.endpoint import Change, find_endpoint, roll_back, start_change
+from sluice.sources.contract import connect_events
+from sluice.sources.due import due_partitions, record_started
+from sluice.sources.ingest import close_partitions, land_partitions
+from sluice.sources.replay import Asked, plan
+from sluice.sources.replay import replay as replay_unit
+from sluice.status import pipeline_status
+from sluice.steps.runner import run_step
+from sluice.training.announce import announce_training
+from sluice.training.images import xgboost_image
+from sluice.training.jobs import Job, completed_job, find_job, launch_training, stop_job
+from sluice.workspace import Workspace
+
+DAYS = [f"2013-01-0{day}" for day in range(1, 9)]
+RANGE = f"dt={DAYS[0]}..dt={DAYS[-1]}"
+SOURCES = (EVENTS, MESSAGES, STREAM)
+
+LIFE = Pipeline(
+    name="life",
+    every="day",
+    start=datetime(2013, 1, 1, tzinfo=UTC),
+    sources=(*SOURCES, DROPS),
+    steps=(
+        *(Conform(f"conform_{source.name}", source=source.name, contract="contract:Reading") for source in SOURCES),
+        Step("rows", run="steps:rows", reads=(Input("conform_events", look_back=1), Input("weather"))),
+    ),
+    training=Training(
+        rows="rows",
+        label="late",
+        features=("value",),
+        candidate=XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 3, "nthread": 1}),
+        gate=Gate("auc", at_least=0.6),
+    ),
+    deployment=Deployment(endpoint="life-late"),
+)
+MODULES: Mapping[str, str] = {
+    "contract": """
+from datetime import datetime
+from pydantic import BaseModel
+
+class Reading(BaseModel):
+    id: str
+    at: datetime
+    value: int
+""",
+    "steps": """
+def rows(conform_events, conform_events_before, weather):
+    return conform_events[["event_id", "value"]].assign(late=(conform_events["value"] > 5).astype(int))
+""",
+    "pipeline": "from tests.sluice.provisioning.test_policies import LIFE as PIPELINE\n",
+}
+
+# What the policy allows though no life without a mishap calls it, and why.
+NOT_CALLED = {
+    "s3:AbortMultipartUpload": "boto3 calls it when the upload of a large training channel fails",
+}
+
+
+def test_the_workers_may_call_what_the_code_calls_and_nothing_else(cloud: Cloud, aws: Aws, declare: Declare) -> None:
+    policy = worker_policy(cloud, provision(cloud.client("cloudformation"), LIFE)["WorkerPolicy"])
+    recording = RecordingAws(aws.session, aws.endpoint)
+    declare("life", MODULES)
+
+    with recording.on_the_wire():
+        live_through(cloud, recording)
+
+    needed = {right for call in recording.calls for right in rights(call)}
+    assert {(action, resource) for action, resource in needed if not policy.allows(action, resource)} == set()
+    assert policy.actions - {action for action, _ in needed} == set(NOT_CALLED)
+    assert not any(
+        policy.allows(action, resource.replace("life", "lives")) for action, resource in needed if resource != "*"
+    )
+
+
+def live_through(cloud: Cloud, aws: Aws) -> None:
+    """From the first event to a roll-back, with everything that an operator may ask for on the way."""
+    workspace = Workspace.open(aws, "life")
+    send(workspace)
+    drop(cloud, workspace)
+    ingest(workspace)
+    transform(workspace)
+    job, fingerprint = train(workspace, workspace.pipeline)
+    take_over(cloud, workspace, job)
+    deploy(workspace, job, fingerprint)
+    roll_back_over_a_second(workspace, fingerprint)
+    redrive(cloud, workspace)
+    replay(workspace)
+    assert pipeline_status(Workspace.open(aws, "life")).endpoint is not None
+
+
+def send(workspace: Workspace) -> None:
+    for source in SOURCES:
+        connector = connect_events(workspace, source)
+        carry((_event(day, n) for day in DAYS for n in range(10)), connector.carrier())
+        bad = Event("bad", "g", datetime(2013, 1, 1, 7, tzinfo=UTC), _body("bad", f"{DAYS[0]}T07:00:00+00:00", "x"))
+        carry([bad], connector.carrier())
+
+
+def _event(day: str, n: int) -> Event:
+    at = datetime.fromisoformat(f"{day}T{n:02d}:00:00+00:00")
+    return Event(f"{day}-{n}", f"g{n % 3}", at, _body(f"{day}-{n}", at.isoformat(), n))
+
+
+def _body(name: str, at: str, value: object) -> str:
+    return json.dumps({"id": name, "at": at, "value": value, "meter": "m", "n": 1})
+
+
+def drop(cloud: Cloud, workspace: Workspace) -> None:
+    """Somebody else's doing: their calls are not the workers'."""
+    for day in DAYS:
+        for name, body in (("part.csv", b"degrees\n7\n"), ("_SUCCESS", b"")):
+            key = f"drops/weather/dt={day}/{name}"
+            cloud.client("s3").put_object(Bucket=workspace.lake.bucket, Key=key, Body=body)
+
+
+def ingest(workspace: Workspace) -> None:
+    for source in SOURCES:
+        connector = connect_events(workspace, source)
+        connector.backlog()
+        for unit in connector.units(2):
+            connector.drain(unit, Limits(seconds=20), lambda _: None, Signal())
+        connector.figures()
+        later = replace(workspace, lake=replace(workspace.lake, now=_in_two_days))
+        closed = close_partitions(later, source)
+        announce_partitions(workspace, f"raw/{source.name}", closed, "run")
+
+
+def _in_two_days() -> datetime:
+    return datetime.now(UTC) + timedelta(days=2)
+
+
+def transform(workspace: Workspace) -> None:
+    ready = due_partitions(workspace, 20).ready
+    assert [each.key for each in ready] == [f"dt={day}" for day in DAYS]
+    record_started(workspace, ready)
+    land_partitions(workspace, RANGE)
+    for step in workspace.pipeline.steps:
+        run_step(workspace.lake, workspace.pipeline, step.name, RANGE)
+    announce_partitions(workspace, "rows", RANGE, "run")
+
+
+def train(workspace: Workspace, pipeline: Pipeline) -> tuple[Job, str]:
+    sagemaker = workspace.aws.client("sagemaker")
+    fingerprint = make_snapshot(workspace.lake, pipeline).fingerprint
+    name = launch_training(replace(workspace, pipeline=pipeline), fingerprint).job_name
+    wait_for(lambda: (job := find_job(sagemaker, name)) is not None and job.ended, what=f"the end of {name}")
+    job = completed_job(sagemaker, name)
+    check_gate(workspace.lake, job, fingerprint, pipeline.require_training().gate)
+    announce_training(workspace, name, fingerprint, "run")
+    return job, fingerprint
+
+
+def deploy(workspace: Workspace, job: Job, fingerprint: str) -> None:
+    change = start_change(workspace, job)
+    settled(workspace, change.endpoint)
+    prove(workspace, change, job.name, fingerprint)
+
+
+def roll_back_over_a_second(workspace: Workspace, fingerprint: str) -> None:
+    """A second model is deployed and put back; a third is stopped while it trains."""
+    other, third = (_with_rounds(rounds) for rounds in (2, 500))
+    job, _ = train(workspace, other)
+    change = start_change(replace(workspace, pipeline=other), job)
+    settled(workspace, change.endpoint)
+    _put_back(workspace, change)
+    stop_job(
+        workspace.aws.client("sagemaker"), launch_training(replace(workspace, pipeline=third), fingerprint).job_name
+    )
+
+
+def _with_rounds(rounds: int) -> Pipeline:
+    training = LIFE.require_training()
+    candidate = XGBoost({**training.candidate.hyperparameters, "num_round": rounds})
+    return replace(LIFE, training=replace(training, candidate=candidate))
+
+
+def _put_back(workspace: Workspace, change: Change) -> None:
+    def is_back() -> bool:
+        settled(workspace, change.endpoint)
+        return roll_back(workspace, change)
+
+    wait_for(is_back, what="what served before")
+
+
+def take_over(cloud: Cloud, workspace: Workspace, job: Job) -> None:
+    """GIVEN somebody's own endpoint under the declared name THEN it is changed, put back, and in the end deleted."""
+    endpoint = workspace.pipeline.require_deployment().endpoint
+    theirs, sagemaker = f"{endpoint}-theirs", cloud.client("sagemaker")
+    container = {"Image": xgboost_image("us-east-1"), "ModelDataUrl": job.model_uri}
+    role = workspace.resources.require_role()
+    sagemaker.create_model(ModelName=theirs, PrimaryContainer=container, ExecutionRoleArn=role)
+    variant = {"VariantName": "v", "ModelName": theirs, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName=theirs, ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=theirs)
+    settled(workspace, endpoint)
+
+    change = start_change(workspace, job)
+    assert change.previous == theirs
+    settled(workspace, endpoint)
+    _put_back(workspace, change)
+    _put_back(workspace, replace(change, previous=None))
+    assert find_endpoint(sagemaker, endpoint) is None
+
+
+def redrive(cloud: Cloud, workspace: Workspace) -> None:
+    """The bad event of each source was quarantined; another one ends in the dead-letter queue of each queue."""
+    for source in (EVENTS, MESSAGES):
+        _dead_letter(cloud, workspace, source)
+    assert {(each.source, each.where) for each in survey_all(workspace, None, Choice())} == {
+        *((source.name, "quarantine") for source in SOURCES),
+        *((source.name, "dead_letters") for source in (EVENTS, MESSAGES)),
+    }
+    require_complete(send_back_all(workspace, None, Choice()))
+
+
+def _dead_letter(cloud: Cloud, workspace: Workspace, source: EventSource) -> None:
+    """An event is sent, and received by one reader after another that dies."""
+    sqs, connector = cloud.client("sqs"), connect_events(workspace, source)
+    url, dead = (workspace.resources.made_for(what, source.name) for what in ("queues", "dead-letter-queues"))
+    carry(
+        [replace(_event(DAYS[0], 1), id="dead", body=_body("dead", f"{DAYS[0]}T01:00:00+00:00", 1))],
+        connector.carrier(),
+    )
+
+    def is_dead() -> bool:
+        sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)
+        counted = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["ApproximateNumberOfMessages"])
+        return bool(counted["Attributes"]["ApproximateNumberOfMessages"] == "1")
+
+    wait_for(is_dead, what="the dead letter")
+
+
+def replay(workspace: Workspace) -> None:
+    for origin, first, last in (("stream", *_today()), ("raw", DAYS[0], DAYS[-1])):
+        asked = Asked.from_params(workspace.pipeline, {"source": "stream", "origin": origin, "from": first, "to": last})
+        for unit in plan(workspace, asked):
+            replay_unit(workspace, asked, unit)
+
+
+def _today() -> tuple[str, str]:
+    now = datetime.now(UTC)
+    return (now - timedelta(minutes=30)).isoformat(), now.isoformat()

@@ -1,0 +1,44 @@
+"""What serves a model follows from the declaration: its key, its network, its tags."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import botocore.session
+from botocore.validate import ParamValidator
+from tests.sluice.provisioning.shapes import KEY
+from tests.sluice.toy import toy
+
+from sluice.declaration import Network
+from sluice.declaration.pipeline import Pipeline
+from sluice.serving.recipe import Recipe, recipe_of_job
+from sluice.training.jobs import Job
+
+JOB = Job("toy-xgboost-0123456789abcdef", "Completed", "Completed", "", "s3://bucket/toy/models/model.tar.gz", 1, {})
+NETWORK = Network(("subnet-0a1b2c3d",), ("sg-0a1b2c3d",))
+OWN_TAG = {"Key": "sluice:pipeline", "Value": "toy"}
+
+
+def recipe(pipeline: Pipeline) -> Recipe:
+    return recipe_of_job(pipeline, JOB, "arn:aws:iam::000000000000:role/training-role", "us-east-1")
+
+
+def test_a_key_and_a_network_are_where_sagemaker_takes_them() -> None:
+    guarded = recipe(toy(kms_key=KEY, network=NETWORK))
+
+    (model,) = guarded.models
+    assert model["VpcConfig"] == {"SecurityGroupIds": ["sg-0a1b2c3d"], "Subnets": ["subnet-0a1b2c3d"]}
+    assert guarded.config["KmsKeyId"] == KEY
+    assert guarded.config_name != recipe(toy()).config_name
+    service = botocore.session.get_session().get_service_model("sagemaker")
+    for operation, request in (("CreateModel", model), ("CreateEndpointConfig", guarded.config)):
+        shape: Any = service.operation_model(operation).input_shape
+        assert ParamValidator().validate(request, shape).generate_report() == ""
+
+
+def test_tags_are_set_and_make_no_other_deployment() -> None:
+    plain, tagged = recipe(toy()), recipe(toy(tags={"team": "freight"}))
+
+    assert tagged.config["Tags"] == tagged.models[0]["Tags"] == [OWN_TAG, {"Key": "team", "Value": "freight"}]
+    assert plain.config["Tags"] == [OWN_TAG]
+    assert tagged.config_name == plain.config_name
