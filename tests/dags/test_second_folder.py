@@ -47,7 +47,7 @@ def test_a_second_real_folder_breaks_no_test(tmp_path: Path) -> None:
         [
             *(sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-p", "no:xdist"),
             *("-k", _LEFT_OUT),
-            *("-o", f"pythonpath={tmp_path} include plugins .", *_TESTS),
+            *("-o", f"pythonpath={tmp_path} include plugins localcloud/src .", *_TESTS),
         ],
         cwd=ROOT,
         env={name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "AIRFLOW"))},

@@ -14,12 +14,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sluice.aws.clients import Aws
 from sluice.aws.failures import explain
 from sluice.aws.settings import load_settings
+from sluice.checking import check_lake, check_pipeline
 from sluice.cli.tables import held_table, sent_table, status_tables
 from sluice.declaration.folders import pipeline_names
 from sluice.declaration.loading import load_pipeline
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource
-from sluice.errors import SluiceError
+from sluice.errors import DeclarationError, MissingResource, SluiceError
 from sluice.redrive.held import CONFLICT, Choice, survey_all
 from sluice.redrive.quarantined import OUTSIDE
 from sluice.redrive.sending import require_complete, send_back_all
@@ -54,6 +55,42 @@ def _fail(message: str) -> None:
     raise SystemExit(1)
 
 
+@app.command("check")
+def check_command(
+    pipeline: Annotated[str | None, typer.Argument(help="One pipeline; all of them if left out.")] = None,
+) -> None:
+    """Check what a pipeline declares, the functions and contracts that it names, and the lake that it has.
+
+    Names the first thing that is wrong, and its right form. Nothing is changed. A pipeline that is not provisioned has
+    no lake to look at.
+    """
+    names = [pipeline] if pipeline else pipeline_names()
+    if failed := [name for name in names if not _passes_check(name)]:
+        raise SluiceError(f"{', '.join(failed)} did not pass; see above")
+
+
+def _passes_check(name: str) -> bool:
+    try:
+        check_pipeline(name)
+        result = _lake_result(name)
+    except DeclarationError as error:
+        typer.echo(str(error), err=True)
+        return False
+    typer.echo(f"{name}: good{result}")
+    return True
+
+
+def _lake_result(name: str) -> str:
+    """Why the pipeline's lake was not looked at; empty if it was. Raises DeclarationError if it does not fit."""
+    try:
+        check_lake(Workspace.open(Aws(), name))
+    except MissingResource:
+        return "; it is not provisioned, so it has no lake yet"
+    except (BotoCoreError, ClientError) as error:
+        return f", as far as its folder shows; its lake could not be looked at: {explain(error)}"
+    return ""
+
+
 @app.command("provision")
 def provision_command(
     pipeline: PipelineArgument,
@@ -68,7 +105,7 @@ def provision_command(
     from sluice.provisioning.provision import changes, provision
     from sluice.provisioning.template import render
 
-    declared, cloudformation = load_pipeline(pipeline), Aws().client("cloudformation")
+    declared, cloudformation = check_pipeline(pipeline), Aws().client("cloudformation")
     if dry_run:
         changed = changes(cloudformation, declared)
         typer.echo(render(declared).to_yaml())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import traceback
 from pathlib import Path
 from typing import Any
@@ -26,14 +25,10 @@ def load_pipeline(name: str) -> Pipeline:
     if name not in known:
         raise DeclarationError(f"there is no pipeline {name!r}; known: {', '.join(known) or 'none'}")
     check_name("pipeline", name)
+    if not any((folder / "pipeline.py").is_file() for folder in package_folders(name)):
+        raise DeclarationError(f"{PACKAGE}/{name} has no pipeline.py; declare the pipeline there, or move the folder")
     try:
-        if importlib.util.find_spec(f"{PACKAGE}.{name}.pipeline") is None:
-            raise DeclarationError(
-                f"{PACKAGE}/{name} has no pipeline.py; declare the pipeline there, or move the folder"
-            )
         module = importlib.import_module(f"{PACKAGE}.{name}.pipeline")
-    except DeclarationError:
-        raise
     except (Exception, SystemExit) as error:  # what a user's module may raise is not known
         raise DeclarationError(f"pipeline {name} can't be loaded: {_where(name, error)}; correct it") from error
     declared = getattr(module, "PIPELINE", None)
@@ -47,7 +42,8 @@ def _where(name: str, error: BaseException) -> str:
     place = f"{PACKAGE}/{name}"
     if isinstance(error, SyntaxError):
         return f"{place}/{Path(error.filename or '').name} line {error.lineno}: {type(error).__name__}: {error.msg}"
-    what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    text = " ".join(str(error).split())
+    what = text if isinstance(error, DeclarationError) else f"{type(error).__name__}: {text}"
     folders = package_folders(name)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = Path(frame.filename)

@@ -13,14 +13,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import get_args
 
+from sluice.declaration.checks import check_tuple
 from sluice.declaration.cloud import Network, check_kms_key, check_tags
 from sluice.declaration.names import check_name
 from sluice.declaration.sources import EventSource, Source
-from sluice.declaration.steps import Conform, Step
+from sluice.declaration.steps import Conform, Step, name_before
 from sluice.declaration.training import Deployment, Training
 from sluice.errors import DeclarationError
 from sluice.lake.layout import Folder
-from sluice.lake.partitions import Grain
+from sluice.lake.partitions import Grain, Partition
 
 _LONGEST_CANDIDATE = 19
 # An ARN has an endpoint's name in lower case, and policies compare ARNs letter by letter.
@@ -66,6 +67,10 @@ class Pipeline:
             raise DeclarationError(
                 f"pipeline {self.name}: every={self.every!r} is no partition length; use {' or '.join(get_args(Grain))}"
             )
+        check_tuple(f"pipeline {self.name}", "sources", self.sources, Source, "FifoQueue(…)")
+        check_tuple(f"pipeline {self.name}", "steps", self.steps, Conform | Step, "Conform(…)")
+        self._check_time()
+        self._check_folders()
         known: list[str] = []
         for part in (*self.sources, *self.steps):
             check_name("dataset", part.name)
@@ -74,6 +79,12 @@ class Pipeline:
             if isinstance(part, Conform | Step):
                 self._check_step(part, known)
             known.append(part.name)
+        for name in known:
+            if name_before(name) in known:
+                raise DeclarationError(
+                    f"pipeline {self.name}: dataset {name_before(name)!r} has the name under which a step looks back "
+                    f"on {name!r}; rename one of the two"
+                )
         if self.training is not None:
             self._check_training(self.training)
         if self.deployment is not None:
@@ -81,8 +92,43 @@ class Pipeline:
         if self.kms_key is not None:
             check_kms_key(self.name, self.kms_key)
         check_tags(self.name, self.tags)
-        if self.start.tzinfo is None or (self.end is not None and self.end.tzinfo is None):
-            raise DeclarationError(f"pipeline {self.name}: start and end need a time zone; use datetime.UTC")
+
+    def _check_time(self) -> None:
+        for moment in filter(None, (self.start, self.end)):
+            if moment.utcoffset() is None:
+                raise DeclarationError(f"pipeline {self.name}: start and end need a time zone; use datetime.UTC")
+            if moment.utcoffset():
+                raise DeclarationError(
+                    f"pipeline {self.name}: {moment.isoformat()} is not UTC, but partitions are; use datetime.UTC"
+                )
+        if self.start != Partition.containing(self.start, self.every).start:
+            raise DeclarationError(
+                f"pipeline {self.name}: start={self.start.isoformat()} is not the start of a partition; write the "
+                f"start of the {self.every}"
+            )
+        if self.end is not None and self.end < self.start:
+            raise DeclarationError(
+                f"pipeline {self.name}: end={self.end.isoformat()} lies before start={self.start.isoformat()}; swap "
+                f"the two"
+            )
+
+    def _check_folders(self) -> None:
+        """What others write must not lie where the lake does, nor under each other."""
+        seen: dict[str, str] = {}
+        for source in self.sources:
+            for folder in source.foreign_folders:
+                if folder.startswith(f"{self.name}/"):
+                    raise DeclarationError(
+                        f"pipeline {self.name}: source {source.name} has {folder!r}, which lies inside the lake's own "
+                        f"folders; use another one, such as 'drops/{source.name}/'"
+                    )
+                for other, owner in seen.items():
+                    if folder.startswith(other) or other.startswith(folder):
+                        raise DeclarationError(
+                            f"pipeline {self.name}: the folders of {owner} and {source.name} overlap ({other!r}, "
+                            f"{folder!r}); give each one of its own"
+                        )
+                seen[folder] = source.name
 
     def _check_step(self, step: Conform | Step, known: list[str]) -> None:
         if step.name in set(Folder):
@@ -99,10 +145,8 @@ class Pipeline:
                 f"in a Step"
             )
         names = [read.dataset for read in step.reads]
-        if len(set(names)) < len(names) or any(read.look_back < 0 for read in step.reads):
-            raise DeclarationError(
-                f"pipeline {self.name}: step {step.name!r} must read each dataset once, with a look-back of 0 or more"
-            )
+        if len(set(names)) < len(names):
+            raise DeclarationError(f"pipeline {self.name}: step {step.name!r} must read each dataset once")
 
     def _check_training(self, training: Training) -> None:
         check_name("candidate", training.candidate.name, _LONGEST_CANDIDATE)

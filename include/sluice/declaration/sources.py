@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar
 
+from sluice.declaration.checks import check_count, check_duration, check_text
 from sluice.errors import DeclarationError
+
+_MOST_LATE = timedelta(days=365)
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,15 @@ class Source:
     connector: ClassVar[str]
 
     name: str
+
+    @property
+    def foreign_folders(self) -> tuple[str, ...]:
+        """The prefixes in the pipeline's bucket under which others write for this source."""
+        return ()
+
+    @property
+    def _where(self) -> str:
+        return f"source {self.name}"
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,11 @@ class EventSource(Source):
     event_id: str
     event_time: str
     lateness: timedelta = field(default=timedelta(hours=1), kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_text(self._where, "event_id", self.event_id, "id")
+        check_text(self._where, "event_time", self.event_time, "event_time")
+        check_duration(self._where, "lateness", self.lateness, timedelta(0), _MOST_LATE)
 
 
 @dataclass(frozen=True)
@@ -66,10 +83,12 @@ class Queue(EventSource):
     max_receives: int = field(default=5, kw_only=True)
 
     def __post_init__(self) -> None:
-        second, minute, hour = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
-        _check_duration(self, "retention", minute, self.longest_retention, second)
-        _check_duration(self, "visibility_timeout", timedelta(seconds=30), 12 * hour, second)
-        _check_number(self, "max_receives", 1, 1000)
+        super().__post_init__()
+        check_duration(self._where, "retention", self.retention, timedelta(minutes=1), self.longest_retention)
+        check_duration(
+            self._where, "visibility_timeout", self.visibility_timeout, timedelta(seconds=30), timedelta(hours=12)
+        )
+        check_count(self._where, "max_receives", self.max_receives, 1, 1000)
 
 
 @dataclass(frozen=True)
@@ -126,9 +145,10 @@ class Stream(EventSource):
     retention: timedelta = field(default=timedelta(days=7), kw_only=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        check_count(self._where, "shards", self.shards, 1, 10_000)
         hour, day = timedelta(hours=1), timedelta(days=1)
-        _check_number(self, "shards", 1, 10_000)
-        _check_duration(self, "retention", day, 365 * day, hour)
+        check_duration(self._where, "retention", self.retention, day, 365 * day, unit=hour)
 
 
 @dataclass(frozen=True)
@@ -140,7 +160,11 @@ class Marker:
 
 @dataclass(frozen=True)
 class Drops(Source):
-    """CSV or Parquet objects that someone else puts under ``<prefix>dt=…/`` in the pipeline's bucket."""
+    """CSV or Parquet objects that someone else puts under ``<prefix>dt=…/`` in the pipeline's bucket.
+
+    Raises:
+        DeclarationError: the prefix does not end with a slash, or begins with one; the marker is no object's name.
+    """
 
     kind: ClassVar[str] = "drops"
     connector: ClassVar[str] = "sluice.sources.drops.connector:DropsConnector"
@@ -148,26 +172,17 @@ class Drops(Source):
     prefix: str
     complete: Marker = field(default_factory=Marker)
 
+    def __post_init__(self) -> None:
+        check_text(self._where, "prefix", self.prefix, f"drops/{self.name}/")
+        if not self.prefix.endswith("/") or self.prefix.startswith("/"):
+            raise DeclarationError(
+                f"{self._where}: prefix={self.prefix!r} must end with a slash and not begin with one; write it as "
+                f"'drops/{self.name}/'"
+            )
+        check_text(self._where, "complete", self.complete.name, "_SUCCESS")
+        if "/" in self.complete.name:
+            raise DeclarationError(f"{self._where}: the marker {self.complete.name!r} must have no slash in its name")
 
-def _check_duration(source: Source, member: str, least: timedelta, most: timedelta, unit: timedelta) -> None:
-    """Raises DeclarationError unless the member of a source is a whole number of units from ``least`` to ``most``."""
-    value = getattr(source, member)
-    if not isinstance(value, timedelta) or not least <= value <= most or value % unit:
-        raise DeclarationError(
-            f"source {source.name}: {member}={value!r} must be a timedelta from {_text(least)} to {_text(most)}, in "
-            f"whole {'hours' if unit == timedelta(hours=1) else 'seconds'}"
-        )
-
-
-def _text(duration: timedelta) -> str:
-    hours = duration / timedelta(hours=1)
-    return f"{duration.total_seconds():g} seconds" if hours < 1 else f"{hours:g} hours"
-
-
-def _check_number(source: Source, member: str, least: int, most: int) -> None:
-    """Raises DeclarationError unless the member of a source is a whole number from ``least`` to ``most``."""
-    value = getattr(source, member)
-    if type(value) is not int or not least <= value <= most:
-        raise DeclarationError(
-            f"source {source.name}: {member}={value!r} must be a whole number from {least:,} to {most:,}"
-        )
+    @property
+    def foreign_folders(self) -> tuple[str, ...]:
+        return (self.prefix,)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sluice.declaration.checks import check_count, check_tuple
+
+_LONGEST_LOOK_BACK = 1_000  # partitions
+
 
 @dataclass(frozen=True)
 class Input:
@@ -15,6 +19,9 @@ class Input:
 
     dataset: str
     look_back: int = 0
+
+    def __post_init__(self) -> None:
+        check_count(f"input {self.dataset}", "look_back", self.look_back, 0, _LONGEST_LOOK_BACK)
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -57,3 +64,6 @@ class Step:
     name: str
     run: str
     reads: tuple[Input, ...]
+
+    def __post_init__(self) -> None:
+        check_tuple(f"step {self.name}", "reads", self.reads, Input, "Input('conform')")

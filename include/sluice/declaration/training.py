@@ -7,6 +7,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+from sluice.declaration.checks import check_count, check_duration, check_share, check_text, check_tuple
+from sluice.errors import DeclarationError
+
+# SageMaker API reference, ResourceConfig, StoppingCondition and ProductionVariant.
+_LARGEST_VOLUME_GB = 16_384
+_LONGEST_JOB = timedelta(days=28)
+_MOST_INSTANCES = 1_000
+
 
 @dataclass(frozen=True)
 class XGBoost:
@@ -23,6 +31,15 @@ class TimeSplit:
     validation: float = 0.15
     test: float = 0.15
 
+    def __post_init__(self) -> None:
+        for member in ("validation", "test"):
+            check_share("split", member, getattr(self, member), below_one=True)
+        if self.validation + self.test >= 1:
+            raise DeclarationError(
+                f"split: validation={self.validation} and test={self.test} leave nothing to train on; write shares "
+                f"whose sum is below 1, such as TimeSplit(0.15, 0.15)"
+            )
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -30,6 +47,13 @@ class Gate:
 
     metric: Literal["auc"]
     at_least: float
+
+    def __post_init__(self) -> None:
+        if self.metric != "auc":
+            raise DeclarationError(
+                f"gate: metric={self.metric!r} is not measured; write it as Gate('auc', at_least=0.6)"
+            )
+        check_share("gate", "at_least", self.at_least)
 
 
 @dataclass(frozen=True)
@@ -51,6 +75,19 @@ class Training:
     volume_gb: int = 10
     max_runtime: timedelta = timedelta(hours=1)
 
+    def __post_init__(self) -> None:
+        check_text("training", "label", self.label, "late")
+        check_tuple("training", "features", self.features, str, "'lag_1'")
+        check_count("training", "volume_gb", self.volume_gb, 1, _LARGEST_VOLUME_GB)
+        check_duration("training", "max_runtime", self.max_runtime, timedelta(seconds=1), _LONGEST_JOB)
+        check_instance_type("training", self.instance_type)
+        objective = self.candidate.hyperparameters.get("objective", "reg:squarederror")
+        if not str(objective).startswith("binary:"):
+            raise DeclarationError(
+                f"training: the objective {objective!r} gives no {self.gate.metric}, which the gate is on; write it as "
+                f"'objective': 'binary:logistic'"
+            )
+
 
 @dataclass(frozen=True)
 class Deployment:
@@ -59,3 +96,17 @@ class Deployment:
     endpoint: str
     instance_type: str = "ml.m5.large"
     instances: int = 1
+
+    def __post_init__(self) -> None:
+        check_text("deployment", "endpoint", self.endpoint, "late")
+        check_count("deployment", "instances", self.instances, 1, _MOST_INSTANCES)
+        check_instance_type("deployment", self.instance_type)
+
+
+def check_instance_type(where: str, instance_type: object) -> None:
+    """Raises DeclarationError if this is no name of SageMaker's."""
+    check_text(where, "instance_type", instance_type, "ml.m5.large")
+    if not str(instance_type).startswith("ml."):
+        raise DeclarationError(
+            f"{where}: instance_type={instance_type!r} is none of SageMaker's; write it as 'ml.m5.large'"
+        )

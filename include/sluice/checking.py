@@ -1,0 +1,65 @@
+"""What can be checked of a pipeline before anything runs: what it declares, its code, and the lake that is there."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from pydantic import BaseModel
+
+from sluice.declaration.functions import check_functions
+from sluice.declaration.loading import load_pipeline, resolve
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.steps import Conform
+from sluice.errors import DeclarationError
+from sluice.lake.layout import raw_dataset
+from sluice.workspace import Workspace
+
+
+def check_pipeline(name: str) -> Pipeline:
+    """Load a pipeline and import all that it names. Nothing is called, and AWS is not asked.
+
+    Raises:
+        DeclarationError: the first thing that is wrong: a member, a function, a contract.
+    """
+    pipeline = load_pipeline(name)
+    check_functions(pipeline)
+    for step in pipeline.steps:
+        reference = step.contract if isinstance(step, Conform) else step.run
+        found = _resolved(pipeline, reference)
+        if isinstance(step, Conform):
+            if not inspect.isclass(found) or not issubclass(found, BaseModel):
+                raise DeclarationError(
+                    f"pipeline {name}: step {step.name!r} names {reference!r}, which is no pydantic model"
+                )
+        elif not callable(found):
+            raise DeclarationError(f"pipeline {name}: step {step.name!r} names {reference!r}, which can't be called")
+    return pipeline
+
+
+def _resolved(pipeline: Pipeline, reference: str) -> Any:
+    try:
+        return resolve(pipeline, reference)
+    except DeclarationError:
+        raise
+    except Exception as error:  # what a user's module may raise is not known
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise DeclarationError(f"pipeline {pipeline.name}: {reference!r} can't be imported: {what}") from error
+
+
+def check_lake(workspace: Workspace) -> None:
+    """Check that what stands in the lake has the length of partition that the pipeline declares.
+
+    Raises:
+        DeclarationError: a dataset has partitions of another length.
+    """
+    pipeline, lake = workspace.pipeline, workspace.lake
+    datasets = [raw_dataset(source.name) for source in pipeline.sources] + [step.name for step in pipeline.steps]
+    for dataset in datasets:
+        other = next((each for each in lake.partitions(dataset) if each.every != pipeline.every), None)
+        if other is not None:
+            raise DeclarationError(
+                f"pipeline {pipeline.name}: every={pipeline.every!r}, but {lake.uri(lake.layout.dataset(dataset))} has "
+                f"partitions of another length, such as {other.key}; keep every={other.every!r}, or give the pipeline "
+                f"another name, which begins an empty lake"
+            )
