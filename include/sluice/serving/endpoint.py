@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sluice.aws.failures import explain, is_absent, is_transient
 from sluice.errors import DeploymentFailed
 from sluice.serving.recipe import make, pipeline_tags, recipe_of_config, recipe_of_job
-from sluice.serving.records import Asked, asked_of, last_proven, note_asked, recorded_recipe
+from sluice.serving.records import RequestedChange, last_proven, record_request, recorded_recipe, requested_change
 from sluice.training.jobs import Job
 from sluice.workspace import Workspace
 
@@ -86,11 +86,11 @@ def start_change(workspace: Workspace, job: Job) -> Change:
     if live is not None and live.status != "InService":
         raise DeploymentFailed(f"endpoint {name} is {live} and can't be updated; delete it, then clear this task")
     make(sagemaker, recipe)
-    asked = _asked(workspace, live, recipe.config_name)
-    change = Change(name, asked.config, asked.former)
-    if live is not None and live.config == asked.config:
+    requested = _request(workspace, live, recipe.config_name)
+    change = Change(name, requested.config, requested.former)
+    if live is not None and live.config == requested.config:
         return change
-    note_asked(workspace.lake, asked)
+    record_request(workspace.lake, requested)
     try:
         _serve(workspace, change.config, exists=live is not None)
     except (BotoCoreError, ClientError) as error:
@@ -101,22 +101,22 @@ def start_change(workspace: Workspace, job: Job) -> Change:
     return change
 
 
-def _asked(workspace: Workspace, live: Endpoint | None, config: str) -> Asked:
+def _request(workspace: Workspace, live: Endpoint | None, config: str) -> RequestedChange:
     """The request, with the configuration to roll back to: the last that was proven, else what served before Sluice.
 
     What is live now may be an unproven change of an earlier try.
     """
     endpoint = workspace.pipeline.require_deployment().endpoint
     if live is None:
-        return Asked(endpoint=endpoint, config=config)
+        return RequestedChange(endpoint=endpoint, config=config)
     proven = last_proven(workspace.lake, endpoint)
     if proven is not None:
-        return Asked(endpoint=endpoint, config=config, former=proven.config)
-    earlier = asked_of(workspace.lake, endpoint)
+        return RequestedChange(endpoint=endpoint, config=config, former=proven.config)
+    earlier = requested_change(workspace.lake, endpoint)
     if earlier is not None and earlier.config == live.config:
         return earlier.model_copy(update={"config": config})
     recipe = recipe_of_config(workspace.aws.client("sagemaker"), live.config)
-    return Asked(endpoint=endpoint, config=config, former=live.config, former_recipe=recipe)
+    return RequestedChange(endpoint=endpoint, config=config, former=live.config, former_recipe=recipe)
 
 
 def check_live(sagemaker: SageMakerClient, change: Change) -> None:

@@ -31,7 +31,7 @@ class DeploymentRecord(BaseModel):
     recipe: Recipe | None = None
 
 
-class Asked(BaseModel):
+class RequestedChange(BaseModel):
     """The change that was last requested on an endpoint, and the configuration to roll back to.
 
     ``former`` is that configuration; None if there was no endpoint. ``former_recipe`` creates it again if no deployment
@@ -76,18 +76,18 @@ def record_deployment(lake: Lake, record: DeploymentRecord) -> int:
     )
 
 
-def note_asked(lake: Lake, asked: Asked) -> None:
+def record_request(lake: Lake, requested: RequestedChange) -> None:
     """Record a change before the endpoint is touched.
 
     Raises:
         ConflictingWrite: other deployments keep recording theirs.
     """
-    lake.update(_asked_key(lake, asked.endpoint), Asked, lambda _: asked)
+    lake.update(_request_key(lake, requested.endpoint), RequestedChange, lambda _: requested)
 
 
-def asked_of(lake: Lake, endpoint: str) -> Asked | None:
+def requested_change(lake: Lake, endpoint: str) -> RequestedChange | None:
     """The change that was last requested on the endpoint; None if there is none."""
-    return lake.stored(_asked_key(lake, endpoint), Asked).value
+    return lake.stored(_request_key(lake, endpoint), RequestedChange).value
 
 
 def recorded_recipe(lake: Lake, endpoint: str, config: str) -> Recipe | None:
@@ -95,9 +95,9 @@ def recorded_recipe(lake: Lake, endpoint: str, config: str) -> Recipe | None:
     records = [each for each in deployment_records(lake) if each.config == config and each.recipe is not None]
     if records:
         return records[-1].recipe
-    asked = asked_of(lake, endpoint)
-    return asked.former_recipe if asked is not None and asked.former == config else None
+    requested = requested_change(lake, endpoint)
+    return requested.former_recipe if requested is not None and requested.former == config else None
 
 
-def _asked_key(lake: Lake, endpoint: str) -> str:
+def _request_key(lake: Lake, endpoint: str) -> str:
     return lake.layout.endpoint(endpoint)
