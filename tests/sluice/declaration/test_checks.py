@@ -50,6 +50,8 @@ PIPELINE = Pipeline(
 QUEUE = 'FifoQueue("events", event_id="id", event_time="at")'
 STEP = '        Step("running"'
 BEFORE = '        Step("conform_before", run="steps:doubled", reads=(Input("conform"),))'
+STEP = '        Step("running"'
+BEFORE = '        Step("conform_before", run="steps:doubled", reads=(Input("conform"),))'
 DROPS = 'Drops("weather", prefix="drops/weather/")'
 
 # (what is written, what is written instead, what is said of it)
@@ -87,11 +89,7 @@ MISTAKES = [
     (DROPS, f'{DROPS}, Drops("rain", prefix="drops/weather/rain/")', "the folders of weather and rain overlap"),
     ('/weather/")', '/weather/", complete=Marker(""))', "source weather: complete='' must be text"),
     ('/weather/")', '/weather/", complete=Marker("a/b"))', "the marker 'a/b' must have no slash"),
-    (
-        'Step("doubled"',
-        'Step("conform_before"',
-        "dataset 'conform_before' has the name under which a step looks back on",
-    ),
+    (STEP, f"{BEFORE},\n{STEP}", "dataset 'conform_before' has the name under which a step looks back on 'conform'"),
     ("look_back=1", "look_back=-1", "input doubled: look_back=-1 must be a whole number from 0"),
     ("look_back=1", "look_back=1.5", "look_back=1.5 must be a whole number"),
     ("datetime(2013, 1, 1, tzinfo=UTC)", "datetime(2013, 1, 1)", "start and end need a time zone; use datetime.UTC"),

@@ -20,6 +20,10 @@ from sluice.errors import DeclarationError
 CONFORM, DOUBLED, RUNNING = TOY.steps
 
 
+def named(name: str) -> XGBoost:
+    return XGBoost({"objective": "binary:logistic"}, name=name)
+
+
 def trained(**changes: Any) -> Mapping[str, Any]:
     return {"training": replace(TOY.training, **changes)}
 
@@ -43,10 +47,10 @@ def trained(**changes: Any) -> Mapping[str, Any]:
         (trained(features=("value", "late")), "and not its own label"),
         (trained(features=("value", "value")), "name each feature once"),
         (
-            trained(candidate=XGBoost({"objective": "binary:logistic"}, name="x-g-boost")),
+            trained(candidate=named("x-g-boost")),
             "candidate name 'x-g-boost' is not allowed",
         ),
-        (trained(candidate=XGBoost({"objective": "binary:logistic"}, name="x" * 20)), "use at most 19 of a-z"),
+        (trained(candidate=named("x" * 20)), "use at most 19 of a-z"),
         ({"deployment": Deployment("toy_late")}, "endpoint name 'toy_late' is not allowed"),
         ({"deployment": Deployment("e" * 47)}, "use at most 46 letters"),
         ({"deployment": Deployment("Toy-Late")}, "endpoint name 'Toy-Late' is not allowed.*in lower case"),
@@ -118,7 +122,7 @@ def test_every_folder_of_the_lake_beside_the_steps_is_taken() -> None:
 @given(st.from_regex(r"[a-z][a-z0-9_]{0,23}", fullmatch=True), st.from_regex(r"[a-z][a-z0-9_]{0,18}", fullmatch=True))
 def test_the_longest_names_leave_room_for_what_sagemaker_adds(pipeline: str, candidate: str) -> None:
     """63 characters: the two names, 16 digits of fingerprint, and the attempt."""
-    declared = toy(name=pipeline, **trained(candidate=XGBoost({"objective": "binary:logistic"}, name=candidate)))
+    declared = toy(name=pipeline, **trained(candidate=named(candidate)))
 
     assert len(f"{declared.name}-{declared.training.candidate.name}-{'f' * 16}-5") <= 63
 
