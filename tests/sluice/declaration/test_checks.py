@@ -50,8 +50,6 @@ PIPELINE = Pipeline(
 QUEUE = 'FifoQueue("events", event_id="id", event_time="at")'
 STEP = '        Step("running"'
 BEFORE = '        Step("conform_before", run="steps:doubled", reads=(Input("conform"),))'
-STEP = '        Step("running"'
-BEFORE = '        Step("conform_before", run="steps:doubled", reads=(Input("conform"),))'
 DROPS = 'Drops("weather", prefix="drops/weather/")'
 
 # (what is written, what is written instead, what is said of it)
