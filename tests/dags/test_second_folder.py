@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.dags.airflow_home import ROOT
 
 _DECLARATION = '''
@@ -31,7 +32,7 @@ _TESTS = ("tests/dags/test_dag_bag.py", "tests/dags/test_dag_policy.py")
 _LEFT_OUT = "not (a_second_folder or may_end or is_broken)"
 
 
-def test_a_second_real_folder_breaks_no_test(tmp_path: Path) -> None:
+def test_a_second_real_folder_breaks_no_test(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """A copy of the package stands before the real one, with a folder more."""
     package = tmp_path / "pipelines"
     package.mkdir()
@@ -47,7 +48,7 @@ def test_a_second_real_folder_breaks_no_test(tmp_path: Path) -> None:
         [
             *(sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-p", "no:xdist"),
             *("-k", _LEFT_OUT),
-            *("-o", f"pythonpath={tmp_path} include plugins localcloud/src .", *_TESTS),
+            *("-o", f"pythonpath={tmp_path} {' '.join(map(str, pytestconfig.getini('pythonpath')))}", *_TESTS),
         ],
         cwd=ROOT,
         env={name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "AIRFLOW"))},

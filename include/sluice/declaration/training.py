@@ -91,7 +91,10 @@ class Training:
 
 @dataclass(frozen=True)
 class Deployment:
-    """Where the model is served. ``endpoint`` is the endpoint's name."""
+    """Where the model is served.
+
+    ``endpoint`` is the endpoint's name, in lower case. The workers may change this endpoint and no other.
+    """
 
     endpoint: str
     instance_type: str = "ml.m5.large"

@@ -23,6 +23,7 @@ _SECONDS_BETWEEN_LOOKS = 1
 _LONGEST_WAIT = 600
 _DONE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 _CHANGE_SET = "sluice-dry-run"
+_MODIFIED = {"False": "Modify", "Conditional": "Modify or replace", "True": "Replace"}
 _NO_CHANGE = ("didn't contain changes", "No updates are to be performed")
 
 
@@ -39,7 +40,8 @@ def stack_name(pipeline: str) -> str:
 class Change:
     """What an update would do to one resource: ``Add``, ``Modify``, ``Replace`` or ``Remove`` it.
 
-    A resource that is replaced is made anew, and what the old one holds is gone.
+    A resource that is replaced is made anew, and what the old one holds is gone. It is ``Modify or replace`` where
+    CloudFormation can tell only once it has changed what the resource refers to.
     """
 
     action: str
@@ -148,8 +150,10 @@ def _change_set(cloudformation: CloudFormationClient, name: str, body: str) -> l
 
 
 def _change(change: ResourceChangeTypeDef) -> Change:
-    replaced = change["Action"] == "Modify" and change.get("Replacement", "False") != "False"
-    return Change("Replace" if replaced else change["Action"], change["LogicalResourceId"], change["ResourceType"])
+    action: str = change["Action"]
+    if action == "Modify":
+        action = _MODIFIED[change.get("Replacement", "False")]
+    return Change(action, change["LogicalResourceId"], change["ResourceType"])
 
 
 def _settled(cloudformation: CloudFormationClient, stack: str) -> StackTypeDef | None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Event as Signal
 
+import pytest
 from tests.conftest import Cloud
 from tests.sluice.conftest import Declare
 from tests.sluice.provisioning.calls import RecordingAws, rights
@@ -17,12 +18,15 @@ from tests.sluice.toy import DROPS, EVENTS, MESSAGES, STREAM
 from tests.waiting import wait_for
 
 from sluice.aws.clients import Aws
+from sluice.aws.template import Statement
 from sluice.completions import announce_partitions
 from sluice.dataset.snapshot import make_snapshot
 from sluice.declaration import Conform, Deployment, Gate, Input, Pipeline, Step, Training, XGBoost
 from sluice.declaration.sources import EventSource
+from sluice.errors import DeclarationError
 from sluice.evaluation.judge import check_gate
 from sluice.landing.parts import Limits
+from sluice.provisioning.policies import policy_document
 from sluice.provisioning.provision import provision
 from sluice.redrive.held import Choice, survey_all
 from sluice.redrive.sending import require_complete, send_back_all
@@ -100,6 +104,15 @@ def test_the_workers_may_call_what_the_code_calls_and_nothing_else(cloud: Cloud,
     assert not any(
         policy.allows(action, resource.replace("life", "lives")) for action, resource in needed if resource != "*"
     )
+
+
+def test_parts_of_one_name_that_allow_different_things_are_refused() -> None:
+    """A kind of source of somebody's own may choose a name that is taken; none of its rights may be lost by that."""
+    same, other = Statement("Read", ("s3:GetObject",), ("a",)), Statement("Read", ("s3:PutObject",), ("b",))
+
+    assert policy_document([same, replace(same, resources=("c",))])["Statement"][0]["Resource"] == ["a", "c"]
+    with pytest.raises(DeclarationError, match="two parts of the policy are called Read"):
+        policy_document([same, other])
 
 
 def live_through(cloud: Cloud, aws: Aws) -> None:

@@ -394,5 +394,6 @@ def test_workers_reach_their_pipeline_only(cloud: Cloud, outputs: dict[str, str]
         f"{sagemaker}:endpoint/toy-late",
         f"{sagemaker}:endpoint-config/toy-late-*",
         f"{sagemaker}:model/my-pipe-xgboost-*",
+        f"{sagemaker}:model/toy-late-*",
     }
     assert policy.on_everything() == {"sagemaker:ListTrainingJobs"}
