@@ -12,6 +12,7 @@ import time
 from datetime import date, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
+from deploy.cloud import CloudFailed
 from deploy.ports import PortTaken
 from rich.console import Console
 
@@ -32,7 +33,7 @@ def main() -> int:
     try:
         days = chosen_days(os.environ.get("DAYS", "14"))
         run(console, days)
-    except (SluiceError, StepFailed, PortTaken) as error:
+    except (SluiceError, StepFailed, PortTaken, CloudFailed) as error:
         return _failed(console, str(error))
     except (BotoCoreError, ClientError) as error:
         return _failed(console, f"the embedded cloud did not do what was asked: {error}; see .sluice/cloud/logs")

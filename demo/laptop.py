@@ -14,13 +14,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from deploy.cloud import cloud_command, cloud_status
+from deploy.cloud import cloud_status, start_cloud, stop_cloud
 from deploy.ports import require_free
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 ROOT = Path(__file__).parents[1]
-_LONGEST_CLOUD_START = 180  # seconds
 _LONGEST_END = 10  # seconds, for a command to end when it is told to
 _LONGEST_STEP = 3600  # seconds; a year of flights lands in less
 
@@ -43,19 +42,12 @@ class Laptop:
         self._started = not cloud.healthy
         if self._started:
             require_free(os.environ, cloud.missing_ports)
-            up = self._cloud("up")
-            if up.returncode:
-                raise StepFailed((up.stderr or up.stdout).strip())
+            start_cloud(quiet=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._started:
-            self._cloud("down")
-
-    def _cloud(self, verb: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            cloud_command(verb), cwd=ROOT, capture_output=True, text=True, timeout=_LONGEST_CLOUD_START
-        )
+            stop_cloud(quiet=True)
 
     def airflow_database(self) -> None:
         """Records of Airflow for the demo alone, so that it gets in the way of no scheduler."""

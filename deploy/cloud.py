@@ -9,7 +9,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 _LONGEST_STATUS = 60
+_LONGEST_CHANGE = 300  # seconds, for all of it to start or to stop
 _PORT_OF = {"emulator": "LOCALCLOUD_PORT", "sagemaker": "LOCALCLOUD_SAGEMAKER_PORT"}
+
+
+class CloudFailed(Exception):
+    """The embedded cloud did not start or stop: why, in one line."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +27,41 @@ class CloudStatus:
 
 def cloud_status() -> CloudStatus:
     """How the embedded cloud is now."""
-    done = subprocess.run(cloud_command("status"), cwd=ROOT, capture_output=True, text=True, timeout=_LONGEST_STATUS)
+    done = subprocess.run(_command("status"), cwd=ROOT, capture_output=True, text=True, timeout=_LONGEST_STATUS)
     missing = [line.split()[0] for line in done.stdout.splitlines() if "not running" in line]
     return CloudStatus(done.returncode == 0, tuple(_PORT_OF[name] for name in missing))
 
 
-def cloud_command(verb: str) -> list[str]:
+def start_cloud(*, quiet: bool = False) -> None:
+    """Start what does not run of it, and wait until all of it is healthy; what it prints is shown unless ``quiet``.
+
+    Raises:
+        CloudFailed: it could not be started.
+    """
+    _change("up", quiet)
+
+
+def stop_cloud(*, quiet: bool = False) -> None:
+    """Stop whatever runs of it.
+
+    Raises:
+        CloudFailed: it could not be stopped.
+    """
+    _change("down", quiet)
+
+
+def _change(verb: str, quiet: bool) -> None:
+    command = _command(verb)
+    output = subprocess.PIPE if quiet else None
+    try:
+        done = subprocess.run(command, cwd=ROOT, stdout=output, stderr=output, text=True, timeout=_LONGEST_CHANGE)
+    except subprocess.TimeoutExpired as error:
+        raise CloudFailed(f"`{' '.join(command)}` was not done after {_LONGEST_CHANGE} s and was ended") from error
+    if done.returncode:
+        reason = (done.stderr or done.stdout or "see above").strip()
+        raise CloudFailed(f"`{' '.join(command)}` failed with status {done.returncode}: {reason}")
+
+
+def _command(verb: str) -> list[str]:
     """The command line of ``up``, ``down`` or ``status``, to be run in the root of the checkout."""
     return [str(ROOT / ".venv-cloud" / "bin" / "python"), "-m", "localcloud", verb]

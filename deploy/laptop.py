@@ -9,7 +9,6 @@ import fcntl
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import psycopg
 from deploy import prepare, supervised
-from deploy.cloud import cloud_command, cloud_status
+from deploy.cloud import CloudFailed, cloud_status, start_cloud, stop_cloud
 from deploy.login import ensure_password, login_link
 from deploy.ports import AIRFLOW_PORTS, PortTaken, require_free
 
@@ -32,7 +31,6 @@ _WEB = "api-server"
 _NEED_THE_WEB = ("scheduler", "dag-processor", "triggerer")  # their first calls fail until the API server listens
 _HEALTH_NAMES = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
-_LONGEST_COMMAND = 900
 _LONGEST_START = 180
 _LONGEST_ASK = 5
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -48,6 +46,7 @@ def up() -> None:
     Raises:
         LaptopError: a command failed, or a program isn't healthy in time. Whatever this call started is stopped
             again, likewise after Ctrl-C.
+        CloudFailed: the embedded cloud could not be started.
         PortTaken: before anything is started.
         SupervisorError: a program ends whenever it is started.
     """
@@ -56,9 +55,9 @@ def up() -> None:
         airflow_runs, cloud = supervised.is_running(), cloud_status()
         require_free(os.environ, [*(() if airflow_runs else AIRFLOW_PORTS), *cloud.missing_ports])
         if not cloud.healthy:
-            undo.callback(_localcloud, "down")
+            undo.callback(stop_cloud)
         _say("starting the embedded cloud")
-        _localcloud("up")
+        start_cloud()
         if not airflow_runs:
             undo.callback(supervised.stop)
             supervised.start_supervisor()
@@ -71,11 +70,11 @@ def down() -> None:
     """Stops Airflow, then the embedded cloud. Does nothing where nothing runs.
 
     Raises:
-        LaptopError: the embedded cloud could not be stopped.
+        CloudFailed: the embedded cloud could not be stopped.
     """
     with _alone():
         _say(f"stopped: {'Airflow' if supervised.stop() else 'no Airflow ran'}")
-        _localcloud("down")
+        stop_cloud()
 
 
 @contextmanager
@@ -142,17 +141,6 @@ def _health() -> dict[str, str]:
         return {}
 
 
-def _localcloud(command: str) -> None:
-    """Raises LaptopError if the command fails (it has said why) or hangs."""
-    line = cloud_command(command)
-    try:
-        status = subprocess.run(line, cwd=ROOT, timeout=_LONGEST_COMMAND).returncode
-    except subprocess.TimeoutExpired as error:
-        raise LaptopError(f"`{' '.join(line)}` was not done after {_LONGEST_COMMAND} s and was ended") from error
-    if status:
-        raise LaptopError(f"`{' '.join(line)}` failed with status {status}; see above")
-
-
 def _say_what_to_click() -> None:
     _say(
         "\nAirflow runs. Click first, to log in:\n"
@@ -173,7 +161,7 @@ def main(command: str) -> int:
         signal.signal(number, signal.default_int_handler)
     try:
         {"up": up, "down": down}[command]()
-    except (LaptopError, PortTaken, supervised.SupervisorError) as error:
+    except (LaptopError, CloudFailed, PortTaken, supervised.SupervisorError) as error:
         _say(f"make {command}: {error}", to=sys.stderr)
         return 1
     except KeyboardInterrupt:
