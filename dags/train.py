@@ -68,9 +68,9 @@ def train(pipeline: Pipeline) -> None:
             from sluice.errors import NotEnoughData
 
             context = get_current_context()
-            params, lake = context["params"], open_workspace(pipeline.name).lake
+            params = context["params"]
             try:
-                return make_snapshot(lake, pipeline, params["from"], params["to"]).fingerprint
+                return make_snapshot(open_workspace(pipeline.name), params["from"], params["to"]).fingerprint
             except NotEnoughData as error:
                 # The schedule starts before there is data: only a training that was triggered by hand fails then.
                 if context["dag_run"].run_type == "scheduled":
@@ -95,7 +95,7 @@ def train(pipeline: Pipeline) -> None:
 
             workspace = open_workspace(pipeline.name)
             job = completed_job(workspace.aws.client("sagemaker"), job_name)
-            return check_gate(workspace.lake, job, fingerprint, training.gate).auc
+            return check_gate(workspace, job, fingerprint).auc
 
         # The last task refuses unless all tasks before it succeeded; were it skipped, the run would be green.
         last = TriggerRule.NONE_FAILED

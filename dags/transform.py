@@ -74,12 +74,12 @@ def transform(pipeline: Pipeline) -> None:
         @one_line_errors
         def run_step(step: str, partitions: str) -> dict[str, Any]:
             """Run the step over the partitions and persist its output."""
-            from sluice.steps.runner import run_step as run
+            from sluice.compute.worker import WorkerRuntime
 
-            workspace = open_workspace(pipeline.name)
-            ran = run(workspace.lake, pipeline, step, partitions)
+            workspace, runtime = open_workspace(pipeline.name), WorkerRuntime()
+            ran = runtime.look(runtime.start(workspace, step, partitions))
             report_conformed(workspace, pipeline, step, ran["partitions"])
-            return ran
+            return dict(ran)
 
         # It always runs: a run in which tasks were skipped or marked by hand must not be green.
         @task(execution_timeout=timedelta(minutes=15), trigger_rule=TriggerRule.ALL_DONE)

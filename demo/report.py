@@ -22,6 +22,7 @@ from sluice.lake.partitions import Partition
 from sluice.serving.endpoint import find_endpoint
 from sluice.serving.probe import invoke
 from sluice.serving.records import deployment_records
+from sluice.training.algorithms.contract import algorithm_of
 from sluice.training.jobs import completed_job, list_jobs
 from sluice.workspace import Workspace
 
@@ -99,10 +100,11 @@ def _received(workspace: Workspace, folder: Path) -> list[dict[str, Any]]:
 def _predictions(workspace: Workspace, endpoint: str, fingerprint: str) -> Iterator[dict[str, Any]]:
     """Flights of the test days, evenly spread: the live score, and whether the flight really was late."""
     snapshot, training = read_snapshot(workspace.lake, fingerprint), workspace.pipeline.require_training()
+    runtime, algorithm = workspace.aws.client("sagemaker-runtime"), algorithm_of(training.candidate)
     for frame in read_rows(workspace.lake, snapshot.dataset, channel_partitions(snapshot, "test")[-1:]):
         chosen = frame.iloc[:: max(1, len(frame) // _PREDICTIONS)].head(_PREDICTIONS)
         lines = labelled(chosen, training).to_csv(header=False, index=False).splitlines()
-        scores = invoke(workspace.aws.client("sagemaker-runtime"), endpoint, [line.partition(",")[2] for line in lines])
+        scores = invoke(runtime, endpoint, algorithm, [line.partition(",")[2] for line in lines])
         for flight, line, score in zip(chosen["event_id"], lines, scores, strict=True):
             yield {"flight": flight, "score": round(score, 4), "truth": int(line.partition(",")[0])}
 

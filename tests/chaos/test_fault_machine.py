@@ -17,6 +17,7 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.seeds import seeded
 from tests.chaos.trial import TROUBLE, Trial, is_one_line
 from tests.conftest import Cloud
+from tests.draining import workspace_of
 
 from sluice.declaration.loading import load_pipeline
 from sluice.landing.parts import Limits
@@ -98,7 +99,7 @@ class Landing(RuleBasedStateMachine):
         ranges = self.trial.close()
         with Proxy(self.cloud.endpoint_url, seed, *rules) as proxy:
             lake = self.trial.lake(proxy.url)
-            self.attempt(lambda: run_step(lake, self.trial.pipeline, "conform", ranges))
+            self.attempt(lambda: run_step(workspace_of(lake, self.trial.pipeline), "conform", ranges))
 
     def attempt(self, work: Any) -> None:
         try:

@@ -13,7 +13,7 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.trial import later
 from tests.chaos.working import STREAM
 from tests.conftest import Cloud
-from tests.draining import without_events
+from tests.draining import without_events, workspace_of
 from tests.waiting import wait_for
 
 from sluice.declaration.loading import load_pipeline
@@ -87,7 +87,7 @@ class StreamTrial:
     def finish(self) -> Counts:
         wait_for(lambda: self.read() == 0, what="the end of the stream")
         lake = replace(self.lake, now=later)
-        run_step(lake, self.pipeline, "conform", close_source(lake, STREAM, Evidence(is_drained=True)))
+        run_step(workspace_of(lake, self.pipeline), "conform", close_source(lake, STREAM, Evidence(is_drained=True)))
         return audit(self.s3, self.bucket, "flights", STREAM.name, self.sent)
 
 

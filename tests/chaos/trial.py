@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 from tests.chaos.audit import Counts, Sent, audit
 from tests.conftest import Cloud
-from tests.draining import Queue, drain
+from tests.draining import Queue, drain, workspace_of
 from tests.waiting import wait_for
 
 from sluice.aws.clients import Aws
@@ -145,5 +145,5 @@ class Trial:
 
     def conclude(self) -> Counts:
         """Closing, conforming and the audit of what has been landed."""
-        run_step(self.lake(), self.pipeline, "conform", self.close())
+        run_step(workspace_of(self.lake(), self.pipeline), "conform", self.close())
         return audit(self.s3, self.bucket, self.pipeline.name, self.source.name, self.sent, self.sqs, [self.queue])

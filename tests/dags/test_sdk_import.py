@@ -41,9 +41,9 @@ probes.ended_training_job("flights", "no-such-job")
 probes.settled_endpoint("flights")
 steps["probes"] = loaded()
 
-from sluice.training.images import xgboost_image
+from sluice.training.images import builtin_image
 
-steps["image"] = [xgboost_image("us-east-1"), *loaded()]
+steps["image"] = [builtin_image("xgboost", "3.2-0", "us-east-1"), *loaded()]
 print(json.dumps(steps))
 """
 

@@ -16,6 +16,7 @@ from tests.chaos import audit
 from tests.conftest import Cloud
 from tests.dags import test_dag_policy as policy
 from tests.dags.airflow_home import ROOT, AirflowHome, airflow_environment
+from tests.draining import workspace_of
 from tests.sluice.toy import CONTRACT, reading
 
 import pipelines
@@ -137,7 +138,7 @@ class World:
         return self.airflow.dags_test(f"clicks_{dag}", RUN, **params)
 
     def conform(self) -> None:
-        run_step(self.lake, load_pipeline("clicks"), "conform", f"{DAYS[0]}..{DAYS[-1]}")
+        run_step(workspace_of(self.lake, load_pipeline("clicks")), "conform", f"{DAYS[0]}..{DAYS[-1]}")
 
     def content(self, prefix: str = "") -> dict[str, str]:
         return {key: etag for key, _, etag in self.lake.objects(f"clicks/{prefix}")}

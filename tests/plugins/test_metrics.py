@@ -19,7 +19,7 @@ from airflow.sdk.observability.metrics import stats_utils
 from opentelemetry import metrics as opentelemetry_metrics
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.sdk.metrics import MeterProvider
-from tests.draining import drain
+from tests.draining import drain, workspace_of
 
 from sluice.declaration.sources import FifoQueue, Stream
 from sluice.landing.closing import Evidence, close_source
@@ -148,7 +148,7 @@ def test_what_lands_waits_and_is_quarantined_is_told(parcels: Workspace, collect
     close_source(lake, EVENTS, Evidence(is_drained=True))
     (folder,) = importlib.import_module("pipelines.parcels").__path__
     (Path(folder) / "contracts.py").write_text(CONTRACT)
-    ran = run_step(lake, parcels.pipeline, "conform", "dt=2013-01-01")
+    ran = run_step(workspace_of(lake, parcels.pipeline), "conform", "dt=2013-01-01")
     report_conformed(parcels, parcels.pipeline, "conform", ran["partitions"])
     assert collector.read("events.conformed", "events.duplicates", "events.quarantined") == [2, 1, 1]
 

@@ -30,7 +30,7 @@ from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.serving.records import deployment_records
 from sluice.steps.frames import parquet_bytes
-from sluice.training.images import xgboost_image
+from sluice.training.algorithms.xgboost import XGBoostAlgorithm
 from sluice.training.jobs import Job, find_job, launch_training
 from sluice.workspace import Workspace
 from sluice_airflow.operators import DeployEndpointOperator
@@ -85,7 +85,7 @@ def train(parcels: Workspace, first: date, *, heavy_is_late: bool) -> Trained:
     days = [first + timedelta(days=n) for n in range(3)]
     for day in days:
         put_features(parcels, day, heavy_is_late=heavy_is_late)
-    snapshot = make_snapshot(parcels.lake, parcels.pipeline, days[0].isoformat(), days[-1].isoformat())
+    snapshot = make_snapshot(parcels, days[0].isoformat(), days[-1].isoformat())
     name = launch_training(parcels, snapshot.fingerprint).job_name
     sagemaker = parcels.aws.client("sagemaker")
     job = wait_for(lambda: (found := find_job(sagemaker, name)) and found.ended and found, what="the end of training")
@@ -165,7 +165,7 @@ def put_model(parcels: Workspace, trained: Trained, model_uri: str) -> None:
     """Put something else under the name of the model that the deployment will ask for."""
     parcels.aws.client("sagemaker").create_model(
         ModelName=trained.job.name,
-        PrimaryContainer={"Image": xgboost_image("us-east-1"), "ModelDataUrl": model_uri},
+        PrimaryContainer={"Image": XGBoostAlgorithm().image("us-east-1"), "ModelDataUrl": model_uri},
         ExecutionRoleArn=parcels.resources.role_arn,
     )
 

@@ -145,7 +145,7 @@ def test_datasets_whose_names_begin_the_same_have_markers_of_their_own(workspace
 
 def test_a_training_is_announced_once_with_its_snapshot(workspace: Workspace, subscriber: Any) -> None:
     put_days(workspace.lake, range(1, 5))
-    fingerprint = make_snapshot(workspace.lake, workspace.pipeline).fingerprint
+    fingerprint = make_snapshot(workspace).fingerprint
     job = f"job-of-{workspace.lake.bucket}"
 
     assert announce_training(workspace, job, fingerprint, "run-1") is True

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests.draining import workspace_of
 from tests.sluice.lake_contents import put_raw
 from tests.sluice.serving.live import Live
 from tests.sluice.toy import DROPS, EVENTS, message, reading, toy
@@ -64,7 +65,7 @@ def test_partitions_rows_and_rejects_are_summed_up(workspace: Workspace) -> None
         bad = reading("bad", f"{day}T07:00:00+00:00", "x")
         put_raw(lake, EVENTS, day, [message(good, 1), message(bad, 2)], [message(good, 3)])
     put_raw(lake, EVENTS, "2013-01-05", [message("{}")], state="open")
-    run_step(lake, workspace.pipeline, "conform", "dt=2013-01-01..dt=2013-01-02")
+    run_step(workspace_of(lake, workspace.pipeline), "conform", "dt=2013-01-01..dt=2013-01-02")
 
     assert source_status(workspace, EVENTS) == DatasetStatus(
         name="raw/events",
@@ -96,7 +97,7 @@ def test_nothing_that_landed_is_out_of_sight(workspace: Workspace) -> None:
         lake.put(f"{DROPS.prefix}dt={day}/part.csv", b"a")
     for name in ("dt=2014-01-02.bak/a", "dt=2014-02-30/a", "notes.txt"):
         lake.put(f"{DROPS.prefix}{name}", b"a")
-    run_step(lake, ended.pipeline, "conform", "dt=2013-01-01")
+    run_step(workspace_of(lake, ended.pipeline), "conform", "dt=2013-01-01")
     put_raw(lake, EVENTS, "2013-01-01", [message(reading(f"e{n}", "2013-01-01T07:00:00+00:00"), n) for n in range(3)])
 
     events, weather = (source_status(ended, source) for source in (EVENTS, DROPS))

@@ -30,6 +30,7 @@ from sluice.serving.probe import invoke
 from sluice.serving.rows import BadRow, model_rows
 from sluice.sources.contract import connect_events
 from sluice.status import pipeline_status
+from sluice.training.algorithms.contract import algorithm_of
 from sluice.workspace import Workspace
 
 app = typer.Typer(
@@ -262,5 +263,6 @@ def predict_command(pipeline: PipelineArgument) -> None:
         raise SluiceError(
             f"standard input has no row; give CSV or JSON lines of the columns that `sluice features {pipeline}` lists"
         )
-    for score in invoke(Aws().client("sagemaker-runtime"), endpoint, rows):
+    algorithm = algorithm_of(declared.require_training().candidate)
+    for score in invoke(Aws().client("sagemaker-runtime"), endpoint, algorithm, rows):
         typer.echo(score)

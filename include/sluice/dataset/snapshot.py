@@ -18,13 +18,13 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from pydantic import BaseModel, ConfigDict
 
-from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.training import TimeSplit, Training
 from sluice.errors import DeclarationError, NotEnoughData
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.partitions import Partition, format_ranges, parse_ranges, partition_at
 from sluice.lake.store import Lake
 from sluice.steps.frames import read_object, to_frame
+from sluice.workspace import Workspace
 
 Channel = Literal["train", "validation", "test"]
 CHANNELS: tuple[Channel, ...] = ("train", "validation", "test")
@@ -63,7 +63,7 @@ def read_snapshot(lake: Lake, fingerprint: str) -> Snapshot:
     return Snapshot.model_validate_json(lake.get(lake.layout.snapshot(fingerprint)))
 
 
-def make_snapshot(lake: Lake, pipeline: Pipeline, first: str | None = None, last: str | None = None) -> Snapshot:
+def make_snapshot(workspace: Workspace, first: str | None = None, last: str | None = None) -> Snapshot:
     """Freeze the closed partitions from ``first`` to ``last``: ISO dates or date-times, both included, None unbounded.
 
     Raises:
@@ -72,6 +72,7 @@ def make_snapshot(lake: Lake, pipeline: Pipeline, first: str | None = None, last
             train, validate and test on.
         DeclarationError: the rows lack the label or a feature, or it is no number.
     """
+    lake, pipeline = workspace.lake, workspace.pipeline
     training = pipeline.require_training()
     begin, end = (partition_at(bound, pipeline.every) if bound else None for bound in (first, last))
     manifests = [

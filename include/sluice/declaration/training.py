@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal
+from typing import ClassVar, Literal
 
 from sluice.declaration.checks import check_count, check_duration, check_share, check_text, check_tuple
 from sluice.errors import DeclarationError
@@ -17,10 +17,24 @@ _MOST_INSTANCES = 1_000
 
 
 @dataclass(frozen=True)
-class XGBoost:
-    """SageMaker's built-in XGBoost 3.2. ``hyperparameters`` are the container's, ``num_round`` among them."""
+class Candidate:
+    """A built-in algorithm with its hyperparameters, which are those of its container.
+
+    ``algorithm`` is ``"module:Class"`` of what trains and scores it; it is imported only where that is done.
+    """
+
+    algorithm: ClassVar[str]
 
     hyperparameters: Mapping[str, str | int | float]
+    name: str
+
+
+@dataclass(frozen=True)
+class XGBoost(Candidate):
+    """SageMaker's built-in XGBoost 3.2; ``num_round`` is among the ``hyperparameters``."""
+
+    algorithm: ClassVar[str] = "sluice.training.algorithms.xgboost:XGBoostAlgorithm"
+
     name: str = "xgboost"
 
 
@@ -67,7 +81,7 @@ class Training:
     rows: str
     label: str
     features: tuple[str, ...]
-    candidate: XGBoost
+    candidate: Candidate
     gate: Gate
     split: TimeSplit = field(default_factory=TimeSplit)
     schedule: str = "@weekly"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from sluice.dataset.snapshot import Channel, channel_key
-from sluice.declaration.training import Gate
 from sluice.errors import TrainingFailed
-from sluice.evaluation.artefact import Scores, artefact_scores
+from sluice.evaluation.metrics import METRICS, auc
 from sluice.lake.store import Lake
+from sluice.training.algorithms.contract import Scores, UnreadableModel, algorithm_of
 from sluice.training.jobs import Job
+from sluice.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -48,39 +47,35 @@ class Judged:
         return auc(self.rows.labels, self.scores)
 
 
-def judge(lake: Lake, job: Job, fingerprint: str, channel: Channel) -> Judged:
+def judge(workspace: Workspace, job: Job, fingerprint: str, channel: Channel) -> Judged:
     """Score one channel of the snapshot with the model that the job made.
 
     Raises:
         MissingResource: the channel or the artefact is gone.
         TrainingFailed: the artefact holds no model that can be judged.
     """
+    lake, algorithm = workspace.lake, algorithm_of(workspace.pipeline.require_training().candidate)
     rows = read_rows(lake, fingerprint, channel)
-    return Judged(rows, artefact_scores(lake, job.model_uri, rows.features))
+    archive = lake.get(job.model_uri.removeprefix(f"s3://{lake.bucket}/"))
+    try:
+        return Judged(rows, algorithm.scores(archive, rows.features))
+    except UnreadableModel as error:
+        raise TrainingFailed(f"{job.model_uri} holds {error}") from error
 
 
-def check_gate(lake: Lake, job: Job, fingerprint: str, gate: Gate) -> Judged:
-    """Score the validation rows with the job's model, which must reach the gate.
+def check_gate(workspace: Workspace, job: Job, fingerprint: str) -> Judged:
+    """Score the validation rows with the job's model, which must reach the pipeline's gate.
 
     Raises:
         TrainingFailed: it does not; see also :func:`judge`.
     """
-    judged = judge(lake, job, fingerprint, "validation")
-    if not judged.auc >= gate.at_least:  # so that NaN does not pass
+    gate, judged = workspace.pipeline.require_training().gate, judge(workspace, job, fingerprint, "validation")
+    metric = METRICS[gate.metric]
+    value = metric.value(judged.rows.labels, judged.scores)
+    if not metric.reaches(value, gate.at_least):
         raise TrainingFailed(
-            f"the model of training job {job.name} reaches {gate.metric} {judged.auc:.4f} on the validation rows, "
+            f"the model of training job {job.name} reaches {gate.metric} {value:.4f} on the validation rows, "
             f"below the gate of {gate.at_least}: nothing is deployed; look at the data or lower the gate in the "
             f"declaration"
         )
     return judged
-
-
-def auc(labels: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) -> float:
-    """Area under the ROC curve of labels 0 and 1: the chance that a positive scores above a negative.
-
-    NaN where one of the two classes is absent.
-    """
-    ranks = pd.Series(scores).rank().to_numpy()  # ties share their mean rank
-    positives = labels == 1
-    n, m = int(positives.sum()), int((~positives).sum())
-    return float((ranks[positives].sum() - n * (n + 1) / 2) / (n * m)) if n and m else math.nan

@@ -8,7 +8,7 @@ from sluice.aws.template import Export, Fragment, Statement, arn, lake_arn
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.training import Deployment
 from sluice.provisioning.policies import policy_document
-from sluice.training.images import XGBOOST_REPOSITORY
+from sluice.training.algorithms.contract import algorithm_of
 from sluice.training.request import job_name_stem
 
 ROLE = "TrainingRole"
@@ -98,7 +98,7 @@ def _role(pipeline: Pipeline) -> iam.Role:
 
 def _sagemakers(pipeline: Pipeline) -> list[Statement]:
     """What SageMaker itself does with the role (SageMaker developer guide, "How to use SageMaker execution roles")."""
-    name = pipeline.name
+    name, repository = pipeline.name, algorithm_of(pipeline.require_training().candidate).repository
     snapshots, models = (lake_arn(name, f"/{name}/{folder}/*") for folder in ("snapshots", "models"))
     statements = [
         Statement(
@@ -124,7 +124,7 @@ def _sagemakers(pipeline: Pipeline) -> list[Statement]:
             "PullBuiltInImages",
             ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
             # The built-in images are in accounts of AWS that differ by region.
-            (f"arn:${{AWS::Partition}}:ecr:${{AWS::Region}}:*:repository/{XGBOOST_REPOSITORY}",),
+            (f"arn:${{AWS::Partition}}:ecr:${{AWS::Region}}:*:repository/{repository}",),
         ),
         Statement("LogInToTheImageRegistry", ("ecr:GetAuthorizationToken",), ("*",)),
     ]

@@ -7,6 +7,7 @@ from sluice.serving.endpoint import Change, check_live
 from sluice.serving.probe import probe
 from sluice.serving.recipe import recipe_of_job
 from sluice.serving.records import DeploymentRecord, record_deployment
+from sluice.training.algorithms.contract import algorithm_of
 from sluice.training.jobs import completed_job
 from sluice.workspace import Workspace
 
@@ -20,18 +21,19 @@ def prove(workspace: Workspace, change: Change, job_name: str, snapshot: str) ->
         MissingResource: the snapshot or the artefact is gone.
     """
     sagemaker, runtime = workspace.aws.client("sagemaker"), workspace.aws.client("sagemaker-runtime")
+    algorithm = algorithm_of(workspace.pipeline.require_training().candidate)
     check_live(sagemaker, change)
     job = completed_job(sagemaker, job_name)
-    validation = check_gate(workspace.lake, job, snapshot, workspace.pipeline.require_training().gate)
-    test = judge(workspace.lake, job, snapshot, "test")
+    validation = check_gate(workspace, job, snapshot)
+    test = judge(workspace, job, snapshot, "test")
     recipe = recipe_of_job(workspace.pipeline, job, workspace.resources.require_role(), sagemaker.meta.region_name)
     record = DeploymentRecord(
         endpoint=change.endpoint,
         config=change.config,
         job=job_name,
         snapshot=snapshot,
-        validation_auc=probe(runtime, change.endpoint, validation),
-        test_auc=probe(runtime, change.endpoint, test),
+        validation_auc=probe(runtime, change.endpoint, algorithm, validation),
+        test_auc=probe(runtime, change.endpoint, algorithm, test),
         recipe=recipe if recipe.config_name == change.config else None,  # unless the declaration changed meanwhile
     )
     record_deployment(workspace.lake, record)

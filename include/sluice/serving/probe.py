@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sluice.errors import DeploymentFailed
-from sluice.evaluation.judge import Judged, auc
+from sluice.evaluation.judge import Judged
+from sluice.evaluation.metrics import auc
+from sluice.training.algorithms.contract import Algorithm
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
@@ -21,7 +23,7 @@ _SAME_SCORE = 1e-4
 _SAME_ROWS = 0.99
 
 
-def invoke(runtime: SageMakerRuntimeClient, endpoint: str, rows: Sequence[str]) -> list[float]:
+def invoke(runtime: SageMakerRuntimeClient, endpoint: str, algorithm: Algorithm, rows: Sequence[str]) -> list[float]:
     """The score of each row, by the live endpoint.
 
     Args:
@@ -34,11 +36,14 @@ def invoke(runtime: SageMakerRuntimeClient, endpoint: str, rows: Sequence[str]) 
     for start in range(0, len(rows), _ROWS_A_CALL):
         some = rows[start : start + _ROWS_A_CALL]
         answer = runtime.invoke_endpoint(
-            EndpointName=endpoint, ContentType="text/csv", Accept="text/csv", Body="\n".join(some).encode()
+            EndpointName=endpoint,
+            ContentType=algorithm.content_type,
+            Accept=algorithm.content_type,
+            Body="\n".join(some).encode(),
         )
         text = answer["Body"].read().decode(errors="replace")
         try:
-            answered = [float(score) for score in text.split()]
+            answered = algorithm.read_answer(text)
         except ValueError:
             answered = []
         if len(answered) != len(some) or not all(map(math.isfinite, answered)):
@@ -50,7 +55,7 @@ def invoke(runtime: SageMakerRuntimeClient, endpoint: str, rows: Sequence[str]) 
     return scores
 
 
-def probe(runtime: SageMakerRuntimeClient, endpoint: str, judged: Judged) -> float:
+def probe(runtime: SageMakerRuntimeClient, endpoint: str, algorithm: Algorithm, judged: Judged) -> float:
     """Score the rows live and compare each score with that of the job's artefact.
 
     Returns:
@@ -59,7 +64,7 @@ def probe(runtime: SageMakerRuntimeClient, endpoint: str, judged: Judged) -> flo
     Raises:
         DeploymentFailed: the scores differ, so another model serves.
     """
-    live = np.array(invoke(runtime, endpoint, judged.rows.features))
+    live = np.array(invoke(runtime, endpoint, algorithm, judged.rows.features))
     same = float(np.isclose(live, judged.scores, rtol=_SAME_SCORE, atol=_SAME_SCORE).mean())
     live_auc = auc(judged.rows.labels, live)
     if same < _SAME_ROWS:

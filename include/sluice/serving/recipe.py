@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from sluice.aws.failures import error_code, is_absent
 from sluice.declaration.pipeline import Pipeline
 from sluice.lake.manifests import digest_of
-from sluice.training.images import xgboost_image
+from sluice.training.algorithms.contract import algorithm_of
 from sluice.training.jobs import Job
 from sluice.training.request import declared_tags, vpc_config
 
@@ -38,6 +38,7 @@ def recipe_of_job(pipeline: Pipeline, job: Job, role_arn: str, region: str) -> R
     The configuration is named by a digest of its content but the declared tags: they make no other deployment.
     """
     deployment, tags = pipeline.require_deployment(), pipeline_tags(pipeline)
+    image = algorithm_of(pipeline.require_training().candidate).image(region)
     config: dict[str, Any] = {
         "ProductionVariants": [
             {
@@ -54,7 +55,7 @@ def recipe_of_job(pipeline: Pipeline, job: Job, role_arn: str, region: str) -> R
     name = f"{deployment.endpoint}-{digest_of(config)[:16]}"
     model = {
         "ModelName": job.name,
-        "PrimaryContainer": {"Image": xgboost_image(region), "ModelDataUrl": job.model_uri},
+        "PrimaryContainer": {"Image": image, "ModelDataUrl": job.model_uri},
         "ExecutionRoleArn": role_arn,
         **vpc_config(pipeline),
         "Tags": tags,

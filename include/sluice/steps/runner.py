@@ -34,6 +34,7 @@ from sluice.records.record import read_parts
 from sluice.steps.code import code_fingerprint
 from sluice.steps.conform import conform
 from sluice.steps.frames import parquet_bytes, read_object, to_frame
+from sluice.workspace import Workspace
 
 _ABSENT = "absent"
 _SIDE_BY_SIDE = 4
@@ -51,7 +52,7 @@ class Output:
     rejected: Mapping[str, int] | None = None
 
 
-def run_step(lake: Lake, pipeline: Pipeline, name: str, ranges: str) -> dict[str, Any]:
+def run_step(workspace: Workspace, name: str, ranges: str) -> dict[str, Any]:
     """Run a step over each partition in ``ranges``, a few in parallel, and over later ones that look back on them.
 
     Returns:
@@ -64,6 +65,7 @@ def run_step(lake: Lake, pipeline: Pipeline, name: str, ranges: str) -> dict[str
         SluiceError: the step's function failed.
         ConflictingWrite: the inputs kept changing while the step ran.
     """
+    lake, pipeline = workspace.lake, workspace.pipeline
     step = pipeline.step(name)
     partitions = parse_ranges(ranges)
     targets = sorted({*partitions, *_dependants(lake, pipeline, step, partitions)})

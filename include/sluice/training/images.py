@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from sluice.errors import MissingResource
 
-XGBOOST_REPOSITORY = "sagemaker-xgboost"
-_XGBOOST_VERSION = "3.2-0"
 
+def builtin_image(name: str, version: str, region: str) -> str:
+    """The URI of a built-in algorithm's image in a region.
 
-def xgboost_image(region: str) -> str:
-    """The URI of the XGBoost 3.2-0 image in a region.
+    Args:
+        name: as the SDK calls the algorithm, such as ``xgboost``.
 
     Raises:
         MissingResource: AWS does not keep the image in that region.
@@ -21,10 +21,10 @@ def xgboost_image(region: str) -> str:
     from sagemaker.core import image_uris
 
     try:
-        uri: str = image_uris.retrieve("xgboost", region, version=_XGBOOST_VERSION)
+        uri: str = image_uris.retrieve(name, region, version=version)
     except ValueError as error:
         raise MissingResource(
-            f"SageMaker's XGBoost {_XGBOOST_VERSION} is not kept in region {region!r}; set AWS_DEFAULT_REGION to one "
-            f"of those that have it ({error})"
+            f"SageMaker's {name} {version} is not kept in region {region!r}; set AWS_DEFAULT_REGION to one of those "
+            f"that have it ({error})"
         ) from error
     return uri

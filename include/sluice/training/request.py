@@ -9,7 +9,7 @@ from sluice.dataset.snapshot import Snapshot
 from sluice.declaration.pipeline import Pipeline
 from sluice.lake.manifests import digest_of
 from sluice.lake.store import Lake
-from sluice.training.images import xgboost_image
+from sluice.training.algorithms.contract import algorithm_of
 
 FINGERPRINT_DIGITS = 16
 
@@ -21,14 +21,15 @@ def training_request(lake: Lake, pipeline: Pipeline, snapshot: Snapshot, role_ar
     model.
     """
     training = pipeline.require_training()
+    algorithm = algorithm_of(training.candidate)
     hyperparameters = {name: str(value) for name, value in training.candidate.hyperparameters.items()}
     request: dict[str, Any] = {
-        "AlgorithmSpecification": {"TrainingImage": xgboost_image(region), "TrainingInputMode": "File"},
+        "AlgorithmSpecification": {"TrainingImage": algorithm.image(region), "TrainingInputMode": "File"},
         "RoleArn": role_arn,
         "HyperParameters": dict(sorted(hyperparameters.items())),
         "InputDataConfig": [
-            _channel(lake, snapshot, "train"),
-            _channel(lake, snapshot, "validation"),
+            _channel(lake, snapshot, "train", algorithm.content_type),
+            _channel(lake, snapshot, "validation", algorithm.content_type),
         ],
         "OutputDataConfig": {
             "S3OutputPath": lake.uri(lake.layout.models()),
@@ -71,10 +72,10 @@ def declared_tags(pipeline: Pipeline) -> list[Mapping[str, str]]:
     return [{"Key": key, "Value": value} for key, value in sorted(pipeline.tags.items())]
 
 
-def _channel(lake: Lake, snapshot: Snapshot, channel: str) -> dict[str, Any]:
+def _channel(lake: Lake, snapshot: Snapshot, channel: str, content_type: str) -> dict[str, Any]:
     return {
         "ChannelName": channel,
-        "ContentType": "text/csv",
+        "ContentType": content_type,
         "DataSource": {
             "S3DataSource": {
                 "S3DataType": "S3Prefix",

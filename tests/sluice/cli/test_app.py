@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 from tests.conftest import Cloud
 from tests.sluice.conftest import Declare
 from tests.sluice.serving.live import Live
+from tests.sluice.toy import MODULES
 
 from sluice.aws import clients as aws
 from sluice.aws.resources import Resources
@@ -440,12 +441,12 @@ PIPELINE = toy(name="rehearsal", sources={sources}, training=None, deployment=No
 
 
 def test_a_dry_run_prints_a_template_with_the_change_below_it(sluice: Run, declare: Declare, cloud: Cloud) -> None:
-    declare("rehearsal", {"pipeline": REHEARSED.format(sources="(EVENTS, STREAM)")})
+    declare("rehearsal", {**MODULES, "pipeline": REHEARSED.format(sources="(EVENTS, STREAM)")})
 
     first = sluice("provision", "rehearsal", "--dry-run")
     made = sluice("provision", "rehearsal")
     unchanged = sluice("provision", "rehearsal", "--dry-run")
-    declare("rehearsal", {"pipeline": REHEARSED.format(sources="(replace(EVENTS, max_receives=3),)")})
+    declare("rehearsal", {**MODULES, "pipeline": REHEARSED.format(sources="(replace(EVENTS, max_receives=3),)")})
     changed = sluice("provision", "rehearsal", "--dry-run")
 
     assert (first.status, made.status, unchanged.status, changed.status) == (0, 0, 0, 0), first.error + made.error
@@ -467,7 +468,7 @@ def test_a_pipeline_that_ends_before_a_model_or_an_endpoint_says_so_in_one_line(
     sluice: Run, declare: Declare, cloud: Cloud
 ) -> None:
     lake = "from tests.sluice.toy import toy\nPIPELINE = toy(name='lakeside', training=None, deployment=None)\n"
-    declare("lakeside", {"pipeline": lake})
+    declare("lakeside", {**MODULES, "pipeline": lake})
     assert sluice("provision", "lakeside").status == 0
 
     shown = sluice("status", "lakeside")
@@ -481,7 +482,7 @@ def test_a_pipeline_that_ends_before_a_model_or_an_endpoint_says_so_in_one_line(
             "error: pipeline lakeside ends at its lake: it trains no model; add a training to its declaration for one"
         )
 
-    declare("lakeside", {"pipeline": lake.replace("training=None, ", "")})
+    declare("lakeside", {**MODULES, "pipeline": lake.replace("training=None, ", "")})
     assert sluice("provision", "lakeside").status == 0
     shown = sluice("status", "lakeside")
     assert "lakeside: training jobs" in shown.out

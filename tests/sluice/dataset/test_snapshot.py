@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import Cloud
+from tests.draining import workspace_of
 from tests.sluice.lake_contents import body_of, keys_below, put_rows
 from tests.sluice.toy import TOY
 
@@ -53,7 +54,7 @@ def channels(lake: Lake, snapshot: Snapshot) -> dict[str, str]:
 def test_channels_hold_label_first_and_nothing_else_but_the_features(lake: Lake) -> None:
     put_days(lake, range(1, 5))
 
-    snapshot = make_snapshot(lake, TOY)
+    snapshot = make_snapshot(workspace_of(lake, TOY))
 
     assert channels(lake, snapshot) == {
         "train": "0,1,0.3333333333333333\n1,2,\n0,3,1e-07\n0,2,0.6666666666666666\n1,3,\n0,4,1e-07\n",
@@ -78,7 +79,7 @@ def test_the_order_of_landing_does_not_show(cloud: Cloud, lake: Lake) -> None:
     lake.s3.create_bucket(Bucket=other.bucket)
     put_days(other, random.Random(7).sample(days, len(days)))
 
-    one, two = make_snapshot(lake, TOY), make_snapshot(other, TOY)
+    one, two = make_snapshot(workspace_of(lake, TOY)), make_snapshot(workspace_of(other, TOY))
 
     assert one == two
     assert channels(lake, one) == channels(other, two)
@@ -86,10 +87,10 @@ def test_the_order_of_landing_does_not_show(cloud: Cloud, lake: Lake) -> None:
 
 def test_a_snapshot_that_stands_is_used_and_not_written_again(lake: Lake) -> None:
     put_days(lake, range(1, 5))
-    first = make_snapshot(lake, TOY)
+    first = make_snapshot(workspace_of(lake, TOY))
     lake.s3.put_object(Bucket=lake.bucket, Key=f"toy/snapshots/{first.fingerprint}/train/part-0.csv", Body=b"as it was")
 
-    assert make_snapshot(lake, TOY) == first
+    assert make_snapshot(workspace_of(lake, TOY)) == first
     assert channels(lake, first)["train"] == "as it was"
 
 
@@ -97,7 +98,7 @@ def test_two_makers_at_once_agree(cloud: Cloud, lake: Lake) -> None:
     put_days(lake, range(1, 9))
 
     def make(_: int) -> Snapshot:
-        return make_snapshot(Lake(cloud.client("s3"), lake.bucket, "toy"), TOY)
+        return make_snapshot(workspace_of(Lake(cloud.client("s3"), lake.bucket, "toy"), TOY))
 
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(make, range(4)))
@@ -117,16 +118,18 @@ def test_two_makers_at_once_agree(cloud: Cloud, lake: Lake) -> None:
 def test_another_declaration_is_another_snapshot(lake: Lake, change: Any) -> None:
     put_days(lake, range(1, 9))
 
-    assert make_snapshot(lake, replace(TOY, training=change(TOY.training))) != make_snapshot(lake, TOY)
+    assert make_snapshot(workspace_of(lake, replace(TOY, training=change(TOY.training)))) != make_snapshot(
+        workspace_of(lake, TOY)
+    )
 
 
 def test_other_rows_are_another_snapshot_and_the_old_one_stays(lake: Lake) -> None:
     put_days(lake, range(1, 5))
-    first = make_snapshot(lake, TOY)
+    first = make_snapshot(workspace_of(lake, TOY))
     before = channels(lake, first)
     put_rows(lake, "running", "2013-01-01", rows(30))
 
-    second = make_snapshot(lake, TOY)
+    second = make_snapshot(workspace_of(lake, TOY))
 
     assert second.fingerprint != first.fingerprint
     assert channels(lake, first) == before
@@ -138,18 +141,18 @@ def test_bounds_include_both_ends_and_open_or_empty_partitions_are_left_out(lake
     put_rows(lake, "running", "2013-01-05", rows(5).iloc[:0])
     put_rows(lake, "running", "2013-01-06", rows(6), state="open")
 
-    snapshot = make_snapshot(lake, TOY, "2013-01-03", "2013-01-07")
+    snapshot = make_snapshot(workspace_of(lake, TOY), "2013-01-03", "2013-01-07")
 
     assert sorted(snapshot.revisions) == ["dt=2013-01-03", "dt=2013-01-04", "dt=2013-01-07"]
     with pytest.raises(SluiceError, match="'soon' is no date"):
-        make_snapshot(lake, TOY, "soon")
+        make_snapshot(workspace_of(lake, TOY), "soon")
 
 
 def test_rows_without_a_label_are_left_out(lake: Lake) -> None:
     put_days(lake, range(1, 4))
     put_rows(lake, "running", "2013-01-01", rows(1, late=pd.array([0, None, 1], dtype="Int64")))
 
-    snapshot = make_snapshot(lake, TOY)
+    snapshot = make_snapshot(workspace_of(lake, TOY))
 
     assert snapshot.rows["train"] == 2
     assert channels(lake, snapshot)["train"] == "0,1,0.3333333333333333\n1,3,1e-07\n"
@@ -169,7 +172,7 @@ def test_truth_values_become_numbers_and_a_feature_without_any_value_stays_empty
         ),
     )
 
-    assert channels(lake, make_snapshot(lake, TOY))["train"] == "1,1,\n0,,\n1,0,\n"
+    assert channels(lake, make_snapshot(workspace_of(lake, TOY)))["train"] == "1,1,\n0,,\n1,0,\n"
 
 
 @pytest.mark.parametrize(
@@ -187,7 +190,7 @@ def test_what_is_no_number_is_refused_before_a_job_is_paid_for(
     put_rows(lake, "running", "2013-01-02", rows(2, **columns))
 
     with pytest.raises(DeclarationError, match=message):
-        make_snapshot(lake, TOY)
+        make_snapshot(workspace_of(lake, TOY))
 
 
 def test_a_column_that_is_not_written_is_named(lake: Lake) -> None:
@@ -195,7 +198,7 @@ def test_a_column_that_is_not_written_is_named(lake: Lake) -> None:
     training = replace(TOY.training, features=("value", "nothing"))
 
     with pytest.raises(DeclarationError, match="step 'running' writes no column nothing, which training declares"):
-        make_snapshot(lake, replace(TOY, training=training))
+        make_snapshot(workspace_of(lake, replace(TOY, training=training)))
 
 
 @pytest.mark.parametrize("days", [0, 1, 2])
@@ -203,7 +206,7 @@ def test_fewer_than_three_partitions_are_too_few(lake: Lake, days: int) -> None:
     put_days(lake, range(1, days + 1))
 
     with pytest.raises(MissingResource, match=rf"has {days} closed partitions .*run toy_transform on more"):
-        make_snapshot(lake, TOY)
+        make_snapshot(workspace_of(lake, TOY))
 
 
 @pytest.mark.parametrize(
@@ -219,11 +222,11 @@ def test_a_channel_with_one_label_can_judge_no_model(
     put_rows(lake, "running", f"2013-01-0{day}", rows(day, late=late))
 
     with pytest.raises(MissingResource, match=f"the {channel} rows dt=2013-01-0{day} of .* {message}"):
-        make_snapshot(lake, TOY)
+        make_snapshot(workspace_of(lake, TOY))
     assert not [key for key in keys_below(lake, "toy/snapshots/") if key.endswith("snapshot.json")]
 
 
-SHARES = st.tuples(st.floats(0, 1), st.floats(0, 1))
+SHARES = st.tuples(st.floats(1e-6, 0.499), st.floats(1e-6, 0.5))
 
 
 @given(st.sets(st.integers(0, 400), max_size=60), SHARES, st.randoms())

@@ -26,7 +26,7 @@ from sluice.evaluation.judge import auc, check_gate, judge
 from sluice.lake.store import Lake
 from sluice.serving.deployment import prove
 from sluice.serving.endpoint import find_endpoint, start_change
-from sluice.training.images import xgboost_image
+from sluice.training.algorithms.xgboost import XGBoostAlgorithm
 from sluice.workspace import Workspace
 
 SCORES = st.one_of(st.floats(0, 1), st.integers(0, 3).map(lambda n: n / 3))  # few values: ties
@@ -106,12 +106,17 @@ def test_gate_and_proof_go_by_the_model_that_is_served(
     noisy: Workspace, own_name: str, settings: Settings, printed_is_served: bool
 ) -> None:
     """GIVEN a job whose last printed round may not be the model that it saved WHEN it is deployed THEN it is proven."""
-    fingerprint = make_snapshot(noisy.lake, noisy.pipeline).fingerprint
+    fingerprint = make_snapshot(noisy).fingerprint
     job = trained(noisy, fingerprint, **settings)
     endpoint = f"j-{own_name[-20:]}".strip("-")
+    binary = XGBoost({"objective": "binary:logistic", **settings})
     pipeline = replace(
         noisy.pipeline,
-        training=replace(noisy.pipeline.training, candidate=XGBoost(settings), gate=Gate("auc", at_least=0.5)),
+        training=replace(
+            noisy.pipeline.training,
+            candidate=binary,
+            gate=Gate("auc", at_least=0.5),
+        ),
         deployment=Deployment(endpoint),
     )
     serving = replace(noisy, pipeline=pipeline)
@@ -123,22 +128,26 @@ def test_gate_and_proof_go_by_the_model_that_is_served(
         if find_endpoint(noisy.aws.client("sagemaker"), endpoint) is not None:
             noisy.aws.client("sagemaker").delete_endpoint(EndpointName=endpoint)
 
-    assert check_gate(noisy.lake, job, fingerprint, Gate("auc", record.validation_auc - 1e-6)).auc == pytest.approx(
-        record.validation_auc, abs=1e-6
-    )
+    at_it = check_gate(with_gate(serving, record.validation_auc - 1e-6), job, fingerprint)
+    assert at_it.auc == pytest.approx(record.validation_auc, abs=1e-6)
     with pytest.raises(TrainingFailed, match="below the gate"):
-        check_gate(noisy.lake, job, fingerprint, Gate("auc", record.validation_auc + 1e-3))
+        check_gate(with_gate(serving, record.validation_auc + 1e-3), job, fingerprint)
     assert (abs(record.validation_auc - job.metrics["validation:auc"]) < 1e-4) == printed_is_served
 
 
-def test_a_model_below_the_gate_is_refused_with_its_metric(live: Live) -> None:
-    lake, reached = live.workspace.lake, live.auc_of("validation")
+def with_gate(workspace: Workspace, at_least: float) -> Workspace:
+    training = replace(workspace.pipeline.require_training(), gate=Gate("auc", at_least))
+    return replace(workspace, pipeline=replace(workspace.pipeline, training=training))
 
-    assert check_gate(lake, live.job, live.fingerprint, Gate("auc", at_least=reached)).auc == pytest.approx(reached)
+
+def test_a_model_below_the_gate_is_refused_with_its_metric(live: Live) -> None:
+    workspace, reached = live.workspace, live.auc_of("validation")
+
+    assert check_gate(with_gate(workspace, reached), live.job, live.fingerprint).auc == pytest.approx(reached)
     with pytest.raises(
         TrainingFailed, match=rf"job {live.job.name} reaches auc {reached:.4f} .*below the gate of 0\.99"
     ):
-        check_gate(lake, live.job, live.fingerprint, Gate("auc", at_least=0.99))
+        check_gate(with_gate(workspace, 0.99), live.job, live.fingerprint)
 
 
 def put_artefact(lake: Lake, **files: bytes) -> str:
@@ -161,7 +170,7 @@ def test_an_artefact_without_a_model_of_one_score_a_row_is_named(live: Live) -> 
     lake = live.workspace.lake
 
     def judged(uri: str) -> None:
-        judge(lake, replace(live.job, model_uri=uri), live.fingerprint, "validation")
+        judge(live.workspace, replace(live.job, model_uri=uri), live.fingerprint, "validation")
 
     for uri in (
         put_artefact(lake, **{"xgboost-model": b"this is no model"}),
@@ -179,4 +188,6 @@ def test_an_artefact_without_a_model_of_one_score_a_row_is_named(live: Live) -> 
 
 
 def test_the_library_that_judges_is_of_the_containers_version() -> None:
-    assert xgboost_image("us-east-1").endswith(f"sagemaker-xgboost:{xgboost.__version__.rpartition('.')[0]}-0")
+    assert (
+        XGBoostAlgorithm().image("us-east-1").endswith(f"sagemaker-xgboost:{xgboost.__version__.rpartition('.')[0]}-0")
+    )

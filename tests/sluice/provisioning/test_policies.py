@@ -10,6 +10,7 @@ from threading import Event as Signal
 
 import pytest
 from tests.conftest import Cloud
+from tests.draining import workspace_of
 from tests.sluice.conftest import Declare
 from tests.sluice.provisioning.calls import RecordingAws, rights
 from tests.sluice.provisioning.stacks import worker_policy
@@ -40,8 +41,8 @@ from sluice.sources.replay import Asked, plan
 from sluice.sources.replay import replay as replay_unit
 from sluice.status import pipeline_status
 from sluice.steps.runner import run_step
+from sluice.training.algorithms.xgboost import XGBoostAlgorithm
 from sluice.training.announce import announce_training
-from sluice.training.images import xgboost_image
 from sluice.training.jobs import Job, completed_job, find_job, launch_training, stop_job
 from sluice.workspace import Workspace
 
@@ -178,17 +179,17 @@ def transform(workspace: Workspace) -> None:
     record_started(workspace, ready)
     land_partitions(workspace, RANGE)
     for step in workspace.pipeline.steps:
-        run_step(workspace.lake, workspace.pipeline, step.name, RANGE)
+        run_step(workspace, step.name, RANGE)
     announce_partitions(workspace, "rows", RANGE, "run")
 
 
 def train(workspace: Workspace, pipeline: Pipeline) -> tuple[Job, str]:
     sagemaker = workspace.aws.client("sagemaker")
-    fingerprint = make_snapshot(workspace.lake, pipeline).fingerprint
+    fingerprint = make_snapshot(workspace_of(workspace.lake, pipeline)).fingerprint
     name = launch_training(replace(workspace, pipeline=pipeline), fingerprint).job_name
     wait_for(lambda: (job := find_job(sagemaker, name)) is not None and job.ended, what=f"the end of {name}")
     job = completed_job(sagemaker, name)
-    check_gate(workspace.lake, job, fingerprint, pipeline.require_training().gate)
+    check_gate(replace(workspace, pipeline=pipeline), job, fingerprint)
     announce_training(workspace, name, fingerprint, "run")
     return job, fingerprint
 
@@ -229,7 +230,7 @@ def take_over(cloud: Cloud, workspace: Workspace, job: Job) -> None:
     """GIVEN somebody's own endpoint under the declared name THEN it is changed, put back, and in the end deleted."""
     endpoint = workspace.pipeline.require_deployment().endpoint
     theirs, sagemaker = f"{endpoint}-theirs", cloud.client("sagemaker")
-    container = {"Image": xgboost_image("us-east-1"), "ModelDataUrl": job.model_uri}
+    container = {"Image": XGBoostAlgorithm().image("us-east-1"), "ModelDataUrl": job.model_uri}
     role = workspace.resources.require_role()
     sagemaker.create_model(ModelName=theirs, PrimaryContainer=container, ExecutionRoleArn=role)
     variant = {"VariantName": "v", "ModelName": theirs, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import Cloud
-from tests.draining import drain, record_from_sqs
+from tests.draining import drain, record_from_sqs, workspace_of
 from tests.sluice import toy
 from tests.sluice.conftest import Declare
 from tests.sluice.lake_contents import rows_of
@@ -89,7 +89,11 @@ class World:
         """Close what has landed, and conform it."""
         # Bodies that tell no time lie in the partition of today.
         close_source(self.later(timedelta(days=2)).lake, EVENTS, Evidence(is_drained=True))
-        run_step(self.lake, self.workspace.pipeline, "conform", format_ranges(self.lake.partitions("raw/events")))
+        run_step(
+            workspace_of(self.lake, self.workspace.pipeline),
+            "conform",
+            format_ranges(self.lake.partitions("raw/events")),
+        )
 
     def take_all(self, url: str) -> list[dict[str, Any]]:
         """Every message that waits, with its attributes; each is deleted."""
@@ -257,7 +261,7 @@ def test_what_landed_outside_start_and_end_is_shown_and_can_be_sent_back(world: 
         close_source(world.later(timedelta(days=2)).lake, EVENTS, Evidence(is_drained=True))
     run_day = f"dt={DAY}"
     close_source(world.later(timedelta(0)).lake, EVENTS, Evidence(is_drained=True))
-    run_step(world.lake, ended, "conform", run_day)
+    run_step(workspace_of(world.lake, ended), "conform", run_day)
 
     held = survey(ended_world.workspace, EVENTS, Choice())
     by_default = send_back(ended_world.workspace, EVENTS, Choice(where="quarantine"))
@@ -281,7 +285,7 @@ def test_what_a_run_by_hand_has_conformed_is_not_held_back(world: World) -> None
     world.land_all()
     assert [each.reason for each in survey(later, EVENTS, Choice())] == [OUTSIDE]
     close_source(world.lake, EVENTS, Evidence(is_drained=True))
-    run_step(world.lake, later.pipeline, "conform", f"dt={DAY}")
+    run_step(workspace_of(world.lake, later.pipeline), "conform", f"dt={DAY}")
 
     assert survey(later, EVENTS, Choice()) == []
 
@@ -540,7 +544,7 @@ def put_stream_quarantine(world: World, *records: tuple[str, bytes]) -> None:
     with ThreadPoolExecutor(1) as pool:
         partitions = Parts(Landing(world.lake, "stream", "day"), pool).land(landed)
     close_source(world.later(timedelta(days=2)).lake, STREAM, Evidence(is_drained=True))
-    run_step(world.lake, world.workspace.pipeline, "conform_stream", format_ranges(partitions))
+    run_step(workspace_of(world.lake, world.workspace.pipeline), "conform_stream", format_ranges(partitions))
 
 
 def records_of_stream(world: World, count: int) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import xgboost
 from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+from tests.draining import workspace_of
 from tests.sluice.lake_contents import body_of, put_rows
 from tests.sluice.toy import TOY
 from tests.waiting import wait_for
@@ -122,7 +123,7 @@ def make_live(aws: Aws, resources: Resources) -> Live:
     lake = Lake(s3, "toy-live", "toy")
     put_learnable(lake, 8)
     workspace = Workspace(TOY, replace(resources, bucket="toy-live"), lake, aws)
-    fingerprint = make_snapshot(lake, TOY).fingerprint
+    fingerprint = make_snapshot(workspace_of(lake, TOY)).fingerprint
     job = trained(workspace, fingerprint)
     other = trained(workspace, fingerprint, num_round=1, max_depth=1)
     serving(workspace, "toy-live", job)

@@ -21,7 +21,7 @@ from sluice.errors import DeploymentFailed
 from sluice.serving.endpoint import Change, Endpoint, check_live, find_endpoint, roll_back, start_change
 from sluice.serving.recipe import Recipe, recipe_of_job
 from sluice.serving.records import DeploymentRecord, record_deployment
-from sluice.training.images import xgboost_image
+from sluice.training.algorithms.xgboost import XGBoostAlgorithm
 from sluice.training.jobs import Job
 from sluice.workspace import Workspace
 
@@ -182,7 +182,7 @@ def test_where_nothing_was_proven_a_failure_goes_back_to_what_served_before_slui
     theirs = f"{pipeline.deployment.endpoint}-theirs"
     sagemaker.create_model(
         ModelName=theirs,
-        PrimaryContainer={"Image": xgboost_image("us-east-1"), "ModelDataUrl": live.other_job.model_uri},
+        PrimaryContainer={"Image": XGBoostAlgorithm().image("us-east-1"), "ModelDataUrl": live.other_job.model_uri},
         ExecutionRoleArn=live.workspace.resources.role_arn,
     )
     variant = {"VariantName": "v", "ModelName": theirs, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import Cloud
-from tests.draining import drain, record_from_sqs
+from tests.draining import drain, record_from_sqs, workspace_of
 from tests.sluice.lake_contents import manifest_json, rows_of
 from tests.sluice.sources.stream.streams import CLICKS, FIRST_DAY, PIPELINE, Trial
 from tests.sluice.toy import EVENTS, TOY, message, reading, toy
@@ -92,7 +92,7 @@ def test_a_replay_of_what_is_there_changes_not_a_byte(trial: Trial, on_stream: W
     assert replay_all(on_stream, today()) == (300, 0)
     assert replay_all(on_stream, raw(FIRST_DAY, FIRST_DAY + timedelta(days=9))) == (300, 0)
     ranges = close_partitions(on_stream, CLICKS)
-    run_step(trial.lake, PIPELINE, "conform", ranges)
+    run_step(workspace_of(trial.lake, PIPELINE), "conform", ranges)
 
     assert trial.content("") == before
     assert read_checkpoints(trial.lake, "clicks") == checkpoints
@@ -112,7 +112,7 @@ def test_a_partition_that_was_deleted_comes_back_as_it_was(trial: Trial, on_stre
 
     assert replay_all(on_stream, today()) == (300, 100)
     ranges = close_partitions(on_stream, CLICKS)
-    run_step(trial.lake, PIPELINE, "conform", ranges)
+    run_step(workspace_of(trial.lake, PIPELINE), "conform", ranges)
 
     assert {key for key in landed if DAYS[1] not in key} <= trial.content("raw/").keys()
     assert manifest_json(trial.lake, "raw/clicks", DAYS[1])["revision"] == (
@@ -209,7 +209,7 @@ def test_records_of_a_mended_declaration_move_to_where_they_belong(
 
     close_source(replace(lake, now=lambda: datetime.now(UTC) + timedelta(days=2)), EVENTS, Evidence(is_drained=True))
     for day in (*DAYS, sent_on):
-        run_step(lake, pipeline, "conform", day)
+        run_step(workspace_of(lake, pipeline), "conform", day)
     assert [row["value"] for row in rows_of(lake, "conform", DAYS[0])] == list(range(0, 20, 2))
     assert [row["value"] for row in rows_of(lake, "conform", DAYS[1])] == list(range(1, 20, 2))
     assert rows_of(lake, "conform", sent_on) == []

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from tests.conftest import Cloud
+from tests.draining import workspace_of
 from tests.sluice.conftest import Declare
 from tests.sluice.lake_contents import keys_below, manifest_json, put_raw, rows_of
 from tests.sluice.toy import DROPS, EVENTS, MODULES, STEPS, TOY, message, reading, toy
@@ -39,7 +40,7 @@ def put_day(lake: Lake, day: int, *values: int) -> None:
 
 
 def run_all(lake: Lake, pipeline: Pipeline, ranges: str) -> list[dict[str, Any]]:
-    return [run_step(lake, pipeline, step.name, ranges) for step in pipeline.steps]
+    return [run_step(workspace_of(lake, pipeline), step.name, ranges) for step in pipeline.steps]
 
 
 def totals(lake: Lake, *days: int) -> list[int]:
@@ -71,7 +72,7 @@ def test_the_manifest_tells_what_was_read_and_made(lake: Lake, toy_pipeline: Pip
     good = reading("good", "2013-01-01T07:00:00+00:00", 1)
     put_raw(lake, EVENTS, "2013-01-01", [bad, message(good, 1), message(good, 2)])
 
-    run_step(lake, toy_pipeline, "conform", "dt=2013-01-01")
+    run_step(workspace_of(lake, toy_pipeline), "conform", "dt=2013-01-01")
 
     stands = manifest_json(lake, "conform", "dt=2013-01-01")
     raw = lake.manifest("raw/events", Partition.parse("dt=2013-01-01"))
@@ -150,7 +151,7 @@ def test_an_input_that_is_not_complete_is_named(lake: Lake, toy_pipeline: Pipeli
         put_raw(lake, EVENTS, "2013-01-01", [message("{}")], state="open")
 
     with pytest.raises(MissingResource, match=r"/toy/raw/events/dt=2013-01-01/ is not complete: .*land 'events' first"):
-        run_step(lake, toy_pipeline, "conform", "dt=2013-01-01")
+        run_step(workspace_of(lake, toy_pipeline), "conform", "dt=2013-01-01")
     assert lake.partitions("conform") == []
 
 
@@ -174,8 +175,8 @@ def with_step(declare: Declare, body: str, *reads: Input) -> Pipeline:
 def own(lake: Lake, pipeline: Pipeline) -> list[dict[str, Any]]:
     """What the step makes of a day with two rows."""
     put_day(lake, 1, 1, 2)
-    run_step(lake, pipeline, "conform", "dt=2013-01-01")
-    run_step(lake, pipeline, "own", "dt=2013-01-01")
+    run_step(workspace_of(lake, pipeline), "conform", "dt=2013-01-01")
+    run_step(workspace_of(lake, pipeline), "own", "dt=2013-01-01")
     return rows_of(lake, "own", "dt=2013-01-01")
 
 
@@ -239,9 +240,9 @@ def test_look_back_rows_come_in_the_order_of_time_and_gaps_count_as_no_rows(lake
     pipeline = with_step(declare, body, Input("conform", look_back=3))
     for day in (2, 3, 5, 6):
         put_day(lake, day, day)
-    run_step(lake, pipeline, "conform", "dt=2013-01-02..dt=2013-01-03,dt=2013-01-05..dt=2013-01-06")
+    run_step(workspace_of(lake, pipeline), "conform", "dt=2013-01-02..dt=2013-01-03,dt=2013-01-05..dt=2013-01-06")
 
-    run_step(lake, pipeline, "own", "dt=2013-01-06")
+    run_step(workspace_of(lake, pipeline), "own", "dt=2013-01-06")
 
     assert [row["value"] for row in rows_of(lake, "own", "dt=2013-01-06")] == [3, 5]
 
@@ -267,7 +268,7 @@ def test_a_cloud_that_fails_is_not_blamed_on_the_pipeline(cloud: Cloud, lake: La
     s3.meta.events.register("before-call.s3.GetObject", unreachable)
 
     with pytest.raises(EndpointConnectionError):
-        run_step(Lake(s3, lake.bucket, "toy"), toy_pipeline, "conform", "dt=2013-01-01")
+        run_step(workspace_of(Lake(s3, lake.bucket, "toy"), toy_pipeline), "conform", "dt=2013-01-01")
 
 
 HOOKED = """
@@ -302,18 +303,18 @@ def test_an_input_that_changes_while_the_step_runs_is_read_again(
     lake: Lake, hook: Callable[[Callable[[], None]], None]
 ) -> None:
     put_day(lake, 1, 1)
-    run_step(lake, TOY, "conform", "dt=2013-01-01")
+    run_step(workspace_of(lake, TOY), "conform", "dt=2013-01-01")
     changes = iter([lambda: put_day(lake, 1, 50)])
 
     def change() -> None:
         for each in changes:
             each()
-            run_step(lake, TOY, "conform", "dt=2013-01-01")
+            run_step(workspace_of(lake, TOY), "conform", "dt=2013-01-01")
             break
 
     hook(change)
 
-    run_step(lake, TOY, "doubled", "dt=2013-01-01")
+    run_step(workspace_of(lake, TOY), "doubled", "dt=2013-01-01")
 
     assert [row["value"] for row in rows_of(lake, "doubled", "dt=2013-01-01")] == [100]
 
@@ -323,7 +324,7 @@ def test_a_slow_run_on_old_inputs_does_not_overwrite_a_newer_one(
 ) -> None:
     """GIVEN a run that has read, WHEN another reads newer inputs and commits first, THEN the newer rows stand."""
     put_day(lake, 1, 1)
-    run_step(lake, TOY, "conform", "dt=2013-01-01")
+    run_step(workspace_of(lake, TOY), "conform", "dt=2013-01-01")
     has_read, may_go_on = Event(), Event()
 
     def wait_once() -> None:
@@ -333,11 +334,13 @@ def test_a_slow_run_on_old_inputs_does_not_overwrite_a_newer_one(
 
     hook(wait_once)
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(run_step, Lake(cloud.client("s3"), lake.bucket, "toy"), TOY, "doubled", "dt=2013-01-01")
+        slow = pool.submit(
+            run_step, workspace_of(Lake(cloud.client("s3"), lake.bucket, "toy"), TOY), "doubled", "dt=2013-01-01"
+        )
         assert has_read.wait(_SECONDS)
         put_day(lake, 1, 50)
-        run_step(lake, TOY, "conform", "dt=2013-01-01")
-        run_step(lake, TOY, "doubled", "dt=2013-01-01")
+        run_step(workspace_of(lake, TOY), "conform", "dt=2013-01-01")
+        run_step(workspace_of(lake, TOY), "doubled", "dt=2013-01-01")
         may_go_on.set()
         slow.result(_SECONDS)
 
@@ -351,8 +354,8 @@ def test_two_days_side_by_side_end_as_one_after_another(
     THEN nobody finds day 2 to run it again, and so day 2 itself looks again."""
     for day in (1, 2):
         put_day(lake, day, day)
-        run_step(lake, TOY, "conform", f"dt=2013-01-0{day}")
-    run_step(lake, TOY, "doubled", "dt=2013-01-02")
+        run_step(workspace_of(lake, TOY), "conform", f"dt=2013-01-0{day}")
+    run_step(workspace_of(lake, TOY), "doubled", "dt=2013-01-02")
     has_read, may_go_on = Event(), Event()
 
     def wait_once() -> None:
@@ -362,10 +365,12 @@ def test_two_days_side_by_side_end_as_one_after_another(
 
     hook(wait_once)
     with ThreadPoolExecutor(1) as pool:
-        second = pool.submit(run_step, Lake(cloud.client("s3"), lake.bucket, "toy"), TOY, "running", "dt=2013-01-02")
+        second = pool.submit(
+            run_step, workspace_of(Lake(cloud.client("s3"), lake.bucket, "toy"), TOY), "running", "dt=2013-01-02"
+        )
         assert has_read.wait(_SECONDS)
-        run_step(lake, TOY, "doubled", "dt=2013-01-01")
-        run_step(lake, TOY, "running", "dt=2013-01-01")
+        run_step(workspace_of(lake, TOY), "doubled", "dt=2013-01-01")
+        run_step(workspace_of(lake, TOY), "running", "dt=2013-01-01")
         may_go_on.set()
         second.result(_SECONDS)
 
@@ -374,17 +379,17 @@ def test_two_days_side_by_side_end_as_one_after_another(
 
 def test_inputs_that_never_stand_still_end_the_step(lake: Lake, hook: Callable[[Callable[[], None]], None]) -> None:
     put_day(lake, 1, 0)
-    run_step(lake, TOY, "conform", "dt=2013-01-01")
+    run_step(workspace_of(lake, TOY), "conform", "dt=2013-01-01")
     values = iter(range(1, 100))
 
     def change() -> None:
         put_day(lake, 1, next(values))
-        run_step(lake, TOY, "conform", "dt=2013-01-01")
+        run_step(workspace_of(lake, TOY), "conform", "dt=2013-01-01")
 
     hook(change)
 
     with pytest.raises(ConflictingWrite, match="was made 5 times, and each time its inputs changed"):
-        run_step(lake, TOY, "doubled", "dt=2013-01-01")
+        run_step(workspace_of(lake, TOY), "doubled", "dt=2013-01-01")
     assert next(values) == 6
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from sluice.errors import MissingResource
-from sluice.training.images import xgboost_image
+from sluice.training.images import builtin_image
 
 
 @pytest.mark.parametrize(
@@ -18,10 +18,10 @@ from sluice.training.images import xgboost_image
     ],
 )
 def test_the_uri_is_the_one_that_aws_documents(region: str, uri: str) -> None:
-    assert xgboost_image(region) == uri
+    assert builtin_image("xgboost", "3.2-0", region) == uri
     assert re.fullmatch(r"\d{12}\.dkr\.ecr\..*", uri)
 
 
 def test_a_region_without_it_is_told_with_those_that_have_it() -> None:
     with pytest.raises(MissingResource, match=r"not kept in region 'mars-1'; set AWS_DEFAULT_REGION to one of"):
-        xgboost_image("mars-1")
+        builtin_image("xgboost", "3.2-0", "mars-1")

@@ -226,7 +226,7 @@ def test_the_snapshot_and_the_declaration_make_the_request(workspace: Workspace)
     from sluice.dataset.snapshot import make_snapshot
 
     put_days(workspace.lake, range(1, 5))
-    snapshot = make_snapshot(workspace.lake, workspace.pipeline)
+    snapshot = make_snapshot(workspace)
 
     launched = launch_training(workspace, snapshot.fingerprint)
     again = launch_training(workspace, snapshot.fingerprint)

@@ -34,6 +34,8 @@ SNAPSHOT = Snapshot(
 )
 ROLE = "arn:aws:iam::000000000000:role/training-role"
 
+BINARY = {"objective": "binary:logistic"}
+
 
 def request(pipeline: Pipeline = TOY, snapshot: Snapshot = SNAPSHOT, role: str = ROLE) -> dict[str, Any]:
     return training_request(LAKE, pipeline, snapshot, role, "us-east-1")
@@ -64,11 +66,11 @@ def test_it_trains_on_the_channels_of_the_snapshot_and_never_on_the_test_rows() 
 
 
 def test_the_order_of_hyperparameters_does_not_show_and_all_are_text() -> None:
-    one = trained(TOY, candidate=XGBoost({"eta": 0.1, "num_round": 5}))
-    other = trained(TOY, candidate=XGBoost({"num_round": "5", "eta": 0.1}))
+    one = trained(TOY, candidate=XGBoost({**BINARY, "eta": 0.1, "num_round": 5}))
+    other = trained(TOY, candidate=XGBoost({"num_round": "5", "eta": 0.1, **BINARY}))
 
     assert request(one) == request(other)
-    assert request(one)["HyperParameters"] == {"eta": "0.1", "num_round": "5"}
+    assert request(one)["HyperParameters"] == {**BINARY, "eta": "0.1", "num_round": "5"}
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ def test_the_order_of_hyperparameters_does_not_show_and_all_are_text() -> None:
     [
         lambda: request(snapshot=SNAPSHOT.model_copy(update={"fingerprint": "e" * 32})),
         lambda: request(role=ROLE + "-2"),
-        lambda: request(trained(TOY, candidate=XGBoost({"eta": 0.2}))),
+        lambda: request(trained(TOY, candidate=XGBoost({**BINARY, "eta": 0.2}))),
         lambda: request(trained(TOY, instance_type="ml.m5.xlarge")),
         lambda: request(trained(TOY, volume_gb=11)),
         lambda: request(trained(TOY, max_runtime=timedelta(hours=2))),
@@ -87,7 +89,7 @@ def test_anything_else_is_another_job(change: Callable[[], dict[str, Any]]) -> N
 
 
 def test_the_name_begins_as_all_of_the_pipelines_jobs_and_sagemaker_allows_it() -> None:
-    pipeline = replace(trained(TOY, candidate=XGBoost({}, name="x_g")), name="two_words")
+    pipeline = replace(trained(TOY, candidate=XGBoost(BINARY, name="x_g")), name="two_words")
 
     name = request(pipeline)["TrainingJobName"]
 

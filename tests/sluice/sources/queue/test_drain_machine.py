@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from tests.conftest import Cloud
-from tests.draining import drain
+from tests.draining import drain, workspace_of
 from tests.sluice.lake_contents import manifest_json, rows_of
 from tests.sluice.toy import EVENTS, TOY, reading
 
@@ -103,7 +103,7 @@ class Landing(RuleBasedStateMachine):
     def transform(self) -> None:
         for key, manifest in self.manifests().items():
             if manifest["state"] == "closed":
-                run_step(self.lake, TOY, "conform", key)
+                run_step(workspace_of(self.lake, TOY), "conform", key)
                 self.check_conformed(key)
 
     def check_raw(self) -> None:

@@ -75,7 +75,7 @@ class Trial:
         return close_source(self.lake, CLICKS, evidence_of_stream(self.kinesis, self.stream, self.lake, CLICKS))
 
     def conform(self) -> None:
-        run_step(self.lake, self.pipeline, "conform", self.close())
+        run_step(self, "conform", self.close())
 
     def audit(self) -> audit.Counts:
         """Fails unless every event counts once, in order; the lake must be closed and conformed."""

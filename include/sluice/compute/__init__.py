@@ -1,0 +1,1 @@
+"""Where a step runs: one module for each runtime."""

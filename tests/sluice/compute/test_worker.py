@@ -1,0 +1,24 @@
+"""A runtime gives what the runner gives, and the same bytes (P16)."""
+
+from __future__ import annotations
+
+from tests.draining import workspace_of
+from tests.sluice.lake_contents import put_raw
+from tests.sluice.toy import EVENTS, message, reading
+
+from sluice.compute.worker import WorkerRuntime
+from sluice.declaration.pipeline import Pipeline
+from sluice.lake.store import Lake
+from sluice.steps.runner import run_step
+
+DAY = "2013-01-01"
+
+
+def test_the_worker_gives_what_the_runner_gives(lake: Lake, toy_pipeline: Pipeline) -> None:
+    put_raw(lake, EVENTS, DAY, [message(reading("a", f"{DAY}T07:00:00+00:00"))])
+    workspace, runtime = workspace_of(lake, toy_pipeline), WorkerRuntime()
+
+    result = runtime.look(runtime.start(workspace, "conform", f"dt={DAY}"))
+
+    assert dict(result) == {"partitions": f"dt={DAY}", "changed": 1, "rows_in": 1, "rows_out": 1, "rejected": 0}
+    assert dict(result) == {**run_step(workspace, "conform", f"dt={DAY}"), "changed": 1}
