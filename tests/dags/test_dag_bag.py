@@ -67,10 +67,12 @@ def pipelines(tmp_path: Path) -> Path:
 
 
 def add(pipelines: Path, name: str, declaration: str | None) -> None:
-    """A folder with this ``pipeline.py`` and nothing else."""
+    """A folder with this ``pipeline.py``, and with the modules of ``flights`` whose names it may use."""
     (pipelines / name).mkdir()
     if declaration is not None:
         (pipelines / name / "pipeline.py").write_text(declaration)
+        for module in ("contracts.py", "steps.py"):
+            (pipelines / name / module).symlink_to(pipelines / "flights" / module)
 
 
 def listed(pipelines: Path) -> tuple[list[str], dict[str, str]]:
