@@ -61,17 +61,22 @@ def _is_loopback(address: str) -> bool:
         return address == "localhost"
 
 
-def commands(pipelines: Iterable[Pipeline]) -> list[list[str]]:
-    """The modules to run, in order, each with its arguments."""
+def airflow_commands() -> list[list[str]]:
+    """The modules that make Airflow ready, in order, each with its arguments."""
     pool = ["airflow", "pools", "set", INGEST_POOL, str(INGEST_SLOTS), "drains of queues and streams, side by side"]
-    stacks = [["sluice", "provision", pipeline.name] for pipeline in pipelines]
-    return [["airflow", "db", "migrate"], pool, *stacks]
+    return [["airflow", "db", "migrate"], pool]
+
+
+def provision_commands(pipelines: Iterable[Pipeline]) -> list[list[str]]:
+    """The modules that make what the pipelines need, each with its arguments."""
+    return [["sluice", "provision", pipeline.name] for pipeline in pipelines]
 
 
 def main() -> int:
-    """Runs the commands one after another; the exit status is that of the first one that fails.
+    """Runs the commands one after another; the exit status is that of the first of Airflow's that fails.
 
-    A pipeline that can't be loaded is named and passed over: its mistake does not stop the others.
+    A pipeline that can't be loaded or provisioned is named and passed over: its mistake does not stop the others. If
+    none can be provisioned, the fault is not a pipeline's, and the exit status is 1.
     """
     try:
         require_secrets(os.environ)
@@ -81,19 +86,26 @@ def main() -> int:
     pipelines, errors = load_pipelines()
     for broken in errors:
         _say(f"not provisioned: {broken}")
-    for command in commands(pipelines):
-        _say(" ".join(command))
-        done = subprocess.run(
-            [sys.executable, "-m", *command],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=_LONGEST_COMMAND,
-        )
-        if done.returncode:
-            _say(f"{done.stdout}`{' '.join(command)}` failed with status {done.returncode}; see above")
-            return done.returncode
-    return 0
+    for command in airflow_commands():
+        if status := _run(command):
+            return status
+    failed = [command for command in provision_commands(pipelines) if _run(command)]
+    return 1 if failed and len(failed) == len(pipelines) else 0
+
+
+def _run(command: list[str]) -> int:
+    """The exit status of a module with its arguments; what it printed is shown if it fails."""
+    _say(" ".join(command))
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=_LONGEST_COMMAND,
+    )
+    if done.returncode:
+        _say(f"{done.stdout}`{' '.join(command)}` failed with status {done.returncode}; see above")
+    return done.returncode
 
 
 def _say(text: str) -> None:

@@ -13,14 +13,15 @@ from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform
 from sluice.errors import DeclarationError
 from sluice.lake.layout import raw_dataset
+from sluice.provisioning.template import render
 from sluice.workspace import Workspace
 
 
 def check_pipeline(name: str) -> Pipeline:
-    """Load a pipeline and import all that it names. Nothing is called, and AWS is not asked.
+    """Load a pipeline, import all that it names, and render its template. Nothing is called, and AWS is not asked.
 
     Raises:
-        DeclarationError: the first thing that is wrong: a member, a function, a contract.
+        DeclarationError: the first thing that is wrong: a member, a function, a contract, a name in the template.
     """
     pipeline = load_pipeline(name)
     check_functions(pipeline)
@@ -34,6 +35,7 @@ def check_pipeline(name: str) -> Pipeline:
                 )
         elif not callable(found):
             raise DeclarationError(f"pipeline {name}: step {step.name!r} names {reference!r}, which can't be called")
+    render(pipeline)
     return pipeline
 
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from deploy import prepare
 from tests.deployment.files import ROOT, SETTINGS
 
 import pipelines
+from pipelines.flights.pipeline import PIPELINE
 from sluice.declaration.loading import load_pipelines
 from sluice.pool import INGEST_POOL
 
@@ -95,7 +97,7 @@ def test_secrets_are_marked_to_be_replaced() -> None:
 
 
 def test_the_pool_that_the_dags_name_is_the_pool_that_is_made() -> None:
-    pools = [command[3:5] for command in prepare.commands(()) if command[:3] == ["airflow", "pools", "set"]]
+    pools = [command[3:5] for command in prepare.airflow_commands() if command[:3] == ["airflow", "pools", "set"]]
     assert pools == [[INGEST_POOL, "10"]]
 
 
@@ -196,9 +198,30 @@ def test_a_pipeline_that_is_broken_does_not_stop_the_others(monkeypatch: pytest.
     monkeypatch.setattr(pipelines, "__path__", [*pipelines.__path__, str(tmp_path)])
     loaded, errors = load_pipelines()
 
-    commands = prepare.commands(loaded)
+    commands = prepare.provision_commands(loaded)
 
     assert ["sluice", "provision", "flights"] in commands
     assert not [command for command in commands if "broken" in command]
     (error,) = errors
     assert str(error).startswith("pipeline broken can't be loaded: pipelines/broken/pipeline.py line 1: SyntaxError:")
+
+
+@pytest.mark.parametrize(("failing", "status"), [({"sour"}, 0), ({"sour", "sweet"}, 1), (set(), 0)])
+def test_a_pipeline_that_can_not_be_provisioned_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch, failing: set[str], status: int
+) -> None:
+    """Unless none can be: then it is no pipeline's fault."""
+    names = ("sour", "sweet")
+    declared = tuple(replace(PIPELINE, name=name, deployment=None) for name in names)
+    ran: list[str] = []
+
+    def run(command: list[str]) -> int:
+        ran.append(" ".join(command[:3]))
+        return int(command[-1] in failing)
+
+    monkeypatch.setattr(prepare, "_run", run)
+    monkeypatch.setattr(prepare, "load_pipelines", lambda: (declared, ()))
+    monkeypatch.setattr(prepare, "require_secrets", lambda _: None)
+
+    assert prepare.main() == status
+    assert ran == ["airflow db migrate", "airflow pools set", "sluice provision sour", "sluice provision sweet"]
