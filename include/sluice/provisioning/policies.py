@@ -47,9 +47,7 @@ def _document(statements: Iterable[Statement], resolved: Any) -> dict[str, Any]:
 def _merged(same: Sequence[Statement], resolved: Any) -> dict[str, Any]:
     first = same[0]
     if any((each.actions, each.condition) != (first.actions, first.condition) for each in same):
-        raise DeclarationError(
-            f"two parts of the policy are called {first.sid} and allow other things; rename one"
-        )
+        raise DeclarationError(f"two parts of the policy are called {first.sid} and allow other things; rename one")
     return {
         "Sid": first.sid,
         "Effect": "Allow",
