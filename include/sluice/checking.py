@@ -1,4 +1,4 @@
-"""What can be checked of a pipeline before anything runs: what it declares, its code, and the lake that is there."""
+"""Checks a pipeline before anything runs: its declaration, the code that it names, and its lake."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from sluice.workspace import Workspace
 
 
 def check_pipeline(name: str) -> Pipeline:
-    """Load a pipeline and import all that it names. Nothing is called, and AWS is not asked.
+    """Load a pipeline, and import its functions and contracts. None is called, and nor is AWS.
 
     Raises:
-        DeclarationError: the first thing that is wrong: a member, a function, a contract.
+        DeclarationError: the first mistake: in a member, a function or a contract.
     """
     pipeline = load_pipeline(name)
     check_functions(pipeline)
@@ -48,7 +48,7 @@ def _resolved(pipeline: Pipeline, reference: str) -> Any:
 
 
 def check_lake(workspace: Workspace) -> None:
-    """Check that what stands in the lake has the length of partition that the pipeline declares.
+    """Check that the partitions in the lake have the length that the pipeline declares.
 
     Raises:
         DeclarationError: a dataset has partitions of another length.
