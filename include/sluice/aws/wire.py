@@ -110,6 +110,10 @@ class Wire:
     def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response | None:
         """Send a request.
 
+        Args:
+            path: URI-encoded.
+            headers: Those of the service; the signature's are added.
+
         Returns:
             The response if its status is 200. None if the request failed, or if its outcome is unknown.
         """

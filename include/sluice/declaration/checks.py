@@ -1,7 +1,7 @@
 """Checks of the members of a declaration. They run whenever a value is made, so also when Airflow parses a DAG file.
 
 Each check raises DeclarationError with the member and its right form, in one line. ``where`` names the owner of the
-member, such as ``source events``.
+member, such as ``source events``. ``example`` is a right value, as the user would write it.
 """
 
 from __future__ import annotations

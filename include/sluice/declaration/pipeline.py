@@ -191,6 +191,7 @@ class Pipeline:
 
     @property
     def event_sources(self) -> tuple[EventSource, ...]:
+        """The sources of single events, in the order of the declaration."""
         return tuple(source for source in self.sources if isinstance(source, EventSource))
 
     def ingest_name(self, source: EventSource) -> str:
@@ -200,6 +201,7 @@ class Pipeline:
         return f"{self.name}_ingest_{source.kind}{suffix}"
 
     def source(self, name: str) -> Source | None:
+        """The source of that name; None if there is none."""
         return next((source for source in self.sources if source.name == name), None)
 
     def step(self, name: str) -> Conform | Step:

@@ -84,6 +84,7 @@ class Choice:
         )
 
     def covers(self, place: Where) -> bool:
+        """Whether the place is selected."""
         return self.where in (place, "both")
 
     def takes(self, each: Quarantined) -> bool:
@@ -209,7 +210,7 @@ def _held_dead_letters(source: str, dead: DeadLetters, entries: Mapping[str, Ent
 
 
 def quarantined_of(workspace: Workspace, source: EventSource, choice: Choice) -> Iterable[Quarantined]:
-    """What is quarantined in the range of the choice, whatever its reason."""
+    """What is quarantined in the range of the choice, for any reason."""
     first, last = choice.range(workspace.pipeline.every)
 
     def wanted(partition: Partition) -> bool:

@@ -70,7 +70,7 @@ def send_back(workspace: Workspace, source: EventSource, choice: Choice) -> list
     run beside another redrive.
 
     Returns:
-        One result for each place.
+        One result for each selected place.
 
     Raises:
         MissingResource: the pipeline has no such queue or stream.

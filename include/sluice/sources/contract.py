@@ -213,7 +213,13 @@ class EventConnector(Connector[DeclaredEvents]):
         raise self._can_not("keeps nothing that was landed; replay it with origin 'raw'")
 
     def arrived(self, unit: str, since: datetime, until: datetime) -> Iterator[list[Record]]:
-        """The records of one unit that arrived from ``since`` to ``until``, both included."""
+        """The records that arrived in one unit, batch by batch.
+
+        Args:
+            unit: One of :meth:`replay_units`.
+            since: The first time of arrival (UTC).
+            until: The last time of arrival (UTC), included.
+        """
         raise self._can_not("keeps nothing that was landed; replay it with origin 'raw'")
 
     def _can_not(self, what: str) -> DeclarationError:

@@ -124,7 +124,10 @@ def _plan_raw(lake: Lake, request: ReplayRequest) -> list[str]:
 
 
 def replay(workspace: Workspace, request: ReplayRequest, unit: str) -> Replayed:
-    """Land the missing records of one unit of :func:`plan`. Checkpoints don't move.
+    """Land the missing records of one unit. Checkpoints don't move.
+
+    Args:
+        unit: One of those that :func:`plan` returned for the same request.
 
     Raises:
         MissingResource: the stream, or a raw part that a manifest names, is gone.

@@ -19,6 +19,7 @@ class DistinctMessages:
         self._seen: dict[str, float] = {}
 
     def add(self, ids: Iterable[str]) -> None:
+        """Count the ids that were not seen in the last six minutes."""
         with self._lock:
             now = time.monotonic()
             for each in ids:

@@ -52,9 +52,9 @@ class Hold:
     and deleted.
 
     Args:
-        limits: when the drain ends.
-        receivers: how many receivers there are.
-        ends_at: after this moment the drain receives no more.
+        limits: When the drain ends although more waits.
+        receivers: How many receivers there are.
+        ends_at: After this moment the drain receives no more.
     """
 
     limits: Limits

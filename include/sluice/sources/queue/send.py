@@ -37,6 +37,8 @@ def send(
 
     Args:
         queue_url: Ends in ``.fifo`` for a FIFO queue.
+        lanes: How many batches are sent in parallel.
+        on_sent: Called from several threads after each batch, with the number of its events.
 
     Raises:
         SendFailed: an event has an empty id or group, SQS can't take its body, or it was refused five times.

@@ -23,6 +23,9 @@ _PEEKS = 8  # in parallel
 def shards_to_read(kinesis: KinesisClient, stream: str, lake: Lake, source: Stream) -> list[str]:
     """The ids of the shards that may be read now. Records the gaps of lost shards first.
 
+    Args:
+        stream: The name of the stream at AWS.
+
     Raises:
         MissingResource: there is no such stream.
     """
@@ -31,7 +34,12 @@ def shards_to_read(kinesis: KinesisClient, stream: str, lake: Lake, source: Stre
 
 
 def readable_shards(kinesis: KinesisClient, stream: str, checkpoints: Mapping[str, Checkpoint]) -> list[Shard]:
-    """The shards that may be read: not read to their end, while every parent is, or is gone."""
+    """The shards that may be read: not read to their end, while every parent is, or is gone.
+
+    Args:
+        stream: The name of the stream at AWS.
+        checkpoints: Those of the source, by shard id.
+    """
     return _readable(list_shards(kinesis, stream), checkpoints)
 
 

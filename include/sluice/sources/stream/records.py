@@ -19,6 +19,9 @@ def record_from_kinesis(record: Mapping[str, Any], shard_id: str, source: Stream
     """Make the raw record of a Kinesis record.
 
     Data that is not UTF-8 is stored as base64, and ``attributes`` is then ``{"encoding": "base64"}``.
+
+    Args:
+        record: As GetRecords returns it.
     """
     sent_at = record["ApproximateArrivalTimestamp"].astimezone(UTC)
     message_id = f"{shard_id}:{record['SequenceNumber']}"

@@ -30,6 +30,11 @@ def send_to_stream(
 ) -> SendResult:
     """Send ``events`` to a stream as :func:`sluice.sending.lanes.carry` does; the partition key is the group.
 
+    Args:
+        stream_name: The name of the stream at AWS.
+        lanes: How many batches are sent in parallel.
+        on_sent: Called from several threads after each batch, with the number of its events.
+
     Raises:
         SendFailed: an event has an empty id or group, is larger than 1 MiB, or was refused ten times.
     """

@@ -93,6 +93,9 @@ def list_shards(kinesis: KinesisClient, stream: str) -> list[Shard]:
 def retention(kinesis: KinesisClient, stream: str, now: datetime) -> Retention:
     """What the stream holds now, by its retention period and its age.
 
+    Args:
+        now: The present moment (UTC).
+
     Raises:
         MissingResource: there is no such stream.
     """
