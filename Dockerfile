@@ -1,5 +1,5 @@
 # Two images: `airflow` (the last stage) is every Airflow component and worker; `cloud` is the embedded cloud,
-# which a machine at AWS does not need.
+# which is not needed on AWS.
 
 FROM python:3.11.14-slim-bookworm AS base
 RUN useradd --uid 50000 --create-home sluice
@@ -7,7 +7,7 @@ WORKDIR /opt/sluice
 ENV PATH=/opt/sluice/.venv/bin:$PATH \
     PYTHONPATH=/opt/sluice/include \
     PYTHONUNBUFFERED=1
-# Volumes are mounted here; they take the owner that they find.
+# Volumes are mounted here. They get the owner of these folders.
 RUN mkdir -p .sluice/airflow/logs .sluice/cloud && chown -R sluice .sluice
 
 FROM base AS cloud

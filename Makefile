@@ -1,4 +1,4 @@
-# Everything that this project can do, by name: `make help`. Needs Python 3.11 (3.11.2 or newer) and make; nothing else.
+# The commands of this project; `make help` lists them. Needs Python 3.11 (3.11.2 or newer) and make; nothing else.
 
 PYTHON ?= python3.11
 UV_VERSION := 0.13.9
@@ -19,20 +19,20 @@ WITH_SETTINGS := set -a; . ./$(SETTINGS); set +a;
 # Three workers on two cores, since most tests wait.
 PYTEST := .venv/bin/pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
-# The interpreter is the one above, never one that is downloaded.
+# uv uses the interpreter above, and downloads none.
 export UV_PYTHON_DOWNLOADS := never
-# Airflow starts twice as fast where Python may keep its bytecode.
+# Airflow starts twice as fast if Python may write bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-help:  ## Tell what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(WORKERS) $(CLOUD)  ## Make the two virtual environments (the other targets do it where they need them)
+setup: $(WORKERS) $(CLOUD)  ## Make the virtual environments (other targets do it when they need them)
 
-demo: setup  ## Send DAYS=14 days of flights through to a live model, and report
+demo: setup  ## Run DAYS=14 days of flights from the queue to a live model, and report
 	@$(WITH_SETTINGS) DAYS=$(DAYS) .venv/bin/python -m demo
 
-test: test-localcloud $(SDK)  ## Run the tests, but for those that are slow, that kill, or that need a browser
+test: test-localcloud $(SDK)  ## Run the tests, without those that are slow, that kill, or that need a browser
 	@$(PYTEST)
 	@echo "left out: the tests in a browser (make test-browser), kills and floods (make chaos), slow ones (pytest -m slow)"
 
@@ -42,14 +42,14 @@ test-localcloud: setup  ## Run the embedded cloud's own tests, a part of `make t
 test-browser: setup  ## Run the tests in a real browser; needs Debian's packages chromium and chromium-driver
 	@.venv/bin/pytest -q -m browser tests/browser
 
-golden: setup  ## Replay the transcripts in DIR=… (recorded of a real container) through the SageMaker stand-in
+golden: setup  ## Replay transcripts of a real container, in DIR=…, through the SageMaker stand-in
 	@cd localcloud && PYTHONPATH=src ../.venv/bin/python -m tests.golden $(abspath $(or $(DIR),localcloud/tests/golden/xgboost))
 
-chaos: setup  ## Run the tests of kills, faults and floods, all of them; CHAOS_SEED=… plays one seed again
+chaos: setup  ## Run all tests of kills, faults and floods; CHAOS_SEED=… repeats one seed
 	@.venv/bin/pytest -v -n 3 -m '' tests/chaos
 	@.venv/bin/pytest -v -n 3 -m chaos --ignore tests/chaos
 
-bench: setup  ## Measure the figures of docs/explanation/performance.md, and write them to .sluice/bench.json
+bench: setup  ## Measure the figures of docs/explanation/performance.md, into .sluice/bench.json
 	@PYTHONPATH=include:localcloud/src .venv/bin/python -m tests.benchmarks
 
 lint: $(WORKERS)  ## Check style, formatting, and that imports point down
@@ -78,7 +78,7 @@ lock: $(UV)  ## Pin the newest allowed dependencies, with hashes
 	$(call lock,requirements-sdk.in,requirements-sdk.txt)
 	$(call lock,localcloud/pyproject.toml,requirements-cloud.txt)
 
-clean:  ## Stop both and remove all that was made here; asks before it deletes a lake (YES=1: it doesn't ask)
+clean:  ## Stop both and delete everything that was made here; asks before it deletes a lake (YES=1 doesn't)
 	@if [ -d .sluice/cloud ] && [ "$(YES)" != 1 ]; then \
 	  [ -t 0 ] || { echo "make clean: this would delete the lake in .sluice/cloud; to do it unasked: make clean YES=1" >&2; exit 1; }; \
 	  printf "This deletes the lake in .sluice/cloud ($$(du -sh .sluice/cloud | cut -f1)) and Airflow's records. Go on? [y/N] "; \
@@ -107,7 +107,7 @@ $(CLOUD): requirements-cloud.txt localcloud/pyproject.toml requirements-dev.txt 
 	@$(UV) pip install --quiet --no-deps --build-constraints requirements-dev.txt --python $(@D) --editable localcloud
 	@touch $@
 
-# Another Python is refused in the first second, rather than after minutes of installing.
+# Refuse another Python in the first second, not after minutes of installing.
 define require_python
 @command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) on the PATH: install Python 3.11, or say which: make PYTHON=…" >&2; exit 1; }
 @$(PYTHON) -c 'import sys; (3, 11, 2) <= sys.version_info < (3, 12) or sys.exit("$(PYTHON) is Python %d.%d.%d: Sluice runs on 3.11, from 3.11.2 on; say which: make PYTHON=…" % sys.version_info[:3])'

@@ -65,9 +65,10 @@ def replay(pipeline: Pipeline) -> None:
         @one_line_errors
         def units() -> list[str]:
             """Return what can be replayed in parallel: shards, or ranges of raw partitions."""
-            from sluice.sources.replay import Asked, plan
+            from sluice.sources.replay import ReplayRequest, plan
 
-            return plan(open_workspace(pipeline.name), Asked.from_params(pipeline, get_current_context()["params"]))
+            request = ReplayRequest.from_params(pipeline, get_current_context()["params"])
+            return plan(open_workspace(pipeline.name), request)
 
         @task(pool=INGEST_POOL, map_index_template="{{ task.op_kwargs['unit'] }}")
         @one_line_errors
@@ -75,11 +76,11 @@ def replay(pipeline: Pipeline) -> None:
             """Land what is missing of one unit."""
             from dataclasses import asdict
 
-            from sluice.sources.replay import Asked
+            from sluice.sources.replay import ReplayRequest
             from sluice.sources.replay import replay as replay_unit
 
-            asked = Asked.from_params(pipeline, get_current_context()["params"])
-            return asdict(replay_unit(open_workspace(pipeline.name), asked, unit))
+            request = ReplayRequest.from_params(pipeline, get_current_context()["params"])
+            return asdict(replay_unit(open_workspace(pipeline.name), request, unit))
 
         @task(execution_timeout=timedelta(minutes=15))
         @one_line_errors

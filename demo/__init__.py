@@ -1,1 +1,1 @@
-"""The whole main job on real flights, with a report: ``make demo``."""
+"""``make demo``: real flights from a queue to a live model, with a report."""

@@ -1,7 +1,7 @@
-"""Runs the whole main job on real flights, from an empty machine to a live model: ``python -m demo``.
+"""Runs real flights from a queue to a live model: ``python -m demo``.
 
-The same DAGs, by the same ``airflow dags test`` that a CI uses, against the embedded cloud. What was done by an
-earlier run is not done again: run it twice, and the second run lands and trains nothing.
+It runs the DAGs with ``airflow dags test`` against the embedded cloud. A second run lands and trains nothing, because
+nothing has changed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sluice.workspace import Workspace
 
 PIPELINE = "flights"
 _FIRST_DAY = date(2013, 1, 1)
-_FEWEST, _MOST = 3, 365  # training, validation and test need a day each; the data is one year
+_FEWEST, _MOST = 3, 365  # training, validation and test need a day each; the data covers one year
 
 
 def main() -> int:
@@ -36,9 +36,9 @@ def main() -> int:
     except (SluiceError, StepFailed, PortTaken, CloudFailed) as error:
         return _failed(console, str(error))
     except (BotoCoreError, ClientError) as error:
-        return _failed(console, f"the embedded cloud did not do what was asked: {error}; see .sluice/cloud/logs")
+        return _failed(console, f"the embedded cloud failed: {error}; see .sluice/cloud/logs")
     except KeyboardInterrupt:
-        console.print("demo: interrupted; `make demo` goes on where this stopped", style="yellow")
+        console.print("demo: interrupted; `make demo` continues where this stopped", style="yellow")
         return 130
     return 0
 
@@ -49,14 +49,14 @@ def _failed(console: Console, reason: str) -> int:
 
 
 def chosen_days(text: str) -> list[date]:
-    """The days that ``DAYS`` asks for, from the first of the year. Raises SluiceError if it is no usable number."""
+    """The days that ``DAYS`` selects, from the first of the year. Raises SluiceError if it is not in range."""
     if not text.isdecimal() or not _FEWEST <= int(text) <= _MOST:
         raise SluiceError(f"DAYS={text} is not usable: give a whole number from {_FEWEST} to {_MOST}, such as DAYS=14")
     return [_FIRST_DAY + timedelta(days=n) for n in range(int(text))]
 
 
 def run(console: Console, days: list[date]) -> None:
-    """Ingest, transform, train, and report; stops the embedded cloud if it was not running before."""
+    """Ingest, transform, train and report. Stop the embedded cloud afterwards, unless it ran before."""
     started = time.monotonic()
     with Laptop(console) as laptop:
         laptop.airflow_database()

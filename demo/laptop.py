@@ -1,4 +1,4 @@
-"""What the demo does to this machine: the embedded cloud up and down, and commands run with a clock beside them."""
+"""Runs the demo's commands on this machine, and starts and stops the embedded cloud."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 ROOT = Path(__file__).parents[1]
-_LONGEST_END = 10  # seconds, for a command to end when it is told to
+_LONGEST_TERMINATION = 10  # seconds from SIGTERM to SIGKILL
 _LONGEST_STEP = 3600  # seconds; a year of flights lands in less
 
 
 class StepFailed(Exception):
-    """A command of the demo failed; the message has its reason and where its whole output is."""
+    """A command of the demo failed. The message has the reason, and the file with the whole output."""
 
 
 class Laptop:
-    """Starts the embedded cloud, unless it runs, and stops what it started."""
+    """Starts the embedded cloud, unless it runs, and stops it afterwards."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -50,26 +50,30 @@ class Laptop:
             stop_cloud(quiet=True)
 
     def airflow_database(self) -> None:
-        """Records of Airflow for the demo alone, so that it gets in the way of no scheduler."""
+        """Make an Airflow database for the demo alone, so that it does not interfere with a scheduler."""
         self._run("database", [sys.executable, "-m", "airflow", "db", "migrate"])
 
     def sluice(self, title: str, *arguments: str) -> None:
         self._run(title, [sys.executable, "-m", "sluice", *arguments])
 
     def python(self, title: str, module: str, *arguments: str) -> None:
-        """Run a module that shows its own progress."""
+        """Run a Python module that shows its own progress."""
         self.console.print(f"{title}: python -m {module} {' '.join(arguments)}", style="bold", highlight=False)
         done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, timeout=_LONGEST_STEP)
         if done.returncode:
             raise StepFailed(f"{title} failed (exit status {done.returncode}); its message is above")
 
     def dag(self, dag_id: str, day: date, params: Mapping[str, Any], progress: Callable[[], str]) -> None:
-        """``airflow dags test`` of one DAG; ``progress`` is shown beside it once a second."""
+        """Run ``airflow dags test`` of one DAG.
+
+        Args:
+            progress: Called once a second; its text is shown.
+        """
         command = [sys.executable, "-m", "airflow", "dags", "test", dag_id, day.isoformat(), "-c", json.dumps(params)]
         self._run(dag_id, command, progress)
 
     def _airflow_of_the_demo(self) -> dict[str, str]:
-        """One process at a time writes to these records, so SQLite is enough, and faster than a server's start."""
+        """The settings of the demo's own Airflow. One process writes at a time, so SQLite is enough."""
         home = self.folder / "airflow"
         return {
             "AIRFLOW_HOME": str(home),
@@ -103,13 +107,13 @@ class Laptop:
 
 @contextmanager
 def _ended_with_us(running: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Ends the command with the wait for it: without a cloud, its own retries would go on for many minutes."""
+    """End the command when the wait for it ends: without a cloud its own retries would last for many minutes."""
     try:
         yield
     finally:
         running.terminate()
         try:
-            running.wait(timeout=_LONGEST_END)
+            running.wait(timeout=_LONGEST_TERMINATION)
         except subprocess.TimeoutExpired:
             running.kill()
             running.wait()

@@ -1,4 +1,4 @@
-"""How far a DAG is, as the cloud shows it: for whoever watches the demo."""
+"""The progress of the demo's DAGs, read from the embedded cloud."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sluice.workspace import Workspace
 
 
 class Progress:
-    """One line per DAG; nothing is received or changed by looking."""
+    """One line for each DAG. Nothing is received or changed."""
 
     def __init__(self, workspace: Workspace, days: Sequence[date]) -> None:
         self.workspace, self.days = workspace, days

@@ -1,4 +1,4 @@
-"""What the demo found: every number is read from where it lives, none from what the demo believes it did."""
+"""The report of the demo. Every number is read from the lake, the queue or SageMaker."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PREDICTIONS = 10
 
 @dataclass(frozen=True)
 class Baseline:
-    """How much stood before this run, so that the report can tell what the run added."""
+    """How much there was before this run, so that the report can show what the run added."""
 
     parts: int
     jobs: int
@@ -47,7 +47,10 @@ def _jobs(workspace: Workspace) -> int:
 
 
 def make_report(workspace: Workspace, days: Sequence[date], baseline: Baseline, folder: Path) -> dict[str, Any]:
-    """The report on ``days``: ``parts_written`` and ``jobs_created`` are this run's, all else is what stands."""
+    """Make the report on ``days``.
+
+    ``parts_written`` and ``jobs_created`` count what this run added. All other numbers are totals.
+    """
     pipeline, sagemaker = workspace.pipeline, workspace.aws.client("sagemaker")
     raw = _manifests(workspace, raw_dataset("events"), days)
     steps = {step.name: _manifests(workspace, step.name, days) for step in pipeline.steps}
@@ -85,7 +88,7 @@ def _manifests(workspace: Workspace, dataset: str, days: Sequence[date]) -> list
 
 
 def _received(workspace: Workspace, folder: Path) -> list[dict[str, Any]]:
-    """Be the subscriber: take what waits on the completions queue, and keep it with what earlier runs took."""
+    """The completion events of this run and of earlier ones: receive the new ones, and append them to a file."""
     kept = folder / "completions.jsonl"
     sqs, queue = workspace.aws.client("sqs"), workspace.resources.completions_queue
     with kept.open("a") as file:
@@ -98,7 +101,7 @@ def _received(workspace: Workspace, folder: Path) -> list[dict[str, Any]]:
 
 
 def _predictions(workspace: Workspace, endpoint: str, fingerprint: str) -> Iterator[dict[str, Any]]:
-    """Flights of the test days, evenly spread: the live score, and whether the flight really was late."""
+    """Some flights of the test days, evenly spread: the live score, and whether the flight was late."""
     snapshot, training = read_snapshot(workspace.lake, fingerprint), workspace.pipeline.require_training()
     runtime, algorithm = workspace.aws.client("sagemaker-runtime"), algorithm_of(training.candidate)
     for frame in read_rows(workspace.lake, snapshot.dataset, channel_partitions(snapshot, "test")[-1:]):

@@ -1,4 +1,4 @@
-"""The embedded cloud, as the programs outside it see it: its command line."""
+"""Runs the embedded cloud by its command line."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-_LONGEST_STATUS = 60
-_LONGEST_CHANGE = 300  # seconds, for all of it to start or to stop
+_LONGEST_STATUS = 60  # seconds, like the other
+_LONGEST_CHANGE = 300  # for all of it to start or to stop
 _PORT_OF = {"emulator": "LOCALCLOUD_PORT", "sagemaker": "LOCALCLOUD_SAGEMAKER_PORT"}
 
 
@@ -19,14 +19,14 @@ class CloudFailed(Exception):
 
 @dataclass(frozen=True)
 class CloudStatus:
-    """Whether all of it is healthy, and the port variables of the services that don't run."""
+    """Whether all services are healthy, and the variables of the ports of those that don't run."""
 
     healthy: bool
     missing_ports: tuple[str, ...]
 
 
 def cloud_status() -> CloudStatus:
-    """How the embedded cloud is now."""
+    """The present status of the embedded cloud."""
     done = subprocess.run(_command("status"), cwd=ROOT, capture_output=True, text=True, timeout=_LONGEST_STATUS)
     missing = [line.split()[0] for line in done.stdout.splitlines() if "not running" in line]
     return CloudStatus(done.returncode == 0, tuple(_PORT_OF[name] for name in missing))

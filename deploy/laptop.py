@@ -1,4 +1,4 @@
-"""Airflow and the embedded cloud on this machine: what `make up` and `make down` do.
+"""Starts and stops Airflow and the embedded cloud on this machine: `make up` and `make down`.
 
 The settings come from the environment (.env.example).
 """
@@ -32,8 +32,8 @@ _NEED_THE_WEB = ("scheduler", "dag-processor", "triggerer")  # their first calls
 _HEALTH_NAMES = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 _LONGEST_START = 180
-_LONGEST_ASK = 5
-_SECONDS_BETWEEN_LOOKS = 0.5
+_LONGEST_PROBE = 5
+_SECONDS_BETWEEN_PROBES = 0.5
 
 
 class LaptopError(Exception):
@@ -41,13 +41,14 @@ class LaptopError(Exception):
 
 
 def up() -> None:
-    """Starts what doesn't run yet, in order, and waits until all of it is healthy.
+    """Start what doesn't run yet, in order, and wait until all of it is healthy.
+
+    After an error or Ctrl-C, what this call started is stopped again.
 
     Raises:
-        LaptopError: a command failed, or a program isn't healthy in time. Whatever this call started is stopped
-            again, likewise after Ctrl-C.
+        LaptopError: a command failed, or a program isn't healthy in time.
         CloudFailed: the embedded cloud could not be started.
-        PortTaken: before anything is started.
+        PortTaken: something else listens on a port; nothing was started.
         SupervisorError: a program ends whenever it is started.
     """
     with _alone(), ExitStack() as undo:
@@ -67,7 +68,7 @@ def up() -> None:
 
 
 def down() -> None:
-    """Stops Airflow, then the embedded cloud. Does nothing where nothing runs.
+    """Stop Airflow, then the embedded cloud. If nothing runs, do nothing.
 
     Raises:
         CloudFailed: the embedded cloud could not be stopped.
@@ -117,26 +118,26 @@ def _wait_until(ready: Callable[[], bool], *programs: str) -> None:
         if time.monotonic() > deadline:
             logs = ", ".join(str(supervised.log_of(program)) for program in programs)
             raise LaptopError(f"{', '.join(programs)} not healthy after {_LONGEST_START} s; see {logs}")
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        time.sleep(_SECONDS_BETWEEN_PROBES)
 
 
 def _database_answers() -> bool:
-    """True once Airflow's own address of its database can be connected to."""
+    """Whether Airflow's database accepts connections."""
     address = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")
     try:
-        psycopg.connect(address, connect_timeout=_LONGEST_ASK).close()
+        psycopg.connect(address, connect_timeout=_LONGEST_PROBE).close()
     except psycopg.OperationalError:
         return False
     return True
 
 
 def _health() -> dict[str, str]:
-    """What the API server says of each component; empty while it doesn't answer."""
+    """The health of each component, by the API server; empty while it doesn't respond."""
     host, port = os.environ["AIRFLOW__API__HOST"], os.environ["AIRFLOW__API__PORT"]
     try:
         direct = build_opener(ProxyHandler({}))
-        with direct.open(f"http://{host}:{port}/api/v2/monitor/health", timeout=_LONGEST_ASK) as answer:
-            return {name: (part or {}).get("status", "") for name, part in json.load(answer).items()}
+        with direct.open(f"http://{host}:{port}/api/v2/monitor/health", timeout=_LONGEST_PROBE) as response:
+            return {name: (part or {}).get("status", "") for name, part in json.load(response).items()}
     except OSError:
         return {}
 
@@ -156,7 +157,11 @@ def _say(line: str, to: TextIO = sys.stdout) -> None:
 
 
 def main(command: str) -> int:
-    """Runs ``up`` or ``down``; 0, or 1 after an error, or 130 after an interruption."""
+    """Run ``up`` or ``down``.
+
+    Returns:
+        The exit status: 0, 1 after an error, 130 after an interruption.
+    """
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:

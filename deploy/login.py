@@ -12,7 +12,7 @@ _LOGIN_PAGE = "sluice/login/"  # plugins/sluice_airflow/web.py serves it
 
 
 def ensure_password(settings: Mapping[str, str]) -> None:
-    """Generates the user's password where there is none yet, into a file that only its owner may read.
+    """Generate the user's password, if there is none yet, into a file that only its owner can read.
 
     Airflow's SimpleAuthManager reads the file: a JSON object of user names and passwords.
     """

@@ -1,4 +1,4 @@
-"""The ports that Sluice takes on this machine, each under the name of the variable that sets it."""
+"""The ports that Sluice listens on, by the variables that set them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class PortTaken(Exception):
 
 
 def require_free(settings: Mapping[str, str], names: Iterable[str]) -> None:
-    """Checks the ports of what is about to start.
+    """Check that ports are free.
 
     Args:
-        settings: The variables of .env or .env.example.
-        names: The variables that hold the ports.
+        settings: The variables of .env or .env.example, with their values.
+        names: The variables that set the ports.
 
     Raises:
         PortTaken: for the first port that is not free.

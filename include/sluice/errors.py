@@ -1,20 +1,20 @@
-"""What can go wrong, by who can mend it. Every message is one line: what, where, and the next action."""
+"""The errors of Sluice, by who can correct them. Every message is one line: what, where, and the next action."""
 
 
 class SluiceError(Exception):
-    """Base of all errors that Sluice raises on purpose. Trying again without a change does not help."""
+    """Base of all errors that Sluice raises on purpose. A retry without a change does not help."""
 
 
 class DeclarationError(SluiceError):
-    """A pipeline is declared wrongly: its author mends the declaration."""
+    """A declaration is wrong. Its author has to correct it."""
 
 
 class MissingResource(SluiceError):
-    """Something that the template provisions, or an earlier DAG makes, is not there."""
+    """Something that the stack or an earlier DAG makes does not exist."""
 
 
 class NotEnoughData(MissingResource):
-    """There are too few partitions or rows to train, validate and test on; more of them mend it."""
+    """There are too few partitions or rows to train, validate and test on."""
 
 
 class ConflictingWrite(SluiceError):
@@ -26,4 +26,4 @@ class TrainingFailed(SluiceError):
 
 
 class DeploymentFailed(SluiceError):
-    """What is live is not what was asked for; the endpoint was put back to what served before."""
+    """What is live is not what was requested. The endpoint was rolled back to what served before."""

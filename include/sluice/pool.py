@@ -1,4 +1,4 @@
-"""The Airflow pool in which sources are drained: it bounds how many drains run side by side, over all pipelines."""
+"""The Airflow pool of drains. It bounds how many drains run in parallel, over all pipelines."""
 
 from __future__ import annotations
 

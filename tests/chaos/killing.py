@@ -19,6 +19,7 @@ import sluice
 
 KILLED = -signal.SIGKILL
 _INCLUDE = Path(sluice.__file__).parents[1]  # the library that the tests themselves have
+_ROOT = Path(__file__).parents[2]
 
 # A call is about to happen, or has happened and nothing else was done since.
 _BEFORE, _AFTER = Kill(happened=False), Kill(happened=True)
@@ -67,7 +68,7 @@ def begin(trial: Worked, work: str, proxy: Proxy | None) -> subprocess.Popen[str
             **os.environ,
             **trial.cloud.environment,
             "AWS_ENDPOINT_URL": proxy.url if proxy else trial.cloud.endpoint_url,
-            "PYTHONPATH": str(_INCLUDE),
+            "PYTHONPATH": f"{_INCLUDE}:{_ROOT}",
         },
         stdout=subprocess.PIPE,
         text=True,

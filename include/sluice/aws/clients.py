@@ -1,7 +1,7 @@
 """The one place that makes AWS clients.
 
-Which cloud they talk to is not decided here: boto3 reads ``AWS_ENDPOINT_URL`` and
-``AWS_ENDPOINT_URL_<SERVICE>``, and Airflow hands in what its connection says. Nothing else in Sluice asks.
+Their endpoints are configured elsewhere: boto3 reads ``AWS_ENDPOINT_URL`` and ``AWS_ENDPOINT_URL_<SERVICE>``; in
+Airflow they come from the connection. No other code in Sluice depends on which cloud it talks to.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from botocore.config import Config
 
 _CONFIG = Config(
     connect_timeout=5,
-    # Above the 20 seconds of a long poll and at the 60 of an endpoint's answer.
+    # Longer than a long poll (20 s) and than an endpoint may take to respond (60 s).
     read_timeout=70,
     retries={"mode": "standard", "total_max_attempts": 5},
     max_pool_connections=32,
@@ -29,7 +29,12 @@ def _from_environment(service: str) -> str | None:
 
 @dataclass(frozen=True)
 class Aws:
-    """Makes clients of one account and region; ``endpoint`` gives a service's URL, or None for boto3's own choice."""
+    """Makes clients of one account and region.
+
+    Args:
+        session: It has the credentials and the region.
+        endpoint: Returns the URL of a service, or None for boto3's own choice.
+    """
 
     session: boto3.Session = field(default_factory=boto3.Session)
     endpoint: Callable[[str], str | None] = _from_environment

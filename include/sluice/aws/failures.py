@@ -1,4 +1,4 @@
-"""What a failed call to AWS means: try it again, change something, or make what is absent. The one place that decides.
+"""Classifies failed calls to AWS: retry, change something, or make what is absent. No other code decides this.
 
 AWS reports throttling and expired tokens with HTTP 400, so the status alone says little; the error code decides
 (botocore's retry handler, ``botocore.retries.standard``; "Common errors" in the API reference of each service).
@@ -77,7 +77,7 @@ _ABSENT = {
     "ResourceNotFound",
     "ResourceNotFoundException",
 }
-# SageMaker and CloudFormation use one code for all invalid requests; only the message tells that something is absent.
+# SageMaker and CloudFormation use one code for all invalid requests; only the message shows that something is absent.
 _INVALID = {"ValidationError", "ValidationException"}
 _ABSENT_WORDS = ("could not find", "not found", "does not exist")
 _QUOTA = {"ResourceLimitExceeded", "ServiceQuotaExceededException"}
@@ -99,7 +99,7 @@ _NEVER_SENT = (
 
 
 class Failure(StrEnum):
-    """``TRANSIENT`` passes by itself; ``REFUSED`` and ``ABSENT`` stay until something is changed."""
+    """``TRANSIENT`` failures pass by themselves; ``REFUSED`` and ``ABSENT`` ones last until something is changed."""
 
     TRANSIENT = "transient"
     REFUSED = "refused"
@@ -107,18 +107,18 @@ class Failure(StrEnum):
 
 
 def failure(error: BotoCoreError | ClientError) -> Failure:
-    """What kind of failure a call ended with. An error without an answer counts as transient: the network passes."""
+    """The kind of a failure. An error without a response counts as transient, because the network may recover."""
     if isinstance(error, ClientError):
-        return _of_answer(error)
+        return _of_response(error)
     return Failure.REFUSED if isinstance(error, _NEVER_SENT) else Failure.TRANSIENT
 
 
-def _of_answer(error: ClientError) -> Failure:
+def _of_response(error: ClientError) -> Failure:
     code, status, message = error_code(error), _status(error), _message(error).lower()
     if code in _THROTTLED | _EXPIRED | _PASSING or status >= 500 or status in _PASSING_STATUS:
         return Failure.TRANSIENT
     if code in _INVALID and "in-progress" in message:
-        return Failure.TRANSIENT  # SageMaker changes an endpoint again once the present change is done
+        return Failure.TRANSIENT  # SageMaker accepts another change of an endpoint once the present one is done
     if code in _ABSENT or (code in _INVALID and any(words in message for words in _ABSENT_WORDS)):
         return Failure.ABSENT
     return Failure.REFUSED
@@ -132,17 +132,17 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_throttled(error: BaseException) -> bool:
-    """Whether AWS answered that it was asked too often."""
+    """Whether AWS throttled the call."""
     return isinstance(error, ClientError) and error_code(error) in _THROTTLED
 
 
 def is_absent(error: ClientError) -> bool:
-    """Whether AWS answered that the thing asked for does not exist."""
+    """Whether AWS responded that the requested thing does not exist."""
     return failure(error) is Failure.ABSENT
 
 
 def is_declined(error: BaseException) -> bool:
-    """Whether the service answered that it did not do it. Without an answer, or with a server's error, nobody knows."""
+    """Whether the service certainly did nothing. After a server error, or without a response, it may have."""
     return isinstance(error, ClientError) and _status(error) < 500
 
 
@@ -160,7 +160,7 @@ def _status(error: ClientError) -> int:
 
 
 def patiently(call: Callable[[], T], seconds: float) -> T:
-    """Call again while the failure is transient, for at most ``seconds``; then raise what the last call raised."""
+    """Retry a call while its failure is transient, for at most ``seconds``. Then raise the last error."""
     again = Retrying(
         retry=retry_if_exception(is_transient),
         wait=wait_random_exponential(multiplier=0.5, max=20),
@@ -171,14 +171,14 @@ def patiently(call: Callable[[], T], seconds: float) -> T:
 
 
 def explain(error: BaseException, unreachable: str = "check AWS_ENDPOINT_URL, credentials and region") -> str:
-    """One line for whatever went wrong: what, AWS's own reason, and the next action.
+    """Describe an error in one line: what failed, AWS's own reason, and the next action.
 
     Args:
-        unreachable: the next action where the service did not answer; it depends on where the endpoint is configured.
+        unreachable: The next action if the service did not respond. It depends on where the endpoint is configured.
     """
     if isinstance(error, ClientError):
-        answered = f"AWS refused {error.operation_name} ({error_code(error)}: {_message(error)})"
-        return f"{answered}; {_next_action(error)}"
+        refused = f"AWS refused {error.operation_name} ({error_code(error)}: {_message(error)})"
+        return f"{refused}; {_next_action(error)}"
     text = " ".join(str(error).split())
     if isinstance(error, BotoCoreError):
         return f"{text}; {unreachable} (on a laptop: make up)"

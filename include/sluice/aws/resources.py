@@ -1,4 +1,4 @@
-"""Finds what the template made for a pipeline, by the parameters that it leaves in Parameter Store."""
+"""Finds the resources of a pipeline, by the parameters that its stack has in Parameter Store."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one pipeline has at AWS.
+    """The resources of one pipeline at AWS.
 
-    ``bucket`` is a name, ``topic_arn`` and ``role_arn`` are ARNs, ``completions_queue`` is a URL. A pipeline that
-    trains nothing has no ``role_arn``. ``of_sources`` are the parameters that the template leaves for each source, by
-    ``<what>/<source name>``: ``queues/events`` is a URL, ``streams/clicks`` a name.
+    Attributes:
+        bucket: The name of the bucket.
+        topic_arn: The ARN of the completion topic.
+        role_arn: The ARN of SageMaker's role; None if the pipeline declares no training.
+        completions_queue: The URL of the queue that subscribes to the topic.
+        of_sources: The resources of sources, by ``<what>/<source name>``: ``queues/events`` is the URL of a queue,
+            ``streams/clicks`` the name of a stream.
     """
 
     pipeline: str
@@ -32,7 +36,7 @@ class Resources:
         """The ARN of the role that SageMaker trains and serves with.
 
         Raises:
-            MissingResource: the template made none.
+            MissingResource: the stack has no role.
         """
         if self.role_arn is None:
             raise MissingResource(
@@ -42,10 +46,17 @@ class Resources:
         return self.role_arn
 
     def made_for(self, what: str, source: str) -> str:
-        """What the template made for a source: ``queues`` is its URL, ``streams`` its name.
+        """A resource of a source.
+
+        Args:
+            what: The kind of the resource, such as ``queues``, ``dead-letter-queues`` or ``streams``.
+            source: The name of the source.
+
+        Returns:
+            The URL of a queue, or the name of a stream.
 
         Raises:
-            MissingResource: it made none.
+            MissingResource: the stack has no such resource.
         """
         found = self.found_for(what, source)
         if found is None:
@@ -57,15 +68,15 @@ class Resources:
         return found
 
     def found_for(self, what: str, source: str) -> str | None:
-        """As :meth:`made_for`; None where the template made none."""
+        """As :meth:`made_for`, but None if the stack has no such resource."""
         return self.of_sources.get(f"{what}/{source}")
 
 
 def find(ssm: SSMClient, pipeline: str) -> Resources:
-    """Reads ``/sluice/<pipeline>/…``.
+    """Read the parameters ``/sluice/<pipeline>/…``.
 
     Raises:
-        MissingResource: the pipeline isn't provisioned, or by a template older than this code.
+        MissingResource: the pipeline isn't provisioned, or its stack is older than this code.
     """
     root = _root(pipeline)
     found = _parameters(ssm, root)

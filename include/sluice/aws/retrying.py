@@ -1,4 +1,4 @@
-"""Calling again, a bounded number of times, after waits that grow and are never the same for two callers."""
+"""Retries with a limit, exponential back-off and jitter."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 def retrying(
     is_worth_it: Callable[[BaseException], bool] | type[BaseException], *, attempts: int, first: float, longest: float
 ) -> Retrying:
-    """Calls again after an exception of that class, or one of which the predicate is true; then raises the last one.
+    """Retry after certain exceptions. When all attempts have failed, the last exception is raised.
 
     Args:
-        attempts: calls in all.
-        first: seconds that the first wait lasts at most; each later one may last twice as long as the one before.
-        longest: seconds that any wait lasts at most.
+        is_worth_it: The class of exceptions to retry, or a predicate of them.
+        attempts: The number of calls in all.
+        first: The first wait is at most this long, in seconds; each later one at most twice as long as the one before.
+        longest: No wait is longer, in seconds.
     """
     kind = is_worth_it
     predicate = (lambda error: isinstance(error, kind)) if isinstance(kind, type) else kind

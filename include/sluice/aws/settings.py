@@ -1,4 +1,4 @@
-"""The settings of the command line: what the environment says, else the checkout's ``.env`` or ``.env.example``."""
+"""Loads the settings of the command line: from the environment, else from ``.env`` or ``.env.example``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from dotenv import find_dotenv, load_dotenv
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
-# Of all settings, these alone matter to the library; the rest are Airflow's and the embedded cloud's.
+# The library uses these settings only. The others are for Airflow and the embedded cloud.
 _READ = re.compile(r"\s*(?:export\s+)?(?:AWS_\w+|LOCALCLOUD_\w+|\w*_PROXY)\s*=", re.IGNORECASE)
-# Keys, endpoints and region belong together: who brings credentials brings the rest, as for any tool of AWS.
+# Credentials, endpoints and region belong together: an environment with credentials has the rest, too.
 _CREDENTIALS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
@@ -23,11 +23,14 @@ _CREDENTIALS = (
 
 
 def load_settings() -> Path | None:
-    """Set the variables of AWS that the environment lacks; the file that they are from, None if none was read.
+    """Set the variables for AWS that the environment lacks.
 
-    The file is the nearest ``.env`` from the working folder upwards, else the checkout's own, else its
-    ``.env.example``. ``${PWD}`` in it means the file's own folder, wherever the command is called from. An environment
-    that has AWS credentials is complete: then no file is read.
+    They come from the nearest ``.env`` from the working folder upwards, else from the checkout's ``.env``, else from
+    its ``.env.example``. ``${PWD}`` stands for the file's folder. An environment with AWS credentials is complete: no
+    file is read.
+
+    Returns:
+        The file that was read, if any.
     """
     if any(os.environ.get(name) for name in _CREDENTIALS):
         return None

@@ -1,7 +1,7 @@
-"""What a part of a pipeline adds to the pipeline's CloudFormation template. Values only; provisioning renders them.
+"""The parts of a pipeline's CloudFormation template, as values. ``sluice.provisioning`` renders them.
 
-Text may hold CloudFormation's own ``${AWS::Region}``, ``${AWS::AccountId}`` and ``${AWS::Partition}``: one template
-goes to any account and region.
+Texts may have CloudFormation's ``${AWS::Region}``, ``${AWS::AccountId}`` and ``${AWS::Partition}``, so that one
+template fits any account and region.
 """
 
 from __future__ import annotations
@@ -16,9 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Statement:
-    """What a policy allows: ``actions`` on ``resources``, which are ARNs, under a ``condition`` of IAM.
+    """A statement of an IAM policy that allows something.
 
-    Statements of one ``sid`` are one statement of the policy, on the resources of all of them.
+    Statements with the same ``sid`` are merged into one, with the resources of all of them. They must have the same
+    actions and the same condition.
+
+    Args:
+        sid: The statement's id: letters and digits.
+        actions: Such as ``sqs:SendMessage``.
+        resources: ARNs, or ``*``.
+        condition: As in IAM's JSON.
     """
 
     sid: str
@@ -29,9 +36,13 @@ class Statement:
 
 @dataclass(frozen=True)
 class Export:
-    """A value that the stack gives out: as its output ``name``, and in Parameter Store for the code to find.
+    """A value that the stack exports, as an output and as a parameter in Parameter Store, where the code finds it.
 
-    ``parameter`` is what follows ``/sluice/<pipeline>/`` there. ``value`` is an intrinsic function of CloudFormation.
+    Args:
+        name: The name of the output.
+        parameter: The path of the parameter below ``/sluice/<pipeline>/``.
+        value: An intrinsic function of CloudFormation, such as a troposphere ``Ref``.
+        description: The description of the output.
     """
 
     name: str
@@ -42,7 +53,7 @@ class Export:
 
 @dataclass(frozen=True)
 class Fragment:
-    """A part of the template: resources, what it gives out, and what the workers may do with it."""
+    """A part of the template: resources, exports, and statements of the workers' policy."""
 
     resources: tuple[AWSObject, ...] = ()
     exports: tuple[Export, ...] = ()
@@ -50,7 +61,7 @@ class Fragment:
 
 
 def arn(service: str, name: str) -> str:
-    """The ARN of a resource in the stack's own account and region."""
+    """The ARN of a resource in the stack's account and region."""
     return f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{name}"
 
 
@@ -60,14 +71,19 @@ def bucket_name(pipeline: str) -> str:
 
 
 def lake_arn(pipeline: str, path: str = "") -> str:
-    """The ARN of the lake's bucket, or with a ``path`` such as ``/drops/*`` of objects in it."""
+    """The ARN of the lake's bucket; with a ``path`` such as ``/drops/*``, of objects in it."""
     return f"arn:${{AWS::Partition}}:s3:::{bucket_name(pipeline)}{path}"
 
 
 def logical_id(source: str, kind: str) -> str:
-    """The name of a source's resource in the template: ``EventsQueue``. It must not change: the resource would be new.
+    """The logical id of a source's resource, such as ``EventsQueue``.
 
-    A source that is called as its kind says it once: the stream ``stream`` is ``Stream``.
+    It must never change, because CloudFormation would replace the resource. A source that is named for its kind has the
+    name once: the stream ``stream`` is ``Stream``.
+
+    Args:
+        source: The name of the source.
+        kind: The kind of the resource, such as ``Queue``.
     """
     words = "".join(word.capitalize() for word in source.split("_"))
     return words if words == kind else words + kind

@@ -1,9 +1,9 @@
-"""The hot path to a service: signed requests over connections that are kept, without botocore's model of the service.
+"""The hot path to a service: signed requests over kept connections, without botocore's model of the service.
 
-A boto3 call spends most of its time on validation, endpoint rules, headers, events and a new signing key. Where
-thousands of equal calls are made, a wire does only what the service needs, and only for calls that succeed at once. For
-any other outcome it returns None. The caller then makes the same call with its boto3 client, which retries it and
-raises the errors that callers know. So a wire needs no retries and no errors of its own.
+A boto3 call spends most of its time on validation, endpoint rules, headers, events and a new signing key. For thousands
+of equal calls, a wire does only what the service needs, and only if the call succeeds at once. For any other outcome it
+returns None. The caller then makes the same call with its boto3 client, which retries it and raises the errors that
+callers handle. So a wire needs no retries and no errors of its own.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Response:
 
 
 class Signer:
-    """Signs for one host by Signature Version 4 (IAM user guide, "Create a signed AWS API request").
+    """Signs requests to one host with Signature Version 4 (IAM user guide, "Create a signed AWS API request").
 
-    The key of a day is made once. Every header is signed, and so is the body, which S3 checks against its digest.
+    The signing key of a day is derived once. All headers are signed, and so is the digest of the body.
     """
 
     def __init__(self, host: str, region: str, service: str) -> None:
@@ -61,7 +61,12 @@ class Signer:
         headers: Mapping[str, str],
         body: bytes,
     ) -> Mapping[str, str]:
-        """The headers of a request: these, in lower case, and what the signature needs. ``path`` is URI-encoded."""
+        """The headers of a signed request: the given ones, in lower case, and those of the signature.
+
+        Args:
+            now: The time of the signature (UTC).
+            path: URI-encoded.
+        """
         date, digest = now.strftime("%Y%m%dT%H%M%SZ"), hashlib.sha256(body).hexdigest()
         sent = {name.lower(): value for name, value in headers.items()}
         sent |= {"host": self._host, "x-amz-date": date, "x-amz-content-sha256": digest}
@@ -89,13 +94,13 @@ class Signer:
 
 
 class Wire:
-    """Signed requests to one host, with the credentials, region and time-outs of a boto3 client. Thread-safe."""
+    """Sends signed requests to one host, with the credentials, region and time-outs of a boto3 client. Thread-safe."""
 
     def __init__(self, client: BaseClient, url: str) -> None:
         meta, parts = client.meta, urlsplit(url)
         self._config: Any = meta.config
         self._host, self._is_tls = parts.netloc, parts.scheme == "https"
-        # boto3 itself hands its clients' credentials on by this (boto3.crt).
+        # boto3 itself reads its clients' credentials by this (boto3.crt).
         self._credentials = client._get_credentials()  # type: ignore[attr-defined]
         self._signer = Signer(self._host, meta.region_name, meta.service_model.signing_name)
         self._usable = self._credentials is not None and not get_environ_proxies(url)
@@ -103,7 +108,15 @@ class Wire:
         weakref.finalize(self, _close, self._idle)
 
     def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response | None:
-        """The response if its status is 200, else None: the request failed, or its outcome is unknown."""
+        """Send a request.
+
+        Args:
+            path: URI-encoded.
+            headers: Those of the service; the signature's are added.
+
+        Returns:
+            The response if its status is 200. None if the request failed, or if its outcome is unknown.
+        """
         if not self._usable:
             return None
         credentials = self._credentials.get_frozen_credentials()
@@ -125,7 +138,7 @@ class Wire:
         return Response(dict(response.headers), read) if response.status == _OK else None
 
     def _connection(self) -> HTTPConnection:
-        """One that is idle, or a new one. Raises OSError if there is no way to the host."""
+        """An idle connection, or a new one. Raises OSError if the host can't be reached."""
         try:
             return self._idle.pop()
         except IndexError:
@@ -148,24 +161,28 @@ def _close(connections: deque[HTTPConnection]) -> None:
 
 
 class SqsWire:
-    """Calls of one SQS client."""
+    """Makes calls of SQS in place of a client."""
 
     def __init__(self, sqs: SQSClient) -> None:
         self._wire = Wire(sqs, sqs.meta.endpoint_url)
 
     def call(self, operation: str, parameters: Mapping[str, Any]) -> Any:
-        """The response of an operation, binary values as base64; None if the boto3 client must make the call."""
+        """Make a call.
+
+        Returns:
+            The response, with binary values as base64; None if the boto3 client must make the call.
+        """
         headers = {"X-Amz-Target": f"AmazonSQS.{operation}", "Content-Type": "application/x-amz-json-1.0"}
         response = self._wire.send("POST", "/", headers, json.dumps(parameters).encode())
         return None if response is None else json.loads(response.body)
 
 
 class BucketWire:
-    """Puts into one bucket."""
+    """Writes objects to one bucket in place of a client."""
 
     def __init__(self, s3: S3Client, bucket: str) -> None:
-        # Whether a bucket is reached by a host name of its own or by a path is for boto3 to say; it signs its links for
-        # the host of all regions, which sends requests on to the right one.
+        # boto3 decides whether the bucket is part of the host name or of the path. Its presigned links name the global
+        # host, which redirects. So only the path is taken from the link, and the host is that of the region.
         link = urlsplit(s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "k"}))
         self._folder = link.path.removesuffix("k")
         region = urlsplit(s3.meta.endpoint_url)
@@ -173,13 +190,17 @@ class BucketWire:
         self._wire = Wire(s3, f"{region.scheme}://{self.host}")
 
     def path(self, key: str) -> str:
-        """Where an object lies at the host."""
+        """The path of an object at the host."""
         return self._folder + quote(key, safe="/~")
 
     def put(self, key: str, body: bytes, conditions: Mapping[str, str]) -> str | None:
-        """The ETag of the object that this wrote; None if the boto3 client must make the call.
+        """Write an object.
 
-        ``conditions`` are the headers of a conditional write.
+        Args:
+            conditions: The headers of a conditional write, such as ``If-None-Match``.
+
+        Returns:
+            The ETag of the object; None if the boto3 client must make the call.
         """
         response = self._wire.send("PUT", self.path(key), conditions, body)
         return None if response is None else response.headers["ETag"]

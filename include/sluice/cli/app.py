@@ -1,4 +1,4 @@
-"""The command line: provision a pipeline, send events, show its status, send back what failed, score rows."""
+"""The command line: check and provision a pipeline, send events, show status, redrive, predict."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def _fail(message: str) -> None:
 
 @app.command("check")
 def check_command(
-    pipeline: Annotated[str | None, typer.Argument(help="One pipeline; all of them if left out.")] = None,
+    pipeline: Annotated[str | None, typer.Argument(help="One pipeline; all of them if omitted.")] = None,
 ) -> None:
-    """Check what a pipeline declares, the functions and contracts that it names, and the lake that it has.
+    """Check a pipeline: its declaration, the functions and contracts that it names, and its lake.
 
-    Names the first thing that is wrong, and its right form. Nothing is changed. A pipeline that is not provisioned has
-    no lake to look at.
+    Prints the first mistake, and its right form. Nothing is changed. The lake is checked if the pipeline is
+    provisioned.
     """
     names = [pipeline] if pipeline else pipeline_names()
     if failed := [name for name in names if not _passes_check(name)]:
@@ -82,13 +82,13 @@ def _passes_check(name: str) -> bool:
 
 
 def _lake_result(name: str) -> str:
-    """Why the pipeline's lake was not looked at; empty if it was. Raises DeclarationError if it does not fit."""
+    """Check the lake; return why that is impossible, or an empty text. Raises DeclarationError if it does not fit."""
     try:
         check_lake(Workspace.open(Aws(), name))
     except MissingResource:
         return "; it is not provisioned, so it has no lake yet"
     except (BotoCoreError, ClientError) as error:
-        return f", as far as its folder shows; its lake could not be looked at: {explain(error)}"
+        return f", as far as its folder shows; its lake could not be read: {explain(error)}"
     return ""
 
 
@@ -97,12 +97,12 @@ def provision_command(
     pipeline: PipelineArgument,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the template and what would change.")] = False,
 ) -> None:
-    """Create or update the pipeline's CloudFormation stack: what its folder declares, and nothing else.
+    """Create or update the pipeline's CloudFormation stack, with what its folder declares and nothing else.
 
-    What is not declared any more is removed from the stack, with all that it holds; only the lake stays. With --dry-run
-    the change is printed as comments below the template, so that the output is a template.
+    What is not declared any more is removed from the stack, with its content; only the lake stays. With --dry-run the
+    changes are printed as comments below the template, so that the output is a template.
     """
-    # The library that renders templates takes as long to import as all others do: no other command needs it.
+    # The library that renders templates takes as long to import as all others, and no other command needs it.
     from sluice.provisioning.provision import changes, provision
     from sluice.provisioning.template import render
 
@@ -152,7 +152,7 @@ def send_command(
 
 
 def _dropped(result: SendResult) -> str:
-    """The end of the report where the queue kept fewer events than were sent."""
+    """The end of the report if the queue kept fewer events than were sent."""
     if result.took == result.sent:
         return ""
     return f"; it took {result.took} of them: a FIFO queue drops what repeats an id within five minutes"
@@ -189,7 +189,7 @@ def status_command(
 
 
 def _shows_status(name: str, *, raises: bool) -> bool:
-    """Print the status of a pipeline; False if it failed and others follow, which it must not stop."""
+    """Print the status of a pipeline. Unless it ``raises``, print an error as well, and return False."""
     try:
         Console().print(*status_tables(name, pipeline_status(Workspace.open(Aws(), name))))
     except (SluiceError, BotoCoreError, ClientError) as error:
@@ -209,13 +209,15 @@ def redrive_command(
     first: Annotated[str | None, typer.Option("--from", help="First partition, such as 2013-01-01 (UTC).")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last partition, included.")] = None,
     event_id: Annotated[list[str] | None, typer.Option("--id", help="Only this event id; may be repeated.")] = None,
-    limit: Annotated[int, typer.Option(help="Most messages of each source and place to send.")] = 1000,
-    unknown: Annotated[bool, typer.Option(help="Also send what a stopped redrive may have sent.")] = False,
-    send: Annotated[bool, typer.Option("--send", help="Send it back; without this option it is only shown.")] = False,
+    limit: Annotated[int, typer.Option(help="The most messages to send from each source and place.")] = 1000,
+    unknown: Annotated[bool, typer.Option(help="Also send messages that a stopped redrive may have sent.")] = False,
+    send: Annotated[
+        bool, typer.Option("--send", help="Send them back; without this option they are only shown.")
+    ] = False,
 ) -> None:
-    """Show what is quarantined or dead-lettered and why; with --send, send it back to its source, in group order.
+    """Show quarantined and dead-lettered events, and why; with --send, send them back to their source, in group order.
 
-    A contract that was corrected needs no redrive: run the transform over those partitions again.
+    A contract that was corrected needs no redrive: run the transform of those partitions again.
     """
     choice = Choice(where, reason, first, last, frozenset(event_id or ()), limit, unknown)
     workspace = Workspace.open(Aws(), pipeline)

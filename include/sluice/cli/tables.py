@@ -1,4 +1,4 @@
-"""What the command line shows, as tables for a terminal."""
+"""The tables that the command line prints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST_CELL = 2000
 
 
 def status_tables(name: str, status: PipelineStatus) -> list[Table | str]:
-    """How the pipeline of that name stands; a line where it ends before a model or an endpoint."""
+    """The status of a pipeline as tables, and as a line if it ends before a model or an endpoint."""
     return [
         *_sources(name, status),
         _datasets(name, status),
@@ -90,7 +90,7 @@ def _endpoint(name: str, status: PipelineStatus) -> Table:
 
 
 def _sources(name: str, status: PipelineStatus) -> Iterator[Table]:
-    """A table for each kind of source, with the figures that the kind has."""
+    """A table for each kind of source, with the figures of that kind."""
     for kind, group in groupby(sorted(status.sources, key=attrgetter("kind")), key=attrgetter("kind")):
         sources: list[SourceStatus] = list(group)
         figures = list(sources[0].figures)
@@ -102,7 +102,7 @@ def _sources(name: str, status: PipelineStatus) -> Iterator[Table]:
 
 
 def _proven(status: PipelineStatus) -> str:
-    """Whether what is live is what was last proven; if not, job and AUC are of what was."""
+    """Whether the live configuration is the last proven one. Job and AUC are those of the last proven one."""
     same = status.endpoint and status.deployment and status.endpoint.config == status.deployment.config
     return "yes" if same else "no"
 
@@ -118,7 +118,7 @@ def _moment(moment: datetime | None) -> str:
 
 
 def held_table(rows: Iterable[Held]) -> Table:
-    """What there is to send back."""
+    """A table of what can be sent back."""
     return _table(
         "held back",
         ("source", "where", "reason", "count", "sent back", "unknown", "oldest", "example"),
@@ -139,7 +139,7 @@ def held_table(rows: Iterable[Held]) -> Table:
 
 
 def sent_table(rows: Iterable[SentBack]) -> Table:
-    """What was sent back."""
+    """A table of what was sent back."""
     return _table(
         "sent back",
         ("source", "where", "sent", "already sent", "unknown", "failed", "behind these", "not deleted"),
@@ -160,7 +160,7 @@ def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) ->
 
 
 def _cell(value: object) -> Text:
-    """Ids and reasons are the producers' words: no markup, and nothing that a terminal would obey."""
+    """A cell. Ids and reasons come from producers, so markup and control characters are not interpreted."""
     text = str(value)
     shown = text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
     return Text("".join(each if each.isprintable() else ascii(each)[1:-1] for each in shown))

@@ -1,4 +1,4 @@
-"""What a user declares: values only, cheap to import. All that a ``pipeline.py`` needs is here."""
+"""The declaration of a pipeline: values only, cheap to import. A ``pipeline.py`` needs no other import of Sluice."""
 
 from sluice.declaration.cloud import Network
 from sluice.declaration.pipeline import Pipeline

@@ -1,4 +1,4 @@
-"""What holds for all that a pipeline has at AWS: the network that its models run in, its key, its tags."""
+"""What a pipeline declares for all its resources at AWS: a network, a key, tags."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _MOST_TAGS = 48
 
 @dataclass(frozen=True)
 class Network:
-    """The part of a VPC that training jobs and endpoints run in.
+    """The part of a VPC in which training jobs and endpoints run.
 
-    The VPC needs a gateway endpoint for S3: without a way to S3 a job can't read its data (SageMaker developer guide,
+    The VPC needs a gateway endpoint for S3: without access to S3 a job can't read its data (SageMaker developer guide,
     "Give SageMaker training jobs access to resources in your Amazon VPC").
 
     Args:
@@ -28,7 +28,7 @@ class Network:
         security_groups: 1 to 5 ids, such as ``sg-0a1b2c3d``.
 
     Raises:
-        DeclarationError: an id is not of that form, or there are too few or too many.
+        DeclarationError: an id is not of that form, or there are too few or too many ids.
     """
 
     subnets: tuple[str, ...]
@@ -45,7 +45,7 @@ def _check_ids(member: str, ids: tuple[str, ...], form: re.Pattern[str], most: i
 
 
 def check_kms_key(pipeline: str, arn: str) -> None:
-    """Raises DeclarationError if this is not the ARN of a key. A policy takes no alias and no bare id."""
+    """Raise DeclarationError if this is not the ARN of a key. A policy allows neither an alias nor a bare id."""
     if not _KEY_ARN.fullmatch(arn):
         raise DeclarationError(
             f"pipeline {pipeline}: kms_key={arn!r} is no ARN of a key; write it as "
@@ -54,7 +54,7 @@ def check_kms_key(pipeline: str, arn: str) -> None:
 
 
 def check_tags(pipeline: str, tags: Mapping[str, str]) -> None:
-    """Raises DeclarationError if AWS would refuse a tag, or if Sluice sets it itself."""
+    """Raise DeclarationError if AWS would refuse a tag, or if Sluice sets it itself."""
     if len(tags) > _MOST_TAGS:
         raise DeclarationError(f"pipeline {pipeline} has {len(tags)} tags; AWS leaves room for {_MOST_TAGS}")
     for key, value in tags.items():

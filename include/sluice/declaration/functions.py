@@ -1,7 +1,7 @@
-"""Whether the functions and contracts that a pipeline names are there and fit, by reading its source.
+"""Checks the functions and contracts that a pipeline names, by reading their source.
 
-Nothing is imported: a step's module imports pandas, and Airflow checks a declaration whenever it parses a DAG file. So
-only what the source itself says is judged; of what it makes at run time, nothing is known.
+Nothing is imported, because a step's module imports pandas and this runs whenever Airflow parses a DAG file. So only
+definitions in the source are checked, not what a module makes at run time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def check_functions(pipeline: Pipeline) -> None:
     """Check every reference of the pipeline's steps.
 
     Raises:
-        DeclarationError: a module or a name is not there, or a step's function does not take its inputs.
+        DeclarationError: a module or a name does not exist, or a step's function does not take its inputs.
     """
     for step in pipeline.steps:
         reference = step.contract if isinstance(step, Conform) else step.run
@@ -30,7 +30,7 @@ def check_functions(pipeline: Pipeline) -> None:
 
 
 def _definition(pipeline: Pipeline, step: Conform | Step, reference: str) -> ast.AST | None:
-    """What defines the name in its module; None where the source does not say."""
+    """The statement that defines the name in its module; None if it may come from ``import *``."""
     where = f"pipeline {pipeline.name}: step {step.name!r}"
     module, colon, name = reference.partition(":")
     if not (module and colon and name):
@@ -62,7 +62,7 @@ def _file_of(pipeline: Pipeline, module: str) -> Path | None:
 
 
 def _definitions(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
-    """(name, node) of what a module's own statements define; ``*`` where they import all of another module."""
+    """(name, node) of each name that the statements define; the name ``*`` if they import all of another module."""
     for node in body:
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
@@ -78,7 +78,7 @@ def _definitions(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
 
 
 def _check_parameters(pipeline: Pipeline, step: Step, function: ast.FunctionDef) -> None:
-    """Each input is a keyword argument, and one with a look-back is two."""
+    """Check that the function takes each input as a keyword argument, and one with a look-back as two."""
     if function.decorator_list:
         return  # a decorator may change what it takes
     given = [name for read in step.reads for name in read.arguments]

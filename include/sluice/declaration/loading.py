@@ -1,4 +1,4 @@
-"""Finds and loads the pipelines, each from its own folder: one that is broken takes nothing from the others (P17)."""
+"""Loads the pipelines, each from its own folder. A broken one does not affect the others (P17)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sluice.errors import DeclarationError
 
 
 def load_pipeline(name: str) -> Pipeline:
-    """The ``PIPELINE`` that ``pipelines/<name>/pipeline.py`` declares.
+    """Load the ``PIPELINE`` that ``pipelines/<name>/pipeline.py`` declares.
 
     Raises:
-        DeclarationError: there is no such folder, its module can't be imported, or it declares no pipeline of its own
-            name.
+        DeclarationError: there is no such folder, its module can't be imported, or it declares no pipeline of the
+            folder's name.
     """
     known = pipeline_names()
     if name not in known:
@@ -38,7 +38,7 @@ def load_pipeline(name: str) -> Pipeline:
 
 
 def _where(name: str, error: BaseException) -> str:
-    """The error in one line, with the last line of the pipeline's own code that led to it."""
+    """The error in one line, with the line of the pipeline's own code that caused it."""
     place = f"{PACKAGE}/{name}"
     if isinstance(error, SyntaxError):
         return f"{place}/{Path(error.filename or '').name} line {error.lineno}: {type(error).__name__}: {error.msg}"
@@ -53,7 +53,11 @@ def _where(name: str, error: BaseException) -> str:
 
 
 def load_pipelines() -> tuple[tuple[Pipeline, ...], tuple[DeclarationError, ...]]:
-    """Every pipeline that has a folder under ``pipelines``, by name; and why others can't be used."""
+    """Load every pipeline that has a folder under ``pipelines``.
+
+    Returns:
+        The pipelines, sorted by name, and an error for each one that can't be used.
+    """
     pipelines: list[Pipeline] = []
     errors: list[DeclarationError] = []
     for name in pipeline_names():
@@ -67,7 +71,7 @@ def load_pipelines() -> tuple[tuple[Pipeline, ...], tuple[DeclarationError, ...]
 
 
 def resolve(pipeline: Pipeline, reference: str) -> Any:
-    """The object that ``"module:name"`` names within the pipeline's package.
+    """Import what ``"module:name"`` names within the pipeline's package.
 
     Raises:
         DeclarationError: there is no such module or name.

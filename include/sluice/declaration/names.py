@@ -1,4 +1,4 @@
-"""Which names a declaration may use."""
+"""The names that a declaration may use."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ _LONGEST = 24
 
 
 def check_name(kind: str, name: str, longest: int = _LONGEST) -> None:
+    """Raise DeclarationError if the name of a ``kind`` is not allowed, or has more than ``longest`` characters."""
     if not _NAME.fullmatch(name) or len(name) > longest:
         raise DeclarationError(
             f"{kind} name {name!r} is not allowed: use at most {longest} of a-z, 0-9 and '_', starting with a letter"

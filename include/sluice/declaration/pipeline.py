@@ -1,8 +1,8 @@
 """A pipeline, as a user declares it.
 
-A declaration is values only. It is imported every time Airflow parses a DAG file, so neither this package nor
-a declaration imports pandas or touches the network (P10); functions and contracts are named as
-``"module:name"`` within the pipeline's package, and resolved when they run.
+A declaration is values only. Airflow imports it whenever it parses a DAG file, so neither this package nor a
+declaration imports pandas or uses the network (P10). Functions and contracts are named as ``"module:name"`` within the
+pipeline's package, and imported when they run.
 """
 
 from __future__ import annotations
@@ -30,23 +30,27 @@ _ENDPOINT = re.compile(r"[a-z0-9](-*[a-z0-9]){0,45}")
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Everything that the DAGs need to know of one pipeline. Its name is the name of its folder.
-
-    Without a ``training`` the pipeline ends at its lake; without a ``deployment`` it ends at a trained model.
+    """A pipeline: its sources, its steps, and how its model is trained and deployed.
 
     Args:
-        every: The length of a partition (UTC).
-        start: Airflow schedules one transform run per partition from here up to ``end`` (or for ever).
+        name: The name of its folder.
+        every: The length of a partition, ``day`` or ``hour`` (UTC).
+        start: The start of the first partition that Airflow transforms by itself (UTC).
+        sources: Where events come from.
+        steps: The transforms, in order. Each reads sources and earlier steps.
+        training: Without it the pipeline ends at its lake.
+        deployment: Without it the pipeline ends at a trained model.
+        end: A moment in the last partition that Airflow transforms by itself (UTC); without it there is no last one.
         kms_key: The ARN of the KMS key that encrypts the lake, the sources, the completion topic, and the disks of
             training jobs and endpoints. The workers' policy and SageMaker's role allow its use; the key's own policy
-            must leave that to IAM, as the default one does. Without it each service encrypts with a key of its own.
+            must leave that to IAM, as the default one does. Without it each service encrypts with its own key.
             Instances with local disks, such as ml.g5, take no key.
-        network: The part of a VPC that training jobs and endpoints run in; SageMaker's own network without it.
-        tags: Set on everything that is made for the pipeline and can have tags.
+        network: The part of a VPC in which training jobs and endpoints run; without it, SageMaker's own network.
+        tags: Set on every resource of the pipeline that can have tags.
 
     Raises:
-        DeclarationError: a name is taken or not allowed, or a step reads what no earlier step or source writes, or a
-            ``Conform`` something else than a queue or stream.
+        DeclarationError: a name is taken or not allowed, a step reads what no source or earlier step writes, a
+            ``Conform`` reads something else than a queue or stream, or another member has a wrong form.
     """
 
     name: str
@@ -113,7 +117,7 @@ class Pipeline:
             )
 
     def _check_folders(self) -> None:
-        """What others write must not lie where the lake does, nor under each other."""
+        """Check that the folders of drops are outside the lake's own folders, and that no two overlap."""
         seen: dict[str, str] = {}
         for source in self.sources:
             for folder in source.foreign_folders:
@@ -168,7 +172,7 @@ class Pipeline:
             )
 
     def require_training(self) -> Training:
-        """The training. Raises DeclarationError where the pipeline ends at its lake."""
+        """The training. Raises DeclarationError if the pipeline ends at its lake."""
         if self.training is None:
             raise DeclarationError(
                 f"pipeline {self.name} ends at its lake: it trains no model; add a training to its declaration for one"
@@ -176,7 +180,7 @@ class Pipeline:
         return self.training
 
     def require_deployment(self) -> Deployment:
-        """The deployment. Raises DeclarationError where the pipeline ends before one."""
+        """The deployment. Raises DeclarationError if the pipeline has none."""
         self.require_training()
         if self.deployment is None:
             raise DeclarationError(
@@ -187,15 +191,17 @@ class Pipeline:
 
     @property
     def event_sources(self) -> tuple[EventSource, ...]:
+        """The sources of single events, in the order of the declaration."""
         return tuple(source for source in self.sources if isinstance(source, EventSource))
 
     def ingest_name(self, source: EventSource) -> str:
-        """The name of a source's ingest DAG: of its kind alone for the first of the kind, else with its own name."""
+        """The name of a source's ingest DAG. All but the first source of a kind have their own name appended."""
         first = next(each for each in self.event_sources if each.kind == source.kind)
         suffix = "" if source == first else f"_{source.name}"
         return f"{self.name}_ingest_{source.kind}{suffix}"
 
     def source(self, name: str) -> Source | None:
+        """The source of that name; None if there is none."""
         return next((source for source in self.sources if source.name == name), None)
 
     def step(self, name: str) -> Conform | Step:

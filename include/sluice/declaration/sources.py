@@ -1,7 +1,7 @@
-"""Where events come from: what a user declares of each source. Values only, like the pipeline they are part of.
+"""The sources that a user declares. Values only, like the pipeline that has them.
 
-A kind of source is a class of these and a connector, which does the work (:mod:`sluice.sources.contract`). The class
-names its connector, so nothing else has a list of the kinds.
+A source kind is one of these classes and a connector, which does the work (:mod:`sluice.sources.contract`). The class
+names its connector, so there is no list of kinds anywhere.
 """
 
 from __future__ import annotations
@@ -18,10 +18,15 @@ _MOST_LATE = timedelta(days=365)
 
 @dataclass(frozen=True)
 class Source:
-    """What every source has: a name, which is the name of its raw dataset.
+    """The base of all sources.
 
-    ``kind`` is what people call it. ``connector`` is ``"module:Class"`` of what does the work; it is imported only
-    where the work is done, because a declaration must be cheap to parse.
+    Args:
+        name: The name of the source and of its raw dataset.
+
+    Attributes:
+        kind: The name of the kind, such as ``queue``.
+        connector: ``"module:Class"`` of the connector. It is imported only when the source is used, because a
+            declaration must be cheap to parse.
     """
 
     kind: ClassVar[str]
@@ -31,7 +36,7 @@ class Source:
 
     @property
     def foreign_folders(self) -> tuple[str, ...]:
-        """The prefixes in the pipeline's bucket under which others write for this source."""
+        """The prefixes in the pipeline's bucket under which others write objects for this source."""
         return ()
 
     @property
@@ -43,9 +48,16 @@ class Source:
 class EventSource(Source):
     """A source of single events, which an ingest DAG lands and a ``Conform`` step reads.
 
-    ``event_id`` and ``event_time`` name the members of the JSON body that hold them; the time is ISO 8601 with
-    an offset. ``lateness`` is how far the watermark trails the highest event time seen. A kind that ``keeps_arrivals``
-    can be replayed by the time of arrival, as long as it keeps them.
+    Args:
+        event_id: The member of the JSON body that has the event's id.
+        event_time: The member of the JSON body that has the event's time, in ISO 8601 with an offset.
+        lateness: How far the watermark trails the highest event time seen, up to 365 days.
+
+    Attributes:
+        keeps_arrivals: Whether the kind can be replayed by time of arrival, as far as its retention reaches.
+
+    Raises:
+        DeclarationError: a member has a wrong form or is out of its range.
     """
 
     keeps_arrivals: ClassVar[bool] = False
@@ -62,14 +74,14 @@ class EventSource(Source):
 
 @dataclass(frozen=True)
 class Queue(EventSource):
-    """What FIFO and standard queues have in common. A declaration names one of the two.
+    """The base of FIFO and standard queues.
 
     Args:
-        retention: How long a message waits to be received. The queue's dead-letter queue keeps each for 14 days, which
-            is the most that SQS allows, so a queue must keep its messages for less.
-        visibility_timeout: How long a lane may take from receiving an event to deleting it, 30 seconds to 12 hours.
-            After a crash the event's group stands still for this long.
-        max_receives: How often a message is received before it goes to the dead-letter queue, 1 to 1,000.
+        retention: How long the queue keeps a message. It must be less than the 14 days for which the dead-letter queue
+            keeps it, which is the most that SQS allows.
+        visibility_timeout: How long a received message is hidden from other readers, 30 seconds to 12 hours. After a
+            crash of a drain the message's group waits for this long.
+        max_receives: How often a message is received before SQS moves it to the dead-letter queue, 1 to 1,000.
 
     Raises:
         DeclarationError: one of these is out of its range, or a duration has a part of a second.
@@ -95,7 +107,7 @@ class Queue(EventSource):
 class FifoQueue(Queue):
     """An SQS FIFO queue: ordered within a message group, at most 10 messages a receive.
 
-    ``retention`` is at most 13 days: a message that moves to the dead-letter queue starts there anew.
+    ``retention`` is at most 13 days. The age of a message starts anew when SQS moves it to the dead-letter queue.
     """
 
     connector: ClassVar[str] = "sluice.sources.queue.connector:FifoQueueConnector"
@@ -106,14 +118,15 @@ class FifoQueue(Queue):
 
 @dataclass(frozen=True)
 class StandardQueue(Queue):
-    """An SQS standard queue: it delivers in any order, and sometimes twice.
+    """An SQS standard queue: it delivers in any order, and sometimes twice. So the order is in the body.
 
-    So the body itself says what is ordered: ``group`` names the member that holds the entity, ``sequence`` the one
-    that holds the producer's own count within the group, a whole number of 0 or more. Without a sequence the event
-    time orders, and of equal times the event id.
+    ``retention`` is at most 7 days. A message keeps its age when SQS moves it to the dead-letter queue (SQS developer
+    guide, "Dead-letter queues and message retention"), so it stays there for at least 7 days.
 
-    ``retention`` is at most 7 days: a message keeps its age when it moves to the dead-letter queue (SQS developer
-    guide, "Dead-letter queues and message retention"), so at least 7 days are left to look at it there.
+    Args:
+        group: The member of the JSON body that has the entity whose events are ordered.
+        sequence: The member that has the producer's own count within the group, a whole number of 0 or more. Without it
+            events are ordered by event time, and those of equal time by event id.
     """
 
     connector: ClassVar[str] = "sluice.sources.queue.connector:StandardQueueConnector"
@@ -129,9 +142,9 @@ class Stream(EventSource):
     """A Kinesis stream: ordered within a partition key, which is the group. Its records stay until retention ends.
 
     Args:
-        shards: How many shards the stream is made with; each takes 1 MiB or 1,000 records a second.
-        retention: How long a record stays, in whole hours from 24 hours to 365 days. AWS bills what is beyond 24 hours.
-            With the default of a week, an outage over a long weekend loses nothing.
+        shards: How many shards the stream has; each takes 1 MiB or 1,000 records a second.
+        retention: How long the stream keeps a record, in whole hours from 24 hours to 365 days. AWS bills more than 24
+            hours. With the default of a week, an outage over a long weekend loses nothing.
 
     Raises:
         DeclarationError: one of these is out of its range.
@@ -153,14 +166,18 @@ class Stream(EventSource):
 
 @dataclass(frozen=True)
 class Marker:
-    """A dropped partition is complete once an object of this name stands in its folder."""
+    """A dropped partition is complete once its folder has an object of this name."""
 
     name: str = "_SUCCESS"
 
 
 @dataclass(frozen=True)
 class Drops(Source):
-    """CSV or Parquet objects that someone else puts under ``<prefix>dt=…/`` in the pipeline's bucket.
+    """CSV or Parquet objects that someone else writes to the pipeline's bucket.
+
+    Args:
+        prefix: It ends with a slash. Objects of a partition are below ``<prefix>dt=…/``.
+        complete: The marker that makes a partition complete.
 
     Raises:
         DeclarationError: the prefix does not end with a slash, or begins with one; the marker is no object's name.

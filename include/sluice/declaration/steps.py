@@ -13,8 +13,10 @@ _LONGEST_LOOK_BACK = 1_000  # partitions
 class Input:
     """One input of a step: a source or an earlier step.
 
-    ``look_back`` is the number of earlier partitions whose rows the step also receives, as
-    ``<dataset>_before``. A partition that was never written counts as no rows.
+    Args:
+        dataset: The name of the source or step.
+        look_back: Of how many earlier partitions the step also gets the rows, as ``<dataset>_before``. A partition that
+            was never written has no rows.
     """
 
     dataset: str
@@ -25,12 +27,12 @@ class Input:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """The names under which a step's function gets this input."""
+        """The keyword arguments with which a step's function gets this input."""
         return (self.dataset, name_before(self.dataset)) if self.look_back else (self.dataset,)
 
 
 def name_before(dataset: str) -> str:
-    """The name under which a step gets the rows of the partitions that it looks back on."""
+    """The keyword argument with which a step gets the rows of earlier partitions of a dataset."""
     return f"{dataset}_before"
 
 
@@ -38,9 +40,12 @@ def name_before(dataset: str) -> str:
 class Conform:
     """The first step of a queue or stream: one row per event id, in group order, each checked against ``contract``.
 
-    ``contract`` names a pydantic model of the JSON body. Its output has the envelope columns ``event_id``,
-    ``group``, ``sequence_number``, ``event_time``, ``sent_at`` and then the members of the model. What does not
-    fit is quarantined verbatim with a reason.
+    Its output has the columns ``event_id``, ``group``, ``sequence_number``, ``event_time`` and ``sent_at``, and then
+    those of the contract. An event that does not fit the contract is quarantined verbatim, with a reason.
+
+    Args:
+        source: The name of the queue or stream.
+        contract: ``"module:name"`` of a pydantic model of the JSON body.
     """
 
     name: str
@@ -54,11 +59,13 @@ class Conform:
 
 @dataclass(frozen=True)
 class Step:
-    """One ordered transform; its output is a dataset of its own, partition by partition.
+    """One ordered transform. Its output is a dataset of its own, partition by partition.
 
-    ``run`` names a function of pandas DataFrames. It gets one keyword argument per input, named for the dataset,
-    with this partition's rows; an input with a look-back adds ``<dataset>_before``. It returns this partition's
-    rows and knows nothing of S3, SQS or Airflow.
+    Args:
+        run: ``"module:name"`` of a function of pandas DataFrames. It gets one keyword argument for each input, named
+            for the dataset, with the rows of this partition; an input with a look-back adds ``<dataset>_before``. It
+            returns the rows of this partition.
+        reads: The inputs, each dataset once.
     """
 
     name: str

@@ -57,7 +57,7 @@ class TimeSplit:
 
 @dataclass(frozen=True)
 class Gate:
-    """A model goes live only if its ``metric`` on the snapshot's validation rows, by its artefact, is at least this."""
+    """A model is deployed only if its artefact reaches this metric on the snapshot's validation rows."""
 
     metric: Literal["auc"]
     at_least: float
@@ -72,10 +72,22 @@ class Gate:
 
 @dataclass(frozen=True)
 class Training:
-    """How a model is made from the rows of one step.
+    """How a model is trained on the rows of one step.
 
-    ``features`` are the columns, in order, that the model sees; ``label`` is the column it learns. Rows without a
-    label are left out. ``schedule`` is when Airflow trains. ``max_runtime`` bounds the job and every wait for it.
+    Args:
+        rows: The name of the step.
+        label: The column to learn. Rows without a label are left out.
+        features: The columns that the model gets, in order.
+        candidate: The algorithm and its hyperparameters.
+        gate: What the model must reach.
+        split: Which partitions are for validation and for the test.
+        schedule: When Airflow trains: a preset such as ``@weekly``, or a cron expression.
+        instance_type: The SageMaker instance type of the job.
+        volume_gb: The size of the job's disk in GB.
+        max_runtime: The longest time that the job may run. It bounds every wait for the job as well.
+
+    Raises:
+        DeclarationError: a member has a wrong form, or the objective does not give the gate's metric.
     """
 
     rows: str
@@ -107,7 +119,10 @@ class Training:
 class Deployment:
     """Where the model is served.
 
-    ``endpoint`` is the endpoint's name, in lower case. The workers may change this endpoint and no other.
+    Args:
+        endpoint: The name of the endpoint, in lower case. The workers may change no other endpoint.
+        instance_type: The SageMaker instance type of the endpoint.
+        instances: How many instances the endpoint has, 1 to 1,000.
     """
 
     endpoint: str
@@ -121,7 +136,7 @@ class Deployment:
 
 
 def check_instance_type(where: str, instance_type: object) -> None:
-    """Raises DeclarationError if this is no name of SageMaker's."""
+    """Raise DeclarationError if this is no instance type of SageMaker."""
     check_text(where, "instance_type", instance_type, "ml.m5.large")
     if not str(instance_type).startswith("ml."):
         raise DeclarationError(

@@ -1,1 +1,1 @@
-"""Makes what a pipeline needs at AWS."""
+"""Provisions a pipeline at AWS: renders its CloudFormation template, and creates or updates its stack."""

@@ -1,4 +1,4 @@
-"""The topic of a pipeline's completion events, and a queue that keeps them, in its template."""
+"""The part of a pipeline's template for completion events: the topic, and a queue that keeps them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _FORTNIGHT = 14 * 24 * 60 * 60  # seconds
 
 
 def completions_template(pipeline: Pipeline) -> Fragment:
-    """The topic, a queue that subscribes to it, and that the workers may publish."""
+    """The topic, a queue that subscribes to it, and the workers' right to publish."""
     name = f"{pipeline.name}-completions.fifo"
     encryption: dict[str, Any] = {"KmsMasterKeyId": pipeline.kms_key} if pipeline.kms_key else {}
     topic = sns.Topic(TOPIC, TopicName=name, FifoTopic=True, ContentBasedDeduplication=False, **encryption)
-    # The queue keeps SQS's own encryption: SNS may use a key only if the key's own policy names it, and without that
-    # events would be lost in silence. They hold names and counts.
+    # The queue has SQS's own encryption. SNS may use a customer's key only if the policy of the key allows it; if it
+    # did not, events would be lost without an error. Events have names and counts only.
     queue = sqs.Queue(
         QUEUE,
         DeletionPolicy="Delete",

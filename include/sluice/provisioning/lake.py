@@ -1,4 +1,4 @@
-"""The bucket of a pipeline's lake in its template."""
+"""The part of a pipeline's template for its lake: the bucket."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LAKE = "Lake"
 
 
 def lake_template(pipeline: Pipeline) -> Fragment:
-    """The bucket, which takes requests over TLS only, and what the workers may do in it."""
+    """The bucket, which allows requests over TLS only, and the workers' rights in it."""
     name = pipeline.name
     return Fragment(
         resources=(_bucket(pipeline), _tls_only()),
@@ -24,7 +24,7 @@ def lake_template(pipeline: Pipeline) -> Fragment:
                 ("ssm:GetParametersByPath",),
                 (arn("ssm", f"parameter/sluice/{name}"), arn("ssm", f"parameter/sluice/{name}/*")),
             ),
-            # Who may not list the whole bucket gets 403 for an object that is absent, and the code relies on 404.
+            # Without the right to list the bucket, S3 returns 403 for an absent object; the code relies on 404.
             Statement("ListTheLake", ("s3:ListBucket",), (lake_arn(name),)),
             Statement("ReadTheLake", ("s3:GetObject",), (lake_arn(name, f"/{name}/*"),)),
             Statement("WriteTheLake", ("s3:PutObject", "s3:AbortMultipartUpload"), (lake_arn(name, f"/{name}/*"),)),
@@ -69,7 +69,7 @@ def _encryption(kms_key: str | None) -> s3.ServerSideEncryptionRule:
             ServerSideEncryptionByDefault=s3.ServerSideEncryptionByDefault(SSEAlgorithm="AES256")
         )
     return s3.ServerSideEncryptionRule(
-        # S3 asks KMS for a key of the bucket once in a while, not for one of each object: AWS bills every request.
+        # With a bucket key, S3 calls KMS seldom instead of once for each object. AWS bills every call.
         BucketKeyEnabled=True,
         ServerSideEncryptionByDefault=s3.ServerSideEncryptionByDefault(SSEAlgorithm="aws:kms", KMSMasterKeyID=kms_key),
     )

@@ -1,4 +1,4 @@
-"""What training and serving need in a pipeline's template: SageMaker's role, and what the workers may ask for."""
+"""The part of a pipeline's template for training and serving: SageMaker's role, and the workers' rights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROLE = "TrainingRole"
 
 
 def models_template(pipeline: Pipeline) -> Fragment:
-    """The role and the workers' rights; nothing for a pipeline that ends at its lake."""
+    """The role and the workers' rights; empty for a pipeline that ends at its lake."""
     if pipeline.training is None:
         return Fragment()
     return Fragment(
@@ -39,7 +39,7 @@ def _train(pipeline: Pipeline) -> tuple[Statement, ...]:
             ),
             (arn("sagemaker", f"training-job/{job_name_stem(pipeline)}*"),),
         ),
-        Statement("ListTrainingJobs", ("sagemaker:ListTrainingJobs",), ("*",)),  # it knows no resources
+        Statement("ListTrainingJobs", ("sagemaker:ListTrainingJobs",), ("*",)),  # the action has no resources
         Statement(
             "HandTheRoleToSageMakerOnly",
             ("iam:PassRole",),
@@ -68,15 +68,17 @@ def _serve(pipeline: Pipeline, deployment: Deployment) -> tuple[Statement, ...]:
             arn("sagemaker", f"endpoint/{deployment.endpoint}"),
             arn("sagemaker", f"endpoint-config/{deployment.endpoint}-*"),
             arn("sagemaker", f"model/{job_name_stem(pipeline)}*"),  # a model has its job's name
-            arn("sagemaker", f"model/{deployment.endpoint}-*"),  # what served before Sluice came
+            arn("sagemaker", f"model/{deployment.endpoint}-*"),  # a model of an endpoint that Sluice takes over
         ),
     )
     return (serve, *(_grants(pipeline.kms_key) if pipeline.kms_key else ()))
 
 
 def _grants(kms_key: str) -> tuple[Statement, ...]:
-    """Disks of instances are encrypted by a grant that the caller makes, or the role (SageMaker developer guide, "API
-    permissions reference")."""
+    """The right to let SageMaker encrypt the disks of instances.
+
+    The caller or the role creates a grant for it (SageMaker developer guide, "API permissions reference").
+    """
     for_aws = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
     return (Statement("LetSageMakerUseTheKey", ("kms:CreateGrant",), (kms_key,), for_aws),)
 
@@ -97,7 +99,7 @@ def _role(pipeline: Pipeline) -> iam.Role:
 
 
 def _sagemakers(pipeline: Pipeline) -> list[Statement]:
-    """What SageMaker itself does with the role (SageMaker developer guide, "How to use SageMaker execution roles")."""
+    """The rights of the role (SageMaker developer guide, "How to use SageMaker execution roles")."""
     name, repository = pipeline.name, algorithm_of(pipeline.require_training().candidate).repository
     snapshots, models = (lake_arn(name, f"/{name}/{folder}/*") for folder in ("snapshots", "models"))
     statements = [
@@ -150,7 +152,7 @@ _JOIN_A_NETWORK = (
 
 
 def _log_groups(pipeline: Pipeline) -> list[str]:
-    """Each log group, and its streams."""
+    """The log groups of the pipeline's jobs and endpoint, each also with its streams."""
     groups = ["/aws/sagemaker/TrainingJobs"]
     if pipeline.deployment:
         groups.append(f"/aws/sagemaker/Endpoints/{pipeline.deployment.endpoint}")

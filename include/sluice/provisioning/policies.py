@@ -1,4 +1,4 @@
-"""Policies of IAM from statements."""
+"""Makes IAM policies of statements."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sluice.errors import DeclarationError
 
 # IAM user guide, "IAM and AWS STS quotas"; white space does not count.
 _MOST_CHARACTERS = 6144
-# The longest that stand for these anywhere. A role's name has a part that CloudFormation makes.
+# The longest values of these. A role's name has a part that CloudFormation makes.
 _LONGEST: Mapping[str, str] = {
     "${AWS::Partition}": "aws-us-gov",
     "${AWS::Region}": "ap-southeast-1",
@@ -23,12 +23,16 @@ _LONGEST: Mapping[str, str] = {
 
 
 def policy_document(statements: Iterable[Statement]) -> dict[str, Any]:
-    """The policy that allows what the statements say; those of one sid become one."""
+    """A policy of these statements. Those with the same ``sid`` are merged.
+
+    Raises:
+        DeclarationError: statements with the same ``sid`` have other actions or another condition.
+    """
     return _document(statements, lambda text: Sub(text) if "${" in text else text)
 
 
 def check_size(pipeline: str, statements: Iterable[Statement]) -> None:
-    """Raises DeclarationError where the policy may be longer than IAM takes, in whatever region."""
+    """Raise DeclarationError if the policy may be longer than IAM allows, in any region."""
     characters = len(json.dumps(_document(statements, _longest), separators=(",", ":")))
     if characters > _MOST_CHARACTERS:
         raise DeclarationError(

@@ -1,4 +1,4 @@
-"""Makes what a pipeline needs at AWS: one CloudFormation stack, from the template that its declaration gives."""
+"""Creates and updates the CloudFormation stack of a pipeline, from the template of its declaration."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import ResourceChangeTypeDef, StackEventTypeDef, StackTypeDef
 
-_SECONDS_BETWEEN_LOOKS = 1
-_LONGEST_WAIT = 600
+_SECONDS_BETWEEN_POLLS = 1
+_LONGEST_WAIT = 600  # seconds
 _DONE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 _CHANGE_SET = "sluice-dry-run"
 _MODIFIED = {"False": "Modify", "Conditional": "Modify or replace", "True": "Replace"}
@@ -28,7 +28,7 @@ _NO_CHANGE = ("didn't contain changes", "No updates are to be performed")
 
 
 class ProvisioningFailed(SluiceError):
-    """CloudFormation could not be reached, or it did not make the stack."""
+    """CloudFormation could not be reached, or the stack could not be created or updated."""
 
 
 def stack_name(pipeline: str) -> str:
@@ -38,10 +38,13 @@ def stack_name(pipeline: str) -> str:
 
 @dataclass(frozen=True)
 class Change:
-    """What an update would do to one resource: ``Add``, ``Modify``, ``Replace`` or ``Remove`` it.
+    """What an update would do to one resource.
 
-    A resource that is replaced is made anew, and what the old one holds is gone. It is ``Modify or replace`` where
-    CloudFormation can tell only once it has changed what the resource refers to.
+    Args:
+        action: ``Add``, ``Modify``, ``Replace`` or ``Remove``. A resource that is replaced loses its content. ``Modify
+            or replace``: CloudFormation can decide only after it has changed what the resource refers to.
+        resource: The logical id.
+        kind: The type, such as ``AWS::SQS::Queue``.
     """
 
     action: str
@@ -50,19 +53,19 @@ class Change:
 
 
 def provision(cloudformation: CloudFormationClient, pipeline: Pipeline) -> Mapping[str, str]:
-    """Create the pipeline's stack, or bring it up to date with the declaration, and wait until it is done.
+    """Create the pipeline's stack, or update it to the declaration, and wait until that is done.
 
-    A stack that is up to date is left alone. A change that is under way already is waited for. Each wait lasts at most
-    10 minutes. A first creation that fails is deleted again, so that it can be tried again.
+    A stack that is up to date is not changed. If another change is in progress, this waits for it first. Each wait
+    lasts at most 10 minutes. If the first creation fails, the stack is deleted, so that it can be created again.
 
     Returns:
         The stack's outputs by name: ``Bucket``, ``Topic``, ``CompletionsQueue``, ``WorkerPolicy``, those of the
         sources, and ``Role`` where the pipeline trains.
 
     Raises:
-        DeclarationError: AWS would refuse the template; nothing was asked of it.
-        ProvisioningFailed: CloudFormation can't be reached or refuses, a resource fails (the message names
-            the first one and why), or the stack isn't done in time.
+        DeclarationError: AWS would refuse the template; no call was made.
+        ProvisioningFailed: CloudFormation can't be reached or refuses, a resource fails (the message names the first
+            one and why), or the stack isn't done in time.
     """
     name, body = stack_name(pipeline.name), template_body(pipeline)
     with _explained(pipeline):
@@ -83,9 +86,9 @@ def provision(cloudformation: CloudFormationClient, pipeline: Pipeline) -> Mappi
 
 
 def changes(cloudformation: CloudFormationClient, pipeline: Pipeline) -> list[Change]:
-    """What :func:`provision` would change, by CloudFormation's own account; nothing is changed.
+    """What :func:`provision` would change, by a change set of CloudFormation. Nothing is changed.
 
-    Where there is no stack, everything is added, and nothing is asked of CloudFormation but that.
+    If there is no stack, every resource of the template is added.
 
     Raises:
         DeclarationError: AWS would refuse the template.
@@ -101,7 +104,7 @@ def changes(cloudformation: CloudFormationClient, pipeline: Pipeline) -> list[Ch
 
 @contextmanager
 def _explained(pipeline: Pipeline) -> Iterator[None]:
-    """Failures of CloudFormation in one line."""
+    """Raise failures of CloudFormation as one line."""
     name, again = stack_name(pipeline.name), f"then run `sluice provision {pipeline.name}` again"
     try:
         yield
@@ -109,7 +112,7 @@ def _explained(pipeline: Pipeline) -> Iterator[None]:
         raise ProvisioningFailed(f"stack {name}: {explain(error)}; {again}") from error
     except RetryError as error:
         last = error.last_attempt.exception()
-        found = f"still changing after {_LONGEST_WAIT} s; look at its events" if last is None else explain(last)
+        found = f"still changing after {_LONGEST_WAIT} s; see its events" if last is None else explain(last)
         raise ProvisioningFailed(f"stack {name}: {found}; {again}") from error
 
 
@@ -121,7 +124,7 @@ def _create(cloudformation: CloudFormationClient, name: str, body: str) -> str:
 
 
 def _update(cloudformation: CloudFormationClient, name: str, body: str) -> bool:
-    """Start an update; False if there is nothing to do."""
+    """Start an update; False if there is nothing to change."""
     try:
         cloudformation.update_stack(StackName=name, TemplateBody=body, Capabilities=["CAPABILITY_IAM"])
     except ClientError as error:
@@ -132,7 +135,7 @@ def _update(cloudformation: CloudFormationClient, name: str, body: str) -> bool:
 
 
 def _change_set(cloudformation: CloudFormationClient, name: str, body: str) -> list[Change]:
-    """What a change set of the stack says; it is deleted again, also one that an earlier call left behind."""
+    """The changes of a new change set, which is deleted afterwards. One that an earlier call left is deleted first."""
     change_set: Any = {"StackName": name, "ChangeSetName": _CHANGE_SET}
     cloudformation.delete_change_set(**change_set)
     cloudformation.create_change_set(**change_set, TemplateBody=body, Capabilities=["CAPABILITY_IAM"])
@@ -141,7 +144,7 @@ def _change_set(cloudformation: CloudFormationClient, name: str, body: str) -> l
             cloudformation.describe_change_set, **change_set
         )
         if made["Status"] == "FAILED" and not any(words in made["StatusReason"] for words in _NO_CHANGE):
-            raise ProvisioningFailed(f"stack {name}: {made['StatusReason']}; correct that and ask again")
+            raise ProvisioningFailed(f"stack {name}: {made['StatusReason']}; correct that and try again")
         pages = cloudformation.get_paginator("describe_change_set").paginate(**change_set)
         found = (_change(each["ResourceChange"]) for page in pages for each in page["Changes"])
         return sorted(found, key=lambda change: change.resource)
@@ -157,16 +160,20 @@ def _change(change: ResourceChangeTypeDef) -> Change:
 
 
 def _settled(cloudformation: CloudFormationClient, stack: str) -> StackTypeDef | None:
-    """The stack once nothing changes it any more, or None if there is none. ``stack`` is its name or id."""
+    """Wait until no change of the stack is in progress, and return it; None if there is none.
+
+    Args:
+        stack: Its name or id.
+    """
     settle = _retrying(lambda found: found is not None and found["StackStatus"].endswith("_IN_PROGRESS"))
     return settle(_describe, cloudformation, stack)
 
 
 def _retrying(is_changing: Callable[[Any], bool]) -> Retrying:
-    """Looks again while something changes or CloudFormation throttles, for at most 10 minutes."""
+    """Polls while ``is_changing`` or CloudFormation throttles, once a second, for at most 10 minutes."""
     return Retrying(
         retry=retry_if_result(is_changing) | retry_if_exception(is_throttled),
-        wait=wait_fixed(_SECONDS_BETWEEN_LOOKS),
+        wait=wait_fixed(_SECONDS_BETWEEN_POLLS),
         stop=stop_after_delay(_LONGEST_WAIT),
     )
 
@@ -181,7 +188,7 @@ def _describe(cloudformation: CloudFormationClient, stack: str) -> StackTypeDef 
 
 
 def _first_failure(cloudformation: CloudFormationClient, stack_id: str) -> str:
-    """What failed first in the latest change of the stack; all later failures follow from it."""
+    """The first failure in the latest change of the stack. All later failures follow from it."""
     failures = [
         event for event in _latest_change(cloudformation, stack_id) if event["ResourceStatus"].endswith("_FAILED")
     ]
@@ -195,7 +202,7 @@ def _first_failure(cloudformation: CloudFormationClient, stack_id: str) -> str:
 
 
 def _invalid(cloudformation: CloudFormationClient, stack_id: str) -> str | None:
-    """What CloudFormation found wrong before it began: only these events say it."""
+    """The error that CloudFormation found before it began. Only these events have it."""
     pages = cloudformation.get_paginator("describe_events").paginate(StackName=stack_id, Filters={"FailedEvents": True})
     for page in pages:
         for event in page["OperationEvents"]:
@@ -205,7 +212,7 @@ def _invalid(cloudformation: CloudFormationClient, stack_id: str) -> str | None:
 
 
 def _latest_change(cloudformation: CloudFormationClient, stack_id: str) -> Iterator[StackEventTypeDef]:
-    """The events since the stack last began to change, newest first."""
+    """The events since the latest change of the stack began, newest first."""
     for page in cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id):
         for event in page["StackEvents"]:
             yield event

@@ -1,7 +1,7 @@
-"""The CloudFormation template of a pipeline, rendered from its declaration: what is declared is made, and nothing else.
+"""Renders the CloudFormation template of a pipeline from its declaration. It has what is declared, and nothing else.
 
-Every name in it, of a resource or at AWS, follows from the declaration. S3 and SageMaker allow no underscore in a name,
-and Python no hyphen: where they meet, ``_`` is written ``-``.
+All names in it are derived from the declaration. Names of S3, SageMaker and stacks allow no ``_``, so they have ``-``
+instead.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from sluice.provisioning.models import models_template
 from sluice.provisioning.policies import check_size, policy_document
 from sluice.sources.contract import source_template
 
-# CloudFormation user guide, "Understand CloudFormation quotas": of a template that is sent with the request.
+# CloudFormation user guide, "Understand CloudFormation quotas": the size of a template that is part of the request.
 _MOST_BYTES = 51_200
 
 
 def render(pipeline: Pipeline) -> Template:
-    """The template of a pipeline.
+    """Render the template of a pipeline.
 
     Raises:
-        DeclarationError: two resources would have one name, or AWS would refuse the workers' policy for its length.
+        DeclarationError: two resources would have one name, or the workers' policy would be longer than IAM allows.
     """
     fragments = [
         lake_template(pipeline),
@@ -56,10 +56,10 @@ def render(pipeline: Pipeline) -> Template:
 
 
 def template_body(pipeline: Pipeline) -> str:
-    """The template as JSON, as CloudFormation takes it in a request.
+    """The template as JSON, for a request to CloudFormation.
 
     Raises:
-        DeclarationError: see :func:`render`; or it is too long.
+        DeclarationError: as for :func:`render`, or the template is too long.
     """
     body = json.dumps(render(pipeline).to_dict(), separators=(",", ":"))
     if len(body.encode()) > _MOST_BYTES:
@@ -81,14 +81,14 @@ def _check_names(pipeline: Pipeline, fragments: Sequence[Fragment]) -> None:
 
 
 def _export(template: Template, pipeline: Pipeline, export: Export) -> None:
-    """By the parameters the code finds what was made here; it knows no other name (:mod:`sluice.aws.resources`)."""
+    """Add the output and the parameter, by which the code finds the resource (:mod:`sluice.aws.resources`)."""
     path = f"/sluice/{pipeline.name}/{export.parameter}"
     template.add_resource(Parameter(f"{export.name}Parameter", Name=path, Type="String", Value=export.value))
     template.add_output(Output(export.name, Description=export.description, Value=export.value))
 
 
 def _key_template(pipeline: Pipeline) -> Fragment:
-    """The workers read and write what the key encrypts."""
+    """The workers' right to use the key, if there is one."""
     if pipeline.kms_key is None:
         return Fragment()
     return Fragment(statements=(Statement("UseTheKey", ("kms:Decrypt", "kms:GenerateDataKey"), (pipeline.kms_key,)),))
@@ -98,7 +98,7 @@ def _add_worker_policy(template: Template, pipeline: Pipeline, statements: Seque
     check_size(pipeline.name, statements)
     policy = ManagedPolicy(
         "WorkerPolicy",
-        # A new text makes a new policy, and workers have the old one: leave it as it is.
+        # Don't change this text: CloudFormation would replace the policy, and workers have the old one attached.
         Description=f"What an Airflow worker may do for the pipeline {pipeline.name}. Attach it to the workers' role.",
         PolicyDocument=policy_document(statements),
     )

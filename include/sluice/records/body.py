@@ -1,6 +1,6 @@
-"""What the JSON body of an event says of it: its id, its time, and other members by name.
+"""Parses the JSON body of an event: its id, its time, and other members by name.
 
-Nothing here judges content. What a body does not say, or says in no usable form, is None.
+It never fails on content. A member that is absent or has no usable form is None.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 from sluice.declaration.sources import EventSource
 from sluice.records.record import Record
 
-# A producer's clock may be wrong. One event from the far future must not move the watermark past all others.
+# A producer's clock may be wrong. An event from the far future must not move the watermark past all others.
 _MOST_AHEAD = timedelta(days=1)
 
 
 class Body(NamedTuple):
-    """A parsed body. ``members`` is empty where the body is no JSON object."""
+    """A parsed body. ``members`` is empty if the body is no JSON object."""
 
     event_id: str | None
     event_time: datetime | None
@@ -30,9 +30,12 @@ class Body(NamedTuple):
 
 
 def parse_body(body: str, source: EventSource, sent_at: datetime) -> Body:
-    """What the body says under the names that the source declares.
+    """Parse a body, with id and time under the names that the source declares.
 
     A time without an offset is not usable, nor is one more than a day after ``sent_at``.
+
+    Args:
+        sent_at: When the message was sent (UTC).
     """
     try:
         members = json.loads(body)
@@ -45,7 +48,7 @@ def parse_body(body: str, source: EventSource, sent_at: datetime) -> Body:
 
 
 def text_of(value: object) -> str | None:
-    """An id or a group as text; None where it is neither text nor a whole number, or is text that UTF-8 can't hold."""
+    """An id or a group as text; None if it is neither text nor a whole number, or if UTF-8 can't encode it."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
@@ -58,7 +61,10 @@ def text_of(value: object) -> str | None:
 
 
 def derive_again(record: Record, source: EventSource) -> Record:
-    """A stored record with id and time as today's declaration reads them; what the body does not say stays as it is."""
+    """Derive id and time of a stored record from its body again, by today's declaration.
+
+    An id that the body does not have stays as it is.
+    """
     body = parse_body(record.body, source, record.sent_at)
     return record._replace(
         event_id=body.event_id or record.event_id,

@@ -1,7 +1,7 @@
 """A raw record: the body verbatim beside a typed envelope, and the Parquet part that holds many of them.
 
-Nothing here judges content. Where the body can't be read, the envelope falls back to what the queue itself
-knows, and ``conform`` says what is wrong with it.
+It never fails on content. If the body can't be parsed, the envelope has the id and the time of the message instead, and
+``conform`` quarantines the record with a reason.
 """
 
 from __future__ import annotations
@@ -34,10 +34,12 @@ SCHEMA = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _COLU
 
 
 class Record(NamedTuple):
-    """One received message. ``event_time_from`` is ``body``, or ``sent`` where the body tells no usable time.
+    """One received message. Times are in UTC.
 
-    ``sequence_number`` has as many digits in every record of a source, so that text order is number order;
-    ``attributes`` is what else the message carried, as JSON.
+    Attributes:
+        sequence_number: Has the same number of digits in every record of a source, so that text order is number order.
+        event_time_from: ``body``, or ``sent`` if the body has no usable time.
+        attributes: The message's other attributes, as JSON.
     """
 
     event_id: str
@@ -53,7 +55,11 @@ class Record(NamedTuple):
 
 
 def part_bytes(records: Iterable[Record]) -> tuple[str, bytes]:
-    """(name, bytes) of the part that holds these records, in group order. Same records, same bytes."""
+    """Encode records as a part, in group order. The same records give the same bytes.
+
+    Returns:
+        The name of the part, which has a digest of its bytes, and the Parquet bytes.
+    """
     ordered = sorted(records, key=_PLACE)
     columns = dict(zip(SCHEMA.names, zip(*ordered, strict=True), strict=True))
     buffer = io.BytesIO()
@@ -64,17 +70,17 @@ def part_bytes(records: Iterable[Record]) -> tuple[str, bytes]:
 
 
 def read_parts(bodies: Sequence[bytes]) -> pa.Table:
-    """The records of several parts as one table of :data:`SCHEMA`."""
+    """Read the records of several parts into one table of :data:`SCHEMA`."""
     tables = [pq.read_table(io.BytesIO(body), schema=SCHEMA) for body in bodies]
     return pa.concat_tables(tables) if tables else SCHEMA.empty_table()
 
 
 def record_json(record: Record) -> str:
-    """One record as a JSON object; its times are ISO 8601."""
+    """Encode a record as a JSON object; its times are ISO 8601."""
     return json.dumps(record._asdict(), default=datetime.isoformat)
 
 
 def record_from_json(text: str) -> Record:
-    """The record that :func:`record_json` made this of."""
+    """Decode what :func:`record_json` encoded."""
     members = json.loads(text)
     return Record(**{**members, **{name: datetime.fromisoformat(members[name]) for name in ("sent_at", "event_time")}})

@@ -1,1 +1,1 @@
-"""Sends what was quarantined or dead-lettered back to its source, in order and nothing twice."""
+"""Sends quarantined and dead-lettered events back to their source, in order, and none twice."""

@@ -1,7 +1,7 @@
-"""Sends records back to the source they came from, one after another within their group, each at most once.
+"""Sends records back to their source, one after another within each group, each at most once.
 
-A record is announced in the ledger, sent, and confirmed there. A group ends at the first of its records that can't be
-sent: what is behind it must not overtake it.
+A record is announced in the ledger, sent, and confirmed in the ledger. A group stops at the first of its records that
+can't be sent, so that no later record overtakes it.
 """
 
 from __future__ import annotations
@@ -20,19 +20,24 @@ from sluice.records.record import Record
 from sluice.redrive.ledger import Entry, Ledger, State, digest, known
 from sluice.sources.contract import EventConnector
 
-# SQS drops a message that comes again within five minutes. The intention was written before the first call, so until
-# shortly before that a second call is safe; after it, it might be a second message.
+# SQS drops a repeated deduplication id within five minutes. The intention is written before the first call. So within
+# four minutes of the intention a second call is safe; later it might send a second message.
 DEDUPLICATED = timedelta(minutes=4)
-_MOST_FAILURES = 10  # then the fault is the source's, and trying the other groups would last hours
+_MOST_FAILURES = 10  # then the source fails, and trying all other groups would take hours
 
 Outcome = Literal["sent", "already", "unknown", "failed", "behind"]
 
 
 @dataclass
 class Courier:
-    """Sends back to the source of one connector. ``entries`` is the ledger as it stood when the redrive began.
+    """Sends records back to the source of one connector.
 
-    ``again`` sends what is not known to have been sent. ``faults`` collects, in words, why records were not sent.
+    Args:
+        again: Whether to send a record again if it is unknown whether an earlier redrive sent it.
+
+    Attributes:
+        entries: The ledger at the start of the redrive.
+        faults: Why records were not sent, one line each.
     """
 
     ledger: Ledger
@@ -45,8 +50,12 @@ class Courier:
         self.entries = self.ledger.entries()
 
     def carry(self, records: Iterable[Record], pool: Executor) -> dict[str, Outcome]:
-        """Send the records, groups side by side; the outcome of each by message id."""
-        once = {record.message_id: record for record in records}  # a standard queue may give a message twice
+        """Send the records, groups in parallel.
+
+        Returns:
+            The outcome of each record, by message id.
+        """
+        once = {record.message_id: record for record in records}  # a standard queue may deliver a message twice
         ordered = sorted(once.values(), key=_order)
         groups = [list(group) for _, group in groupby(ordered, key=_group)]
         return {
@@ -64,7 +73,7 @@ class Courier:
 
     def _carry(self, record: Record) -> Outcome:
         entry = known(self.entries, record.message_id)
-        if entry.state in (State.REFUSED, State.UNKNOWN):  # another redrive may have gone on with it
+        if entry.state in (State.REFUSED, State.UNKNOWN):  # another redrive may have sent it since
             entry = self.ledger.entry(record.message_id)
         if entry.state is State.SENT:
             return "already"
@@ -75,8 +84,8 @@ class Courier:
     def _carry_unknown(self, record: Record, attempts: int) -> Outcome:
         fresh = self.ledger.lake.now() - self.ledger.intended_at(record.message_id, attempts) < DEDUPLICATED
         if fresh and self.connector.drops_repeats:
-            return self._send(record, attempts)  # of two the source keeps one
-        if fresh or not self.again:  # fresh: another redrive may be about to send it
+            return self._send(record, attempts)  # the source keeps one of two
+        if fresh or not self.again:  # if it is fresh, another redrive may be about to send it
             return "unknown"
         return self._attempt(record, attempts + 1)
 
@@ -92,9 +101,9 @@ class Courier:
             reason = explain(error)
             self.faults.append(f"event {record.event_id!r} of group {record.group!r}: {reason}")
             if is_declined(error):
-                self.ledger.refuse(record, attempt, reason)  # of all else it is not known whether it was sent
+                self.ledger.refuse(record, attempt, reason)  # after any other error it may have been sent
             return "failed"
-        # Of two redrives that sent it to a FIFO queue at once, one has sent it.
+        # If two redrives sent it to a FIFO queue at once, the first to confirm counts it.
         return "sent" if self.ledger.confirm(record, sent_as) else "already"
 
 
@@ -103,5 +112,5 @@ def _order(record: Record) -> tuple[str, str, str]:
 
 
 def _group(record: Record) -> str:
-    """A record that tells no group waits for no other."""
+    """The record's group. A record without one is a group of its own."""
     return record.group or record.message_id

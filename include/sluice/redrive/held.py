@@ -1,4 +1,4 @@
-"""What there is to send back to a source: quarantined events and dead letters, chosen and counted."""
+"""Selects and counts what can be sent back to a source: quarantined events and dead letters."""
 
 from __future__ import annotations
 
@@ -31,16 +31,23 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Choice:
-    """What a redrive is about.
+    """Which events a redrive selects.
 
-    ``where`` is ``quarantine``, ``dead_letters`` or ``both``. ``reason``, ``first`` and ``last`` (as in
-    :func:`sluice.lake.partitions.partition_at`, both included) and ``ids`` of events choose among quarantined events.
-    Conflicts, and what lies outside the pipeline's start and end, are chosen by their reason only, because sent back
-    as they are they end in the same place. At most ``limit``
-    messages of each place are sent. ``unknown`` sends also what a redrive that was stopped may have sent already.
+    Conflicts, and events outside the pipeline's start and end, are selected by their reason only: sent back unchanged,
+    they end in the same place.
+
+    Args:
+        where: ``quarantine``, ``dead_letters`` or ``both``.
+        reason: Only events quarantined for this reason.
+        first: The first partition, as :func:`sluice.lake.partitions.partition_at` reads it.
+        last: The last partition, included.
+        ids: Only events with these ids.
+        limit: The most messages to send from each place.
+        unknown: Also send messages of which it is unknown whether a stopped redrive sent them.
 
     Raises:
-        SluiceError: the choice makes no sense.
+        SluiceError: ``where`` or ``limit`` is out of its range, or dead letters would be selected by the criteria of
+            quarantined events.
     """
 
     where: str = "both"
@@ -61,10 +68,10 @@ class Choice:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Choice:
-        """From the parameters of the same names; ``from`` and ``to`` are ``first`` and ``last``.
+        """Make a choice of the params of a DAG run, where ``from`` and ``to`` are ``first`` and ``last``.
 
         Raises:
-            SluiceError: the choice makes no sense.
+            SluiceError: as for the class.
         """
         return cls(
             where=params["where"],
@@ -77,22 +84,23 @@ class Choice:
         )
 
     def covers(self, place: Where) -> bool:
+        """Whether the place is selected."""
         return self.where in (place, "both")
 
     def takes(self, each: Quarantined) -> bool:
-        """Whether the event is to be sent back."""
+        """Whether the event is selected to be sent back."""
         right_reason = each.reason == self.reason if self.reason else each.reason not in BY_REASON_ONLY
         return right_reason and self._named(each)
 
     def shows(self, each: Quarantined) -> bool:
-        """Whether the event is to be listed."""
+        """Whether the event is listed."""
         return self.reason in (None, "", each.reason) and self._named(each)
 
     def _named(self, each: Quarantined) -> bool:
         return not self.ids or each.event_id in self.ids
 
     def range(self, every: Grain) -> tuple[Partition | None, Partition | None]:
-        """The first and the last partition, None where the range has no end. Raises SluiceError if it is empty."""
+        """The first and the last partition; None where the range is open. Raises SluiceError if it is empty."""
         first, last = (partition_at(moment, every) if moment else None for moment in (self.first, self.last))
         if first and last and last < first:
             raise SluiceError(f"the range from {self.first} to {self.last} ends before it begins; swap the two")
@@ -101,11 +109,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class Held:
-    """What of one source lies in one place for one reason.
+    """The events of one source that are held back in one place for one reason.
 
-    ``oldest`` is when the oldest was sent at first; ``example`` is an event id. ``sent_back`` of them were sent back
-    already, of ``unknown`` it is not known. Of dead letters, ``count`` is SQS's approximate one, and the rest is of
-    those that could be looked at.
+    ``count`` of dead letters is SQS's approximate count; the other members then describe those that were peeked at.
+
+    Attributes:
+        oldest: When the oldest event was first sent (UTC).
+        example: An event id.
+        sent_back: How many were sent back before.
+        unknown: Of how many it is unknown whether they were sent back.
     """
 
     source: str
@@ -119,7 +131,7 @@ class Held:
 
 
 def sources_named(pipeline: Pipeline, name: str | None) -> list[EventSource]:
-    """The queue or stream of that name, or all. Raises DeclarationError if there is none."""
+    """The source of events of that name, or all of them. Raises DeclarationError if there is none."""
     found = [source for source in pipeline.event_sources if name in (None, "", source.name)]
     if not found:
         names = ", ".join(source.name for source in pipeline.event_sources) or "none"
@@ -128,7 +140,7 @@ def sources_named(pipeline: Pipeline, name: str | None) -> list[EventSource]:
 
 
 def survey_all(workspace: Workspace, source: str | None, choice: Choice) -> list[Held]:
-    """:func:`survey` of the source of that name, or of all; the log tells each."""
+    """:func:`survey` of the source of that name, or of all. Each result is logged."""
     held = [each for named in sources_named(workspace.pipeline, source) for each in survey(workspace, named, choice)]
     for each in held:
         _log.info("%s", each)
@@ -136,7 +148,7 @@ def survey_all(workspace: Workspace, source: str | None, choice: Choice) -> list
 
 
 def counts(held: Iterable[Held]) -> dict[str, int]:
-    """How much is held, by ``source/place``."""
+    """How many events are held back, by ``source/place``."""
     totals: Counter[str] = Counter()
     for each in held:
         totals[f"{each.source}/{each.where}"] += each.count
@@ -144,7 +156,7 @@ def counts(held: Iterable[Held]) -> dict[str, int]:
 
 
 def survey(workspace: Workspace, source: EventSource, choice: Choice) -> list[Held]:
-    """What there is to send back, by place and reason. Nothing is changed; dead letters are put back at once.
+    """Count what can be sent back, by place and reason. Nothing is changed; dead letters are put back at once.
 
     Raises:
         MissingResource: the pipeline has no such queue.
@@ -198,6 +210,7 @@ def _held_dead_letters(source: str, dead: DeadLetters, entries: Mapping[str, Ent
 
 
 def quarantined_of(workspace: Workspace, source: EventSource, choice: Choice) -> Iterable[Quarantined]:
+    """What is quarantined in the range of the choice, for any reason."""
     first, last = choice.range(workspace.pipeline.every)
 
     def wanted(partition: Partition) -> bool:

@@ -4,9 +4,9 @@
 
     PIPELINE/redriven/SOURCE/<digest of the message id>/{1-intended,1-refused,2-intended,…,sent}
 
-Every object is created once and never changed. The intention is written before the call, the rest after its answer; of
-two redrives at once only the one that created the intention sends. An intention that nothing follows means that a
-redrive was stopped, or its call got no answer: whether the message was sent is not known.
+Every object is created once and never changed. The intention is written before the call, the others after its response.
+Of two redrives at once, only the one that created the intention sends. An intention without a result means that a
+redrive was stopped, or that its call got no response: it is unknown whether the message was sent.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _INTENDED, _REFUSED, _SENT = "intended", "refused", "sent"
 
 
 class State(StrEnum):
-    """``REFUSED``: known not to have been sent, and free to be tried again, as ``NEW`` is."""
+    """Whether a message was sent. A ``REFUSED`` one certainly was not, so it may be sent like a ``NEW`` one."""
 
     NEW = "new"
     REFUSED = "refused"
@@ -36,7 +36,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """What the ledger says of one message: its state after so many intentions."""
+    """The ledger's entry of one message: its state, after so many ``attempts``."""
 
     state: State
     attempts: int
@@ -53,14 +53,14 @@ def known(entries: Mapping[str, Entry], message_id: str) -> Entry:
 def digest(message_id: str) -> str:
     """The name of a message in the ledger, and its deduplication id when it is sent back: 64 hexadecimal digits.
 
-    It is not the one with which the message was first sent: SQS would swallow the second within five minutes.
+    It differs from the deduplication id of the first send, because SQS would drop a repeated one within five minutes.
     """
     return hashlib.sha256(f"redrive {message_id}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """What was sent back to one source."""
+    """The record of what was sent back to one source."""
 
     lake: Lake
     source: str
@@ -70,28 +70,42 @@ class Ledger:
         return self.lake.layout.redriven(self.source, digest(message_id))
 
     def entries(self) -> Mapping[str, Entry]:
-        """Every entry by :func:`digest`, by listing names alone."""
+        """Every entry, by :func:`digest`. It only lists keys."""
         return self._entries(self.lake.layout.redriven(self.source))
 
     def entry(self, message_id: str) -> Entry:
-        """The entry of one message as it stands now."""
+        """The present entry of one message."""
         return known(self._entries(self.place(message_id)), message_id)
 
     def intend(self, record: Record, attempt: int) -> bool:
-        """Announce that attempt, counted from 1; False if another redrive did."""
+        """Announce an attempt.
+
+        Args:
+            attempt: The number of the attempt, from 1.
+
+        Returns:
+            False if another redrive has announced it.
+        """
         return self._write(record.message_id, f"{attempt}-{_INTENDED}", event_id=record.event_id, group=record.group)
 
     def intended_at(self, message_id: str, attempt: int) -> datetime:
-        """When the attempt was announced, UTC."""
+        """When the attempt was announced (UTC)."""
         written = json.loads(self.lake.get(f"{self.place(message_id)}{attempt}-{_INTENDED}"))
         return datetime.fromisoformat(written["at"])
 
     def refuse(self, record: Record, attempt: int, reason: str) -> None:
-        """Note that the source did not take that attempt."""
+        """Record that the source refused the attempt, and why."""
         self._write(record.message_id, f"{attempt}-{_REFUSED}", reason=reason)
 
     def confirm(self, record: Record, sent_as: str) -> bool:
-        """Note that it was sent, ``sent_as`` its new message id or sequence number; False if that was noted."""
+        """Record that the message was sent.
+
+        Args:
+            sent_as: Its new message id or sequence number.
+
+        Returns:
+            False if that was recorded before.
+        """
         return self._write(record.message_id, _SENT, event_id=record.event_id, sent_as=sent_as)
 
     def _write(self, message_id: str, name: str, **facts: str) -> bool:

@@ -1,6 +1,6 @@
-"""Finds what the ``conform`` steps of a source have quarantined, and reads it back as it was received.
+"""Finds what the ``conform`` steps of a source have quarantined, and reads it as it was received.
 
-What landed outside the pipeline's start and end, where no step reads it, is held back in the same way.
+Events that landed outside the pipeline's start and end, where no step reads them, count as held back, too.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _FILES_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Quarantined:
-    """One quarantined record without its body, which is row ``row`` of the object ``key``.
+    """A quarantined record without its body. The body is in row ``row`` of the Parquet object ``key``.
 
-    ``record`` is the whole of one that is in no object of its own yet.
+    ``record`` is set instead if the record is still stored in its partition's manifest.
     """
 
     event_id: str
@@ -51,7 +51,7 @@ class Quarantined:
 def quarantined(
     workspace: Workspace, source: EventSource, wanted: Callable[[Partition], bool]
 ) -> Iterator[Quarantined]:
-    """What is held back in the wanted partitions, object after object; no message twice."""
+    """What is held back in the partitions that ``wanted`` accepts, each message once."""
     seen = set[str]()
     for each in chain(_by_steps(workspace, source, wanted), _outside(workspace, source, wanted)):
         if each.message_id not in seen:
@@ -60,7 +60,7 @@ def quarantined(
 
 
 def _by_steps(workspace: Workspace, source: EventSource, wanted: Callable[[Partition], bool]) -> Iterator[Quarantined]:
-    """What the ``conform`` steps have quarantined, with their reasons."""
+    """What the ``conform`` steps have quarantined, with the reasons."""
     lake = workspace.lake
     for step in conform_steps(workspace.pipeline, source.name):
         for manifest in lake.manifests(step.name):
@@ -70,7 +70,7 @@ def _by_steps(workspace: Workspace, source: EventSource, wanted: Callable[[Parti
 
 
 def _outside(workspace: Workspace, source: EventSource, wanted: Callable[[Partition], bool]) -> Iterator[Quarantined]:
-    """What has landed where no step reads it."""
+    """What has landed in partitions that no step reads."""
     lake = workspace.lake
     for manifest in outside_and_not_conformed(workspace, source):
         if wanted(manifest.time_partition):
@@ -87,7 +87,7 @@ def _rows(lake: Lake, key: str, columns: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def records_of(lake: Lake, chosen: Sequence[Quarantined]) -> list[Record]:
-    """The records with their bodies, in the order given."""
+    """Read the whole records, in the given order."""
     rows: dict[str, list[int]] = defaultdict(list)
     for each in chosen:
         if each.record is None:

@@ -1,13 +1,13 @@
-"""Sends what was quarantined or dead-lettered back to where it came from: in group order, and nothing twice.
+"""Sends quarantined and dead-lettered events back to their source, in group order, and none twice.
 
-What is sent back lands as a new message, behind what its group has sent meanwhile. If its body is still bad it is
-quarantined again, under its new message id. A contract that was mended needs no redrive: raw has kept everything, so
-the ``conform`` step, run again, brings its events back in their first place.
+An event that is sent back lands as a new message, behind what its group has sent meanwhile. If its body is still bad,
+it is quarantined again under its new message id. A contract that was corrected needs no redrive: raw has kept
+everything, so a new run of the ``conform`` step conforms its events in their first place.
 
-Exactly once, as far as the service goes: the ledger (:mod:`sluice.redrive.ledger`) lets one redrive send a message,
-once. A FIFO queue also drops the second of two equal sends within five minutes. Where a redrive was stopped between a
-send and its note, and later than that, nobody can tell: the message is left, counted as unknown, and sent again only on
-request; ``conform`` counts a doubled event once.
+The ledger (:mod:`sluice.redrive.ledger`) lets only one redrive send a message, and only once. A FIFO queue also drops
+the second of two equal sends within five minutes. If a redrive was stopped between a send and its record in the ledger,
+it is unknown whether the message was sent. After those five minutes the message is counted as unknown and sent again
+only on request; ``conform`` counts a doubled event once.
 """
 
 from __future__ import annotations
@@ -35,16 +35,21 @@ _log = logging.getLogger(__name__)
 
 
 class RedriveIncomplete(SluiceError):
-    """Something was not sent back. What was sent is known, and is not sent again by the next redrive."""
+    """Something was not sent back. What was sent is recorded, so the next redrive does not send it again."""
 
 
 @dataclass(frozen=True)
 class SentBack:
-    """What a redrive did with one source's messages of one place.
+    """What a redrive did with the messages of one source in one place.
 
-    ``sent`` now, ``already`` before; ``failed``, and ``behind`` one of their group that could not be sent; ``unknown``
-    whether they were sent before. ``undeleted`` dead letters were sent back and are still on their queue: the next
-    redrive deletes them. ``faults`` tells why, in words.
+    Attributes:
+        sent: How many it sent.
+        already: How many were sent before.
+        unknown: Of how many it is unknown whether they were sent before.
+        failed: How many could not be sent.
+        behind: How many were not sent because they follow a failed or unknown one in their group.
+        undeleted: How many dead letters were sent back but are still on their queue; the next redrive deletes them.
+        faults: Why messages could not be sent, one line each.
     """
 
     source: str
@@ -59,14 +64,17 @@ class SentBack:
 
 
 def send_back(workspace: Workspace, source: EventSource, choice: Choice) -> list[SentBack]:
-    """Send back what is chosen, and check the ledger against what was done.
+    """Send back what the choice selects, then check that the ledger has recorded it.
 
-    Quarantined events go first: they were received first. Safe to stop at any point and to run again, also beside
-    another redrive.
+    Quarantined events go first, because they were received first. It is safe to stop at any point, to run again, and to
+    run beside another redrive.
+
+    Returns:
+        One result for each selected place.
 
     Raises:
         MissingResource: the pipeline has no such queue or stream.
-        RedriveIncomplete: the ledger does not say what was done: something else writes to it.
+        RedriveIncomplete: the ledger lacks a message that was sent, so something else changes the ledger.
     """
     connector = connect_events(workspace, source)
     courier = Courier(Ledger(workspace.lake, source.name), connector, choice.unknown)
@@ -80,7 +88,7 @@ def send_back(workspace: Workspace, source: EventSource, choice: Choice) -> list
 
 
 def send_back_all(workspace: Workspace, source: str | None, choice: Choice) -> list[SentBack]:
-    """:func:`send_back` of the source of that name, or of all; the log tells each."""
+    """:func:`send_back` of the source of that name, or of all. Each result is logged."""
     sources = sources_named(workspace.pipeline, source)
     results = [result for each in sources for result in send_back(workspace, each, choice)]
     for each in results:
@@ -89,7 +97,7 @@ def send_back_all(workspace: Workspace, source: str | None, choice: Choice) -> l
 
 
 def sent(results: Iterable[SentBack]) -> dict[str, int]:
-    """How many were sent, by ``source/place``."""
+    """How many messages were sent, by ``source/place``."""
     return {f"{each.source}/{each.where}": each.sent for each in results}
 
 
@@ -103,14 +111,14 @@ def _send_quarantined(workspace: Workspace, courier: Courier, choice: Choice, po
 
 
 def _send_dead_letters(dead: DeadLetters, courier: Courier, limit: int, pool: Executor) -> SentBack:
-    """Wave after wave. What can't be sent is kept from coming again, with all that its group holds behind it."""
+    """Send batch after batch. What can't be sent stays hidden until the end, and blocks the rest of its group."""
     outcomes: dict[str, Outcome] = {}
     kept: list[Letter] = []
     undeleted = set[str]()
     try:
         while len(outcomes) < limit and (wave := dead.take(limit - len(outcomes))):
             done = courier.carry([letter.record for letter in wave], pool)
-            outcomes = {**done, **outcomes}  # what comes again was counted
+            outcomes = {**done, **outcomes}  # a message that is received again is counted once
             back = [letter for letter in wave if done[letter.record.message_id] in ("sent", "already")]
             undeleted -= {letter.record.message_id for letter in back}
             undeleted |= {letter.record.message_id for letter in dead.delete(back)}
@@ -121,7 +129,7 @@ def _send_dead_letters(dead: DeadLetters, courier: Courier, limit: int, pool: Ex
 
 
 def _result(courier: Courier, where: Where, outcomes: Mapping[str, Outcome]) -> SentBack:
-    """The counts, once the ledger says the same as they."""
+    """Count the outcomes. Raises RedriveIncomplete if the ledger lacks a message that was sent."""
     entries = courier.ledger.entries()
     noted = {message_id for message_id in outcomes if known(entries, message_id).state is State.SENT}
     for message_id, outcome in outcomes.items():
@@ -130,7 +138,7 @@ def _result(courier: Courier, where: Where, outcomes: Mapping[str, Outcome]) -> 
                 f"{courier.ledger.lake.uri(courier.ledger.place(message_id))} does not say that the message was sent, "
                 f"but it was; something outside Sluice changes the ledger: stop it before the next redrive"
             )
-    # What this redrive could not send, another one may have sent meanwhile.
+    # Another redrive may have sent meanwhile what this one could not send.
     counts = Counter(
         "sent" if outcome == "sent" else "already" if message_id in noted else outcome
         for message_id, outcome in outcomes.items()
@@ -154,12 +162,12 @@ def require_complete(results: Iterable[SentBack]) -> None:
         if each.failed:
             raise RedriveIncomplete(
                 f"{held}: {each.failed} were not sent ({each.faults[0] if each.faults else 'no reason given'}), and "
-                f"{each.behind} wait behind them; mend that and redrive again: what was sent is not sent twice"
+                f"{each.behind} wait behind them; correct that and redrive again: what was sent is not sent twice"
             )
         if each.unknown:
             raise RedriveIncomplete(
                 f"{held}: {each.unknown} may have been sent by a redrive that was stopped, and {each.behind} wait "
-                f"behind them; look whether they landed, or send them again with unknown: conform counts each once"
+                f"behind them; check whether they landed, or send them again with unknown: conform counts each once"
             )
         if each.undeleted:
             raise RedriveIncomplete(

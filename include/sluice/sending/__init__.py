@@ -1,1 +1,1 @@
-"""Puts events on a queue or a stream, in order within each group."""
+"""Sends events to a queue or a stream, in order within each group."""

@@ -1,4 +1,4 @@
-"""A file of events, one JSON object a line: checked whole before the first of its events is sent."""
+"""Reads a file of events, one JSON object a line. The whole file is checked before its first event is sent."""
 
 from __future__ import annotations
 
@@ -26,15 +26,21 @@ class EventFile:
     """Events as JSON lines, plain or gzipped, that can be read more than once.
 
     Args:
-        path: the file.
-        name: what errors call it.
+        path: The file.
+        name: Its name in error messages.
     """
 
     def __init__(self, path: Path, name: str) -> None:
         self._path, self._name = path, name
 
     def check(self, source: EventSource, carrier: Carrier, on_line: Callable[[], None] = lambda: None) -> int:
-        """Read every line as an event that the source's carrier can take; how many there are.
+        """Check that every line is an event that the source's carrier can send.
+
+        Args:
+            on_line: Called after each event.
+
+        Returns:
+            How many events the file has.
 
         Raises:
             SluiceError: the file can't be read, or a line is no event; the message names the line.
@@ -46,7 +52,7 @@ class EventFile:
         return count
 
     def events(self, source: EventSource) -> Iterator[Event]:
-        """The events in the order of the lines; a blank line is none. Raises as :meth:`check` does."""
+        """The events in the order of the lines. Blank lines are skipped. Raises as :meth:`check` does."""
         return self._events(source, lambda _: 0)
 
     def _events(self, source: EventSource, size: Callable[[Event], int]) -> Iterator[Event]:
@@ -79,7 +85,7 @@ class EventFile:
 
 @contextmanager
 def event_file(path: Path, standard_input: BinaryIO) -> Iterator[EventFile]:
-    """The file of that path; of ``-``, what standard input gives, kept in a temporary file until it is sent."""
+    """Open a file of events. ``-`` is standard input, which is kept in a temporary file until it is sent."""
     if path != Path("-"):
         yield EventFile(path, str(path))
         return
@@ -91,7 +97,7 @@ def event_file(path: Path, standard_input: BinaryIO) -> Iterator[EventFile]:
 
 
 def _event(line: str, source: EventSource) -> Event:
-    """Raises ValueError or TypeError, with the reason, if the line is no event."""
+    """Parse a line. Raises ValueError or TypeError, with the reason, if it is no event."""
     fields = json.loads(line)
     if not isinstance(fields, dict):
         raise TypeError(f"it is {_json_kind(fields)}")
@@ -126,6 +132,6 @@ def _moment(value: object) -> datetime:
 
 
 def _json_kind(value: object) -> str:
-    """What a JSON value is called."""
+    """The kind of a JSON value, for an error message."""
     kinds: dict[type, str] = {type(None): "null", bool: "true or false", list: "a list", dict: "an object"}
     return kinds.get(type(value), "text" if isinstance(value, str) else "a number")

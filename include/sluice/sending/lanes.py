@@ -1,8 +1,8 @@
-"""Sends events, in order within each group, on lanes that run side by side.
+"""Sends events, in order within each group, on lanes that run in parallel.
 
-The order of a group survives because a group always travels on the same lane, a lane sends one batch after another,
-and a batch holds no group twice: so when the service takes a part of a batch only, what is sent again overtakes
-nothing of its group. A standard queue keeps no order: there a batch holds what comes.
+A group is always sent on the same lane. A lane sends one batch after another, and a batch has no group twice. So if the
+service accepts only some events of a batch, a retry of the others overtakes no event of its group. A standard queue
+keeps no order, so there a batch may have a group twice.
 """
 
 from __future__ import annotations
@@ -20,24 +20,28 @@ from sluice.aws.retrying import retrying
 from sluice.errors import SluiceError
 
 LANES = 8
-_WAITING_BATCHES = 4  # per lane: enough to keep it busy, little to hold in memory
+_WAITING_BATCHES = 4  # per lane: enough to keep it busy, and little memory
 _BATCH_SECONDS = 600  # above what all attempts at a batch take with a client of sluice.aws.clients
 
 
 class SendFailed(SluiceError):
-    """The service did not take an event. What was sent before it stays sent; sending all again is safe."""
+    """The service did not accept an event. Events sent before it stay sent; sending all of them again is safe."""
 
 
 class _Busy(SendFailed):
-    """The fault is the service's: the same event may be taken a moment later."""
+    """The service is at fault, so it may accept the same event a moment later."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """One event to send: ``id`` and ``group`` as the producer knows them, of any characters and length.
+    """One event to send.
 
-    ``body`` is the JSON text that is delivered verbatim; it holds its own id and event time, under the members
-    that the pipeline's source declares.
+    Args:
+        id: The producer's id of the event, of any characters and length.
+        group: The group within which events are ordered, of any characters and length.
+        event_time: When the event happened.
+        body: JSON text, which is sent verbatim. It has the id and the event time as well, as the members that the
+            pipeline's source declares.
     """
 
     id: str
@@ -48,10 +52,10 @@ class Event:
 
 @dataclass(frozen=True)
 class SendResult:
-    """How many events the service accepted, in how many batches, and how many of them it ``took``.
+    """How many events were ``sent``, in how many batches, and how many of them the service ``took``.
 
-    A FIFO queue accepts an event whose id it was sent within the last five minutes, and drops it. The answer bears the
-    message id of the first, by which this counts; where the first was sent by another call, SQS does not tell.
+    A FIFO queue accepts an event that repeats an id within five minutes, and drops it. SQS then returns the message id
+    of the first one, so repeated message ids are counted once. What an earlier call sent can't be recognised.
     """
 
     sent: int
@@ -61,7 +65,7 @@ class SendResult:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why the service did not take an event; ``of_event`` tells that it never will."""
+    """Why the service refused an event. ``of_event``: the event itself is at fault, so a retry fails as well."""
 
     event: Event
     reason: str
@@ -70,9 +74,11 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Batching:
-    """A batch holds at most so many events and bytes, and each group once if it is ``ordered``.
+    """The limits of a batch: how many events and bytes it may have.
 
-    ``attempts`` is how often the service is asked to take an event.
+    Args:
+        attempts: How often an event is sent before it fails.
+        ordered: Whether a batch may have each group once only.
     """
 
     events: int
@@ -82,7 +88,7 @@ class Batching:
 
 
 class Carrier(Protocol):
-    """What takes events in batches: a ``kind`` of service, and the ``target`` that errors name."""
+    """Sends batches of events to a service. ``kind`` and ``target`` name the service in error messages."""
 
     @property
     def kind(self) -> str: ...
@@ -94,13 +100,13 @@ class Carrier(Protocol):
     def batching(self) -> Batching: ...
 
     def size(self, event: Event) -> int:
-        """Its bytes. Raises SendFailed for an event that can't travel."""
+        """The size of the event in bytes. Raises SendFailed if the service can't take it."""
 
     def send(self, batch: Sequence[Event]) -> Sequence[Refusal]:
-        """Offer a batch; what was not taken of it."""
+        """Send a batch, and return the events that the service refused."""
 
     def took(self, accepted: int) -> int:
-        """How many of the events that it accepted it keeps: a FIFO queue drops what repeats an id."""
+        """How many of the accepted events the service keeps: a FIFO queue drops those that repeat an id."""
 
 
 def carry(
@@ -110,13 +116,15 @@ def carry(
     lanes: int = LANES,
     on_sent: Callable[[int], None] = lambda _: None,
 ) -> SendResult:
-    """Sends ``events``, those of one group in the order given, and returns when the carrier has taken all of them.
+    """Send all events, those of one group in the given order.
 
-    ``events`` may be endless as far as memory goes: it is read only as fast as it is sent. ``on_sent`` is called,
-    from several threads, with the number of events of each batch that was taken.
+    Args:
+        events: They are read as fast as they are sent, so memory stays flat however many there are.
+        lanes: How many batches are sent in parallel.
+        on_sent: Called from several threads after each batch, with the number of its events.
 
     Raises:
-        SendFailed: an event can't travel, or was refused as often as the carrier is asked.
+        SendFailed: the service can't take an event, or refused it in every attempt.
     """
     with ExitStack() as stack:
         senders = [stack.enter_context(_Lane(carrier, on_sent)) for _ in range(lanes)]
@@ -135,7 +143,7 @@ def carry(
 
 
 class _Lane:
-    """One thread that sends batch after batch; after a batch that failed it sends no more."""
+    """One thread that sends batch after batch. After a batch that failed it sends no more."""
 
     def __init__(self, carrier: Carrier, on_sent: Callable[[int], None]) -> None:
         self.sent = 0
@@ -176,7 +184,7 @@ class _Lane:
         self._wait(0)
 
     def _wait(self, most: int) -> None:
-        """Until at most that many batches wait; raises what went wrong with the others."""
+        """Wait until at most ``most`` batches are left. Raises the error of a batch that failed."""
         while len(self._waiting) > most:
             self._waiting.popleft().result(timeout=_BATCH_SECONDS)
 
@@ -186,7 +194,7 @@ class _Lane:
         try:
             _send_batch(self._carrier, batch)
         except BaseException:
-            # The batches behind this one are on their way already: they must not overtake it.
+            # The batches behind this one are queued already: they must not overtake it.
             self._failed = True
             raise
         self.sent += len(batch)
@@ -195,7 +203,7 @@ class _Lane:
 
 
 def _send_batch(carrier: Carrier, batch: Sequence[Event]) -> None:
-    """Offer a batch, and what was not taken of it once more."""
+    """Send a batch, and retry the events that the service refused."""
     left = batch
     for attempt in retrying(_Busy, attempts=carrier.batching.attempts, first=0.2, longest=5):
         with attempt:
@@ -205,10 +213,10 @@ def _send_batch(carrier: Carrier, batch: Sequence[Event]) -> None:
 
 
 def _raise_for(carrier: Carrier, refused: Sequence[Refusal]) -> None:
-    """Raises SendFailed if an event is at fault, else _Busy if any was refused."""
+    """Raise SendFailed if an event is at fault, else _Busy if any was refused."""
     for refusal in sorted(refused, key=lambda each: not each.of_event):
         busy = (_Busy, f"the fault is the {carrier.kind}'s")
-        kind, action = (SendFailed, "mend the event") if refusal.of_event else busy
+        kind, action = (SendFailed, "correct the event") if refusal.of_event else busy
         raise kind(
             f"{carrier.target} refused event {refusal.event.id!r} of group {refusal.event.group!r} ({refusal.reason}); "
             f"{action}, and send all again"

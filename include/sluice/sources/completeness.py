@@ -1,4 +1,4 @@
-"""Which partitions of a pipeline's sources are not complete yet, and what each of them waits for."""
+"""Finds the partitions of a pipeline's sources that are not complete yet, and what each waits for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST_RANGES = 200
 
 @dataclass(frozen=True, order=True)
 class Incomplete:
-    """One partition of one source that is not complete. In ``reason``, ``{partition}`` stands for its key."""
+    """A partition of a source that is not complete. ``{partition}`` in ``reason`` is replaced by its key."""
 
     source: str
     reason: str
@@ -25,7 +25,7 @@ class Incomplete:
 
 
 def incomplete(workspace: Workspace, partitions: Iterable[Partition]) -> list[Incomplete]:
-    """Every source of every one of ``partitions`` that is not complete, in the order of sources, then of partitions."""
+    """Which sources are not complete for which of ``partitions``, ordered by source, then by partition."""
     connectors = [connect(workspace, source) for source in workspace.pipeline.sources]
     pairs = list(product(connectors, partitions))
     with ThreadPoolExecutor(16) as pool:
@@ -38,7 +38,7 @@ def incomplete(workspace: Workspace, partitions: Iterable[Partition]) -> list[In
 
 
 def describe(pipeline: Pipeline, found: Iterable[Incomplete]) -> str:
-    """What is not complete, in one line, such as ``flights/weather dt=2013-01-06: no marker under …``."""
+    """Describe what is not complete in one line, such as ``flights/weather dt=2013-01-06: no marker under …``."""
     groups = groupby(sorted(found), key=lambda each: (each.source, each.reason))
     return "; ".join(
         _described(f"{pipeline.name}/{source}", reason, [each.partition for each in group])

@@ -1,7 +1,7 @@
-"""What Sluice asks of a source, whatever its kind. Whoever adds a kind writes a declared class and a connector.
+"""The contract of all source kinds. To add a kind, write a declared class and a connector.
 
-The rest of the library, the command line and the DAGs know these two classes alone. ``connect`` makes the connector of
-a declared source.
+The rest of the library, the command line and the DAGs use sources through :class:`Connector` and
+:class:`EventConnector` only. :func:`connect` makes the connector of a declared source.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from sluice.workspace import Workspace
 Declared = TypeVar("Declared", bound=Source, covariant=True)
 DeclaredEvents = TypeVar("DeclaredEvents", bound=EventSource, covariant=True)
 
-# The digest of what a source holds, by partition. What it does not hold yet has no entry.
+# The digest of what a source has, by partition. A partition of which it has nothing has no entry.
 Contents = Mapping[Partition, str]
-# What people look at, by name; numbers are metrics as well.
+# What `status` shows of a source, by name. Numbers are sent as metrics, too.
 Figures = Mapping[str, int | float | datetime | None]
 
 
@@ -45,9 +45,12 @@ class Connector(ABC, Generic[Declared]):
 
     @classmethod
     def template(cls, pipeline: Pipeline, source: Any) -> Fragment:
-        """What a source of this kind adds to the template of its pipeline, and to the workers' policy.
+        """What a source adds to the template of its pipeline, and to the workers' policy.
 
-        By default nothing: whatever lies under the pipeline's own prefix of the bucket, the workers may read and write.
+        By default nothing. Workers may read and write everything under the pipeline's prefix of the bucket anyway.
+
+        Args:
+            source: The declared source, of the class that names this connector.
         """
         return Fragment()
 
@@ -62,49 +65,59 @@ class Connector(ABC, Generic[Declared]):
 
     @abstractmethod
     def why_incomplete(self, partition: Partition) -> str | None:
-        """Why this partition of the source is not complete; None if it is.
+        """Why a partition of the source is not complete.
 
-        The text stands behind the partition's key; ``{partition}`` in it is replaced by the key.
+        Returns:
+            The reason, which is shown after the partition's key; ``{partition}`` in it is replaced by the key. None if
+            the partition is complete.
         """
 
     def contents(self, partition: Partition | None = None) -> Contents:
-        """What the source holds of one partition, or of all. It costs listings only."""
+        """Digests of what the source has of one partition, or of all of them. It reads listings only."""
         return self.lake.manifest_etags(self.dataset, partition)
 
     def partitions(self) -> set[Partition]:
-        """The partitions of which something has landed, or waits to be landed."""
+        """The partitions for which something has landed or waits to be landed."""
         return set(self.lake.partitions(self.dataset))
 
     def land(self, partition: Partition) -> bool:
-        """Land a complete partition before its steps run, where no ingest does; True if that changed anything."""
+        """Land a complete partition before its steps run. Only a source without an ingest DAG does anything here.
+
+        Returns:
+            Whether the lake has changed.
+        """
         return False
 
 
 @dataclass(frozen=True)
 class Letter:
-    """A dead-lettered message: its record, and what the queue needs to delete it or to put it back."""
+    """A dead-lettered message: its record, and the receipt with which it is deleted or put back."""
 
     record: Record
     receipt: str
 
 
 class DeadLetters(Protocol):
-    """The messages of a source that were received too often and never landed."""
+    """The messages of a source that were received too often without being deleted."""
 
     def count(self) -> int:
-        """How many there are, as far as the service knows."""
+        """How many there are; the service's count may be approximate."""
 
     def peek(self, most: int) -> list[Letter]:
-        """At most so many, put back at once."""
+        """Read at most ``most`` messages, and put them back at once."""
 
     def take(self, most: int) -> list[Letter]:
-        """At most so many that come at once, nobody else's for a while; none if nothing comes."""
+        """Receive at most ``most`` messages in one call and hide them from other readers; empty if there are none."""
 
     def put_back(self, letters: Sequence[Letter]) -> None:
         """Make them visible to others now."""
 
     def delete(self, letters: Sequence[Letter]) -> list[Letter]:
-        """Delete them for good; returns those that were not deleted."""
+        """Delete them.
+
+        Returns:
+            The messages that could not be deleted.
+        """
 
 
 class EventConnector(Connector[DeclaredEvents]):
@@ -113,7 +126,7 @@ class EventConnector(Connector[DeclaredEvents]):
     What is drained lands in raw parts before it is acknowledged (P1).
     """
 
-    # Whether the source drops the second of two equal sends within a few minutes.
+    # Whether the source drops the second of two sends with one id within a few minutes.
     drops_repeats: bool = False
 
     @property
@@ -125,19 +138,30 @@ class EventConnector(Connector[DeclaredEvents]):
     @property
     @abstractmethod
     def awaited(self) -> str:
-        """What an ingest waits for, such as ``a message in the queue …``."""
+        """What the ingest waits for, as its log names it, such as ``a message in the queue …``."""
 
     @abstractmethod
     def backlog(self) -> int:
-        """How much waits to be landed. Nothing is received by looking."""
+        """How many messages, or shards with records, wait to be landed. Nothing is received."""
 
     @abstractmethod
     def units(self, most: int) -> list[str]:
-        """The names of what can be drained side by side now: lanes of a queue, at most ``most``, or shards."""
+        """The units that can be drained in parallel now: lanes of a queue, or shards of a stream.
+
+        Args:
+            most: The most lanes to return. A stream returns every shard that can be read.
+        """
 
     @abstractmethod
     def drain(self, unit: str, limits: Limits, on_flush: Callable[[Flush], None], stop: Signal) -> Landed:
-        """Land what waits in one unit, until nothing comes, a limit is reached or ``stop`` is set."""
+        """Land what waits in one unit, until nothing is left, a limit is reached or ``stop`` is set.
+
+        Args:
+            unit: One of :meth:`units`.
+            limits: When to end although more waits.
+            on_flush: Called after each flush.
+            stop: Set it to end the drain early; what is held is flushed or given back.
+        """
 
     @abstractmethod
     def evidence(self) -> Evidence:
@@ -145,10 +169,10 @@ class EventConnector(Connector[DeclaredEvents]):
 
     @abstractmethod
     def figures(self) -> Figures:
-        """How the source stands."""
+        """What `status` and the metrics show of the source."""
 
     def why_incomplete(self, partition: Partition) -> str | None:
-        """A partition is complete once it is closed, and likewise before the first event."""
+        """A partition of events is complete once it is closed, or if it is before the first event."""
         manifest = self.lake.manifest(self.dataset, partition)
         if manifest is None:
             empty = is_before_first_event(self.lake, self.dataset, self.workspace.pipeline, partition)
@@ -158,30 +182,44 @@ class EventConnector(Connector[DeclaredEvents]):
     # Sending, sending back, and replay
 
     def carrier(self) -> Carrier:
-        """What takes new events, in batches."""
+        """The carrier that sends new events to the source."""
         raise self._can_not("takes no events from `sluice send`")
 
     def post(self, record: Record, repeat_id: str) -> str:
-        """Send one record back; returns its new message id or sequence number.
+        """Send one record back to the source.
 
-        Where the source ``drops_repeats``, it drops a second send of the same ``repeat_id``.
+        Args:
+            repeat_id: A source that ``drops_repeats`` drops a second send with the same id.
+
+        Returns:
+            The new message id or sequence number.
         """
         raise self._can_not("takes nothing back")
 
     def dead_letters(self) -> DeadLetters | None:
-        """The source's dead letters; None where a source of this kind has none."""
+        """The dead letters of the source; None if its kind has none."""
         return None
 
     def derive_again(self, record: Record) -> Record:
-        """A stored record as today's declaration makes it of its body."""
+        """Derive a stored record from its body again, by today's declaration."""
         return derive_again(record, self.source)
 
     def replay_units(self, since: datetime) -> list[str]:
-        """What can be replayed side by side of what arrived since a moment; only if the kind ``keeps_arrivals``."""
+        """The units that can be replayed in parallel, if the kind ``keeps_arrivals``.
+
+        Args:
+            since: The first time of arrival to replay (UTC).
+        """
         raise self._can_not("keeps nothing that was landed; replay it with origin 'raw'")
 
     def arrived(self, unit: str, since: datetime, until: datetime) -> Iterator[list[Record]]:
-        """The records of one unit that arrived from ``since`` to ``until``, both included."""
+        """The records that arrived in one unit, batch by batch.
+
+        Args:
+            unit: One of :meth:`replay_units`.
+            since: The first time of arrival (UTC).
+            until: The last time of arrival (UTC), included.
+        """
         raise self._can_not("keeps nothing that was landed; replay it with origin 'raw'")
 
     def _can_not(self, what: str) -> DeclarationError:

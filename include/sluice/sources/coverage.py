@@ -1,7 +1,7 @@
-"""What has landed, or was dropped, and is covered by no run: nothing of that is out of sight.
+"""Finds what has landed or was dropped and no scheduled run covers, so that ``status`` and ``redrive`` can show it.
 
-An event whose time can't be read lands in the partition of the day on which it was sent. That day may lie behind the
-pipeline's end, so no scheduled run ever conforms it.
+An event whose time can't be read lands in the partition in which it was sent. That partition may be after the
+pipeline's end, and then no scheduled run conforms it.
 """
 
 from __future__ import annotations
@@ -20,19 +20,23 @@ from sluice.workspace import Workspace
 
 
 def is_outside(pipeline: Pipeline, partition: Partition) -> bool:
-    """Whether no scheduled run is about the partition; a run by hand may be."""
+    """Whether no scheduled run covers the partition. A manual run may."""
     first = Partition.containing(pipeline.start, pipeline.every).start
     return partition.start < first or (pipeline.end is not None and partition.start > pipeline.end)
 
 
 def outside(workspace: Workspace, source: Source) -> list[Partition]:
-    """The partitions outside start and end that hold something of the source: landed, or waiting to be."""
+    """The partitions outside start and end for which the source has landed something, or has something to land."""
     found = connect(workspace, source).partitions()
     return sorted(partition for partition in found if is_outside(workspace.pipeline, partition))
 
 
 def not_conformed(lake: Lake, pipeline: Pipeline, source: Source, raw: Iterable[Manifest]) -> int:
-    """How many raw records of the source's ``raw`` manifests no ``Conform`` step has read, or not since they landed."""
+    """Count the raw records that no ``Conform`` step has read yet.
+
+    Args:
+        raw: The manifests of the source's raw partitions.
+    """
     steps = conform_steps(pipeline, source.name)
     read = [{each.partition: each.rows_in for each in lake.manifests(step.name)} for step in steps] or [{}]
     return sum(max(0, each.rows_out - min(seen.get(each.partition, 0) for seen in read)) for each in raw)

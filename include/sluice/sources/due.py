@@ -1,7 +1,7 @@
-"""Which partitions the transform has to run for: complete ones whose present content no run has begun on.
+"""Finds the partitions that are due: complete, and with a content on which no transform run has started yet.
 
-What a run has begun on is kept in the lake, in one object a month, so the lake alone says what is due. An Airflow run
-that was lost, doubled or made by hand changes nothing. Late data and an overwritten drop make a partition due again.
+The lake records on which content runs have started, in one object a month. So it alone decides what is due, whatever
+happens to Airflow's own records of the runs. Late data and an overwritten drop make a partition due again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FEW = 62  # a month of days: fewer partitions than this are listed one by one, 
 
 
 class Started(BaseModel):
-    """What transform runs have begun on in one month: for each partition key, the digest of its sources' content."""
+    """What transform runs of one month have started on: the digest of the sources' content, by partition key."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,7 +37,7 @@ class Started(BaseModel):
 
 @dataclass(frozen=True)
 class Due:
-    """``ready`` are due, in time order; ``waiting`` is what keeps others from being due."""
+    """``ready`` partitions are due, in time order. ``waiting`` says why others are not complete."""
 
     ready: tuple[Partition, ...]
     waiting: tuple[Incomplete, ...]
@@ -46,7 +46,7 @@ class Due:
 def due_partitions(workspace: Workspace, most: int) -> Due:
     """The first ``most`` partitions that are due between the pipeline's ``start`` and ``end``.
 
-    A partition of which nothing has arrived from any source is neither due nor waited for.
+    A partition for which no source has anything is left out.
     """
     lake, pipeline = workspace.lake, workspace.pipeline
     contents = [connect(workspace, source).contents() for source in pipeline.sources]
@@ -73,7 +73,7 @@ def due_partitions(workspace: Workspace, most: int) -> Due:
 
 
 def record_started(workspace: Workspace, partitions: Sequence[Partition]) -> None:
-    """Record that a run has begun on the present content of these partitions.
+    """Record that a run has started on the present content of these partitions.
 
     Raises:
         ConflictingWrite: other runs kept writing the same record.
@@ -92,7 +92,7 @@ def record_started(workspace: Workspace, partitions: Sequence[Partition]) -> Non
 
 
 def _contents(connector: Connector[Any], partitions: Sequence[Partition | None]) -> Contents:
-    """What a source holds of these partitions; of None, of all."""
+    """Digests of what a source has of these partitions; None stands for all of them."""
     with ThreadPoolExecutor(16) as pool:
         found = pool.map(connector.contents, partitions)
         return {partition: digest for each in found for partition, digest in each.items()}

@@ -1,4 +1,4 @@
-"""What an ingest and a transform do with the sources of a pipeline, whatever their kinds."""
+"""Closes and lands partitions, for sources of any kind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from sluice.workspace import Workspace
 
 
 def close_partitions(workspace: Workspace, source: EventSource) -> str:
-    """Close every partition of a source that is complete; the ranges that were not announced yet.
+    """Close every partition of a source that is complete.
+
+    Returns:
+        The ranges of closed partitions that were not announced yet.
 
     Raises:
         ConflictingWrite: a manifest could not be written against other writers.
@@ -22,11 +25,17 @@ def close_partitions(workspace: Workspace, source: EventSource) -> str:
 
 
 def land_partitions(workspace: Workspace, ranges: str) -> int:
-    """Land the partitions in ``ranges`` of every source that has no ingest; how many of them changed.
+    """Land partitions of every source that has no ingest DAG.
+
+    Args:
+        ranges: Ranges of partitions, as :func:`sluice.lake.partitions.parse_ranges` reads them.
+
+    Returns:
+        How many partitions have changed.
 
     Raises:
-        MissingResource: one is not complete.
-        ConflictingWrite: it was overwritten while it was landed.
+        MissingResource: a partition is not complete.
+        ConflictingWrite: a drop was overwritten while it was landed.
     """
     connectors = [connect(workspace, source) for source in workspace.pipeline.sources]
     with ThreadPoolExecutor(8) as pool:

@@ -1,8 +1,9 @@
-"""Lands a past time range again, from the stream or from raw itself, into the partitions where its events belong.
+"""Lands a past time range again, from the stream or from raw, into the partitions where its events belong.
 
-Only what is not there is landed, so a replay of what is there changes nothing. From the stream, what was lost comes
-back as long as the stream keeps it. From raw, records whose event time could not be read when they landed move to
-where they belong once the declaration is mended; their first copies stay, quarantined by ``conform``.
+Only missing records are landed, so replaying a complete range changes nothing. A replay from the stream restores lost
+records, as far back as the stream keeps them. A replay from raw moves records whose event time could not be read when
+they landed to their partition, once the declaration is corrected. Their first copies stay, and ``conform`` quarantines
+them.
 """
 
 from __future__ import annotations
@@ -33,15 +34,20 @@ _MOST_UNITS = 64  # so that the list of them stays short
 
 
 def origins(sources: Iterable[EventSource]) -> list[str]:
-    """From where sources can be replayed: from themselves, if they keep what arrived, and from raw."""
+    """The origins from which these sources can be replayed: their kinds, if they keep arrivals, and raw."""
     return [*sorted({source.kind for source in sources if source.keeps_arrivals}), RAW]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A replay: moments in UTC, both included, of partitions where ``origin`` is ``raw``, else of arrival.
+class ReplayRequest:
+    """A time range of a source to replay.
 
-    Any other origin is the kind of the source itself, such as ``stream``, where it keeps what arrived.
+    Args:
+        source: The source whose records are landed again.
+        origin: ``raw``, or the kind of the source, such as ``stream``, if it keeps arrivals.
+        since: The first moment of the range (UTC).
+        until: The last moment of the range (UTC), included. With the origin ``raw`` the range selects partitions; with
+            another origin, times of arrival.
     """
 
     source: EventSource
@@ -50,12 +56,16 @@ class Asked:
     until: datetime
 
     @classmethod
-    def from_params(cls, pipeline: Pipeline, params: Mapping[str, Any]) -> Asked:
-        """From ``source``, ``origin``, ``from`` and ``to``: ISO moments, UTC unless they have an offset.
+    def from_params(cls, pipeline: Pipeline, params: Mapping[str, Any]) -> ReplayRequest:
+        """Parse the params of a DAG run.
+
+        Args:
+            params: ``source``, ``origin``, ``from`` and ``to``. The last two are ISO 8601, in UTC unless they have an
+                offset.
 
         Raises:
             DeclarationError: the pipeline has no such source of events, or it can't be replayed from that origin.
-            SluiceError: a moment is none, or the range ends before it begins.
+            SluiceError: a moment can't be parsed, or the range ends before it begins.
         """
         source, origin = events_source(pipeline, params["source"]), params["origin"]
         if origin != RAW and (not source.keeps_arrivals or origin != source.kind):
@@ -71,7 +81,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a replay did: records read, landed, and left where they are though they would be derived differently."""
+    """What a replay did: how many records it ``read`` and ``landed``.
+
+    ``left`` of them stay in their partition although today's declaration would derive them differently.
+    """
 
     read: int
     landed: int
@@ -86,45 +99,51 @@ def _moment(name: str, text: str | None) -> datetime:
     return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
-def plan(workspace: Workspace, asked: Asked) -> list[str]:
-    """The units of a replay, which may be done side by side: shards of the stream, or ranges of raw partitions.
+def plan(workspace: Workspace, request: ReplayRequest) -> list[str]:
+    """Split a replay into units that may run side by side. Nothing is read.
+
+    Returns:
+        Ids of shards, or, with the origin ``raw``, ranges of partitions.
 
     Raises:
-        SluiceError: the source does not keep the range any more; nothing was read.
+        SluiceError: the source does not keep the range any more.
         MissingResource: there is no such source at AWS.
     """
-    if asked.origin == RAW:
-        return _plan_raw(workspace.lake, asked)
-    return connect_events(workspace, asked.source).replay_units(asked.since)
+    if request.origin == RAW:
+        return _plan_raw(workspace.lake, request)
+    return connect_events(workspace, request.source).replay_units(request.since)
 
 
-def _plan_raw(lake: Lake, asked: Asked) -> list[str]:
+def _plan_raw(lake: Lake, request: ReplayRequest) -> list[str]:
     partitions = [
         partition
-        for partition in lake.partitions(raw_dataset(asked.source.name))
-        if partition.start <= asked.until and asked.since < partition.end
+        for partition in lake.partitions(raw_dataset(request.source.name))
+        if partition.start <= request.until and request.since < partition.end
     ]
     return chunks(partitions, -(-len(partitions) // _MOST_UNITS) or 1)
 
 
-def replay(workspace: Workspace, asked: Asked, unit: str) -> Replayed:
-    """Land what is missing of one unit of the plan. Checkpoints don't move.
+def replay(workspace: Workspace, request: ReplayRequest, unit: str) -> Replayed:
+    """Land the missing records of one unit. Checkpoints don't move.
+
+    Args:
+        unit: One of those that :func:`plan` returned for the same request.
 
     Raises:
         MissingResource: the stream, or a raw part that a manifest names, is gone.
         ConflictingWrite: a manifest could not be written against other writers.
     """
-    connector, counts = connect_events(workspace, asked.source), Counter[str]()
-    if asked.origin == RAW:
+    connector, counts = connect_events(workspace, request.source), Counter[str]()
+    if request.origin == RAW:
         batches = _derived(connector, parse_ranges(unit), counts)
     else:
-        batches = _counted(connector.arrived(unit, asked.since, asked.until), counts)
+        batches = _counted(connector.arrived(unit, request.since, request.until), counts)
     landed = land_missing(batches, connector.landing)
     if counts["left"]:
         _LOG.warning(
             "%d records of %s counted under an earlier declaration and stay as they are",
             counts["left"],
-            asked.source.name,
+            request.source.name,
         )
     return Replayed(counts["read"], landed, counts["left"])
 
@@ -140,8 +159,8 @@ def _derived(
 ) -> Iterator[list[Record]]:
     """The records of raw partitions whose event time can be read only now, part by part.
 
-    Others are left where they are whatever today's declaration says of them: their first copies are conformed, and
-    would count beside the second.
+    All others stay in their partition, even where today's declaration derives them differently: their first copies were
+    conformed, so a second copy in another partition would count twice.
     """
     for partition in partitions:
         manifest = connector.lake.manifest(connector.dataset, partition)

@@ -37,7 +37,7 @@ from sluice.serving.endpoint import Change, find_endpoint, roll_back, start_chan
 from sluice.sources.contract import connect_events
 from sluice.sources.due import due_partitions, record_started
 from sluice.sources.ingest import close_partitions, land_partitions
-from sluice.sources.replay import Asked, plan
+from sluice.sources.replay import ReplayRequest, plan
 from sluice.sources.replay import replay as replay_unit
 from sluice.status import pipeline_status
 from sluice.steps.runner import run_step
@@ -276,9 +276,11 @@ def _dead_letter(cloud: Cloud, workspace: Workspace, source: EventSource) -> Non
 
 def replay(workspace: Workspace) -> None:
     for origin, first, last in (("stream", *_today()), ("raw", DAYS[0], DAYS[-1])):
-        asked = Asked.from_params(workspace.pipeline, {"source": "stream", "origin": origin, "from": first, "to": last})
-        for unit in plan(workspace, asked):
-            replay_unit(workspace, asked, unit)
+        request = ReplayRequest.from_params(
+            workspace.pipeline, {"source": "stream", "origin": origin, "from": first, "to": last}
+        )
+        for unit in plan(workspace, request):
+            replay_unit(workspace, request, unit)
 
 
 def _today() -> tuple[str, str]:

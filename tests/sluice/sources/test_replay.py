@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.conftest import Cloud
 from tests.draining import drain, record_from_sqs, workspace_of
@@ -29,7 +29,7 @@ from sluice.records.record import Record, part_bytes, read_parts
 from sluice.sources import replay as replaying
 from sluice.sources.contract import connect_events
 from sluice.sources.ingest import close_partitions
-from sluice.sources.replay import Asked, plan, replay
+from sluice.sources.replay import ReplayRequest, plan, replay
 from sluice.sources.stream.checkpoints import read_checkpoints
 from sluice.sources.stream.connector import RangeTrimmed
 from sluice.steps.runner import run_step
@@ -53,22 +53,22 @@ def on_stream(workspace: Workspace, trial: Trial) -> Workspace:
     return replace(workspace, pipeline=PIPELINE, resources=resources)
 
 
-def arrived(since: datetime, until: datetime) -> Asked:
-    return Asked(CLICKS, "stream", since, until)
+def arrived(since: datetime, until: datetime) -> ReplayRequest:
+    return ReplayRequest(CLICKS, "stream", since, until)
 
 
-def today() -> Asked:
+def today() -> ReplayRequest:
     now = datetime.now(UTC)
     return arrived(now - timedelta(hours=1), now + timedelta(hours=1))
 
 
-def raw(since: datetime, until: datetime, source: Any = CLICKS) -> Asked:
-    return Asked(source, "raw", since, until)
+def raw(since: datetime, until: datetime, source: Any = CLICKS) -> ReplayRequest:
+    return ReplayRequest(source, "raw", since, until)
 
 
-def replay_all(workspace: Workspace, asked: Asked) -> tuple[int, int]:
+def replay_all(workspace: Workspace, request: ReplayRequest) -> tuple[int, int]:
     """(read, landed) over all units."""
-    done = [replay(workspace, asked, unit) for unit in plan(workspace, asked)]
+    done = [replay(workspace, request, unit) for unit in plan(workspace, request)]
     return sum(each.read for each in done), sum(each.landed for each in done)
 
 
@@ -238,12 +238,12 @@ def test_records_that_count_already_stay_whatever_the_declaration_says_now(
 def test_raw_is_replayed_by_the_partitions_of_the_range(trial: Trial, on_stream: Workspace) -> None:
     trial.send(60, days=6)
     trial.read_all()
-    asked = raw(FIRST_DAY + timedelta(days=1, hours=5), FIRST_DAY + timedelta(days=3))
+    request = raw(FIRST_DAY + timedelta(days=1, hours=5), FIRST_DAY + timedelta(days=3))
 
-    units = plan(on_stream, asked)
+    units = plan(on_stream, request)
 
     assert units == ["dt=2013-01-02", "dt=2013-01-03", "dt=2013-01-04"]
-    assert replay_all(on_stream, asked) == (30, 0)
+    assert replay_all(on_stream, request) == (30, 0)
 
 
 def test_a_long_range_is_planned_in_few_units(
@@ -272,6 +272,8 @@ def derive_again(record: Record, source: Any) -> Record:
 JSON = st.none() | st.integers(0, 9) | st.text(max_size=5) | st.datetimes().map(lambda moment: f"{moment}+00:00")
 
 
+# A busy machine makes examples slowly; that says nothing of the code.
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     st.lists(
         st.fixed_dictionaries({}, optional={name: JSON for name in ("id", "at", "g", "n")}), min_size=1, max_size=5
@@ -307,10 +309,10 @@ def test_a_standard_queue_record_gets_the_group_and_sequence_of_the_mended_decla
 def test_what_is_asked_wrongly_is_named(changed: dict[str, Any], reason: str) -> None:
     params = {"source": "events", "origin": "raw", "from": "2013-01-01", "to": "2013-01-02", **changed}
     with pytest.raises(SluiceError, match=f"^{reason}"):
-        Asked.from_params(toy(), params)
+        ReplayRequest.from_params(toy(), params)
 
 
 def test_a_range_is_utc_unless_it_says_otherwise() -> None:
     params = {"source": "events", "origin": "raw", "from": "2013-01-01T02:00+02:00", "to": "2013-01-01T00:30"}
 
-    assert Asked.from_params(toy(), params) == raw(FIRST_DAY, FIRST_DAY + timedelta(minutes=30), EVENTS)
+    assert ReplayRequest.from_params(toy(), params) == raw(FIRST_DAY, FIRST_DAY + timedelta(minutes=30), EVENTS)

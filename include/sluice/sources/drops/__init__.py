@@ -1,1 +1,1 @@
-"""Objects that someone else drops into the bucket."""
+"""Drops: objects that someone else writes to the bucket."""

@@ -1,4 +1,4 @@
-"""Drops behind the contract of sources: complete by their marker, landed by the transform itself."""
+"""The connector of drops: complete once their marker is there, and landed by the transform."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _DROPPED = re.compile(r"dt=[^/]+(?:/hour=[^/]+)?(?=/)")
 
 
 class DropsConnector(Connector[Drops]):
-    """Objects in folders of the bucket that others write."""
+    """Objects that others write, in one folder of the bucket for each partition."""
 
     @classmethod
     def template(cls, pipeline: Pipeline, source: Drops) -> Fragment:
-        """Drops need nothing but that the workers may read them."""
+        """Allow the workers to read the drops. They need no resource."""
         dropped = lake_arn(pipeline.name, f"/{source.prefix}*")
         return Fragment(statements=(Statement("ReadTheLake", ("s3:GetObject",), (dropped,)),))
 
@@ -34,7 +34,7 @@ class DropsConnector(Connector[Drops]):
         return f"no marker under {self.source.prefix}{{partition}}/"
 
     def contents(self, partition: Partition | None = None) -> Contents:
-        """A drop is known by its objects, and by what was landed of it once its sender has removed them."""
+        """Digests of the dropped objects; of what was landed, if the sender has removed them since."""
         return {**super().contents(partition), **self._dropped(partition)}
 
     def _dropped(self, partition: Partition | None) -> Contents:
@@ -47,7 +47,7 @@ class DropsConnector(Connector[Drops]):
         return {each: digest_of(objects) for each, objects in by_partition.items()}
 
     def partitions(self) -> set[Partition]:
-        """Those that landed, and those that have a folder of drops; a folder of another name is none."""
+        """The partitions that have landed or have a folder of drops. Folders of other names are ignored."""
         prefix = self.source.prefix
         matches = (_DROPPED.match(key.removeprefix(prefix)) for key, _, _ in self.lake.objects(prefix))
         found = super().partitions()

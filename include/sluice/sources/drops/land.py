@@ -1,4 +1,4 @@
-"""Copies what someone else puts into S3 as it is into the raw dataset, once its rule says that it is complete."""
+"""Copies a complete drop into the raw dataset, unchanged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sluice.lake.store import Lake
 
 
 def is_complete(lake: Lake, source: Drops, partition: Partition) -> bool:
-    """Whether the marker stands in the partition's folder of drops, or once did and the drop was landed."""
+    """Whether the partition's folder of drops has its marker, or the drop has landed already."""
     return _is_marked(lake, source, partition) or lake.manifest(raw_dataset(source.name), partition) is not None
 
 
@@ -27,13 +27,16 @@ def _is_marked(lake: Lake, source: Drops, partition: Partition) -> bool:
 
 
 def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
-    """Copy a complete drop into its raw partition and close it; True if that changed anything.
+    """Copy a complete drop into its raw partition and close the partition.
 
-    The copy keeps what was read even if the drop is overwritten later; an overwritten drop, landed again, makes a
-    new revision. A drop that did not change is not copied again, nor is one missed that its sender has removed since.
+    The copy stays as it is when the drop is overwritten later. To land an overwritten drop makes a new revision. A drop
+    that has not changed, or that its sender has removed since, is not copied again.
+
+    Returns:
+        Whether anything was copied.
 
     Raises:
-        MissingResource: the marker is not there, and the drop was never landed.
+        MissingResource: the marker is not there, and the drop has never landed.
         ConflictingWrite: the drop was overwritten while it was copied.
     """
     dataset = raw_dataset(source.name)
@@ -67,11 +70,14 @@ def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
 
 
 def _targets(lake: Lake, source: Drops, partition: Partition) -> Mapping[str, tuple[str, int, str]]:
-    """Where each dropped object is copied to. The name holds key and ETag, so new content gets a new name."""
+    """(key, size in bytes, ETag) of each dropped object, by the key of its copy.
+
+    The copy's name is a digest of key and ETag, so new content gets a new name.
+    """
     folder = f"{source.prefix}{partition.key}/"
     targets = {}
     for key, size, etag in lake.objects(folder):
-        # A key that ends in a slash is what S3's console makes of a folder.
+        # S3's console represents a folder by a key that ends in a slash.
         if key != folder + source.complete.name and not key.endswith("/"):
             name = f"part-{sha256(f'{key} {etag}'.encode()).hexdigest()[:16]}{PurePosixPath(key).suffix}"
             targets[lake.layout.raw_part(raw_dataset(source.name), partition, name)] = (key, size, etag)
@@ -80,7 +86,7 @@ def _targets(lake: Lake, source: Drops, partition: Partition) -> Mapping[str, tu
 
 def _copy(lake: Lake, target: str, key: str, size: int, etag: str) -> File:
     try:
-        answer = lake.s3.copy_object(
+        copied = lake.s3.copy_object(
             Bucket=lake.bucket,
             Key=target,
             CopySource={"Bucket": lake.bucket, "Key": key},
@@ -92,4 +98,4 @@ def _copy(lake: Lake, target: str, key: str, size: int, etag: str) -> File:
         raise ConflictingWrite(
             f"{lake.uri(key)} was changed while it was landed; clear this task once its sender is done"
         ) from error
-    return File(key=target, size=size, etag=answer["CopyObjectResult"]["ETag"].strip('"'), rows=0)
+    return File(key=target, size=size, etag=copied["CopyObjectResult"]["ETag"].strip('"'), rows=0)

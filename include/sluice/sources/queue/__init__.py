@@ -1,1 +1,1 @@
-"""SQS queues: drained in lanes, deleted behind what is durable."""
+"""SQS queues: drained in lanes. A message is deleted once it is durable."""

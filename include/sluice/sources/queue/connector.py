@@ -1,4 +1,4 @@
-"""SQS queues behind the contract of sources."""
+"""The connectors of SQS queues."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ class QueueConnector(EventConnector[Declared]):
         """The record of a received message."""
 
     def evidence(self) -> Evidence:
-        """Drained empty: nothing waits, is in flight or delayed."""
+        """The queue is drained once no message waits, is in flight or is delayed."""
         return Evidence(is_drained=self.backlog() == 0)
 
     def figures(self) -> Figures:
-        """SQS's own approximate counts; of dead letters, None where the queue has no dead-letter queue.
+        """SQS's approximate counts. ``dead_letters`` is None if the queue has no dead-letter queue.
 
-        SQS tells the age of the oldest message to CloudWatch alone (``ApproximateAgeOfOldestMessage``); what has
-        landed tells it as a metric of each flush.
+        SQS reports the age of the oldest message to CloudWatch only (``ApproximateAgeOfOldestMessage``). Each flush
+        sends the age of its oldest message as a metric.
         """
         counted = queue_attributes(self._sqs, self._url)
         waiting = int(counted["ApproximateNumberOfMessages"])
@@ -92,7 +92,7 @@ class QueueConnector(EventConnector[Declared]):
         return str(sent["MessageId"])
 
     def _order_of(self, record: Record, repeat_id: str) -> Mapping[str, str]:
-        """The arguments of a send that say where the message belongs."""
+        """The arguments of a send that place the message in its group."""
         return {}
 
     def dead_letters(self) -> DeadLetterQueue:
@@ -107,7 +107,7 @@ class QueueConnector(EventConnector[Declared]):
 
 
 class FifoQueueConnector(QueueConnector[FifoQueue]):
-    """The queue orders the messages of a group, and drops what repeats a deduplication id within five minutes."""
+    """A queue that orders the messages of a group, and drops a repeated deduplication id within five minutes."""
 
     drops_repeats = True
 
@@ -125,7 +125,7 @@ class FifoQueueConnector(QueueConnector[FifoQueue]):
 
 
 class StandardQueueConnector(QueueConnector[StandardQueue]):
-    """The body of a message says which group it belongs to and where in it."""
+    """A queue that keeps no order: the body of a message has its group and its place in the group."""
 
     @classmethod
     def template(cls, pipeline: Pipeline, source: StandardQueue) -> Fragment:
@@ -141,7 +141,7 @@ class StandardQueueConnector(QueueConnector[StandardQueue]):
 
 
 def _attributes_as_sent(record: Record) -> Mapping[str, Mapping[str, Any]]:
-    """The message's attributes as they were sent; landing keeps binary values as hexadecimal digits."""
+    """The message's attributes as they were sent. Landing stores binary values as hexadecimal digits."""
     return {
         name: {"DataType": value["DataType"], "BinaryValue": bytes.fromhex(value["BinaryValue"])}
         if "BinaryValue" in value

@@ -1,4 +1,4 @@
-"""Messages of a dead-letter queue: looked at and put back, or taken in waves and deleted once they were sent back."""
+"""Reads a dead-letter queue: peeks at its messages, or takes them in batches and deletes what was sent back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sluice.sources.queue.messages import BATCH, Message, MessageQueue, in_batch
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-# Well inside the five minutes of deduplication: what a killed redrive took comes again in time to be sent again safely.
+# Well within the five minutes of deduplication: after a kill, messages are visible again in time for a safe resend.
 HELD_SECONDS = 60
 
 
@@ -35,9 +35,10 @@ class DeadLetterQueue:
         return self._queue.backlog()
 
     def peek(self, most: int) -> list[Letter]:
-        """At most so many messages, put back at once.
+        """Read at most ``most`` messages, and put them back.
 
-        Of one group of a FIFO queue that is at most what one receive gives: the others stay behind these.
+        It sees at most one receive's worth of each group of a FIFO queue, because the rest of the group is blocked
+        meanwhile.
         """
         seen: list[Letter] = []
         try:
@@ -48,17 +49,21 @@ class DeadLetterQueue:
         return seen
 
     def take(self, most: int) -> list[Letter]:
-        """At most ten messages, nobody else's for a minute; none if nothing came within a second."""
+        """Receive at most ten messages and hide them for a minute; empty if none arrives within a second."""
         messages = self._queue.receive(min(most, BATCH), wait_seconds=1, held_seconds=HELD_SECONDS)
         return [Letter(self.read(message), message["ReceiptHandle"]) for message in messages]
 
     def put_back(self, letters: Sequence[Letter]) -> None:
-        """Make them visible now; what SQS does not put back comes back by itself within the minute."""
+        """Make them visible now. If SQS fails to, they are visible again within the minute."""
         for batch in in_batches([each.receipt for each in letters]):
             self._queue.hide(batch, 0)
 
     def delete(self, letters: Sequence[Letter]) -> list[Letter]:
-        """Delete at most ten; returns those that SQS did not delete."""
+        """Delete at most ten messages.
+
+        Returns:
+            The messages that SQS did not delete.
+        """
         if not letters:
             return []
         return [letters[int(failed["Id"])] for failed in self._queue.delete_once([each.receipt for each in letters])]

@@ -1,4 +1,4 @@
-"""Counts the messages that a FIFO queue took of what was sent to it."""
+"""Counts the messages that a FIFO queue keeps of those sent to it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import threading
 import time
 from collections.abc import Iterable
 
-# SQS drops what repeats a deduplication id within five minutes, and answers with the message id of the first.
+# SQS drops a message that repeats a deduplication id within five minutes, and returns the message id of the first.
 _REMEMBERED_SECONDS = 360
 
 
 class DistinctMessages:
-    """Counts message ids, each once, and remembers them for six minutes. Safe to use from several threads."""
+    """Counts distinct message ids. It remembers an id for six minutes. Thread-safe."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -19,6 +19,7 @@ class DistinctMessages:
         self._seen: dict[str, float] = {}
 
     def add(self, ids: Iterable[str]) -> None:
+        """Count the ids that were not seen in the last six minutes."""
         with self._lock:
             now = time.monotonic()
             for each in ids:

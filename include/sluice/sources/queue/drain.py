@@ -1,7 +1,7 @@
 """Drains a queue into raw parts: receive → write to S3 → record in the manifest → delete (P1).
 
-Several receivers fill a hold, and one writer empties it, flush by flush; a heartbeat keeps what is held from other
-readers for as long as that takes. When to ask and when to flush, ``hold`` decides.
+Several receivers fill a :class:`Hold`, and one writer flushes it. Meanwhile a heartbeat renews the visibility time-out
+of the held messages. The hold decides when to receive and when to flush.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ RECEIVERS = 8
 _LIMITS = Limits()
 _MESSAGES_A_LANE = 20_000
 _LONG_POLL_SECONDS = 1
-_LOOK_SECONDS = 0.2  # how soon a stop or a limit is seen while nothing arrives
+_SECONDS_BETWEEN_CHECKS = 0.2  # how soon a stop or a limit is noticed while nothing arrives
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Drained(Landed):
-    """What one drain of a queue did. ``empty``: the queue held nothing at its end, neither waiting nor in flight."""
+    """What one drain of a queue did. ``empty``: at its end no message was waiting or in flight."""
 
     redelivered: int
     empty: bool
 
 
 def lanes_for(waiting: int, most: int) -> int:
-    """How many drains side by side a backlog is worth: one for each 20,000 messages, at least one."""
+    """How many drains to run in parallel: one for each 20,000 messages that wait, from 1 to ``most``."""
     return max(1, min(most, -(-waiting // _MESSAGES_A_LANE)))
 
 
@@ -54,14 +54,18 @@ def drain(
     stop: threading.Event | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Drained:
-    """Land what waits in the queue, until it runs dry, a limit is reached or ``stop`` is set.
+    """Land what waits in the queue, until it is dry, a limit is reached or ``stop`` is set.
 
-    Every message is in a recorded part before it is deleted. Killed at any point, the next drain lands again what
-    was not deleted, once the queue's own visibility time-out has passed. Stopped, it finishes the flush that is under
-    way and gives the rest back at once.
+    Every message is in a recorded part before it is deleted. After a kill, messages that were not deleted are visible
+    again once the queue's visibility time-out has passed, and the next drain lands them again.
 
     Args:
-        read: makes the record of a message.
+        read: Makes the record of a message.
+        limits: When to end although more waits.
+        receivers: How many threads receive.
+        on_flush: Called after each flush, in the calling thread.
+        stop: Set it to end early: the drain finishes the current flush and returns the other messages to the queue.
+        clock: Seconds of a monotonic clock.
 
     Raises:
         MissingResource: there is no such queue.
@@ -82,7 +86,7 @@ def drain(
 
 
 class _Drain:
-    """The threads of one drain, around a hold that only who has the lock may touch."""
+    """The threads of one drain. They use the hold under a lock."""
 
     def __init__(
         self,
@@ -100,7 +104,7 @@ class _Drain:
         self._done = threading.Event()
 
     def run(self, on_flush: Callable[[Flush], None]) -> tuple[list[Flush], set[Partition]]:
-        """Until the drain is over; the writer is the calling thread, so that it sees signals."""
+        """Run until the drain is over. The writer is the calling thread, so that it gets signals."""
         flushes, partitions, receivers = list[Flush](), set[Partition](), range(self._hold.receivers)
         with ThreadPoolExecutor(len(receivers)) as pool, ThreadPoolExecutor(len(receivers) + 1) as threads:
             parts = Parts(self._landing, pool)
@@ -146,10 +150,10 @@ class _Drain:
                 self._changed.notify_all()
 
     def _ask(self, number: int) -> Ask | None:
-        """What to ask for next, once there is room for it; None when receiving is over."""
+        """Wait until the receiver may receive, and return what; None once receiving is over."""
         with self._changed:
             while (ask := self._hold.ask(number, self._clock())) is None and not self._hold.is_over(self._clock()):
-                self._changed.wait(_LOOK_SECONDS)
+                self._changed.wait(_SECONDS_BETWEEN_CHECKS)
             return ask
 
     def _batch(self, messages: Sequence[Message], since: float) -> Batch:
@@ -165,7 +169,7 @@ class _Drain:
     # The writer
 
     def _next_flush(self) -> Sequence[Batch]:
-        """The batches to flush, as soon as they are due; none when the drain is over."""
+        """Wait until a flush is due, and return its batches; empty once the drain is over."""
         with self._changed:
             while True:
                 if self._stop.is_set():
@@ -174,15 +178,15 @@ class _Drain:
                     return self._hold.take()
                 if not self._receiving:
                     return ()
-                self._changed.wait(_LOOK_SECONDS)
+                self._changed.wait(_SECONDS_BETWEEN_CHECKS)
 
     def _flush(self, batches: Sequence[Batch], parts: Parts, pool: Executor) -> tuple[Flush, list[Partition]]:
         began = self._clock()
         records = [record for batch in batches for record in batch.records]
         touched = parts.land(records)
         handles = [handle for batch in batches for handle in batch.handles]
-        side_by_side = map if len(handles) <= BATCH else pool.map  # a thread more would only cost time
-        expired = sum(side_by_side(self._queue.delete, in_batches(handles)))
+        in_parallel = map if len(handles) <= BATCH else pool.map  # one call gains nothing from a thread
+        expired = sum(in_parallel(self._queue.delete, in_batches(handles)))
         with self._changed:
             self._hold.flushed()
             self._changed.notify_all()
@@ -204,7 +208,7 @@ class _Drain:
     # The heartbeat
 
     def _beat_until_done(self) -> None:
-        """Renew what was held for half of its time. What that fails for comes again, and is conformed once."""
+        """Renew each batch after half of its visibility time-out. If that fails, its messages are received again."""
         lasts = self._queue.visibility_seconds
         while not self._done.wait(lasts / 4):
             with self._changed:

@@ -1,7 +1,8 @@
-"""What a drain has in its hands, and what follows from it: ask for more, flush, end. No thread, no call, no clock.
+"""Decides what a drain does next: receive, flush or end. It has no threads, makes no calls and reads no clock.
 
-A FIFO group gives nothing more while its messages are in flight. So what is held is flushed as soon as half of the
-receivers come back with nothing, however little it is; and otherwise when it is a part's worth, or old enough.
+SQS returns no more messages of a FIFO group while some of its messages are in flight. So a flush is due as soon as half
+of the receivers get empty responses, however few messages are held. Otherwise it is due once the messages fill a part,
+or once the oldest has waited for ten seconds.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ FLUSH_SECONDS = 10
 
 @dataclass
 class Batch:
-    """What one receive gave. ``bytes`` of bodies; no other reader gets it from ``since`` until ``until``."""
+    """The messages of one receive: their ``records``, receipt ``handles``, and ``bytes`` of bodies.
+
+    They are invisible to other readers from ``since`` until ``until``.
+    """
 
     records: Sequence[Record]
     handles: Sequence[str]
@@ -30,7 +34,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Ask:
-    """A receive that may be made now: for how many messages, and whether it waits for some to come."""
+    """A receive that may be made now: of at most ``most`` messages, as a long poll if it ``waits``.
+
+    ``flushes`` is how many flushes were done before it.
+    """
 
     most: int
     waits: bool
@@ -39,7 +46,16 @@ class Ask:
 
 @dataclass
 class Hold:
-    """Times are seconds of one clock; by it, ``ends_at`` is when the drain asks no more."""
+    """The messages that a drain holds, and the decisions that follow from them.
+
+    Times are seconds of one monotonic clock. ``waiting`` batches wait for a flush; ``flushing`` ones are being written
+    and deleted.
+
+    Args:
+        limits: When the drain ends although more waits.
+        receivers: How many receivers there are.
+        ends_at: After this moment the drain receives no more.
+    """
 
     limits: Limits
     receivers: int
@@ -47,44 +63,48 @@ class Hold:
     waiting: list[Batch] = field(default_factory=list)
     flushing: list[Batch] = field(default_factory=list)
     closed: bool = False
-    _asked: int = 0  # messages that receives under way may bring
-    _waits: int = 0  # receives under way that wait
+    _requested: int = 0  # the most messages that receives under way may return
+    _polling: int = 0  # long polls under way
     _messages: int = 0
     _bytes: int = 0
     _flushes: int = 0
     _waiting_messages: int = 0
     _waiting_bytes: int = 0
-    _vain_after: int = -1  # after how many flushes a receive was asked that waited in vain
-    _bringing: set[int] = field(init=False)  # receivers that are about to bring more, for all one knows
+    _empty_poll_after: int = -1  # how many flushes were done before the latest long poll that returned nothing
+    _busy: set[int] = field(init=False)  # receivers whose last receive returned messages, and those yet to receive
 
     def __post_init__(self) -> None:
-        self._bringing = set(range(self.receivers))
+        self._busy = set(range(self.receivers))
 
     def ask(self, receiver: int, now: float) -> Ask | None:
-        """What this receiver may ask for; None when it :meth:`is_over`, or when it has to wait for a change."""
-        most = min(BATCH, self.limits.messages - self._messages - self._asked)
-        # A part's worth waits while another is written, and no more: memory is flat however deep the queue is.
+        """The next receive of a receiver.
+
+        Returns:
+            None if the drain :meth:`is_over`, or if the receiver has to wait until something changes.
+        """
+        most = min(BATCH, self.limits.messages - self._messages - self._requested)
+        # At most one part waits while another is written, so memory stays flat however deep the queue is.
         has_room = self._waiting_messages < FLUSH_MESSAGES and self._waiting_bytes < FLUSH_BYTES
-        waits = receiver not in self._bringing or self._is_calm
-        # Where little comes, one receiver more than bring something is enough to wait for it.
-        is_enough = waits and self._waits > len(self._bringing)
+        waits = receiver not in self._busy or self._is_calm
+        # With few messages, one long poll more than there are busy receivers is enough.
+        is_enough = waits and self._polling > len(self._busy)
         if most <= 0 or not has_room or is_enough or self.is_over(now):
-            self._bringing.discard(receiver)
+            self._busy.discard(receiver)
             return None
-        self._asked += most
-        self._waits += waits
+        self._requested += most
+        self._polling += waits
         return Ask(most, waits, flushes=self._flushes)
 
     def answer(self, receiver: int, ask: Ask, batch: Batch | None) -> None:
-        """What came of it; None is an empty answer."""
-        self._asked -= ask.most
-        self._waits -= ask.waits
+        """Take the result of a receive; ``batch`` is None if it returned nothing."""
+        self._requested -= ask.most
+        self._polling -= ask.waits
         if batch is None:
-            self._bringing.discard(receiver)
-            if ask.waits:  # SQS asks all of its servers only then
-                self._vain_after = max(self._vain_after, ask.flushes)
+            self._busy.discard(receiver)
+            if ask.waits:  # only a long poll queries all servers of SQS
+                self._empty_poll_after = max(self._empty_poll_after, ask.flushes)
             return
-        self._bringing.add(receiver)
+        self._busy.add(receiver)
         self._messages += len(batch.records)
         self._bytes += batch.bytes
         self._waiting_messages += len(batch.records)
@@ -92,7 +112,7 @@ class Hold:
         self.waiting.append(batch)
 
     def is_over(self, now: float) -> bool:
-        """Whether to ask for nothing more: closed, dry, or at a limit."""
+        """Whether the drain receives no more: it is closed, the queue is dry, or a limit is reached."""
         return (
             self.closed
             or self.is_dry
@@ -103,11 +123,11 @@ class Hold:
 
     @property
     def is_dry(self) -> bool:
-        """A receiver has waited in vain since the last flush, and nothing is held that could keep a group back."""
-        return not self.waiting and not self.flushing and self._vain_after == self._flushes
+        """Whether a long poll returned nothing since the last flush, and no message is in flight."""
+        return not self.waiting and not self.flushing and self._empty_poll_after == self._flushes
 
     def is_due(self, now: float) -> bool:
-        """Whether to flush what waits."""
+        """Whether to flush the waiting batches now."""
         return bool(self.waiting) and (
             self._is_calm
             or self._waiting_messages >= FLUSH_MESSAGES
@@ -117,17 +137,17 @@ class Hold:
 
     @property
     def _is_calm(self) -> bool:
-        """Half of the receivers find nothing: nearly every group that has messages has some in flight."""
-        return 2 * len(self._bringing) <= self.receivers
+        """Whether half of the receivers got empty responses: nearly every group with messages has some in flight."""
+        return 2 * len(self._busy) <= self.receivers
 
     def take(self) -> Sequence[Batch]:
-        """Begin a flush of all that waits."""
+        """Begin a flush of all waiting batches, and return them."""
         self.flushing, self.waiting = self.waiting, []
         self._waiting_messages = self._waiting_bytes = 0
         return self.flushing
 
     def flushed(self) -> None:
-        """The flush is done: recorded and deleted. Nobody needs to keep its messages from others any more."""
+        """The flush is done: its messages are recorded and deleted, so they need not be hidden any longer."""
         for batch in self.flushing:
             batch.until = inf
         self.flushing = []

@@ -1,4 +1,4 @@
-"""The calls that landing makes of one SQS queue, ten messages at a time, each entry of an answer looked at."""
+"""The calls of one SQS queue, in batches of ten. Each entry of a response is checked for its own failure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.literals import QueueAttributeNameType
 
-BATCH = 10  # the most that SQS gives, deletes or hides in one call
+BATCH = 10  # the most messages that SQS returns, deletes or hides in one call
 _DELETE_ATTEMPTS = 5
 _MOST_HIDDEN_SECONDS = 43_200
 
@@ -43,7 +43,7 @@ def queue_attributes(sqs: SQSClient, queue_url: str) -> Mapping[QueueAttributeNa
 
 
 def backlog(sqs: SQSClient, queue_url: str) -> int:
-    """How many messages wait, are in flight or delayed: SQS's own approximate counts, nothing is received.
+    """How many messages wait, are in flight or are delayed, by SQS's approximate counts. Nothing is received.
 
     Raises:
         MissingResource: there is no such queue.
@@ -57,7 +57,7 @@ def backlog(sqs: SQSClient, queue_url: str) -> int:
 
 
 class MessageQueue:
-    """One queue. Safe to use from several threads."""
+    """One queue. Thread-safe."""
 
     def __init__(self, sqs: SQSClient, url: str) -> None:
         self.url = url
@@ -65,16 +65,22 @@ class MessageQueue:
 
     @cached_property
     def visibility_seconds(self) -> int:
-        """How long a received message is nobody else's, if the receive does not say otherwise."""
+        """The queue's visibility time-out in seconds: how long a received message is hidden from other readers."""
         return max(1, int(queue_attributes(self._sqs, self.url)["VisibilityTimeout"]))
 
     def backlog(self) -> int:
-        """How many messages wait, are in flight or delayed."""
+        """How many messages wait, are in flight or are delayed."""
         return backlog(self._sqs, self.url)
 
     def receive(self, most: int, wait_seconds: int, held_seconds: int | None = None) -> Sequence[Message]:
-        """Up to ``most`` (at most 10) messages with all that SQS knows of them, nobody else's for ``held_seconds``."""
-        asked: dict[str, Any] = {
+        """Receive messages with all their attributes.
+
+        Args:
+            most: How many at most, 1 to 10.
+            wait_seconds: How long a long poll waits, 0 to 20; 0 returns at once.
+            held_seconds: How long they are hidden from other readers; without it, the queue's visibility time-out.
+        """
+        request: dict[str, Any] = {
             "QueueUrl": self.url,
             "MaxNumberOfMessages": most,
             "WaitTimeSeconds": wait_seconds,
@@ -82,17 +88,17 @@ class MessageQueue:
             "MessageAttributeNames": ["All"],
         }
         if held_seconds is not None:
-            asked["VisibilityTimeout"] = held_seconds
+            request["VisibilityTimeout"] = held_seconds
         if self.url.endswith(".fifo"):
-            # Where an answer is lost, the same attempt asked again gives the same messages instead of a locked group.
-            asked["ReceiveRequestAttemptId"] = str(uuid4())
-        answer = self._wire.call("ReceiveMessage", asked)
-        if answer is None:
+            # If a response is lost, a retry with the same attempt id returns the same messages, not a locked group.
+            request["ReceiveRequestAttemptId"] = str(uuid4())
+        response = self._wire.call("ReceiveMessage", request)
+        if response is None:
             try:
-                return self._sqs.receive_message(**asked).get("Messages", [])
+                return self._sqs.receive_message(**request).get("Messages", [])
             except self._sqs.exceptions.OverLimit:
-                return ()  # 120,000 messages of a standard queue are in flight; of a FIFO queue the answer is empty
-        messages: Sequence[Message] = answer.get("Messages", ())
+                return ()  # 120,000 messages of a standard queue are in flight; of a FIFO queue the response is empty
+        messages: Sequence[Message] = response.get("Messages", ())
         for message in messages:
             for value in message.get("MessageAttributes", {}).values():
                 if "BinaryValue" in value:
@@ -100,7 +106,10 @@ class MessageQueue:
         return messages
 
     def delete(self, handles: Sequence[str]) -> int:
-        """Delete at most 10 received messages; how many of them will come again, as their receipt is not good any more.
+        """Delete at most 10 received messages.
+
+        Returns:
+            How many have an expired receipt: they were not deleted, and will be received again.
 
         Raises:
             DeleteFailed: SQS failed to delete messages five times.
@@ -120,13 +129,17 @@ class MessageQueue:
         return expired
 
     def delete_once(self, handles: Sequence[str]) -> Sequence[Mapping[str, Any]]:
-        """Delete at most 10 received messages; SQS's entries of those that failed, whose ``Id`` is their place."""
+        """Delete at most 10 received messages, in one attempt.
+
+        Returns:
+            SQS's entries of the messages that it did not delete. ``Id`` is the index in ``handles``.
+        """
         return self._batch("DeleteMessageBatch", [{"ReceiptHandle": handle} for handle in handles])
 
     def hide(self, handles: Sequence[str], seconds: int) -> None:
-        """Keep at most 10 received messages from other readers for so long from now; 0 gives them back.
+        """Hide at most 10 received messages from other readers for ``seconds`` from now; 0 makes them visible.
 
-        A receipt that is not good any more is no fault: its message has been deleted, or comes again by itself.
+        An expired receipt is no error: its message has been deleted, or is visible again.
         """
         hidden = min(seconds, _MOST_HIDDEN_SECONDS)
         self._batch(
@@ -135,23 +148,23 @@ class MessageQueue:
         )
 
     def _batch(self, operation: str, entries: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-        """The failed entries of a batch, numbered as they were given."""
-        asked: dict[str, Any] = {
+        """Make a batch call, and return its failed entries. ``Id`` is the index in ``entries``."""
+        request: dict[str, Any] = {
             "QueueUrl": self.url,
             "Entries": [{"Id": str(place), **entry} for place, entry in enumerate(entries)],
         }
-        answer = self._wire.call(operation, asked)
-        if answer is None:
+        response = self._wire.call(operation, request)
+        if response is None:
             calls: Mapping[str, Any] = {
                 "DeleteMessageBatch": self._sqs.delete_message_batch,
                 "ChangeMessageVisibilityBatch": self._sqs.change_message_visibility_batch,
             }
-            answer = calls[operation](**asked)
-        failed: Sequence[Mapping[str, Any]] = answer.get("Failed", ())
+            response = calls[operation](**request)
+        failed: Sequence[Mapping[str, Any]] = response.get("Failed", ())
         return failed
 
 
 def in_batches(handles: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The handles in tens."""
+    """Split the handles into batches of ten."""
     for start in range(0, len(handles), BATCH):
         yield handles[start : start + BATCH]

@@ -1,6 +1,6 @@
-"""From an SQS message to a raw record.
+"""Makes raw records of SQS messages.
 
-A FIFO queue itself says which group a message belongs to and where in it; of a standard queue, the body says it.
+A FIFO queue gives each message its group and its sequence number. A standard queue does not: there the body has both.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from sluice.records.body import Body, derive_again, parse_body
 from sluice.records.record import Record
 from sluice.sources.queue.messages import Message
 
-# Padded to the most digits that SQS gives (128 bits), sequence numbers sort as text.
+# The most digits of SQS's sequence numbers (128 bits). Padded to as many, they sort as text.
 _DIGITS = 39
 _YEAR_ONE = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def record_from_fifo(message: Message, source: FifoQueue) -> Record:
-    """The record of a message of a FIFO queue, received with all system attributes."""
+    """Make the record of a message of a FIFO queue that was received with all system attributes."""
     record, _ = _record(message, source)
     system = message["Attributes"]
     return record._replace(group=system["MessageGroupId"], sequence_number=system["SequenceNumber"].zfill(_DIGITS))
 
 
 def record_from_standard(message: Message, source: StandardQueue) -> Record:
-    """The record of a message of a standard queue, received with all system attributes."""
+    """Make the record of a message of a standard queue that was received with all system attributes."""
     record, body = _record(message, source)
     return _placed(record, body, source)
 
 
 def derive_standard_again(record: Record, source: StandardQueue) -> Record:
-    """A stored record as today's declaration makes it of its body, with its place in its group."""
+    """Derive a stored record from its body again, by today's declaration, with its place in its group."""
     body = parse_body(record.body, source, record.sent_at)
     return _placed(derive_again(record, source), body, source)
 
@@ -60,7 +60,7 @@ def _record(message: Message, source: EventSource) -> tuple[Record, Body]:
 
 
 def _placed(record: Record, body: Body, source: StandardQueue) -> Record:
-    """Its place: the producer's count where the body has one, else the event time in microseconds since year 1."""
+    """Set group and sequence number: the producer's count, else the event time in microseconds since year 1."""
     count = body.members.get(source.sequence) if source.sequence else None
     if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < 10**_DIGITS:
         count = (record.event_time - _YEAR_ONE) // timedelta(microseconds=1)

@@ -1,4 +1,4 @@
-"""Puts events on an SQS queue, on the lanes of :mod:`sluice.sending.lanes`."""
+"""Sends events to an SQS queue, on the lanes of :mod:`sluice.sending.lanes`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,12 @@ def send(
     lanes: int = LANES,
     on_sent: Callable[[int], None] = lambda _: None,
 ) -> SendResult:
-    """Send ``events`` to a queue as :func:`carry` does. One whose URL does not end in ``.fifo`` is a standard queue.
+    """Send ``events`` to a queue as :func:`sluice.sending.lanes.carry` does.
+
+    Args:
+        queue_url: Ends in ``.fifo`` for a FIFO queue.
+        lanes: How many batches are sent in parallel.
+        on_sent: Called from several threads after each batch, with the number of its events.
 
     Raises:
         SendFailed: an event has an empty id or group, SQS can't take its body, or it was refused five times.
@@ -42,9 +47,10 @@ def send(
 
 
 def encoded(name: str) -> str:
-    """``name`` as a message group or deduplication id: itself, percent-encoded where it must be.
+    """Encode a name as a message group or deduplication id.
 
-    What would be longer than the 128 characters that SQS allows becomes the SHA-256 of the name.
+    Characters that SQS does not allow are percent-encoded. A result of more than 128 characters is replaced by the
+    SHA-256 of the name.
     """
     plain = quote(name, safe=string.punctuation.replace("%", ""))
     return plain if len(plain) <= _ID_CHARACTERS else f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
@@ -52,7 +58,7 @@ def encoded(name: str) -> str:
 
 @dataclass(frozen=True)
 class QueueCarrier:
-    """An SQS queue. A standard queue knows no group and drops no copy."""
+    """Sends to an SQS queue. A standard queue has no groups and drops no repeated id."""
 
     sqs: SQSClient
     target: str
@@ -80,17 +86,17 @@ class QueueCarrier:
         return size
 
     def send(self, batch: Sequence[Event]) -> Sequence[Refusal]:
-        answer = self.sqs.send_message_batch(
+        response = self.sqs.send_message_batch(
             QueueUrl=self.target, Entries=[self._entry(place, event) for place, event in enumerate(batch)]
         )
-        self.messages.add(taken["MessageId"] for taken in answer.get("Successful", []))
+        self.messages.add(taken["MessageId"] for taken in response.get("Successful", []))
         return [
             Refusal(
                 batch[int(failure["Id"])],
                 f"{failure['Code']}: {failure.get('Message', 'no reason given')}",
                 of_event=failure["SenderFault"],
             )
-            for failure in answer.get("Failed", [])
+            for failure in response.get("Failed", [])
         ]
 
     def took(self, accepted: int) -> int:

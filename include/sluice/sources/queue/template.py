@@ -1,4 +1,4 @@
-"""The queue of a source, and its dead-letter queue, in the template of its pipeline."""
+"""The part of a pipeline's template for a queue: the queue and its dead-letter queue."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import Queue
 
 _LONGEST_RETENTION = timedelta(days=14)  # the most that SQS allows
-# Order and deduplication within a group only, so that throughput grows with the number of groups.
+# Deduplication and the limit of throughput are per group, so throughput grows with the number of groups.
 _FAST = {"DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
 
 
 def queue_template(pipeline: Pipeline, source: Queue, *, is_fifo: bool) -> Fragment:
-    """Both queues, their URLs, and what the workers may do with them."""
+    """Both queues, their URLs, and the workers' rights."""
     stem, suffix = f"{pipeline.name}-{source.name}", ".fifo" if is_fifo else ""
     name, dead_name = f"{stem}{suffix}", f"{stem}-dead{suffix}"
     queue_id, dead_id = logical_id(source.name, "Queue"), logical_id(source.name, "DeadLetterQueue")
@@ -61,7 +61,7 @@ def queue_template(pipeline: Pipeline, source: Queue, *, is_fifo: bool) -> Fragm
                 ),
                 (arn("sqs", name), arn("sqs", dead_name)),
             ),
-            # Events are sent, and sent back, to the queue itself, and nowhere else.
+            # Events are sent to the queue, never to its dead-letter queue.
             Statement("SendToTheQueues", ("sqs:SendMessage",), (arn("sqs", name),)),
         ),
     )
@@ -70,7 +70,7 @@ def queue_template(pipeline: Pipeline, source: Queue, *, is_fifo: bool) -> Fragm
 def _queue(pipeline: Pipeline, title: str, name: str, retention: timedelta, **more: Any) -> SqsQueue:
     properties: dict[str, Any] = {"QueueName": name, "MessageRetentionPeriod": _seconds(retention), **more}
     if name.endswith(".fifo"):
-        # Without deduplication by content, two events of equal bodies stay two.
+        # With deduplication by content, SQS would drop one of two events with equal bodies.
         properties |= {"FifoQueue": True, "ContentBasedDeduplication": False}
     if pipeline.kms_key:
         properties["KmsMasterKeyId"] = pipeline.kms_key

@@ -1,1 +1,1 @@
-"""Kinesis streams: read shard by shard behind checkpoints."""
+"""Kinesis streams: read shard by shard, with a checkpoint for each shard."""

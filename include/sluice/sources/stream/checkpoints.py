@@ -1,7 +1,7 @@
-"""Checkpoints: up to where each shard of a stream is durable and recorded, one JSON object per shard.
+"""Checkpoints: up to where each shard of a stream is durable and recorded, in one JSON object per shard.
 
-A checkpoint is written after what it speaks of has landed, and only ever moves forward (P1). Each of its statements is
-true by itself, so of two readers' checkpoints the farther statement of either holds.
+A checkpoint is written after its records have landed, and only moves forward (P1). Each member is true by itself, so
+the checkpoints of two readers of one shard are merged member by member.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sluice.lake.store import Lake
 
 
 class Gap(BaseModel):
-    """What arrived in this time, if anything did, was trimmed by the stream's retention before it was read (UTC)."""
+    """A time (UTC) whose records, if there were any, the stream's retention trimmed before they were read."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -27,12 +27,15 @@ class Gap(BaseModel):
 
 
 class Checkpoint(BaseModel):
-    """How far one shard is landed.
+    """How far one shard has landed.
 
-    ``sequence_number`` is that of the last record that is durable and recorded, and so are all before it; None
-    before the first. ``read_until``: all that arrived up to this moment (UTC) is read and durable. ``at_tip``: at that
-    moment nothing more waited. ``last_event_time``: the highest that those records tell. ``ended``: the shard is closed
-    and read to its end. ``gaps``: what was trimmed before it was read.
+    Attributes:
+        sequence_number: The record up to which all are durable and recorded; None before the first.
+        read_until: All that arrived up to this moment (UTC) is read and durable.
+        at_tip: At that moment no more records waited.
+        last_event_time: The highest event time in the bodies of those records (UTC).
+        ended: The shard is closed and read to its end.
+        gaps: The times whose records were trimmed before they were read.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,7 +50,7 @@ class Checkpoint(BaseModel):
     gaps: tuple[Gap, ...] = ()
 
     def joined(self, other: Checkpoint) -> Checkpoint:
-        """What holds when both hold; the order does not matter."""
+        """Merge two checkpoints of one shard: of each member the farther value. The order does not matter."""
         newer = max(self, other, key=lambda each: (each.read_until is not None, each.read_until or 0, not each.at_tip))
         gaps = {(gap.since, gap.until): gap for gap in (*self.gaps, *other.gaps)}
         return Checkpoint(
@@ -70,12 +73,16 @@ def read_checkpoints(lake: Lake, source: str) -> Mapping[str, Checkpoint]:
 
 
 def advance(lake: Lake, source: str, reached: Checkpoint) -> Checkpoint:
-    """Move the shard's checkpoint to what is ``reached``, never back; returns what stands afterwards.
+    """Move a shard's checkpoint forward.
 
-    All that ``reached`` speaks of must have landed.
+    Args:
+        reached: The new checkpoint. Its records must have landed.
+
+    Returns:
+        The checkpoint in the lake afterwards. Another reader's may have been farther.
 
     Raises:
-        ConflictingWrite: other readers were faster twenty times in a row.
+        ConflictingWrite: other readers wrote it first, twenty times in a row.
     """
 
     def forward(before: Checkpoint | None) -> Checkpoint:
@@ -85,10 +92,12 @@ def advance(lake: Lake, source: str, reached: Checkpoint) -> Checkpoint:
 
 
 def unread_since(parents: Iterable[str], checkpoints: Mapping[str, Checkpoint]) -> datetime | None:
-    """From when on a shard that has no checkpoint is unread for sure: up to then its parents were read.
+    """The moment (UTC) after which nothing of a shard without a checkpoint is read. Until then its parents were read.
 
-    None: nothing of the stream was ever read, or the shard was there when reading began. A parent that is gone without
-    a checkpoint was never read: then it is unread since the stream was last read at all.
+    A parent that is gone and has no checkpoint was never read. Then it is the moment at which any shard was last read.
+
+    Returns:
+        None if nothing of the stream was read, or if the shard has no parents.
     """
     parents = list(parents)
     if not parents or not checkpoints:

@@ -1,4 +1,4 @@
-"""Kinesis streams behind the contract of sources."""
+"""The connector of Kinesis streams."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from sluice.sources.stream.shards import Place, batches, list_shards, retention
 
 
 class RangeTrimmed(SluiceError):
-    """The stream has trimmed a part of what is to be replayed."""
+    """The stream has trimmed a part of the range to replay."""
 
 
 class StreamConnector(EventConnector[Stream]):
-    """A unit is a shard. Nothing is acknowledged: a checkpoint moves behind what lies in a recorded part."""
+    """A unit is a shard. Kinesis has no acknowledgement: a checkpoint moves once the records are in a recorded part."""
 
     @classmethod
     def template(cls, pipeline: Pipeline, source: Stream) -> Fragment:
@@ -52,11 +52,11 @@ class StreamConnector(EventConnector[Stream]):
         return f"a record in the stream {self._stream}"
 
     def backlog(self) -> int:
-        """In how many shards something waits."""
+        """In how many shards something waits to be read."""
         return stream_backlog(self._kinesis, self._stream, self.lake, self.source)
 
     def units(self, most: int) -> list[str]:
-        """Every shard that may be read now, however many: each keeps its own place. What is lost is noted."""
+        """Every shard that may be read now, whatever ``most`` is. Records the gaps of shards that are gone."""
         return shards_to_read(self._kinesis, self._stream, self.lake, self.source)
 
     def drain(self, unit: str, limits: Limits, on_flush: Callable[[Flush], None], stop: Event) -> WindowRead:
@@ -69,11 +69,11 @@ class StreamConnector(EventConnector[Stream]):
         return evidence_of_stream(self._kinesis, self._stream, self.lake, self.source)
 
     def figures(self) -> Figures:
-        """How far the stream is landed, by its checkpoints.
+        """How far the stream has landed, by its checkpoints.
 
-        All that arrived before ``read_until`` (UTC) is durable, ``read_lag_seconds`` ago; None before the first read.
-        ``shards`` are read, ``ended`` are read to their end. ``gaps`` is how often the stream's retention was faster
-        than its reader.
+        All that arrived before ``read_until`` (UTC) is durable; ``read_lag_seconds`` is how long ago that was. Both are
+        None before the first read. ``shards`` counts the shards that are being read, ``ended`` those that are read to
+        their end. ``gaps`` counts how often retention trimmed records before they were read.
         """
         checkpoints = read_checkpoints(self.lake, self.source.name).values()
         read_until = min(
@@ -107,12 +107,12 @@ class StreamConnector(EventConnector[Stream]):
         if held.trimmed and since < held.horizon:
             raise RangeTrimmed(
                 f"stream {self._stream} holds what arrived since {held.horizon.isoformat()}, and has trimmed what "
-                f"arrived from {since.isoformat()} on; ask from there, or replay with origin 'raw'"
+                f"arrived from {since.isoformat()} on; replay from there, or with origin 'raw'"
             )
         return [shard.id for shard in list_shards(self._kinesis, self._stream)]
 
     def arrived(self, unit: str, since: datetime, until: datetime) -> Iterator[list[Record]]:
-        """What arrived in a shard in the range, batch by batch. What arrives from now on is not waited for."""
+        """The records that arrived in a shard in the range, batch by batch, up to now at the latest."""
         until = min(until, self.lake.now())
         for batch in batches(self._kinesis, self._stream, unit, Place(at=since), self.lake.now, Event()):
             records = [record_from_kinesis(record, unit, self.source) for record in batch.records]

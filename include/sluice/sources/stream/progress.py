@@ -1,4 +1,4 @@
-"""How far a stream is read: which shards may be read now, whether anything waits, what is lost, what can be closed."""
+"""How far a stream is read: the shards to read now, the backlog, lost shards, and the evidence for closing."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from sluice.sources.stream.shards import Shard, list_shards, peek, retention
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
 
-_LOOKS = 8  # side by side
+_PEEKS = 8  # in parallel
 
 
 def shards_to_read(kinesis: KinesisClient, stream: str, lake: Lake, source: Stream) -> list[str]:
-    """The ids of the shards that may be read now, once what is lost is noted.
+    """The ids of the shards that may be read now. Records the gaps of lost shards first.
+
+    Args:
+        stream: The name of the stream at AWS.
 
     Raises:
         MissingResource: there is no such stream.
@@ -31,7 +34,12 @@ def shards_to_read(kinesis: KinesisClient, stream: str, lake: Lake, source: Stre
 
 
 def readable_shards(kinesis: KinesisClient, stream: str, checkpoints: Mapping[str, Checkpoint]) -> list[Shard]:
-    """The shards that may be read: not read to their end yet, and each parent is, or is gone."""
+    """The shards that may be read: not read to their end, while every parent is, or is gone.
+
+    Args:
+        stream: The name of the stream at AWS.
+        checkpoints: Those of the source, by shard id.
+    """
     return _readable(list_shards(kinesis, stream), checkpoints)
 
 
@@ -45,21 +53,25 @@ def _ended(shard: str, checkpoints: Mapping[str, Checkpoint]) -> bool:
 
 
 def stream_backlog(kinesis: KinesisClient, stream: str, lake: Lake, source: Stream) -> int:
-    """In how many shards something waits to be read: records, or an end behind which there are children.
+    """In how many shards something waits to be read: records, or an end that its children wait for.
 
-    One read of one record in each shard that may be read; nothing is taken, no checkpoint moves.
+    It reads one record of each shard that may be read. No checkpoint moves.
     """
     checkpoints = read_checkpoints(lake, source.name)
 
     def waits(shard: Shard) -> bool:
         return not shard.is_open or peek(kinesis, stream, shard.id, place_of(checkpoints.get(shard.id)))
 
-    with ThreadPoolExecutor(_LOOKS) as pool:
+    with ThreadPoolExecutor(_PEEKS) as pool:
         return sum(pool.map(waits, readable_shards(kinesis, stream, checkpoints)))
 
 
 def note_lost_shards(kinesis: KinesisClient, stream: str, lake: Lake, source: Stream) -> Mapping[str, Gap]:
-    """Record the gap of each shard that the stream has dropped before it was read to its end; those found now."""
+    """Record a gap for each shard that the stream has dropped before it was read to its end.
+
+    Returns:
+        The gaps found now, by shard id.
+    """
     held = {shard.id for shard in list_shards(kinesis, stream)}
     horizon = retention(kinesis, stream, lake.now()).horizon
     found = {}
@@ -73,11 +85,11 @@ def note_lost_shards(kinesis: KinesisClient, stream: str, lake: Lake, source: St
 
 
 def evidence_of_stream(kinesis: KinesisClient, stream: str, lake: Lake, source: Stream) -> Evidence:
-    """What the checkpoints say of how far the stream has landed.
+    """How far the stream has landed, by its checkpoints.
 
-    The stream is drained if nothing waited in any shard when it was last read. Where the wall clock would count,
-    the moment counts up to which every shard is read. A shard in which something waits holds the watermark back to the
-    highest event time that it has given, so that a fast shard does not close what a slow one still brings.
+    The stream is drained if nothing waited in any shard when it was last read. Its watermark then follows the moment up
+    to which every shard is read, instead of the wall clock. A shard in which something waits bounds the watermark by
+    the highest event time read from it, so a fast shard does not close a partition of a slow one.
     """
     checkpoints = read_checkpoints(lake, source.name)
     waiting = [shard for shard in list_shards(kinesis, stream) if not _ended(shard.id, checkpoints)]
@@ -89,7 +101,7 @@ def evidence_of_stream(kinesis: KinesisClient, stream: str, lake: Lake, source: 
 
 
 def _bounds(shard: Shard, checkpoints: Mapping[str, Checkpoint]) -> Iterator[datetime | None]:
-    """What the watermark must not pass, for this shard's sake; by its parents as long as it was never read itself."""
+    """Bounds of the watermark from one shard; from its parents, if it was never read."""
     for name in [shard.id] if shard.id in checkpoints else shard.parents:
         if name in checkpoints:
             yield checkpoints[name].read_until

@@ -1,7 +1,7 @@
 """Reads a stream into raw parts: a bounded window of each shard → S3 → recorded in the manifest → checkpoint (P1).
 
-A shard that was split or merged is read to its end before its children: so a group's records land in their order,
-and what is known to be read never runs ahead of what is not.
+A shard that was split or merged is read to its end before its children. So the records of a group land in their order,
+and no checkpoint counts records as read that are not.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LIMITS = Limits()
 
 @dataclass(frozen=True)
 class WindowRead(Landed):
-    """What one read of a shard did. ``gap``: what this read found to be trimmed before it was read."""
+    """What one read of a shard did. ``gap`` is the gap that this read found, if any."""
 
     checkpoint: Checkpoint
     gap: Gap | None
@@ -55,11 +55,17 @@ def read_window(
     on_flush: Callable[[Flush], None] = lambda _: None,
     stop: Event | None = None,
 ) -> WindowRead:
-    """Land what waits in one shard behind its checkpoint, until nothing comes, the shard ends or a limit is reached.
+    """Land what waits in one shard after its checkpoint, until nothing is left, the shard ends or a limit is reached.
 
-    The checkpoint moves after each flush, once its records are durable and recorded. Killed at any point, the next
-    read lands again what was read since. What the stream has trimmed before it was read is logged as a warning and
-    kept in the checkpoint. ``stop``: set it, and the read ends with what it holds flushed.
+    The checkpoint moves after each flush, once its records are durable and recorded. After a kill, the next read lands
+    again what was read since. A gap is logged as a warning and kept in the checkpoint.
+
+    Args:
+        shard: The id of the shard.
+        every: The length of a partition.
+        limits: When to end although more waits.
+        on_flush: Called after each flush.
+        stop: Set it to end early; what was read is flushed.
 
     Raises:
         MissingResource: there is no such stream or shard.
@@ -97,7 +103,7 @@ def read_window(
 def _begin(
     kinesis: KinesisClient, stream: str, shard: Shard, lake: Lake, source: Stream
 ) -> tuple[Checkpoint, Gap | None]:
-    """The checkpoint from which to read, and what was trimmed behind it."""
+    """The checkpoint from which to read, and the gap after it, if any."""
     checkpoints = read_checkpoints(lake, source.name)
     own = checkpoints.get(shard.id)
     since = own.read_until if own else unread_since(shard.parents, checkpoints)
@@ -107,14 +113,14 @@ def _begin(
         return checkpoint, None
     gap = Gap(since=since, until=horizon)
     warn_of_gap(stream, shard.id, gap)
-    # What lies in the gap can't be read any more: all up to the horizon is read, or known to be lost.
+    # Records in the gap can't be read any more: all up to the horizon are read or known to be lost.
     passed = {"read_until": horizon, "at_tip": False, "gaps": (*checkpoint.gaps, gap)}
     return advance(lake, source.name, checkpoint.model_copy(update=passed)), gap
 
 
 @dataclass
 class _Reader:
-    """What one read holds and has done; ``checkpoint`` is what stands in the lake."""
+    """What one read holds, and what it has done. ``checkpoint`` is the one in the lake."""
 
     shard: Shard
     lake: Lake
@@ -139,7 +145,7 @@ class _Reader:
         self._held_bytes, self._held_since = 0, time.monotonic()
 
     def take(self, batch: ShardBatch) -> None:
-        """Hold the records of a batch, and flush once they are worth a part."""
+        """Hold the records of a batch. Flush once they fill a part or are a minute old."""
         if not self._held:
             self._held_since = time.monotonic()
         size = sum(len(record["Data"]) for record in batch.records)
@@ -159,7 +165,7 @@ class _Reader:
     def _after(self, batch: ShardBatch, records: Sequence[Record]) -> Checkpoint:
         read_until: datetime | None = batch.read_until
         if batch.ended or not self.shard.is_open:
-            # Its children begin before it was read to its end: up to then, only what it held itself is known.
+            # Its children began to take records before it was read to its end. So its own records are the bound.
             read_until = latest([self._reached.read_until, *(record.sent_at for record in records)])
         times = (record.event_time for record in records if record.event_time_from == "body")
         return Checkpoint(
@@ -172,7 +178,7 @@ class _Reader:
         )
 
     def flush(self) -> None:
-        """Make durable what is held, then move the checkpoint behind it."""
+        """Write the held records, then move the checkpoint past them."""
         started, held = time.monotonic(), self._held
         if held:
             partitions = self._landing.land(held)
@@ -195,12 +201,12 @@ class _Reader:
 
 
 def place_of(checkpoint: Checkpoint | None) -> Place:
-    """Where a read goes on."""
+    """The place at which a read continues."""
     return Place(after=checkpoint.sequence_number if checkpoint else None)
 
 
 def warn_of_gap(stream: str, shard: str, gap: Gap) -> None:
-    """Tell whoever reads the log what is lost, and what to do about it."""
+    """Log a gap, with the next action."""
     _LOG.warning(
         "stream %s, shard %s: what arrived from %s to %s was trimmed before it was read; have it sent again, and give "
         "the stream a longer retention",

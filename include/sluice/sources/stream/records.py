@@ -1,4 +1,4 @@
-"""From a Kinesis record to a raw record."""
+"""Makes raw records of Kinesis records."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from sluice.declaration.sources import Stream
 from sluice.records.body import parse_body
 from sluice.records.record import Record
 
-# Padded to the most digits that Kinesis gives, as its API model has them, sequence numbers sort as text.
+# The most digits of a sequence number in Kinesis's API model. Padded to as many, they sort as text.
 _DIGITS = 129
 
 
 def record_from_kinesis(record: Mapping[str, Any], shard_id: str, source: Stream) -> Record:
-    """The record of one Kinesis record. Data that is not UTF-8 becomes base64, and ``attributes`` says so."""
+    """Make the raw record of a Kinesis record.
+
+    Data that is not UTF-8 is stored as base64, and ``attributes`` is then ``{"encoding": "base64"}``.
+
+    Args:
+        record: As GetRecords returns it.
+    """
     sent_at = record["ApproximateArrivalTimestamp"].astimezone(UTC)
     message_id = f"{shard_id}:{record['SequenceNumber']}"
     try:

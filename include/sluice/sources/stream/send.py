@@ -12,7 +12,7 @@ from sluice.sending.lanes import LANES, Batching, Event, Refusal, SendFailed, Se
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
 
-# A shard takes 1 MiB a second: a full batch of a single shard's needs five.
+# A shard takes 1 MiB a second, so a full batch for a single shard takes five seconds.
 _ATTEMPTS = 10
 # Kinesis API reference, PutRecords: 500 records and 5 MiB a call, 1 MiB a record, partition keys counted as well.
 _BATCHING = Batching(events=500, bytes=5 * 1024 * 1024, attempts=_ATTEMPTS)
@@ -28,7 +28,12 @@ def send_to_stream(
     lanes: int = LANES,
     on_sent: Callable[[int], None] = lambda _: None,
 ) -> SendResult:
-    """Sends ``events`` to a stream as :func:`sluice.sending.lanes.carry` does; the partition key is the group.
+    """Send ``events`` to a stream as :func:`sluice.sending.lanes.carry` does; the partition key is the group.
+
+    Args:
+        stream_name: The name of the stream at AWS.
+        lanes: How many batches are sent in parallel.
+        on_sent: Called from several threads after each batch, with the number of its events.
 
     Raises:
         SendFailed: an event has an empty id or group, is larger than 1 MiB, or was refused ten times.
@@ -43,7 +48,7 @@ def partition_key(group: str) -> str:
 
 @dataclass(frozen=True)
 class StreamCarrier:
-    """A Kinesis stream, by its name."""
+    """Sends to a Kinesis stream. ``target`` is its name."""
 
     kinesis: KinesisClient
     target: str
@@ -60,14 +65,14 @@ class StreamCarrier:
         return size
 
     def send(self, batch: Sequence[Event]) -> Sequence[Refusal]:
-        answer = self.kinesis.put_records(
+        response = self.kinesis.put_records(
             StreamName=self.target,
             Records=[{"Data": event.body.encode(), "PartitionKey": partition_key(event.group)} for event in batch],
         )
-        # What Kinesis refuses of a call that it took is its own fault: a shard that is busy, or a failure inside.
+        # In a call that succeeds, a refused record is Kinesis's fault: the shard is busy, or an internal failure.
         return [
             Refusal(event, f"{result['ErrorCode']}: {result.get('ErrorMessage', 'no reason given')}", of_event=False)
-            for event, result in zip(batch, answer["Records"], strict=True)
+            for event, result in zip(batch, response["Records"], strict=True)
             if result.get("ErrorCode")
         ]
 

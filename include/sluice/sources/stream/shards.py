@@ -1,6 +1,6 @@
-"""Reads the shards of a Kinesis stream: which there are, and their records, batch by batch, within Kinesis's limits.
+"""Lists the shards of a Kinesis stream, and reads their records batch by batch, within Kinesis's limits.
 
-A shard gives 5 reads and 2 MiB a second to all who read it together (Kinesis developer guide, "Quotas and limits").
+All readers of a shard share 5 reads and 2 MiB a second (Kinesis developer guide, "Quotas and limits").
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ class Shard:
 
 @dataclass(frozen=True)
 class Retention:
-    """What a stream still holds: what arrived after ``horizon``, and all that ever did unless it is ``trimmed``."""
+    """What a stream still holds: records that arrived after ``horizon`` (UTC).
+
+    Unless it is ``trimmed``, it holds all its records: it is younger than its retention period.
+    """
 
     horizon: datetime
     trimmed: bool
@@ -48,7 +51,7 @@ class Retention:
 
 @dataclass(frozen=True)
 class Place:
-    """Where in a shard to begin: after a sequence number, else at a moment of arrival, else at the oldest record."""
+    """Where in a shard to begin: after a sequence number, else at a time of arrival (UTC), else at the first record."""
 
     after: str | None = None
     at: datetime | None = None
@@ -75,20 +78,23 @@ def list_shards(kinesis: KinesisClient, stream: str) -> list[Shard]:
         MissingResource: there is no such stream.
     """
     found: list[Shard] = []
-    asked: Any = {"StreamName": stream}
-    while asked:
-        response = _of_stream(stream, partial(kinesis.list_shards, **asked))
+    request: Any = {"StreamName": stream}
+    while request:
+        response = _of_stream(stream, partial(kinesis.list_shards, **request))
         for shard in response["Shards"]:
             parents = (shard.get("ParentShardId"), shard.get("AdjacentParentShardId"))
             is_open = "EndingSequenceNumber" not in shard["SequenceNumberRange"]
             found.append(Shard(shard["ShardId"], tuple(filter(None, parents)), is_open))
         # The token alone: Kinesis refuses it beside the stream's name.
-        asked = {"NextToken": response["NextToken"]} if "NextToken" in response else None
+        request = {"NextToken": response["NextToken"]} if "NextToken" in response else None
     return sorted(found, key=lambda shard: shard.id)
 
 
 def retention(kinesis: KinesisClient, stream: str, now: datetime) -> Retention:
-    """What the stream holds at this moment, by its present retention period and its age.
+    """What the stream holds now, by its retention period and its age.
+
+    Args:
+        now: The present moment (UTC).
 
     Raises:
         MissingResource: there is no such stream.
@@ -100,7 +106,7 @@ def retention(kinesis: KinesisClient, stream: str, now: datetime) -> Retention:
 
 
 def peek(kinesis: KinesisClient, stream: str, shard: str, place: Place) -> bool:
-    """Whether anything waits in the shard from there on: a record, or its end. One read of one record."""
+    """Whether a record, or the end of the shard, waits after ``place``. It reads one record."""
     response = _get(kinesis, _iterator(kinesis, stream, shard, place), 1)
     return bool(response["Records"]) or response["MillisBehindLatest"] > 0 or "NextShardIterator" not in response
 
@@ -114,10 +120,16 @@ def batches(
     stop: Event,
     most: Callable[[], int] = lambda: MOST_RECORDS,
 ) -> Iterator[ShardBatch]:
-    """Read a shard from ``place`` on, until it has ended or ``stop`` is set; yield a batch for each read.
+    """Read a shard from ``place`` on, until it ends or ``stop`` is set.
 
-    ``most`` is called before each read and returns the most records of that read. An iterator expires after five
-    minutes; the read then starts again behind the last record.
+    An iterator expires after five minutes. A new one then continues after the last record.
+
+    Args:
+        now: Returns the present moment (UTC).
+        most: Called before each read; returns how many records it may return at most.
+
+    Yields:
+        A batch for each read. It may be empty.
 
     Raises:
         MissingResource: there is no such stream.
@@ -125,19 +137,20 @@ def batches(
     """
     iterator: str | None = _iterator(kinesis, stream, shard, place)
     while iterator is not None and not stop.is_set():
-        asked_at, started = now(), time.monotonic()
+        requested_at, started = now(), time.monotonic()
         try:
             response = _get(kinesis, iterator, most())
         except ClientError as error:
             if error_code(error) != _EXPIRED:
                 raise
-            # A new iterator has not expired: were this one refused as well, the error would end the read.
+            # A new iterator can't have expired, so if this read fails as well, its error is raised.
             response = _get(kinesis, _iterator(kinesis, stream, shard, place), most())
         records, behind = response["Records"], response["MillisBehindLatest"]
         if records:
             place = Place(after=records[-1]["SequenceNumber"])
         iterator = response.get("NextShardIterator")
-        yield ShardBatch(records, asked_at - timedelta(milliseconds=behind), at_tip=behind == 0, ended=iterator is None)
+        read_until = requested_at - timedelta(milliseconds=behind)
+        yield ShardBatch(records, read_until, at_tip=behind == 0, ended=iterator is None)
         stop.wait(max(0.0, _SECONDS_BETWEEN_READS - (time.monotonic() - started)))
 
 
@@ -160,7 +173,7 @@ def _get(kinesis: KinesisClient, iterator: str, most: int) -> Any:
 
 
 def _unless_throttled(call: Callable[[], Any]) -> Any:
-    """Others read the same shard, and a read of 10 MiB uses up the next five seconds: wait, but not for ever."""
+    """Retry a throttled call. Others may read the shard, and a read of 10 MiB uses up the next five seconds."""
     return retrying(is_throttled, attempts=_ATTEMPTS, first=0.5, longest=5)(call)
 
 

@@ -1,4 +1,4 @@
-"""The stream of a source in the template of its pipeline."""
+"""The part of a pipeline's template for a stream."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sluice.declaration.sources import Stream
 
 
 def stream_template(pipeline: Pipeline, source: Stream) -> Fragment:
-    """The stream, its name, and what the workers may do with it."""
+    """The stream, its name, and the workers' rights."""
     name, stream_id = f"{pipeline.name}-{source.name}", logical_id(source.name, "Stream")
     stream = KinesisStream(
         stream_id,
