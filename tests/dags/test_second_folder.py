@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -44,11 +45,12 @@ def test_a_second_real_folder_breaks_no_test(tmp_path: Path, pytestconfig: pytes
     (package / "two_words" / "pipeline.py").unlink()
     (package / "two_words" / "pipeline.py").write_text(_DECLARATION)
 
+    paths = map(str, pytestconfig.getini("pythonpath"))
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-p", "no:xdist"),
             *("-k", _LEFT_OUT),
-            *("-o", f"pythonpath={tmp_path} {' '.join(map(str, pytestconfig.getini('pythonpath')))}", *_TESTS),
+            *("-o", f"pythonpath={shlex.join([str(tmp_path), *paths])}", *_TESTS),
         ],
         cwd=ROOT,
         env={name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "AIRFLOW"))},
