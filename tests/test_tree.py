@@ -1,4 +1,4 @@
-"""The tests mirror the tree: whoever knows where the code is knows where its tests are."""
+"""The tests mirror the tree: the tests of a module are where the module is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the transform asks of a runtime. Whoever adds one, such as Lambda, writes this class."""
+"""What the transform asks of a runtime. To add one, such as Lambda, write a class like this."""
 
 from __future__ import annotations
 

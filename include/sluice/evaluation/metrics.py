@@ -1,4 +1,4 @@
-"""The metrics that a gate can be on. Whoever adds one writes a function and its entry here."""
+"""The metrics that a gate can be on. To add one, write a function and its entry here."""
 
 from __future__ import annotations
 

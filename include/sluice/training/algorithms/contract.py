@@ -1,4 +1,4 @@
-"""What training, evaluation and serving ask of an algorithm. Whoever adds one writes a declared class and this."""
+"""What training, evaluation and serving ask of an algorithm. To add one, write a declared class and this class."""
 
 from __future__ import annotations
 
