@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import botocore.session
 import pytest
 
 from localcloud.testing.clouds import Cloud, cloud_at, free_ports, running_cloud
@@ -20,6 +22,10 @@ CLOUD_PYTHON = _ROOT / ".venv-cloud/bin/python"
 _AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="sluice-airflow-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME.name
 os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(_ROOT / "plugins")
+
+# Each boto3 session parses the descriptions of its services anew. That is most of the time of a test which opens
+# many workspaces, as many processes would.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 
 @pytest.fixture(scope="session")

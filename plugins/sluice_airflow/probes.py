@@ -1,10 +1,17 @@
-"""The probes of the sensors. A probe reads AWS once: :class:`Waiting` means not yet, anything else ends the wait."""
+"""The probes of the sensors. A probe reads AWS once: :class:`Waiting` means not yet, anything else ends the wait.
+
+A wait probes again and again with one workspace, so that a probe costs its calls and no new clients (P9).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from sluice_airflow.connection import open_workspace
+
+if TYPE_CHECKING:
+    from sluice.workspace import Workspace
 
 # The most partitions that one dispatch starts.
 _MOST_DUE = 16
@@ -17,53 +24,75 @@ class Waiting:
     what: str
 
 
-def backlog(pipeline: str, source: str) -> int | Waiting:
+class Probe:
+    """Calls a function of this module each time with the same workspace, or with a new one after a failure.
+
+    Args:
+        name: The function's name.
+        pipeline: The pipeline's name.
+        arguments: What the function takes beside the workspace.
+    """
+
+    def __init__(self, name: str, pipeline: str, **arguments: Any) -> None:
+        self._name, self._pipeline, self._arguments = name, pipeline, arguments
+        self._workspace: Workspace | None = None
+
+    def __call__(self) -> Any:
+        """Return what the function returns.
+
+        Raises:
+            Exception: what the function raises.
+        """
+        workspace = self._workspace or open_workspace(self._pipeline)
+        self._workspace = None  # After a failure, credentials and resources are looked up again.
+        found = globals()[self._name](workspace, **self._arguments)
+        self._workspace = workspace
+        return found
+
+
+def backlog(workspace: Workspace, source: str) -> int | Waiting:
     """The number of messages or records that wait in a source of events. Nothing is received."""
     from sluice.sources.contract import connect_events, events_source
 
-    workspace = open_workspace(pipeline)
     connector = connect_events(workspace, events_source(workspace.pipeline, source))
     return connector.backlog() or Waiting(connector.awaited)
 
 
-def complete_partitions(pipeline: str, partitions: list[str]) -> bool | Waiting:
+def complete_partitions(workspace: Workspace, partitions: list[str]) -> bool | Waiting:
     """True once every source is complete for all partitions; ``partitions`` are ranges."""
     from sluice.lake.partitions import parse_ranges
     from sluice.sources.completeness import describe, incomplete
 
-    workspace = open_workspace(pipeline)
     requested = [partition for ranges in partitions for partition in parse_ranges(ranges)]
     missing = incomplete(workspace, requested)
     return Waiting(describe(workspace.pipeline, missing)) if missing else True
 
 
-def due_partitions(pipeline: str) -> list[str] | Waiting:
+def due_partitions(workspace: Workspace) -> list[str] | Waiting:
     """The keys of the next partitions that the transform has to run for."""
     from sluice.sources.completeness import describe
     from sluice.sources.due import due_partitions as due
 
-    workspace = open_workspace(pipeline)
     found = due(workspace, _MOST_DUE)
     if found.ready:
         return [partition.key for partition in found.ready]
-    return Waiting(describe(workspace.pipeline, found.waiting) or f"new data of {pipeline}")
+    return Waiting(describe(workspace.pipeline, found.waiting) or f"new data of {workspace.pipeline.name}")
 
 
-def ended_training_job(pipeline: str, job_name: str) -> str | Waiting:
+def ended_training_job(workspace: Workspace, job_name: str) -> str | Waiting:
     """The status with which the job ended."""
     from sluice.training.jobs import find_job
 
-    job = find_job(open_workspace(pipeline).aws.client("sagemaker"), job_name)
+    job = find_job(workspace.aws.client("sagemaker"), job_name)
     if job is None:
         return Waiting(f"training job {job_name}, which SageMaker does not know")
     return job.status if job.ended else Waiting(f"training job {job_name}, which is {job.secondary_status}")
 
 
-def settled_endpoint(pipeline: str) -> str | Waiting:
+def settled_endpoint(workspace: Workspace) -> str | Waiting:
     """The status of the pipeline's endpoint once no change is under way; ``Deleted`` where there is none."""
     from sluice.serving.endpoint import find_endpoint
 
-    workspace = open_workspace(pipeline)
     endpoint = find_endpoint(workspace.aws.client("sagemaker"), workspace.pipeline.require_deployment().endpoint)
     if endpoint is None:
         return "Deleted"

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from airflow.sdk import BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSensorTimeout
 
-from sluice_airflow import probes
 from sluice_airflow.errors import one_line, one_line_errors
+from sluice_airflow.probes import Probe, Waiting
 from sluice_airflow.runs import is_dags_test, partitions_of_run
 from sluice_airflow.triggers import ProbeTrigger, TrainingJobTrigger
 
@@ -44,13 +44,13 @@ class ProbeSensor(BaseSensorOperator):
         from sluice.aws.failures import is_transient
 
         try:
-            found = getattr(probes, self.probe)(**self.arguments(context))
+            found = Probe(self.probe, **self.arguments(context))()
         except Exception as error:
             if not is_transient(error):
                 raise
             self.log.warning("%s; probing again in %s s", one_line(error), self.poll_seconds)
-            found = probes.Waiting("a service that answers")
-        if not isinstance(found, probes.Waiting):
+            found = Waiting("a service that answers")
+        if not isinstance(found, Waiting):
             return self.found(found, context)
         self.log.info("waiting for %s", found.what)
         self.wait(context, found.what)

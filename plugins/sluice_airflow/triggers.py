@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from importlib import import_module
 from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -20,7 +19,7 @@ class ProbeTrigger(BaseTrigger):
 
     Args:
         probe: The function's name.
-        arguments: Its keyword arguments.
+        arguments: The pipeline's name, as ``pipeline``, and the function's other arguments.
         poll_seconds: Seconds between two probes.
         deadline: Seconds since the epoch (UTC) after which the trigger times out.
         carried: What the waiting task needs when it resumes. It returns in the event, because ``airflow dags test``
@@ -69,14 +68,13 @@ class ProbeTrigger(BaseTrigger):
 
         from sluice.aws.failures import is_transient
         from sluice.errors import SluiceError
-        from sluice_airflow.probes import Waiting
+        from sluice_airflow.probes import Probe, Waiting
 
-        # A probe blocks, so it runs in a thread beside the event loop.
-        probe = getattr(import_module("sluice_airflow.probes"), self.probe)
+        probe = Probe(self.probe, **self.arguments)
         while True:
             await asyncio.sleep(min(self.poll_seconds, max(0, self.deadline - time.time())))
             try:
-                found = await asyncio.to_thread(probe, **self.arguments)
+                found = await asyncio.to_thread(probe)  # it blocks, so not in the event loop
                 if not isinstance(found, Waiting):
                     return {"found": found}
                 not_found: dict[str, Any] = {"timed_out": True, "waiting_for": found.what}

@@ -33,12 +33,14 @@ for number, file in enumerate(sys.argv[1:]):
 steps["dags"] = loaded()
 
 from sluice_airflow import probes
+from sluice_airflow.connection import open_workspace
 
-probes.backlog("flights", "events")
-probes.complete_partitions("flights", ["dt=2013-01-01"])
-probes.due_partitions("flights")
-probes.ended_training_job("flights", "no-such-job")
-probes.settled_endpoint("flights")
+workspace = open_workspace("flights")
+probes.backlog(workspace, "events")
+probes.complete_partitions(workspace, ["dt=2013-01-01"])
+probes.due_partitions(workspace)
+probes.ended_training_job(workspace, "no-such-job")
+probes.settled_endpoint(workspace)
 steps["probes"] = loaded()
 
 from sluice.training.images import builtin_image

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import pytest
 from tests.conftest import Cloud
 from tests.dags.airflow_home import aws_connection
 
 import pipelines
-from sluice.aws.clients import Aws
 from sluice.declaration.loading import load_pipeline
 from sluice.declaration.sources import Stream
 from sluice.provisioning.provision import provision
@@ -47,18 +45,6 @@ PIPELINE = Pipeline(
 '''
 
 
-@dataclass(frozen=True)
-class KeptClients(Aws):
-    """Makes one client of each service: making one takes longer than most calls."""
-
-    made: dict[str, Any] = field(default_factory=dict)
-
-    def client(self, service: str) -> Any:
-        if service not in self.made:
-            self.made[service] = super().client(service)
-        return self.made[service]
-
-
 @pytest.fixture(scope="module")
 def parcels(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """The pipeline ``parcels``, found by its folder, provisioned with a stream beside, reached through Airflow's
@@ -75,7 +61,6 @@ def parcels(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         for name, value in cloud.environment.items():
             patch.setenv(name, value)
         patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", aws_connection(cloud.endpoint_url, cloud.sagemaker_endpoint_url))
-        workspace = open_workspace("parcels")
-        yield replace(workspace, aws=KeptClients(workspace.aws.session, workspace.aws.endpoint))
+        yield open_workspace("parcels")
     for name in [name for name in sys.modules if name.startswith("pipelines.parcels")]:
         del sys.modules[name]

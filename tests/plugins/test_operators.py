@@ -341,15 +341,15 @@ def at_aws(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Happens], None]:
     """
     once = Config(retries={"mode": "standard", "total_max_attempts": 1})
     monkeypatch.setattr("sluice.aws.clients._CONFIG", aws._CONFIG.merge(once))
-    make_client, hooks = Aws.client, dict[str, Happens]()
+    make_client, hooks = Aws.make_client, dict[str, Happens]()
 
-    def client(made_by: Aws, service: str) -> Any:
+    def hooked(made_by: Aws, service: str) -> Any:
         made = make_client(made_by, service)
         for call, happens in hooks.items():
             made.meta.events.register(f"before-send.{call}", happens)
         return made
 
-    monkeypatch.setattr(Aws, "client", client)
+    monkeypatch.setattr(Aws, "make_client", hooked)
     return hooks.__setitem__
 
 

@@ -97,10 +97,10 @@ def test_a_first_look_that_is_throttled_does_not_end_the_wait(
     answers: list[Any] = [throttled]
     probe = probes.backlog
 
-    def throttled_once(**arguments: Any) -> Any:
+    def throttled_once(workspace: Workspace, **arguments: Any) -> Any:
         if answers:
             raise answers.pop()
-        return probe(**arguments)
+        return probe(workspace, **arguments)
 
     monkeypatch.setattr(probes, "backlog", throttled_once)
 

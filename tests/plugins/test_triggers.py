@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
+from botocore.exceptions import EndpointConnectionError
 from tests.conftest import Cloud, free_ports
 from tests.dags.airflow_home import aws_connection
 from tests.plugins.task_life import event_of, rebuilt
 
 from sluice.aws import clients as aws
+from sluice.aws.clients import Aws
 from sluice.workspace import Workspace
 from sluice_airflow import probes
 from sluice_airflow.probes import Waiting
@@ -67,7 +69,7 @@ def test_nothing_found_in_time_is_said(parcels: Workspace) -> None:
 def test_what_is_waited_for_is_logged_when_it_changes(parcels: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """GIVEN probes that wait for this, this, that and that THEN each is logged once."""
     answers = iter([Waiting("this"), Waiting("this"), Waiting("that"), Waiting("that"), 7])
-    monkeypatch.setattr(probes, "backlog", lambda **_: next(answers))
+    monkeypatch.setattr(probes, "backlog", lambda *_, **__: next(answers))
     trigger, lines = look_at_queue(seconds=30), []
 
     class Log:
@@ -81,6 +83,30 @@ def test_what_is_waited_for_is_logged_when_it_changes(parcels: Workspace, monkey
 
     assert asyncio.run(first_event())["found"] == 7
     assert lines == ["waiting for this", "waiting for that"]
+
+
+def test_a_wait_makes_its_clients_once_and_again_after_a_failure(
+    parcels: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P9: a client takes longer to make than most calls take. After a failure, credentials are read again."""
+    made: list[str] = []
+    make_client, backlog, looks = Aws.make_client, probes.backlog, iter(range(6))
+
+    def counted(aws: Aws, service: str) -> Any:
+        made.append(service)
+        return make_client(aws, service)
+
+    def fourth_fails(workspace: Workspace, source: str) -> Any:
+        look = next(looks)
+        if look == 3:
+            raise EndpointConnectionError(endpoint_url="https://sqs")
+        return 1 if look == 5 else backlog(workspace, source)
+
+    monkeypatch.setattr(Aws, "make_client", counted)
+    monkeypatch.setattr(probes, "backlog", fourth_fails)
+
+    assert event_of(look_at_queue(seconds=30)) == {"found": 1, "carried": {}}
+    assert sorted(made) == ["s3", "s3", "sqs", "sqs", "ssm", "ssm"]
 
 
 def test_what_arrives_while_it_looks_is_found(parcels: Workspace) -> None:
@@ -121,7 +147,7 @@ def test_what_aws_refuses_ends_it_at_once(parcels: Workspace) -> None:
 def test_whatever_a_look_raises_is_told_to_the_task(parcels: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """A trigger that raises is only restarted, or fails the task without its own last word."""
 
-    def probe(**_: Any) -> None:
+    def probe(workspace: Workspace) -> None:
         raise ValueError("no such number")
 
     monkeypatch.setattr(probes, "settled_endpoint", probe)

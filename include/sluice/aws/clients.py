@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 import boto3
@@ -29,7 +30,7 @@ def _from_environment(service: str) -> str | None:
 
 @dataclass(frozen=True)
 class Aws:
-    """Makes clients of one account and region.
+    """Makes clients of one account and region, one of each service: to make one takes longer than most calls.
 
     Args:
         session: It has the credentials and the region.
@@ -38,7 +39,17 @@ class Aws:
 
     session: boto3.Session = field(default_factory=boto3.Session)
     endpoint: Callable[[str], str | None] = _from_environment
+    _clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    # Threads may share a client, but not the session that makes it.
+    _making: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def client(self, service: str) -> Any:
-        """A client with time-outs on every call and at most five attempts."""
+        """Return the client of a service, with time-outs on every call and at most five attempts."""
+        with self._making:
+            if service not in self._clients:
+                self._clients[service] = self.make_client(service)
+            return self._clients[service]
+
+    def make_client(self, service: str) -> Any:
+        """Return a new client of a service; :meth:`client` keeps it."""
         return self.session.client(service, endpoint_url=self.endpoint(service), config=_CONFIG)  # type: ignore[call-overload]

@@ -220,14 +220,14 @@ def test_a_send_that_the_queue_ends_says_how_much_was_sent(
         if any(entry["MessageDeduplicationId"] == "cut-11" for entry in params["Entries"]):
             raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "SendMessageBatch")
 
-    make_client = aws.Aws.client
+    make_client = aws.Aws.make_client
 
-    def client(made_by: aws.Aws, service: str) -> Any:
+    def hooked(made_by: aws.Aws, service: str) -> Any:
         made = make_client(made_by, service)
         made.meta.events.register("provide-client-params.sqs.SendMessageBatch", refuse)
         return made
 
-    monkeypatch.setattr(aws.Aws, "client", client)
+    monkeypatch.setattr(aws.Aws, "make_client", hooked)
     file = write(tmp_path / "events.jsonl", *[event(f"cut-{n}") for n in range(20)])
 
     message = failed(sluice("send", file, "--pipeline", "toy"))

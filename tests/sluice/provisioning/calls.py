@@ -45,8 +45,8 @@ class RecordingAws(Aws):
 
     calls: list[Call] = field(default_factory=list)
 
-    def client(self, service: str) -> Any:
-        client = super().client(service)
+    def make_client(self, service: str) -> Any:
+        client = super().make_client(service)
         client.meta.events.register("provide-client-params", self._asked)
         client.meta.events.register("before-call", self._called)
         return client

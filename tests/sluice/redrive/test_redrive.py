@@ -362,8 +362,8 @@ def test_a_standard_queue_gets_its_dead_letters_back(world: World) -> None:
 class LosingReceipts(Aws):
     """Makes SQS clients that delete with a receipt that SQS does not know, for the first entry of each batch."""
 
-    def client(self, service: str) -> Any:
-        client = super().client(service)
+    def make_client(self, service: str) -> Any:
+        client = super().make_client(service)
         if service == "sqs":
             client.meta.events.register("provide-client-params.sqs.DeleteMessageBatch", self._lose)
         return client
