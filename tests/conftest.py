@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import botocore.loaders
 import botocore.session
 import pytest
 
@@ -23,9 +24,9 @@ _AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="sluice-airflow-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME.name
 os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(_ROOT / "plugins")
 
-# Each boto3 session parses the descriptions of its services anew. That is most of the time of a test which opens
-# many workspaces, as many processes would.
-botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+# Each boto3 session parses the descriptions of its services anew. A test opens as many workspaces as many processes
+# would: without this, half of its time goes into that.
+botocore.session.create_loader = botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
 
 
 @pytest.fixture(scope="session")
