@@ -28,6 +28,13 @@ os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(_ROOT / "plugins")
 # would: without this, half of its time goes into that.
 botocore.session.create_loader = botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
 
+# A file runs on one worker from its start to its end, so those that take longest start first.
+_LONGEST = ("test_transform_scheduling.py", "test_dags_run.py", "test_operators.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
+
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
