@@ -1,4 +1,4 @@
-"""The one place that makes AWS clients.
+"""Makes all AWS clients.
 
 Their endpoints are configured elsewhere: boto3 reads ``AWS_ENDPOINT_URL`` and ``AWS_ENDPOINT_URL_<SERVICE>``; in
 Airflow they come from the connection. No other code in Sluice depends on which cloud it talks to.
@@ -30,11 +30,11 @@ def _from_environment(service: str) -> str | None:
 
 @dataclass(frozen=True)
 class Aws:
-    """Makes clients of one account and region, one of each service: to make one takes longer than most calls.
+    """Makes the clients of one account and region, one for each service: making one takes longer than most calls.
 
     Args:
-        session: It has the credentials and the region.
-        endpoint: Returns the URL of a service, or None for boto3's own choice.
+        session: The boto3 session, with the credentials and the region.
+        endpoint: Returns the URL of a service, by its boto3 name; None for boto3's own choice.
     """
 
     session: boto3.Session = field(default_factory=boto3.Session)
@@ -44,12 +44,16 @@ class Aws:
     _making: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def client(self, service: str) -> Any:
-        """Return the client of a service, with time-outs on every call and at most five attempts."""
+        """Return the client of a service, with time-outs on every call and at most five attempts.
+
+        Args:
+            service: The boto3 name of the service, such as ``sqs``.
+        """
         with self._making:
             if service not in self._clients:
                 self._clients[service] = self.make_client(service)
             return self._clients[service]
 
     def make_client(self, service: str) -> Any:
-        """Return a new client of a service; :meth:`client` keeps it."""
+        """Return a new client of a service. :meth:`client` caches it."""
         return self.session.client(service, endpoint_url=self.endpoint(service), config=_CONFIG)  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""Classifies failed calls to AWS: retry, change something, or make what is absent. No other code decides this.
+"""Classifies failed calls to AWS: retry, change something, or create what is missing. No other code decides this.
 
 AWS reports throttling and expired tokens with HTTP 400, so the status alone says little; the error code decides
 (botocore's retry handler, ``botocore.retries.standard``; "Common errors" in the API reference of each service).
@@ -46,7 +46,7 @@ _THROTTLED = {
     "TransactionInProgressException",
 }
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
-_PASSING = {
+_TEMPORARY = {
     "ConditionalRequestConflict",
     "InternalError",
     "InternalFailure",
@@ -56,7 +56,7 @@ _PASSING = {
     "RequestTimeoutException",
     "ServiceUnavailable",
 }
-_PASSING_STATUS = {408, 425, 429}
+_TEMPORARY_STATUS = {408, 425, 429}
 _DENIED = {
     "AccessDenied",
     "AccessDeniedException",
@@ -99,7 +99,10 @@ _NEVER_SENT = (
 
 
 class Failure(StrEnum):
-    """``TRANSIENT`` failures pass by themselves; ``REFUSED`` and ``ABSENT`` ones last until something is changed."""
+    """The kind of a failed call.
+
+    ``TRANSIENT`` failures pass by themselves. ``REFUSED`` and ``ABSENT`` ones last until something is changed.
+    """
 
     TRANSIENT = "transient"
     REFUSED = "refused"
@@ -107,7 +110,10 @@ class Failure(StrEnum):
 
 
 def failure(error: BotoCoreError | ClientError) -> Failure:
-    """The kind of a failure. An error without a response counts as transient, because the network may recover."""
+    """Return the kind of a failure.
+
+    An error without a response counts as transient, because the network may recover.
+    """
     if isinstance(error, ClientError):
         return _of_response(error)
     return Failure.REFUSED if isinstance(error, _NEVER_SENT) else Failure.TRANSIENT
@@ -115,39 +121,42 @@ def failure(error: BotoCoreError | ClientError) -> Failure:
 
 def _of_response(error: ClientError) -> Failure:
     code, status, message = error_code(error), _status(error), _message(error).lower()
-    if code in _THROTTLED | _EXPIRED | _PASSING or status >= 500 or status in _PASSING_STATUS:
+    if code in _THROTTLED | _EXPIRED | _TEMPORARY or status >= 500 or status in _TEMPORARY_STATUS:
         return Failure.TRANSIENT
     if code in _INVALID and "in-progress" in message:
-        return Failure.TRANSIENT  # SageMaker accepts another change of an endpoint once the present one is done
+        return Failure.TRANSIENT  # SageMaker accepts the next change of an endpoint once the current one is done
     if code in _ABSENT or (code in _INVALID and any(words in message for words in _ABSENT_WORDS)):
         return Failure.ABSENT
     return Failure.REFUSED
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same call may succeed a moment later."""
+    """Return whether the same call may succeed a moment later."""
     if isinstance(error, BotoCoreError | ClientError):
         return failure(error) is Failure.TRANSIENT
     return isinstance(error, ConflictingWrite)
 
 
 def is_throttled(error: BaseException) -> bool:
-    """Whether AWS throttled the call."""
+    """Return whether AWS throttled the call."""
     return isinstance(error, ClientError) and error_code(error) in _THROTTLED
 
 
 def is_absent(error: ClientError) -> bool:
-    """Whether AWS responded that the requested thing does not exist."""
+    """Return whether AWS responded that the requested thing does not exist."""
     return failure(error) is Failure.ABSENT
 
 
 def is_declined(error: BaseException) -> bool:
-    """Whether the service certainly did nothing. After a server error, or without a response, it may have."""
+    """Return whether the service certainly did nothing.
+
+    After a server error, or without a response, it may have done what was requested.
+    """
     return isinstance(error, ClientError) and _status(error) < 500
 
 
 def error_code(error: ClientError) -> str:
-    """The service's error code, for example ``NoSuchKey``."""
+    """Return the service's error code, for example ``NoSuchKey``."""
     return error.response.get("Error", {}).get("Code", "")
 
 
@@ -160,20 +169,26 @@ def _status(error: ClientError) -> int:
 
 
 def patiently(call: Callable[[], T], seconds: float) -> T:
-    """Retry a call while its failure is transient, for at most ``seconds``. Then raise the last error."""
-    again = Retrying(
+    """Retry a call while its failure is transient, then raise its last error.
+
+    Args:
+        call: The call. It must be safe to repeat.
+        seconds: How long to retry, in seconds. A call that has begun is not interrupted.
+    """
+    retrying = Retrying(
         retry=retry_if_exception(is_transient),
         wait=wait_random_exponential(multiplier=0.5, max=20),
         stop=stop_after_delay(seconds),
         reraise=True,
     )
-    return again(call)
+    return retrying(call)
 
 
 def explain(error: BaseException, unreachable: str = "check AWS_ENDPOINT_URL, credentials and region") -> str:
     """Describe an error in one line: what failed, AWS's own reason, and the next action.
 
     Args:
+        error: Any error. Only errors of AWS and of Sluice name a next action.
         unreachable: The next action if the service did not respond. It depends on where the endpoint is configured.
     """
     if isinstance(error, ClientError):

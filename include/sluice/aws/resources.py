@@ -17,11 +17,12 @@ class Resources:
     """The resources of one pipeline at AWS.
 
     Attributes:
+        pipeline: The name of the pipeline.
         bucket: The name of the bucket.
         topic_arn: The ARN of the completion topic.
         role_arn: The ARN of SageMaker's role; None if the pipeline declares no training.
         completions_queue: The URL of the queue that subscribes to the topic.
-        of_sources: The resources of sources, by ``<what>/<source name>``: ``queues/events`` is the URL of a queue,
+        of_sources: The resources of sources, by ``<kind>/<source name>``: ``queues/events`` is the URL of a queue,
             ``streams/clicks`` the name of a stream.
     """
 
@@ -33,7 +34,7 @@ class Resources:
     of_sources: Mapping[str, str]
 
     def require_role(self) -> str:
-        """The ARN of the role that SageMaker trains and serves with.
+        """Return the ARN of the role that SageMaker trains and serves with.
 
         Raises:
             MissingResource: the stack has no role.
@@ -46,10 +47,10 @@ class Resources:
         return self.role_arn
 
     def made_for(self, what: str, source: str) -> str:
-        """A resource of a source.
+        """Return a resource of a source.
 
         Args:
-            what: The kind of the resource, such as ``queues``, ``dead-letter-queues`` or ``streams``.
+            what: The kind of the resource: ``queues``, ``dead-letter-queues`` or ``streams``.
             source: The name of the source.
 
         Returns:
@@ -62,18 +63,27 @@ class Resources:
         if found is None:
             made = sorted(each.removeprefix(f"{what}/") for each in self.of_sources if each.startswith(f"{what}/"))
             raise MissingResource(
-                f"pipeline {self.pipeline}: nothing among {what} for the source {source!r}, only for "
+                f"pipeline {self.pipeline}: there are no {what} for the source {source!r}, only for "
                 f"{', '.join(made) or 'none'}; run `sluice provision {self.pipeline}`"
             )
         return found
 
     def found_for(self, what: str, source: str) -> str | None:
-        """As :meth:`made_for`, but None if the stack has no such resource."""
+        """Return a resource of a source; None if the stack has no such resource.
+
+        Args:
+            what: The kind of the resource, as for :meth:`made_for`.
+            source: The name of the source.
+        """
         return self.of_sources.get(f"{what}/{source}")
 
 
 def find(ssm: SSMClient, pipeline: str) -> Resources:
     """Read the parameters ``/sluice/<pipeline>/…``.
+
+    Args:
+        ssm: A client of Systems Manager, which has Parameter Store.
+        pipeline: The name of the pipeline.
 
     Raises:
         MissingResource: the pipeline isn't provisioned, or its stack is older than this code.

@@ -10,12 +10,12 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 def retrying(
     is_worth_it: Callable[[BaseException], bool] | type[BaseException], *, attempts: int, first: float, longest: float
 ) -> Retrying:
-    """Retry after certain exceptions. When all attempts have failed, the last exception is raised.
+    """Return a policy that retries after certain exceptions, and raises the last one when all attempts have failed.
 
     Args:
         is_worth_it: The class of exceptions to retry, or a predicate of them.
-        attempts: The number of calls in all.
-        first: The first wait is at most this long, in seconds; each later one at most twice as long as the one before.
+        attempts: The number of calls in all, from 1.
+        first: The first wait is at most this long, in seconds. The limit doubles with each later wait.
         longest: No wait is longer, in seconds.
     """
     kind = is_worth_it

@@ -26,8 +26,8 @@ def load_settings() -> Path | None:
     """Set the variables for AWS that the environment lacks.
 
     They come from the nearest ``.env`` from the working folder upwards, else from the checkout's ``.env``, else from
-    its ``.env.example``. ``${PWD}`` stands for the file's folder. An environment with AWS credentials is complete: no
-    file is read.
+    its ``.env.example``. ``${PWD}`` in the file is replaced by the file's folder. An environment with AWS credentials
+    is complete: no file is read.
 
     Returns:
         The file that was read, if any.

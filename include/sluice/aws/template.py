@@ -1,6 +1,6 @@
 """The parts of a pipeline's CloudFormation template, as values. ``sluice.provisioning`` renders them.
 
-Texts may have CloudFormation's ``${AWS::Region}``, ``${AWS::AccountId}`` and ``${AWS::Partition}``, so that one
+Texts may contain CloudFormation's ``${AWS::Region}``, ``${AWS::AccountId}`` and ``${AWS::Partition}``, so that one
 template fits any account and region.
 """
 
@@ -23,9 +23,9 @@ class Statement:
 
     Args:
         sid: The statement's id: letters and digits.
-        actions: Such as ``sqs:SendMessage``.
+        actions: IAM actions, such as ``sqs:SendMessage``.
         resources: ARNs, or ``*``.
-        condition: As in IAM's JSON.
+        condition: The condition as in IAM's JSON; empty for none.
     """
 
     sid: str
@@ -61,22 +61,32 @@ class Fragment:
 
 
 def arn(service: str, name: str) -> str:
-    """The ARN of a resource in the stack's account and region."""
+    """Return the ARN of a resource in the stack's account and region.
+
+    Args:
+        service: The service in the ARN, such as ``sqs``.
+        name: The rest of the ARN after the account, such as ``stream/flights-clicks``.
+    """
     return f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{name}"
 
 
 def bucket_name(pipeline: str) -> str:
-    """The name of the bucket that holds a pipeline's lake. S3 allows no underscore in it."""
+    """Return the name of the bucket that holds a pipeline's lake. S3 allows no underscore in it."""
     return f"sluice-{pipeline.replace('_', '-')}-${{AWS::AccountId}}-${{AWS::Region}}"
 
 
 def lake_arn(pipeline: str, path: str = "") -> str:
-    """The ARN of the lake's bucket; with a ``path`` such as ``/drops/*``, of objects in it."""
+    """Return the ARN of the lake's bucket, or of objects in it.
+
+    Args:
+        pipeline: The name of the pipeline.
+        path: The objects, such as ``/drops/*``; empty for the bucket itself.
+    """
     return f"arn:${{AWS::Partition}}:s3:::{bucket_name(pipeline)}{path}"
 
 
 def logical_id(source: str, kind: str) -> str:
-    """The logical id of a source's resource, such as ``EventsQueue``.
+    """Return the logical id of a source's resource, such as ``EventsQueue``.
 
     It must never change, because CloudFormation would replace the resource. A source that is named for its kind has the
     name once: the stream ``stream`` is ``Stream``.

@@ -1,9 +1,9 @@
-"""The hot path to a service: signed requests over kept connections, without botocore's model of the service.
+"""The hot path to a service: signed requests over open connections, without botocore's model of the service.
 
-A boto3 call spends most of its time on validation, endpoint rules, headers, events and a new signing key. For thousands
-of equal calls, a wire does only what the service needs, and only if the call succeeds at once. For any other outcome it
-returns None. The caller then makes the same call with its boto3 client, which retries it and raises the errors that
-callers handle. So a wire needs no retries and no errors of its own.
+A boto3 call spends most of its time on validation, endpoint rules, headers, events and a new signing key. A wire does
+only what the service needs. It returns a response only if the call succeeds at the first attempt, else None. The caller
+then makes the same call with its boto3 client, which retries it and raises the errors that callers handle. So a wire
+needs no retries and no errors of its own.
 """
 
 from __future__ import annotations
@@ -46,6 +46,11 @@ class Signer:
     """Signs requests to one host with Signature Version 4 (IAM user guide, "Create a signed AWS API request").
 
     The signing key of a day is derived once. All headers are signed, and so is the digest of the body.
+
+    Args:
+        host: The host as the ``Host`` header names it, with the port if it has one.
+        region: The AWS region, such as ``eu-central-1``.
+        service: The signing name of the service, such as ``s3``.
     """
 
     def __init__(self, host: str, region: str, service: str) -> None:
@@ -61,11 +66,15 @@ class Signer:
         headers: Mapping[str, str],
         body: bytes,
     ) -> Mapping[str, str]:
-        """The headers of a signed request: the given ones, in lower case, and those of the signature.
+        """Return the headers of a signed request: the given ones, in lower case, and those of the signature.
 
         Args:
+            credentials: The keys to sign with, and the session token if there is one.
             now: The time of the signature (UTC).
-            path: URI-encoded.
+            method: The HTTP method, in upper case.
+            path: The path, URI-encoded, without a query.
+            headers: The headers of the service's own.
+            body: The bytes to send, whose digest is signed.
         """
         date, digest = now.strftime("%Y%m%dT%H%M%SZ"), hashlib.sha256(body).hexdigest()
         sent = {name.lower(): value for name, value in headers.items()}
@@ -84,23 +93,28 @@ class Signer:
         return sent
 
     def _key_of(self, secret: str | None, scope: str) -> bytes:
-        made = self._key
-        if made is None or made[0] != (secret, scope):
+        cached = self._key
+        if cached is None or cached[0] != (secret, scope):
             key = f"AWS4{secret}".encode()
             for part in scope.split("/"):
                 key = hmac.digest(key, part.encode(), "sha256")
-            self._key = made = ((secret, scope), key)
-        return made[1]
+            self._key = cached = ((secret, scope), key)
+        return cached[1]
 
 
 class Wire:
-    """Sends signed requests to one host, with the credentials, region and time-outs of a boto3 client. Thread-safe."""
+    """Sends signed requests to one host, with the settings of a boto3 client. Thread-safe.
+
+    Args:
+        client: Its credentials, region and time-outs are used.
+        url: The URL of the host; a path in it is ignored.
+    """
 
     def __init__(self, client: BaseClient, url: str) -> None:
         meta, parts = client.meta, urlsplit(url)
         self._config: Any = meta.config
         self._host, self._is_tls = parts.netloc, parts.scheme == "https"
-        # boto3 itself reads its clients' credentials by this (boto3.crt).
+        # boto3 itself reads its clients' credentials in this way (boto3.crt).
         self._credentials = client._get_credentials()  # type: ignore[attr-defined]
         self._signer = Signer(self._host, meta.region_name, meta.service_model.signing_name)
         self._usable = self._credentials is not None and not get_environ_proxies(url)
@@ -111,8 +125,10 @@ class Wire:
         """Send a request.
 
         Args:
-            path: URI-encoded.
-            headers: Those of the service; the signature's are added.
+            method: The HTTP method, in upper case.
+            path: The path, URI-encoded, without a query.
+            headers: The headers of the service's own; those of the signature are added.
+            body: The bytes to send.
 
         Returns:
             The response if its status is 200. None if the request failed, or if its outcome is unknown.
@@ -138,7 +154,7 @@ class Wire:
         return Response(dict(response.headers), read) if response.status == _OK else None
 
     def _connection(self) -> HTTPConnection:
-        """An idle connection, or a new one. Raises OSError if the host can't be reached."""
+        """Return an idle connection, or a new one. Raises OSError if the host can't be reached."""
         try:
             return self._idle.pop()
         except IndexError:
@@ -169,6 +185,10 @@ class SqsWire:
     def call(self, operation: str, parameters: Mapping[str, Any]) -> Any:
         """Make a call.
 
+        Args:
+            operation: The name of the call in SQS's API, such as ``ReceiveMessage``.
+            parameters: The parameters as in SQS's API reference.
+
         Returns:
             The response, with binary values as base64; None if the boto3 client must make the call.
         """
@@ -178,7 +198,11 @@ class SqsWire:
 
 
 class BucketWire:
-    """Writes objects to one bucket in place of a client."""
+    """Writes objects to one bucket in place of a client.
+
+    Attributes:
+        host: The host to which the requests go.
+    """
 
     def __init__(self, s3: S3Client, bucket: str) -> None:
         # boto3 decides whether the bucket is part of the host name or of the path. Its presigned links name the global
@@ -190,17 +214,19 @@ class BucketWire:
         self._wire = Wire(s3, f"{region.scheme}://{self.host}")
 
     def path(self, key: str) -> str:
-        """The path of an object at the host."""
+        """Return the path of an object at the host, URI-encoded."""
         return self._folder + quote(key, safe="/~")
 
     def put(self, key: str, body: bytes, conditions: Mapping[str, str]) -> str | None:
         """Write an object.
 
         Args:
+            key: The key of the object.
+            body: The content.
             conditions: The headers of a conditional write, such as ``If-None-Match``.
 
         Returns:
-            The ETag of the object; None if the boto3 client must make the call.
+            The ETag of the object, with its quotes; None if the boto3 client must make the call.
         """
         response = self._wire.send("PUT", self.path(key), conditions, body)
         return None if response is None else response.headers["ETag"]

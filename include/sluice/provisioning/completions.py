@@ -10,16 +10,16 @@ from sluice.aws.template import Export, Fragment, Statement, arn
 from sluice.declaration.pipeline import Pipeline
 
 TOPIC, QUEUE, POLICY = "Completions", "CompletionsQueue", "CompletionsQueuePolicy"
-_FORTNIGHT = 14 * 24 * 60 * 60  # seconds
+_TWO_WEEKS = 14 * 24 * 60 * 60  # seconds
 
 
 def completions_template(pipeline: Pipeline) -> Fragment:
-    """The topic, a queue that subscribes to it, and the workers' right to publish."""
+    """Return the topic, a queue that subscribes to it, and the workers' right to publish."""
     name = f"{pipeline.name}-completions.fifo"
     encryption: dict[str, Any] = {"KmsMasterKeyId": pipeline.kms_key} if pipeline.kms_key else {}
     topic = sns.Topic(TOPIC, TopicName=name, FifoTopic=True, ContentBasedDeduplication=False, **encryption)
-    # The queue has SQS's own encryption. SNS may use a customer's key only if the policy of the key allows it; if it
-    # did not, events would be lost without an error. Events have names and counts only.
+    # The queue has SQS's own encryption. SNS may use a customer's key only if the key's policy allows it. If it didn't,
+    # events would be lost without an error. Events have names and counts only.
     queue = sqs.Queue(
         QUEUE,
         DeletionPolicy="Delete",
@@ -27,7 +27,7 @@ def completions_template(pipeline: Pipeline) -> Fragment:
         QueueName=name,
         FifoQueue=True,
         ContentBasedDeduplication=False,
-        MessageRetentionPeriod=_FORTNIGHT,
+        MessageRetentionPeriod=_TWO_WEEKS,
     )
     subscription = sns.SubscriptionResource(
         "CompletionsSubscription",

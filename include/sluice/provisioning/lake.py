@@ -13,7 +13,7 @@ LAKE = "Lake"
 
 
 def lake_template(pipeline: Pipeline) -> Fragment:
-    """The bucket, which allows requests over TLS only, and the workers' rights in it."""
+    """Return the bucket, which allows requests over TLS only, and the workers' rights in it."""
     name = pipeline.name
     return Fragment(
         resources=(_bucket(pipeline), _tls_only()),
@@ -35,7 +35,7 @@ def lake_template(pipeline: Pipeline) -> Fragment:
 def _bucket(pipeline: Pipeline) -> s3.Bucket:
     return s3.Bucket(
         LAKE,
-        # The lake outlives its stack. To make the stack again, import the bucket into it or delete the bucket first.
+        # The lake is kept when its stack is deleted. To create the stack again, import the bucket or delete it first.
         DeletionPolicy="RetainExceptOnCreate",
         UpdateReplacePolicy="Retain",
         BucketName=Sub(bucket_name(pipeline.name)),

@@ -15,7 +15,7 @@ ROLE = "TrainingRole"
 
 
 def models_template(pipeline: Pipeline) -> Fragment:
-    """The role and the workers' rights; empty for a pipeline that ends at its lake."""
+    """Return the role and the workers' rights; an empty fragment for a pipeline without a training."""
     if pipeline.training is None:
         return Fragment()
     return Fragment(
@@ -75,7 +75,7 @@ def _serve(pipeline: Pipeline, deployment: Deployment) -> tuple[Statement, ...]:
 
 
 def _grants(kms_key: str) -> tuple[Statement, ...]:
-    """The right to let SageMaker encrypt the disks of instances.
+    """Return the right to let SageMaker encrypt the disks of instances.
 
     The caller or the role creates a grant for it (SageMaker developer guide, "API permissions reference").
     """
@@ -94,12 +94,12 @@ def _role(pipeline: Pipeline) -> iam.Role:
         ROLE,
         Description=f"What SageMaker may do while it trains and serves the pipeline {pipeline.name}.",
         AssumeRolePolicyDocument={"Version": "2012-10-17", "Statement": [trusted]},
-        Policies=[iam.Policy(PolicyName="train-and-serve", PolicyDocument=policy_document(_sagemakers(pipeline)))],
+        Policies=[iam.Policy(PolicyName="train-and-serve", PolicyDocument=policy_document(_role_statements(pipeline)))],
     )
 
 
-def _sagemakers(pipeline: Pipeline) -> list[Statement]:
-    """The rights of the role (SageMaker developer guide, "How to use SageMaker execution roles")."""
+def _role_statements(pipeline: Pipeline) -> list[Statement]:
+    """Return the rights of the role (SageMaker developer guide, "How to use SageMaker execution roles")."""
     name, repository = pipeline.name, algorithm_of(pipeline.require_training().candidate).repository
     snapshots, models = (lake_arn(name, f"/{name}/{folder}/*") for folder in ("snapshots", "models"))
     statements = [
@@ -152,7 +152,7 @@ _JOIN_A_NETWORK = (
 
 
 def _log_groups(pipeline: Pipeline) -> list[str]:
-    """The log groups of the pipeline's jobs and endpoint, each also with its streams."""
+    """Return the log groups of the pipeline's jobs and endpoint, each also with its streams."""
     groups = ["/aws/sagemaker/TrainingJobs"]
     if pipeline.deployment:
         groups.append(f"/aws/sagemaker/Endpoints/{pipeline.deployment.endpoint}")

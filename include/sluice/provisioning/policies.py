@@ -1,4 +1,4 @@
-"""Makes IAM policies of statements."""
+"""Makes IAM policies from statements."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sluice.errors import DeclarationError
 
 # IAM user guide, "IAM and AWS STS quotas"; white space does not count.
 _MOST_CHARACTERS = 6144
-# The longest values of these. A role's name has a part that CloudFormation makes.
+# The longest values of these references. CloudFormation generates a part of a role's name.
 _LONGEST: Mapping[str, str] = {
     "${AWS::Partition}": "aws-us-gov",
     "${AWS::Region}": "ap-southeast-1",
@@ -23,7 +23,7 @@ _LONGEST: Mapping[str, str] = {
 
 
 def policy_document(statements: Iterable[Statement]) -> dict[str, Any]:
-    """A policy of these statements. Those with the same ``sid`` are merged.
+    """Make a policy document from statements. Those with the same ``sid`` are merged.
 
     Raises:
         DeclarationError: statements with the same ``sid`` have other actions or another condition.
@@ -32,11 +32,19 @@ def policy_document(statements: Iterable[Statement]) -> dict[str, Any]:
 
 
 def check_size(pipeline: str, statements: Iterable[Statement]) -> None:
-    """Raise DeclarationError if the policy may be longer than IAM allows, in any region."""
+    """Check that the workers' policy fits into IAM's limit in every region.
+
+    Args:
+        pipeline: The name of the pipeline, for the error message.
+        statements: The statements of the policy.
+
+    Raises:
+        DeclarationError: the policy may be longer than IAM allows.
+    """
     characters = len(json.dumps(_document(statements, _longest), separators=(",", ":")))
     if characters > _MOST_CHARACTERS:
         raise DeclarationError(
-            f"pipeline {pipeline}: the workers' policy would have up to {characters:,} characters, and IAM takes "
+            f"pipeline {pipeline}: the workers' policy would have up to {characters:,} characters, and IAM allows "
             f"{_MOST_CHARACTERS:,}: declare fewer sources, or split the pipeline"
         )
 
@@ -51,7 +59,7 @@ def _document(statements: Iterable[Statement], resolved: Any) -> dict[str, Any]:
 def _merged(same: Sequence[Statement], resolved: Any) -> dict[str, Any]:
     first = same[0]
     if any((each.actions, each.condition) != (first.actions, first.condition) for each in same):
-        raise DeclarationError(f"two parts of the policy are called {first.sid} and allow other things; rename one")
+        raise DeclarationError(f"two parts of the policy are called {first.sid} but allow different things; rename one")
     return {
         "Sid": first.sid,
         "Effect": "Allow",

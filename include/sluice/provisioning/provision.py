@@ -32,7 +32,7 @@ class ProvisioningFailed(SluiceError):
 
 
 def stack_name(pipeline: str) -> str:
-    """The name of the pipeline's stack. CloudFormation allows no underscore in it."""
+    """Return the name of the pipeline's stack. CloudFormation allows no underscore in it."""
     return f"sluice-{pipeline.replace('_', '-')}"
 
 
@@ -40,9 +40,9 @@ def stack_name(pipeline: str) -> str:
 class Change:
     """What an update would do to one resource.
 
-    Args:
+    Attributes:
         action: ``Add``, ``Modify``, ``Replace`` or ``Remove``. A resource that is replaced loses its content. ``Modify
-            or replace``: CloudFormation can decide only after it has changed what the resource refers to.
+            or replace`` means that CloudFormation can decide only during the update.
         resource: The logical id.
         kind: The type, such as ``AWS::SQS::Queue``.
     """
@@ -57,6 +57,10 @@ def provision(cloudformation: CloudFormationClient, pipeline: Pipeline) -> Mappi
 
     A stack that is up to date is not changed. If another change is in progress, this waits for it first. Each wait
     lasts at most 10 minutes. If the first creation fails, the stack is deleted, so that it can be created again.
+
+    Args:
+        cloudformation: A client of CloudFormation.
+        pipeline: The declaration.
 
     Returns:
         The stack's outputs by name: ``Bucket``, ``Topic``, ``CompletionsQueue``, ``WorkerPolicy``, those of the
@@ -86,9 +90,13 @@ def provision(cloudformation: CloudFormationClient, pipeline: Pipeline) -> Mappi
 
 
 def changes(cloudformation: CloudFormationClient, pipeline: Pipeline) -> list[Change]:
-    """What :func:`provision` would change, by a change set of CloudFormation. Nothing is changed.
+    """List what :func:`provision` would change, by a change set of CloudFormation. Nothing is changed.
 
     If there is no stack, every resource of the template is added.
+
+    Args:
+        cloudformation: A client of CloudFormation.
+        pipeline: The declaration.
 
     Raises:
         DeclarationError: AWS would refuse the template.
@@ -104,7 +112,7 @@ def changes(cloudformation: CloudFormationClient, pipeline: Pipeline) -> list[Ch
 
 @contextmanager
 def _explained(pipeline: Pipeline) -> Iterator[None]:
-    """Raise failures of CloudFormation as one line."""
+    """Raise failures of CloudFormation as ProvisioningFailed, in one line."""
     name, again = stack_name(pipeline.name), f"then run `sluice provision {pipeline.name}` again"
     try:
         yield
@@ -124,7 +132,7 @@ def _create(cloudformation: CloudFormationClient, name: str, body: str) -> str:
 
 
 def _update(cloudformation: CloudFormationClient, name: str, body: str) -> bool:
-    """Start an update; False if there is nothing to change."""
+    """Start an update; return False if there is nothing to change."""
     try:
         cloudformation.update_stack(StackName=name, TemplateBody=body, Capabilities=["CAPABILITY_IAM"])
     except ClientError as error:
@@ -135,12 +143,15 @@ def _update(cloudformation: CloudFormationClient, name: str, body: str) -> bool:
 
 
 def _change_set(cloudformation: CloudFormationClient, name: str, body: str) -> list[Change]:
-    """The changes of a new change set, which is deleted afterwards. One that an earlier call left is deleted first."""
+    """Return the changes of a new change set.
+
+    It is deleted afterwards. A change set that an earlier call left behind is deleted first.
+    """
     change_set: Any = {"StackName": name, "ChangeSetName": _CHANGE_SET}
     cloudformation.delete_change_set(**change_set)
     cloudformation.create_change_set(**change_set, TemplateBody=body, Capabilities=["CAPABILITY_IAM"])
     try:
-        made = _retrying(lambda found: found["Status"].endswith(("_PENDING", "_IN_PROGRESS")))(
+        made = _polling(lambda found: found["Status"].endswith(("_PENDING", "_IN_PROGRESS")))(
             cloudformation.describe_change_set, **change_set
         )
         if made["Status"] == "FAILED" and not any(words in made["StatusReason"] for words in _NO_CHANGE):
@@ -160,17 +171,18 @@ def _change(change: ResourceChangeTypeDef) -> Change:
 
 
 def _settled(cloudformation: CloudFormationClient, stack: str) -> StackTypeDef | None:
-    """Wait until no change of the stack is in progress, and return it; None if there is none.
+    """Wait until no change of a stack is in progress, and return the stack; None if there is none.
 
     Args:
-        stack: Its name or id.
+        cloudformation: A client of CloudFormation.
+        stack: The name or the id of the stack.
     """
-    settle = _retrying(lambda found: found is not None and found["StackStatus"].endswith("_IN_PROGRESS"))
+    settle = _polling(lambda found: found is not None and found["StackStatus"].endswith("_IN_PROGRESS"))
     return settle(_describe, cloudformation, stack)
 
 
-def _retrying(is_changing: Callable[[Any], bool]) -> Retrying:
-    """Polls while ``is_changing`` or CloudFormation throttles, once a second, for at most 10 minutes."""
+def _polling(is_changing: Callable[[Any], bool]) -> Retrying:
+    """Return a policy that polls while ``is_changing`` or throttled, once a second, for at most 10 minutes."""
     return Retrying(
         retry=retry_if_result(is_changing) | retry_if_exception(is_throttled),
         wait=wait_fixed(_SECONDS_BETWEEN_POLLS),
@@ -188,7 +200,7 @@ def _describe(cloudformation: CloudFormationClient, stack: str) -> StackTypeDef 
 
 
 def _first_failure(cloudformation: CloudFormationClient, stack_id: str) -> str:
-    """The first failure in the latest change of the stack. All later failures follow from it."""
+    """Return the first failure in the latest change of the stack, which has caused all later ones."""
     failures = [
         event for event in _latest_change(cloudformation, stack_id) if event["ResourceStatus"].endswith("_FAILED")
     ]
@@ -196,13 +208,13 @@ def _first_failure(cloudformation: CloudFormationClient, stack_id: str) -> str:
         return "it was rolled back, and no resource is reported to have failed"
     first = failures[-1]
     if first.get("PhysicalResourceId") == stack_id:
-        return _invalid(cloudformation, stack_id) or first["ResourceStatusReason"]
+        return _validation_error(cloudformation, stack_id) or first["ResourceStatusReason"]
     reason = first.get("ResourceStatusReason", "no reason is given")
     return f"{first['LogicalResourceId']} ({first['ResourceType']}) failed: {reason}"
 
 
-def _invalid(cloudformation: CloudFormationClient, stack_id: str) -> str | None:
-    """The error that CloudFormation found before it began. Only these events have it."""
+def _validation_error(cloudformation: CloudFormationClient, stack_id: str) -> str | None:
+    """Return the error that CloudFormation found before it began. Only these events have it."""
     pages = cloudformation.get_paginator("describe_events").paginate(StackName=stack_id, Filters={"FailedEvents": True})
     for page in pages:
         for event in page["OperationEvents"]:
@@ -212,7 +224,7 @@ def _invalid(cloudformation: CloudFormationClient, stack_id: str) -> str | None:
 
 
 def _latest_change(cloudformation: CloudFormationClient, stack_id: str) -> Iterator[StackEventTypeDef]:
-    """The events since the latest change of the stack began, newest first."""
+    """Yield the events since the latest change of the stack began, newest first."""
     for page in cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id):
         for event in page["StackEvents"]:
             yield event

@@ -56,7 +56,7 @@ def render(pipeline: Pipeline) -> Template:
 
 
 def template_body(pipeline: Pipeline) -> str:
-    """The template as JSON, for a request to CloudFormation.
+    """Render the template as JSON, for a request to CloudFormation.
 
     Raises:
         DeclarationError: as for :func:`render`, or the template is too long.
@@ -64,7 +64,7 @@ def template_body(pipeline: Pipeline) -> str:
     body = json.dumps(render(pipeline).to_dict(), separators=(",", ":"))
     if len(body.encode()) > _MOST_BYTES:
         raise DeclarationError(
-            f"pipeline {pipeline.name}: the template has {len(body.encode()):,} bytes, and CloudFormation takes "
+            f"pipeline {pipeline.name}: the template has {len(body.encode()):,} bytes, and CloudFormation accepts "
             f"{_MOST_BYTES:,}: declare fewer sources, or split the pipeline"
         )
     return body
@@ -81,14 +81,14 @@ def _check_names(pipeline: Pipeline, fragments: Sequence[Fragment]) -> None:
 
 
 def _export(template: Template, pipeline: Pipeline, export: Export) -> None:
-    """Add the output and the parameter, by which the code finds the resource (:mod:`sluice.aws.resources`)."""
+    """Add the output, and the parameter with which :mod:`sluice.aws.resources` finds the resource."""
     path = f"/sluice/{pipeline.name}/{export.parameter}"
     template.add_resource(Parameter(f"{export.name}Parameter", Name=path, Type="String", Value=export.value))
     template.add_output(Output(export.name, Description=export.description, Value=export.value))
 
 
 def _key_template(pipeline: Pipeline) -> Fragment:
-    """The workers' right to use the key, if there is one."""
+    """Return the workers' right to use the key, if there is one."""
     if pipeline.kms_key is None:
         return Fragment()
     return Fragment(statements=(Statement("UseTheKey", ("kms:Decrypt", "kms:GenerateDataKey"), (pipeline.kms_key,)),))

@@ -49,9 +49,7 @@ def test_neighbour_whose_name_begins_the_same_is_not_taken_for_it(cloud: Cloud) 
 def test_source_without_a_queue_is_named(cloud: Cloud) -> None:
     provision(cloud.client("cloudformation"), toy(name="found", sources=(EVENTS, MESSAGES, STREAM)))
 
-    with pytest.raises(
-        MissingResource, match="nothing among queues for the source 'orders', only for events, messages"
-    ):
+    with pytest.raises(MissingResource, match="there are no queues for the source 'orders', only for events, messages"):
         find(cloud.client("ssm"), "found").made_for("queues", "orders")
 
 

@@ -253,7 +253,7 @@ def many(count: int) -> Pipeline:
 def test_more_sources_than_the_policy_can_name_are_refused_before_anything_is_asked() -> None:
     """IAM takes 6,144 characters; what is said of the account and region is resolved to the longest there are."""
     render(many(10))
-    with pytest.raises(DeclarationError, match=r"would have up to 6,\d+ characters, and IAM takes 6,144"):
+    with pytest.raises(DeclarationError, match=r"would have up to 6,\d+ characters, and IAM allows 6,144"):
         render(many(16))
 
 
