@@ -214,7 +214,7 @@ def test_a_run_without_a_date_and_without_a_range_says_so(dispatched: World) -> 
 
     assert dispatched.airflow.ended(TRANSFORM, name, seconds=60)["state"] == "failed"
     log = dispatched.airflow.log(TRANSFORM, name, "wait")
-    assert "the run has no logical date and names no range, so it is about no partition; trigger it again" in log
+    assert "the run has no logical date and names no range, so it has no partition; trigger it again" in log
 
 
 @pytest.mark.parametrize(

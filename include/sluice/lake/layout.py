@@ -1,4 +1,4 @@
-"""The keys of all objects of a pipeline in its bucket. No key is made anywhere else.
+"""The keys of all objects of a pipeline in its bucket. No other code makes keys.
 
 ::
 
@@ -43,88 +43,144 @@ MANIFEST = "_manifest.json"
 
 
 def raw_dataset(source: str) -> str:
-    """The dataset that holds a source's raw records."""
+    """Return the dataset that holds a source's raw records."""
     return f"{Folder.RAW}/{source}"
 
 
 def quarantine_dataset(step: str) -> str:
-    """The dataset that holds what a step has rejected."""
+    """Return the dataset that holds what a step has rejected."""
     return f"{Folder.QUARANTINE}/{step}"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The keys of one pipeline. A folder is a prefix that ends in a slash."""
+    """The keys of one pipeline. A folder is a prefix that ends in a slash.
+
+    A ``dataset`` is ``raw/SOURCE``, ``quarantine/STEP`` or the name of a step. A ``stage`` is the subject of completion
+    events: a dataset or the training. A ``fingerprint`` is the digest that names a snapshot.
+    """
 
     pipeline: str
 
     # Datasets
 
     def dataset(self, dataset: str) -> str:
-        """The folder of a dataset: ``raw/SOURCE``, ``quarantine/STEP`` or a step's name."""
+        """Return the folder of a dataset."""
         return self._key(dataset, "")
 
     def partition(self, dataset: str, partition: Partition) -> str:
-        """The folder of one partition of a dataset."""
+        """Return the folder of one partition of a dataset.
+
+        Args:
+            dataset: The dataset, such as ``raw/events``.
+            partition: The partition, an hour or a day.
+        """
         return self._key(dataset, partition.key, "")
 
     def manifest(self, dataset: str, partition: Partition) -> str:
+        """Return the key of a partition's manifest.
+
+        Args:
+            dataset: The dataset, such as ``raw/events``.
+            partition: The partition, an hour or a day.
+        """
         return self._key(dataset, partition.key, MANIFEST)
 
     def raw_part(self, dataset: str, partition: Partition, name: str) -> str:
-        """An object of a raw partition; its name holds a digest of its content."""
+        """Return the key of a part of a raw partition.
+
+        Args:
+            dataset: The raw dataset of a source.
+            partition: The partition, an hour or a day.
+            name: The name of the part, which contains a digest of its content.
+        """
         return self._key(dataset, partition.key, name)
 
     def output(self, dataset: str, partition: Partition, digest: str) -> str:
-        """The object that a step has written for a partition; ``digest`` is of its bytes."""
+        """Return the key of the object that a step has written for a partition.
+
+        Args:
+            dataset: The dataset of the step, or its quarantine.
+            partition: The partition, an hour or a day.
+            digest: The digest of the object's bytes.
+        """
         return self._key(dataset, partition.key, f"rev={digest}", "part-0.parquet")
 
     # Progress
 
     def checkpoints(self, source: str) -> str:
-        """The folder of a stream's checkpoints."""
+        """Return the folder of a stream's checkpoints."""
         return self._key(Folder.CHECKPOINTS, source, "")
 
     def checkpoint(self, source: str, shard: str) -> str:
+        """Return the key of the checkpoint of one shard.
+
+        Args:
+            source: The name of the stream's source.
+            shard: The id of the shard.
+        """
         return f"{self.checkpoints(source)}{shard}.json"
 
     def redriven(self, source: str, message: str = "") -> str:
-        """The folder of what was sent back to a source, or of one message of it, by the digest of its id."""
+        """Return the folder of what was sent back to a source.
+
+        Args:
+            source: The name of the source.
+            message: The digest of a message id; then the folder is that of this message.
+        """
         return self._key(Folder.REDRIVEN, source, *filter(None, [message]), "")
 
     def announcements(self, stage: str) -> str:
-        """The folder of the markers of a stage, which is a dataset or the training."""
+        """Return the folder of the markers of a stage's completion events."""
         return self._key(Folder.ANNOUNCED, stage, "")
 
     def announcement(self, stage: str, subject: str, digest: str) -> str:
+        """Return the key of the marker of one completion event.
+
+        Args:
+            stage: The dataset or the training that is complete.
+            subject: The key of the partition, or the name of the training job.
+            digest: The digest of the event's content.
+        """
         return f"{self.announcements(stage)}{subject}/{digest}"
 
     def started(self, month: str) -> str:
-        """The record of the runs that were started for the partitions of a month, such as ``2013-01``."""
+        """Return the key of the record of the runs that were started for a month's partitions.
+
+        Args:
+            month: The month, such as ``2013-01``.
+        """
         return self._key(Folder.STARTED, f"{month}.json")
 
     # Models
 
     def snapshot(self, fingerprint: str) -> str:
+        """Return the key of a snapshot's description."""
         return self._key(Folder.SNAPSHOTS, fingerprint, "snapshot.json")
 
     def channel(self, fingerprint: str, channel: str) -> str:
-        """The folder of a snapshot's training, validation or test rows."""
+        """Return the folder of one channel of a snapshot.
+
+        Args:
+            fingerprint: The snapshot.
+            channel: ``train``, ``validation`` or ``test``.
+        """
         return self._key(Folder.SNAPSHOTS, fingerprint, channel, "")
 
     def models(self) -> str:
-        """The prefix under which SageMaker puts a job's artefact, without a slash at its end."""
+        """Return the prefix under which SageMaker puts a job's artefact, without a slash at its end."""
         return self._key(Folder.MODELS)
 
     def deployments(self) -> str:
-        """The folder of the records of what was proven to be live."""
+        """Return the folder of the deployment records: what was proven to be live."""
         return self._key(Folder.DEPLOYMENTS, "")
 
     def deployment(self, number: int) -> str:
+        """Return the key of a deployment record, by its number."""
         return f"{self.deployments()}{number:06d}.json"
 
     def endpoint(self, name: str) -> str:
-        """The record of the change that was last requested on an endpoint."""
+        """Return the key of the record of the change that was last requested on an endpoint."""
         return self._key(Folder.ENDPOINTS, f"{name}.json")
 
     def _key(self, *parts: str) -> str:

@@ -1,4 +1,4 @@
-"""The manifest: the JSON object that says what a partition holds. Writing it is the commit (P5)."""
+"""The manifest: the JSON object that describes what a partition holds. Writing it is the commit (P5)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,19 @@ from sluice.lake.partitions import Partition
 
 
 def digest_of(value: Any) -> str:
-    """SHA-256 of a JSON value in canonical form, as 64 hexadecimal digits."""
+    """Return the SHA-256 of a JSON value in canonical form, as 64 hexadecimal digits."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 class File(BaseModel):
-    """One immutable object: ``size`` in bytes, ``etag`` as S3 gives it, without quotes."""
+    """One immutable object.
+
+    Attributes:
+        key: The object's key.
+        size: The size in bytes.
+        etag: The ETag without its quotes.
+        rows: The number of rows; 0 for a copied drop, whose rows are not counted.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,10 +39,23 @@ class File(BaseModel):
 class Manifest(BaseModel):
     """What one partition of one dataset holds.
 
-    ``revision`` counts how often the content changed since the partition was first closed; it is 0 while open.
-    ``inputs`` maps ``dataset/partition key`` to the digest that was read; ``code`` is the fingerprint of the step that
-    read it. ``rejected`` counts rows by reason; ``quarantined`` holds these rows. ``inline`` are records of an open raw
-    partition that are too few for an object, each as JSON: one write makes them durable and records them.
+    Attributes:
+        dataset: ``raw/SOURCE``, or the name of a step.
+        partition: The key of the partition.
+        revision: How often the content has changed since the partition was first closed; 0 while it is open.
+        files: The objects that hold the rows.
+        inline: Records of an open raw partition that are too few for an object, each as JSON: one write makes them
+            durable and records them.
+        quarantined: The objects that hold the rejected rows.
+        inputs: The digest of each input that a step read, by ``dataset/partition key``.
+        code: The fingerprint of the step that wrote the partition; empty for a raw partition.
+        rows_in: How many rows were read or received.
+        rows_out: How many rows ``files`` and ``inline`` hold.
+        duplicates: How many rows were dropped because they repeat an event.
+        rejected: How many rows were rejected, by reason.
+        first_event_time: The earliest event time in the bodies (UTC); None while there is none.
+        last_event_time: The latest event time in the bodies (UTC); None while there is none.
+        written_at: When the manifest was written (UTC).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,21 +80,24 @@ class Manifest(BaseModel):
 
     @property
     def digest(self) -> str:
-        """Of the content alone: what reads this partition needs to run again only when it changes.
+        """The digest of the content alone: a reader of this partition runs again only when it changes.
 
-        It is made of the keys, each of which contains a digest of its object. ETags won't do: those of encrypted
-        objects differ from one put to the next.
+        It is made of the keys, each of which contains a digest of its object. ETags can't replace it: those of
+        encrypted objects differ from one put to the next.
         """
         return digest_of([self.dataset, self.partition, sorted(file.key for file in self.files)])
 
     @property
     def time_partition(self) -> Partition:
+        """The partition, parsed from its key."""
         return Partition.parse(self.partition)
 
 
 def earliest(moments: Iterable[datetime | None]) -> datetime | None:
+    """Return the earliest moment, ignoring None; None if there is none."""
     return min((moment for moment in moments if moment is not None), default=None)
 
 
 def latest(moments: Iterable[datetime | None]) -> datetime | None:
+    """Return the latest moment, ignoring None; None if there is none."""
     return max((moment for moment in moments if moment is not None), default=None)

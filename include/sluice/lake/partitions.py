@@ -20,38 +20,44 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 @dataclass(frozen=True, order=True)
 class Partition:
-    """One time window of one dataset, UTC: an hour or a day from ``start``."""
+    """One time window of a dataset (UTC): an hour or a day from ``start``."""
 
     start: datetime
     every: Grain
 
     @classmethod
     def containing(cls, moment: datetime, every: Grain) -> Partition:
-        """The partition in which ``moment`` (with a time zone) lies."""
+        """Return the partition that contains a moment.
+
+        Args:
+            moment: A time with a time zone.
+            every: The length of the partition.
+        """
         moment = moment.astimezone(UTC)
         hour = moment.hour if every == "hour" else 0
         return cls(moment.replace(hour=hour, minute=0, second=0, microsecond=0), every)
 
     @classmethod
     def parse(cls, key: str) -> Partition:
-        """The partition of a key, ``dt=2013-01-15`` or ``dt=2013-01-15/hour=07``.
+        """Parse a partition key, ``dt=2013-01-15`` or ``dt=2013-01-15/hour=07``.
 
         Raises:
             SluiceError: the text is not such a key.
         """
         match = _KEY.fullmatch(key)
         if match is None:
-            raise SluiceError(f"{key!r} is no partition key; write dt=2013-01-15 or dt=2013-01-15/hour=07")
+            raise SluiceError(f"{key!r} is not a partition key; write dt=2013-01-15 or dt=2013-01-15/hour=07")
         day, hour = match.groups()
         try:
             start = datetime.fromisoformat(f"{day}T{hour or '00'}:00:00+00:00")
         except ValueError as error:
-            raise SluiceError(f"{key!r} is no partition key: {error}; write a date that there is") from error
+            raise SluiceError(f"{key!r} is not a partition key: {error}; write a date that exists") from error
         return cls(start, "day" if hour is None else "hour")
 
     @property
     def key(self) -> str:
-        # Not strftime: it omits the zeros of the year 0001, which some clocks send when they are not set.
+        # Not strftime: it omits the zeros of the year 0001, which some clocks report before they are set.
+        """The partition in keys and manifests: ``dt=2013-01-15`` or ``dt=2013-01-15/hour=07``."""
         day = f"dt={self.start.date().isoformat()}"
         return day if self.every == "day" else f"{day}/hour={self.start.hour:02d}"
 
@@ -62,22 +68,28 @@ class Partition:
 
     @property
     def end(self) -> datetime:
+        """The moment at which the next partition starts (UTC)."""
         return self.start + _LENGTHS[self.every]
 
     def shift(self, count: int) -> Partition:
-        """The partition ``count`` windows later, or earlier if negative."""
+        """Return the partition ``count`` windows later, or earlier if ``count`` is negative."""
         return Partition(self.start + count * _LENGTHS[self.every], self.every)
 
 
 def between(first: Partition, last: Partition) -> Iterator[Partition]:
-    """Every partition from ``first`` to ``last``, both included."""
+    """Yield every partition of a range, in order.
+
+    Args:
+        first: The first partition.
+        last: The last partition, included.
+    """
     while first <= last:
         yield first
         first = first.shift(1)
 
 
 def format_ranges(partitions: Iterable[Partition]) -> str:
-    """A set of partitions as text, with neighbours merged: ``dt=2013-01-01..dt=2013-01-14,dt=2013-01-20``."""
+    """Format a set of partitions, with neighbours merged: ``dt=2013-01-01..dt=2013-01-14,dt=2013-01-20``."""
     runs: list[list[Partition]] = []
     for partition in sorted(set(partitions)):
         if runs and runs[-1][1].shift(1) == partition:
@@ -88,7 +100,11 @@ def format_ranges(partitions: Iterable[Partition]) -> str:
 
 
 def parse_ranges(text: str) -> list[Partition]:
-    """The partitions that :func:`format_ranges` wrote, in order."""
+    """Parse the text that :func:`format_ranges` returns, into partitions in order.
+
+    Raises:
+        SluiceError: the text has something else.
+    """
     partitions: list[Partition] = []
     for run in filter(None, text.split(",")):
         first, _, last = run.partition("..")
@@ -97,7 +113,12 @@ def parse_ranges(text: str) -> list[Partition]:
 
 
 def of_path(path: str, every: Grain) -> Partition | None:
-    """The partition whose folder contains an object, such as ``dt=2013-01-15/day.csv``; None if there is none."""
+    """Return the partition whose folder contains an object; None if there is none.
+
+    Args:
+        path: The object's path below its dataset or prefix, such as ``dt=2013-01-15/day.csv``.
+        every: The length of the partition. The folder of an hour is also part of its day.
+    """
     match = _KEY.match(path)
     if match is None or not path[match.end() :].startswith("/"):
         return None
@@ -111,18 +132,23 @@ def of_path(path: str, every: Grain) -> Partition | None:
 def requested(
     every: Grain, run_start: datetime | None, first: str | None = None, last: str | None = None
 ) -> list[Partition]:
-    """The partitions of a run: a named range, or the one that contains ``run_start``.
+    """Return the partitions of a run: those of a range, or the one that contains ``run_start``.
 
-    ``first`` and ``last`` are as in :func:`partition_at`, both included. One alone means one partition, or the whole
-    day if it is a date and the partitions are hours.
+    Args:
+        every: The length of a partition.
+        run_start: The logical date of the run; None if it has none.
+        first: The first partition of the range, as :func:`partition_at` reads it.
+        last: The last partition of the range, included. If only one of the two is given, the range is that partition,
+            or the whole day if it is a date and partitions are hours.
 
     Raises:
-        SluiceError: there is neither, or the range ends before it begins, or is no date.
+        SluiceError: there is neither a range nor a logical date, or the range ends before it begins, or it has no
+            dates.
     """
     if not first and not last:
         if run_start is None:
             raise SluiceError(
-                "the run has no logical date and names no range, so it is about no partition; trigger it again with "
+                "the run has no logical date and names no range, so it has no partition; trigger it again with "
                 "from and to, such as 2013-01-01 and 2013-01-14, or with a logical date"
             )
         return [Partition.containing(run_start, every)]
@@ -133,14 +159,18 @@ def requested(
 
 
 def _last_partition_at(moment: str, every: Grain) -> Partition:
-    """As :func:`partition_at`, but a date alone means the whole day, so the last partition of it."""
+    """Return the partition as :func:`partition_at` does, but for a date alone the last partition of that day."""
     if _DATE.fullmatch(moment):
         return Partition.containing(partition_at(moment, "day").end - _LENGTHS[every], every)
     return partition_at(moment, every)
 
 
 def partition_at(moment: str, every: Grain) -> Partition:
-    """The partition that contains an ISO date or date-time, UTC unless it has an offset.
+    """Return the partition that contains a date or time.
+
+    Args:
+        moment: An ISO 8601 date or date-time, in UTC unless it has an offset.
+        every: The length of the partition.
 
     Raises:
         SluiceError: the text is neither.
@@ -149,9 +179,14 @@ def partition_at(moment: str, every: Grain) -> Partition:
         parsed = datetime.fromisoformat(moment)
         return Partition.containing(parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC), every)
     except ValueError as error:
-        raise SluiceError(f"{moment!r} is no date; write 2013-01-15 or 2013-01-15T07") from error
+        raise SluiceError(f"{moment!r} is not a date; write 2013-01-15 or 2013-01-15T07") from error
 
 
 def chunks(partitions: Sequence[Partition], size: int) -> list[str]:
-    """The partitions in chunks of at most ``size``, each as :func:`format_ranges` writes it."""
+    """Split partitions into chunks, each as :func:`format_ranges` formats it.
+
+    Args:
+        partitions: The partitions in order.
+        size: The most partitions in a chunk.
+    """
     return [format_ranges(partitions[start : start + size]) for start in range(0, len(partitions), size)]

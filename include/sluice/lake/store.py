@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model", bound=BaseModel)
 
-# AWS answers a lost race of conditional puts with either of the two (S3 user guide, "Conditional writes").
-_LOST_RACE = {"PreconditionFailed", "ConditionalRequestConflict"}
+# S3's errors for a conditional put when another was faster (S3 user guide, "Conditional writes").
+_CONFLICT = {"PreconditionFailed", "ConditionalRequestConflict"}
 _ABSENT = {"NoSuchKey", "404"}
 _AGAINST_OTHERS = retrying(ConflictingWrite, attempts=20, first=0.05, longest=2)
 _HEADERS = {"IfMatch": "If-Match", "IfNoneMatch": "If-None-Match"}
@@ -38,7 +38,12 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class Stored(Generic[Model]):
-    """An object as it is in S3. Both members are None if there is none yet."""
+    """An object as it is in S3. Both members are None if there is no such object.
+
+    Attributes:
+        value: The parsed content.
+        etag: The ETag with its quotes, as a conditional put needs it.
+    """
 
     value: Model | None
     etag: str | None
@@ -46,7 +51,14 @@ class Stored(Generic[Model]):
 
 @dataclass(frozen=True)
 class Lake:
-    """One pipeline's part of a bucket. ``now`` is the clock (UTC) of manifests; no name or content depends on it."""
+    """One pipeline's part of a bucket. :attr:`layout` makes the keys.
+
+    Attributes:
+        s3: A client of S3.
+        bucket: The name of the bucket.
+        pipeline: The name of the pipeline, which is the first part of all keys.
+        now: The clock of manifests (UTC). No name and no content depends on it.
+    """
 
     s3: S3Client
     bucket: str
@@ -59,16 +71,23 @@ class Lake:
         return Layout(self.pipeline)
 
     def uri(self, key: str) -> str:
+        """Return the ``s3://`` URI of an object."""
         return f"s3://{self.bucket}/{key}"
 
     # Objects
 
     def put(self, key: str, body: bytes, rows: int = 0) -> File:
-        """Write one immutable object and return its description."""
+        """Write one immutable object and return its description.
+
+        Args:
+            key: The key of the object, which contains a digest of the content.
+            body: The content.
+            rows: How many rows the object holds.
+        """
         return File(key=key, size=len(body), etag=self._put(key, body, {}).strip('"'), rows=rows)
 
     def _put(self, key: str, body: bytes, condition: Mapping[str, Any]) -> str:
-        """The ETag as S3 gives it. Raises ClientError, as the client does, where the condition does not hold."""
+        """Write an object and return its ETag with quotes. Raise ClientError if the condition does not hold."""
         etag = self._wire.put(key, body, {_HEADERS[name]: value for name, value in condition.items()})
         return etag or self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, **condition)["ETag"]
 
@@ -77,7 +96,7 @@ class Lake:
         return BucketWire(self.s3, self.bucket)
 
     def get(self, key: str) -> bytes:
-        """The whole object.
+        """Read a whole object.
 
         Raises:
             MissingResource: there is no such object.
@@ -90,17 +109,25 @@ class Lake:
         return body
 
     def create(self, key: str, body: bytes) -> bool:
-        """Write the object unless it exists; True if this call wrote it."""
+        """Write an object unless it exists.
+
+        Args:
+            key: The key of the object.
+            body: The content.
+
+        Returns:
+            Whether this call wrote the object.
+        """
         try:
             self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*")
         except ClientError as error:
-            if error_code(error) not in _LOST_RACE:
+            if error_code(error) not in _CONFLICT:
                 raise
             return False
         return True
 
     def read(self, key: str) -> bytes | None:
-        """The whole object, or None where there is none."""
+        """Read a whole object; return None if there is no such object."""
         try:
             return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         except ClientError as error:
@@ -109,7 +136,7 @@ class Lake:
             return None
 
     def objects(self, prefix: str) -> Iterator[tuple[str, int, str]]:
-        """(key, size in bytes, ETag) of every object whose key begins with ``prefix``, in key order."""
+        """Yield the key, the size in bytes and the ETag (unquoted) of each object under a prefix, in key order."""
         for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
             for entry in page.get("Contents", ()):
                 yield entry["Key"], entry["Size"], entry["ETag"].strip('"')
@@ -117,7 +144,12 @@ class Lake:
     # Objects that change: each holds one model, as JSON. A conditional put replaces it, so that no change is lost.
 
     def stored(self, key: str, kind: type[Model]) -> Stored[Model]:
-        """The object as it is, with the ETag that a conditional put needs."""
+        """Read an object that changes, with the ETag that a conditional put needs.
+
+        Args:
+            key: The key of the object.
+            kind: The model that parses its JSON.
+        """
         try:
             response = self.s3.get_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
@@ -127,7 +159,15 @@ class Lake:
         return Stored(kind.model_validate_json(response["Body"].read()), response["ETag"])
 
     def replace(self, key: str, before: Stored[Model], after: Model) -> Stored[Model]:
-        """Replace ``before`` by ``after``; if they are equal, nothing is written.
+        """Replace the value of an object that changes. If it is already the new one, nothing is written.
+
+        Args:
+            key: The key of the object.
+            before: The object as it was read.
+            after: The new value.
+
+        Returns:
+            The object as it is now.
 
         Raises:
             ConflictingWrite: the object is no longer ``before``.
@@ -138,7 +178,7 @@ class Lake:
         try:
             return Stored(after, self._put(key, after.model_dump_json().encode(), condition))
         except ClientError as error:
-            if error_code(error) not in _LOST_RACE | _ABSENT:
+            if error_code(error) not in _CONFLICT | _ABSENT:
                 raise
             found = self.stored(key, type(after))
             if found.value == after:
@@ -148,11 +188,13 @@ class Lake:
             ) from error
 
     def update(self, key: str, kind: type[Model], change: Callable[[Model | None], Model]) -> Model:
-        """Replace the object by what ``change`` makes of it, so that no other writer's change is lost.
+        """Change an object so that no other writer's change is lost.
 
         Args:
-            change: Returns the new value. It is called again when another writer was faster. A value that it returns
-                unchanged is not written.
+            key: The key of the object.
+            kind: The model that parses its JSON.
+            change: Returns the new value for the current one, which is None if there is no object. It is called again
+                if another writer was faster. An equal value is not written.
 
         Returns:
             The value of the object afterwards.
@@ -172,20 +214,40 @@ class Lake:
     # Manifests
 
     def manifest(self, dataset: str, partition: Partition) -> Manifest | None:
+        """Read a partition's manifest; return None if it has none.
+
+        Args:
+            dataset: The dataset, such as ``raw/events``.
+            partition: The partition, an hour or a day.
+        """
         return self.stored(self.layout.manifest(dataset, partition), Manifest).value
 
     def update_manifest(
         self, dataset: str, partition: Partition, change: Callable[[Manifest | None], Manifest]
     ) -> Manifest:
-        """:meth:`update` of a partition's manifest."""
+        """Change a partition's manifest, as :meth:`update` does.
+
+        Args:
+            dataset: The dataset, such as ``raw/events``.
+            partition: The partition, an hour or a day.
+            change: Returns the new manifest for the current one, which is None if there is none.
+
+        Raises:
+            ConflictingWrite: as for :meth:`update`.
+        """
         return self.update(self.layout.manifest(dataset, partition), Manifest, change)
 
     def partitions(self, dataset: str) -> list[Partition]:
-        """The partitions of a dataset that have a manifest, in order."""
+        """List the partitions of a dataset that have a manifest, in order."""
         return sorted(self.manifest_etags(dataset))
 
     def manifest_etags(self, dataset: str, partition: Partition | None = None) -> dict[Partition, str]:
-        """The ETag of each manifest of a dataset, or of one partition's; it changes when the manifest does."""
+        """List the ETags of manifests. An ETag changes when its manifest does.
+
+        Args:
+            dataset: The dataset, such as ``raw/events``.
+            partition: The only partition to list; None for all of the dataset.
+        """
         prefix = self.layout.dataset(dataset)
         return {
             Partition.parse(key.removeprefix(prefix).removesuffix("/" + MANIFEST)): etag
@@ -194,7 +256,12 @@ class Lake:
         }
 
     def first_partition(self, dataset: str, since: Partition) -> Partition | None:
-        """The first partition of a dataset, from ``since`` on, that holds anything; None if there is none."""
+        """Return the first partition of a dataset that holds anything; None if there is none.
+
+        Args:
+            dataset: The dataset, such as ``raw/events``.
+            since: The first partition that counts.
+        """
         prefix = self.layout.dataset(dataset)
         response = self.s3.list_objects_v2(
             Bucket=self.bucket, Prefix=f"{prefix}dt=", StartAfter=f"{prefix}{since.key}", MaxKeys=1
@@ -204,7 +271,7 @@ class Lake:
         return None
 
     def manifests(self, dataset: str) -> list[Manifest]:
-        """Every manifest of a dataset, in partition order."""
+        """Read every manifest of a dataset, in partition order."""
         with ThreadPoolExecutor(16) as pool:
             found = pool.map(lambda partition: self.manifest(dataset, partition), self.partitions(dataset))
             return [manifest for manifest in found if manifest is not None]

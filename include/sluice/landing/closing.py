@@ -25,8 +25,9 @@ _LONGEST_GAP = 1000
 class Evidence:
     """How far a source has landed.
 
-    ``is_drained``: everything in it has landed. ``no_later_than``: the watermark must not pass this moment (UTC); None
-    if only the wall clock bounds it.
+    Attributes:
+        is_drained: Whether everything in the source has landed.
+        no_later_than: The watermark must not pass this moment (UTC); None if only the wall clock bounds it.
     """
 
     is_drained: bool
@@ -34,10 +35,16 @@ class Evidence:
 
 
 def watermark(manifests: Sequence[Manifest], source: EventSource, evidence: Evidence, now: datetime) -> datetime | None:
-    """The moment (UTC) up to which all events are taken to have arrived; None while nothing is known.
+    """Return the moment (UTC) up to which all events are taken to have arrived; None while nothing is known.
 
-    It is the highest event time seen less the allowed lateness. For a source that is drained it is the wall clock less
-    the allowed lateness. An event time ahead of the wall clock comes from a wrong clock and counts as now.
+    It is the highest event time minus the allowed lateness. For a drained source it is the wall clock minus the allowed
+    lateness. An event time ahead of the wall clock comes from a wrong clock and counts as now.
+
+    Args:
+        manifests: The manifests of the source's raw partitions.
+        source: The source, which declares the allowed lateness.
+        evidence: How far the source has landed.
+        now: The wall clock (UTC).
     """
     bound = now if evidence.no_later_than is None else min(now, evidence.no_later_than)
     highest = bound if evidence.is_drained else latest(manifest.last_event_time for manifest in manifests)
@@ -51,8 +58,13 @@ def close_source(lake: Lake, source: EventSource, evidence: Evidence) -> str:
     than 1,000 partitions stays open, because it comes from an event with a wrong time. Other closers and drains may run
     at the same time: each change is a conditional put.
 
+    Args:
+        lake: The lake that holds the source's raw partitions.
+        source: The source, which declares the allowed lateness.
+        evidence: How far the source has landed.
+
     Returns:
-        The ranges of closed partitions whose present content is not announced yet: those that this call closed, those
+        The ranges of closed partitions whose current content is not announced yet: those that this call closed, those
         that late data changed, and those that an earlier run closed before it died.
     """
     dataset = raw_dataset(source.name)
@@ -68,16 +80,22 @@ def close_source(lake: Lake, source: EventSource, evidence: Evidence) -> str:
 
 
 def is_before_first_event(lake: Lake, dataset: str, pipeline: Pipeline, partition: Partition) -> bool:
-    """Whether a partition is earlier than the first event of the raw dataset since the pipeline's ``start``.
+    """Return whether a partition is earlier than the first event since the pipeline's ``start``.
 
     Such a partition is empty by definition: nothing closes it, and nothing waits for it.
+
+    Args:
+        lake: The lake of the pipeline.
+        dataset: The raw dataset whose first event counts.
+        pipeline: The pipeline, which declares the start and the length of partitions.
+        partition: The partition in question.
     """
     first = lake.first_partition(dataset, Partition.containing(pipeline.start, pipeline.every))
     return first is not None and partition < first
 
 
 def _gaps(partitions: Sequence[Partition]) -> Iterator[Partition]:
-    """The partitions that are missing between neighbours."""
+    """Yield the partitions that are missing between neighbours."""
     for before, after in pairwise(partitions):
         first, last = before.shift(1), after.shift(-1)
         if last <= first.shift(_LONGEST_GAP - 1):

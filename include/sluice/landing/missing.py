@@ -1,4 +1,4 @@
-"""Lands only what is missing: records that their partition does not hold."""
+"""Lands the records that are missing in their partition, and no others."""
 
 from __future__ import annotations
 
@@ -18,46 +18,50 @@ from sluice.landing.parts import Landing, Parts, inline_records
 from sluice.records.record import Record, part_bytes
 
 _WRITERS = 8
-_HELD_RECORDS = 20_000
-_HELD_CHARACTERS = 64 * 1024 * 1024
-_REMEMBERED = 2_000_000  # records, by 16 bytes each
-# Two records with equal members are the same, though SQS may have delivered the message several times.
+_BUFFERED_RECORDS = 20_000
+_BUFFERED_CHARACTERS = 64 * 1024 * 1024
+_CACHED_RECORDS = 2_000_000  # 16 bytes each
+# Records that are equal in these members are the same message, which SQS may have delivered several times.
 _IDENTITY = ("message_id", "event_id", "group", "sequence_number", "event_time", "event_time_from")
 
 
 def land_missing(batches: Iterable[Sequence[Record]], landing: Landing) -> int:
-    """Land those records that are not in their raw partition, each once.
+    """Land the records that are not in their raw partition, each once.
 
-    Memory is bounded, however many batches there are. If nothing is missing, nothing is written.
+    Memory is bounded for any number of batches. If nothing is missing, nothing is written.
+
+    Args:
+        batches: The records that should be in the lake.
+        landing: Where they belong.
 
     Returns:
         The number of records that landed.
 
     Raises:
         MissingResource: a part that a manifest names is gone.
-        ConflictingWrite: a manifest could not be written against other writers.
+        ConflictingWrite: other writers kept changing a manifest.
     """
     landed, missing = 0, _Missing(landing)
     with ThreadPoolExecutor(_WRITERS) as pool:
         parts = Parts(landing, pool)
-        for held in _gathered(batches):
-            if found := missing.of(held):
+        for records in _merged(batches):
+            if found := missing.among(records):
                 parts.land(found)
             landed += len(found)
     return landed
 
 
-def _gathered(batches: Iterable[Sequence[Record]]) -> Iterator[list[Record]]:
+def _merged(batches: Iterable[Sequence[Record]]) -> Iterator[list[Record]]:
     """Merge batches until they are large enough for parts."""
-    held: list[Record] = []
+    buffer: list[Record] = []
     characters = 0
     for batch in batches:
-        held += batch
+        buffer += batch
         characters += sum(len(record.body) for record in batch)
-        if len(held) >= _HELD_RECORDS or characters >= _HELD_CHARACTERS:
-            yield held
-            held, characters = [], 0
-    yield held
+        if len(buffer) >= _BUFFERED_RECORDS or characters >= _BUFFERED_CHARACTERS:
+            yield buffer
+            buffer, characters = [], 0
+    yield buffer
 
 
 class _Missing:
@@ -67,40 +71,44 @@ class _Missing:
         self._lake, self._dataset, self._every = landing.lake, landing.dataset, landing.every
         self._known: dict[Partition, set[bytes]] = {}
 
-    def of(self, records: Iterable[Record]) -> list[Record]:
-        """Those that are missing, each once. From then on they count as present."""
+    def among(self, records: Iterable[Record]) -> list[Record]:
+        """Return the records that are missing, each once. From then on they count as present."""
         by_partition: dict[Partition, list[Record]] = defaultdict(list)
         for record in records:
             by_partition[Partition.containing(record.event_time, self._every)].append(record)
         found: list[Record] = []
         for partition in sorted(by_partition):
-            there = self._there(partition)
+            present = self._present(partition)
             for record in by_partition[partition]:
                 digest = _digest([getattr(record, member) for member in _IDENTITY])
-                if digest not in there:
-                    there.add(digest)
+                if digest not in present:
+                    present.add(digest)
                     found.append(record)
         return found
 
-    def _there(self, partition: Partition) -> set[bytes]:
+    def _present(self, partition: Partition) -> set[bytes]:
         if partition not in self._known:
             read = self._read(partition)
-            while self._known and sum(map(len, self._known.values())) + len(read) > _REMEMBERED:
+            while self._known and sum(map(len, self._known.values())) + len(read) > _CACHED_RECORDS:
                 del self._known[next(iter(self._known))]
             self._known[partition] = read
         return self._known[partition]
 
     def _read(self, partition: Partition) -> set[bytes]:
         manifest = self._lake.manifest(self._dataset, partition)
-        there: set[bytes] = set()
+        present: set[bytes] = set()
         for body in recorded_parts(self._lake, manifest) if manifest else ():
             table = pq.read_table(io.BytesIO(body), columns=list(_IDENTITY))
-            there.update(map(_digest, zip(*(table[name].to_pylist() for name in _IDENTITY), strict=True)))
-        return there
+            present.update(map(_digest, zip(*(table[name].to_pylist() for name in _IDENTITY), strict=True)))
+        return present
 
 
 def recorded_parts(lake: Lake, manifest: Manifest) -> Iterator[bytes]:
     """Yield the bytes of each raw part that a manifest records, and of one part made of its inline records.
+
+    Args:
+        lake: The lake to read from.
+        manifest: The manifest of a raw partition.
 
     Raises:
         MissingResource: a part is gone.

@@ -17,22 +17,28 @@ from sluice.lake.partitions import Grain, Partition
 from sluice.lake.store import Lake, Stored
 from sluice.records.record import Record, part_bytes, record_from_json, record_json
 
-# The size of a part, and the most that may wait while one is written.
+# A flush begins at this size. At most as much more is held while a part is written.
 FLUSH_MESSAGES = 5_000
 FLUSH_BYTES = 32 * 1024 * 1024
-# Below both, records are stored in the manifest.
+# Records below both limits are stored in the manifest.
 _SMALL_ROWS = 100
 _SMALL_CHARACTERS = 256 * 1024
-_REMEMBERED = 64  # partitions
+_CACHED_PARTITIONS = 64
 
 
 @dataclass(frozen=True)
 class Flush:
-    """One flush: what became durable and was acknowledged.
+    """One flush: the messages that became durable and were acknowledged together.
 
-    ``bytes`` counts bodies; ``parts`` is one per partition. ``lag_seconds`` is the age of the oldest message at the end
-    of the flush. For a queue, ``redelivered`` messages were received before. ``expired`` messages could not be deleted
-    because their receipts were too old: they come again.
+    Attributes:
+        messages: The number of messages.
+        bytes: The size of their bodies.
+        parts: The number of parts written, one for each partition.
+        seconds: How long the flush took.
+        lag_seconds: The age of the oldest message at the end of the flush.
+        redelivered: How many messages of a queue had been received before.
+        expired: How many messages of a queue were not deleted, because their receipts had expired. They will be
+            received again.
     """
 
     messages: int
@@ -46,7 +52,13 @@ class Flush:
 
 @dataclass(frozen=True)
 class Landing:
-    """Where the records of one source land: its raw dataset, in partitions of length ``every``."""
+    """Where the records of one source land.
+
+    Args:
+        lake: The lake of the pipeline.
+        source: The name of the source.
+        every: The length of a partition.
+    """
 
     lake: Lake
     source: str
@@ -54,14 +66,18 @@ class Landing:
 
     @property
     def dataset(self) -> str:
+        """The raw dataset of the source."""
         return raw_dataset(self.source)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of one drain of a source: at the first of them it stops receiving, whatever the backlog.
+    """The limits of one drain of a source. At the first limit it stops receiving, even if more waits.
 
-    ``messages`` is exact. ``bytes`` (of bodies) and ``seconds`` may be exceeded by calls that were in progress.
+    Attributes:
+        messages: The most messages; exact.
+        bytes: The most bytes of bodies. Calls in progress may exceed it.
+        seconds: The longest time in seconds. Calls in progress may exceed it.
     """
 
     messages: int = 100_000
@@ -71,7 +87,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Landed:
-    """The result of one drain of a source. ``bytes`` counts bodies."""
+    """The result of one drain of a source.
+
+    Attributes:
+        messages: The number of messages.
+        bytes: The size of their bodies.
+        flushes: The number of flushes.
+        parts: The number of parts written.
+        partitions: The partitions that got records, in order.
+    """
 
     messages: int
     bytes: int
@@ -81,7 +105,15 @@ class Landed:
 
 
 def without_inline(lake: Lake, manifest: Manifest) -> Manifest:
-    """The manifest with its inline records, if any, moved to a part, which this writes."""
+    """Move the inline records of a manifest, if any, to a part.
+
+    Args:
+        lake: The lake, which gets the part.
+        manifest: The manifest, which is not changed in the lake.
+
+    Returns:
+        The manifest to write.
+    """
     if not manifest.inline:
         return manifest
     part = _put_part(lake, manifest, inline_records(manifest))
@@ -89,7 +121,7 @@ def without_inline(lake: Lake, manifest: Manifest) -> Manifest:
 
 
 def inline_records(manifest: Manifest | None) -> Sequence[Record]:
-    """The records that are stored in a manifest."""
+    """Return the records that are stored in a manifest."""
     return [record_from_json(text) for text in manifest.inline] if manifest else ()
 
 
@@ -104,9 +136,14 @@ class _Tail:
 class Parts:
     """Lands the records of one source, flush by flush.
 
-    Records too few for an object are stored in the manifest of their open partition until more arrive or the partition
-    closes. A FIFO group gives ten messages and no more until they are deleted, so this saves it one of two puts, and
-    keeps small files few. The manifests of the partitions written last are cached, which saves a read for each flush.
+    A few records are stored in the manifest of their open partition, until there are enough for an object or the
+    partition closes. This keeps small files few. It also saves a hot FIFO group one of two puts: SQS returns ten
+    messages of a group, and no more until they are deleted. The manifests of the partitions written last are cached,
+    which saves a read for each flush.
+
+    Args:
+        landing: Where the records land.
+        pool: Writes partitions in parallel.
     """
 
     def __init__(self, landing: Landing, pool: Executor) -> None:
@@ -114,22 +151,22 @@ class Parts:
         self._tails: dict[Partition, _Tail] = {}
 
     def land(self, records: Iterable[Record]) -> list[Partition]:
-        """Write and record ``records``, partitions in parallel; return their partitions.
+        """Write and record ``records``, partitions in parallel, and return their partitions.
 
         Raises:
-            ConflictingWrite: a manifest could not be written against other writers.
+            ConflictingWrite: other writers kept changing a manifest.
         """
         by_partition: dict[Partition, list[Record]] = defaultdict(list)
         for record in records:
             by_partition[Partition.containing(record.event_time, self._every)].append(record)
-        run = map if len(by_partition) == 1 else self._pool.map  # for one partition, another thread only costs time
-        tails = list(run(self._land, by_partition, by_partition.values()))
+        in_parallel = map if len(by_partition) == 1 else self._pool.map  # one partition gains nothing from a thread
+        tails = list(in_parallel(self._land, by_partition, by_partition.values()))
         for partition, tail in zip(by_partition, tails, strict=True):
             self._tails.pop(partition, None)
             if tail is not None:
                 self._tails[partition] = tail
-        for forgotten in list(self._tails)[:-_REMEMBERED]:
-            del self._tails[forgotten]
+        for oldest in list(self._tails)[:-_CACHED_PARTITIONS]:
+            del self._tails[oldest]
         return list(by_partition)
 
     def _land(self, partition: Partition, records: Sequence[Record]) -> _Tail | None:
@@ -153,7 +190,7 @@ class Parts:
     def _with_records(
         self, partition: Partition, records: Sequence[Record], before: Manifest | None, inline: Sequence[Record]
     ) -> Manifest:
-        """The manifest with these records added; ``inline`` are those that it stores already.
+        """Return the manifest with these records added; ``inline`` are those that it already stores.
 
         In a closed partition they are late data, so the revision goes up.
         """
@@ -169,9 +206,9 @@ class Parts:
             "written_at": now,
         }
         if manifest.state == "open" and _is_small(together):
-            held = (*manifest.inline, *map(record_json, records))
+            stored = (*manifest.inline, *map(record_json, records))
             rows = manifest.rows_in + len(records)
-            return manifest.model_copy(update={**described, "inline": held, "rows_in": rows, "rows_out": rows})
+            return manifest.model_copy(update={**described, "inline": stored, "rows_in": rows, "rows_out": rows})
         files = _sorted((*manifest.files, _put_part(self._lake, manifest, together)))
         rows = sum(file.rows for file in files)
         return manifest.model_copy(
@@ -189,6 +226,6 @@ def _is_small(records: Sequence[Record]) -> bool:
 
 
 def _sorted(files: Iterable[File]) -> tuple[File, ...]:
-    """By key, each once: the name contains the digest of the content."""
+    """Return the files by key, each once: the name contains the digest of the content."""
     by_key = {file.key: file for file in files}
     return tuple(by_key[key] for key in sorted(by_key))

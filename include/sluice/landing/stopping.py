@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def stopping() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets within this context. Only the main thread can enter it."""
+    """Yield an event that SIGTERM sets within this context. Only the main thread can enter the context."""
     stop = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:

@@ -1,1 +1,1 @@
-"""A raw record: what came, verbatim, beside what is known of it."""
+"""A raw record: the received message, verbatim, beside what was parsed from it."""

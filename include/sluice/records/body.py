@@ -13,28 +13,36 @@ from typing import Any, NamedTuple
 from sluice.declaration.sources import EventSource
 from sluice.records.record import Record
 
-# A producer's clock may be wrong. An event from the far future must not move the watermark past all others.
+# A producer's clock may be wrong. An event time in the far future would move the watermark past all other events.
 _MOST_AHEAD = timedelta(days=1)
 
 
 class Body(NamedTuple):
-    """A parsed body. ``members`` is empty if the body is no JSON object."""
+    """A parsed body.
+
+    Attributes:
+        event_id: The event's id; None if the body has none that is usable.
+        event_time: The event's time (UTC); None if the body has none that is usable.
+        members: All members; empty if the body is no JSON object.
+    """
 
     event_id: str | None
     event_time: datetime | None
     members: Mapping[str, Any]
 
     def text(self, member: str) -> str | None:
-        """A member as text: see :func:`text_of`."""
+        """Return a member as text, as :func:`text_of` does."""
         return text_of(self.members.get(member))
 
 
 def parse_body(body: str, source: EventSource, sent_at: datetime) -> Body:
     """Parse a body, with id and time under the names that the source declares.
 
-    A time without an offset is not usable, nor is one more than a day after ``sent_at``.
+    A time without an offset is not usable. Neither is a time more than a day after ``sent_at``.
 
     Args:
+        body: The body as text.
+        source: The source, which declares the names of the members.
         sent_at: When the message was sent (UTC).
     """
     try:
@@ -48,7 +56,7 @@ def parse_body(body: str, source: EventSource, sent_at: datetime) -> Body:
 
 
 def text_of(value: object) -> str | None:
-    """An id or a group as text; None if it is neither text nor a whole number, or if UTF-8 can't encode it."""
+    """Return an id or a group as text; None if it is neither text nor a whole number, or if UTF-8 can't encode it."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
@@ -61,9 +69,13 @@ def text_of(value: object) -> str | None:
 
 
 def derive_again(record: Record, source: EventSource) -> Record:
-    """Derive id and time of a stored record from its body again, by today's declaration.
+    """Derive the id and the time of a stored record from its body again, by today's declaration.
 
-    An id that the body does not have stays as it is.
+    A record keeps its id if its body has none.
+
+    Args:
+        record: The record as it is stored.
+        source: The source, which declares the names of the members.
     """
     body = parse_body(record.body, source, record.sent_at)
     return record._replace(

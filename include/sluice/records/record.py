@@ -29,7 +29,7 @@ _COLUMNS: Mapping[str, pa.DataType] = {
     "attributes": pa.string(),
     "body": pa.string(),
 }
-_PLACE = attrgetter("group", "sequence_number", "message_id", "receive_count")
+_ORDER = attrgetter("group", "sequence_number", "message_id", "receive_count")
 SCHEMA = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _COLUMNS.items()])
 
 
@@ -37,9 +37,17 @@ class Record(NamedTuple):
     """One received message. Times are in UTC.
 
     Attributes:
-        sequence_number: Has the same number of digits in every record of a source, so that text order is number order.
+        event_id: The producer's id, from the body; else the deduplication id or the message id.
+        group: The group within which events are ordered; empty if the message has none.
+        sequence_number: The place in the group. It has as many digits in every record of a source, so text sorts as
+            numbers do.
+        sent_at: When the message was sent.
+        event_time: When the event happened, from the body; else ``sent_at``.
         event_time_from: ``body``, or ``sent`` if the body has no usable time.
+        receive_count: How often the message had been received.
+        message_id: The id that the service gave to the message.
         attributes: The message's other attributes, as JSON.
+        body: The body, verbatim.
     """
 
     event_id: str
@@ -60,7 +68,7 @@ def part_bytes(records: Iterable[Record]) -> tuple[str, bytes]:
     Returns:
         The name of the part, which has a digest of its bytes, and the Parquet bytes.
     """
-    ordered = sorted(records, key=_PLACE)
+    ordered = sorted(records, key=_ORDER)
     columns = dict(zip(SCHEMA.names, zip(*ordered, strict=True), strict=True))
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns, schema=SCHEMA), buffer, compression="zstd")
@@ -81,6 +89,6 @@ def record_json(record: Record) -> str:
 
 
 def record_from_json(text: str) -> Record:
-    """Decode what :func:`record_json` encoded."""
+    """Decode a record that :func:`record_json` encoded."""
     members = json.loads(text)
     return Record(**{**members, **{name: datetime.fromisoformat(members[name]) for name in ("sent_at", "event_time")}})

@@ -144,7 +144,7 @@ def test_bounds_include_both_ends_and_open_or_empty_partitions_are_left_out(lake
     snapshot = make_snapshot(workspace_of(lake, TOY), "2013-01-03", "2013-01-07")
 
     assert sorted(snapshot.revisions) == ["dt=2013-01-03", "dt=2013-01-04", "dt=2013-01-07"]
-    with pytest.raises(SluiceError, match="'soon' is no date"):
+    with pytest.raises(SluiceError, match="'soon' is not a date"):
         make_snapshot(workspace_of(lake, TOY), "soon")
 
 

@@ -137,5 +137,5 @@ def test_partitions_of_a_dataset_are_those_with_a_manifest(lake: Lake) -> None:
 def test_a_manifest_where_none_can_be_is_named(lake: Lake) -> None:
     lake.put("toy/raw/events/elsewhere/_manifest.json", b"{}")
 
-    with pytest.raises(SluiceError, match="'elsewhere' is no partition key"):
+    with pytest.raises(SluiceError, match="'elsewhere' is not a partition key"):
         lake.partitions("raw/events")
