@@ -57,7 +57,7 @@ def test_dead_letters_are_shown_by_default_and_go_home_on_request(
     ("params", "message"),
     [
         ({"source": "weather"}, "pipeline flights has no source of events 'weather'; it has events"),
-        ({"reason": "not_json"}, "choose among quarantined events; say where: quarantine"),
+        ({"reason": "not_json"}, "select quarantined events only; set where to quarantine"),
         ({"where": "quarantine", "from": "2013-01-02", "to": "2013-01-01"}, "ends before it begins; swap the two"),
     ],
 )

@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource
-from sluice.errors import DeclarationError, SluiceError
+from sluice.errors import SluiceError
 from sluice.lake.manifests import earliest
 from sluice.lake.partitions import Grain, Partition, partition_at
-from sluice.redrive.ledger import Entry, Ledger, State, known
+from sluice.redrive.ledger import Entry, Ledger, State, entry_of
 from sluice.redrive.quarantined import OUTSIDE, Quarantined, quarantined
-from sluice.sources.contract import DeadLetters, connect_events
+from sluice.sources.contract import DeadLetters, connect_events, events_source
 from sluice.workspace import Workspace
 
 CONFLICT = "conflict"
@@ -33,21 +33,21 @@ _log = logging.getLogger(__name__)
 class Choice:
     """Which events a redrive selects.
 
-    Conflicts, and events outside the pipeline's start and end, are selected by their reason only: sent back unchanged,
-    they end in the same place.
+    Conflicts, and events outside the pipeline's start and end, are selected only by their reason: if they were sent
+    back unchanged, they would be held back again.
 
     Args:
         where: ``quarantine``, ``dead_letters`` or ``both``.
         reason: Only events quarantined for this reason.
         first: The first partition, as :func:`sluice.lake.partitions.partition_at` reads it.
         last: The last partition, included.
-        ids: Only events with these ids.
+        ids: Only events with these ids; empty for all.
         limit: The most messages to send from each place.
-        unknown: Also send messages of which it is unknown whether a stopped redrive sent them.
+        unknown: Whether to send messages again if it is unknown whether a stopped redrive sent them.
 
     Raises:
-        SluiceError: ``where`` or ``limit`` is out of its range, or dead letters would be selected by the criteria of
-            quarantined events.
+        SluiceError: ``where`` or ``limit`` is out of its range, or criteria of quarantined events are given for dead
+            letters.
     """
 
     where: str = "both"
@@ -60,11 +60,11 @@ class Choice:
 
     def __post_init__(self) -> None:
         if self.where not in ("quarantine", "dead_letters", "both"):
-            raise SluiceError(f"{self.where!r} is no place; write quarantine, dead_letters or both")
+            raise SluiceError(f"{self.where!r} is not a place; write quarantine, dead_letters or both")
         if self.limit < 1:
             raise SluiceError(f"a limit of {self.limit} sends nothing; write 1 or more")
         if self.where != "quarantine" and (self.reason or self.first or self.last or self.ids):
-            raise SluiceError("reason, from, to and ids choose among quarantined events; say where: quarantine")
+            raise SluiceError("reason, from, to and ids select quarantined events only; set where to quarantine")
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Choice:
@@ -83,24 +83,28 @@ class Choice:
             unknown=params["unknown"],
         )
 
-    def covers(self, place: Where) -> bool:
-        """Whether the place is selected."""
+    def includes(self, place: Where) -> bool:
+        """Return whether the place is selected."""
         return self.where in (place, "both")
 
-    def takes(self, each: Quarantined) -> bool:
-        """Whether the event is selected to be sent back."""
+    def selects(self, each: Quarantined) -> bool:
+        """Return whether the event is selected to be sent back."""
         right_reason = each.reason == self.reason if self.reason else each.reason not in BY_REASON_ONLY
-        return right_reason and self._named(each)
+        return right_reason and self._has_id(each)
 
-    def shows(self, each: Quarantined) -> bool:
-        """Whether the event is listed."""
-        return self.reason in (None, "", each.reason) and self._named(each)
+    def lists(self, each: Quarantined) -> bool:
+        """Return whether the event is listed by a survey."""
+        return self.reason in (None, "", each.reason) and self._has_id(each)
 
-    def _named(self, each: Quarantined) -> bool:
+    def _has_id(self, each: Quarantined) -> bool:
         return not self.ids or each.event_id in self.ids
 
     def range(self, every: Grain) -> tuple[Partition | None, Partition | None]:
-        """The first and the last partition; None where the range is open. Raises SluiceError if it is empty."""
+        """Return the first and the last partition; None where the range is open.
+
+        Raises:
+            SluiceError: the range ends before it begins, or has no dates.
+        """
         first, last = (partition_at(moment, every) if moment else None for moment in (self.first, self.last))
         if first and last and last < first:
             raise SluiceError(f"the range from {self.first} to {self.last} ends before it begins; swap the two")
@@ -111,13 +115,16 @@ class Choice:
 class Held:
     """The events of one source that are held back in one place for one reason.
 
-    ``count`` of dead letters is SQS's approximate count; the other members then describe those that were peeked at.
-
     Attributes:
+        source: The name of the source.
+        where: Where they are held back.
+        reason: Why they are held back.
+        count: How many there are. SQS's count of dead letters is approximate, and the other members describe the
+            messages that were peeked at.
         oldest: When the oldest event was first sent (UTC).
         example: An event id.
         sent_back: How many were sent back before.
-        unknown: Of how many it is unknown whether they were sent back.
+        unknown: For how many it is unknown whether they were sent back.
     """
 
     source: str
@@ -131,16 +138,32 @@ class Held:
 
 
 def sources_named(pipeline: Pipeline, name: str | None) -> list[EventSource]:
-    """The source of events of that name, or all of them. Raises DeclarationError if there is none."""
-    found = [source for source in pipeline.event_sources if name in (None, "", source.name)]
-    if not found:
-        names = ", ".join(source.name for source in pipeline.event_sources) or "none"
-        raise DeclarationError(f"pipeline {pipeline.name} has no source of events {name!r}; it has {names}")
-    return found
+    """Return the source of events with a name, or all sources of events.
+
+    Args:
+        pipeline: The pipeline that declares them.
+        name: The name; None or empty for all.
+
+    Raises:
+        DeclarationError: there is none.
+    """
+    if not name and pipeline.event_sources:
+        return list(pipeline.event_sources)
+    return [events_source(pipeline, name or "")]
 
 
 def survey_all(workspace: Workspace, source: str | None, choice: Choice) -> list[Held]:
-    """:func:`survey` of the source of that name, or of all. Each result is logged."""
+    """Survey one source or all, and log each result.
+
+    Args:
+        workspace: The pipeline.
+        source: The name of the source; None or empty for all.
+        choice: Which events to count.
+
+    Raises:
+        DeclarationError: there is no such source.
+        MissingResource: the pipeline has no such queue.
+    """
     held = [each for named in sources_named(workspace.pipeline, source) for each in survey(workspace, named, choice)]
     for each in held:
         _log.info("%s", each)
@@ -148,7 +171,7 @@ def survey_all(workspace: Workspace, source: str | None, choice: Choice) -> list
 
 
 def counts(held: Iterable[Held]) -> dict[str, int]:
-    """How many events are held back, by ``source/place``."""
+    """Return how many events are held back, by ``source/place``."""
     totals: Counter[str] = Counter()
     for each in held:
         totals[f"{each.source}/{each.where}"] += each.count
@@ -158,14 +181,19 @@ def counts(held: Iterable[Held]) -> dict[str, int]:
 def survey(workspace: Workspace, source: EventSource, choice: Choice) -> list[Held]:
     """Count what can be sent back, by place and reason. Nothing is changed; dead letters are put back at once.
 
+    Args:
+        workspace: The pipeline.
+        source: The source of the events.
+        choice: Which events to count.
+
     Raises:
         MissingResource: the pipeline has no such queue.
     """
     entries = Ledger(workspace.lake, source.name).entries()
     held: list[Held] = []
-    if choice.covers("quarantine"):
+    if choice.includes("quarantine"):
         held += _held_quarantined(workspace, source, choice, entries)
-    if choice.covers("dead_letters") and (dead := connect_events(workspace, source).dead_letters()) is not None:
+    if choice.includes("dead_letters") and (dead := connect_events(workspace, source).dead_letters()) is not None:
         held += _held_dead_letters(source.name, dead, entries)
     return held
 
@@ -175,10 +203,10 @@ def _held_quarantined(
 ) -> list[Held]:
     by_reason: dict[str, Held] = {}
     for each in quarantined_of(workspace, source, choice):
-        if choice.shows(each):
+        if choice.lists(each):
             none = Held(source.name, "quarantine", each.reason, 0, None, each.event_id, 0, 0)
             before = by_reason.get(each.reason, none)
-            state = known(entries, each.message_id).state
+            state = entry_of(entries, each.message_id).state
             by_reason[each.reason] = replace(
                 before,
                 count=before.count + 1,
@@ -194,7 +222,7 @@ def _held_dead_letters(source: str, dead: DeadLetters, entries: Mapping[str, Ent
     if not count:
         return []
     records = [letter.record for letter in dead.peek(min(count, _PEEKED))]
-    states = Counter(known(entries, record.message_id).state for record in records)
+    states = Counter(entry_of(entries, record.message_id).state for record in records)
     return [
         Held(
             source=source,
@@ -210,7 +238,13 @@ def _held_dead_letters(source: str, dead: DeadLetters, entries: Mapping[str, Ent
 
 
 def quarantined_of(workspace: Workspace, source: EventSource, choice: Choice) -> Iterable[Quarantined]:
-    """What is quarantined in the range of the choice, for any reason."""
+    """Return what is quarantined in the range of a choice, for any reason.
+
+    Args:
+        workspace: The pipeline.
+        source: The source of the events.
+        choice: Its range is used, and nothing else of it.
+    """
     first, last = choice.range(workspace.pipeline.every)
 
     def wanted(partition: Partition) -> bool:

@@ -26,7 +26,7 @@ _INTENDED, _REFUSED, _SENT = "intended", "refused", "sent"
 
 
 class State(StrEnum):
-    """Whether a message was sent. A ``REFUSED`` one certainly was not, so it may be sent like a ``NEW`` one."""
+    """Whether a message was sent. A ``REFUSED`` message was certainly not, so it may be sent like a ``NEW`` one."""
 
     NEW = "new"
     REFUSED = "refused"
@@ -36,51 +36,70 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """The ledger's entry of one message: its state, after so many ``attempts``."""
+    """The ledger's entry of one message.
+
+    Attributes:
+        state: Whether the message was sent.
+        attempts: How many attempts were announced.
+    """
 
     state: State
     attempts: int
 
 
-_NOTHING = Entry(State.NEW, 0)
+_NO_ENTRY = Entry(State.NEW, 0)
 
 
-def known(entries: Mapping[str, Entry], message_id: str) -> Entry:
-    """The entry of a message among those of :meth:`Ledger.entries`."""
-    return entries.get(digest(message_id), _NOTHING)
+def entry_of(entries: Mapping[str, Entry], message_id: str) -> Entry:
+    """Return the entry of one message.
+
+    Args:
+        entries: The entries that :meth:`Ledger.entries` returned.
+        message_id: The message's id when it was first received.
+    """
+    return entries.get(digest(message_id), _NO_ENTRY)
 
 
 def digest(message_id: str) -> str:
-    """The name of a message in the ledger, and its deduplication id when it is sent back: 64 hexadecimal digits.
+    """Return the name of a message in the ledger, which is also its deduplication id when it is sent back.
 
     It differs from the deduplication id of the first send, because SQS would drop a repeated one within five minutes.
+
+    Returns:
+        64 hexadecimal digits.
     """
     return hashlib.sha256(f"redrive {message_id}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """The record of what was sent back to one source."""
+    """The record of what was sent back to one source.
+
+    Args:
+        lake: The lake that holds the ledger.
+        source: The name of the source.
+    """
 
     lake: Lake
     source: str
 
-    def place(self, message_id: str) -> str:
-        """The folder of a message's entry."""
+    def folder(self, message_id: str) -> str:
+        """Return the folder of a message's entry."""
         return self.lake.layout.redriven(self.source, digest(message_id))
 
     def entries(self) -> Mapping[str, Entry]:
-        """Every entry, by :func:`digest`. It only lists keys."""
+        """List every entry, by :func:`digest`. No object is read."""
         return self._entries(self.lake.layout.redriven(self.source))
 
     def entry(self, message_id: str) -> Entry:
-        """The present entry of one message."""
-        return known(self._entries(self.place(message_id)), message_id)
+        """Return the current entry of one message."""
+        return entry_of(self._entries(self.folder(message_id)), message_id)
 
     def intend(self, record: Record, attempt: int) -> bool:
         """Announce an attempt.
 
         Args:
+            record: The message to send.
             attempt: The number of the attempt, from 1.
 
         Returns:
@@ -89,18 +108,30 @@ class Ledger:
         return self._write(record.message_id, f"{attempt}-{_INTENDED}", event_id=record.event_id, group=record.group)
 
     def intended_at(self, message_id: str, attempt: int) -> datetime:
-        """When the attempt was announced (UTC)."""
-        written = json.loads(self.lake.get(f"{self.place(message_id)}{attempt}-{_INTENDED}"))
+        """Return when an attempt was announced (UTC).
+
+        Args:
+            message_id: The message's id when it was first received.
+            attempt: The number of the attempt, from 1.
+        """
+        written = json.loads(self.lake.get(f"{self.folder(message_id)}{attempt}-{_INTENDED}"))
         return datetime.fromisoformat(written["at"])
 
     def refuse(self, record: Record, attempt: int, reason: str) -> None:
-        """Record that the source refused the attempt, and why."""
+        """Record that the source refused an attempt.
+
+        Args:
+            record: The message.
+            attempt: The number of the attempt, from 1.
+            reason: Why, in one line.
+        """
         self._write(record.message_id, f"{attempt}-{_REFUSED}", reason=reason)
 
     def confirm(self, record: Record, sent_as: str) -> bool:
-        """Record that the message was sent.
+        """Record that a message was sent.
 
         Args:
+            record: The message.
             sent_as: Its new message id or sequence number.
 
         Returns:
@@ -110,7 +141,7 @@ class Ledger:
 
     def _write(self, message_id: str, name: str, **facts: str) -> bool:
         written = {"message_id": message_id, "at": self.lake.now().isoformat(), **facts}
-        return self.lake.create(self.place(message_id) + name, json.dumps(written).encode())
+        return self.lake.create(self.folder(message_id) + name, json.dumps(written).encode())
 
     def _entries(self, prefix: str) -> Mapping[str, Entry]:
         folder = self.lake.layout.redriven(self.source)

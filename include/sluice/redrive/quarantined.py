@@ -1,4 +1,4 @@
-"""Finds what the ``conform`` steps of a source have quarantined, and reads it as it was received.
+"""Finds what the ``conform`` steps of a source have quarantined, and reads the records as they were received.
 
 Events that landed outside the pipeline's start and end, where no step reads them, count as held back, too.
 """
@@ -32,9 +32,18 @@ _FILES_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A quarantined record without its body. The body is in row ``row`` of the Parquet object ``key``.
+    """A quarantined record without its body.
 
-    ``record`` is set instead if the record is still stored in its partition's manifest.
+    Attributes:
+        event_id: The event's id.
+        group: The group of the event.
+        sequence_number: The place in the group.
+        sent_at: When the message was sent (UTC).
+        message_id: The message's id when it was received.
+        reason: Why the record is held back.
+        key: The Parquet object that holds the body; empty if ``record`` is set.
+        row: The row of the record in that object, from 0.
+        record: The whole record, if it is still stored in its partition's manifest.
     """
 
     event_id: str
@@ -51,7 +60,13 @@ class Quarantined:
 def quarantined(
     workspace: Workspace, source: EventSource, wanted: Callable[[Partition], bool]
 ) -> Iterator[Quarantined]:
-    """What is held back in the partitions that ``wanted`` accepts, each message once."""
+    """Yield what is held back in some partitions, each message once.
+
+    Args:
+        workspace: The pipeline.
+        source: The source of the events.
+        wanted: Whether a partition is searched.
+    """
     seen = set[str]()
     for each in chain(_by_steps(workspace, source, wanted), _outside(workspace, source, wanted)):
         if each.message_id not in seen:
@@ -60,7 +75,7 @@ def quarantined(
 
 
 def _by_steps(workspace: Workspace, source: EventSource, wanted: Callable[[Partition], bool]) -> Iterator[Quarantined]:
-    """What the ``conform`` steps have quarantined, with the reasons."""
+    """Yield what the ``conform`` steps have quarantined, with the reasons."""
     lake = workspace.lake
     for step in conform_steps(workspace.pipeline, source.name):
         for manifest in lake.manifests(step.name):
@@ -70,7 +85,7 @@ def _by_steps(workspace: Workspace, source: EventSource, wanted: Callable[[Parti
 
 
 def _outside(workspace: Workspace, source: EventSource, wanted: Callable[[Partition], bool]) -> Iterator[Quarantined]:
-    """What has landed in partitions that no step reads."""
+    """Yield what has landed in partitions that no step reads."""
     lake = workspace.lake
     for manifest in outside_and_not_conformed(workspace, source):
         if wanted(manifest.time_partition):
@@ -87,7 +102,12 @@ def _rows(lake: Lake, key: str, columns: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def records_of(lake: Lake, chosen: Sequence[Quarantined]) -> list[Record]:
-    """Read the whole records, in the given order."""
+    """Read whole records, in the given order.
+
+    Args:
+        lake: The lake to read from.
+        chosen: The records to read.
+    """
     rows: dict[str, list[int]] = defaultdict(list)
     for each in chosen:
         if each.record is None:

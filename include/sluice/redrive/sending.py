@@ -1,13 +1,13 @@
 """Sends quarantined and dead-lettered events back to their source, in group order, and none twice.
 
-An event that is sent back lands as a new message, behind what its group has sent meanwhile. If its body is still bad,
-it is quarantined again under its new message id. A contract that was corrected needs no redrive: raw has kept
-everything, so a new run of the ``conform`` step conforms its events in their first place.
+An event that is sent back lands as a new message, after everything that its group has sent since. If its body is still
+bad, it is quarantined again under its new message id. A corrected contract needs no redrive: raw keeps every event, so
+a new run of the ``conform`` step conforms the events where they first landed.
 
 The ledger (:mod:`sluice.redrive.ledger`) lets only one redrive send a message, and only once. A FIFO queue also drops
 the second of two equal sends within five minutes. If a redrive was stopped between a send and its record in the ledger,
-it is unknown whether the message was sent. After those five minutes the message is counted as unknown and sent again
-only on request; ``conform`` counts a doubled event once.
+it is unknown whether the message was sent. After those five minutes, the message counts as unknown and is sent again
+only on request. ``conform`` counts an event once even if it was sent twice.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from operator import attrgetter
 
 from sluice.declaration.sources import EventSource
 from sluice.errors import SluiceError
-from sluice.redrive.couriers import Courier, Outcome
 from sluice.redrive.held import Choice, Where, quarantined_of, sources_named
-from sluice.redrive.ledger import Ledger, State, known
+from sluice.redrive.ledger import Ledger, State, entry_of
 from sluice.redrive.quarantined import records_of
+from sluice.redrive.redriver import Outcome, Redriver
 from sluice.sources.contract import DeadLetters, Letter, connect_events
 from sluice.workspace import Workspace
 
-_SIDE_BY_SIDE = 8
+_GROUPS_IN_PARALLEL = 8
 _SHOWN_FAULTS = 3
 
 _log = logging.getLogger(__name__)
 
 
 class RedriveIncomplete(SluiceError):
-    """Something was not sent back. What was sent is recorded, so the next redrive does not send it again."""
+    """Some messages were not sent back. The ledger has those that were, so no redrive sends them again."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,11 @@ class SentBack:
     """What a redrive did with the messages of one source in one place.
 
     Attributes:
+        source: The name of the source.
+        where: Where the messages were held back.
         sent: How many it sent.
         already: How many were sent before.
-        unknown: Of how many it is unknown whether they were sent before.
+        unknown: For how many it is unknown whether they were sent before.
         failed: How many could not be sent.
         behind: How many were not sent because they follow a failed or unknown one in their group.
         undeleted: How many dead letters were sent back but are still on their queue; the next redrive deletes them.
@@ -64,10 +66,15 @@ class SentBack:
 
 
 def send_back(workspace: Workspace, source: EventSource, choice: Choice) -> list[SentBack]:
-    """Send back what the choice selects, then check that the ledger has recorded it.
+    """Send back the selected events of one source, then check that the ledger has recorded them.
 
     Quarantined events go first, because they were received first. It is safe to stop at any point, to run again, and to
     run beside another redrive.
+
+    Args:
+        workspace: The pipeline.
+        source: The source of the events.
+        choice: Which events to send back.
 
     Returns:
         One result for each selected place.
@@ -77,18 +84,32 @@ def send_back(workspace: Workspace, source: EventSource, choice: Choice) -> list
         RedriveIncomplete: the ledger lacks a message that was sent, so something else changes the ledger.
     """
     connector = connect_events(workspace, source)
-    courier = Courier(Ledger(workspace.lake, source.name), connector, choice.unknown)
+    redriver = Redriver(Ledger(workspace.lake, source.name), connector, choice.unknown)
     results: list[SentBack] = []
-    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-        if choice.covers("quarantine"):
-            results.append(_send_quarantined(workspace, courier, choice, pool))
-        if choice.covers("dead_letters") and (letters := connector.dead_letters()) is not None:
-            results.append(_send_dead_letters(letters, courier, choice.limit, pool))
+    with ThreadPoolExecutor(_GROUPS_IN_PARALLEL) as pool:
+        if choice.includes("quarantine"):
+            results.append(_send_quarantined(workspace, redriver, choice, pool))
+        if choice.includes("dead_letters") and (letters := connector.dead_letters()) is not None:
+            results.append(_send_dead_letters(letters, redriver, choice.limit, pool))
     return results
 
 
 def send_back_all(workspace: Workspace, source: str | None, choice: Choice) -> list[SentBack]:
-    """:func:`send_back` of the source of that name, or of all. Each result is logged."""
+    """Send back the selected events of one source or all, and log each result.
+
+    Args:
+        workspace: The pipeline.
+        source: The name of the source; None or empty for all.
+        choice: Which events to send back.
+
+    Returns:
+        One result for each source and selected place.
+
+    Raises:
+        DeclarationError: there is no such source.
+        MissingResource: the pipeline has no such queue or stream.
+        RedriveIncomplete: as for :func:`send_back`.
+    """
     sources = sources_named(workspace.pipeline, source)
     results = [result for each in sources for result in send_back(workspace, each, choice)]
     for each in results:
@@ -97,27 +118,27 @@ def send_back_all(workspace: Workspace, source: str | None, choice: Choice) -> l
 
 
 def sent(results: Iterable[SentBack]) -> dict[str, int]:
-    """How many messages were sent, by ``source/place``."""
+    """Return how many messages were sent, by ``source/place``."""
     return {f"{each.source}/{each.where}": each.sent for each in results}
 
 
-def _send_quarantined(workspace: Workspace, courier: Courier, choice: Choice, pool: Executor) -> SentBack:
-    chosen = [each for each in quarantined_of(workspace, courier.connector.source, choice) if choice.takes(each)]
-    waiting = [each for each in chosen if known(courier.entries, each.message_id).state is not State.SENT]
+def _send_quarantined(workspace: Workspace, redriver: Redriver, choice: Choice, pool: Executor) -> SentBack:
+    chosen = [each for each in quarantined_of(workspace, redriver.connector.source, choice) if choice.selects(each)]
+    waiting = [each for each in chosen if entry_of(redriver.entries, each.message_id).state is not State.SENT]
     waiting.sort(key=attrgetter("group", "sequence_number", "message_id"))
-    outcomes = courier.carry(records_of(workspace.lake, waiting[: choice.limit]), pool)
-    done = _result(courier, "quarantine", outcomes)
+    outcomes = redriver.send(records_of(workspace.lake, waiting[: choice.limit]), pool)
+    done = _result(redriver, "quarantine", outcomes)
     return replace(done, already=done.already + len(chosen) - len(waiting))
 
 
-def _send_dead_letters(dead: DeadLetters, courier: Courier, limit: int, pool: Executor) -> SentBack:
-    """Send batch after batch. What can't be sent stays hidden until the end, and blocks the rest of its group."""
+def _send_dead_letters(dead: DeadLetters, redriver: Redriver, limit: int, pool: Executor) -> SentBack:
+    """Send batch after batch. A letter that can't be sent stays hidden to the end, and blocks the rest of its group."""
     outcomes: dict[str, Outcome] = {}
     kept: list[Letter] = []
     undeleted = set[str]()
     try:
         while len(outcomes) < limit and (wave := dead.take(limit - len(outcomes))):
-            done = courier.carry([letter.record for letter in wave], pool)
+            done = redriver.send([letter.record for letter in wave], pool)
             outcomes = {**done, **outcomes}  # a message that is received again is counted once
             back = [letter for letter in wave if done[letter.record.message_id] in ("sent", "already")]
             undeleted -= {letter.record.message_id for letter in back}
@@ -125,38 +146,43 @@ def _send_dead_letters(dead: DeadLetters, courier: Courier, limit: int, pool: Ex
             kept += [letter for letter in wave if letter not in back]
     finally:
         dead.put_back(kept)
-    return replace(_result(courier, "dead_letters", outcomes), undeleted=len(undeleted))
+    return replace(_result(redriver, "dead_letters", outcomes), undeleted=len(undeleted))
 
 
-def _result(courier: Courier, where: Where, outcomes: Mapping[str, Outcome]) -> SentBack:
-    """Count the outcomes. Raises RedriveIncomplete if the ledger lacks a message that was sent."""
-    entries = courier.ledger.entries()
-    noted = {message_id for message_id in outcomes if known(entries, message_id).state is State.SENT}
+def _result(redriver: Redriver, where: Where, outcomes: Mapping[str, Outcome]) -> SentBack:
+    """Count the outcomes. Raise RedriveIncomplete if the ledger lacks a message that was sent."""
+    entries = redriver.ledger.entries()
+    noted = {message_id for message_id in outcomes if entry_of(entries, message_id).state is State.SENT}
     for message_id, outcome in outcomes.items():
         if outcome in ("sent", "already") and message_id not in noted:
             raise RedriveIncomplete(
-                f"{courier.ledger.lake.uri(courier.ledger.place(message_id))} does not say that the message was sent, "
-                f"but it was; something outside Sluice changes the ledger: stop it before the next redrive"
+                f"{redriver.ledger.lake.uri(redriver.ledger.folder(message_id))} does not record that the message "
+                f"was sent, but it was; something outside Sluice changes the ledger: stop it before the next redrive"
             )
-    # Another redrive may have sent meanwhile what this one could not send.
+    # Another redrive may have sent what this one could not send.
     counts = Counter(
         "sent" if outcome == "sent" else "already" if message_id in noted else outcome
         for message_id, outcome in outcomes.items()
     )
     return SentBack(
-        source=courier.connector.source.name,
+        source=redriver.connector.source.name,
         where=where,
         sent=counts["sent"],
         already=counts["already"],
         unknown=counts["unknown"],
         failed=counts["failed"],
         behind=counts["behind"],
-        faults=tuple(courier.faults[:_SHOWN_FAULTS]),
+        faults=tuple(redriver.faults[:_SHOWN_FAULTS]),
     )
 
 
 def require_complete(results: Iterable[SentBack]) -> None:
-    """Raises RedriveIncomplete, in one line, unless all that was chosen has been sent back."""
+    """Raise an error unless every selected message has been sent back.
+
+    Raises:
+        RedriveIncomplete: a message was not sent, may have been sent before, or was not deleted; the message has the
+            counts and the next action.
+    """
     for each in results:
         held = f"{each.source}, {each.where}"
         if each.failed:

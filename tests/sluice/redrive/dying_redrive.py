@@ -49,7 +49,7 @@ BOUNDARIES = {
 
 
 def main(boundary: str, settings: str) -> None:
-    dead_letters.HELD_SECONDS = 1  # so that what the killed one took comes again soon
+    dead_letters.HIDDEN_SECONDS = 1  # so that the messages of the killed redrive are soon visible again
     BOUNDARIES[boundary]()
     resources, aws = Resources(**json.loads(settings)), Aws(boto3.Session())
     workspace = Workspace(TOY, resources, Lake(aws.client("s3"), resources.bucket, TOY.name), aws)

@@ -378,7 +378,7 @@ class LosingReceipts(Aws):
 def test_a_dead_letter_that_is_not_deleted_is_told_and_not_sent_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dead_letters, "HELD_SECONDS", 3)
+    monkeypatch.setattr(dead_letters, "HIDDEN_SECONDS", 3)
     for n in range(3):
         dead_letter(world, reading(f"a{n}", at(n)), n, f"g{n}")
     losing = replace(world.workspace, aws=LosingReceipts(world.workspace.aws.session, world.workspace.aws.endpoint))
@@ -637,10 +637,10 @@ def test_a_conflict_is_sent_back_only_by_name(world: World) -> None:
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({"where": "here"}, "'here' is no place"),
+        ({"where": "here"}, "'here' is not a place"),
         ({"limit": 0}, "a limit of 0 sends nothing"),
-        ({"reason": "not_json"}, "choose among quarantined events"),
-        ({"where": "dead_letters", "ids": frozenset("x")}, "choose among quarantined events"),
+        ({"reason": "not_json"}, "select quarantined events only"),
+        ({"where": "dead_letters", "ids": frozenset("x")}, "select quarantined events only"),
     ],
 )
 def test_a_choice_that_makes_no_sense_is_one_line(choice: dict[str, Any], message: str) -> None:
@@ -651,7 +651,7 @@ def test_a_choice_that_makes_no_sense_is_one_line(choice: dict[str, Any], messag
 def test_a_wrong_range_or_source_is_named_before_anything_is_sent(world: World) -> None:
     with pytest.raises(SluiceError, match="ends before it begins"):
         send_back(world.workspace, EVENTS, Choice("quarantine", first="2013-01-02", last="2013-01-01"))
-    with pytest.raises(SluiceError, match="'soon' is no date"):
+    with pytest.raises(SluiceError, match="'soon' is not a date"):
         survey(world.workspace, EVENTS, Choice("quarantine", first="soon"))
     with pytest.raises(
         DeclarationError, match="toy has no source of events 'weather'; it has events, messages, stream"
