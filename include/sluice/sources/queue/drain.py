@@ -1,7 +1,7 @@
 """Drains a queue into raw parts: receive → write to S3 → record in the manifest → delete (P1).
 
-Several receivers fill a :class:`Hold`, and one writer flushes it. Meanwhile a heartbeat renews the visibility time-out
-of the held messages. The hold decides when to receive and when to flush.
+Several receivers fill a :class:`Buffer`, and one writer flushes it. A heartbeat renews the visibility time-out of the
+buffered messages. The buffer decides when to receive and when to flush.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sluice.lake.partitions import Partition
 from sluice.landing.parts import Flush, Landed, Landing, Limits, Parts
 from sluice.records.record import Record
-from sluice.sources.queue.hold import Ask, Batch, Hold
+from sluice.sources.queue.buffer import Batch, Buffer, ReceiveRequest
 from sluice.sources.queue.messages import BATCH, Message, MessageQueue, in_batches
 
 RECEIVERS = 8
 _LIMITS = Limits()
-_MESSAGES_A_LANE = 20_000
+_MESSAGES_PER_LANE = 20_000
 _LONG_POLL_SECONDS = 1
 _SECONDS_BETWEEN_CHECKS = 0.2  # how soon a stop or a limit is noticed while nothing arrives
 
@@ -32,15 +32,25 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Drained(Landed):
-    """What one drain of a queue did. ``empty``: at its end no message was waiting or in flight."""
+    """The result of one drain of a queue.
+
+    Attributes:
+        redelivered: How many messages had been received before.
+        empty: Whether no message was waiting or in flight at the end.
+    """
 
     redelivered: int
     empty: bool
 
 
 def lanes_for(waiting: int, most: int) -> int:
-    """How many drains to run in parallel: one for each 20,000 messages that wait, from 1 to ``most``."""
-    return max(1, min(most, -(-waiting // _MESSAGES_A_LANE)))
+    """Return how many drains to run in parallel: one for each 20,000 messages, at least one.
+
+    Args:
+        waiting: How many messages wait.
+        most: The most drains.
+    """
+    return max(1, min(most, -(-waiting // _MESSAGES_PER_LANE)))
 
 
 def drain(
@@ -60,7 +70,9 @@ def drain(
     again once the queue's visibility time-out has passed, and the next drain lands them again.
 
     Args:
+        queue: The queue.
         read: Makes the record of a message.
+        landing: Where the records land.
         limits: When to end although more waits.
         receivers: How many threads receive.
         on_flush: Called after each flush, in the calling thread.
@@ -69,11 +81,11 @@ def drain(
 
     Raises:
         MissingResource: there is no such queue.
-        DeleteFailed: SQS failed to delete messages five times; they are landed.
-        ConflictingWrite: a manifest could not be written against other writers.
+        DeleteFailed: SQS failed to delete messages five times; they have landed.
+        ConflictingWrite: other writers kept changing a manifest.
     """
-    hold = Hold(limits, receivers, ends_at=clock() + limits.seconds)
-    flushes, partitions = _Drain(queue, read, landing, hold, stop or threading.Event(), clock).run(on_flush)
+    buffer = Buffer(limits, receivers, ends_at=clock() + limits.seconds)
+    flushes, partitions = _Drain(queue, read, landing, buffer, stop or threading.Event(), clock).run(on_flush)
     return Drained(
         messages=sum(flush.messages for flush in flushes),
         bytes=sum(flush.bytes for flush in flushes),
@@ -81,31 +93,31 @@ def drain(
         parts=sum(flush.parts for flush in flushes),
         partitions=tuple(sorted(partitions)),
         redelivered=sum(flush.redelivered for flush in flushes),
-        empty=hold.is_dry and queue.backlog() == 0,
+        empty=buffer.is_dry and queue.backlog() == 0,
     )
 
 
 class _Drain:
-    """The threads of one drain. They use the hold under a lock."""
+    """The threads of one drain. They use the buffer under a lock."""
 
     def __init__(
         self,
         queue: MessageQueue,
         read: Callable[[Message], Record],
         landing: Landing,
-        hold: Hold,
+        buffer: Buffer,
         stop: threading.Event,
         clock: Callable[[], float],
     ) -> None:
         self._queue, self._read, self._landing = queue, read, landing
-        self._hold, self._stop, self._clock = hold, stop, clock
+        self._buffer, self._stop, self._clock = buffer, stop, clock
         self._changed = threading.Condition()
-        self._receiving = hold.receivers
+        self._receiving = buffer.receivers
         self._done = threading.Event()
 
     def run(self, on_flush: Callable[[Flush], None]) -> tuple[list[Flush], set[Partition]]:
-        """Run until the drain is over. The writer is the calling thread, so that it gets signals."""
-        flushes, partitions, receivers = list[Flush](), set[Partition](), range(self._hold.receivers)
+        """Run until the drain is over. The writer runs in the calling thread, which gets the signals."""
+        flushes, partitions, receivers = list[Flush](), set[Partition](), range(self._buffer.receivers)
         with ThreadPoolExecutor(len(receivers)) as pool, ThreadPoolExecutor(len(receivers) + 1) as threads:
             parts = Parts(self._landing, pool)
             running = [threads.submit(self._receive_until_over, number) for number in receivers]
@@ -117,7 +129,7 @@ class _Drain:
                     partitions.update(touched)
                     on_flush(flush)
                 if self._stop.is_set():
-                    list(pool.map(self._release, self._hold.waiting))
+                    list(pool.map(self._release, self._buffer.waiting))
             finally:
                 self._close()
                 self._done.set()
@@ -127,19 +139,19 @@ class _Drain:
 
     def _close(self) -> None:
         with self._changed:
-            self._hold.closed = True
+            self._buffer.closed = True
             self._changed.notify_all()
 
     # Receivers
 
     def _receive_until_over(self, number: int) -> None:
         try:
-            while ask := self._ask(number):
+            while request := self._next_receive(number):
                 since = self._clock()
-                messages = self._queue.receive(ask.most, _LONG_POLL_SECONDS if ask.waits else 0)
+                messages = self._queue.receive(request.most, _LONG_POLL_SECONDS if request.is_long_poll else 0)
                 batch = self._batch(messages, since) if messages else None
                 with self._changed:
-                    self._hold.answer(number, ask, batch)
+                    self._buffer.end_receive(number, request, batch)
                     self._changed.notify_all()
         except BaseException:
             self._close()
@@ -149,12 +161,14 @@ class _Drain:
                 self._receiving -= 1
                 self._changed.notify_all()
 
-    def _ask(self, number: int) -> Ask | None:
-        """Wait until the receiver may receive, and return what; None once receiving is over."""
+    def _next_receive(self, number: int) -> ReceiveRequest | None:
+        """Wait until the receiver may receive, and return the request; None once receiving is over."""
         with self._changed:
-            while (ask := self._hold.ask(number, self._clock())) is None and not self._hold.is_over(self._clock()):
+            while (request := self._buffer.begin_receive(number, self._clock())) is None:
+                if self._buffer.is_over(self._clock()):
+                    break
                 self._changed.wait(_SECONDS_BETWEEN_CHECKS)
-            return ask
+            return request
 
     def _batch(self, messages: Sequence[Message], since: float) -> Batch:
         records = [self._read(message) for message in messages]
@@ -173,9 +187,9 @@ class _Drain:
         with self._changed:
             while True:
                 if self._stop.is_set():
-                    self._hold.closed = True
-                elif self._hold.is_due(self._clock()) or (not self._receiving and self._hold.waiting):
-                    return self._hold.take()
+                    self._buffer.closed = True
+                elif self._buffer.is_due(self._clock()) or (not self._receiving and self._buffer.waiting):
+                    return self._buffer.begin_flush()
                 if not self._receiving:
                     return ()
                 self._changed.wait(_SECONDS_BETWEEN_CHECKS)
@@ -188,7 +202,7 @@ class _Drain:
         in_parallel = map if len(handles) <= BATCH else pool.map  # one call gains nothing from a thread
         expired = sum(in_parallel(self._queue.delete, in_batches(handles)))
         with self._changed:
-            self._hold.flushed()
+            self._buffer.end_flush()
             self._changed.notify_all()
         oldest = min(record.sent_at for record in records)
         flush = Flush(
@@ -209,16 +223,16 @@ class _Drain:
 
     def _beat_until_done(self) -> None:
         """Renew each batch after half of its visibility time-out. If that fails, its messages are received again."""
-        lasts = self._queue.visibility_seconds
-        while not self._done.wait(lasts / 4):
+        timeout = self._queue.visibility_seconds
+        while not self._done.wait(timeout / 4):
             with self._changed:
-                held = [*self._hold.waiting, *self._hold.flushing]
-            for batch in held:
+                batches = [*self._buffer.waiting, *self._buffer.flushing]
+            for batch in batches:
                 now = self._clock()
                 if self._done.is_set():
                     return
-                if batch.until - now < lasts / 2:
-                    self._renew(batch, now + lasts)
+                if batch.until - now < timeout / 2:
+                    self._renew(batch, now + timeout)
 
     def _renew(self, batch: Batch, until: float) -> None:
         try:
@@ -226,8 +240,8 @@ class _Drain:
             batch.until = until
         except (BotoCoreError, ClientError) as error:
             _log.warning(
-                "%s messages of %s could not be held any longer (%s); if they come again before they are deleted, they "
-                "are landed twice and conformed once",
+                "the visibility time-out of %s messages of %s could not be renewed (%s); if they are received again "
+                "before they are deleted, they are landed twice and conformed once",
                 len(batch.handles),
                 self._queue.url,
                 error,

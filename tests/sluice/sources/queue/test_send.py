@@ -169,7 +169,7 @@ def test_encoded_names_are_plain_where_they_can_be_and_never_meet() -> None:
     [
         (Event("", "g", START, "{}"), "neither may be empty"),
         (Event("e", "", START, "{}"), "neither may be empty"),
-        (Event("e", "g", START, "x" * (1024 * 1024 + 1)), "SQS takes 1 byte to 1 MiB"),
+        (Event("e", "g", START, "x" * (1024 * 1024 + 1)), "SQS accepts 1 byte to 1 MiB"),
     ],
 )
 def test_an_event_that_can_not_travel_is_named(cloud: Any, queue: str, event: Event, message: str) -> None:

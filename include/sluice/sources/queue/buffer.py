@@ -1,8 +1,10 @@
-"""Decides what a drain does next: receive, flush or end. It has no threads, makes no calls and reads no clock.
+"""Buffers the received messages of a drain, and decides what the drain does next: receive, flush or end.
+
+It has no threads, makes no calls and reads no clock.
 
 SQS returns no more messages of a FIFO group while some of its messages are in flight. So a flush is due as soon as half
-of the receivers get empty responses, however few messages are held. Otherwise it is due once the messages fill a part,
-or once the oldest has waited for ten seconds.
+of the receivers get empty responses, even if few messages are buffered. Otherwise it is due once the messages fill a
+part, or once the oldest has waited for ten seconds.
 """
 
 from __future__ import annotations
@@ -20,9 +22,14 @@ FLUSH_SECONDS = 10
 
 @dataclass
 class Batch:
-    """The messages of one receive: their ``records``, receipt ``handles``, and ``bytes`` of bodies.
+    """The messages of one receive.
 
-    They are invisible to other readers from ``since`` until ``until``.
+    Attributes:
+        records: Their records.
+        handles: Their receipt handles, in the same order.
+        bytes: The size of their bodies.
+        since: When they were received. Times are seconds of a monotonic clock.
+        until: Until when they are hidden from other readers.
     """
 
     records: Sequence[Record]
@@ -33,28 +40,35 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Ask:
-    """A receive that may be made now: of at most ``most`` messages, as a long poll if it ``waits``.
+class ReceiveRequest:
+    """A receive that may be made now.
 
-    ``flushes`` is how many flushes were done before it.
+    Attributes:
+        most: The most messages to receive.
+        is_long_poll: Whether the receive waits for messages.
+        flushes: How many flushes had ended before it began.
     """
 
     most: int
-    waits: bool
+    is_long_poll: bool
     flushes: int
 
 
 @dataclass
-class Hold:
-    """The messages that a drain holds, and the decisions that follow from them.
+class Buffer:
+    """The messages that a drain has received and not yet deleted, and the decisions that follow from them.
 
-    Times are seconds of one monotonic clock. ``waiting`` batches wait for a flush; ``flushing`` ones are being written
-    and deleted.
+    Times are seconds of one monotonic clock.
 
     Args:
         limits: When the drain ends although more waits.
         receivers: How many receivers there are.
         ends_at: After this moment the drain receives no more.
+
+    Attributes:
+        waiting: The batches that wait for a flush.
+        flushing: The batches that are being written and deleted.
+        closed: Set it to end the drain early.
     """
 
     limits: Limits
@@ -63,46 +77,56 @@ class Hold:
     waiting: list[Batch] = field(default_factory=list)
     flushing: list[Batch] = field(default_factory=list)
     closed: bool = False
-    _requested: int = 0  # the most messages that receives under way may return
-    _polling: int = 0  # long polls under way
+    _requested: int = 0  # the most messages that receives in progress may return
+    _polling: int = 0  # long polls in progress
     _messages: int = 0
     _bytes: int = 0
     _flushes: int = 0
     _waiting_messages: int = 0
     _waiting_bytes: int = 0
-    _empty_poll_after: int = -1  # how many flushes were done before the latest long poll that returned nothing
-    _busy: set[int] = field(init=False)  # receivers whose last receive returned messages, and those yet to receive
+    _empty_poll_after: int = -1  # how many flushes had ended before the latest long poll that returned nothing
+    _busy: set[int] = field(init=False)  # receivers whose last receive returned messages, or that have not received yet
 
     def __post_init__(self) -> None:
         self._busy = set(range(self.receivers))
 
-    def ask(self, receiver: int, now: float) -> Ask | None:
-        """The next receive of a receiver.
+    def begin_receive(self, receiver: int, now: float) -> ReceiveRequest | None:
+        """Return the next receive of a receiver.
+
+        Args:
+            receiver: The number of the receiver, from 0.
+            now: The current time.
 
         Returns:
             None if the drain :meth:`is_over`, or if the receiver has to wait until something changes.
         """
         most = min(BATCH, self.limits.messages - self._messages - self._requested)
-        # At most one part waits while another is written, so memory stays flat however deep the queue is.
+        # At most one part waits while another is written, so memory does not grow with the queue.
         has_room = self._waiting_messages < FLUSH_MESSAGES and self._waiting_bytes < FLUSH_BYTES
-        waits = receiver not in self._busy or self._is_calm
+        is_long_poll = receiver not in self._busy or self._is_half_idle
         # With few messages, one long poll more than there are busy receivers is enough.
-        is_enough = waits and self._polling > len(self._busy)
-        if most <= 0 or not has_room or is_enough or self.is_over(now):
+        polls_enough = is_long_poll and self._polling > len(self._busy)
+        if most <= 0 or not has_room or polls_enough or self.is_over(now):
             self._busy.discard(receiver)
             return None
         self._requested += most
-        self._polling += waits
-        return Ask(most, waits, flushes=self._flushes)
+        self._polling += is_long_poll
+        return ReceiveRequest(most, is_long_poll, flushes=self._flushes)
 
-    def answer(self, receiver: int, ask: Ask, batch: Batch | None) -> None:
-        """Take the result of a receive; ``batch`` is None if it returned nothing."""
-        self._requested -= ask.most
-        self._polling -= ask.waits
+    def end_receive(self, receiver: int, request: ReceiveRequest, batch: Batch | None) -> None:
+        """Add the result of a receive.
+
+        Args:
+            receiver: The number of the receiver, from 0.
+            request: The receive that :meth:`begin_receive` returned.
+            batch: The messages; None if there were none.
+        """
+        self._requested -= request.most
+        self._polling -= request.is_long_poll
         if batch is None:
             self._busy.discard(receiver)
-            if ask.waits:  # only a long poll queries all servers of SQS
-                self._empty_poll_after = max(self._empty_poll_after, ask.flushes)
+            if request.is_long_poll:  # only a long poll queries all servers of SQS
+                self._empty_poll_after = max(self._empty_poll_after, request.flushes)
             return
         self._busy.add(receiver)
         self._messages += len(batch.records)
@@ -112,7 +136,7 @@ class Hold:
         self.waiting.append(batch)
 
     def is_over(self, now: float) -> bool:
-        """Whether the drain receives no more: it is closed, the queue is dry, or a limit is reached."""
+        """Return whether the drain receives no more: it is closed, the queue is dry, or a limit is reached."""
         return (
             self.closed
             or self.is_dry
@@ -127,27 +151,27 @@ class Hold:
         return not self.waiting and not self.flushing and self._empty_poll_after == self._flushes
 
     def is_due(self, now: float) -> bool:
-        """Whether to flush the waiting batches now."""
+        """Return whether to flush the waiting batches now."""
         return bool(self.waiting) and (
-            self._is_calm
+            self._is_half_idle
             or self._waiting_messages >= FLUSH_MESSAGES
             or self._waiting_bytes >= FLUSH_BYTES
             or now - self.waiting[0].since >= FLUSH_SECONDS
         )
 
     @property
-    def _is_calm(self) -> bool:
+    def _is_half_idle(self) -> bool:
         """Whether half of the receivers got empty responses: nearly every group with messages has some in flight."""
         return 2 * len(self._busy) <= self.receivers
 
-    def take(self) -> Sequence[Batch]:
+    def begin_flush(self) -> Sequence[Batch]:
         """Begin a flush of all waiting batches, and return them."""
         self.flushing, self.waiting = self.waiting, []
         self._waiting_messages = self._waiting_bytes = 0
         return self.flushing
 
-    def flushed(self) -> None:
-        """The flush is done: its messages are recorded and deleted, so they need not be hidden any longer."""
+    def end_flush(self) -> None:
+        """End the flush. Its messages are recorded and deleted, so they need not be hidden any longer."""
         for batch in self.flushing:
             batch.until = inf
         self.flushing = []
