@@ -20,10 +20,10 @@ from sluice.declaration.loading import load_pipeline
 from sluice.declaration.pipeline import Pipeline
 from sluice.lake.store import Lake
 from sluice.landing.closing import Evidence, close_source
-from sluice.sending.lanes import Event
+from sluice.sending.lanes import Event, send_events
 from sluice.sources.stream.progress import shards_to_read
 from sluice.sources.stream.read import read_window
-from sluice.sources.stream.send import send_to_stream
+from sluice.sources.stream.send import StreamSender
 from sluice.steps.runner import run_step
 
 pytestmark = pytest.mark.chaos
@@ -63,7 +63,7 @@ class StreamTrial:
         rules = Rule("kinesis:PutRecords *", Partial(0.3, "ProvisionedThroughputExceededException"), rate=0.5)
         with Proxy(self.cloud.endpoint_url, seed, rules) as proxy:
             kinesis = Cloud(proxy.url, proxy.url, self.cloud.environment).client("kinesis")
-            send_to_stream(kinesis, self.target, events)
+            send_events(events, StreamSender(kinesis, self.target))
             assert proxy.injected
 
     def split(self) -> None:

@@ -240,7 +240,7 @@ def test_send_names_the_line_that_is_no_event(
     file = tmp_path / "events.jsonl"
     file.write_text(content)
     told = command_line("send", str(file), "--pipeline", "flights")
-    assert told.error.startswith(f"{file} line {line} is no event (")
+    assert told.error.startswith(f"{file} line {line} is not an event (")
 
 
 def test_send_names_a_file_that_it_cannot_read(command_line: CommandLine, flights: Resources, tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ from sluice.aws.resources import Resources, find
 from sluice.declaration.loading import load_pipeline
 from sluice.lake.store import Lake
 from sluice.pool import INGEST_POOL
-from sluice.sending.lanes import Event
-from sluice.sources.stream.send import send_to_stream
+from sluice.sending.lanes import Event, send_events
+from sluice.sources.stream.send import StreamSender
 from sluice.steps.runner import run_step
 
 _DECLARATION = '''
@@ -132,7 +132,7 @@ class World:
             name, group = f"click-{number:04d}", f"group-{number % 11}"
             events.append(Event(name, group, at, reading(name, at, number)))
             self.sent.append(audit.Sent(name, group, number, events[-1].body))
-        send_to_stream(self.cloud.client("kinesis"), self.resources.made_for("streams", "stream"), events)
+        send_events(events, StreamSender(self.cloud.client("kinesis"), self.resources.made_for("streams", "stream")))
 
     def run(self, dag: str, **params: Any) -> Any:
         return self.airflow.dags_test(f"clicks_{dag}", RUN, **params)

@@ -25,7 +25,7 @@ from sluice.redrive.held import CONFLICT, Choice, survey_all
 from sluice.redrive.quarantined import OUTSIDE
 from sluice.redrive.sending import require_complete, send_back_all
 from sluice.sending.event_file import event_file
-from sluice.sending.lanes import SendResult, carry
+from sluice.sending.lanes import SendResult, send_events
 from sluice.serving.probe import invoke
 from sluice.serving.rows import BadRow, model_rows
 from sluice.sources.contract import connect_events
@@ -134,28 +134,28 @@ def send_command(
     """
     workspace = Workspace.open(Aws(), pipeline)
     declared = _source_of_events(workspace.pipeline, source)
-    carrier = connect_events(workspace, declared).carrier()
+    sender = connect_events(workspace, declared).sender()
     with event_file(file, sys.stdin.buffer) as events, _progress() as progress:
         try:
             checking = progress.add_task("checking", total=None)
-            count = events.check(declared, carrier, on_line=lambda: progress.advance(checking))
+            count = events.check(declared, sender, on_line=lambda: progress.advance(checking))
         except SluiceError as error:
             raise SluiceError(f"{error}; nothing was sent: correct it and send again") from error
         progress.update(checking, total=count)
         sending = progress.add_task("sending", total=count)
         try:
-            result = carry(events.events(declared), carrier, on_sent=lambda sent: progress.advance(sending, sent))
+            result = send_events(events.events(declared), sender, on_sent=lambda sent: progress.advance(sending, sent))
         except (SluiceError, BotoCoreError, ClientError) as error:
             done = int(progress.tasks[sending].completed)
             raise SluiceError(f"{explain(error)} ({done} of {count} events were sent before)") from error
-    typer.echo(f"{result.sent} events sent to {carrier.target}{_dropped(result)}")
+    typer.echo(f"{result.sent} events sent to {sender.target}{_dropped(result)}")
 
 
 def _dropped(result: SendResult) -> str:
     """The end of the report if the queue kept fewer events than were sent."""
-    if result.took == result.sent:
+    if result.kept == result.sent:
         return ""
-    return f"; it took {result.took} of them: a FIFO queue drops what repeats an id within five minutes"
+    return f"; it keeps {result.kept} of them: a FIFO queue drops what repeats an id within five minutes"
 
 
 def _progress() -> Progress:

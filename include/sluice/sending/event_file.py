@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from sluice.declaration.sources import EventSource
 from sluice.errors import SluiceError
-from sluice.sending.lanes import Carrier, Event, SendFailed
+from sluice.sending.lanes import Event, Sender, SendFailed
 
 _LONGEST_REASON = 200  # characters
 _GZIP = b"\x1f\x8b"
@@ -33,26 +33,32 @@ class EventFile:
     def __init__(self, path: Path, name: str) -> None:
         self._path, self._name = path, name
 
-    def check(self, source: EventSource, carrier: Carrier, on_line: Callable[[], None] = lambda: None) -> int:
-        """Check that every line is an event that the source's carrier can send.
+    def check(self, source: EventSource, sender: Sender, on_line: Callable[[], None] = lambda: None) -> int:
+        """Check that every line is an event that the source's sender can send.
 
         Args:
+            source: The source to which the events are to be sent.
+            sender: Limits the size of an event.
             on_line: Called after each event.
 
         Returns:
             How many events the file has.
 
         Raises:
-            SluiceError: the file can't be read, or a line is no event; the message names the line.
+            SluiceError: the file can't be read, or a line is not an event; the message names the line.
         """
         count = 0
-        for _ in self._events(source, carrier.size):
+        for _ in self._events(source, sender.size):
             count += 1
             on_line()
         return count
 
     def events(self, source: EventSource) -> Iterator[Event]:
-        """The events in the order of the lines. Blank lines are skipped. Raises as :meth:`check` does."""
+        """Yield the events in the order of the lines. Blank lines are skipped.
+
+        Raises:
+            SluiceError: as for :meth:`check`.
+        """
         return self._events(source, lambda _: 0)
 
     def _events(self, source: EventSource, size: Callable[[Event], int]) -> Iterator[Event]:
@@ -65,7 +71,7 @@ class EventFile:
             except (ValueError, TypeError, RecursionError, SendFailed) as error:
                 reason = "nested too deep" if isinstance(error, RecursionError) else str(error)[:_LONGEST_REASON]
                 raise SluiceError(
-                    f"{self._name} line {number} is no event ({reason}); each line is an object with id, group, "
+                    f"{self._name} line {number} is not an event ({reason}); each line is an object with id, group, "
                     f"event_time (ISO 8601) and body"
                 ) from error
 
@@ -74,7 +80,7 @@ class EventFile:
             with self._open() as lines:
                 for number, line in enumerate(lines, 1):
                     yield number, line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
-        except (OSError, EOFError, zlib.error) as error:  # EOFError: a .gz that is cut short
+        except (OSError, EOFError, zlib.error) as error:  # EOFError: a truncated .gz
             raise SluiceError(f"{self._name} can't be read: {error}") from error
 
     def _open(self) -> Any:
@@ -85,7 +91,12 @@ class EventFile:
 
 @contextmanager
 def event_file(path: Path, standard_input: BinaryIO) -> Iterator[EventFile]:
-    """Open a file of events. ``-`` is standard input, which is kept in a temporary file until it is sent."""
+    """Open a file of events.
+
+    Args:
+        path: The file; ``-`` is standard input, which is kept in a temporary file until it is sent.
+        standard_input: Standard input, in binary mode.
+    """
     if path != Path("-"):
         yield EventFile(path, str(path))
         return
@@ -97,7 +108,7 @@ def event_file(path: Path, standard_input: BinaryIO) -> Iterator[EventFile]:
 
 
 def _event(line: str, source: EventSource) -> Event:
-    """Parse a line. Raises ValueError or TypeError, with the reason, if it is no event."""
+    """Parse a line. Raise ValueError or TypeError, with the reason, if it is not an event."""
     fields = json.loads(line)
     if not isinstance(fields, dict):
         raise TypeError(f"it is {_json_kind(fields)}")
@@ -121,7 +132,7 @@ def _name(member: str, value: object) -> str:
     text = str(value)
     if not text:
         raise ValueError(f"{member} is empty")
-    text.encode()  # JSON can name half a surrogate pair, which no message can hold
+    text.encode()  # fails for half a surrogate pair, which JSON can name and no message can hold
     return text
 
 
@@ -132,6 +143,6 @@ def _moment(value: object) -> datetime:
 
 
 def _json_kind(value: object) -> str:
-    """The kind of a JSON value, for an error message."""
+    """Name the kind of a JSON value, for an error message."""
     kinds: dict[type, str] = {type(None): "null", bool: "true or false", list: "a list", dict: "an object"}
     return kinds.get(type(value), "text" if isinstance(value, str) else "a number")

@@ -12,12 +12,18 @@ from sluice.lake.partitions import Partition, format_ranges
 from sluice.sources.contract import connect
 from sluice.workspace import Workspace
 
-_LONGEST_RANGES = 200
+_LONGEST_RANGES = 200  # characters
 
 
 @dataclass(frozen=True, order=True)
 class Incomplete:
-    """A partition of a source that is not complete. ``{partition}`` in ``reason`` is replaced by its key."""
+    """A partition of a source that is not complete.
+
+    Attributes:
+        source: The name of the source.
+        reason: Why; ``{partition}`` in it is replaced by the partition's key.
+        partition: The partition.
+    """
 
     source: str
     reason: str
@@ -25,7 +31,12 @@ class Incomplete:
 
 
 def incomplete(workspace: Workspace, partitions: Iterable[Partition]) -> list[Incomplete]:
-    """Which sources are not complete for which of ``partitions``, ordered by source, then by partition."""
+    """Return the partitions that are not complete, ordered by source, then by partition.
+
+    Args:
+        workspace: The pipeline. All its sources are checked.
+        partitions: The partitions to check.
+    """
     connectors = [connect(workspace, source) for source in workspace.pipeline.sources]
     pairs = list(product(connectors, partitions))
     with ThreadPoolExecutor(16) as pool:
@@ -38,7 +49,12 @@ def incomplete(workspace: Workspace, partitions: Iterable[Partition]) -> list[In
 
 
 def describe(pipeline: Pipeline, found: Iterable[Incomplete]) -> str:
-    """Describe what is not complete in one line, such as ``flights/weather dt=2013-01-06: no marker under …``."""
+    """Describe what is not complete in one line, such as ``flights/weather dt=2013-01-06: no marker under …``.
+
+    Args:
+        pipeline: The pipeline, whose name goes before the names of sources.
+        found: The partitions, as :func:`incomplete` returns them.
+    """
     groups = groupby(sorted(found), key=lambda each: (each.source, each.reason))
     return "; ".join(
         _described(f"{pipeline.name}/{source}", reason, [each.partition for each in group])

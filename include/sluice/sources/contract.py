@@ -14,6 +14,8 @@ from datetime import datetime
 from threading import Event as Signal
 from typing import Any, Generic, Protocol, TypeVar
 
+from typing_extensions import override
+
 from sluice.aws.template import Fragment
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource, Source
@@ -25,37 +27,44 @@ from sluice.landing.closing import Evidence, is_before_first_event
 from sluice.landing.parts import Flush, Landed, Landing, Limits
 from sluice.records.body import derive_again
 from sluice.records.record import Record
-from sluice.sending.lanes import Carrier
+from sluice.sending.lanes import Sender
 from sluice.workspace import Workspace
 
 Declared = TypeVar("Declared", bound=Source, covariant=True)
 DeclaredEvents = TypeVar("DeclaredEvents", bound=EventSource, covariant=True)
 
-# The digest of what a source has, by partition. A partition of which it has nothing has no entry.
+# Digests of what a source has, by partition. A partition for which it has nothing has no entry.
 Contents = Mapping[Partition, str]
-# What `status` shows of a source, by name. Numbers are sent as metrics, too.
+# What `status` shows of a source, by name. Numbers are also sent as metrics.
 Figures = Mapping[str, int | float | datetime | None]
 
 
 class Connector(ABC, Generic[Declared]):
-    """One source of one pipeline, in one account and region."""
+    """One source of one pipeline, in one account and region.
+
+    Attributes:
+        workspace: The pipeline.
+        source: The declared source.
+    """
 
     def __init__(self, workspace: Workspace, source: Declared) -> None:
         self.workspace, self.source = workspace, source
 
     @classmethod
     def template(cls, pipeline: Pipeline, source: Any) -> Fragment:
-        """What a source adds to the template of its pipeline, and to the workers' policy.
+        """Return what a source adds to its pipeline's template and to the workers' policy; by default nothing.
 
-        By default nothing. Workers may read and write everything under the pipeline's prefix of the bucket anyway.
+        Workers may read and write everything under the pipeline's prefix of the bucket anyway.
 
         Args:
+            pipeline: The pipeline that declares the source.
             source: The declared source, of the class that names this connector.
         """
         return Fragment()
 
     @property
     def lake(self) -> Lake:
+        """The pipeline's lake."""
         return self.workspace.lake
 
     @property
@@ -65,7 +74,7 @@ class Connector(ABC, Generic[Declared]):
 
     @abstractmethod
     def why_incomplete(self, partition: Partition) -> str | None:
-        """Why a partition of the source is not complete.
+        """Return why a partition of the source is not complete.
 
         Returns:
             The reason, which is shown after the partition's key; ``{partition}`` in it is replaced by the key. None if
@@ -73,11 +82,15 @@ class Connector(ABC, Generic[Declared]):
         """
 
     def contents(self, partition: Partition | None = None) -> Contents:
-        """Digests of what the source has of one partition, or of all of them. It reads listings only."""
+        """Return digests of what the source has. Only listings are read.
+
+        Args:
+            partition: The only partition to include; None for all.
+        """
         return self.lake.manifest_etags(self.dataset, partition)
 
     def partitions(self) -> set[Partition]:
-        """The partitions for which something has landed or waits to be landed."""
+        """Return the partitions for which something has landed or waits to land."""
         return set(self.lake.partitions(self.dataset))
 
     def land(self, partition: Partition) -> bool:
@@ -91,7 +104,12 @@ class Connector(ABC, Generic[Declared]):
 
 @dataclass(frozen=True)
 class Letter:
-    """A dead-lettered message: its record, and the receipt with which it is deleted or put back."""
+    """A dead-lettered message.
+
+    Attributes:
+        record: Its record.
+        receipt: The receipt with which it is deleted or put back.
+    """
 
     record: Record
     receipt: str
@@ -101,7 +119,7 @@ class DeadLetters(Protocol):
     """The messages of a source that were received too often without being deleted."""
 
     def count(self) -> int:
-        """How many there are; the service's count may be approximate."""
+        """Return how many messages there are. The service's count may be approximate."""
 
     def peek(self, most: int) -> list[Letter]:
         """Read at most ``most`` messages, and put them back at once."""
@@ -110,10 +128,10 @@ class DeadLetters(Protocol):
         """Receive at most ``most`` messages in one call and hide them from other readers; empty if there are none."""
 
     def put_back(self, letters: Sequence[Letter]) -> None:
-        """Make them visible to others now."""
+        """Make messages visible to other readers now."""
 
     def delete(self, letters: Sequence[Letter]) -> list[Letter]:
-        """Delete them.
+        """Delete messages.
 
         Returns:
             The messages that could not be deleted.
@@ -121,16 +139,19 @@ class DeadLetters(Protocol):
 
 
 class EventConnector(Connector[DeclaredEvents]):
-    """A source of single events: its ingest DAG waits for a backlog, drains units side by side, and closes partitions.
+    """A source of single events. Its ingest DAG waits for a backlog, drains units in parallel, and closes partitions.
 
     What is drained lands in raw parts before it is acknowledged (P1).
+
+    Attributes:
+        drops_repeats: Whether the source drops the second of two sends with one id within a few minutes.
     """
 
-    # Whether the source drops the second of two sends with one id within a few minutes.
     drops_repeats: bool = False
 
     @property
     def landing(self) -> Landing:
+        """Where the records of the source land."""
         return Landing(self.lake, self.source.name, self.workspace.pipeline.every)
 
     # Landing
@@ -142,11 +163,11 @@ class EventConnector(Connector[DeclaredEvents]):
 
     @abstractmethod
     def backlog(self) -> int:
-        """How many messages, or shards with records, wait to be landed. Nothing is received."""
+        """Return how many messages, or shards with records, wait to land. Nothing is received."""
 
     @abstractmethod
     def units(self, most: int) -> list[str]:
-        """The units that can be drained in parallel now: lanes of a queue, or shards of a stream.
+        """Return the units that can be drained in parallel now: lanes of a queue, or shards of a stream.
 
         Args:
             most: The most lanes to return. A stream returns every shard that can be read.
@@ -160,19 +181,20 @@ class EventConnector(Connector[DeclaredEvents]):
             unit: One of :meth:`units`.
             limits: When to end although more waits.
             on_flush: Called after each flush.
-            stop: Set it to end the drain early; what is held is flushed or given back.
+            stop: Set it to end the drain early. What was received is then flushed or given back.
         """
 
     @abstractmethod
     def evidence(self) -> Evidence:
-        """How far the source has landed, for the watermark."""
+        """Return how far the source has landed, for the watermark."""
 
     @abstractmethod
     def figures(self) -> Figures:
-        """What `status` and the metrics show of the source."""
+        """Return what ``status`` and the metrics show of the source."""
 
+    @override
     def why_incomplete(self, partition: Partition) -> str | None:
-        """A partition of events is complete once it is closed, or if it is before the first event."""
+        """Return why a partition is not complete. It is complete once closed, or if it is before the first event."""
         manifest = self.lake.manifest(self.dataset, partition)
         if manifest is None:
             empty = is_before_first_event(self.lake, self.dataset, self.workspace.pipeline, partition)
@@ -181,23 +203,31 @@ class EventConnector(Connector[DeclaredEvents]):
 
     # Sending, sending back, and replay
 
-    def carrier(self) -> Carrier:
-        """The carrier that sends new events to the source."""
-        raise self._can_not("takes no events from `sluice send`")
+    def sender(self) -> Sender:
+        """Return the sender of new events to the source.
+
+        Raises:
+            DeclarationError: the kind of source can't be sent to.
+        """
+        raise self._unsupported("can't be sent events by `sluice send`")
 
     def post(self, record: Record, repeat_id: str) -> str:
         """Send one record back to the source.
 
         Args:
+            record: The record.
             repeat_id: A source that ``drops_repeats`` drops a second send with the same id.
 
         Returns:
             The new message id or sequence number.
+
+        Raises:
+            DeclarationError: the kind of source can't be sent to.
         """
-        raise self._can_not("takes nothing back")
+        raise self._unsupported("can't be sent an event back")
 
     def dead_letters(self) -> DeadLetters | None:
-        """The dead letters of the source; None if its kind has none."""
+        """Return the dead letters of the source; None if its kind has none."""
         return None
 
     def derive_again(self, record: Record) -> Record:
@@ -205,29 +235,39 @@ class EventConnector(Connector[DeclaredEvents]):
         return derive_again(record, self.source)
 
     def replay_units(self, since: datetime) -> list[str]:
-        """The units that can be replayed in parallel, if the kind ``keeps_arrivals``.
+        """Return the units that can be replayed in parallel, if the kind ``keeps_arrivals``.
 
         Args:
             since: The first time of arrival to replay (UTC).
+
+        Raises:
+            DeclarationError: the kind keeps no arrivals.
         """
-        raise self._can_not("keeps nothing that was landed; replay it with origin 'raw'")
+        raise self._unsupported("does not keep landed events; replay it with origin 'raw'")
 
     def arrived(self, unit: str, since: datetime, until: datetime) -> Iterator[list[Record]]:
-        """The records that arrived in one unit, batch by batch.
+        """Return the records that arrived in one unit, batch by batch.
 
         Args:
             unit: One of :meth:`replay_units`.
             since: The first time of arrival (UTC).
             until: The last time of arrival (UTC), included.
-        """
-        raise self._can_not("keeps nothing that was landed; replay it with origin 'raw'")
 
-    def _can_not(self, what: str) -> DeclarationError:
+        Raises:
+            DeclarationError: the kind keeps no arrivals.
+        """
+        raise self._unsupported("does not keep landed events; replay it with origin 'raw'")
+
+    def _unsupported(self, what: str) -> DeclarationError:
         return DeclarationError(f"source {self.source.name} is a {self.source.kind}, which {what}")
 
 
 def source_template(pipeline: Pipeline, source: Source) -> Fragment:
-    """What a declared source adds to the template of its pipeline.
+    """Return what a declared source adds to the template of its pipeline.
+
+    Args:
+        pipeline: The pipeline that declares the source.
+        source: The declared source.
 
     Raises:
         DeclarationError: the class that the source names can't be imported.
@@ -236,7 +276,11 @@ def source_template(pipeline: Pipeline, source: Source) -> Fragment:
 
 
 def connect(workspace: Workspace, source: Source) -> Connector[Any]:
-    """The connector of a declared source.
+    """Return the connector of a declared source.
+
+    Args:
+        workspace: The pipeline that declares the source.
+        source: The declared source.
 
     Raises:
         DeclarationError: the class that the source names can't be imported.
@@ -245,7 +289,15 @@ def connect(workspace: Workspace, source: Source) -> Connector[Any]:
 
 
 def connect_events(workspace: Workspace, source: EventSource) -> EventConnector[Any]:
-    """The connector of a declared source of events."""
+    """Return the connector of a declared source of events.
+
+    Args:
+        workspace: The pipeline that declares the source.
+        source: The declared source.
+
+    Raises:
+        DeclarationError: the class that the source names can't be imported, or is not an EventConnector.
+    """
     found = connect(workspace, source)
     if not isinstance(found, EventConnector):
         raise DeclarationError(f"{source.connector} must be an EventConnector, because {source.name} has events")
@@ -253,7 +305,15 @@ def connect_events(workspace: Workspace, source: EventSource) -> EventConnector[
 
 
 def events_source(pipeline: Pipeline, name: str) -> EventSource:
-    """The source of events of that name. Raises DeclarationError if there is none."""
+    """Return the source of events with a name.
+
+    Args:
+        pipeline: The pipeline that declares it.
+        name: The name of the source.
+
+    Raises:
+        DeclarationError: there is none.
+    """
     for source in pipeline.event_sources:
         if source.name == name:
             return source

@@ -1,4 +1,4 @@
-"""Finds what has landed or was dropped and no scheduled run covers, so that ``status`` and ``redrive`` can show it.
+"""Finds what has landed or was dropped but is covered by no scheduled run, for ``status`` and ``redrive``.
 
 An event whose time can't be read lands in the partition in which it was sent. That partition may be after the
 pipeline's end, and then no scheduled run conforms it.
@@ -20,13 +20,23 @@ from sluice.workspace import Workspace
 
 
 def is_outside(pipeline: Pipeline, partition: Partition) -> bool:
-    """Whether no scheduled run covers the partition. A manual run may."""
+    """Return whether no scheduled run covers a partition. A manual run may cover it.
+
+    Args:
+        pipeline: The pipeline, which declares its start and end.
+        partition: The partition.
+    """
     first = Partition.containing(pipeline.start, pipeline.every).start
     return partition.start < first or (pipeline.end is not None and partition.start > pipeline.end)
 
 
 def outside(workspace: Workspace, source: Source) -> list[Partition]:
-    """The partitions outside start and end for which the source has landed something, or has something to land."""
+    """Return the partitions outside start and end for which the source has landed or can land something.
+
+    Args:
+        workspace: The pipeline, which declares its start and end.
+        source: The source.
+    """
     found = connect(workspace, source).partitions()
     return sorted(partition for partition in found if is_outside(workspace.pipeline, partition))
 
@@ -35,6 +45,9 @@ def not_conformed(lake: Lake, pipeline: Pipeline, source: Source, raw: Iterable[
     """Count the raw records that no ``Conform`` step has read yet.
 
     Args:
+        lake: The lake, which has the manifests of the steps.
+        pipeline: The pipeline, which declares the steps.
+        source: The source of the records.
         raw: The manifests of the source's raw partitions.
     """
     steps = conform_steps(pipeline, source.name)
@@ -43,12 +56,22 @@ def not_conformed(lake: Lake, pipeline: Pipeline, source: Source, raw: Iterable[
 
 
 def conform_steps(pipeline: Pipeline, source: str) -> list[Conform]:
-    """The ``Conform`` steps of a source."""
+    """Return the ``Conform`` steps of a source.
+
+    Args:
+        pipeline: The pipeline, which declares the steps.
+        source: The name of the source.
+    """
     return [step for step in pipeline.steps if isinstance(step, Conform) and step.source == source]
 
 
 def outside_and_not_conformed(workspace: Workspace, source: EventSource) -> list[Manifest]:
-    """The raw manifests outside start and end that no ``Conform`` step has read."""
+    """Return the raw manifests outside start and end that no ``Conform`` step has read.
+
+    Args:
+        workspace: The pipeline, which declares its start, its end and the steps.
+        source: The source of the records.
+    """
     lake, pipeline = workspace.lake, workspace.pipeline
     conformed = {partition for step in conform_steps(pipeline, source.name) for partition in lake.partitions(step.name)}
     dataset = raw_dataset(source.name)

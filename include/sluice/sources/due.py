@@ -1,7 +1,7 @@
-"""Finds the partitions that are due: complete, and with a content on which no transform run has started yet.
+"""Finds the partitions that are due: complete, and with content on which no transform run has started yet.
 
-The lake records on which content runs have started, in one object a month. So it alone decides what is due, whatever
-happens to Airflow's own records of the runs. Late data and an overwritten drop make a partition due again.
+The lake records on which content runs have started, in one object a month. So it alone decides what is due, and
+Airflow's own records of the runs don't matter. Late data and an overwritten drop make a partition due again.
 """
 
 from __future__ import annotations
@@ -22,12 +22,17 @@ from sluice.sources.contract import Connector, Contents, connect
 from sluice.sources.coverage import is_outside
 from sluice.workspace import Workspace
 
-_AT_ONCE = 64  # partitions whose manifests are read before the next are
-_FEW = 62  # a month of days: fewer partitions than this are listed one by one, more by one listing of all
+_CHUNK = 64  # partitions that are checked for completeness together
+_FEW = 62  # up to so many partitions are listed one by one, more by one listing of all
 
 
 class Started(BaseModel):
-    """What transform runs of one month have started on: the digest of the sources' content, by partition key."""
+    """The content on which transform runs have started, for the partitions of one month.
+
+    Attributes:
+        schema_version: The version of this JSON.
+        partitions: The digest of the sources' content, by partition key.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,16 +42,25 @@ class Started(BaseModel):
 
 @dataclass(frozen=True)
 class Due:
-    """``ready`` partitions are due, in time order. ``waiting`` says why others are not complete."""
+    """The partitions on which a run can start, and those that are not complete.
+
+    Attributes:
+        ready: The partitions that are due, in time order.
+        waiting: Why other partitions are not complete.
+    """
 
     ready: tuple[Partition, ...]
     waiting: tuple[Incomplete, ...]
 
 
 def due_partitions(workspace: Workspace, most: int) -> Due:
-    """The first ``most`` partitions that are due between the pipeline's ``start`` and ``end``.
+    """Return the first partitions that are due between the pipeline's ``start`` and ``end``.
 
     A partition for which no source has anything is left out.
+
+    Args:
+        workspace: The pipeline.
+        most: The most partitions to return as ready.
     """
     lake, pipeline = workspace.lake, workspace.pipeline
     contents = [connect(workspace, source).contents() for source in pipeline.sources]
@@ -62,8 +76,8 @@ def due_partitions(workspace: Workspace, most: int) -> Due:
     new = [partition for partition in arrived if started.get(partition) != _digest(contents, partition)]
     ready: list[Partition] = []
     waiting: list[Incomplete] = []
-    for first in range(0, len(new), _AT_ONCE):
-        some = new[first : first + _AT_ONCE]
+    for first in range(0, len(new), _CHUNK):
+        some = new[first : first + _CHUNK]
         held_back = incomplete(workspace, some)
         waiting.extend(held_back)
         ready.extend(sorted(set(some) - {each.partition for each in held_back}))
@@ -73,7 +87,11 @@ def due_partitions(workspace: Workspace, most: int) -> Due:
 
 
 def record_started(workspace: Workspace, partitions: Sequence[Partition]) -> None:
-    """Record that a run has started on the present content of these partitions.
+    """Record that a run has started on the current content of some partitions.
+
+    Args:
+        workspace: The pipeline.
+        partitions: The partitions of the run.
 
     Raises:
         ConflictingWrite: other runs kept writing the same record.
@@ -83,16 +101,16 @@ def record_started(workspace: Workspace, partitions: Sequence[Partition]) -> Non
     months: dict[str, dict[str, str]] = defaultdict(dict)
     for partition in partitions:
         months[_month(partition)][partition.key] = _digest(contents, partition)
-    for month, begun in months.items():
+    for month, digests in months.items():
 
-        def add(before: Started | None, begun: Mapping[str, str] = begun) -> Started:
-            return Started(partitions={**(before.partitions if before else {}), **begun})
+        def add(before: Started | None, digests: Mapping[str, str] = digests) -> Started:
+            return Started(partitions={**(before.partitions if before else {}), **digests})
 
         lake.update(_key(lake, month), Started, add)
 
 
 def _contents(connector: Connector[Any], partitions: Sequence[Partition | None]) -> Contents:
-    """Digests of what a source has of these partitions; None stands for all of them."""
+    """Return digests of what a source has of some partitions; None means all of them."""
     with ThreadPoolExecutor(16) as pool:
         found = pool.map(connector.contents, partitions)
         return {partition: digest for each in found for partition, digest in each.items()}

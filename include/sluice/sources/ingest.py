@@ -15,11 +15,15 @@ from sluice.workspace import Workspace
 def close_partitions(workspace: Workspace, source: EventSource) -> str:
     """Close every partition of a source that is complete.
 
+    Args:
+        workspace: The pipeline that declares the source.
+        source: The source of events.
+
     Returns:
         The ranges of closed partitions that were not announced yet.
 
     Raises:
-        ConflictingWrite: a manifest could not be written against other writers.
+        ConflictingWrite: other writers kept changing a manifest.
     """
     return close_source(workspace.lake, source, connect_events(workspace, source).evidence())
 
@@ -28,6 +32,7 @@ def land_partitions(workspace: Workspace, ranges: str) -> int:
     """Land partitions of every source that has no ingest DAG.
 
     Args:
+        workspace: The pipeline that declares the sources.
         ranges: Ranges of partitions, as :func:`sluice.lake.partitions.parse_ranges` reads them.
 
     Returns:
@@ -35,7 +40,7 @@ def land_partitions(workspace: Workspace, ranges: str) -> int:
 
     Raises:
         MissingResource: a partition is not complete.
-        ConflictingWrite: a drop was overwritten while it was landed.
+        ConflictingWrite: a drop was overwritten while it landed.
     """
     connectors = [connect(workspace, source) for source in workspace.pipeline.sources]
     with ThreadPoolExecutor(8) as pool:

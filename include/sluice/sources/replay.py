@@ -1,9 +1,9 @@
-"""Lands a past time range again, from the stream or from raw, into the partitions where its events belong.
+"""Lands a past time range again, from the stream or from raw, in the partitions to which its events belong.
 
 Only missing records are landed, so replaying a complete range changes nothing. A replay from the stream restores lost
-records, as far back as the stream keeps them. A replay from raw moves records whose event time could not be read when
-they landed to their partition, once the declaration is corrected. Their first copies stay, and ``conform`` quarantines
-them.
+records, as far back as the stream keeps them. A replay from raw is for records whose event time could not be read when
+they landed: once the declaration is corrected, it copies them to the right partition. Their first copies stay, and
+``conform`` quarantines them.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _LOG = logging.getLogger(__name__)
 
 RAW = "raw"
 
-_MOST_UNITS = 64  # so that the list of them stays short
+_MOST_UNITS = 64  # keeps the list of units short
 
 
 def origins(sources: Iterable[EventSource]) -> list[str]:
-    """The origins from which these sources can be replayed: their kinds, if they keep arrivals, and raw."""
+    """Return the origins from which these sources can be replayed: their kinds, if they keep arrivals, and raw."""
     return [*sorted({source.kind for source in sources if source.keeps_arrivals}), RAW]
 
 
@@ -60,6 +60,7 @@ class ReplayRequest:
         """Parse the params of a DAG run.
 
         Args:
+            pipeline: The pipeline of the run.
             params: ``source``, ``origin``, ``from`` and ``to``. The last two are ISO 8601, in UTC unless they have an
                 offset.
 
@@ -70,7 +71,7 @@ class ReplayRequest:
         source, origin = events_source(pipeline, params["source"]), params["origin"]
         if origin != RAW and (not source.keeps_arrivals or origin != source.kind):
             raise DeclarationError(
-                f"source {source.name} is a {source.kind}, which keeps nothing that was landed; replay it with origin "
+                f"source {source.name} is a {source.kind}, which does not keep landed events; replay it with origin "
                 f"{' or '.join(map(repr, origins([source])))}"
             )
         since, until = (_moment(name, params[name]) for name in ("from", "to"))
@@ -81,9 +82,12 @@ class ReplayRequest:
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a replay did: how many records it ``read`` and ``landed``.
+    """What a replay did.
 
-    ``left`` of them stay in their partition although today's declaration would derive them differently.
+    Attributes:
+        read: How many records it read.
+        landed: How many of them were missing and have landed.
+        left: How many of them stay in their partition although today's declaration would derive them differently.
     """
 
     read: int
@@ -95,12 +99,16 @@ def _moment(name: str, text: str | None) -> datetime:
     try:
         parsed = datetime.fromisoformat(text or "")
     except ValueError as error:
-        raise SluiceError(f"{name!r} is {text!r}, which is no moment; write 2013-01-15T07:30:00") from error
+        raise SluiceError(f"{name!r} is {text!r}, which is not a date and time; write 2013-01-15T07:30:00") from error
     return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def plan(workspace: Workspace, request: ReplayRequest) -> list[str]:
-    """Split a replay into units that may run side by side. Nothing is read.
+    """Split a replay into units that may run in parallel. Nothing is read.
+
+    Args:
+        workspace: The pipeline that declares the source.
+        request: The range to replay.
 
     Returns:
         Ids of shards, or, with the origin ``raw``, ranges of partitions.
@@ -127,11 +135,13 @@ def replay(workspace: Workspace, request: ReplayRequest, unit: str) -> Replayed:
     """Land the missing records of one unit. Checkpoints don't move.
 
     Args:
+        workspace: The pipeline that declares the source.
+        request: The range to replay.
         unit: One of those that :func:`plan` returned for the same request.
 
     Raises:
         MissingResource: the stream, or a raw part that a manifest names, is gone.
-        ConflictingWrite: a manifest could not be written against other writers.
+        ConflictingWrite: other writers kept changing a manifest.
     """
     connector, counts = connect_events(workspace, request.source), Counter[str]()
     if request.origin == RAW:
@@ -141,7 +151,7 @@ def replay(workspace: Workspace, request: ReplayRequest, unit: str) -> Replayed:
     landed = land_missing(batches, connector.landing)
     if counts["left"]:
         _LOG.warning(
-            "%d records of %s counted under an earlier declaration and stay as they are",
+            "%d records of %s were conformed under an earlier declaration and stay in their partitions",
             counts["left"],
             request.source.name,
         )
@@ -157,9 +167,9 @@ def _counted(batches: Iterable[list[Record]], counts: Counter[str]) -> Iterator[
 def _derived(
     connector: EventConnector[Any], partitions: Iterable[Partition], counts: Counter[str]
 ) -> Iterator[list[Record]]:
-    """The records of raw partitions whose event time can be read only now, part by part.
+    """Yield the records of raw partitions whose event time can be read only now, part by part.
 
-    All others stay in their partition, even where today's declaration derives them differently: their first copies were
+    All others stay in their partition, even where today's declaration derives them differently. Their first copies were
     conformed, so a second copy in another partition would count twice.
     """
     for partition in partitions:

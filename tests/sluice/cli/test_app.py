@@ -157,7 +157,7 @@ def test_of_a_file_with_a_line_that_is_no_event_nothing_is_sent(
 
     message = failed(sluice("send", file, "--pipeline", "toy"))
 
-    assert message.startswith(f"error: {file} line 31 is no event (")
+    assert message.startswith(f"error: {file} line 31 is not an event (")
     assert message.endswith("; nothing was sent: correct it and send again")
     assert len(message) < 500
     assert backlog(sqs, toy_resources.made_for("queues", "events")) == 0
@@ -177,7 +177,7 @@ def test_of_a_file_with_a_line_that_is_no_event_nothing_is_sent(
 def test_an_id_that_is_no_name_is_told(sluice: Run, tmp_path: Path, value: object, told: str) -> None:
     file = write(tmp_path / "events.jsonl", event("e", id=value))
 
-    assert f"line 1 is no event ({told}" in failed(sluice("send", file, "--pipeline", "toy"))
+    assert f"line 1 is not an event ({told}" in failed(sluice("send", file, "--pipeline", "toy"))
 
 
 @pytest.fixture
@@ -194,7 +194,7 @@ def test_what_the_queue_drops_is_not_said_to_be_in_it(sluice: Run, sqs: Any, emp
     done = sluice("send", file, "--pipeline", "toy")
 
     assert done.out == (
-        f"6 events sent to {empty_queue}; it took 2 of them: a FIFO queue drops what repeats an id "
+        f"6 events sent to {empty_queue}; it keeps 2 of them: a FIFO queue drops what repeats an id "
         f"within five minutes\n"
     )
     assert backlog(sqs, empty_queue) == 2
@@ -210,7 +210,7 @@ def test_events_are_sent_from_standard_input(sluice: Run, sqs: Any, empty_queue:
 
     assert done.out == f"3 events sent to {empty_queue}\n", done.error
     assert backlog(sqs, empty_queue) == 3
-    assert "standard input line 1 is no event" in failed(sluice("send", "-", "--pipeline", "toy", given="{}"))
+    assert "standard input line 1 is not an event" in failed(sluice("send", "-", "--pipeline", "toy", given="{}"))
 
 
 def test_a_send_that_the_queue_ends_says_how_much_was_sent(
@@ -406,10 +406,10 @@ def test_an_event_id_is_shown_as_it_is_and_obeyed_by_nobody(sluice: Run, dead_le
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--where", "nowhere"), "'nowhere' is no place; write quarantine, dead_letters or both"),
+        (("--where", "nowhere"), "'nowhere' is not a place; write quarantine, dead_letters or both"),
         (("--source", "weather"), "pipeline toy has no source of events 'weather'; it has events"),
-        (("--reason", "not_json"), "choose among quarantined events; say where: quarantine"),
-        (("--where", "quarantine", "--from", "soon"), "'soon' is no date"),
+        (("--reason", "not_json"), "select quarantined events only; set where to quarantine"),
+        (("--where", "quarantine", "--from", "soon"), "'soon' is not a date"),
         (("--limit", "0", "--send"), "a limit of 0 sends nothing"),
     ],
 )

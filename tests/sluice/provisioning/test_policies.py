@@ -31,7 +31,7 @@ from sluice.provisioning.policies import policy_document
 from sluice.provisioning.provision import provision
 from sluice.redrive.held import Choice, survey_all
 from sluice.redrive.sending import require_complete, send_back_all
-from sluice.sending.lanes import Event, carry
+from sluice.sending.lanes import Event, send_events
 from sluice.serving.deployment import prove
 from sluice.serving.endpoint import Change, find_endpoint, roll_back, start_change
 from sluice.sources.contract import connect_events
@@ -135,9 +135,9 @@ def live_through(cloud: Cloud, aws: Aws) -> None:
 def send(workspace: Workspace) -> None:
     for source in SOURCES:
         connector = connect_events(workspace, source)
-        carry((_event(day, n) for day in DAYS for n in range(10)), connector.carrier())
+        send_events((_event(day, n) for day in DAYS for n in range(10)), connector.sender())
         bad = Event("bad", "g", datetime(2013, 1, 1, 7, tzinfo=UTC), _body("bad", f"{DAYS[0]}T07:00:00+00:00", "x"))
-        carry([bad], connector.carrier())
+        send_events([bad], connector.sender())
 
 
 def _event(day: str, n: int) -> Event:
@@ -261,9 +261,9 @@ def _dead_letter(cloud: Cloud, workspace: Workspace, source: EventSource) -> Non
     """An event is sent, and received by one reader after another that dies."""
     sqs, connector = cloud.client("sqs"), connect_events(workspace, source)
     url, dead = (workspace.resources.made_for(what, source.name) for what in ("queues", "dead-letter-queues"))
-    carry(
+    send_events(
         [replace(_event(DAYS[0], 1), id="dead", body=_body("dead", f"{DAYS[0]}T01:00:00+00:00", 1))],
-        connector.carrier(),
+        connector.sender(),
     )
 
     def is_dead() -> bool:

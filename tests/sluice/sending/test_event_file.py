@@ -14,7 +14,7 @@ from tests.sluice.toy import EVENTS
 
 from sluice.errors import SluiceError
 from sluice.sending.event_file import EventFile
-from sluice.sources.queue.send import QueueCarrier
+from sluice.sources.queue.send import QueueSender
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -37,7 +37,7 @@ def outcome(content: bytes) -> int | str:
         file = Path(folder, "events.jsonl")
         file.write_bytes(content)
         try:
-            return EventFile(file, "events.jsonl").check(EVENTS, QueueCarrier(Mock(), "q.fifo"))
+            return EventFile(file, "events.jsonl").check(EVENTS, QueueSender(Mock(), "q.fifo"))
         except SluiceError as error:
             return str(error)
 
@@ -62,5 +62,5 @@ def test_a_reason_is_not_longer_than_it_helps() -> None:
     found = outcome(json.dumps(event).encode())
 
     assert isinstance(found, str)
-    assert found.startswith("events.jsonl line 1 is no event (Invalid isoformat string: 'xxx")
+    assert found.startswith("events.jsonl line 1 is not an event (Invalid isoformat string: 'xxx")
     assert len(found) < 400

@@ -153,7 +153,7 @@ def test_a_range_that_the_stream_has_trimmed_is_refused_before_anything_is_read(
     trial.send(10)
     workspace = replace(on_stream, lake=replace(trial.lake, now=lambda: datetime.now(UTC) + timedelta(days=2)))
 
-    with pytest.raises(RangeTrimmed, match=rf"^stream {trial.stream} holds what arrived since .*origin 'raw'$"):
+    with pytest.raises(RangeTrimmed, match=rf"^stream {trial.stream}: records that arrived before .*origin 'raw'$"):
         plan(workspace, today())
     assert trial.content("") == {}
 
@@ -168,8 +168,8 @@ def test_a_stream_younger_than_the_range_has_trimmed_nothing(trial: Trial, on_st
 def test_many_partitions_are_looked_up_within_bounds(
     trial: Trial, on_stream: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(missing, "_REMEMBERED", 10)
-    monkeypatch.setattr(missing, "_HELD_RECORDS", 7)
+    monkeypatch.setattr(missing, "_CACHED_RECORDS", 10)
+    monkeypatch.setattr(missing, "_BUFFERED_RECORDS", 7)
     trial.send(120, days=6)
     trial.read_all()
     trial.send(30, days=6)
@@ -232,7 +232,7 @@ def test_records_that_count_already_stay_whatever_the_declaration_says_now(
         landed = replay_all(workspace, raw(FIRST_DAY, FIRST_DAY, replace(EVENTS, event_time="other")))
 
     assert landed == (1, 0)
-    assert "1 records of events counted under an earlier declaration and stay as they are" in caplog.text
+    assert "1 records of events were conformed under an earlier declaration and stay in their partitions" in caplog.text
 
 
 def test_raw_is_replayed_by_the_partitions_of_the_range(trial: Trial, on_stream: Workspace) -> None:
@@ -299,11 +299,11 @@ def test_a_standard_queue_record_gets_the_group_and_sequence_of_the_mended_decla
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"from": None}, "'from' is None, which is no moment; write"),
-        ({"to": "yesterday"}, "'to' is 'yesterday', which is no moment; write"),
+        ({"from": None}, "'from' is None, which is not a date and time; write"),
+        ({"to": "yesterday"}, "'to' is 'yesterday', which is not a date and time; write"),
         ({"from": "2013-01-03"}, "the range from 2013-01-03 to 2013-01-02 ends before it begins; swap"),
         ({"source": "weather"}, "pipeline toy has no source of events 'weather'; it has events"),
-        ({"origin": "stream"}, "source events is a queue, which keeps nothing that was landed; replay it with origin"),
+        ({"origin": "stream"}, "source events is a queue, which does not keep landed events; replay it with origin"),
     ],
 )
 def test_what_is_asked_wrongly_is_named(changed: dict[str, Any], reason: str) -> None:

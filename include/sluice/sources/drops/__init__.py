@@ -1,1 +1,1 @@
-"""Drops: objects that someone else writes to the bucket."""
+"""Drops: objects that another system writes to the bucket."""

@@ -1,10 +1,12 @@
-"""The connector of drops: complete once their marker is there, and landed by the transform."""
+"""The connector of drops, which are complete once their marker exists. The transform lands them."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
 from contextlib import suppress
+
+from typing_extensions import override
 
 from sluice.aws.template import Fragment, Statement, lake_arn
 from sluice.declaration.pipeline import Pipeline
@@ -15,26 +17,34 @@ from sluice.lake.partitions import Partition, of_path
 from sluice.sources.contract import Connector, Contents
 from sluice.sources.drops.land import is_complete, land_drop
 
-_DROPPED = re.compile(r"dt=[^/]+(?:/hour=[^/]+)?(?=/)")
+_FOLDER = re.compile(r"dt=[^/]+(?:/hour=[^/]+)?(?=/)")
 
 
 class DropsConnector(Connector[Drops]):
-    """Objects that others write, in one folder of the bucket for each partition."""
+    """Objects that another system writes, in one folder of the bucket for each partition."""
 
     @classmethod
+    @override
     def template(cls, pipeline: Pipeline, source: Drops) -> Fragment:
-        """Allow the workers to read the drops. They need no resource."""
+        """Allow the workers to read the drops. No resource is needed.
+
+        Args:
+            pipeline: The pipeline that declares the source.
+            source: The declared drops.
+        """
         dropped = lake_arn(pipeline.name, f"/{source.prefix}*")
         return Fragment(statements=(Statement("ReadTheLake", ("s3:GetObject",), (dropped,)),))
 
+    @override
     def why_incomplete(self, partition: Partition) -> str | None:
-        """A drop is complete once its marker is there, or once it was landed."""
+        """Return why a drop is not complete. It is complete once its marker exists or it has landed."""
         if is_complete(self.lake, self.source, partition):
             return None
         return f"no marker under {self.source.prefix}{{partition}}/"
 
+    @override
     def contents(self, partition: Partition | None = None) -> Contents:
-        """Digests of the dropped objects; of what was landed, if the sender has removed them since."""
+        """Return digests of the dropped objects, or of what has landed if the sender has removed them since."""
         return {**super().contents(partition), **self._dropped(partition)}
 
     def _dropped(self, partition: Partition | None) -> Contents:
@@ -46,15 +56,17 @@ class DropsConnector(Connector[Drops]):
                 by_partition[found].extend((key, etag))
         return {each: digest_of(objects) for each, objects in by_partition.items()}
 
+    @override
     def partitions(self) -> set[Partition]:
-        """The partitions that have landed or have a folder of drops. Folders of other names are ignored."""
+        """Return the partitions that have landed or have a folder of drops. Folders with other names are ignored."""
         prefix = self.source.prefix
-        matches = (_DROPPED.match(key.removeprefix(prefix)) for key, _, _ in self.lake.objects(prefix))
+        matches = (_FOLDER.match(key.removeprefix(prefix)) for key, _, _ in self.lake.objects(prefix))
         found = super().partitions()
         for folder in {match[0] for match in matches if match}:
             with suppress(SluiceError):
                 found.add(Partition.parse(folder))
         return found
 
+    @override
     def land(self, partition: Partition) -> bool:
         return land_drop(self.lake, self.source, partition)

@@ -18,7 +18,13 @@ from sluice.lake.store import Lake
 
 
 def is_complete(lake: Lake, source: Drops, partition: Partition) -> bool:
-    """Whether the partition's folder of drops has its marker, or the drop has landed already."""
+    """Return whether a drop is complete: its folder has the marker, or the drop has already landed.
+
+    Args:
+        lake: The lake, whose bucket has the drops.
+        source: The declared drops.
+        partition: The partition of the drop.
+    """
     return _is_marked(lake, source, partition) or lake.manifest(raw_dataset(source.name), partition) is not None
 
 
@@ -29,14 +35,19 @@ def _is_marked(lake: Lake, source: Drops, partition: Partition) -> bool:
 def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
     """Copy a complete drop into its raw partition and close the partition.
 
-    The copy stays as it is when the drop is overwritten later. To land an overwritten drop makes a new revision. A drop
+    The copy does not change if the drop is overwritten later. Landing an overwritten drop makes a new revision. A drop
     that has not changed, or that its sender has removed since, is not copied again.
+
+    Args:
+        lake: The lake, whose bucket has the drops.
+        source: The declared drops.
+        partition: The partition of the drop.
 
     Returns:
         Whether anything was copied.
 
     Raises:
-        MissingResource: the marker is not there, and the drop has never landed.
+        MissingResource: the marker does not exist, and the drop has never landed.
         ConflictingWrite: the drop was overwritten while it was copied.
     """
     dataset = raw_dataset(source.name)
@@ -55,7 +66,7 @@ def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
 
     def replace(before: Manifest | None) -> Manifest:
         if before is not None and before.files == files:
-            return before  # another run landed the same at the same time
+            return before  # another run landed the same content at the same time
         return Manifest(
             dataset=dataset,
             partition=partition.key,
@@ -70,7 +81,7 @@ def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
 
 
 def _targets(lake: Lake, source: Drops, partition: Partition) -> Mapping[str, tuple[str, int, str]]:
-    """(key, size in bytes, ETag) of each dropped object, by the key of its copy.
+    """Return the key, the size in bytes and the ETag of each dropped object, by the key of its copy.
 
     The copy's name is a digest of key and ETag, so new content gets a new name.
     """

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Any, TypeVar
 
+from typing_extensions import override
+
 from sluice.aws.template import Fragment
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import FifoQueue, Queue, StandardQueue
@@ -15,19 +17,19 @@ from sluice.errors import MissingResource
 from sluice.landing.closing import Evidence
 from sluice.landing.parts import Flush, Limits
 from sluice.records.record import Record
-from sluice.sending.lanes import Carrier
+from sluice.sending.lanes import Sender
 from sluice.sources.contract import EventConnector, Figures
 from sluice.sources.queue.dead_letters import DeadLetterQueue
 from sluice.sources.queue.drain import Drained, drain, lanes_for
 from sluice.sources.queue.messages import Message, MessageQueue, backlog, queue_attributes
 from sluice.sources.queue.records import derive_standard_again, record_from_fifo, record_from_standard
-from sluice.sources.queue.send import QueueCarrier
+from sluice.sources.queue.send import QueueSender
 
 Declared = TypeVar("Declared", bound=Queue, covariant=True)
 
 
 class QueueConnector(EventConnector[Declared]):
-    """What FIFO and standard queues have in common."""
+    """The common part of FIFO and standard queues."""
 
     @property
     def _sqs(self) -> Any:
@@ -38,29 +40,35 @@ class QueueConnector(EventConnector[Declared]):
         return self.workspace.resources.made_for("queues", self.source.name)
 
     @property
+    @override
     def awaited(self) -> str:
         return f"a message in the queue {self._url}"
 
+    @override
     def backlog(self) -> int:
         return backlog(self._sqs, self._url)
 
+    @override
     def units(self, most: int) -> list[str]:
         return [f"lane {number}" for number in range(lanes_for(self.backlog(), most))]
 
+    @override
     def drain(self, unit: str, limits: Limits, on_flush: Callable[[Flush], None], stop: Event) -> Drained:
         queue = MessageQueue(self._sqs, self._url)
         return drain(queue, self.read, self.landing, limits, on_flush=on_flush, stop=stop)
 
     @abstractmethod
     def read(self, message: Message) -> Record:
-        """The record of a received message."""
+        """Make the record of a received message."""
 
+    @override
     def evidence(self) -> Evidence:
-        """The queue is drained once no message waits, is in flight or is delayed."""
+        """Return how far the queue has landed. It is drained if no message waits, is in flight or is delayed."""
         return Evidence(is_drained=self.backlog() == 0)
 
+    @override
     def figures(self) -> Figures:
-        """SQS's approximate counts. ``dead_letters`` is None if the queue has no dead-letter queue.
+        """Return SQS's approximate counts. ``dead_letters`` is None if the queue has no dead-letter queue.
 
         SQS reports the age of the oldest message to CloudWatch only (``ApproximateAgeOfOldestMessage``). Each flush
         sends the age of its oldest message as a metric.
@@ -78,9 +86,11 @@ class QueueConnector(EventConnector[Declared]):
             "dead_letters": None if dead is None else backlog(self._sqs, dead),
         }
 
-    def carrier(self) -> Carrier:
-        return QueueCarrier(self._sqs, self._url)
+    @override
+    def sender(self) -> Sender:
+        return QueueSender(self._sqs, self._url)
 
+    @override
     def post(self, record: Record, repeat_id: str) -> str:
         attributes: Any = _attributes_as_sent(record)
         sent = self._sqs.send_message(
@@ -92,10 +102,16 @@ class QueueConnector(EventConnector[Declared]):
         return str(sent["MessageId"])
 
     def _order_of(self, record: Record, repeat_id: str) -> Mapping[str, str]:
-        """The arguments of a send that place the message in its group."""
+        """Return the arguments of a send that put the message in its group."""
         return {}
 
+    @override
     def dead_letters(self) -> DeadLetterQueue:
+        """Return the dead-letter queue.
+
+        Raises:
+            MissingResource: the stack has none.
+        """
         url = self.workspace.resources.found_for("dead-letter-queues", self.source.name)
         if url is None:
             name = self.workspace.pipeline.name
@@ -112,36 +128,42 @@ class FifoQueueConnector(QueueConnector[FifoQueue]):
     drops_repeats = True
 
     @classmethod
+    @override
     def template(cls, pipeline: Pipeline, source: FifoQueue) -> Fragment:
         from sluice.sources.queue.template import queue_template  # slow to import, and no worker renders a template
 
         return queue_template(pipeline, source, is_fifo=True)
 
+    @override
     def read(self, message: Message) -> Record:
         return record_from_fifo(message, self.source)
 
+    @override
     def _order_of(self, record: Record, repeat_id: str) -> Mapping[str, str]:
         return {"MessageGroupId": record.group, "MessageDeduplicationId": repeat_id}
 
 
 class StandardQueueConnector(QueueConnector[StandardQueue]):
-    """A queue that keeps no order: the body of a message has its group and its place in the group."""
+    """A queue that keeps no order. The body of a message has its group and its place in the group."""
 
     @classmethod
+    @override
     def template(cls, pipeline: Pipeline, source: StandardQueue) -> Fragment:
         from sluice.sources.queue.template import queue_template  # slow to import, and no worker renders a template
 
         return queue_template(pipeline, source, is_fifo=False)
 
+    @override
     def read(self, message: Message) -> Record:
         return record_from_standard(message, self.source)
 
+    @override
     def derive_again(self, record: Record) -> Record:
         return derive_standard_again(record, self.source)
 
 
 def _attributes_as_sent(record: Record) -> Mapping[str, Mapping[str, Any]]:
-    """The message's attributes as they were sent. Landing stores binary values as hexadecimal digits."""
+    """Return the message's attributes as they were sent. Landing stores binary values as hexadecimal digits."""
     return {
         name: {"DataType": value["DataType"], "BinaryValue": bytes.fromhex(value["BinaryValue"])}
         if "BinaryValue" in value

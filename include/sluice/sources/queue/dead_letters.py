@@ -1,4 +1,4 @@
-"""Reads a dead-letter queue: peeks at its messages, or takes them in batches and deletes what was sent back."""
+"""Reads a dead-letter queue: peeks at its messages, or receives them and deletes those that were sent back."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ from sluice.sources.queue.messages import BATCH, Message, MessageQueue, in_batch
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-# Well within the five minutes of deduplication: after a kill, messages are visible again in time for a safe resend.
-HELD_SECONDS = 60
+# Much shorter than the five minutes of deduplication, so that after a kill it is still safe to send the messages again.
+HIDDEN_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class DeadLetterQueue:
-    """One dead-letter queue, by its URL; ``read`` makes the record of a message."""
+    """One dead-letter queue.
+
+    Args:
+        sqs: A client of SQS.
+        url: The URL of the queue.
+        read: Makes the record of a message.
+    """
 
     sqs: SQSClient
     url: str
@@ -31,14 +37,14 @@ class DeadLetterQueue:
         return MessageQueue(self.sqs, self.url)
 
     def count(self) -> int:
-        """SQS's approximate count."""
+        """Return SQS's approximate count."""
         return self._queue.backlog()
 
     def peek(self, most: int) -> list[Letter]:
         """Read at most ``most`` messages, and put them back.
 
-        It sees at most one receive's worth of each group of a FIFO queue, because the rest of the group is blocked
-        meanwhile.
+        Of each group of a FIFO queue, it sees only the messages of one receive: until they are put back, SQS blocks the
+        rest of the group.
         """
         seen: list[Letter] = []
         try:
@@ -50,11 +56,11 @@ class DeadLetterQueue:
 
     def take(self, most: int) -> list[Letter]:
         """Receive at most ten messages and hide them for a minute; empty if none arrives within a second."""
-        messages = self._queue.receive(min(most, BATCH), wait_seconds=1, held_seconds=HELD_SECONDS)
+        messages = self._queue.receive(min(most, BATCH), wait_seconds=1, hidden_seconds=HIDDEN_SECONDS)
         return [Letter(self.read(message), message["ReceiptHandle"]) for message in messages]
 
     def put_back(self, letters: Sequence[Letter]) -> None:
-        """Make them visible now. If SQS fails to, they are visible again within the minute."""
+        """Make messages visible now. If SQS fails to do so, they are visible again within the minute."""
         for batch in in_batches([each.receipt for each in letters]):
             self._queue.hide(batch, 0)
 

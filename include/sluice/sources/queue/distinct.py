@@ -1,4 +1,4 @@
-"""Counts the messages that a FIFO queue keeps of those sent to it."""
+"""Counts how many of the messages sent to it a FIFO queue keeps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ _REMEMBERED_SECONDS = 360
 
 
 class DistinctMessages:
-    """Counts distinct message ids. It remembers an id for six minutes. Thread-safe."""
+    """Counts distinct message ids. It remembers an id for six minutes. Thread-safe.
+
+    Attributes:
+        count: The number of distinct ids.
+    """
 
     def __init__(self) -> None:
         self.count = 0

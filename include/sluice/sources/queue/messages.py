@@ -28,7 +28,11 @@ class DeleteFailed(SluiceError):
 
 
 def queue_attributes(sqs: SQSClient, queue_url: str) -> Mapping[QueueAttributeNameType, str]:
-    """All attributes of a queue; nothing is received.
+    """Read all attributes of a queue. Nothing is received.
+
+    Args:
+        sqs: A client of SQS.
+        queue_url: The URL of the queue.
 
     Raises:
         MissingResource: there is no such queue.
@@ -43,7 +47,11 @@ def queue_attributes(sqs: SQSClient, queue_url: str) -> Mapping[QueueAttributeNa
 
 
 def backlog(sqs: SQSClient, queue_url: str) -> int:
-    """How many messages wait, are in flight or are delayed, by SQS's approximate counts. Nothing is received.
+    """Count the messages that wait, are in flight or are delayed. SQS's counts are approximate. Nothing is received.
+
+    Args:
+        sqs: A client of SQS.
+        queue_url: The URL of the queue.
 
     Raises:
         MissingResource: there is no such queue.
@@ -57,7 +65,12 @@ def backlog(sqs: SQSClient, queue_url: str) -> int:
 
 
 class MessageQueue:
-    """One queue. Thread-safe."""
+    """One queue. Thread-safe.
+
+    Args:
+        sqs: A client of SQS.
+        url: The URL of the queue.
+    """
 
     def __init__(self, sqs: SQSClient, url: str) -> None:
         self.url = url
@@ -65,20 +78,20 @@ class MessageQueue:
 
     @cached_property
     def visibility_seconds(self) -> int:
-        """The queue's visibility time-out in seconds: how long a received message is hidden from other readers."""
+        """The queue's visibility time-out, in seconds: how long a received message is hidden from other readers."""
         return max(1, int(queue_attributes(self._sqs, self.url)["VisibilityTimeout"]))
 
     def backlog(self) -> int:
-        """How many messages wait, are in flight or are delayed."""
+        """Count the messages that wait, are in flight or are delayed."""
         return backlog(self._sqs, self.url)
 
-    def receive(self, most: int, wait_seconds: int, held_seconds: int | None = None) -> Sequence[Message]:
+    def receive(self, most: int, wait_seconds: int, hidden_seconds: int | None = None) -> Sequence[Message]:
         """Receive messages with all their attributes.
 
         Args:
             most: How many at most, 1 to 10.
             wait_seconds: How long a long poll waits, 0 to 20; 0 returns at once.
-            held_seconds: How long they are hidden from other readers; without it, the queue's visibility time-out.
+            hidden_seconds: How long they are hidden from other readers; None for the queue's visibility time-out.
         """
         request: dict[str, Any] = {
             "QueueUrl": self.url,
@@ -87,17 +100,18 @@ class MessageQueue:
             "MessageSystemAttributeNames": ["All"],
             "MessageAttributeNames": ["All"],
         }
-        if held_seconds is not None:
-            request["VisibilityTimeout"] = held_seconds
+        if hidden_seconds is not None:
+            request["VisibilityTimeout"] = hidden_seconds
         if self.url.endswith(".fifo"):
-            # If a response is lost, a retry with the same attempt id returns the same messages, not a locked group.
+            # If a response is lost, a retry with the same attempt id returns the same messages. With another id, their
+            # groups would be locked.
             request["ReceiveRequestAttemptId"] = str(uuid4())
         response = self._wire.call("ReceiveMessage", request)
         if response is None:
             try:
                 return self._sqs.receive_message(**request).get("Messages", [])
             except self._sqs.exceptions.OverLimit:
-                return ()  # 120,000 messages of a standard queue are in flight; of a FIFO queue the response is empty
+                return ()  # 120,000 messages of a standard queue are in flight; for a FIFO queue the response is empty
         messages: Sequence[Message] = response.get("Messages", ())
         for message in messages:
             for value in message.get("MessageAttributes", {}).values():
@@ -107,6 +121,9 @@ class MessageQueue:
 
     def delete(self, handles: Sequence[str]) -> int:
         """Delete at most 10 received messages.
+
+        Args:
+            handles: Their receipt handles.
 
         Returns:
             How many have an expired receipt: they were not deleted, and will be received again.
@@ -131,15 +148,22 @@ class MessageQueue:
     def delete_once(self, handles: Sequence[str]) -> Sequence[Mapping[str, Any]]:
         """Delete at most 10 received messages, in one attempt.
 
+        Args:
+            handles: Their receipt handles.
+
         Returns:
             SQS's entries of the messages that it did not delete. ``Id`` is the index in ``handles``.
         """
         return self._batch("DeleteMessageBatch", [{"ReceiptHandle": handle} for handle in handles])
 
     def hide(self, handles: Sequence[str], seconds: int) -> None:
-        """Hide at most 10 received messages from other readers for ``seconds`` from now; 0 makes them visible.
+        """Hide at most 10 received messages from other readers.
 
         An expired receipt is no error: its message has been deleted, or is visible again.
+
+        Args:
+            handles: Their receipt handles.
+            seconds: For how long from now, in seconds; 0 makes them visible.
         """
         hidden = min(seconds, _MOST_HIDDEN_SECONDS)
         self._batch(
@@ -165,6 +189,6 @@ class MessageQueue:
 
 
 def in_batches(handles: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Split the handles into batches of ten."""
+    """Split receipt handles into batches of ten."""
     for start in range(0, len(handles), BATCH):
         yield handles[start : start + BATCH]

@@ -1,6 +1,6 @@
-"""Makes raw records of SQS messages.
+"""Makes raw records from SQS messages.
 
-A FIFO queue gives each message its group and its sequence number. A standard queue does not: there the body has both.
+A FIFO queue gives each message its group and its sequence number. In a standard queue, the body has both.
 """
 
 from __future__ import annotations
@@ -15,32 +15,47 @@ from sluice.records.body import Body, derive_again, parse_body
 from sluice.records.record import Record
 from sluice.sources.queue.messages import Message
 
-# The most digits of SQS's sequence numbers (128 bits). Padded to as many, they sort as text.
+# The most digits of SQS's sequence numbers (128 bits). Sequence numbers are padded to as many, so they sort as text.
 _DIGITS = 39
 _YEAR_ONE = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def record_from_fifo(message: Message, source: FifoQueue) -> Record:
-    """Make the record of a message of a FIFO queue that was received with all system attributes."""
+    """Make the record of a message of a FIFO queue.
+
+    Args:
+        message: The message, received with all system attributes.
+        source: The declared queue.
+    """
     record, _ = _record(message, source)
     system = message["Attributes"]
     return record._replace(group=system["MessageGroupId"], sequence_number=system["SequenceNumber"].zfill(_DIGITS))
 
 
 def record_from_standard(message: Message, source: StandardQueue) -> Record:
-    """Make the record of a message of a standard queue that was received with all system attributes."""
+    """Make the record of a message of a standard queue.
+
+    Args:
+        message: The message, received with all system attributes.
+        source: The declared queue, which names the members of group and sequence.
+    """
     record, body = _record(message, source)
-    return _placed(record, body, source)
+    return _with_place(record, body, source)
 
 
 def derive_standard_again(record: Record, source: StandardQueue) -> Record:
-    """Derive a stored record from its body again, by today's declaration, with its place in its group."""
+    """Derive a stored record from its body again, by today's declaration, with its place in its group.
+
+    Args:
+        record: The record as it is stored.
+        source: The declared queue, which names the members of group and sequence.
+    """
     body = parse_body(record.body, source, record.sent_at)
-    return _placed(derive_again(record, source), body, source)
+    return _with_place(derive_again(record, source), body, source)
 
 
 def _record(message: Message, source: EventSource) -> tuple[Record, Body]:
-    """The record without its place in a group, and its body."""
+    """Return the record without its place in a group, and its body."""
     system, message_id = message["Attributes"], message["MessageId"]
     sent_at = datetime.fromtimestamp(int(system["SentTimestamp"]) / 1000, UTC)
     body = parse_body(message["Body"], source, sent_at)
@@ -59,7 +74,7 @@ def _record(message: Message, source: EventSource) -> tuple[Record, Body]:
     return record, body
 
 
-def _placed(record: Record, body: Body, source: StandardQueue) -> Record:
+def _with_place(record: Record, body: Body, source: StandardQueue) -> Record:
     """Set group and sequence number: the producer's count, else the event time in microseconds since year 1."""
     count = body.members.get(source.sequence) if source.sequence else None
     if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < 10**_DIGITS:

@@ -19,7 +19,13 @@ _FAST = {"DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessag
 
 
 def queue_template(pipeline: Pipeline, source: Queue, *, is_fifo: bool) -> Fragment:
-    """Both queues, their URLs, and the workers' rights."""
+    """Return both queues, their URLs, and the workers' rights.
+
+    Args:
+        pipeline: The pipeline that declares the queue.
+        source: The declared queue.
+        is_fifo: Whether the queue is a FIFO queue.
+    """
     stem, suffix = f"{pipeline.name}-{source.name}", ".fifo" if is_fifo else ""
     name, dead_name = f"{stem}{suffix}", f"{stem}-dead{suffix}"
     queue_id, dead_id = logical_id(source.name, "Queue"), logical_id(source.name, "DeadLetterQueue")

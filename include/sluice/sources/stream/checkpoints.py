@@ -1,7 +1,7 @@
 """Checkpoints: up to where each shard of a stream is durable and recorded, in one JSON object per shard.
 
-A checkpoint is written after its records have landed, and only moves forward (P1). Each member is true by itself, so
-the checkpoints of two readers of one shard are merged member by member.
+A checkpoint is written after its records have landed, and only moves forward (P1). Each of its members is true by
+itself, so two readers' checkpoints of one shard are merged member by member.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from sluice.lake.store import Lake
 
 
 class Gap(BaseModel):
-    """A time (UTC) whose records, if there were any, the stream's retention trimmed before they were read."""
+    """A time range whose records, if there were any, the stream trimmed before they were read.
+
+    Attributes:
+        since: The start of the range (UTC).
+        until: The end of the range (UTC).
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,12 +35,14 @@ class Checkpoint(BaseModel):
     """How far one shard has landed.
 
     Attributes:
-        sequence_number: The record up to which all are durable and recorded; None before the first.
-        read_until: All that arrived up to this moment (UTC) is read and durable.
-        at_tip: At that moment no more records waited.
+        schema_version: The version of this JSON.
+        shard: The id of the shard.
+        sequence_number: All records up to this one are durable and recorded; None before the first.
+        read_until: Everything that arrived up to this moment (UTC) is read and durable.
+        at_tip: Whether no more records waited at that moment.
         last_event_time: The highest event time in the bodies of those records (UTC).
-        ended: The shard is closed and read to its end.
-        gaps: The times whose records were trimmed before they were read.
+        ended: Whether the shard is closed and read to its end.
+        gaps: The time ranges whose records were trimmed before they were read.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,8 +56,8 @@ class Checkpoint(BaseModel):
     ended: bool = False
     gaps: tuple[Gap, ...] = ()
 
-    def joined(self, other: Checkpoint) -> Checkpoint:
-        """Merge two checkpoints of one shard: of each member the farther value. The order does not matter."""
+    def merged(self, other: Checkpoint) -> Checkpoint:
+        """Merge two checkpoints of one shard: each member gets the value that is farther. The order does not matter."""
         newer = max(self, other, key=lambda each: (each.read_until is not None, each.read_until or 0, not each.at_tip))
         gaps = {(gap.since, gap.until): gap for gap in (*self.gaps, *other.gaps)}
         return Checkpoint(
@@ -65,7 +72,12 @@ class Checkpoint(BaseModel):
 
 
 def read_checkpoints(lake: Lake, source: str) -> Mapping[str, Checkpoint]:
-    """Every checkpoint of a source, by shard."""
+    """Read every checkpoint of a source, by shard id.
+
+    Args:
+        lake: The lake that holds the checkpoints.
+        source: The name of the source.
+    """
     keys = [key for key, _, _ in lake.objects(lake.layout.checkpoints(source))]
     with ThreadPoolExecutor(16) as pool:
         found = [Checkpoint.model_validate_json(body) for body in pool.map(lake.get, keys)]
@@ -76,25 +88,32 @@ def advance(lake: Lake, source: str, reached: Checkpoint) -> Checkpoint:
     """Move a shard's checkpoint forward.
 
     Args:
+        lake: The lake that holds the checkpoint.
+        source: The name of the source.
         reached: The new checkpoint. Its records must have landed.
 
     Returns:
-        The checkpoint in the lake afterwards. Another reader's may have been farther.
+        The checkpoint in the lake afterwards. It may be farther, because of another reader.
 
     Raises:
         ConflictingWrite: other readers wrote it first, twenty times in a row.
     """
 
     def forward(before: Checkpoint | None) -> Checkpoint:
-        return reached if before is None else before.joined(reached)
+        return reached if before is None else before.merged(reached)
 
     return lake.update(lake.layout.checkpoint(source, reached.shard), Checkpoint, forward)
 
 
 def unread_since(parents: Iterable[str], checkpoints: Mapping[str, Checkpoint]) -> datetime | None:
-    """The moment (UTC) after which nothing of a shard without a checkpoint is read. Until then its parents were read.
+    """Return the moment (UTC) from which records of a shard without a checkpoint are unread.
 
-    A parent that is gone and has no checkpoint was never read. Then it is the moment at which any shard was last read.
+    Until then, its parents were read. A parent that is gone and has no checkpoint was never read; then it is the moment
+    at which any shard was last read.
+
+    Args:
+        parents: The ids of the shard's parents.
+        checkpoints: The checkpoints of the source, by shard id.
 
     Returns:
         None if nothing of the stream was read, or if the shard has no parents.

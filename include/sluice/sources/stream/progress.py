@@ -17,14 +17,17 @@ from sluice.sources.stream.shards import Shard, list_shards, peek, retention
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
 
-_PEEKS = 8  # in parallel
+_PARALLEL_PEEKS = 8
 
 
 def shards_to_read(kinesis: KinesisClient, stream: str, lake: Lake, source: Stream) -> list[str]:
-    """The ids of the shards that may be read now. Records the gaps of lost shards first.
+    """Return the ids of the shards that may be read now. Gaps of lost shards are recorded first.
 
     Args:
+        kinesis: A client of Kinesis.
         stream: The name of the stream at AWS.
+        lake: The lake that holds the checkpoints.
+        source: The declared stream.
 
     Raises:
         MissingResource: there is no such stream.
@@ -34,18 +37,19 @@ def shards_to_read(kinesis: KinesisClient, stream: str, lake: Lake, source: Stre
 
 
 def readable_shards(kinesis: KinesisClient, stream: str, checkpoints: Mapping[str, Checkpoint]) -> list[Shard]:
-    """The shards that may be read: not read to their end, while every parent is, or is gone.
+    """Return the shards that may be read: they are not read to their end, and each parent is, or is gone.
 
     Args:
+        kinesis: A client of Kinesis.
         stream: The name of the stream at AWS.
-        checkpoints: Those of the source, by shard id.
+        checkpoints: The checkpoints of the source, by shard id.
     """
     return _readable(list_shards(kinesis, stream), checkpoints)
 
 
 def _readable(shards: Sequence[Shard], checkpoints: Mapping[str, Checkpoint]) -> list[Shard]:
-    waited_for = {shard.id for shard in shards if not _ended(shard.id, checkpoints)}
-    return [shard for shard in shards if shard.id in waited_for and waited_for.isdisjoint(shard.parents)]
+    unfinished = {shard.id for shard in shards if not _ended(shard.id, checkpoints)}
+    return [shard for shard in shards if shard.id in unfinished and unfinished.isdisjoint(shard.parents)]
 
 
 def _ended(shard: str, checkpoints: Mapping[str, Checkpoint]) -> bool:
@@ -53,21 +57,33 @@ def _ended(shard: str, checkpoints: Mapping[str, Checkpoint]) -> bool:
 
 
 def stream_backlog(kinesis: KinesisClient, stream: str, lake: Lake, source: Stream) -> int:
-    """In how many shards something waits to be read: records, or an end that its children wait for.
+    """Return in how many shards something waits to be read: records, or an end that its children wait for.
 
-    It reads one record of each shard that may be read. No checkpoint moves.
+    One record of each shard that may be read is read. No checkpoint moves.
+
+    Args:
+        kinesis: A client of Kinesis.
+        stream: The name of the stream at AWS.
+        lake: The lake that holds the checkpoints.
+        source: The declared stream.
     """
     checkpoints = read_checkpoints(lake, source.name)
 
     def waits(shard: Shard) -> bool:
         return not shard.is_open or peek(kinesis, stream, shard.id, place_of(checkpoints.get(shard.id)))
 
-    with ThreadPoolExecutor(_PEEKS) as pool:
+    with ThreadPoolExecutor(_PARALLEL_PEEKS) as pool:
         return sum(pool.map(waits, readable_shards(kinesis, stream, checkpoints)))
 
 
 def note_lost_shards(kinesis: KinesisClient, stream: str, lake: Lake, source: Stream) -> Mapping[str, Gap]:
     """Record a gap for each shard that the stream has dropped before it was read to its end.
+
+    Args:
+        kinesis: A client of Kinesis.
+        stream: The name of the stream at AWS.
+        lake: The lake that holds the checkpoints.
+        source: The declared stream.
 
     Returns:
         The gaps found now, by shard id.
@@ -85,11 +101,17 @@ def note_lost_shards(kinesis: KinesisClient, stream: str, lake: Lake, source: St
 
 
 def evidence_of_stream(kinesis: KinesisClient, stream: str, lake: Lake, source: Stream) -> Evidence:
-    """How far the stream has landed, by its checkpoints.
+    """Return how far the stream has landed, by its checkpoints.
 
     The stream is drained if nothing waited in any shard when it was last read. Its watermark then follows the moment up
     to which every shard is read, instead of the wall clock. A shard in which something waits bounds the watermark by
-    the highest event time read from it, so a fast shard does not close a partition of a slow one.
+    the highest event time read from it. So a fast shard does not close a partition of a slow one.
+
+    Args:
+        kinesis: A client of Kinesis.
+        stream: The name of the stream at AWS.
+        lake: The lake that holds the checkpoints.
+        source: The declared stream.
     """
     checkpoints = read_checkpoints(lake, source.name)
     waiting = [shard for shard in list_shards(kinesis, stream) if not _ended(shard.id, checkpoints)]
@@ -101,7 +123,7 @@ def evidence_of_stream(kinesis: KinesisClient, stream: str, lake: Lake, source: 
 
 
 def _bounds(shard: Shard, checkpoints: Mapping[str, Checkpoint]) -> Iterator[datetime | None]:
-    """Bounds of the watermark from one shard; from its parents, if it was never read."""
+    """Yield the bounds that a shard sets for the watermark. If it was never read, its parents set them."""
     for name in [shard.id] if shard.id in checkpoints else shard.parents:
         if name in checkpoints:
             yield checkpoints[name].read_until

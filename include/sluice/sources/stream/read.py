@@ -1,4 +1,4 @@
-"""Reads a stream into raw parts: a bounded window of each shard → S3 → recorded in the manifest → checkpoint (P1).
+"""Lands a stream in raw parts: read a window of a shard → write to S3 → record in the manifest → checkpoint (P1).
 
 A shard that was split or merged is read to its end before its children. So the records of a group land in their order,
 and no checkpoint counts records as read that are not.
@@ -38,7 +38,12 @@ _LIMITS = Limits()
 
 @dataclass(frozen=True)
 class WindowRead(Landed):
-    """What one read of a shard did. ``gap`` is the gap that this read found, if any."""
+    """The result of one read of a shard.
+
+    Attributes:
+        checkpoint: The checkpoint of the shard afterwards.
+        gap: The gap that this read found, if any.
+    """
 
     checkpoint: Checkpoint
     gap: Gap | None
@@ -58,10 +63,14 @@ def read_window(
     """Land what waits in one shard after its checkpoint, until nothing is left, the shard ends or a limit is reached.
 
     The checkpoint moves after each flush, once its records are durable and recorded. After a kill, the next read lands
-    again what was read since. A gap is logged as a warning and kept in the checkpoint.
+    again what was read after the checkpoint. A gap is logged as a warning and kept in the checkpoint.
 
     Args:
+        kinesis: A client of Kinesis.
+        stream: The name of the stream at AWS.
         shard: The id of the shard.
+        lake: The lake in which the records land.
+        source: The declared stream.
         every: The length of a partition.
         limits: When to end although more waits.
         on_flush: Called after each flush.
@@ -69,12 +78,14 @@ def read_window(
 
     Raises:
         MissingResource: there is no such stream or shard.
-        ConflictingWrite: a manifest or the checkpoint could not be written against other writers.
+        ConflictingWrite: other writers kept changing a manifest or the checkpoint.
     """
     started, stop = time.monotonic(), stop or Event()
     of_stream = {each.id: each for each in list_shards(kinesis, stream)}
     if shard not in of_stream:
-        raise MissingResource(f"stream {stream} has no shard {shard} any more; run the ingest again: it lists anew")
+        raise MissingResource(
+            f"stream {stream} has no shard {shard} any more; run the ingest again: it lists the current shards"
+        )
     checkpoint, gap = _begin(kinesis, stream, of_stream[shard], lake, source)
     with ThreadPoolExecutor(_WRITERS) as pool:
         reader = _Reader(of_stream[shard], lake, source, every, pool, on_flush, checkpoint)
@@ -84,9 +95,9 @@ def read_window(
 
         for batch in batches(kinesis, stream, shard, place_of(checkpoint), lake.now, stop, most):
             reader.take(batch)
-            nothing_comes = batch.at_tip and not batch.records
-            late = time.monotonic() - started >= limits.seconds
-            if nothing_comes or late or reader.records >= limits.messages or reader.bytes >= limits.bytes:
+            nothing_left = batch.at_tip and not batch.records
+            out_of_time = time.monotonic() - started >= limits.seconds
+            if nothing_left or out_of_time or reader.records >= limits.messages or reader.bytes >= limits.bytes:
                 break
         reader.flush()
     return WindowRead(
@@ -103,7 +114,7 @@ def read_window(
 def _begin(
     kinesis: KinesisClient, stream: str, shard: Shard, lake: Lake, source: Stream
 ) -> tuple[Checkpoint, Gap | None]:
-    """The checkpoint from which to read, and the gap after it, if any."""
+    """Return the checkpoint from which to read, and the gap after it, if any."""
     checkpoints = read_checkpoints(lake, source.name)
     own = checkpoints.get(shard.id)
     since = own.read_until if own else unread_since(shard.parents, checkpoints)
@@ -113,14 +124,14 @@ def _begin(
         return checkpoint, None
     gap = Gap(since=since, until=horizon)
     warn_of_gap(stream, shard.id, gap)
-    # Records in the gap can't be read any more: all up to the horizon are read or known to be lost.
+    # Every record up to the horizon is now read or known to be lost.
     passed = {"read_until": horizon, "at_tip": False, "gaps": (*checkpoint.gaps, gap)}
     return advance(lake, source.name, checkpoint.model_copy(update=passed)), gap
 
 
 @dataclass
 class _Reader:
-    """What one read holds, and what it has done. ``checkpoint`` is the one in the lake."""
+    """One read of a shard: the records that it holds, and what it has landed. ``checkpoint`` is the one in the lake."""
 
     shard: Shard
     lake: Lake
@@ -138,9 +149,9 @@ class _Reader:
     def __post_init__(self) -> None:
         self._landing = Parts(Landing(self.lake, self.source.name, self.every), self.pool)
         self._reached = self.checkpoint
-        self._begin_anew()
+        self._clear()
 
-    def _begin_anew(self) -> None:
+    def _clear(self) -> None:
         self._held: list[Record] = []
         self._held_bytes, self._held_since = 0, time.monotonic()
 
@@ -165,7 +176,7 @@ class _Reader:
     def _after(self, batch: ShardBatch, records: Sequence[Record]) -> Checkpoint:
         read_until: datetime | None = batch.read_until
         if batch.ended or not self.shard.is_open:
-            # Its children began to take records before it was read to its end. So its own records are the bound.
+            # Its children received records before it was read to its end. So only its own records bound the moment.
             read_until = latest([self._reached.read_until, *(record.sent_at for record in records)])
         times = (record.event_time for record in records if record.event_time_from == "body")
         return Checkpoint(
@@ -197,18 +208,24 @@ class _Reader:
                     lag_seconds=(self.lake.now() - oldest).total_seconds(),
                 )
             )
-        self._begin_anew()
+        self._clear()
 
 
 def place_of(checkpoint: Checkpoint | None) -> Place:
-    """The place at which a read continues."""
+    """Return the place at which a read continues."""
     return Place(after=checkpoint.sequence_number if checkpoint else None)
 
 
 def warn_of_gap(stream: str, shard: str, gap: Gap) -> None:
-    """Log a gap, with the next action."""
+    """Log a gap, with the next action.
+
+    Args:
+        stream: The name of the stream at AWS.
+        shard: The id of the shard.
+        gap: The time range whose records were trimmed.
+    """
     _LOG.warning(
-        "stream %s, shard %s: what arrived from %s to %s was trimmed before it was read; have it sent again, and give "
-        "the stream a longer retention",
+        "stream %s, shard %s: records that arrived from %s to %s were trimmed before they were read; have them sent "
+        "again, and give the stream a longer retention",
         *(stream, shard, gap.since.isoformat(), gap.until.isoformat()),
     )

@@ -1,4 +1,4 @@
-"""Makes raw records of Kinesis records."""
+"""Makes raw records from Kinesis records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sluice.declaration.sources import Stream
 from sluice.records.body import parse_body
 from sluice.records.record import Record
 
-# The most digits of a sequence number in Kinesis's API model. Padded to as many, they sort as text.
+# The most digits of a sequence number in Kinesis's API model. Sequence numbers are padded to as many, to sort as text.
 _DIGITS = 129
 
 
@@ -21,7 +21,9 @@ def record_from_kinesis(record: Mapping[str, Any], shard_id: str, source: Stream
     Data that is not UTF-8 is stored as base64, and ``attributes`` is then ``{"encoding": "base64"}``.
 
     Args:
-        record: As GetRecords returns it.
+        record: The record as GetRecords returns it.
+        shard_id: The id of the shard, which becomes a part of the message id.
+        source: The declared stream.
     """
     sent_at = record["ApproximateArrivalTimestamp"].astimezone(UTC)
     message_id = f"{shard_id}:{record['SequenceNumber']}"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
     from mypy_boto3_kinesis.type_defs import RecordTypeDef
 
-MOST_RECORDS = 10_000  # of one read
+MOST_RECORDS = 10_000  # in one read
 _SECONDS_BETWEEN_READS = 0.2
 _ATTEMPTS = 8
 _EXPIRED = "ExpiredIteratorException"
@@ -31,7 +31,13 @@ _EXPIRED = "ExpiredIteratorException"
 
 @dataclass(frozen=True)
 class Shard:
-    """A shard that the stream still holds, open or closed. ``parents`` may be gone already."""
+    """A shard that the stream still holds.
+
+    Attributes:
+        id: The id of the shard.
+        parents: The ids of the shards that were split or merged into it. They may be gone already.
+        is_open: Whether it still accepts records.
+    """
 
     id: str
     parents: tuple[str, ...]
@@ -40,9 +46,11 @@ class Shard:
 
 @dataclass(frozen=True)
 class Retention:
-    """What a stream still holds: records that arrived after ``horizon`` (UTC).
+    """What a stream still holds.
 
-    Unless it is ``trimmed``, it holds all its records: it is younger than its retention period.
+    Attributes:
+        horizon: Records that arrived after this moment (UTC) are there.
+        trimmed: Whether older records were trimmed; False if the stream is younger than its retention period.
     """
 
     horizon: datetime
@@ -51,7 +59,12 @@ class Retention:
 
 @dataclass(frozen=True)
 class Place:
-    """Where in a shard to begin: after a sequence number, else at a time of arrival (UTC), else at the first record."""
+    """Where to begin in a shard; without a value, at its first record.
+
+    Args:
+        after: Begin after this sequence number.
+        at: Begin at this time of arrival (UTC), if ``after`` is None.
+    """
 
     after: str | None = None
     at: datetime | None = None
@@ -61,8 +74,11 @@ class Place:
 class ShardBatch:
     """The records of one read of a shard.
 
-    ``read_until``: all records that arrived up to that moment (UTC) are in this batch or an earlier one. ``at_tip``: no
-    more waited at that moment. ``ended``: the shard is closed, and this is its last batch.
+    Attributes:
+        records: The records as GetRecords returns them.
+        read_until: All records that arrived up to this moment (UTC) are in this batch or an earlier one.
+        at_tip: Whether no more records waited at that moment.
+        ended: Whether the shard is closed and this is its last batch.
     """
 
     records: Sequence[RecordTypeDef]
@@ -72,7 +88,11 @@ class ShardBatch:
 
 
 def list_shards(kinesis: KinesisClient, stream: str) -> list[Shard]:
-    """Every shard that the stream holds, by id.
+    """List every shard that the stream holds, by id.
+
+    Args:
+        kinesis: A client of Kinesis.
+        stream: The name of the stream at AWS.
 
     Raises:
         MissingResource: there is no such stream.
@@ -85,16 +105,18 @@ def list_shards(kinesis: KinesisClient, stream: str) -> list[Shard]:
             parents = (shard.get("ParentShardId"), shard.get("AdjacentParentShardId"))
             is_open = "EndingSequenceNumber" not in shard["SequenceNumberRange"]
             found.append(Shard(shard["ShardId"], tuple(filter(None, parents)), is_open))
-        # The token alone: Kinesis refuses it beside the stream's name.
+        # Kinesis refuses a token together with the stream's name.
         request = {"NextToken": response["NextToken"]} if "NextToken" in response else None
     return sorted(found, key=lambda shard: shard.id)
 
 
 def retention(kinesis: KinesisClient, stream: str, now: datetime) -> Retention:
-    """What the stream holds now, by its retention period and its age.
+    """Return what the stream holds now, by its retention period and its age.
 
     Args:
-        now: The present moment (UTC).
+        kinesis: A client of Kinesis.
+        stream: The name of the stream at AWS.
+        now: The current time (UTC).
 
     Raises:
         MissingResource: there is no such stream.
@@ -106,7 +128,17 @@ def retention(kinesis: KinesisClient, stream: str, now: datetime) -> Retention:
 
 
 def peek(kinesis: KinesisClient, stream: str, shard: str, place: Place) -> bool:
-    """Whether a record, or the end of the shard, waits after ``place``. It reads one record."""
+    """Return whether a record, or the end of the shard, waits after a place. One record is read.
+
+    Args:
+        kinesis: A client of Kinesis.
+        stream: The name of the stream at AWS.
+        shard: The id of the shard.
+        place: Where to begin.
+
+    Raises:
+        MissingResource: there is no such stream or shard.
+    """
     response = _get(kinesis, _iterator(kinesis, stream, shard, place), 1)
     return bool(response["Records"]) or response["MillisBehindLatest"] > 0 or "NextShardIterator" not in response
 
@@ -120,19 +152,24 @@ def batches(
     stop: Event,
     most: Callable[[], int] = lambda: MOST_RECORDS,
 ) -> Iterator[ShardBatch]:
-    """Read a shard from ``place`` on, until it ends or ``stop`` is set.
+    """Read a shard from a place on, until it ends or ``stop`` is set.
 
     An iterator expires after five minutes. A new one then continues after the last record.
 
     Args:
-        now: Returns the present moment (UTC).
+        kinesis: A client of Kinesis.
+        stream: The name of the stream at AWS.
+        shard: The id of the shard.
+        place: Where to begin.
+        now: Returns the current time (UTC).
+        stop: Set it to end before the next read.
         most: Called before each read; returns how many records it may return at most.
 
     Yields:
         A batch for each read. It may be empty.
 
     Raises:
-        MissingResource: there is no such stream.
+        MissingResource: there is no such stream or shard.
         ClientError: Kinesis refused eight times in a row.
     """
     iterator: str | None = _iterator(kinesis, stream, shard, place)
@@ -143,7 +180,7 @@ def batches(
         except ClientError as error:
             if error_code(error) != _EXPIRED:
                 raise
-            # A new iterator can't have expired, so if this read fails as well, its error is raised.
+            # A new iterator can't have expired, so an error of this read is raised.
             response = _get(kinesis, _iterator(kinesis, stream, shard, place), most())
         records, behind = response["Records"], response["MillisBehindLatest"]
         if records:
@@ -162,18 +199,18 @@ def _iterator(kinesis: KinesisClient, stream: str, shard: str, place: Place) -> 
         where = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": place.at}
     response = _of_stream(
         stream,
-        lambda: _unless_throttled(lambda: kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, **where)),
+        lambda: _retry_throttled(lambda: kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, **where)),
     )
     iterator: str = response["ShardIterator"]
     return iterator
 
 
 def _get(kinesis: KinesisClient, iterator: str, most: int) -> Any:
-    return _unless_throttled(lambda: kinesis.get_records(ShardIterator=iterator, Limit=min(most, MOST_RECORDS)))
+    return _retry_throttled(lambda: kinesis.get_records(ShardIterator=iterator, Limit=min(most, MOST_RECORDS)))
 
 
-def _unless_throttled(call: Callable[[], Any]) -> Any:
-    """Retry a throttled call. Others may read the shard, and a read of 10 MiB uses up the next five seconds."""
+def _retry_throttled(call: Callable[[], Any]) -> Any:
+    """Retry a throttled call. Other readers share the limits, and a read of 10 MiB uses up the next five seconds."""
     return retrying(is_throttled, attempts=_ATTEMPTS, first=0.5, longest=5)(call)
 
 

@@ -14,7 +14,12 @@ from sluice.declaration.sources import Stream
 
 
 def stream_template(pipeline: Pipeline, source: Stream) -> Fragment:
-    """The stream, its name, and the workers' rights."""
+    """Return the stream, its name, and the workers' rights.
+
+    Args:
+        pipeline: The pipeline that declares the stream.
+        source: The declared stream.
+    """
     name, stream_id = f"{pipeline.name}-{source.name}", logical_id(source.name, "Stream")
     stream = KinesisStream(
         stream_id,

@@ -13,11 +13,11 @@ from sluice.declaration import Conform, Pipeline, Stream
 from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
 from sluice.landing.parts import Limits
-from sluice.sending.lanes import Event
+from sluice.sending.lanes import Event, send_events
 from sluice.sources.stream.checkpoints import read_checkpoints
 from sluice.sources.stream.progress import evidence_of_stream, readable_shards
 from sluice.sources.stream.read import WindowRead, read_window
-from sluice.sources.stream.send import send_to_stream
+from sluice.sources.stream.send import StreamSender
 from sluice.steps.runner import run_step
 
 CLICKS = Stream("clicks", event_id="id", event_time="at")
@@ -52,7 +52,7 @@ class Trial:
         return made
 
     def send(self, count: int, **more: Any) -> None:
-        send_to_stream(self.kinesis, self.stream, self.events(count, **more), lanes=2)
+        send_events(self.events(count, **more), StreamSender(self.kinesis, self.stream), lanes=2)
 
     def readable(self) -> list[str]:
         checkpoints = read_checkpoints(self.lake, "clicks")

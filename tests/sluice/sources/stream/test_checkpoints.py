@@ -39,22 +39,22 @@ CHECKPOINTS = st.builds(
 
 @given(CHECKPOINTS, CHECKPOINTS)
 def test_what_two_readers_know_together_does_not_depend_on_who_wrote_last(one: Checkpoint, other: Checkpoint) -> None:
-    joined = one.joined(other)
+    merged = one.merged(other)
 
-    assert joined == other.joined(one)
-    assert joined.joined(one) == joined
+    assert merged == other.merged(one)
+    assert merged.merged(one) == merged
     for each in (one, other):
-        assert int(joined.sequence_number or -1) >= int(each.sequence_number or -1)
-        assert (joined.read_until or START) >= (each.read_until or START)
-        assert joined.ended >= each.ended
-        assert set(joined.gaps) >= set(each.gaps)
+        assert int(merged.sequence_number or -1) >= int(each.sequence_number or -1)
+        assert (merged.read_until or START) >= (each.read_until or START)
+        assert merged.ended >= each.ended
+        assert set(merged.gaps) >= set(each.gaps)
 
 
 def test_sequence_numbers_are_compared_as_numbers_and_the_later_look_says_whether_more_waits() -> None:
     early = Checkpoint(shard=SHARD, sequence_number="99", read_until=at(1), at_tip=True)
     late = Checkpoint(shard=SHARD, sequence_number="100", read_until=at(2), at_tip=False)
 
-    assert early.joined(late) == late
+    assert early.merged(late) == late
 
 
 def test_checkpoints_are_read_by_source_and_shard(lake: Lake) -> None:
@@ -143,7 +143,7 @@ class Readers(RuleBasedStateMachine):
             at_tip=landed == self.records,
         )
         stands = advance(self.lake, "clicks", reached)
-        assert stands == self.seen.joined(reached)
+        assert stands == self.seen.merged(reached)
         self.seen = stands
 
     @precondition(lambda self: self.readers)

@@ -345,7 +345,8 @@ def test_what_was_trimmed_before_it_was_read_is_recorded_returned_and_logged(
     assert reads[SECOND].gap is None
     assert read_checkpoints(trial.lake, "clicks")[FIRST].gaps == (gap,)
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert warning.startswith(f"stream {trial.stream}, shard {FIRST}: what arrived from {gap.since.isoformat()} to")
+    since = gap.since.isoformat()
+    assert warning.startswith(f"stream {trial.stream}, shard {FIRST}: records that arrived from {since} to")
     assert sum(read.messages for read in reads.values()) == 100
     assert trial.read(FIRST).gap is None
     assert read_checkpoints(trial.lake, "clicks")[FIRST].gaps == (gap,)
@@ -382,7 +383,7 @@ def test_a_shard_that_was_trimmed_before_it_was_read_to_its_end_is_reported_once
     checkpoint = read_checkpoints(trial.lake, "clicks")["shard-gone"]
     assert checkpoint.ended
     assert checkpoint.gaps == (found["shard-gone"],)
-    assert "shard-gone: what arrived from" in caplog.text
+    assert "shard-gone: records that arrived from" in caplog.text
     assert note_lost_shards(trial.kinesis, trial.stream, trial.lake, CLICKS) == {}
     assert shards_to_read(trial.kinesis, trial.stream, trial.lake, CLICKS) == [FIRST, SECOND]
 
