@@ -50,7 +50,7 @@ class Resources:
         """Return a resource of a source.
 
         Args:
-            what: The kind of the resource: ``queues``, ``dead-letter-queues`` or ``streams``.
+            what: The kind of the resource, such as ``queues``, ``dead-letter-queues`` or ``streams``.
             source: The name of the source.
 
         Returns:

@@ -139,7 +139,7 @@ class Layout:
 
         Args:
             stage: The dataset or the training that is complete.
-            subject: The key of the partition, or the name of the training job.
+            subject: The key of the partition, or the fingerprint of the training.
             digest: The digest of the event's content.
         """
         return f"{self.announcements(stage)}{subject}/{digest}"

@@ -138,8 +138,8 @@ def requested(
         every: The length of a partition.
         run_start: The logical date of the run; None if it has none.
         first: The first partition of the range, as :func:`partition_at` reads it.
-        last: The last partition of the range, included. If only one of the two is given, the range is that partition,
-            or the whole day if it is a date and partitions are hours.
+        last: The last partition of the range, included. A date alone includes all hours of the day. If only one of the
+            two is given, it is both.
 
     Raises:
         SluiceError: there is neither a range nor a logical date, or the range ends before it begins, or it has no
