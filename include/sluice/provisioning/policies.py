@@ -31,22 +31,28 @@ def policy_document(statements: Iterable[Statement]) -> dict[str, Any]:
     return _document(statements, lambda text: Sub(text) if "${" in text else text)
 
 
-def check_size(pipeline: str, statements: Iterable[Statement]) -> None:
-    """Check that the workers' policy fits into IAM's limit in every region.
+def packed(groups: Iterable[Sequence[Statement]]) -> list[list[Statement]]:
+    """Distribute statements over as few policies as IAM's limit of size allows, in any region.
+
+    A group stays together, and the order stays. So a source that is declared last moves no right of the others to
+    another policy.
 
     Args:
-        pipeline: The name of the pipeline, for the error message.
-        statements: The statements of the policy.
+        groups: The statements of each fragment of a template.
 
-    Raises:
-        DeclarationError: the policy may be longer than IAM allows.
+    Returns:
+        The statements of each policy; at least one policy.
     """
-    characters = len(json.dumps(_document(statements, _longest), separators=(",", ":")))
-    if characters > _MOST_CHARACTERS:
-        raise DeclarationError(
-            f"pipeline {pipeline}: the workers' policy would have up to {characters:,} characters, and IAM allows "
-            f"{_MOST_CHARACTERS:,}: declare fewer sources, or split the pipeline"
-        )
+    policies: list[list[Statement]] = [[]]
+    for group in groups:
+        if _characters([*policies[-1], *group]) > _MOST_CHARACTERS:
+            policies.append([])
+        policies[-1].extend(group)
+    return policies
+
+
+def _characters(statements: Sequence[Statement]) -> int:
+    return len(json.dumps(_document(statements, _longest), separators=(",", ":")))
 
 
 def _document(statements: Iterable[Statement], resolved: Any) -> dict[str, Any]:

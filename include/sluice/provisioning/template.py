@@ -20,7 +20,7 @@ from sluice.errors import DeclarationError
 from sluice.provisioning.completions import completions_template
 from sluice.provisioning.lake import lake_template
 from sluice.provisioning.models import models_template
-from sluice.provisioning.policies import check_size, policy_document
+from sluice.provisioning.policies import packed, policy_document
 from sluice.sources.contract import source_template
 
 # CloudFormation user guide, "Understand CloudFormation quotas": the size of a template that is part of the request.
@@ -31,14 +31,14 @@ def render(pipeline: Pipeline) -> Template:
     """Render the template of a pipeline.
 
     Raises:
-        DeclarationError: two resources would have one name, or the workers' policy would be longer than IAM allows.
+        DeclarationError: two resources would have one name.
     """
     fragments = [
         lake_template(pipeline),
-        *(source_template(pipeline, source) for source in pipeline.sources),
         completions_template(pipeline),
         models_template(pipeline),
         _key_template(pipeline),
+        *(source_template(pipeline, source) for source in pipeline.sources),
     ]
     _check_names(pipeline, fragments)
     template = Template(
@@ -50,7 +50,7 @@ def render(pipeline: Pipeline) -> Template:
             template.add_resource(resource)
         for export in fragment.exports:
             _export(template, pipeline, export)
-    _add_worker_policy(template, pipeline, [each for fragment in fragments for each in fragment.statements])
+    _add_worker_policies(template, pipeline, fragments)
     _tag(template, pipeline)
     return template
 
@@ -94,17 +94,20 @@ def _key_template(pipeline: Pipeline) -> Fragment:
     return Fragment(statements=(Statement("UseTheKey", ("kms:Decrypt", "kms:GenerateDataKey"), (pipeline.kms_key,)),))
 
 
-def _add_worker_policy(template: Template, pipeline: Pipeline, statements: Sequence[Statement]) -> None:
-    check_size(pipeline.name, statements)
-    policy = ManagedPolicy(
-        "WorkerPolicy",
-        # Don't change this text: CloudFormation would replace the policy, and workers have the old one attached.
-        Description=f"What an Airflow worker may do for the pipeline {pipeline.name}. Attach it to the workers' role.",
-        PolicyDocument=policy_document(statements),
-    )
-    template.add_resource(policy)
-    description = "ARN of the policy to attach to the role of the Airflow workers."
-    template.add_output(Output("WorkerPolicy", Description=description, Value=Ref(policy)))
+def _add_worker_policies(template: Template, pipeline: Pipeline, fragments: Sequence[Fragment]) -> None:
+    """Add ``WorkerPolicy``, and ``WorkerPolicy2`` and so on where one policy can't hold the rights."""
+    for number, statements in enumerate(packed(fragment.statements for fragment in fragments), start=1):
+        name = "WorkerPolicy" if number == 1 else f"WorkerPolicy{number}"
+        policy = ManagedPolicy(
+            name,
+            # Don't change this text: CloudFormation would replace the policy, and workers have the old one attached.
+            Description=f"What an Airflow worker may do for the pipeline {pipeline.name}. "
+            f"Attach it to the workers' role.",
+            PolicyDocument=policy_document(statements),
+        )
+        template.add_resource(policy)
+        description = "ARN of the policy to attach to the role of the Airflow workers."
+        template.add_output(Output(name, Description=description, Value=Ref(policy)))
 
 
 def _tag(template: Template, pipeline: Pipeline) -> None:

@@ -250,11 +250,53 @@ def many(count: int) -> Pipeline:
     return toy(sources=(*TOY.sources, *queues))
 
 
-def test_more_sources_than_the_policy_can_name_are_refused_before_anything_is_asked() -> None:
-    """IAM takes 6,144 characters; what is said of the account and region is resolved to the longest there are."""
-    render(many(10))
-    with pytest.raises(DeclarationError, match=r"would have up to 6,\d+ characters, and IAM allows 6,144"):
-        render(many(16))
+def policies_of(pipeline: Pipeline) -> dict[str, Any]:
+    resources = render(pipeline).to_dict()["Resources"]
+    return {name: each for name, each in resources.items() if each["Type"] == "AWS::IAM::ManagedPolicy"}
+
+
+def rights_of(policy: Any) -> set[tuple[str, str]]:
+    return {
+        (action, json.dumps(resource))
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+    }
+
+
+def test_sources_that_one_policy_can_not_name_get_policies_of_their_own() -> None:
+    """IAM allows 6,144 characters without white space, after CloudFormation has resolved account and region."""
+    for count in range(21):
+        for policy in policies_of(many(count)).values():
+            text = json.dumps(policy["Properties"]["PolicyDocument"], separators=(",", ":"))
+            resolved = text.replace('{"Fn::Sub":', "").replace("${AWS::Partition}", "aws-us-gov")
+            resolved = resolved.replace("${AWS::Region}", "ap-southeast-1").replace("${AWS::AccountId}", "123456789012")
+            assert len(resolved) <= 6144, count
+
+    one, two = policies_of(many(8)), policies_of(many(20))
+    assert set(one) == {"WorkerPolicy"}
+    assert set(two) == {"WorkerPolicy", "WorkerPolicy2"}
+    assert not rights_of(two["WorkerPolicy"]) & rights_of(two["WorkerPolicy2"])
+    # A source that is declared last leaves the rights of the others where they are.
+    assert rights_of(one["WorkerPolicy"]) < rights_of(two["WorkerPolicy"])
+    last = toy(sources=(*TOY.sources, FifoQueue("queue_with_a_name_19", event_id="id", event_time="at")))
+    assert rights_of(policies_of(last)["WorkerPolicy"]) - rights_of(policies_of(toy())["WorkerPolicy"]) < rights_of(
+        two["WorkerPolicy2"]
+    )
+
+
+def test_a_template_that_is_too_long_is_refused_before_aws_is_called() -> None:
+    with pytest.raises(DeclarationError, match=r"the template has 6\d,\d{3} bytes, and CloudFormation accepts 51,200"):
+        template_body(many(26))
+
+
+def test_both_policies_are_made_and_each_is_an_output(cloud: Cloud) -> None:
+    outputs = provision(cloud.client("cloudformation"), replace(many(20), name="crowded"))
+
+    first, second = (worker_policy(cloud, outputs[name]) for name in ("WorkerPolicy", "WorkerPolicy2"))
+    queue = "arn:aws:sqs:us-east-1:000000000000:crowded-queue_with_a_name_19.fifo"
+    assert second.allows("sqs:ReceiveMessage", queue)
+    assert not first.allows("sqs:ReceiveMessage", queue)
 
 
 def test_lake_is_private_and_keeps_old_versions(cloud: Cloud, resources: Resources) -> None:
