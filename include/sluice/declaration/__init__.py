@@ -1,4 +1,4 @@
-"""The declaration of a pipeline: values only, cheap to import. A ``pipeline.py`` needs no other import of Sluice."""
+"""The declaration of a pipeline: values only, cheap to import. A ``pipeline.py`` imports nothing else of Sluice."""
 
 from sluice.declaration.cloud import Network
 from sluice.declaration.pipeline import Pipeline

@@ -1,7 +1,6 @@
 """Checks of the members of a declaration. They run whenever a value is made, so also when Airflow parses a DAG file.
 
-Each check raises DeclarationError with the member and its right form, in one line. ``where`` names the owner of the
-member, such as ``source events``. ``example`` is a right value, as the user would write it.
+Each error names the member and its right form in one line.
 """
 
 from __future__ import annotations
@@ -15,25 +14,67 @@ _HOUR = timedelta(hours=1)
 
 
 def check_tuple(where: str, member: str, value: object, kind: Any, example: str) -> None:
-    """Require a tuple of at least one ``kind``. It catches a tuple of one without its comma, and text as a tuple."""
+    """Require a tuple of at least one ``kind``. This finds a forgotten comma, and text in place of a tuple.
+
+    Args:
+        where: The owner of the member, such as ``source events``.
+        member: The name of the member.
+        value: What the user declared.
+        kind: The type of each item, or a union of types.
+        example: A right item, as the user would write it.
+
+    Raises:
+        DeclarationError: the value is not such a tuple.
+    """
     if not isinstance(value, tuple) or not value or not all(isinstance(each, kind) for each in value):
         raise DeclarationError(f"{where}: {member}={value!r} must be a tuple; write it as {member}=({example},)")
 
 
 def check_text(where: str, member: str, value: object, example: str) -> None:
-    """Require text that is not empty."""
+    """Require text that is not empty.
+
+    Args:
+        where: The owner of the member, such as ``source events``.
+        member: The name of the member.
+        value: What the user declared.
+        example: A right value.
+
+    Raises:
+        DeclarationError: the value is empty, or not text.
+    """
     if not isinstance(value, str) or not value:
         raise DeclarationError(f"{where}: {member}={value!r} must be text; write it as {member}={example!r}")
 
 
 def check_count(where: str, member: str, value: object, least: int, most: int) -> None:
-    """Require a whole number from ``least`` to ``most``."""
+    """Require a whole number from ``least`` to ``most``.
+
+    Args:
+        where: The owner of the member, such as ``source events``.
+        member: The name of the member.
+        value: What the user declared.
+        least: The smallest number that is allowed.
+        most: The largest number that is allowed.
+
+    Raises:
+        DeclarationError: the value is outside this range, or not a whole number.
+    """
     if type(value) is not int or not least <= value <= most:
         raise DeclarationError(f"{where}: {member}={value!r} must be a whole number from {least:,} to {most:,}")
 
 
 def check_share(where: str, member: str, value: object, *, below_one: bool = False) -> None:
-    """Require a number from 0 to 1; with ``below_one``, without 0 and 1 themselves."""
+    """Require a number from 0 to 1.
+
+    Args:
+        where: The owner of the member, such as ``source events``.
+        member: The name of the member.
+        value: What the user declared.
+        below_one: Refuse 0 and 1 themselves.
+
+    Raises:
+        DeclarationError: the value is outside this range, or not a number.
+    """
     good = isinstance(value, int | float) and not isinstance(value, bool)
     if not good or not (0 < value < 1 if below_one else 0 <= value <= 1):  # type: ignore[operator]
         between = "between 0 and 1" if below_one else "from 0 to 1"
@@ -43,7 +84,19 @@ def check_share(where: str, member: str, value: object, *, below_one: bool = Fal
 def check_duration(
     where: str, member: str, value: object, least: timedelta, most: timedelta, unit: timedelta = timedelta(seconds=1)
 ) -> None:
-    """Require a timedelta from ``least`` to ``most``, in whole units."""
+    """Require a timedelta from ``least`` to ``most``, in whole units.
+
+    Args:
+        where: The owner of the member, such as ``source events``.
+        member: The name of the member.
+        value: What the user declared.
+        least: The shortest duration that is allowed.
+        most: The longest duration that is allowed.
+        unit: One second or one hour; the value must be a multiple of it.
+
+    Raises:
+        DeclarationError: the value is outside this range, has a part of a unit, or is not a timedelta.
+    """
     if not isinstance(value, timedelta) or not least <= value <= most or value % unit:
         raise DeclarationError(
             f"{where}: {member}={value!r} must be a timedelta from {_text(least)} to {_text(most)}, in whole "

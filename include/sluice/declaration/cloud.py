@@ -28,7 +28,7 @@ class Network:
         security_groups: 1 to 5 ids, such as ``sg-0a1b2c3d``.
 
     Raises:
-        DeclarationError: an id is not of that form, or there are too few or too many ids.
+        DeclarationError: an id has another form, or there are too few or too many ids.
     """
 
     subnets: tuple[str, ...]
@@ -45,7 +45,15 @@ def _check_ids(member: str, ids: tuple[str, ...], form: re.Pattern[str], most: i
 
 
 def check_kms_key(pipeline: str, arn: str) -> None:
-    """Raise DeclarationError if this is not the ARN of a key. A policy allows neither an alias nor a bare id."""
+    """Require the ARN of a KMS key. A policy allows neither an alias nor a bare id.
+
+    Args:
+        pipeline: The name of the pipeline, for the message.
+        arn: What the user declared.
+
+    Raises:
+        DeclarationError: it is not the ARN of a key.
+    """
     if not _KEY_ARN.fullmatch(arn):
         raise DeclarationError(
             f"pipeline {pipeline}: kms_key={arn!r} is no ARN of a key; write it as "
@@ -54,7 +62,15 @@ def check_kms_key(pipeline: str, arn: str) -> None:
 
 
 def check_tags(pipeline: str, tags: Mapping[str, str]) -> None:
-    """Raise DeclarationError if AWS would refuse a tag, or if Sluice sets it itself."""
+    """Require tags that AWS accepts and that Sluice does not set itself.
+
+    Args:
+        pipeline: The name of the pipeline, for the message.
+        tags: What the user declared: values by key, at most 48.
+
+    Raises:
+        DeclarationError: there are more, or a key or a value is not allowed.
+    """
     if len(tags) > _MOST_TAGS:
         raise DeclarationError(f"pipeline {pipeline} has {len(tags)} tags; AWS leaves room for {_MOST_TAGS}")
     for key, value in tags.items():

@@ -17,10 +17,10 @@ from sluice.errors import DeclarationError
 
 
 def check_functions(pipeline: Pipeline) -> None:
-    """Check every reference of the pipeline's steps.
+    """Check that every function and contract exists, and that every function takes the inputs of its step.
 
     Raises:
-        DeclarationError: a module or a name does not exist, or a step's function does not take its inputs.
+        DeclarationError: a module or a name does not exist, or a function takes other parameters.
     """
     for step in pipeline.steps:
         reference = step.contract if isinstance(step, Conform) else step.run
@@ -30,7 +30,7 @@ def check_functions(pipeline: Pipeline) -> None:
 
 
 def _definition(pipeline: Pipeline, step: Conform | Step, reference: str) -> ast.AST | None:
-    """The statement that defines the name in its module; None if it may come from ``import *``."""
+    """Return the statement that defines the name in its module; None if it may come from ``import *``."""
     where = f"pipeline {pipeline.name}: step {step.name!r}"
     module, colon, name = reference.partition(":")
     if not (module and colon and name):
@@ -62,7 +62,7 @@ def _file_of(pipeline: Pipeline, module: str) -> Path | None:
 
 
 def _definitions(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
-    """(name, node) of each name that the statements define; the name ``*`` if they import all of another module."""
+    """Yield each name that the statements define, with its node; the name ``*`` for an ``import *``."""
     for node in body:
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
@@ -78,9 +78,9 @@ def _definitions(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
 
 
 def _check_parameters(pipeline: Pipeline, step: Step, function: ast.FunctionDef) -> None:
-    """Check that the function takes each input as a keyword argument, and one with a look-back as two."""
+    """Require one parameter for each input, and two for an input with a look-back."""
     if function.decorator_list:
-        return  # a decorator may change what it takes
+        return  # a decorator may change the parameters
     given = [name for read in step.reads for name in read.arguments]
     taken = function.args
     names = [each.arg for each in (*taken.args, *taken.kwonlyargs)]

@@ -15,7 +15,7 @@ from sluice.errors import DeclarationError
 
 
 def load_pipeline(name: str) -> Pipeline:
-    """Load the ``PIPELINE`` that ``pipelines/<name>/pipeline.py`` declares.
+    """Return the ``PIPELINE`` that ``pipelines/<name>/pipeline.py`` declares.
 
     Raises:
         DeclarationError: there is no such folder, its module can't be imported, or it declares no pipeline of the
@@ -38,7 +38,7 @@ def load_pipeline(name: str) -> Pipeline:
 
 
 def _where(name: str, error: BaseException) -> str:
-    """The error in one line, with the line of the pipeline's own code that caused it."""
+    """Return the error in one line, with the line of the pipeline's own code that caused it."""
     place = f"{PACKAGE}/{name}"
     if isinstance(error, SyntaxError):
         return f"{place}/{Path(error.filename or '').name} line {error.lineno}: {type(error).__name__}: {error.msg}"
@@ -71,7 +71,11 @@ def load_pipelines() -> tuple[tuple[Pipeline, ...], tuple[DeclarationError, ...]
 
 
 def resolve(pipeline: Pipeline, reference: str) -> Any:
-    """Import what ``"module:name"`` names within the pipeline's package.
+    """Import a function or a contract that a pipeline names.
+
+    Args:
+        pipeline: The pipeline whose package has the module.
+        reference: ``"module:name"``; the module is relative to that package.
 
     Raises:
         DeclarationError: there is no such module or name.

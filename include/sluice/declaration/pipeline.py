@@ -33,24 +33,25 @@ class Pipeline:
     """A pipeline: its sources, its steps, and how its model is trained and deployed.
 
     Args:
-        name: The name of its folder.
+        name: The name of its folder: at most 24 of a-z, 0-9 and ``_``, starting with a letter.
         every: The length of a partition, ``day`` or ``hour`` (UTC).
         start: The start of the first partition that Airflow transforms by itself (UTC).
-        sources: Where events come from.
-        steps: The transforms, in order. Each reads sources and earlier steps.
-        training: Without it the pipeline ends at its lake.
-        deployment: Without it the pipeline ends at a trained model.
-        end: A moment in the last partition that Airflow transforms by itself (UTC); without it there is no last one.
+        sources: Where events come from; at least one.
+        steps: The transforms, in order; at least one. Each reads sources and earlier steps.
+        training: How a model is trained; None: the pipeline ends at its lake.
+        deployment: Where the model is served; None: the pipeline ends at a trained model.
+        end: A moment in the last partition that Airflow transforms by itself (UTC); None: there is no last one.
         kms_key: The ARN of the KMS key that encrypts the lake, the sources, the completion topic, and the disks of
             training jobs and endpoints. The workers' policy and SageMaker's role allow its use; the key's own policy
-            must leave that to IAM, as the default one does. Without it each service encrypts with its own key.
+            must leave that to IAM, as the default one does. None: each service encrypts with its own key.
             Instances with local disks, such as ml.g5, take no key.
-        network: The part of a VPC in which training jobs and endpoints run; without it, SageMaker's own network.
-        tags: Set on every resource of the pipeline that can have tags.
+        network: The part of a VPC in which training jobs and endpoints run; None: SageMaker's own network.
+        tags: Set on every resource of the pipeline that can have tags; at most 48. AWS takes 50, and a training job has
+            two of Sluice's own.
 
     Raises:
         DeclarationError: a name is taken or not allowed, a step reads what no source or earlier step writes, a
-            ``Conform`` reads something else than a queue or stream, or another member has a wrong form.
+            ``Conform`` reads no queue or stream, or another member has a wrong form.
     """
 
     name: str
@@ -112,7 +113,7 @@ class Pipeline:
             )
         if self.end is not None and self.end < self.start:
             raise DeclarationError(
-                f"pipeline {self.name}: end={self.end.isoformat()} lies before start={self.start.isoformat()}; swap "
+                f"pipeline {self.name}: end={self.end.isoformat()} is before start={self.start.isoformat()}; swap "
                 f"the two"
             )
 
@@ -123,7 +124,7 @@ class Pipeline:
             for folder in source.foreign_folders:
                 if folder.startswith(f"{self.name}/"):
                     raise DeclarationError(
-                        f"pipeline {self.name}: source {source.name} has {folder!r}, which lies inside the lake's own "
+                        f"pipeline {self.name}: source {source.name} has {folder!r}, which is inside the lake's own "
                         f"folders; use another one, such as 'drops/{source.name}/'"
                     )
                 for other, owner in seen.items():
@@ -172,7 +173,11 @@ class Pipeline:
             )
 
     def require_training(self) -> Training:
-        """The training. Raises DeclarationError if the pipeline ends at its lake."""
+        """Return the training.
+
+        Raises:
+            DeclarationError: the pipeline ends at its lake.
+        """
         if self.training is None:
             raise DeclarationError(
                 f"pipeline {self.name} ends at its lake: it trains no model; add a training to its declaration for one"
@@ -180,7 +185,11 @@ class Pipeline:
         return self.training
 
     def require_deployment(self) -> Deployment:
-        """The deployment. Raises DeclarationError if the pipeline has none."""
+        """Return the deployment.
+
+        Raises:
+            DeclarationError: the pipeline ends at its lake, or at its trained model.
+        """
         self.require_training()
         if self.deployment is None:
             raise DeclarationError(
@@ -195,17 +204,21 @@ class Pipeline:
         return tuple(source for source in self.sources if isinstance(source, EventSource))
 
     def ingest_name(self, source: EventSource) -> str:
-        """The name of a source's ingest DAG. All but the first source of a kind have their own name appended."""
+        """Return the name of a source's ingest DAG. All but the first source of a kind have their own name appended."""
         first = next(each for each in self.event_sources if each.kind == source.kind)
         suffix = "" if source == first else f"_{source.name}"
         return f"{self.name}_ingest_{source.kind}{suffix}"
 
     def source(self, name: str) -> Source | None:
-        """The source of that name; None if there is none."""
+        """Return the source of that name; None if there is none."""
         return next((source for source in self.sources if source.name == name), None)
 
     def step(self, name: str) -> Conform | Step:
-        """The step of that name. Raises DeclarationError if there is none."""
+        """Return the step of that name.
+
+        Raises:
+            DeclarationError: there is none.
+        """
         for step in self.steps:
             if step.name == name:
                 return step

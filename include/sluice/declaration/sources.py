@@ -1,7 +1,7 @@
-"""The sources that a user declares. Values only, like the pipeline that has them.
+"""The sources that a user declares. Like all of a declaration, they are values only.
 
 A source kind is one of these classes and a connector, which does the work (:mod:`sluice.sources.contract`). The class
-names its connector, so there is no list of kinds anywhere.
+names its connector, so there is no list of kinds.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar
+
+from typing_extensions import override
 
 from sluice.declaration.checks import check_count, check_duration, check_text
 from sluice.errors import DeclarationError
@@ -21,10 +23,10 @@ class Source:
     """The base of all sources.
 
     Args:
-        name: The name of the source and of its raw dataset.
+        name: The name of the source and of its raw dataset: at most 24 of a-z, 0-9 and ``_``, starting with a letter.
 
     Attributes:
-        kind: The name of the kind, such as ``queue``.
+        kind: The name of the kind, such as ``queue``. The names of ingest DAGs have it.
         connector: ``"module:Class"`` of the connector. It is imported only when the source is used, because a
             declaration must be cheap to parse.
     """
@@ -51,7 +53,8 @@ class EventSource(Source):
     Args:
         event_id: The member of the JSON body that has the event's id.
         event_time: The member of the JSON body that has the event's time, in ISO 8601 with an offset.
-        lateness: How far the watermark trails the highest event time seen, up to 365 days.
+        lateness: How far the watermark trails the highest event time seen, in whole seconds, up to 365 days. A longer
+            one closes partitions later; a shorter one makes late revisions of more partitions.
 
     Attributes:
         keeps_arrivals: Whether the kind can be replayed by time of arrival, as far as its retention reaches.
@@ -77,11 +80,14 @@ class Queue(EventSource):
     """The base of FIFO and standard queues.
 
     Args:
-        retention: How long the queue keeps a message. It must be less than the 14 days for which the dead-letter queue
-            keeps it, which is the most that SQS allows.
-        visibility_timeout: How long a received message is hidden from other readers, 30 seconds to 12 hours. After a
-            crash of a drain the message's group waits for this long.
+        retention: How long the queue keeps a message, in whole seconds from one minute. The dead-letter queue keeps it
+            for 14 days, the most that SQS allows, so ``retention`` must be shorter.
+        visibility_timeout: How long a received message is hidden from other readers, in whole seconds from 30 seconds
+            to 12 hours. After a crash of a drain the message's group waits for this long.
         max_receives: How often a message is received before SQS moves it to the dead-letter queue, 1 to 1,000.
+
+    Attributes:
+        longest_retention: The longest ``retention`` that the kind allows.
 
     Raises:
         DeclarationError: one of these is out of its range, or a duration has a part of a second.
@@ -107,7 +113,8 @@ class Queue(EventSource):
 class FifoQueue(Queue):
     """An SQS FIFO queue: ordered within a message group, at most 10 messages a receive.
 
-    ``retention`` is at most 13 days. The age of a message starts anew when SQS moves it to the dead-letter queue.
+    ``retention`` is at most 13 days, which is also its default. The age of a message starts again at 0 when SQS moves
+    it to the dead-letter queue.
     """
 
     connector: ClassVar[str] = "sluice.sources.queue.connector:FifoQueueConnector"
@@ -120,12 +127,13 @@ class FifoQueue(Queue):
 class StandardQueue(Queue):
     """An SQS standard queue: it delivers in any order, and sometimes twice. So the order is in the body.
 
-    ``retention`` is at most 7 days. A message keeps its age when SQS moves it to the dead-letter queue (SQS developer
-    guide, "Dead-letter queues and message retention"), so it stays there for at least 7 days.
+    ``retention`` is at most 7 days, which is also its default. A message keeps its age when SQS moves it to the
+    dead-letter queue (SQS developer guide, "Dead-letter queues and message retention"), so it stays there for at least
+    7 days.
 
     Args:
         group: The member of the JSON body that has the entity whose events are ordered.
-        sequence: The member that has the producer's own count within the group, a whole number of 0 or more. Without it
+        sequence: The member that has the producer's own count within the group, a whole number of 0 or more. None:
             events are ordered by event time, and those of equal time by event id.
     """
 
@@ -142,7 +150,7 @@ class Stream(EventSource):
     """A Kinesis stream: ordered within a partition key, which is the group. Its records stay until retention ends.
 
     Args:
-        shards: How many shards the stream has; each takes 1 MiB or 1,000 records a second.
+        shards: How many shards the stream has, 1 to 10,000; each takes 1 MiB or 1,000 records a second.
         retention: How long the stream keeps a record, in whole hours from 24 hours to 365 days. AWS bills more than 24
             hours. With the default of a week, an outage over a long weekend loses nothing.
 
@@ -166,21 +174,25 @@ class Stream(EventSource):
 
 @dataclass(frozen=True)
 class Marker:
-    """A dropped partition is complete once its folder has an object of this name."""
+    """A dropped partition is complete once its folder has an object of this name.
+
+    Args:
+        name: The name of the object, without a slash. The default is what Hadoop and Spark write.
+    """
 
     name: str = "_SUCCESS"
 
 
 @dataclass(frozen=True)
 class Drops(Source):
-    """CSV or Parquet objects that someone else writes to the pipeline's bucket.
+    """CSV or Parquet objects that another system writes to the pipeline's bucket.
 
     Args:
-        prefix: It ends with a slash. Objects of a partition are below ``<prefix>dt=…/``.
+        prefix: Where the objects are: it ends with a slash, and those of a partition are below ``<prefix>dt=…/``.
         complete: The marker that makes a partition complete.
 
     Raises:
-        DeclarationError: the prefix does not end with a slash, or begins with one; the marker is no object's name.
+        DeclarationError: the prefix does not end with a slash, or begins with one; the marker's name has a slash.
     """
 
     kind: ClassVar[str] = "drops"
@@ -201,5 +213,6 @@ class Drops(Source):
             raise DeclarationError(f"{self._where}: the marker {self.complete.name!r} must have no slash in its name")
 
     @property
+    @override
     def foreign_folders(self) -> tuple[str, ...]:
         return (self.prefix,)

@@ -15,8 +15,11 @@ class Input:
 
     Args:
         dataset: The name of the source or step.
-        look_back: Of how many earlier partitions the step also gets the rows, as ``<dataset>_before``. A partition that
-            was never written has no rows.
+        look_back: Of how many earlier partitions the step also gets the rows, 0 to 1,000, as ``<dataset>_before``. A
+            partition that was never written has no rows.
+
+    Raises:
+        DeclarationError: ``look_back`` is out of its range.
     """
 
     dataset: str
@@ -27,12 +30,12 @@ class Input:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """The keyword arguments with which a step's function gets this input."""
+        """The names of the keyword arguments in which a step's function gets this input."""
         return (self.dataset, name_before(self.dataset)) if self.look_back else (self.dataset,)
 
 
 def name_before(dataset: str) -> str:
-    """The keyword argument with which a step gets the rows of earlier partitions of a dataset."""
+    """Return the name of the keyword argument in which a step gets the rows of earlier partitions of a dataset."""
     return f"{dataset}_before"
 
 
@@ -44,8 +47,9 @@ class Conform:
     those of the contract. An event that does not fit the contract is quarantined verbatim, with a reason.
 
     Args:
+        name: The name of the step and of its dataset: at most 24 of a-z, 0-9 and ``_``, starting with a letter.
         source: The name of the queue or stream.
-        contract: ``"module:name"`` of a pydantic model of the JSON body.
+        contract: ``"module:name"`` of a pydantic model of the JSON body; the module is beside ``pipeline.py``.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Conform:
 
     @property
     def reads(self) -> tuple[Input, ...]:
+        """The one input: the source, without a look-back."""
         return (Input(self.source),)
 
 
@@ -62,10 +67,14 @@ class Step:
     """One ordered transform. Its output is a dataset of its own, partition by partition.
 
     Args:
-        run: ``"module:name"`` of a function of pandas DataFrames. It gets one keyword argument for each input, named
-            for the dataset, with the rows of this partition; an input with a look-back adds ``<dataset>_before``. It
-            returns the rows of this partition.
-        reads: The inputs, each dataset once.
+        name: The name of the step and of its dataset: at most 24 of a-z, 0-9 and ``_``, starting with a letter.
+        run: ``"module:name"`` of a function of pandas DataFrames; the module is beside ``pipeline.py``. The function
+            gets one keyword argument for each input, named for the dataset, with the rows of this partition; an input
+            with a look-back adds ``<dataset>_before``. It returns the rows of this partition.
+        reads: The inputs; at least one, and each dataset once.
+
+    Raises:
+        DeclarationError: ``reads`` is not a tuple of inputs.
     """
 
     name: str

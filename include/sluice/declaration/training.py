@@ -18,9 +18,15 @@ _MOST_INSTANCES = 1_000
 
 @dataclass(frozen=True)
 class Candidate:
-    """A built-in algorithm with its hyperparameters, which are those of its container.
+    """The base of built-in algorithms with their hyperparameters.
 
-    ``algorithm`` is ``"module:Class"`` of what trains and scores it; it is imported only where that is done.
+    Args:
+        hyperparameters: Values by the names that the algorithm's container gives them.
+        name: A part of the names of training jobs: at most 19 of a-z, 0-9 and ``_``, starting with a letter.
+
+    Attributes:
+        algorithm: ``"module:Class"`` of the code that trains and scores. It is imported only when that is done, because
+            a declaration must be cheap to parse.
     """
 
     algorithm: ClassVar[str]
@@ -31,7 +37,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class XGBoost(Candidate):
-    """SageMaker's built-in XGBoost 3.2; ``num_round`` is among the ``hyperparameters``."""
+    """SageMaker's built-in XGBoost 3.2.
+
+    Args:
+        hyperparameters: Values by the names that SageMaker's XGBoost gives them. ``num_round`` is one of them. A gate
+            on AUC needs a binary ``objective``, such as ``binary:logistic``.
+        name: A part of the names of training jobs: at most 19 of a-z, 0-9 and ``_``, starting with a letter.
+    """
 
     algorithm: ClassVar[str] = "sluice.training.algorithms.xgboost:XGBoostAlgorithm"
 
@@ -40,7 +52,17 @@ class XGBoost(Candidate):
 
 @dataclass(frozen=True)
 class TimeSplit:
-    """Shares of the partitions, in time order: the newest are the test set, those before them validation."""
+    """A split of the partitions in time order: the oldest train, those after them validate, the newest test.
+
+    Of three partitions or more, each part gets at least one, however small its share is.
+
+    Args:
+        validation: The share that validates, between 0 and 1.
+        test: The share that tests, between 0 and 1.
+
+    Raises:
+        DeclarationError: a share is out of its range, or the two leave nothing to train on.
+    """
 
     validation: float = 0.15
     test: float = 0.15
@@ -57,7 +79,15 @@ class TimeSplit:
 
 @dataclass(frozen=True)
 class Gate:
-    """A model is deployed only if its artefact reaches this metric on the snapshot's validation rows."""
+    """A model is deployed only if its artefact reaches this metric on the snapshot's validation rows.
+
+    Args:
+        metric: ``"auc"``, the area under the ROC curve.
+        at_least: The lowest value that passes, from 0 to 1; an AUC of 0.5 is that of guessing.
+
+    Raises:
+        DeclarationError: the metric is another, or the value is out of its range.
+    """
 
     metric: Literal["auc"]
     at_least: float
@@ -75,19 +105,21 @@ class Training:
     """How a model is trained on the rows of one step.
 
     Args:
-        rows: The name of the step.
-        label: The column to learn. Rows without a label are left out.
-        features: The columns that the model gets, in order.
+        rows: The name of the step whose output is learned from.
+        label: The column to learn, 0 or 1. Rows without a label are left out.
+        features: The columns that the model gets, in order; each a number or a truth value.
         candidate: The algorithm and its hyperparameters.
-        gate: What the model must reach.
-        split: Which partitions are for validation and for the test.
-        schedule: When Airflow trains: a preset such as ``@weekly``, or a cron expression.
-        instance_type: The SageMaker instance type of the job.
-        volume_gb: The size of the job's disk in GB.
-        max_runtime: The longest time that the job may run. It bounds every wait for the job as well.
+        gate: What the model must reach before it is deployed.
+        split: Which partitions train, validate and test.
+        schedule: When Airflow trains (UTC): a preset such as ``@weekly``, or a cron expression.
+        instance_type: The SageMaker instance type of the job; it begins with ``ml.``.
+        volume_gb: The size of the job's disk in GB, 1 to 16,384.
+        max_runtime: The longest time that the job may run, in whole seconds up to 28 days. It bounds every wait for the
+            job as well.
 
     Raises:
-        DeclarationError: a member has a wrong form, or the objective does not give the gate's metric.
+        DeclarationError: a member has a wrong form or is out of its range, or the objective does not give the gate's
+            metric.
     """
 
     rows: str
@@ -120,9 +152,13 @@ class Deployment:
     """Where the model is served.
 
     Args:
-        endpoint: The name of the endpoint, in lower case. The workers may change no other endpoint.
-        instance_type: The SageMaker instance type of the endpoint.
+        endpoint: The name of the endpoint: at most 46 letters in lower case, digits and ``-``. The workers may change
+            no other endpoint.
+        instance_type: The SageMaker instance type of the endpoint; it begins with ``ml.``.
         instances: How many instances the endpoint has, 1 to 1,000.
+
+    Raises:
+        DeclarationError: a member has a wrong form or is out of its range.
     """
 
     endpoint: str
@@ -136,7 +172,15 @@ class Deployment:
 
 
 def check_instance_type(where: str, instance_type: object) -> None:
-    """Raise DeclarationError if this is no instance type of SageMaker."""
+    """Require an instance type of SageMaker.
+
+    Args:
+        where: The owner of the type, such as ``training``; for the message.
+        instance_type: What the user declared.
+
+    Raises:
+        DeclarationError: it does not begin with ``ml.``, or it is not text.
+    """
     check_text(where, "instance_type", instance_type, "ml.m5.large")
     if not str(instance_type).startswith("ml."):
         raise DeclarationError(

@@ -83,7 +83,7 @@ MISTAKES = [
     ("drops/weather/", "drops/weather", "prefix='drops/weather' must end with a slash .*write it as 'drops/weather/'"),
     ("drops/weather/", "/drops/", "prefix='/drops/' must end with a slash and not begin with one"),
     ("drops/weather/", "", "source weather: prefix='' must be text; write it as prefix='drops/weather/'"),
-    ("drops/weather/", "mistaken/raw/events/", "which lies inside the lake's own folders; use another one, such as"),
+    ("drops/weather/", "mistaken/raw/events/", "which is inside the lake's own folders; use another one, such as"),
     (DROPS, f'{DROPS}, Drops("rain", prefix="drops/weather/rain/")', "the folders of weather and rain overlap"),
     ('/weather/")', '/weather/", complete=Marker(""))', "source weather: complete='' must be text"),
     ('/weather/")', '/weather/", complete=Marker("a/b"))', "the marker 'a/b' must have no slash"),
@@ -96,7 +96,7 @@ MISTAKES = [
         "datetime(2013, 1, 1, 5, tz",
         "is not the start of a partition; write the start of",
     ),
-    ("datetime(2013, 12, 31", "datetime(2000, 12, 31", "lies before start=2013-01-01T00:00:00.00:00; swap the two"),
+    ("datetime(2013, 12, 31", "datetime(2000, 12, 31", "is before start=2013-01-01T00:00:00.00:00; swap the two"),
     (
         "start=datetime(2013, 1, 1, tzinfo=UTC)",
         'start=datetime.fromisoformat("2013-01-01T00:00:00+05:00")',
