@@ -1,4 +1,4 @@
-"""A snapshot: a frozen list of partition revisions, and the training channels made from exactly these.
+"""A snapshot: a frozen list of partition revisions, and the training channels that are made from them.
 
 Its name is its fingerprint. The same revisions and the same declaration give the same fingerprint and the same bytes. A
 snapshot that exists is reused, not written again (P4).
@@ -50,12 +50,24 @@ class Snapshot(BaseModel):
 
 
 def channel_key(lake: Lake, fingerprint: str, channel: Channel) -> str:
-    """Headerless CSV, label first, one row per line; a missing value is an empty field (SageMaker's XGBoost)."""
+    """Return the key of a channel's object.
+
+    The object is CSV without a header, one row per line, the label first; a missing value is an empty field.
+
+    Args:
+        lake: The lake of the snapshot.
+        fingerprint: The fingerprint of the snapshot.
+        channel: ``train``, ``validation`` or ``test``.
+    """
     return f"{lake.layout.channel(fingerprint, channel)}part-0.csv"
 
 
 def read_snapshot(lake: Lake, fingerprint: str) -> Snapshot:
-    """The snapshot of that fingerprint.
+    """Return a snapshot.
+
+    Args:
+        lake: The lake of the snapshot.
+        fingerprint: Its fingerprint, 32 hexadecimal digits.
 
     Raises:
         MissingResource: there is none.
@@ -64,13 +76,20 @@ def read_snapshot(lake: Lake, fingerprint: str) -> Snapshot:
 
 
 def make_snapshot(workspace: Workspace, first: str | None = None, last: str | None = None) -> Snapshot:
-    """Freeze the closed partitions from ``first`` to ``last``: ISO dates or date-times, both included, None unbounded.
+    """Freeze the closed partitions from ``first`` to ``last``, and write the training channels.
+
+    Args:
+        workspace: The workspace of a pipeline that declares a training.
+        first: The first partition, as an ISO date or date-time (UTC); None: from the oldest on.
+        last: The last partition, included; None: up to the newest.
+
+    Returns:
+        The snapshot; if it exists already, nothing is written.
 
     Raises:
         SluiceError: a bound is no date.
-        NotEnoughData: fewer than three partitions have rows, or a channel has rows of one label only: nothing to
-            train, validate and test on.
-        DeclarationError: the rows lack the label or a feature, or it is no number.
+        NotEnoughData: fewer than three partitions have rows, or a channel has rows of one label only.
+        DeclarationError: the rows lack the label or a feature, or a value is no number.
     """
     lake, pipeline = workspace.lake, workspace.pipeline
     training = pipeline.require_training()
@@ -124,7 +143,15 @@ def make_snapshot(workspace: Workspace, first: str | None = None, last: str | No
 
 
 def split_by_time(partitions: Sequence[Partition], split: TimeSplit) -> dict[Channel, list[Partition]]:
-    """Train on the oldest, validate on those after, test on the newest; at least one each of three or more."""
+    """Split partitions in time order: train on the oldest, validate on those after them, test on the newest.
+
+    Args:
+        partitions: The partitions, in any order.
+        split: The shares of the partitions that validate and test.
+
+    Returns:
+        The partitions of each channel, oldest first; of three partitions or more, each channel gets at least one.
+    """
     ordered = sorted(partitions)
     count = len(ordered)
     test = max(1, min(round(count * split.test), count - 2))
@@ -138,7 +165,13 @@ def split_by_time(partitions: Sequence[Partition], split: TimeSplit) -> dict[Cha
 
 
 def read_rows(lake: Lake, dataset: str, partitions: Sequence[Partition]) -> Iterator[pd.DataFrame]:
-    """The rows of each partition of a step, one DataFrame a partition."""
+    """Yield the rows of each partition, one DataFrame a partition.
+
+    Args:
+        lake: The lake to read.
+        dataset: The name of the step that wrote the rows.
+        partitions: The partitions; those that were never written are left out.
+    """
     for partition in partitions:
         manifest = lake.manifest(dataset, partition)
         if manifest is not None:
@@ -146,7 +179,14 @@ def read_rows(lake: Lake, dataset: str, partitions: Sequence[Partition]) -> Iter
 
 
 def labelled(frame: pd.DataFrame, training: Training) -> pd.DataFrame:
-    """Label and features as numbers, in the order in which the model sees them; rows without a label are left out.
+    """Return the label and the features as numbers, in the order in which the model gets them.
+
+    Args:
+        frame: Rows of the step that the training names.
+        training: Names the label and the features.
+
+    Returns:
+        One column for the label, then one for each feature. Rows without a label are left out.
 
     Raises:
         DeclarationError: a column is missing, or is neither numbers nor truth values.
@@ -160,7 +200,7 @@ def labelled(frame: pd.DataFrame, training: Training) -> pd.DataFrame:
 
 
 def _numbers(column: pd.Series[Any], training: Training) -> pd.Series[Any]:
-    """The column as numbers: truth values become 1 and 0, a column without values stays empty."""
+    """Return the column as numbers: truth values become 1 and 0, a column without values stays empty."""
     if is_bool_dtype(column.dtype):
         return column.astype("Int8")
     if not is_numeric_dtype(column.dtype) and column.notna().any():
@@ -197,4 +237,10 @@ def _append(rows: pd.DataFrame, file: IO[str]) -> Counter[float]:
 
 
 def channel_partitions(snapshot: Snapshot, channel: Channel) -> list[Partition]:
+    """Return the partitions of a channel, oldest first.
+
+    Args:
+        snapshot: The snapshot.
+        channel: ``train``, ``validation`` or ``test``.
+    """
     return parse_ranges(snapshot.partitions[channel])

@@ -1,1 +1,1 @@
-"""Judges a trained model by what its artefact scores, before and after it goes live."""
+"""Judges a trained model by the scores of its artefact, before and after it goes live."""

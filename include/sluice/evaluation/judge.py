@@ -1,4 +1,4 @@
-"""Judges a trained model on the rows of its snapshot: the gate, and what its endpoint must answer."""
+"""Judges a trained model on the rows of its snapshot: by the gate, and for the scores that its endpoint must give."""
 
 from __future__ import annotations
 
@@ -18,14 +18,22 @@ from sluice.workspace import Workspace
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one channel of a snapshot: labels, and features as CSV."""
+    """The rows of one channel of a snapshot.
+
+    ``labels`` has the shape ``(rows,)``. ``features`` has one line of CSV for each row.
+    """
 
     labels: npt.NDArray[np.float64]
     features: tuple[str, ...]
 
 
 def read_rows(lake: Lake, fingerprint: str, channel: Channel) -> Rows:
-    """The rows of one channel of a snapshot.
+    """Return the rows of one channel of a snapshot.
+
+    Args:
+        lake: The lake of the snapshot.
+        fingerprint: The fingerprint of the snapshot.
+        channel: ``train``, ``validation`` or ``test``.
 
     Raises:
         MissingResource: the snapshot has no such channel.
@@ -37,21 +45,28 @@ def read_rows(lake: Lake, fingerprint: str, channel: Channel) -> Rows:
 
 @dataclass(frozen=True)
 class Judged:
-    """The rows of one channel with the scores of a job's artefact."""
+    """The rows of one channel with the scores of a job's artefact, one for each row."""
 
     rows: Rows
     scores: Scores
 
     @property
     def auc(self) -> float:
+        """The AUC of the scores; NaN if the rows have one label only."""
         return auc(self.rows.labels, self.scores)
 
 
 def judge(workspace: Workspace, job: Job, fingerprint: str, channel: Channel) -> Judged:
-    """Score one channel of the snapshot with the model that the job made.
+    """Score one channel of a snapshot with the model that a job has made.
+
+    Args:
+        workspace: The workspace of the pipeline that trained.
+        job: A completed job.
+        fingerprint: The fingerprint of the snapshot that the job was trained on.
+        channel: ``train``, ``validation`` or ``test``.
 
     Raises:
-        MissingResource: the channel or the artefact is gone.
+        MissingResource: the channel or the artefact does not exist.
         TrainingFailed: the artefact holds no model that can be judged.
     """
     lake, algorithm = workspace.lake, algorithm_of(workspace.pipeline.require_training().candidate)
@@ -64,10 +79,19 @@ def judge(workspace: Workspace, job: Job, fingerprint: str, channel: Channel) ->
 
 
 def check_gate(workspace: Workspace, job: Job, fingerprint: str) -> Judged:
-    """Score the validation rows with the job's model, which must reach the pipeline's gate.
+    """Score the validation rows with a job's model, and require that it reaches the pipeline's gate.
+
+    Args:
+        workspace: The workspace of the pipeline that trained.
+        job: A completed job.
+        fingerprint: The fingerprint of the snapshot that the job was trained on.
+
+    Returns:
+        The validation rows with their scores.
 
     Raises:
-        TrainingFailed: it does not; see also :func:`judge`.
+        TrainingFailed: the model does not reach the gate, or can't be judged.
+        MissingResource: the validation rows or the artefact do not exist.
     """
     gate, judged = workspace.pipeline.require_training().gate, judge(workspace, job, fingerprint, "validation")
     metric = METRICS[gate.metric]

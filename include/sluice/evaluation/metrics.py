@@ -1,4 +1,4 @@
-"""The metrics that a gate can be on. To add one, write a function and its entry here."""
+"""The metrics that a gate can name. To add one, write a function and its entry in ``METRICS``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure of scores against labels: whether more is better, and between which values it lies.
+    """A measure of scores against labels, from ``lowest`` to ``highest``.
 
-    ``value`` takes labels and scores, both of shape ``(rows,)``, and returns NaN where it is not defined.
+    ``value`` takes labels and scores, both of shape ``(rows,)``, and returns NaN if the rows can't be judged.
     """
 
     more_is_better: bool
@@ -26,14 +26,24 @@ class Metric:
     value: Callable[[Numbers, Numbers], float]
 
     def reaches(self, value: float, bound: float) -> bool:
-        """Whether a value is at least as good as the bound; NaN never is."""
+        """Return whether a value is at least as good as a bound; NaN never is.
+
+        Args:
+            value: A value of this metric.
+            bound: The value that just passes.
+        """
         return value >= bound if self.more_is_better else value <= bound
 
 
 def auc(labels: Numbers, scores: Numbers) -> float:
-    """Area under the ROC curve of labels 0 and 1: the chance that a positive scores above a negative.
+    """Return the area under the ROC curve: the chance that a positive scores above a negative.
 
-    NaN where one of the two classes is absent.
+    Args:
+        labels: 0 or 1 for each row, of shape ``(rows,)``.
+        scores: One for each row, of shape ``(rows,)``.
+
+    Returns:
+        From 0 to 1; NaN if the rows have one label only.
     """
     ranks = pd.Series(scores).rank().to_numpy()  # ties share their mean rank
     positives = labels == 1

@@ -1,1 +1,1 @@
-"""Runs one step over one partition and keeps what it made: contracts, quarantine, persisted intermediates."""
+"""Runs one step over one partition, and persists its rows and what it quarantined."""

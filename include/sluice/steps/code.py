@@ -1,4 +1,4 @@
-"""The fingerprint of a step's code: its output is stale once this changes."""
+"""The fingerprint of a step's code. When it changes, the step runs again."""
 
 from __future__ import annotations
 
@@ -17,12 +17,20 @@ from sluice.lake.manifests import digest_of
 
 
 def code_fingerprint(pipeline: Pipeline, step: Conform | Step) -> str:
-    """SHA-256 of the step's declaration, of the module that it names, and of all that this imports of its pipeline.
+    """Return the fingerprint of a step's code.
 
+    It covers the step's declaration, the module that it names, and all modules of the pipeline that this one imports.
     Installed libraries are not included: their versions are pinned, and a patch release returns the same bytes.
 
+    Args:
+        pipeline: The pipeline whose package has the modules.
+        step: One of its steps.
+
+    Returns:
+        A SHA-256 in hexadecimal digits.
+
     Raises:
-        DeclarationError: there is no such module.
+        DeclarationError: the module that the step names does not exist.
     """
     reference = step.contract if isinstance(step, Conform) else step.run
     package = f"{PACKAGE}.{pipeline.name}"
@@ -45,7 +53,7 @@ def _closure(module: str, package: str) -> set[str]:
 
 
 def _imports(module: str, package: str) -> Iterator[str]:
-    """The modules of ``package`` that a module imports, anywhere in its source."""
+    """Yield the modules of ``package`` that a module imports, anywhere in its source."""
     source = _source(module)
     own = module if source.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(source.read_bytes())):

@@ -28,14 +28,19 @@ _NULLABLE = {
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
-    """Parquet, zstd. Library versions that pandas leaves in the metadata are dropped: same rows, same bytes."""
+    """Return a table as Parquet, compressed with zstd. The same rows give the same bytes."""
     buffer = io.BytesIO()
+    # pandas leaves the versions of libraries in the metadata.
     pq.write_table(table.replace_schema_metadata(None), buffer, compression="zstd")
     return buffer.getvalue()
 
 
 def read_object(key: str, body: bytes) -> pa.Table:
-    """The table in a ``.parquet`` or ``.csv`` object (CSV with a header).
+    """Return the table in an object.
+
+    Args:
+        key: The object's key; it ends in ``.parquet`` or ``.csv``.
+        body: The object's content. A CSV has a header.
 
     Raises:
         SluiceError: the key has another suffix.
@@ -50,9 +55,13 @@ def read_object(key: str, body: bytes) -> pa.Table:
 
 
 def to_frame(tables: Sequence[pa.Table]) -> pd.DataFrame:
-    """The rows of several tables, in their order, in nullable columns; no tables make a frame without columns."""
+    """Return the rows of several tables, in their order.
+
+    Returns:
+        A frame of nullable columns; without any table, a frame without columns.
+    """
     if not tables:
         return pd.DataFrame()
-    # A partition whose column is all null has no type of its own: it takes the others'.
+    # A column that is all null in one partition has no type there: it takes the type of the others.
     whole = pa.concat_tables(tables, promote_options="permissive")
     return whole.to_pandas(types_mapper=_NULLABLE.get)

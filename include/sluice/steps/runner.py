@@ -1,9 +1,9 @@
 """Runs one step over one partition: reads its inputs, runs it, persists the output, commits the manifest.
 
 A step runs again only when its inputs or its code have changed (P4). Its output is named by the digest of its bytes,
-so the steps after it run again only when the output has changed. Runs may overlap, also runs of the same partition.
-After a commit the inputs are read again, and the step repeats if they have changed. So the output that remains was made
-from the inputs that remain.
+so the steps after it run again only when the output has changed. Runs may overlap, even runs of the same partition.
+After a commit the inputs are read again, and the step repeats if they have changed. So the last output was made from
+the last inputs.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ _EVENT_TIME = pa.timestamp("us", "UTC")
 
 @dataclass(frozen=True)
 class Output:
-    """The output of a step for one partition, before it is written."""
+    """The output of a step for one partition, before it is written.
+
+    ``quarantined``, ``duplicates`` and ``rejected`` (counts by reason) are those of a ``Conform`` step.
+    """
 
     rows: pa.Table
     quarantined: pa.Table | None = None
@@ -55,13 +58,18 @@ class Output:
 def run_step(workspace: Workspace, name: str, ranges: str) -> dict[str, Any]:
     """Run a step over each partition in ``ranges``, a few in parallel, and over later ones that look back on them.
 
+    Args:
+        workspace: The workspace of the pipeline that declares the step.
+        name: The name of the step.
+        ranges: Partitions as ranges, such as ``dt=2013-01-01..dt=2013-01-14``.
+
     Returns:
         A summary for XCom: ``partitions`` as ranges, ``changed`` as the number of partitions with new content, and the
         sums of ``rows_in``, ``rows_out`` and ``rejected``.
 
     Raises:
         MissingResource: an input of a partition is not complete.
-        DeclarationError: the step's function returned something other than rows.
+        DeclarationError: there is no such step, or its function did not return a DataFrame.
         SluiceError: the step's function failed.
         ConflictingWrite: the inputs kept changing while the step ran.
     """
@@ -82,7 +90,15 @@ def run_step(workspace: Workspace, name: str, ranges: str) -> dict[str, Any]:
 
 
 def reach(pipeline: Pipeline, step: Conform | Step) -> int:
-    """By how many partitions a change of a source can reach forward into this step's output."""
+    """Return how many partitions later a change of a source can still change this step's output.
+
+    Args:
+        pipeline: The pipeline that declares the step.
+        step: One of its steps.
+
+    Returns:
+        The largest sum of look-backs on a way from a source to the step; 0 without any look-back.
+    """
     earlier = {known.name: known for known in pipeline.steps}
     return max(
         read.look_back + (reach(pipeline, earlier[read.dataset]) if read.dataset in earlier else 0)
@@ -93,7 +109,7 @@ def reach(pipeline: Pipeline, step: Conform | Step) -> int:
 def _dependants(
     lake: Lake, pipeline: Pipeline, step: Conform | Step, partitions: Sequence[Partition]
 ) -> list[Partition]:
-    """Partitions of the step that exist and may look back on one of ``partitions``."""
+    """Return the partitions of the step that exist and may look back on one of ``partitions``."""
     far = reach(pipeline, step)
     if not far:
         return []
@@ -104,7 +120,7 @@ def _dependants(
 def _run_partition(
     lake: Lake, pipeline: Pipeline, step: Conform | Step, code: str, partition: Partition
 ) -> tuple[Manifest, bool]:
-    """The manifest after the run, and whether its content is new."""
+    """Return the manifest after the run, and whether its content is new."""
     changed = False
     for _ in range(_MOST_RUNS):
         found = {
@@ -131,7 +147,7 @@ def _run_partition(
         changed = changed or current is None or written.digest != current.digest
     raise ConflictingWrite(
         f"{lake.uri(lake.layout.partition(step.name, partition))} was made {_MOST_RUNS} times, and each time its "
-        f"inputs changed meanwhile or a run with other code wrote it; wait for the other runs and clear this task"
+        f"inputs changed during the run or a run with other code wrote it; wait for the other runs and clear this task"
     )
 
 
@@ -179,7 +195,7 @@ def _call(
         frames[read.dataset] = _frame(lake, [found[read, 0]])
         if read.look_back:
             before = _frame(lake, [found[read, n] for n in range(read.look_back, 0, -1)])
-            # Without a single earlier partition the step still sees the columns.
+            # Without any earlier partition the step still gets the columns.
             frames[name_before(read.dataset)] = before if len(before.columns) else frames[read.dataset].iloc[:0]
     run = resolve(pipeline, step.run)
     with _blamed(pipeline, step, partition):
@@ -198,7 +214,7 @@ def _table(pipeline: Pipeline, step: Step, rows: object) -> pa.Table:
 
 @contextmanager
 def _blamed(pipeline: Pipeline, step: Conform | Step, partition: Partition) -> Iterator[None]:
-    """Report any error in this context as one of the pipeline's code or data, which a retry does not repair."""
+    """Raise any error of the pipeline's code or data as a SluiceError, because a retry does not repair it."""
     try:
         yield
     except (SluiceError, MemoryError):
@@ -265,7 +281,7 @@ def _put(lake: Lake, dataset: str, partition: Partition, table: pa.Table) -> Fil
 
 
 def _event_times(rows: pa.Table) -> tuple[datetime | None, datetime | None]:
-    """The first and the last event time, where there is such a column."""
+    """Return the first and the last event time; None if the rows have no such column."""
     if "event_time" not in rows.column_names or not pa.types.is_timestamp(rows.column("event_time").type):
         return None, None
     ends: Any = pc.min_max(rows.column("event_time").cast(_EVENT_TIME, safe=False))
