@@ -1,1 +1,1 @@
-"""Deploys a model as a live endpoint, reads back what is live, probes it, and puts back what served before."""
+"""Makes a model live, proves that it serves, and restores what served before if it does not."""

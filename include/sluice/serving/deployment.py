@@ -1,4 +1,4 @@
-"""Proves a deployment: the requested configuration is live, and it scores as its training job's artefact does."""
+"""Proves a deployment: the requested configuration is live, and its scores are those of the job's artefact."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from sluice.workspace import Workspace
 
 
 def prove(workspace: Workspace, change: Change, job_name: str, snapshot: str) -> DeploymentRecord:
-    """Read the endpoint back, judge the model, compare its live answers with its artefact's, and record it.
+    """Read back what is live, judge the model, compare its live scores with its artefact's, and record the deployment.
+
+    Args:
+        workspace: The workspace of a pipeline that declares a deployment.
+        change: The change that was requested; the endpoint has settled since.
+        job_name: The training job whose model must be live.
+        snapshot: The fingerprint of the snapshot that the job was trained on.
 
     Raises:
-        DeploymentFailed: something else is live, or its scores are those of another model.
+        DeploymentFailed: another configuration is live, or its scores are those of another model.
         TrainingFailed: the job has no model, or one below the gate.
-        MissingResource: the snapshot or the artefact is gone.
+        MissingResource: the snapshot or the artefact does not exist.
     """
     sagemaker, runtime = workspace.aws.client("sagemaker"), workspace.aws.client("sagemaker-runtime")
     algorithm = algorithm_of(workspace.pipeline.require_training().candidate)
@@ -34,7 +40,7 @@ def prove(workspace: Workspace, change: Change, job_name: str, snapshot: str) ->
         snapshot=snapshot,
         validation_auc=probe(runtime, change.endpoint, algorithm, validation),
         test_auc=probe(runtime, change.endpoint, algorithm, test),
-        recipe=recipe if recipe.config_name == change.config else None,  # unless the declaration changed meanwhile
+        recipe=recipe if recipe.config_name == change.config else None,  # not if the declaration has changed since
     )
     record_deployment(workspace.lake, record)
     return record

@@ -1,7 +1,7 @@
 """The endpoint: requests a new configuration, reads back what is live, and rolls back to what served before.
 
 Between the update of an endpoint and the proof of the new model, a worker may be killed and AWS may be unavailable. So
-the requested configuration and the one to roll back to are recorded in the lake before the endpoint is touched. The
+the requested configuration, and the one to roll back to, are recorded in the lake before the endpoint is changed. The
 next try reads them there.
 """
 
@@ -29,7 +29,7 @@ _DELETE_ONLY = {"Failed", "OutOfService"}
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint as SageMaker describes it. While it is updating, ``config`` is still the old one."""
+    """An endpoint as SageMaker describes it. During an update ``config`` is still the old configuration."""
 
     name: str
     status: str
@@ -48,9 +48,10 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Change:
-    """A requested change: ``config`` is to replace ``previous`` (None: no endpoint) on ``endpoint``.
+    """A requested change of an endpoint.
 
-    ``unanswered`` is why it is unknown whether SageMaker accepted the request; empty if it did.
+    ``config`` is the configuration that was requested. ``previous`` is the one to roll back to; None: there was no
+    endpoint. ``unanswered`` is the reason why it is unknown whether SageMaker accepted the request; empty if it did.
     """
 
     endpoint: str
@@ -60,7 +61,15 @@ class Change:
 
 
 def find_endpoint(sagemaker: SageMakerClient, name: str) -> Endpoint | None:
-    """The endpoint of that name, by one call; None if there is none."""
+    """Return an endpoint, by one call.
+
+    Args:
+        sagemaker: The client of the endpoint's account.
+        name: The name of the endpoint.
+
+    Returns:
+        None if there is no such endpoint.
+    """
     try:
         answer = sagemaker.describe_endpoint(EndpointName=name)
     except ClientError as error:
@@ -72,9 +81,13 @@ def find_endpoint(sagemaker: SageMakerClient, name: str) -> Endpoint | None:
 
 
 def start_change(workspace: Workspace, job: Job) -> Change:
-    """Request that the job's model goes live; create the model, the configuration and the endpoint if they don't exist.
+    """Request that a job's model goes live. Create the model, the configuration and the endpoint if they don't exist.
 
-    The endpoint must be settled or absent. If the configuration is live already, nothing is requested.
+    If the configuration is live already, nothing is requested.
+
+    Args:
+        workspace: The workspace of a pipeline that declares a deployment; its endpoint is settled or absent.
+        job: A completed training job.
 
     Raises:
         DeploymentFailed: the endpoint is in a state from which SageMaker updates nothing.
@@ -96,13 +109,13 @@ def start_change(workspace: Workspace, job: Job) -> Change:
     except (BotoCoreError, ClientError) as error:
         if not is_transient(error):
             raise
-        # SageMaker may have accepted the request all the same: the proof reads back what is live.
+        # SageMaker may have accepted the request. The proof reads back what is live.
         return replace(change, unanswered=explain(error))
     return change
 
 
 def _request(workspace: Workspace, live: Endpoint | None, config: str) -> RequestedChange:
-    """The request, with the configuration to roll back to: the last that was proven, else what served before Sluice.
+    """Return the request, with the configuration to roll back to: the last proven one, else what served before Sluice.
 
     What is live now may be an unproven change of an earlier try.
     """
@@ -120,10 +133,16 @@ def _request(workspace: Workspace, live: Endpoint | None, config: str) -> Reques
 
 
 def check_live(sagemaker: SageMakerClient, change: Change) -> None:
-    """Read back what is live: after an automatic rollback an endpoint is InService on the old configuration.
+    """Require that the requested configuration is live.
+
+    The status alone does not prove it: after SageMaker's own roll-back an endpoint is InService on the old one.
+
+    Args:
+        sagemaker: The client of the endpoint's account.
+        change: The change that was requested.
 
     Raises:
-        DeploymentFailed: the endpoint does not serve, or serves something else.
+        DeploymentFailed: the endpoint does not serve, or serves another configuration.
     """
     live = find_endpoint(sagemaker, change.endpoint)
     if live is None or live.status != "InService" or live.config != change.config:
@@ -135,12 +154,16 @@ def check_live(sagemaker: SageMakerClient, change: Change) -> None:
 
 
 def roll_back(workspace: Workspace, change: Change) -> bool:
-    """Take one step towards what served before: the previous configuration, or no endpoint if there was none.
+    """Take one step back to what served before: the previous configuration, or no endpoint if there was none.
 
-    Call it again whenever the endpoint has settled, until it returns True.
+    Call it again each time the endpoint has settled, until it returns True.
+
+    Args:
+        workspace: The workspace of the pipeline that declares the deployment.
+        change: The change to roll back.
 
     Returns:
-        Whether what served before is live, as read back.
+        Whether what served before is live again, as read back.
     """
     sagemaker = workspace.aws.client("sagemaker")
     live = find_endpoint(sagemaker, change.endpoint)
@@ -160,7 +183,7 @@ def roll_back(workspace: Workspace, change: Change) -> bool:
 
 
 def _make_again(workspace: Workspace, change: Change, config: str) -> None:
-    """Create the previous configuration and its models again if somebody has deleted them."""
+    """Create the previous configuration and its models again if they were deleted."""
     recipe = recorded_recipe(workspace.lake, change.endpoint, config)
     if recipe is not None:
         make(workspace.aws.client("sagemaker"), recipe)

@@ -17,20 +17,26 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
 _ROWS_A_CALL = 500  # well below the limits of a call: 6 MB and 60 seconds
-# Scores are 32-bit sums over trees. Another processor rounds the last digits differently, and a value on a split may
-# fall on its other side.
+# Scores are 32-bit sums over trees. Another processor rounds the last digits differently, and a value that is exactly
+# on a split may take the other branch.
 _SAME_SCORE = 1e-4
 _SAME_ROWS = 0.99
 
 
 def invoke(runtime: SageMakerRuntimeClient, endpoint: str, algorithm: Algorithm, rows: Sequence[str]) -> list[float]:
-    """The score of each row, by the live endpoint.
+    """Score rows with a live endpoint.
 
     Args:
+        runtime: The client of the endpoint's account.
+        endpoint: The name of the endpoint.
+        algorithm: The algorithm of the model that serves; it reads the answers.
         rows: Features as CSV, a missing value an empty field.
 
+    Returns:
+        One score for each row.
+
     Raises:
-        DeploymentFailed: the response is not one number per row.
+        DeploymentFailed: the answer is not one finite number for each row.
     """
     scores: list[float] = []
     for start in range(0, len(rows), _ROWS_A_CALL):
@@ -56,13 +62,19 @@ def invoke(runtime: SageMakerRuntimeClient, endpoint: str, algorithm: Algorithm,
 
 
 def probe(runtime: SageMakerRuntimeClient, endpoint: str, algorithm: Algorithm, judged: Judged) -> float:
-    """Score the rows live and compare each score with that of the job's artefact.
+    """Score rows with a live endpoint, and compare each score with that of the job's artefact.
+
+    Args:
+        runtime: The client of the endpoint's account.
+        endpoint: The name of the endpoint.
+        algorithm: The algorithm of the model that must serve.
+        judged: Rows with the scores of the artefact.
 
     Returns:
         The AUC of the live scores.
 
     Raises:
-        DeploymentFailed: the scores differ, so another model serves.
+        DeploymentFailed: the scores of more than 1 % of the rows differ, so another model serves.
     """
     live = np.array(invoke(runtime, endpoint, algorithm, judged.rows.features))
     same = float(np.isclose(live, judged.scores, rtol=_SAME_SCORE, atol=_SAME_SCORE).mean())

@@ -1,4 +1,4 @@
-"""The requests that create an endpoint configuration and its models. A deployment record keeps them for a roll-back."""
+"""Recipes: the requests that create an endpoint configuration and its models. A roll-back needs them."""
 
 from __future__ import annotations
 
@@ -29,13 +29,21 @@ class Recipe(BaseModel):
 
     @property
     def config_name(self) -> str:
+        """The name of the endpoint configuration."""
         return str(self.config["EndpointConfigName"])
 
 
 def recipe_of_job(pipeline: Pipeline, job: Job, role_arn: str, region: str) -> Recipe:
-    """The recipe that serves a job's model as the pipeline declares it.
+    """Return the recipe that serves a job's model as the pipeline declares it.
 
-    The configuration is named by a digest of its content but the declared tags: they make no other deployment.
+    The configuration's name ends in a digest of its content without the declared tags, because these do not change what
+    serves.
+
+    Args:
+        pipeline: A pipeline that declares a deployment.
+        job: A completed job; the model gets its name.
+        role_arn: The ARN of SageMaker's role.
+        region: The AWS region of the endpoint.
     """
     deployment, tags = pipeline.require_deployment(), pipeline_tags(pipeline)
     image = algorithm_of(pipeline.require_training().candidate).image(region)
@@ -64,7 +72,15 @@ def recipe_of_job(pipeline: Pipeline, job: Job, role_arn: str, region: str) -> R
 
 
 def recipe_of_config(sagemaker: SageMakerClient, name: str) -> Recipe | None:
-    """The recipe of an existing configuration, as SageMaker describes it; None if a part of it is absent."""
+    """Return the recipe of an existing configuration, as SageMaker describes it.
+
+    Args:
+        sagemaker: The client of the configuration's account.
+        name: The name of the configuration.
+
+    Returns:
+        None if the configuration or one of its models does not exist.
+    """
     try:
         config = _request(sagemaker, "EndpointConfig", name)
         names = {variant["ModelName"] for variant in config["ProductionVariants"] if "ModelName" in variant}
@@ -76,7 +92,7 @@ def recipe_of_config(sagemaker: SageMakerClient, name: str) -> Recipe | None:
 
 
 def _request(sagemaker: SageMakerClient, kind: str, name: str) -> Mapping[str, Any]:
-    """The request that creates the described resource: the members that both have."""
+    """Return the request that creates a resource again: those members of its description that the request has."""
     calls: Any = {"Model": sagemaker.describe_model, "EndpointConfig": sagemaker.describe_endpoint_config}
     described = calls[kind](**{f"{kind}Name": name})
     members = sagemaker.meta.service_model.operation_model(f"Create{kind}").input_shape.members  # type: ignore[union-attr]
@@ -84,14 +100,19 @@ def _request(sagemaker: SageMakerClient, kind: str, name: str) -> Mapping[str, A
 
 
 def make(sagemaker: SageMakerClient, recipe: Recipe) -> None:
-    """Create the models and the configuration that do not exist."""
+    """Create those of a recipe's models and configuration that do not exist.
+
+    Args:
+        sagemaker: The client of the account to create them in.
+        recipe: The requests to make.
+    """
     for model in recipe.models:
         _unless_existing(sagemaker.create_model, model)
     _unless_existing(sagemaker.create_endpoint_config, recipe.config)
 
 
 def _unless_existing(create: Any, request: Mapping[str, Any]) -> None:
-    """Create it unless it exists. Its name is a digest of its content, so what exists under the name is the same."""
+    """Make the request unless the resource exists. A name has a digest of the content, so what exists is the same."""
     try:
         create(**request)
     except ClientError as error:
@@ -100,5 +121,5 @@ def _unless_existing(create: Any, request: Mapping[str, Any]) -> None:
 
 
 def pipeline_tags(pipeline: Pipeline) -> list[Any]:
-    """Sluice's own tag, then the declared ones."""
+    """Return Sluice's own tag, then the declared ones, in SageMaker's form."""
     return [{"Key": "sluice:pipeline", "Value": pipeline.name}, *declared_tags(pipeline)]

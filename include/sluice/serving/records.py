@@ -16,7 +16,9 @@ _MOST_RACES = 20
 class DeploymentRecord(BaseModel):
     """One deployment that was read back and proven.
 
-    ``recipe`` creates its configuration again; None in records that are older than the member.
+    ``config`` is the endpoint configuration, ``job`` the training job, and ``snapshot`` the fingerprint that it was
+    trained on. The AUCs are those of the live scores. ``recipe`` creates the configuration again; it is None in old
+    records, and if the declaration changed before the proof.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -35,7 +37,7 @@ class RequestedChange(BaseModel):
     """The change that was last requested on an endpoint, and the configuration to roll back to.
 
     ``former`` is that configuration; None if there was no endpoint. ``former_recipe`` creates it again if no deployment
-    record does; None if a part of it was gone already.
+    record does; None if a part of it did not exist any more.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,18 +50,33 @@ class RequestedChange(BaseModel):
 
 
 def deployment_records(lake: Lake) -> list[DeploymentRecord]:
-    """Every record of the pipeline, oldest first."""
+    """Return every record of the pipeline, oldest first."""
     keys = [key for key, _, _ in lake.objects(lake.layout.deployments())]
     return [DeploymentRecord.model_validate_json(lake.get(key)) for key in sorted(keys)]
 
 
 def last_proven(lake: Lake, endpoint: str) -> DeploymentRecord | None:
-    """The newest record of that endpoint."""
+    """Return the newest record of an endpoint.
+
+    Args:
+        lake: The lake of the records.
+        endpoint: The name of the endpoint.
+
+    Returns:
+        None if nothing was proven yet.
+    """
     return next((record for record in reversed(deployment_records(lake)) if record.endpoint == endpoint), None)
 
 
 def record_deployment(lake: Lake, record: DeploymentRecord) -> int:
-    """Append the record and return its number, from 1. If it is the newest already, nothing is written.
+    """Append a record. If it equals the newest one, nothing is written.
+
+    Args:
+        lake: The lake of the records.
+        record: The deployment that was proven.
+
+    Returns:
+        The number of the record, from 1.
 
     Raises:
         ConflictingWrite: other deployments took the next number twenty times in a row.
@@ -77,7 +94,11 @@ def record_deployment(lake: Lake, record: DeploymentRecord) -> int:
 
 
 def record_request(lake: Lake, requested: RequestedChange) -> None:
-    """Record a change before the endpoint is touched.
+    """Record a change before the endpoint is changed.
+
+    Args:
+        lake: The lake of the records.
+        requested: The change; it replaces what was recorded for its endpoint.
 
     Raises:
         ConflictingWrite: other deployments keep recording theirs.
@@ -86,12 +107,29 @@ def record_request(lake: Lake, requested: RequestedChange) -> None:
 
 
 def requested_change(lake: Lake, endpoint: str) -> RequestedChange | None:
-    """The change that was last requested on the endpoint; None if there is none."""
+    """Return the change that was last requested on an endpoint.
+
+    Args:
+        lake: The lake of the records.
+        endpoint: The name of the endpoint.
+
+    Returns:
+        None if none was requested yet.
+    """
     return lake.stored(_request_key(lake, endpoint), RequestedChange).value
 
 
 def recorded_recipe(lake: Lake, endpoint: str, config: str) -> Recipe | None:
-    """The recipe of a configuration that served the endpoint; None if it was not kept."""
+    """Return the recipe of a configuration that served an endpoint.
+
+    Args:
+        lake: The lake of the records.
+        endpoint: The name of the endpoint.
+        config: The name of the configuration.
+
+    Returns:
+        None if no record has it.
+    """
     records = [each for each in deployment_records(lake) if each.config == config and each.recipe is not None]
     if records:
         return records[-1].recipe

@@ -1,4 +1,4 @@
-"""Rows for the live model, as people and programs write them: CSV in the declared order or with a header, or JSON."""
+"""Reads rows for the live model: CSV in the declared order or with a header, or lines of JSON."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ class BadRow(SluiceError):
 def model_rows(lines: Iterable[bytes], features: Sequence[str]) -> Iterator[str]:
     """Yield each row as CSV in the order of ``features``, a missing value an empty field. Blank lines are skipped.
 
-    A line is a JSON object of features by name, or CSV. If the first line of CSV names a feature, it is a header, and
-    the rows below are in its order.
+    If the first line of CSV names a feature, it is a header, and the rows below are in its order.
+
+    Args:
+        lines: Each a JSON object of features by name, or CSV; in UTF-8.
+        features: The columns that the model takes, in order.
 
     Raises:
         BadRow: a line is neither, or a value is not a number.
@@ -87,7 +90,7 @@ def _members(text: str, number: int, features: Sequence[str]) -> Mapping[str, fl
 
 
 def _of_text(cell: str, where: str) -> float:
-    """NaN where the cell is empty."""
+    """Return the number in a cell; NaN if the cell is empty."""
     try:
         return _of_number(float(cell), cell, where) if cell else math.nan
     except ValueError:
@@ -95,7 +98,7 @@ def _of_text(cell: str, where: str) -> float:
 
 
 def _of_json(value: object, where: str) -> float:
-    """NaN where the value is null."""
+    """Return the number of a JSON value; NaN if the value is null."""
     if value is None:
         return math.nan
     if not isinstance(value, int | float):
@@ -118,7 +121,7 @@ def _row(values: Mapping[str, float], features: Sequence[str]) -> str:
 
 
 def _shown(value: object) -> str:
-    """The value as JSON or Python writes it, not longer than a line."""
+    """Return a value for a message, as Python writes it, cut to 60 characters."""
     is_long = isinstance(value, int) and abs(value) >= 10**40  # Python refuses to write thousands of digits
     text = "a whole number of more than 40 digits" if is_long else ascii(value)
     return text if len(text) <= 60 else f"{text[:60]}…"

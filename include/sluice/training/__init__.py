@@ -1,1 +1,1 @@
-"""Training on SageMaker: a request that is the same for the same inputs, one job for one request, and the gate."""
+"""Training on SageMaker: the same inputs give the same request, and one request gives one job."""

@@ -8,7 +8,17 @@ from sluice.workspace import Workspace
 
 
 def announce_training(workspace: Workspace, job_name: str, fingerprint: str, run_id: str) -> bool:
-    """Publish that a training job has made a model, unless that was published before; True if this call did."""
+    """Publish that a training job has made a model, unless that was published before.
+
+    Args:
+        workspace: The workspace of the pipeline that trained.
+        job_name: The name of the job.
+        fingerprint: The fingerprint of the snapshot that the job was trained on.
+        run_id: The Airflow run that publishes, for the event.
+
+    Returns:
+        Whether this call published it.
+    """
     lake = workspace.lake
     snapshot = read_snapshot(lake, fingerprint)
     event = CompletionEvent(

@@ -1,7 +1,7 @@
 """Where AWS keeps the images of its built-in algorithms, as the SageMaker SDK's core knows it.
 
-The SDK takes seconds to import. So it is imported where a request or a configuration is made, and nowhere else: neither
-when a DAG file is parsed nor in a trigger.
+The SDK takes seconds to import. So it is imported only when a request or a configuration is made: neither when a DAG
+file is parsed nor in a trigger.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from sluice.errors import MissingResource
 
 
 def builtin_image(name: str, version: str, region: str) -> str:
-    """The URI of a built-in algorithm's image in a region.
+    """Return the URI of a built-in algorithm's image.
 
     Args:
-        name: as the SDK calls the algorithm, such as ``xgboost``.
+        name: What the SDK calls the algorithm, such as ``xgboost``.
+        version: The version of the image, such as ``3.2-0``.
+        region: The AWS region; each has an image of its own.
 
     Raises:
         MissingResource: AWS does not keep the image in that region.

@@ -27,7 +27,10 @@ _ENDED_WITHOUT_A_MODEL = {"Failed", "Stopped"}
 
 @dataclass(frozen=True)
 class Launch:
-    """The job of a request, and whether this call ``started``, ``adopted`` (it was running) or ``reused`` it."""
+    """The job of a request, and what the launch did.
+
+    ``action`` is ``started``; ``adopted`` if the job was running already; or ``reused`` if it had completed.
+    """
 
     job_name: str
     action: Literal["started", "adopted", "reused"]
@@ -35,7 +38,11 @@ class Launch:
 
 @dataclass(frozen=True)
 class Job:
-    """A training job as SageMaker describes it: final ``metrics`` such as ``validation:auc``, billed ``seconds``."""
+    """A training job as SageMaker describes it.
+
+    ``model_uri`` is the artefact; it and ``failure_reason`` are empty if there is none. ``seconds`` is the time of the
+    training. ``metrics`` are those of the last round, such as ``validation:auc``.
+    """
 
     name: str
     status: str
@@ -47,14 +54,19 @@ class Job:
 
     @property
     def ended(self) -> bool:
+        """Whether the job has completed, failed or been stopped."""
         return self.status in {"Completed", *_ENDED_WITHOUT_A_MODEL}
 
 
 def launch(sagemaker: SageMakerClient, request: Mapping[str, Any]) -> Launch:
-    """Describe the job that the request names, and reuse, adopt or start it.
+    """Reuse, adopt or start the job that a request names.
+
+    Args:
+        sagemaker: The client of the account that pays for the job.
+        request: A CreateTrainingJob request.
 
     Raises:
-        TrainingFailed: five attempts of this very request have failed or were stopped.
+        TrainingFailed: five attempts of this request have failed or were stopped.
     """
     for attempt in range(1, _MOST_ATTEMPTS + 1):
         name = request["TrainingJobName"] + (f"-{attempt}" if attempt > 1 else "")
@@ -70,11 +82,15 @@ def launch(sagemaker: SageMakerClient, request: Mapping[str, Any]) -> Launch:
 
 
 def launch_training(workspace: Workspace, fingerprint: str) -> Launch:
-    """Launch the pipeline's candidate on the snapshot of that fingerprint.
+    """Launch the training of a pipeline's candidate on a snapshot.
+
+    Args:
+        workspace: The workspace of a pipeline that declares a training.
+        fingerprint: The fingerprint of the snapshot.
 
     Raises:
         MissingResource: there is no such snapshot.
-        TrainingFailed: see :func:`launch`.
+        TrainingFailed: five attempts of this training have failed or were stopped.
     """
     sagemaker = workspace.aws.client("sagemaker")
     snapshot = read_snapshot(workspace.lake, fingerprint)
@@ -83,7 +99,7 @@ def launch_training(workspace: Workspace, fingerprint: str) -> Launch:
 
 
 def _create(sagemaker: SageMakerClient, request: Mapping[str, Any]) -> bool:
-    """Create the job; False if another caller has created the same one in the meantime."""
+    """Create the job; return False if another caller has created the same one since it was looked up."""
     try:
         sagemaker.create_training_job(**request)
     except ClientError as error:
@@ -94,7 +110,15 @@ def _create(sagemaker: SageMakerClient, request: Mapping[str, Any]) -> bool:
 
 
 def find_job(sagemaker: SageMakerClient, name: str) -> Job | None:
-    """The job of that name, by one call; None if there is none."""
+    """Return a job, by one call.
+
+    Args:
+        sagemaker: The client of the job's account.
+        name: The name of the job.
+
+    Returns:
+        None if there is no such job.
+    """
     try:
         job = sagemaker.describe_training_job(TrainingJobName=name)
     except ClientError as error:
@@ -113,7 +137,14 @@ def find_job(sagemaker: SageMakerClient, name: str) -> Job | None:
 
 
 def list_jobs(sagemaker: SageMakerClient, pipeline: Pipeline, most: int = 5) -> list[Job]:
-    """The pipeline's newest jobs, at most ``most``. The service filters by a part of the name only."""
+    """Return the pipeline's newest jobs, newest first.
+
+    Args:
+        sagemaker: The client of the jobs' account.
+        pipeline: A pipeline that declares a training.
+        most: The most jobs to return.
+    """
+    # SageMaker filters by a part of the name only, so other pipelines' jobs are among those that it lists.
     stem = job_name_stem(pipeline)
     own = re.compile(rf"{stem}[0-9a-f]{{{FINGERPRINT_DIGITS}}}(-\d)?")
     pages = sagemaker.get_paginator("list_training_jobs").paginate(
@@ -125,10 +156,14 @@ def list_jobs(sagemaker: SageMakerClient, pipeline: Pipeline, most: int = 5) -> 
 
 
 def completed_job(sagemaker: SageMakerClient, name: str) -> Job:
-    """The job, which must have completed.
+    """Return a job, and require that it has completed.
+
+    Args:
+        sagemaker: The client of the job's account.
+        name: The name of the job.
 
     Raises:
-        TrainingFailed: it has not; the message has SageMaker's reason.
+        TrainingFailed: it has not completed; the message has SageMaker's reason.
     """
     job = find_job(sagemaker, name)
     if job is None:
@@ -143,7 +178,12 @@ def completed_job(sagemaker: SageMakerClient, name: str) -> Job:
 
 
 def stop_job(sagemaker: SageMakerClient, name: str) -> None:
-    """Stop the job; one that has ended is left alone."""
+    """Stop a job, unless it has ended or does not exist.
+
+    Args:
+        sagemaker: The client of the job's account.
+        name: The name of the job.
+    """
     job = find_job(sagemaker, name)
     if job is not None and not job.ended:
         sagemaker.stop_training_job(TrainingJobName=name)

@@ -15,10 +15,17 @@ FINGERPRINT_DIGITS = 16
 
 
 def training_request(lake: Lake, pipeline: Pipeline, snapshot: Snapshot, role_arn: str, region: str) -> dict[str, Any]:
-    """The CreateTrainingJob request.
+    """Return the CreateTrainingJob request.
 
-    Its ``TrainingJobName`` ends in the fingerprint of everything else in it but the declared tags: they make no other
-    model.
+    Its ``TrainingJobName`` ends in a fingerprint of everything else in it, except the declared tags, because these do
+    not change the model.
+
+    Args:
+        lake: The lake of the snapshot; it also gets the artefact.
+        pipeline: A pipeline that declares a training.
+        snapshot: What the job is trained on.
+        role_arn: The ARN of SageMaker's role.
+        region: The AWS region of the job.
     """
     training = pipeline.require_training()
     algorithm = algorithm_of(training.candidate)
@@ -53,12 +60,12 @@ def training_request(lake: Lake, pipeline: Pipeline, snapshot: Snapshot, role_ar
 
 
 def job_name_stem(pipeline: Pipeline) -> str:
-    """How the names of the pipeline's jobs begin; SageMaker allows no underscore in them."""
+    """Return the beginning of the names of the pipeline's jobs; SageMaker allows no underscore in them."""
     return f"{pipeline.name}-{pipeline.require_training().candidate.name}-".replace("_", "-")
 
 
 def vpc_config(pipeline: Pipeline) -> Mapping[str, Any]:
-    """The member of a training job or a model that puts it into the declared network; nothing without one."""
+    """Return the member of a request that puts a job or a model into the declared network; empty without one."""
     if pipeline.network is None:
         return {}
     network = pipeline.network
@@ -68,7 +75,7 @@ def vpc_config(pipeline: Pipeline) -> Mapping[str, Any]:
 
 
 def declared_tags(pipeline: Pipeline) -> list[Mapping[str, str]]:
-    """The declared tags, as SageMaker takes them."""
+    """Return the declared tags in SageMaker's form, sorted by key."""
     return [{"Key": key, "Value": value} for key, value in sorted(pipeline.tags.items())]
 
 

@@ -1,1 +1,1 @@
-"""SageMaker's built-in algorithms: one module for each."""
+"""SageMaker's built-in algorithms, one module each."""

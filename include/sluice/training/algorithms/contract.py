@@ -1,4 +1,4 @@
-"""What training, evaluation and serving ask of an algorithm. To add one, write a declared class and this class."""
+"""What training, evaluation and serving need of an algorithm. To add one, write a declared class and an Algorithm."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ Scores = npt.NDArray[np.float64]
 
 
 class UnreadableModel(Exception):
-    """An artefact holds no model that the algorithm can read; the message is the cause."""
+    """An artefact has no model that the algorithm can read. The message completes "the artefact holds …"."""
 
 
 class Algorithm(ABC):
-    """A built-in algorithm, and how its models are scored and answer.
+    """A built-in algorithm: its image, and the scores of its models.
 
-    ``content_type`` is that of its channels and of the rows that its endpoint is sent. ``repository`` is where AWS
-    keeps its image.
+    Attributes:
+        content_type: The format of the channels, and of the rows that an endpoint gets.
+        repository: The name of the ECR repository that has the image.
     """
 
     content_type: ClassVar[str] = "text/csv"
@@ -32,30 +33,38 @@ class Algorithm(ABC):
 
     @abstractmethod
     def image(self, region: str) -> str:
-        """The URI of its image in a region. Raises MissingResource where AWS does not keep it."""
+        """Return the URI of the image in a region.
+
+        Raises:
+            MissingResource: AWS does not keep the image in that region.
+        """
 
     @abstractmethod
     def scores(self, archive: bytes, rows: Sequence[str]) -> Scores:
         """Score rows with the model of an artefact, as the container that serves it does.
 
         Args:
-            archive: the bytes of a ``model.tar.gz``.
-            rows: features as CSV, a missing value an empty field.
+            archive: The bytes of a ``model.tar.gz``.
+            rows: Features as CSV, a missing value an empty field.
 
         Returns:
             One score for each row, of shape ``(len(rows),)``.
 
         Raises:
-            UnreadableModel: there is no such model in it.
+            UnreadableModel: the artefact has no model that can score these rows.
         """
 
     @abstractmethod
     def read_answer(self, body: str) -> list[float]:
-        """The scores in the body of an endpoint's answer. Raises ValueError if it holds something else."""
+        """Return the scores in the body of an endpoint's answer.
+
+        Raises:
+            ValueError: the body has something that is no score.
+        """
 
 
 def algorithm_of(candidate: Candidate) -> Algorithm:
-    """The algorithm that a declared candidate names.
+    """Return the algorithm that a declared candidate names.
 
     Raises:
         DeclarationError: it can't be imported.

@@ -1,8 +1,8 @@
 """SageMaker's built-in XGBoost.
 
 The metrics that a training job reports are those of its last round. The model that is served may be another: early
-stopping saves the best round, and a dart model that is cut back to its best round scores like no round at all. The
-artefact is what is served, so only the artefact shows how the served model scores.
+stopping saves the best round, and a dart model that is cut back to its best round has the scores of no round. Only the
+artefact shows the scores of the model that is served.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from sluice.training.algorithms.contract import Algorithm, Scores, UnreadableModel
 from sluice.training.images import builtin_image
@@ -22,19 +23,21 @@ _VERSION = "3.2-0"
 
 
 class XGBoostAlgorithm(Algorithm):
-    """Version 3.2-0; workers have the same version of the library, which reads its artefacts."""
+    """XGBoost 3.2-0. The workers have the same version of the library, so that it reads the artefacts."""
 
     repository = "sagemaker-xgboost"
 
+    @override
     def image(self, region: str) -> str:
         return builtin_image("xgboost", _VERSION, region)
 
+    @override
     def scores(self, archive: bytes, rows: Sequence[str]) -> Scores:
-        """Several models in one archive, as k-fold training makes them, are averaged.
+        """Score rows with the mean of all models in the archive; k-fold training makes several.
 
-        So does the container (aws/sagemaker-xgboost-container, ``serve_utils.predict``).
+        The container does the same (aws/sagemaker-xgboost-container, ``serve_utils.predict``).
         """
-        import xgboost  # only where a model is scored: a request to train or to answer needs no library
+        import xgboost  # not at the top: a request for training needs no library
 
         features = np.array([[float(field or "nan") for field in row.split(",")] for row in rows], dtype=np.float32)
         try:
@@ -48,12 +51,13 @@ class XGBoostAlgorithm(Algorithm):
         scores: Scores = np.mean(each, axis=0, dtype=np.float64)
         return scores
 
+    @override
     def read_answer(self, body: str) -> list[float]:
         return [float(score) for score in body.split()]
 
 
 def _models(archive: bytes) -> Iterator[Any]:
-    """Every file at the top of the archive whose name does not begin with a dot, as the container loads them."""
+    """Yield a model from each file at the top of the archive, except hidden ones, as the container loads them."""
     import xgboost
 
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as files:
