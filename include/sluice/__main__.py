@@ -1,4 +1,4 @@
-"""``python -m sluice``: the command line (see :mod:`sluice.cli.app`)."""
+"""Runs the command line as ``python -m sluice`` (see :mod:`sluice.cli.app`)."""
 
 from sluice.cli.app import main
 

@@ -21,7 +21,7 @@ def check_pipeline(name: str) -> Pipeline:
     """Load a pipeline, import its functions and contracts, and render its template. AWS is not called.
 
     Raises:
-        DeclarationError: the first mistake: in a member, a function, a contract, or a name in the template.
+        DeclarationError: the first mistake in a member, a function, a contract, or a name in the template.
     """
     pipeline = load_pipeline(name)
     check_functions(pipeline)

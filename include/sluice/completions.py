@@ -1,7 +1,7 @@
 """Completion events: one SNS message per finished partition or training, published once per content.
 
-A partition's event is made from its manifest alone. A marker object in the lake says that it was published; a crash in
-between publishes it again under the same deduplication id, which the FIFO topic drops.
+A partition's event is made from its manifest only. Once it is published, a marker object is written to the lake. After
+a crash between the two it is published again under the same deduplication id, and the FIFO topic drops it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class CompletionEvent(BaseModel):
     """The body of the message, as JSON.
 
-    ``subject`` is a partition key or a fingerprint; ``late`` tells that a partition which was complete has changed.
+    ``stage`` is a dataset or ``training``. ``subject`` is a partition key or the name of a training job. ``late`` is
+    true if the partition was complete before and has changed.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,7 +44,17 @@ class CompletionEvent(BaseModel):
 
 
 def announce_partitions(workspace: Workspace, dataset: str, ranges: str, run_id: str) -> int:
-    """Publish the event of each closed partition whose content was not announced yet; returns how many."""
+    """Publish the event of each closed partition whose content was not announced yet.
+
+    Args:
+        workspace: The pipeline's workspace; its topic gets the events.
+        dataset: The dataset of the partitions.
+        ranges: Partitions as ranges; those that are open or absent are left out.
+        run_id: The Airflow run that publishes, for the event.
+
+    Returns:
+        The number of events that were published.
+    """
     lake = workspace.lake
     found = (lake.manifest(dataset, partition) for partition in parse_ranges(ranges))
     closed = [manifest for manifest in found if manifest is not None and manifest.state == "closed"]
@@ -55,13 +66,27 @@ def announce_partitions(workspace: Workspace, dataset: str, ranges: str, run_id:
 
 
 def unannounced(lake: Lake, dataset: str, manifests: Iterable[Manifest]) -> list[Manifest]:
-    """Those manifests of a dataset whose present content has no marker."""
+    """Return the manifests whose content was not announced yet.
+
+    Args:
+        lake: The lake that has the markers.
+        dataset: The dataset of all the manifests.
+        manifests: The manifests to choose from.
+    """
     markers = {key for key, _, _ in lake.objects(lake.layout.announcements(dataset))}
     return [manifest for manifest in manifests if _marker(lake, _partition_event(lake, manifest, "")) not in markers]
 
 
 def announce(workspace: Workspace, event: CompletionEvent) -> bool:
-    """Publish the event unless one of the same content was published before; True if this call did."""
+    """Publish the event, unless one of the same content was published before.
+
+    Args:
+        workspace: The pipeline's workspace; its topic gets the event.
+        event: The event; its ``run_id`` does not count as content.
+
+    Returns:
+        Whether this call published it.
+    """
     if workspace.lake.read(_marker(workspace.lake, event)) is not None:
         return False
     _publish(workspace.aws.client("sns"), workspace, event)

@@ -1,4 +1,4 @@
-"""The errors of Sluice, by who can correct them. Every message is one line: what, where, and the next action."""
+"""The errors of Sluice. Every message is one line: what failed, where, and the next action."""
 
 
 class SluiceError(Exception):
@@ -18,7 +18,7 @@ class NotEnoughData(MissingResource):
 
 
 class ConflictingWrite(SluiceError):
-    """Another writer kept changing the same manifest for longer than the bounded number of tries."""
+    """Other writers changed the same object at each of a limited number of tries."""
 
 
 class TrainingFailed(SluiceError):

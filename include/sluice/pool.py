@@ -1,4 +1,4 @@
-"""The Airflow pool of drains. It bounds how many drains run in parallel, over all pipelines."""
+"""The Airflow pool of drains. It limits how many drains of all pipelines run in parallel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a pipeline stands: backlog, partitions, jobs, endpoint; each read from where it lives."""
+"""The status of a pipeline: backlog, partitions, jobs and endpoint, each read from the service that has it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sluice.workspace import Workspace
 
 @dataclass(frozen=True)
 class SourceStatus:
-    """How a source of events stands, by the figures that its kind has."""
+    """The status of a source of events: the figures that its kind has."""
 
     source: str
     kind: str
@@ -29,10 +29,10 @@ class SourceStatus:
 
 @dataclass(frozen=True)
 class DatasetStatus:
-    """The partitions of one dataset by state, as ranges, and its rows over all of them.
+    """The partitions of one dataset by state, as ranges, and the sums of their counts.
 
-    Of a source, ``outside`` are the partitions before the pipeline's start or after its end that hold something of it.
-    Of a queue or stream, ``not_conformed`` is how many of its raw records no conform step has read yet.
+    ``outside`` has those of a source's partitions, as ranges, that are before the pipeline's start or after its end.
+    ``not_conformed`` is the number of a queue's or stream's raw records that no conform step has read yet.
     """
 
     name: str
@@ -48,9 +48,10 @@ class DatasetStatus:
 
 @dataclass(frozen=True)
 class PipelineStatus:
-    """Newest job first; ``deployment`` is the endpoint's last one that was proven.
+    """The status of all that a pipeline has.
 
-    ``jobs`` is None where the pipeline ends at its lake; ``served`` is whether it declares a deployment.
+    ``jobs`` has the newest job first; it is None if the pipeline ends at its lake. ``endpoint`` is None if it does not
+    exist. ``deployment`` is the endpoint's newest one that was proven. ``served`` is whether the pipeline declares one.
     """
 
     sources: tuple[SourceStatus, ...]
@@ -62,7 +63,7 @@ class PipelineStatus:
 
 
 def pipeline_status(workspace: Workspace) -> PipelineStatus:
-    """Look at everything that the pipeline has. Nothing is changed, and no message is received."""
+    """Read the status of everything that the pipeline has. Nothing is changed, and no message is received."""
     pipeline = workspace.pipeline
     sagemaker = workspace.aws.client("sagemaker")
     served = pipeline.deployment
@@ -83,7 +84,12 @@ def pipeline_status(workspace: Workspace) -> PipelineStatus:
 
 
 def source_status(workspace: Workspace, source: Source) -> DatasetStatus:
-    """The state of a source's raw dataset, and what of it no run covers."""
+    """Return the status of a source's raw dataset.
+
+    Args:
+        workspace: The workspace of the pipeline that declares the source.
+        source: A source of any kind.
+    """
     manifests = workspace.lake.manifests(raw_dataset(source.name))
     return replace(
         _dataset_status(raw_dataset(source.name), manifests),
@@ -93,7 +99,12 @@ def source_status(workspace: Workspace, source: Source) -> DatasetStatus:
 
 
 def dataset_status(workspace: Workspace, name: str) -> DatasetStatus:
-    """The state of one dataset, from its manifests."""
+    """Return the status of a step's dataset.
+
+    Args:
+        workspace: The workspace of the pipeline that declares the step.
+        name: The name of the step.
+    """
     return _dataset_status(name, workspace.lake.manifests(name))
 
 

@@ -1,4 +1,4 @@
-"""Everything that work on one pipeline needs: its declaration, what the template made for it, its lake, clients."""
+"""A workspace: the declaration of a pipeline, its resources at AWS, its lake, and the clients to work on them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from sluice.lake.store import Lake
 
 @dataclass(frozen=True)
 class Workspace:
-    """One pipeline in one account and region."""
+    """One pipeline in one account and region.
+
+    ``resources`` are those that the pipeline's CloudFormation stack has made.
+    """
 
     pipeline: Pipeline
     resources: Resources
@@ -22,7 +25,11 @@ class Workspace:
 
     @classmethod
     def open(cls, aws: Aws, name: str) -> Workspace:
-        """Look the pipeline up, in its folder and in Parameter Store.
+        """Find the pipeline's declaration in its folder, and its resources in Parameter Store.
+
+        Args:
+            aws: Makes the clients.
+            name: The name of the pipeline.
 
         Raises:
             DeclarationError: there is no such pipeline.

@@ -43,7 +43,7 @@ PipelineArgument = Annotated[str, typer.Argument(help="Name of a folder under in
 
 
 def main() -> None:
-    """Run the command line. An error is one line on standard error and exit status 1."""
+    """Run the command line. After an error it prints one line on standard error and exits with status 1."""
     load_settings()
     try:
         app()
@@ -57,13 +57,12 @@ def _fail(message: str) -> None:
 
 
 @app.command("check")
-def check_command(
+def _check(
     pipeline: Annotated[str | None, typer.Argument(help="One pipeline; all of them if omitted.")] = None,
 ) -> None:
     """Check a pipeline: its declaration, the functions and contracts that it names, and its lake.
 
-    Prints the first mistake, and its right form. Nothing is changed. The lake is checked if the pipeline is
-    provisioned.
+    Print the first mistake and its right form. Nothing is changed. The lake is checked if the pipeline is provisioned.
     """
     names = [pipeline] if pipeline else pipeline_names()
     if failed := [name for name in names if not _passes_check(name)]:
@@ -82,7 +81,11 @@ def _passes_check(name: str) -> bool:
 
 
 def _lake_result(name: str) -> str:
-    """Check the lake; return why that is impossible, or an empty text. Raises DeclarationError if it does not fit."""
+    """Check the lake; return the reason if that is impossible, else an empty text.
+
+    Raises:
+        DeclarationError: the lake's partitions have another length than the declared one.
+    """
     try:
         check_lake(Workspace.open(Aws(), name))
     except MissingResource:
@@ -93,16 +96,16 @@ def _lake_result(name: str) -> str:
 
 
 @app.command("provision")
-def provision_command(
+def _provision(
     pipeline: PipelineArgument,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the template and what would change.")] = False,
 ) -> None:
     """Create or update the pipeline's CloudFormation stack, with what its folder declares and nothing else.
 
-    What is not declared any more is removed from the stack, with its content; only the lake stays. With --dry-run the
-    changes are printed as comments below the template, so that the output is a template.
+    What is not declared any more is removed from the stack, with its content; only the lake remains. With --dry-run the
+    changes are comments below the template, so that the whole output is a template.
     """
-    # The library that renders templates takes as long to import as all others, and no other command needs it.
+    # The library that renders templates takes as long to import as all others together, and only this command needs it.
     from sluice.provisioning.provision import changes, provision
     from sluice.provisioning.template import render
 
@@ -120,7 +123,7 @@ def provision_command(
 
 
 @app.command("send")
-def send_command(
+def _send(
     file: Annotated[
         Path, typer.Argument(help="Events, one JSON object per line: id, group, event_time, body; - is standard input.")
     ],
@@ -152,7 +155,7 @@ def send_command(
 
 
 def _dropped(result: SendResult) -> str:
-    """The end of the report if the queue kept fewer events than were sent."""
+    """Return the end of the report if the queue kept fewer events than were sent."""
     if result.kept == result.sent:
         return ""
     return f"; it keeps {result.kept} of them: a FIFO queue drops what repeats an id within five minutes"
@@ -179,7 +182,7 @@ def _source_of_events(pipeline: Pipeline, name: str | None) -> EventSource:
 
 
 @app.command("status")
-def status_command(
+def _status(
     pipeline: Annotated[str | None, typer.Argument(help="One pipeline; all of them if omitted.")] = None,
 ) -> None:
     """Show backlog, partitions and their state, datasets, training jobs and the endpoint."""
@@ -189,7 +192,7 @@ def status_command(
 
 
 def _shows_status(name: str, *, raises: bool) -> bool:
-    """Print the status of a pipeline. Unless it ``raises``, print an error as well, and return False."""
+    """Print the status of a pipeline. Unless ``raises``, print an error instead of raising it, and return False."""
     try:
         Console().print(*status_tables(name, pipeline_status(Workspace.open(Aws(), name))))
     except (SluiceError, BotoCoreError, ClientError) as error:
@@ -201,7 +204,7 @@ def _shows_status(name: str, *, raises: bool) -> bool:
 
 
 @app.command("redrive")
-def redrive_command(
+def _redrive(
     pipeline: PipelineArgument,
     source: Annotated[str | None, typer.Option(help="A queue or stream; all of them if omitted.")] = None,
     where: Annotated[str, typer.Option(help="quarantine, dead_letters or both.")] = "both",
@@ -229,7 +232,7 @@ def redrive_command(
             typer.echo("a conflict has another event's id and conflicts again: only --reason conflict sends it back")
         if OUTSIDE in reasons:
             typer.echo(
-                f"no scheduled run conforms what lies outside the pipeline's start and end: trigger the transform with "
+                f"no scheduled run conforms what is outside the pipeline's start and end: trigger the transform with "
                 f"from and to over its partitions (`sluice status {pipeline}` lists them), or send it back with "
                 f'--where quarantine --reason "{OUTSIDE}"'
             )
@@ -242,14 +245,14 @@ def redrive_command(
 
 
 @app.command("features")
-def features_command(pipeline: PipelineArgument) -> None:
+def _features(pipeline: PipelineArgument) -> None:
     """Print the columns that the model takes, in order, one per line."""
     for name in load_pipeline(pipeline).require_training().features:
         typer.echo(name)
 
 
 @app.command("predict")
-def predict_command(pipeline: PipelineArgument) -> None:
+def _predict(pipeline: PipelineArgument) -> None:
     """Score rows from standard input with the live model; print one score per line.
 
     A row is CSV: the features in the order of `sluice features`, or in any order below a header that names them. Or it

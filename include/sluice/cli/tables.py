@@ -19,7 +19,12 @@ _LONGEST_CELL = 2000
 
 
 def status_tables(name: str, status: PipelineStatus) -> list[Table | str]:
-    """The status of a pipeline as tables, and as a line if it ends before a model or an endpoint."""
+    """Return the status of a pipeline as tables, and a line if it declares no training or no deployment.
+
+    Args:
+        name: The name of the pipeline.
+        status: What the tables show.
+    """
     return [
         *_sources(name, status),
         _datasets(name, status),
@@ -90,7 +95,7 @@ def _endpoint(name: str, status: PipelineStatus) -> Table:
 
 
 def _sources(name: str, status: PipelineStatus) -> Iterator[Table]:
-    """A table for each kind of source, with the figures of that kind."""
+    """Yield a table for each kind of source, with the figures of that kind."""
     for kind, group in groupby(sorted(status.sources, key=attrgetter("kind")), key=attrgetter("kind")):
         sources: list[SourceStatus] = list(group)
         figures = list(sources[0].figures)
@@ -102,7 +107,7 @@ def _sources(name: str, status: PipelineStatus) -> Iterator[Table]:
 
 
 def _proven(status: PipelineStatus) -> str:
-    """Whether the live configuration is the last proven one. Job and AUC are those of the last proven one."""
+    """Return whether the live configuration is the last proven one, whose job and AUC the table shows."""
     same = status.endpoint and status.deployment and status.endpoint.config == status.deployment.config
     return "yes" if same else "no"
 
@@ -118,7 +123,7 @@ def _moment(moment: datetime | None) -> str:
 
 
 def held_table(rows: Iterable[Held]) -> Table:
-    """A table of what can be sent back."""
+    """Return a table of what can be sent back."""
     return _table(
         "held back",
         ("source", "where", "reason", "count", "sent back", "unknown", "oldest", "example"),
@@ -139,7 +144,7 @@ def held_table(rows: Iterable[Held]) -> Table:
 
 
 def sent_table(rows: Iterable[SentBack]) -> Table:
-    """A table of what was sent back."""
+    """Return a table of what was sent back."""
     return _table(
         "sent back",
         ("source", "where", "sent", "already sent", "unknown", "failed", "behind these", "not deleted"),
@@ -160,7 +165,7 @@ def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) ->
 
 
 def _cell(value: object) -> Text:
-    """A cell. Ids and reasons come from producers, so markup and control characters are not interpreted."""
+    """Return a cell. Ids and reasons come from producers, so markup and control characters are not interpreted."""
     text = str(value)
     shown = text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
     return Text("".join(each if each.isprintable() else ascii(each)[1:-1] for each in shown))
