@@ -1,4 +1,4 @@
-"""Opens a workspace from an Airflow connection, which is all in which the laptop and AWS differ (P12)."""
+"""Opens a workspace from an Airflow connection: the only difference between the laptop and AWS (P12)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ AWS_CONN_ID = "aws_default"
 
 
 def open_workspace(pipeline: str) -> Workspace:
-    """The pipeline's workspace, with credentials, region and endpoints of the connection ``aws_default``."""
+    """Return the pipeline's workspace, with the credentials, region and endpoints of the connection ``aws_default``.
+
+    Raises:
+        DeclarationError: there is no such pipeline.
+        MissingResource: it is not provisioned.
+    """
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
     from sluice.aws.clients import Aws

@@ -1,4 +1,4 @@
-"""Builds the DAGs of all declared pipelines. One that can't be loaded has none and takes none from the others (P17)."""
+"""Builds the DAGs of all declared pipelines. One that can't be loaded has no DAGs, and the others keep theirs (P17)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from sluice_airflow.policy import START
 
 
 def build_dags(build: Callable[[Pipeline], None]) -> None:
-    """Build the DAGs of every pipeline that can be used; :func:`refuse_broken_pipelines` names the others."""
+    """Build the DAGs of every pipeline that can be used; :func:`refuse_broken_pipelines` names the others.
+
+    Args:
+        build: Makes the DAGs of one kind for a pipeline.
+    """
     pipelines, _ = _usable()
     for pipeline in pipelines:
         build(pipeline)
@@ -22,8 +26,8 @@ def build_dags(build: Callable[[Pipeline], None]) -> None:
 def refuse_broken_pipelines() -> None:
     """Raise one error that names every pipeline that can't be used.
 
-    Airflow keeps import errors by file, and an error in a file stops all of its DAGs. So a file without a DAG calls
-    this, and the UI shows its error.
+    Airflow has one import error for each file, and a file with an error has no DAGs. So only a file without a DAG calls
+    this. Airflow's web UI shows its error.
 
     Raises:
         DeclarationError: one line for each such pipeline.
@@ -47,7 +51,7 @@ def _usable() -> tuple[list[Pipeline], list[DeclarationError]]:
 
 
 def _check_schedule(pipeline: Pipeline) -> None:
-    """Raise DeclarationError if Airflow refuses the training schedule: only Airflow knows which it accepts."""
+    """Raise DeclarationError if Airflow refuses the training schedule. Only Airflow knows which ones it accepts."""
     if pipeline.training is None:
         return
     schedule = pipeline.training.schedule

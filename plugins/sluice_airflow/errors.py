@@ -13,10 +13,14 @@ R = TypeVar("R")
 
 
 def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
-    """One line instead of a traceback, and no retry of what only a change can repair.
+    """Decorate a task so that its log has one line instead of a traceback, and only a transient failure is retried.
 
     A transient failure (see :func:`sluice.aws.failures.is_transient`) is retried as often as the task declares. A wrong
     declaration, a missing resource, a failed training or deployment, and a call that AWS refuses fail the task at once.
+
+    Raises:
+        AirflowException: the task failed transiently.
+        AirflowFailException: the task failed for another reason.
     """
 
     @wraps(function)
@@ -34,7 +38,7 @@ def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def task_failure(error: BaseException) -> AirflowException:
-    """The exception that fails the task. Airflow retries it if the error is transient."""
+    """Return the exception that fails the task, so that Airflow retries it only if the error is transient."""
     from sluice.aws.failures import is_transient
 
     kind = AirflowException if is_transient(error) else AirflowFailException
@@ -42,7 +46,7 @@ def task_failure(error: BaseException) -> AirflowException:
 
 
 def one_line(error: BaseException) -> str:
-    """What went wrong and the next action, as one line."""
+    """Return what failed and the next action, as one line."""
     from sluice.aws.failures import explain
 
     return explain(error, unreachable="check the connection aws_default and that the service is up")

@@ -1,6 +1,6 @@
-"""Metrics of Sluice among Airflow's own: ``sluice.<pipeline>.<source>.<name>``.
+"""Sends metrics of Sluice as Airflow sends its own. Their names are ``sluice.<pipeline>.<source>.<name>``.
 
-A flush increments counters; gauges are current values. If Airflow sends no metrics, these functions do nothing.
+If Airflow sends no metrics, these functions do nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 
 def flush_metrics(pipeline: str, source: str) -> Callable[[Flush], None]:
-    """The function to call after each flush of a queue or a stream."""
+    """Return a function that sends the metrics of one flush: counters of what it landed, and gauges of itself.
+
+    Args:
+        pipeline: The name of the pipeline.
+        source: The name of its queue or stream.
+    """
     prefix = f"sluice.{pipeline}.{source}"
 
     def report(flush: Flush) -> None:
@@ -38,7 +43,12 @@ def flush_metrics(pipeline: str, source: str) -> Callable[[Flush], None]:
 
 
 def report_source(workspace: Workspace, source: EventSource) -> None:
-    """Send a source's figures that are numbers, such as the backlog of a queue."""
+    """Send those figures of a source that are numbers, such as the backlog of a queue.
+
+    Args:
+        workspace: The workspace of the pipeline that declares the source.
+        source: The queue or stream.
+    """
     from sluice.sources.contract import connect_events
 
     for name, value in connect_events(workspace, source).figures().items():
@@ -47,7 +57,14 @@ def report_source(workspace: Workspace, source: EventSource) -> None:
 
 
 def report_conformed(workspace: Workspace, pipeline: Pipeline, name: str, ranges: str) -> None:
-    """Send the counts of a ``Conform`` step over the partitions of this run; nothing for another step."""
+    """Send the counts of a ``Conform`` step over the partitions of a run; do nothing for another step.
+
+    Args:
+        workspace: The workspace of the pipeline.
+        pipeline: The pipeline that declares the step.
+        name: The name of the step.
+        ranges: The partitions of the run, as ranges.
+    """
     from sluice.lake.partitions import parse_ranges
 
     step = pipeline.step(name)

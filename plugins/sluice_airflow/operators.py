@@ -1,4 +1,4 @@
-"""Operators: announce partitions; deploy a model, wait without a worker, read it back, prove it or roll it back."""
+"""Operators: one announces partitions; one makes a model live, and proves it or rolls it back."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
+from typing_extensions import override
 
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.errors import one_line, one_line_errors
@@ -24,10 +25,16 @@ T = TypeVar("T")
 
 
 class AnnounceLandedOperator(BaseOperator):
-    """Publishes one completion event for each closed raw partition of a source whose content is not announced yet.
+    """Publishes one completion event for each closed raw partition of a source whose content was not announced yet.
 
-    ``partitions`` is a list of ranges such as ``dt=2013-01-01..dt=2013-01-14``, as text. Safe to repeat: each
-    announcement leaves a marker in the lake. Returns the number of events that were published.
+    It is safe to repeat: each announcement leaves a marker in the lake. It returns the number of events that it
+    published.
+
+    Args:
+        pipeline: The name of the pipeline.
+        source: The name of the source; a template.
+        partitions: Ranges such as ``dt=2013-01-01..dt=2013-01-14``, as text; a template.
+        kwargs: Those of BaseOperator. The default of ``execution_timeout`` is 15 minutes.
     """
 
     template_fields: Sequence[str] = ("source", "partitions")
@@ -38,6 +45,7 @@ class AnnounceLandedOperator(BaseOperator):
         self.source = source
         self.partitions = partitions
 
+    @override
     @one_line_errors
     def execute(self, context: Context) -> int:
         from sluice.completions import announce_partitions
@@ -50,10 +58,18 @@ class AnnounceLandedOperator(BaseOperator):
 class DeployEndpointOperator(BaseOperator):
     """Makes a completed training job's model live, and fails unless that model serves (P8).
 
-    Safe to repeat at any point: names are digests of content, and an endpoint that serves the model already is only
-    read back and proven again. An error between the update and the proof ends in a retry or in what served before: a
-    transient failure is retried for five minutes, any other is rolled back at once. The task ends only after it has
-    read back what is live.
+    It is safe to repeat at any point: names are digests of content, and an endpoint that serves the model already is
+    only read back and proven again. After an error between the update and the proof, the task retries or restores what
+    served before: it retries a transient failure for five minutes, and rolls back any other at once. It ends only after
+    it has read back what is live. It waits without a worker.
+
+    Args:
+        pipeline: The name of a pipeline that declares a deployment.
+        job_name: The name of a completed training job; a template.
+        snapshot: The fingerprint of the snapshot that the job was trained on; a template.
+        poll_seconds: Seconds between two looks at an endpoint that changes; a template.
+        max_wait: The longest wait for the endpoint to settle after each change.
+        kwargs: Those of BaseOperator.
     """
 
     template_fields: Sequence[str] = ("job_name", "snapshot", "poll_seconds")
@@ -78,13 +94,24 @@ class DeployEndpointOperator(BaseOperator):
         self.poll_seconds = poll_seconds
         self.max_wait = max_wait
 
+    @override
     @one_line_errors
     def pre_execute(self, context: Any) -> None:
-        """With the trigger rule ``none_failed``, a task that was skipped by hand fails the run here."""
+        """Fail the run if a task before this one was skipped by hand. The trigger rule ``none_failed`` lets it pass."""
         require_upstream_done(context)
 
+    @override
     @one_line_errors
     def execute(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Request that the model goes live, once no other change of the endpoint is in progress.
+
+        Args:
+            context: Airflow's context of the task.
+            event: The event of the trigger; None at the first call.
+
+        Raises:
+            AirflowException: the endpoint did not settle, or could not be looked at.
+        """
         from sluice.serving.endpoint import find_endpoint, start_change
         from sluice.training.jobs import completed_job
 
@@ -93,15 +120,26 @@ class DeployEndpointOperator(BaseOperator):
         if event is not None and "found" not in event:
             kind = AirflowFailException if event.get("refused") else AirflowException
             raise kind(self._not_settled(workspace, event))
-        standing = find_endpoint(sagemaker, workspace.pipeline.require_deployment().endpoint)
-        if standing is not None and not standing.settled:
-            self._wait("execute")  # a change of an earlier try, or of somebody else
+        endpoint = find_endpoint(sagemaker, workspace.pipeline.require_deployment().endpoint)
+        if endpoint is not None and not endpoint.settled:
+            self._wait("execute")  # a change of an earlier try, or of another user
         change = start_change(workspace, completed_job(sagemaker, self.job_name))
         self._wait("verify", {"change": asdict(change)})
 
     @one_line_errors
     def verify(self, context: Context, event: dict[str, Any]) -> Any:
-        """The endpoint has settled: prove that the requested model serves, or roll back."""
+        """Prove that the requested model serves, or roll back. The endpoint has settled, or the wait has ended.
+
+        Args:
+            context: Airflow's context of the task.
+            event: The event of the trigger; it carries the change.
+
+        Returns:
+            The deployment record, as a mapping.
+
+        Raises:
+            AirflowException: the model does not serve.
+        """
         from sluice.aws.failures import is_transient
         from sluice.errors import DeploymentFailed
         from sluice.serving.deployment import prove
@@ -112,7 +150,7 @@ class DeployEndpointOperator(BaseOperator):
             if "found" not in event:
                 raise DeploymentFailed(self._not_settled(workspace, event))
             return self._patiently(lambda: prove(workspace, change, self.job_name, self.snapshot)).model_dump()
-        except AirflowTaskTimeout as error:  # Airflow's own, and no Exception
+        except AirflowTaskTimeout as error:  # it does not derive from Exception
             reason, passes = str(error), True
         except Exception as error:
             reason, passes = one_line(error), is_transient(error)
@@ -122,11 +160,19 @@ class DeployEndpointOperator(BaseOperator):
 
     @one_line_errors
     def rolled_back(self, context: Context, event: dict[str, Any]) -> None:
-        """The endpoint has settled again: fail as soon as what served before is live."""
+        """Continue the roll-back, and fail the task once what served before is live.
+
+        Args:
+            context: Airflow's context of the task.
+            event: The event of the trigger; it carries the change and the reason.
+
+        Raises:
+            AirflowException: what served before is live, or can't be restored.
+        """
         self._roll_back(self._patiently(lambda: open_workspace(self.pipeline)), event["carried"])
 
     def _roll_back(self, workspace: Workspace, carried: dict[str, Any]) -> None:
-        """Request what served before until it is live, then fail. ``carried`` has the reason and their number."""
+        """Request what served before until it is live, then fail. ``carried`` has the reason and their count."""
         from sluice.serving.endpoint import Change, roll_back
 
         change, requests = Change(**carried["change"]), carried.get("roll_backs", 0)
@@ -149,7 +195,7 @@ class DeployEndpointOperator(BaseOperator):
         )
 
     def _not_settled(self, workspace: Workspace, event: dict[str, Any]) -> str:
-        """Why the wait ended without a settled endpoint: the endpoint, and its status as it is now."""
+        """Return why the wait ended without a settled endpoint: its name, and its present status."""
         from sluice.serving.endpoint import find_endpoint
 
         name = workspace.pipeline.require_deployment().endpoint
@@ -178,7 +224,7 @@ class DeployEndpointOperator(BaseOperator):
 
 
 def _outcome(change: Change) -> str:
-    """What is live after a roll-back that was read back."""
+    """Return what is live after a roll-back."""
     if change.previous == change.config:
         return f"{change.config} was proven before, and stays live"
     return f"rolled back: {change.previous or 'no endpoint'} is live"

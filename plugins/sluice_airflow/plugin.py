@@ -1,4 +1,4 @@
-"""Registers with Airflow what it has to find by name: timetables of serialized DAGs, and parts of the API server."""
+"""Registers with Airflow what it finds by name: the timetable of serialized DAGs, and parts of the API server."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from airflow.plugins_manager import AirflowPlugin
 from sluice_airflow.timetable import PartitionTimetable
 from sluice_airflow.web import LOGIN_PATH, login_by_link, own_hosts_only
 
-# The login link belongs to the SimpleAuthManager of a machine of one's own, whose passwords lie in a file.
+# The login link works only with the SimpleAuthManager of one's own machine, which keeps the passwords in a file.
 _LOGIN_APPS = [{"name": "login by link", "app": login_by_link, "url_prefix": LOGIN_PATH}]
 
 
 class SluicePlugin(AirflowPlugin):
+    """The plugin that Airflow loads from its plugins folder."""
+
     name = "sluice"
     # The plugin manager reads plain class attributes.
     timetables = [PartitionTimetable]  # noqa: RUF012

@@ -1,4 +1,4 @@
-"""What all DAGs have in common: retries, time-outs, tags."""
+"""What all DAGs share: retries, time-outs, tags, and the params of a range."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ DEFAULT_ARGS: dict[str, Any] = {
     "execution_timeout": timedelta(hours=1),
 }
 
-# Where a run's date lies before its DAG's start or after its end, Airflow makes no task and calls the run a success. So
-# no DAG has an end, and all have a start before any date that a run may be given.
+# If a run's date is before the start of its DAG or after the end, Airflow makes no task and marks the run as a success.
+# So no DAG has an end, and the start of each is before any date that a run may have.
 START = datetime(1970, 1, 1, tzinfo=UTC)
 
-# A DAG that runs all the time must not fail all the time. Its source may be gone for good, such as a queue that was
-# deleted. So its first task backs off for a quarter of an hour, and after three such runs Airflow pauses the DAG.
+# A DAG that runs all the time must not fail all the time, for example after its queue was deleted. So its first task
+# backs off for a quarter of an hour, and after three such runs Airflow pauses the DAG.
 CONTINUOUS_WAIT: dict[str, Any] = {"retries": 5, "retry_delay": timedelta(seconds=30)}
 CONTINUOUS: dict[str, Any] = {
     "start_date": START,
@@ -36,6 +36,12 @@ CONTINUOUS: dict[str, Any] = {
 
 
 def tags(pipeline: Pipeline, stage: Stage) -> list[str]:
+    """Return the tags of a DAG, by which Airflow's web UI filters.
+
+    Args:
+        pipeline: The pipeline of the DAG.
+        stage: The kind of the DAG.
+    """
     return ["sluice", pipeline.name, stage]
 
 

@@ -1,6 +1,6 @@
-"""The probes of the sensors. A probe reads AWS once: :class:`Waiting` means not yet, anything else ends the wait.
+"""The probes of the sensors. A probe reads AWS once. :class:`Waiting` continues the wait; any other value ends it.
 
-A wait probes again and again with one workspace, so that a probe costs its calls and no new clients (P9).
+All probes of one wait share a workspace, so that a probe makes its calls and no new clients (P9).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Probe:
     Args:
         name: The function's name.
         pipeline: The pipeline's name.
-        arguments: What the function takes beside the workspace.
+        arguments: The function's arguments without the workspace.
     """
 
     def __init__(self, name: str, pipeline: str, **arguments: Any) -> None:
@@ -51,7 +51,12 @@ class Probe:
 
 
 def backlog(workspace: Workspace, source: str) -> int | Waiting:
-    """The number of messages or records that wait in a source of events. Nothing is received."""
+    """Return how many messages or records wait in a source of events. Nothing is received.
+
+    Args:
+        workspace: The workspace of the pipeline that declares the source.
+        source: The name of a queue or stream.
+    """
     from sluice.sources.contract import connect_events, events_source
 
     connector = connect_events(workspace, events_source(workspace.pipeline, source))
@@ -59,7 +64,12 @@ def backlog(workspace: Workspace, source: str) -> int | Waiting:
 
 
 def complete_partitions(workspace: Workspace, partitions: list[str]) -> bool | Waiting:
-    """True once every source is complete for all partitions; ``partitions`` are ranges."""
+    """Return True if every source is complete for all partitions.
+
+    Args:
+        workspace: The pipeline's workspace.
+        partitions: Partitions, each item as ranges.
+    """
     from sluice.lake.partitions import parse_ranges
     from sluice.sources.completeness import describe, incomplete
 
@@ -69,7 +79,7 @@ def complete_partitions(workspace: Workspace, partitions: list[str]) -> bool | W
 
 
 def due_partitions(workspace: Workspace) -> list[str] | Waiting:
-    """The keys of the next partitions that the transform has to run for."""
+    """Return the keys of the next partitions that the transform has to run for."""
     from sluice.sources.completeness import describe
     from sluice.sources.due import due_partitions as due
 
@@ -80,7 +90,12 @@ def due_partitions(workspace: Workspace) -> list[str] | Waiting:
 
 
 def ended_training_job(workspace: Workspace, job_name: str) -> str | Waiting:
-    """The status with which the job ended."""
+    """Return the status of a training job that has ended.
+
+    Args:
+        workspace: The workspace of the pipeline that trains.
+        job_name: The name of the job.
+    """
     from sluice.training.jobs import find_job
 
     job = find_job(workspace.aws.client("sagemaker"), job_name)
@@ -90,7 +105,7 @@ def ended_training_job(workspace: Workspace, job_name: str) -> str | Waiting:
 
 
 def settled_endpoint(workspace: Workspace) -> str | Waiting:
-    """The status of the pipeline's endpoint once no change is under way; ``Deleted`` where there is none."""
+    """Return the status of the pipeline's endpoint if no change is in progress; ``Deleted`` if it does not exist."""
     from sluice.serving.endpoint import find_endpoint
 
     endpoint = find_endpoint(workspace.aws.client("sagemaker"), workspace.pipeline.require_deployment().endpoint)

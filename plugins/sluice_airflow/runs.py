@@ -12,15 +12,22 @@ from sluice.declaration.loading import load_pipeline
 
 # At most 60 chunks keep the XCom of a run below 4 KiB (P11), and its mapped tasks far below Airflow's 1,024.
 _CHUNK, _MOST_CHUNKS = 31, 60
-# Runs that wait for a slot, at most: a run that somebody triggers by hand waits behind no more than these.
+# The most runs that wait for a slot. So a run that a user triggers waits behind no more than these.
 _MOST_QUEUED = 4
 
 
 def partitions_of_run(pipeline: str, context: Context) -> list[str]:
-    """The partitions of a run, in chunks of ranges: from its ``from`` and ``to``, or else its logical date.
+    """Return the partitions of a run: those from its ``from`` to its ``to``, or else that of its logical date.
+
+    Args:
+        pipeline: The name of the pipeline.
+        context: Airflow's context of a task of the run.
+
+    Returns:
+        The partitions in chunks, each as ranges.
 
     Raises:
-        SluiceError: the run has neither.
+        SluiceError: the run has neither a range nor a logical date.
     """
     from sluice.lake.partitions import chunks, requested
 
@@ -30,15 +37,20 @@ def partitions_of_run(pipeline: str, context: Context) -> list[str]:
 
 
 def is_dags_test(context: Context) -> bool:
-    """Whether this is ``airflow dags test``, whose runs no scheduler knows."""
+    """Return whether this is a run of ``airflow dags test``, which no scheduler manages."""
     return context["dag_run"].triggering_user_name == "dag_test"  # what DAG.test() of the Task SDK sets
 
 
 def require_all_done(pipeline: str, context: Context, done: str) -> None:
-    """Fail a run that has not transformed all of its partitions, whatever was skipped or marked by hand.
+    """Require that a run has transformed all of its partitions, even if tasks were skipped or marked by hand.
+
+    Args:
+        pipeline: The name of the pipeline.
+        context: Airflow's context of a task of the run.
+        done: The partitions that the last step has transformed, as ranges.
 
     Raises:
-        SluiceError: partitions of the run are not among ``done``, the ranges that the last step has made.
+        SluiceError: partitions of the run are not among them.
     """
     from sluice.errors import SluiceError
     from sluice.lake.partitions import format_ranges, parse_ranges
@@ -53,10 +65,10 @@ def require_all_done(pipeline: str, context: Context, done: str) -> None:
 
 
 def require_upstream_done(context: Context) -> None:
-    """Fail the last task of a run, rather than skip it, if a task before it was skipped by hand.
+    """Require that all tasks before the last one succeeded: a run with a task that was skipped by hand must fail.
 
     Raises:
-        AirflowSkipException: a scheduled run has skipped its own first task, because there is nothing to do yet.
+        AirflowSkipException: a scheduled run has skipped its first task, because there is nothing to do yet.
         SluiceError: tasks before this one have not succeeded.
     """
     from airflow.sdk.exceptions import AirflowSkipException
@@ -73,10 +85,17 @@ def require_upstream_done(context: Context) -> None:
 
 
 def runs_to_start(dag_id: str, due: Sequence[str], ti: Any) -> list[dict[str, Any]]:
-    """The runs to trigger for partitions that are due, each as arguments of TriggerDagRunOperator.
+    """Return the runs to trigger for partitions that are due, few at once.
 
-    A run that is queued or running is left alone; its partition stays due until the run has ended. Few runs are queued
-    at once.
+    A run that is queued or running is not triggered again. Its partition remains due until the run has ended.
+
+    Args:
+        dag_id: The transform DAG.
+        due: The keys of the partitions.
+        ti: The running task instance, which can count runs of other DAGs.
+
+    Returns:
+        Arguments of TriggerDagRunOperator for each run.
     """
     room = _MOST_QUEUED - ti.get_dr_count(dag_id=dag_id, states=["queued"])
     runs: list[dict[str, Any]] = []
@@ -90,7 +109,7 @@ def runs_to_start(dag_id: str, due: Sequence[str], ti: Any) -> list[dict[str, An
 
 
 def _run_of(key: str, dag_id: str, ti: Any) -> dict[str, Any]:
-    """A partition has one run. Where a dispatch or a backfill has made it already, triggering it again clears it."""
+    """Return the one run of a partition. If a dispatch or a backfill has made it already, a trigger clears it."""
     from sluice.lake.partitions import Partition
 
     partition = Partition.parse(key)
@@ -100,7 +119,7 @@ def _run_of(key: str, dag_id: str, ti: Any) -> dict[str, Any]:
         if ti.get_dr_count(dag_id=dag_id, run_ids=[name]):
             return {"trigger_run_id": name, **dated}
     if ti.get_dr_count(dag_id=dag_id, logical_dates=[date]):
-        # Somebody's own run has the date, under a name of theirs, and Airflow allows one run a date.
+        # A user's run has the date under another name, and Airflow allows one run for each date.
         hour_or_day = partition.label.removeprefix("dt=")
         return {"trigger_run_id": partition.label, "logical_date": None, "conf": {"from": hour_or_day}}
     return {"trigger_run_id": partition.label, **dated}

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from airflow.sdk import BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSensorTimeout
+from typing_extensions import override
 
 from sluice_airflow.errors import one_line, one_line_errors
 from sluice_airflow.probes import Probe, Waiting
@@ -18,12 +19,19 @@ from sluice_airflow.triggers import ProbeTrigger, TrainingJobTrigger
 
 
 class ProbeSensor(BaseSensorOperator):
-    """Probes once; if nothing is found, defers to a trigger that probes every ``poll_seconds``.
+    """The base of the sensors: probes once; if nothing is found, defers to a trigger that probes again.
 
-    A transient failure, such as a throttled call, does not end the wait. Any other failure ends it at once.
+    A transient failure, such as a throttled call, does not end the wait. Any other failure ends it at once. The log
+    names what the sensor waits for, again each time that changes.
 
-    ``poll_seconds`` and ``max_wait_seconds`` may be templates. The log names what the sensor waits for, again whenever
-    that changes. After ``max_wait_seconds`` the sensor fails with that name.
+    Args:
+        poll_seconds: Seconds between two probes; a template.
+        max_wait_seconds: Seconds after which the sensor fails; a template.
+        kwargs: Those of BaseSensorOperator.
+
+    Attributes:
+        probe: The name of a function of :mod:`sluice_airflow.probes`.
+        trigger_class: The trigger that waits.
     """
 
     probe: ClassVar[str]
@@ -36,9 +44,14 @@ class ProbeSensor(BaseSensorOperator):
         self.max_wait_seconds = max_wait_seconds
 
     def arguments(self, context: Context) -> dict[str, Any]:
-        """The arguments of the probe."""
+        """Return the keyword arguments of the probe. A subclass overrides it.
+
+        Raises:
+            TypeError: the subclass does not.
+        """
         raise TypeError(f"{type(self).__name__} has no arguments for its probe: override arguments()")
 
+    @override
     @one_line_errors
     def execute(self, context: Context) -> Any:
         from sluice.aws.failures import is_transient
@@ -56,7 +69,12 @@ class ProbeSensor(BaseSensorOperator):
         self.wait(context, found.what)
 
     def wait(self, context: Context, waiting_for: str = "") -> None:
-        """Defer to the trigger. ``waiting_for`` is what the log has named already."""
+        """Defer to the trigger.
+
+        Args:
+            context: Airflow's context of the task.
+            waiting_for: What the log has named already.
+        """
         trigger = self.trigger_class(
             probe=self.probe,
             arguments=self.arguments(context),
@@ -68,7 +86,15 @@ class ProbeSensor(BaseSensorOperator):
 
     @one_line_errors
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
-        """Back from the trigger, with its event."""
+        """Return what the trigger has found.
+
+        Args:
+            context: Airflow's context of the task.
+            event: The event of the trigger.
+
+        Raises:
+            AirflowException: the trigger could not probe.
+        """
         if "error" in event:
             raise (AirflowFailException if event.get("refused") else AirflowException)(event["error"])
         if event.get("timed_out"):
@@ -76,10 +102,23 @@ class ProbeSensor(BaseSensorOperator):
         return self.found(event["found"], context)
 
     def found(self, found: Any, context: Context) -> Any:
-        """The task's return value, from what the probe has found."""
+        """Return the task's return value. A subclass may override it.
+
+        Args:
+            found: What the probe has found.
+            context: Airflow's context of the task.
+        """
         return found
 
     def timed_out(self, waiting_for: str) -> Any:
+        """Return the task's return value after ``max_wait_seconds``, or fail. A subclass may override it.
+
+        Args:
+            waiting_for: What was not found.
+
+        Raises:
+            AirflowSensorTimeout: always, unless it is overridden.
+        """
         raise AirflowSensorTimeout(
             f"{self.task_id} gave up after {self.max_wait_seconds} s of waiting for {waiting_for}; see to that, then "
             f"clear this task"
@@ -89,14 +128,16 @@ class ProbeSensor(BaseSensorOperator):
 class ContinuousProbeSensor(ProbeSensor):
     """The first task of a DAG that runs all the time: any failure is retried as often as the task declares.
 
-    If a refusal or an absent resource, such as a deleted queue, failed it at once, the next run would follow at once
-    and fail as well.
+    If a refusal or an absent resource, such as a deleted queue, failed it without a retry, the next run would start at
+    once and fail as well.
     """
 
+    @override
     def execute(self, context: Context) -> Any:
         with _retried():
             return super().execute(context)
 
+    @override
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
         with _retried():
             return super().resume(context, event)
@@ -115,6 +156,11 @@ class BacklogSensor(ContinuousProbeSensor):
 
     An empty source is not a failure: after ``max_wait_seconds`` the sensor returns 0, so that partitions whose time has
     passed are closed although nothing arrives.
+
+    Args:
+        pipeline: The name of the pipeline.
+        source: The name of its queue or stream.
+        kwargs: Those of ProbeSensor.
     """
 
     probe = "backlog"
@@ -124,9 +170,11 @@ class BacklogSensor(ContinuousProbeSensor):
         self.pipeline = pipeline
         self.source = source
 
+    @override
     def arguments(self, context: Context) -> dict[str, Any]:
         return {"pipeline": self.pipeline, "source": self.source}
 
+    @override
     def timed_out(self, waiting_for: str) -> int:
         return 0
 
@@ -134,9 +182,13 @@ class BacklogSensor(ContinuousProbeSensor):
 class S3PartitionSensor(ProbeSensor):
     """Waits until every source of a pipeline is complete for the partitions of the run.
 
-    These follow from the run itself: its ``from`` and ``to``, or else its logical date. Returns them in chunks, each as
-    ranges such as ``dt=2013-01-01..dt=2013-01-14``, and records that a run has begun on them. ``airflow dags test``
-    leaves no run behind, so it records nothing.
+    The run's ``from`` and ``to`` determine them, or else its logical date. The sensor returns them in chunks, each as
+    ranges such as ``dt=2013-01-01..dt=2013-01-14``, and records that a run has started on them. ``airflow dags test``
+    makes no run that lasts, so it records nothing.
+
+    Args:
+        pipeline: The name of the pipeline.
+        kwargs: Those of ProbeSensor.
     """
 
     probe = "complete_partitions"
@@ -145,9 +197,11 @@ class S3PartitionSensor(ProbeSensor):
         super().__init__(**kwargs)
         self.pipeline = pipeline
 
+    @override
     def arguments(self, context: Context) -> dict[str, Any]:
         return {"pipeline": self.pipeline, "partitions": partitions_of_run(self.pipeline, context)}
 
+    @override
     def found(self, found: bool, context: Context) -> list[str]:
         from sluice.lake.partitions import parse_ranges
         from sluice.sources.due import record_started
@@ -160,6 +214,7 @@ class S3PartitionSensor(ProbeSensor):
             record_started(workspace, begun)
         return chunks
 
+    @override
     def timed_out(self, waiting_for: str) -> Any:
         raise AirflowFailException(
             f"not complete: {waiting_for}. These partitions are transformed by themselves once they are complete; to "
@@ -170,7 +225,12 @@ class S3PartitionSensor(ProbeSensor):
 class DuePartitionsSensor(ContinuousProbeSensor):
     """Waits until the transform has to run for some partitions, and returns their keys; none after its time is up.
 
-    It probes first after ``poll_seconds``, so that runs which follow one another at once do not probe all the time.
+    Its first probe comes after ``poll_seconds``, because one run follows another at once, and they must not probe all
+    the time.
+
+    Args:
+        pipeline: The name of the pipeline.
+        kwargs: Those of ProbeSensor.
     """
 
     probe = "due_partitions"
@@ -179,27 +239,36 @@ class DuePartitionsSensor(ContinuousProbeSensor):
         super().__init__(**kwargs)
         self.pipeline = pipeline
 
+    @override
     def arguments(self, context: Context) -> dict[str, Any]:
         return {"pipeline": self.pipeline}
 
+    @override
     def execute(self, context: Context) -> Any:
         self.wait(context)
 
+    @override
     def timed_out(self, waiting_for: str) -> list[str]:
         return []
 
 
 class TrainingJobSensor(ProbeSensor):
-    """Polls a training job, once a minute by default, until it has ended; the task fails unless it is Completed.
+    """Polls a training job until it has ended; the task fails unless the job is Completed.
 
-    How long it waits follows from the job's own limit. A user who clears, fails or marks the waiting task stops the
-    job; a restart of the triggerer does not.
+    If a user clears, fails or marks the waiting task, the job is stopped. A restart of the triggerer does not stop it.
+
+    Args:
+        pipeline: The name of the pipeline.
+        job_name: The name of the job; a template.
+        max_runtime: The job's own limit; the sensor waits half an hour longer.
+        poll_seconds: Seconds between two probes; a template.
+        kwargs: Those of ProbeSensor.
     """
 
     probe = "ended_training_job"
     trigger_class = TrainingJobTrigger
     template_fields = (*ProbeSensor.template_fields, "job_name")
-    # Starting instances and uploading the model are outside the job's own limit.
+    # The job's own limit does not include the start of its instance and the upload of its model.
     _AROUND_THE_JOB = timedelta(minutes=30)
 
     def __init__(
@@ -210,15 +279,18 @@ class TrainingJobSensor(ProbeSensor):
         self.pipeline = pipeline
         self.job_name = job_name
 
+    @override
     def arguments(self, context: Context) -> dict[str, Any]:
         return {"pipeline": self.pipeline, "job_name": self.job_name}
 
+    @override
     def found(self, found: str, context: Context) -> str:
         from sluice.training.jobs import completed_job
         from sluice_airflow.connection import open_workspace
 
         return completed_job(open_workspace(self.pipeline).aws.client("sagemaker"), self.job_name).status
 
+    @override
     def on_kill(self) -> None:
         from sluice.training.jobs import stop_job
         from sluice_airflow.connection import open_workspace

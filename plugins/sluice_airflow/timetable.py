@@ -1,4 +1,4 @@
-"""A timetable that maps each run to one time partition, however the run was started."""
+"""A timetable that maps each run to one time partition, by whichever way the run was started."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
 from pendulum import DateTime
+from typing_extensions import override
 
 from sluice.lake.partitions import Grain, Partition
 
@@ -17,8 +18,11 @@ class PartitionTimetable(CronDataIntervalTimetable):
     """Runs whose logical date is the start of a partition, and whose name is the partition's label.
 
     It schedules nothing by itself: the dispatch DAG starts a run once the partition is complete, so that no run has to
-    wait. A backfill still gets its runs here. A manual run, or ``dags test``, means the partition that contains its
-    date; the stock timetable returns the one before.
+    wait. A backfill gets its runs here. A manual run, or ``dags test``, is for the partition that contains its date;
+    with Airflow's own timetable it would be for the one before.
+
+    Args:
+        every: The length of a partition, ``day`` or ``hour`` (UTC).
     """
 
     description = "When a partition is complete"
@@ -28,20 +32,24 @@ class PartitionTimetable(CronDataIntervalTimetable):
         self._every = every
 
     @classmethod
+    @override
     def deserialize(cls, data: dict[str, Any]) -> PartitionTimetable:
         return cls(data["every"])
 
+    @override
     def serialize(self) -> dict[str, Any]:
         return {"every": self._every}
 
     @property
+    @override
     def summary(self) -> str:
         return f"each {self._every}, once complete"
 
+    @override
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
-        # Only a backfill passes catchup=True; the scheduler passes the DAG's own, which is off.
+        # Only a backfill passes catchup=True. The scheduler passes the DAG's own value, False.
         if not restriction.catchup:
             return None
         found = super().next_dagrun_info(
@@ -49,15 +57,23 @@ class PartitionTimetable(CronDataIntervalTimetable):
         )
         if found is None or found.data_interval is None:
             return None
-        # The grid shows run_after: the start of the partition, not its end.
+        # The grid of the web UI shows run_after. It must show the start of the partition, not its end.
         return DagRunInfo(run_after=found.data_interval.start, data_interval=found.data_interval)
 
+    @override
     def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
         start = self._align_to_prev(run_after)
         return DataInterval(start=start, end=self._get_next(start))
 
+    @override
     def generate_run_id(self, *, data_interval: DataInterval | None, run_after: DateTime, **more: Any) -> str:
-        """The partition's label. A run whose date is just now, as the UI suggests, is called what Airflow calls it."""
+        """Return the partition's label; for a run whose date is now, as the web UI proposes, Airflow's own name.
+
+        Args:
+            data_interval: The partition of the run.
+            run_after: When the run may start.
+            more: What only Airflow's own name needs.
+        """
         if data_interval is None or data_interval.start <= run_after < data_interval.end:
             return super().generate_run_id(data_interval=data_interval, run_after=run_after, **more)
         return Partition.containing(data_interval.start, self._every).label

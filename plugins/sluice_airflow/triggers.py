@@ -1,4 +1,4 @@
-"""Triggers that poll AWS; no worker slot is held meanwhile (P9)."""
+"""Triggers that poll AWS without a worker slot (P9)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+from typing_extensions import override
 
 from sluice_airflow.errors import one_line
 
@@ -22,9 +23,9 @@ class ProbeTrigger(BaseTrigger):
         arguments: The pipeline's name, as ``pipeline``, and the function's other arguments.
         poll_seconds: Seconds between two probes.
         deadline: Seconds since the epoch (UTC) after which the trigger times out.
-        carried: What the waiting task needs when it resumes. It returns in the event, because ``airflow dags test``
-            drops the keyword arguments of a deferral.
-        waiting_for: What the log has named already; it is logged again when it changes.
+        carried: What the waiting task needs when it resumes. It is in the event, because ``airflow dags test`` drops
+            the keyword arguments of a deferral.
+        waiting_for: What the log has named already; the log names it again when it changes.
 
     Its event is ``{"found": …}``, ``{"timed_out": True, "waiting_for": …}`` or ``{"error": one line}``, and
     ``"carried"``. The task has probed before it deferred, so the first probe comes after ``poll_seconds``. After a
@@ -49,6 +50,7 @@ class ProbeTrigger(BaseTrigger):
         self.carried = carried or {}
         self.waiting_for = waiting_for
 
+    @override
     def serialize(self) -> tuple[str, dict[str, Any]]:
         arguments = {
             "probe": self.probe,
@@ -60,6 +62,7 @@ class ProbeTrigger(BaseTrigger):
         }
         return f"{_PATH}.{type(self).__name__}", arguments
 
+    @override
     async def run(self) -> AsyncIterator[TriggerEvent]:
         yield TriggerEvent({**await self._outcome(), "carried": self.carried})
 
@@ -74,7 +77,7 @@ class ProbeTrigger(BaseTrigger):
         while True:
             await asyncio.sleep(min(self.poll_seconds, max(0, self.deadline - time.time())))
             try:
-                found = await asyncio.to_thread(probe)  # it blocks, so not in the event loop
+                found = await asyncio.to_thread(probe)  # a probe blocks
                 if not isinstance(found, Waiting):
                     return {"found": found}
                 not_found: dict[str, Any] = {"timed_out": True, "waiting_for": found.what}
@@ -94,10 +97,11 @@ class ProbeTrigger(BaseTrigger):
 
 
 class TrainingJobTrigger(ProbeTrigger):
-    """Also stops the job when a user clears, fails or marks the waiting task; not when the triggerer restarts."""
+    """Also stops the job if a user clears, fails or marks the waiting task, but not if the triggerer restarts."""
 
-    _PATIENCE_SECONDS: ClassVar[float] = 60  # a job that is not stopped goes on to cost money
+    _PATIENCE_SECONDS: ClassVar[float] = 60  # a job that is not stopped continues to cost money
 
+    @override
     async def on_kill(self) -> None:
         from sluice.aws.failures import patiently
         from sluice.training.jobs import stop_job

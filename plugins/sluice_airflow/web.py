@@ -1,6 +1,6 @@
-"""What Sluice adds to the API server: it answers under its own host names only, and it logs in by a link.
+"""What Sluice adds to the API server: it answers under its own host names only, and a link logs in.
 
-Nothing heavy is imported here: every component of Airflow loads the plugin, but only the API server calls this.
+Nothing heavy is imported at the top: every component of Airflow loads the plugin, but only the API server calls this.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LOGIN_PATH = "/sluice/login"
 
-# The password is in the URL's fragment: it gets into no log, and no other page can send it.
+# The password is in the URL's fragment, so that no log has it and no other page can send it.
 _LOGIN_PAGE = """<!doctype html><title>Logging in</title><script>
 fetch("", {method: "POST", body: location.hash.slice(1)})
   .then((answer) => location.replace(answer.ok ? "../../" : "../../auth/login"));
@@ -27,14 +27,14 @@ fetch("", {method: "POST", body: location.hash.slice(1)})
 
 
 def own_hosts_only(app: ASGIApp) -> ASGIApp:
-    """Refuse requests for any other host name, which a page uses whose name points here (DNS rebinding)."""
+    """Wrap the API server so that it refuses requests for any other host name, as an attack by DNS rebinding uses."""
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     return TrustedHostMiddleware(app, allowed_hosts=own_hosts(), www_redirect=False)
 
 
 def own_hosts() -> list[str]:
-    """The names of this API server: what Airflow's settings call it, and loopback."""
+    """Return the host names of this API server: those in Airflow's settings, and loopback."""
     urls = (conf.get("api", "base_url", fallback=""), conf.get("core", "execution_api_server_url", fallback=""))
     named = {urlsplit(url).hostname for url in urls}
     return sorted({"127.0.0.1", "localhost", *filter(None, named)})
@@ -45,7 +45,13 @@ async def login_by_link(
     receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
     send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
 ) -> None:
-    """The ASGI application behind the link that `make up` prints."""
+    """Serve the link that `make up` prints, as an ASGI application.
+
+    Args:
+        scope: The request, as ASGI describes it.
+        receive: Returns the next event of the request.
+        send: Sends an event of the response.
+    """
     await _login_application()(scope, receive, send)
 
 
@@ -64,7 +70,7 @@ async def _login_page(_request: Request) -> Response:
 
 
 async def _log_in(request: Request) -> Response:
-    """Sets the session's cookie, as Airflow's own login page does, if the body is the user's password."""
+    """Set the session's cookie, as Airflow's own login page does, if the body is the user's password."""
     from airflow.api_fastapi.app import get_cookie_path
     from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
     from airflow.api_fastapi.auth.managers.simple.datamodels.login import LoginBody
