@@ -1,4 +1,4 @@
-"""Makes no DAG. If pipelines can't be loaded, Airflow shows the reasons as the import error of this file."""
+"""Makes no DAG. If pipelines can't be used, Airflow shows the reasons as the import error of this file."""
 
 from __future__ import annotations
 

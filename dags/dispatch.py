@@ -1,15 +1,15 @@
 """
 ### Complete partitions to transform runs
 
-Starts one transform run for each partition that is complete in all sources and whose present content no run has
-started on. Runs all the time, one run after another. Waiting holds no worker.
+Starts one transform run for each partition that is complete in all sources, unless a run has started on its present
+content. Runs all the time, one run after another. Waiting holds no worker.
 
 | | |
 |---|---|
 | **in** | manifests of raw partitions, markers of drops, `PIPELINE/started/…` |
 | **out** | runs of the transform DAG, named for their partitions; late data clears the run of its partition |
 | **order** | by time, a few at once; a partition that is not complete holds back no other |
-| **re-run** | safe: the lake says what is due, and a run that has nothing to do changes nothing |
+| **re-run** | safe: the lake determines what is due, and a run that has nothing to do changes nothing |
 
 The log of `wait` lists the partitions that are not complete, with the reason, whenever that changes. The dispatch does
 not wait for partitions before the first event of a source or outside the pipeline's start and end.
@@ -35,7 +35,7 @@ from sluice_airflow.sensors import DuePartitionsSensor
 
 
 def dispatch(pipeline: Pipeline) -> None:
-    """The dispatch DAG of a pipeline."""
+    """Make the dispatch DAG of a pipeline."""
     transform = f"{pipeline.name}_transform"
     with DAG(
         dag_id=f"{pipeline.name}_dispatch",
@@ -57,7 +57,7 @@ def dispatch(pipeline: Pipeline) -> None:
 
         @task
         def choose(due: list[str]) -> list[dict[str, Any]]:
-            """The runs to start or to clear: not those that are queued or run already, and few at a time."""
+            """Return the runs to start or to clear: few at a time, and none that is queued or running."""
             return runs_to_start(transform, due, get_current_context()["ti"])
 
         start: Any = TriggerDagRunOperator.partial(

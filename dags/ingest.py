@@ -17,13 +17,13 @@ children.
 
 **Params.** `lanes`: the most drains of a queue that run in parallel; a stream has one for each shard. Each takes a slot
 of the pool `sluice_ingest`. `max_messages`, `max_bytes`, `max_seconds`: the limits of one drain. `wait_seconds`: how
-long to wait for messages before partitions that are due are closed anyway.
+long to wait for messages; then the partitions whose time has passed are closed, even if none came.
 
 **When it is stopped.** On SIGTERM a drain finishes its flush, acknowledges what has landed, and returns the rest.
 
 **If it fails.** `wait`, `units`: the source can't be reached or does not exist. After three failed runs in a row, of a
 quarter of an hour each, Airflow pauses this DAG: repair the cause, then unpause it. `drain`: S3 or the source refused
-a call. Nothing is lost: what was not deleted from a queue comes again after its visibility time-out, and a stream
+a call. Nothing is lost: what was not deleted from a queue is received again after its visibility time-out, and a stream
 continues at its checkpoint. `close`, `announce`: clear the task. A warning in the log of `units` or `drain` names what
 a stream trimmed before it was read: have it sent again.
 """
@@ -57,7 +57,12 @@ PARAMS = {
 
 
 def ingest(pipeline: Pipeline, source: EventSource) -> None:
-    """The ingest DAG of one source of a pipeline."""
+    """Make the ingest DAG of one source of a pipeline.
+
+    Args:
+        pipeline: The pipeline that declares the source.
+        source: A queue or a stream.
+    """
     with DAG(
         dag_id=pipeline.ingest_name(source),
         description=f"{source.kind} {source.name} → raw partitions → completion events",
@@ -80,7 +85,7 @@ def ingest(pipeline: Pipeline, source: EventSource) -> None:
         @task
         @one_line_errors
         def units() -> list[str]:
-            """Return what can be drained in parallel: lanes, as many as the backlog is worth, or shards."""
+            """Return what can be drained in parallel: as many lanes as the backlog needs, or the shards."""
             from sluice.sources.contract import connect_events
 
             workspace = open_workspace(pipeline.name)
@@ -121,7 +126,7 @@ def ingest(pipeline: Pipeline, source: EventSource) -> None:
 
 
 def ingests(pipeline: Pipeline) -> None:
-    """The ingest DAG of each source of events of a pipeline."""
+    """Make the ingest DAG of each source of events of a pipeline."""
     for source in pipeline.event_sources:
         ingest(pipeline, source)
 

@@ -12,12 +12,12 @@ it sends the events back to their source. Runs when it is triggered.
 | **re-run** | safe at any point: what the ledger records as sent is not sent again |
 
 A contract that was corrected needs no redrive: raw has kept everything, so run the transform over those partitions
-again. What is sent back lands behind what its group has sent meanwhile. It is quarantined again if it is still bad.
+again. What is sent back lands after what its group has sent since. It is quarantined again if it is still bad.
 
 **Params.** `dry_run`: show only, which is the default. `source`: one queue or stream; all of them if empty. `where`:
 `quarantine`, `dead_letters` or `both`. `reason`, `from`, `to`, `ids`: choose among quarantined events, so they need
 `where: quarantine`. Conflicts, and what landed outside the pipeline's start and end (reason `outside start and end`),
-are sent only by their reason, because as they are they end in the same place. `limit`: the most messages of each
+are sent only if `reason` names theirs, because unchanged they end in the same place. `limit`: the most messages of each
 source and place to send. `unknown`: also send what a redrive that was stopped may have sent already; `conform` counts a
 doubled event once.
 
@@ -42,16 +42,16 @@ PARAMS = {
     "where": Param(
         "both", type="string", enum=["quarantine", "dead_letters", "both"], description="Where to take them from"
     ),
-    "reason": Param(None, type=["null", "string"], description="Quarantined for this reason alone"),
+    "reason": Param(None, type=["null", "string"], description="Only events quarantined for this reason"),
     **RANGE_PARAMS,
-    "ids": Param([], type="array", items={"type": "string"}, description="Quarantined events of these ids alone"),
+    "ids": Param([], type="array", items={"type": "string"}, description="Only quarantined events of these ids"),
     "limit": Param(1000, type="integer", minimum=1, description="Most messages of each source and place"),
     "unknown": Param(False, type="boolean", description="Also send what a stopped redrive may have sent"),
 }
 
 
 def redrive(pipeline: Pipeline) -> None:
-    """The redrive DAG of a pipeline, if it has a queue or a stream."""
+    """Make the redrive DAG of a pipeline, if it has a queue or a stream."""
     if not pipeline.event_sources:
         return
     with DAG(
@@ -81,7 +81,7 @@ def redrive(pipeline: Pipeline) -> None:
         @task(trigger_rule=TriggerRule.NONE_FAILED)
         @one_line_errors
         def send_back() -> dict[str, int]:
-            """Send it back unless this is a dry run; return how many were sent, by source and place."""
+            """Send the events back unless this is a dry run; return how many were sent, by source and place."""
             from sluice.redrive.held import Choice
             from sluice.redrive.sending import require_complete, send_back_all, sent
 

@@ -1,8 +1,8 @@
 """
 ### A past time range, landed again
 
-Lands what is missing of a past time range in the raw partitions where it belongs. It reads the stream, which keeps its
-records for a while, or raw itself. A replay of what is there changes nothing. Runs when it is triggered.
+Lands what the raw partitions lack of a past time range. It reads the stream, which keeps its records for a while, or
+raw itself. A replay of what is there changes nothing. Runs when it is triggered.
 
 | | |
 |---|---|
@@ -11,15 +11,15 @@ records for a while, or raw itself. A replay of what is there changes nothing. R
 | **order** | is not needed here: `conform` restores it from group and sequence number |
 | **re-run** | safe at any point: what is there is not landed again, and checkpoints don't move |
 
-Replay from the stream to restore what somebody has deleted. Replay from raw to move records whose event time could not
+Replay from the stream to restore what was deleted. Replay from raw to move records whose event time could not
 be read when they landed, once the declaration is corrected. Their first copies stay quarantined.
 
 **Params.** `source`: the queue or stream. `from`, `to`: the range, both included, as ISO moments, UTC unless they have
 an offset. `origin`: `stream`, for what arrived in that time; or `raw`, for the partitions of that time.
 
 **If it fails.** `units`: the stream has trimmed a part of the range, and nothing was read. The message names the moment
-since when it holds everything. `land`: S3 or Kinesis refused a call: clear the task. If it takes more than an hour,
-replay a shorter range.
+from which the stream has everything. `land`: S3 or Kinesis refused a call: clear the task. If it takes more than an
+hour, replay a shorter range.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from sluice_airflow.policy import DEFAULT_ARGS, START, tags
 
 
 def replay(pipeline: Pipeline) -> None:
-    """The replay DAG of a pipeline, if it has a queue or a stream."""
+    """Make the replay DAG of a pipeline, if it has a queue or a stream."""
     if not pipeline.event_sources:
         return
     names = [source.name for source in pipeline.event_sources]
@@ -73,7 +73,7 @@ def replay(pipeline: Pipeline) -> None:
         @task(pool=INGEST_POOL, map_index_template="{{ task.op_kwargs['unit'] }}")
         @one_line_errors
         def land(unit: str) -> dict[str, int]:
-            """Land what is missing of one unit."""
+            """Land what the raw partitions lack of one unit."""
             from dataclasses import asdict
 
             from sluice.sources.replay import ReplayRequest

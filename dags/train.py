@@ -37,7 +37,7 @@ from sluice_airflow.sensors import TrainingJobSensor
 
 
 def train(pipeline: Pipeline) -> None:
-    """The training DAG of a pipeline, if it declares a training."""
+    """Make the training DAG of a pipeline, if it declares a training."""
     training, deployment = pipeline.training, pipeline.deployment
     if training is None:
         return
@@ -63,7 +63,7 @@ def train(pipeline: Pipeline) -> None:
         @task
         @one_line_errors
         def snapshot() -> str:
-            """Freeze the partitions and write the training channels; returns the fingerprint."""
+            """Freeze the partitions and write the training channels; return the fingerprint."""
             from sluice.dataset.snapshot import make_snapshot
             from sluice.errors import NotEnoughData
 
@@ -97,7 +97,7 @@ def train(pipeline: Pipeline) -> None:
             job = completed_job(workspace.aws.client("sagemaker"), job_name)
             return check_gate(workspace, job, fingerprint).auc
 
-        # The last task refuses unless all tasks before it succeeded; were it skipped, the run would be green.
+        # The last task fails unless all tasks before it succeeded. If it were skipped, the run would be green.
         last = TriggerRule.NONE_FAILED
 
         @task(trigger_rule=TriggerRule.ALL_SUCCESS if deployment else last)

@@ -15,7 +15,7 @@ partition, and again when a source has changed. The run has the partition's name
 **Params.** `from`, `to`: a range of partitions, both included, in one run, which then needs no logical date. Without
 them the run transforms the partition that contains its logical date. So `airflow dags test flights_transform
 2013-01-15`, `airflow backfill create` and clearing a run all mean the partition. `wait_seconds`: how long to wait for
-sources that are not complete; the run keeps one of the DAG's run slots meanwhile.
+sources that are not complete; during the wait the run keeps one of the DAG's run slots.
 
 **If it fails.** `wait`: a source is not complete, and the message names it with the reason. There is nothing to do: the
 partition is transformed once it is complete. A step: its function or the data is at fault; the message names the
@@ -41,7 +41,7 @@ from sluice_airflow.timetable import PartitionTimetable
 
 
 def transform(pipeline: Pipeline) -> None:
-    """The transform DAG of a pipeline."""
+    """Make the transform DAG of a pipeline."""
     with DAG(
         dag_id=f"{pipeline.name}_transform",
         description=f"Closed partitions → {' → '.join(step.name for step in pipeline.steps)} → completion events",
@@ -73,7 +73,7 @@ def transform(pipeline: Pipeline) -> None:
         @task(map_index_template="{{ task.op_kwargs['partitions'] }}")
         @one_line_errors
         def run_step(step: str, partitions: str) -> dict[str, Any]:
-            """Run the step over the partitions and persist its output."""
+            """Run the step over the partitions and persist its output; return the summary."""
             from sluice.compute.worker import WorkerRuntime
 
             workspace, runtime = open_workspace(pipeline.name), WorkerRuntime()

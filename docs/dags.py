@@ -1,4 +1,4 @@
-"""Writes DAGS.md: what Airflow's own DagBag holds of each kind of DAG, for the pipeline of ``docs/example``.
+"""Writes DAGS.md: each kind of DAG as Airflow's own DagBag has it, for the pipeline of ``docs/example``.
 
 The page does not depend on the pipelines that exist. `make docs` writes it; `--check` fails if it differs.
 """
@@ -23,20 +23,27 @@ _HEAD = """# The DAGs
 
 Every pipeline has these DAGs. The page shows those of [an example](docs/example/pipelines/example/pipeline.py), which
 declares a FIFO queue `events`, a stream `stream`, drops `weather`, and the steps `conform` and `features`; `<pipeline>`
-stands for its name. A pipeline has an ingest DAG for each source of events that it declares. Airflow's web UI shows the
+is its name. A pipeline has an ingest DAG for each source of events that it declares. Airflow's web UI shows the
 whole documentation of a DAG on its page.
 """
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the page, or compare it. Returns the exit status."""
+    """Write the page, or compare it.
+
+    Args:
+        arguments: Those of the command line; ``--check`` compares.
+
+    Returns:
+        The exit status: 1 if the page differs, else 0.
+    """
     page = _page()
     if "--check" not in arguments:
         _PAGE.write_text(page)
         return 0
     if _PAGE.exists() and _PAGE.read_text() == page:
         return 0
-    print("DAGS.md is not what the DAG files say: run `make docs` and commit it", file=sys.stderr)  # noqa: T201
+    print("DAGS.md does not follow the DAG files: run `make docs` and commit it", file=sys.stderr)  # noqa: T201
     return 1
 
 
@@ -46,7 +53,7 @@ def _page() -> str:
 
 
 def _dags() -> Iterable[Any]:
-    """The DAGs of the example, as Airflow loads them into a home of its own."""
+    """Return the DAGs of the example, as Airflow loads them with an empty home folder."""
     sys.path[:0] = [str(_ROOT / "docs" / "example"), str(_ROOT / "include"), str(_ROOT / "plugins")]
     with tempfile.TemporaryDirectory(prefix="sluice-docs-") as home:
         os.environ.update(AIRFLOW_HOME=home, AIRFLOW__LOGGING__LOGGING_LEVEL="WARN")
@@ -59,7 +66,7 @@ def _dags() -> Iterable[Any]:
 
 
 def _section(dag: Any) -> str:
-    """Heading, purpose, schedule, params and tasks of one DAG."""
+    """Return heading, purpose, schedule, params and tasks of one DAG."""
     kind = str(dag.dag_id).removeprefix(_EXAMPLE)
     rows = [_param(name, dag.params.get_param(name)) for name in dag.params]
     params = ["| param | type | default | |", "|---|---|---|---|", *rows, ""] if rows else []
@@ -79,7 +86,7 @@ def _section(dag: Any) -> str:
 
 
 def _summary(doc: str) -> str:
-    """The first two blocks of the documentation below its heading: the purpose, and the table of in and out."""
+    """Return the first two blocks of the documentation below its heading: the purpose, and the table of in and out."""
     blocks = [block.strip() for block in doc.split("\n\n") if not block.strip().startswith("#")]
     return "\n\n".join(blocks[:2])
 

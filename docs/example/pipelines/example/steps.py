@@ -4,5 +4,10 @@ import pandas as pd
 
 
 def features(conform: pd.DataFrame, weather: pd.DataFrame) -> pd.DataFrame:
-    """One row per event, with the mean wind of its partition."""
+    """Return one row per event, with the mean wind of its partition.
+
+    Args:
+        conform: One row per event.
+        weather: The observations of the partition.
+    """
     return conform.assign(wind=weather["wind"].mean())
