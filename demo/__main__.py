@@ -29,6 +29,11 @@ _FEWEST, _MOST = 3, 365  # training, validation and test need a day each; the da
 
 
 def main() -> int:
+    """Run the demo over as many days as the variable ``DAYS`` sets.
+
+    Returns:
+        The exit status: 0, 1 after an error, 130 after an interruption.
+    """
     console = Console()
     try:
         days = chosen_days(os.environ.get("DAYS", "14"))
@@ -49,14 +54,28 @@ def _failed(console: Console, reason: str) -> int:
 
 
 def chosen_days(text: str) -> list[date]:
-    """The days that ``DAYS`` selects, from the first of the year. Raises SluiceError if it is not in range."""
+    """Return as many days as ``text`` sets, from the first of the year on.
+
+    Raises:
+        SluiceError: it is not a whole number from 3 to 365.
+    """
     if not text.isdecimal() or not _FEWEST <= int(text) <= _MOST:
         raise SluiceError(f"DAYS={text} is not usable: give a whole number from {_FEWEST} to {_MOST}, such as DAYS=14")
     return [_FIRST_DAY + timedelta(days=n) for n in range(int(text))]
 
 
 def run(console: Console, days: list[date]) -> None:
-    """Ingest, transform, train and report. Stop the embedded cloud afterwards, unless it ran before."""
+    """Ingest, transform, train and report. Stop the embedded cloud afterwards, unless it ran before.
+
+    Args:
+        console: Where progress and report are printed.
+        days: The UTC days to run, one after another.
+
+    Raises:
+        StepFailed: a command failed.
+        PortTaken: another program listens on a port of the embedded cloud.
+        CloudFailed: the embedded cloud did not start or stop.
+    """
     started = time.monotonic()
     with Laptop(console) as laptop:
         laptop.airflow_database()

@@ -29,7 +29,11 @@ class StepFailed(Exception):
 
 
 class Laptop:
-    """Starts the embedded cloud, unless it runs, and stops it afterwards."""
+    """The demo's machine. As a context manager it starts the embedded cloud, unless it runs, and stops it afterwards.
+
+    Args:
+        console: Where progress is printed.
+    """
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -50,14 +54,36 @@ class Laptop:
             stop_cloud(quiet=True)
 
     def airflow_database(self) -> None:
-        """Make an Airflow database for the demo alone, so that it does not interfere with a scheduler."""
+        """Make an Airflow database only for the demo, so that it does not interfere with a scheduler.
+
+        Raises:
+            StepFailed: the command failed.
+        """
         self._run("database", [sys.executable, "-m", "airflow", "db", "migrate"])
 
     def sluice(self, title: str, *arguments: str) -> None:
+        """Run the command line ``sluice``.
+
+        Args:
+            title: What the progress is called; also the name of the log.
+            arguments: Those of the command line.
+
+        Raises:
+            StepFailed: the command failed.
+        """
         self._run(title, [sys.executable, "-m", "sluice", *arguments])
 
     def python(self, title: str, module: str, *arguments: str) -> None:
-        """Run a Python module that shows its own progress."""
+        """Run a Python module that shows its own progress.
+
+        Args:
+            title: What the progress is called.
+            module: The name of the module.
+            arguments: Those of its command line.
+
+        Raises:
+            StepFailed: the module failed.
+        """
         self.console.print(f"{title}: python -m {module} {' '.join(arguments)}", style="bold", highlight=False)
         done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, timeout=_LONGEST_STEP)
         if done.returncode:
@@ -67,13 +93,19 @@ class Laptop:
         """Run ``airflow dags test`` of one DAG.
 
         Args:
+            dag_id: The name of the DAG.
+            day: The logical date of the run.
+            params: The params of the run.
             progress: Called once a second; its text is shown.
+
+        Raises:
+            StepFailed: the run failed.
         """
         command = [sys.executable, "-m", "airflow", "dags", "test", dag_id, day.isoformat(), "-c", json.dumps(params)]
         self._run(dag_id, command, progress)
 
     def _airflow_of_the_demo(self) -> dict[str, str]:
-        """The settings of the demo's own Airflow. One process writes at a time, so SQLite is enough."""
+        """Return the settings of the demo's own Airflow. One process writes at a time, so SQLite is enough."""
         home = self.folder / "airflow"
         return {
             "AIRFLOW_HOME": str(home),
@@ -107,7 +139,7 @@ class Laptop:
 
 @contextmanager
 def _ended_with_us(running: subprocess.Popen[bytes]) -> Iterator[None]:
-    """End the command when the wait for it ends: without a cloud its own retries would last for many minutes."""
+    """End the command when this context ends: without a cloud its own retries would last for many minutes."""
     try:
         yield
     finally:
@@ -120,7 +152,7 @@ def _ended_with_us(running: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def _reason(log: Path) -> str:
-    """The last line of a log that names an error, else its last line."""
+    """Return the last line of a log that names an error, else its last line."""
     text = log.read_text(errors="replace").strip()
     if named := re.findall(r"^(?:.*(?:Exception|Error|error): )(.+)$", text, flags=re.MULTILINE):
         return str(named[-1]).strip()

@@ -11,20 +11,28 @@ from sluice.workspace import Workspace
 
 
 class Progress:
-    """One line for each DAG. Nothing is received or changed."""
+    """Returns one line of progress for each DAG. Nothing is received or changed.
+
+    Args:
+        workspace: The workspace of the pipeline that runs.
+        days: The days of the demo.
+    """
 
     def __init__(self, workspace: Workspace, days: Sequence[date]) -> None:
         self.workspace, self.days = workspace, days
         self.sources, self.sagemaker = workspace.pipeline.event_sources, workspace.aws.client("sagemaker")
 
     def ingest(self) -> str:
+        """Return how many messages are not landed yet."""
         waiting = sum(connect_events(self.workspace, source).backlog() for source in self.sources)
         return f"({waiting:,} messages to go)"
 
     def transform(self) -> str:
+        """Return how many days each step has written."""
         done = {step.name: len(self.workspace.lake.partitions(step.name)) for step in self.workspace.pipeline.steps}
         return "(days: " + ", ".join(f"{name} {count}" for name, count in done.items()) + f" of {len(self.days)})"
 
     def train(self) -> str:
+        """Return the status of the newest training job; empty without one."""
         jobs = list_jobs(self.sagemaker, self.workspace.pipeline, most=1)
         return f"({jobs[0].secondary_status})" if jobs else ""

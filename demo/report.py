@@ -38,6 +38,7 @@ class Baseline:
 
     @classmethod
     def take(cls, workspace: Workspace) -> Baseline:
+        """Count the parts and the training jobs that there are."""
         raw = workspace.lake.manifests(raw_dataset("events"))
         return cls(sum(len(manifest.files) for manifest in raw), _jobs(workspace))
 
@@ -47,9 +48,16 @@ def _jobs(workspace: Workspace) -> int:
 
 
 def make_report(workspace: Workspace, days: Sequence[date], baseline: Baseline, folder: Path) -> dict[str, Any]:
-    """Make the report on ``days``.
+    """Make the report on some days.
 
-    ``parts_written`` and ``jobs_created`` count what this run added. All other numbers are totals.
+    Args:
+        workspace: The workspace of the pipeline that ran.
+        days: The days of the demo.
+        baseline: What there was before this run.
+        folder: Where the completion events of all runs are kept.
+
+    Returns:
+        ``parts_written`` and ``jobs_created`` count what this run added. All other numbers are totals.
     """
     pipeline, sagemaker = workspace.pipeline, workspace.aws.client("sagemaker")
     raw = _manifests(workspace, raw_dataset("events"), days)
@@ -88,7 +96,7 @@ def _manifests(workspace: Workspace, dataset: str, days: Sequence[date]) -> list
 
 
 def _received(workspace: Workspace, folder: Path) -> list[dict[str, Any]]:
-    """The completion events of this run and of earlier ones: receive the new ones, and append them to a file."""
+    """Receive the new completion events, and append them to a file; return those of all runs."""
     kept = folder / "completions.jsonl"
     sqs, queue = workspace.aws.client("sqs"), workspace.resources.completions_queue
     with kept.open("a") as file:
@@ -101,7 +109,7 @@ def _received(workspace: Workspace, folder: Path) -> list[dict[str, Any]]:
 
 
 def _predictions(workspace: Workspace, endpoint: str, fingerprint: str) -> Iterator[dict[str, Any]]:
-    """Some flights of the test days, evenly spread: the live score, and whether the flight was late."""
+    """Yield some flights of the last test day, evenly spread: the live score, and whether the flight was late."""
     snapshot, training = read_snapshot(workspace.lake, fingerprint), workspace.pipeline.require_training()
     runtime, algorithm = workspace.aws.client("sagemaker-runtime"), algorithm_of(training.candidate)
     for frame in read_rows(workspace.lake, snapshot.dataset, channel_partitions(snapshot, "test")[-1:]):
@@ -113,7 +121,13 @@ def _predictions(workspace: Workspace, endpoint: str, fingerprint: str) -> Itera
 
 
 def show(console: Console, report: dict[str, Any], path: Path) -> None:
-    """Write the report, and print it."""
+    """Write the report as JSON, and print it.
+
+    Args:
+        console: Where the report is printed.
+        report: What :func:`make_report` returns.
+        path: The file to write.
+    """
     path.write_text(json.dumps(report, indent=2) + "\n")
     table = Table(
         title="Sluice demo: real flights, from a queue to a live model", show_header=False, title_style="bold"
@@ -130,7 +144,7 @@ def show(console: Console, report: dict[str, Any], path: Path) -> None:
         predictions.add_row(prediction["flight"], f"{prediction['score']:.2f}", "yes" if prediction["truth"] else "no")
     console.print(table, predictions)
     console.print(
-        "Look further: `make up` for Airflow's web UI on this very lake; .sluice/demo/*.log for each DAG's output;\n"
+        "Look further: `make up` for Airflow's web UI on the same lake; .sluice/demo/*.log for each DAG's output;\n"
         f"{path.relative_to(path.parents[2])} for this report; `make help` for the rest.",
         highlight=False,
         markup=False,

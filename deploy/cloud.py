@@ -14,26 +14,29 @@ _PORT_OF = {"emulator": "LOCALCLOUD_PORT", "sagemaker": "LOCALCLOUD_SAGEMAKER_PO
 
 
 class CloudFailed(Exception):
-    """The embedded cloud did not start or stop: why, in one line."""
+    """The embedded cloud did not start or stop. The message has the reason, in one line."""
 
 
 @dataclass(frozen=True)
 class CloudStatus:
-    """Whether all services are healthy, and the variables of the ports of those that don't run."""
+    """Whether all services are healthy, and which variables set the ports of those that don't run."""
 
     healthy: bool
     missing_ports: tuple[str, ...]
 
 
 def cloud_status() -> CloudStatus:
-    """The present status of the embedded cloud."""
+    """Return the present status of the embedded cloud."""
     done = subprocess.run(_command("status"), cwd=ROOT, capture_output=True, text=True, timeout=_LONGEST_STATUS)
     missing = [line.split()[0] for line in done.stdout.splitlines() if "not running" in line]
     return CloudStatus(done.returncode == 0, tuple(_PORT_OF[name] for name in missing))
 
 
 def start_cloud(*, quiet: bool = False) -> None:
-    """Start what does not run of it, and wait until all of it is healthy; what it prints is shown unless ``quiet``.
+    """Start those services of the embedded cloud that don't run, and wait until all are healthy.
+
+    Args:
+        quiet: Print nothing.
 
     Raises:
         CloudFailed: it could not be started.
@@ -42,7 +45,10 @@ def start_cloud(*, quiet: bool = False) -> None:
 
 
 def stop_cloud(*, quiet: bool = False) -> None:
-    """Stop whatever runs of it.
+    """Stop the services of the embedded cloud that run.
+
+    Args:
+        quiet: Print nothing.
 
     Raises:
         CloudFailed: it could not be stopped.
@@ -63,5 +69,5 @@ def _change(verb: str, quiet: bool) -> None:
 
 
 def _command(verb: str) -> list[str]:
-    """The command line of ``up``, ``down`` or ``status``, to be run in the root of the checkout."""
+    """Return the command line of ``up``, ``down`` or ``status``, which runs in the root of the checkout."""
     return [str(ROOT / ".venv-cloud" / "bin" / "python"), "-m", "localcloud", verb]

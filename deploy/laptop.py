@@ -37,7 +37,7 @@ _SECONDS_BETWEEN_PROBES = 0.5
 
 
 class LaptopError(Exception):
-    """What went wrong, where, and the next action, in one line."""
+    """A start or a stop failed. The message is one line: what failed, where, and the next action."""
 
 
 def up() -> None:
@@ -46,9 +46,9 @@ def up() -> None:
     After an error or Ctrl-C, what this call started is stopped again.
 
     Raises:
-        LaptopError: a command failed, or a program isn't healthy in time.
+        LaptopError: a command failed, a program isn't healthy in time, or another `make up` or `make down` runs.
         CloudFailed: the embedded cloud could not be started.
-        PortTaken: something else listens on a port; nothing was started.
+        PortTaken: another program listens on a port; nothing was started.
         SupervisorError: a program ends whenever it is started.
     """
     with _alone(), ExitStack() as undo:
@@ -71,6 +71,7 @@ def down() -> None:
     """Stop Airflow, then the embedded cloud. If nothing runs, do nothing.
 
     Raises:
+        LaptopError: another `make up` or `make down` runs.
         CloudFailed: the embedded cloud could not be stopped.
     """
     with _alone():
@@ -122,7 +123,7 @@ def _wait_until(ready: Callable[[], bool], *programs: str) -> None:
 
 
 def _database_answers() -> bool:
-    """Whether Airflow's database accepts connections."""
+    """Return whether Airflow's database accepts connections."""
     address = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")
     try:
         psycopg.connect(address, connect_timeout=_LONGEST_PROBE).close()
@@ -132,7 +133,7 @@ def _database_answers() -> bool:
 
 
 def _health() -> dict[str, str]:
-    """The health of each component, by the API server; empty while it doesn't respond."""
+    """Return the health of each component, by the API server; empty while it doesn't respond."""
     host, port = os.environ["AIRFLOW__API__HOST"], os.environ["AIRFLOW__API__PORT"]
     try:
         direct = build_opener(ProxyHandler({}))

@@ -1,4 +1,4 @@
-"""The login to Airflow's web UI on this machine: one user, a generated password, a link that logs in."""
+"""The login to Airflow's web UI on this machine: one user, a generated password, and a link that logs in."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ _LOGIN_PAGE = "sluice/login/"  # plugins/sluice_airflow/web.py serves it
 
 
 def ensure_password(settings: Mapping[str, str]) -> None:
-    """Generate the user's password, if there is none yet, into a file that only its owner can read.
+    """Generate the user's password into a file that only its owner can read, unless the file has one.
 
-    Airflow's SimpleAuthManager reads the file: a JSON object of user names and passwords.
+    Airflow's SimpleAuthManager reads the file: a JSON object of passwords by user name.
+
+    Args:
+        settings: The variables of .env or .env.example, with their values.
     """
     file, user = _file(settings), _user(settings)
     passwords = json.loads(file.read_text()) if file.exists() else {}
@@ -29,7 +32,7 @@ def ensure_password(settings: Mapping[str, str]) -> None:
 
 
 def login_link(settings: Mapping[str, str]) -> str:
-    """The address that logs in. The password is its fragment, which a browser sends to no server."""
+    """Return the address that logs in. The password is its fragment, which a browser sends to no server."""
     password = json.loads(_file(settings).read_text())[_user(settings)]
     return f"{settings['AIRFLOW__API__BASE_URL'].rstrip('/')}/{_LOGIN_PAGE}#{password}"
 

@@ -11,11 +11,11 @@ _LOOPBACK = "127.0.0.1"
 
 
 class PortTaken(Exception):
-    """Something else listens on a port; the message names the variable and the file that set it."""
+    """Another program listens on a port. The message names the variable and the file that set it."""
 
 
 def require_free(settings: Mapping[str, str], names: Iterable[str]) -> None:
-    """Check that ports are free.
+    """Require that ports are free.
 
     Args:
         settings: The variables of .env or .env.example, with their values.

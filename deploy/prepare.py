@@ -1,7 +1,7 @@
 """Prepares what Airflow and the pipelines need before anything runs: the database, the pool, resources at AWS.
 
 `make up` and the `init` service of docker-compose.yaml run it. It is safe to run again. If others can reach the web UI,
-it refuses the secrets of .env.example, which everybody knows.
+it refuses the secrets of .env.example, because these are public.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def require_secrets(settings: Mapping[str, str]) -> None:
     """Refuse the secrets of .env.example on a machine that others can reach.
 
     Args:
-        settings: The environment. ``PUBLISHED_ON`` is where compose publishes the web UI; elsewhere it listens on
-            ``AIRFLOW__API__HOST``; without it Airflow listens on all addresses.
+        settings: The environment. ``PUBLISHED_ON`` is the address on which compose publishes the web UI. Without
+            compose the web UI listens on ``AIRFLOW__API__HOST``, or on all addresses if that is not set.
 
     Raises:
         ShippedSecrets: the address is not loopback, and a secret is as shipped.
@@ -48,8 +48,8 @@ def require_secrets(settings: Mapping[str, str]) -> None:
     shipped = [name for name in SECRETS if any(mark in settings.get(name, "") for mark in _SHIPPED)]
     if shipped and not _is_loopback(address):
         raise ShippedSecrets(
-            f"others can reach {address} (AIRFLOW__API__HOST), and everybody knows the value that ships with Sluice of "
-            f"{', '.join(shipped)}: set AIRFLOW__API__HOST=127.0.0.1, or make each anew in .env; "
+            f"others can reach {address} (AIRFLOW__API__HOST), but these still have the public values that ship with "
+            f"Sluice: {', '.join(shipped)}; set AIRFLOW__API__HOST=127.0.0.1, or make a new value for each in .env; "
             f"{shipped[0]} with `{SECRETS[shipped[0]]}`"
         )
 
@@ -62,13 +62,13 @@ def _is_loopback(address: str) -> bool:
 
 
 def airflow_commands() -> list[list[str]]:
-    """The modules that make Airflow ready, in order, each with its arguments."""
+    """Return the modules that prepare Airflow, in order, each with its arguments."""
     pool = ["airflow", "pools", "set", INGEST_POOL, str(INGEST_SLOTS), "drains of queues and streams, side by side"]
     return [["airflow", "db", "migrate"], pool]
 
 
 def provision_commands(pipelines: Iterable[Pipeline]) -> list[list[str]]:
-    """The modules that make what the pipelines need, each with its arguments."""
+    """Return the modules that make the pipelines' resources, each with its arguments."""
     return [["sluice", "provision", pipeline.name] for pipeline in pipelines]
 
 
@@ -79,7 +79,7 @@ def main() -> int:
 
     Returns:
         The exit status: that of the first of Airflow's commands that fails; 1 if there are pipelines and none can be
-        provisioned, since the fault is not a pipeline's then; else 0.
+        provisioned, because the fault is then not in a pipeline; else 0.
     """
     try:
         require_secrets(os.environ)
@@ -97,7 +97,7 @@ def main() -> int:
 
 
 def _run(command: list[str]) -> int:
-    """The exit status of a module with its arguments; what it printed is shown if it fails."""
+    """Run a module with its arguments; if it fails, show what it printed. Return its exit status."""
     _say(" ".join(command))
     done = subprocess.run(
         [sys.executable, "-m", *command],

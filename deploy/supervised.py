@@ -26,16 +26,16 @@ _LONGEST_TERMINATION = 10
 
 
 class SupervisorError(Exception):
-    """What went wrong, where, and the next action, in one line."""
+    """A program can't be started. The message is one line: what failed, where, and the next action."""
 
 
 def is_running() -> bool:
-    """Whether supervisord runs for this checkout."""
+    """Return whether supervisord runs for this checkout."""
     return _supervisor() is not None
 
 
 def start_supervisor() -> None:
-    """Start supervisord without its programs; :func:`start` starts these.
+    """Start supervisord without its programs, which :func:`start` starts.
 
     Raises:
         SupervisorError: it can't be started.
@@ -53,6 +53,9 @@ def start_supervisor() -> None:
 def start(*names: str) -> None:
     """Start those of the programs that don't run. If one ends by itself, supervisord starts it again.
 
+    Args:
+        names: The programs, as supervisord.conf calls them.
+
     Raises:
         SupervisorError: a program ended as soon as it was started; its log has the reason.
     """
@@ -63,7 +66,14 @@ def start(*names: str) -> None:
 
 
 def require_started(*names: str) -> None:
-    """Raise SupervisorError if supervisord has given up on one of the programs."""
+    """Require that supervisord has not given up on any of the programs.
+
+    Args:
+        names: The programs, as supervisord.conf calls them.
+
+    Raises:
+        SupervisorError: it has; the message has the last line of the program's log.
+    """
     states = _states()
     for name in names:
         if states.get(name) in ("FATAL", "STOPPED", "EXITED"):
@@ -71,12 +81,12 @@ def require_started(*names: str) -> None:
 
 
 def log_of(name: str) -> Path:
-    """The program's log, as a path from the root of the checkout."""
+    """Return the path of a program's log, relative to the root of the checkout."""
     return (LOGS / f"{name}.log").relative_to(ROOT)
 
 
 def stop() -> bool:
-    """Stop supervisord and its programs, in order, and processes that outlived an earlier supervisord.
+    """Stop supervisord and its programs, in order. Also stop programs that outlived an earlier supervisord.
 
     Returns:
         Whether anything ran.
@@ -96,7 +106,7 @@ def stop() -> bool:
 
 
 def _states() -> dict[str, str]:
-    """The state of each program: RUNNING, STARTING, BACKOFF, STOPPED, EXITED or FATAL."""
+    """Return the state of each program: RUNNING, STARTING, BACKOFF, STOPPED, EXITED or FATAL."""
     status = _supervisor_command("supervisor.supervisorctl", "status")
     lines = [line.split() for line in status.stdout.splitlines()]
     return {words[0]: words[1] for words in lines if len(words) > 1}
@@ -119,16 +129,16 @@ def _supervisor() -> psutil.Process | None:
 
 
 def _leader() -> int | None:
-    """The process id of the latest supervisord, which may be gone; None after an orderly stop."""
+    """Return the process id of the latest supervisord, which may have ended; None after an orderly stop."""
     record = _PID.read_text().strip() if _PID.exists() else ""
     return int(record) if record else None
 
 
 def _session(leader: int | None) -> list[psutil.Process]:
-    """Supervisord and all its descendants. They are in its session, even if their parents have died.
+    """Return supervisord and all its descendants. They are in its session, even if their parents have ended.
 
-    Their working directory is in the checkout. So a process of others that got the same number since is not taken for
-    one of them.
+    Their working directory is in the checkout. This excludes a process of another program that has got the same number
+    since.
     """
     return [process for process in psutil.process_iter() if leader is not None and _belongs(process, leader)]
 
@@ -136,5 +146,5 @@ def _session(leader: int | None) -> list[psutil.Process]:
 def _belongs(process: psutil.Process, leader: int) -> bool:
     try:
         return os.getsid(process.pid) == leader and Path(process.cwd()).is_relative_to(ROOT)
-    except (psutil.Error, OSError):  # gone meanwhile, or somebody else's
+    except (psutil.Error, OSError):  # it has ended, or it belongs to another user
         return False

@@ -106,7 +106,7 @@ def test_each_shipped_secret_alone_is_refused_beyond_loopback(name: str) -> None
     made = {**SETTINGS, **dict.fromkeys(prepare.SECRETS, "made-here"), "AIRFLOW__API__HOST": "192.0.2.1"}
     prepare.require_secrets(made)
 
-    with pytest.raises(prepare.ShippedSecrets, match=rf"others can reach 192\.0\.2\.1 .* {name}: .* {name} with `"):
+    with pytest.raises(prepare.ShippedSecrets, match=rf"others can reach 192\.0\.2\.1 .* {name}; .* {name} with `"):
         prepare.require_secrets({**made, name: SETTINGS[name]})
 
 
