@@ -1,1 +1,1 @@
-"""The example pipeline: every flight that left New York in 2013, replayed as an ordered stream of events."""
+"""The example pipeline: every flight that left New York in 2013, sent as ordered events."""

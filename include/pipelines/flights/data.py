@@ -23,7 +23,7 @@ _ZONES = {
 
 
 def flights() -> pd.DataFrame:
-    """All 336,776 flights: the columns of the file, and ``sched_dep`` and ``sched_arr`` (datetime64 UTC).
+    """Return all 336,776 flights: the columns of the file, and ``sched_dep`` and ``sched_arr`` (datetime64, UTC).
 
     Raises:
         MissingResource: the data package is not installed.
@@ -36,14 +36,18 @@ def flights() -> pd.DataFrame:
 
 
 def weather() -> pd.DataFrame:
-    """All 26,115 hourly observations of the three origins: ``origin``, ``time`` (UTC) and the measurements."""
+    """Return all 26,115 hourly observations of the three origins: ``origin``, ``time`` (UTC) and the measurements.
+
+    Raises:
+        MissingResource: the data package is not installed.
+    """
     table = pd.read_csv(_file("weather.csv"))
     table["time"] = pd.to_datetime(table["time_hour"], utc=True).astype("datetime64[us, UTC]")
     return table.drop(columns=["year", "month", "day", "hour", "time_hour"])
 
 
 def _scheduled_arrival(table: pd.DataFrame) -> pd.Series[pd.Timestamp]:
-    """The first time after departure at which the destination's clock shows ``sched_arr_time`` (HHMM)."""
+    """Return the first time after departure at which the destination's clock shows ``sched_arr_time`` (HHMM)."""
     zones = pd.read_csv(_file("airports.csv")).set_index("faa")["tzone"].to_dict() | _ZONES
     parts = []
     for zone, rows in table.groupby(table["dest"].map(zones)):

@@ -7,7 +7,7 @@ scheduled  scheduled departure less two hours                  336,776
 departed   scheduled departure and the departure delay         328,521
 arrived    scheduled arrival and the arrival delay             327,346
 cancelled  scheduled departure (the file has no better time)     8,255
-diverted   scheduled arrival (likewise)                          1,175
+diverted   scheduled arrival (for the same reason)               1,175
 =========  ==================================================  =======
 """
 
@@ -22,7 +22,7 @@ from sluice.sending.lanes import Event
 
 NOTICE = timedelta(hours=2)  # how long before its departure a flight is announced, and scored
 
-# Events of one aircraft in the same minute: a flight is announced before it is settled, and leaves before it ends.
+# The order of events of one aircraft in the same minute: a flight is announced, then it leaves, then it ends.
 _RANK = {"scheduled": 0, "departed": 1, "cancelled": 1, "arrived": 2, "diverted": 2}
 
 _LONGEST = timedelta(days=2)  # from a flight's first event to its last: 34 h 42 min in this year
@@ -31,11 +31,15 @@ _SCHEDULE = ("carrier", "flight", "tailnum", "origin", "dest", "distance", "sche
 
 
 def event_table(flights: pd.DataFrame) -> pd.DataFrame:
-    """Every event of ``flights`` (as ``data.flights`` gives them), in the order in which it is sent.
+    """Return every event of some flights, in the order in which they are sent.
 
-    One row an event: ``id``, ``group``, ``type``, ``event_time``, the schedule, ``dep_delay`` on ``departed`` and
-    ``arr_delay`` on ``arrived`` (else missing). Sorted by event time, then the rank of the type, then the id: so
-    the events of one group are in their true order.
+    Args:
+        flights: Rows as :func:`pipelines.flights.data.flights` returns them.
+
+    Returns:
+        One row an event: ``id``, ``group``, ``type``, ``event_time``, the schedule, ``dep_delay`` on ``departed`` and
+        ``arr_delay`` on ``arrived`` (else missing). They are sorted by event time, then the rank of the type, then the
+        id, so the events of one group are in their true order.
     """
     departed, arrived = flights["dep_delay"].notna(), flights["arr_delay"].notna()
     departure = flights["sched_dep"] + pd.to_timedelta(flights["dep_delay"], unit="m")
@@ -55,7 +59,12 @@ def event_table(flights: pd.DataFrame) -> pd.DataFrame:
 
 
 def events_of_days(flights: pd.DataFrame, days: Collection[date]) -> Mapping[date, Sequence[Event]]:
-    """For each UTC day the events whose time falls in it, in the order in which they are sent."""
+    """Return the events of each day, in the order in which they are sent.
+
+    Args:
+        flights: Rows as :func:`pipelines.flights.data.flights` returns them.
+        days: UTC days of event time; at least one.
+    """
     near = flights["sched_dep"].between(_midnight(min(days)) - _LONGEST, _midnight(max(days)) + _LONGEST)
     table = event_table(flights[near])
     of_day = dict(list(table.groupby(table["event_time"].dt.floor("D"))))

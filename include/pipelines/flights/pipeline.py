@@ -1,21 +1,21 @@
-"""Will a flight out of New York arrive 15 minutes late or more? Told two hours before it leaves.
+"""Will a flight out of New York arrive 15 minutes late or more? Predicted two hours before it leaves.
 
 **In.** The events of 2013's flights (`contracts.FlightEvent`) come through a FIFO queue, one message group per
 aircraft. Hourly weather of the three airports comes as one object a UTC day under `drops/weather/`.
-`python -m pipelines.flights.producer --days 14` plays both.
+`python -m pipelines.flights.producer --days 14` sends both.
 
 **Steps.** One partition is one UTC day of event time.
 
 1. `conform`: one typed row per event id, in group order.
 2. `enrich`: each event with the weather as observed at its origin by then.
-3. `features`: one row per flight that arrived, as things stood when the flight was announced.
+3. `features`: one row per flight that arrived, with what was known when the flight was announced.
 
 **Look-back.** A flight arrives at most 35 hours after its announcement, and its aircraft's history reaches back 24
 hours from there: 59 hours, so `features` sees the three days before. Weather older than six hours is not used, so
 `enrich` sees one.
 
-**Out.** XGBoost, trained weekly on all days, behind the endpoint `flights-late`. The label has a base rate of 0.24;
-a model that can't tell more than 0.60 of the pairs apart on the validation days does not go live.
+**Out.** XGBoost, trained weekly on all days, behind the endpoint `flights-late`. The label has a base rate of 0.24. A
+model whose AUC on the validation days is below 0.60 does not go live.
 """
 
 from datetime import UTC, datetime
@@ -54,7 +54,7 @@ PIPELINE = Pipeline(
                 "subsample": 0.8,
                 "colsample_bytree": 0.5,
                 "seed": 2013,
-                "nthread": 2,  # left to itself it takes every core, and on a busy machine crawls
+                "nthread": 2,  # by default it takes every core, and is very slow on a busy machine
             }
         ),
         gate=Gate("auc", at_least=0.60),

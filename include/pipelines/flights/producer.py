@@ -1,8 +1,8 @@
-"""Plays the operator and the weather service of 2013: ``python -m pipelines.flights.producer --days 14``.
+"""Sends what the operator and the weather service of 2013 sent: ``python -m pipelines.flights.producer --days 14``.
 
-Each day's events go to the FIFO queue, one message group per aircraft, as fast as the queue takes them. A day that
-was sent whole leaves ``flights/producer/dt=…/sent.json`` in the bucket, and the next run passes it over; a day
-that was cut short is sent again from its beginning, and ``conform`` keeps one row per event.
+Each day's events go to the FIFO queue, one message group per aircraft, as fast as the queue accepts them. After all
+events of a day ``flights/producer/dt=…/sent.json`` is written to the bucket, and the next run does not send that day
+again. A day that was interrupted is sent again from its beginning, and ``conform`` keeps one row per event.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-_FIRST = datetime(2013, 1, 1)  # noqa: DTZ001 - what typer makes of an option has no zone
+_FIRST = datetime(2013, 1, 1)  # noqa: DTZ001 - a date that typer parses has no zone
 _LAST = date(2014, 1, 1)  # New York's last flights of 2013 leave and land on this UTC day
 
 
 @dataclass(frozen=True)
 class Sent:
-    """``events`` were sent by this run; the days hold ``total`` events, which are all on the queue now or were."""
+    """``events`` counts what this run sent, and ``total`` what this run and earlier ones sent of the days."""
 
     events: int
     total: int
@@ -56,10 +56,16 @@ def send_days(
     on_total: Callable[[int], None] = lambda _: None,
     on_sent: Callable[[int], None] = lambda _: None,
 ) -> Sent:
-    """Sends the events of ``days`` (UTC, in this order) that were not sent yet, then drops the weather of all of them.
+    """Send the events of those days that were not sent yet, then drop the weather of all the days.
 
-    ``on_total`` is called once, with the number of events that will be sent; ``on_sent``, from several threads, with
-    the number that the queue took.
+    Args:
+        sqs: The client that sends.
+        s3: The client that drops.
+        queue_url: The URL of the FIFO queue.
+        bucket: The pipeline's bucket.
+        days: UTC days, in the order in which they are sent.
+        on_total: Called once, with the number of events that will be sent.
+        on_sent: Called from several threads, each time with a number of events that the queue accepted.
 
     Raises:
         SendFailed: the queue did not take an event; run again.
@@ -78,7 +84,7 @@ def send_days(
 
 
 def _was_sent(s3: S3Client, bucket: str, day: date, events: Sequence[Event]) -> bool:
-    """Whether exactly these events of the day were all sent before."""
+    """Return whether exactly these events of the day were all sent before."""
     try:
         return s3.get_object(Bucket=bucket, Key=_marker(day))["Body"].read() == _record(events)
     except ClientError as error:
@@ -96,9 +102,9 @@ def _record(events: Sequence[Event]) -> bytes:
     return json.dumps({"count": len(events), "digest": digest}).encode()
 
 
-def main(
-    days: Annotated[int, typer.Option(min=1, help="how many UTC days to send")] = 14,
-    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="the first of them")] = _FIRST,
+def _main(
+    days: Annotated[int, typer.Option(min=1, help="How many UTC days to send.")] = 14,
+    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The first of them.")] = _FIRST,
 ) -> None:
     """Send the events of some days of 2013 to the flights pipeline's queue, and drop their weather."""
     chosen = [start.date() + timedelta(days=n) for n in range(days)]
@@ -132,4 +138,4 @@ def _send_with_progress(days: Sequence[date]) -> Sent:
 
 if __name__ == "__main__":
     load_settings()
-    typer.run(main)
+    typer.run(_main)

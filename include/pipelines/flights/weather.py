@@ -1,4 +1,4 @@
-"""The weather of 2013 as someone else would drop it: one Parquet object a UTC day, and a marker when it is whole."""
+"""The weather of 2013 as another system would drop it: one Parquet object a UTC day, then a marker."""
 
 from __future__ import annotations
 
@@ -18,17 +18,31 @@ MARKER = "_SUCCESS"
 
 
 def weather_of_day(observations: pd.DataFrame, day: date) -> pd.DataFrame:
-    """The observations (as ``data.weather`` gives them) of one UTC day, by time and origin; maybe none."""
+    """Return the observations of one day, sorted by time and origin; there may be none.
+
+    Args:
+        observations: Rows as :func:`pipelines.flights.data.weather` returns them.
+        day: A UTC day.
+    """
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     inside = (observations["time"] >= start) & (observations["time"] < start + timedelta(days=1))
     return observations[inside].sort_values(["time", "origin"], ignore_index=True)
 
 
 def drop_weather(s3: S3Client, bucket: str, observations: pd.DataFrame, days: Sequence[date]) -> int:
-    """Puts the weather of each of ``days`` under ``drops/weather/dt=…/``, the marker last; returns how many were new.
+    """Put the weather of each day under ``drops/weather/dt=…/``, the marker last.
 
-    A day whose marker stands is left alone. A day without observations gets an object without rows, so that
-    whoever waits for it does not wait for ever.
+    A day that has its marker is not written again. A day without observations gets an object without rows, because a
+    run that waits for the day needs its marker.
+
+    Args:
+        s3: The client that writes.
+        bucket: The pipeline's bucket.
+        observations: Rows as :func:`pipelines.flights.data.weather` returns them.
+        days: UTC days.
+
+    Returns:
+        The number of days that were written.
     """
     new = [day for day in days if not _exists(s3, bucket, f"{_folder(day)}{MARKER}")]
     for day in new:
