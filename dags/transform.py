@@ -78,7 +78,7 @@ def transform(pipeline: Pipeline) -> None:
 
             workspace, runtime = open_workspace(pipeline.name), WorkerRuntime()
             ran = runtime.look(runtime.start(workspace, step, partitions))
-            report_conformed(workspace, pipeline, step, ran["partitions"])
+            report_conformed(workspace, step, ran["partitions"])
             return dict(ran)
 
         # It always runs: a run in which tasks were skipped or marked by hand must not be green.

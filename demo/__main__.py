@@ -36,7 +36,7 @@ def main() -> int:
     """
     console = Console()
     try:
-        days = chosen_days(os.environ.get("DAYS", "14"))
+        days = _chosen_days(os.environ.get("DAYS", "14"))
         run(console, days)
     except (SluiceError, StepFailed, PortTaken, CloudFailed) as error:
         return _failed(console, str(error))
@@ -53,12 +53,8 @@ def _failed(console: Console, reason: str) -> int:
     return 1
 
 
-def chosen_days(text: str) -> list[date]:
-    """Return as many days as ``text`` sets, from the first of the year on.
-
-    Raises:
-        SluiceError: it is not a whole number from 3 to 365.
-    """
+def _chosen_days(text: str) -> list[date]:
+    """Return as many days as ``text`` sets, from the first of the year on."""
     if not text.isdecimal() or not _FEWEST <= int(text) <= _MOST:
         raise SluiceError(f"DAYS={text} is not usable: give a whole number from {_FEWEST} to {_MOST}, such as DAYS=14")
     return [_FIRST_DAY + timedelta(days=n) for n in range(int(text))]

@@ -1,1 +1,1 @@
-"""Thin Airflow classes over the library: a timetable, sensors, triggers, operators."""
+"""Connects the library to Airflow: operators, sensors, triggers, a timetable, an executor, parts of the API server."""

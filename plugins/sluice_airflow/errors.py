@@ -32,12 +32,12 @@ def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except (SluiceError, BotoCoreError, ClientError) as error:
-            raise task_failure(error) from None
+            raise _task_failure(error) from None
 
     return call
 
 
-def task_failure(error: BaseException) -> AirflowException:
+def _task_failure(error: BaseException) -> AirflowException:
     """Return the exception that fails the task, so that Airflow retries it only if the error is transient."""
     from sluice.aws.failures import is_transient
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.observability import stats
 
-from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource
 from sluice.declaration.steps import Conform
 
@@ -56,23 +55,22 @@ def report_source(workspace: Workspace, source: EventSource) -> None:
             stats.gauge(f"sluice.{workspace.pipeline.name}.{source.name}.{name}", value)
 
 
-def report_conformed(workspace: Workspace, pipeline: Pipeline, name: str, ranges: str) -> None:
+def report_conformed(workspace: Workspace, name: str, ranges: str) -> None:
     """Send the counts of a ``Conform`` step over the partitions of a run; do nothing for another step.
 
     Args:
-        workspace: The workspace of the pipeline.
-        pipeline: The pipeline that declares the step.
+        workspace: The workspace of the pipeline that declares the step.
         name: The name of the step.
         ranges: The partitions of the run, as ranges.
     """
     from sluice.lake.partitions import parse_ranges
 
-    step = pipeline.step(name)
+    step = workspace.pipeline.step(name)
     if not isinstance(step, Conform):
         return
     found = (workspace.lake.manifest(name, partition) for partition in parse_ranges(ranges))
     manifests = [manifest for manifest in found if manifest is not None]
-    prefix = f"sluice.{pipeline.name}.{step.source}"
+    prefix = f"sluice.{workspace.pipeline.name}.{step.source}"
     stats.gauge(f"{prefix}.conformed", sum(manifest.rows_out for manifest in manifests))
     stats.gauge(f"{prefix}.duplicates", sum(manifest.duplicates for manifest in manifests))
     stats.gauge(f"{prefix}.quarantined", sum(sum(manifest.rejected.values()) for manifest in manifests))

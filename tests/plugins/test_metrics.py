@@ -149,7 +149,7 @@ def test_what_lands_waits_and_is_quarantined_is_told(parcels: Workspace, collect
     (folder,) = importlib.import_module("pipelines.parcels").__path__
     (Path(folder) / "contracts.py").write_text(CONTRACT)
     ran = run_step(workspace_of(lake, parcels.pipeline), "conform", "dt=2013-01-01")
-    report_conformed(parcels, parcels.pipeline, "conform", ran["partitions"])
+    report_conformed(parcels, "conform", ran["partitions"])
     assert collector.read("events.conformed", "events.duplicates", "events.quarantined") == [2, 1, 1]
 
 

@@ -138,7 +138,7 @@ class Training:
         check_tuple("training", "features", self.features, str, "'lag_1'")
         check_count("training", "volume_gb", self.volume_gb, 1, _LARGEST_VOLUME_GB)
         check_duration("training", "max_runtime", self.max_runtime, timedelta(seconds=1), _LONGEST_JOB)
-        check_instance_type("training", self.instance_type)
+        _check_instance_type("training", self.instance_type)
         objective = self.candidate.hyperparameters.get("objective", "reg:squarederror")
         if not str(objective).startswith("binary:"):
             raise DeclarationError(
@@ -168,19 +168,10 @@ class Deployment:
     def __post_init__(self) -> None:
         check_text("deployment", "endpoint", self.endpoint, "late")
         check_count("deployment", "instances", self.instances, 1, _MOST_INSTANCES)
-        check_instance_type("deployment", self.instance_type)
+        _check_instance_type("deployment", self.instance_type)
 
 
-def check_instance_type(where: str, instance_type: object) -> None:
-    """Require an instance type of SageMaker.
-
-    Args:
-        where: The owner of the type, such as ``training``; for the message.
-        instance_type: What the user declared.
-
-    Raises:
-        DeclarationError: it does not begin with ``ml.``, or it is not text.
-    """
+def _check_instance_type(where: str, instance_type: object) -> None:
     check_text(where, "instance_type", instance_type, "ml.m5.large")
     if not str(instance_type).startswith("ml."):
         raise DeclarationError(

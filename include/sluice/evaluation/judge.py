@@ -27,17 +27,7 @@ class Rows:
     features: tuple[str, ...]
 
 
-def read_rows(lake: Lake, fingerprint: str, channel: Channel) -> Rows:
-    """Return the rows of one channel of a snapshot.
-
-    Args:
-        lake: The lake of the snapshot.
-        fingerprint: The fingerprint of the snapshot.
-        channel: ``train``, ``validation`` or ``test``.
-
-    Raises:
-        MissingResource: the snapshot has no such channel.
-    """
+def _rows(lake: Lake, fingerprint: str, channel: Channel) -> Rows:
     lines = lake.get(channel_key(lake, fingerprint, channel)).decode().splitlines()
     cells = [line.partition(",") for line in lines]
     return Rows(np.array([float(label) for label, _, _ in cells]), tuple(features for _, _, features in cells))
@@ -70,7 +60,7 @@ def judge(workspace: Workspace, job: Job, fingerprint: str, channel: Channel) ->
         TrainingFailed: the artefact holds no model that can be judged.
     """
     lake, algorithm = workspace.lake, algorithm_of(workspace.pipeline.require_training().candidate)
-    rows = read_rows(lake, fingerprint, channel)
+    rows = _rows(lake, fingerprint, channel)
     archive = lake.get(job.model_uri.removeprefix(f"s3://{lake.bucket}/"))
     try:
         return Judged(rows, algorithm.scores(archive, rows.features))

@@ -103,7 +103,7 @@ def record_request(lake: Lake, requested: RequestedChange) -> None:
     Raises:
         ConflictingWrite: other deployments keep recording theirs.
     """
-    lake.update(_request_key(lake, requested.endpoint), RequestedChange, lambda _: requested)
+    lake.update(lake.layout.endpoint(requested.endpoint), RequestedChange, lambda _: requested)
 
 
 def requested_change(lake: Lake, endpoint: str) -> RequestedChange | None:
@@ -116,7 +116,7 @@ def requested_change(lake: Lake, endpoint: str) -> RequestedChange | None:
     Returns:
         None if none was requested yet.
     """
-    return lake.stored(_request_key(lake, endpoint), RequestedChange).value
+    return lake.stored(lake.layout.endpoint(endpoint), RequestedChange).value
 
 
 def recorded_recipe(lake: Lake, endpoint: str, config: str) -> Recipe | None:
@@ -135,7 +135,3 @@ def recorded_recipe(lake: Lake, endpoint: str, config: str) -> Recipe | None:
         return records[-1].recipe
     requested = requested_change(lake, endpoint)
     return requested.former_recipe if requested is not None and requested.former == config else None
-
-
-def _request_key(lake: Lake, endpoint: str) -> str:
-    return lake.layout.endpoint(endpoint)
