@@ -120,8 +120,8 @@ class ProbeSensor(BaseSensorOperator):
             AirflowSensorTimeout: always, unless it is overridden.
         """
         raise AirflowSensorTimeout(
-            f"{self.task_id} gave up after {self.max_wait_seconds} s of waiting for {waiting_for}; see to that, then "
-            f"clear this task"
+            f"{self.task_id} gave up after {self.max_wait_seconds} s of waiting for {waiting_for}; correct the cause, "
+            f"then clear this task"
         )
 
 
