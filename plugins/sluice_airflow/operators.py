@@ -172,7 +172,10 @@ class DeployEndpointOperator(BaseOperator):
         self._roll_back(self._patiently(lambda: open_workspace(self.pipeline)), event["carried"])
 
     def _roll_back(self, workspace: Workspace, carried: dict[str, Any]) -> None:
-        """Request what served before until it is live, then fail. ``carried`` has the reason and their count."""
+        """Request what served before until it is live, then fail.
+
+        ``carried`` has the reason, and the number of requests so far.
+        """
         from sluice.serving.endpoint import Change, roll_back
 
         change, requests = Change(**carried["change"]), carried.get("roll_backs", 0)
