@@ -37,6 +37,7 @@ app = typer.Typer(
     help="Ordered event streams into a time-partitioned lake, and a live model trained on it.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode="markdown",  # paragraphs are wrapped to the width of the terminal
     pretty_exceptions_enable=False,
 )
 PipelineArgument = Annotated[str, typer.Argument(help="Name of a folder under include/pipelines.")]
