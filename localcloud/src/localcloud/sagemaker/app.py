@@ -22,15 +22,14 @@ from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.api.tags import Tags
 from localcloud.sagemaker.data import aws
 from localcloud.sagemaker.data.s3 import Objects
-from localcloud.sagemaker.hosting.clock import Clock
 from localcloud.sagemaker.hosting.deployment import Deployer
 from localcloud.sagemaker.hosting.endpoint_configs import EndpointConfigs
 from localcloud.sagemaker.hosting.endpoints import Endpoints
 from localcloud.sagemaker.hosting.fleet import Fleet
 from localcloud.sagemaker.hosting.invocation_metrics import InvocationMetrics
 from localcloud.sagemaker.hosting.loading import Loader
-from localcloud.sagemaker.hosting.rollback_alarms import Alarms
 from localcloud.sagemaker.hosting.runtime import Runtime
+from localcloud.sagemaker.hosting.shifting import Alarms, Clock
 from localcloud.sagemaker.jobs.cores import Cores
 from localcloud.sagemaker.jobs.runner import JobRunner, Services
 from localcloud.sagemaker.registry.model_package_groups import ModelPackageGroups

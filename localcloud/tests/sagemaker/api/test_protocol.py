@@ -14,7 +14,7 @@ from starlette.routing import Route
 from localcloud.sagemaker.api import protocol
 from localcloud.sagemaker.api.errors import ServiceError
 from localcloud.sagemaker.api.protocol import ControlPlane
-from localcloud.sagemaker.api.store import Store
+from localcloud.sagemaker.api.store import DocumentKind, Store
 
 
 def test_a_body_that_does_not_come_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,12 +37,13 @@ def test_a_body_that_does_not_come_is_not_waited_for_forever(monkeypatch: pytest
 
 def test_what_another_request_has_just_deleted_is_not_found(tmp_path: Path) -> None:
     store = Store(tmp_path / "store.sqlite")
-    store.insert("model", "m", {})
+    kind = DocumentKind[dict[str, Any]]("model")
+    store.insert(kind, "m", {})
 
     def delete(_request: dict[str, Any]) -> None:
-        store.get("model", "m")
-        store.delete("model", "m")  # the other request
-        store.delete("model", "m")
+        store.get(kind, "m")
+        store.delete(kind, "m")  # the other request
+        store.delete(kind, "m")
 
     with pytest.raises(ServiceError, match=r"ValidationException: Requested resource not found\."):
         ControlPlane({"DeleteModel": delete}).run("SageMaker.DeleteModel", b'{"ModelName": "m"}')

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
-from localcloud.sagemaker.api.store import Document, MissingResourceError, NameTakenError, Store
+from localcloud.sagemaker.api.store import DocumentKind, MissingResourceError, NameTakenError, Store
+
+Document = dict[str, Any]
+MODEL, ENDPOINT, JOB = (DocumentKind[Document](name) for name in ("model", "endpoint", "job"))
 
 
 @pytest.fixture
@@ -20,30 +23,30 @@ def store(tmp_path: Path) -> Store:
 
 def test_a_document_survives_the_process(tmp_path: Path) -> None:
     first = Store(tmp_path / "store.sqlite")
-    first.insert("model", "m", {"Name": "m", "Time": 1.5})
+    first.insert(MODEL, "m", {"Name": "m", "Time": 1.5})
     first.update_tags("arn:m", lambda tags: tags | {"k": "v"})
     second = Store(tmp_path / "store.sqlite")  # while the first is still open, as after a kill
-    assert second.get("model", "m") == {"Name": "m", "Time": 1.5}
+    assert second.get(MODEL, "m") == {"Name": "m", "Time": 1.5}
     assert second.tags("arn:m") == {"k": "v"}
 
 
 def test_a_name_is_taken_once_a_kind(store: Store) -> None:
-    store.insert("model", "x", {"n": 1})
-    store.insert("endpoint", "x", {"n": 2})
+    store.insert(MODEL, "x", {"n": 1})
+    store.insert(ENDPOINT, "x", {"n": 2})
     with pytest.raises(NameTakenError):
-        store.insert("model", "x", {"n": 3})
-    assert store.get("model", "x") == {"n": 1}
+        store.insert(MODEL, "x", {"n": 3})
+    assert store.get(MODEL, "x") == {"n": 1}
 
 
 def test_a_name_is_found_in_any_case_and_keeps_its_own(store: Store) -> None:
-    store.insert("model", "M/1", {"n": 1})
+    store.insert(MODEL, "M/1", {"n": 1})
     with pytest.raises(NameTakenError):
-        store.insert("model", "m/1", {"n": 2})
-    assert store.get("model", "m/1") == {"n": 1}
-    assert store.update("model", "m/1", lambda document: document.update(n=3)) == {"n": 3}
-    assert store.all("model") == [{"n": 3}]
-    store.delete("model", "m/1")
-    assert store.all("model") == []
+        store.insert(MODEL, "m/1", {"n": 2})
+    assert store.get(MODEL, "m/1") == {"n": 1}
+    assert store.update(MODEL, "m/1", lambda document: document.update(n=3)) == {"n": 3}
+    assert store.all(MODEL) == [{"n": 3}]
+    store.delete(MODEL, "m/1")
+    assert store.all(MODEL) == []
 
 
 def test_an_earlier_versions_names_that_differ_in_case_stay_apart(tmp_path: Path) -> None:
@@ -53,43 +56,43 @@ def test_an_earlier_versions_names_that_differ_in_case_stay_apart(tmp_path: Path
         earlier.execute("INSERT INTO resources VALUES ('model', 'M', '{\"n\": 1}'), ('model', 'm', '{\"n\": 2}')")
         earlier.commit()
     store = Store(tmp_path / "store.sqlite")
-    assert [store.get("model", name) for name in ("M", "m")] == [{"n": 1}, {"n": 2}]
-    store.delete("model", "m")
-    assert store.all("model") == [{"n": 1}]
+    assert [store.get(MODEL, name) for name in ("M", "m")] == [{"n": 1}, {"n": 2}]
+    store.delete(MODEL, "m")
+    assert store.all(MODEL) == [{"n": 1}]
 
 
 def test_what_is_missing_is_told(store: Store) -> None:
     for call in (store.get, store.delete):
         with pytest.raises(MissingResourceError):
-            call("model", "nothing")
+            call(MODEL, "nothing")
     with pytest.raises(MissingResourceError):
-        store.update("model", "nothing", lambda document: None)
+        store.update(MODEL, "nothing", lambda document: None)
 
 
 def test_a_change_that_fails_changes_nothing(store: Store) -> None:
-    store.insert("job", "j", {"n": 1})
+    store.insert(JOB, "j", {"n": 1})
 
     def fail(document: Document) -> None:
         document["n"] = 2
         raise ValueError("refused")
 
     with pytest.raises(ValueError, match="refused"):
-        store.update("job", "j", fail)
-    assert store.get("job", "j") == {"n": 1}
+        store.update(JOB, "j", fail)
+    assert store.get(JOB, "j") == {"n": 1}
 
 
 def test_no_change_is_lost_between_threads(store: Store) -> None:
-    store.insert("job", "j", {"n": 0})
+    store.insert(JOB, "j", {"n": 0})
 
     def count(document: Document) -> None:
         document["n"] += 1
 
-    threads = [threading.Thread(target=lambda: [store.update("job", "j", count) for _ in range(50)]) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: [store.update(JOB, "j", count) for _ in range(50)]) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert store.get("job", "j") == {"n": 200}
+    assert store.get(JOB, "j") == {"n": 200}
 
 
 def test_tags_that_are_refused_stay_as_they_were(store: Store) -> None:
@@ -102,6 +105,6 @@ def test_tags_that_are_refused_stay_as_they_were(store: Store) -> None:
 
 def test_documents_are_listed_by_name(store: Store) -> None:
     for name in ("b", "a", "c"):
-        store.insert("model", name, {"Name": name})
-    store.delete("model", "b")
-    assert [document["Name"] for document in store.all("model")] == ["a", "c"]
+        store.insert(MODEL, name, {"Name": name})
+    store.delete(MODEL, "b")
+    assert [document["Name"] for document in store.all(MODEL)] == ["a", "c"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from itertools import count
 
-from localcloud.sagemaker.hosting.clock import Clock, StoppedError
+from localcloud.sagemaker.hosting.shifting import Clock, StoppedError
 from localcloud.testing.waiting import wait_for
 
 

@@ -25,13 +25,13 @@ from localcloud.sagemaker.api.tags import Tags
 from localcloud.sagemaker.data import archives, aws
 from localcloud.sagemaker.data.s3 import Objects
 from localcloud.sagemaker.hosting import endpoint_status, model_check
-from localcloud.sagemaker.hosting.clock import Clock
 from localcloud.sagemaker.hosting.deployment import Deployer
+from localcloud.sagemaker.hosting.documents import ENDPOINT, DesiredWeightAndCapacity
 from localcloud.sagemaker.hosting.endpoint_configs import EndpointConfigs
 from localcloud.sagemaker.hosting.endpoints import Endpoints
 from localcloud.sagemaker.hosting.fleet import Fleet, NotServingError
 from localcloud.sagemaker.hosting.loading import Loader, ModelCheck
-from localcloud.sagemaker.hosting.rollback_alarms import Alarms
+from localcloud.sagemaker.hosting.shifting import Alarms, Clock
 from localcloud.sagemaker.registry.model_package_groups import ModelPackageGroups
 from localcloud.sagemaker.registry.model_packages import ModelPackages
 from localcloud.sagemaker.registry.models import Models
@@ -175,7 +175,7 @@ def test_an_endpoint_in_progress_can_not_be_deleted(s3: SlowS3, stand_in: StandI
     s3.gate.set()
     stand_in.settled()
     stand_in.call("DeleteEndpoint", EndpointName="live")
-    wait_for(lambda: not stand_in.store.all("endpoint"), what="the deletion")
+    wait_for(lambda: not stand_in.store.all(ENDPOINT), what="the deletion")
     with pytest.raises(NotServingError):
         stand_in.fleet.choose("live", None)
 
@@ -329,8 +329,8 @@ def test_a_change_of_weights_that_was_interrupted_goes_on(
 ) -> None:
     stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
     stand_in.settled()
-    desired = [{"VariantName": "old", "DesiredWeight": 3.0, "DesiredInstanceCount": 2}]
-    stand_in.store.update("endpoint", "live", lambda endpoint: endpoint_status.adjust(endpoint, desired, time.time()))
+    desired: list[DesiredWeightAndCapacity] = [{"VariantName": "old", "DesiredWeight": 3.0, "DesiredInstanceCount": 2}]
+    stand_in.store.update(ENDPOINT, "live", lambda endpoint: endpoint_status.adjust(endpoint, desired, time.time()))
     [variant] = stand_in.describe()["ProductionVariants"]
     assert (variant["CurrentWeight"], variant["DesiredWeight"]) == (1.0, 3.0)
     assert variant["VariantStatus"][0]["StatusMessage"] == "Scaling out desired instance count to 2."

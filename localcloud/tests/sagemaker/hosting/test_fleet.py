@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from localcloud.sagemaker.algorithms.serving import Answer, Invocation
-from localcloud.sagemaker.hosting.apportionment import Apportionment
-from localcloud.sagemaker.hosting.fleet import Fleet, NotServingError, UnknownVariantError, Variant
+from localcloud.sagemaker.hosting.fleet import Apportionment, Fleet, NotServingError, UnknownVariantError, Variant
 
 
 class Echo:

@@ -14,11 +14,9 @@ from tests.sagemaker.hosting.test_rollout import canary, linear, size
 
 from localcloud.sagemaker.data import aws
 from localcloud.sagemaker.hosting import rollout
-from localcloud.sagemaker.hosting.clock import StoppedError
 from localcloud.sagemaker.hosting.fleet import Fleet
-from localcloud.sagemaker.hosting.rollback_alarms import Alarms
 from localcloud.sagemaker.hosting.rollout import Step
-from localcloud.sagemaker.hosting.shifting import RolledBackError, Shift, TrafficShifter
+from localcloud.sagemaker.hosting.shifting import Alarms, RolledBackError, Shift, StoppedError, TrafficShifter
 from localcloud.testing.clouds import Cloud, free_ports
 from localcloud.testing.waiting import wait_for
 
@@ -40,8 +38,8 @@ class Deployment:
         self._thread = ThreadPoolExecutor(1)
         self.done: Future[None] = Future()
 
-    def start(self, tell: Callable[[Step], Any] | None = None) -> None:
-        self.done = self._thread.submit(self._shifter.run, self._shift, tell or self.steps.append)
+    def start(self, report: Callable[[Step], Any] | None = None) -> None:
+        self.done = self._thread.submit(self._shifter.run, self._shift, report or self.steps.append)
 
     def shares(self) -> Counter[str]:
         """Of 20 requests, how many each fleet gets."""
@@ -189,7 +187,7 @@ def test_no_traffic_is_shifted_while_cloudwatch_does_not_tell(deployments: list[
 def test_a_fault_of_the_stand_in_returns_all_traffic(deployments: list[Deployment], cloudwatch: Any) -> None:
     deployment = Deployment(canary(size(25), wait=0), cloudwatch)
     deployments.append(deployment)
-    deployment.start(tell=lambda step: step.shares["nobody"])
+    deployment.start(report=lambda step: step.shares["nobody"])
     with pytest.raises(KeyError):
         deployment.done.result(10)
     assert deployment.shares() == {"old": 20}

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from localcloud.sagemaker.api.store import Document, Store
+from localcloud.sagemaker.api.store import DocumentKind, Store
 from localcloud.sagemaker.jobs.container import Layout
 from localcloud.sagemaker.jobs.cores import Cores
 from localcloud.sagemaker.jobs.runner import JobRunner, Signals
 from localcloud.testing.waiting import wait_for
 
+Document = dict[str, Any]
+JOB = DocumentKind[Document]("job")
+
 
 class Kind:
     """Jobs that end as soon as they run, and remember that they did."""
 
-    name, status_member = "job", "Status"
+    name, status_member = JOB, "Status"
 
     def __init__(self) -> None:
         self.cores_of: dict[str, int] = {}
@@ -36,10 +40,10 @@ class Kind:
 def ended(tmp_path: Path, kind: Kind, status: str, cores: int = 1) -> str:
     """The status that a job ends with which has this one when it is submitted."""
     store = Store(tmp_path / "store.sqlite")
-    store.insert("job", "a", {"Name": "a", "Status": status, "Cores": cores})
+    store.insert(JOB, "a", {"Name": "a", "Status": status, "Cores": cores})
     JobRunner(store, kind, tmp_path / "jobs", Cores(2)).submit("a")
-    wait_for(lambda: store.get("job", "a")["Status"] not in ("InProgress", "Stopping"))
-    last: str = store.get("job", "a")["Status"]
+    wait_for(lambda: store.get(JOB, "a")["Status"] not in ("InProgress", "Stopping"))
+    last: str = store.get(JOB, "a")["Status"]
     return last
 
 

@@ -56,17 +56,17 @@ def test_a_path_that_finds_nothing_says_so(path: str) -> None:
 
 def test_csv_keeps_the_number_of_a_row_beside_its_score() -> None:
     asked = association("$[1:]", "$[0,-1]", joins=True)
-    assert asked.asked(b'7,"a,b",2') == b'"a,b",2'
+    assert asked.sent(b'7,"a,b",2') == b'"a,b",2'
     assert asked.kept(b'7,"a,b",2', b"0.5") == b"7,0.5"
 
 
 def test_without_a_filter_a_record_is_sent_untouched() -> None:
-    assert association(joins=True).asked(b'7, "a" ,2') == b'7, "a" ,2'
+    assert association(joins=True).sent(b'7, "a" ,2') == b'7, "a" ,2'
     assert not association("$[1:]").per_record
 
 
 def test_an_answer_is_put_into_an_object_and_beside_anything_else() -> None:
     asked = association("$.features", joins=True, csv=False)
-    assert json.loads(asked.asked(json.dumps(RECORD).encode())) == [1, 2, 3]
+    assert json.loads(asked.sent(json.dumps(RECORD).encode())) == [1, 2, 3]
     assert json.loads(asked.kept(b'{"id": 7}', b'{"score": 0.5}')) == {"id": 7, "SageMakerOutput": {"score": 0.5}}
     assert json.loads(asked.kept(b"[1, 2]", b"0.5")) == {"SageMakerInput": [1, 2], "SageMakerOutput": 0.5}

@@ -2,45 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Generic
 
-from localcloud.sagemaker.api.arns import arn
+from localcloud.sagemaker.api.arns import arn, name_of
 from localcloud.sagemaker.api.errors import ServiceError, validation_error
-from localcloud.sagemaker.api.listing import page
-from localcloud.sagemaker.api.store import Document, MissingResourceError, NameTakenError, Store
-from localcloud.sagemaker.api.tags import Tag, Tags
-
-D = TypeVar("D", bound=Mapping[str, Any])
-"""What a document of the kind holds: a TypedDict, or any Document."""
+from localcloud.sagemaker.api.listing import ListRequest, Page, page
+from localcloud.sagemaker.api.store import D, DocumentKind, MissingResourceError, NameTakenError, Store
+from localcloud.sagemaker.api.tags import Tags
 
 
 def could_not_find(what: str) -> Callable[[str], ServiceError]:
-    """The error of hosting's kinds for a resource that doesn't exist."""
+    """Return the error of hosting's kinds for a resource that doesn't exist, as a function of its ARN."""
     return lambda resource_arn: validation_error(f'Could not find {what} "{resource_arn}".')
 
 
 def already_existing(what: str) -> Callable[[str], ServiceError]:
-    """The error of hosting's kinds for a name that is taken."""
+    """Return the error of hosting's kinds for a name that is taken, as a function of the ARN."""
     return lambda resource_arn: validation_error(f'Cannot create already existing {what} "{resource_arn}".')
 
 
 @dataclass(frozen=True)
-class Kind:
+class Kind(Generic[D]):
     """What is particular to the resources of a kind.
 
     Attributes:
-        name: as an ARN spells it, such as ``endpoint-config``.
-        prefix: of the members that name a resource, its ARN and its status, such as ``EndpointConfig``.
-        missing: the error for an ARN that no resource has.
-        taken: the error for an ARN that another resource has.
-        summaries: the member of List's answer that holds the summaries.
-        summary: the members that a summary has.
+        name: The kind in the store and in ARNs, such as ``endpoint-config``.
+        prefix: The prefix of the members that hold a resource's name, ARN and status, such as ``EndpointConfig``.
+        missing: The error for an ARN that no resource has.
+        taken: The error for an ARN that another resource has.
+        summaries: The member of List's answer that holds the summaries.
+        summary: The members that a summary has.
         order: List's default of SortOrder.
     """
 
-    name: str
+    name: DocumentKind[D]
     prefix: str
     missing: Callable[[str], ServiceError]
     taken: Callable[[str], ServiceError]
@@ -52,85 +49,93 @@ class Kind:
 class Collection(Generic[D]):
     """The resources of a kind in the store. A resource is found by its name or its ARN."""
 
-    def __init__(self, store: Store, tags: Tags, kind: Kind) -> None:
+    def __init__(self, store: Store, tags: Tags, kind: Kind[D]) -> None:
         self._store = store
         self._tags = tags
         self.kind = kind
 
-    def insert(self, name: str, document: Document, tags: Iterable[Tag]) -> str:
+    def arn(self, name: str) -> str:
+        """Return the ARN that a resource of this name has."""
+        return arn(self.kind.name, name)
+
+    def insert(self, name: str, document: D) -> str:
         """Add a resource and its tags.
 
         Args:
-            document: gets its ARN.
+            name: The resource's name; of a model package's version, ``group/version``.
+            document: The request with what the service adds, its ARN too. Its Tags are stored apart.
 
         Returns:
             The ARN.
 
         Raises:
-            ServiceError: the name is taken.
+            ServiceError: The name is taken.
         """
-        resource_arn = arn(self.kind.name, name)
-        document[f"{self.kind.prefix}Arn"] = resource_arn
+        resource_arn: str = document[f"{self.kind.prefix}Arn"]
+        untagged = {member: value for member, value in document.items() if member != "Tags"}
         try:
-            self._store.insert(self.kind.name, name, document)
+            self._store.insert(self.kind.name, name, untagged)
         except NameTakenError as error:
             raise self.kind.taken(resource_arn) from error
-        self._tags.put(resource_arn, tags)
+        self._tags.put(resource_arn, document.get("Tags", []))
         return resource_arn
 
     def get(self, name_or_arn: str) -> D:
-        """The document.
+        """Return the document.
 
         Raises:
-            ServiceError: there is no such resource.
+            ServiceError: There is no such resource.
         """
         name = name_of(name_or_arn)
         try:
-            return cast("D", self._store.get(self.kind.name, name))
+            return self._store.get(self.kind.name, name)
         except MissingResourceError as error:
-            raise self.kind.missing(arn(self.kind.name, name)) from error
+            raise self.kind.missing(self.arn(name)) from error
 
     def update(self, name_or_arn: str, change: Callable[[D], None]) -> D:
-        """Let ``change`` alter the document in place, and return the result; nobody comes between.
+        """Change a document, with no other change in between, and return the result.
+
+        Args:
+            name_or_arn: The resource's name or ARN.
+            change: Alters the document in place.
 
         Raises:
-            ServiceError: there is no such resource.
-            Exception: what ``change`` raises; the document is then as before.
+            ServiceError: There is no such resource.
+            Exception: What ``change`` raises; the document is then as before.
         """
         name = name_of(name_or_arn)
         try:
-            untyped = cast("Callable[[Document], None]", change)
-            return cast("D", self._store.update(self.kind.name, name, untyped))
+            return self._store.update(self.kind.name, name, change)
         except MissingResourceError as error:
-            raise self.kind.missing(arn(self.kind.name, name)) from error
+            raise self.kind.missing(self.arn(name)) from error
 
     def all(self) -> list[D]:
-        """Every document, by name."""
-        return cast("list[D]", self._store.all(self.kind.name))
+        """Return every document, sorted by name."""
+        return self._store.all(self.kind.name)
 
     def remove(self, name_or_arn: str) -> D:
-        """Remove a resource with its tags, and return what it was.
+        """Remove a resource with its tags, and return its last document.
 
         Raises:
-            ServiceError: there is no such resource.
+            ServiceError: There is no such resource.
         """
         document = self.get(name_or_arn)
         self._store.delete(self.kind.name, name_of(name_or_arn))
         self._tags.drop(document[f"{self.kind.prefix}Arn"])
         return document
 
-    def describe(self, request: dict[str, Any]) -> D:
-        """The Describe operation."""
+    def describe(self, request: Mapping[str, str]) -> D:
+        """Answer the Describe operation, whose request has the name."""
         return self.get(request[f"{self.kind.prefix}Name"])
 
-    def delete(self, request: dict[str, Any]) -> None:
-        """The Delete operation."""
+    def delete(self, request: Mapping[str, str]) -> None:
+        """Carry out the Delete operation, whose request has the name."""
         self.remove(request[f"{self.kind.prefix}Name"])
 
-    def list(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The List operation."""
+    def list(self, request: ListRequest) -> Page:
+        """Answer the List operation."""
         return page(
-            self._store.all(self.kind.name),
+            self.all(),
             request,
             answer=self.kind.summaries,
             name=f"{self.kind.prefix}Name",
@@ -138,8 +143,3 @@ class Collection(Generic[D]):
             members=self.kind.summary,
             order=self.kind.order,
         )
-
-
-def name_of(name_or_arn: str) -> str:
-    """The name in what may be an ARN; ``group/version`` stays together."""
-    return name_or_arn.partition("/")[2] if name_or_arn.startswith("arn:") else name_or_arn

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 
 class ServiceError(Exception):
-    """An answer that isn't a success: the service's error code, its words and the HTTP status.
+    """An answer that isn't a success.
 
-    ``members`` are further members of the error's shape, such as ModelError's OriginalStatusCode.
+    Attributes:
+        code: The service's error code.
+        message: The text of the error.
+        status: The HTTP status.
+        members: Further members of the error's shape, such as ModelError's OriginalStatusCode.
     """
 
-    def __init__(self, code: str, message: str, status: int = 400, **members: Any) -> None:
+    def __init__(self, code: str, message: str, status: int = 400, **members: str | int) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
@@ -23,20 +25,20 @@ class ServiceError(Exception):
 
 
 def cause(error: BaseException) -> str:
-    """The kind of an unforeseen error and its text: many a text alone says nothing (``KeyError: 'x'``)."""
+    """Return an unforeseen error's kind and text: many texts mean nothing alone (``KeyError: 'x'``)."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def validation_error(message: str) -> ServiceError:
-    """The control plane's ValidationException."""
+    """Return the control plane's ValidationException."""
     return ServiceError("ValidationException", message)
 
 
 def resource_in_use(message: str) -> ServiceError:
-    """ResourceInUse: the name is taken, or something else still needs the resource."""
+    """Return ResourceInUse: the name is taken, or something else still needs the resource."""
     return ServiceError("ResourceInUse", message)
 
 
 def conflict(message: str) -> ServiceError:
-    """ConflictException: what the model registry answers where others say ResourceInUse."""
+    """Return ConflictException, which the model registry answers where the others answer ResourceInUse."""
     return ServiceError("ConflictException", message, status=409)

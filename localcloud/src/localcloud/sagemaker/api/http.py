@@ -1,4 +1,4 @@
-"""HTTP as the control plane and the runtime speak it: bounded headers, bounded bodies, a request id in every answer."""
+"""The HTTP of the control plane and the runtime: bounded headers, bounded bodies, a request id in every answer."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_MOST_HEADER_BYTES = 64 * 1024  # of a request's line and headers, or of its trailers; a read may bring somewhat more
+_MOST_HEADER_BYTES = 64 * 1024  # of a request's line and headers, or of its trailers; one read may exceed it a little
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Bounds requests before they have a body: in uvicorn a header, or a URL, may be of any size.
+    """Bounds a request's line and headers, which uvicorn takes in any size.
 
-    Counts the bytes that have come since the last that were a body's, and takes no more than so many.
+    It counts the bytes that have come since the last ones of a body. It overrides uvicorn's own methods.
     """
 
     _bytes = 0
@@ -39,18 +39,22 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 class TooLargeError(Exception):
-    """The body has more bytes than its reader takes; the rest was not read."""
+    """The body has too many bytes; the rest was not read."""
 
 
 async def bounded_body(request: Request, most: int) -> bytes:
-    """The body, of at most so many bytes.
+    """Return the body.
+
+    Args:
+        request: The request, whose body nothing has read yet.
+        most: How many bytes the body may have.
 
     Raises:
-        TooLargeError: it says that it has more, or has.
+        TooLargeError: The Content-Length is larger, or the body is.
     """
-    said = request.headers.get("content-length", "")
-    if said.isdecimal() and int(said) > most:
-        raise TooLargeError(f"the request's body has {said} bytes; at most {most} are taken")
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > most:
+        raise TooLargeError(f"the request's body has {length} bytes; at most {most} are taken")
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
@@ -61,7 +65,7 @@ async def bounded_body(request: Request, most: int) -> bytes:
 
 
 class RequestIds:
-    """ASGI middleware: gives each answer an ``x-amzn-RequestId``, as all of AWS's bear.
+    """ASGI middleware that gives each answer an ``x-amzn-RequestId``, as AWS does.
 
     boto3 shows it as ``ResponseMetadata.RequestId``.
     """

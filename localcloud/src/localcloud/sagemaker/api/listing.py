@@ -1,19 +1,27 @@
-"""What every List operation shares: filters, order and pages."""
+"""What all List operations share: filters, order and pages."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypedDict, TypeVar
 
 from localcloud.sagemaker.api.errors import validation_error
-from localcloud.sagemaker.api.store import Document
+from localcloud.sagemaker.api.store import OpaqueDocument
+
+T = TypeVar("T")
+
+ListRequest = Mapping[str, Any]
+"""The request of any List operation; its filters are looked up by name."""
+
+Page = Mapping[str, Any]
+"""The answer of any List operation: the summaries, under the operation's own name, and perhaps a NextToken."""
 
 _DEFAULT_RESULTS = 10
 
-# What a List request may ask, and when a document passes.
-_FILTERS: dict[str, Callable[[Document, Any, str, str], bool]] = {
+# The filters of List requests: whether a document passes, by the filter's value and the members of name and status.
+_FILTERS: dict[str, Callable[[OpaqueDocument, Any, str, str], bool]] = {
     "NameContains": lambda document, value, name, _: value.lower() in document[name].lower(),
     "StatusEquals": lambda document, value, _, status: document[status] == value,
     "CreationTimeAfter": lambda document, value, _, __: document["CreationTime"] >= value,
@@ -27,29 +35,35 @@ _FILTERS: dict[str, Callable[[Document, Any, str, str], bool]] = {
 }
 
 
+class NextPage(TypedDict, total=False):
+    """The part of an answer that leads to the next page; empty on the last."""
+
+    NextToken: str
+
+
 def page(
-    documents: Iterable[Document],
-    request: dict[str, Any],
+    documents: Iterable[OpaqueDocument],
+    request: ListRequest,
     *,
     answer: str,
     name: str,
     members: tuple[str, ...],
     status: str = "",
     order: str = "Descending",
-) -> dict[str, Any]:
-    """One page of a List operation.
+) -> Page:
+    """Return one page of a List operation.
 
     Args:
-        documents: all of the kind.
-        request: the validated request; NextToken, MaxResults, SortBy, SortOrder and the filters are read.
-        answer: the member of the answer that holds the summaries.
-        name: the member that names a document; ties of the order are broken by it.
-        members: what a summary shows; absent ones are left out.
-        status: the member that StatusEquals and SortBy=Status look at.
-        order: the operation's default of SortOrder.
+        documents: All documents of the kind.
+        request: The validated request; NextToken, MaxResults, SortBy, SortOrder and the filters are read.
+        answer: The member of the answer that holds the summaries.
+        name: The member with a document's name, which also breaks the ties of the order.
+        members: The members of a summary; absent ones are left out.
+        status: The member that StatusEquals and SortBy=Status look at.
+        order: The operation's default of SortOrder.
 
     Raises:
-        ServiceError: the token isn't one of ours.
+        ServiceError: The token isn't one of ours.
     """
     kept = [document for document in documents if _passes(document, request, name, status)]
     kept.sort(key=_sort_key(request.get("SortBy", "CreationTime"), name, status))
@@ -59,26 +73,30 @@ def page(
     return {answer: [{each: document[each] for each in members if each in document} for document in shown], **token}
 
 
-def cut(documents: list[Document], request: dict[str, Any]) -> tuple[list[Document], dict[str, str]]:
-    """The page that a request asks for with MaxResults and NextToken, and the NextToken of the answer, if any.
+def cut(documents: list[T], request: ListRequest) -> tuple[list[T], NextPage]:
+    """Return the page that a request's MaxResults and NextToken choose, and what leads to the next one.
+
+    Args:
+        documents: What passes the filters, in its order.
+        request: The validated request.
 
     Raises:
-        ServiceError: the token isn't one of ours.
+        ServiceError: The token isn't one of ours.
     """
     start = _offset(request.get("NextToken"))
     end = start + request.get("MaxResults", _DEFAULT_RESULTS)
     return documents[start:end], {"NextToken": _token(end)} if end < len(documents) else {}
 
 
-def _passes(document: Document, request: dict[str, Any], name: str, status: str) -> bool:
+def _passes(document: OpaqueDocument, request: ListRequest, name: str, status: str) -> bool:
     return all(
-        passes(document, request[asked], name, status)
-        for asked, passes in _FILTERS.items()
-        if request.get(asked) is not None
+        passes(document, request[each], name, status)
+        for each, passes in _FILTERS.items()
+        if request.get(each) is not None
     )
 
 
-def _sort_key(sort_by: str, name: str, status: str) -> Callable[[Document], tuple[Any, str]]:
+def _sort_key(sort_by: str, name: str, status: str) -> Callable[[OpaqueDocument], tuple[Any, str]]:
     member = {"Name": name, "Status": status}.get(sort_by, "CreationTime")
     return lambda document: (document[member], document[name])
 

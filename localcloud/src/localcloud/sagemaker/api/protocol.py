@@ -19,17 +19,21 @@ from localcloud.sagemaker.api.validation import known, service_model, validate
 
 _CONTENT_TYPE = "application/x-amz-json-1.1"
 _PREFIX = "SageMaker."
-_LARGEST = 4 * 1024 * 1024  # bytes of a request: several times what the largest valid one has
-_SECONDS = 60.0  # for the body of a request to come
+_LARGEST = 4 * 1024 * 1024  # bytes of a request: several times those of the largest valid one
+_SECONDS = 60.0  # until the body of a request has to be there
 _TIMED_OUT = 408
 
 logger = logging.getLogger(__name__)
 
-Operation = Callable[[dict[str, Any]], dict[str, Any] | None]
+OpaqueAnswer = Mapping[str, Any]
+"""The answer of any operation, whose members the service model names."""
+
+Operation = Callable[[Any], OpaqueAnswer | None]
+"""Takes a request that is valid by the service model, as the TypedDict of its operation, and returns the answer."""
 
 
 class ControlPlane:
-    """Answers one control-plane request: finds the operation, validates against the service model, runs it."""
+    """Answers control-plane requests: finds the operation, validates the request by the service model, runs it."""
 
     def __init__(self, operations: Mapping[str, Operation]) -> None:
         self._operations = operations
@@ -42,18 +46,22 @@ class ControlPlane:
         except ServiceError as error:
             return _error(error)
         except ClientDisconnect:
-            return Response(status_code=400)  # nobody is there to read it
+            return Response(status_code=400)  # the client is gone and won't read it
         except Exception as error:
             logger.exception("%s", request.headers.get("x-amz-target"))
-            said = f"The stand-in failed; see its log. {cause(error)}"
-            return _error(ServiceError("InternalFailure", said, status=500))
+            message = f"The stand-in failed; see its log. {cause(error)}"
+            return _error(ServiceError("InternalFailure", message, status=500))
         return Response(json.dumps(answer) if answer is not None else b"", media_type=_CONTENT_TYPE)
 
-    def run(self, target: str, body: bytes) -> dict[str, Any] | None:
-        """Run the operation that the target names.
+    def run(self, target: str, body: bytes) -> OpaqueAnswer | None:
+        """Run an operation and return its answer; None for an empty body.
+
+        Args:
+            target: The ``X-Amz-Target``, such as ``SageMaker.CreateModel``.
+            body: The request as JSON; empty counts as ``{}``.
 
         Raises:
-            ServiceError: the operation is unknown, the request invalid, or the operation refused.
+            ServiceError: The operation is unknown, the request is invalid, or the operation refuses it.
         """
         name = target.removeprefix(_PREFIX)
         operation = self._operations.get(name)
@@ -63,12 +71,12 @@ class ControlPlane:
         model = service_model().operation_model(name)
         try:
             validate(model, request)
-            request = known(model.input_shape, request) if model.input_shape is not None else {}
+            valid = known(model.input_shape, request) if model.input_shape is not None else {}
         except RecursionError as error:
             raise ServiceError("SerializationException", "The body is nested too deeply.") from error
         try:
-            answer = operation(request)
-        except MissingResourceError as error:  # another request has deleted it since this one looked
+            answer = operation(valid)
+        except MissingResourceError as error:  # another request has deleted it meanwhile
             raise validation_error("Requested resource not found.") from error
         shown = model.output_shape.members if model.output_shape is not None else {}
         return None if answer is None else {key: value for key, value in answer.items() if key in shown}
@@ -81,15 +89,15 @@ async def _body(request: Request) -> bytes:
     except TooLargeError as error:
         raise ServiceError("RequestEntityTooLargeException", f"{error}.", status=413) from error
     except TimeoutError as error:
-        said = f"The request's body didn't come in {_SECONDS:g} s."
-        raise ServiceError("RequestTimeoutException", said, status=_TIMED_OUT) from error
+        message = f"The request's body didn't come in {_SECONDS:g} s."
+        raise ServiceError("RequestTimeoutException", message, status=_TIMED_OUT) from error
 
 
 def _parse(body: bytes) -> dict[str, Any]:
     try:
         request = json.loads(body or b"{}", parse_constant=_refuse_constant)
         if rb"\u" in body:
-            json.dumps(request, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+            json.dumps(request, ensure_ascii=False).encode()  # refuses half of a surrogate pair, which is no text
     except (ValueError, RecursionError) as error:
         raise ServiceError("SerializationException", f"The body is not JSON: {error}") from error
     if not isinstance(request, dict):
@@ -105,6 +113,6 @@ def _error(error: ServiceError) -> Response:
     return Response(
         json.dumps({"__type": error.code, "message": error.message, **error.members}),
         status_code=error.status,
-        headers={"Connection": "close"} if error.status == _TIMED_OUT else None,  # the rest of it isn't waited for
+        headers={"Connection": "close"} if error.status == _TIMED_OUT else None,  # the rest of the body isn't awaited
         media_type=_CONTENT_TYPE,
     )

@@ -6,14 +6,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from botocore.model import StructureShape
 
 from localcloud.sagemaker.api.errors import validation_error
-from localcloud.sagemaker.api.listing import cut
+from localcloud.sagemaker.api.listing import NextPage, cut
 from localcloud.sagemaker.api.protocol import Operation
-from localcloud.sagemaker.api.store import Document, Store
+from localcloud.sagemaker.api.store import DocumentKind, OpaqueDocument, Store
+from localcloud.sagemaker.api.tags import as_tags
 from localcloud.sagemaker.api.validation import service_model
 
 _DEFAULT_SORT = "LastModifiedTime"
@@ -21,40 +22,92 @@ _DEFAULT_SORT = "LastModifiedTime"
 
 @dataclass(frozen=True)
 class _Resource:
-    """The kind that the store knows a searchable resource by, and the member of a document that is its ARN."""
+    """A searchable resource: its kind in the store, the member with its ARN, its shape in the service model."""
 
-    kind: str
+    kind: DocumentKind[OpaqueDocument]
     arn: str
     shape: str
 
 
 _RESOURCES = {
-    "TrainingJob": _Resource("training-job", "TrainingJobArn", "TrainingJob"),
-    "Model": _Resource("model", "ModelArn", "Model"),
-    "Endpoint": _Resource("endpoint", "EndpointArn", "Endpoint"),
-    "ModelPackage": _Resource("model-package", "ModelPackageArn", "ModelPackage"),
-    "ModelPackageGroup": _Resource("model-package-group", "ModelPackageGroupArn", "ModelPackageGroup"),
+    "TrainingJob": _Resource(DocumentKind("training-job"), "TrainingJobArn", "TrainingJob"),
+    "Model": _Resource(DocumentKind("model"), "ModelArn", "Model"),
+    "Endpoint": _Resource(DocumentKind("endpoint"), "EndpointArn", "Endpoint"),
+    "ModelPackage": _Resource(DocumentKind("model-package"), "ModelPackageArn", "ModelPackage"),
+    "ModelPackageGroup": _Resource(DocumentKind("model-package-group"), "ModelPackageGroupArn", "ModelPackageGroup"),
 }
 
 
+class Filter(TypedDict):
+    """A condition on the property of that name."""
+
+    Name: str
+    Operator: NotRequired[str]
+    Value: NotRequired[str]
+
+
+class NestedFilters(TypedDict):
+    """Conditions that one item of a list has to meet."""
+
+    NestedPropertyName: str
+    Filters: list[Filter]
+
+
+class SearchExpression(TypedDict, total=False):
+    """Conditions that are joined by the Operator, And or Or."""
+
+    Filters: list[Filter]
+    NestedFilters: list[NestedFilters]
+    SubExpressions: list[SearchExpression]
+    Operator: str
+
+
+class SearchRequest(TypedDict):
+    """The request of Search."""
+
+    Resource: str
+    SearchExpression: NotRequired[SearchExpression]
+    SortBy: NotRequired[str]
+    SortOrder: NotRequired[str]
+    CrossAccountFilterOption: NotRequired[str]
+    VisibilityConditions: NotRequired[list[Mapping[str, str]]]
+    MaxResults: NotRequired[int]
+    NextToken: NotRequired[str]
+
+
+class TotalHits(TypedDict):
+    """How many resources are found, on all pages."""
+
+    Value: int
+    Relation: str
+
+
+class SearchAnswer(NextPage):
+    """The answer of Search; a result holds its resource under the resource's name."""
+
+    Results: list[OpaqueDocument]
+    TotalHits: TotalHits
+
+
 class Search:
-    """Looks at every document of a kind; a stand-in has few."""
+    """Looks at every document of a kind, as there are few."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def operations(self) -> dict[str, Operation]:
-        """The operations by name."""
+        """Return the operations by name."""
         return {"Search": self._search}
 
-    def _search(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _search(self, request: SearchRequest) -> SearchAnswer:
         name = request["Resource"]
         if name not in _RESOURCES:
             raise validation_error(f"This stand-in has no {name} to search. It knows {', '.join(_RESOURCES)}.")
         if request.get("VisibilityConditions"):
             raise validation_error("VisibilityConditions: this stand-in has one account, which sees all its own.")
-        resource, expression = _RESOURCES[name], request.get("SearchExpression", {})
-        own = request.get("CrossAccountFilterOption", "SameAccount") == "SameAccount"  # no other account shares any
+        resource = _RESOURCES[name]
+        expression: SearchExpression = request.get("SearchExpression", {})
+        own = request.get("CrossAccountFilterOption", "SameAccount") == "SameAccount"  # there is no other account
         found = [each for each in self._documents(resource) if _satisfies(each, expression)] if own else []
         sort_by = request.get("SortBy", _DEFAULT_SORT)
         found.sort(key=lambda document: _sort_key(document, sort_by), reverse=request.get("SortOrder") != "Ascending")
@@ -66,19 +119,18 @@ class Search:
             **token,
         }
 
-    def _documents(self, resource: _Resource) -> Iterator[Document]:
+    def _documents(self, resource: _Resource) -> Iterator[OpaqueDocument]:
         for document in self._store.all(resource.kind):
-            tags = self._store.tags(document[resource.arn])
-            yield document | {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+            yield {**document, "Tags": as_tags(self._store.tags(document[resource.arn]))}
 
 
-def _shown(document: Document, shape_name: str) -> Document:
+def _shown(document: OpaqueDocument, shape_name: str) -> OpaqueDocument:
     shape = service_model().shape_for(shape_name)
     members = shape.members if isinstance(shape, StructureShape) else {}
     return {key: value for key, value in document.items() if key in members}
 
 
-def _satisfies(document: Document, expression: Mapping[str, Any]) -> bool:
+def _satisfies(document: OpaqueDocument, expression: SearchExpression) -> bool:
     held = [
         *(_holds(each, list(_values(document, each["Name"]))) for each in expression.get("Filters", [])),
         *(_holds_nested(document, each) for each in expression.get("NestedFilters", [])),
@@ -87,8 +139,8 @@ def _satisfies(document: Document, expression: Mapping[str, Any]) -> bool:
     return any(held) if held and expression.get("Operator") == "Or" else all(held)
 
 
-def _holds_nested(document: Document, nested: Mapping[str, Any]) -> bool:
-    """One and the same item of the nested list has to pass all filters, which name it in full."""
+def _holds_nested(document: OpaqueDocument, nested: NestedFilters) -> bool:
+    """Return whether one item of the nested list passes all filters, whose names begin with the list's."""
     prefix = nested["NestedPropertyName"]
     return any(
         all(_holds(each, list(_values(item, each["Name"].removeprefix(f"{prefix}.")))) for each in nested["Filters"])
@@ -97,7 +149,7 @@ def _holds_nested(document: Document, nested: Mapping[str, Any]) -> bool:
 
 
 def _values(value: Any, path: str) -> Iterator[Any]:
-    """What a dotted name stands for: several values where it goes through lists.
+    """Yield the values at a dotted name: several where it leads through lists.
 
     ``Tags.Owner`` is the value of a tag, ``Metrics.validation:auc`` that of a final metric.
     """
@@ -120,7 +172,7 @@ def _values(value: Any, path: str) -> Iterator[Any]:
         yield from _values(value[first], rest)
 
 
-def _holds(condition: Mapping[str, Any], values: list[Any]) -> bool:
+def _holds(condition: Filter, values: list[Any]) -> bool:
     operator, wanted = condition.get("Operator", "Equals"), condition.get("Value")
     if operator == "Exists":
         return bool(values)
@@ -161,7 +213,7 @@ _OPERATORS: Mapping[str, Callable[[Any, str], bool]] = {
 
 
 def _number(value: Any) -> float | None:
-    """A number, a number's text, or a time in ISO 8601, which is UTC unless it says otherwise; None of all else."""
+    """Return the number of a number, of its text, or of a time in ISO 8601 (UTC if it has no zone); else None."""
     if not isinstance(value, str | int | float):
         return None
     try:
@@ -175,8 +227,8 @@ def _number(value: Any) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _sort_key(document: Document, path: str) -> tuple[bool, float, str]:
-    """Those without the property are the least; numbers by their value, and before text."""
+def _sort_key(document: OpaqueDocument, path: str) -> tuple[bool, float, str]:
+    """Return a key that sorts documents without the property first, then numbers by value, then text."""
     value = next(_values(document, path), None)
     number = _number(value)
     return value is not None, math.inf if number is None else number, str(value)

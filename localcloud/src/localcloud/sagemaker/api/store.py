@@ -1,8 +1,8 @@
 """Everything that the stand-in knows, in one SQLite file that survives a kill.
 
-A resource is a JSON document under a kind and a name; times in it are seconds since the epoch, as the JSON
-protocol sends them. Names are found whatever their case, and keep the case that they were given: the ARN, to which
-tags belong, has none. Each method is one transaction.
+A resource is a JSON document under a kind and a name; times in it are seconds since the epoch, as in the JSON
+protocol. A name is found in any case and keeps the case of its creation; the ARN, to which tags belong, is in lower
+case. Each method is one transaction.
 """
 
 from __future__ import annotations
@@ -10,11 +10,20 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-Document = dict[str, Any]
+D = TypeVar("D", bound=Mapping[str, Any])
+"""The TypedDict of a kind's documents."""
+
+OpaqueDocument = Mapping[str, Any]
+"""A document of any kind, whose members are looked up by name."""
+
+
+class DocumentKind(str, Generic[D]):
+    """The name of a kind, such as ``training-job``; the type parameter says what its documents hold."""
+
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS resources (
@@ -42,7 +51,11 @@ class MissingResourceError(Exception):
 
 
 class Store:
-    """Documents by kind and name, and tags by ARN. Safe to share between threads."""
+    """Documents by kind and name, and tags by ARN. Safe to share between threads.
+
+    Args:
+        path: The SQLite file; it and its folder are made if they are missing.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,36 +70,46 @@ class Store:
         with self._lock:
             self._connection.close()
 
-    def insert(self, kind: str, name: str, document: Document) -> None:
+    def insert(self, kind: str, name: str, document: OpaqueDocument) -> None:
         """Add a resource.
 
+        Args:
+            kind: The resource's kind, as ARNs have it.
+            name: The name within the kind.
+            document: What JSON can hold.
+
         Raises:
-            NameTakenError: the name is in use, in whatever case; nothing was changed.
+            NameTakenError: The name is in use, in any case; nothing was changed.
         """
         with self._lock:
             if self._found(kind, name):
                 raise NameTakenError(name)
             self._execute("INSERT INTO resources VALUES (?, ?, ?)", kind, name, json.dumps(document))
 
-    def get(self, kind: str, name: str) -> Document:
-        """The document.
+    def get(self, kind: DocumentKind[D], name: str) -> D:
+        """Return the document of a kind and a name.
 
         Raises:
-            MissingResourceError: there is none.
+            MissingResourceError: There is none.
         """
         return self._named(kind, name)[1]
 
-    def all(self, kind: str) -> list[Document]:
-        """Every document of the kind, by name."""
+    def all(self, kind: DocumentKind[D]) -> list[D]:
+        """Return every document of the kind, sorted by name."""
         rows = self._execute("SELECT document FROM resources WHERE kind = ? ORDER BY name", kind)
-        return [self._load(row[0]) for row in rows]
+        return [json.loads(row[0]) for row in rows]
 
-    def update(self, kind: str, name: str, change: Callable[[Document], None]) -> Document:
-        """Let ``change`` alter the document in place, keep and give the result; nobody comes between.
+    def update(self, kind: DocumentKind[D], name: str, change: Callable[[D], None]) -> D:
+        """Change a document, with no other change in between, and return the result.
+
+        Args:
+            kind: The resource's kind.
+            name: The name within the kind, in any case.
+            change: Alters the document in place.
 
         Raises:
-            MissingResourceError: there is none.
-            Exception: what ``change`` raises; the document is then as before.
+            MissingResourceError: There is none.
+            Exception: What ``change`` raises; the document is then as before.
         """
         with self._lock:
             own_name, document = self._named(kind, name)
@@ -96,25 +119,29 @@ class Store:
             )
             return document
 
-    def delete(self, kind: str, name: str) -> None:
-        """Remove a resource and its tags.
+    def delete(self, kind: DocumentKind[Any], name: str) -> None:
+        """Remove a document; tags stay.
 
         Raises:
-            MissingResourceError: there is none.
+            MissingResourceError: There is none.
         """
         with self._lock:
             own_name, _ = self._named(kind, name)
             self._execute("DELETE FROM resources WHERE kind = ? AND name = ?", kind, own_name)
 
     def tags(self, arn: str) -> dict[str, str]:
-        """The tags of an ARN, by key."""
+        """Return the tags of an ARN, by key."""
         return dict(self._execute("SELECT key, value FROM tags WHERE arn = ? ORDER BY key", arn))
 
     def update_tags(self, arn: str, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
-        """Replace all tags of an ARN by what ``change`` makes of them; nobody comes between.
+        """Replace all tags of an ARN, with no other change in between.
+
+        Args:
+            arn: The ARN; it need not have tags yet.
+            change: Returns the new tags for the present ones, both by key.
 
         Raises:
-            Exception: what ``change`` raises; the tags are then as before.
+            Exception: What ``change`` raises; the tags are then as before.
         """
         with self._lock:
             tags = change(self.tags(arn))
@@ -124,16 +151,16 @@ class Store:
                 for key, value in tags.items():
                     self._execute("INSERT INTO tags VALUES (?, ?, ?)", arn, key, value)
 
-    def _named(self, kind: str, name: str) -> tuple[str, Document]:
-        """The name in its own case, and the document."""
+    def _named(self, kind: DocumentKind[D], name: str) -> tuple[str, D]:
+        """Return the name in its own case, and the document."""
         rows = self._found(kind, name)
         if not rows:
             raise MissingResourceError(name)
         own_name, text = rows[0]
-        return own_name, self._load(text)
+        return own_name, json.loads(text)
 
     def _found(self, kind: str, name: str) -> list[Any]:
-        """At most one row, but in the file of an earlier version: the name as it is asked for comes first."""
+        """Return at most one row; in an earlier version's file perhaps two, of which the exact name comes first."""
         return self._execute(
             "SELECT name, document FROM resources WHERE kind = ? AND name = ? COLLATE NOCASE ORDER BY name = ? DESC",
             *(kind, name, name),
@@ -142,8 +169,3 @@ class Store:
     def _execute(self, statement: str, *values: str) -> list[Any]:
         with self._lock:
             return self._connection.execute(statement, values).fetchall()
-
-    @staticmethod
-    def _load(text: str) -> Document:
-        document: Document = json.loads(text)
-        return document

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, TypedDict
+from collections.abc import Iterable, Mapping
+from typing import TypedDict
 
 from localcloud.sagemaker.api.errors import validation_error
 from localcloud.sagemaker.api.protocol import Operation
-from localcloud.sagemaker.api.store import Store
+from localcloud.sagemaker.api.store import DocumentKind, OpaqueDocument, Store
 
-_MOST = 50  # tags a resource may have
+_MOST = 50  # tags of a resource
 
 
 class Tag(TypedDict):
@@ -19,6 +19,30 @@ class Tag(TypedDict):
     Value: str
 
 
+class ListTags(TypedDict):
+    """The request of ListTags."""
+
+    ResourceArn: str
+
+
+class AddTags(ListTags):
+    """The request of AddTags."""
+
+    Tags: list[Tag]
+
+
+class DeleteTags(ListTags):
+    """The request of DeleteTags."""
+
+    TagKeys: list[str]
+
+
+class TagsAnswer(TypedDict):
+    """The answer of AddTags and of ListTags."""
+
+    Tags: list[Tag]
+
+
 class Tags:
     """The tags of anything that has an ARN."""
 
@@ -26,14 +50,18 @@ class Tags:
         self._store = store
 
     def operations(self) -> dict[str, Operation]:
-        """The operations by name."""
+        """Return the operations by name."""
         return {"AddTags": self._add, "ListTags": self._list, "DeleteTags": self._delete}
 
     def put(self, arn: str, tags: Iterable[Tag]) -> None:
-        """Add tags to, or replace their values at, an ARN.
+        """Add tags to an ARN, or replace their values.
+
+        Args:
+            arn: The ARN; whether anything has it isn't checked.
+            tags: The tags; of one key, the last counts.
 
         Raises:
-            ServiceError: there would be more than 50.
+            ServiceError: There would be more than 50.
         """
 
         def merged(present: dict[str, str]) -> dict[str, str]:
@@ -45,20 +73,19 @@ class Tags:
         self._store.update_tags(arn, merged)
 
     def drop(self, arn: str) -> None:
-        """Forget all tags of an ARN."""
+        """Remove all tags of an ARN."""
         self._store.update_tags(arn, lambda _: {})
 
-    def _add(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _add(self, request: AddTags) -> TagsAnswer:
         self._require_resource(request["ResourceArn"])
         self.put(request["ResourceArn"], request["Tags"])
         return self._list(request)
 
-    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _list(self, request: ListTags) -> TagsAnswer:
         self._require_resource(request["ResourceArn"])
-        tags = self._store.tags(request["ResourceArn"])
-        return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+        return {"Tags": as_tags(self._store.tags(request["ResourceArn"]))}
 
-    def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _delete(self, request: DeleteTags) -> dict[str, str]:
         self._require_resource(request["ResourceArn"])
         self._store.update_tags(
             request["ResourceArn"],
@@ -67,6 +94,11 @@ class Tags:
         return {}
 
     def _require_resource(self, arn: str) -> None:
-        kind = arn.split(":", 5)[5].partition("/")[0]
+        kind = DocumentKind[OpaqueDocument](arn.split(":", 5)[5].partition("/")[0])
         if not any(arn in document.values() for document in self._store.all(kind)):
             raise validation_error(f"Could not find the resource {arn}.")
+
+
+def as_tags(values: Mapping[str, str]) -> list[Tag]:
+    """Return tags as answers have them, of their values by key."""
+    return [{"Key": key, "Value": value} for key, value in values.items()]

@@ -1,7 +1,7 @@
-"""Checks a request against the botocore service model, in the service's words.
+"""Checks a request against botocore's service model, with the service's messages.
 
-boto3 itself checks only types and minimum lengths; patterns, maxima and enumerations are the server's to
-refuse (``1 validation error detected: Value 'x' at 'trainingJobName' failed to satisfy constraint: …``).
+boto3 itself checks only types and minimum lengths. The server checks patterns, maxima and enumerations
+(``1 validation error detected: Value 'x' at 'trainingJobName' failed to satisfy constraint: …``).
 """
 
 from __future__ import annotations
@@ -17,18 +17,22 @@ from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Sh
 
 from localcloud.sagemaker.api.errors import ServiceError, validation_error
 
-_RESERVED = "aws:"  # AWS's own tags, in any case (Tagging AWS resources, tag naming limits)
+_RESERVED = "aws:"  # the prefix of AWS's own tags, in any case (Tagging AWS resources, tag naming limits)
 
 
 @functools.cache
 def service_model() -> ServiceModel:
-    """SageMaker's service model, of the newest version that this botocore knows."""
+    """Return SageMaker's service model, of the newest version that this botocore has."""
     description = botocore.loaders.Loader().load_service_model("sagemaker", "service-2")
     return ServiceModel(description, "sagemaker")
 
 
 def validate(operation: OperationModel, request: dict[str, Any]) -> None:
     """Refuse a request that the service model doesn't allow.
+
+    Args:
+        operation: The operation's part of the service model.
+        request: The request as parsed from JSON.
 
     Raises:
         ServiceError: SerializationException for a wrong type, ValidationException for all broken constraints.
@@ -42,9 +46,13 @@ def validate(operation: OperationModel, request: dict[str, Any]) -> None:
 
 
 def known(shape: Shape, value: Any) -> Any:
-    """A valid value without what the shape doesn't name, which the service ignores, and without nulls.
+    """Return a valid value without its nulls, and without the members that the shape doesn't have.
 
-    A member that is null isn't there.
+    The service ignores both. This is where an untyped request becomes the TypedDict of its operation.
+
+    Args:
+        shape: The value's shape in the service model.
+        value: The value, valid by the shape.
     """
     if isinstance(shape, StructureShape):
         return {
@@ -118,7 +126,7 @@ _LIMITS: tuple[tuple[str, Callable[[float, float], bool], str], ...] = (
     ("max", lambda value, limit: value > limit, "less"),
 )
 
-# The greatest magnitudes of Java's types, which the service reads requests into.
+# The greatest magnitudes of Java's types, into which the service reads requests.
 _RANGES: dict[str, float] = {
     "integer": 2**31 - 1,
     "long": 2**63 - 1,
@@ -161,12 +169,17 @@ def _member(path: str, name: str) -> str:
     return f"{path}.{lowered}" if path else lowered
 
 
-# What a match may take: some patterns of the service model take exponential time for values made to that end.
+# The limit of a match: some patterns of the service model take exponential time on values that are made for it.
 _MATCH_SECONDS = 0.2
 
 
 def matches(pattern: str, value: str) -> bool:
-    """Whether all of the value fits a pattern of the service model; one that can't be told in time doesn't."""
+    """Return whether the whole value fits a pattern of the service model; False if the match takes too long.
+
+    Args:
+        pattern: The pattern in Java's syntax.
+        value: The value.
+    """
     try:
         return _compiled(pattern).fullmatch(value, timeout=_MATCH_SECONDS) is not None
     except TimeoutError:
@@ -175,7 +188,7 @@ def matches(pattern: str, value: str) -> bool:
 
 @functools.cache
 def _compiled(pattern: str) -> regex.Pattern[str]:
-    """The service model's patterns are Java's: classes such as ``\\w`` are ASCII, but for ``\\p{L}`` and its like."""
-    python = regex.sub(r"\$\{\d+,\d+\}$", "$", pattern)  # an end that is repeated is an end
+    """Compile a pattern of Java's, where classes such as ``\\w`` are ASCII, but for ``\\p{L}`` and its like."""
+    python = regex.sub(r"\$\{\d+,\d+\}$", "$", pattern)  # a repeated end is one end
     python = python.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF")  # Java's strings are UTF-16
     return regex.compile(python, 0 if r"\p{" in pattern else regex.ASCII)

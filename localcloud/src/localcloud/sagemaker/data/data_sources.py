@@ -1,4 +1,4 @@
-"""Which objects an ``S3DataSource`` stands for: those below a prefix, or those that a manifest lists."""
+"""Which objects an ``S3DataSource`` names: those below a prefix, or those that a manifest lists."""
 
 from __future__ import annotations
 
@@ -24,20 +24,30 @@ class S3DataSource(TypedDict):
     S3DataDistributionType: NotRequired[str]
 
 
+class DataSource(TypedDict, total=False):
+    """A channel's source, which the stand-in reads only if it is in S3."""
+
+    S3DataSource: S3DataSource
+
+
 @dataclass(frozen=True)
 class Input:
-    """An object, and the file's name below its channel."""
+    """An object, and the name of its file below the channel's folder."""
 
     location: Location
     name: str
 
 
 def inputs_of(objects: Objects, source: S3DataSource) -> Iterator[Input]:
-    """The objects of an S3DataSource of a validated request, in their order.
+    """Yield the objects of a source: those of a prefix by key, those of a manifest in its order.
+
+    Args:
+        objects: The S3 to look into.
+        source: The source in a validated request.
 
     Raises:
-        MissingObjectsError: the bucket or the manifest doesn't exist.
-        ManifestError: the manifest can't be read.
+        MissingObjectsError: The bucket or the manifest doesn't exist.
+        ManifestError: The manifest can't be read.
     """
     location = Location.of(source["S3Uri"])
     if source["S3DataType"] == "ManifestFile":
@@ -47,15 +57,17 @@ def inputs_of(objects: Objects, source: S3DataSource) -> Iterator[Input]:
             yield Input(Location(location.bucket, key), name_below(location.key, key))
 
 
-def is_supported(source: S3DataSource | None) -> bool:
-    """Whether this stand-in reads the kind of data source."""
-    return source is not None and source["S3DataType"] in ("S3Prefix", "ManifestFile")
+def is_supported(source: S3DataSource) -> bool:
+    """Return whether this stand-in reads the kind of data source."""
+    return source["S3DataType"] in ("S3Prefix", "ManifestFile")
 
 
 def name_below(prefix: str, key: str) -> str:
-    """The file's name in its channel.
+    """Return the name of an object's file in its channel.
 
-    A prefix that ends within a name (``data/tr``) stands for its folder: the names below are kept whole.
+    Args:
+        prefix: The channel's key prefix. If it ends within a name (``data/tr``), its folder counts.
+        key: The object's key, which begins with the prefix.
     """
     if key.startswith(prefix.rstrip("/") + "/"):
         return key.removeprefix(prefix.rstrip("/") + "/")
@@ -63,7 +75,7 @@ def name_below(prefix: str, key: str) -> str:
 
 
 def _listed(objects: Objects, manifest: Location) -> Iterator[Input]:
-    """``[{"prefix": "s3://bucket/folder/"}, "a.csv", "more/b.csv"]``: the names are put behind the prefix."""
+    """Yield the objects of ``[{"prefix": "s3://bucket/folder/"}, "a.csv", "more/b.csv"]``: prefix and name together."""
     if not objects.exists(manifest):
         raise MissingObjectsError(f"no object at {manifest.uri}")
     try:

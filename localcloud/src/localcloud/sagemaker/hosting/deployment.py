@@ -1,8 +1,7 @@
-"""Brings endpoints to what their documents ask for: loads the models, shifts the traffic, tells the state.
+"""Brings endpoints to the state that their documents want: loads the models, shifts the traffic, records the state.
 
-Each change has a thread of its own, so that the bake of one endpoint holds up no other. An endpoint that serves goes on
-serving its old models until all the new ones are loaded and have proven themselves; if one can't be loaded, or an alarm
-goes off, it stays as it was.
+Each change has a thread of its own, so that the bake of one endpoint delays no other. An endpoint serves its old models
+until all new ones are loaded and have baked; if one can't be loaded, or an alarm goes off, it stays as it was.
 """
 
 from __future__ import annotations
@@ -15,14 +14,10 @@ from collections.abc import Callable
 from localcloud.sagemaker.api.errors import cause
 from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.hosting import endpoint_status, rollout
-from localcloud.sagemaker.hosting.clock import Clock, StoppedError
-from localcloud.sagemaker.hosting.endpoint_status import Deployment
+from localcloud.sagemaker.hosting.documents import ENDPOINT, Deployment
 from localcloud.sagemaker.hosting.fleet import Fleet, Variant
 from localcloud.sagemaker.hosting.loading import Loader, LoadingError
-from localcloud.sagemaker.hosting.rollback_alarms import Alarms
-from localcloud.sagemaker.hosting.shifting import RolledBackError, Shift, TrafficShifter
-
-KIND = "endpoint"
+from localcloud.sagemaker.hosting.shifting import Alarms, Clock, RolledBackError, Shift, StoppedError, TrafficShifter
 
 _CLOSE_SECONDS = 15.0
 
@@ -30,7 +25,15 @@ logger = logging.getLogger(__name__)
 
 
 class Deployer:
-    """Carries out the changes of endpoints, one at a time of each: see `endpoint_status`."""
+    """Carries out the changes of endpoints, one at a time of each: see `endpoint_status`.
+
+    Args:
+        store: Where the endpoints' documents are.
+        loader: Loads the models.
+        fleet: Gets the loaded variants.
+        alarms: The alarms that roll deployments back.
+        clock: The time of deployments; `close` stops it.
+    """
 
     def __init__(self, store: Store, loader: Loader, fleet: Fleet, alarms: Alarms, clock: Clock) -> None:
         self._store = store
@@ -42,7 +45,7 @@ class Deployer:
         self._threads_lock = threading.Lock()
 
     def deploy(self, name: str) -> None:
-        """Start the change to what the endpoint's document wants."""
+        """Start the deployment that the endpoint's document wants."""
         self._start(self._deploy, name)
 
     def adjust(self, name: str) -> None:
@@ -50,15 +53,16 @@ class Deployer:
         self._start(self._adjust, name)
 
     def remove(self, name: str) -> None:
-        """Start the end of an endpoint that is Deleting."""
+        """Start the removal of an endpoint that is Deleting."""
         self._start(self._remove, name)
 
     def recover(self) -> None:
-        """Serve what was in service when the stand-in was last ended, and go on with what was under way.
+        """Serve what was in service when the stand-in last ended, and resume the changes that were under way.
 
-        A deployment starts anew, with all traffic on the old fleet: no bake is cut short. Its time-out runs on.
+        A deployment starts again, with all traffic on the old fleet, so that no bake is cut short. Its time-out isn't
+        extended.
         """
-        for endpoint in self._store.all(KIND):
+        for endpoint in self._store.all(ENDPOINT):
             name = endpoint["EndpointName"]
             if endpoint["EndpointStatus"] == "Deleting":
                 self.remove(name)
@@ -70,7 +74,7 @@ class Deployer:
                 self.adjust(name)
 
     def close(self) -> None:
-        """Leave off what is under way; it goes on with `recover`."""
+        """Interrupt the changes under way; `recover` resumes them."""
         self._clock.stop()
         with self._threads_lock:
             threads = list(self._threads)
@@ -96,7 +100,7 @@ class Deployer:
                 self._threads.discard(threading.current_thread())
 
     def _serve_again(self, name: str, deployed: Deployment) -> bool:
-        """Whether it does. Nothing that is wrong with one endpoint keeps the others, or the stand-in, from starting."""
+        """Return whether the endpoint serves; a fault of one endpoint stops neither the others nor the stand-in."""
         try:
             self._fleet.switch(name, self._loader.load(name, deployed))
         except LoadingError as error:
@@ -110,19 +114,19 @@ class Deployer:
         return True
 
     def _deploy(self, name: str) -> None:
-        endpoint = self._store.get(KIND, name)
+        endpoint = self._store.get(ENDPOINT, name)
         wanted, deployed = endpoint["Wanted"], endpoint.get("Deployed")
         try:
             variants = self._loader.load(name, wanted)
             if deployed is None:
-                # Before the state is told: whoever reads InService may ask at once.
+                # Before the status changes: a client that reads InService may invoke at once.
                 self._fleet.switch(name, variants)
             else:
                 self._shift(name, wanted, variants)
         except StoppedError:
             raise
         except Exception as error:
-            # Before the state is told: a later deployment of the same revision must not find these files.
+            # Before the status changes: a later deployment of the same revision must not find these files.
             self._loader.discard(name, wanted)
             if not isinstance(error, LoadingError | RolledBackError):
                 raise
@@ -142,11 +146,11 @@ class Deployer:
             )
         self._shifter.run(
             Shift(name, self._fleet.serving(name), variants, plan, ends=wanted["StartTime"] + plan.timeout),
-            tell=lambda step: self._update(name, endpoint_status.bake, step),
+            report=lambda step: self._update(name, endpoint_status.bake, step),
         )
 
     def _adjust(self, name: str) -> None:
-        desired = {each["VariantName"]: each for each in self._store.get(KIND, name)["Deployed"]["Variants"]}
+        desired = {each["VariantName"]: each for each in self._store.get(ENDPOINT, name)["Deployed"]["Variants"]}
         variants = tuple(
             dataclasses.replace(
                 each,
@@ -161,13 +165,13 @@ class Deployer:
     def _remove(self, name: str) -> None:
         self._fleet.drop(name)
         self._loader.discard_all(name)
-        self._store.delete(KIND, name)
+        self._store.delete(ENDPOINT, name)
 
     def _update(self, name: str, change: Callable[..., None], *values: object) -> None:
-        """Change the endpoint's document; ``change`` takes it, the values and the time."""
-        self._store.update(KIND, name, lambda endpoint: change(endpoint, *values, self._clock.time()))
+        """Change the endpoint's document; ``change`` takes the document, the values and the time."""
+        self._store.update(ENDPOINT, name, lambda endpoint: change(endpoint, *values, self._clock.time()))
 
 
 def _failed(error: Exception) -> str:
-    """The FailureReason of an endpoint whose change met an error that nobody foresaw."""
+    """Return the FailureReason of an endpoint whose change met an unforeseen error."""
     return f"InternalServerError: the stand-in failed: {cause(error)}"

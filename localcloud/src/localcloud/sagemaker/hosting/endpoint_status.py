@@ -1,97 +1,66 @@
-"""How an endpoint's document changes, and what DescribeEndpoint makes of it.
+"""How an endpoint's document changes, and what DescribeEndpoint shows of it.
 
-Beside what the service shows, a document holds what serves and, while something else is to serve, that. It so stays
-independent of models and configurations that are deleted later.
+Beside what the service shows, a document holds what serves and, during a deployment, what will serve. So it doesn't
+depend on models and configurations that are deleted later. Documents are changed in place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict
-
+from localcloud.sagemaker.hosting.documents import (
+    DeployedVariant,
+    Deployment,
+    DescribedEndpoint,
+    DesiredWeightAndCapacity,
+    Endpoint,
+    EndpointDetails,
+    VariantStatus,
+    VariantSummary,
+)
 from localcloud.sagemaker.hosting.rollout import Step
 
 _LONGEST_REASON = 1024
 
 
-class VariantStatus(TypedDict):
-    """The stage of a variant's deployment (API reference, ProductionVariantStatus)."""
-
-    Status: str
-    StatusMessage: str
-    StartTime: float
-
-
-class DeployedVariant(TypedDict):
-    """A production variant with the model that it serves. Weights and instances are as they are, and as desired."""
-
-    VariantName: str
-    Weight: float
-    DesiredWeight: float
-    Instances: NotRequired[int]
-    DesiredInstances: int
-    InstanceType: NotRequired[str]
-    ServerlessConfig: NotRequired[dict[str, int]]
-    RoutingConfig: NotRequired[dict[str, Any]]
-    ModelName: str
-    Image: str
-    ResolutionTime: float
-    ModelDataUrl: str
-    Environment: dict[str, str]
-    Status: NotRequired[VariantStatus]
-
-
-class Deployment(TypedDict):
-    """What serves or is to serve; a revision is one more than that of the deployment before."""
-
-    EndpointConfigName: str
-    Revision: int
-    StartTime: float
-    DeploymentConfig: Mapping[str, Any]
-    Variants: list[DeployedVariant]
-    DataCaptureConfig: NotRequired[dict[str, Any]]
-    MetricsConfig: NotRequired[dict[str, Any]]
-
-
-class Endpoint(TypedDict):
-    """An endpoint's document."""
-
-    EndpointName: str
-    EndpointArn: str
-    EndpointConfigName: str
-    EndpointStatus: str
-    CreationTime: float
-    LastModifiedTime: float
-    FailureReason: NotRequired[str]
-    LastDeploymentConfig: NotRequired[Mapping[str, Any]]
-    Deployed: NotRequired[Deployment]
-    Wanted: NotRequired[Deployment]
-
-
 def instances(deployment: Deployment) -> dict[str, int]:
-    """The instances by variant; a serverless variant counts as one."""
+    """Return the number of instances by variant; a serverless variant counts as one."""
     return {variant["VariantName"]: max(1, variant["DesiredInstances"]) for variant in deployment["Variants"]}
 
 
-def begin(endpoint: Endpoint, wanted: Deployment, status: str, now: float) -> None:
-    """A deployment starts: Creating or Updating."""
+def begin(endpoint: Endpoint, wanted: Deployment, now: float) -> None:
+    """Start a deployment of an endpoint that exists.
+
+    Args:
+        endpoint: The endpoint's document.
+        wanted: What will serve.
+        now: The time in seconds since the epoch, as in the other functions.
+    """
+    launch(wanted, now)
+    endpoint["Wanted"] = wanted
+    endpoint.pop("FailureReason", None)
+    _enter(endpoint, "Updating", now)
+
+
+def launch(wanted: Deployment, now: float) -> None:
+    """Show that the variants of a deployment are created.
+
+    Args:
+        wanted: What will serve.
+        now: The time in seconds since the epoch.
+    """
     for variant in wanted["Variants"]:
         variant["Instances"] = 0
         variant["Status"] = _stage("Creating", f"Launching {variant['DesiredInstances']} instance(s).", now)
-    endpoint["Wanted"] = wanted
-    endpoint.pop("FailureReason", None)
-    _enter(endpoint, status, now)
 
 
 def bake(endpoint: Endpoint, step: Step, now: float) -> None:
-    """A step of the deployment has its traffic."""
+    """Show that a step of the deployment has its traffic, and how long it bakes."""
     active = step.active(instances(endpoint["Wanted"]))
     for variant in endpoint["Wanted"]["Variants"]:
         count = active[variant["VariantName"]]
         capacity = f"{step.stage} capacity of {count} instance(s)."
         if step.seconds:
-            said = f"Baking for {step.seconds:.0f} seconds ({step.wait}) with traffic enabled on {capacity}"
-            variant["Status"] = _stage("Baking", said, now)
+            message = f"Baking for {step.seconds:.0f} seconds ({step.wait}) with traffic enabled on {capacity}"
+            variant["Status"] = _stage("Baking", message, now)
         else:
             variant["Status"] = _stage("ActivatingTraffic", f"Activating traffic on {capacity}", now)
         variant["Instances"] = min(count, variant["DesiredInstances"])
@@ -99,7 +68,7 @@ def bake(endpoint: Endpoint, step: Step, now: float) -> None:
 
 
 def put_in_service(endpoint: Endpoint, now: float) -> None:
-    """What was wanted serves."""
+    """End a deployment: what was wanted serves."""
     deployed = endpoint.pop("Wanted")
     endpoint["EndpointConfigName"] = deployed["EndpointConfigName"]
     endpoint["Deployed"] = deployed
@@ -107,20 +76,32 @@ def put_in_service(endpoint: Endpoint, now: float) -> None:
 
 
 def fail(endpoint: Endpoint, reason: str, now: float) -> None:
-    """Back to what served before; Failed if nothing did."""
+    """End a change that failed; the endpoint keeps what served before, and is Failed if nothing did.
+
+    Args:
+        endpoint: The endpoint's document.
+        reason: The FailureReason; its first 1024 characters are kept.
+        now: The time in seconds since the epoch.
+    """
     endpoint.pop("Wanted", None)
     endpoint["FailureReason"] = reason[:_LONGEST_REASON]
     _enter(endpoint, "InService" if "Deployed" in endpoint else "Failed", now)
 
 
 def give_up(endpoint: Endpoint, reason: str, now: float) -> None:
-    """What served can't serve again."""
+    """End an endpoint that can't serve again what it served; the reason is as for `fail`."""
     endpoint.pop("Deployed", None)
     fail(endpoint, reason, now)
 
 
-def adjust(endpoint: Endpoint, desired: list[dict[str, Any]], now: float) -> None:
-    """Weights and instance counts are to change, by the DesiredWeightsAndCapacities of known variants."""
+def adjust(endpoint: Endpoint, desired: list[DesiredWeightAndCapacity], now: float) -> None:
+    """Start a change of weights and instance counts.
+
+    Args:
+        endpoint: The endpoint's document, whose variants serve.
+        desired: The changes, of variants that the endpoint has.
+        now: The time in seconds since the epoch.
+    """
     variants = {variant["VariantName"]: variant for variant in endpoint["Deployed"]["Variants"]}
     for change in desired:
         variant = variants[change["VariantName"]]
@@ -131,13 +112,13 @@ def adjust(endpoint: Endpoint, desired: list[dict[str, Any]], now: float) -> Non
             variant["Status"] = _stage("Updating", f"{scaling} desired instance count to {count}.", now)
         variant["DesiredInstances"] = count
         if "ServerlessUpdateConfig" in change:
-            variant["ServerlessConfig"] |= change["ServerlessUpdateConfig"]
+            variant["ServerlessConfig"] = {**variant["ServerlessConfig"], **change["ServerlessUpdateConfig"]}
     endpoint.pop("FailureReason", None)
     _enter(endpoint, "Updating", now)
 
 
 def settle(endpoint: Endpoint, now: float) -> None:
-    """Each variant is as it is desired to be."""
+    """End a change: each variant has its desired weight and instances."""
     for variant in endpoint["Deployed"]["Variants"]:
         variant["Weight"], variant["Instances"] = variant["DesiredWeight"], variant["DesiredInstances"]
         variant.pop("Status", None)
@@ -145,15 +126,13 @@ def settle(endpoint: Endpoint, now: float) -> None:
 
 
 def delete(endpoint: Endpoint, now: float) -> None:
-    """The endpoint is to go."""
+    """Start the deletion of the endpoint."""
     _enter(endpoint, "Deleting", now)
 
 
-def described(endpoint: Endpoint) -> dict[str, Any]:
-    """The members of DescribeEndpoint; while Updating, the old configuration and variants."""
-    shown: dict[str, Any] = dict(endpoint)
-    if "Deployed" in endpoint:
-        shown |= _deployed(endpoint["Deployed"])
+def described(endpoint: Endpoint) -> DescribedEndpoint:
+    """Return the answer of DescribeEndpoint; while Updating, it has the old configuration and variants."""
+    shown: DescribedEndpoint = {**endpoint, **_deployed(endpoint)}
     if "Wanted" in endpoint:
         wanted = endpoint["Wanted"]
         shown["PendingDeploymentSummary"] = {
@@ -164,8 +143,11 @@ def described(endpoint: Endpoint) -> dict[str, Any]:
     return shown
 
 
-def _deployed(deployment: Deployment) -> dict[str, Any]:
-    shown: dict[str, Any] = {"ProductionVariants": [_variant(each) for each in deployment["Variants"]]}
+def _deployed(endpoint: Endpoint) -> EndpointDetails:
+    if "Deployed" not in endpoint:
+        return {}
+    deployment = endpoint["Deployed"]
+    shown: EndpointDetails = {"ProductionVariants": [_variant(each) for each in deployment["Variants"]]}
     if "MetricsConfig" in deployment:
         shown["MetricsConfig"] = deployment["MetricsConfig"]
     if "DataCaptureConfig" in deployment:
@@ -189,9 +171,9 @@ def _stage(status: str, message: str, now: float) -> VariantStatus:
     return {"Status": status, "StatusMessage": message, "StartTime": now}
 
 
-def _variant(variant: DeployedVariant) -> dict[str, Any]:
+def _variant(variant: DeployedVariant) -> VariantSummary:
     image = variant["Image"]
-    shown: dict[str, Any] = {
+    shown: VariantSummary = {
         "VariantName": variant["VariantName"],
         "DeployedImages": [
             {"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": variant["ResolutionTime"]}
@@ -210,6 +192,8 @@ def _variant(variant: DeployedVariant) -> dict[str, Any]:
     return shown
 
 
-def _pending_variant(variant: DeployedVariant) -> dict[str, Any]:
-    kind = {"InstanceType": variant["InstanceType"]} if "InstanceType" in variant else {}
-    return _variant(variant) | kind
+def _pending_variant(variant: DeployedVariant) -> VariantSummary:
+    shown = _variant(variant)
+    if "InstanceType" in variant:
+        shown["InstanceType"] = variant["InstanceType"]
+    return shown

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Iterable
 
 from localcloud.sagemaker.api.collection import Collection, Kind, already_existing, could_not_find
 from localcloud.sagemaker.api.errors import ServiceError, validation_error
-from localcloud.sagemaker.api.protocol import Operation
-from localcloud.sagemaker.api.store import Document, Store
+from localcloud.sagemaker.api.protocol import OpaqueAnswer, Operation
+from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.api.tags import Tags
-from localcloud.sagemaker.hosting import endpoint_status, production_variants, rollout
-from localcloud.sagemaker.hosting.clock import Clock
-from localcloud.sagemaker.hosting.deployment import KIND, Deployer
-from localcloud.sagemaker.hosting.endpoint_configs import EndpointConfigs
-from localcloud.sagemaker.hosting.endpoint_status import DeployedVariant, Deployment, Endpoint
-from localcloud.sagemaker.hosting.rollback_alarms import Alarms, AlarmsUnknownError
+from localcloud.sagemaker.hosting import endpoint_status, rollout
+from localcloud.sagemaker.hosting.deployment import Deployer
+from localcloud.sagemaker.hosting.documents import (
+    ENDPOINT,
+    CreateEndpoint,
+    DeployedVariant,
+    Deployment,
+    DeploymentConfig,
+    DescribedEndpoint,
+    DesiredWeightAndCapacity,
+    Endpoint,
+    NamedEndpoint,
+    ProductionVariant,
+    UpdateEndpoint,
+    UpdateEndpointWeightsAndCapacities,
+    VariantProperty,
+)
+from localcloud.sagemaker.hosting.endpoint_configs import EndpointConfigs, check_weight
+from localcloud.sagemaker.hosting.shifting import Alarms, AlarmsUnknownError, Clock
 from localcloud.sagemaker.registry.models import Models
 
 _KIND = Kind(
-    name=KIND,
+    name=ENDPOINT,
     prefix="Endpoint",
     missing=could_not_find("endpoint"),
     taken=already_existing("endpoint"),
@@ -42,7 +54,7 @@ class Endpoints:
         alarms: Alarms,
         clock: Clock,
     ) -> None:
-        self._endpoints = Collection[Endpoint](store, tags, _KIND)
+        self._endpoints = Collection(store, tags, _KIND)
         self._tags = tags
         self._configs = configs
         self._models = models
@@ -51,7 +63,7 @@ class Endpoints:
         self._clock = clock
 
     def operations(self) -> dict[str, Operation]:
-        """The operations by name."""
+        """Return the operations by name."""
         return {
             "CreateEndpoint": self._create,
             "UpdateEndpoint": self._update,
@@ -61,31 +73,36 @@ class Endpoints:
             "ListEndpoints": self._endpoints.list,
         }
 
-    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _create(self, request: CreateEndpoint) -> OpaqueAnswer:
         name = request["EndpointName"]
         now = self._clock.time()
         wanted = self._wanted(request["EndpointConfigName"], 1, {})
-        document: Document = {
+        endpoint_status.launch(wanted, now)
+        endpoint: Endpoint = {
             "EndpointName": name,
             "EndpointConfigName": wanted["EndpointConfigName"],
             "CreationTime": now,
+            "Wanted": wanted,
+            "EndpointStatus": "Creating",
+            "LastModifiedTime": now,
+            "EndpointArn": self._endpoints.arn(name),
+            "Tags": request.get("Tags", []),
         }
-        endpoint_status.begin(cast("Endpoint", document), wanted, "Creating", now)  # its ARN comes with its insertion
         if "DeploymentConfig" in request:
             self._check_deployment_config(request["DeploymentConfig"])
-            document["LastDeploymentConfig"] = request["DeploymentConfig"]
-        endpoint_arn = self._endpoints.insert(name, document, request.get("Tags", []))
+            endpoint["LastDeploymentConfig"] = request["DeploymentConfig"]
+        endpoint_arn = self._endpoints.insert(name, endpoint)
         self._deployer.deploy(name)
         return {"EndpointArn": endpoint_arn}
 
-    def _update(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _update(self, request: UpdateEndpoint) -> OpaqueAnswer:
         endpoint = self._endpoints.get(request["EndpointName"])
         name = endpoint["EndpointName"]
         if "DeploymentConfig" in request and request.get("RetainDeploymentConfig"):
             raise validation_error("DeploymentConfig can't be specified together with RetainDeploymentConfig.")
-        deployment_config: Mapping[str, Any] = request.get("DeploymentConfig") or {}
+        deployment_config: DeploymentConfig = request.get("DeploymentConfig", {})
         if request.get("RetainDeploymentConfig"):
-            deployment_config = endpoint.get("LastDeploymentConfig") or {}
+            deployment_config = endpoint.get("LastDeploymentConfig", {})
         self._check_deployment_config(deployment_config)
         wanted = self._wanted(request["EndpointConfigName"], 0, deployment_config)
         config_name = wanted["EndpointConfigName"]
@@ -101,7 +118,7 @@ class Endpoints:
                 _retain(wanted, deployed, request.get("ExcludeRetainedVariantProperties", []))
             _check_fleets(deployment_config, deployed, wanted)
             wanted["Revision"] = deployed["Revision"] + 1
-            endpoint_status.begin(endpoint, wanted, "Updating", self._clock.time())
+            endpoint_status.begin(endpoint, wanted, self._clock.time())
             if "DeploymentConfig" in request:
                 endpoint["LastDeploymentConfig"] = deployment_config
 
@@ -109,7 +126,7 @@ class Endpoints:
         self._deployer.deploy(name)
         return {"EndpointArn": endpoint["EndpointArn"]}
 
-    def _adjust(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _adjust(self, request: UpdateEndpointWeightsAndCapacities) -> OpaqueAnswer:
         endpoint, desired = self._endpoints.get(request["EndpointName"]), request["DesiredWeightsAndCapacities"]
         name = endpoint["EndpointName"]
 
@@ -122,7 +139,7 @@ class Endpoints:
         self._deployer.adjust(name)
         return {"EndpointArn": endpoint["EndpointArn"]}
 
-    def _check_deployment_config(self, config: Mapping[str, Any]) -> None:
+    def _check_deployment_config(self, config: DeploymentConfig) -> None:
         try:
             rollout.check(config)
             missing = self._alarms.missing(rollout.alarms(config))
@@ -135,7 +152,7 @@ class Endpoints:
                 f"Could not find the CloudWatch alarms specified in AutoRollbackConfiguration: {', '.join(missing)}."
             )
 
-    def _wanted(self, config_name: str, revision: int, deployment_config: Mapping[str, Any]) -> Deployment:
+    def _wanted(self, config_name: str, revision: int, deployment_config: DeploymentConfig) -> Deployment:
         config, now = self._configs.get(config_name), self._clock.time()
         wanted: Deployment = {
             "EndpointConfigName": config["EndpointConfigName"],
@@ -150,7 +167,7 @@ class Endpoints:
             wanted["MetricsConfig"] = config["MetricsConfig"]
         return wanted
 
-    def _variant(self, variant: dict[str, Any], now: float) -> DeployedVariant:
+    def _variant(self, variant: ProductionVariant, now: float) -> DeployedVariant:
         container = self._models.container(variant["ModelName"])
         deployed: DeployedVariant = {
             "VariantName": variant["VariantName"],
@@ -171,10 +188,10 @@ class Endpoints:
             deployed["RoutingConfig"] = variant["RoutingConfig"]
         return deployed
 
-    def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _describe(self, request: NamedEndpoint) -> DescribedEndpoint:
         return endpoint_status.described(self._endpoints.get(request["EndpointName"]))
 
-    def _delete(self, request: dict[str, Any]) -> None:
+    def _delete(self, request: NamedEndpoint) -> None:
         name = self._endpoints.get(request["EndpointName"])["EndpointName"]
 
         def deleting(endpoint: Endpoint) -> None:
@@ -187,7 +204,7 @@ class Endpoints:
 
 
 def _require_settled(endpoint: Endpoint) -> None:
-    """Of an endpoint that is in progress nothing can be changed; not even a deletion is taken."""
+    """Refuse every change of an endpoint that is in progress, its deletion too."""
     if endpoint["EndpointStatus"] in _IN_PROGRESS:
         raise validation_error(f'Cannot update in-progress endpoint "{endpoint["EndpointArn"]}".')
 
@@ -200,8 +217,8 @@ def _require_in_service(endpoint: Endpoint) -> None:
         )
 
 
-def _retain(wanted: Deployment, deployed: Deployment, excluded: Iterable[Mapping[str, str]]) -> None:
-    """RetainAllVariantProperties: variants that stay keep their weight and instances, unless these are excluded."""
+def _retain(wanted: Deployment, deployed: Deployment, excluded: Iterable[VariantProperty]) -> None:
+    """Keep weights and instances of variants that stay, unless they are excluded (RetainAllVariantProperties)."""
     kinds = {each["VariantPropertyType"] for each in excluded}
     before = {variant["VariantName"]: variant for variant in deployed["Variants"]}
     for variant in wanted["Variants"]:
@@ -214,7 +231,7 @@ def _retain(wanted: Deployment, deployed: Deployment, excluded: Iterable[Mapping
             variant["DesiredInstances"] = kept["DesiredInstances"]
 
 
-def _check_fleets(config: Mapping[str, Any], deployed: Deployment, wanted: Deployment) -> None:
+def _check_fleets(config: DeploymentConfig, deployed: Deployment, wanted: Deployment) -> None:
     old, new = endpoint_status.instances(deployed), endpoint_status.instances(wanted)
     try:
         rollout.check_fleets(config, old, new)
@@ -222,14 +239,14 @@ def _check_fleets(config: Mapping[str, Any], deployed: Deployment, wanted: Deplo
         raise validation_error(str(error)) from error
 
 
-def _check_desired(endpoint: Endpoint, desired: list[dict[str, Any]]) -> None:
-    """UpdateEndpointWeightsAndCapacities changes variants that there are, each as what it is."""
+def _check_desired(endpoint: Endpoint, desired: list[DesiredWeightAndCapacity]) -> None:
+    """Refuse changes of variants that don't exist, or that are of the other kind."""
     variants = {variant["VariantName"]: variant for variant in endpoint["Deployed"]["Variants"]}
     for change in desired:
         name = change["VariantName"]
         if name not in variants:
             raise validation_error(f'Could not find variant {name} of endpoint "{endpoint["EndpointArn"]}".')
-        production_variants.check_weight(name, change.get("DesiredWeight", 1.0))
+        check_weight(name, change.get("DesiredWeight", 1.0))
         serverless = "ServerlessConfig" in variants[name]
         if serverless and "DesiredInstanceCount" in change:
             raise validation_error(f"Variant {name} is serverless: it has no DesiredInstanceCount.")

@@ -1,4 +1,4 @@
-"""What a request to the runtime says in its headers, checked against the service model of ``sagemaker-runtime``."""
+"""The members of InvokeEndpoint in a request's headers, checked against the service model of ``sagemaker-runtime``."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from localcloud.sagemaker.api.validation import validate
 
 
 def members(endpoint: str, headers: Headers) -> dict[str, str]:
-    """The members of InvokeEndpoint that headers stand for, by their names in the service model.
+    """Return the members of InvokeEndpoint that a request has as headers, by their names in the service model.
+
+    Args:
+        endpoint: The endpoint's name, as in the path.
+        headers: The request's headers.
 
     Raises:
-        ServiceError: a header, or the endpoint's name, breaks a constraint; or an endpoint of one model to a variant,
-            as this stand-in has them, doesn't take it.
+        ServiceError: A header, or the endpoint's name, breaks a constraint; or the header is for an endpoint with
+            several models to a variant, which this stand-in doesn't have.
     """
     names, found = _names(), dict[str, str]()
     for header, value in headers.raw:
@@ -27,9 +31,9 @@ def members(endpoint: str, headers: Headers) -> dict[str, str]:
     return found
 
 
-@functools.lru_cache(maxsize=256)  # a client's requests are alike, and most of them are small
+@functools.lru_cache(maxsize=256)  # a client's requests have the same headers, and most are small
 def _check(endpoint: str, found: frozenset[tuple[str, str]]) -> None:
-    """Raises the ServiceError of `members`; an error isn't remembered."""
+    """Raise the ServiceError of `members`; only valid headers are cached."""
     try:
         validate(_operation(), {"EndpointName": endpoint, "Body": "", **dict(found)})
     except ServiceError as error:
@@ -58,7 +62,7 @@ def _operation() -> OperationModel:
 
 @functools.cache
 def _names() -> dict[bytes, str]:
-    """Members by header, in lower case as they come."""
+    """Return the members by header, in lower case as in ASGI."""
     shape = _operation().input_shape
     return {
         member.serialization["name"].lower().encode(): name

@@ -1,7 +1,7 @@
-"""The metrics of invocations that SageMaker reports to CloudWatch, on which alarms and dashboards are built.
+"""The metrics of invocations that SageMaker reports to CloudWatch, for alarms and dashboards.
 
-After "Amazon SageMaker endpoint invocation metrics" in the Developer Guide: namespace AWS/SageMaker, each metric by
-EndpointName and VariantName, and once more by these and EndpointConfigName, which tells a new fleet from the old one.
+They follow "Amazon SageMaker endpoint invocation metrics" in the Developer Guide: namespace AWS/SageMaker, each metric
+by EndpointName and VariantName, and again with EndpointConfigName, which separates a new fleet from the old one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import logging
 import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypedDict
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -20,18 +20,38 @@ NAMESPACE = "AWS/SageMaker"
 
 _PUBLISH_SECONDS = 1.0
 _CLOSE_SECONDS = 10.0
-_MOST_VALUES = 150  # that CloudWatch takes in one datum
-_MOST_EXACT = 30  # latencies that a second's datum tells exactly: CloudWatch keeps each of them for days
-_MOST_DATA = 100  # in one request, so that it stays well below CloudWatch's 1 MB
+_MOST_VALUES = 150  # of one datum, by CloudWatch's limit
+_MOST_EXACT = 30  # exact latencies of a second's datum: CloudWatch keeps each of them for days
+_MOST_DATA = 100  # of one request, so that it stays well below CloudWatch's 1 MB
 _MICROSECONDS = 1_000_000
 
 logger = logging.getLogger(__name__)
 
 
-class InvocationMetrics:
-    """Takes what is measured of each invocation, and publishes it about once a second from a thread of its own.
+class Dimension(TypedDict):
+    """A dimension of a metric."""
 
-    What CloudWatch doesn't take is dropped: it is never in the way of a request.
+    Name: str
+    Value: str
+
+
+class Datum(TypedDict):
+    """Some values of a metric with their counts, as CloudWatch takes them."""
+
+    MetricName: str
+    Dimensions: list[Dimension]
+    Unit: str
+    Values: list[float]
+    Counts: list[float]
+
+
+class InvocationMetrics:
+    """Counts invocations, and publishes their metrics about once a second from a thread of its own.
+
+    What CloudWatch doesn't take is dropped, so no request waits for it.
+
+    Args:
+        client: A client of CloudWatch.
     """
 
     def __init__(self, client: Any) -> None:
@@ -42,11 +62,11 @@ class InvocationMetrics:
         self._taken = True
 
     def start(self) -> None:
-        """Start to publish."""
+        """Start the thread that publishes."""
         self._thread.start()
 
     def close(self) -> None:
-        """Publish what is left, and end."""
+        """Publish what is left, and end the thread."""
         self._stopped.set()
         self._thread.join(_CLOSE_SECONDS)
 
@@ -68,7 +88,7 @@ class InvocationMetrics:
         for start in range(0, len(data), _MOST_DATA):
             self._put(data[start : start + _MOST_DATA])
 
-    def _put(self, data: list[dict[str, Any]]) -> None:
+    def _put(self, data: list[Datum]) -> None:
         try:
             self._client.put_metric_data(Namespace=NAMESPACE, MetricData=data)
         except (BotoCoreError, ClientError) as error:
@@ -79,10 +99,10 @@ class InvocationMetrics:
             self._taken = True
 
 
-def _data(endpoint: str, name: str, config: str, instances: int, invoked: list[Invoked]) -> Iterator[dict[str, Any]]:
-    """The data of one variant of one fleet."""
-    of_variant = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": name}]
-    of_fleet = [*of_variant, {"Name": "EndpointConfigName", "Value": config}]
+def _data(endpoint: str, name: str, config: str, instances: int, invoked: list[Invoked]) -> Iterator[Datum]:
+    """Yield the data of one variant of one fleet."""
+    of_variant: list[Dimension] = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": name}]
+    of_fleet: list[Dimension] = [*of_variant, {"Name": "EndpointConfigName", "Value": config}]
     for metric, unit, values in _metrics(invoked, instances):
         for start in range(0, len(values), _MOST_VALUES):
             part = values[start : start + _MOST_VALUES]
@@ -97,7 +117,7 @@ def _data(endpoint: str, name: str, config: str, instances: int, invoked: list[I
 
 
 def _metrics(invoked: list[Invoked], instances: int) -> Iterator[tuple[str, str, list[tuple[float, int]]]]:
-    """Name, unit and values with their counts of each metric. An error counts 1 and any other invocation 0."""
+    """Yield name, unit, and values with counts of each metric. An error counts as 1, any other invocation as 0."""
     statuses = [each.status for each in invoked]
     yield "Invocations", "None", [(1.0, len(invoked))]
     if instances:
@@ -110,7 +130,7 @@ def _metrics(invoked: list[Invoked], instances: int) -> Iterator[tuple[str, str,
 
 
 def _latencies(seconds: Iterable[float]) -> list[tuple[float, int]]:
-    """Whole microseconds; to two digits where many are different."""
+    """Return whole microseconds with their counts; rounded to two digits if there are many different ones."""
     exact = _counted(float(round(each * _MICROSECONDS)) for each in seconds)
     if len(exact) <= _MOST_EXACT:
         return exact

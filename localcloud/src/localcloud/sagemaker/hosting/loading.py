@@ -16,7 +16,7 @@ from localcloud.sagemaker.algorithms.serving import ModelServer
 from localcloud.sagemaker.data import archives
 from localcloud.sagemaker.data.s3 import Location, MissingObjectsError, Objects
 from localcloud.sagemaker.hosting import model_check
-from localcloud.sagemaker.hosting.endpoint_status import DeployedVariant, Deployment
+from localcloud.sagemaker.hosting.documents import DeployedVariant, Deployment
 from localcloud.sagemaker.hosting.fleet import Variant
 from localcloud.sagemaker.hosting.model_check import ModelCheckError
 
@@ -27,11 +27,17 @@ logger = logging.getLogger(__name__)
 
 
 class LoadingError(Exception):
-    """A variant can't be put into service; the message is the endpoint's FailureReason."""
+    """A variant can't serve; the message is the endpoint's FailureReason."""
 
 
 class Loader:
-    """Loads what a deployment asks for; its files lie below ``folder``, by endpoint, revision and variant."""
+    """Loads the variants of a deployment.
+
+    Args:
+        objects: Where the archives are.
+        folder: Has the unpacked models, by endpoint, revision and variant.
+        check: Raises ModelCheckError if a model can't be loaded.
+    """
 
     def __init__(self, objects: Objects, folder: Path, check: ModelCheck = model_check.check) -> None:
         self._objects = objects
@@ -39,10 +45,14 @@ class Loader:
         self._check = check
 
     def load(self, endpoint: str, deployment: Deployment) -> tuple[Variant, ...]:
-        """The deployment's variants, loaded. Files that are there already are taken as they are.
+        """Return the deployment's variants, loaded. Files that are already there are not downloaded again.
+
+        Args:
+            endpoint: The endpoint's name.
+            deployment: What to load.
 
         Raises:
-            LoadingError: one can't be.
+            LoadingError: A variant can't be loaded.
         """
         home = self._home(endpoint, deployment)
 
@@ -53,7 +63,7 @@ class Loader:
             return tuple(pool.map(load, deployment["Variants"]))
 
     def discard(self, endpoint: str, deployment: Deployment) -> None:
-        """Remove the deployment's files; what is loaded keeps serving."""
+        """Remove the files of an endpoint's deployment; loaded variants keep serving."""
         shutil.rmtree(self._home(endpoint, deployment), ignore_errors=True)
 
     def discard_all(self, endpoint: str) -> None:
@@ -89,9 +99,9 @@ class Loader:
         )
 
     def _checked(self, algorithm: Algorithm, variant: DeployedVariant, folder: Path) -> ModelServer:
-        """The model, loaded after another process has shown that it can be.
+        """Load the model, after another process has shown that it can be loaded.
 
-        What has been loaded once isn't checked again: a marker beside the folder holds the digest of its files.
+        A model that was loaded once isn't checked again: a marker beside its folder holds the digest of its files.
         """
         marker = folder.with_name(f".{folder.name}.checked")
         known = marker.exists() and marker.read_text() == _digest(folder)
@@ -103,7 +113,7 @@ class Loader:
         return server
 
     def _unpack(self, variant: DeployedVariant, folder: Path) -> None:
-        """Leave the model's files in the folder, all of them or none."""
+        """Put the model's files into the folder, all of them or none."""
         url = variant["ModelDataUrl"]
         if not url:
             raise LoadingError(f"Model {variant['ModelName']} has no ModelDataUrl; this stand-in serves no other.")
@@ -131,7 +141,7 @@ class Loader:
 
 
 def _digest(folder: Path) -> str:
-    """Of the names and contents of the folder's files."""
+    """Return the digest of the names and contents of the folder's files."""
     whole = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         with path.open("rb") as file:

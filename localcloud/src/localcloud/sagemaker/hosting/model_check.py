@@ -1,10 +1,9 @@
-"""Asks a model once, in a process of its own, before it is loaded into the stand-in's.
+"""Invokes a model once, in a process of its own, before the stand-in's process loads it.
 
-On AWS a model that crashes takes its container with it, and nothing else. Here all models are in one process: what
-a damaged file does to the library that reads it must come out elsewhere. The model's files are written anew there, so
-that loading them here does the same. The process is started as
-``python -m localcloud.sagemaker.hosting.model_check IMAGE FOLDER`` with the model's environment on standard input, as
-JSON. It exits 0, or 1 with the reason on standard output.
+On AWS a model that crashes ends its container, and nothing else. Here all models share one process, so the crash that a
+damaged file causes has to happen in another. That process also rewrites the model's files, so that the stand-in reads
+just what was read there. It is started as ``python -m localcloud.sagemaker.hosting.model_check IMAGE FOLDER`` with the
+model's environment on standard input, as JSON. It exits 0, or 1 with the reason on standard output.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from localcloud.sagemaker.jobs.confinement import confine, limit
 
 _SECONDS = 60
 _LARGEST_FILE = 20 * 1024**3  # bytes
-_LOGGED = 2000  # characters of what a failing process wrote last
+_LOGGED = 2000  # the last characters of a failing process's output
 _CONTAINER_FOLDER = "/opt/ml/model"
 
 logger = logging.getLogger(__name__)
@@ -38,10 +37,15 @@ class ModelCheckError(Exception):
 
 
 def check(image: str, folder: Path, environment: Mapping[str, str]) -> None:
-    """Normalize the unpacked model of a known image, load it and ask it for a prediction.
+    """Normalize the unpacked model of a known image, load it, and let it predict once.
+
+    Args:
+        image: The image that serves the model.
+        folder: The model's files, which are rewritten.
+        environment: The container's variables.
 
     Raises:
-        ModelCheckError: it can't be loaded, gives none, takes its process with it, or longer than a minute.
+        ModelCheckError: It can't be loaded, doesn't predict, crashes, or takes longer than a minute.
     """
     try:
         done = subprocess.run(
@@ -65,13 +69,13 @@ def check(image: str, folder: Path, environment: Mapping[str, str]) -> None:
     if done.returncode < 0:
         raise ModelCheckError(f"its process ended with signal {signal.Signals(-done.returncode).name}")
     if done.returncode:
-        told = done.stdout.decode(errors="replace").strip() or f"its process ended with exit code {done.returncode}"
-        raise ModelCheckError(told.replace(str(folder), _CONTAINER_FOLDER))
+        reason = done.stdout.decode(errors="replace").strip() or f"its process ended with exit code {done.returncode}"
+        raise ModelCheckError(reason.replace(str(folder), _CONTAINER_FOLDER))
 
 
 def _main() -> int:
     image, folder = sys.argv[1], Path(sys.argv[2])
-    # Should the stand-in be killed meanwhile, this process doesn't outlive it for long.
+    # If the stand-in is killed meanwhile, this process ends soon after it.
     resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
     limit(_LARGEST_FILE, psutil.virtual_memory().total)
     confine(folder)

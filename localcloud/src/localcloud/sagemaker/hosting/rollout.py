@@ -1,7 +1,7 @@
 """How a deployment brings traffic to a new fleet: the steps of a DeploymentConfig, and what makes one invalid.
 
-After "Deployment guardrails" in the SageMaker Developer Guide. What the guide leaves open is chosen here: a percentage
-is a share of the traffic even where it is no whole number of instances.
+It follows "Deployment guardrails" in the SageMaker Developer Guide. Where the guide leaves it open, a percentage is a
+share of the traffic, even if it isn't a whole number of instances.
 """
 
 from __future__ import annotations
@@ -9,42 +9,44 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-Config = Mapping[str, Any]
+from localcloud.sagemaker.hosting.documents import CapacitySize, DeploymentConfig, RollingUpdatePolicy, TrafficRouting
 
-_LONGEST_SECONDS = 28800.0  # the most that MaximumExecutionTimeoutInSeconds may be, taken where it isn't given
+_LONGEST_SECONDS = 28800.0  # the maximum of MaximumExecutionTimeoutInSeconds, and its default
 _WAIT = "WaitIntervalInSeconds"
 _TERMINATION_WAIT = "TerminationWaitInSeconds"
 
 
 class InvalidDeploymentConfigError(Exception):
-    """The service wouldn't take this DeploymentConfig; the message says why."""
+    """The service would refuse this DeploymentConfig; the message says why."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """A part of a fleet: a number of instances, or a percentage of its capacity."""
+    """A part of a fleet: a number of instances (kind INSTANCE_COUNT), or a percentage of its capacity."""
 
     kind: str
     value: int
 
     @classmethod
-    def of(cls, capacity: Config) -> Size:
-        """Of a CapacitySize."""
+    def of(cls, capacity: CapacitySize) -> Size:
+        """Return the size of a request's CapacitySize."""
         return cls(capacity["Type"], capacity["Value"])
 
     def share(self, instances: int) -> float:
-        """Which part of a fleet of so many instances it is."""
+        """Return which part of a fleet with this many instances it is, 1 for the whole fleet."""
         return self.value / (instances if self.kind == "INSTANCE_COUNT" else 100)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One shift of traffic, and the bake that follows it.
+    """One shift of traffic, and the bake after it.
 
-    ``shares``: of each variant's requests, the part that the new fleet gets, above 0 and at most 1; ``stage`` names the
-    capacity in messages, ``wait`` the member of the DeploymentConfig that asks for the ``seconds``.
+    Attributes:
+        shares: The new fleet's share of the requests by variant, above 0 and at most 1.
+        stage: The name of the capacity in messages.
+        seconds: How long the bake takes.
+        wait: The member of the DeploymentConfig with the seconds.
     """
 
     shares: Mapping[str, float]
@@ -54,16 +56,23 @@ class Step:
 
     @property
     def is_full(self) -> bool:
+        """Whether the new fleet gets all traffic."""
         return all(share >= 1 for share in self.shares.values())
 
     def active(self, instances: Mapping[str, int]) -> dict[str, int]:
-        """How many instances of each variant's new fleet get traffic."""
+        """Return how many instances of the new fleet get traffic, by variant; ``instances`` are all of them."""
         return {name: max(1, math.ceil(count * self.shares[name] - 1e-9)) for name, count in instances.items()}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps of a deployment; ``alarms`` are looked at before each and through its bake."""
+    """The steps of a deployment.
+
+    Attributes:
+        steps: The steps in their order.
+        alarms: The names of the alarms to watch before each step and during its bake.
+        timeout: How many seconds the whole deployment may take.
+    """
 
     steps: tuple[Step, ...]
     alarms: tuple[str, ...]
@@ -71,39 +80,35 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """How long its bakes take together."""
+        """How long all bakes take together."""
         return sum(step.seconds for step in self.steps)
 
 
-def plan(config: Config, instances: Mapping[str, int]) -> Plan:
-    """The plan of a deployment.
+def plan(config: DeploymentConfig, instances: Mapping[str, int]) -> Plan:
+    """Return the plan of a deployment.
 
     Args:
-        config: a DeploymentConfig that `check` lets pass; empty for the default, all at once.
-        instances: of the new fleet, by variant.
+        config: A DeploymentConfig that `check` finds valid; empty for the default, all at once.
+        instances: The number of instances of the new fleet by variant.
     """
     return Plan(
         steps=_steps(config, instances),
         alarms=alarms(config),
-        timeout=float(_policy(config).get("MaximumExecutionTimeoutInSeconds", _LONGEST_SECONDS)),
+        timeout=_timeout(config),
     )
 
 
-def alarms(config: Config) -> tuple[str, ...]:
-    """The names of the alarms that roll the deployment back."""
+def alarms(config: DeploymentConfig) -> tuple[str, ...]:
+    """Return the names of the alarms that roll the deployment back."""
     return tuple(alarm["AlarmName"] for alarm in config.get("AutoRollbackConfiguration", {}).get("Alarms", []))
 
 
-def _steps(config: Config, instances: Mapping[str, int]) -> tuple[Step, ...]:
-    policy = _policy(config)
+def _steps(config: DeploymentConfig, instances: Mapping[str, int]) -> tuple[Step, ...]:
     if "RollingUpdatePolicy" in config:
-        size = Size.of(policy["MaximumBatchSize"])
-        return tuple(
-            Step(shares, "batch", policy[_WAIT], _WAIT) for shares in (*_partial(size, instances), _full(instances))
-        )
-    routing = policy.get("TrafficRoutingConfiguration", {"Type": "ALL_AT_ONCE", _WAIT: 0})
-    wait = routing[_WAIT]
-    last = Step(_full(instances), "full", policy.get(_TERMINATION_WAIT, 0), _TERMINATION_WAIT)
+        return _batches(config["RollingUpdatePolicy"], instances)
+    routing = _routing(config)
+    wait, termination_wait = _waits(config)
+    last = Step(_full(instances), "full", termination_wait, _TERMINATION_WAIT)
     if routing["Type"] == "CANARY":
         share = Size.of(routing["CanarySize"]).share
         canary = Step({name: share(count) for name, count in instances.items()}, "canary", wait, _WAIT)
@@ -111,12 +116,17 @@ def _steps(config: Config, instances: Mapping[str, int]) -> tuple[Step, ...]:
     if routing["Type"] == "LINEAR":
         size = Size.of(routing["LinearStepSize"])
         return (*(Step(shares, "linear", wait, _WAIT) for shares in _partial(size, instances)), last)
-    # There is nothing between whose shifts to wait: it is taken for a bake, the longer of the two.
+    # There is one shift only, so nothing waits between shifts: the longer of the two waits is the bake.
     return (Step(_full(instances), "full", wait, _WAIT) if wait > last.seconds else last,)
 
 
+def _batches(policy: RollingUpdatePolicy, instances: Mapping[str, int]) -> tuple[Step, ...]:
+    shares = (*_partial(Size.of(policy["MaximumBatchSize"]), instances), _full(instances))
+    return tuple(Step(each, "batch", policy["WaitIntervalInSeconds"], _WAIT) for each in shares)
+
+
 def _partial(size: Size, instances: Mapping[str, int]) -> list[dict[str, float]]:
-    """The shares after one batch, two, …, before all of the traffic is shifted."""
+    """Return the shares after one batch, two and so on, until the one that shifts the last traffic."""
     batches = max(math.ceil(1 / size.share(count) - 1e-9) for count in instances.values())
     return [
         {name: min(1.0, batch * size.share(count)) for name, count in instances.items()} for batch in range(1, batches)
@@ -127,22 +137,22 @@ def _full(instances: Mapping[str, int]) -> dict[str, float]:
     return dict.fromkeys(instances, 1.0)
 
 
-def check(config: Config) -> None:
-    """Refuse what no fleet could be deployed by.
+def check(config: DeploymentConfig) -> None:
+    """Refuse what is invalid for every fleet.
 
     Raises:
-        InvalidDeploymentConfigError: two policies, a size that is missing, or waits that don't fit the time-out.
+        InvalidDeploymentConfigError: There are two policies, a size is missing, or the waits exceed the time-out.
     """
     if "BlueGreenUpdatePolicy" in config and "RollingUpdatePolicy" in config:
         raise InvalidDeploymentConfigError(
             "Only one update policy can be specified in the deployment configuration: BlueGreenUpdatePolicy or "
             "RollingUpdatePolicy."
         )
-    routing = _policy(config).get("TrafficRoutingConfiguration", {})
+    routing = _routing(config)
     for kind, member in (("CANARY", "CanarySize"), ("LINEAR", "LinearStepSize")):
-        if routing.get("Type") == kind and member not in routing:
+        if routing["Type"] == kind and member not in routing:
             raise InvalidDeploymentConfigError(f"{member} is required for the traffic routing type {kind}.")
-        if routing.get("Type") not in (None, kind) and member in routing:
+        if routing["Type"] != kind and member in routing:
             raise InvalidDeploymentConfigError(
                 f"{member} is not supported for the traffic routing type {routing['Type']}."
             )
@@ -152,14 +162,12 @@ def check(config: Config) -> None:
             raise InvalidDeploymentConfigError("Each alarm of AutoRollbackConfiguration needs an AlarmName.")
 
 
-def _check_waits(config: Config) -> None:
-    """API reference, BlueGreenUpdatePolicy: the time-out should be larger than the two waits together.
+def _check_waits(config: DeploymentConfig) -> None:
+    """Require a time-out above the two waits together (API reference, BlueGreenUpdatePolicy).
 
-    Linear steps wait once each: whether all of them fit isn't said to be checked.
+    Linear steps wait once each; the reference doesn't say that their sum is checked.
     """
-    policy = config.get("BlueGreenUpdatePolicy", {})
-    timeout = policy.get("MaximumExecutionTimeoutInSeconds", _LONGEST_SECONDS)
-    waits = policy.get("TrafficRoutingConfiguration", {}).get(_WAIT, 0) + policy.get(_TERMINATION_WAIT, 0)
+    timeout, waits = _timeout(config), sum(_waits(config))
     if waits >= timeout:
         raise InvalidDeploymentConfigError(
             f"MaximumExecutionTimeoutInSeconds ({timeout:g}) must be larger than the total waiting time of "
@@ -167,11 +175,16 @@ def _check_waits(config: Config) -> None:
         )
 
 
-def check_fleets(config: Config, old: Mapping[str, int], new: Mapping[str, int]) -> None:
-    """Refuse what doesn't fit the fleets; both are told by their instances by variant.
+def check_fleets(config: DeploymentConfig, old: Mapping[str, int], new: Mapping[str, int]) -> None:
+    """Refuse what doesn't fit the fleets.
+
+    Args:
+        config: A DeploymentConfig that `check` finds valid.
+        old: The number of instances of the old fleet by variant.
+        new: The number of instances of the new fleet by variant.
 
     Raises:
-        InvalidDeploymentConfigError: a step is too large or too small, or traffic can't be shifted in steps.
+        InvalidDeploymentConfigError: A step is too large or too small, or traffic can't be shifted in steps.
     """
     sizes = _sizes(config)
     for member, size, least, most in sizes:
@@ -190,22 +203,36 @@ def check_fleets(config: Config, old: Mapping[str, int], new: Mapping[str, int])
         raise InvalidDeploymentConfigError("RollingUpdatePolicy is not supported for endpoints with several variants.")
 
 
-def _sizes(config: Config) -> list[tuple[str, Size, int, int]]:
-    """The sizes that the config names: member, size, and its least and most as percentages."""
+def _sizes(config: DeploymentConfig) -> list[tuple[str, Size, int, int]]:
+    """Return the sizes of the config: member, size, and its minimum and maximum in percent."""
     if "RollingUpdatePolicy" in config:
         rolling = config["RollingUpdatePolicy"]
         sizes = [("MaximumBatchSize", Size.of(rolling["MaximumBatchSize"]), 5, 50)]
         if "RollbackMaximumBatchSize" in rolling:
             sizes.append(("RollbackMaximumBatchSize", Size.of(rolling["RollbackMaximumBatchSize"]), 5, 100))
         return sizes
-    routing = _policy(config).get("TrafficRoutingConfiguration", {})
-    if routing.get("Type") == "CANARY":
+    routing = _routing(config)
+    if routing["Type"] == "CANARY":
         return [("CanarySize", Size.of(routing["CanarySize"]), 0, 50)]
-    if routing.get("Type") == "LINEAR":
+    if routing["Type"] == "LINEAR":
         return [("LinearStepSize", Size.of(routing["LinearStepSize"]), 10, 50)]
     return []
 
 
-def _policy(config: Config) -> Config:
-    policy: Config = config.get("BlueGreenUpdatePolicy") or config.get("RollingUpdatePolicy") or {}
-    return policy
+def _routing(config: DeploymentConfig) -> TrafficRouting:
+    if "BlueGreenUpdatePolicy" in config:
+        return config["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+    return {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
+
+
+def _waits(config: DeploymentConfig) -> tuple[int, int]:
+    """Return the seconds between shifts, and those before the old fleet is terminated."""
+    if "BlueGreenUpdatePolicy" not in config:
+        return 0, 0
+    policy = config["BlueGreenUpdatePolicy"]
+    return policy["TrafficRoutingConfiguration"]["WaitIntervalInSeconds"], policy.get("TerminationWaitInSeconds", 0)
+
+
+def _timeout(config: DeploymentConfig) -> float:
+    policy = config.get("BlueGreenUpdatePolicy") or config.get("RollingUpdatePolicy")
+    return float(policy.get("MaximumExecutionTimeoutInSeconds", _LONGEST_SECONDS)) if policy else _LONGEST_SECONDS

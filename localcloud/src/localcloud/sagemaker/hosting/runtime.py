@@ -25,8 +25,8 @@ from localcloud.sagemaker.hosting.fleet import Fleet, NotServingError, UnknownVa
 
 _SECONDS = 60.0
 _LARGEST = 6_291_456  # bytes of a request
-_THREADS_PER_CORE = 4  # that models answer in; further requests wait for one
-# A request of so few bytes, to a model that took no longer last time, isn't worth a thread of its own.
+_THREADS_PER_CORE = 4  # for models; further requests wait for one
+# A request of at most so many bytes, to a model that was this quick last time, isn't worth a thread of its own.
 _SMALL = 4096
 _QUICK_SECONDS = 0.002
 _TIMED_OUT = (
@@ -43,9 +43,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Invoked:
-    """An invocation that is over: the model's status, and how many seconds it was waited for.
+    """An invocation that is over.
 
-    ``overhead_seconds`` have passed since the request came and before the model was asked.
+    Attributes:
+        endpoint: The endpoint's name.
+        variant: The variant that answered.
+        status: The model's HTTP status.
+        seconds: How long the model took, its wait for a thread included.
+        overhead_seconds: How long the request took before the model.
     """
 
     endpoint: str
@@ -56,19 +61,23 @@ class Invoked:
 
 
 class Runtime:
-    """Answers ``POST /endpoints/{name}/invocations``."""
+    """Answers ``POST /endpoints/{name}/invocations``.
+
+    Args:
+        fleet: The loaded variants.
+        observers: Called on the event loop with each invocation.
+    """
 
     def __init__(self, fleet: Fleet, *observers: Callable[[Invoked], None]) -> None:
-        """The observers hear of each invocation; they are called on the event loop."""
         self._fleet = fleet
         self._observers = observers
-        # Of their own: the threads of the control plane are never all taken by invocations.
+        # Threads of their own, so that invocations never take all threads of the control plane.
         self._threads = anyio.CapacityLimiter(_THREADS_PER_CORE * (os.cpu_count() or 1))
         self._last_seconds: dict[tuple[str, str], float] = {}
-        self._large: Counter[tuple[str, str]] = Counter()  # large requests that are under way
+        self._large: Counter[tuple[str, str]] = Counter()  # large requests under way
 
     def routes(self) -> list[Route]:
-        """InvokeEndpoint's path and those of its siblings; and the container's own two, which the service keeps."""
+        """Return the routes of InvokeEndpoint and its siblings, and of the container's own paths, which AWS hides."""
         return [
             Route("/endpoints/{name}/invocations", self._invocations, methods=["POST"]),
             *(Route(f"/endpoints/{{name}}/{path}", self._not_here, methods=["POST"]) for path in _NOT_HERE),
@@ -79,17 +88,17 @@ class Runtime:
     async def _invocations(self, request: Request) -> Response:
         endpoint, arrived = request.path_params["name"], perf_counter()
         try:
-            said = invocation_headers.members(endpoint, request.headers)
-            variant = self._variant(endpoint, said.get("TargetVariant"))
-            invocation = Invocation(await _body(request), said.get("ContentType"), said.get("Accept"))
+            members = invocation_headers.members(endpoint, request.headers)
+            variant = self._variant(endpoint, members.get("TargetVariant"))
+            invocation = Invocation(await _body(request), members.get("ContentType"), members.get("Accept"))
             answer = await self._invoke(endpoint, variant, invocation, arrived)
         except ServiceError as error:
             return _error(error)
         except ClientDisconnect:
-            return Response(status_code=400)  # nobody is there to read it
+            return Response(status_code=400)  # the client is gone and won't read it
         if answer.status >= 400:
             return _error(_model_error(endpoint, answer.status, answer.body.decode(errors="replace")))
-        # Custom attributes are the container's to return, and those of the built-in algorithms return none.
+        # The container returns custom attributes, and those of the built-in algorithms return none.
         headers = {"x-Amzn-Invoked-Production-Variant": variant.name}
         return Response(answer.body, status_code=answer.status, headers=headers, media_type=answer.content_type)
 
@@ -98,7 +107,7 @@ class Runtime:
         return _error(ServiceError("ValidationError", f"This stand-in has no {operation}: use InvokeEndpoint."))
 
     async def _ping(self, request: Request) -> Response:
-        """200: a model that can't be loaded is never put into service."""
+        """Answer 200, as a model that can't be loaded never serves."""
         try:
             self._variant(request.path_params["name"], None)
         except ServiceError as error:
@@ -121,31 +130,31 @@ class Runtime:
             raise ServiceError("ValidationError", f"Variant {target} not found for Request") from error
 
     async def _invoke(self, endpoint: str, variant: Variant, invocation: Invocation, arrived: float) -> Answer:
-        asked = _Asked(variant.server)
+        call = _TimedCall(variant.server)
         started = perf_counter()
         status = 500  # of an answer that didn't come
         try:
-            answer = await self._answer(endpoint, variant.name, invocation, asked)
+            answer = await self._answer(endpoint, variant.name, invocation, call)
             status = answer.status
             return answer
         finally:
-            self._tell(Invoked(endpoint, variant, status, perf_counter() - started, started - arrived))
+            self._report(Invoked(endpoint, variant, status, perf_counter() - started, started - arrived))
 
-    async def _answer(self, endpoint: str, variant: str, invocation: Invocation, asked: _Asked) -> Answer:
-        """The model's answer, from the event loop's own thread where that holds nobody up.
+    async def _answer(self, endpoint: str, variant: str, invocation: Invocation, call: _TimedCall) -> Answer:
+        """Return the model's answer, computed on the event loop's own thread if that delays no other request.
 
-        That is: for a small request, to a model that was quick last time and isn't busy with a large one, which it may
-        have to wait for.
+        This is so for a small request to a model that was quick last time and has no large request under way, for which
+        it might have to wait.
         """
         key, is_large = (endpoint, variant), len(invocation.body) > _SMALL
         try:
             if not (is_large or self._large[key] or self._last_seconds.get(key, _SECONDS) > _QUICK_SECONDS):
-                return asked.invoke(invocation, perf_counter)
+                return call.invoke(invocation, perf_counter)
             self._large[key] += is_large
             try:
                 async with asyncio.timeout(_SECONDS):
-                    # When the time is over the thread goes on, since none can be ended; nobody waits for it.
-                    return await anyio.to_thread.run_sync(asked.invoke, invocation, thread_time, limiter=self._threads)
+                    # After the time-out the thread continues, as a thread can't be ended; its answer is dropped.
+                    return await anyio.to_thread.run_sync(call.invoke, invocation, thread_time, limiter=self._threads)
             finally:
                 self._large[key] -= is_large
         except TimeoutError as error:
@@ -154,18 +163,17 @@ class Runtime:
             logger.exception("endpoint %s, variant %s", endpoint, variant)
             raise _model_error(endpoint, 500, f"the stand-in failed: {cause(error)}") from error
         finally:
-            self._last_seconds[key] = asked.seconds
+            self._last_seconds[key] = call.seconds
 
-    def _tell(self, invoked: Invoked) -> None:
-        """The one place that knows of every invocation."""
+    def _report(self, invoked: Invoked) -> None:
         for observe in self._observers:
             observe(invoked)
 
 
-class _Asked:
-    """A model that is asked once, and how many ``seconds`` it took.
+class _TimedCall:
+    """One call of a model, and how many ``seconds`` it took by a clock.
 
-    In a thread it is that thread's own time which counts: what it waits for others says nothing of the model.
+    In a thread the clock is the thread's own CPU time, as a wait for other threads says nothing about the model.
     """
 
     def __init__(self, server: ModelServer) -> None:
@@ -185,23 +193,23 @@ async def _body(request: Request) -> bytes:
         async with asyncio.timeout(_SECONDS):
             return await bounded_body(request, _LARGEST)
     except TooLargeError as error:
-        # The service's front refuses it, with no error of the service model: boto3 tells the status as its code.
+        # The service's front end refuses it, with no error of the service model: boto3 shows the status as its code.
         raise ServiceError("", f"HTTP content length exceeded {_LARGEST} bytes.", 413) from error
     except TimeoutError as error:
         raise ServiceError("ValidationError", f"The request's body didn't come in {_SECONDS:g} s.", 408) from error
 
 
-def _model_error(endpoint: str, status: int, said: str) -> ServiceError:
+def _model_error(endpoint: str, status: int, message: str) -> ServiceError:
     side = "client" if 400 <= status < 500 else "server"
     console = f"https://{REGION}.console.aws.amazon.com/cloudwatch/home?region={REGION}"
     return ServiceError(
         "ModelError",
-        f'Received {side} error ({status}) from primary with message "{said}". '
+        f'Received {side} error ({status}) from primary with message "{message}". '
         f"See {console}#logEventViewer:group=/aws/sagemaker/Endpoints/{endpoint} in account {ACCOUNT} "
         "for more information.",
         424,
         OriginalStatusCode=status,
-        OriginalMessage=said,
+        OriginalMessage=message,
         LogStreamArn=log_group_arn(f"/aws/sagemaker/Endpoints/{endpoint}"),
     )
 

@@ -1,7 +1,7 @@
-"""What every algorithm's training process does around the training itself.
+"""What every job's process does around its own work.
 
-It is started as ``python -m <module> ROOT VOLUME_BYTES MEMORY_BYTES``, with ROOT standing for the container's ``/``.
-It exits 0 with something in ``/opt/ml/model``, or 1 with the reason in ``/opt/ml/output/failure``.
+It is started as ``python -m <module> ROOT VOLUME_BYTES MEMORY_BYTES``, where ROOT takes the place of the container's
+``/``. It exits 0 with its result below ``/opt/ml``, or 1 with the reason in ``/opt/ml/output/failure``.
 """
 
 from __future__ import annotations
@@ -20,15 +20,19 @@ from localcloud.sagemaker.jobs.container import Layout
 
 
 class UserError(Exception):
-    """The request or its data is at fault: a ClientError."""
+    """The request or its data is at fault; the job's FailureReason begins with ClientError."""
 
 
 class AlgorithmError(Exception):
-    """The algorithm failed: an AlgorithmError."""
+    """The algorithm failed; the job's FailureReason begins with AlgorithmError."""
 
 
 def run(train: Callable[[Layout], None]) -> int:
-    """Train, and tell a failure as the platform expects it; the process's exit status."""
+    """Do the work of this process, and return its exit status; a failure leaves its reason in a file.
+
+    Args:
+        train: Does the work in the folders of the job.
+    """
     logging.basicConfig(
         stream=sys.stdout,
         level=logging.INFO,
@@ -53,15 +57,15 @@ def run(train: Callable[[Layout], None]) -> int:
 
 
 def _fail(layout: Layout, reason: str) -> int:
-    # Libraries name files by the path they were given; the container's user knows them below /opt/ml.
-    told = reason.replace(str(layout.root), "")
-    layout.failure.write_text(told)
-    logging.error("%s", told)
+    # Libraries name files by their real path; the container's user expects them below /opt/ml.
+    shown = reason.replace(str(layout.root), "")
+    layout.failure.write_text(shown)
+    logging.error("%s", shown)
     return 1
 
 
 def _end_with_parent() -> None:
-    """Standard input is a pipe that the stand-in holds: it closes when the stand-in is killed."""
+    """End this process with the stand-in: standard input is a pipe, which closes when the stand-in is killed."""
 
     def watch() -> None:
         os.read(sys.stdin.fileno(), 1)

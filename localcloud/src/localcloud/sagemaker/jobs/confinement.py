@@ -1,7 +1,7 @@
-"""What a training process may touch: its own folder, and of the machine what Python needs to run.
+"""What a job's process may touch: its own folder, and of the machine what Python needs to run.
 
-Linux enforces it by Landlock (https://docs.kernel.org/userspace-api/landlock.html), which needs no privileges. Where
-the kernel has none, as on other systems, a job is held by the checks on paths and archives alone.
+Linux enforces it by Landlock (https://docs.kernel.org/userspace-api/landlock.html), which needs no privileges. Without
+Landlock, as on other systems, only the checks of paths and archives protect the machine.
 """
 
 from __future__ import annotations
@@ -35,15 +35,18 @@ class _PathBeneathAttributes(ctypes.Structure):
 
 
 def confine(folder: Path) -> bool:
-    """Shut this thread, and what it starts from now on, out of all other files, and off the network.
+    """Deny this thread, and what it starts from now on, all other files and the network.
 
-    Reading goes on in what the interpreter, its libraries and this package need; writing in ``folder`` and devices.
+    It may still read what the interpreter, its libraries and this package need, and the devices.
+
+    Args:
+        folder: The folder that it may still read and write.
 
     Returns:
         Whether the kernel enforces it.
 
     Raises:
-        OSError: the kernel has Landlock but refuses.
+        OSError: The kernel has Landlock but refuses.
     """
     if sys.platform != "linux":
         return False
@@ -70,10 +73,11 @@ def confine(folder: Path) -> bool:
 
 
 def limit(volume_bytes: int, memory_bytes: int) -> None:
-    """Bound what this process takes of the machine.
+    """Limit what this process takes of the machine; it also writes no core dumps, and yields the CPU to the stand-in.
 
-    No file larger than the job's volume, no more memory than its share, no core dumps, and the stand-in itself goes
-    first.
+    Args:
+        volume_bytes: The largest size of a file.
+        memory_bytes: The largest size of the data segment.
     """
     for kind, most in (
         (resource.RLIMIT_FSIZE, volume_bytes),

@@ -1,10 +1,11 @@
-"""The folders that a training container sees: ``/opt/ml``, here below the job's own folder."""
+"""The folders of a training container: ``/opt/ml``, here below the job's own folder."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -12,7 +13,7 @@ _HOST = "algo-1"
 
 
 class ChannelConfiguration(TypedDict):
-    """What inputdataconfig.json says of a channel."""
+    """A channel in inputdataconfig.json."""
 
     TrainingInputMode: str
     S3DistributionType: str
@@ -21,8 +22,25 @@ class ChannelConfiguration(TypedDict):
 
 
 @dataclass(frozen=True)
+class Configuration:
+    """What a container finds out about its job; empty by default.
+
+    Attributes:
+        hyperparameters: As in the request, in its order.
+        channels: The channels by name.
+        instance_type: None if the job names none.
+        has_checkpoints: Whether there is a folder for checkpoints.
+    """
+
+    hyperparameters: Mapping[str, str] = field(default_factory=dict)
+    channels: Mapping[str, ChannelConfiguration] = field(default_factory=dict)
+    instance_type: str | None = None
+    has_checkpoints: bool = False
+
+
+@dataclass(frozen=True)
 class Layout:
-    """The layout below ``root``, which stands for the container's ``/``."""
+    """The folders below ``root``, which takes the place of the container's ``/``. Each property is one of them."""
 
     root: Path
 
@@ -63,44 +81,41 @@ class Layout:
         return self.root / "tmp"
 
     def channel(self, name: str) -> Path:
-        """The folder of a channel's data."""
+        """Return the folder of a channel's data."""
         return self.data / name
 
     def hyperparameters(self) -> dict[str, str]:
-        """As the request gave them, in its order."""
+        """Return the hyperparameters of the request, in its order."""
         return dict(self._read("hyperparameters.json"))
 
     def channels(self) -> dict[str, ChannelConfiguration]:
-        """What inputdataconfig.json says about each channel."""
+        """Return the channels of inputdataconfig.json, by name."""
         return dict(self._read("inputdataconfig.json"))
 
     def container_path(self, path: Path) -> str:
-        """A path as the container would name it."""
+        """Return the path within the container of a path below ``root``."""
         return "/" + str(path.relative_to(self.root))
 
-    def prepare(self, request: dict[str, Any]) -> None:
-        """Make the folders and write the configuration of a CreateTrainingJob request; an empty one for other jobs."""
+    def prepare(self, configuration: Configuration) -> None:
+        """Make the folders and write the configuration into its files."""
         for folder in (self.config, self.data, self.model, self.output_data, self.temporary):
             folder.mkdir(parents=True)
-        if "CheckpointConfig" in request:
+        if configuration.has_checkpoints:
             self.checkpoints.mkdir()
-        self._write("hyperparameters.json", request.get("HyperParameters", {}))
-        self._write(
-            "inputdataconfig.json",
-            {channel["ChannelName"]: _channel(channel, request) for channel in request.get("InputDataConfig", [])},
-        )
+        self._write("hyperparameters.json", configuration.hyperparameters)
+        self._write("inputdataconfig.json", configuration.channels)
         self._write(
             "resourceconfig.json",
             {
                 "current_host": _HOST,
                 "hosts": [_HOST],
-                "current_instance_type": request.get("ResourceConfig", {}).get("InstanceType"),
+                "current_instance_type": configuration.instance_type,
                 "network_interface_name": "lo",
             },
         )
 
     def clear(self) -> None:
-        """Remove all but what lies beside ``/opt/ml`` and the temporary files: the log."""
+        """Remove everything but the log."""
         shutil.rmtree(self.root / "opt", ignore_errors=True)
         shutil.rmtree(self.temporary, ignore_errors=True)
 
@@ -109,17 +124,3 @@ class Layout:
 
     def _read(self, name: str) -> Any:
         return json.loads((self.config / name).read_text())
-
-
-def _channel(channel: dict[str, Any], request: dict[str, Any]) -> ChannelConfiguration:
-    mode = channel.get("InputMode", request["AlgorithmSpecification"]["TrainingInputMode"])
-    source = channel["DataSource"]["S3DataSource"]
-    described: ChannelConfiguration = {
-        # The platform mounts fast files as plain files; the container can't tell them apart.
-        "TrainingInputMode": "File" if mode == "FastFile" else mode,
-        "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
-        "RecordWrapperType": channel.get("RecordWrapperType", "None"),
-    }
-    if "ContentType" in channel:
-        described["ContentType"] = channel["ContentType"]
-    return described

@@ -1,4 +1,4 @@
-"""Jobs queue for the machine's cores: first come, first served."""
+"""The queue of jobs for the machine's cores: first come, first served."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 
 class Cores:
-    """A number of cores that jobs take and give back. The first in the queue is never passed by a smaller one."""
+    """A number of cores that jobs take and give back. No smaller job overtakes the first in the queue."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -19,7 +19,15 @@ class Cores:
 
     @contextlib.contextmanager
     def taken(self, wanted: int, cancelled: threading.Event) -> Iterator[bool]:
-        """Hold ``wanted`` cores (at most all of them); False without any if ``cancelled`` is set meanwhile."""
+        """Hold cores for as long as the context lasts.
+
+        Args:
+            wanted: How many cores; more than all of them counts as all.
+            cancelled: Ends the wait when it is set, and `wake` is called.
+
+        Yields:
+            Whether the cores are held; False if ``cancelled`` was set first.
+        """
         count = min(wanted, self.total)
         granted = self._wait(count, cancelled)
         try:
@@ -32,12 +40,12 @@ class Cores:
 
     @property
     def waiting(self) -> int:
-        """How many are in the queue."""
+        """How many jobs are in the queue."""
         with self._changed:
             return len(self._queue)
 
     def wake(self) -> None:
-        """Let the waiting look at their ``cancelled`` again."""
+        """Make the jobs in the queue check their ``cancelled`` again."""
         with self._changed:
             self._changed.notify_all()
 

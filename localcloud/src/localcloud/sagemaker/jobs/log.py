@@ -1,4 +1,4 @@
-"""A job's log: a file in the job's folder, and a stream in CloudWatch Logs, as its training process writes it."""
+"""A job's log: a file in the job's folder, and a stream in CloudWatch Logs, while its process writes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, TypedDict
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -17,21 +17,28 @@ from localcloud.sagemaker.jobs.metrics import FinalMetrics
 
 _PUBLISH_SECONDS = 1.0
 _BATCH_EVENTS = 1000
-_BATCH_BYTES = 1_000_000  # CloudWatch takes 1,048,576, and counts 26 beside each message
+_BATCH_BYTES = 1_000_000  # CloudWatch takes 1,048,576, and counts 26 for each message beside its text
 _EVENT_BYTES = 26
 _LONGEST_LINE = 60_000  # characters, of at most four bytes: CloudWatch takes events of 256 KiB
 
 logger = logging.getLogger(__name__)
 
 
+class LogEvent(TypedDict):
+    """An event as CloudWatch Logs takes it; the timestamp is in milliseconds since the epoch."""
+
+    timestamp: int
+    message: str
+
+
 class JobLog:
-    """Takes a child's output line by line, from a thread of its own; `publish` is called by another.
+    """Takes a child's output line by line in one thread; another thread calls `publish`.
 
     Args:
-        path: the file to write.
-        client: of CloudWatch Logs. A job doesn't fail because its log can't be published.
-        group: the log group of all jobs of the kind.
-        stream: the name of the stream in it.
+        path: The file to write. Its folder takes the place of the container's root.
+        client: A client of CloudWatch Logs. A job doesn't fail because its log can't be published.
+        group: The log group of all jobs of the kind.
+        stream: The name of the stream in the group.
     """
 
     def __init__(self, path: Path, client: Any, group: str, stream: str) -> None:
@@ -41,7 +48,7 @@ class JobLog:
         self._group = group
         self._stream = stream
         self._lock = threading.Lock()
-        self._waiting: list[dict[str, Any]] = []
+        self._waiting: list[LogEvent] = []
         self._published = 0.0
         self._created = False
 
@@ -55,23 +62,22 @@ class JobLog:
         self._file.close()
 
     def copy(self, lines: IO[str], metrics: FinalMetrics) -> None:
-        """Copy until the child closes its output; the metrics see each line."""
+        """Copy lines, and read the metrics of each, until the child closes its output."""
         for line in lines:
             metrics.read(line, time.time())
             self.write(line)
 
     def write(self, line: str) -> None:
-        """Add one line; where it doesn't end in a line feed, one is added."""
-        # The job's folder stands for the container's root.
-        told = line.rstrip("\n").replace(self._root, "")
-        self._file.write(f"{told}\n")
+        """Add one line, with or without its line feed, and with paths as the container has them."""
+        text = line.rstrip("\n").replace(self._root, "")
+        self._file.write(f"{text}\n")
         self._file.flush()
-        message = told.replace("\t", "#011")[:_LONGEST_LINE]
+        message = text.replace("\t", "#011")[:_LONGEST_LINE]
         with self._lock:
             self._waiting.append({"timestamp": int(time.time() * 1000), "message": message or " "})
 
     def publish(self) -> None:
-        """Send what has come to CloudWatch, at most once a second."""
+        """Send the new lines to CloudWatch, at most once a second."""
         if time.monotonic() - self._published >= _PUBLISH_SECONDS:
             self._publish_waiting()
 
@@ -98,8 +104,8 @@ class JobLog:
         self._created = True
 
 
-def _batches(events: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    batch, size = list[dict[str, Any]](), 0
+def _batches(events: list[LogEvent]) -> Iterator[list[LogEvent]]:
+    batch, size = list[LogEvent](), 0
     for event in events:
         more = len(event["message"].encode()) + _EVENT_BYTES
         if batch and (len(batch) == _BATCH_EVENTS or size + more > _BATCH_BYTES):

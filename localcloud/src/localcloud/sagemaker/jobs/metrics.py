@@ -1,11 +1,11 @@
-"""Metrics are read from the log by regular expressions, as the service does."""
+"""Metrics, which are read from the log by regular expressions, as on the service."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import regex
 
@@ -20,6 +20,14 @@ class MetricDefinitionMember(TypedDict):
     Regex: str
 
 
+class FinalMetric(TypedDict):
+    """The last value of a metric, as answers have it; the time is in seconds since the epoch."""
+
+    MetricName: str
+    Value: float
+    Timestamp: float
+
+
 @dataclass(frozen=True)
 class MetricDefinition:
     """A metric's name and the expression whose first group is its value."""
@@ -28,15 +36,18 @@ class MetricDefinition:
     regex: str
 
     def as_request(self) -> MetricDefinitionMember:
-        """As AlgorithmSpecification.MetricDefinitions has it."""
+        """Return the member of AlgorithmSpecification.MetricDefinitions."""
         return {"Name": self.name, "Regex": self.regex}
 
 
 class FinalMetrics:
-    """The last value of each metric seen in a log.
+    """The last value of each metric in a log.
+
+    Args:
+        definitions: The metrics, in the order in which the answer drops them if there are too many.
 
     Raises:
-        regex.error: an expression isn't one.
+        regex.error: An expression isn't valid.
     """
 
     def __init__(self, definitions: Iterable[MetricDefinition]) -> None:
@@ -44,15 +55,20 @@ class FinalMetrics:
         self._last: dict[str, tuple[float, float]] = {}
 
     def read(self, line: str, now: float) -> None:
-        """Look at one line of the log; the service sees a TAB as ``#011``."""
+        """Read the metrics of one line of the log.
+
+        Args:
+            line: The line; the expressions see its TABs as ``#011``, as on the service.
+            now: When the line was written, in seconds since the epoch.
+        """
         escaped = line.replace("\t", "#011")
         for name, expression in self._definitions:
             value = _value(expression, escaped)
             if math.isfinite(value):
                 self._last[name] = (value, now)
 
-    def as_answer(self) -> list[dict[str, Any]]:
-        """FinalMetricDataList, which has room for 40: those that are defined last go first."""
+    def as_answer(self) -> list[FinalMetric]:
+        """Return FinalMetricDataList, sorted by name; of more than 40 metrics, those that are defined last."""
         shown = [name for name, _ in self._definitions if name in self._last][-_MOST:]
         return [
             {"MetricName": name, "Value": value, "Timestamp": timestamp}
@@ -61,7 +77,7 @@ class FinalMetrics:
 
 
 def _value(expression: regex.Pattern[str], line: str) -> float:
-    """The number in the first group; NaN if there is none."""
+    """Return the number in the first group; NaN if there is none."""
     try:
         found = expression.search(line, timeout=_MATCH_SECONDS)
         return float(found.group(1)) if found is not None else math.nan

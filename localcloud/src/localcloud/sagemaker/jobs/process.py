@@ -1,4 +1,4 @@
-"""The child process of a job: started with a container's environment, stopped with its grace."""
+"""The child process of a job: started with a container's environment, stopped with a grace period."""
 
 from __future__ import annotations
 
@@ -29,14 +29,19 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a job may take of the machine: of a file's size, and of memory."""
+    """What a job may take of the machine: the size of a file, and the memory."""
 
     volume_bytes: int
     memory_bytes: int
 
     @classmethod
     def of(cls, volume_bytes: int, cores: int) -> Bounds:
-        """Memory is shared out as cores are: a job that has all of them may have all of it."""
+        """Return the bounds of a job; its share of the memory is its share of the cores.
+
+        Args:
+            volume_bytes: The size of the job's volume.
+            cores: How many of the machine's cores the job has.
+        """
         share = min(cores / (os.cpu_count() or 1), 1.0)
         return cls(volume_bytes, int(psutil.virtual_memory().total * share))
 
@@ -50,11 +55,17 @@ def run(
     check: Callable[[], None],
     bounds: Bounds,
 ) -> int:
-    """Run a module to its end; the exit status, negative for a signal.
+    """Run a module in a child process to its end, and return its exit status, negative for a signal.
 
     Args:
-        check: called again and again; when it raises StoppedError, the child gets SIGTERM and 120 s before
-            SIGKILL, when it raises anything else, SIGKILL at once. What it raised is raised again.
+        module: The module, which is run as ``python -m``.
+        layout: The job's folders, already made.
+        environment: All environment variables of the child.
+        log: Gets the child's output.
+        metrics: Read each line of the output.
+        check: Called several times a second. If it raises StoppedError, the child gets SIGTERM, and SIGKILL 120 seconds
+            later; if it raises anything else, SIGKILL at once. The error is raised again.
+        bounds: What the child may take of the machine.
     """
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", module, str(layout.root), str(bounds.volume_bytes), str(bounds.memory_bytes)],
@@ -79,7 +90,12 @@ def run(
 
 
 def reason(code: int, layout: Layout) -> str:
-    """Why a process ended with another status than 0, in its own words if it left any."""
+    """Return why a process failed: what it left in its failure file, else how it ended.
+
+    Args:
+        code: The exit status, which isn't 0; negative for a signal.
+        layout: The job's folders.
+    """
     if layout.failure.exists():
         return layout.failure.read_text(errors="replace")
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
@@ -87,24 +103,27 @@ def reason(code: int, layout: Layout) -> str:
 
 
 def environment(layout: Layout, own: Mapping[str, str], threads: int | None) -> Mapping[str, str]:
-    """A container's: nothing of the stand-in's own but where Python is, and the job's ``own``.
+    """Return a container's environment: the job's variables, and what the interpreter needs.
 
-    What an interpreter or a loader reads isn't the job's to set: it would run before the job is confined, and mean a
-    container's folders besides. Threads that wait for others sleep, since jobs may share the cores. Without a number of
-    ``threads`` it is the library's to choose.
+    Threads that wait for others sleep, since jobs may share the cores.
+
+    Args:
+        layout: The job's folders.
+        own: The job's variables. Those that an interpreter or a loader reads are left out: they would take effect
+            before the job is confined, and they mean folders of a container.
+        threads: How many threads OpenMP uses; None leaves it to the library.
     """
     return {
         "LANG": "C.UTF-8",
         "OMP_WAIT_POLICY": "PASSIVE",
-        # numpy's threads would spin while they wait, whatever the policy says: on shared cores that costs many times
-        # what they save.
+        # numpy's threads spin while they wait, in spite of the policy: on shared cores that costs more than it saves.
         "OPENBLAS_NUM_THREADS": "1",
         **({} if threads is None else {"OMP_NUM_THREADS": str(threads)}),
         **{name: value for name, value in own.items() if not name.startswith(_INTERPRETERS)},
         "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONPATH": str(Path(__file__).resolve().parents[3]),
         "PYTHONUNBUFFERED": "1",
-        "PYTHONWARNINGS": "ignore",  # of this installation's libraries, at lines of its own
+        "PYTHONWARNINGS": "ignore",  # they would be of this installation's libraries, not of the container's
         "HOME": str(layout.root),
         "TMPDIR": str(layout.temporary),
     }
@@ -128,7 +147,7 @@ def _wait(child: subprocess.Popen[str], log: JobLog, check: Callable[[], None]) 
 
 
 def _kill_session(child: subprocess.Popen[str]) -> None:
-    """Whatever is left of the child and of what it started."""
+    """Kill the child, and all processes that it started."""
     try:
         os.killpg(child.pid, signal.SIGKILL)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Runs jobs: a thread each, which queues for cores and looks after one child process."""
+"""Runs jobs: each has a thread, which queues for cores and watches one child process."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol
 
 from localcloud.sagemaker.api.errors import cause
-from localcloud.sagemaker.api.store import Document, Store
+from localcloud.sagemaker.api.store import D, DocumentKind, Store
 from localcloud.sagemaker.data.s3 import Objects
 from localcloud.sagemaker.jobs.container import Layout
 from localcloud.sagemaker.jobs.cores import Cores
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class ClosedError(Exception):
-    """The stand-in ends; the job's fate is told when it starts again."""
+    """The stand-in ends; the job gets its final status at the next start."""
 
 
 class FailedError(Exception):
@@ -31,7 +31,7 @@ class FailedError(Exception):
 
 
 class StoppedError(Exception):
-    """The job ends before its time, and not for a failure: ``outcome`` is the status that it ends with."""
+    """The job ends early, and not for a failure: ``outcome`` is the status that it ends with."""
 
     def __init__(self, outcome: str) -> None:
         super().__init__(outcome)
@@ -40,13 +40,18 @@ class StoppedError(Exception):
 
 @dataclass(frozen=True)
 class Signals:
-    """What a job that runs has to look at now and then."""
+    """What a running job checks from time to time.
+
+    Attributes:
+        stopped: Set if the job has to stop.
+        closing: Set if the stand-in ends.
+    """
 
     stopped: threading.Event
     closing: threading.Event
 
     def check(self) -> None:
-        """Raise ClosedError if the stand-in ends, StoppedError if the job is to stop."""
+        """Raise ClosedError if the stand-in ends, StoppedError if the job has to stop."""
         if self.closing.is_set():
             raise ClosedError
         if self.stopped.is_set():
@@ -55,41 +60,50 @@ class Signals:
 
 @dataclass(frozen=True)
 class Services:
-    """What jobs read and write: their documents, S3 and CloudWatch Logs."""
+    """What jobs read and write: their documents, S3, and CloudWatch Logs by a boto3 client."""
 
     store: Store
     objects: Objects
     logs: Any
 
 
-class JobKind(Protocol):
-    """What is particular to training jobs, or to transform jobs."""
+class JobKind(Protocol[D]):
+    """What is particular to training jobs, or to transform jobs. Documents of jobs are changed in place.
 
-    name: str
-    """The kind that the store knows the jobs by."""
+    Attributes:
+        name: The kind of the documents in the store.
+        status_member: The member of a document that is Stopping if the job has to stop.
+    """
+
+    name: DocumentKind[D]
     status_member: str
-    """The member of a document that says Stopping when the job is to stop."""
 
-    def cores(self, job: Document, total: int) -> int:
-        """How many of the machine's cores the job is to have."""
+    def cores(self, job: D, total: int) -> int:
+        """Return how many of the machine's ``total`` cores the job needs."""
         ...
 
-    def run(self, job: Document, layout: Layout, signals: Signals, cores: int) -> str:
-        """Run the job, in a folder that holds nothing yet, on the cores that it has; how it ended.
+    def run(self, job: D, layout: Layout, signals: Signals, cores: int) -> str:
+        """Run the job to its end, and return the status that it ends with.
+
+        Args:
+            job: The job's document.
+            layout: The layout of a folder that doesn't exist yet.
+            signals: What to check while the job runs.
+            cores: How many cores the job has.
 
         Raises:
-            FailedError: with its reason.
-            StoppedError: it was asked to stop.
-            ClosedError: the stand-in ends.
+            FailedError: The job failed; the message is the reason.
+            StoppedError: The job was stopped.
+            ClosedError: The stand-in ends.
         """
         ...
 
-    def end(self, job: Document, outcome: str, now: float) -> None:
-        """Let the document say how the job ended."""
+    def end(self, job: D, outcome: str, now: float) -> None:
+        """Record in the document that the job ended as ``outcome`` at ``now``, in seconds since the epoch."""
         ...
 
-    def fail(self, job: Document, reason: str, now: float) -> None:
-        """Let the document say that the job failed, and why."""
+    def fail(self, job: D, reason: str, now: float) -> None:
+        """Record in the document that the job failed, with the reason, at ``now``, in seconds since the epoch."""
         ...
 
 
@@ -101,10 +115,17 @@ class _Job:
     stopped: threading.Event
 
 
-class JobRunner:
-    """Starts, watches and stops the jobs of a kind, which get their cores in the order of submission."""
+class JobRunner(Generic[D]):
+    """Starts, watches and stops the jobs of a kind, which get their cores in the order of submission.
 
-    def __init__(self, store: Store, kind: JobKind, folder: Path, cores: Cores) -> None:
+    Args:
+        store: Where the jobs' documents are.
+        kind: How a job is run.
+        folder: Has a folder for each job, by name.
+        cores: Shared with other runners.
+    """
+
+    def __init__(self, store: Store, kind: JobKind[D], folder: Path, cores: Cores) -> None:
         self._store = store
         self._kind = kind
         self._folder = folder
@@ -114,7 +135,7 @@ class JobRunner:
         self._closing = threading.Event()
 
     def submit(self, name: str) -> None:
-        """Queue the job of this name, which is in the store."""
+        """Queue the job of this name, which is already in the store."""
         stopped = threading.Event()
         thread = threading.Thread(target=self._run, args=(name, stopped), name=f"job-{name}", daemon=True)
         with self._jobs_lock:
@@ -122,7 +143,7 @@ class JobRunner:
         thread.start()
 
     def stop(self, name: str) -> None:
-        """Ask the job to stop; the store says so already."""
+        """Stop the job, whose document is already Stopping."""
         with self._jobs_lock:
             job = self._jobs.get(name)
         if job is not None:
@@ -130,15 +151,15 @@ class JobRunner:
             self._cores.wake()
 
     def discard(self, name: str) -> None:
-        """Remove what a job of an earlier life of the stand-in has left, but for its log."""
+        """Remove the files of a job that an earlier process of the stand-in ran, but for its log."""
         Layout(self._folder / name).clear()
 
     def forget(self, name: str) -> None:
-        """Remove all that a job which is over has left."""
+        """Remove all files of a job that is over."""
         shutil.rmtree(self._folder / name, ignore_errors=True)
 
     def close(self) -> None:
-        """End all processes at once; their jobs stay as they are in the store."""
+        """End all processes at once; the documents of their jobs stay as they are."""
         self._closing.set()
         with self._jobs_lock:
             jobs = list(self._jobs.values())
@@ -157,11 +178,11 @@ class JobRunner:
             with self._jobs_lock:
                 del self._jobs[name]
 
-    def _outcome(self, name: str, signals: Signals) -> Callable[[Document, float], None]:
-        """Run the job; how its document ends."""
+    def _outcome(self, name: str, signals: Signals) -> Callable[[D, float], None]:
+        """Run the job, and return what changes its document at the end."""
         job = self._store.get(self._kind.name, name)
         if job[self._kind.status_member] == "Stopping":
-            signals.stopped.set()  # it was asked to stop before it was submitted
+            signals.stopped.set()  # it was stopped before it was submitted
         wanted = min(self._kind.cores(job, self._cores.total), self._cores.total)
         try:
             with self._cores.taken(wanted, signals.stopped) as granted:
@@ -178,7 +199,7 @@ class JobRunner:
             reason = f"InternalServerError: the stand-in failed: {cause(error)}"
         return lambda document, now: self._kind.fail(document, reason, now)
 
-    def _attempt(self, job: Document, name: str, signals: Signals, cores: int) -> str:
+    def _attempt(self, job: D, name: str, signals: Signals, cores: int) -> str:
         folder = self._folder / name
         shutil.rmtree(folder, ignore_errors=True)
         layout = Layout(folder)
@@ -189,5 +210,5 @@ class JobRunner:
         finally:
             layout.clear()
 
-    def _finish(self, name: str, end: Callable[[Document, float], None]) -> None:
+    def _finish(self, name: str, end: Callable[[D, float], None]) -> None:
         self._store.update(self._kind.name, name, lambda document: end(document, time.time()))

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from localcloud.sagemaker.api.collection import Collection, Kind
 from localcloud.sagemaker.api.errors import conflict, validation_error
-from localcloud.sagemaker.api.protocol import Operation
-from localcloud.sagemaker.api.store import Document, Store
+from localcloud.sagemaker.api.protocol import OpaqueAnswer, Operation
+from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.api.tags import Tags
+from localcloud.sagemaker.registry.documents import (
+    MODEL_PACKAGE,
+    MODEL_PACKAGE_GROUP,
+    CreateModelPackageGroup,
+    DeleteModelPackageGroup,
+    ModelPackageGroup,
+)
 
 _KIND = Kind(
-    name="model-package-group",
+    name=MODEL_PACKAGE_GROUP,
     prefix="ModelPackageGroup",
     missing=lambda arn: validation_error(f"ModelPackageGroup {arn} does not exist."),
     taken=lambda arn: validation_error(f"Model Package Group already exists: {arn}"),
@@ -26,14 +32,14 @@ _KIND = Kind(
 
 
 class ModelPackageGroups:
-    """A group numbers the versions of a model. The number of a version that was deleted isn't given again."""
+    """A group numbers the versions of a model. The number of a deleted version isn't used again."""
 
     def __init__(self, store: Store, tags: Tags) -> None:
         self._store = store
-        self._groups = Collection[Document](store, tags, _KIND)
+        self._groups = Collection(store, tags, _KIND)
 
     def operations(self) -> dict[str, Operation]:
-        """The operations by name."""
+        """Return the operations by name."""
         return {
             "CreateModelPackageGroup": self._create,
             "DescribeModelPackageGroup": self._groups.describe,
@@ -42,30 +48,36 @@ class ModelPackageGroups:
         }
 
     def next_version(self, name_or_arn: str) -> tuple[str, int]:
-        """The group's name, and the number of its next version, which is now taken.
+        """Take the number of a group's next version; return the group's name and the number.
 
         Raises:
-            ServiceError: there is no such group.
+            ServiceError: There is no such group.
         """
 
-        def count(group: Document) -> None:
+        def count(group: ModelPackageGroup) -> None:
             group["Versions"] = group.get("Versions", 0) + 1
 
         group = self._groups.update(name_or_arn, count)
         return group["ModelPackageGroupName"], group["Versions"]
 
-    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
-        document = {key: value for key, value in request.items() if key != "Tags"}
-        document |= {"CreationTime": time.time(), "CreatedBy": {}, "ModelPackageGroupStatus": "Completed"}
-        group_arn = self._groups.insert(request["ModelPackageGroupName"], document, request.get("Tags", []))
-        return {"ModelPackageGroupArn": group_arn}
+    def _create(self, request: CreateModelPackageGroup) -> OpaqueAnswer:
+        name = request["ModelPackageGroupName"]
+        group: ModelPackageGroup = {
+            **request,
+            "CreationTime": time.time(),
+            "CreatedBy": {},
+            "ModelPackageGroupStatus": "Completed",
+            "Versions": 0,
+            "ModelPackageGroupArn": self._groups.arn(name),
+        }
+        return {"ModelPackageGroupArn": self._groups.insert(name, group)}
 
-    def _delete(self, request: dict[str, Any]) -> None:
+    def _delete(self, request: DeleteModelPackageGroup) -> None:
         group = self._groups.get(request["ModelPackageGroupName"])
         name = group["ModelPackageGroupName"]
         left = [
             each["ModelPackageArn"]
-            for each in self._store.all("model-package")
+            for each in self._store.all(MODEL_PACKAGE)
             if each.get("ModelPackageGroupName") == name
         ]
         if left:

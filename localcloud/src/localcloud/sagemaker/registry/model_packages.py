@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
+from typing import TypedDict
 
-from localcloud.sagemaker.api.collection import Collection, Kind, name_of
+from localcloud.sagemaker.api.arns import name_of
+from localcloud.sagemaker.api.collection import Collection, Kind
 from localcloud.sagemaker.api.errors import conflict, validation_error
-from localcloud.sagemaker.api.listing import page
-from localcloud.sagemaker.api.protocol import Operation
-from localcloud.sagemaker.api.store import Document, Store
+from localcloud.sagemaker.api.listing import Page, page
+from localcloud.sagemaker.api.protocol import OpaqueAnswer, Operation
+from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.api.tags import Tags
 from localcloud.sagemaker.data.s3 import Location, Objects
+from localcloud.sagemaker.registry.documents import (
+    MODEL_PACKAGE,
+    Container,
+    CreateModelPackage,
+    ListModelPackages,
+    ModelPackage,
+    UpdateModelPackage,
+)
 from localcloud.sagemaker.registry.model_package_groups import ModelPackageGroups
 
 _KIND = Kind(
-    name="model-package",
+    name=MODEL_PACKAGE,
     prefix="ModelPackage",
     missing=lambda arn: validation_error(f"ModelPackage {arn} does not exist."),
     taken=lambda arn: conflict(f"Model Package already exists: {arn}"),
@@ -28,20 +37,26 @@ _KIND = Kind(
     order="Ascending",
 )
 
-_REPLACED = ("ModelApprovalStatus", "ApprovalDescription", "InferenceSpecification", "SourceUri", "ModelLifeCycle")
+
+class _Version(TypedDict, total=False):
+    """What a package has as a version of a group."""
+
+    ModelPackageGroupName: str
+    ModelPackageVersion: int
+    ModelApprovalStatus: str
 
 
 class ModelPackages:
-    """Versions of a group, named ``group/version`` here, and packages with a name of their own."""
+    """Versions of a group, which the store names ``group/version``, and packages with a name of their own."""
 
     def __init__(self, store: Store, tags: Tags, groups: ModelPackageGroups, objects: Objects) -> None:
-        self._packages = Collection[Document](store, tags, _KIND)
+        self._packages = Collection(store, tags, _KIND)
         self._groups = groups
         self._objects = objects
-        self._creating = threading.Lock()  # a request that is sent again while the first runs waits for it
+        self._creating = threading.Lock()  # a repeated request waits for the first one's end
 
     def operations(self) -> dict[str, Operation]:
-        """The operations by name."""
+        """Return the operations by name."""
         return {
             "CreateModelPackage": self._create,
             "DescribeModelPackage": self._packages.describe,
@@ -50,11 +65,11 @@ class ModelPackages:
             "ListModelPackages": self._list,
         }
 
-    def containers(self, name_or_arn: str) -> list[dict[str, Any]]:
-        """The containers that a model made of the package serves.
+    def containers(self, name_or_arn: str) -> list[Container]:
+        """Return the containers that a model of this package serves.
 
         Raises:
-            ServiceError: there is no such package, it isn't approved, or it says nothing of inference.
+            ServiceError: There is no such package, it isn't approved, or it has no InferenceSpecification.
         """
         package = self._packages.get(name_or_arn)
         if package.get("ModelApprovalStatus", "Approved") != "Approved":
@@ -64,10 +79,9 @@ class ModelPackages:
             )
         if "InferenceSpecification" not in package:
             raise validation_error(f"Model package {package['ModelPackageArn']} has no InferenceSpecification.")
-        containers: list[dict[str, Any]] = package["InferenceSpecification"]["Containers"]
-        return containers
+        return package["InferenceSpecification"]["Containers"]
 
-    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _create(self, request: CreateModelPackage) -> OpaqueAnswer:
         group, name = request.get("ModelPackageGroupName"), request.get("ModelPackageName")
         if group is not None and name is not None:
             raise validation_error(
@@ -84,37 +98,46 @@ class ModelPackages:
         return {"ModelPackageArn": package_arn}
 
     def _created_before(self, token: str | None) -> str | None:
-        """The ARN of the package that this token's request has made, when it is sent again."""
+        """Return the ARN of the package that an earlier request with this ClientToken made; None if there is none."""
         packages = self._packages.all() if token is not None else []
         return next((each["ModelPackageArn"] for each in packages if each.get("ClientToken") == token), None)
 
-    def _insert(self, request: dict[str, Any]) -> str:
-        group, name = request.get("ModelPackageGroupName"), request.get("ModelPackageName")
-        document = {key: value for key, value in request.items() if key != "Tags"}
-        if group is not None:
-            group_name, version = self._groups.next_version(group)
-            name = f"{group_name}/{version}"
-            document |= {"ModelPackageGroupName": group_name, "ModelPackageVersion": version}
-            document.setdefault("ModelApprovalStatus", "PendingManualApproval")
+    def _insert(self, request: CreateModelPackage) -> str:
+        if "ModelPackageGroupName" not in request:
+            name = request["ModelPackageName"]
+            return self._packages.insert(name, self._document(name, request, {}))
+        group, number = self._groups.next_version(request["ModelPackageGroupName"])
+        version: _Version = {
+            "ModelPackageGroupName": group,
+            "ModelPackageVersion": number,
+            "ModelApprovalStatus": request.get("ModelApprovalStatus", "PendingManualApproval"),
+        }
+        name = f"{group}/{number}"
+        return self._packages.insert(name, self._document(name, request, version))
+
+    def _document(self, name: str, request: CreateModelPackage, version: _Version) -> ModelPackage:
         now = time.time()
-        document |= {
+        return {
+            **request,
+            **version,
             "CreationTime": now,
             "LastModifiedTime": now,
             "CreatedBy": {},
             "ModelPackageStatus": "Completed",
             "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
+            "ModelPackageArn": self._packages.arn(name),
         }
-        return self._packages.insert(str(name), document, request.get("Tags", []))
 
-    def _require_data(self, request: dict[str, Any]) -> None:
-        for container in request.get("InferenceSpecification", {}).get("Containers", []):
+    def _require_data(self, request: CreateModelPackage | UpdateModelPackage) -> None:
+        containers = request["InferenceSpecification"]["Containers"] if "InferenceSpecification" in request else []
+        for container in containers:
             uri = container.get("ModelDataUrl")
             if uri is not None and not self._objects.exists(Location.of(uri)):
                 raise validation_error(f"Could not find model data at {uri}.")
 
-    def _update(self, request: dict[str, Any]) -> dict[str, Any]:
-        def change(package: Document) -> None:
-            package |= {member: request[member] for member in _REPLACED if member in request}
+    def _update(self, request: UpdateModelPackage) -> OpaqueAnswer:
+        def change(package: ModelPackage) -> None:
+            _replace(package, request)
             kept = package.get("CustomerMetadataProperties", {}) | request.get("CustomerMetadataProperties", {})
             for key in request.get("CustomerMetadataPropertiesToRemove", []):
                 kept.pop(key, None)
@@ -130,7 +153,7 @@ class ModelPackages:
         self._require_data(request)
         return {"ModelPackageArn": self._packages.update(request["ModelPackageArn"], change)["ModelPackageArn"]}
 
-    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _list(self, request: ListModelPackages) -> Page:
         group = request.get("ModelPackageGroupName")
         versioned = group is not None or request.get("ModelPackageType", "Unversioned") == "Versioned"
         approval = request.get("ModelApprovalStatus")
@@ -150,3 +173,16 @@ class ModelPackages:
             members=_KIND.summary,
             order=_KIND.order,
         )
+
+
+def _replace(package: ModelPackage, request: UpdateModelPackage) -> None:
+    if "ModelApprovalStatus" in request:
+        package["ModelApprovalStatus"] = request["ModelApprovalStatus"]
+    if "ApprovalDescription" in request:
+        package["ApprovalDescription"] = request["ApprovalDescription"]
+    if "InferenceSpecification" in request:
+        package["InferenceSpecification"] = request["InferenceSpecification"]
+    if "SourceUri" in request:
+        package["SourceUri"] = request["SourceUri"]
+    if "ModelLifeCycle" in request:
+        package["ModelLifeCycle"] = request["ModelLifeCycle"]

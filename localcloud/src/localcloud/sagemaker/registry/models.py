@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import Any, NotRequired, TypedDict, cast
 
 from localcloud.sagemaker.api.collection import Collection, Kind, already_existing, could_not_find
 from localcloud.sagemaker.api.errors import validation_error
-from localcloud.sagemaker.api.protocol import Operation
-from localcloud.sagemaker.api.store import Document, Store
+from localcloud.sagemaker.api.protocol import OpaqueAnswer, Operation
+from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.api.tags import Tags
 from localcloud.sagemaker.data.s3 import Location, Objects
+from localcloud.sagemaker.registry.documents import MODEL, Container, CreateModel, Model
 from localcloud.sagemaker.registry.model_packages import ModelPackages
 
 _KIND = Kind(
-    name="model",
+    name=MODEL,
     prefix="Model",
     missing=could_not_find("model"),
     taken=already_existing("model"),
@@ -23,24 +23,16 @@ _KIND = Kind(
 )
 
 
-class Served(TypedDict):
-    """The one container of a model: what is served, once its model package has had its say."""
-
-    Image: str
-    ModelDataUrl: NotRequired[str]
-    Environment: NotRequired[dict[str, str]]
-
-
 class Models:
-    """A model: an image, the archive it serves, and its environment."""
+    """Models: each an image, the archive that it serves, and its environment."""
 
     def __init__(self, store: Store, tags: Tags, objects: Objects, packages: ModelPackages) -> None:
-        self._models = Collection[Document](store, tags, _KIND)
+        self._models = Collection(store, tags, _KIND)
         self._objects = objects
         self._packages = packages
 
     def operations(self) -> dict[str, Operation]:
-        """The operations by name."""
+        """Return the operations by name."""
         return {
             "CreateModel": self._create,
             "DescribeModel": self._models.describe,
@@ -48,25 +40,25 @@ class Models:
             "ListModels": self._models.list,
         }
 
-    def get(self, name: str) -> Document:
-        """The model.
+    def get(self, name: str) -> Model:
+        """Return the model.
 
         Raises:
-            ServiceError: there is none.
+            ServiceError: There is none.
         """
         return self._models.get(name)
 
-    def container(self, name: str) -> Served:
-        """What a model serves.
+    def container(self, name: str) -> Container:
+        """Return the container that a model serves, which has an image.
 
         Raises:
-            ServiceError: there is no such model.
+            ServiceError: There is no such model.
         """
         model = self.get(name)
-        return cast("Served", model.get("Served") or _container(model))
+        return model["Served"] if "Served" in model else _container(model)
 
-    def _served(self, container: dict[str, Any]) -> dict[str, Any]:
-        """The container with what its model package says; the model's own variables go before the package's."""
+    def _served(self, container: Container) -> Container:
+        """Return the container with what its model package gives; the model's own variables take precedence."""
         if "ModelPackageName" in container:
             package = container["ModelPackageName"]
             of_package = self._packages.containers(package)
@@ -75,33 +67,34 @@ class Models:
                     f"Model package {package} has {len(of_package)} containers; this stand-in serves one."
                 )
             environment = of_package[0].get("Environment", {}) | container.get("Environment", {})
-            container = of_package[0] | {"Environment": environment}
-        source = container.get("ModelDataSource", {}).get("S3DataSource")
-        if source is None:
+            container = {**of_package[0], "Environment": environment}
+        if "S3DataSource" not in container.get("ModelDataSource", {}):
             return container
+        source = container["ModelDataSource"]["S3DataSource"]
         if source["S3DataType"] != "S3Object" or source["CompressionType"] != "Gzip":
             raise validation_error("ModelDataSource: this stand-in reads an S3Object with CompressionType Gzip only.")
-        return container | {"ModelDataUrl": source["S3Uri"]}
+        return {**container, "ModelDataUrl": source["S3Uri"]}
 
-    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _create(self, request: CreateModel) -> OpaqueAnswer:
         served = self._served(_container(request))
         self._require_data(served)
-        document = {key: value for key, value in request.items() if key != "Tags"}
-        document |= {
+        model: Model = {
+            **request,
             "Served": served,
             "CreationTime": time.time(),
             "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False),
+            "ModelArn": self._models.arn(request["ModelName"]),
         }
-        return {"ModelArn": self._models.insert(request["ModelName"], document, request.get("Tags", []))}
+        return {"ModelArn": self._models.insert(request["ModelName"], model)}
 
-    def _require_data(self, container: dict[str, Any]) -> None:
+    def _require_data(self, container: Container) -> None:
         uri = container.get("ModelDataUrl")
         if uri is not None and not self._objects.exists(Location.of(uri)):
             raise validation_error(f"Could not find model data at {uri}.")
 
 
-def _container(model: dict[str, Any]) -> dict[str, Any]:
-    containers: list[dict[str, Any]] = [
+def _container(model: CreateModel) -> Container:
+    containers = [
         *([model["PrimaryContainer"]] if "PrimaryContainer" in model else []),
         *model.get("Containers", []),
     ]

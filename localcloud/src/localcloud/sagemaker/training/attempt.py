@@ -7,29 +7,27 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from localcloud.sagemaker.algorithms import catalog
-from localcloud.sagemaker.api.store import Document
 from localcloud.sagemaker.data import archives
 from localcloud.sagemaker.data.data_sources import ManifestError, inputs_of
 from localcloud.sagemaker.data.s3 import Location, MissingObjectsError, UnsafeKeyError
 from localcloud.sagemaker.jobs import process
-from localcloud.sagemaker.jobs.container import Layout
+from localcloud.sagemaker.jobs.container import ChannelConfiguration, Configuration, Layout
 from localcloud.sagemaker.jobs.log import JobLog
 from localcloud.sagemaker.jobs.metrics import FinalMetrics, MetricDefinition
 from localcloud.sagemaker.jobs.runner import FailedError, Services, Signals, StoppedError
 from localcloud.sagemaker.training import status
 from localcloud.sagemaker.training.checkpoints import Checkpoints
-
-KIND = "training-job"
+from localcloud.sagemaker.training.documents import TRAINING_JOB, Channel, TrainingJob
 
 _LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 _GIB = 1024**3
-_VOLUME_GB = 30  # of a job that names none
+_VOLUME_GB = 30  # of a job without VolumeSizeInGB
 
 
 class TrainingKind:
-    """A `JobKind`. A job gets the cores that its ``nthread`` asks for, else all of them."""
+    """The `JobKind` of training jobs. A job gets as many cores as its ``nthread``, else all of them."""
 
-    name = KIND
+    name = TRAINING_JOB
     status_member = "TrainingJobStatus"
     end = staticmethod(status.enter)
     fail = staticmethod(status.fail)
@@ -37,31 +35,33 @@ class TrainingKind:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    def cores(self, job: Document, total: int) -> int:
-        asked = job["HyperParameters"].get("nthread", "")
-        return int(asked) if asked.isdecimal() and int(asked) > 0 else total
+    def cores(self, job: TrainingJob, total: int) -> int:
+        threads = job["HyperParameters"].get("nthread", "")
+        return int(threads) if threads.isdecimal() and int(threads) > 0 else total
 
-    def run(self, job: Document, layout: Layout, signals: Signals, cores: int) -> str:
+    def run(self, job: TrainingJob, layout: Layout, signals: Signals, cores: int) -> str:
         return Attempt(self._services, job, layout, signals, cores).run()
 
 
 class Attempt:
-    """A job that has its cores.
+    """One run of a job that has its cores.
 
     Args:
-        job: the job's document.
-        layout: of a folder that holds nothing yet.
-        cores: how many threads the job may use.
+        services: What the run reads and writes.
+        job: The job's document.
+        layout: The layout of a folder that doesn't exist yet.
+        signals: What to check while the job runs.
+        cores: How many threads the job may use.
     """
 
-    def __init__(self, services: Services, job: Document, layout: Layout, signals: Signals, cores: int) -> None:
+    def __init__(self, services: Services, job: TrainingJob, layout: Layout, signals: Signals, cores: int) -> None:
         self._services = services
         self._job = job
-        self._name: str = job["TrainingJobName"]
+        self._name = job["TrainingJobName"]
         self._layout = layout
         self._signals = signals
         self._cores = cores
-        self._volume_bytes: int = job["ResourceConfig"].get("VolumeSizeInGB", _VOLUME_GB) * _GIB
+        self._volume_bytes = job["ResourceConfig"].get("VolumeSizeInGB", _VOLUME_GB) * _GIB
         self._checkpoints = (
             Checkpoints(services.objects, job["CheckpointConfig"]["S3Uri"], layout.checkpoints)
             if "CheckpointConfig" in job
@@ -70,15 +70,15 @@ class Attempt:
         self._deadline = time.monotonic() + job["StoppingCondition"]["MaxRuntimeInSeconds"]
 
     def run(self) -> str:
-        """Run the job to its end; the secondary status that it ends with. Raises what `JobKind.run` does."""
+        """Run the job to its end, and return its last secondary status. Raises what `JobKind.run` does."""
         algorithm = catalog.by_image(self._job["AlgorithmSpecification"]["TrainingImage"])
         if algorithm is None:
             raise FailedError(
                 "ClientError: Cannot pull algorithm container. Either the image does not exist or its permissions "
                 f"are incorrect. This stand-in knows the repositories {', '.join(catalog.repositories())}."
             )
-        self._services.store.update(KIND, self._name, status.prepare)
-        self._layout.prepare(self._job)
+        self._services.store.update(TRAINING_JOB, self._name, status.prepare)
+        self._layout.prepare(_configuration(self._job))
         try:
             self._enter("Downloading")
             self._download()
@@ -86,7 +86,7 @@ class Attempt:
             self._train(algorithm)
             self._enter("Uploading")
         except StoppedError:
-            # A model is kept if the algorithm has saved one on SIGTERM.
+            # A model that the algorithm saved on SIGTERM is kept.
             if any(self._layout.model.iterdir()):
                 self._upload()
             raise
@@ -95,12 +95,15 @@ class Attempt:
 
     def _enter(self, secondary: str) -> None:
         self._check()
-        self._services.store.update(KIND, self._name, lambda job: status.enter(job, secondary, time.time()))
+        self._record(secondary)
+
+    def _record(self, secondary: str) -> None:
+        self._services.store.update(TRAINING_JOB, self._name, lambda job: status.enter(job, secondary, time.time()))
 
     def _check(self) -> None:
         self._signals.check()
         if time.monotonic() > self._deadline:
-            self._services.store.update(KIND, self._name, lambda job: status.enter(job, "Stopping", time.time()))
+            self._record("Stopping")
             raise StoppedError("MaxRuntimeExceeded")
 
     def _download(self) -> None:
@@ -179,10 +182,10 @@ class Attempt:
             log.write(f"WARNING: {count} instances were asked for; this stand-in trains on ONE, with all of the data.")
 
     def _keep(self, metrics: FinalMetrics) -> None:
-        def keep(job: Document) -> None:
+        def keep(job: TrainingJob) -> None:
             job["FinalMetricDataList"] = metrics.as_answer()
 
-        self._services.store.update(KIND, self._name, keep)
+        self._services.store.update(TRAINING_JOB, self._name, keep)
 
     def _upload(self) -> None:
         model = Location.of(self._job["ModelArtifacts"]["S3ModelArtifacts"])
@@ -197,3 +200,27 @@ class Attempt:
             self._services.objects.upload(archive, to)
         except MissingObjectsError as error:
             raise FailedError(f"ClientError: Data upload failed: {error}") from error
+
+
+def _configuration(job: TrainingJob) -> Configuration:
+    mode = job["AlgorithmSpecification"]["TrainingInputMode"]
+    return Configuration(
+        hyperparameters=job["HyperParameters"],
+        channels={channel["ChannelName"]: _channel(channel, mode) for channel in job.get("InputDataConfig", [])},
+        instance_type=job["ResourceConfig"].get("InstanceType"),
+        has_checkpoints="CheckpointConfig" in job,
+    )
+
+
+def _channel(channel: Channel, mode_of_job: str) -> ChannelConfiguration:
+    mode = channel.get("InputMode", mode_of_job)
+    source = channel["DataSource"]["S3DataSource"]
+    described: ChannelConfiguration = {
+        # The platform mounts fast files as plain files, so the container sees no difference.
+        "TrainingInputMode": "File" if mode == "FastFile" else mode,
+        "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
+        "RecordWrapperType": channel.get("RecordWrapperType", "None"),
+    }
+    if "ContentType" in channel:
+        described["ContentType"] = channel["ContentType"]
+    return described

@@ -1,4 +1,4 @@
-"""``/opt/ml/checkpoints``: filled from S3 before a job trains, and copied there while it does (CheckpointConfig)."""
+"""``/opt/ml/checkpoints``: filled from S3 before the training, and copied to S3 during it (CheckpointConfig)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ _SECONDS_BETWEEN = 5.0
 
 
 class Checkpoints:
-    """One job's checkpoints. What the job removes stays in S3, as on the service."""
+    """One job's checkpoints. What the job removes stays in S3, as on the service.
+
+    Args:
+        objects: The S3 to read and write.
+        uri: The ``s3://`` URI of CheckpointConfig.
+        folder: The folder of the checkpoints on this machine.
+    """
 
     def __init__(self, objects: Objects, uri: str, folder: Path) -> None:
         self._objects = objects
@@ -22,10 +28,10 @@ class Checkpoints:
         self._looked = time.monotonic()
 
     def restore(self) -> None:
-        """Download what earlier jobs have left.
+        """Download the checkpoints of earlier jobs.
 
         Raises:
-            MissingObjectsError: the bucket doesn't exist.
+            MissingObjectsError: The bucket doesn't exist.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         prefix = Location(self._location.bucket, self._location.key.rstrip("/") + "/")
@@ -34,20 +40,20 @@ class Checkpoints:
         self._known = self._files()
 
     def copy_now_and_then(self) -> None:
-        """Copy what is new or changed, every few seconds however often this is called."""
+        """Copy new and changed files, if the last copy is some seconds old."""
         if time.monotonic() - self._looked >= _SECONDS_BETWEEN:
             self.copy()
             self._looked = time.monotonic()
 
     def copy(self) -> None:
-        """Copy what is new or changed since the last time."""
+        """Copy the files that are new or changed since the last copy."""
         for path, state in self._files().items():
             if self._known.get(path) != state:
                 self._objects.upload(path, self._location.child(*path.relative_to(self._folder).parts))
                 self._known[path] = state
 
     def _files(self) -> dict[Path, tuple[int, int]]:
-        """Size and time of change. Files may go while this looks, so each is asked once."""
+        """Return size and time of change by file; the job may remove files meanwhile, so each is looked at once."""
         found = {}
         for path in self._folder.rglob("*"):
             try:
@@ -60,5 +66,5 @@ class Checkpoints:
 
 
 def _is_marked(name: str) -> bool:
-    """Hidden files, and those whose suffix tells the platform to leave them alone (``.sagemaker-ignore`` …)."""
+    """Return whether the platform ignores the file: it is hidden, or has a suffix like ``.sagemaker-ignore``."""
     return name.startswith(".") or ".sagemaker-" in name

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import regex
 
 from localcloud.sagemaker.algorithms import catalog
 from localcloud.sagemaker.api.arns import REGION
 from localcloud.sagemaker.api.errors import validation_error
-from localcloud.sagemaker.api.protocol import Operation
-from localcloud.sagemaker.api.store import Document, Store
+from localcloud.sagemaker.api.protocol import OpaqueAnswer, Operation
+from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.api.tags import Tags
 from localcloud.sagemaker.data.data_sources import ManifestError, S3DataSource, inputs_of, is_supported
 from localcloud.sagemaker.data.s3 import Location, MissingObjectsError, Objects
@@ -19,21 +18,28 @@ from localcloud.sagemaker.jobs.documents import JobDocuments, kind_of_jobs
 from localcloud.sagemaker.jobs.metrics import MetricDefinitionMember
 from localcloud.sagemaker.jobs.runner import JobRunner
 from localcloud.sagemaker.training import status
-from localcloud.sagemaker.training.attempt import KIND
+from localcloud.sagemaker.training.documents import (
+    TRAINING_JOB,
+    AlgorithmSpecification,
+    CreateTrainingJob,
+    StoppingCondition,
+    StopTrainingJob,
+    TrainingJob,
+)
 
-_KIND = kind_of_jobs(KIND, "TrainingJob", "TrainingEndTime", "SecondaryStatus")
+_KIND = kind_of_jobs(TRAINING_JOB, "TrainingJob", "TrainingEndTime", "SecondaryStatus")
 _DAY_SECONDS = 86_400
 
 
 class TrainingJobs:
     """Training jobs, as the control plane shows them."""
 
-    def __init__(self, store: Store, tags: Tags, objects: Objects, runner: JobRunner) -> None:
+    def __init__(self, store: Store, tags: Tags, objects: Objects, runner: JobRunner[TrainingJob]) -> None:
         self._jobs = JobDocuments(store, tags, _KIND, runner)
         self._objects = objects
 
     def operations(self) -> dict[str, Operation]:
-        """The operations by name."""
+        """Return the operations by name."""
         return {
             "CreateTrainingJob": self._create,
             "DescribeTrainingJob": self._jobs.describe,
@@ -43,17 +49,18 @@ class TrainingJobs:
         }
 
     def recover(self) -> None:
-        """End the jobs that ran when the stand-in was last ended: their processes are gone."""
+        """End the jobs that ran when the stand-in last ended, as their processes are gone."""
         self._jobs.recover(_interrupt)
 
-    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _create(self, request: CreateTrainingJob) -> OpaqueAnswer:
         _check_members(request)
         _check_algorithm(request)
         _check_stopping(request)
         self._check_sources(request)
-        return self._jobs.create(request["TrainingJobName"], _new_job(request, time.time()), request.get("Tags", []))
+        name = request["TrainingJobName"]
+        return self._jobs.create(name, _new_job(request, self._jobs.arn(name), time.time()))
 
-    def _check_sources(self, request: dict[str, Any]) -> None:
+    def _check_sources(self, request: CreateTrainingJob) -> None:
         names = [channel["ChannelName"] for channel in request.get("InputDataConfig", [])]
         if len(set(names)) < len(names):
             raise validation_error(f"The channel names must be unique within a training job: {names}.")
@@ -63,31 +70,31 @@ class TrainingJobs:
                 raise validation_error(f"The channel name '{name}' can't be a folder's.")
             if channel.get("CompressionType", "None") != "None":
                 raise validation_error(f"Channel {name}: CompressionType is for Pipe mode; leave it out.")
-            if not is_supported(source):
+            if source is None or not is_supported(source):
                 raise validation_error(
                     f"Channel {name}: this stand-in reads S3DataSource with S3DataType S3Prefix or ManifestFile only."
                 )
             self._check_objects(source, request["RoleArn"])
 
     def _check_objects(self, source: S3DataSource, role: str) -> None:
-        uri, location, said = source["S3Uri"], Location.of(source["S3Uri"]), ""
+        uri, location, cause = source["S3Uri"], Location.of(source["S3Uri"]), ""
         try:
             if next(inputs_of(self._objects, source), None) is not None:
                 return
         except (MissingObjectsError, ManifestError) as error:
-            said = f" Error message from S3: {error}"
+            cause = f" Error message from S3: {error}"
         raise validation_error(
             f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket '
             f"exists in the selected region ({REGION}), that objects exist under that S3 prefix, and that the role "
-            f'"{role}" has "s3:ListBucket" permissions on bucket "{location.bucket}".{said}'
+            f'"{role}" has "s3:ListBucket" permissions on bucket "{location.bucket}".{cause}'
         )
 
-    def _stop(self, request: dict[str, Any]) -> None:
+    def _stop(self, request: StopTrainingJob) -> None:
         self._jobs.stop(request["TrainingJobName"], lambda job: status.enter(job, "Stopping", time.time()))
 
 
-def _check_members(request: dict[str, Any]) -> None:
-    """The service model lets these out for jobs of kinds that this stand-in doesn't have."""
+def _check_members(request: CreateTrainingJob) -> None:
+    """Require what is optional in the service model only for kinds of jobs that this stand-in doesn't have."""
     for member in ("AlgorithmSpecification", "ResourceConfig"):
         if member not in request:
             raise validation_error(f"{member} is missing: this stand-in has no training jobs without it.")
@@ -101,7 +108,7 @@ def _check_members(request: dict[str, Any]) -> None:
         raise validation_error("OutputDataConfig: this stand-in writes model.tar.gz, with CompressionType GZIP.")
 
 
-def _check_algorithm(request: dict[str, Any]) -> None:
+def _check_algorithm(request: CreateTrainingJob) -> None:
     specification = request["AlgorithmSpecification"]
     image = specification.get("TrainingImage")
     if image is None:
@@ -118,58 +125,64 @@ def _check_algorithm(request: dict[str, Any]) -> None:
         try:
             if regex.compile(each["Regex"]).groups:
                 continue
-            said = "it has no group for the value"
+            fault = "it has no group for the value"
         except regex.error as error:
-            said = str(error)
-        raise validation_error(f"The regex of the metric definition {each['Name']} is invalid: {said}.")
+            fault = str(error)
+        raise validation_error(f"The regex of the metric definition {each['Name']} is invalid: {fault}.")
 
 
-def _check_stopping(request: dict[str, Any]) -> None:
-    """The rules of managed spot training (API reference, StoppingCondition)."""
-    stopping, spot = request.get("StoppingCondition", {}), request.get("EnableManagedSpotTraining", False)
+def _check_stopping(request: CreateTrainingJob) -> None:
+    """Apply the rules of managed spot training (API reference, StoppingCondition)."""
+    stopping, spot = _stopping(request), request.get("EnableManagedSpotTraining", False)
     longest = stopping.get("MaxWaitTimeInSeconds")
     if longest is not None and not spot:
         raise validation_error("MaxWaitTimeInSeconds above 0 is not supported when EnableManagedSpotTraining is false.")
     if spot and longest is None:
         raise validation_error("MaxWaitTimeInSeconds is required when EnableManagedSpotTraining is true.")
-    if longest is not None and longest < stopping.get("MaxRuntimeInSeconds", _DAY_SECONDS):
+    if longest is not None and longest < stopping["MaxRuntimeInSeconds"]:
         raise validation_error("Invalid MaxWaitTimeInSeconds. It must be at least MaxRuntimeInSeconds.")
 
 
-def _metric_definitions(specification: dict[str, Any]) -> list[MetricDefinitionMember]:
-    """The service's for the algorithm, and the request's own, which go before one of the same name."""
+def _stopping(request: CreateTrainingJob) -> StoppingCondition:
+    """Return the request's condition with the service's default."""
+    return {"MaxRuntimeInSeconds": _DAY_SECONDS, **request.get("StoppingCondition", {})}
+
+
+def _metric_definitions(specification: AlgorithmSpecification) -> list[MetricDefinitionMember]:
+    """Return the service's definitions for the algorithm, and the request's, which replace those of the same name."""
     algorithm = catalog.by_image(specification["TrainingImage"])
     services = [each.as_request() for each in (algorithm.metrics if algorithm else ())]
     return list({each["Name"]: each for each in (*services, *specification.get("MetricDefinitions", []))}.values())
 
 
-def _new_job(request: dict[str, Any], now: float) -> Document:
-    job = {key: value for key, value in request.items() if key != "Tags"}
-    job["AlgorithmSpecification"] = {
-        "EnableSageMakerMetricsTimeSeries": False,
-        **request["AlgorithmSpecification"],
-        "MetricDefinitions": _metric_definitions(request["AlgorithmSpecification"]),
-    }
-    job |= {
-        "StoppingCondition": {"MaxRuntimeInSeconds": _DAY_SECONDS} | request.get("StoppingCondition", {}),
+def _new_job(request: CreateTrainingJob, job_arn: str, now: float) -> TrainingJob:
+    return {
+        **request,
+        "AlgorithmSpecification": {
+            "EnableSageMakerMetricsTimeSeries": False,
+            **request["AlgorithmSpecification"],
+            "MetricDefinitions": _metric_definitions(request["AlgorithmSpecification"]),
+        },
+        "StoppingCondition": _stopping(request),
         "CreationTime": now,
-        "ModelArtifacts": {"S3ModelArtifacts": model_location(request).uri},
+        "ModelArtifacts": {"S3ModelArtifacts": _model_location(request).uri},
         "HyperParameters": request.get("HyperParameters", {}),
+        "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False),
+        "EnableInterContainerTrafficEncryption": request.get("EnableInterContainerTrafficEncryption", False),
+        "EnableManagedSpotTraining": request.get("EnableManagedSpotTraining", False),
+        **status.start(now),
+        "TrainingJobArn": job_arn,
     }
-    for switch in ("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining"):
-        job.setdefault(switch, False)
-    status.enter(job, "Starting", now)
-    return job
 
 
-def model_location(request: dict[str, Any]) -> Location:
-    """Where the job's model goes: ``{S3OutputPath}/{job}/output/model.tar.gz``."""
+def _model_location(request: CreateTrainingJob) -> Location:
+    """Return where the job's model goes: ``{S3OutputPath}/{job}/output/model.tar.gz``."""
     return Location.of(request["OutputDataConfig"]["S3OutputPath"]).child(
         request["TrainingJobName"], "output", "model.tar.gz"
     )
 
 
-def _interrupt(job: Document) -> None:
+def _interrupt(job: TrainingJob) -> None:
     if job["TrainingJobStatus"] == "Stopping":
         status.enter(job, "Stopped", time.time())
         return

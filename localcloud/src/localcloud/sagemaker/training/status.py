@@ -1,15 +1,15 @@
-"""How a training job moves through its states, and what each transition says.
+"""The states of a training job, and the message of each transition.
 
 InProgress (Starting, Downloading, Training, Uploading), then Completed or Failed; or Stopping, then Stopped
-or MaxRuntimeExceeded. Waiters read StatusMessage: it changes on every transition, the last one too.
+or MaxRuntimeExceeded. Waiters read StatusMessage, so it changes on every transition, the last one too. Documents are
+changed in place; times are seconds since the epoch.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from localcloud.sagemaker.api.store import Document
+from localcloud.sagemaker.training.documents import Progress
 
 MESSAGES = {
     "Starting": "Starting the training job",
@@ -31,42 +31,58 @@ _PREPARING = "Preparing the instances for training"
 _REASON_CHARACTERS = 1024
 
 
-def _is_over(job: Document) -> bool:
-    """Whether the job has reached a final state."""
-    return job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped")
+def start(now: float) -> Progress:
+    """Return the progress of a job that starts now."""
+    return {
+        "TrainingJobStatus": "InProgress",
+        "SecondaryStatus": "Starting",
+        "LastModifiedTime": now,
+        "SecondaryStatusTransitions": [{"Status": "Starting", "StartTime": now, "StatusMessage": MESSAGES["Starting"]}],
+    }
 
 
-def enter(job: Document, secondary: str, now: float) -> None:
-    """Move the job to a secondary status. A job that is stopping only moves on to its end."""
-    if job.get("TrainingJobStatus") == "Stopping" and _STATUS[secondary] == "InProgress":
+def enter(job: Progress, secondary: str, now: float) -> None:
+    """Move the job to a secondary status. From Stopping, a job only moves to its end.
+
+    Args:
+        job: The job's document.
+        secondary: The secondary status, a key of `MESSAGES`.
+        now: The time of the transition.
+    """
+    if job["TrainingJobStatus"] == "Stopping" and _STATUS[secondary] == "InProgress":
         return
     job["TrainingJobStatus"] = _STATUS[secondary]
     job["SecondaryStatus"] = secondary
     job["LastModifiedTime"] = now
-    transitions: list[dict[str, Any]] = job.setdefault("SecondaryStatusTransitions", [])
-    if transitions:
-        transitions[-1]["EndTime"] = now
+    transitions = job["SecondaryStatusTransitions"]
+    transitions[-1]["EndTime"] = now
     transitions.append({"Status": secondary, "StartTime": now, "StatusMessage": MESSAGES[secondary]})
     if secondary == "Downloading":
         job["TrainingStartTime"] = now
-    if _is_over(job):
+    if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):
         transitions[-1]["EndTime"] = now
         _close(job, now)
 
 
-def prepare(job: Document) -> None:
-    """Say that a job which is Starting has its cores."""
+def prepare(job: Progress) -> None:
+    """Change the message of a job that is Starting, as it has its cores now."""
     if job["SecondaryStatus"] == "Starting":
         job["SecondaryStatusTransitions"][-1]["StatusMessage"] = _PREPARING
 
 
-def fail(job: Document, reason: str, now: float) -> None:
-    """End the job as Failed for the reason."""
+def fail(job: Progress, reason: str, now: float) -> None:
+    """End the job as Failed.
+
+    Args:
+        job: The job's document.
+        reason: The FailureReason; its first 1024 characters are kept.
+        now: The time of the end.
+    """
     enter(job, "Failed", now)
     job["FailureReason"] = reason[:_REASON_CHARACTERS]
 
 
-def _close(job: Document, now: float) -> None:
+def _close(job: Progress, now: float) -> None:
     job["TrainingEndTime"] = now
     if "TrainingStartTime" in job:
         seconds = math.ceil(now - job["TrainingStartTime"])

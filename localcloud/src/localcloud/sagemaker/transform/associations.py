@@ -1,7 +1,7 @@
 """DataProcessing of a transform job: which parts of a record are sent, joined to the answer, and kept.
 
 Developer guide, "Associate Prediction Results with Input Records". Paths are the guide's part of JSONPath: ``$``, names
-behind dots or in brackets, ``*``, indexes, lists of them, and slices. A CSV record is a list of its cells.
+after dots or in brackets, ``*``, indexes, lists of them, and slices. A CSV record is a list of its cells.
 """
 
 from __future__ import annotations
@@ -24,12 +24,18 @@ Select = Callable[[Any], list[Any]]
 
 
 class PathError(Exception):
-    """The path isn't of the part of JSONPath that batch transform knows, or finds nothing in a record."""
+    """The path isn't in the part of JSONPath that batch transform has, or finds nothing in a record."""
 
 
 @dataclass(frozen=True)
 class Path:
-    """A path, and whether it stands for a list (as a slice does) or for a single value."""
+    """A path in a record.
+
+    Attributes:
+        text: The path as in the request.
+        steps: What each part of the path selects in a value.
+        is_list: Whether the path gives a list, as a slice does, or a single value.
+    """
 
     text: str
     steps: tuple[Select, ...]
@@ -37,7 +43,11 @@ class Path:
 
     @classmethod
     def of(cls, text: str) -> Path:
-        """Raises PathError."""
+        """Parse a path.
+
+        Raises:
+            PathError: The path isn't supported.
+        """
         if not text.startswith("$"):
             raise PathError(f"The JSONPath '{text}' doesn't begin with $")
         steps, position, is_list = list[Select](), 1, False
@@ -51,10 +61,10 @@ class Path:
         return cls(text, tuple(steps), is_list)
 
     def find(self, record: Any) -> Any:
-        """What the path stands for in a record.
+        """Return the value at the path in a record.
 
         Raises:
-            PathError: nothing.
+            PathError: There is none.
         """
         values = [record]
         for select in self.steps:
@@ -95,7 +105,14 @@ def _places(indexes: Sequence[int]) -> Select:
 
 @dataclass(frozen=True)
 class Association:
-    """What DataProcessing asks for; ``is_csv``: records and answers are CSV, else JSON, a record a line."""
+    """The filters and the join of DataProcessing.
+
+    Attributes:
+        input_filter: What of a record is sent.
+        output_filter: What of an answer, joined or not, is kept.
+        joins: Whether the record and its answer are joined.
+        is_csv: Whether records and answers are CSV; else they are JSON, one record a line.
+    """
 
     input_filter: Path
     output_filter: Path
@@ -104,17 +121,22 @@ class Association:
 
     @property
     def per_record(self) -> bool:
-        """Whether each answer has to be told apart."""
+        """Whether the answer to each record is needed by itself."""
         return self.joins or self.output_filter.text != "$"
 
-    def asked(self, record: bytes) -> bytes:
-        """The record as it is sent."""
+    def sent(self, record: bytes) -> bytes:
+        """Return the record as it is sent to the model."""
         if self.input_filter.text == "$":
             return record
         return self._written(self.input_filter.find(self._read(record)))
 
     def kept(self, record: bytes, answer: bytes) -> bytes:
-        """What stands in the output for a record."""
+        """Return the output for a record.
+
+        Args:
+            record: The record as in the input.
+            answer: The model's answer to it.
+        """
         produced = self._read(answer)
         if self.joins:
             produced = _joined(self._read(record), produced, is_csv=self.is_csv)

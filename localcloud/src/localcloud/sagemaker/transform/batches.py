@@ -7,19 +7,23 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 _RECORDIO_MAGIC = 0xCED7230A
-_RECORDIO_LENGTH = (1 << 29) - 1  # the bits above are the part's place in a record that is cut
-_RECORDIO_ENDS = (0, 3)  # a whole record, and the last part of one
+_RECORDIO_LENGTH = (1 << 29) - 1  # the bits above are the part's place in a divided record
+_RECORDIO_ENDS = (0, 3)  # a whole record, and the last part of a divided one
 
 
 class SplitError(Exception):
-    """The file isn't of the format that SplitType says, or a record doesn't fit into a request."""
+    """The file isn't of the format of SplitType, or a record doesn't fit into a request."""
 
 
 def records(file: BinaryIO, split: str) -> Iterator[bytes]:
-    """The records of a file: the whole of it for None, lines without their ends, or framed records as they are.
+    """Yield the records of a file: lines without their ends, framed records with their frames.
+
+    Args:
+        file: The file.
+        split: The SplitType; with ``None``, the whole file is one record.
 
     Raises:
-        SplitError: a framed record is damaged.
+        SplitError: A framed record is damaged.
     """
     if split == "Line":
         for line in file:
@@ -33,13 +37,16 @@ def records(file: BinaryIO, split: str) -> Iterator[bytes]:
 
 
 def batches(found: Iterator[bytes], *, strategy: str, split: str, most: int) -> Iterator[list[bytes]]:
-    """Records for one request each: one for SingleRecord, for MultiRecord as many as fit.
+    """Yield the records of one request each: one for SingleRecord, as many as fit for MultiRecord.
 
     Args:
-        most: bytes of a request; 0 for any number.
+        found: The records.
+        strategy: The BatchStrategy.
+        split: The SplitType; lines also need their ends.
+        most: The bytes of a request; 0 for any number.
 
     Raises:
-        SplitError: one record alone has more.
+        SplitError: A single record has more bytes.
     """
     end = 1 if split == "Line" else 0
     batch, size = list[bytes](), 0
@@ -56,7 +63,12 @@ def batches(found: Iterator[bytes], *, strategy: str, split: str, most: int) -> 
 
 
 def body(batch: list[bytes], split: str) -> bytes:
-    """The request's body: lines get their ends back."""
+    """Return the body of a request.
+
+    Args:
+        batch: The request's records.
+        split: The SplitType; lines get their ends back.
+    """
     return b"".join(line + b"\n" for line in batch) if split == "Line" else b"".join(batch)
 
 
@@ -76,7 +88,7 @@ def _recordio(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _tfrecords(file: BinaryIO) -> Iterator[bytes]:
-    """Length, its checksum, content, its checksum. The checksums are the container's to look at."""
+    """Yield records of length, its checksum, content, its checksum. The container checks the checksums."""
     while header := file.read(12):
         if len(header) < 12:
             raise SplitError("The file ends within a record")

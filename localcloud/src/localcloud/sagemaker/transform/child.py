@@ -9,7 +9,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path as FilePath
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from localcloud.sagemaker.algorithms import catalog
 from localcloud.sagemaker.algorithms.serving import Invocation, ModelServer
@@ -17,6 +17,7 @@ from localcloud.sagemaker.jobs.child import AlgorithmError, UserError, run
 from localcloud.sagemaker.jobs.container import Layout
 from localcloud.sagemaker.transform.associations import Association, Path, PathError
 from localcloud.sagemaker.transform.batches import SplitError, batches, body, records
+from localcloud.sagemaker.transform.documents import Plan, Transformation, TransformInput
 
 INPUT = "input"
 PLAN = "transform.json"
@@ -28,37 +29,37 @@ logger = logging.getLogger(__name__)
 
 
 class _BadAnswerError(Exception):
-    """The model refuses a batch; no file is written for what it is of."""
+    """The model refuses a batch, so the batch's file gets no output."""
 
-    def __init__(self, status: int, told: str) -> None:
-        super().__init__(told)
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
         self.status = status
 
 
 def transform(layout: Layout) -> None:
-    """Transform every file of the input. One that fails leaves no output, and the others go on.
+    """Transform every file of the input. A file that fails has no output and doesn't stop the others.
 
     Raises:
-        UserError: the model refused one of them.
-        AlgorithmError: the model can't be loaded, or failed.
+        UserError: The model refused a file.
+        AlgorithmError: The model can't be loaded, or failed.
     """
-    request = json.loads((layout.config / PLAN).read_text())
-    algorithm = catalog.by_image(request["Image"])
+    plan: Plan = json.loads((layout.config / PLAN).read_text())
+    algorithm = catalog.by_image(plan["Image"])
     if algorithm is None:
         raise UserError(f"this stand-in knows the repositories {', '.join(catalog.repositories())}")
     try:
-        model = algorithm.load(layout.model, request["Environment"])
+        model = algorithm.load(layout.model, plan["Environment"])
     except ValueError as error:
         raise AlgorithmError(str(error)) from error
     worst, source = 0, layout.data / INPUT
     logger.info(
         "[sagemaker logs]: MaxConcurrentTransforms=%s, MaxPayloadInMB=%s, BatchStrategy=%s",
-        *(request[member] for member in ("MaxConcurrentTransforms", "MaxPayloadInMB", "BatchStrategy")),
+        *(plan["MaxConcurrentTransforms"], plan["MaxPayloadInMB"], plan["BatchStrategy"]),
     )
     for path in sorted(path for path in source.rglob("*") if path.is_file()):
         name = str(path.relative_to(source))
         try:
-            _transform(path, layout.output_data / f"{name}.out", request, model)
+            _transform(path, layout.output_data / f"{name}.out", plan, model)
         except _BadAnswerError as error:
             worst = max(worst, error.status)
             logger.error("[sagemaker logs]: %s: Bad HTTP status received from algorithm: %d", name, error.status)
@@ -72,31 +73,31 @@ def transform(layout: Layout) -> None:
         raise UserError(_SEE_LOGS)
 
 
-def _transform(path: FilePath, to: FilePath, request: dict[str, Any], model: ModelServer) -> None:
+def _transform(path: FilePath, to: FilePath, plan: Plan, model: ModelServer) -> None:
     """Write the output of one file, whole or not at all."""
     to.parent.mkdir(parents=True, exist_ok=True)
     unfinished = to.with_name(f".{to.name}.unfinished")
     try:
-        with _opened(path, request["TransformInput"]) as file, unfinished.open("wb") as output:
-            for part in _answers(file, request, model):
+        with _opened(path, plan["TransformInput"]) as file, unfinished.open("wb") as output:
+            for part in _answers(file, plan, model):
                 output.write(part)
         unfinished.rename(to)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
-def _answers(file: BinaryIO, request: dict[str, Any], model: ModelServer) -> Iterator[bytes]:
-    split = request["TransformInput"].get("SplitType", "None")
-    end = b"\n" if request["TransformOutput"].get("AssembleWith") == "Line" else b""
-    association = association_of(request)
+def _answers(file: BinaryIO, plan: Plan, model: ModelServer) -> Iterator[bytes]:
+    split = plan["TransformInput"].get("SplitType", "None")
+    end = b"\n" if plan["TransformOutput"].get("AssembleWith") == "Line" else b""
+    association = association_of(plan)
     for batch in batches(
         records(file, split),
-        strategy=request["BatchStrategy"],
+        strategy=plan["BatchStrategy"],
         split=split,
-        most=request["MaxPayloadInMB"] * _MIB,
+        most=plan["MaxPayloadInMB"] * _MIB,
     ):
-        sent = batch if association is None else [association.asked(record) for record in batch]
-        answer = _ask(model, body(sent, split), request)
+        sent = batch if association is None else [association.sent(record) for record in batch]
+        answer = _invoke(model, body(sent, split), plan)
         if association is not None and association.per_record:
             lines = answer.rstrip(b"\n").split(b"\n")
             if len(lines) != len(batch):
@@ -104,38 +105,38 @@ def _answers(file: BinaryIO, request: dict[str, Any], model: ModelServer) -> Ite
             for record, line in zip(batch, lines, strict=True):
                 yield association.kept(record, line) + b"\n"
         else:
-            # An answer that ends its lines itself, as XGBoost's do in batch mode, gets no second end.
+            # XGBoost's answers in batch mode have a line end already; they get no second one.
             yield answer if answer.endswith(b"\n") else answer + end
 
 
-def _ask(model: ModelServer, content: bytes, request: dict[str, Any]) -> bytes:
+def _invoke(model: ModelServer, content: bytes, plan: Plan) -> bytes:
     answer = model.invoke(
-        Invocation(content, request["TransformInput"].get("ContentType"), request["TransformOutput"].get("Accept"))
+        Invocation(content, plan["TransformInput"].get("ContentType"), plan["TransformOutput"].get("Accept"))
     )
     if answer.status >= 400:
         raise _BadAnswerError(answer.status, answer.body.decode(errors="replace"))
     return answer.body
 
 
-def association_of(request: dict[str, Any]) -> Association | None:
-    """What DataProcessing asks for, None where it asks for nothing.
+def association_of(request: Transformation) -> Association | None:
+    """Return the filters and the join of DataProcessing; None if there are none.
 
     Raises:
-        PathError: a path isn't supported.
+        PathError: A path isn't supported.
     """
-    asked = request.get("DataProcessing", {})
+    processing = request.get("DataProcessing", {})
     chosen = Association(
-        input_filter=Path.of(asked.get("InputFilter", "$")),
-        output_filter=Path.of(asked.get("OutputFilter", "$")),
-        joins=asked.get("JoinSource", "None") == "Input",
+        input_filter=Path.of(processing.get("InputFilter", "$")),
+        output_filter=Path.of(processing.get("OutputFilter", "$")),
+        joins=processing.get("JoinSource", "None") == "Input",
         is_csv="csv" in request["TransformInput"].get("ContentType", ""),
     )
     return chosen if chosen.per_record or chosen.input_filter.text != "$" else None
 
 
 @contextlib.contextmanager
-def _opened(path: FilePath, asked: dict[str, Any]) -> Iterator[BinaryIO]:
-    if asked.get("CompressionType", "None") == "Gzip":
+def _opened(path: FilePath, source: TransformInput) -> Iterator[BinaryIO]:
+    if source.get("CompressionType", "None") == "Gzip":
         with gzip.open(path, "rb") as unzipped:
             yield cast("BinaryIO", unzipped)
     else:

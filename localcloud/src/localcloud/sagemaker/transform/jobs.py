@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from localcloud.sagemaker.api.errors import validation_error
-from localcloud.sagemaker.api.protocol import Operation
-from localcloud.sagemaker.api.store import Document, Store
+from localcloud.sagemaker.api.protocol import OpaqueAnswer, Operation
+from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.api.tags import Tags
 from localcloud.sagemaker.data.data_sources import is_supported
 from localcloud.sagemaker.jobs.documents import JobDocuments, kind_of_jobs
 from localcloud.sagemaker.jobs.runner import JobRunner
 from localcloud.sagemaker.registry.models import Models
 from localcloud.sagemaker.transform.associations import PathError
-from localcloud.sagemaker.transform.attempt import KIND
 from localcloud.sagemaker.transform.child import association_of
+from localcloud.sagemaker.transform.documents import (
+    TRANSFORM_JOB,
+    CreateTransformJob,
+    Progress,
+    StopTransformJob,
+    TransformJob,
+)
 
-_KIND = kind_of_jobs(KIND, "TransformJob", "TransformEndTime", "FailureReason")
-_MOST_MEGABYTES = 100  # of all payloads that are under way (API reference, CreateTransformJob, MaxPayloadInMB)
+_KIND = kind_of_jobs(TRANSFORM_JOB, "TransformJob", "TransformEndTime", "FailureReason")
+_MOST_MEGABYTES = 100  # of all payloads at one time (API reference, CreateTransformJob, MaxPayloadInMB)
 
 
 class TransformJobs:
     """Batch transform jobs, as the control plane shows them."""
 
-    def __init__(self, store: Store, tags: Tags, models: Models, runner: JobRunner) -> None:
+    def __init__(self, store: Store, tags: Tags, models: Models, runner: JobRunner[TransformJob]) -> None:
         self._jobs = JobDocuments(store, tags, _KIND, runner)
         self._models = models
 
     def operations(self) -> dict[str, Operation]:
-        """The operations by name."""
+        """Return the operations by name."""
         return {
             "CreateTransformJob": self._create,
             "DescribeTransformJob": self._jobs.describe,
@@ -38,28 +43,32 @@ class TransformJobs:
         }
 
     def recover(self) -> None:
-        """End the jobs that ran when the stand-in was last ended: their processes are gone."""
+        """End the jobs that ran when the stand-in last ended, as their processes are gone."""
         self._jobs.recover(_interrupt)
 
-    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _create(self, request: CreateTransformJob) -> OpaqueAnswer:
         served = self._models.container(request["ModelName"])
         if "ModelDataUrl" not in served:
             raise validation_error(f"Model {request['ModelName']} has no ModelDataUrl; this stand-in serves no other.")
         _check(request)
-        now = time.time()
-        document = {key: value for key, value in request.items() if key != "Tags"} | {
-            "TransformJobStatus": "InProgress",
-            "CreationTime": now,
-            "LastModifiedTime": now,
-            "Served": served,
-        }
-        return self._jobs.create(request["TransformJobName"], document, request.get("Tags", []))
+        name = request["TransformJobName"]
+        progress = _start(time.time())
+        job: TransformJob = {**request, **progress, "Served": served, "TransformJobArn": self._jobs.arn(name)}
+        return self._jobs.create(name, job)
 
-    def _stop(self, request: dict[str, Any]) -> None:
-        self._jobs.stop(request["TransformJobName"], lambda job: job.update(TransformJobStatus="Stopping"))
+    def _stop(self, request: StopTransformJob) -> None:
+        self._jobs.stop(request["TransformJobName"], _stop)
 
 
-def _check(request: dict[str, Any]) -> None:
+def _start(now: float) -> Progress:
+    return {"TransformJobStatus": "InProgress", "CreationTime": now, "LastModifiedTime": now}
+
+
+def _stop(job: TransformJob) -> None:
+    job["TransformJobStatus"] = "Stopping"
+
+
+def _check(request: CreateTransformJob) -> None:
     if not is_supported(request["TransformInput"]["DataSource"]["S3DataSource"]):
         raise validation_error("TransformInput: this stand-in reads S3DataType S3Prefix or ManifestFile only.")
     megabytes = request.get("MaxPayloadInMB", 6) * max(request.get("MaxConcurrentTransforms", 1), 1)
@@ -72,7 +81,7 @@ def _check(request: dict[str, Any]) -> None:
     _check_processing(request)
 
 
-def _check_processing(request: dict[str, Any]) -> None:
+def _check_processing(request: CreateTransformJob) -> None:
     try:
         association = association_of(request)
     except PathError as error:
@@ -87,7 +96,7 @@ def _check_processing(request: dict[str, Any]) -> None:
         raise validation_error(f"DataProcessing needs one format: the input is {sent}, the output {accepted}.")
 
 
-def _interrupt(job: Document) -> None:
+def _interrupt(job: TransformJob) -> None:
     was, now = job["TransformJobStatus"], time.time()
     job["TransformJobStatus"] = "Stopped" if was == "Stopping" else "Failed"
     job["TransformEndTime"] = job["LastModifiedTime"] = now

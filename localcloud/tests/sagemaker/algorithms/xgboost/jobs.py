@@ -11,7 +11,7 @@ import numpy as np
 import xgboost
 
 from localcloud.sagemaker.algorithms.xgboost import training
-from localcloud.sagemaker.jobs.container import Layout
+from localcloud.sagemaker.jobs.container import ChannelConfiguration, Configuration, Layout
 
 Files = Mapping[str, Mapping[str, str | bytes]]  # by channel and path
 
@@ -41,20 +41,27 @@ class Job:
 
 
 def prepared(
-    root: Path, hyperparameters: Mapping[str, str], files: Files, content_type: str = "text/csv", **request: Any
+    root: Path,
+    hyperparameters: Mapping[str, str],
+    files: Files,
+    content_type: str = "text/csv",
+    *,
+    has_checkpoints: bool = False,
 ) -> Job:
-    """A job whose channels hold these files."""
+    """Return a job whose channels hold these files, ready to run."""
     layout = Layout(root)
+    channel: ChannelConfiguration = {
+        "TrainingInputMode": "File",
+        "S3DistributionType": "FullyReplicated",
+        "RecordWrapperType": "None",
+        "ContentType": content_type,
+    }
     layout.prepare(
-        {
-            "HyperParameters": {"num_round": "3", "nthread": "1", **hyperparameters},
-            "ResourceConfig": {},
-            "AlgorithmSpecification": {"TrainingInputMode": "File"},
-            "InputDataConfig": [
-                {"ChannelName": name, "ContentType": content_type, "DataSource": {"S3DataSource": {}}} for name in files
-            ],
-            **request,
-        }
+        Configuration(
+            hyperparameters={"num_round": "3", "nthread": "1", **hyperparameters},
+            channels=dict.fromkeys(files, channel),
+            has_checkpoints=has_checkpoints,
+        )
     )
     for name, contents in files.items():
         layout.channel(name).mkdir()

@@ -208,12 +208,12 @@ def test_folds_leave_a_model_each_and_predictions(tmp_path: Path, capfd: pytest.
 
 def test_checkpoints_are_kept_and_gone_on_from(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     whole = prepared(tmp_path / "whole", BINARY | {"num_round": "12"}, TRAIN).run().model()
-    first = prepared(tmp_path / "first", BINARY | {"num_round": "7"}, TRAIN, CheckpointConfig={}).run()
+    first = prepared(tmp_path / "first", BINARY | {"num_round": "7"}, TRAIN, has_checkpoints=True).run()
     kept = sorted(path.name for path in first.layout.checkpoints.iterdir())
     assert kept == [f"xgboost-checkpoint.{number}" for number in range(2, 7)]
     capfd.readouterr()
 
-    second = prepared(tmp_path / "second", BINARY | {"num_round": "12"}, TRAIN, CheckpointConfig={})
+    second = prepared(tmp_path / "second", BINARY | {"num_round": "12"}, TRAIN, has_checkpoints=True)
     for name in kept:
         (first.layout.checkpoints / name).rename(second.layout.checkpoints / name)
     (second.layout.checkpoints / "xgboost-checkpoint.7").write_bytes(b"damaged")
@@ -227,7 +227,7 @@ def test_checkpoints_are_kept_and_gone_on_from(tmp_path: Path, capfd: pytest.Cap
 
 
 def test_a_checkpoint_that_is_being_uploaded_is_left(tmp_path: Path) -> None:
-    job = prepared(tmp_path, BINARY | {"num_round": "8"}, TRAIN, CheckpointConfig={})
+    job = prepared(tmp_path, BINARY | {"num_round": "8"}, TRAIN, has_checkpoints=True)
     for name in ("0.sagemaker-uploading", "1.sagemaker-uploading", "1.sagemaker-uploaded"):
         (job.layout.checkpoints / f"xgboost-checkpoint.{name}").touch()
     job.run()
