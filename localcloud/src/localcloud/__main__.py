@@ -17,7 +17,7 @@ _INTERRUPTED = 130
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command; the exit status is 0, 1 for an error, 3 for `status` of a cloud that isn't up."""
+    """Run one command, and return its exit status: 0, 1 for an error, 3 for `status` of a cloud that isn't up."""
     parser = _parser()
     options = parser.parse_args(arguments)
     settings = Settings(options.state.resolve(), options.port, options.sagemaker_port)
@@ -26,21 +26,21 @@ def main(arguments: list[str]) -> int:
     try:
         return _COMMANDS[options.command](settings)
     except CloudError as error:
-        _say(f"localcloud: {error}", to=sys.stderr)
+        _print(f"localcloud: {error}", to=sys.stderr)
         return 1
     except (supervisor.SignalledError, KeyboardInterrupt):
-        _say("localcloud: interrupted; nothing that this command started is left", to=sys.stderr)
+        _print("localcloud: interrupted; nothing that this command started is left", to=sys.stderr)
         return _INTERRUPTED
 
 
 def _up(settings: Settings) -> int:
     for line in supervisor.up(settings):
-        _say(f"{line.name:<10} {line.endpoint}  pid {line.pid}")
+        _print(f"{line.name:<10} {line.endpoint}  pid {line.pid}")
     return 0
 
 
 def _down(settings: Settings) -> int:
-    _say(f"stopped: {', '.join(supervisor.down(settings)) or 'nothing ran'}")
+    _print(f"stopped: {', '.join(supervisor.down(settings)) or 'nothing ran'}")
     return 0
 
 
@@ -48,7 +48,7 @@ def _status(settings: Settings) -> int:
     lines = supervisor.status(settings)
     for line in lines:
         pid = f"pid {line.pid}" if line.pid else "not running"
-        _say(f"{line.name:<10} {line.endpoint}  {pid}  {'healthy' if line.healthy else 'unhealthy'}")
+        _print(f"{line.name:<10} {line.endpoint}  {pid}  {'healthy' if line.healthy else 'unhealthy'}")
     return 0 if all(line.healthy for line in lines) else _NOT_UP
 
 
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "command",
         choices=sorted(_COMMANDS),
-        help="up: start in the background; down: stop; status: tell; run: stay in the foreground",
+        help="up: start in the background; down: stop; status: show; run: stay in the foreground",
     )
     parser.add_argument(
         "--state",
@@ -97,12 +97,12 @@ def _port(text: str) -> int:
     return port
 
 
-def _say(line: str, to: TextIO | None = None) -> None:
+def _print(line: str, to: TextIO | None = None) -> None:
     print(line, file=to or sys.stdout, flush=True)
 
 
 def command() -> int:
-    """Run the command of this process's arguments, for the console script."""
+    """Run the command of this process's arguments; the entry point of the console script."""
     return main(sys.argv[1:])
 
 

@@ -1,6 +1,6 @@
-"""Starting, recognising and stopping the child processes.
+"""Starts, recognises and stops the child processes.
 
-A process is known by its pid, its start time and its command, so that a recycled pid is never taken for ours.
+A process is recognised by its pid, its start time and its command, so that a recycled pid is never taken for ours.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ import psutil
 from localcloud.services import Service
 from localcloud.settings import HOST
 
-_STOP_SECONDS = 30.0  # the stand-in ends its jobs and deployments, and uploads what they leave
+_STOP_SECONDS = 30.0  # the stand-in ends its jobs and deployments, and uploads their output
 _LOOK_SECONDS = 0.02
 _HEALTH_SECONDS = 2.0
-_CLOCK_SECONDS = 2.0  # how far the start time that the system tells may wander
+_CLOCK_SECONDS = 2.0  # by how much the start time that the system reports may drift
 
 
 class CloudError(Exception):
-    """One line that says what failed, where, and what to do next."""
+    """A failure; the message is one line with what failed, where, and what to do next."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is written down of a process when it is started; ``started`` in seconds since the epoch."""
+    """What is recorded of a process at its start; ``started`` is in seconds since the epoch."""
 
     pid: int
     started: float
@@ -41,7 +41,7 @@ class Record:
 
 
 def spawn(service: Service) -> psutil.Process:
-    """Start the service in a session of its own and record it."""
+    """Start the service in a session of its own, and record it."""
     service.log.parent.mkdir(parents=True, exist_ok=True)
     Path(service.environment["TMPDIR"]).mkdir(parents=True, exist_ok=True)
     with service.log.open("ab") as log:
@@ -61,7 +61,7 @@ def spawn(service: Service) -> psutil.Process:
 
 
 def recorded(service: Service) -> Record | None:
-    """What was written down when the service was last started, unless it was stopped since."""
+    """Return the record of the service's last start; None if it was stopped since."""
     try:
         return Record(**json.loads(service.record.read_text()))
     except FileNotFoundError:
@@ -69,7 +69,7 @@ def recorded(service: Service) -> Record | None:
 
 
 def running(service: Service) -> psutil.Process | None:
-    """The recorded process, if it still is the one that was started."""
+    """Return the recorded process; None if it has ended, or if its pid belongs to another process now."""
     record = recorded(service)
     if record is None:
         return None
@@ -84,15 +84,19 @@ def running(service: Service) -> psutil.Process | None:
 
 
 def _is_starting(process: psutil.Process) -> bool:
-    """For a moment after it was started a process has no command line; a zombie has none any more."""
+    """Return whether the process has no command line yet, as just after its start; a zombie has none either."""
     return not process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def stop(service: Service, process: psutil.Process) -> None:
-    """SIGTERM, a bounded wait in which state is written, then SIGKILL; and forget the record.
+    """End the process by SIGTERM, or by SIGKILL if it needs longer than 30 seconds, and remove its record.
+
+    Args:
+        service: The service.
+        process: Its process, as `running` returns it.
 
     Raises:
-        CloudError: the process outlives SIGKILL.
+        CloudError: The process survives SIGKILL.
     """
     with contextlib.suppress(psutil.NoSuchProcess):
         process.terminate()
@@ -104,9 +108,9 @@ def stop(service: Service, process: psutil.Process) -> None:
 
 
 def _ends(process: psutil.Process) -> bool:
-    """Whether the process ends in time.
+    """Return whether the process ends in time.
 
-    A zombie has ended: when it is buried is up to its parent, which in a container may do it late or never.
+    A zombie has ended; its parent, which may be any process in a container, may reap it late or never.
     """
     deadline = time.monotonic() + _STOP_SECONDS
     while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
@@ -114,12 +118,12 @@ def _ends(process: psutil.Process) -> bool:
             return False
         time.sleep(_LOOK_SECONDS)
     with contextlib.suppress(psutil.TimeoutExpired):
-        process.wait(0)  # which buries a child of our own
+        process.wait(0)  # reaps it if it is a child of this process
     return True
 
 
 def healthy(service: Service) -> bool:
-    """Whether the service answers its health path with success."""
+    """Return whether the service answers its health path with status 200."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(service.health_url, timeout=_HEALTH_SECONDS) as answer:

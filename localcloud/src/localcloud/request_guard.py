@@ -1,14 +1,14 @@
-"""Answers programs on this machine, and refuses what a web page sends.
+"""Lets programs on this machine through, and refuses requests of web pages.
 
 Both services check no credentials, and a browser sends a page's requests to loopback like any other. Three headers,
-which no script of a page can change, tell such a request (Fetch standard, forbidden request-headers):
+which no script of a page can change, identify such a request (Fetch standard, forbidden request-headers):
 
-- ``Host`` is the name in the address. A page whose own name was pointed at 127.0.0.1 (DNS rebinding) is of the same
-  origin as this service as far as the browser can tell, so the name itself has to be one of loopback's. The port is
-  not looked at: a tunnel or a proxy may listen on another one.
-- ``Origin`` is the page's. Programs send none; only a page of this very service would send this one.
-- ``Sec-Fetch-Site`` says how the page and the address are related, where no ``Origin`` is sent (an image, a link).
-  ``none`` is an address that the user typed.
+- ``Host`` is the name in the address. For the browser, a page whose own name resolves to 127.0.0.1 (DNS rebinding) has
+  the same origin as this service, so the name has to be one of loopback's. The port isn't checked, as a tunnel or a
+  proxy may listen on another one.
+- ``Origin`` is the page's. Programs send none; only a page of this service would send this service's.
+- ``Sec-Fetch-Site`` is the relation of page and address, if there is no ``Origin`` (an image, a link). ``none`` is an
+  address that the user typed.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ _POLICY_VIOLATION = 1008
 
 
 class RequestGuard:
-    """An ASGI application that passes on only requests which no foreign web page can have sent."""
+    """An ASGI application that passes on only requests that no foreign web page can have sent."""
 
     def __init__(self, app: Application) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 403 with the reason."""
         reason = None if scope["type"] == "lifespan" else refusal(scope["headers"])
         if reason is None:
             await self._app(scope, receive, send)
@@ -47,10 +48,10 @@ class RequestGuard:
 
 
 def refusal(headers: list[tuple[bytes, bytes]]) -> str | None:
-    """Why a request with these headers is refused; None if it is not.
+    """Return why a request with these headers is refused; None if it isn't.
 
     Args:
-        headers: names in lower case, as ASGI has them, and values.
+        headers: Names in lower case, as in ASGI, and values.
     """
     hosts: list[bytes] = []
     origins: list[bytes] = []

@@ -1,4 +1,4 @@
-"""The two services of the embedded cloud: how each is started and how its health is asked."""
+"""The two services of the embedded cloud: their commands, environments and health paths."""
 
 from __future__ import annotations
 
@@ -10,13 +10,24 @@ from pathlib import Path
 
 from localcloud.settings import HOST, Settings
 
-# What somebody uses; :mod:`localcloud.emulator.used_services` turns off every way to the others.
+# The services that are on; :mod:`localcloud.emulator.used_services` turns off every way to the others.
 USED_SERVICES = ("cloudformation", "iam", "kinesis", "logs", "monitoring", "s3", "sns", "sqs", "ssm", "sts")
 
 
 @dataclass(frozen=True)
 class Service:
-    """A child process that listens on one port of the loopback interface."""
+    """A child process that listens on one port of the loopback interface.
+
+    Attributes:
+        name: The service's name in messages and file names.
+        port: The port.
+        port_option: How a user chooses another port, for messages.
+        health_path: The path that answers 200 if the service is healthy.
+        command: The command line.
+        environment: All environment variables.
+        log: The file of its output.
+        record: The file that identifies its process.
+    """
 
     name: str
     port: int
@@ -29,22 +40,25 @@ class Service:
 
     @property
     def endpoint(self) -> str:
+        """The URL of the service."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def health_url(self) -> str:
+        """The URL that answers 200 if the service is healthy."""
         return self.endpoint + self.health_path
 
 
 def all_services(settings: Settings) -> tuple[Service, ...]:
-    """Both services, in the order in which they start (the stand-in reads S3 from the emulator)."""
+    """Return both services in the order of their start: the stand-in needs the emulator's S3."""
     return emulator(settings), sagemaker(settings)
 
 
 def emulator(settings: Settings) -> Service:
-    """Ministack, with its state on disk.
+    """Return the emulator, which is ministack with its state on disk.
 
-    Its own defaults are a bind to every interface, a hundred services, listeners for SFTP and MQTT, and state in /tmp.
+    Ministack's defaults are a bind to every interface, a hundred services, listeners for SFTP and MQTT, and state in
+    /tmp.
     """
     folder = settings.state / "emulator"
     return Service(
@@ -57,7 +71,7 @@ def emulator(settings: Settings) -> Service:
             settings,
             BIND_HOST=HOST,
             GATEWAY_PORT=str(settings.port),
-            MINISTACK_HOST=HOST,  # in queue URLs, the same wherever they are told
+            MINISTACK_HOST=HOST,  # the host of queue URLs in every answer
             PERSIST_STATE="1",
             STATE_DIR=str(folder / "state"),
             S3_PERSIST="1",
@@ -73,7 +87,7 @@ def emulator(settings: Settings) -> Service:
 
 
 def sagemaker(settings: Settings) -> Service:
-    """The SageMaker stand-in: control plane and runtime on one port."""
+    """Return the SageMaker stand-in: control plane and runtime on one port."""
     folder = settings.state / "sagemaker"
     return Service(
         name="sagemaker",

@@ -1,4 +1,4 @@
-"""Where the embedded cloud keeps its state and on which ports it listens."""
+"""The folder of the embedded cloud's state, and the ports on which it listens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Settings:
-    """One embedded cloud: its folder and its two ports. Everything listens on loopback only."""
+    """One embedded cloud. Everything listens on loopback only.
+
+    Attributes:
+        state: The folder of all state and logs.
+        port: The emulator's port.
+        sagemaker_port: The SageMaker stand-in's port.
+    """
 
     state: Path
     port: int
@@ -18,9 +24,10 @@ class Settings:
 
     @property
     def lock(self) -> Path:
-        """Held by the one command that may start or stop services."""
+        """The file that a command locks before it starts or stops services."""
         return self.state / "lock"
 
     @property
     def logs(self) -> Path:
+        """The folder of the services' logs."""
         return self.state / "logs"

@@ -1,4 +1,4 @@
-"""Bringing the embedded cloud up and down, telling how it is, and running it in the foreground."""
+"""Brings the embedded cloud up and down, reports its status, and runs it in the foreground."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _LOOK_SECONDS = 0.1
 
 
 class SignalledError(Exception):
-    """SIGINT or SIGTERM arrived; what this command had started is gone again."""
+    """SIGINT or SIGTERM arrived; what this command started is stopped again."""
 
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """How one service is: ``pid`` is None when it doesn't run."""
+    """The status of one service; ``pid`` is None if it doesn't run."""
 
     name: str
     endpoint: str
@@ -39,11 +39,11 @@ class ServiceStatus:
 
 
 def up(settings: Settings) -> tuple[ServiceStatus, ...]:
-    """Start what doesn't run yet and wait until both services are healthy.
+    """Start the services that don't run yet, and wait until both are healthy.
 
     Raises:
-        CloudError: a port is taken, a child died or isn't healthy in time. Nothing started here is left.
-        SignalledError: likewise, after a signal.
+        CloudError: A port is taken, a service ended or isn't healthy in time. What was started is stopped again.
+        SignalledError: A signal arrived. What was started is stopped again.
     """
     with _lock(settings), _signals() as interrupted:
         _start_missing(settings, interrupted)
@@ -51,7 +51,7 @@ def up(settings: Settings) -> tuple[ServiceStatus, ...]:
 
 
 def down(settings: Settings) -> tuple[str, ...]:
-    """Stop the recorded processes and no others; the names of those that ran."""
+    """Stop the recorded processes and no others, and return the names of those that ran."""
     if not settings.state.exists():
         return ()
     with _lock(settings):
@@ -59,7 +59,7 @@ def down(settings: Settings) -> tuple[str, ...]:
 
 
 def status(settings: Settings) -> tuple[ServiceStatus, ...]:
-    """How each service is."""
+    """Return the status of each service."""
     return tuple(_status(service) for service in all_services(settings))
 
 
@@ -67,7 +67,8 @@ def run(settings: Settings) -> None:
     """Run both services in the foreground until a signal arrives, then stop them.
 
     Raises:
-        CloudError: as `up`; also when a service that this command needs runs already, or ends by itself.
+        CloudError: As for `up`; also if a service already runs, or ends by itself.
+        SignalledError: As for `up`; after the start, a signal is the end that `run` waits for.
     """
     services = all_services(settings)
     with _signals() as interrupted:
@@ -129,7 +130,7 @@ def _await_health(service: Service, interrupted: threading.Event) -> None:
             raise CloudError(f"{service.name} isn't healthy after {_START_SECONDS:.0f} s; see {service.log}")
         if interrupted.wait(_LOOK_SECONDS):
             raise SignalledError
-    _require_alive(service)  # else a stranger answered on its port
+    _require_alive(service)  # otherwise another process has answered on its port
 
 
 def _require_alive(service: Service) -> None:
@@ -162,7 +163,7 @@ def _status(service: Service) -> ServiceStatus:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, so that neither ever cuts a start between its steps."""
+    """Yield an event that SIGINT and SIGTERM set, so that neither interrupts a start between its steps."""
     interrupted = threading.Event()
 
     def note(_signal: int, _frame: FrameType | None) -> None:

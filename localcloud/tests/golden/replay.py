@@ -170,7 +170,7 @@ def _served(
         return [["there is no model to ask"] for _ in exchanges]
     try:
         with api.endpoint(name, model_data, environment):
-            return [_answered(exchange, api.ask(name, exchange)) for exchange in exchanges]
+            return [_answered(exchange, api.invoke(name, exchange)) for exchange in exchanges]
     except (AssertionError, BotoCoreError, ClientError, OSError) as error:
         return [[f"the endpoint doesn't serve: {error}"] for _ in exchanges]
 

@@ -1,5 +1,5 @@
-"""The emulator, and its patches: each module says which behaviour of the service it restores, and where AWS says so.
+"""The emulator and its patches. Each module names the behaviour of AWS that it restores, and AWS's documentation of it.
 
-ministack is pinned. The patches replace functions of its own modules, in its own process, for as long as it runs; they
-write nothing into its installation. ``python -m localcloud.emulator`` starts it.
+ministack is pinned. The patches replace functions of its own modules, in its own process, while it runs; they write
+nothing into its installation. ``python -m localcloud.emulator`` starts it.
 """

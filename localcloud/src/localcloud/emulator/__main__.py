@@ -1,4 +1,4 @@
-"""The emulator's process: ministack with all patches. Its settings are its own environment variables."""
+"""The emulator's process: ministack with all patches, set up by ministack's own environment variables."""
 
 from __future__ import annotations
 

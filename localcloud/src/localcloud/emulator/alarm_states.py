@@ -1,6 +1,6 @@
-"""Which state a metric alarm is in, told from its datapoints, as CloudWatch tells it: M out of N, some perhaps missing.
+"""The state of a metric alarm by its datapoints, as in CloudWatch: M out of N, some of which may be missing.
 
-Restores: CloudWatch looks at more datapoints than it evaluates, so that few of them need to be made up.
+Restores: CloudWatch looks at more datapoints than it evaluates, so that few of them have to be filled in.
 
 Source: Amazon CloudWatch User Guide, "Configuring how CloudWatch alarms treat missing data".
 """
@@ -15,7 +15,7 @@ OK = "OK"
 ALARM = "ALARM"
 INSUFFICIENT_DATA = "INSUFFICIENT_DATA"
 
-_FURTHER_PERIODS = 2  # that are looked at beyond those evaluated: the guide's tables look at five to evaluate three
+_FURTHER_PERIODS = 2  # beyond the evaluated ones: the guide's tables have five datapoints to evaluate three
 
 _COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "GreaterThanOrEqualToThreshold": (operator.ge, "greater than or equal to"),
@@ -27,7 +27,15 @@ _COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
 
 @dataclass(frozen=True)
 class Rule:
-    """What an alarm compares, and how many of its datapoints have to be breaching."""
+    """What an alarm compares, and how many of its datapoints have to be breaching.
+
+    Attributes:
+        comparison: The ComparisonOperator.
+        threshold: The threshold.
+        evaluation_periods: How many datapoints are evaluated.
+        datapoints_to_alarm: How many of them have to be breaching for an alarm.
+        missing: How missing datapoints count (TreatMissingData).
+    """
 
     comparison: str
     threshold: float
@@ -37,11 +45,16 @@ class Rule:
 
     @property
     def periods(self) -> int:
-        """How many of the newest datapoints the state depends on."""
+        """The number of newest datapoints that the state depends on."""
         return self.evaluation_periods + _FURTHER_PERIODS
 
     def state(self, datapoints: Sequence[float | None], current: str) -> str:
-        """The state that follows on ``current``; the newest datapoint comes first, None is a missing one."""
+        """Return the next state.
+
+        Args:
+            datapoints: The newest datapoints, the newest first; None for a missing one.
+            current: The present state.
+        """
         breaching = [value if value is None else self._breaches(value) for value in datapoints]
         known = [value for value in breaching if value is not None][: self.evaluation_periods]
         made_up = self.evaluation_periods - len(known)
@@ -51,13 +64,18 @@ class Rule:
             return self._state(known.count(True))
         if self.missing == "ignore":
             return current
-        # All that is known is breaching, but it is too little. CloudWatch takes it for an alarm all the same if the
-        # oldest breach has had the time to become one.
+        # All known datapoints are breaching, but they are too few. CloudWatch raises the alarm even so, if the oldest
+        # breach is old enough.
         oldest = max((age for age, value in enumerate(breaching, start=1) if value), default=0)
         return ALARM if oldest >= self.datapoints_to_alarm else INSUFFICIENT_DATA
 
     def reason(self, state: str, datapoints: Sequence[float | None]) -> str:
-        """Why, in CloudWatch's words but for the times of the datapoints."""
+        """Return the reason for a state as CloudWatch words it, without the times of the datapoints.
+
+        Args:
+            state: The state that `state` returned.
+            datapoints: The datapoints that it was given.
+        """
         known = [value for value in datapoints if value is not None][: self.evaluation_periods]
         missing = self.evaluation_periods - len(known)
         if state == INSUFFICIENT_DATA:
@@ -91,7 +109,7 @@ class Rule:
 
 
 def is_known(comparison: object) -> bool:
-    """Whether it is a comparison with a threshold; those with a band of anomalies aren't evaluated."""
+    """Return whether it is a comparison with a threshold; those with an anomaly band aren't evaluated."""
     return comparison in _COMPARISONS
 
 

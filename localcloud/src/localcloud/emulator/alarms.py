@@ -1,9 +1,9 @@
-"""Metric alarms that evaluate themselves, from the metric that they watch.
+"""Metric alarms that evaluate themselves, by the metric that they watch.
 
-Restores: an alarm watches one metric with its dimensions over N periods, and needs no new data to change its state. As
-released, the emulator looks at an alarm only when metric data comes in, mixes the data of all dimensions, and knows
-neither of several datapoints nor of missing ones. Here an alarm is evaluated by :mod:`localcloud.emulator.alarm_states`
-when data comes in and once a second, over periods that end now: sooner than CloudWatch, which does it once a minute.
+Restores: an alarm watches one metric with its dimensions over N periods, and its state may change without new data. The
+released emulator looks at an alarm only when metric data arrives, mixes the data of all dimensions, and supports
+neither several datapoints nor missing ones. Here :mod:`localcloud.emulator.alarm_states` evaluates an alarm when data
+arrives and once a second, over periods that end now: sooner than CloudWatch, which does it once a minute.
 
 Source: Amazon CloudWatch User Guide, "Alarm evaluation" and "Configuring how CloudWatch alarms treat missing data".
 """
@@ -14,15 +14,12 @@ import asyncio
 import time
 from bisect import bisect_left
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import cloudwatch
 
 from localcloud.emulator.alarm_states import Rule, is_known
-
-Alarm = dict[str, Any]
-Point = dict[str, Any]
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 _SECONDS_BETWEEN_EVICTIONS = 60.0
@@ -31,8 +28,37 @@ _tickers: dict[tuple[str, str], asyncio.Task[None]] = {}  # by account and regio
 _held_until: dict[str, float] = {}  # by the alarm's ARN, on the monotonic clock
 
 
+class Alarm(TypedDict):
+    """A metric alarm of the emulator's, of which these members are used. Composite ones lack most of them."""
+
+    AlarmName: str
+    AlarmArn: str
+    MetricName: NotRequired[str]
+    Namespace: str
+    Dimensions: NotRequired[list[dict[str, str]]]
+    Statistic: NotRequired[str]
+    ExtendedStatistic: NotRequired[str]
+    Unit: NotRequired[str]
+    Period: int
+    EvaluationPeriods: int
+    DatapointsToAlarm: NotRequired[int]
+    Threshold: float
+    ComparisonOperator: NotRequired[str]
+    TreatMissingData: NotRequired[str]
+    StateValue: str
+    StateReason: str
+    StateUpdatedTimestamp: int
+
+
+class Point(TypedDict):
+    """Data of a metric at one time, in seconds since the epoch."""
+
+    Timestamp: float
+    Unit: str
+
+
 def install() -> None:
-    """Put the wrapped functions where the emulator looks them up. All run on its one event loop."""
+    """Replace the emulator's functions. All of them run on its one event loop."""
     cloudwatch._evaluate_alarm = evaluate
     cloudwatch._store_datum = _in_order_of_time(cloudwatch._store_datum)
     cloudwatch._evict_old_metrics = _once_a_minute(cloudwatch._evict_old_metrics)
@@ -41,7 +67,7 @@ def install() -> None:
 
 
 def evaluate(alarm: Alarm) -> None:
-    """Bring the alarm to the state that its metric says, with all that follows from a change."""
+    """Bring the alarm to the state of its metric; a change is recorded and starts the alarm's actions."""
     if not alarm.get("MetricName") or not is_known(alarm.get("ComparisonOperator")):
         return
     if time.monotonic() < _held_until.get(alarm["AlarmArn"], 0.0):
@@ -59,14 +85,14 @@ def evaluate(alarm: Alarm) -> None:
     if state == before:
         return
     reason = rule.reason(state, datapoints)
-    alarm |= {"StateValue": state, "StateReason": reason, "StateUpdatedTimestamp": int(time.time())}
+    alarm.update({"StateValue": state, "StateReason": reason, "StateUpdatedTimestamp": int(time.time())})
     cloudwatch._record_history(alarm["AlarmName"], before, state, reason)
     cloudwatch._dispatch_alarm_actions(alarm, before, state, reason)
     cloudwatch._evaluate_parent_alarms(alarm)
 
 
 def _datapoints(alarm: Alarm, count: int) -> list[float | None]:
-    """The alarm's statistic of each of the last periods, the newest first; None where nothing was reported."""
+    """Return the alarm's statistic of each of the last periods, the newest first; None for a period without data."""
     dimensions = cloudwatch._dims_key(cloudwatch._dims_from_list(alarm.get("Dimensions") or []))
     points = cloudwatch._metrics.get((alarm["Namespace"], alarm["MetricName"], dimensions)) or []
     now, period = time.time(), alarm["Period"]
@@ -80,7 +106,7 @@ def _datapoints(alarm: Alarm, count: int) -> list[float | None]:
 
 
 def _in_order_of_time(store: Callable[..., None]) -> Callable[..., None]:
-    """Data that comes late is put where it belongs, so that the newest is found without a look at all of it."""
+    """Keep the data sorted by time when some arrives late, so that the newest is found without a search."""
 
     def call(namespace: str, name: str, dimensions: dict[str, str], *datum: Any) -> None:
         points = cloudwatch._metric_bucket((namespace, name, cloudwatch._dims_key(dimensions)))
@@ -93,12 +119,11 @@ def _in_order_of_time(store: Callable[..., None]) -> Callable[..., None]:
 
 
 def _timestamp(point: Point) -> float:
-    seconds: float = point["Timestamp"]
-    return seconds
+    return point["Timestamp"]
 
 
 def _once_a_minute(evict: Callable[[], None]) -> Callable[[], None]:
-    """What is two weeks old is thrown away by a look at all the data: not with each request."""
+    """Drop data of two weeks ago once a minute, as it takes a search of all data, not with each request."""
     evicted: dict[tuple[str, str], float] = {}
 
     def call() -> None:
@@ -111,7 +136,7 @@ def _once_a_minute(evict: Callable[[], None]) -> Callable[[], None]:
 
 
 def _holding(set_alarm_state: Callable[..., Any]) -> Callable[..., Any]:
-    """A state that is set by hand holds until CloudWatch would evaluate the alarm again."""
+    """Hold a state that is set by hand until CloudWatch would evaluate the alarm again."""
 
     def call(params: dict[str, Any], data: dict[str, Any], *protocol: bool) -> Any:
         alarm = cloudwatch._alarms.get(data.get("AlarmName") or cloudwatch._p(params, "AlarmName"))
@@ -124,12 +149,12 @@ def _holding(set_alarm_state: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _ticking(handle_request: Callable[..., Any]) -> Callable[..., Any]:
-    """The first request of an account to a region's CloudWatch starts the clock of its alarms."""
+    """Start the evaluation of an account's alarms in a region at its first request to CloudWatch."""
 
     async def call(*request: Any) -> Any:
         scope = _scope()
         if scope not in _tickers:
-            _tickers[scope] = asyncio.create_task(_tick())  # it goes on in this request's account and region
+            _tickers[scope] = asyncio.create_task(_tick())  # the task keeps this request's account and region
         return await handle_request(*request)
 
     return call

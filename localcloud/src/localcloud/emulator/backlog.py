@@ -1,12 +1,12 @@
 """The messages of one queue, indexed: a receive or a delete costs the same however deep the backlog is.
 
-Restores: messages of one group are given in sending order, and none while another of the group is in flight; a receive
-takes as many messages of one group as it can before it turns to the next. Of a standard queue, each message is a group
-of its own. A message is a dictionary of the emulator's.
+Restores: messages of one group are received in sending order, and none while another of the group is in flight; a
+receive takes as many messages of one group as it can before it takes the next group's. In a standard queue, each
+message is a group of its own. The dictionaries are the emulator's.
 
 Source: Amazon SQS Developer Guide, "FIFO queue delivery logic in Amazon SQS".
 
-A backlog remembers what has changed since it was last saved, so that a request saves only what it has changed.
+A backlog records what has changed since it was last saved, so that a request saves only its own changes.
 """
 
 from __future__ import annotations
@@ -14,14 +14,48 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count, islice, takewhile
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
-Message = dict[str, Any]
-Queue = dict[str, Any]
+
+class Message(TypedDict):
+    """A message of the emulator's, of which these members are used. Times are seconds since the epoch.
+
+    It is in flight if it has been received and ``visible_at`` is in the future.
+    """
+
+    id: str
+    receipt_handle: str | None
+    visible_at: float
+    receive_count: int
+    first_receive_at: NotRequired[float | None]
+    group_id: NotRequired[str | None]
+    dedup_cache_key: NotRequired[str | None]
+
+
+class Deduplication(TypedDict):
+    """What a queue remembers of a sent message: its id, and until when."""
+
+    id: str
+    expire: float
+
+
+class Queue(TypedDict):
+    """A queue of the emulator's, of which these members are used."""
+
+    messages: list[Message] | Backlog
+    attributes: dict[str, str]
+    is_fifo: bool
+    fifo_seq: int
+    dedup_cache: dict[str, Deduplication]
 
 
 class Backlog:
-    """Stands where the emulator keeps a list: it appends, iterates in sending order, removes, clears and counts."""
+    """Takes the place of the emulator's list of messages, with the list's methods that the emulator uses.
+
+    Args:
+        messages: The first messages, in sending order.
+        group_of: Returns the group of a message.
+    """
 
     def __init__(self, messages: Iterable[Message], group_of: Callable[[Message], object]) -> None:
         self._group_of = group_of
@@ -32,28 +66,31 @@ class Backlog:
             self.append(message)
 
     def clear(self) -> None:
+        """Remove all messages, as a list does."""
         self._messages: dict[int, Message] = {}
-        self._groups: dict[object, dict[int, Message]] = {}  # in sending order, by place
+        self._groups: dict[object, dict[int, Message]] = {}  # by group, then by place, in sending order
         self._ready: list[tuple[int, int]] = []  # (place of a group's first message, the same)
         self._locked: list[tuple[float, int]] = []  # (when to look again, place of a message of the group)
         self._held: dict[str, int] = {}  # receipt handle → place
         self._changed.clear()
-        self.is_replaced = True  # nothing that was saved before is of use
+        self.is_replaced = True  # what was saved before is obsolete
 
     def changes(self) -> Iterator[tuple[int, Message | None, bool]]:
-        """What has changed since it was last saved: the place, its message (None: deleted), whether that is new."""
+        """Yield what has changed since the last save: a place, its message or None if deleted, whether it is new."""
         for place, is_new in self._changed.items():
             yield place, self._messages.get(place), is_new
 
     def is_changed(self) -> bool:
+        """Return whether anything has changed since the last save."""
         return self.is_replaced or bool(self._changed)
 
     def saved(self) -> None:
-        """Forget the changes: they are on disk."""
+        """Forget the changes, which are on disk now."""
         self._changed.clear()
         self.is_replaced = False
 
     def append(self, message: Message) -> None:
+        """Add a message at the end, as a list does."""
         place = next(self._places)
         group = self._groups.setdefault(self._group_of(message), {})
         self._messages[place] = message
@@ -65,8 +102,12 @@ class Backlog:
             heapq.heappush(self._ready, (place, place))
 
     def remove(self, message: Message) -> None:
-        """Raises ValueError where there is no such message, as a list does."""
-        place = self._held.get(message["receipt_handle"])
+        """Remove a message, as a list does.
+
+        Raises:
+            ValueError: There is no such message.
+        """
+        place = self._held.get(message["receipt_handle"] or "")
         if place is None:
             place = next((place for place, kept in self._messages.items() if kept is message), None)
         if place is None:
@@ -83,7 +124,14 @@ class Backlog:
         return list(self._messages.values())[index]
 
     def take(self, most: int, now: float, hold_until: float, new_handle: Callable[[], str]) -> list[Message]:
-        """Give up to ``most`` messages, and hide them until ``hold_until`` (seconds since the epoch, as ``now``)."""
+        """Receive messages, and hide them.
+
+        Args:
+            most: How many messages at most.
+            now: The time in seconds since the epoch.
+            hold_until: Until when the messages are hidden, in seconds since the epoch.
+            new_handle: Returns a new receipt handle.
+        """
         self.release(now)
         taken: list[Message] = []
         while self._ready and len(taken) < most:
@@ -100,7 +148,7 @@ class Backlog:
         return taken
 
     def _hold(self, place: int, message: Message, now: float, until: float, handle: str) -> None:
-        self._held.pop(message["receipt_handle"] or "", None)  # only the newest handle of a message is good
+        self._held.pop(message["receipt_handle"] or "", None)  # only the newest handle of a message is valid
         self._held[handle] = place
         self._changed.setdefault(place, False)
         message["receipt_handle"] = handle
@@ -109,7 +157,7 @@ class Backlog:
         message["first_receive_at"] = message.get("first_receive_at") or now
 
     def delete(self, handle: str | None) -> bool:
-        """Delete the message that was received under this handle; False if there is none."""
+        """Delete the message with this receipt handle; return False if there is none."""
         place = self._held.get(handle or "")
         if place is None:
             return False
@@ -117,7 +165,12 @@ class Backlog:
         return True
 
     def hide(self, handle: str | None, until: float) -> bool:
-        """Change until when a received message is hidden; False if there is none of that handle."""
+        """Change until when a received message is hidden; return False if there is none.
+
+        Args:
+            handle: The message's receipt handle.
+            until: The new time in seconds since the epoch.
+        """
         place = self._held.get(handle or "")
         if place is None:
             return False
@@ -127,7 +180,7 @@ class Backlog:
         return True
 
     def release(self, now: float) -> list[Message]:
-        """Make groups ready whose hidden messages are due, and tell the first message of each."""
+        """Make the groups ready whose hidden messages are due by ``now``, and return the first message of each."""
         due: list[Message] = []
         while self._locked and self._locked[0][0] <= now:
             _, place = heapq.heappop(self._locked)
@@ -160,7 +213,7 @@ class Backlog:
 
 
 def _locked_until(group: dict[int, Message]) -> float:
-    """When all messages of a group that are in flight are visible again; if none is, when its first one is due."""
+    """Return when all in-flight messages of a group are visible again; if there are none, when its first one is due."""
     until = 0.0
     for message in group.values():
         if until and not message["receive_count"]:
@@ -172,7 +225,7 @@ def _locked_until(group: dict[int, Message]) -> float:
 
 
 def backlog_of(queue: Queue) -> Backlog:
-    """The queue's messages, indexed; the emulator itself puts a plain list there when it makes or sweeps a queue."""
+    """Return the queue's messages as a backlog; the emulator makes a plain list when it creates or sweeps a queue."""
     messages = queue["messages"]
     if not isinstance(messages, Backlog):
         messages = queue["messages"] = Backlog(messages, _group if queue["is_fifo"] else _itself)

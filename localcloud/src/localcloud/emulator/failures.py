@@ -1,4 +1,4 @@
-"""An answer that says why the emulator could not do it, in the form that the service's clients understand.
+"""An error answer with the reason of a failure, in the form that the service's clients understand.
 
 Restores: an internal error is a status 500 that clients retry, with a code and a message.
 
@@ -16,12 +16,18 @@ _STATUS = 500
 
 
 def failure(service: str, headers: Mapping[str, str], message: str) -> tuple[int, dict[str, Any], bytes]:
-    """An internal error, which clients try again: of S3, of the query protocol, or of the JSON protocol."""
+    """Return an internal error, after which clients retry: the status, headers and body.
+
+    Args:
+        service: The service as the emulator names it; S3 has a form of its own.
+        headers: The request's headers, which show whether it used the JSON or the query protocol.
+        message: The reason.
+    """
     if service == "s3":
         body = f"<Error><Code>InternalError</Code><Message>{escape(message)}</Message></Error>"
         return _STATUS, {"Content-Type": "application/xml"}, f'<?xml version="1.0" encoding="UTF-8"?>{body}'.encode()
     if "json" in headers.get("content-type", ""):
-        told = {"__type": "InternalFailure", "message": message}
-        return _STATUS, {"Content-Type": headers["content-type"]}, json.dumps(told).encode()
+        error_body = {"__type": "InternalFailure", "message": message}
+        return _STATUS, {"Content-Type": headers["content-type"]}, json.dumps(error_body).encode()
     error = f"<Error><Type>Receiver</Type><Code>InternalFailure</Code><Message>{escape(message)}</Message></Error>"
     return _STATUS, {"Content-Type": "text/xml"}, f"<ErrorResponse>{error}</ErrorResponse>".encode()

@@ -1,8 +1,7 @@
-"""Long polls that end when there is something to give, as those of SQS do.
+"""Long polls that end as soon as a message is available, as in SQS.
 
-Restores: a long poll answers as soon as a message is available. As released, the emulator looks ten times a second; a
-reader that waits for its group to be free again waits a tenth of a second for it. Here a wait also ends when a call
-changes the queue.
+Restores: a long poll answers as soon as a message is available. The released emulator looks ten times a second, so a
+reader waits up to a tenth of a second for its group. Here a wait also ends when a call changes the queue.
 
 Source: Amazon SQS Developer Guide, "Amazon SQS short and long polling".
 """
@@ -18,7 +17,7 @@ from typing import Any
 
 from ministack.services import sqs
 
-_LOOK_SECONDS = 0.1  # for what no call tells: a visibility time-out that ends, a fan-out of another service
+_LOOK_SECONDS = 0.1  # for changes without a call: a visibility time-out that ends, a fan-out of another service
 _CHANGES = (
     "SendMessage",
     "SendMessageBatch",
@@ -33,7 +32,7 @@ _waiting: dict[str, set[asyncio.Event]] = defaultdict(set)  # by the queue's nam
 
 
 def install() -> None:
-    """Replace the emulator's handlers, after whoever else has replaced some. All run on its one event loop."""
+    """Replace the emulator's handlers, after all other patches. All of them run on its one event loop."""
     for action in _CHANGES:
         sqs._HANDLERS[action] = _waking(sqs._HANDLERS[action])
     sqs._HANDLERS["ReceiveMessage"] = _waiting_for(sqs._HANDLERS["ReceiveMessage"])
@@ -53,9 +52,9 @@ def _waking(handler: Handler) -> Handler:
 
 def _waiting_for(receive: Handler) -> Handler:
     async def call(data: dict[str, Any], url: str) -> Any:
-        asked = data.get("WaitTimeSeconds")
+        requested = data.get("WaitTimeSeconds")
         queue = sqs._get_q(data.get("QueueUrl", url), "sqs:ReceiveMessage")
-        seconds = int(queue["attributes"].get("ReceiveMessageWaitTimeSeconds", 0) if asked is None else asked)
+        seconds = int(queue["attributes"].get("ReceiveMessageWaitTimeSeconds", 0) if requested is None else requested)
         ends, changed, here = time.monotonic() + seconds, asyncio.Event(), _waiting[_name(data, url)]
         here.add(changed)
         try:

@@ -1,8 +1,8 @@
-"""The files of S3's objects: a put that can't be kept is refused, and one that is killed leaves the old or the new.
+"""The files of S3's objects: a put that can't be stored is refused; after a kill there is the old or the new object.
 
-Restores: S3 never adds a part of an object; where it answers success, it has the whole. The emulator keeps an object as
-two files, its bytes and a sidecar that describes them and the object's former versions. As released, it replaces the
-two one after the other, and answers 200 although it could not write them.
+Restores: S3 never stores a part of an object; after a success, it has the whole. The emulator keeps an object as two
+files, its bytes and a sidecar that describes them and the object's former versions. The released emulator replaces the
+two one after the other, and answers 200 even if it could not write them.
 
 Source: Amazon S3 API Reference, PutObject; User Guide, "Amazon S3 data consistency model" (updates are atomic).
 """
@@ -27,14 +27,14 @@ _BY_KEY = ("_object_versions", "_object_tags", "_object_acl", "_object_annotatio
 
 Handler = Callable[..., Awaitable[Any]]
 
-_failures: ContextVar[list[str]] = ContextVar("failures")  # of the request, or of the start
+_failures: ContextVar[list[str]] = ContextVar("failures")  # of the request, or of the emulator's start
 
 
 def install(data: Path) -> None:
-    """Finish what a kill has left in the folder, load it, and put the functions where the emulator looks them up.
+    """Finish or undo what a kill interrupted in the folder, load the objects, and replace the emulator's functions.
 
     Raises:
-        OSError: the folder can't be read; the emulator would start without its objects.
+        OSError: The folder can't be read, so the emulator would start without its objects.
     """
     paired_files.finish(data)
     failures: list[str] = []
@@ -63,7 +63,7 @@ def _persist_object(bucket: str, key: str, record: dict[str, Any]) -> None:
 
 
 def _note_failure(record: logging.LogRecord) -> bool:
-    """The emulator only logs what it fails to read, to write or to remove."""
+    """Record a failure to read, write or remove a file, which the emulator only logs."""
     message = record.getMessage()
     if message.startswith("Failed to"):
         _failures.get([]).append(message)
@@ -84,7 +84,7 @@ def _refusing(handle: Handler) -> Handler:
 
 
 def _load_again(bucket: str) -> None:
-    """Forget what memory says of the bucket's objects: the files say what is kept."""
+    """Replace the bucket's objects in memory by those of its files."""
     from ministack.services import s3
 
     account = get_account_id()

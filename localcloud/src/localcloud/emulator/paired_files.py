@@ -1,10 +1,10 @@
-"""Files that describe one another: a file and its sidecar, replaced together or not at all, whenever the writer dies.
+"""A file and its sidecar, which describes it: both are replaced or neither is, whenever the writer dies.
 
-Both are written beside their places first, the file before the sidecar, then moved there in the same order. So what a
-writer that died has left tells how far it got:
+Both are written beside their places first, the file before the sidecar, then moved there in the same order. So the
+unfinished files show how far a writer got before it died:
 
-- With an unfinished file, nothing was replaced yet: all that is unfinished is removed.
-- With an unfinished sidecar alone, its file is in place already, or did not change: the sidecar follows it, if it is
+- With an unfinished file, nothing was replaced yet: all unfinished files are removed.
+- With an unfinished sidecar alone, its file is already in place, or did not change: the sidecar is moved too, if it is
   whole.
 
 Restores, for :mod:`localcloud.emulator.object_files`: an update of an object of S3 is atomic.
@@ -21,14 +21,15 @@ UNFINISHED = ".tmp"
 
 
 def replace(place: Path, content: bytes | None, description: bytes) -> None:
-    """Write a file and its sidecar.
+    """Replace a file and its sidecar.
 
     Args:
-        content: None where the file stays as it is.
-        description: the sidecar, a JSON object.
+        place: The path of the file.
+        content: The file's new bytes; None to keep the file as it is.
+        description: The sidecar's new bytes, a JSON object.
 
     Raises:
-        OSError: they could not be written, and are as before.
+        OSError: They could not be written, and are as before.
     """
     unfinished = Path(f"{place}{UNFINISHED}")
     unfinished_sidecar = Path(f"{place}{SIDECAR}{UNFINISHED}")
@@ -37,7 +38,7 @@ def replace(place: Path, content: bytes | None, description: bytes) -> None:
             unfinished.write_bytes(content)
         unfinished_sidecar.write_bytes(description)
     except OSError:
-        unfinished_sidecar.unlink(missing_ok=True)  # before the file: alone it would be taken for the last step
+        unfinished_sidecar.unlink(missing_ok=True)  # before the file: alone, it would mean that the file is in place
         unfinished.unlink(missing_ok=True)
         raise
     if content is not None:
@@ -46,7 +47,7 @@ def replace(place: Path, content: bytes | None, description: bytes) -> None:
 
 
 def finish(folder: Path) -> None:
-    """Bring everything below the folder to the state before or after the write that its writer did not end."""
+    """Finish or undo every interrupted write below the folder."""
     unfinished = {Path(parent, name) for parent, _, names in os.walk(folder) for name in names if _is_unfinished(name)}
     for path in unfinished:
         place = path.with_name(path.name.removesuffix(UNFINISHED))
@@ -62,7 +63,7 @@ def _is_unfinished(name: str) -> bool:
 
 
 def _is_file(path: Path) -> bool:
-    """Sidecars are removed before their files: this may be cut off as well."""
+    """Return False for sidecars, to remove them before their files: this may be interrupted too."""
     return not path.name.endswith(SIDECAR + UNFINISHED)
 
 

@@ -1,10 +1,10 @@
-"""Receives and deletes whose cost does not grow with the backlog, and that take messages as SQS does.
+"""Receives and deletes whose cost does not grow with the backlog, and that take messages in the order of SQS.
 
-Restores: a receive returns as many messages of one group as it can before it turns to the next, and a queue bears a
-deep backlog. As released, the emulator walks over all messages of a queue several times for each receive, once for each
-message deleted, and over the whole deduplication window for each message sent: the time to send and drain grows with
-the square of the backlog, and 36,000 messages take a quarter of an hour. Here the messages lie in a
-:class:`~localcloud.emulator.backlog.Backlog`, and what only looks at ages is done once a second.
+Restores: a receive returns as many messages of one group as it can before it takes the next group's, and a queue
+supports a deep backlog. The released emulator walks over all messages of a queue several times for each receive, once
+for each message deleted, and over the whole deduplication window for each message sent: the time to send and drain
+grows with the square of the backlog, and 36,000 messages take a quarter of an hour. Here the messages are in a
+:class:`~localcloud.emulator.backlog.Backlog`, and sweeps by age run once a second.
 
 Source: Amazon SQS Developer Guide, "FIFO queue delivery logic in Amazon SQS".
 """
@@ -25,7 +25,7 @@ _UNKNOWN_HANDLE = ("ReceiptHandleIsInvalid", "The input receipt handle is invali
 
 
 def install() -> None:
-    """Put the functions where the emulator looks them up."""
+    """Replace the emulator's functions."""
     sqs._prune_dedup = _once_a_second(sqs._prune_dedup)
     sqs._expire_retained = _once_a_second(sqs._expire_retained)
     sqs._dlq_sweep = _when_any_is_due(sqs._dlq_sweep)
@@ -39,7 +39,7 @@ def install() -> None:
 
 
 def _once_a_second(sweep: Callable[[Queue], None]) -> Callable[[Queue], None]:
-    """Ages are told in seconds, so a sweep by age that follows within one finds nothing new."""
+    """Run a sweep by age once a second at most, as ages are in whole seconds."""
     swept: dict[str, float] = {}
 
     def call(queue: Queue) -> None:
@@ -52,7 +52,7 @@ def _once_a_second(sweep: Callable[[Queue], None]) -> Callable[[Queue], None]:
 
 
 def _when_any_is_due(sweep: Callable[[Queue], None]) -> Callable[[Queue], None]:
-    """Look for dead letters only among the messages that have just become visible again."""
+    """Look for dead letters only if messages with enough receives have just become visible again."""
 
     def call(queue: Queue) -> None:
         most = int(json.loads(queue["attributes"].get("RedrivePolicy") or "{}").get("maxReceiveCount", 0))
@@ -64,7 +64,13 @@ def _when_any_is_due(sweep: Callable[[Queue], None]) -> Callable[[Queue], None]:
 
 
 def collect(queue: Queue, most: int, visibility_seconds: int) -> list[Message]:
-    """Up to ``most`` visible messages, hidden for ``visibility_seconds``."""
+    """Receive messages, and hide them.
+
+    Args:
+        queue: The emulator's queue.
+        most: How many messages at most.
+        visibility_seconds: How long they are hidden.
+    """
     now = time.time()
     taken = backlog_of(queue).take(most, now, now + visibility_seconds, sqs.new_uuid)
     for message in taken:
@@ -73,6 +79,7 @@ def collect(queue: Queue, most: int, visibility_seconds: int) -> list[Message]:
 
 
 def delete_message(data: Mapping[str, Any], queue_url: str) -> dict[str, Any]:
+    """Answer DeleteMessage, whose request may have the queue's URL in its path only, as in the handlers below."""
     queue = sqs._get_q(data.get("QueueUrl", queue_url), "sqs:DeleteMessage")
     if not backlog_of(queue).delete(_handle(data)):
         raise sqs._Err(*_UNKNOWN_HANDLE)
@@ -80,11 +87,13 @@ def delete_message(data: Mapping[str, Any], queue_url: str) -> dict[str, Any]:
 
 
 def delete_message_batch(data: Mapping[str, Any], queue_url: str) -> dict[str, Any]:
+    """Answer DeleteMessageBatch."""
     backlog = backlog_of(sqs._get_q(data.get("QueueUrl", queue_url), "sqs:DeleteMessage"))
     return _batch(data, "DeleteMessageBatchRequestEntry", lambda entry: backlog.delete(entry.get("ReceiptHandle")))
 
 
 def change_visibility(data: Mapping[str, Any], queue_url: str) -> dict[str, Any]:
+    """Answer ChangeMessageVisibility."""
     queue = sqs._get_q(data.get("QueueUrl", queue_url), "sqs:ChangeMessageVisibility")
     if not _hide(queue, {**data, "ReceiptHandle": _handle(data)}):
         raise sqs._Err(*_UNKNOWN_HANDLE)
@@ -92,6 +101,7 @@ def change_visibility(data: Mapping[str, Any], queue_url: str) -> dict[str, Any]
 
 
 def change_visibility_batch(data: Mapping[str, Any], queue_url: str) -> dict[str, Any]:
+    """Answer ChangeMessageVisibilityBatch."""
     queue = sqs._get_q(data.get("QueueUrl", queue_url), "sqs:ChangeMessageVisibility")
     return _batch(data, "ChangeMessageVisibilityBatchRequestEntry", lambda entry: _hide(queue, entry))
 
@@ -112,7 +122,7 @@ def _handle(data: Mapping[str, Any]) -> str:
 
 
 def _batch(data: Mapping[str, Any], kind: str, do: Callable[[Mapping[str, Any]], bool]) -> dict[str, Any]:
-    """Do it for each entry; an unknown receipt handle is a failed entry, not a failed call."""
+    """Call ``do`` for each entry; an unknown receipt handle is a failed entry, not a failed call."""
     entries = data.get("Entries", [])
     sqs._validate_batch_entries(entries, kind)
     code, message = _UNKNOWN_HANDLE

@@ -1,10 +1,9 @@
-"""Which resources a CloudFormation template may have here, and what becomes of a bucket that is there already.
+"""Which resources a CloudFormation template may have here, and how a stack treats a bucket that already exists.
 
-Restores: a bucket that holds anything isn't removed with its stack. A bucket outlives the stack that made it, and an
-emulator that lost its stacks to a kill (versions that wrote them at an orderly stop only) has buckets without a stack.
-CloudFormation refuses to make a bucket that exists; here the new stack takes it over, unless another stack has it. As
-released, the emulator drops a bucket with all that it holds, also where a change is rolled back; here it stays, and the
-stack goes.
+Restores: a bucket with objects isn't removed with its stack. The released emulator removes a bucket with all its
+objects, even when a change is rolled back; here the bucket stays, and the stack is removed. So a bucket may outlive its
+stack; earlier versions, which lost their stacks to a kill, also left buckets without one. CloudFormation refuses to
+create a bucket that exists; here the new stack takes it over, unless another stack has it.
 
 Source: AWS CloudFormation Template Reference, AWS::S3::Bucket ("you can only delete empty buckets").
 """
@@ -24,7 +23,7 @@ Handler = Callable[..., Awaitable[Any]]
 
 
 def install() -> None:
-    """Prepare CloudFormation at its first request: to load it takes a second."""
+    """Patch CloudFormation at its first request, as it takes a second to load."""
     app.SERVICE_HANDLERS["cloudformation"] = _prepared(app.SERVICE_HANDLERS["cloudformation"])
 
 
@@ -40,7 +39,7 @@ def _prepared(handle: Handler) -> Handler:
 def _prepare() -> None:
     from ministack.services.cloudformation import provisioners
 
-    # A custom resource has no Lambda function left that it could name.
+    # A custom resource needs a Lambda function, and Lambda is off.
     for name in [name for name in provisioners._RESOURCE_HANDLERS if not name.startswith(_USED)]:
         del provisioners._RESOURCE_HANDLERS[name]
     of_bucket = provisioners._RESOURCE_HANDLERS[_BUCKET]
@@ -66,7 +65,7 @@ def _of_another_stack(conflict: Callable[[str], str | None]) -> Callable[[str], 
 
 
 def _owned(bucket: str) -> bool:
-    """Whether a stack has the bucket."""
+    """Return whether a stack has the bucket."""
     from ministack.services import cloudformation
 
     return any(

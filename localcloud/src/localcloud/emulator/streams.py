@@ -1,8 +1,8 @@
 """Streams that can be split and merged: no record of a parent is lost.
 
-Restores: a parent is closed, stays readable to its end, which names its children, and expires; a shard that is closed
-can't be split again; ListShards goes on by its token alone. It wraps the emulator's own handlers; see
-:mod:`localcloud.emulator.shards` for what becomes of the shards.
+Restores: a parent is closed, stays readable to its end, which names its children, and expires; a closed shard can't be
+split again; ListShards continues by its token alone. The emulator's own handlers are wrapped; the changes of shards are
+in :mod:`localcloud.emulator.shards`.
 
 Source: Amazon Kinesis Data Streams Developer Guide, "After resharding"; API reference, GetRecords, ListShards,
 SplitShard, MergeShards and DescribeStreamSummary.
@@ -18,6 +18,7 @@ from typing import Any
 from ministack.services import kinesis
 
 from localcloud.emulator.shards import (
+    DescribedShard,
     Shard,
     Stream,
     children,
@@ -36,19 +37,19 @@ _OK = 200
 
 
 def install() -> None:
-    """Put the wrapped handlers where the emulator looks them up."""
+    """Replace the emulator's handlers."""
     kinesis._route_to_shard = shard_for
     kinesis._shard_out = _with_end(kinesis._shard_out)
     kinesis._expire_records = _with_shards(kinesis._expire_records)
     kinesis._split_shard = _keeping_parents(kinesis._split_shard, "ShardToSplit")
     kinesis._merge_shards = _keeping_parents(kinesis._merge_shards, "ShardToMerge", "AdjacentShardToMerge")
     kinesis._get_records = _ending_with_the_shard(kinesis._get_records)
-    kinesis._list_shards = _telling_the_stream(kinesis._list_shards)
+    kinesis._list_shards = _continuing_by_token(kinesis._list_shards)
     kinesis._describe_stream_summary = _counting_open_shards(kinesis._describe_stream_summary)
 
 
-def _with_end(describe: Callable[[str, Shard], dict[str, Any]]) -> Callable[[str, Shard], dict[str, Any]]:
-    def call(name: str, shard: Shard) -> dict[str, Any]:
+def _with_end(describe: Callable[[str, Shard], DescribedShard]) -> Callable[[str, Shard], DescribedShard]:
+    def call(name: str, shard: Shard) -> DescribedShard:
         described = describe(name, shard)
         if not is_open(shard):
             described["SequenceNumberRange"]["EndingSequenceNumber"] = shard["ending_sequence_number"]
@@ -91,38 +92,38 @@ def _ending_with_the_shard(get_records: Handler) -> Handler:
         answer = get_records(data)
         if answer[0] != _OK:
             return answer
-        told = json.loads(answer[2])
-        state = kinesis._shard_iterators[told["NextShardIterator"]]
+        found = json.loads(answer[2])
+        state = kinesis._shard_iterators[found["NextShardIterator"]]
         stream = kinesis._streams[state["stream"]]
         shard = stream["shards"][state["shard_id"]]
         if is_open(shard) or state["position"] < len(shard["records"]):
             return answer
-        del kinesis._shard_iterators[told.pop("NextShardIterator")]
-        told["ChildShards"] = children(stream, state["shard_id"], kinesis._shard_out)
-        made: Answer = kinesis.json_response(told)
+        del kinesis._shard_iterators[found.pop("NextShardIterator")]
+        found["ChildShards"] = children(stream, state["shard_id"], kinesis._shard_out)
+        made: Answer = kinesis.json_response(found)
         return made
 
     return call
 
 
-def _telling_the_stream(list_shards: Handler) -> Handler:
-    """A token alone says how the listing goes on, as at AWS: there it may not come with the stream's name."""
+def _continuing_by_token(list_shards: Handler) -> Handler:
+    """Put the stream's name into the token, as on AWS a request with a token may not name the stream."""
 
     def call(data: Request) -> Answer:
         named, _, token = data.get("NextToken", "").partition(":")
         if named and (data.get("StreamName") or data.get("StreamARN")):
             return _refusal("InvalidArgumentException", "NextToken and StreamName cannot be provided together.")
-        asked = {**data, "StreamName": named, "NextToken": token} if named else data
-        name, stream = kinesis._resolve_stream(asked)
+        request = {**data, "StreamName": named, "NextToken": token} if named else data
+        name, stream = kinesis._resolve_stream(request)
         if stream is not None:
             forget_expired(stream, time.time())
-        answer = list_shards(asked)
+        answer = list_shards(request)
         if answer[0] != _OK:
             return answer
-        told = json.loads(answer[2])
-        if "NextToken" in told:
-            told["NextToken"] = f"{name}:{told['NextToken']}"
-        made: Answer = kinesis.json_response(told)
+        listed = json.loads(answer[2])
+        if "NextToken" in listed:
+            listed["NextToken"] = f"{name}:{listed['NextToken']}"
+        made: Answer = kinesis.json_response(listed)
         return made
 
     return call
@@ -134,9 +135,9 @@ def _counting_open_shards(describe: Handler) -> Handler:
         _, stream = kinesis._resolve_stream(data)
         if stream is None:
             return answer
-        told = json.loads(answer[2])
-        told["StreamDescriptionSummary"]["OpenShardCount"] = len(open_shards(stream))
-        made: Answer = kinesis.json_response(told)
+        described = json.loads(answer[2])
+        described["StreamDescriptionSummary"]["OpenShardCount"] = len(open_shards(stream))
+        made: Answer = kinesis.json_response(described)
         return made
 
     return call

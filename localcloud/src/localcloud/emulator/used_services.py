@@ -1,10 +1,10 @@
-"""Only the services that somebody uses are on.
+"""Turns off the services that nothing here uses.
 
 The emulator has a hundred services; some of them run code (Lambda, ECS), fetch addresses or open ports as the user who
-started it. What is off can't be reached by any of its ways in: a request of its own, a path of the emulator's own
+started it. A service that is off can't be reached in any way: by a request to it, a path of the emulator's own
 (``/_ministack/…``), a WebSocket, a host name, or a resource in a template (:mod:`localcloud.emulator.stack_resources`).
 
-Restores nothing of AWS: it takes away what a machine should not offer to whoever reaches its loopback.
+Restores nothing of AWS: it removes what a machine should not offer to every program that reaches its loopback.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CORS_PREFIX = b"access-control-"
 
 
 def turn_off_unused() -> None:
-    """Close every way but that of a request to a service: the emulator's own setting ``SERVICES`` closes this one."""
+    """Close every way but requests to services, which the emulator's own setting ``SERVICES`` closes."""
     app._handle_pre_body_request = _health
     app._handle_post_body_shortcuts = _not_handled
     app._handle_special_data_plane_request = _not_handled
@@ -31,7 +31,7 @@ async def _health(_method: str, path: str, _headers: Any, _query: Any, request_i
 
 
 async def _not_handled(*_request: Any, **_more: Any) -> None:
-    """The request goes on to the services."""
+    """Pass the request on to the services."""
 
 
 class UsedPathsOnly:
@@ -41,10 +41,13 @@ class UsedPathsOnly:
         self._emulator = emulator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 404 for the emulator's own paths but the health path, close WebSockets, and pass on all else."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close"})
         elif scope["type"] == "http":
-            if scope["path"].startswith("/_") and scope["path"] != _HEALTH_PATH:  # no bucket's name starts so
+            if (
+                scope["path"].startswith("/_") and scope["path"] != _HEALTH_PATH
+            ):  # no bucket's name starts with an underscore
                 await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
                 await send({"type": "http.response.body", "body": b""})
             else:

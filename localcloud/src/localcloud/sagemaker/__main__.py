@@ -12,10 +12,11 @@ from localcloud.sagemaker.api.http import BoundedHttp
 from localcloud.sagemaker.app import create_app
 from localcloud.settings import HOST
 
-_GRACE_SECONDS = 5  # for requests under way when the process is to end
+_GRACE_SECONDS = 5  # for requests under way when the process has to end
 
 
 def main(arguments: list[str]) -> None:
+    """Run the stand-in until it is stopped."""
     parser = argparse.ArgumentParser(prog="python -m localcloud.sagemaker", description=__doc__)
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
@@ -26,7 +27,7 @@ def main(arguments: list[str]) -> None:
         app,
         host=HOST,
         port=options.port,
-        # Compiled, both: most of what a small invocation takes is HTTP.
+        # Both are compiled: a small invocation spends most of its time on HTTP.
         loop="uvloop",
         http=BoundedHttp,
         log_level="warning",

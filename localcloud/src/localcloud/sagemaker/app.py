@@ -1,4 +1,4 @@
-"""The stand-in's parts, put together behind one HTTP application."""
+"""The stand-in's parts, assembled behind one HTTP application."""
 
 from __future__ import annotations
 
@@ -42,9 +42,13 @@ from localcloud.sagemaker.transform.jobs import TransformJobs
 
 
 def create_app(state: Path, aws_endpoint: str) -> Starlette:
-    """The application, with its state in a folder and its data in the S3 of an endpoint.
+    """Return the application.
 
-    On start it ends the jobs of an earlier life and serves its endpoints again; on stop it ends what runs.
+    At its start it ends the jobs of its earlier process and serves its endpoints again; at its stop it ends what runs.
+
+    Args:
+        state: The folder of its state.
+        aws_endpoint: The URL of S3, CloudWatch and CloudWatch Logs.
     """
     store = Store(state / "sagemaker.sqlite")
     objects = Objects(aws.s3_client(aws_endpoint))

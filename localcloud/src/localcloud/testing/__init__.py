@@ -1,1 +1,1 @@
-"""For tests of programs that use the embedded cloud: clouds of a test's own, small requests, and waiting."""
+"""For tests of programs that use the embedded cloud: clouds for one test, small requests, and waiting."""

@@ -1,4 +1,4 @@
-"""What a replay asks of the stand-in, by the names of AWS's operations."""
+"""The requests of a replay to the stand-in."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer of the model's; ``content_type`` None: it can't be seen."""
+    """The model's HTTP answer; ``content_type`` is None if the service hides it, as in errors."""
 
     status: int
     content_type: str | None
@@ -32,7 +32,12 @@ class Answer:
 
 
 class Api:
-    """Trains and serves in a running cloud; safe to share between threads."""
+    """Trains and serves in a running cloud. Safe to share between threads.
+
+    Args:
+        cloud: The cloud.
+        bucket: The name of a bucket to create.
+    """
 
     def __init__(self, cloud: Cloud, bucket: str) -> None:
         self._runtime = urllib.parse.urlsplit(cloud.sagemaker_endpoint_url)
@@ -43,17 +48,26 @@ class Api:
         self._s3.create_bucket(Bucket=bucket)
 
     def upload(self, name: str, case: Case) -> None:
-        """Put the channels' files where the job of this name looks for them."""
+        """Put the files of a case's channels into the bucket.
+
+        Args:
+            name: The name of the job that will read them.
+            case: The case.
+        """
         for channel in case.channels:
             for file in channel.files:
                 key = f"{name}/{channel.name}/{file.channel_path}"
                 self._s3.put_object(Bucket=self._bucket, Key=key, Body=file.path.read_bytes())
 
     def train(self, name: str, case: Case) -> Any:
-        """Run the job of what is uploaded; DescribeTrainingJob at its end.
+        """Run a training job to its end, and return its DescribeTrainingJob.
+
+        Args:
+            name: The name of the job, whose files are uploaded.
+            case: The case.
 
         Raises:
-            botocore.exceptions.ClientError: the request is refused.
+            botocore.exceptions.ClientError: The request is refused.
         """
         self._sagemaker.create_training_job(**self._job(name, case))
 
@@ -64,12 +78,12 @@ class Api:
         return wait_for(ended, seconds=_SECONDS, what=f"the end of training job {name}")
 
     def log(self, name: str) -> list[str]:
-        """The lines of a job's log, with the TABs that CloudWatch's copy has as ``#011``."""
+        """Return the lines of a job's log, with TABs in place of CloudWatch's ``#011``."""
         streams = self._logs.describe_log_streams(logGroupName=_LOG_GROUP, logStreamNamePrefix=f"{name}/")["logStreams"]
         return [line for stream in streams for line in self._lines(stream["logStreamName"])]
 
     def files(self, uri: str) -> dict[str, bytes]:
-        """The files of a ``.tar.gz`` in S3, by name; none if there is no such object."""
+        """Return the files of a ``.tar.gz`` in S3 by name; none if there is no such object."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         try:
             body = self._s3.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -81,7 +95,13 @@ class Api:
 
     @contextlib.contextmanager
     def endpoint(self, name: str, model_data: str, environment: Mapping[str, str]) -> Iterator[None]:
-        """An endpoint in service for as long as the context lasts; all of its resources have this name."""
+        """Keep an endpoint in service for as long as the context lasts.
+
+        Args:
+            name: The name of the model, the configuration and the endpoint.
+            model_data: The ``s3://`` URI of the model.
+            environment: The variables of the model's container.
+        """
         container = {"Image": _IMAGE, "ModelDataUrl": model_data, "Environment": dict(environment)}
         variant = {
             **{"VariantName": "AllTraffic", "ModelName": name},
@@ -102,8 +122,13 @@ class Api:
         finally:
             self._sagemaker.delete_endpoint(EndpointName=name)
 
-    def ask(self, endpoint: str, exchange: Exchange) -> Answer:
-        """Send a request to the path of InvokeEndpoint, or to the container's own ones beside it."""
+    def invoke(self, endpoint: str, exchange: Exchange) -> Answer:
+        """Send an exchange's request to an endpoint: InvokeEndpoint, or a path of the container's beside it.
+
+        Args:
+            endpoint: The endpoint's name.
+            exchange: The request.
+        """
         headers = {"Content-Type": exchange.content_type, "Accept": exchange.accept}
         connection = http.client.HTTPConnection(self._runtime.netloc, timeout=_SECONDS)
         with contextlib.closing(connection):
@@ -116,8 +141,8 @@ class Api:
             response = connection.getresponse()
             body = response.read()
         if response.headers.get("x-amzn-ErrorType") == "ModelError":
-            told = json.loads(body)
-            return Answer(told["OriginalStatusCode"], None, told["OriginalMessage"].encode())
+            error = json.loads(body)
+            return Answer(error["OriginalStatusCode"], None, error["OriginalMessage"].encode())
         return Answer(response.status, response.headers.get("Content-Type"), body)
 
     def _job(self, name: str, case: Case) -> Any:

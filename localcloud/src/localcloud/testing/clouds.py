@@ -1,4 +1,4 @@
-"""Embedded clouds of a test's own, on free ports, with their state in a folder of the test's."""
+"""Embedded clouds for one test, on free ports, with their state in a folder of the test."""
 
 from __future__ import annotations
 
@@ -25,14 +25,20 @@ _COMMAND_SECONDS = 120
 
 @dataclass(frozen=True)
 class Cloud:
-    """A running embedded cloud, and the environment by which boto3 and Airflow find it."""
+    """A running embedded cloud.
+
+    Attributes:
+        endpoint_url: The emulator.
+        sagemaker_endpoint_url: The SageMaker stand-in.
+        environment: The variables with which boto3 and Airflow use this cloud.
+    """
 
     endpoint_url: str
     sagemaker_endpoint_url: str
     environment: Mapping[str, str]
 
     def client(self, service: str) -> Any:
-        """A boto3 client of the service, bound to this cloud whatever the process's environment says."""
+        """Return a boto3 client of a service in this cloud, independent of the process's environment."""
         of_sagemaker = service.startswith("sagemaker")
         return boto3.client(  # type: ignore[call-overload]  # its overloads want a literal name
             service,
@@ -45,7 +51,12 @@ class Cloud:
 
 
 def cloud_at(port: int, sagemaker_port: int) -> Cloud:
-    """The embedded cloud that listens on these ports of 127.0.0.1."""
+    """Return the embedded cloud that listens on two ports of 127.0.0.1.
+
+    Args:
+        port: The emulator's port.
+        sagemaker_port: The SageMaker stand-in's port.
+    """
     endpoint_url, sagemaker_endpoint_url = (f"http://{HOST}:{each}" for each in (port, sagemaker_port))
     return Cloud(
         endpoint_url=endpoint_url,
@@ -66,10 +77,10 @@ class LocalCloud:
     """The command line of an embedded cloud that a test may start, kill and start again.
 
     Attributes:
-        state: the folder of its state; it need not exist.
-        port: the emulator's port.
-        sagemaker_port: the SageMaker stand-in's port.
-        python: the interpreter of the environment that localcloud is installed in.
+        state: The folder of its state; it need not exist.
+        port: The emulator's port.
+        sagemaker_port: The SageMaker stand-in's port.
+        python: The interpreter of the environment in which localcloud is installed.
     """
 
     state: Path
@@ -78,7 +89,7 @@ class LocalCloud:
     python: Path = Path(sys.executable)
 
     def start(self, command: str) -> subprocess.Popen[str]:
-        """Start a command (``up``, ``down``, ``status`` or ``run``) and leave it running."""
+        """Start a command (``up``, ``down``, ``status`` or ``run``), and return its process."""
         return subprocess.Popen(
             [
                 *(str(self.python), "-m", "localcloud", command),
@@ -92,13 +103,13 @@ class LocalCloud:
         )
 
     def command(self, command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, whatever its exit status is."""
+        """Run a command to its end, and return its exit status and output."""
         process = self.start(command)
         out, error = process.communicate(timeout=_COMMAND_SECONDS)
         return subprocess.CompletedProcess(command, process.returncode, out, error)
 
     def up(self) -> Cloud:
-        """Start the cloud, wait until it is healthy, and return the clients' side of it."""
+        """Start the cloud, wait until it is healthy, and return it."""
         self._must("up")
         return cloud_at(self.port, self.sagemaker_port)
 
@@ -107,11 +118,11 @@ class LocalCloud:
         self._must("down")
 
     def record(self, service: str) -> Path:
-        """The file in which the cloud notes the process of a service."""
+        """Return the file in which the cloud records the process of a service."""
         return self.state / f"{service}.json"
 
     def processes(self) -> dict[str, psutil.Process]:
-        """The processes that listen on the two ports, by service."""
+        """Return the processes that listen on the two ports, by service."""
         ports = dict(zip((self.port, self.sagemaker_port), SERVICES, strict=True))
         return {
             ports[connection.laddr.port]: psutil.Process(connection.pid)
@@ -123,10 +134,10 @@ class LocalCloud:
         }
 
     def kill(self, service: str) -> None:
-        """SIGKILL to a service, and wait until it has ended."""
+        """Kill a service by SIGKILL, and wait until it has ended."""
         process = self.processes()[service]
         process.kill()
-        # Its parent is gone, and whoever inherits a zombie may bury it late.
+        # Its parent has ended, and its new parent may reap it late.
         wait_for(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, what=f"no {service}")
 
     def _must(self, command: str) -> None:
@@ -139,8 +150,8 @@ def running_cloud(state: Path, python: Path = Path(sys.executable)) -> Iterator[
     """Run an embedded cloud for as long as the context lasts.
 
     Args:
-        state: the folder of its state; it need not exist, and is left when the cloud is stopped.
-        python: the interpreter of the environment that localcloud is installed in.
+        state: The folder of its state; it need not exist, and remains when the cloud is stopped.
+        python: The interpreter of the environment in which localcloud is installed.
     """
     port, sagemaker_port = free_ports(2)
     cloud = LocalCloud(state, port, sagemaker_port, python)
@@ -151,7 +162,7 @@ def running_cloud(state: Path, python: Path = Path(sys.executable)) -> Iterator[
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nothing listens on."""
+    """Return ``count`` ports of 127.0.0.1 on which nothing listens."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

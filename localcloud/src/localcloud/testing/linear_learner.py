@@ -29,7 +29,7 @@ Array = npt.NDArray[Any]
 
 
 def csv(*columns: Array) -> bytes:
-    """Rows of these columns, each of one dimension or of two, as text that gives the same float32 again."""
+    """Return CSV rows of these columns, each of one dimension or two, as text that reads as the same float32."""
     table = np.column_stack(columns).astype(np.float32)
     text = io.BytesIO()
     pa.csv.write_csv(
@@ -42,7 +42,7 @@ def csv(*columns: Array) -> bytes:
 
 @dataclass(frozen=True)
 class Jobs:
-    """Runs jobs on data in a bucket."""
+    """Runs jobs of Linear Learner on data in a bucket."""
 
     s3: S3Client
     sagemaker: SageMakerClient
@@ -57,7 +57,15 @@ class Jobs:
         content_type: str | None = "text/csv",
         **changes: Any,
     ) -> None:
-        """Put the data and create the job; ``changes`` replace members of the request."""
+        """Put the data into the bucket, and create a job.
+
+        Args:
+            name: The job's name.
+            hyperparameters: The hyperparameters.
+            channels: The content of each channel's one file, by channel.
+            content_type: The content type of all channels; None for none.
+            **changes: Members that replace those of the request.
+        """
         for channel, content in channels.items():
             self.s3.put_object(Bucket=self.bucket, Key=f"{name}/{channel}/part-0", Body=content)
         configured = [
@@ -76,20 +84,25 @@ class Jobs:
         self.sagemaker.create_training_job(**{**request, **changes})
 
     def finished(self, name: str) -> Any:
-        """DescribeTrainingJob once the job is over."""
+        """Wait until the job is over, and return its DescribeTrainingJob."""
         return training.finished(self.sagemaker, name)
 
     def completed(
         self, name: str, hyperparameters: Mapping[str, str], channels: Mapping[str, bytes], **changes: Any
     ) -> Any:
-        """DescribeTrainingJob of a job that must complete."""
+        """Run a job that has to complete, and return its DescribeTrainingJob; the arguments are those of `start`."""
         self.start(name, hyperparameters, channels, **changes)
         job = self.finished(name)
         assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
         return job
 
     def model(self, job: Any, folder: Path) -> LinearModel:
-        """The job's artefact, read without the stand-in."""
+        """Read a job's model without the stand-in.
+
+        Args:
+            job: The DescribeTrainingJob of a job that completed.
+            folder: A folder for the model's file.
+        """
         files = training.archive_of(self.s3, job["ModelArtifacts"]["S3ModelArtifacts"])
         assert list(files) == ["model_algo-1"]
         path = folder / "model_algo-1"
@@ -97,7 +110,12 @@ class Jobs:
         return LinearModel.load(path)
 
     def create_model(self, name: str, job: Any) -> None:
-        """A model of the job's artefact."""
+        """Create a model in SageMaker.
+
+        Args:
+            name: The model's name.
+            job: The DescribeTrainingJob of a job that completed.
+        """
         self.sagemaker.create_model(
             ModelName=name,
             PrimaryContainer={"Image": IMAGE, "ModelDataUrl": job["ModelArtifacts"]["S3ModelArtifacts"]},
@@ -105,7 +123,7 @@ class Jobs:
         )
 
     def deploy(self, job: Any) -> str:
-        """An endpoint that serves the job's model, in service."""
+        """Deploy a completed job's model, wait until it is in service, and return the endpoint's name."""
         name = job["TrainingJobName"]
         self.create_model(name, job)
         variant: Any = {
@@ -127,7 +145,12 @@ class Jobs:
         return str(name)
 
     def predictions(self, endpoint: str, features: Array) -> list[dict[str, Any]]:
-        """What the endpoint answers to rows as CSV, without saying what it should answer in."""
+        """Return an endpoint's predictions for rows sent as CSV, without an Accept header.
+
+        Args:
+            endpoint: The endpoint's name.
+            features: Rows x features.
+        """
         answer = self.runtime.invoke_endpoint(EndpointName=endpoint, Body=csv(features), ContentType="text/csv")
         assert answer["ContentType"] == "application/json"
         predictions: list[dict[str, Any]] = json.loads(answer["Body"].read())["predictions"]

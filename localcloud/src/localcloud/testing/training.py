@@ -27,17 +27,28 @@ ENDLESS = {"num_round": "100000000", "nthread": "1"}
 
 @dataclass(frozen=True)
 class Data:
-    """A bucket with the channels ``train`` and ``validation`` as CSV."""
+    """A bucket with the channels ``train`` and ``validation`` as CSV.
+
+    Attributes:
+        bucket: The bucket's name.
+        validation: The rows of the channel ``validation``, the label first.
+    """
 
     bucket: str
     validation: npt.NDArray[np.float64]
 
     def uri(self, channel: str) -> str:
+        """Return the ``s3://`` URI of a channel."""
         return f"s3://{self.bucket}/data/{channel}/"
 
 
 def rows(seed: int, count: int) -> npt.NDArray[np.float64]:
-    """Label first: whether the first two features outweigh the third, mostly."""
+    """Return rows x (label, features); mostly, the label is 1 where the first two features outweigh the third.
+
+    Args:
+        seed: Of the random numbers.
+        count: How many rows.
+    """
     random = np.random.default_rng(seed)
     features = random.uniform(-1, 1, (count, FEATURES)).round(4)
     noise = random.normal(0, 0.3, count)
@@ -46,12 +57,14 @@ def rows(seed: int, count: int) -> npt.NDArray[np.float64]:
 
 
 def csv(table: npt.NDArray[np.float64]) -> bytes:
+    """Return rows as CSV with four decimals."""
     text = io.StringIO()
     np.savetxt(text, table, fmt="%.4f", delimiter=",")
     return text.getvalue().encode()
 
 
 def put_data(s3: S3Client, bucket: str) -> Data:
+    """Create a bucket with training and validation data."""
     s3.create_bucket(Bucket=bucket)
     validation = rows(2, 200)
     s3.put_object(Bucket=bucket, Key="data/train/part-0.csv", Body=csv(rows(1, 500)))
@@ -61,7 +74,14 @@ def put_data(s3: S3Client, bucket: str) -> Data:
 
 
 def request(name: str, data: Data, hyperparameters: Mapping[str, str] = {}, **changes: Any) -> Any:
-    """A CreateTrainingJob request; ``changes`` replace its members."""
+    """Return a CreateTrainingJob request of XGBoost.
+
+    Args:
+        name: The job's name.
+        data: The data to train on.
+        hyperparameters: Hyperparameters that are added or replaced.
+        **changes: Members that replace those of the request.
+    """
     return {
         "TrainingJobName": name,
         "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
@@ -82,12 +102,19 @@ def request(name: str, data: Data, hyperparameters: Mapping[str, str] = {}, **ch
 
 
 def channel(name: str, uri: str, content_type: str = "text/csv") -> dict[str, Any]:
+    """Return a channel of a CreateTrainingJob request.
+
+    Args:
+        name: The channel's name.
+        uri: The ``s3://`` URI of its prefix.
+        content_type: The content type.
+    """
     source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
     return {"ChannelName": name, "ContentType": content_type, "DataSource": {"S3DataSource": source}}
 
 
 def finished(sagemaker: SageMakerClient, name: str, *, seconds: float = 60.0) -> Any:
-    """DescribeTrainingJob once the job is over."""
+    """Wait until a job is over, at most so many ``seconds``, and return its DescribeTrainingJob."""
 
     def look() -> Any:
         job = sagemaker.describe_training_job(TrainingJobName=name)
@@ -97,7 +124,7 @@ def finished(sagemaker: SageMakerClient, name: str, *, seconds: float = 60.0) ->
 
 
 def reached(sagemaker: SageMakerClient, name: str, secondary: str) -> None:
-    """Wait until the job is in a secondary status."""
+    """Wait until a job is in a secondary status."""
 
     def look() -> bool:
         job = sagemaker.describe_training_job(TrainingJobName=name)
@@ -108,7 +135,7 @@ def reached(sagemaker: SageMakerClient, name: str, secondary: str) -> None:
 
 
 def log_of(cloud: Cloud, name: str) -> list[str]:
-    """The lines of the job's log so far, as CloudWatch has them."""
+    """Return the lines of a job's log so far, as CloudWatch has them."""
     logs = cloud.client("logs")
     group = "/aws/sagemaker/TrainingJobs"
     try:
@@ -125,12 +152,12 @@ def log_of(cloud: Cloud, name: str) -> list[str]:
 
 
 def trains(cloud: Cloud, name: str) -> None:
-    """Wait until the job has done its first round."""
+    """Wait until a job has done its first round."""
     wait_for(lambda: any(line.startswith("[0]#011") for line in log_of(cloud, name)), what=f"a round of {name}")
 
 
 def archive_of(s3: S3Client, uri: str) -> dict[str, bytes]:
-    """The files of a ``.tar.gz``, by name."""
+    """Return the files of a ``.tar.gz`` in S3, by name."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as archive:
@@ -139,7 +166,7 @@ def archive_of(s3: S3Client, uri: str) -> dict[str, bytes]:
 
 
 def booster_of(s3: S3Client, artefact: str) -> xgboost.Booster:
-    """The model in a ``model.tar.gz``, read by the xgboost of the test's own environment."""
+    """Return the model of a ``model.tar.gz`` in S3, read by the xgboost of the test's environment."""
     files = archive_of(s3, artefact)
     assert list(files) == ["xgboost-model"], "every other file would be loaded as a model too"
     booster = xgboost.Booster()
@@ -148,5 +175,6 @@ def booster_of(s3: S3Client, artefact: str) -> xgboost.Booster:
 
 
 def predictions(booster: xgboost.Booster, features: npt.NDArray[np.float64]) -> list[float]:
+    """Return the model's score of each row of features."""
     scores: list[float] = booster.predict(xgboost.DMatrix(features)).tolist()
     return scores

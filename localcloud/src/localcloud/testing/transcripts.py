@@ -1,4 +1,4 @@
-"""Folders of transcripts: what a container was asked, and what it answered. ``xgboost/README.md`` tells the format."""
+"""Folders of transcripts: requests to a container, and its answers. ``xgboost/README.md`` describes the format."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ COMPARISONS = ("exact", "exact_any_order", "tolerance", "shape", "salient", "sta
 
 
 class FormatError(Exception):
-    """A folder or a case isn't of the format that this runner knows."""
+    """A folder or a case doesn't have the format that this runner reads."""
 
 
 @dataclass(frozen=True)
 class File:
-    """A file of a channel: its name below the channel's prefix, and where its content is."""
+    """A file of a channel: its name below the channel's prefix, and the path of its content."""
 
     channel_path: str
     path: Path
@@ -26,7 +26,7 @@ class File:
 
 @dataclass(frozen=True)
 class Channel:
-    """``content_type`` None: the channel has none."""
+    """A channel of a training job; ``content_type`` is None if the channel has none."""
 
     name: str
     content_type: str | None
@@ -37,13 +37,19 @@ class Channel:
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request to the scoring application, and what it has to answer.
+    """A request to the scoring application, and its recorded answer.
 
     Attributes:
-        content_type, accept: None: the header isn't sent.
-        environment: of the model's container.
-        expected: the recorded ``response``, its body aside.
-        expected_body: None if none was kept.
+        name: The exchange's name.
+        known_defect: Whether the stand-in deliberately answers otherwise than the container.
+        method: The HTTP method.
+        path: The path in the container.
+        content_type: The header; None if it isn't sent.
+        accept: The header; None if it isn't sent.
+        environment: The variables of the model's container.
+        body: The body of the request.
+        expected: The recorded ``response``, but for its body.
+        expected_body: The recorded body; None if it wasn't kept.
     """
 
     name: str
@@ -60,7 +66,7 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Case:
-    """A training job, what has to come of it, and the requests to its model."""
+    """A training job, its recorded outcome, and the requests to its model."""
 
     name: str
     known_defect: bool
@@ -71,10 +77,10 @@ class Case:
 
 
 def folders(directory: Path) -> list[Path]:
-    """The folders of the cases, by name.
+    """Return the folders of the cases, sorted by name.
 
     Raises:
-        FormatError: there are none.
+        FormatError: There are none.
     """
     found = sorted(path.parent for path in directory.glob("cases/*/case.json"))
     if not found:
@@ -83,10 +89,10 @@ def folders(directory: Path) -> list[Path]:
 
 
 def read(folder: Path) -> Case:
-    """Read a case.
+    """Read the case of a folder.
 
     Raises:
-        FormatError: it isn't of the format.
+        FormatError: It doesn't have the format.
     """
     try:
         return _case(folder, json.loads((folder / "case.json").read_text(encoding="utf-8")))

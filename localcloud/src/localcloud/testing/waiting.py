@@ -1,4 +1,4 @@
-"""Waiting for a condition, with an end."""
+"""Waiting for a condition, with a time-out."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def wait_for(look: Callable[[], T | None], *, seconds: float = 60.0, what: str =
     """Return the first truthy value that ``look`` returns.
 
     Args:
-        look: is called about 20 times a second.
-        seconds: how long to wait at most.
-        what: names the condition in the error's message.
+        look: Called about 20 times a second.
+        seconds: How long to wait at most.
+        what: Names the condition in the error's message.
 
     Raises:
-        AssertionError: there was no truthy value in time.
+        AssertionError: There was no truthy value in time.
     """
     deadline = time.monotonic() + seconds
     while not (seen := look()):

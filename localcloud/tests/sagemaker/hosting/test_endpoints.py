@@ -405,7 +405,7 @@ def test_an_update_needs_a_cloudwatch_that_tells_of_its_alarms(stand_in: StandIn
     stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
     stand_in.settled()
     alarms = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "any"}]}}
-    with pytest.raises(ServiceError, match="ServiceUnavailable: CloudWatch does not tell the state of any"):
+    with pytest.raises(ServiceError, match="ServiceUnavailable: CloudWatch does not report the state of any"):
         stand_in.call("UpdateEndpoint", EndpointName="live", EndpointConfigName="new", DeploymentConfig=alarms)
     assert stand_in.describe()["EndpointStatus"] == "InService"
 

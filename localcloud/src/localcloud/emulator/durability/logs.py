@@ -1,25 +1,32 @@
-"""Saves the events of the emulator's log streams, a row for each, and puts them back at its start.
+"""Saves the events of the emulator's log streams, a row for each, and restores them at its start.
 
-A job writes thousands of lines; were they part of the document, each batch of them would write all that there are.
+A job writes thousands of lines; as a part of the document, all of them would be written again with each batch.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region
 from ministack.services import cloudwatch_logs
 
 from localcloud.emulator.durability.state_file import StateFile
 
-Event = dict[str, Any]
 Handler = Callable[[dict[str, Any]], Any]
 
 
+class Event(TypedDict):
+    """An event of the emulator's, of which these members are used; the times are milliseconds since the epoch."""
+
+    eventId: str
+    timestamp: int
+    ingestionTime: int
+
+
 class StreamName(NamedTuple):
-    """Which log stream of all."""
+    """A log stream with the account, the region and the group that it is in."""
 
     account: str
     region: str
@@ -32,7 +39,7 @@ _NOTHING: Saved = (0, "")
 
 
 def without_content() -> dict[str, Any]:
-    """What the emulator restores itself from, but for the events, and for the records that point at them."""
+    """Return the emulator's document without the events, and without the records that point at them."""
     groups = AccountRegionScopedDict()
     groups._data = {
         key: {**group, "streams": {name: {**stream, "events": []} for name, stream in group["streams"].items()}}
@@ -49,7 +56,7 @@ def without_content() -> dict[str, Any]:
 
 
 class LogContent:
-    """What of the streams is in the file. Save within a transaction, and confirm once that is committed."""
+    """The part of the log streams that is in the file. Save within a transaction, and confirm after its commit."""
 
     def __init__(self, file: StateFile) -> None:
         self._file = file
@@ -59,7 +66,7 @@ class LogContent:
             setattr(cloudwatch_logs, name, self._noting(getattr(cloudwatch_logs, name)))
 
     def restore(self) -> None:
-        """Put back what the streams held; the streams are there already."""
+        """Restore the events of the streams, which exist already."""
         for name in self._names():
             if events := [json.loads(event) for event in self._file.log_events(_key(name))]:
                 stream = _stream(name) or {}
@@ -76,13 +83,15 @@ class LogContent:
             events = (_stream(name) or {"events": []})["events"]
             count, last_id = self._saved.get(name, _NOTHING)
             if count > len(events) or (count and events[count - 1]["eventId"] != last_id):
-                self._file.delete_log_events(_key(name))  # a late event was put between others, or the stream is gone
+                self._file.delete_log_events(
+                    _key(name)
+                )  # a late event was inserted between others, or the stream is deleted
                 count = 0
             rows = ((_key(name), place, json.dumps(event)) for place, event in enumerate(events[count:], count))
             self._file.add_log_events(rows)
 
     def confirm(self) -> None:
-        """What was saved is committed."""
+        """Record that the last save is committed."""
         for name in self._changed:
             stream = _stream(name)
             if stream is None:
@@ -92,7 +101,7 @@ class LogContent:
         self._changed.clear()
 
     def _noting(self, handle: Handler) -> Handler:
-        """The handler, which notes the streams that it may have changed."""
+        """Return the handler, which also notes the streams that it may change."""
 
         def call(data: dict[str, Any]) -> Any:
             account, region, group = get_account_id(), get_region(), data.get("logGroupName", "")

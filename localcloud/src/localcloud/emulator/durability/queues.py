@@ -1,15 +1,14 @@
-"""Saves the messages of the emulator's queues, and puts them back at its start."""
+"""Saves the messages of the emulator's queues, and restores them at its start."""
 
 from __future__ import annotations
 
 import json
 import time
-from typing import Any
 
 from ministack.core.responses import AccountRegionScopedDict
 from ministack.services import sqs
 
-from localcloud.emulator.backlog import Message, Queue, backlog_of
+from localcloud.emulator.backlog import Deduplication, Message, Queue, backlog_of
 from localcloud.emulator.durability.state_file import Held, StateFile
 
 _CONTENT = ("messages", "dedup_cache", "fifo_seq")
@@ -17,7 +16,7 @@ _HELD = ("receipt_handle", "visible_at", "receive_count", "first_receive_at")
 
 
 def without_content() -> dict[str, AccountRegionScopedDict]:
-    """All queues as the emulator restores them, but for what their messages change."""
+    """Return the emulator's document of all queues without what their messages change."""
     queues = AccountRegionScopedDict()
     queues._data = {
         key: {name: value for name, value in queue.items() if name not in _CONTENT}
@@ -27,14 +26,14 @@ def without_content() -> dict[str, AccountRegionScopedDict]:
 
 
 class QueueContent:
-    """What of the queues is in the file. Save within a transaction, and confirm once that is committed."""
+    """The part of the queues that is in the file. Save within a transaction, and confirm after its commit."""
 
     def __init__(self, file: StateFile) -> None:
         self._file = file
         self._saved: dict[str, int] = {}  # queue → the last sequence number
 
     def restore(self) -> None:
-        """Put back what the queues held; they themselves are there already."""
+        """Restore the messages of the queues, which exist already."""
         for queue in sqs._queues._data.values():
             name = _name(queue)
             queue["messages"] = [_message(text, held) for text, held in self._file.messages(name)]
@@ -53,12 +52,13 @@ class QueueContent:
                 self._save(name, queue)
 
     def confirm(self) -> None:
-        """What was saved is committed."""
+        """Record that the last save is committed."""
         for queue in sqs._queues._data.values():
             backlog_of(queue).saved()
         self._saved = {_name(queue): queue["fifo_seq"] for queue in sqs._queues._data.values()}
 
     def forget_expired(self) -> None:
+        """Remove expired deduplication ids from the file."""
         self._file.forget_deduplications(time.time())
 
     def _save(self, name: str, queue: Queue) -> None:
@@ -77,16 +77,15 @@ class QueueContent:
             self._file.put_sequence_number(name, queue["fifo_seq"])
 
 
-def _remembered(queue: Queue, added: list[tuple[int, Message]]) -> list[tuple[str, dict[str, Any]]]:
-    """What the queue answers when one of the new messages is sent once more."""
+def _remembered(queue: Queue, added: list[tuple[int, Message]]) -> list[tuple[str, Deduplication]]:
+    """Return the deduplication entries of the new messages: the queue's answers if one is sent again."""
     keys = [(message["id"], message.get("dedup_cache_key")) for _, message in added]
     entries = [(message_id, key, queue["dedup_cache"].get(key)) for message_id, key in keys if key]
     return [(key, entry) for message_id, key, entry in entries if entry and entry["id"] == message_id]
 
 
 def _name(queue: Queue) -> str:
-    arn: str = queue["attributes"]["QueueArn"]
-    return arn
+    return queue["attributes"]["QueueArn"]
 
 
 def _text(message: Message) -> str:
@@ -103,4 +102,6 @@ def _held(message: Message) -> Held:
 
 
 def _message(text: str, held: Held) -> Message:
-    return {**json.loads(text), **dict(zip(_HELD, held, strict=True))}
+    message: Message = json.loads(text)
+    message["receipt_handle"], message["visible_at"], message["receive_count"], message["first_receive_at"] = held
+    return message

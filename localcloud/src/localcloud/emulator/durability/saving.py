@@ -1,12 +1,12 @@
-"""Each request saves what it has changed before its answer goes out.
+"""Saves what each request has changed before it is answered.
 
-Restores: what was answered survives. As released, the emulator writes its state at an orderly stop only, so that a kill
-loses all since the last one: FIFO sequence numbers go back, and a stack is forgotten whose bucket is still there.
+Restores: what was answered survives. The released emulator writes its state at an orderly stop only, so a kill loses
+everything since the last one: FIFO sequence numbers go back, and stacks are lost while their buckets remain.
 
-Messages, records and log events are saved by each request, a row for each that it changed. The rest of a service is one
-document, saved by requests that may change it; where documents are large, commits wait so that they take a tenth of the
-time at most, and answers wait with them. A change of a stack is saved as a whole, once it is over. What can't be saved
-is answered with an error; it stays to be saved with the next request.
+Each request saves the messages, records and log events that it changed, a row for each. The rest of a service is one
+document, saved by the requests that may change it. If documents are large, their commits wait so that they take at most
+a tenth of the time, and the answers wait for them. A change of a stack is saved as a whole, once it is over. If a save
+fails, the answer is an error, and the change is saved with the next request.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _MODULES = {
     "sqs": "sqs",
     "ssm": "ssm",
 }
-# What changes messages, records or log events, or nothing at all.
+# Actions that change messages, records or log events only, or nothing at all.
 _CONTENT_ACTIONS = {
     "sqs": {
         *("SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "DeleteMessageBatch"),
@@ -73,9 +73,9 @@ logger = logging.getLogger("durability")
 
 
 def install(state: Path) -> None:
-    """Load what the folder holds when the emulator starts, and save what each request changes.
+    """Load the state from the folder when the emulator starts, and save what each request changes.
 
-    Install it last: what wraps a handler further in may still change something.
+    Install it last, as the handlers that it wraps may have wrappers that change something too.
     """
     keeper = _Keeper(state / "state.sqlite")
     app._load_persisted_state = keeper.load
@@ -95,7 +95,7 @@ class _Keeper:
         self._documents_lock = asyncio.Lock()
 
     def load(self) -> None:
-        """Restore all services, or end the process: the server would go on with a part of the state, or without it."""
+        """Restore all services, or end the process, as the emulator would otherwise run with a part of the state."""
         try:
             self._load()
         except Exception:
@@ -118,15 +118,15 @@ class _Keeper:
         self._commit(set(self._changed))
 
     def close(self, *_services: Any) -> None:
-        """Save everything, changes that no request made included, and close the file.
+        """Save everything, also changes that no request made, and close the file.
 
-        While a stack is being changed, what there is of it is not saved: its request was not answered.
+        A change of a stack that is under way is not saved, as its request was not answered.
         """
         self._commit(() if self._documents_lock.locked() else _MODULES.values())
         self._file.close()
 
     def saving(self, service: str, handle: Handler) -> Handler:
-        """The handler, with what it changed saved before its answer is given."""
+        """Return the handler, which also saves what it has changed before it returns its answer."""
         is_stacks = service == "cloudformation"
 
         async def call(method: str, path: str, headers: Mapping[str, str], body: bytes, query: Any) -> Answer:
@@ -181,7 +181,7 @@ class _Keeper:
 
 
 def _changed_by(service: str, method: str, path: str, headers: Mapping[str, str]) -> Collection[str]:
-    """The modules whose documents the request may have changed."""
+    """Return the modules whose documents the request may have changed."""
     if service == "s3":
         is_of_bucket = "/" not in path.strip("/")  # objects are files
         return ("s3",) if is_of_bucket and method not in _READS else ()
@@ -192,7 +192,7 @@ def _changed_by(service: str, method: str, path: str, headers: Mapping[str, str]
 
 
 def _document(module: str) -> str:
-    """What the module restores itself from; of one that was never loaded, nothing."""
+    """Return the module's document; it is empty if the module was never loaded."""
     if module == "sqs":
         state: Any = queues.without_content()
     elif module == "kinesis":
@@ -206,14 +206,14 @@ def _document(module: str) -> str:
 
 
 def _load_former_files() -> None:
-    """What versions that wrote at an orderly stop only have left."""
+    """Load the files of earlier versions, which wrote at an orderly stop only."""
     for key, module in app._state_map.items():
         if module in _MODULES.values() and (state := persistence.load_state(key)):
             app._get_module(module).load_persisted_state(state)
 
 
 async def _stacks_settled() -> None:
-    """Wait until no stack changes any more; resources are made in an instant, all of them."""
+    """Wait until no stack changes any more; resources are created at once."""
     from ministack.services import cloudformation
 
     ends = time.monotonic() + _STACK_SECONDS

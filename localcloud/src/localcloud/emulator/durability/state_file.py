@@ -1,11 +1,11 @@
-"""What the emulator knows, in one SQLite file: a transaction before each answer, so that a kill loses nothing answered.
+"""The emulator's state in one SQLite file, with a transaction before each answer, so that a kill loses no answer.
 
 The content of queues, streams and logs has a row for each message, record and event, so that a request writes only what
 it changes. Everything else of a service is one small document. The objects of S3 are files
 (:mod:`localcloud.emulator.object_files`).
 
-A commit is written to the file's log before it returns, which is all that a killed process needs; it is not forced to
-the disk, so a machine that loses its power may lose the last seconds, as a whole: the file itself stays sound.
+A commit is in the file's log before it returns, which is enough for a killed process. It is not forced to the disk, so
+a machine that loses its power may lose the transactions of the last seconds, but the file stays intact.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ CREATE TABLE IF NOT EXISTS records (
 ) WITHOUT ROWID;
 """
 
-# A checkpoint is what waits for the disk; between two of them the log may hold 40 MB.
+# A checkpoint waits for the disk; between two of them the log grows to 40 MB.
 _PAGES_BETWEEN_CHECKPOINTS = 10_000
 _CACHE_KIB = 64 * 1024
 
@@ -62,7 +62,11 @@ MessageRow = tuple[str, int, str]
 
 
 class StateFile:
-    """The file of one emulator. All writes belong into a ``transaction``; times are seconds since the epoch."""
+    """The file of one emulator. Write within a `transaction` only. Times are seconds since the epoch.
+
+    Args:
+        path: The SQLite file; it and its folder are made if they are missing.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,33 +78,35 @@ class StateFile:
         self._connection.executescript(_SCHEMA)
 
     def close(self) -> None:
+        """Close the file."""
         self._connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is written within is kept, or none of it.
+        """Commit all writes of the context, or none of them if it raises.
 
         Raises:
-            sqlite3.Error: it could not be written; the disk is full, for instance.
+            sqlite3.Error: They could not be written, because the disk is full for instance.
         """
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._connection.execute("COMMIT")
         except BaseException:
-            if self._connection.in_transaction:  # SQLite itself ends it where the disk is full
+            if self._connection.in_transaction:  # on a full disk, SQLite itself has ended it
                 self._connection.execute("ROLLBACK")
             raise
 
     def documents(self) -> dict[str, str]:
-        """Every service's document, by the service's name."""
+        """Return every service's document, by the service's name."""
         return dict(self._connection.execute("SELECT service, document FROM documents"))
 
     def put_document(self, service: str, document: str) -> None:
+        """Write a service's document, which is JSON."""
         self._connection.execute("INSERT OR REPLACE INTO documents VALUES (?, ?)", (service, document))
 
     def messages(self, queue: str) -> Iterator[tuple[str, Held]]:
-        """The messages of a queue in sending order, each with how it is held."""
+        """Yield the messages of a queue in sending order, each with its `Held`."""
         rows = self._connection.execute(
             "SELECT message, receipt_handle, visible_at, receive_count, first_receive_at FROM messages "
             "JOIN holds USING (queue, place) WHERE queue = ? ORDER BY place",
@@ -110,70 +116,86 @@ class StateFile:
             yield message, (held[0], held[1], held[2], held[3])
 
     def add_messages(self, rows: Iterable[MessageRow]) -> None:
-        """Each row is a queue, a place and a message; `hold_messages` writes how a message is held."""
+        """Add messages; a row is a queue, a place and a message. `hold_messages` writes the rest."""
         self._connection.executemany("INSERT INTO messages VALUES (?, ?, ?)", rows)
 
     def hold_messages(self, rows: Iterable[tuple[str, int, str | None, float, int, float | None]]) -> None:
-        """How messages are held now; a row begins with the queue and the place. It is short, a message may be long."""
+        """Write how messages are held; a row is a queue, a place and a `Held`, short even for a long message."""
         self._connection.executemany("INSERT OR REPLACE INTO holds VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def delete_messages(self, rows: Iterable[tuple[str, int]]) -> None:
+        """Delete messages; a row is a queue and a place."""
         places = list(rows)
         for table in ("messages", "holds"):
             self._connection.executemany(f"DELETE FROM {table} WHERE queue = ? AND place = ?", places)  # noqa: S608
 
     def delete_all_messages(self, queue: str) -> None:
+        """Delete all messages of a queue."""
         for table in ("messages", "holds"):
             self._connection.execute(f"DELETE FROM {table} WHERE queue = ?", (queue,))  # noqa: S608
 
     def deduplications(self, queue: str, now: float) -> Iterator[tuple[str, str]]:
-        """The ids that the queue still remembers, and what it answers to each; of one id, the last counts."""
+        """Yield the deduplication ids of a queue with their entries; of one id, the last counts.
+
+        Args:
+            queue: The queue's name.
+            now: Ids that have expired by now are left out.
+        """
         return self._connection.execute(
             "SELECT id, entry FROM deduplications WHERE queue = ? AND expire > ? ORDER BY rowid", (queue, now)
         )
 
     def add_deduplications(self, rows: Iterable[tuple[str, str, float, str]]) -> None:
-        """Each is a queue, an id, when it expires, and an entry."""
+        """Add deduplication ids; a row is a queue, an id, its expiry and an entry."""
         self._connection.executemany("INSERT INTO deduplications VALUES (?, ?, ?, ?)", rows)
 
     def forget_deduplications(self, now: float) -> None:
+        """Delete the ids that have expired by ``now``."""
         self._connection.execute("DELETE FROM deduplications WHERE expire <= ?", (now,))
 
     def sequence_number(self, queue: str) -> int:
-        """The last one that the queue gave; 0 if it never gave any."""
+        """Return the last sequence number of a queue; 0 if there is none."""
         row = self._connection.execute("SELECT last FROM sequence_numbers WHERE queue = ?", (queue,)).fetchone()
         return row[0] if row else 0
 
     def put_sequence_number(self, queue: str, last: int) -> None:
+        """Write the last sequence number of a queue."""
         self._connection.execute("INSERT OR REPLACE INTO sequence_numbers VALUES (?, ?)", (queue, last))
 
     def forget_queue(self, queue: str) -> None:
+        """Delete everything about a queue."""
         for table in ("messages", "holds", "deduplications", "sequence_numbers"):
             self._connection.execute(f"DELETE FROM {table} WHERE queue = ?", (queue,))  # noqa: S608
 
     def records(self, shard: str) -> list[str]:
-        """The records of a shard, in their order."""
+        """Return the records of a shard, in their order."""
         rows = self._connection.execute("SELECT record FROM records WHERE shard = ? ORDER BY sequence_number", (shard,))
         return [record for (record,) in rows]
 
     def add_records(self, rows: Iterable[tuple[str, str, str]]) -> None:
-        """Each is a shard, a sequence number and a record."""
+        """Add records; a row is a shard, a sequence number and a record."""
         self._connection.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", rows)
 
     def delete_records(self, shard: str, before: str | None = None) -> None:
-        """Delete a shard's records with lower sequence numbers than this one; without it, all of them."""
+        """Delete records of a shard.
+
+        Args:
+            shard: The shard's name.
+            before: Records with lower sequence numbers are deleted; None deletes all.
+        """
         self._connection.execute(
             "DELETE FROM records WHERE shard = ? AND (? IS NULL OR sequence_number < ?)", (shard, before, before)
         )
 
     def log_events(self, stream: str) -> list[str]:
-        """The events of a log stream, in their order."""
+        """Return the events of a log stream, in their order."""
         rows = self._connection.execute("SELECT event FROM log_events WHERE stream = ? ORDER BY place", (stream,))
         return [event for (event,) in rows]
 
     def add_log_events(self, rows: Iterable[tuple[str, int, str]]) -> None:
-        """Each is a log stream, a place in it and an event."""
+        """Add events; a row is a log stream, a place in it and an event."""
         self._connection.executemany("INSERT OR REPLACE INTO log_events VALUES (?, ?, ?)", rows)
 
     def delete_log_events(self, stream: str) -> None:
+        """Delete all events of a log stream."""
         self._connection.execute("DELETE FROM log_events WHERE stream = ?", (stream,))

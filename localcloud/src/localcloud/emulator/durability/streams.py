@@ -1,4 +1,4 @@
-"""Saves the records of the emulator's streams, and puts them back at its start."""
+"""Saves the records of the emulator's streams, and restores them at its start."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MILLISECONDS_DIGITS = 20
 
 
 def without_content() -> dict[str, AccountRegionScopedDict]:
-    """All streams as the emulator restores them, but for the records of their shards. Iterators live five minutes."""
+    """Return the emulator's document of all streams without records, and without iterators, which live five minutes."""
     streams = AccountRegionScopedDict()
     streams._data = {
         key: {
@@ -31,14 +31,14 @@ def without_content() -> dict[str, AccountRegionScopedDict]:
 
 
 class StreamContent:
-    """What of the streams is in the file. Save within a transaction, and confirm once that is committed."""
+    """The part of the streams that is in the file. Save within a transaction, and confirm after its commit."""
 
     def __init__(self, file: StateFile) -> None:
         self._file = file
         self._saved: dict[str, tuple[str, str]] = {}  # shard → the first and last sequence number of its records
 
     def restore(self) -> None:
-        """Put back what the shards held; the streams are there already."""
+        """Restore the records of the streams, which exist already."""
         for name, shard in _shards():
             shard["records"] = [json.loads(record) for record in self._file.records(name)]
             self._saved[name] = _ends(shard)
@@ -57,14 +57,14 @@ class StreamContent:
                 self._file.delete_records(name, first or None)
 
     def confirm(self) -> None:
-        """What was saved is committed."""
+        """Record that the last save is committed."""
         self._saved = {name: _ends(shard) for name, shard in _shards()}
 
 
 def growing_numbers() -> Callable[[], str]:
-    """Gives sequence numbers as the emulator does, which are its clock and a count, but never a lower one than before.
+    """Return a function that gives sequence numbers: the clock and a count, as the emulator's, but always growing.
 
-    As released, a clock that is set back sets them back.
+    In the released emulator, a clock that is set back sets them back.
     """
     last = max((int(number[:_MILLISECONDS_DIGITS]) for number in _numbers()), default=0)
     counted = 0

@@ -1,1 +1,1 @@
-"""The algorithms whose containers the stand-in takes the place of."""
+"""The algorithms whose containers the stand-in replaces."""

@@ -1,4 +1,4 @@
-"""Finds the algorithm of an image: by the repository's name, whatever the account, region and tag."""
+"""Finds the algorithm of an image by the repository's name, for any account, region and tag."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ from localcloud.sagemaker.jobs.metrics import MetricDefinition
 class Algorithm:
     """A built-in algorithm.
 
-    ``training_module`` is run in a process of its own; ``load`` takes the unpacked model's folder and the
-    model's environment. ``normalize``, called before with the same, rewrites files that may be damaged so that they are
-    safe to load; it is run in a process of its own.
+    Attributes:
+        repository: The repository of its image.
+        training_module: The module that is run in a process of its own to train.
+        metrics: The service's definitions of its metrics.
+        load: Loads a model; takes the folder of the unpacked archive and the container's variables.
+        normalize: Rewrites the model's files, which may be damaged, so that they are safe to load. Takes the same as
+            `load`; is run before it, in a process of its own.
     """
 
     repository: str
@@ -29,7 +33,7 @@ class Algorithm:
 
 
 def _load_xgboost(folder: Path, environment: Mapping[str, str]) -> ModelServer:
-    # xgboost takes a second to import; a stand-in that only lists jobs needn't wait for it.
+    # xgboost takes a second to import, which a stand-in that only lists jobs doesn't need.
     from localcloud.sagemaker.algorithms.xgboost.serving import load
 
     return load(folder, environment)
@@ -49,7 +53,7 @@ def _load_linear_learner(folder: Path, environment: Mapping[str, str]) -> ModelS
 
 
 def _keep(_folder: Path, _environment: Mapping[str, str]) -> None:
-    """Linear Learner's own format is checked in full whenever it is loaded."""
+    """Do nothing, as `LinearModel.load` checks the whole file each time."""
 
 
 _ALGORITHMS = (
@@ -69,8 +73,8 @@ _ALGORITHMS = (
     ),
 )
 
-# In whose registries AWS keeps XGBoost and Linear Learner, in all regions, as the SageMaker Python SDK 3.27 has them
-# (sagemaker.core.image_uris). A copy of an image in any other account is its owner's, to the service as well.
+# The accounts of AWS's registries of XGBoost and Linear Learner in all regions, by the SageMaker Python SDK 3.27
+# (sagemaker.core.image_uris). For the service too, a copy of an image in another account isn't a built-in algorithm.
 _AWS_ACCOUNTS = """
     104374241257 106583098589 108575199400 121021644041 124985052026 141502667606 174872318107 190319476487
     226302683700 237065988967 246618743249 249704162688 257386234256 257758044811 272398656194 281123927165
@@ -85,16 +89,16 @@ _AWS_ACCOUNTS = """
 
 
 def repositories() -> tuple[str, ...]:
-    """The names of the repositories that are known."""
+    """Return the repositories of all algorithms."""
     return tuple(each.repository for each in _ALGORITHMS)
 
 
 def by_image(image: str) -> Algorithm | None:
-    """The algorithm of an image URI, such as ``….dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0``."""
+    """Return the algorithm of an image such as ``….dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0``."""
     repository = image.rpartition("/")[2].partition("@")[0].partition(":")[0]
     return next((each for each in _ALGORITHMS if each.repository == repository), None)
 
 
 def is_aws(image: str) -> bool:
-    """Whether an image comes from one of AWS's own accounts."""
+    """Return whether an image is in one of AWS's own accounts."""
     return image.partition(".")[0] in _AWS_ACCOUNTS.split()

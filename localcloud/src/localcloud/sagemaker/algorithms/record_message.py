@@ -1,6 +1,6 @@
-"""The protobuf message of a record: ``aialgs.data.Record``, by the schema that the developer guide prints.
+"""The protobuf message of a record: ``aialgs.data.Record``, by the schema in the developer guide.
 
-The schema is described here in code, so that no compiler of protobuf is needed.
+The schema is built in code, so that protobuf's compiler isn't needed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _field(
 
 
 def _add_tensor(file: descriptor_pb2.FileDescriptorProto, name: str, kind: _Field.Type.ValueType) -> None:
-    """Dense: the values. Sparse: also the key of each value, and the shape."""
+    """Add a tensor: its values, and if it is sparse also the key of each value and the shape."""
     message = file.message_type.add(name=name)
     for number, (field, type_) in enumerate(
         (("values", kind), ("keys", _Field.TYPE_UINT64), ("shape", _Field.TYPE_UINT64)), start=1
@@ -77,11 +77,11 @@ def _message() -> Any:
     _add_bytes(file)
     _add_value(file)
     _add_record(file)
-    # A pool of its own: another module of the process may describe the same package.
+    # A separate pool, as another module of the process may describe the same package.
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.Record"))
 
 
 Record = _message()
-"""The message's class, as the compiler of protobuf would make it."""
+"""The message's class, as protobuf's compiler would make it."""

@@ -1,7 +1,7 @@
 """RecordIO files of protobuf records, the format that the built-in algorithms call recordio-protobuf.
 
 A record is framed by a magic number, its length and padding to four bytes (the layout of Apache MXNet's
-recordio); its content is a ``Record`` of the package ``aialgs.data``, as the developer guide prints it.
+recordio); its content is a ``Record`` of the package ``aialgs.data``, as in the developer guide.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from localcloud.sagemaker.algorithms.record_message import Record
 
 _MAGIC = 0xCED7230A
 _HEADER = struct.Struct("<II")
-_LENGTH_BITS = 29  # of the second number; the three above them tell a part of a record from a whole one
+_LENGTH_BITS = 29  # of the second number; the three above show whether it is a whole record or a part
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
 _TENSORS = {"float32_tensor": np.float32, "float64_tensor": np.float64, "int32_tensor": np.int32}
-_KEY = "values"  # the entry of the maps of features and labels that algorithms read
+_KEY = "values"  # the entry that algorithms read, in the maps of features and of labels
 _WIDEST = 2**31 - 1  # columns; indices of sparse matrices have 32 bits
 
 Labels = npt.NDArray[np.float32]
@@ -31,12 +31,12 @@ Labels = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Rows:
-    """What a file holds.
+    """The rows of a file.
 
     Attributes:
-        features: (n, d), a dense array of float32, or a ``scipy.sparse.csr_matrix`` if any record is sparse.
-        labels: the labels of all records one after the other, float32; None if no record has any. Their number
-            isn't that of the rows where a record has none or several.
+        features: Rows x features, a dense array of float32, or a ``scipy.sparse.csr_matrix`` if any record is sparse.
+        labels: The labels of all records in their order, float32; None if there are none. There are fewer or more than
+            rows if a record has none or several.
     """
 
     features: Any
@@ -51,18 +51,18 @@ class _Tensor:
 
 
 def decode(buffer: bytes, *, strict: bool = False) -> Rows:
-    """Read the rows of a file, or of several that follow each other.
+    """Return the rows of a file, or of several files in one buffer.
 
-    Records without features are passed over. A sparse row is as wide as its shape says, without one as its
-    largest key needs.
+    Records without features are skipped. The width of a sparse row is in its shape, else it follows from its largest
+    key.
 
     Args:
-        buffer: the file.
-        strict: read no more than the XGBoost container's reader does, which refuses records in several parts, and
-            takes a sparse row without any entry for a dense one without columns.
+        buffer: The content of the file.
+        strict: Whether to read as the XGBoost container does, which refuses records in several parts, and reads a
+            sparse row without entries as a dense one without columns.
 
     Raises:
-        ValueError: the file is damaged, holds no rows, or rows of different widths.
+        ValueError: The file is damaged, has no rows, or has rows of different widths.
     """
     rows: list[_Tensor] = []
     labels: list[npt.NDArray[Any]] = []
@@ -85,11 +85,11 @@ def decode(buffer: bytes, *, strict: bool = False) -> Rows:
 
 
 def encode(features: Any, labels: npt.NDArray[Any] | None = None) -> bytes:
-    """A file of these rows, as float32.
+    """Return a file of these rows, as float32.
 
     Args:
-        features: (n, d), an array or a sparse matrix; of the latter the stored entries are written.
-        labels: (n,) or None.
+        features: Rows x features, an array or a sparse matrix, whose stored entries are written.
+        labels: One for each row; None for none.
     """
     sparse: bool = scipy.sparse.issparse(features)
     matrix: Any = features.tocsr() if sparse else np.asarray(features, dtype=np.float32)
@@ -112,15 +112,15 @@ def encode(features: Any, labels: npt.NDArray[Any] | None = None) -> bytes:
 
 
 def encode_answer(predictions: Iterable[Mapping[str, float | Sequence[float]]]) -> bytes:
-    """A file with one record a prediction; its values (``score``, ``predicted_label``, …) are its labels' entries."""
+    """Return a file with one record for each prediction, whose values (``score``, …) are entries of the label."""
     return b"".join(frame(answer_record(prediction)) for prediction in predictions)
 
 
 def answer_record(prediction: Mapping[str, float | Sequence[float]]) -> bytes:
-    """The record of one prediction, not framed yet; its entries keep their order."""
+    """Return the record of one prediction without its frame; the entries keep their order."""
     written = b""
     for key, value in prediction.items():
-        # A record each: the library writes the entries of a map in any order, and records that follow are one.
+        # One record for each entry, as the library writes a map in any order; concatenated records are one record.
         record = Record()
         record.label[key].float32_tensor.values.extend(value if isinstance(value, Sequence) else [value])
         written += record.SerializeToString()
@@ -128,12 +128,12 @@ def answer_record(prediction: Mapping[str, float | Sequence[float]]) -> bytes:
 
 
 def frame(content: bytes) -> bytes:
-    """A record's content with what RecordIO puts around it."""
+    """Return a record's content with its frame."""
     return _HEADER.pack(_MAGIC, len(content)) + content + bytes(-len(content) % 4)
 
 
 def _frames(buffer: bytes, *, strict: bool) -> Iterator[bytes]:
-    """The content of each record. Up to seven bytes after the last one are passed over."""
+    """Yield the content of each record. Up to seven bytes after the last one are ignored."""
     offset, parts = 0, list[bytes]()
     while offset + _HEADER.size <= len(buffer):
         magic, length = _HEADER.unpack_from(buffer, offset)
@@ -150,7 +150,7 @@ def _frames(buffer: bytes, *, strict: bool) -> Iterator[bytes]:
         offset = end + (-length % 4)
         parts.append(buffer[start:end])
         if kind in (_WHOLE, _LAST):
-            # A record is cut where its content has the magic number, which the cut takes the place of.
+            # A record is divided where its content has the magic number, which is left out there.
             yield _HEADER.pack(_MAGIC, 0)[:4].join(parts)
             parts.clear()
     if parts:
@@ -165,7 +165,7 @@ def _parsed(content: bytes) -> Any:
 
 
 def _tensor(entries: Any) -> _Tensor | None:
-    """The tensor that algorithms read; None without one, or if it is of bytes."""
+    """Return the tensor that algorithms read; None if there is none, or if it has bytes."""
     if _KEY not in entries:
         return None
     value = entries[_KEY]
@@ -181,7 +181,7 @@ def _dense(rows: list[_Tensor]) -> npt.NDArray[np.float32]:
 
 
 def _sparse(rows: list[_Tensor], *, strict: bool) -> scipy.sparse.csr_matrix:
-    """Of a dense row among sparse ones, the zeros aren't stored."""
+    """Return a sparse matrix of the rows, without the zeros of dense ones."""
     widths, counts = list[int](), [0]
     keys, values = list[npt.NDArray[np.int64]](), list[npt.NDArray[Any]]()
     for row in rows:
@@ -196,7 +196,7 @@ def _sparse(rows: list[_Tensor], *, strict: bool) -> scipy.sparse.csr_matrix:
         keys.append(own)
         values.append(stored)
     if len(set(widths)) > 1:
-        raise ValueError(_told(widths, dense=any(not len(row.keys) for row in rows)))
+        raise ValueError(_mismatch(widths, dense=any(not len(row.keys) for row in rows)))
     return scipy.sparse.csr_matrix(
         (np.concatenate(values).astype(np.float32), np.concatenate(keys), np.cumsum(counts)),
         shape=(len(rows), widths[0]),
@@ -204,7 +204,7 @@ def _sparse(rows: list[_Tensor], *, strict: bool) -> scipy.sparse.csr_matrix:
 
 
 def _entries(row: _Tensor, *, strict: bool) -> tuple[npt.NDArray[np.int64], int]:
-    """The columns of a row's entries, and its width."""
+    """Return the columns of a row's entries, and the row's width."""
     if not len(row.keys):
         width = int(row.shape[0]) if row.shape and not row.values.size and not strict else row.values.size
         return np.flatnonzero(row.values), width
@@ -212,8 +212,8 @@ def _entries(row: _Tensor, *, strict: bool) -> tuple[npt.NDArray[np.int64], int]
     return keys, int(row.shape[0]) if row.shape else int(keys.max()) + 1
 
 
-def _told(widths: list[int], *, dense: bool) -> str:
-    """What scipy says, in which the containers stack rows; it looks otherwise where one of them is dense."""
+def _mismatch(widths: list[int], *, dense: bool) -> str:
+    """Return the message of scipy, by which the containers stack rows; it differs if one of them is dense."""
     if not dense:
         return f"Mismatching dimensions along axis 1: {set(widths)}"
     first = next(number for number, width in enumerate(widths) if width != widths[0])

@@ -1,4 +1,4 @@
-"""What a served model is asked and what it answers, whatever its algorithm."""
+"""Requests to a served model and its answers, for every algorithm."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Invocation:
-    """A request to a model's ``/invocations``. None: the header wasn't sent."""
+    """A request to a model's ``/invocations``; a header that wasn't sent is None."""
 
     body: bytes
     content_type: str | None
@@ -29,13 +29,13 @@ class ModelServer(Protocol):
     """A loaded model. Safe to call from several threads."""
 
     def invoke(self, invocation: Invocation) -> Answer:
-        """Answer one request; a fault of the request is an answer too, never an exception."""
+        """Answer one request; a faulty request gets an error answer, never an exception."""
         ...
 
     def probe(self) -> None:
-        """Ask the model for a prediction of any row; what it raises, or the end of the process, tells that it fails."""
+        """Predict from any row. A model that can't raises an exception, or ends the process."""
         ...
 
     def execution_parameters(self) -> Mapping[str, Any]:
-        """The container's answer to ``GET /execution-parameters``, by which a batch transform is planned."""
+        """Return the container's answer to ``GET /execution-parameters``, which plans a batch transform."""
         ...

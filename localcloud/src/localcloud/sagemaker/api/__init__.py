@@ -1,1 +1,1 @@
-"""What every operation shares: the wire format, the service model, the store, lists, tags and search."""
+"""What all operations share: the wire format, the service model, the store, lists, tags and search."""

@@ -20,20 +20,24 @@ class BoundedHttp(HttpToolsProtocol):
     _bytes = 0
 
     def data_received(self, data: bytes) -> None:
+        """Count bytes, and refuse the request if there are too many."""
         self._bytes += len(data)
         super().data_received(data)
         if self._bytes > _MOST_HEADER_BYTES and not self.transport.is_closing():
             self.send_400_response(f"The request has more than {_MOST_HEADER_BYTES} bytes of headers.")
 
     def on_headers_complete(self) -> None:
+        """Start to count anew."""
         self._bytes = 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        """Start to count anew."""
         self._bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        """Start to count anew."""
         self._bytes = 0
         super().on_message_complete()
 
@@ -74,6 +78,8 @@ class RequestIds:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and add the id to its answer."""
+
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"].append((b"x-amzn-requestid", str(uuid.uuid4()).encode()))

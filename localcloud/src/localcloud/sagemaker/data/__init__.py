@@ -1,1 +1,1 @@
-"""The objects that jobs and endpoints read and write, in the S3 of the endpoint that the stand-in was given."""
+"""The objects that jobs and endpoints read and write in S3."""

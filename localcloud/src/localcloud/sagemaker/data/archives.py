@@ -1,4 +1,4 @@
-"""``model.tar.gz``: written reproducibly, opened without trust."""
+"""``model.tar.gz``: written reproducibly, and unpacked with checks."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-_MOST_BYTES = 20 * 1024**3  # unpacked; a bound against archives that are made to fill the disk
+_MOST_BYTES = 20 * 1024**3  # unpacked; a limit against archives that are made to fill the disk
 _CHUNK = 1 << 20
 
 
 class UnsafeArchiveError(Exception):
-    """The archive is damaged, or holds something that isn't a plain file or folder below its root."""
+    """The archive is damaged, or has a member that isn't a plain file or folder below its root."""
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Write the folder's content as a gzipped tar; the same content gives the same bytes."""
+    """Write a folder's content into an archive, a gzipped tar; the same content gives the same bytes."""
     with (
         archive.open("wb") as raw,
         gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as zipped,
@@ -29,11 +29,11 @@ def pack(folder: Path, archive: Path) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Extract a gzipped tar into the folder.
+    """Extract an archive, a gzipped tar, into a folder.
 
     Raises:
-        UnsafeArchiveError: a link, a device, a path that leaves the folder or can't be made, too many bytes, or no
-            whole archive. Its message names files by their path in the archive.
+        UnsafeArchiveError: There is a link, a device, a path that leaves the folder or can't be made, or too many
+            bytes; or the archive isn't whole. The message names files by their path in the archive.
     """
     try:
         with gzip.open(archive) as unzipped, tarfile.open(fileobj=unzipped, mode="r:") as tar:
@@ -56,7 +56,7 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def _place(folder: Path, name: str) -> Path:
-    """Where a member goes; an absolute path is taken below the folder. There is no link that could lead elsewhere."""
+    """Return the path of a member; an absolute one is below the folder. Links, which could leave it, are refused."""
     parts = PurePosixPath(name.lstrip("/")).parts
     if ".." in parts:
         raise UnsafeArchiveError(f"'{name}' leaves its folder")
@@ -64,7 +64,7 @@ def _place(folder: Path, name: str) -> Path:
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
-    """Write a file or make a folder; tarfile's own filters came with Python 3.11.4 only."""
+    """Write a file or make a folder; tarfile's own filters exist from Python 3.11.4 on only."""
     if member.isdir():
         place.mkdir(parents=True, exist_ok=True)
         return
@@ -78,7 +78,7 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None
 
 
 def _read_to_end(unzipped: gzip.GzipFile) -> None:
-    """The checksum stands behind everything, and tar ends before it."""
+    """Read the whole stream to check the checksum at its end, which is after the end of the tar."""
     while unzipped.read(_CHUNK):
         if unzipped.tell() > _MOST_BYTES:
             raise _too_large()
@@ -89,7 +89,7 @@ def _too_large() -> UnsafeArchiveError:
 
 
 def _within(folder: Path, name: str | None) -> str:
-    """The name below the folder of what the system complains of; libraries may have resolved it."""
+    """Return the name within the folder of a path in an error, which may be resolved."""
     path = Path(name or folder)
     base = next((base for base in (folder, folder.resolve()) if path.is_relative_to(base)), None)
     return path.name if base is None else str(path.relative_to(base))

@@ -1,4 +1,4 @@
-"""Clients of the services that the stand-in leans on, at the endpoint that it was given."""
+"""Clients of the services that the stand-in uses."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _IMPATIENT = Config(connect_timeout=1, read_timeout=5, retries={"total_max_attem
 
 
 def s3_client(endpoint: str) -> S3Client:
-    """A client of S3; every call has a time-out and a bound on retries."""
+    """Return a client of S3 at a URL; every call has a time-out and a limit of retries."""
     return _session().client("s3", endpoint_url=endpoint, config=_CONFIG)
 
 
 def logs_client(endpoint: str) -> Any:
-    """A client of CloudWatch Logs, likewise."""
+    """Return a client of CloudWatch Logs at a URL, with the same limits."""
     return _session().client("logs", endpoint_url=endpoint, config=_CONFIG)
 
 
 def cloudwatch_client(endpoint: str) -> Any:
-    """A client of CloudWatch that doesn't wait for one that is away: its callers come again in a second."""
+    """Return a client of CloudWatch at a URL that fails early, as its callers call again within a second."""
     return _session().client("cloudwatch", endpoint_url=endpoint, config=_IMPATIENT)
 
 
 def _session() -> boto3.Session:
-    """Credentials that an emulator accepts, whatever the machine's own are."""
+    """Return a session with credentials that an emulator accepts, independent of the machine's own."""
     return boto3.Session(
         aws_access_key_id="localcloud",
         aws_secret_access_key="localcloud",  # noqa: S106 an emulator's, not a secret

@@ -1,4 +1,4 @@
-"""The objects that jobs read and write, in the S3 of the endpoint that the stand-in was given."""
+"""Reads and writes of objects in S3."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class MissingObjectsError(Exception):
-    """Nothing is there, nothing can be there, or S3 can't be asked; the message is what S3 or its client said."""
+    """There is no such object or bucket, or S3 doesn't answer; the message is that of S3 or its client."""
 
 
 class UnsafeKeyError(Exception):
-    """The key would become a file outside of the folder that it is for."""
+    """The key can't become a file in its folder."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,16 @@ class Location:
 
     @classmethod
     def of(cls, uri: str) -> Location:
-        """Of an ``s3://bucket/key`` URI; the service model's pattern has already been checked."""
+        """Return the location of an ``s3://bucket/key`` URI, whose form the service model has checked."""
         bucket, _, key = uri.partition("://")[2].partition("/")
         return cls(bucket, key)
 
     def child(self, *names: str) -> Location:
-        """The location below this one."""
+        """Return the location with these names appended to the key."""
         return Location(self.bucket, "/".join([*filter(None, [self.key.rstrip("/")]), *names]))
 
     def sibling(self, name: str) -> Location:
-        """The location of another name beside this one."""
+        """Return the location with another last part of the key."""
         return Location(self.bucket, "/".join([*filter(None, [self.key.rpartition("/")[0]]), name]))
 
     @property
@@ -50,20 +50,25 @@ class Location:
 
     @property
     def uri(self) -> str:
+        """The ``s3://`` URI."""
         return f"s3://{self.bucket}/{self.key}"
 
 
 class Objects:
-    """Reads and writes of objects."""
+    """The objects of an S3.
+
+    Args:
+        client: A client of S3.
+    """
 
     def __init__(self, client: S3Client) -> None:
         self._client = client
 
     def keys(self, prefix: Location) -> Iterator[str]:
-        """The keys that begin with the prefix, in their order; folder markers (``…/``) are left out.
+        """Yield the keys that begin with a prefix, sorted; folder markers (``…/``) are left out.
 
         Raises:
-            MissingObjectsError: the bucket doesn't exist.
+            MissingObjectsError: The bucket doesn't exist.
         """
         try:
             for found in self._client.get_paginator("list_objects_v2").paginate(
@@ -76,7 +81,7 @@ class Objects:
             raise MissingObjectsError(str(error)) from error
 
     def exists(self, location: Location) -> bool:
-        """Whether there is an object of exactly this key."""
+        """Return whether there is an object with exactly this key."""
         if not location.key:
             return False
         try:
@@ -90,11 +95,15 @@ class Objects:
         return True
 
     def download(self, location: Location, to: Path) -> None:
-        """Copy an object into a file; its folder is made.
+        """Copy an object into a file, whose folder is made if it is missing.
+
+        Args:
+            location: The object.
+            to: The file.
 
         Raises:
-            MissingObjectsError: there is no such object.
-            UnsafeKeyError: the file can't be made, as where another has the name of its folder.
+            MissingObjectsError: There is no such object.
+            UnsafeKeyError: The file can't be made, because a file has the name of its folder for instance.
         """
         if not location.key:
             raise MissingObjectsError(f"no object at {location.uri}")
@@ -111,11 +120,16 @@ class Objects:
             raise UnsafeKeyError(f"{location.uri} can't become a file: {error.strerror}") from error
 
     def download_below(self, location: Location, folder: Path, name: str) -> Path:
-        """Copy an object into the file of that name below a folder; the file.
+        """Copy an object into a file below a folder, and return the file.
+
+        Args:
+            location: The object.
+            folder: The folder.
+            name: The file's name below the folder, perhaps with sub-folders.
 
         Raises:
-            MissingObjectsError: there is no such object.
-            UnsafeKeyError: the name leaves the folder.
+            MissingObjectsError: There is no such object.
+            UnsafeKeyError: The name leaves the folder.
         """
         target = (folder / name).resolve()
         if not target.is_relative_to(folder.resolve()):
@@ -124,7 +138,7 @@ class Objects:
         return target
 
     def read(self, location: Location, most: int) -> bytes:
-        """The first bytes of an object that exists, at most so many."""
+        """Return the first bytes, at most ``most``, of an object that exists."""
         body = self._client.get_object(Bucket=location.bucket, Key=location.key)["Body"]
         try:
             return body.read(most)
@@ -134,8 +148,12 @@ class Objects:
     def upload(self, file: Path, to: Location) -> None:
         """Copy a file into an object.
 
+        Args:
+            file: The file.
+            to: The object, which is replaced if it exists.
+
         Raises:
-            MissingObjectsError: there is no such bucket.
+            MissingObjectsError: There is no such bucket.
         """
         try:
             self._client.upload_file(str(file), to.bucket, to.key)

@@ -1,1 +1,1 @@
-"""Endpoints: what is deployed, how traffic is shifted to it, who answers, and what is counted."""
+"""Endpoints: configurations, deployments, the shift of traffic, invocations and their metrics."""

@@ -91,7 +91,7 @@ class Alarms:
         try:
             found = self._client.describe_alarms(AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"])
         except (BotoCoreError, ClientError) as error:
-            raise AlarmsUnknownError(f"CloudWatch does not tell the state of {', '.join(names)}: {error}") from error
+            raise AlarmsUnknownError(f"CloudWatch does not report the state of {', '.join(names)}: {error}") from error
         return [*found["MetricAlarms"], *found["CompositeAlarms"]]
 
 

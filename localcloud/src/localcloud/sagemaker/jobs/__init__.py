@@ -1,1 +1,1 @@
-"""Jobs of any kind: cores, a thread and a process each, the container's folders, its log and its bounds."""
+"""Jobs of any kind: cores, a thread and a process for each, the container's folders, its log and its limits."""

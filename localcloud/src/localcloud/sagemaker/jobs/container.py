@@ -40,44 +40,53 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Layout:
-    """The folders below ``root``, which takes the place of the container's ``/``. Each property is one of them."""
+    """The folders below ``root``, which takes the place of the container's ``/``."""
 
     root: Path
 
     @property
     def opt_ml(self) -> Path:
+        """``/opt/ml``."""
         return self.root / "opt/ml"
 
     @property
     def config(self) -> Path:
+        """The configuration files."""
         return self.opt_ml / "input/config"
 
     @property
     def data(self) -> Path:
+        """The channels, one folder each."""
         return self.opt_ml / "input/data"
 
     @property
     def model(self) -> Path:
+        """What becomes the model's archive."""
         return self.opt_ml / "model"
 
     @property
     def output(self) -> Path:
+        """The failure and the output data."""
         return self.opt_ml / "output"
 
     @property
     def output_data(self) -> Path:
+        """What becomes ``output.tar.gz``."""
         return self.output / "data"
 
     @property
     def failure(self) -> Path:
+        """The file with the reason of a failure."""
         return self.output / "failure"
 
     @property
     def checkpoints(self) -> Path:
+        """The checkpoints, if the job has any."""
         return self.opt_ml / "checkpoints"
 
     @property
     def temporary(self) -> Path:
+        """``/tmp``."""
         return self.root / "tmp"
 
     def channel(self, name: str) -> Path:

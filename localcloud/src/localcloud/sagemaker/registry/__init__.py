@@ -1,1 +1,1 @@
-"""Models, and the model packages that they are made of."""
+"""Models, model packages and their groups."""

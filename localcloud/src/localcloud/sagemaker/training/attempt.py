@@ -36,10 +36,12 @@ class TrainingKind:
         self._services = services
 
     def cores(self, job: TrainingJob, total: int) -> int:
+        """Return the job's ``nthread``, else all cores."""
         threads = job["HyperParameters"].get("nthread", "")
         return int(threads) if threads.isdecimal() and int(threads) > 0 else total
 
     def run(self, job: TrainingJob, layout: Layout, signals: Signals, cores: int) -> str:
+        """Run the job as `JobKind.run` describes."""
         return Attempt(self._services, job, layout, signals, cores).run()
 
 

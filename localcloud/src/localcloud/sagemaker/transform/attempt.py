@@ -30,9 +30,11 @@ class TransformKind:
         self._services = services
 
     def cores(self, job: TransformJob, total: int) -> int:
+        """Return 1."""
         return 1
 
     def run(self, job: TransformJob, layout: Layout, signals: Signals, cores: int) -> str:
+        """Run the job as `JobKind.run` describes."""
         name = job["TransformJobName"]
         self._services.store.update(TRANSFORM_JOB, name, _start)
         layout.prepare(Configuration())
@@ -48,10 +50,12 @@ class TransformKind:
         return "Completed"
 
     def end(self, job: TransformJob, outcome: str, now: float) -> None:
+        """Change the document as `JobKind.end` describes."""
         job["TransformJobStatus"] = outcome
         job["TransformEndTime"] = job["LastModifiedTime"] = now
 
     def fail(self, job: TransformJob, reason: str, now: float) -> None:
+        """Change the document as `JobKind.fail` describes; 1024 characters of the reason are kept."""
         self.end(job, "Failed", now)
         job["FailureReason"] = reason[:1024]
 

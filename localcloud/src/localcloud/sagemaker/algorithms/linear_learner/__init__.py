@@ -1,4 +1,4 @@
-"""Linear Learner, as its public documentation and captures of its logs describe it.
+"""Linear Learner, by its public documentation and captures of its logs.
 
-The service's own code is closed: what neither tells is chosen here, and said where it is chosen.
+The service's own code is closed. What neither source shows is our choice, which a comment marks.
 """

@@ -1,4 +1,4 @@
-"""The threshold between the two classes of a binary classifier, by the criterion that models are chosen by."""
+"""The threshold between the two classes of a binary classifier, by the criterion of the model's choice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ Counts = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Cuts:
-    """What each threshold does: of the rows above it, how many have label 1 and how many 0."""
+    """The effect of each threshold.
+
+    Attributes:
+        true_positives: How many of the rows above it have label 1, by threshold.
+        false_positives: How many of the rows above it have label 0, by threshold.
+        positives: How many rows have label 1.
+        negatives: How many rows have label 0.
+    """
 
     true_positives: Counts
     false_positives: Counts
@@ -24,26 +31,30 @@ class Cuts:
     negatives: int
 
     def accuracy(self) -> Counts:
+        """Return the accuracy of each threshold."""
         return (self.true_positives + self.negatives - self.false_positives) / (self.positives + self.negatives)
 
     def precision(self) -> Counts:
+        """Return the precision of each threshold."""
         return self.true_positives / np.maximum(self.true_positives + self.false_positives, 1)
 
     def recall(self) -> Counts:
+        """Return the recall of each threshold."""
         return self.true_positives / max(self.positives, 1)
 
     def f_beta(self, beta: float) -> Counts:
+        """Return the F-beta score of each threshold."""
         precision, recall = self.precision(), self.recall()
         denominator = beta**2 * precision + recall
         return (1 + beta**2) * precision * recall / np.where(denominator > 0, denominator, 1.0)
 
 
-# The value of each threshold, the higher the better; minus infinity where it isn't allowed.
 Criterion = Callable[[Cuts], Counts]
+"""Returns the value of each threshold: the higher, the better; minus infinity for one that isn't allowed."""
 
 
 def criterion_of(hyperparameters: Hyperparameters) -> Criterion | None:
-    """The criterion that the hyperparameters name; None: models are chosen by their loss."""
+    """Return the criterion of the hyperparameters; None if models are chosen by their loss."""
     beta, target_precision, target_recall = (
         hyperparameters.f_beta,
         hyperparameters.target_precision,
@@ -61,13 +72,18 @@ def criterion_of(hyperparameters: Hyperparameters) -> Criterion | None:
 
 
 def calibrate(outputs: Floats, labels: Floats, criterion: Criterion) -> tuple[float, float]:
-    """The threshold that is best by the criterion, and its value: outputs above it have label 1.
+    """Return the best threshold, and the criterion's value at it; outputs above a threshold have label 1.
 
-    Of several that are equally good, it is 0 (of a probability, one half), else the one nearest to it.
+    Of several equally good ones it is 0 (a probability of one half), else the nearest to 0.
+
+    Args:
+        outputs: The model's output of each row.
+        labels: 0 or 1 for each row.
+        criterion: What is best.
     """
     order = np.argsort(outputs)[::-1]
     ranked, hits = outputs[order].astype(np.float64), np.cumsum(labels[order] > 0.5)
-    # A threshold lies above all outputs, between two different ones, or below all.
+    # A threshold is above all outputs, between two different ones, or below all.
     ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
     above = np.append(0, ends + 1)
     true_positives = np.append(0, hits[ends]).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Which channels a job may have, and how their files become tables."""
+"""Checks a job's channels, and reads their files into tables."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ CSV = "text/csv"
 RECORDIO = "application/x-recordio-protobuf"
 
 _NAMES = ("train", "validation", "test")
-_BLOCK = 2**23  # bytes of CSV that are read at once, unless a line is longer
-_ROWS = 1000  # the service names the block of rows that a damaged one lies in
+_BLOCK = 2**23  # bytes of CSV to read at once, unless a line is longer
+_ROWS = 1000  # the service names the block of rows with the damaged one
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Channel:
 
 
 def validate(configuration: Mapping[str, ChannelConfiguration], folder: Callable[[str], Path]) -> list[Channel]:
-    """The job's channels.
+    """Return the job's channels: train, validation, test.
 
     Args:
-        configuration: what inputdataconfig.json says of each.
-        folder: of a channel's files.
+        configuration: The channels of inputdataconfig.json, by name.
+        folder: Returns the folder of a channel by its name.
 
     Raises:
-        UserError: a channel is missing, unknown, or of a kind that isn't read.
+        UserError: A channel is missing, unknown, or of a kind that isn't read.
     """
     if "train" not in configuration:
         raise _refusal("'train' is a required property")
@@ -64,10 +64,14 @@ def validate(configuration: Mapping[str, ChannelConfiguration], folder: Callable
 
 
 def read(channel: Channel, hyperparameters: Hyperparameters) -> Table:
-    """All rows of a channel's files, checked.
+    """Return all rows of a channel's files, checked.
+
+    Args:
+        channel: The channel.
+        hyperparameters: The hyperparameters, by which labels and features are checked.
 
     Raises:
-        UserError: there are none, they can't be read, or the algorithm can't learn from them.
+        UserError: There are no rows, they can't be read, or the algorithm can't learn from them.
     """
     reader = _reader(channel.content_type)
     files = [path for path in sorted(channel.folder.rglob("*")) if path.is_file() and path.stat().st_size > 0]
@@ -82,7 +86,7 @@ def _reader(content_type: str) -> Callable[[Path], Table]:
     header = Message()
     header["Content-Type"] = content_type
     known = {CSV: _read_csv, RECORDIO: _read_recordio}
-    # The standard library gives text/plain for what isn't a type at all, such as "csv".
+    # The standard library returns text/plain for what isn't a type, such as "csv".
     name = header.get_content_type() if "/" in content_type else content_type
     if name not in known:
         raise UserError(f"No iterator has been registered for ContentType ({name!r}, '1.0')")
@@ -102,7 +106,7 @@ def _read_csv(path: Path) -> Table:
     try:
         table = _arrow_table(path, columns, len(first), threads=True)
     except pa.ArrowInvalid:
-        # Once more on one thread, where the error tells the row.
+        # Read again on one thread, so that the error has the row.
         try:
             table = _arrow_table(path, columns, len(first), threads=False)
         except pa.ArrowInvalid as error:
@@ -126,9 +130,9 @@ def _arrow_table(path: Path, columns: int, line: int, *, threads: bool) -> pa.Ta
     )
 
 
-def _unreadable(path: Path, told: str) -> UserError:
-    found = re.search(r"Row #(\d+): (.*)", told, re.DOTALL)
-    row, why = (int(found[1]), found[2]) if found else (1, told)
+def _unreadable(path: Path, message: str) -> UserError:
+    found = re.search(r"Row #(\d+): (.*)", message, re.DOTALL)
+    row, why = (int(found[1]), found[2]) if found else (1, message)
     place = f" row {row}:" if found else ""
     return UserError(f"{_damaged(path, row)}:{place} {' '.join(why.split())[:200]}")
 
@@ -153,7 +157,7 @@ def _read_recordio(path: Path) -> Table:
 
 
 def _joined(tables: list[tuple[Path, Table]]) -> Table:
-    """The rows of all files; sparse, if those of any file are."""
+    """Return the rows of all files; they are sparse if those of any file are."""
     first_path, first = tables[0]
     for path, table in tables:
         if table.feature_dim != first.feature_dim:

@@ -18,12 +18,12 @@ _SCORES = {
     "macro_f_beta": r"macro_f_\S+",
 }
 _LOSSES = ("mse", "absolute_loss")
-# The service has at most 40 definitions a job: of the training data it has those of no more than these.
+# The service has at most 40 definitions for a job, so only these for the training data.
 _OF_TRAIN = ("binary_classification_accuracy", "binary_f_beta", "precision", "recall")
 
 
 def _of_model(channel: str, scores: tuple[str, ...]) -> list[MetricDefinition]:
-    """The metrics of the chosen model on a channel's data."""
+    """Return the definitions of the chosen model's metrics on a channel's data."""
     return [
         *(
             MetricDefinition(

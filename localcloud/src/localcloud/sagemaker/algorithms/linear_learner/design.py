@@ -1,4 +1,4 @@
-"""The design matrix: scaled rows with a column of ones, multiplied with the weights of all models at once."""
+"""The design matrix: scaled rows with a column of ones, multiplied by the weights of all models at once."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from localcloud.sagemaker.algorithms.linear_learner.table import Floats, Matrix,
 
 
 class Design(Protocol):
-    """Rows x (features + 1); the weights are (features + 1) x columns, the last row being the biases."""
+    """Rows x (features + 1). Weights are (features + 1) x columns; their last row is the biases."""
 
     rows: int
     columns: int
 
     def outputs(self, rows: slice, weights: Floats, out: Floats) -> Floats:
-        """The rows times the weights, into ``out`` (rows x columns)."""
+        """Write the rows times the weights into ``out`` (rows x columns), and return it."""
         ...
 
     def gradient(self, rows: slice, errors: Floats, out: Floats) -> Floats:
-        """The transposed rows times the errors (rows x columns), into ``out`` (of the weights' shape)."""
+        """Write the transposed rows times the errors (rows x columns) into ``out``, and return it."""
         ...
 
 
 def design(table: Table, scaling: Scaling) -> Design:
-    """The design matrix of a table's features."""
+    """Return the design matrix of a table's scaled features."""
     return _Sparse(table, scaling) if table.sparse else _Dense(table, scaling)
 
 
@@ -48,7 +48,7 @@ class _Dense:
 
 
 class _Sparse:
-    """Keeps the rows sparse: what the shift subtracts from all rows alike is subtracted from the products."""
+    """Keeps the rows sparse: the shift, which is the same for all rows, is subtracted from the products instead."""
 
     def __init__(self, table: Table, scaling: Scaling) -> None:
         self.rows, self.columns = table.rows, table.feature_dim + 1

@@ -1,4 +1,4 @@
-"""The metrics of a model on labelled rows, named and computed as the service's log tells them."""
+"""The metrics of a model on labelled rows, named and computed as in the service's log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from localcloud.sagemaker.algorithms.linear_learner.table import Floats
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric's name and value; ``kind`` says whether less is better (loss) or more (score)."""
+    """A metric's name and value; less of the kind ``loss`` is better, and more of the kind ``score``."""
 
     name: str
     value: float
@@ -23,11 +23,14 @@ class Metric:
 def evaluate(
     outputs: Floats, labels: Floats, threshold: float, hyperparameters: Hyperparameters, loss: Loss
 ) -> list[Metric]:
-    """All metrics, the objective first.
+    """Return all metrics, the objective first.
 
     Args:
-        outputs: rows x outputs, in the labels' own unit.
-        threshold: of the outputs of a binary classifier.
+        outputs: Rows x outputs, in the unit of the labels.
+        labels: One for each row.
+        threshold: The outputs of a binary classifier above it have label 1.
+        hyperparameters: The hyperparameters; they choose the metrics.
+        loss: The objective.
     """
     objective = Metric(f"{loss.name}_objective", float(loss.mean(outputs, labels)[0]), "loss")
     if hyperparameters.predictor_type == "regressor":
@@ -64,7 +67,12 @@ def _binary(outputs: Floats, labels: Floats, threshold: float, beta: float) -> l
 
 
 def roc_auc(outputs: Floats, actual: Floats) -> float:
-    """The area under the curve, by the ranks of the positives; NaN where there is one class only."""
+    """Return the area under the ROC curve, by the ranks of the positives; NaN if there is only one class.
+
+    Args:
+        outputs: The model's output of each row.
+        actual: Whether each row is positive, 1 or 0.
+    """
     positives, negatives = float(actual.sum()), float(len(actual) - actual.sum())
     if not positives or not negatives:
         return float("nan")
@@ -77,7 +85,7 @@ def roc_auc(outputs: Floats, actual: Floats) -> float:
 def _multiclass(outputs: Floats, labels: Floats, log_loss: float, hyperparameters: Hyperparameters) -> list[Metric]:
     classes, k, beta = outputs.shape[1], hyperparameters.accuracy_top_k, hyperparameters.f_beta
     actual, predicted = labels.astype(np.intp), outputs.argmax(axis=1)
-    # How many classes are preferred to the right one.
+    # How many classes have a larger output than the right one.
     better = (outputs > outputs[np.arange(len(actual)), actual][:, None]).sum(axis=1)
     hits = np.bincount(actual[predicted == actual], minlength=classes).astype(np.float64)
     recall = hits / np.maximum(np.bincount(actual, minlength=classes), 1)

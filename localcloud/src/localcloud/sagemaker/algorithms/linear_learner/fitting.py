@@ -1,4 +1,4 @@
-"""Training: scale, train all models side by side, choose the best of the best epoch."""
+"""Training: scale the rows, train all models in parallel, choose the best model of the best epoch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from localcloud.sagemaker.jobs.child import UserError
 
 @dataclass(frozen=True)
 class Fitted:
-    """The best model, and what it was trained with."""
+    """The best model, and its setting."""
 
     model: LinearModel
     setting: Setting
@@ -51,14 +51,17 @@ def fit(
     progress: Progress,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Fitted:
-    """Train on checked rows.
+    """Train models, and return the best.
 
     Args:
-        progress: is told of each epoch.
-        stopped: asked after each mini-batch; once it is true, the best model so far is the result.
+        hyperparameters: The hyperparameters.
+        train: The rows to train on, checked.
+        validation: The rows to choose by, checked; None to choose by the training rows.
+        progress: Called for each epoch.
+        stopped: Called after each mini-batch; once it returns True, training ends with the best model so far.
 
     Raises:
-        UserError: there are fewer rows than a mini-batch has, or the model isn't finite.
+        UserError: There are fewer rows than a mini-batch needs, or the model isn't finite.
     """
     if train.rows < hyperparameters.mini_batch_size:
         raise UserError(
@@ -97,7 +100,7 @@ class _Fit:
         if not np.isfinite(best.choice.loss):
             raise _diverged("no model's loss stayed finite")
         self._models.weights[:] = best.weights
-        # Without validation data, epochs are compared by the loss and models at last by the criterion.
+        # Without validation data, epochs are compared by the loss, and the models of the best one by the criterion.
         choice = best.choice if self._validated else self._judge.choose(self._models, self._judge.losses(self._models))
         return Fitted(self._model(choice), self._settings[choice.number])
 
@@ -162,7 +165,7 @@ def _negatives_per_positive(labels: Floats) -> float:
 
 
 def _row_weights(hyperparameters: Hyperparameters, each: list[Setting], labels: Floats) -> RowWeights | None:
-    """How much a row counts by its label, if rows count differently."""
+    """Return the weight of rows by their labels; None if all rows have the weight 1."""
     if hyperparameters.predictor_type == "binary_classifier":
         positive = np.array([setting.positive_weight for setting in each], np.float32)
         if np.all(positive == 1):

@@ -1,4 +1,4 @@
-"""The models that are trained side by side: which settings each has where the request leaves them to us."""
+"""The models that are trained in parallel: the settings of each, where the request leaves them open."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from localcloud.sagemaker.algorithms.linear_learner.hyperparameters import Hyper
 from localcloud.sagemaker.algorithms.linear_learner.rules import AUTO
 
 _MODELS = 32
-_MOST_VALUES = 2**26  # of the weights, or the outputs of a mini-batch, of all models: beyond, fewer are trained
+_MOST_VALUES = 2**26  # of all models' weights, or outputs of a mini-batch: beyond, fewer models are trained
 
-# The first of each is the setting of the first model. By captures of the service's logs, its grid spans
-# learning rates from 0.005 to 0.1 and weight decays from 1e-4 up, with the schedules below.
+# The first value of each is the first model's. By captures of the service's logs, its grid has learning rates from
+# 0.005 to 0.1 and weight decays from 1e-4 up, with the schedules below.
 _LEARNING_RATES = {
     "adam": (0.005, 0.1, 0.02, 0.05),
     "rmsprop": (0.005, 0.02, 0.001, 0.01),
@@ -29,7 +29,7 @@ _MINIMUM = 1e-5
 
 @dataclass(frozen=True)
 class Setting:
-    """What one of the models is trained with. ``positive_weight`` is for binary classifiers."""
+    """The setting of one model. ``positive_weight`` is for binary classifiers."""
 
     learning_rate: float
     wd: float
@@ -40,28 +40,29 @@ class Setting:
     positive_weight: float
 
     def as_json(self, optimizer: str) -> str:
-        """As the service's log tells the best model's."""
-        told: dict[str, Any] = {"optimizer": optimizer, **asdict(self)}
-        del told["positive_weight"]
-        return json.dumps(told)
+        """Return the setting as in the service's log of the best model."""
+        shown: dict[str, Any] = {"optimizer": optimizer, **asdict(self)}
+        del shown["positive_weight"]
+        return json.dumps(shown)
 
 
 def settings(hyperparameters: Hyperparameters, *, columns: int, negatives_per_positive: float) -> list[Setting]:
-    """The settings of the parallel models, in their order.
+    """Return the settings of the parallel models, in their order.
 
     Args:
-        columns: of the design matrix.
-        negatives_per_positive: in the training data of a binary classifier.
+        hyperparameters: The hyperparameters.
+        columns: The columns of the design matrix.
+        negatives_per_positive: The ratio in the training data of a binary classifier.
     """
     values = max(columns, hyperparameters.mini_batch_size) * hyperparameters.num_classes
     count = hyperparameters.num_models or max(1, min(_MODELS, _MOST_VALUES // values))
     grid = list(_grid(hyperparameters, _positive_weights(hyperparameters, negatives_per_positive)))
-    # More models than settings: the others differ in where they start.
+    # If there are more models than settings, the others differ in their initial weights.
     return [grid[number % len(grid)] for number in range(count)]
 
 
 def _grid(hyperparameters: Hyperparameters, positive_weights: tuple[float, ...]) -> Iterator[Setting]:
-    """All combinations; the learning rate changes from each model to the next, so that even two models differ."""
+    """Yield all combinations; the learning rate changes first, so that even two models differ."""
     given = hyperparameters
     scheduled = given.use_lr_scheduler
     penalties = dict.fromkeys((_given(given.wd, wd), _given(given.l1, l1)) for wd, l1 in _PENALTIES)

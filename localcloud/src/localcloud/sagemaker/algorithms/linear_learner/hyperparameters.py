@@ -1,7 +1,7 @@
-"""The hyperparameters: their defaults, what each may be, and the words that refuse it.
+"""The hyperparameters: their defaults, allowed values and error messages.
 
-The names, ranges and defaults are the developer guide's. The words are those of the toolkit that the service's own
-algorithms share, as far as reports of failed jobs show them; what they say of a range is ours.
+The names, ranges and defaults are the developer guide's. The messages are those of the toolkit that the service's own
+algorithms share, as far as reports of failed jobs show them; the descriptions of ranges are ours.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _LOSSES = {
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Typed values; None stands for ``auto``.
+    """The values of the hyperparameters; None is ``auto``.
 
-    ``num_classes`` is 1 unless the job is a multiclass classifier's; ``loss`` and ``optimizer`` are never auto.
+    ``num_classes`` is 1 except for a multiclass classifier; ``loss`` and ``optimizer`` are never auto.
     """
 
     predictor_type: str
@@ -141,22 +141,22 @@ _RULES: Mapping[str, Rule] = {
 }
 _CLASSES = integer(None, 3, 1_000_000)
 
-# What the service's tuner and its own tests pass beside the documented ones. Only the first has a meaning
-# here: a job of the tuner trains one model.
+# Undocumented ones, which the service's tuner and its own tests pass. Only the first has a meaning here: a job of
+# the tuner trains one model.
 _TUNING = "_tuning_objective_metric"
 _PRIVATE = (_TUNING, "_num_gpus", "_num_kv_servers", "_kvstore", "_log_level", "_enable_profiler", "_ftp_port")
 
 
 def defaults() -> dict[str, str]:
-    """The configuration that a request's hyperparameters are merged into, as text."""
+    """Return the default configuration by name, as text; a request's hyperparameters replace its values."""
     return {name: rule.default for name, rule in _RULES.items() if rule.default is not None}
 
 
 def validate(given: Mapping[str, str]) -> Hyperparameters:
-    """The typed values of a request's hyperparameters.
+    """Return the values of a request's hyperparameters, which are given as text by name.
 
     Raises:
-        UserError: one is missing, unknown, or has a value that it can't have.
+        UserError: One is missing, unknown, or has an invalid value.
     """
     unknown = [name for name in given if name not in _RULES and name not in _PRIVATE]
     if unknown:
@@ -216,6 +216,6 @@ def _invalid(name: str, text: str, expected: str) -> UserError:
     )
 
 
-def _refusal(told: str, cause: str) -> UserError:
-    """An error as the toolkit words it: what is wrong for the user, and what its schema said."""
-    return UserError(f"{told} (caused by ValidationError)\n\nCaused by: {cause}")
+def _refusal(message: str, cause: str) -> UserError:
+    """Return an error of the toolkit's form: a message for the user, and the schema's own."""
+    return UserError(f"{message} (caused by ValidationError)\n\nCaused by: {cause}")

@@ -10,32 +10,35 @@ import numpy as np
 from localcloud.sagemaker.algorithms.linear_learner.hyperparameters import Hyperparameters
 from localcloud.sagemaker.algorithms.linear_learner.table import Floats
 
-_LEAST = np.float32(1e-7)  # of a probability whose logarithm is taken
+_LEAST = np.float32(1e-7)  # the least probability whose logarithm is computed
 
 
 class Loss(Protocol):
-    """A loss of outputs (rows x columns) and labels; a model has ``outputs`` columns beside each other."""
+    """A loss of outputs and labels, for all models at once.
+
+    Outputs are rows x (models * ``outputs``): each model has so many adjacent columns.
+    """
 
     name: str
     outputs: int
 
     def differentiate(self, outputs: Floats, labels: Floats, weights: Floats | None) -> Floats:
-        """Put the gradients by the outputs in the outputs' place; give each model's loss, summed over the rows.
+        """Replace the outputs by the gradients, and return each model's loss, summed over the rows.
 
         Args:
-            outputs: rows x (models * ``outputs``).
-            labels: one a row.
-            weights: how much a row counts, rows x models, or rows x 1 for all models alike; None: 1.
+            outputs: Rows x (models * ``outputs``).
+            labels: One for each row.
+            weights: The weight of rows, rows x models, or rows x 1 for all models; None for 1.
         """
         ...
 
     def mean(self, outputs: Floats, labels: Floats) -> Floats:
-        """Each model's loss, its mean over the rows, all of which count alike."""
+        """Return each model's mean loss over the rows."""
         ...
 
 
 def loss_of(hyperparameters: Hyperparameters) -> Loss:
-    """The loss that the hyperparameters name."""
+    """Return the loss of the hyperparameters."""
     if hyperparameters.loss == "softmax_loss":
         return Softmax(hyperparameters.num_classes)
     if hyperparameters.loss == "logistic":
@@ -55,7 +58,8 @@ class Logistic:
     outputs = 1
 
     def differentiate(self, outputs: Floats, labels: Floats, weights: Floats | None) -> Floats:
-        # tanh(z / 2) = 2 p - 1, one fast pass in place of an exponential and a division.
+        """Differentiate as `Loss` describes."""
+        # tanh(z / 2) = 2 p - 1: one fast pass in place of an exponential and a division.
         outputs *= np.float32(0.5)
         np.tanh(outputs, out=outputs)
         outputs -= (2 * labels - 1)[:, None]
@@ -69,12 +73,13 @@ class Logistic:
         return -_sum(losses)
 
     def mean(self, outputs: Floats, labels: Floats) -> Floats:
+        """Return each model's mean loss."""
         signed = outputs * (1 - 2 * labels)[:, None]
         return _mean(np.logaddexp(np.float32(0.0), signed))
 
 
 class Hinge:
-    """The support vector machine's."""
+    """The hinge loss, as of a support vector machine."""
 
     name = "hinge_loss"
     outputs = 1
@@ -83,6 +88,7 @@ class Hinge:
         self._margin = np.float32(margin)
 
     def differentiate(self, outputs: Floats, labels: Floats, weights: Floats | None) -> Floats:
+        """Differentiate as `Loss` describes."""
         signs = (2 * labels - 1)[:, None]
         short = self._margin - outputs * signs
         np.multiply(short > 0, -signs, out=outputs)
@@ -93,6 +99,7 @@ class Hinge:
         return _sum(short)
 
     def mean(self, outputs: Floats, labels: Floats) -> Floats:
+        """Return each model's mean loss."""
         return _mean(np.maximum(self._margin - outputs * (2 * labels - 1)[:, None], 0))
 
 
@@ -105,6 +112,7 @@ class Softmax:
         self.outputs = classes
 
     def differentiate(self, outputs: Floats, labels: Floats, weights: Floats | None) -> Floats:
+        """Differentiate as `Loss` describes."""
         by_model = self._by_model(outputs)
         by_model -= by_model.max(axis=2, keepdims=True)
         np.exp(by_model, out=by_model)
@@ -119,6 +127,7 @@ class Softmax:
         return -_sum(losses)
 
     def mean(self, outputs: Floats, labels: Floats) -> Floats:
+        """Return each model's mean loss."""
         by_model = self._by_model(outputs)
         most = by_model.max(axis=2)
         normal = most + np.log(np.exp(by_model - most[:, :, None]).sum(axis=2))
@@ -128,12 +137,17 @@ class Softmax:
         return outputs.reshape(len(outputs), -1, self.outputs)
 
 
-# Of errors (outputs less labels): the loss of each, and its derivative.
 Curve = Callable[[Floats], tuple[Floats, Floats]]
+"""Returns the loss of each error, which is output minus label, and the loss's derivative."""
 
 
 class OfError:
-    """A regression's loss: a curve over the difference of output and label."""
+    """The loss of a regression: a curve over the difference of output and label.
+
+    Args:
+        name: The loss's name in the log.
+        curve: The curve.
+    """
 
     outputs = 1
 
@@ -142,11 +156,13 @@ class OfError:
         self._curve = curve
 
     def differentiate(self, outputs: Floats, labels: Floats, weights: Floats | None) -> Floats:
+        """Differentiate as `Loss` describes; a regression's rows have no weights."""
         outputs -= labels[:, None]
         losses, outputs[:] = self._curve(outputs)
         return _sum(losses)
 
     def mean(self, outputs: Floats, labels: Floats) -> Floats:
+        """Return each model's mean loss."""
         return _mean(self._curve(outputs - labels[:, None])[0])
 
 
@@ -210,10 +226,10 @@ _OF_ERROR: dict[str, Callable[[Hyperparameters], Curve]] = {
 
 
 def _sum(losses: Floats) -> Floats:
-    """Of each column."""
+    """Return the sum of each column."""
     return np.asarray(losses.sum(axis=0))
 
 
 def _mean(losses: Floats) -> Floats:
-    """Of each column."""
+    """Return the mean of each column."""
     return np.asarray(losses.mean(axis=0))

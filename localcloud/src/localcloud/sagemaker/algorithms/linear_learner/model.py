@@ -1,4 +1,4 @@
-"""The trained model, and the file that it is kept in: a zip of arrays and a description, no pickle."""
+"""The trained model and its file, a zip of arrays and a description, without pickle."""
 
 from __future__ import annotations
 
@@ -29,10 +29,14 @@ class InvalidModelError(ValueError):
 
 @dataclass(frozen=True)
 class LinearModel:
-    """Outputs are ``features @ weights + bias``.
+    """A model whose outputs are ``features @ weights + bias``.
 
-    ``weights`` is features x outputs, ``bias`` has one value an output. Outputs of a binary classifier that are above
-    ``threshold`` have label 1; its ``loss`` says what its scores are.
+    Attributes:
+        predictor_type: The hyperparameter.
+        loss: The hyperparameter; scores depend on it.
+        weights: Features x outputs, float32.
+        bias: One value for each output, float32.
+        threshold: Outputs of a binary classifier above it have label 1.
     """
 
     predictor_type: str
@@ -43,17 +47,18 @@ class LinearModel:
 
     @property
     def feature_dim(self) -> int:
+        """The number of features."""
         return int(self.weights.shape[0])
 
     def outputs(self, features: Matrix) -> Floats:
-        """Rows x outputs, of float32; features are dense or sparse."""
+        """Return rows x outputs, float32, of dense or sparse features (rows x features)."""
         with np.errstate(over="ignore", invalid="ignore"):
             found: Floats = features @ self.weights
             found += self.bias
         return found
 
     def scores(self, outputs: Floats) -> Floats:
-        """What is answered for outputs: probabilities where the loss gives them, else the outputs themselves."""
+        """Return the scores of outputs: probabilities if the loss has them, else the outputs themselves."""
         if self.loss == "logistic":
             with np.errstate(over="ignore"):
                 return np.asarray(1 / (1 + np.exp(-outputs)))
@@ -63,13 +68,13 @@ class LinearModel:
         return outputs
 
     def labels(self, outputs: Floats) -> npt.NDArray[np.intp]:
-        """The predicted label of each row of outputs of a classifier."""
+        """Return the predicted label of each row of a classifier's outputs."""
         if self.predictor_type == "multiclass_classifier":
             return np.asarray(outputs.argmax(axis=1))
         return (outputs[:, 0] > self.threshold).astype(np.intp)
 
     def save(self, path: Path) -> None:
-        """Write the file; the same model gives the same bytes."""
+        """Write the model's file; the same model gives the same bytes."""
         described = {
             "format": _FORMAT,
             "predictor_type": self.predictor_type,
@@ -85,10 +90,10 @@ class LinearModel:
 
     @classmethod
     def load(cls, path: Path) -> LinearModel:
-        """Read the file that `save` wrote.
+        """Read a file that `save` wrote.
 
         Raises:
-            InvalidModelError: it is damaged, or something else.
+            InvalidModelError: The file is damaged, or has another format.
         """
         try:
             with zipfile.ZipFile(path) as archive:
@@ -107,7 +112,7 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     member = archive.getinfo(name)
-    # Only what is stored as it is: nothing of the file unfolds to more bytes than the file has.
+    # Only uncompressed members, so that no content is larger than the file.
     if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & _ENCRYPTED:
         raise ValueError(f"{name} is compressed or encrypted")
     return archive.read(member)

@@ -18,15 +18,21 @@ _RMS_DECAY = np.float32(0.9)
 
 
 class Optimizer(Protocol):
-    """Keeps what it remembers of earlier steps, for weights of one shape."""
+    """An optimizer with its state, for weights of one shape."""
 
     def step(self, weights: Floats, gradient: Floats, rate: Floats) -> None:
-        """Change the weights; the gradient may be overwritten. ``rate`` has the shape of the weights."""
+        """Change the weights in place.
+
+        Args:
+            weights: The weights.
+            gradient: The gradient, which may be overwritten.
+            rate: The learning rate of each weight.
+        """
         ...
 
 
 def optimizer_of(hyperparameters: Hyperparameters, shape: tuple[int, int]) -> Optimizer:
-    """The optimizer that the hyperparameters name, for weights of a shape."""
+    """Return the optimizer of the hyperparameters, for weights of this shape."""
     makers: dict[str, Callable[[], Optimizer]] = {
         "adam": lambda: Adam(
             shape,
@@ -40,7 +46,7 @@ def optimizer_of(hyperparameters: Hyperparameters, shape: tuple[int, int]) -> Op
 
 
 class Adam:
-    """Kingma and Ba, 2015."""
+    """Adam (Kingma and Ba, 2015)."""
 
     def __init__(self, shape: tuple[int, int], beta_1: float, beta_2: float) -> None:
         self._beta_1, self._beta_2 = beta_1, beta_2
@@ -50,6 +56,7 @@ class Adam:
         self._scratch = np.empty(shape, np.float32)
 
     def step(self, weights: Floats, gradient: Floats, rate: Floats) -> None:
+        """Change the weights as `Optimizer` describes."""
         scratch = self._scratch
         self._decayed_1 *= self._beta_1
         self._decayed_2 *= self._beta_2
@@ -58,7 +65,7 @@ class Adam:
         self._second *= np.float32(self._beta_2)
         gradient *= gradient
         self._second += np.multiply(gradient, np.float32(1 - self._beta_2), out=scratch)
-        # The corrections of both biases are one factor, applied to the smaller term of the denominator too.
+        # Both bias corrections are one factor, which also applies to the small term of the denominator.
         correction = np.sqrt(1 - self._decayed_2)
         np.sqrt(self._second, out=scratch)
         scratch += np.float32(_SMALL * correction)
@@ -76,6 +83,7 @@ class Sgd:
         self._velocity = np.zeros(shape, np.float32)
 
     def step(self, weights: Floats, gradient: Floats, rate: Floats) -> None:
+        """Change the weights as `Optimizer` describes."""
         self._velocity *= self._momentum
         gradient *= rate
         self._velocity -= gradient
@@ -83,13 +91,14 @@ class Sgd:
 
 
 class RmsProp:
-    """Tieleman and Hinton, 2012."""
+    """RMSprop (Tieleman and Hinton, 2012)."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self._square = np.zeros(shape, np.float32)
         self._scratch = np.empty(shape, np.float32)
 
     def step(self, weights: Floats, gradient: Floats, rate: Floats) -> None:
+        """Change the weights as `Optimizer` describes."""
         scratch = self._scratch
         self._square *= _RMS_DECAY
         np.multiply(gradient, gradient, out=scratch)

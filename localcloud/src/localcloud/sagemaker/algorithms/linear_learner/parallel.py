@@ -1,4 +1,4 @@
-"""Models that are trained side by side, each mini-batch by all of them at once."""
+"""Models that are trained in parallel, all of them on each mini-batch."""
 
 from __future__ import annotations
 
@@ -15,13 +15,19 @@ from localcloud.sagemaker.algorithms.linear_learner.optimizers import optimizer_
 from localcloud.sagemaker.algorithms.linear_learner.table import Floats
 
 _SEED = 0
-_CHUNK_VALUES = 2**22  # float32 of outputs that are held at once in an evaluation
+_CHUNK_VALUES = 2**22  # float32 of outputs in memory at once during an evaluation
 
 
 class ParallelModels:
-    """The weights of all models beside each other, (features + 1) x (models * outputs); the last row is the biases.
+    """The models' weights, (features + 1) x (models * outputs); the last row is the biases.
 
     Two trainings on the same data give the same weights, bit by bit.
+
+    Args:
+        hyperparameters: The hyperparameters.
+        settings: The setting of each model.
+        loss: The loss to minimize.
+        columns: The columns of the design matrix.
     """
 
     def __init__(self, hyperparameters: Hyperparameters, settings: Sequence[Setting], loss: Loss, columns: int) -> None:
@@ -31,7 +37,7 @@ class ParallelModels:
         self._batch = hyperparameters.mini_batch_size
         self.weights = _initial(hyperparameters, (columns, len(settings) * loss.outputs))
         self._optimizer = optimizer_of(hyperparameters, self.weights.shape)
-        # A multiplier a row: the last is the bias's, which stays as it is where there is none.
+        # One multiplier for each row; the last is the bias's, which is 0 without a bias.
         self._rate_multiplier = np.ones((columns, 1), np.float32)
         self._rate_multiplier[-1] = (hyperparameters.bias_lr_mult or 1.0) if hyperparameters.use_bias else 0.0
         decayed = np.ones((columns, 1), np.float32)
@@ -44,10 +50,15 @@ class ParallelModels:
     def epoch(
         self, design: Design, labels: Floats, row_weights: RowWeights | None, stopped: Callable[[], bool]
     ) -> npt.NDArray[np.float64]:
-        """One pass over the full mini-batches; each model's mean loss while it learnt.
+        """Train on all full mini-batches, and return each model's mean loss meanwhile.
 
-        Rows that don't fill a mini-batch are left out, as the service's own logs show that it does. ``stopped`` is
-        asked after each mini-batch.
+        Rows that don't fill a mini-batch are left out, as in the service's logs.
+
+        Args:
+            design: The rows to train on.
+            labels: One for each row, scaled.
+            row_weights: Returns the weights of rows; None for 1.
+            stopped: Called after each mini-batch; ends the pass if it returns True.
         """
         outputs = np.empty((self._batch, self.weights.shape[1]), np.float32)
         gradient = np.empty_like(self.weights)
@@ -66,7 +77,13 @@ class ParallelModels:
         return total / seen
 
     def losses(self, design: Design, labels: Floats, unscaled: Callable[[Floats], Floats]) -> npt.NDArray[np.float64]:
-        """Each model's mean loss on labels in their own unit; ``unscaled`` turns outputs into it."""
+        """Return each model's mean loss.
+
+        Args:
+            design: The rows.
+            labels: One for each row, in the unit of the data.
+            unscaled: Converts outputs to the unit of the data.
+        """
         total = np.zeros(len(self._settings))
         for rows in chunks(design.rows, self.weights.shape[1]):
             outputs = unscaled(self._outputs(design, rows, self.weights))
@@ -74,7 +91,7 @@ class ParallelModels:
         return total / design.rows
 
     def outputs(self, design: Design, rows: int) -> Floats:
-        """The outputs of the first rows, models x rows; for models of one output."""
+        """Return the outputs of the first ``rows`` rows, models x rows, of models with one output."""
         found = np.empty((self.weights.shape[1], rows), np.float32)
         for part in chunks(rows, self.weights.shape[1]):
             found[:, part] = self._outputs(design, part, self.weights).T
@@ -93,32 +110,32 @@ class ParallelModels:
         self._steps += 1
 
     def _each_column(self, values: npt.ArrayLike) -> Floats:
-        """A value a model, repeated for each of its outputs."""
+        """Return the value of each model, repeated for each of its outputs."""
         return np.repeat(np.asarray(values, np.float32), self._loss.outputs)
 
 
-# How much each row counts, by its label: rows x models, or rows x 1 where it is the same for all models.
 RowWeights = Callable[[Floats], Floats]
+"""Returns the weights of rows by their labels: rows x models, or rows x 1 if all models have the same."""
 
 
 def chunks(rows: int, columns: int) -> list[slice]:
-    """Slices of all rows, so many that the outputs of one fit into a bounded part of memory."""
+    """Return slices of all rows; the outputs of one, with so many columns, fit into a bounded part of memory."""
     step = max(1, _CHUNK_VALUES // columns)
     return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 
 class _Rates:
-    """The models' learning rates: each falls by its factor every few steps, to a minimum."""
+    """The models' learning rates: each decreases by its factor every few steps, to a minimum."""
 
     def __init__(self, settings: Sequence[Setting], *, scheduled: bool) -> None:
         self._first = np.array([each.learning_rate for each in settings])
         self._every = np.array([each.lr_scheduler_step for each in settings])
         self._factor = np.array([each.lr_scheduler_factor if scheduled else 1.0 for each in settings])
-        # A rate that begins below the minimum stays where it is.
+        # A rate that starts below the minimum stays constant.
         self._minimum = np.minimum(self._first, [each.lr_scheduler_minimum_lr for each in settings])
 
     def after(self, steps: int) -> npt.NDArray[np.float64]:
-        """One a model."""
+        """Return the learning rate of each model."""
         return np.asarray(np.maximum(self._first * self._factor ** (steps // self._every), self._minimum))
 
 

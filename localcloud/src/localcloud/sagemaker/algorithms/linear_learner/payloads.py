@@ -19,33 +19,35 @@ from localcloud.sagemaker.algorithms.linear_learner.table import Floats, Matrix
 
 _LONG = 8_192  # bytes of CSV
 
-# A row's columns and their values; a row that is dense has all columns.
 Entries = tuple[npt.NDArray[np.intp], Floats]
+"""A row's columns and their values; a dense row has all columns."""
 
 
 class PayloadError(Exception):
-    """The body isn't of its content type, or has rows that the model can't score."""
+    """The body doesn't have its content type, or has rows that the model can't score."""
 
 
 class UnknownContentTypeError(Exception):
-    """The content type isn't read."""
+    """The content type isn't supported."""
 
 
 def features(body: bytes, content_type: str | None, width: int) -> Matrix:
-    """The rows of a body, dense or sparse, of float32.
+    """Return the rows of a body, dense or sparse, float32.
 
     Args:
-        width: the features that the model has.
+        body: The request's body.
+        content_type: The request's header; None for none.
+        width: The number of the model's features.
 
     Raises:
-        UnknownContentTypeError: it isn't one of the four that are read.
-        PayloadError: the body isn't what it should be.
+        UnknownContentTypeError: The content type isn't one of the four supported ones.
+        PayloadError: The body isn't valid.
     """
     reader = _READERS.get((content_type or "").partition(";")[0].strip().lower())
     if reader is None:
         raise UnknownContentTypeError(content_type)
     try:
-        with np.errstate(over="ignore"):  # what becomes infinite is refused
+        with np.errstate(over="ignore"):  # infinite values are refused below
             rows = reader(body, width)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise PayloadError(str(error) or type(error).__name__) from error
@@ -60,7 +62,7 @@ def features(body: bytes, content_type: str | None, width: int) -> Matrix:
 
 def _csv(body: bytes, width: int) -> Matrix:
     if len(body) > _LONG:
-        # Several times as fast from here on; what it can't read is read again, for the words of the error.
+        # From this size on, Arrow is several times as fast; what it can't read is read again, for the error's message.
         with contextlib.suppress(pa.ArrowInvalid):
             return _long_csv(body, width)
     lines = [line for line in body.decode().splitlines() if line.strip()]
@@ -115,7 +117,7 @@ def _instances(instances: Sequence[Any], width: int) -> Matrix:
 
 
 def _tensor(instance: Any) -> Mapping[str, Any]:
-    """The features of an instance, which are named directly, or below ``data``; a bare list is their values."""
+    """Return the features of an instance, which are its member or one of ``data``; a bare list is their values."""
     found = instance["data"]["features"] if "data" in instance else instance["features"]
     return {"values": found} if isinstance(found, list) else {**found}
 

@@ -1,4 +1,4 @@
-"""The lines of a training job's log, as captures of the service's own show them."""
+"""The lines of a training job's log, as in captures of the service's logs."""
 
 from __future__ import annotations
 
@@ -17,18 +17,32 @@ logger = logging.getLogger(__name__)
 
 
 class Progress:
-    """Writes what happens to the log: to standard output, which the platform reads metrics from."""
+    """Writes the log to standard output, from which the platform reads metrics. Epochs count from 0."""
 
     def trained(self, epoch: int, objective: str, losses: Losses) -> None:
-        """An epoch is over; ``losses`` has the mean of each model while it learnt."""
+        """Log the losses of an epoch's training.
+
+        Args:
+            epoch: The epoch.
+            objective: The name of the loss.
+            losses: Each model's mean loss.
+        """
         self._losses(epoch, "train", objective, losses)
 
     def validated(self, epoch: int, objective: str, losses: Losses) -> None:
-        """The losses of all models on the validation data."""
+        """Log the losses on the validation data; the arguments are those of `trained`."""
         self._losses(epoch, "validation", objective, losses)
 
     def judged(self, epoch: int, criterion: str, value: float, improved: bool, waited: int) -> None:
-        """The best model's value of the criterion; ``waited`` counts the epochs without improvement, this one too."""
+        """Log the criterion of early stopping.
+
+        Args:
+            epoch: The epoch.
+            criterion: The criterion's name.
+            value: The criterion's value of the best model.
+            improved: Whether this epoch is an improvement.
+            waited: How many epochs there were without improvement, this one included.
+        """
         logger.info(
             "#early_stopping_criteria_metric: host=%s, epoch=%d, criteria=%s, value=%r", _HOST, epoch, criterion, value
         )
@@ -38,12 +52,18 @@ class Progress:
             logger.info("Epoch %d: Loss has not improved for %d epochs.", epoch, max(waited - 1, 0))
 
     def ended(self, epoch: int, epochs: int, records_per_second: float) -> None:
-        """The epoch and what belongs to it are over."""
+        """Log the end of an epoch.
+
+        Args:
+            epoch: The epoch.
+            epochs: How many epochs there are.
+            records_per_second: The speed of the training.
+        """
         logger.info("#progress_metric: host=%s, completed %d %% of epochs", _HOST, 100 * (epoch + 1) // epochs)
         logger.info("#throughput_metric: host=%s, train throughput=%r records/second", _HOST, records_per_second)
 
     def scored(self, channel: str, metrics: Sequence[Metric]) -> None:
-        """The metrics of the chosen model on a channel's data."""
+        """Log the metrics of the chosen model on a channel's data."""
         for metric in metrics:
             logger.info("#%s_score (%s) : (%r, %r)", channel, _HOST, metric.name, metric.value)
         for metric in metrics:
@@ -52,7 +72,7 @@ class Progress:
             )
 
     def chosen(self, setting: str) -> None:
-        """The settings of the chosen model, as JSON."""
+        """Log the setting of the chosen model, which is JSON."""
         logger.info("Best model found for hyperparameters: %s", setting)
 
     def _losses(self, epoch: int, channel: str, objective: str, losses: Losses) -> None:
@@ -66,26 +86,30 @@ class Progress:
                 "epoch": epoch,
                 "model": number,
             }
-            told = {
+            record = {
                 "StartTime": now,
                 "EndTime": now,
                 "Dimensions": dimensions,
                 "Metrics": {f"{channel}_{objective}": aggregate},
             }
-            sys.stdout.write(f"#metrics {json.dumps(told)}\n")
-        # The service tells the first model's here, not the best one's.
+            sys.stdout.write(f"#metrics {json.dumps(record)}\n")
+        # This line has the first model's loss, not the best one's, as on the service.
         logger.info(
             "#quality_metric: host=%s, epoch=%d, %s %s <loss>=%r", _HOST, epoch, channel, objective, losses[0].item()
         )
 
 
 class Silent(Progress):
-    """Says nothing: for training without a job."""
+    """Logs nothing, for training without a job."""
 
-    def trained(self, epoch: int, objective: str, losses: Losses) -> None: ...
+    def trained(self, epoch: int, objective: str, losses: Losses) -> None:
+        """Do nothing."""
 
-    def validated(self, epoch: int, objective: str, losses: Losses) -> None: ...
+    def validated(self, epoch: int, objective: str, losses: Losses) -> None:
+        """Do nothing."""
 
-    def judged(self, epoch: int, criterion: str, value: float, improved: bool, waited: int) -> None: ...
+    def judged(self, epoch: int, criterion: str, value: float, improved: bool, waited: int) -> None:
+        """Do nothing."""
 
-    def ended(self, epoch: int, epochs: int, records_per_second: float) -> None: ...
+    def ended(self, epoch: int, epochs: int, records_per_second: float) -> None:
+        """Do nothing."""

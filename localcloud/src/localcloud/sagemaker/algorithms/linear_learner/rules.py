@@ -1,4 +1,4 @@
-"""What a hyperparameter may be: how its text is read, and the words for what was expected of it."""
+"""Rules of hyperparameters: how a text is parsed, and the description of what is expected."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Rule:
-    """One hyperparameter: its default, how it is read, and what is expected of it, in words."""
+    """The rule of one hyperparameter.
+
+    Attributes:
+        default: The default as text; None if there is none.
+        read: Parses a text; raises ValueError if it isn't allowed.
+        expected: The description of what is expected, for messages.
+    """
 
     default: str | None
     read: Callable[[str], Any]
@@ -20,7 +26,7 @@ class Rule:
 
 
 def choice(default: str | None, *values: str) -> Rule:
-    """One of some words, read as it is."""
+    """Return the rule for one of some words; ``default`` is None if there is none."""
 
     def read(text: str) -> str:
         if text not in values:
@@ -31,7 +37,7 @@ def choice(default: str | None, *values: str) -> Rule:
 
 
 def switch(default: str, *, auto: bool = False) -> Rule:
-    """``true`` or ``false`` in any case; ``auto`` is read as None."""
+    """Return the rule for ``true`` or ``false`` in any case, and with ``auto`` for that word, which becomes None."""
     known: dict[str, bool | None] = {"true": True, "false": False} | ({AUTO: None} if auto else {})
     words = ", ".join(f"{word!r}" for word in sorted(known))
 
@@ -44,14 +50,21 @@ def switch(default: str, *, auto: bool = False) -> Rule:
 
 
 def _without_underscores(text: str) -> str:
-    """What Python reads as a number and the service's patterns don't: ``1_000``."""
+    """Refuse numbers such as ``1_000``, which Python parses and the service's patterns don't allow."""
     if "_" in text:
         raise ValueError(text)
     return text
 
 
 def integer(default: str | None, low: int = 1, high: int | None = None, *, auto: bool = False) -> Rule:
-    """An integer in a range that its ends belong to; ``auto`` is read as None."""
+    """Return the rule for an integer.
+
+    Args:
+        default: The default as text; None if there is none.
+        low: The least integer.
+        high: The largest integer; None if there is none.
+        auto: Whether the word ``auto`` is allowed too, which becomes None.
+    """
 
     def read(text: str) -> int | None:
         if auto and text == AUTO:
@@ -67,7 +80,7 @@ def integer(default: str | None, low: int = 1, high: int | None = None, *, auto:
 
 @dataclass(frozen=True)
 class Interval:
-    """A range of numbers with its name; the ends belong to it unless they are open."""
+    """A range of numbers, with its ends unless they are open; ``words`` describes it."""
 
     words: str
     low: float = -math.inf
@@ -91,7 +104,13 @@ INSIDE = Interval("a number between 0 and 1, exclusive", 0.0, 1.0, low_open=True
 
 
 def number(default: str, interval: Interval, *words: str) -> Rule:
-    """A number in a range, or one of the words; ``auto`` is read as None, any other word as itself."""
+    """Return the rule for a number in a range.
+
+    Args:
+        default: The default as text.
+        interval: The range.
+        *words: Words that are allowed too. If ``auto`` is the only one, it becomes None.
+    """
 
     def read(text: str) -> float | str | None:
         if text in words:

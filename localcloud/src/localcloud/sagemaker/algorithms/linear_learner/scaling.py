@@ -1,4 +1,4 @@
-"""Features and labels with a mean of zero and a standard deviation of one, learnt from a sample."""
+"""Scales features and labels to a mean of zero and a standard deviation of one, by a sample."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from localcloud.sagemaker.algorithms.linear_learner.table import Floats, Matrix,
 class Scaling:
     """Scaled features are ``features / deviation - shift``, scaled labels ``(label - label_mean) / label_deviation``.
 
-    ``deviation`` and ``shift`` have a value a feature. The shift is in scaled units, so that sparse rows needn't be
-    filled with it: see `design`.
+    ``deviation`` and ``shift`` have a value for each feature. The shift is in scaled units, so that sparse rows can
+    stay sparse: see `design`.
     """
 
     deviation: Floats
@@ -25,9 +25,13 @@ class Scaling:
 
     @classmethod
     def of(cls, train: Table, hyperparameters: Hyperparameters) -> Scaling:
-        """Learnt from the first ``num_point_for_scaler`` rows, as the hyperparameters want it.
+        """Return the scaling by the first ``num_point_for_scaler`` rows.
 
-        ``auto`` shifts features only where rows are dense and there is a bias, and changes labels only of a regression.
+        ``auto`` shifts features only if rows are dense and there is a bias, and scales labels only of a regression.
+
+        Args:
+            train: The rows to train on.
+            hyperparameters: The hyperparameters; they switch each part of the scaling on or off.
         """
         sample = train.head(hyperparameters.num_point_for_scaler)
         mean, deviation = _moments(sample)
@@ -41,15 +45,20 @@ class Scaling:
         return cls(deviation, shift.astype(np.float32), label_mean, label_deviation)
 
     def labels(self, labels: Floats) -> Floats:
-        """Scaled labels."""
+        """Return the scaled labels."""
         return (labels - np.float32(self.label_mean)) / np.float32(self.label_deviation)
 
     def unscaled_labels(self, labels: Floats) -> Floats:
-        """Labels of scaled ones, or predictions of them."""
+        """Return labels, or predictions of labels, in the unit of the data."""
         return labels * np.float32(self.label_deviation) + np.float32(self.label_mean)
 
     def unscaled_model(self, weights: Floats, bias: Floats) -> tuple[Floats, Floats]:
-        """The weights (features x outputs) and the biases (outputs) that give the same from unscaled features."""
+        """Return the weights and biases that have the same outputs for unscaled features.
+
+        Args:
+            weights: Features x outputs.
+            bias: One for each output.
+        """
         plain = bias - self.shift @ weights
         if self.label_deviation != 1.0 or self.label_mean != 0.0:
             plain = self.unscaled_labels(plain)
@@ -58,7 +67,7 @@ class Scaling:
 
 
 def _moments(sample: Table) -> tuple[Floats, Floats]:
-    """The mean and the deviation of each feature; that of a constant one is 1."""
+    """Return mean and deviation of each feature; the deviation of a constant one is 1."""
     if sample.sparse:
         features: Matrix = sample.features.astype(np.float64)
         mean = np.asarray(features.mean(axis=0)).ravel()
@@ -66,7 +75,7 @@ def _moments(sample: Table) -> tuple[Floats, Floats]:
     else:
         mean = sample.features.mean(axis=0, dtype=np.float64)
         variance = sample.features.var(axis=0, dtype=np.float64)
-    # What rounding leaves of the variance of a constant is no deviation.
+    # A variance that comes from rounding only is that of a constant.
     constant = variance <= 1e-12 * (mean**2 + 1e-12)
     deviation = np.sqrt(np.where(constant, 1.0, variance))
     return mean.astype(np.float32), deviation.astype(np.float32)

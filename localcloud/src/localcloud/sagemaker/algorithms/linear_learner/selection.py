@@ -1,4 +1,4 @@
-"""Which model is the best, and when training has gone on for long enough."""
+"""The choice of the best model, and of the last epoch."""
 
 from __future__ import annotations
 
@@ -16,14 +16,19 @@ from localcloud.sagemaker.algorithms.linear_learner.table import Floats
 
 Losses = npt.NDArray[np.float64]
 
-_CALIBRATION_SAMPLES = 10_000_000  # what the service's default configuration has for ``auto``
+_CALIBRATION_SAMPLES = 10_000_000  # ``auto`` in the service's default configuration
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The best of the models: its number, its threshold, and the criterion's value, as the log tells it.
+    """The best of the models.
 
-    ``loss`` is what early stopping looks at: the lower the better. ``objective`` is the loss that was trained for.
+    Attributes:
+        number: The model's number, from 0.
+        threshold: The model's threshold.
+        value: The criterion's value, as in the log.
+        loss: The value for early stopping: the lower, the better.
+        objective: The loss that the training minimizes.
     """
 
     number: int
@@ -33,7 +38,7 @@ class Choice:
     objective: float
 
     def is_better_than(self, other: Choice) -> bool:
-        """By the criterion, and if that is equal, as it often is on few rows, by the objective."""
+        """Compare by the criterion, and if it is equal, as often on few rows, by the objective."""
         return (self.loss, self.objective) < (other.loss, other.objective)
 
 
@@ -41,9 +46,13 @@ NEVER = Choice(number=0, threshold=0.0, value=np.inf, loss=np.inf, objective=np.
 
 
 class Judge:
-    """Chooses among models by rows that it keeps, validation's or else training's.
+    """Chooses among models by some rows: those of the validation data, else of the training data.
 
-    ``labels`` are in their own unit, and ``unscaled`` turns outputs into it.
+    Args:
+        hyperparameters: The hyperparameters, with the criterion.
+        design: The rows.
+        labels: One for each row, in the unit of the data.
+        unscaled: Converts outputs to the unit of the data.
     """
 
     def __init__(
@@ -57,11 +66,16 @@ class Judge:
         self.named = None if self._criterion is None else hyperparameters.binary_classifier_model_selection_criteria
 
     def losses(self, models: ParallelModels) -> Losses:
-        """Each model's mean loss."""
+        """Return each model's mean loss."""
         return models.losses(self._design, self._labels, self._unscaled)
 
     def choose(self, models: ParallelModels, losses: Losses) -> Choice:
-        """The best by the criterion, and of those that are equal the one with the least loss."""
+        """Return the best model by the criterion, and of equal ones that with the least loss.
+
+        Args:
+            models: The models.
+            losses: What `losses` returned.
+        """
         finite = np.where(np.isfinite(losses), losses, np.inf)
         if self._criterion is None:
             return by_loss(finite)
@@ -77,7 +91,7 @@ class Judge:
 
 
 def by_loss(losses: Losses) -> Choice:
-    """The model of the least loss."""
+    """Return the model with the least of the losses."""
     finite = np.where(np.isfinite(losses), losses, np.inf)
     number = int(finite.argmin())
     least = float(finite[number])
@@ -85,7 +99,12 @@ def by_loss(losses: Losses) -> Choice:
 
 
 class EarlyStopping:
-    """Counts the epochs since the loss has improved by more than a part of what it was."""
+    """Counts the epochs since the last improvement of the loss.
+
+    Args:
+        patience: How many epochs without improvement end the training.
+        tolerance: The least improvement, as a part of the best loss.
+    """
 
     def __init__(self, patience: int, tolerance: float) -> None:
         self._patience = patience
@@ -94,7 +113,7 @@ class EarlyStopping:
         self.waited = 0
 
     def improves(self, loss: float) -> bool:
-        """Whether this epoch's loss is an improvement; the first finite one is."""
+        """Count an epoch, and return whether its loss is an improvement; the first finite one is."""
         if np.isfinite(self._best):
             improved = self._best - loss > self._tolerance * abs(self._best)
         else:

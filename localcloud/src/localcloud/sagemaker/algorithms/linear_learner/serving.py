@@ -1,4 +1,4 @@
-"""Serves a model of Linear Learner: its answers to the four kinds of requests."""
+"""Serves a model of Linear Learner: its answers to requests of four content types."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Prediction = Mapping[str, Any]
 
 
 def load(folder: Path, _environment: Mapping[str, str]) -> LinearLearnerServer:
-    """Load the model of an unpacked archive.
+    """Load the model of an unpacked archive; the container's variables have no effect.
 
     Raises:
-        ValueError: there is none, or the file isn't one.
+        ValueError: There is no model, or the file isn't one.
     """
     path = folder / NAME
     if not path.is_file():
@@ -35,13 +35,13 @@ def load(folder: Path, _environment: Mapping[str, str]) -> LinearLearnerServer:
 
 
 class LinearLearnerServer:
-    """A `ModelServer` of one model; nothing of it changes, so any thread may ask."""
+    """A `ModelServer` of one model, which never changes, so all threads may use it."""
 
     def __init__(self, model: LinearModel) -> None:
         self._model = model
 
     def execution_parameters(self) -> dict[str, Any]:
-        """What ``/execution-parameters`` tells a batch transform."""
+        """Return the answer to ``/execution-parameters``."""
         return {
             "MaxConcurrentTransforms": os.cpu_count() or 1,
             "BatchStrategy": "MULTI_RECORD",
@@ -49,7 +49,7 @@ class LinearLearnerServer:
         }
 
     def probe(self) -> None:
-        """Predict from zeros; that the file is whole was seen when it was loaded."""
+        """Predict from zeros; the file was checked when it was loaded."""
         self._predictions(self._model.outputs(np.zeros((1, self._model.feature_dim), np.float32)))
 
     def invoke(self, invocation: Invocation) -> Answer:
@@ -74,13 +74,13 @@ class LinearLearnerServer:
     def _predictions(self, outputs: Any) -> list[Prediction]:
         scores = self._model.scores(outputs)
         if self._model.predictor_type == "multiclass_classifier":
-            told: list[Any] = scores.tolist()
+            values: list[Any] = scores.tolist()
         else:
-            told = scores[:, 0].tolist()
+            values = scores[:, 0].tolist()
         if self._model.predictor_type == "regressor":
-            return [{"score": score} for score in told]
+            return [{"score": score} for score in values]
         labels = self._model.labels(outputs).tolist()
-        return [{"score": score, "predicted_label": label} for score, label in zip(told, labels, strict=True)]
+        return [{"score": score, "predicted_label": label} for score, label in zip(values, labels, strict=True)]
 
 
 def _as_json(predictions: Sequence[Prediction]) -> bytes:

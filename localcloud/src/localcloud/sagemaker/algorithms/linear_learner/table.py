@@ -1,4 +1,4 @@
-"""Labelled rows, as a channel's files give them."""
+"""Labelled rows, as read from a channel's files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ Matrix = Any  # Floats of two dimensions, or scipy.sparse.csr_matrix
 class Table:
     """Rows of features with a label each.
 
-    ``features`` is a matrix of float32 of rows x features, dense or sparse (CSR); ``labels`` has a float32 a row.
+    Attributes:
+        features: Rows x features, float32, dense or sparse (CSR).
+        labels: One for each row, float32.
     """
 
     features: Matrix
@@ -24,16 +26,19 @@ class Table:
 
     @property
     def rows(self) -> int:
+        """The number of rows."""
         return int(self.features.shape[0])
 
     @property
     def feature_dim(self) -> int:
+        """The number of features."""
         return int(self.features.shape[1])
 
     @property
     def sparse(self) -> bool:
+        """Whether the features are sparse."""
         return bool(scipy.sparse.issparse(self.features))
 
     def head(self, rows: int) -> Table:
-        """The first rows, at most all of them."""
+        """Return the first ``rows`` rows, or all if there are fewer."""
         return self if rows >= self.rows else Table(self.features[:rows], self.labels[:rows])

@@ -24,13 +24,13 @@ logger = logging.getLogger(__name__)
 
 
 def train(layout: Layout) -> None:
-    """Check, read, train and save.
+    """Check the job, read its data, train and save the model.
 
-    SIGTERM while it trains ends it with the best model so far, as StopTrainingJob's documentation promises of the
+    SIGTERM during the training ends it with the best model so far, as in StopTrainingJob's documentation of the
     service's own algorithms.
 
     Raises:
-        UserError: hyperparameters, channels or data are at fault.
+        UserError: Hyperparameters, channels or data are at fault.
     """
     _log_as_the_service()
     values = _configuration(layout)
@@ -43,7 +43,7 @@ def train(layout: Layout) -> None:
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stopped.set())
     fitted = fit(values, tables["train"], tables.get("validation"), progress, stopped.is_set)
-    _tell_scores(fitted, tables, values, progress)
+    _log_scores(fitted, tables, values, progress)
     fitted.model.save(layout.model / NAME)
 
 
@@ -74,7 +74,7 @@ def _check_widths(tables: dict[str, Table]) -> None:
 
 
 def _warn_of_traps(train: Table, mini_batch_size: int) -> None:
-    """What the service takes without a word, and what costs much of a model's quality."""
+    """Log warnings of what the service accepts without a warning, and what costs much of a model's quality."""
     steps = np.diff(train.labels)
     if np.all(steps >= 0) or np.all(steps <= 0):
         logger.warning(
@@ -90,7 +90,7 @@ def _warn_of_traps(train: Table, mini_batch_size: int) -> None:
         )
 
 
-def _tell_scores(fitted: Fitted, tables: dict[str, Table], values: Hyperparameters, progress: Progress) -> None:
+def _log_scores(fitted: Fitted, tables: dict[str, Table], values: Hyperparameters, progress: Progress) -> None:
     judged = "validation" if "validation" in tables else "train"
     loss = loss_of(values)
     for name in (judged, "test"):

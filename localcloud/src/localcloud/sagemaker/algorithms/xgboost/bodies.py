@@ -1,4 +1,4 @@
-"""The rows of a request's body, with the outcome that the container's way of reading has, but faster."""
+"""The rows of a request's body, read with the same outcome as in the container, but faster."""
 
 from __future__ import annotations
 
@@ -22,27 +22,31 @@ from localcloud.sagemaker.algorithms.xgboost.content_types import data_format
 Array = npt.NDArray[Any]  # float32 or float64, (rows, columns), NaN where a value is missing
 Rows = Array | xgboost.DMatrix
 
-_SNIFFED = 512  # characters of the first line by which the delimiter is guessed
-_SMALL = 8192  # bytes; below, Arrow takes longer to start than Python to read
+_SNIFFED = 512  # the characters of the first line by which the delimiter is guessed
+_SMALL = 8192  # bytes; below, Arrow needs longer to start than Python to read
 _BLOCK = 1 << 17  # bytes that a thread reads at a time
-_OTHERWISE_IN_ARROW = (b"\r", b"(")  # Arrow ends lines at the first, and reads NaN before the second
+_ARROW_DIFFERS = (b"\r", b"(")  # Arrow ends lines at the first, and reads NaN before the second
 
 
 def read(body: bytes, content_type: str | None) -> Rows:
-    """The rows: an array where the library takes one as it is, else its matrix.
+    """Return the rows: an array if the library predicts from it directly, else its matrix.
+
+    Args:
+        body: The request's body.
+        content_type: The request's header; None for none.
 
     Raises:
-        UserError: the content type isn't known.
-        ValueError: it isn't served, or the body isn't of it; in the container's words.
+        UserError: The content type isn't known.
+        ValueError: It isn't served, or the body doesn't have it; with the container's message.
     """
     format_ = data_format(content_type)
     if format_ not in _READERS:
         raise ValueError(f"Content-type {content_type} is not supported.")
-    reader, told = _READERS[format_]
+    reader, message = _READERS[format_]
     try:
         return reader(body)
-    except Exception as error:  # whatever it is, the container answers with it
-        raise ValueError(told.format(format_, type(error), without_stack(error))) from error
+    except Exception as error:  # the container answers with every error
+        raise ValueError(message.format(format_, type(error), without_stack(error))) from error
 
 
 def _csv_rows(body: bytes) -> Rows:
@@ -52,12 +56,12 @@ def _csv_rows(body: bytes) -> Rows:
         rows = _any_csv(body.decode("utf-8"))
     with np.errstate(over="ignore"):
         rows = rows.astype(np.float32)
-    # The library's matrix refuses infinity; its prediction from arrays does not look.
+    # The library's matrix refuses infinity; its prediction from arrays doesn't check.
     return xgboost.DMatrix(rows, nthread=1) if np.isinf(rows).any() else rows
 
 
 def _plain_csv(body: bytes) -> Array | None:
-    """The rows of CSV as programs write it; None if it is any other, or damaged."""
+    """Return the rows of CSV as programs write it; None if it is another CSV, or damaged."""
     end = body.find(b"\n")
     head = body[: end if end >= 0 else len(body)][:_SNIFFED]
     if b"," not in head or b'"' in head or b"'" in head:
@@ -73,7 +77,7 @@ def _small_csv(text: str) -> Array:
 
 
 def _large_csv(body: bytes) -> Array | None:
-    if any(each in body for each in _OTHERWISE_IN_ARROW):
+    if any(each in body for each in _ARROW_DIFFERS):
         return None
     table = pyarrow.csv.read_csv(
         io.BytesIO(body),
@@ -82,19 +86,19 @@ def _large_csv(body: bytes) -> Array | None:
         convert_options=_numbers(body[: body.index(b"\n")].count(b",") + 1) if b"\n" in body else None,
     )
     rows = np.column_stack([column.to_numpy() for column in table.columns])
-    # Arrow takes an empty line for a row without values. It is looked for only where there may be one.
+    # Arrow reads an empty line as a row without values. The search for one is only made if there may be one.
     return None if np.isnan(rows[:, 0]).any() and b"\n\n" in body else rows
 
 
 @functools.lru_cache(maxsize=8)
 def _numbers(columns: int) -> pyarrow.csv.ConvertOptions:
-    """All columns are numbers, and missing only where they are empty."""
+    """Return options by which all columns are numbers, and only empty cells are missing."""
     types = {f"f{number}": pa.float64() for number in range(columns)}
     return pyarrow.csv.ConvertOptions(column_types=types, null_values=[""], check_utf8=False)
 
 
 def _any_csv(text: str) -> Array:
-    """The container's way."""
+    """Return the rows as the container reads them."""
     lines = text.split("\n")
     sniffed = csv.Sniffer().sniff(lines[0][:_SNIFFED]).delimiter
     delimiter = "," if sniffed.isalnum() else sniffed
@@ -102,7 +106,7 @@ def _any_csv(text: str) -> Array:
 
 
 def _libsvm_rows(body: bytes) -> xgboost.DMatrix:
-    """Indices are taken as they are. The recorded container shifts them when no row has index 0, at inference only."""
+    """Return a matrix with the indices unchanged; the recorded container shifts them if no row has index 0."""
     rows, columns, values = list[int](), list[int](), list[str]()
     for row, line in enumerate(body.strip().decode("utf-8").split("\n")):
         for cell in line.split(" "):
@@ -121,14 +125,14 @@ def _recordio_rows(body: bytes) -> xgboost.DMatrix:
 
 
 def without_stack(error: Exception) -> str:
-    """The library's words, without the addresses of its native stack."""
+    """Return the library's message without the addresses of its native stack."""
     return str(error).partition("\nStack trace:")[0]
 
 
-_TOLD = "Loading {0} data failed with Exception, please ensure data is in {0} format:\n {1}\n {2}"
+_MESSAGE = "Loading {0} data failed with Exception, please ensure data is in {0} format:\n {1}\n {2}"
 _READERS: dict[str, tuple[Callable[[bytes], Rows], str]] = {
-    "csv": (_csv_rows, _TOLD),
-    "libsvm": (_libsvm_rows, _TOLD),
+    "csv": (_csv_rows, _MESSAGE),
+    "libsvm": (_libsvm_rows, _MESSAGE),
     "recordio-protobuf": (
         _recordio_rows,
         "Loading {0} data failed with Exception, please ensure data is in {0} format: {1} {2}",

@@ -1,4 +1,4 @@
-"""How a booster is trained: the library's parameters, what is watched, and what happens after each round."""
+"""The training of a booster: the library's parameters, the watched metrics, and what happens after each round."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """Watches a metric on the validation channel, and keeps the best model."""
+    """Stops when a metric of the validation channel hasn't improved for some rounds, and keeps the best model."""
 
     rounds: int
     metric: str
 
     def callback(self) -> xgboost.callback.TrainingCallback:
+        """Return the library's callback."""
         return xgboost.callback.EarlyStopping(
             rounds=self.rounds,
             data_name="validation",
@@ -47,9 +48,11 @@ class Plan:
     """How boosters are trained.
 
     Attributes:
-        parameters: the library's.
-        own_metrics: those that the library doesn't compute.
-        keep_partial: SIGTERM ends the job with the model as it is then.
+        parameters: The library's parameters.
+        num_round: How many rounds are trained.
+        own_metrics: The metrics that the library doesn't compute.
+        keep_partial: Whether SIGTERM ends the job with its present model.
+        early_stopping: None if all rounds are trained.
     """
 
     parameters: dict[str, Any]
@@ -60,7 +63,12 @@ class Plan:
 
     @classmethod
     def of(cls, values: hyperparameters.Values, *, validated: bool) -> Plan:
-        """Of validated hyperparameters; ``validated``: there is a validation channel."""
+        """Return the plan of a job.
+
+        Args:
+            values: The hyperparameters, which are valid.
+            validated: Whether there is a validation channel.
+        """
         parameters = dict(values)
         num_round = parameters.pop("num_round")
         keep_partial = parameters.pop("save_model_on_termination", "false") == "true"
@@ -92,11 +100,13 @@ class Plan:
     def boost(
         self, matrix: xgboost.DMatrix, watched: Matrices, path: Path, checkpoint_folder: Path | None = None
     ) -> tuple[xgboost.Booster, History]:
-        """Train on a matrix: the model, and each metric's values by watched data set.
+        """Train a model, and return it with the values of each metric by watched data set.
 
         Args:
-            path: where the model is kept on SIGTERM.
-            checkpoint_folder: where checkpoints are read and written; None: there are none.
+            matrix: The rows to train on.
+            watched: The data sets on which metrics are computed, by name.
+            path: The file of the model that is kept on SIGTERM.
+            checkpoint_folder: The folder of the checkpoints; None for none.
         """
         start = checkpoints.newest(checkpoint_folder) if checkpoint_folder else Start()
         callbacks: list[xgboost.callback.TrainingCallback] = [_Monitor(start.rounds)]
@@ -134,7 +144,7 @@ def _warn_of_early_stopping(watched: str | None, *, validated: bool) -> None:
 
 
 class _Monitor(xgboost.callback.EvaluationMonitor):
-    """Prints the metrics of each round, counting on from those that a checkpoint has."""
+    """Prints the metrics of each round; the count includes the rounds of a checkpoint."""
 
     def __init__(self, rounds_before: int) -> None:
         super().__init__()
@@ -159,7 +169,7 @@ class _KeepPartialModel(xgboost.callback.TrainingCallback):
 
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
         self._unfinished.unlink(missing_ok=True)
-        # Python forbids to flush what the signal has interrupted in the middle of a write.
+        # Python raises RuntimeError if the signal has interrupted a write.
         with contextlib.suppress(RuntimeError):
             sys.stdout.flush()
         os._exit(0)

@@ -1,4 +1,4 @@
-"""Which channels a job may have, and what their folders may hold, before any row is read."""
+"""Checks of a job's channels and their files, before any row is read."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _DISTRIBUTIONS = ("ShardedByS3Key", "FullyReplicated")
 
 
 def validate(channels: Mapping[str, ChannelConfiguration]) -> dict[str, ChannelConfiguration]:
-    """The channels with the default content type filled in.
+    """Return the channels by name, with the default content type filled in.
 
-    Content types are compared literally, without regard to parameters, as the container does.
+    Content types are compared literally, without a regard for parameters, as in the container.
 
     Raises:
-        UserError: a channel is missing, unknown, or configured in a way that the container doesn't support.
+        UserError: A channel is missing, unknown, or configured in a way that the container doesn't support.
     """
     if "train" not in channels:
         raise UserError("Missing required channel: train")
@@ -42,7 +42,7 @@ def _validated(name: str, channel: ChannelConfiguration) -> ChannelConfiguration
 
 def _supported(name: str, channel: ChannelConfiguration) -> bool:
     content_type, mode = channel["ContentType"], channel["TrainingInputMode"]
-    if name == "code":  # scripts; without one in the hyperparameters, the channel is never looked at
+    if name == "code":  # scripts; without one in the hyperparameters, the channel is not read
         return (content_type, mode, channel["S3DistributionType"]) == ("text/python", "File", "FullyReplicated")
     return content_type in (_PIPED if mode == "Pipe" else CONTENT_TYPES) and (
         channel["S3DistributionType"] in _DISTRIBUTIONS
@@ -50,10 +50,10 @@ def _supported(name: str, channel: ChannelConfiguration) -> bool:
 
 
 def size(folder: Path) -> int:
-    """The bytes of a channel's files.
+    """Return the bytes of a channel's files.
 
     Raises:
-        UserError: one of them is hidden.
+        UserError: A file is hidden.
     """
     files = [path for path in folder.rglob("*") if path.is_file()]
     if any(path.name.startswith(".") for path in files):
@@ -62,7 +62,7 @@ def size(folder: Path) -> int:
 
 
 def warn_of_duplicates(train: Path, validation: Path) -> None:
-    """Tell of files that both channels have by the same name and size."""
+    """Log a warning for each file that has the same name and size in both channels' folders."""
     for path in sorted(train.iterdir()):
         twin = validation / path.name
         if path.is_file() and twin.is_file() and path.stat().st_size == twin.stat().st_size:
@@ -74,10 +74,14 @@ def warn_of_duplicates(train: Path, validation: Path) -> None:
 
 
 def check_format(folder: Path, format_: str) -> None:
-    """Look at the first lines of the files, as the container does before it reads any.
+    """Check the first lines of the files, as the container does before it reads any.
+
+    Args:
+        folder: The channel's folder.
+        format_: The format, as `content_types.data_format` returns it.
 
     Raises:
-        UserError: a file doesn't look like the format.
+        UserError: A file doesn't look like the format.
     """
     check = {"csv": _check_csv, "libsvm": _check_libsvm}.get(format_)
     if check is not None:
@@ -86,15 +90,15 @@ def check_format(folder: Path, format_: str) -> None:
 
 
 def is_data_file(name: str) -> bool:
-    """Neither hidden, nor a marker such as ``_SUCCESS``, nor a cache of the library's."""
+    """Return whether a file is neither hidden, nor a marker such as ``_SUCCESS``, nor a cache of the library."""
     return not (name.startswith((".", "_")) or (".cache" in name and ("dtrain" in name or "dval" in name)))
 
 
 def delimiter(line: str) -> str:
-    """The delimiter of a CSV line, guessed.
+    """Guess the delimiter of a CSV line.
 
     Raises:
-        UserError: it can't be guessed.
+        UserError: It can't be guessed.
     """
     try:
         return csv.Sniffer().sniff(line).delimiter
@@ -103,9 +107,9 @@ def delimiter(line: str) -> str:
 
 
 def _first_files(folder: Path) -> list[Path]:
-    """The files of the first folder without sub-folders: the container looks at no others."""
+    """Return the data files of the first folder without sub-folders: the container checks no others."""
     for root, folders, files in os.walk(folder):
-        folders.sort()  # the container's order is that of its file system
+        folders.sort()  # the container's order is the file system's
         if not folders:
             return [Path(root, name) for name in files if is_data_file(name)]
     return []
@@ -137,7 +141,7 @@ def _check_libsvm(path: Path) -> None:
 
 
 def _libsvm_features(line: str) -> int:
-    """How many features the line has; -1 if it isn't ``label[:weight] index:value …``."""
+    """Return how many features the line has; -1 if it isn't ``label[:weight] index:value …``."""
     label, *features = line.split(" ")
     parts = label.split(":")
     if len(parts) > 2 or not all(_is_number(part) for part in parts):

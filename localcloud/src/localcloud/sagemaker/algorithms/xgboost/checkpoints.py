@@ -1,7 +1,7 @@
-"""Checkpoints: a model a round in ``/opt/ml/checkpoints``, from the newest of which a later job goes on.
+"""Checkpoints: a model of each round in ``/opt/ml/checkpoints``; a later job continues from the newest one.
 
-The container is meant to do that and its code describes it (``xgboost-checkpoint.N``, the five newest kept); as
-it is recorded, it writes other names and never resumes. Here it works.
+The container's code describes this (``xgboost-checkpoint.N``, the five newest are kept), but the recorded container
+writes other names and never resumes. Here it works.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ _NAME = "xgboost-checkpoint"
 _PATTERN = re.compile(rf"{_NAME}\.([0-9]+)")
 _KEPT = 5
 _TRIED = 5
-# The platform leaves these markers beside a file that it uploads, and has uploaded.
+# The markers that the platform puts beside a file during and after its upload.
 _UPLOADING, _UPLOADED = ".sagemaker-uploading", ".sagemaker-uploaded"
 _UNFINISHED = ".sagemaker-ignore"  # a suffix that the platform doesn't upload
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where training begins: ``rounds`` of them are done in the model."""
+    """Where training begins: the model and the number of its rounds; None for a new model."""
 
     rounds: int = 0
     model: xgboost.Booster | None = None
 
 
 def newest(folder: Path) -> Start:
-    """The newest checkpoint that can be read, among the five newest."""
+    """Return the newest of the five newest checkpoints that can be read."""
     numbered = sorted(
         ((int(match.group(1)), path) for path in folder.glob("*") if (match := _PATTERN.fullmatch(path.name))),
         reverse=True,
@@ -53,7 +53,12 @@ def newest(folder: Path) -> Start:
 
 
 class SaveCheckpoints(xgboost.callback.TrainingCallback):
-    """Saves the model after each round, and keeps the five newest of those that it saved."""
+    """Saves the model after each round, and keeps the five newest checkpoints that it saved.
+
+    Args:
+        folder: The folder of the checkpoints.
+        start: Where training begins, as `newest` returns it.
+    """
 
     def __init__(self, folder: Path, start: Start) -> None:
         super().__init__()
@@ -62,6 +67,7 @@ class SaveCheckpoints(xgboost.callback.TrainingCallback):
         self._saved: list[Path] = []
 
     def after_iteration(self, model: xgboost.Booster, epoch: int, evals_log: Any) -> bool:
+        """Save the model, and return False: training continues."""
         path = self._folder / f"{_NAME}.{self._start.rounds + epoch}"
         save(model, path, path.with_name(path.name + _UNFINISHED))
         self._saved.append(path)
@@ -73,7 +79,13 @@ class SaveCheckpoints(xgboost.callback.TrainingCallback):
 
 
 def save(model: xgboost.Booster, path: Path, unfinished: Path) -> None:
-    """Write a model as UBJSON, all of it or nothing."""
+    """Write a model as UBJSON, atomically.
+
+    Args:
+        model: The model.
+        path: The file.
+        unfinished: The file's path while it is written, in the same folder.
+    """
     unfinished.write_bytes(model.save_raw("ubj"))
     unfinished.rename(path)
 

@@ -1,4 +1,4 @@
-"""The content types of channels and requests, and the formats that they stand for."""
+"""The content types of channels and requests, and their formats."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ DEFAULT = "text/libsvm"
 
 
 def data_format(content_type: str | None) -> str:
-    """csv, libsvm, parquet or recordio-protobuf; None stands for libsvm.
+    """Return the format of a content type: csv, libsvm, parquet or recordio-protobuf. None is libsvm.
 
     Raises:
-        UserError: the content type isn't one of them, in the container's words.
+        UserError: The content type is none of these; with the container's message.
     """
     if content_type is None:
         return "libsvm"
@@ -39,7 +39,7 @@ def data_format(content_type: str | None) -> str:
 
 
 def parse_header(value: str) -> tuple[str, dict[str, str]]:
-    """The main value of a header and its parameters, by RFC 2045; one without ``=`` is passed over."""
+    """Return the main value of a header and its parameters (RFC 2045); a parameter without ``=`` is ignored."""
     main, *parts = _split(value)
     parameters = {}
     for part in parts:
@@ -50,7 +50,7 @@ def parse_header(value: str) -> tuple[str, dict[str, str]]:
 
 
 def _split(value: str) -> list[str]:
-    """At semicolons that aren't within quotes."""
+    """Split at semicolons outside of quotes."""
     parts, quoted = [""], False
     for number, character in enumerate(value):
         if character == '"' and value[number - 1 : number] != "\\":

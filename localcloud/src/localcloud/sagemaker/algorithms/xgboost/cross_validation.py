@@ -1,4 +1,4 @@
-"""``_kfold``: one model a fold, and each row's prediction by the model that hasn't seen it."""
+"""``_kfold``: one model for each fold, and each row's prediction by the model that wasn't trained on it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,20 @@ from localcloud.sagemaker.algorithms.xgboost.evaluation import check_finite
 Array = npt.NDArray[Any]
 History = dict[str, dict[str, list[float]]]
 
-# Trains on a matrix: the model, and each metric's values by data set.
 Train = Callable[[xgboost.DMatrix, int], tuple[xgboost.Booster, History]]
+"""Trains on a matrix; takes the model's number too, and returns the model and each metric's values by data set."""
 
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """``repeats`` rounds of ``folds`` folds; ``seed`` draws them, where the container's are different each time."""
+    """Rounds of folds.
+
+    Attributes:
+        folds: How many folds a round has.
+        repeats: How many rounds there are.
+        classification: Whether labels are classes, which each fold then has in the same mix.
+        seed: Of the random folds; the container's differ each time.
+    """
 
     folds: int
     repeats: int
@@ -33,15 +40,15 @@ class CrossValidation:
         """Train all models.
 
         Args:
-            matrix: all rows.
-            train: trains on a part of them; it is also given the number of the model.
-            predictions: the file to write: label, probability (of a classification) and prediction of each row.
+            matrix: All rows.
+            train: Trains on a part of the rows.
+            predictions: The file to write: label, probability (of a classification) and prediction of each row.
 
         Returns:
-            The models, and the lines of the log that tell the mean metrics of each round.
+            The models, and the lines of the log with the mean metrics of each round.
 
         Raises:
-            ValueError: there are too few rows for the folds, or the labels aren't classes.
+            ValueError: There are too few rows for the folds, or the labels aren't classes.
         """
         labels = matrix.get_label()
         self._check(labels)
@@ -64,7 +71,7 @@ class CrossValidation:
         return boosters, self._report(histories)
 
     def _check(self, labels: Array) -> None:
-        """What scikit-learn, which draws the container's folds, refuses."""
+        """Refuse what scikit-learn, which makes the container's folds, refuses."""
         if self.folds > len(labels):
             raise ValueError(
                 f"Cannot have number of splits n_splits={self.folds} greater than the number of samples: "
@@ -79,7 +86,7 @@ class CrossValidation:
             raise ValueError(f"n_splits={self.folds} cannot be greater than the number of members in each class.")
 
     def _rounds(self, labels: Array) -> Iterator[list[Array]]:
-        """The held-out rows of each fold, round by round; of a classification, with the same mix of labels."""
+        """Yield the rows that each fold holds out, round by round."""
         random = np.random.default_rng(self.seed)
         for _ in range(self.repeats):
             groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]

@@ -14,7 +14,7 @@ MINIMIZED = (
     *("poisson-nloglik", "rmse", "rmsle", "tweedie-nloglik"),
 )
 
-# The service has at most 40 definitions a job: these names, for each of the two channels.
+# The service has at most 40 definitions for a job: these names for each of the two channels.
 _REPORTED = (
     *("accuracy", "auc", "aucpr", "balanced_accuracy", "error", "f1", "logloss", "mae", "map", "mape"),
     *("merror", "mlogloss", "mse", "ndcg", "poisson-nloglik", "precision", "r2", "recall", "rmse", "rmsle"),

@@ -1,8 +1,8 @@
 """The metrics that the container computes itself, beside those of the library.
 
-Unlike the recorded container, which takes the predictions that XGBoost 3 passes for log-odds and so gets
-every label metric wrong, these are right: a probability counts as the positive label above one half, log-odds
-above zero, and where the library predicts labels those are they.
+The recorded container takes XGBoost 3's predictions for log-odds, so its metrics of labels are all wrong. These are
+right: a probability above one half is the positive label, and so are log-odds above zero; labels that the library
+predicts are used as they are.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ _LABELS = ("binary:hinge", "multi:softmax")
 
 
 def custom_metric(names: Sequence[str], objective: str) -> CustomMetric:
-    """What ``xgboost.train`` takes as custom_metric, for the named metrics.
+    """Return the argument custom_metric of ``xgboost.train``; it raises ValueError where scikit-learn's metrics do.
 
-    It raises ValueError where scikit-learn's metrics do, which the container calls.
+    Args:
+        names: Keys of `METRICS`.
+        objective: The model's objective, by which predictions become labels.
     """
 
     def evaluate(predictions: Array, matrix: xgboost.DMatrix) -> list[tuple[str, float]]:
@@ -39,7 +41,12 @@ def custom_metric(names: Sequence[str], objective: str) -> CustomMetric:
 
 
 def check_finite(values: Array, what: str) -> None:
-    """Raise ValueError, as scikit-learn does, if a value isn't a number."""
+    """Raise ValueError, as scikit-learn does, if a value is NaN or infinite.
+
+    Args:
+        values: The values.
+        what: Names the values in the message.
+    """
     if np.isnan(values).any():
         raise ValueError(f"{what} contains NaN.")
     if np.isinf(values).any():
@@ -53,7 +60,12 @@ def _values(predictions: Array) -> Array:
 
 
 def predicted_labels(predictions: Array, objective: str) -> Array:
-    """The label that each prediction stands for."""
+    """Return the predicted label of each row.
+
+    Args:
+        predictions: The library's, rows or rows x classes.
+        objective: The model's objective.
+    """
     if predictions.ndim == 2:
         return np.asarray(predictions.argmax(axis=1), dtype=np.float64)
     if objective in _LABELS:
@@ -62,7 +74,7 @@ def predicted_labels(predictions: Array, objective: str) -> Array:
 
 
 def _counts(labels: Array, predicted: Array) -> tuple[Array, Array, Array, Array]:
-    """Per class, in order: true positives, predicted, actual; and the classes."""
+    """Return by class the true positives, the predicted and the actual rows; and the classes, sorted."""
     if (labels % 1).any():
         raise ValueError("Classification metrics can't handle a mix of continuous and binary targets")
     classes = np.union1d(labels, predicted)
@@ -155,4 +167,4 @@ _OF_LABELS: dict[str, Metric] = {
 }
 
 METRICS: dict[str, Metric] = {**_OF_LABELS, "mae": _mae, "mse": _mse, "rmse": _rmse, "r2": _r2}
-"""By name: of the actual labels, and of the predicted labels or values."""
+"""The metrics by name. Each takes the actual labels, and the predicted labels or values."""

@@ -1,4 +1,4 @@
-"""The hyperparameters: what each may be, checked in the container's order and refused in its words."""
+"""The hyperparameters and their allowed values, checked in the container's order, with its messages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ALIASES = {
 
 @dataclass(frozen=True)
 class Interval:
-    """A range of numbers; ``low`` and ``high`` are within it unless they are said to be open."""
+    """A range of numbers, with its ends unless they are open; None for an end that is infinite."""
 
     low: float | None = None
     high: float | None = None
@@ -30,7 +30,7 @@ class Interval:
     high_open: bool = False
 
     def __contains__(self, value: Any) -> bool:
-        """As the container compares: what isn't beyond an end is within, and so is NaN."""
+        """Compare as the container does: what isn't beyond an end is within, and so is NaN."""
         return not (
             (self.low is not None and (value <= self.low if self.low_open else value < self.low))
             or (self.high is not None and (value >= self.high if self.high_open else value > self.high))
@@ -43,14 +43,29 @@ class Interval:
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """How one is parsed and which values it may have; ``items`` gives the parts of one that has several."""
+    """One hyperparameter.
+
+    Attributes:
+        parse: Parses its text.
+        allowed: Its allowed values.
+        items: Returns the parts of its value, each of which has to be allowed; None if the value is one part.
+    """
 
     parse: Callable[[str], Any]
     allowed: Container[Any]
     items: Callable[[Any], Iterable[Any]] | None = None
 
     def check(self, name: str, value: Any) -> None:
-        """Raise UserError if the value isn't allowed, AlgorithmError if that can't be told."""
+        """Check a value.
+
+        Args:
+            name: The hyperparameter's name, for the message.
+            value: The value, parsed.
+
+        Raises:
+            UserError: The value isn't allowed.
+            AlgorithmError: The value can't be compared.
+        """
         try:
             if self.items is None:
                 if value not in self.allowed:
@@ -64,7 +79,7 @@ class Hyperparameter:
 
 
 class _Metrics:
-    """The names that eval_metric may hold; error, ndcg and map may carry a threshold (``error@0.7``)."""
+    """The names that eval_metric may have; error, ndcg and map may have a threshold (``error@0.7``)."""
 
     _names: ClassVar = [*MAXIMIZED, *MINIMIZED]
     _with_threshold = ("error", "ndcg", "map")
@@ -105,7 +120,7 @@ def _choice(*values: str) -> Hyperparameter:
 
 
 def _tuple(text: str) -> Any:
-    """Where the container evaluates the text as an expression, a literal has to do; it fails as an expression does."""
+    """Parse a literal, where the container evaluates an expression; it fails as an expression does."""
     try:
         return ast.literal_eval(text)
     except ValueError as error:
@@ -183,15 +198,17 @@ _HYPERPARAMETERS: Mapping[str, Hyperparameter] = {
 
 
 def validate(given: Mapping[str, str]) -> Values:
-    """The typed values of the hyperparameters, aliases replaced.
+    """Return the values of the hyperparameters by name, without aliases.
 
-    The container's order: required ones, then each in the order given (known, parsed), then ranges, then
-    what depends on others.
+    The checks are in the container's order: required ones; names and texts, as given; ranges; dependencies.
+
+    Args:
+        given: The request's hyperparameters.
 
     Raises:
-        UserError: in the container's words.
-        AlgorithmError: where the container fails by itself.
-        SyntaxError: likewise, of constraints that aren't Python.
+        UserError: With the container's message.
+        AlgorithmError: The container fails by itself.
+        SyntaxError: The container fails by itself, as constraints aren't Python.
     """
     named = {_ALIASES.get(name, name): text for name, text in given.items()}
     if "num_round" not in named:
@@ -222,7 +239,7 @@ def _check_objective(values: Values) -> None:
 def _check_eval_metric(values: Values) -> None:
     if "objective" not in values:
         raise AlgorithmError("'objective': eval_metric can't be checked without the hyperparameter objective")
-    # The container looks at what a check depends on before the check itself.
+    # The container checks what a check depends on first.
     _check_objective(values)
     metrics, objective = values["eval_metric"], values["objective"]
     if "auc" in metrics and not objective.startswith(("binary:", "rank:")):

@@ -1,6 +1,6 @@
-"""The files of channels become matrices, by the readers that the container uses.
+"""Reads the files of channels into matrices, by the container's readers.
 
-Which kinds of file are data, and which fail the job, is the container's: see docs/channels.md.
+Which kinds of file are data, and which fail the job, is as in the container: see docs/channels.md.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from localcloud.sagemaker.jobs.child import AlgorithmError, UserError
 
 logger = logging.getLogger(__name__)
 
-_DEEPEST = 3  # folders, the channel's own included
-_FORMATS_WITHOUT_MARKERS = ("csv", "libsvm")  # whose readers take every file for data
+_DEEPEST = 3  # levels of folders, the channel's own included
+_FORMATS_WITHOUT_MARKERS = ("csv", "libsvm")  # their readers take every file as data
 
 
 def read(folders: list[Path], format_: str, *, weighted: bool, scratch: Path) -> xgboost.DMatrix | None:
-    """The rows of all files of the folders, label first; None if there are no files of data.
+    """Return the rows of all files of the folders; None if there are no data files.
 
     Args:
-        folders: the channels to read together.
-        format_: as `content_types.data_format` gives it.
-        weighted: the second column of CSV holds the weights.
-        scratch: a folder for links to the files; what it holds is removed.
+        folders: The folders of the channels to read together.
+        format_: The format, as `content_types.data_format` returns it. The label is the first column.
+        weighted: Whether the second column of CSV has the weights.
+        scratch: A folder for links to the files; its content is removed.
 
     Raises:
-        UserError: the files can't be read, or have no labels.
-        AlgorithmError: all files of CSV lie too deep.
-        UnicodeDecodeError: the first line of a CSV file isn't UTF-8.
+        UserError: The files can't be read, or have no labels.
+        AlgorithmError: All files of CSV are too deep.
+        UnicodeDecodeError: The first line of a CSV file isn't UTF-8.
     """
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
@@ -47,7 +47,7 @@ def read(folders: list[Path], format_: str, *, weighted: bool, scratch: Path) ->
     if format_ in _FORMATS_WITHOUT_MARKERS:
         _warn_of_markers(files)
     for number, path in enumerate(files):
-        # XGBoost's reader wants all files in one folder; equal names come from different sub-folders.
+        # XGBoost's reader needs all files in one folder; files of different sub-folders may have equal names.
         (scratch / f"{path.name}-{number}").symlink_to(path)
     matrix = _READERS[format_](scratch, weighted)
     if matrix is not None and matrix.get_label().size == 0:
@@ -60,11 +60,11 @@ def read(folders: list[Path], format_: str, *, weighted: bool, scratch: Path) ->
 
 
 class _TooDeepError(Exception):
-    """A folder lies deeper than the container looks."""
+    """A folder is deeper than the container reads."""
 
 
 def _loaded(folder: Path) -> list[Path]:
-    """The files of a channel, up to the first folder that lies too deep: there the container stops for good."""
+    """Return the files of a channel up to the first folder that is too deep, where the container stops to read."""
     files = list[Path]()
     try:
         for path in _walk(folder, depth=1):
@@ -72,7 +72,7 @@ def _loaded(folder: Path) -> list[Path]:
     except _TooDeepError as error:
         every = sum(path.is_file() for path in folder.rglob("*"))
         logger.warning(
-            "The folder %s lies deeper than %d folders, where the reading ends: %d of the channel's %d files aren't "
+            "The folder %s is deeper than %d folders, where the reading ends: %d of the channel's %d files aren't "
             "loaded. Move them up: which ones the container loads depends on the order in which it finds them.",
             *(error, _DEEPEST, every - len(files), every),
         )
@@ -80,7 +80,7 @@ def _loaded(folder: Path) -> list[Path]:
 
 
 def _walk(folder: Path, depth: int) -> Iterator[Path]:
-    """The files of a folder, then those of its folders; the container's order is that of its file system."""
+    """Yield the files of a folder, then those of its folders; the container's order is the file system's."""
     entries = sorted(folder.iterdir())
     yield from (path for path in entries if path.is_file())
     for inner in (path for path in entries if path.is_dir()):
@@ -96,10 +96,10 @@ def _warn_of_markers(files: list[Path]) -> None:
 
 
 def _delimiter(folder: Path) -> str:
-    """The delimiter of the first lines of all files.
+    """Return the one delimiter of the first lines of all files.
 
-    The container takes that of the file which its file system lists first, whichever it is. A job that passes here
-    has to pass there, so each file has to do.
+    The container takes the delimiter of the file that its file system lists first, which may be any. A job that passes
+    here has to pass there, so all files need the same delimiter.
     """
     found = dict[str, str]()
     for link in sorted(folder.iterdir()):
@@ -114,7 +114,7 @@ def _delimiter(folder: Path) -> str:
                 "Remove the file from the channel."
             ) from error
     if not found:
-        raise AlgorithmError(f"No file of the channel lies within {_DEEPEST} folders; move them up.")
+        raise AlgorithmError(f"No file of the channel is within {_DEEPEST} folders; move them up.")
     if len(found) > 1:
         where = ", ".join(f"{delimiter!r} in {name}" for delimiter, name in found.items())
         raise UserError(
@@ -148,13 +148,13 @@ def _parquet(folder: Path, _weighted: bool) -> xgboost.DMatrix:
 
 
 def _columns(table: pa.Table) -> np.ndarray[Any, Any]:
-    """The columns of a table side by side; one that pandas has written as the rows' index isn't among them."""
+    """Return the columns of a table side by side, without the rows' index that pandas may have written."""
     metadata = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
     index = [name for name in metadata.get("index_columns", []) if isinstance(name, str)]
     columns = [table.column(name) for name in table.column_names if name not in index]
     try:
         return np.column_stack([column.to_numpy() for column in columns])
-    except TypeError:  # of times beside numbers, the library says what is wrong with them
+    except TypeError:  # times beside numbers; the library refuses them with its own message
         return np.array([column.to_pylist() for column in columns], dtype=object).T
 
 
@@ -170,8 +170,8 @@ def _recordio(folder: Path, _weighted: bool) -> xgboost.DMatrix | None:
 
 
 def _unreadable(format_: str, error: Exception) -> UserError:
-    told = str(error).partition("\nStack trace:")[0]  # the rest are addresses
-    return UserError(f"Failed to load {format_} data with exception:\n{told}")
+    message = str(error).partition("\nStack trace:")[0]  # the rest are addresses
+    return UserError(f"Failed to load {format_} data with exception:\n{message}")
 
 
 _READERS = {"csv": _csv, "libsvm": _libsvm, "parquet": _parquet, "recordio-protobuf": _recordio}

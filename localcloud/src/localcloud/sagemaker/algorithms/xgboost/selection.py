@@ -1,4 +1,4 @@
-"""``SAGEMAKER_INFERENCE_OUTPUT``: answers that hold the selected keys in place of bare scores."""
+"""``SAGEMAKER_INFERENCE_OUTPUT``: answers with the selected keys in place of bare scores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from localcloud.sagemaker.algorithms import recordio
 
 Prediction = Any  # a float, or a list of floats for multi:softprob
 
-_LARGEST = 6_291_456  # bytes of an answer, by the service
+_LARGEST = 6_291_456  # bytes of an answer, by the service's limit
 
 _PROBABILITY_OBJECTIVES = ("binary:logistic", "multi:softprob")
 _REGRESSIONS = ("reg:squarederror", "reg:logistic", "reg:gamma", "reg:absoluteerror", "reg:tweedie")
@@ -19,15 +19,15 @@ _CLASSIFICATIONS = ("binary:logistic", "binary:logitraw", "binary:hinge", "multi
 
 
 class Selection:
-    """The keys that were selected, for the objective of a model.
+    """The selected keys for a model.
 
     A key that the objective doesn't have is NaN, as in the container.
 
     Args:
-        keys: the variable's value, comma-separated.
-        objective: as the model names it.
-        num_class: 0 for a model of two classes.
-        batch: CSV ends with a line end.
+        keys: The variable's value, comma-separated.
+        objective: The model's objective.
+        num_class: The number of classes; 0 for two.
+        batch: Whether CSV ends with a line end, as in a batch transform.
     """
 
     def __init__(self, keys: str, objective: str, num_class: int, *, batch: bool) -> None:
@@ -37,10 +37,10 @@ class Selection:
         self._batch = batch
 
     def select(self, predictions: list[Prediction]) -> list[dict[str, Any]]:
-        """One dictionary a prediction.
+        """Return the selected keys of each prediction.
 
         Raises:
-            ValueError: keys can't be selected for this objective at all.
+            ValueError: Keys can't be selected for this objective.
         """
         if self._objective not in (*_REGRESSIONS, *_CLASSIFICATIONS):
             raise ValueError(f"Objective `{self._objective}` unsupported for selectable inference predictions.")
@@ -51,10 +51,14 @@ class Selection:
         ]
 
     def encode(self, selected: list[dict[str, Any]], accept: str) -> bytes:
-        """The body of the answer.
+        """Return the body of the answer.
+
+        Args:
+            selected: What `select` returned.
+            accept: The content type of the answer.
 
         Raises:
-            ValueError: the accepted type can't hold selected keys.
+            ValueError: The content type can't hold selected keys.
         """
         if accept == "application/json":
             return json.dumps({"predictions": selected}).encode()
@@ -93,7 +97,7 @@ class Selection:
 
 
 def _encode_recordio(selected: list[dict[str, Any]]) -> bytes:
-    """The container's file: each record also holds those before it, whose values a reader finds overwritten."""
+    """Return the container's file: each record repeats those before it, and a reader sees the last values."""
     written, so_far = bytearray(), b""
     for each in selected:
         so_far += recordio.answer_record(each)

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 _ACCEPTED = ("application/json", "application/jsonlines", "application/x-recordio-protobuf", "text/csv")
 _LARGEST = "6291456"  # bytes of a request
-_PADDED_BYTES = 64 * 1024**2  # of rows that lack columns, at a time
+_PADDED_BYTES = 64 * 1024**2  # of rows with missing columns, at a time
 _VOTING = ("multi:softmax", "binary:hinge")
 _PAGE = "<!doctype html>\n<html lang=en>\n<title>{0} {1}</title>\n<h1>{1}</h1>\n<p>{2}</p>\n"
 _SERVER_ERROR = _PAGE.format(
@@ -38,24 +38,32 @@ _TOO_LARGE = _PAGE.format(413, "Request Entity Too Large", "The data value trans
 
 
 def load(folder: Path, environment: Mapping[str, str]) -> XGBoostServer:
-    """Load every file of the folder that doesn't begin with a dot as a model: several are an ensemble.
+    """Load every file of a folder whose name doesn't begin with a dot as a model; several are an ensemble.
 
     Models are read in XGBoost's own formats only; the container would also unpickle them.
 
+    Args:
+        folder: The unpacked archive.
+        environment: The container's variables.
+
     Raises:
-        ValueError: there is no model, a file isn't one, or MAX_CONTENT_LENGTH isn't a number.
+        ValueError: There is no model, a file isn't one, or MAX_CONTENT_LENGTH isn't a number.
     """
     return XGBoostServer([_booster(path) for path in _paths(folder, environment)], environment)
 
 
 def normalize(folder: Path, environment: Mapping[str, str]) -> None:
-    """Write the models that `load` reads anew, as the library writes them; what they predict stays the same.
+    """Rewrite the models that `load` reads, by the library; their predictions stay the same.
 
-    From a damaged file the library may read what lies behind it in memory, with another outcome each time. What it
-    has written itself it reads alike everywhere.
+    The library may read beyond the content of a damaged file, with another outcome each time. A file that it wrote
+    itself is read the same way everywhere. A damaged file may end the process.
+
+    Args:
+        folder: The unpacked archive.
+        environment: The container's variables.
 
     Raises:
-        ValueError: there is no model, a file isn't one, or must not be asked. It may also end the process.
+        ValueError: There is no model, a file isn't one, or a model isn't safe to use.
     """
     for path in _paths(folder, environment):
         booster = _booster(path)
@@ -77,7 +85,7 @@ def _paths(folder: Path, environment: Mapping[str, str]) -> list[Path]:
 def _booster(path: Path) -> xgboost.Booster:
     booster = xgboost.Booster()
     try:
-        # From memory: by name, the format would be guessed from the suffix that the container doesn't write.
+        # From memory, as by name the library guesses the format from a suffix, which the container doesn't write.
         booster.load_model(bytearray(path.read_bytes()))
     except xgboost.core.XGBoostError as error:
         raise ValueError(f"Model {path.name} cannot be loaded:\nXGB load model error={error}") from error
@@ -86,7 +94,12 @@ def _booster(path: Path) -> xgboost.Booster:
 
 
 class XGBoostServer:
-    """A `ModelServer` of one booster or an ensemble of them."""
+    """A `ModelServer` of one booster or an ensemble of them.
+
+    Args:
+        boosters: The models, at least one.
+        environment: The container's variables.
+    """
 
     def __init__(self, boosters: list[xgboost.Booster], environment: Mapping[str, str]) -> None:
         learner = json.loads(boosters[0].save_config())["learner"]
@@ -106,11 +119,11 @@ class XGBoostServer:
 
     @property
     def _votes(self) -> bool:
-        """The container fails at the vote of an ensemble: its scipy counts in another shape than the code expects."""
+        """Whether the models vote, which fails in the container: its scipy returns an unexpected shape."""
         return len(self._models) > 1 and self._objective in _VOTING
 
     def execution_parameters(self) -> dict[str, Any]:
-        """What ``/execution-parameters`` tells a batch transform."""
+        """Return the answer to ``/execution-parameters``."""
         return {
             "MaxConcurrentTransforms": os.cpu_count() or 1,
             "BatchStrategy": "MULTI_RECORD",
@@ -123,7 +136,7 @@ class XGBoostServer:
             model.predict(np.zeros((1, model.features), np.float32))
 
     def invoke(self, invocation: Invocation) -> Answer:
-        """Answer one request, refusing it with the container's statuses and words."""
+        """Answer one request; a refusal has the container's status and message."""
         if len(invocation.body) > self._largest:
             return _text(413, _TOO_LARGE)
         if not invocation.body:
@@ -134,13 +147,13 @@ class XGBoostServer:
             return _text(415, str(error))
         try:
             each = [model.predict(rows) for model in self._models]
-        except Exception as error:  # whatever it is, the container answers with it
+        except Exception as error:  # the container answers with every error
             return _text(400, f"Unable to evaluate payload provided: {bodies.without_stack(error)}")
         accept = self._accept(invocation.accept)
         if accept is None:
-            asked = parse_header(invocation.accept or "")[0]
+            requested = parse_header(invocation.accept or "")[0]
             return _text(
-                406, f"Accept type {asked} is not supported. Please use supported accept types: {list(_ACCEPTED)}."
+                406, f"Accept type {requested} is not supported. Please use supported accept types: {list(_ACCEPTED)}."
             )
         if self._votes:
             return _text(500, _SERVER_ERROR if self._selection is None else "'numpy.float32' object is not iterable")
@@ -150,7 +163,7 @@ class XGBoostServer:
         return self._encode(predictions.tolist(), accept)
 
     def _accept(self, header: str | None) -> str | None:
-        """The type to answer with; None if it isn't supported. The environment's isn't checked."""
+        """Return the type of the answer; None if it isn't supported. The environment's isn't checked."""
         accept, _ = parse_header(header or "")
         if accept in ("", "*/*"):
             return self._default_accept
@@ -177,27 +190,27 @@ class XGBoostServer:
             written = io.BytesIO()
             np.save(written, predictions)
             return Answer(200, accept, written.getvalue())
-        # The container knows the other answers only where output keys are selected.
+        # The container has the other types only for selected output keys.
         return _text(500, _SERVER_ERROR)
 
 
 class _Model:
-    """A booster that predicts from arrays where it can, which spares a copy into a matrix."""
+    """A booster that predicts from arrays if it can, without a copy into a matrix."""
 
     def __init__(self, booster: xgboost.Booster) -> None:
         self._booster = booster
         self.features = booster.num_features()
         config = json.loads(booster.save_config())
-        # Linear models don't take arrays, and of dart they give other last digits.
+        # Linear models don't take arrays, and dart's predictions from arrays have other last digits.
         self._takes_arrays = config["learner"]["gradient_booster"]["name"] == "gbtree"
         self._lock = threading.Lock()  # prediction from a matrix isn't safe to share for every booster type
         self._warned = False
 
     def predict(self, rows: Rows) -> Array:
-        """Scores, (n,) or (n, classes).
+        """Return the scores, rows or rows x classes.
 
         Raises:
-            XGBoostError: there are more columns than the model has.
+            XGBoostError: There are more columns than the model has.
         """
         if isinstance(rows, np.ndarray):
             self._warn_of_missing(rows.shape[1])
@@ -208,7 +221,7 @@ class _Model:
             return np.asarray(self._booster.predict(rows, validate_features=False))
 
     def _predict_array(self, rows: Array) -> Array:
-        """The library wants all columns: those that lack are missing. Few rows at a time are copied for that."""
+        """Predict with NaN in missing columns, as the library needs all of them; few rows are copied at a time."""
         lacking = self.features - rows.shape[1]
         if not lacking:
             scores: Array = self._booster.inplace_predict(rows, validate_features=False)

@@ -1,7 +1,7 @@
-"""Whether a model can be asked without harm: the library trusts the files that it reads.
+"""Whether a model is safe to use, as the library doesn't check the files that it reads.
 
-A tree whose children go round in a circle, or an index beyond its array, is loaded without a word. The library then
-reads on in foreign memory, or forever, for whichever row gets there first.
+It loads a tree whose children form a circle, or an index beyond its array, without an error. Then it reads other
+memory, or never ends, at the first row that gets there.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _OF_NODES = ("left_children", "right_children", "split_indices", "split_conditio
 
 
 class UnsoundModelError(ValueError):
-    """The model must not be asked; the message says what is wrong with it."""
+    """The model isn't safe to use; the message says why."""
 
 
 def check(booster: xgboost.Booster) -> None:
-    """Refuse a model that no row should be put to.
+    """Refuse a model that isn't safe to use.
 
-    This walks every tree of a model that may be damaged: do it where a crash does no harm.
+    This walks every tree of a model that may be damaged, so do it in a process that may crash.
 
     Raises:
-        UnsoundModelError: a tree is no tree, or something is out of its range.
+        UnsoundModelError: A tree isn't a tree, or something is out of its range.
     """
     learner = json.loads(booster.save_raw("json"))["learner"]
     features, groups = booster.num_features(), _groups(learner["learner_model_param"])
@@ -59,7 +59,7 @@ def _groups(parameters: Mapping[str, str]) -> int:
 
 
 def _check_tree(tree: Mapping[str, Any], features: int) -> None:
-    """Each node that is reached from the root is reached once, and splits by a feature that there is."""
+    """Require that each node is reached once at most, and splits by a feature of the model."""
     count = int(tree["tree_param"]["num_nodes"])
     if count < 1 or any(len(tree[member]) != count for member in _OF_NODES):
         raise UnsoundModelError(f"it doesn't describe its {count} nodes")
@@ -79,7 +79,7 @@ def _check_tree(tree: Mapping[str, Any], features: int) -> None:
 
 
 def _check_categories(tree: Mapping[str, Any], count: int) -> None:
-    """Nodes that split by categories have theirs in one array, each a segment."""
+    """Require that the categories of each node are a segment of the array that has them all."""
     nodes, starts, sizes = (
         np.asarray(tree[f"categories_{member}"], np.int64) for member in ("nodes", "segments", "sizes")
     )
@@ -90,4 +90,4 @@ def _check_categories(tree: Mapping[str, Any], count: int) -> None:
         and ((starts >= 0) & (sizes >= 0) & (starts + sizes <= len(categories))).all()
     )
     if not fits:
-        raise UnsoundModelError("its categories aren't where it says")
+        raise UnsoundModelError("its categories aren't within their array")

@@ -21,7 +21,7 @@ MODEL_NAME = "xgboost-model"
 
 logger = logging.getLogger(__name__)
 
-# Failures of the library that the container tells as the user's; all others are the algorithm's.
+# Failures of the library that the container reports as the user's; all others are the algorithm's.
 _USERS_FAULTS = (
     "label must be in [0,1] for logistic regression",
     "label must be in [0, num_class)",
@@ -37,11 +37,11 @@ _USERS_FAULTS = (
 
 
 def train(layout: Layout) -> None:
-    """Check, read, train and save.
+    """Check the job, read its data, train and save the model.
 
     Raises:
-        UserError: hyperparameters, channels or data are at fault.
-        AlgorithmError: the library failed.
+        UserError: Hyperparameters, channels or data are at fault.
+        AlgorithmError: The library failed.
     """
     values = hyperparameters.validate(layout.hyperparameters())
     data = _Data(layout, channels.validate(layout.channels()), weighted=values.pop("csv_weights", 0) == 1)
@@ -63,13 +63,13 @@ def train(layout: Layout) -> None:
     except Exception as error:
         if any(fault in str(error) for fault in _USERS_FAULTS):
             raise UserError(str(error)) from error
-        told = str(error).partition("\nStack trace:")[0]  # the rest are addresses
-        raise AlgorithmError(f"XGB train call failed with exception:\n {told}") from error
+        message = str(error).partition("\nStack trace:")[0]  # the rest are addresses
+        raise AlgorithmError(f"XGB train call failed with exception:\n {message}") from error
 
 
 @dataclass(frozen=True)
 class _Data:
-    """The job's channels, which the container reads in the format of ``train``, all of them."""
+    """The job's channels, which the container all reads in the format of ``train``."""
 
     layout: Layout
     configured: dict[str, ChannelConfiguration]
@@ -80,10 +80,10 @@ class _Data:
         return content_types.data_format(self.configured["train"]["ContentType"])
 
     def matrices(self, *, together: bool) -> dict[str, xgboost.DMatrix]:
-        """A matrix a channel, and ``together`` of all if asked for.
+        """Return a matrix for each channel by name, and with ``together`` one of all rows by that name.
 
         Raises:
-            UserError: a channel is empty, or can't be read.
+            UserError: A channel is empty, or can't be read.
         """
         names: list[str] = [name for name in ("train", "validation") if name in self.configured]
         self._refuse_pipes()
@@ -106,7 +106,7 @@ class _Data:
         return read
 
     def unfit_for_gpus(self) -> str:
-        """Why training with Dask, which is for instances with GPUs, is refused on this one without."""
+        """Return why training with Dask is refused: it needs an instance with GPUs."""
         faults = ["Dask training is only available for `hist` (or `gpu_hist`) training on GPU instances."]
         if self.configured["train"]["TrainingInputMode"] == "Pipe":
             faults.append("Dask training is not supported for pipe mode input. Please use File mode.")
