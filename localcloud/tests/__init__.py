@@ -1,1 +1,1 @@
-"""The embedded cloud's tests. A package, because others install one of this name."""
+"""The embedded cloud's tests. They are a package, as other distributions install one of this name."""

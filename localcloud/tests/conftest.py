@@ -1,4 +1,4 @@
-"""Embedded clouds, their clients, and resources that a test has for itself."""
+"""Embedded clouds, their clients, and resources for one test."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
-# The emulator pins its botocore, so that the cloud may have an environment of its own beside that of the tests.
+# The emulator pins its botocore, so the cloud may have another environment than the tests.
 _BESIDE = Path(__file__).resolve().parents[2] / ".venv-cloud/bin/python"
 PYTHON = _BESIDE if _BESIDE.exists() else Path(sys.executable)
 
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """An embedded cloud of the session's own (of the worker's own under xdist), gone when it ends."""
+    """An embedded cloud for the session (under xdist, for the worker), stopped at its end."""
     with running_cloud(tmp_path_factory.mktemp("cloud"), PYTHON) as cloud:
         yield cloud
 
 
 @pytest.fixture
 def localcloud(tmp_path: Path) -> Iterator[LocalCloud]:
-    """An embedded cloud of the test's own, down at its end."""
+    """An embedded cloud for one test, stopped at its end."""
     yield from _localcloud(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """An embedded cloud that the tests of a module share; each leaves it up."""
+    """An embedded cloud that the tests of a module share; each leaves it running."""
     yield from _localcloud(tmp_path_factory.mktemp("shared"))
 
 
@@ -59,14 +59,14 @@ def s3(cloud: Cloud) -> S3Client:
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    """A name that no other test uses, fit for every service: at most 50 lower-case letters, digits and dashes."""
+    """A name that no other test uses, valid for every service: at most 50 lower-case letters, digits and dashes."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:41].strip("-")
     return f"{words}-{zlib.crc32(request.node.nodeid.encode()):08x}"
 
 
 @pytest.fixture
 def bucket(s3: S3Client, name: str) -> str:
-    """A bucket of the test's own."""
+    """A bucket for one test."""
     s3.create_bucket(Bucket=name)
     return name
 
@@ -91,7 +91,7 @@ def data(s3: S3Client) -> training.Data:
 
 @pytest.fixture(scope="session")
 def completed(sagemaker: SageMakerClient, data: training.Data) -> Any:
-    """DescribeTrainingJob of a job that has completed."""
+    """The DescribeTrainingJob of a job that has completed."""
     name = "a-completed-job"
     sagemaker.create_training_job(**training.request(name, data))
     job = training.finished(sagemaker, name)
@@ -107,7 +107,7 @@ def booster(s3: S3Client, completed: Any) -> xgboost.Booster:
 
 @pytest.fixture
 def live(sagemaker: SageMakerClient, completed: Any, name: str) -> str:
-    """An endpoint of the test's own that serves the completed job's model; its model and config bear its name."""
+    """An endpoint for one test that serves the completed job's model; its model and config have its name."""
     create_model(sagemaker, name, completed["ModelArtifacts"]["S3ModelArtifacts"])
     create_config(sagemaker, name, **{name: 1.0})
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)

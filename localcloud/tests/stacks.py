@@ -1,4 +1,4 @@
-"""A CloudFormation template for tests of what becomes of stacks."""
+"""A CloudFormation template for tests of stacks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ WAIT: Any = {"Delay": 1, "MaxAttempts": 60}
 
 
 def template(name: str, *, visibility: int = 30) -> str:
-    """A template with a resource of each kind that the emulator has."""
+    """Return a template with a resource of each kind that the emulator has."""
     queue = {"QueueName": f"{name}.fifo", "FifoQueue": True, "VisibilityTimeout": visibility}
     return json.dumps(
         {

@@ -1,4 +1,4 @@
-"""What is installed: the wheel's content, its console script, and the dependencies that it declares."""
+"""The distribution: the wheel's content, its console script and its dependencies."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def test_the_wheel_has_the_licence_and_the_readme(wheel: Path) -> None:
     assert metadata.get_payload().strip() == (ROOT / "README.md").read_text().strip()
 
 
-def test_what_is_installed_comes_up_and_goes_down(wheel: Path, tmp_path: Path) -> None:
-    """In an environment of its own, that has the dependencies from the environment of the cloud."""
+def test_the_installed_distribution_starts_and_stops(wheel: Path, tmp_path: Path) -> None:
+    """Install it in a new environment, with the dependencies of the cloud's environment."""
     run(sys.executable, "-m", "venv", "installed", cwd=tmp_path)
     binaries = tmp_path / "installed/bin"
     run(binaries / "pip", "install", "--no-deps", "--no-index", wheel, cwd=tmp_path)

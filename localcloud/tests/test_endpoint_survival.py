@@ -1,4 +1,4 @@
-"""A stand-in that is killed in the middle of a deployment."""
+"""A kill of the stand-in during a deployment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BAKE_SECONDS = 3
 
 
 def put_endpoint(cloud: Cloud) -> None:
-    """An endpoint ``live`` on the configuration ``old``, and a configuration ``new``, which answers otherwise."""
+    """An endpoint ``live`` with the configuration ``old``, and a configuration ``new`` with other answers."""
     s3, sagemaker = cloud.client("s3"), cloud.client("sagemaker")
     s3.create_bucket(Bucket="models")
     for name, most in (("old", 1.0), ("new", 5.0)):
@@ -27,7 +27,7 @@ def put_endpoint(cloud: Cloud) -> None:
 
 
 def answers(cloud: Cloud) -> Counter[str]:
-    """Of ten requests."""
+    """Return the answers to ten requests."""
     runtime = cloud.client("sagemaker-runtime")
     return Counter(invoke(runtime, "live", "1,1")["Body"].read().decode() for _ in range(10))
 
@@ -38,7 +38,7 @@ def baking(cloud: Cloud) -> Any:
     return endpoint if pending["VariantStatus"][0]["Status"] == "Baking" else None
 
 
-def test_a_deployment_goes_on_after_a_kill_in_its_bake(localcloud: LocalCloud) -> None:
+def test_a_deployment_continues_after_a_kill_during_its_bake(localcloud: LocalCloud) -> None:
     cloud = localcloud.up()
     put_endpoint(cloud)
     [old] = answers(cloud)
@@ -61,7 +61,7 @@ def test_a_deployment_goes_on_after_a_kill_in_its_bake(localcloud: LocalCloud) -
     again = wait_for(lambda: baking(cloud), what="the bake after the kill")
     assert (again["EndpointStatus"], again["EndpointConfigName"]) == ("Updating", "old")
     stages = [each["PendingDeploymentSummary"]["ProductionVariants"][0]["VariantStatus"][0] for each in (begun, again)]
-    assert stages[0]["StartTime"] < stages[1]["StartTime"], "the bake starts anew"
+    assert stages[0]["StartTime"] < stages[1]["StartTime"], "the bake starts again"
     assert answers(cloud) == split
     after = settled(cloud.client("sagemaker"), "live")
     assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", "new")
@@ -76,7 +76,7 @@ def test_the_last_invocations_before_the_end_are_counted(localcloud: LocalCloud)
     localcloud.command("down")
     cloudwatch = localcloud.up().client("cloudwatch")
     now = datetime.now(tz=UTC)
-    [told] = cloudwatch.get_metric_statistics(
+    [statistics] = cloudwatch.get_metric_statistics(
         Namespace="AWS/SageMaker",
         MetricName="Invocations",
         Dimensions=[{"Name": "EndpointName", "Value": "live"}, {"Name": "VariantName", "Value": "all"}],
@@ -85,4 +85,4 @@ def test_the_last_invocations_before_the_end_are_counted(localcloud: LocalCloud)
         Period=86400,
         Statistics=["Sum"],
     )["Datapoints"]
-    assert told["Sum"] == 10
+    assert statistics["Sum"] == 10

@@ -1,4 +1,4 @@
-"""What survives: an orderly down and up, and a kill of the stand-in."""
+"""The state that survives an orderly down and up, and a kill of the stand-in."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_emulators_state_survives_down_and_up(localcloud: LocalCloud) -> Non
     assert cloud.client("ssm").get_parameter(Name="/kept/queue")["Parameter"]["Value"] == url
     sqs = cloud.client("sqs")
     assert send(sqs, url, "2") == sent[1], "deduplication remembers"
-    assert int(send(sqs, url, "4")) > int(sent[2]), "sequence numbers go on"
+    assert int(send(sqs, url, "4")) > int(sent[2]), "sequence numbers continue"
     messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
     assert [message["Body"] for message in messages] == ["1", "2", "3", "4"]
     kinesis = cloud.client("kinesis")
@@ -96,7 +96,7 @@ def test_endpoints_serve_again_after_down_and_up(shared: LocalCloud, serving: Se
     assert ask(shared.up()) == expected
 
 
-def test_a_killed_stand_in_comes_back(shared: LocalCloud, serving: Serving) -> None:
+def test_a_killed_stand_in_starts_again_with_its_state(shared: LocalCloud, serving: Serving) -> None:
     cloud, data, expected = serving
     name = "running-at-the-kill"
     sagemaker = cloud.client("sagemaker")
@@ -125,7 +125,7 @@ def test_down_ends_a_running_job(shared: LocalCloud, serving: Serving) -> None:
     job = shared.up().client("sagemaker").describe_training_job(TrainingJobName=name)
     assert job["TrainingJobStatus"] == "Failed"
     left = [path.name for path in (shared.state / "sagemaker/jobs" / name).iterdir()]
-    assert left == ["log"], "of a job that is over only the log is kept"
+    assert left == ["log"], "only the log of a finished job is kept"
 
 
 def gone(process: psutil.Process) -> bool:

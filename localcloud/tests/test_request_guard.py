@@ -1,4 +1,4 @@
-"""What a web page sends is refused by both services; what a program on this machine sends is answered."""
+"""Both services refuse requests of web pages, and answer those of programs on this machine."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def port(request: pytest.FixtureRequest, cloud: Cloud) -> int:
     return int(url.rpartition(":")[2])
 
 
-def ask(port: int, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
-    """One request with exactly these headers (``_`` for ``-``), and a Host of its own unless they name one."""
+def answer_to(port: int, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
+    """Send a request with exactly these headers (``_`` for ``-``), and a Host unless they have one."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
@@ -44,7 +44,7 @@ def ping(port: int, **headers: str) -> Answer:
     return next(
         answer
         for path in ("/_ministack/health", "/ping")
-        if (answer := ask(port, "GET", path, **headers)).status in (200, 403)
+        if (answer := answer_to(port, "GET", path, **headers)).status in (200, 403)
     )
 
 
@@ -95,8 +95,8 @@ def test_a_foreign_host_is_refused(port: int, host: str) -> None:
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 def test_a_request_of_a_web_page_is_refused(port: int, method: str, headers: dict[str, str]) -> None:
-    asked = {name: value.format(port=port, other=port + 1) for name, value in headers.items()}
-    refused = ask(port, method, "/", b"{}" if method == "POST" else b"", **asked)
+    sent = {name: value.format(port=port, other=port + 1) for name, value in headers.items()}
+    refused = answer_to(port, method, "/", b"{}" if method == "POST" else b"", **sent)
     assert refused.status == 403
     assert "the request comes from a web page" in json.loads(refused.body)["message"]
     assert not [name for name in refused.headers if name.startswith("access-control-")]
@@ -111,16 +111,16 @@ def test_a_program_and_the_address_bar_are_answered(port: int, headers: dict[str
     assert ping(port, **{name: value.format(port=port) for name, value in headers.items()}).status == 200
 
 
-def test_no_answer_invites_other_origins(cloud: Cloud) -> None:
+def test_no_answer_allows_other_origins(cloud: Cloud) -> None:
     port = int(cloud.endpoint_url.rpartition(":")[2])
     for method, path in (("GET", "/"), ("OPTIONS", "/"), ("GET", "/no-such-bucket"), ("GET", "/_ministack/health")):
-        answer = ask(port, method, path)
+        answer = answer_to(port, method, path)
         assert not [name for name in answer.headers if name.startswith("access-control-")], (method, path)
 
 
 def test_services_that_nothing_uses_are_off(cloud: Cloud) -> None:
     port = int(cloud.endpoint_url.rpartition(":")[2])
-    on = set(json.loads(ask(port, "GET", "/_ministack/health").body)["services"])
+    on = set(json.loads(answer_to(port, "GET", "/_ministack/health").body)["services"])
     assert on == {"cloudformation", "iam", "kinesis", "logs", "monitoring", "s3", "sns", "sqs", "ssm", "sts"}
     function = json.dumps({"FunctionName": "f", "Runtime": "python3.11", "Handler": "h.h", "Role": "r"}).encode()
     for method, path in (
@@ -137,7 +137,7 @@ def test_services_that_nothing_uses_are_off(cloud: Cloud) -> None:
         ("GET", "/v2/"),
         ("POST", "/oauth2/token"),
     ):
-        answer = ask(port, method, path, function)
+        answer = answer_to(port, method, path, function)
         assert answer.status >= 400, (path, answer)
 
 
@@ -158,7 +158,7 @@ def test_services_that_nothing_uses_are_off(cloud: Cloud) -> None:
     ],
     ids=lambda resource: resource["Type"],
 )
-def test_a_template_makes_nothing_of_what_is_off(cloud: Cloud, resource: dict[str, Any]) -> None:
+def test_a_template_can_not_create_resources_of_services_that_are_off(cloud: Cloud, resource: dict[str, Any]) -> None:
     cloudformation = cloud.client("cloudformation")
     name = "off-" + resource["Type"].replace("::", "-").lower()
     template = json.dumps({"Resources": {"Off": resource}})

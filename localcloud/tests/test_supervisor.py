@@ -1,4 +1,4 @@
-"""Bringing the embedded cloud up and down as a user does, and all that can be in the way."""
+"""Bringing the embedded cloud up and down as a user does, also when something goes wrong."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def one_line(text: str) -> str:
     return lines[0]
 
 
-def test_up_status_and_down(localcloud: LocalCloud) -> None:
+def test_up_status_and_down_report_and_change_the_cloud(localcloud: LocalCloud) -> None:
     assert localcloud.command("status").returncode == 3
     localcloud.up()
     first = {name: process.pid for name, process in localcloud.processes().items()}
@@ -66,13 +66,13 @@ def test_a_taken_port_is_named_with_the_option_that_changes_it(
         stranger.listen()
         done = localcloud.command("up")
     assert done.returncode == 1
-    told = one_line(done.stderr)
-    assert f"{service}: port {port} on 127.0.0.1 is taken" in told
-    assert option in told
+    message = one_line(done.stderr)
+    assert f"{service}: port {port} on 127.0.0.1 is taken" in message
+    assert option in message
     assert not any(localcloud.record(each).exists() for each in SERVICES)
 
 
-def test_a_child_that_dies_is_told_with_its_log_and_leaves_nothing(localcloud: LocalCloud) -> None:
+def test_an_error_names_the_log_of_a_service_that_dies_and_nothing_is_left(localcloud: LocalCloud) -> None:
     localcloud.state.mkdir()
     (localcloud.state / "sagemaker").write_text("a file where the stand-in wants its folder")
     done = localcloud.command("up")
@@ -98,7 +98,7 @@ def test_a_signal_during_up_leaves_nothing(localcloud: LocalCloud, number: signa
     assert not any(localcloud.record(each).exists() for each in SERVICES)
 
 
-def test_a_recycled_pid_is_left_alone(localcloud: LocalCloud, shared: LocalCloud) -> None:
+def test_a_process_with_a_recycled_pid_is_not_stopped(localcloud: LocalCloud, shared: LocalCloud) -> None:
     shared.up()
     record = json.loads(shared.record("emulator").read_text())
     localcloud.state.mkdir()
@@ -109,10 +109,8 @@ def test_a_recycled_pid_is_left_alone(localcloud: LocalCloud, shared: LocalCloud
         stranger.kill()
 
 
-def test_a_process_without_a_command_line_yet_is_not_taken_for_dead(
-    shared: LocalCloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a busy machine one is seen in the moment after it was started."""
+def test_a_process_without_a_command_line_yet_is_running(shared: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine, a process may be seen in the moment after its start."""
     shared.up()
     service = emulator(Settings(shared.state, shared.port, shared.sagemaker_port))
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _: [])
@@ -122,8 +120,8 @@ def test_a_process_without_a_command_line_yet_is_not_taken_for_dead(
 
 
 @pytest.mark.timeout(20)
-def test_a_process_whose_parent_never_buries_it_has_ended(tmp_path: Path) -> None:
-    """In a container without an init, a zombie stays for ever."""
+def test_a_zombie_has_ended(tmp_path: Path) -> None:
+    """In a container without an init process, a zombie remains for ever."""
     service = emulator(Settings(tmp_path, *free_ports(2)))
     service.record.touch()
     parent = "import subprocess, sys; print(subprocess.Popen(['sleep', '60']).pid, flush=True); input()"
@@ -136,7 +134,7 @@ def test_a_process_whose_parent_never_buries_it_has_ended(tmp_path: Path) -> Non
     assert not service.record.exists()
 
 
-def test_state_that_can_not_be_loaded_is_not_started_without(localcloud: LocalCloud) -> None:
+def test_the_emulator_does_not_start_if_its_state_can_not_be_loaded(localcloud: LocalCloud) -> None:
     localcloud.up()
     localcloud.command("down")
     with contextlib.closing(sqlite3.connect(localcloud.state / "emulator/state/state.sqlite")) as state, state:
@@ -164,7 +162,7 @@ def test_up_starts_again_what_was_killed(shared: LocalCloud) -> None:
     assert after["sagemaker"].pid != before["sagemaker"].pid
 
 
-def test_run_forwards_a_signal_and_ends_well(localcloud: LocalCloud) -> None:
+def test_run_stops_both_services_on_a_signal(localcloud: LocalCloud) -> None:
     run = localcloud.start("run")
     wait_for(lambda: localcloud.command("status").returncode == 0, what="health")
     assert "already runs" in one_line(localcloud.command("run").stderr)
@@ -174,7 +172,7 @@ def test_run_forwards_a_signal_and_ends_well(localcloud: LocalCloud) -> None:
     assert localcloud.processes() == {}
 
 
-def test_run_ends_badly_when_a_child_dies(localcloud: LocalCloud) -> None:
+def test_run_ends_with_an_error_if_a_service_dies(localcloud: LocalCloud) -> None:
     run = localcloud.start("run")
     wait_for(lambda: localcloud.command("status").returncode == 0, what="health")
     localcloud.processes()["emulator"].kill()

@@ -1,4 +1,4 @@
-"""Requests that are nearly right: valid ones, changed at random places into what no client would send."""
+"""Requests that are nearly valid: valid ones, changed at random into what no client would send."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ODD_VALUES: Sequence[Any] = (
     ),
     *("1e400", "NaN", "-" * 5_000, "a-" * 5_000, [], {}, [[]], {"a": {"b": {}}}, [None] * 1000, {"": ""}),
 )
-# No Create request has these: they are other operations' members, and what a server may note beside a request.
+# Members of other operations, or of documents, which no Create request has.
 FOREIGN_MEMBERS = (
     *("LastModifiedTimeAfter", "LastModifiedTimeBefore", "StatusEquals", "CreationTime", "LastModifiedTime", "Tags"),
     *("SecondaryStatusTransitions", "FinalMetricDataList", "TrainingJobStatus", "ModelArtifacts", "Served", "Versions"),
@@ -76,7 +76,7 @@ ROWS: Sequence[bytes] = (
 
 @dataclass(frozen=True)
 class Sent:
-    """A request as it goes over the wire."""
+    """A request as it is sent."""
 
     method: str
     path: str
@@ -85,7 +85,7 @@ class Sent:
 
 
 def valid(data: training.Data, model_data: str) -> dict[str, dict[str, Any]]:
-    """One request for each operation; those that would start something name what isn't there."""
+    """Return one request for each operation; those that would start something name what doesn't exist."""
     names = {"NameContains": "a", "MaxResults": 3, "SortBy": "CreationTime", "SortOrder": "Ascending"}
     tags = [{"Key": "k", "Value": "v"}]
     arn = "arn:aws:sagemaker:us-east-1:000000000000:model-package-group/fuzzed"
@@ -156,7 +156,7 @@ def valid(data: training.Data, model_data: str) -> dict[str, dict[str, Any]]:
 
 
 class Mutator:
-    """Makes the same requests from the same seed."""
+    """Makes requests, the same ones from the same seed."""
 
     def __init__(self, seed: int, requests: Mapping[str, dict[str, Any]], endpoint: str) -> None:
         self._random = random.Random(seed)
@@ -164,7 +164,7 @@ class Mutator:
         self._endpoint = endpoint
 
     def request(self) -> Sent:
-        """The next one: of the control plane, of the runtime, or of nothing that there is."""
+        """Return the next request: of the control plane, of the runtime, or to an unknown path."""
         chosen = self._random.random()
         if chosen < 0.7:
             return self._control()

@@ -1,4 +1,4 @@
-"""Linear Learner through the API: what a job writes and says, and what its endpoint answers."""
+"""Linear Learner through the API: the output and log of a job, and the answers of its endpoint."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def jobs(s3: S3Client, sagemaker: SageMakerClient, runtime: SageMakerRuntimeClie
 
 
 def rows(seed: int, count: int = 300) -> tuple[Array, Array]:
-    """Labels of two classes that overlap, and features."""
+    """Return labels of two classes that overlap, and features."""
     random = np.random.default_rng(seed)
     features = random.normal(size=(count, 3)).astype(np.float32)
     return (features @ [2, -1, 0] + random.normal(size=count) > 0).astype(np.float32), features
@@ -45,7 +45,7 @@ CHANNELS = {name: csv(*rows(seed)) for seed, name in enumerate(("train", "valida
 
 @pytest.fixture(scope="session")
 def binary(jobs: Jobs) -> Any:
-    """DescribeTrainingJob of a job with all three channels and the default hyperparameters."""
+    """The DescribeTrainingJob of a job with all three channels and the default hyperparameters."""
     return jobs.completed("linear-learner-binary", BINARY, CHANNELS)
 
 
@@ -59,7 +59,7 @@ def final(job: Any) -> dict[str, float]:
 
 
 def quality(lines: list[str], channel: str) -> dict[str, float]:
-    """The metrics of the chosen model that the log has for a channel."""
+    """Return the chosen model's metrics in the log, for a channel."""
     found = re.findall(rf"#quality_metric: host=algo-1, {channel} (\S+) <(?:score|loss)>=(\S+)", "\n".join(lines))
     return {name: float(value) for name, value in found}
 
@@ -75,7 +75,7 @@ def test_the_final_metrics_are_those_of_the_service(binary: Any) -> None:
     assert final(binary)["train:throughput"] > 1000
 
 
-def test_the_final_metrics_are_true(jobs: Jobs, binary: Any, tmp_path: Path) -> None:
+def test_the_final_metrics_are_those_of_the_model(jobs: Jobs, binary: Any, tmp_path: Path) -> None:
     model = jobs.model(binary, tmp_path)
     for seed, channel in ((1, "validation"), (2, "test")):
         labels, features = rows(seed)
@@ -119,10 +119,10 @@ def test_each_epoch_has_its_lines(log: list[str]) -> None:
     assert waits[-3:] == ["0", "1", "2"], "patience is three epochs"
 
 
-def test_each_model_has_its_metrics_each_epoch(log: list[str]) -> None:
-    told = [json.loads(line.removeprefix("#metrics ")) for line in log if line.startswith("#metrics ")]
-    assert all(each["Dimensions"]["Algorithm"] == "Linear Learner" for each in told)
-    first = [each for each in told if each["Dimensions"]["epoch"] == 0]
+def test_each_model_has_its_metrics_in_each_epoch(log: list[str]) -> None:
+    records = [json.loads(line.removeprefix("#metrics ")) for line in log if line.startswith("#metrics ")]
+    assert all(each["Dimensions"]["Algorithm"] == "Linear Learner" for each in records)
+    first = [each for each in records if each["Dimensions"]["epoch"] == 0]
     objective = "binary_classification_cross_entropy_objective"
     for channel in ("train", "validation"):
         losses = [
@@ -132,7 +132,7 @@ def test_each_model_has_its_metrics_each_epoch(log: list[str]) -> None:
         assert all(each["sum"] == each["min"] == each["max"] for each in losses)
 
 
-def test_the_end_of_the_log_tells_the_chosen_model(log: list[str]) -> None:
+def test_the_end_of_the_log_has_the_chosen_model(log: list[str]) -> None:
     (chosen,) = re.findall(r"Best model found for hyperparameters: (\{.*\})", "\n".join(log))
     settings = json.loads(chosen)
     assert set(settings) == {
@@ -146,7 +146,7 @@ def test_the_end_of_the_log_tells_the_chosen_model(log: list[str]) -> None:
         assert "binary_f_1.000" in quality(log, channel)
 
 
-def test_without_validation_data_the_training_data_is_judged(cloud: Cloud, jobs: Jobs, name: str) -> None:
+def test_without_validation_data_the_training_data_is_scored(cloud: Cloud, jobs: Jobs, name: str) -> None:
     job = jobs.completed(name, BINARY, {"train": CHANNELS["train"]})
     of_model = ("binary_classification_accuracy", "binary_f_beta", "precision", "recall")
     assert set(final(job)) == {
@@ -174,7 +174,7 @@ def test_an_endpoint_answers_with_the_models_own_predictions(jobs: Jobs, binary:
 
 
 @pytest.mark.parametrize("strategy", ["MultiRecord", "SingleRecord"])
-def test_a_batch_transform_writes_a_line_a_row(
+def test_a_batch_transform_writes_one_line_for_each_row(
     jobs: Jobs, binary: Any, name: str, strategy: str, tmp_path: Path
 ) -> None:
     model = jobs.model(binary, tmp_path)
@@ -202,15 +202,13 @@ def test_a_batch_transform_writes_a_line_a_row(
     job = wait_for(ended, what=f"the end of {name}")
     assert job["TransformJobStatus"] == "Completed", job.get("FailureReason")
     written = jobs.s3.get_object(Bucket=jobs.bucket, Key=f"{name}/out/part.csv.out")["Body"].read()
-    told = [json.loads(line) for line in written.decode().splitlines()]
+    predictions = [json.loads(line) for line in written.decode().splitlines()]
     expected = model.scores(model.outputs(features))[:, 0]
-    assert [each["score"] for each in told] == pytest.approx(expected.tolist(), rel=1e-5)
+    assert [each["score"] for each in predictions] == pytest.approx(expected.tolist(), rel=1e-5)
 
 
 @pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
-def test_records_are_what_a_channel_without_content_type_holds(
-    jobs: Jobs, name: str, sparse: bool, tmp_path: Path
-) -> None:
+def test_a_channel_without_content_type_has_records(jobs: Jobs, name: str, sparse: bool, tmp_path: Path) -> None:
     def encoded(seed: int) -> bytes:
         labels, features = rows(seed)
         features[np.abs(features) < 0.5] = 0
@@ -223,7 +221,7 @@ def test_records_are_what_a_channel_without_content_type_holds(
 
 
 @pytest.mark.parametrize(
-    ("given", "train", "told"),
+    ("given", "train", "reason"),
     [
         pytest.param(
             BINARY | {"epochs": "0"},
@@ -267,11 +265,13 @@ def test_records_are_what_a_channel_without_content_type_holds(
         ),
     ],
 )
-def test_a_failed_job_tells_why(cloud: Cloud, jobs: Jobs, name: str, given: Any, train: bytes, told: str) -> None:
+def test_a_failed_job_has_its_reason(
+    cloud: Cloud, jobs: Jobs, name: str, given: Any, train: bytes, reason: str
+) -> None:
     jobs.start(name, given, {"train": train})
     job = jobs.finished(name)
     assert job["TrainingJobStatus"] == "Failed"
-    assert job["FailureReason"] == f"ClientError: {told}"
+    assert job["FailureReason"] == f"ClientError: {reason}"
     assert not any("Traceback" in line for line in training.log_of(cloud, name))
 
 
@@ -290,7 +290,7 @@ def test_an_unknown_channel_is_refused(jobs: Jobs, name: str) -> None:
     )
 
 
-def test_traps_are_warned_of(cloud: Cloud, jobs: Jobs, name: str) -> None:
+def test_traps_cause_warnings(cloud: Cloud, jobs: Jobs, name: str) -> None:
     labels, features = rows(0, 130)
     order = np.argsort(labels)
     jobs.completed(name, BINARY, {"train": csv(labels[order], features[order])})

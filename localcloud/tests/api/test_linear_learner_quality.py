@@ -1,4 +1,4 @@
-"""How good Linear Learner's models are, with the default hyperparameters, through the API.
+"""The quality of Linear Learner's models with the default hyperparameters, through the API.
 
 Only mini_batch_size is set where the data has fewer rows than its default of 1,000, as the service demands.
 """
@@ -28,7 +28,7 @@ def jobs(s3: S3Client, sagemaker: SageMakerClient, runtime: SageMakerRuntimeClie
 
 
 def shuffled(load: Any) -> tuple[Array, Array]:
-    """Features and labels of a data set, in an order that says nothing."""
+    """Return features and labels of a data set, in random order."""
     features, labels = load(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(labels))
     return features[order], labels[order]

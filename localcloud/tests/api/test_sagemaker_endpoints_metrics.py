@@ -1,4 +1,4 @@
-"""What is reported to CloudWatch of the invocations of endpoints."""
+"""The metrics of invocations in CloudWatch."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def cloudwatch(cloud: Cloud) -> Any:
     return cloud.client("cloudwatch")
 
 
-def told(cloudwatch: Any, metric: str, **dimensions: str) -> Any:
-    """The statistics of the last hour; nothing where there are no data."""
+def statistics(cloudwatch: Any, metric: str, **dimensions: str) -> Any:
+    """Return the statistics of the last hour; empty if there is no data."""
     now = datetime.now(tz=UTC)
     points = cloudwatch.get_metric_statistics(
         Namespace="AWS/SageMaker",
@@ -46,7 +46,7 @@ def told(cloudwatch: Any, metric: str, **dimensions: str) -> Any:
 
 
 def sums(cloudwatch: Any, metrics: list[str], **dimensions: str) -> list[float | None]:
-    return [told(cloudwatch, metric, **dimensions).get("Sum") for metric in metrics]
+    return [statistics(cloudwatch, metric, **dimensions).get("Sum") for metric in metrics]
 
 
 COUNTED = [
@@ -76,17 +76,19 @@ def test_the_invocations_of_each_variant_are_counted(
     of_a = {"EndpointName": name, "VariantName": "a"}
     wait_for(
         lambda: (
-            told(cloudwatch, "Invocations", **of_a).get("SampleCount") == 7
-            and told(cloudwatch, "Invocations", EndpointName=name, VariantName="b")
+            statistics(cloudwatch, "Invocations", **of_a).get("SampleCount") == 7
+            and statistics(cloudwatch, "Invocations", EndpointName=name, VariantName="b")
         ),
         what="the invocations in CloudWatch",
     )
     assert sums(cloudwatch, COUNTED, **of_a) == [7.0, 3.5, 2.0, 1.0, 3.0]
     assert sums(cloudwatch, COUNTED, **of_a, EndpointConfigName=name) == [7.0, 3.5, 2.0, 1.0, 3.0]
     assert sums(cloudwatch, COUNTED, EndpointName=name, VariantName="b") == [1.0, 1.0, 0.0, 0.0, 0.0]
-    assert told(cloudwatch, "Invocation4XXErrors", **of_a)["Average"] == pytest.approx(2 / 7), "the rate of errors"
+    assert statistics(cloudwatch, "Invocation4XXErrors", **of_a)["Average"] == pytest.approx(2 / 7), (
+        "the rate of errors"
+    )
     for metric in ("ModelLatency", "OverheadLatency"):
-        latency = told(cloudwatch, metric, **of_a)
+        latency = statistics(cloudwatch, metric, **of_a)
         assert (latency["SampleCount"], latency["Unit"]) == (7.0, "Microseconds")
         assert 1 <= latency["Minimum"] <= latency["ExtendedStatistics"]["p50"] <= latency["Maximum"] < 5_000_000
 
@@ -96,19 +98,19 @@ def recorded(metrics: InvocationMetrics, variant: Variant, *statuses: int, secon
         metrics.record(Invoked("e", variant, status, seconds, overhead_seconds=0.0005))
 
 
-def test_what_counts_as_which_error(cloud: Cloud, cloudwatch: Any, name: str) -> None:
+def test_each_status_counts_as_its_error(cloud: Cloud, cloudwatch: Any, name: str) -> None:
     metrics = InvocationMetrics(aws.cloudwatch_client(cloud.endpoint_url))
     metrics.start()
     recorded(metrics, Variant(name, 1.0, Echo(), instances=4, config=name), 200, 204, 302, 400, 429, 500, 503)
     metrics.close()
     dimensions = {"EndpointName": "e", "VariantName": name}
     assert sums(cloudwatch, COUNTED, **dimensions) == [7.0, 1.75, 2.0, 2.0, 5.0]
-    latency = told(cloudwatch, "ModelLatency", **dimensions)
+    latency = statistics(cloudwatch, "ModelLatency", **dimensions)
     assert (latency["Minimum"], latency["Maximum"], latency["SampleCount"]) == (2000.0, 2000.0, 7.0)
-    assert told(cloudwatch, "OverheadLatency", **dimensions)["Sum"] == 3500.0
+    assert statistics(cloudwatch, "OverheadLatency", **dimensions)["Sum"] == 3500.0
 
 
-def test_a_serverless_variant_has_no_instances_to_count_by(cloud: Cloud, cloudwatch: Any, name: str) -> None:
+def test_a_serverless_variant_has_no_invocations_per_instance(cloud: Cloud, cloudwatch: Any, name: str) -> None:
     metrics = InvocationMetrics(aws.cloudwatch_client(cloud.endpoint_url))
     metrics.start()
     recorded(metrics, Variant(name, 1.0, Echo(), instances=0, config=name), 200)
@@ -116,14 +118,14 @@ def test_a_serverless_variant_has_no_instances_to_count_by(cloud: Cloud, cloudwa
     assert sums(cloudwatch, COUNTED[:2], EndpointName="e", VariantName=name) == [1.0, None]
 
 
-def test_many_different_latencies_are_told_to_two_digits(cloud: Cloud, cloudwatch: Any, name: str) -> None:
+def test_many_different_latencies_are_reported_with_two_digits(cloud: Cloud, cloudwatch: Any, name: str) -> None:
     metrics = InvocationMetrics(aws.cloudwatch_client(cloud.endpoint_url))
     one = Variant(name, 1.0, Echo(), config=name)
     for micros in range(1, 20_001):
         recorded(metrics, one, 200, seconds=micros / 1e6)
     metrics.start()
     metrics.close()
-    latency = told(cloudwatch, "ModelLatency", EndpointName="e", VariantName=name)
+    latency = statistics(cloudwatch, "ModelLatency", EndpointName="e", VariantName=name)
     assert latency["SampleCount"] == 20_000
     assert latency["Average"] == pytest.approx(10_000, rel=0.01)
     assert latency["ExtendedStatistics"]["p50"] == pytest.approx(10_000, rel=0.05)
@@ -139,10 +141,10 @@ def test_invocations_of_many_threads_are_all_counted(cloud: Cloud, cloudwatch: A
     for each in threads:
         each.join()
     metrics.close()
-    assert told(cloudwatch, "Invocations", EndpointName="e", VariantName=name)["Sum"] == 4000
+    assert statistics(cloudwatch, "Invocations", EndpointName="e", VariantName=name)["Sum"] == 4000
 
 
-def test_a_cloudwatch_that_is_away_is_told_once_and_hurts_nobody(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_reports_once_that_cloudwatch_does_not_answer(caplog: pytest.LogCaptureFixture) -> None:
     metrics = InvocationMetrics(aws.cloudwatch_client(f"http://127.0.0.1:{free_ports(1)[0]}"))
     with caplog.at_level(logging.WARNING):
         for each in range(300):

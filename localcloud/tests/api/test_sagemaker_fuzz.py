@@ -1,4 +1,4 @@
-"""No request takes the stand-in down, and none finds a hole in it: it answers each with an error of the service."""
+"""No request ends the stand-in or causes an internal failure: each is answered with an error of the service."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def served(sagemaker: SageMakerClient, completed: Any) -> str:
 
 
 def send(connection: http.client.HTTPConnection, sent: Sent) -> int:
-    """The status. A server may close a connection after a request that it can't read, not before it has answered."""
+    """Return the status. A server may close a connection after an unreadable request, but not before its answer."""
     try:
         connection.request(sent.method, sent.path, sent.body, dict(sent.headers))
-    except ValueError:  # not even http.client sends this header
+    except ValueError:  # even http.client refuses to send this header
         return 400
     answer = connection.getresponse()
     answer.read()
@@ -54,7 +54,7 @@ def send(connection: http.client.HTTPConnection, sent: Sent) -> int:
 @pytest.mark.parametrize(
     ("seed", "count"), [pytest.param(1, 10_000), pytest.param(2, 100_000, marks=pytest.mark.slow)], ids=["10k", "100k"]
 )
-def test_mutated_requests_are_refused_and_it_still_serves(
+def test_mutated_requests_are_refused_and_the_endpoint_still_serves(
     cloud: Cloud,
     runtime: SageMakerRuntimeClient,
     completed: Any,
@@ -90,7 +90,7 @@ def ask(runtime: SageMakerRuntimeClient, name: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "content",
     [
         pytest.param(b"\x00\xff\x16\x03\x01 no http at all\r\n\r\n", id="no HTTP"),
         pytest.param(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n", id="negative length"),
@@ -102,10 +102,12 @@ def ask(runtime: SageMakerRuntimeClient, name: str) -> bytes:
         pytest.param(b"POST / HTTP/1.1\r\n" + b"A: b\r\n" * 10_000 + b"\r\n", id="many headers"),
     ],
 )
-def test_what_is_no_http_harms_nobody(cloud: Cloud, runtime: SageMakerRuntimeClient, served: str, said: bytes) -> None:
+def test_bytes_that_are_no_http_do_no_harm(
+    cloud: Cloud, runtime: SageMakerRuntimeClient, served: str, content: bytes
+) -> None:
     address = urlsplit(cloud.sagemaker_endpoint_url)
     with socket.create_connection((str(address.hostname), address.port or 0), 10) as connection:
-        connection.sendall(said)
+        connection.sendall(content)
         connection.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert not answer.startswith((b"HTTP/1.1 5", b"HTTP/1.1 2"))
@@ -113,7 +115,7 @@ def test_what_is_no_http_harms_nobody(cloud: Cloud, runtime: SageMakerRuntimeCli
 
 
 @pytest.mark.parametrize("path", ["/", "/endpoints/besieged/invocations"])
-def test_a_body_without_end_is_answered_at_its_bound(cloud: Cloud, served: str, path: str) -> None:
+def test_an_endless_body_is_answered_at_its_limit(cloud: Cloud, served: str, path: str) -> None:
     address = urlsplit(cloud.sagemaker_endpoint_url)
     with socket.create_connection((str(address.hostname), address.port or 0), 10) as connection:
         connection.sendall(
@@ -140,9 +142,7 @@ def test_a_body_without_end_is_answered_at_its_bound(cloud: Cloud, served: str, 
         ),
     ],
 )
-def test_what_comes_without_end_beside_a_body_is_answered_at_its_bound(
-    cloud: Cloud, before: bytes, endless: bytes
-) -> None:
+def test_endless_headers_are_answered_at_their_limit(cloud: Cloud, before: bytes, endless: bytes) -> None:
     address = urlsplit(cloud.sagemaker_endpoint_url)
     with socket.create_connection((str(address.hostname), address.port or 0), 10) as connection:
         try:
@@ -153,12 +153,12 @@ def test_what_comes_without_end_beside_a_body_is_answered_at_its_bound(
                 connection.sendall(endless)
             answer = connection.recv(100)
         except ConnectionError:
-            return  # closed before all that was sent had been taken, which may cost the answer
+            return  # closed before all bytes were read, so the answer may be lost
         assert answer.startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize("size", [60_000, 10_000])
-def test_headers_within_the_bound_are_taken_again_and_again(cloud: Cloud, size: int) -> None:
+def test_headers_within_the_limit_are_accepted_again_and_again(cloud: Cloud, size: int) -> None:
     sent = Sent("GET", "/ping", {"A": "b" * size}, b"")
     address = urlsplit(cloud.sagemaker_endpoint_url)
     with contextlib.closing(http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)) as connection:

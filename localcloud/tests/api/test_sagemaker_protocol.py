@@ -1,4 +1,4 @@
-"""What no client of AWS's own would send, and what every answer bears: the control plane on the wire."""
+"""The control plane's protocol: requests that no client of AWS sends, and what every answer has."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Answer:
 
 
 def send(cloud: Cloud, operation: str, **request: Any) -> Answer:
-    """Ask as it is, without the checks of a client."""
+    """Send a request without the checks of a client."""
     address = urlsplit(cloud.sagemaker_endpoint_url)
     connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)
     try:
@@ -54,12 +54,14 @@ def test_members_of_other_operations_are_ignored(cloud: Cloud, data: training.Da
 def refused(call: Callable[..., Any], **request: Any) -> tuple[str, str]:
     with pytest.raises(ClientError) as error:
         call(**request)
-    told = error.value.response["Error"]
-    return told["Code"], told["Message"]
+    body = error.value.response["Error"]
+    return body["Code"], body["Message"]
 
 
-def test_a_name_is_taken_in_every_case(sagemaker: SageMakerClient, data: training.Data, live: str, name: str) -> None:
-    """So say the ARN, which has none, and the API reference of EndpointName."""
+def test_a_taken_name_is_taken_in_every_case(
+    sagemaker: SageMakerClient, data: training.Data, live: str, name: str
+) -> None:
+    """The ARN is in lower case, and the API reference of EndpointName says so."""
     upper, variant = live.upper(), {"VariantName": "v", "ModelName": live.upper(), "InitialInstanceCount": 1}
     container = {"Image": training.IMAGE}
     assert refused(
@@ -107,18 +109,18 @@ def test_a_job_and_an_endpoint_are_ended_in_every_case(
 def test_every_answer_has_an_id_of_its_own(
     sagemaker: SageMakerClient, runtime: SageMakerRuntimeClient, live: str
 ) -> None:
-    def asked(call: Callable[..., Any], **request: Any) -> Any:
+    def request_id(call: Callable[..., Any], **request: Any) -> Any:
         try:
             return call(**request)
         except ClientError as error:
             return error.response
 
     answers = [
-        asked(sagemaker.list_models),
-        asked(sagemaker.list_models),
-        asked(sagemaker.describe_model, ModelName="nobody-made-this"),
-        asked(runtime.invoke_endpoint, EndpointName=live, ContentType="text/csv", Body=b"1,2,3,4"),
-        asked(runtime.invoke_endpoint, EndpointName="nobody-made-this", Body=b"1"),
+        request_id(sagemaker.list_models),
+        request_id(sagemaker.list_models),
+        request_id(sagemaker.describe_model, ModelName="does-not-exist"),
+        request_id(runtime.invoke_endpoint, EndpointName=live, ContentType="text/csv", Body=b"1,2,3,4"),
+        request_id(runtime.invoke_endpoint, EndpointName="does-not-exist", Body=b"1"),
     ]
     statuses = [answer["ResponseMetadata"]["HTTPStatusCode"] for answer in answers]
     ids = {uuid.UUID(answer["ResponseMetadata"]["RequestId"]) for answer in answers}

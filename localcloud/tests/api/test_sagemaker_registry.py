@@ -50,8 +50,8 @@ def version(sagemaker: SageMakerClient, group: str, completed: Any) -> str:
 
 
 def refusal(error: pytest.ExceptionInfo[ClientError]) -> tuple[str, str]:
-    told = error.value.response["Error"]
-    return told["Code"], told["Message"]
+    body = error.value.response["Error"]
+    return body["Code"], body["Message"]
 
 
 def test_a_group_is_described_and_named_once(sagemaker: SageMakerClient, group: str) -> None:
@@ -68,7 +68,7 @@ def test_a_group_is_described_and_named_once(sagemaker: SageMakerClient, group: 
     )
 
 
-def test_a_version_waits_for_its_approval(sagemaker: SageMakerClient, group: str, version: str) -> None:
+def test_a_new_version_is_pending_approval(sagemaker: SageMakerClient, group: str, version: str) -> None:
     described = sagemaker.describe_model_package(ModelPackageName=version)
     assert version == f"{ARN}:model-package/{group}/1"
     assert described["ModelPackageVersion"] == 1
@@ -89,7 +89,7 @@ def test_a_version_waits_for_its_approval(sagemaker: SageMakerClient, group: str
     assert approved["LastModifiedTime"] > described["CreationTime"]
 
 
-def test_versions_are_numbered_and_a_number_is_given_once(
+def test_versions_are_numbered_and_a_number_is_used_once(
     sagemaker: SageMakerClient, group: str, version: str, completed: Any
 ) -> None:
     made = [
@@ -108,7 +108,7 @@ def test_versions_are_numbered_and_a_number_is_given_once(
     assert "NextToken" in newest
 
 
-def test_a_request_that_is_sent_again_makes_nothing_new(sagemaker: SageMakerClient, group: str) -> None:
+def test_a_repeated_request_creates_nothing_new(sagemaker: SageMakerClient, group: str) -> None:
     def create(token: str) -> str:
         return sagemaker.create_model_package(ModelPackageGroupName=group, ClientToken=token)["ModelPackageArn"]
 
@@ -120,7 +120,7 @@ def test_a_request_that_is_sent_again_makes_nothing_new(sagemaker: SageMakerClie
     assert "ClientToken" not in sagemaker.describe_model_package(ModelPackageName=f"{ARN}:model-package/{group}/1")
 
 
-def test_a_group_with_versions_is_kept(sagemaker: SageMakerClient, group: str, version: str) -> None:
+def test_a_group_with_versions_is_not_deleted(sagemaker: SageMakerClient, group: str, version: str) -> None:
     with pytest.raises(sagemaker.exceptions.ConflictException, match=f"it still contains Model Packages: {version}"):
         sagemaker.delete_model_package_group(ModelPackageGroupName=group)
     sagemaker.delete_model_package(ModelPackageName=version)
@@ -138,8 +138,8 @@ def test_a_package_has_either_a_group_or_a_name(sagemaker: SageMakerClient, grou
         sagemaker.create_model_package(ModelPackageGroupName=group, ModelPackageName=name)
     with pytest.raises(ClientError, match=r"Missing ARN\."):
         sagemaker.create_model_package()
-    with pytest.raises(ClientError, match=r"ModelPackageGroup \S+/nobody-made-this does not exist"):
-        sagemaker.create_model_package(ModelPackageGroupName="nobody-made-this")
+    with pytest.raises(ClientError, match=r"ModelPackageGroup \S+/does-not-exist does not exist"):
+        sagemaker.create_model_package(ModelPackageGroupName="does-not-exist")
     arn = sagemaker.create_model_package(ModelPackageName=name)["ModelPackageArn"]
     assert sagemaker.describe_model_package(ModelPackageName=name)["ModelPackageArn"] == arn
     with pytest.raises(sagemaker.exceptions.ConflictException):
@@ -149,13 +149,13 @@ def test_a_package_has_either_a_group_or_a_name(sagemaker: SageMakerClient, grou
 
 
 def test_model_data_has_to_exist(sagemaker: SageMakerClient, group: str) -> None:
-    with pytest.raises(ClientError, match=r"Could not find model data at s3://nobody/has/this\.tar\.gz\."):
+    with pytest.raises(ClientError, match=r"Could not find model data at s3://bucket/without/this\.tar\.gz\."):
         sagemaker.create_model_package(
-            ModelPackageGroupName=group, InferenceSpecification=inference("s3://nobody/has/this.tar.gz")
+            ModelPackageGroupName=group, InferenceSpecification=inference("s3://bucket/without/this.tar.gz")
         )
 
 
-def test_only_what_is_approved_is_served(
+def test_only_an_approved_package_is_served(
     sagemaker: SageMakerClient, runtime: SageMakerRuntimeClient, version: str, name: str
 ) -> None:
     def create() -> None:

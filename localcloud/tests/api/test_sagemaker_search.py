@@ -18,7 +18,7 @@ Names = list[str]
 
 @pytest.fixture(scope="module")
 def jobs(sagemaker: SageMakerClient, data: Data) -> Names:
-    """Three jobs of one project: rounds 1, 2 and none; the last fails, and only the first two have metrics."""
+    """Three jobs of one project, with 1, 2 and no rounds; the last fails, and only the first two have metrics."""
     names = [f"searched-{number}" for number in range(3)]
     for number, name in enumerate(names):
         rounds = {"num_round": str(number + 1) if number < 2 else "none", "eval_metric": "auc"}
@@ -45,7 +45,7 @@ def equal(name: str, value: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("expression", "found"),
     [
         pytest.param(equal("Tags.Owner", "a"), [0, 2], id="tag"),
         pytest.param(equal("TrainingJobStatus", "Failed"), [2], id="status"),
@@ -68,11 +68,11 @@ def equal(name: str, value: str) -> Any:
         pytest.param(equal("Nothing.Of.This", "kind"), [], id="nothing"),
     ],
 )
-def test_a_filter_finds(sagemaker: SageMakerClient, jobs: Names, asked: Any, found: list[int]) -> None:
-    assert search(sagemaker, asked) == [jobs[number] for number in found]
+def test_a_filter_finds_its_jobs(sagemaker: SageMakerClient, jobs: Names, expression: Any, found: list[int]) -> None:
+    assert search(sagemaker, expression) == [jobs[number] for number in found]
 
 
-def test_expressions_are_combined(sagemaker: SageMakerClient, jobs: Names) -> None:
+def test_expressions_are_combined_by_their_operators(sagemaker: SageMakerClient, jobs: Names) -> None:
     either = {"Operator": "Or", "Filters": [equal("TrainingJobName", jobs[0]), equal("TrainingJobName", jobs[2])]}
     expression: Any = {"SubExpressions": [either, {"Filters": [equal("TrainingJobStatus", "Failed")]}]}
     found = sagemaker.search(Resource="TrainingJob", SearchExpression=expression)
@@ -118,12 +118,12 @@ def test_a_result_shows_tags_and_is_counted(sagemaker: SageMakerClient, jobs: Na
     }
 
 
-def test_no_other_account_shares_anything(sagemaker: SageMakerClient, jobs: Names) -> None:
+def test_there_are_no_resources_of_other_accounts(sagemaker: SageMakerClient, jobs: Names) -> None:
     assert search(sagemaker, CrossAccountFilterOption="SameAccount") == jobs
     assert search(sagemaker, CrossAccountFilterOption="CrossAccount") == []
 
 
-def test_what_can_not_be_searched_is_refused(sagemaker: SageMakerClient) -> None:
+def test_an_unsupported_search_is_refused(sagemaker: SageMakerClient) -> None:
     with pytest.raises(ClientError, match=r"This stand-in has no Pipeline to search\. It knows TrainingJob, Model"):
         sagemaker.search(Resource="Pipeline")
     with pytest.raises(ClientError, match=r"VisibilityConditions: this stand-in has one account"):

@@ -52,7 +52,7 @@ def test_more_than_fifty_tags_are_refused(sagemaker: SageMakerClient, arn: str) 
 
 
 @pytest.mark.parametrize("key", ["aws:mine", "AWS:mine"])
-def test_a_key_of_awss_own_is_refused(sagemaker: SageMakerClient, arn: str, name: str, key: str) -> None:
+def test_a_reserved_key_is_refused(sagemaker: SageMakerClient, arn: str, name: str, key: str) -> None:
     words = "aws: prefixed tag key names are not allowed for external use"
     with pytest.raises(ClientError, match=f"Value '{key}' at 'tags.1.member.key' failed .*: {words}"):
         sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": key, "Value": "v"}])
@@ -61,7 +61,7 @@ def test_a_key_of_awss_own_is_refused(sagemaker: SageMakerClient, arn: str, name
     assert sagemaker.list_model_package_groups(NameContains=f"{name}-2")["ModelPackageGroupSummaryList"] == []
 
 
-def test_tags_are_of_what_exists(sagemaker: SageMakerClient) -> None:
+def test_only_a_resource_that_exists_has_tags(sagemaker: SageMakerClient) -> None:
     arn = "arn:aws:sagemaker:us-east-1:000000000000:training-job/nobody-made-this"
     for call in (
         lambda: sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "a", "Value": "b"}]),

@@ -1,4 +1,4 @@
-"""Batch transform jobs: every row's score where it belongs, and what a bad record does."""
+"""Batch transform jobs: each row has its score at its place; and the effect of a bad record."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def model(sagemaker: SageMakerClient, completed: Any) -> str:
 
 @pytest.fixture
 def transform(sagemaker: SageMakerClient, s3: S3Client, bucket: str, name: str, model: str) -> Transform:
-    """Runs a job over files that are put first; gives its description and its outputs by name."""
+    """Runs a job over files, which it uploads first; returns the job's description and its outputs by name."""
 
     def run(files: dict[str, bytes], *, source: Any = None, output: Any = None, **more: Any) -> Any:
         for key, content in files.items():
@@ -108,7 +108,7 @@ def test_without_split_a_file_is_one_request_and_gzip_is_opened(transform: Trans
     assert scores(outputs["a.csv.gz.out"]) == expected(booster, ROWS)
 
 
-def test_a_bad_record_costs_its_file_and_the_job_but_no_other_file(
+def test_a_bad_record_fails_its_file_and_the_job_but_no_other_file(
     transform: Transform, booster: xgboost.Booster, cloud: Cloud
 ) -> None:
     bad = csv(ROWS[:3]) + b"1,2,3,4,5,6,7\n"
@@ -129,7 +129,7 @@ def test_a_bad_record_costs_its_file_and_the_job_but_no_other_file(
     assert any("MaxConcurrentTransforms=1, MaxPayloadInMB=6, BatchStrategy=SingleRecord" in line for line in lines)
 
 
-def test_a_record_that_fits_no_request_fails(transform: Transform) -> None:
+def test_a_record_that_is_larger_than_a_request_fails(transform: Transform) -> None:
     job, outputs = transform({"a.csv": b"1," * 1_000_000 + b"1\n"}, MaxPayloadInMB=1)
     assert (job["TransformJobStatus"], outputs) == ("Failed", {})
 
@@ -147,13 +147,13 @@ def test_scores_are_joined_to_their_rows(transform: Transform, booster: xgboost.
     assert [float(score) for _, score in cells] == expected(booster, ROWS)
 
 
-def test_the_container_knows_that_it_is_asked_in_batches(transform: Transform, booster: xgboost.Booster) -> None:
-    """In batch mode XGBoost answers in lines, whatever is accepted."""
+def test_the_container_runs_in_batch_mode(transform: Transform, booster: xgboost.Booster) -> None:
+    """In batch mode XGBoost answers in lines, for any Accept."""
     _, outputs = transform({"a.csv": csv(ROWS)}, output={"Accept": "application/json"})
     assert scores(outputs["a.csv.out"]) == expected(booster, ROWS)
 
 
-def test_the_environment_of_the_job_goes_before_the_models(transform: Transform) -> None:
+def test_the_environment_of_the_job_takes_precedence_over_the_models(transform: Transform) -> None:
     _, outputs = transform(
         {"a.csv": csv(ROWS[:2])},
         output={"Accept": "application/jsonlines"},
@@ -164,7 +164,7 @@ def test_the_environment_of_the_job_goes_before_the_models(transform: Transform)
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         ({"MaxPayloadInMB": 51, "MaxConcurrentTransforms": 2}, "MaxConcurrentTransforms * MaxPayloadInMB is 102"),
         ({"DataProcessing": {"InputFilter": "$..a"}}, "The JSONPath '$..a' isn't supported from '..a' on."),
@@ -173,11 +173,11 @@ def test_the_environment_of_the_job_goes_before_the_models(transform: Transform)
         ({"TransformJobName": "bad_name"}, "at 'transformJobName' failed to satisfy constraint"),
     ],
 )
-def test_a_request_that_can_not_be_is_refused(transform: Transform, more: Any, told: str) -> None:
+def test_an_invalid_request_is_refused(transform: Transform, more: Any, message: str) -> None:
     with pytest.raises(ClientError) as refused:
         transform({"a.csv": csv(ROWS)}, **more)
     assert refused.value.response["Error"]["Code"] == "ValidationException"
-    assert told in refused.value.response["Error"]["Message"]
+    assert message in refused.value.response["Error"]["Message"]
 
 
 def test_a_name_is_used_once_and_jobs_are_listed(sagemaker: SageMakerClient, transform: Transform, name: str) -> None:
@@ -190,7 +190,7 @@ def test_a_name_is_used_once_and_jobs_are_listed(sagemaker: SageMakerClient, tra
     assert [each["TransformJobName"] for each in listed] == [name]
 
 
-def test_no_input_is_a_failure(transform: Transform) -> None:
+def test_a_job_without_input_fails(transform: Transform) -> None:
     job, _ = transform(
         {}, source={"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://no-one/a"}}}
     )

@@ -1,4 +1,4 @@
-"""The state of an alarm whose data is partly missing: the tables of the CloudWatch User Guide, row by row."""
+"""The state of an alarm with missing data: the tables of the CloudWatch User Guide, row by row."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def rule(missing: str, datapoints_to_alarm: int, evaluation_periods: int = 3) ->
 
 
 def values(row: str) -> list[float | None]:
-    """The newest first."""
+    """Return the values of a row of a table, the newest first."""
     return [{"0": 1.0, "X": 2.0, "-": None}[each] for each in reversed(row)]
 
 
@@ -41,7 +41,9 @@ def values(row: str) -> list[float | None]:
         *((2, row, states) for row, states in _TWO_OUT_OF_THREE.items()),
     ],
 )
-def test_the_guides_tables(datapoints_to_alarm: int, row: str, expected: tuple[str, ...]) -> None:
+def test_an_alarm_has_the_states_of_the_guides_tables(
+    datapoints_to_alarm: int, row: str, expected: tuple[str, ...]
+) -> None:
     treatments = ("missing", "ignore", "breaching", "notBreaching")
     assert rule("missing", 3).periods == len(row)
     assert tuple(rule(each, datapoints_to_alarm).state(values(row), "now") for each in treatments) == expected
@@ -56,12 +58,12 @@ def test_the_guides_tables(datapoints_to_alarm: int, row: str, expected: tuple[s
         ("LessThanOrEqualToThreshold", "ALARM ALARM OK"),
     ],
 )
-def test_the_comparisons(comparison: str, states: str) -> None:
+def test_each_comparison_has_its_states(comparison: str, states: str) -> None:
     alarm = Rule(comparison, 1.0, 1, 1, "missing")
     assert " ".join(alarm.state([value], "now") for value in (0.5, 1.0, 1.5)) == states
 
 
-def test_the_reasons_are_cloudwatchs_words() -> None:
+def test_the_reasons_are_worded_as_in_cloudwatch() -> None:
     alarm = rule("missing", 1, evaluation_periods=2)
     assert alarm.reason("ALARM", [2.0, 0.5]) == (
         "Threshold Crossed: 1 out of the last 2 datapoints [2.0] was greater than the threshold (1.0) "

@@ -1,4 +1,4 @@
-"""The emulator's index of messages gives what a walk over all of them would give."""
+"""The emulator's index of messages has the outcome of a walk over all of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def message(number: int, group: str, visible_at: float) -> dict[str, Any]:
 
 
 class AgainstAWalk(RuleBasedStateMachine):
-    """Beside the index a plain list of (number, group); what may be given is worked out from all of it each time."""
+    """Compares the index with a plain list, from which the available messages are computed each time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class AgainstAWalk(RuleBasedStateMachine):
         return [kept for kept in self.sent.values() if kept["group_id"] == name]
 
     def available(self) -> dict[str, list[int]]:
-        """For each group without a message in flight, the numbers that it can give, in order."""
+        """Return the numbers of the available messages, in order, of each group without a message in flight."""
         found = {}
         for name in "abc":
             kept = self.group(name)
@@ -94,7 +94,7 @@ class AgainstAWalk(RuleBasedStateMachine):
 
     @rule()
     def save(self) -> None:
-        """As the emulator does with each request: messages that are new in full, of others how they are held."""
+        """Save as the emulator does with each request: new messages whole, and how the others are held."""
         if self.backlog.is_replaced:
             self.saved.clear()
         for place, kept, is_new in self.backlog.changes():

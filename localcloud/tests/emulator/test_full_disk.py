@@ -1,4 +1,4 @@
-"""A disk that takes no more: what could not be kept was answered with an error, and what was answered is kept.
+"""A full disk: what could not be stored is answered with an error, and what was answered is stored.
 
 The emulator is forbidden to let files grow, by the system's own limit for a process: to it that is a failed write.
 """
@@ -20,7 +20,7 @@ MEGABYTE = 1_000_000
 
 @contextmanager
 def full_disk(localcloud: LocalCloud, largest_file: int) -> Iterator[None]:
-    """No file of the emulator's grows beyond so many bytes."""
+    """Limit the size of the emulator's files to so many bytes."""
     emulator = localcloud.processes()["emulator"]
     soft, hard = emulator.rlimit(resource.RLIMIT_FSIZE)
     emulator.rlimit(resource.RLIMIT_FSIZE, (largest_file, hard))
@@ -36,7 +36,7 @@ def restarted(localcloud: LocalCloud) -> Cloud:
 
 
 def refused(call: Callable[[], Any]) -> str:
-    """The error's message."""
+    """Return the message of the error."""
     with pytest.raises(ClientError) as error:
         call()
     answer = error.value.response
@@ -45,7 +45,7 @@ def refused(call: Callable[[], Any]) -> str:
     return message
 
 
-def test_an_object_that_can_not_be_kept_is_refused(shared: LocalCloud) -> None:
+def test_an_object_that_can_not_be_stored_is_refused(shared: LocalCloud) -> None:
     cloud = shared.up()
     s3 = cloud.client("s3")
     for bucket in ("plain", "versions"):
@@ -56,8 +56,8 @@ def test_an_object_that_can_not_be_kept_is_refused(shared: LocalCloud) -> None:
     with full_disk(shared, MEGABYTE):
         for bucket in ("plain", "versions"):
             for key in ("there", "new"):
-                told = refused(lambda b=bucket, k=key: s3.put_object(Bucket=b, Key=k, Body=bytes(2 * MEGABYTE)))  # type: ignore[misc]
-                assert told == f"Failed to persist S3 object {bucket}/{key}: [Errno 27] File too large"
+                message = refused(lambda b=bucket, k=key: s3.put_object(Bucket=b, Key=k, Body=bytes(2 * MEGABYTE)))  # type: ignore[misc]
+                assert message == f"Failed to persist S3 object {bucket}/{key}: [Errno 27] File too large"
             s3.put_object(Bucket=bucket, Key="small", Body=b"small")
     for now in (s3, restarted(shared).client("s3")):
         for bucket in ("plain", "versions"):
@@ -68,7 +68,7 @@ def test_an_object_that_can_not_be_kept_is_refused(shared: LocalCloud) -> None:
         now.put_object(Bucket="plain", Key="there", Body=b"old", Metadata={"of": "old"})
 
 
-def test_what_any_service_can_not_keep_is_refused(shared: LocalCloud) -> None:
+def test_a_change_that_can_not_be_stored_is_refused_by_every_service(shared: LocalCloud) -> None:
     cloud = shared.up()
     sqs, ssm, kinesis = (cloud.client(name) for name in ("sqs", "ssm", "kinesis"))
     sns, s3 = cloud.client("sns"), cloud.client("s3")
@@ -85,7 +85,7 @@ def test_what_any_service_can_not_keep_is_refused(shared: LocalCloud) -> None:
     with full_disk(shared, 0):
         for change in (
             lambda: send("2"),
-            lambda: send("2"),  # known by its id, and yet not kept
+            lambda: send("2"),  # its id is known, but it is not stored
             lambda: sqs.receive_message(QueueUrl=url),
             lambda: kinesis.put_record(StreamName="stream", Data=b"1", PartitionKey="k"),
             lambda: ssm.put_parameter(Name="/full/parameter", Value="1", Type="String"),

@@ -1,4 +1,4 @@
-"""A kill of the emulator loses nothing that it has answered, whatever it had answered last."""
+"""A kill of the emulator loses nothing that it has answered."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_numbers_only_grow_and_ids_are_remembered(shared: LocalCloud, cloud: Clo
     assert send(cloud, url, "after all were deleted") > numbers[-1]
 
 
-def test_what_is_in_flight_stays_so(shared: LocalCloud, cloud: Cloud) -> None:
+def test_messages_in_flight_stay_in_flight(shared: LocalCloud, cloud: Cloud) -> None:
     url = make_queue(cloud, "in-flight.fifo", VisibilityTimeout="60")
     for body in ("a1", "a2"):
         send(cloud, url, body, "a")
@@ -97,7 +97,7 @@ def test_what_is_in_flight_stays_so(shared: LocalCloud, cloud: Cloud) -> None:
     assert [counts[name] for name in left] == ["0", "1"]  # b1
 
 
-def test_dead_letters_and_purges_stay(shared: LocalCloud, cloud: Cloud) -> None:
+def test_dead_letters_and_purges_survive(shared: LocalCloud, cloud: Cloud) -> None:
     dead, purged = make_queue(cloud, "dead.fifo"), make_queue(cloud, "purged.fifo")
     arn = cloud.client("sqs").get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1})
@@ -117,7 +117,7 @@ def test_dead_letters_and_purges_stay(shared: LocalCloud, cloud: Cloud) -> None:
     assert receive(cloud, make_queue(cloud, "dead.fifo")) == [], "a queue of the same name is a new one"
 
 
-def test_records_of_streams_stay(shared: LocalCloud, cloud: Cloud) -> None:
+def test_records_of_streams_survive(shared: LocalCloud, cloud: Cloud) -> None:
     kinesis = cloud.client("kinesis")
     kinesis.create_stream(StreamName=NAME, ShardCount=2)
     wait_for(lambda: status_of(cloud) == "ACTIVE", what="the stream")
@@ -147,7 +147,7 @@ def status_of(cloud: Cloud) -> str:
     return status
 
 
-def test_everything_else_stays(shared: LocalCloud, cloud: Cloud) -> None:
+def test_everything_else_survives(shared: LocalCloud, cloud: Cloud) -> None:
     cloud.client("ssm").put_parameter(Name="/killed/parameter", Value="1", Type="String")
     topic = cloud.client("sns").create_topic(Name=NAME)["TopicArn"]
     url = make_queue(cloud, "subscribed")
@@ -163,7 +163,7 @@ def test_everything_else_stays(shared: LocalCloud, cloud: Cloud) -> None:
     logs.create_log_group(logGroupName=NAME)
     logs.create_log_stream(logGroupName=NAME, logStreamName="s")
     now = int(time.time() * 1000)
-    logs.put_log_events(logGroupName=NAME, logStreamName="s", logEvents=[{"timestamp": now, "message": "said"}])
+    logs.put_log_events(logGroupName=NAME, logStreamName="s", logEvents=[{"timestamp": now, "message": "line"}])
     cloudwatch = cloud.client("cloudwatch")
     cloudwatch.put_metric_data(Namespace=NAME, MetricData=[{"MetricName": "m", "Value": 7}])
     s3 = cloud.client("s3")
@@ -176,7 +176,7 @@ def test_everything_else_stays(shared: LocalCloud, cloud: Cloud) -> None:
     assert [message["Body"] for message in receive(cloud, url)] == ["published"]
     assert cloud.client("iam").get_role(RoleName=NAME)["Role"]["RoleName"] == NAME
     events = cloud.client("logs").get_log_events(logGroupName=NAME, logStreamName="s")["events"]
-    assert [event["message"] for event in events] == ["said"]
+    assert [event["message"] for event in events] == ["line"]
     assert [metric["MetricName"] for metric in cloud.client("cloudwatch").list_metrics(Namespace=NAME)["Metrics"]] == [
         "m"
     ]
@@ -185,8 +185,8 @@ def test_everything_else_stays(shared: LocalCloud, cloud: Cloud) -> None:
     assert [message["Body"] for message in receive(cloud, url)] == ["still subscribed"]
 
 
-def test_logs_stay_in_the_order_of_their_times(shared: LocalCloud, cloud: Cloud) -> None:
-    """Also after a late event, which goes between the others, and without what was deleted."""
+def test_logs_survive_in_the_order_of_their_times(shared: LocalCloud, cloud: Cloud) -> None:
+    """Also after a late event, which is inserted between the others, and without deleted ones."""
     logs, now = cloud.client("logs"), int(time.time() * 1000)
 
     def write(stream: str, *events: tuple[int, str]) -> None:
@@ -212,7 +212,7 @@ def test_logs_stay_in_the_order_of_their_times(shared: LocalCloud, cloud: Cloud)
 
 
 def test_the_lines_of_a_log_are_no_part_of_a_document(shared: LocalCloud, cloud: Cloud) -> None:
-    """A document is written as a whole: with the lines in it, a job that writes much would wait for its own log."""
+    """A document is written as a whole: with the lines in it, a job would wait for its own log."""
     logs, now = cloud.client("logs"), int(time.time() * 1000)
     logs.create_log_group(logGroupName="long")
     logs.create_log_stream(logGroupName="long", logStreamName="s")
@@ -231,7 +231,7 @@ def test_the_lines_of_a_log_are_no_part_of_a_document(shared: LocalCloud, cloud:
     assert len(document()) < len(before) + 1000
 
 
-def test_objects_with_their_versions_stay(shared: LocalCloud, cloud: Cloud) -> None:
+def test_objects_survive_with_their_versions(shared: LocalCloud, cloud: Cloud) -> None:
     s3 = cloud.client("s3")
     s3.create_bucket(Bucket="versions")
     s3.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
@@ -267,7 +267,7 @@ def test_a_stack_is_there_after_a_kill_before_the_first_orderly_stop(localcloud:
 
 
 def test_a_stack_takes_over_a_bucket_that_no_stack_has(shared: LocalCloud, cloud: Cloud) -> None:
-    """As a kill of an earlier version has left them: the bucket with its objects, and nothing else."""
+    """A kill of an earlier version left such buckets, with their objects."""
     s3 = cloud.client("s3")
     s3.create_bucket(Bucket=NAME + "-before")
     s3.put_object(Bucket=NAME + "-before", Key="lake", Body=b"kept")
@@ -277,8 +277,8 @@ def test_a_stack_takes_over_a_bucket_that_no_stack_has(shared: LocalCloud, cloud
     assert s3.get_object(Bucket=NAME + "-before", Key="lake")["Body"].read() == b"kept"
 
 
-def test_what_a_version_without_this_has_left_is_loaded(localcloud: LocalCloud) -> None:
-    """It wrote one file a service, at an orderly stop only."""
+def test_the_files_of_an_earlier_version_are_loaded(localcloud: LocalCloud) -> None:
+    """The earlier version wrote one file for each service, at an orderly stop only."""
     name, arn = "former.fifo", "arn:aws:sqs:us-east-1:000000000000:former.fifo"
     url = f"http://127.0.0.1:{localcloud.port}/000000000000/{name}"
     sent = {"id": "1", "body": "former", "group_id": "g", "seq": f"{41:020d}", "receipt_handle": None}

@@ -1,4 +1,4 @@
-"""A file and its sidecar agree, at whichever step their writer dies or fails."""
+"""A file and its sidecar agree, even if their writer dies or fails at any step."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ STEPS = 8  # more than a write has
 
 
 class Killed(BaseException):
-    """The writer is gone; nothing of it runs any more."""
+    """The writer is killed, so none of its code runs any more."""
 
 
 class Interrupted:
-    """Lets so many steps pass, and raises in the middle of the next: half of what is written is there."""
+    """Lets so many steps pass, and raises in the middle of the next, after half of a write."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         self._patch, self._error = monkeypatch, error
@@ -76,7 +76,7 @@ OLD, NEW = (b"old" * 100, "old"), (b"new" * 100, "new")
 def test_a_writer_that_is_killed_leaves_the_old_or_the_new(
     folder: Path, monkeypatch: pytest.MonkeyPatch, steps: int, again: int
 ) -> None:
-    """And what finishes it may be killed as well."""
+    """The process that finishes it may be killed too."""
     with monkeypatch.context() as patch:
         killed = run_killed(Interrupted(patch, Killed()), steps, lambda: write(folder, "new", "new"))
     if again:

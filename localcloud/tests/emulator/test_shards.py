@@ -1,4 +1,4 @@
-"""Splits and merges of the emulator's shards keep what nobody has read yet."""
+"""Splits and merges of the emulator's shards keep the records that are not read yet."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def stream(**shards: dict[str, Any]) -> dict[str, Any]:
 
 
 def resharded(made: dict[str, Any], gone: list[str], now: float = 0, **new: dict[str, Any]) -> None:
-    """What the emulator does on its own, and the mending after it."""
+    """Reshard as the emulator does, then close the parents."""
     before = dict(made["shards"])
     made["shards"] = {name: each for name, each in before.items() if name not in gone} | new
     close_parents(made, before, "7", now)
@@ -35,7 +35,7 @@ def resharded(made: dict[str, Any], gone: list[str], now: float = 0, **new: dict
 
 @pytest.fixture
 def split_and_merged() -> dict[str, Any]:
-    """a(0-9) is split into b and c; c and d(10-19) are merged into e."""
+    """A stream whose shard a(0-9) is split into b and c; c and d(10-19) are merged into e."""
     made = stream(a=shard(0, 9), d=shard(10, 19))
     resharded(made, ["a"], now=10 * HOUR, b=shard(0, 4, "a"), c=shard(5, 9, "a"))
     resharded(made, ["c", "d"], now=20 * HOUR, e=shard(5, 19, "c", "d"))
@@ -65,7 +65,7 @@ def test_children_name_all_of_their_parents(split_and_merged: dict[str, Any]) ->
     assert children(split_and_merged, "e", describe) == []
 
 
-def test_a_closed_shard_is_forgotten_when_its_retention_has_passed(split_and_merged: dict[str, Any]) -> None:
+def test_a_closed_shard_is_removed_after_the_retention_period(split_and_merged: dict[str, Any]) -> None:
     forget_expired(split_and_merged, 34 * HOUR)
     assert list(split_and_merged["shards"]) == ["a", "d", "b", "c", "e"]
     forget_expired(split_and_merged, 34 * HOUR + 1)

@@ -1,4 +1,4 @@
-"""``python -m tests.golden FOLDER``: replays a folder of transcripts against an embedded cloud of its own."""
+"""``python -m tests.golden FOLDER``: replays a folder of transcripts in an embedded cloud that it starts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from localcloud.testing.clouds import running_cloud
 
 
 def main(arguments: list[str]) -> int:
-    """Replay the folder; 0 if all is as recorded, 1 if not, 2 if there is nothing to replay, 130 after Ctrl-C."""
+    """Replay the folder; return 0 if all is as recorded, 1 if not, 2 without cases, 130 after Ctrl-C."""
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m tests.golden FOLDER\n")
         return 2
@@ -33,16 +33,16 @@ def main(arguments: list[str]) -> int:
 
 
 def report(results: list[Result]) -> int:
-    """Tell each difference, and how many there are of each kind; 1 if there are any but known defects."""
+    """Print each difference and their numbers by kind; return 1 if there are any but known defects."""
     for result in results:
-        _tell(result)
+        _print(result)
     counted = [result for result in results if not result.known_defect]
     failed = sum(1 for result in counted if result.differences)
     sys.stdout.write(f"{len(counted) - failed} passed, {failed} failed\n")
     return 1 if failed else 0
 
 
-def _tell(result: Result) -> None:
+def _print(result: Result) -> None:
     if result.known_defect:
         how = "differs here" if result.differences else "is the same here"
         sys.stdout.write(f"known defect of the container, not counted: {result.name} {how}\n")

@@ -1,4 +1,4 @@
-"""Comparing what was seen with what was recorded, as the format says for each field. A difference is one text."""
+"""Compares answers with recorded ones by the format's rule for each field. A difference is one text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from localcloud.sagemaker.algorithms.record_message import Record
 
-# What the recording allows for another build of the library, or another CPU, on every number that is "exact".
+# The tolerance of every "exact" number, for another build of the library or another CPU.
 _SAME_NUMBER = 1e-5
 _LAST_PLACE = 1.01e-5  # of a metric line's five decimals
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\bnan\b|\binf\b)", re.IGNORECASE)
@@ -19,7 +19,7 @@ _SHOWN_LINES = 12
 
 
 def bodies(kind: str, tolerance: float | None, expected: bytes, seen: bytes, content_type: str) -> list[str]:
-    """Compare two bodies of answers that aren't errors."""
+    """Compare the bodies of two answers that aren't errors."""
     if expected == seen:
         return []
     if "recordio" in content_type:
@@ -49,7 +49,7 @@ def metrics(kind: str, tolerance: float | None, expected: Mapping[str, Any], see
 
 
 def salient(expected: str, seen: str) -> list[str]:
-    """Look for the part of an error's message that counts, whatever its spacing."""
+    """Look for the relevant part of an error's message, with any spacing."""
     if " ".join(expected.split()) in " ".join(seen.split()):
         return []
     return [f"{expected!r} isn't in {seen!r}"]
@@ -60,14 +60,14 @@ def equal(what: str, expected: Any, seen: Any) -> list[str]:
 
 
 def numbers(expected: float, seen: float, tolerance: float | None, *, slack: float = 0.0) -> bool:
-    """Whether two numbers are the same for the given relative tolerance; ``slack`` is an absolute one."""
+    """Return whether two numbers are equal within a relative tolerance; ``slack`` is an absolute one."""
     if math.isnan(expected) or math.isnan(seen):
         return math.isnan(expected) and math.isnan(seen)
     return math.isclose(expected, seen, rel_tol=max(tolerance or 0.0, _SAME_NUMBER), abs_tol=slack)
 
 
 def _texts(kind: str, tolerance: float | None, expected: str, seen: str, *, slack: float = 0.0) -> list[str]:
-    """Between their numbers, texts have to be equal; and so have the numbers, but for what their kind allows."""
+    """Compare two texts: their numbers within the tolerance of their kind, and the rest exactly."""
     same = _forms(expected) == _forms(seen) and (
         kind == "shape"
         or all(
@@ -79,15 +79,15 @@ def _texts(kind: str, tolerance: float | None, expected: str, seen: str, *, slac
 
 
 def _forms(text: str) -> str:
-    """The text with a sign in the place of each number: one for integers, one for others."""
+    """Return the text with a sign in place of each number: one for integers, another for others."""
     return _NUMBER.sub(lambda number: "<int>" if number.group().lstrip("+-").isdecimal() else "<float>", text)
 
 
 def _diff(expected: list[str], seen: list[str]) -> Iterable[str]:
-    told = list(difflib.unified_diff(expected, seen, "expected", "seen", lineterm="", n=1))
-    yield from told[:_SHOWN_LINES]
-    if len(told) > _SHOWN_LINES:
-        yield f"… and {len(told) - _SHOWN_LINES} more lines"
+    difference = list(difflib.unified_diff(expected, seen, "expected", "seen", lineterm="", n=1))
+    yield from difference[:_SHOWN_LINES]
+    if len(difference) > _SHOWN_LINES:
+        yield f"… and {len(difference) - _SHOWN_LINES} more lines"
 
 
 def _sorted_pairs(line: str) -> str:
@@ -100,11 +100,13 @@ def _sorted_json(text: str) -> str:
 
 
 def _readable(buffer: bytes) -> str:
-    """recordio-protobuf as text: a line a record, its entries by name."""
-    told = []
+    """Return recordio-protobuf as text: one line for each record, with its entries by name."""
+    lines = []
     while buffer:
         length = int.from_bytes(buffer[4:8], "little")
         record = Record.FromString(buffer[8 : 8 + length])
-        told.append(json.dumps({key: list(value.float32_tensor.values) for key, value in sorted(record.label.items())}))
+        lines.append(
+            json.dumps({key: list(value.float32_tensor.values) for key, value in sorted(record.label.items())})
+        )
         buffer = buffer[8 + length + -length % 4 :]
-    return "\n".join(told)
+    return "\n".join(lines)

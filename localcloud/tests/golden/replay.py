@@ -1,4 +1,4 @@
-"""Replays cases through the stand-in's API, and tells in what the answers differ from the transcripts."""
+"""Replays cases through the stand-in's API, and compares the answers with the transcripts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REASONS = {"user": "ClientError", "algorithm": "AlgorithmError", "platform": "I
 
 @dataclass(frozen=True)
 class Result:
-    """One comparison: of a training job, or of one request. No differences: it passed."""
+    """One comparison, of a training job or of one request; without differences, it has passed."""
 
     name: str
     known_defect: bool
@@ -35,7 +35,7 @@ class Result:
 
 
 def replay(cloud: Cloud, folders: list[Path]) -> Iterator[Result]:
-    """Replay the cases of these folders, two at a time; their results, in order."""
+    """Replay the cases of folders, two at a time, and return their results in order."""
     api = Api(cloud, "golden")
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for results in pool.map(lambda numbered: _results(api, *numbered), enumerate(folders)):
@@ -47,23 +47,23 @@ def _results(api: Api, number: int, folder: Path) -> list[Result]:
         case = transcripts.read(folder)
     except FormatError as error:
         return [Result(folder.name, False, (str(error),))]
-    # Names of cases may hold what names of resources may not, or be too long for one.
+    # A case's name may be too long for a resource's, or have characters that a resource's may not have.
     name = f"case-{number}-{re.sub(r'[^a-zA-Z0-9]+', '-', case.name)}"[:50].strip("-")
     differences, model_data = _trained(api, name, case)
     results = [Result(case.name, case.known_defect, tuple(differences))]
     environments = {tuple(sorted(each.environment.items())) for each in case.exchanges}
     for place, environment in enumerate(sorted(environments)):
-        asked = [each for each in case.exchanges if tuple(sorted(each.environment.items())) == environment]
-        served = _served(api, f"{name}-{place}", model_data, asked, dict(environment))
+        chosen = [each for each in case.exchanges if tuple(sorted(each.environment.items())) == environment]
+        served = _served(api, f"{name}-{place}", model_data, chosen, dict(environment))
         results += [
             Result(f"{case.name}/{each.name}", case.known_defect or each.known_defect, tuple(found))
-            for each, found in zip(asked, served, strict=True)
+            for each, found in zip(chosen, served, strict=True)
         ]
     return results
 
 
 def _trained(api: Api, name: str, case: Case) -> tuple[list[str], str | None]:
-    """How the job differs, and where its model is."""
+    """Return the differences of the job, and the location of its model."""
     expected = case.expected
     try:
         api.upload(name, case)
@@ -80,7 +80,7 @@ def _trained(api: Api, name: str, case: Case) -> tuple[list[str], str | None]:
     log = api.log(name)
     metric_lines = [line for line in log if _METRIC_LINE.match(line)]
     if outcome == "failed":
-        # The service shows the first characters of a reason; the log has all of it.
+        # The service shows the first characters of a reason; the log has the whole reason.
         reason = "\n".join([job["FailureReason"], *(log if len(job["FailureReason"]) >= _REASON_CHARACTERS else [])])
         return _failed(expected, reason, metric_lines, api.files(model_data)), None
     output = api.files(model_data.replace("model.tar.gz", "output.tar.gz"))
@@ -142,7 +142,7 @@ def _model(expected: Mapping[str, Any], files: Mapping[str, bytes]) -> Iterator[
 
 
 def _number(what: str, wanted: Any, seen: str | None, expected: Mapping[str, Any]) -> list[str]:
-    """Of a number, or of several in brackets, as the library writes them."""
+    """Return the numbers of a text: one, or several in brackets, as the library writes them."""
     values = [[float(each) for each in str(text).strip("[]").split(",")] for text in (wanted, seen or "nan")]
     if len(values[0]) == len(values[1]) and all(
         compare.numbers(one, other, expected.get("tolerance")) for one, other in zip(*values, strict=True)
@@ -152,7 +152,7 @@ def _number(what: str, wanted: Any, seen: str | None, expected: Mapping[str, Any
 
 
 def _pairs(line: str) -> dict[str, float]:
-    """``train:NAME`` and ``validation:NAME`` of a metric line."""
+    """Return ``train:NAME`` and ``validation:NAME`` of a metric line."""
     pairs = (pair.rpartition(":") for pair in line.split("\t")[1:])
     return {name.replace("-", ":", 1): float(value) for name, _, value in pairs}
 
@@ -165,7 +165,7 @@ def _shapes(output: Mapping[str, bytes]) -> dict[str, dict[str, int]]:
 def _served(
     api: Api, name: str, model_data: str | None, exchanges: list[Exchange], environment: Mapping[str, str]
 ) -> list[list[str]]:
-    """How the answers of an endpoint with this environment differ, exchange by exchange."""
+    """Return the differences of the answers of an endpoint with this environment, by exchange."""
     if model_data is None:
         return [["there is no model to ask"] for _ in exchanges]
     try:

@@ -1,4 +1,4 @@
-"""What counts as the same, by the kind of the comparison."""
+"""Which answers are equal, by the kind of the comparison."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ from localcloud.sagemaker.algorithms import recordio
         ("exact_any_order", 0, '{"a": 1, "b": 2}', '{"b": 1, "a": 2}', False),
     ],
 )
-def test_bodies(kind: str, tolerance: float | None, expected: str, seen: str, same: bool) -> None:
+def test_bodies_are_compared_by_their_kind(
+    kind: str, tolerance: float | None, expected: str, seen: str, same: bool
+) -> None:
     found = compare.bodies(kind, tolerance, expected.encode(), seen.encode(), "application/json")
     assert (found == []) == same
 
@@ -45,7 +47,7 @@ def test_bodies(kind: str, tolerance: float | None, expected: str, seen: str, sa
         ("shape", "[0]\ttrain-auc:0.5", "[0]\ttrain-error:0.9", False),
     ],
 )
-def test_metric_lines(kind: str, expected: str, seen: str, same: bool) -> None:
+def test_metric_lines_are_compared_by_their_kind(kind: str, expected: str, seen: str, same: bool) -> None:
     assert (compare.lines(kind, 0, [expected], [seen]) == []) == same
 
 
@@ -58,13 +60,13 @@ def test_metrics_are_compared_by_name() -> None:
     assert compare.metrics("shape", None, half, {"train:error": 0.5}) != []
 
 
-def test_records_are_compared_by_what_they_hold() -> None:
+def test_records_are_compared_by_their_entries() -> None:
     kind = "application/x-recordio-protobuf"
     one, other = recordio.encode_answer([{"a": 1.0, "b": 2.0}]), recordio.encode_answer([{"b": 2.0, "a": 1.0}])
     assert compare.bodies("exact", 0, one, other, kind) == []
     assert compare.bodies("exact", 0, one, recordio.encode_answer([{"a": 1.0, "b": 2.5}]), kind) != []
 
 
-def test_an_error_is_looked_for_whatever_its_spacing() -> None:
+def test_the_spacing_of_an_error_does_not_count() -> None:
     assert compare.salient("a reason\n for it", "because: a  reason for it.") == []
     assert compare.salient("a reason", "none") == ["'a reason' isn't in 'none'"]

@@ -1,4 +1,4 @@
-"""The stand-in against the recorded transcripts of the real container, case by case."""
+"""The stand-in's answers are those of the real container's transcripts, case by case."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ TRANSCRIPTS = Path(__file__).with_name("xgboost")
 
 
 @pytest.mark.parametrize("folder", transcripts.folders(TRANSCRIPTS), ids=lambda folder: folder.name)
-def test_a_case_comes_to_what_was_recorded(cloud: Cloud, folder: Path) -> None:
+def test_a_case_has_the_recorded_answers(cloud: Cloud, folder: Path) -> None:
     case = transcripts.read(folder)
     results = list(replay(cloud, [folder]))
     assert [result.name for result in results].count(case.name) == 1
     assert len(results) == 1 + len(case.exchanges)
     assert [result for result in results if result.differences and not result.known_defect] == []
-    # Here they are right, so that they can't be as recorded.
+    # They are right here, so they differ from the recorded ones.
     assert [result for result in results if result.known_defect and not result.differences] == []
 
 
-def test_a_difference_is_told(cloud: Cloud, tmp_path: Path) -> None:
+def test_a_difference_is_reported(cloud: Cloud, tmp_path: Path) -> None:
     folder = tmp_path / "cases/changed"
     shutil.copytree(TRANSCRIPTS / "data", tmp_path / "data")
     shutil.copytree(TRANSCRIPTS / "cases/csv_weights", folder)
@@ -51,7 +51,7 @@ def test_a_difference_is_told(cloud: Cloud, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("{", "case.json can't be read: JSONDecodeError"),
         ('{"format_version": 2}', "format_version is 2; this runner knows 1"),
@@ -59,12 +59,14 @@ def test_a_difference_is_told(cloud: Cloud, tmp_path: Path) -> None:
         ('{"format_version": 1}', "KeyError: 'expect'"),
     ],
 )
-def test_a_case_of_another_format_fails_by_its_name(cloud: Cloud, tmp_path: Path, content: str, told: str) -> None:
+def test_a_case_of_another_format_fails_under_its_name(
+    cloud: Cloud, tmp_path: Path, content: str, message: str
+) -> None:
     (tmp_path / "strange").mkdir()
     (tmp_path / "strange/case.json").write_text(content)
     [result] = replay(cloud, [tmp_path / "strange"])
     assert result.name == "strange"
-    assert told in result.differences[0]
+    assert message in result.differences[0]
 
 
 def test_a_folder_without_cases_is_refused(tmp_path: Path) -> None:
@@ -72,7 +74,7 @@ def test_a_folder_without_cases_is_refused(tmp_path: Path) -> None:
         transcripts.folders(tmp_path)
 
 
-def test_known_defects_are_told_apart_and_the_counts_last(capsys: pytest.CaptureFixture[str]) -> None:
+def test_known_defects_are_printed_apart_and_the_counts_last(capsys: pytest.CaptureFixture[str]) -> None:
     results = [Result("one", False, ()), Result("two", False, ("a\nb",)), Result("three", True, ("c",))]
     assert report(results) == 1
     assert capsys.readouterr().out.splitlines() == [

@@ -1,4 +1,4 @@
-"""recordio-protobuf: what is written is read, what is damaged is refused by name."""
+"""recordio-protobuf: written rows are read, and damaged ones are refused with a reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from localcloud.sagemaker.algorithms.record_message import Record
 
 MAGIC = b"\x0a\x23\xd7\xce"
 
-# The row (1.5, -2) with the label 1, byte by byte after the specifications of RecordIO and of protobuf.
+# The row (1.5, -2) with the label 1, byte by byte by the specifications of RecordIO and of protobuf.
 ONE_ROW = (
     MAGIC
     + struct.pack("<I", 44)
@@ -26,7 +26,7 @@ ONE_ROW = (
 
 
 def part(kind: int, content: bytes) -> bytes:
-    """A part of a record: 1 is the first, 2 one between, 3 the last."""
+    """Return a part of a record: 1 is the first, 2 is in the middle, 3 is the last."""
     return MAGIC + struct.pack("<I", kind << 29 | len(content)) + content + bytes(-len(content) % 4)
 
 
@@ -58,7 +58,7 @@ def test_dense_rows_keep_zeros_and_missing_values() -> None:
     assert rows.labels is None
 
 
-def test_sparse_rows_keep_what_is_stored() -> None:
+def test_sparse_rows_keep_their_stored_values() -> None:
     features = scipy.sparse.csr_matrix(([5.0, 0.0, 7.0], [1, 3, 0], [0, 2, 2, 3]), shape=(3, 6), dtype=np.float32)
 
     read = recordio.decode(recordio.encode(features, np.arange(3))).features
@@ -76,7 +76,7 @@ def test_every_kind_of_number_is_read(kind: str) -> None:
     assert rows.features.dtype == np.float32
 
 
-def test_records_without_numbers_are_passed_over() -> None:
+def test_records_without_numbers_are_skipped() -> None:
     text, empty = Record(), Record()
     text.features["values"].bytes.value.append(b"image")
     empty.label["values"].float32_tensor.values.append(1.0)
@@ -114,7 +114,7 @@ def test_a_sparse_row_without_entries_is_a_row_unless_read_strictly() -> None:
 
 def test_a_record_in_parts_is_joined_by_the_magic_number_unless_read_strictly() -> None:
     record = Record()
-    # 0xced7230a as a float32: the reason why a writer cuts this record.
+    # 0xced7230a as a float32: the reason why a writer divides this record.
     record.features["values"].float32_tensor.values.extend([1.0, struct.unpack("<f", MAGIC)[0], 3.0])
     before, after = record.SerializeToString().split(MAGIC)
     buffer = part(1, before) + part(3, after)
@@ -126,7 +126,7 @@ def test_a_record_in_parts_is_joined_by_the_magic_number_unless_read_strictly() 
 
 
 @pytest.mark.parametrize(
-    ("buffer", "said"),
+    ("buffer", "message"),
     [
         pytest.param(b"", "No records found", id="empty"),
         pytest.param(b"label,1,2\n3,4,5\n", "Invalid RecordIO magic at offset 0", id="text"),
@@ -148,8 +148,8 @@ def test_a_record_in_parts_is_joined_by_the_magic_number_unless_read_strictly() 
         pytest.param(part(1, b""), "lacks its last part", id="only a first part"),
     ],
 )
-def test_damage_is_told(buffer: bytes, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_damage_is_an_error_with_its_place(buffer: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         recordio.decode(buffer)
 
 
@@ -185,7 +185,7 @@ def test_arbitrary_records_are_read_or_refused_and_nothing_else(buffer: bytes) -
         return
 
 
-def test_answers_are_labels_of_their_records() -> None:
+def test_answers_are_the_labels_of_records() -> None:
     answer = recordio.encode_answer([{"score": 0.25, "predicted_label": 0}, {"score": [0.5, 0.75]}])
     assert answer.index(b"score") < answer.index(b"predicted_label")
 

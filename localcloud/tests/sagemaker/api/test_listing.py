@@ -46,11 +46,11 @@ def test_the_newest_comes_first_by_default() -> None:
         ({"TrainingPlanArnEquals": "arn:plan"}, ["job-a"]),
     ],
 )
-def test_filters_and_order(request_: dict[str, Any], expected: list[str]) -> None:
+def test_a_request_filters_and_sorts(request_: dict[str, Any], expected: list[str]) -> None:
     assert names(request_) == expected
 
 
-def test_pages_follow_each_other_and_end() -> None:
+def test_pages_follow_one_another_and_end() -> None:
     first = listed({"MaxResults": 2})
     second = listed({"MaxResults": 2, "NextToken": first["NextToken"]})
     assert [job["Name"] for job in first["Jobs"] + second["Jobs"]] == ["job-a", "job-c", "job-b"]

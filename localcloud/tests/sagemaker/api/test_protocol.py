@@ -1,4 +1,4 @@
-"""The control plane's protocol, asked as ASGI."""
+"""The control plane's protocol, called by ASGI."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from localcloud.sagemaker.api.protocol import ControlPlane
 from localcloud.sagemaker.api.store import DocumentKind, Store
 
 
-def test_a_body_that_does_not_come_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_does_not_arrive_is_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "_SECONDS", 0.05)
     replies: list[Any] = []
 
@@ -35,7 +35,7 @@ def test_a_body_that_does_not_come_is_not_waited_for_forever(monkeypatch: pytest
     assert json.loads(replies[1]["body"])["__type"] == "RequestTimeoutException"
 
 
-def test_what_another_request_has_just_deleted_is_not_found(tmp_path: Path) -> None:
+def test_a_resource_that_another_request_deletes_meanwhile_is_not_found(tmp_path: Path) -> None:
     store = Store(tmp_path / "store.sqlite")
     kind = DocumentKind[dict[str, Any]]("model")
     store.insert(kind, "m", {})

@@ -1,4 +1,4 @@
-"""Documents that survive, one change at a time."""
+"""Documents survive the process, and change one at a time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_document_survives_the_process(tmp_path: Path) -> None:
     assert second.tags("arn:m") == {"k": "v"}
 
 
-def test_a_name_is_taken_once_a_kind(store: Store) -> None:
+def test_a_name_is_taken_once_within_a_kind(store: Store) -> None:
     store.insert(MODEL, "x", {"n": 1})
     store.insert(ENDPOINT, "x", {"n": 2})
     with pytest.raises(NameTakenError):
@@ -61,7 +61,7 @@ def test_an_earlier_versions_names_that_differ_in_case_stay_apart(tmp_path: Path
     assert store.all(MODEL) == [{"n": 1}]
 
 
-def test_what_is_missing_is_told(store: Store) -> None:
+def test_a_missing_document_is_an_error(store: Store) -> None:
     for call in (store.get, store.delete):
         with pytest.raises(MissingResourceError):
             call(MODEL, "nothing")

@@ -1,4 +1,4 @@
-"""Requests held to the service model, in the service's words."""
+"""Requests are checked by the service model, with the service's messages."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def refused(operation: str, request: dict[str, Any]) -> ServiceError:
     return error.value
 
 
-def test_a_good_request_passes() -> None:
+def test_a_valid_request_passes() -> None:
     validate(service_model().operation_model("DescribeTrainingJob"), {"TrainingJobName": "a-b-1"})
 
 
-def test_what_the_model_does_not_know_is_ignored() -> None:
+def test_unknown_members_are_ignored() -> None:
     validate(service_model().operation_model("DescribeTrainingJob"), {"TrainingJobName": "a", "FromTheFuture": [1]})
 
 
-def test_only_what_the_model_knows_is_kept_and_nulls_are_not() -> None:
+def test_only_known_members_are_kept_and_nulls_are_not() -> None:
     request = {
         "TrainingJobName": "a",
         "TrainingJobStatus": "Completed",
@@ -42,7 +42,7 @@ def test_only_what_the_model_knows_is_kept_and_nulls_are_not() -> None:
     }
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     error = refused("CreateEndpoint", {"EndpointName": "bad_name", "EndpointConfigName": "x" * 64})
     assert error.code == "ValidationException"
     assert error.message.startswith("3 validation errors detected: ")
@@ -52,14 +52,14 @@ def test_all_faults_are_told_at_once() -> None:
     )
 
 
-def test_a_missing_member_is_null() -> None:
+def test_a_missing_member_is_reported_as_null() -> None:
     assert refused("CreateEndpoint", {"EndpointName": "a"}).message == (
         "1 validation error detected: Value null at 'endpointConfigName' failed to satisfy constraint: "
         "Member must not be null"
     )
 
 
-def test_members_of_lists_and_maps_are_named_by_place() -> None:
+def test_members_of_lists_and_maps_are_named_by_position() -> None:
     variant = {"VariantName": "v", "ModelName": "m", "InitialInstanceCount": 0}
     error = refused("CreateEndpointConfig", {"EndpointConfigName": "c", "ProductionVariants": [variant]})
     assert error.message == (
@@ -68,7 +68,7 @@ def test_members_of_lists_and_maps_are_named_by_place() -> None:
     )
 
 
-def test_an_enumeration_tells_its_values() -> None:
+def test_the_message_has_the_values_of_an_enumeration() -> None:
     error = refused("ListEndpoints", {"SortOrder": "Sideways"})
     assert error.message == (
         "1 validation error detected: Value 'Sideways' at 'sortOrder' failed to satisfy constraint: "
@@ -83,13 +83,13 @@ def test_an_enumeration_tells_its_values() -> None:
         ({"TrainingJobName": ["a"]}, "type list at 'trainingJobName': expected string"),
     ],
 )
-def test_a_wrong_type_can_not_be_read(request_: dict[str, Any], where: str) -> None:
+def test_a_wrong_type_is_refused(request_: dict[str, Any], where: str) -> None:
     error = refused("DescribeTrainingJob", request_)
     assert error.code == "SerializationException"
     assert where in error.message
 
 
-def test_true_is_no_number() -> None:
+def test_true_is_not_a_number() -> None:
     assert refused("ListModels", {"MaxResults": True}).code == "SerializationException"
 
 
@@ -104,7 +104,7 @@ def test_true_is_no_number() -> None:
         pytest.param("ListModels", "CreationTimeAfter", 0, 10**400, id="timestamp of an integer"),
     ],
 )
-def test_a_number_is_of_javas_width(operation: str, member: str, most: float, beyond: float) -> None:
+def test_a_number_has_the_range_of_javas_type(operation: str, member: str, most: float, beyond: float) -> None:
     own: dict[str, Any] = {"PipelineName": "p"} if operation == "DescribePipeline" else {}
     validate(service_model().operation_model(operation), own | {member: most})
     error = refused(operation, own | {member: beyond})
@@ -152,5 +152,5 @@ def test_patterns_are_read_as_java_reads_them(pattern: str, passes: str, fails: 
     assert not matches(pattern, fails)
 
 
-def test_a_value_made_to_take_forever_is_refused_soon() -> None:
+def test_a_value_that_makes_a_pattern_slow_is_refused_soon() -> None:
     assert not matches(r"[a-z0-9]([-a-z0-9]*[a-z0-9]){0,39}?", "a" * 5000 + "!")

@@ -1,4 +1,4 @@
-"""Model archives: reproducible when written, not trusted when read."""
+"""Model archives are written reproducibly, and unpacked with checks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
     assert packed[0] == packed[1]
 
 
-def test_what_was_packed_is_unpacked(tmp_path: Path) -> None:
+def test_an_archive_unpacks_to_what_was_packed(tmp_path: Path) -> None:
     (tmp_path / "in/sub").mkdir(parents=True)
     (tmp_path / "in/sub/model").write_bytes(b"content")
     archives.pack(tmp_path / "in", tmp_path / "a.tar.gz")
@@ -62,7 +62,7 @@ def test_an_archive_that_leaves_its_folder_is_refused(tmp_path: Path, member: ta
     (tmp_path / "deep/out").mkdir(parents=True)
     if member.name.startswith("/"):
         archives.unpack(archive, tmp_path / "deep/out")
-        assert (tmp_path / "deep/out/etc/outside").exists(), "an absolute path is taken below the folder"
+        assert (tmp_path / "deep/out/etc/outside").exists(), "an absolute path is below the folder"
     else:
         with pytest.raises(UnsafeArchiveError):
             archives.unpack(archive, tmp_path / "deep/out")
@@ -71,7 +71,7 @@ def test_an_archive_that_leaves_its_folder_is_refused(tmp_path: Path, member: ta
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"\x1f\x8b truncated"])
-def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.tar.gz").write_bytes(content)
     with pytest.raises(UnsafeArchiveError):
         archives.unpack(tmp_path / "a.tar.gz", tmp_path / "out")
@@ -87,7 +87,7 @@ def packed(archive: Path, *members: tuple[str, bytes]) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("members", "told"),
+    ("members", "message"),
     [
         ([("n" * 300, b"")], f"'{'n' * 300}': File name too long"),
         ([("deep/" + "n" * 300, b"")], f"'deep/{'n' * 300}': File name too long"),
@@ -96,18 +96,18 @@ def packed(archive: Path, *members: tuple[str, bytes]) -> Path:
     ],
     ids=["long name", "long name below", "file as folder", "outside"],
 )
-def test_what_can_not_be_extracted_is_told_without_the_hosts_paths(
-    tmp_path: Path, members: list[tuple[str, bytes]], told: str
+def test_an_error_of_extraction_does_not_show_the_machines_paths(
+    tmp_path: Path, members: list[tuple[str, bytes]], message: str
 ) -> None:
     with pytest.raises(UnsafeArchiveError) as refused:
         archives.unpack(packed(tmp_path / "a.tar.gz", *members), tmp_path / "out")
-    assert str(refused.value) == told
+    assert str(refused.value) == message
 
 
-def test_damage_is_found_wherever_it_is(tmp_path: Path) -> None:
+def test_damage_is_found_at_every_place(tmp_path: Path) -> None:
     archive = packed(tmp_path / "a.tar.gz", ("model", bytes(range(256)) * 400))
     sound = archive.read_bytes()
-    for place in (-8, -1, len(sound) // 2):  # the checksum, the length, what is compressed
+    for place in (-8, -1, len(sound) // 2):  # the checksum, the length, the compressed data
         damaged = bytearray(sound)
         damaged[place] ^= 0xFF
         archive.write_bytes(damaged)
@@ -116,7 +116,7 @@ def test_damage_is_found_wherever_it_is(tmp_path: Path) -> None:
         assert not (tmp_path / f"out{place}").exists(), "nothing of a damaged archive is extracted"
 
 
-def test_an_archive_that_unfolds_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_that_unpacks_to_too_many_bytes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = packed(tmp_path / "a.tar.gz", ("model", bytes(500)))
     archive.write_bytes(archive.read_bytes() + gzip.compress(bytes(50_000)))
     archives.unpack(archive, tmp_path / "out")
@@ -125,8 +125,8 @@ def test_an_archive_that_unfolds_to_too_much_is_refused(tmp_path: Path, monkeypa
         archives.unpack(archive, tmp_path / "other")
 
 
-def test_no_part_of_python_is_needed_that_3_11_2_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Debian 12's Python is 3.11.2; the filters of tarfile came with 3.11.4."""
+def test_python_3_11_2_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian 12's Python is 3.11.2; tarfile has filters from 3.11.4 on."""
     monkeypatch.delattr(tarfile, "FilterError")
     monkeypatch.delattr(tarfile, "data_filter")
     archives.unpack(packed(tmp_path / "a.tar.gz", ("./deep/model", b"content")), tmp_path / "out")

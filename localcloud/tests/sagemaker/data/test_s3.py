@@ -1,4 +1,4 @@
-"""The objects that a channel's prefix stands for."""
+"""The objects below a channel's prefix."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from localcloud.sagemaker.data.s3 import Location, Objects
 from localcloud.testing.clouds import Cloud
 
 
-def test_a_folders_marker_is_no_file(cloud: Cloud) -> None:
-    """What a console's "create folder" leaves: an empty object whose key ends in a slash."""
+def test_a_folder_marker_is_no_file(cloud: Cloud) -> None:
+    """A marker is what a console's "create folder" makes: an empty object whose key ends in a slash."""
     s3 = cloud.client("s3")
     s3.create_bucket(Bucket="markers")
     for key in ("train/", "train/more/", "train/more/part-1", "train/part-0"):

@@ -1,4 +1,4 @@
-"""A clock that a test turns by hand."""
+"""A clock that a test advances."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from localcloud.testing.waiting import wait_for
 
 
 class ManualClock(Clock):
-    """Stands still until it is advanced; whoever sleeps on it wakes when the time has come."""
+    """A clock whose time changes by `advance` only; `sleep` ends when its time has come."""
 
     def __init__(self) -> None:
         self._now = 1_700_000_000.0
@@ -38,15 +38,15 @@ class ManualClock(Clock):
             self._changed.notify_all()
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and wait until whoever woke of it sleeps again or has ended."""
+        """Advance the time, and wait until each sleeper that wakes sleeps again or has ended."""
         with self._changed:
             self._now += seconds
             self._changed.notify_all()
         wait_for(self._is_quiet, what="quiet after the clock was advanced")
 
     def asleep(self) -> None:
-        """Wait until somebody sleeps."""
-        wait_for(lambda: self._wakes, what="somebody who sleeps")
+        """Wait until a thread sleeps."""
+        wait_for(lambda: self._wakes, what="a thread that sleeps")
 
     def _is_quiet(self) -> bool:
         with self._changed:

@@ -1,4 +1,4 @@
-"""Endpoints in the middle of a deployment, seen while the archive is still on its way."""
+"""Endpoints during a deployment, while their archive is still being downloaded."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FOUR_INSTANCES = {"InitialInstanceCount": 4, "InstanceType": "ml.m5.large"}
 
 
 class SlowS3:
-    """An S3 that gives one archive, whatever the key; `gate` is shut to hold downloads back."""
+    """An S3 that has the same archive at every key; a closed `gate` delays downloads."""
 
     def __init__(self, archive: bytes) -> None:
         self.gate = threading.Event()
@@ -67,7 +67,7 @@ class SlowS3:
                 self.wfile.write(body)
 
             def log_message(self, *_: Any) -> None:
-                """Silent."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -92,7 +92,7 @@ def s3(tmp_path: Path) -> Iterator[SlowS3]:
 
 
 def trusting(_image: str, _folder: Path, _environment: Mapping[str, str]) -> None:
-    """No check of models, which takes a second: these tests have only one, and it is sound."""
+    """Accept the model without a check, which takes a second: these tests have only one, and it is sound."""
 
 
 class StandIn:
@@ -115,7 +115,7 @@ class StandIn:
         return self._plane.run(f"SageMaker.{operation}", json.dumps(request).encode()) or {}
 
     def config(self, name: str, variant: str | None = None, **changes: Any) -> None:
-        """A model and a configuration of one variant, all of the same name unless told otherwise."""
+        """Create a model and a configuration of one variant, all with one name by default."""
         container = {"Image": IMAGE, "ModelDataUrl": f"s3://bucket/{name}.tar.gz"}
         self.call("CreateModel", ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
         variants = [{"VariantName": variant or name, "ModelName": name} | (changes or INSTANCE)]
@@ -194,14 +194,14 @@ def test_one_endpoint_does_not_wait_for_another(s3: SlowS3, stand_in: StandIn) -
     assert stand_in.call("DescribeEndpoint", EndpointName="slow")["EndpointStatus"] == "Creating"
 
 
-def test_what_was_under_way_goes_on_after_a_restart(
+def test_a_deployment_under_way_continues_after_a_restart(
     s3: SlowS3, stand_in: StandIn, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
     stand_in.settled()
     s3.gate.clear()
     stand_in.call("UpdateEndpoint", EndpointName="live", EndpointConfigName="new")
-    # What lies on the disk is all that a killed stand-in leaves; the one of this process goes on beside its copy.
+    # The files are all that a killed stand-in leaves; this process's one continues beside the copy.
     restarted = StandIn(s3, shutil.copytree(tmp_path, tmp_path_factory.mktemp("killed"), dirs_exist_ok=True))
     restarted.deployer.recover()
     assert restarted.describe()["EndpointStatus"] == "Updating"
@@ -218,7 +218,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def baking(s3: SlowS3, tmp_path: Path, clock: ManualClock) -> Iterator[StandIn]:
-    """An endpoint whose canary of one instance in four bakes for ten minutes; then the whole fleet does for five."""
+    """An endpoint whose canary of one instance in four bakes for ten minutes, then the whole fleet for five."""
     stand_in = StandIn(s3, tmp_path, clock)
     for name in ("old", "new"):
         stand_in.config(name, variant="all", **FOUR_INSTANCES)
@@ -238,14 +238,14 @@ def baking(s3: SlowS3, tmp_path: Path, clock: ManualClock) -> Iterator[StandIn]:
 
 
 def pending(stand_in: StandIn) -> tuple[int, int, str, str]:
-    """Of the one variant that is deployed: instances with traffic, desired ones, stage and message."""
+    """Return instances with traffic, desired ones, stage and message of the one variant that is deployed."""
     [variant] = stand_in.describe()["PendingDeploymentSummary"]["ProductionVariants"]
     [status] = variant["VariantStatus"]
     return (variant["CurrentInstanceCount"], variant["DesiredInstanceCount"], status["Status"], status["StatusMessage"])
 
 
 def split(stand_in: StandIn) -> Counter[str]:
-    """Of 20 requests, how many each configuration's fleet gets."""
+    """Return how many of 20 requests each configuration's fleet gets."""
     return Counter(stand_in.fleet.choose("live", None).config for _ in range(20))
 
 
@@ -290,7 +290,7 @@ def test_a_deployment_that_times_out_leaves_the_endpoint_as_it_was(
     wait_for(lambda: [each.name for each in revisions.iterdir()] == ["2"], what="the end of the old fleet's files")
 
 
-def test_a_deployment_that_can_only_time_out_is_warned_of(
+def test_the_log_warns_of_a_deployment_that_can_only_time_out(
     baking: StandIn, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock.advance(1801)
@@ -305,7 +305,7 @@ def test_a_deployment_that_can_only_time_out_is_warned_of(
     ]
 
 
-def test_a_bake_that_was_interrupted_starts_anew(
+def test_an_interrupted_bake_starts_again(
     s3: SlowS3, baking: StandIn, clock: ManualClock, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     clock.advance(599)
@@ -320,11 +320,11 @@ def test_a_bake_that_was_interrupted_starts_anew(
     later.advance(599)
     assert pending(restarted)[0] == 1, "the second bake is no shorter than the first"
     later.advance(603)
-    assert "maximum execution timeout" in restarted.settled()["FailureReason"], "the time-out ran on"
+    assert "maximum execution timeout" in restarted.settled()["FailureReason"], "the time-out was not extended"
     restarted.deployer.close()
 
 
-def test_a_change_of_weights_that_was_interrupted_goes_on(
+def test_an_interrupted_change_of_weights_continues(
     s3: SlowS3, stand_in: StandIn, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
@@ -342,7 +342,7 @@ def test_a_change_of_weights_that_was_interrupted_goes_on(
     restarted.deployer.close()
 
 
-def test_what_can_not_be_served_again_has_failed(
+def test_an_endpoint_that_can_not_be_served_again_has_failed(
     s3: SlowS3, stand_in: StandIn, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
@@ -359,7 +359,7 @@ def test_what_can_not_be_served_again_has_failed(
     restarted.deployer.close()
 
 
-def test_nothing_that_is_wrong_with_an_endpoint_keeps_the_others_from_serving(
+def test_a_fault_of_one_endpoint_does_not_stop_the_others(
     s3: SlowS3, stand_in: StandIn, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     for name in ("broken", "live"):
@@ -378,7 +378,7 @@ def test_nothing_that_is_wrong_with_an_endpoint_keeps_the_others_from_serving(
     restarted.deployer.close()
 
 
-def test_a_model_that_was_loaded_once_is_checked_again_only_when_its_files_have_changed(
+def test_a_loaded_model_is_checked_again_only_if_its_files_have_changed(
     s3: SlowS3, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     checked = list[Path]()
@@ -401,7 +401,7 @@ def test_a_model_that_was_loaded_once_is_checked_again_only_when_its_files_have_
     assert restarted.describe()["FailureReason"].endswith("(its process ended with signal SIGABRT)")
 
 
-def test_an_update_needs_a_cloudwatch_that_tells_of_its_alarms(stand_in: StandIn) -> None:
+def test_an_update_needs_a_cloudwatch_that_answers(stand_in: StandIn) -> None:
     stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
     stand_in.settled()
     alarms = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "any"}]}}
@@ -410,7 +410,7 @@ def test_an_update_needs_a_cloudwatch_that_tells_of_its_alarms(stand_in: StandIn
     assert stand_in.describe()["EndpointStatus"] == "InService"
 
 
-def test_a_serverless_variant_is_served_and_told_as_one(stand_in: StandIn) -> None:
+def test_a_serverless_variant_is_served_and_described_as_one(stand_in: StandIn) -> None:
     serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
     stand_in.config("lambda", ServerlessConfig=serverless)
     stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="lambda")
@@ -425,7 +425,7 @@ def test_a_serverless_variant_is_served_and_told_as_one(stand_in: StandIn) -> No
     assert variant["CurrentServerlessConfig"] == serverless | {"MaxConcurrency": 7}
 
 
-def test_only_what_the_service_shows_is_shown(stand_in: StandIn) -> None:
+def test_only_members_of_the_service_are_shown(stand_in: StandIn) -> None:
     stand_in.call("CreateEndpoint", EndpointName="live", EndpointConfigName="old")
     assert set(stand_in.settled()) == {
         *("EndpointName", "EndpointArn", "EndpointConfigName", "EndpointStatus"),

@@ -35,20 +35,20 @@ def test_weights_are_kept_exactly_and_spread_evenly() -> None:
     assert all(Counter(chosen[start : start + 4]) == {"large": 3, "small": 1} for start in range(0, 40, 4))
 
 
-def test_a_weight_of_zero_gets_nothing_unless_targeted() -> None:
+def test_a_variant_with_weight_zero_gets_targeted_requests_only() -> None:
     fleet = Fleet()
     fleet.switch("e", variants(live=1, dark=0))
     assert {fleet.choose("e", None).name for _ in range(10)} == {"live"}
     assert fleet.choose("e", "dark").name == "dark"
 
 
-def test_variants_that_all_weigh_nothing_share_evenly() -> None:
+def test_variants_that_all_have_weight_zero_share_evenly() -> None:
     fleet = Fleet()
     fleet.switch("e", variants(one=0, other=0))
     assert Counter(fleet.choose("e", None).name for _ in range(10)) == {"one": 5, "other": 5}
 
 
-def test_what_does_not_serve_is_told() -> None:
+def test_an_endpoint_or_variant_that_does_not_serve_is_an_error() -> None:
     fleet = Fleet()
     with pytest.raises(NotServingError):
         fleet.choose("e", None)
@@ -79,7 +79,7 @@ def test_many_threads_get_the_same_shares() -> None:
     assert chosen == {"large": 3000, "small": 1000}
 
 
-def test_turns_are_given_however_the_shares_are_rounded() -> None:
+def test_turns_are_given_with_rounded_shares() -> None:
     turns = Apportionment([("a", 0.1), ("b", 0.2), ("c", 0.7)])
     turns._given, turns._turns = 10**12, [10**11, 2 * 10**11, 7 * 10**11]  # after years of requests
     assert Counter(turns.next() for _ in range(1000)) == {"a": 100, "b": 200, "c": 700}
@@ -90,7 +90,7 @@ NAMES = [f"v{each}" for each in range(10)]
 
 
 class Shares(RuleBasedStateMachine):
-    """However often the traffic is shifted, each variant of each fleet has got what is due to it since then."""
+    """After any shifts of traffic, each variant of each fleet has had its share of the requests since the last one."""
 
     @initialize()
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""Models that would take the stand-in's process with them are found in a process of their own."""
+"""Models that would crash the stand-in's process are found in a separate process."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ def test_an_empty_model_ends_its_own_process_only(tmp_path: Path) -> None:
         check(IMAGE, put(tmp_path, b""), {})
 
 
-def test_a_tree_that_goes_round_in_a_circle_is_refused(tmp_path: Path) -> None:
+def test_a_tree_with_a_cycle_is_refused(tmp_path: Path) -> None:
     model = json.loads(trained().save_raw("json"))
     model["learner"]["gradient_booster"]["model"]["trees"][0]["right_children"][0] = 0
     with pytest.raises(ModelCheckError, match=r"^tree 0: "):
         check(IMAGE, put(tmp_path, json.dumps(model).encode()), {})
 
 
-def test_the_models_environment_and_words_are_kept(tmp_path: Path) -> None:
+def test_the_models_environment_and_messages_are_used(tmp_path: Path) -> None:
     with pytest.raises(ModelCheckError, match=r"invalid literal for int.*'many'"):
         check(IMAGE, put(tmp_path, trained().save_raw("ubj")), {"MAX_CONTENT_LENGTH": "many"})
     with pytest.raises(ModelCheckError, match=r"^Model xgboost-model cannot be loaded:"):
         check(IMAGE, put(tmp_path, b"no model"), {})
 
 
-def test_a_model_that_takes_too_long_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_takes_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_check, "_SECONDS", 0.05)
     started = time.monotonic()
     with pytest.raises(ModelCheckError, match=r"^it gave no answer in 0\.05 seconds$"):
@@ -63,8 +63,8 @@ def test_a_model_that_takes_too_long_is_not_waited_for(tmp_path: Path, monkeypat
 
 
 @pytest.mark.slow
-def test_random_damage_is_survived(tmp_path: Path) -> None:
-    """Whatever passes the check answers rows without harm: this process would not outlive it."""
+def test_random_damage_does_no_harm(tmp_path: Path) -> None:
+    """A model that passes the check predicts without a crash, which would end this process."""
     sound, generator, outcomes = bytes(trained().save_raw("ubj")), random.Random(5), list[Any]()
     for _ in range(12):
         content = bytearray(sound)

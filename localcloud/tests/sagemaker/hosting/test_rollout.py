@@ -32,8 +32,8 @@ def rolling(batch: dict[str, Any], wait: int = 60) -> dict[str, Any]:
     return {"RollingUpdatePolicy": {"MaximumBatchSize": batch, "WaitIntervalInSeconds": wait}}
 
 
-def told(config: dict[str, Any], instances: int) -> list[tuple[float, str, float, str]]:
-    """Share, stage, seconds and their member, by step, of an endpoint with one variant."""
+def steps_of(config: dict[str, Any], instances: int) -> list[tuple[float, str, float, str]]:
+    """Return share, stage, seconds and their member of each step, for an endpoint with one variant."""
     return [
         (round(step.shares["v"], 4), step.stage, step.seconds, step.wait)
         for step in plan(config, {"v": instances}).steps
@@ -41,32 +41,32 @@ def told(config: dict[str, Any], instances: int) -> list[tuple[float, str, float
 
 
 def test_without_a_config_all_traffic_is_shifted_at_once() -> None:
-    assert told({}, 2) == [(1.0, "full", 0, "TerminationWaitInSeconds")]
+    assert steps_of({}, 2) == [(1.0, "full", 0, "TerminationWaitInSeconds")]
     assert plan({}, {"v": 2}).alarms == ()
 
 
-def test_a_canary_bakes_and_then_the_whole_fleet_does() -> None:
+def test_a_canary_bakes_and_then_the_whole_fleet() -> None:
     config = canary(size(30), TerminationWaitInSeconds=120, MaximumExecutionTimeoutInSeconds=1800)
-    assert told(config, 3) == [
+    assert steps_of(config, 3) == [
         (0.3, "canary", 600, "WaitIntervalInSeconds"),
         (1.0, "full", 120, "TerminationWaitInSeconds"),
     ]
     assert (plan(config, {"v": 3}).seconds, plan(config, {"v": 3}).timeout) == (720, 1800)
-    assert told(canary(size(1, "INSTANCE_COUNT")), 4)[0][0] == 0.25
+    assert steps_of(canary(size(1, "INSTANCE_COUNT")), 4)[0][0] == 0.25
 
 
 def test_linear_steps_bake_one_by_one() -> None:
-    assert told(linear(size(30)), 10) == [
+    assert steps_of(linear(size(30)), 10) == [
         (0.3, "linear", 300, "WaitIntervalInSeconds"),
         (0.6, "linear", 300, "WaitIntervalInSeconds"),
         (0.9, "linear", 300, "WaitIntervalInSeconds"),
         (1.0, "full", 0, "TerminationWaitInSeconds"),
     ]
-    assert [share for share, *_ in told(linear(size(1, "INSTANCE_COUNT")), 3)] == [0.3333, 0.6667, 1.0]
+    assert [share for share, *_ in steps_of(linear(size(1, "INSTANCE_COUNT")), 3)] == [0.3333, 0.6667, 1.0]
 
 
 def test_every_batch_of_a_rolling_update_bakes() -> None:
-    assert told(rolling(size(50)), 2) == [
+    assert steps_of(rolling(size(50)), 2) == [
         (0.5, "batch", 60, "WaitIntervalInSeconds"),
         (1.0, "batch", 60, "WaitIntervalInSeconds"),
     ]
@@ -83,7 +83,7 @@ def test_every_batch_of_a_rolling_update_bakes() -> None:
 def test_all_at_once_bakes_for_the_longer_wait(wait: int, termination: int, bake: tuple[float, str]) -> None:
     routing = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": wait}
     config = blue_green(routing, TerminationWaitInSeconds=termination)
-    assert told(config, 1) == [(1.0, "full", *bake)]
+    assert steps_of(config, 1) == [(1.0, "full", *bake)]
 
 
 def test_each_variant_shifts_by_its_own_instances() -> None:
@@ -103,9 +103,7 @@ def test_each_variant_shifts_by_its_own_instances() -> None:
     instances=st.integers(1, 50),
     wait=st.integers(0, 3600),
 )
-def test_whatever_the_config_the_steps_climb_to_all_of_the_traffic(
-    kind: str, percent: int, instances: int, wait: int
-) -> None:
+def test_the_steps_of_every_config_rise_to_all_traffic(kind: str, percent: int, instances: int, wait: int) -> None:
     make = {"linear": linear, "canary": canary, "rolling": rolling}[kind]
     config = make(size(percent), wait=wait)
     check(config)
@@ -127,7 +125,7 @@ def test_whatever_the_config_the_steps_climb_to_all_of_the_traffic(
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         (blue_green({"Type": "CANARY", "WaitIntervalInSeconds": 1}), "CanarySize is required"),
         (blue_green({"Type": "LINEAR", "WaitIntervalInSeconds": 1}), "LinearStepSize is required"),
@@ -144,17 +142,17 @@ def test_whatever_the_config_the_steps_climb_to_all_of_the_traffic(
     ],
     ids=["no canary", "no step", "canary of all", "two policies", "alarm without a name", "waits beyond the time-out"],
 )
-def test_a_config_that_makes_no_sense_is_refused(config: dict[str, Any], said: str) -> None:
-    with pytest.raises(InvalidDeploymentConfigError, match=said):
+def test_an_invalid_config_is_refused(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidDeploymentConfigError, match=message):
         check(config)
 
 
-def test_waits_that_are_shorter_than_the_time_out_are_taken() -> None:
+def test_waits_below_the_time_out_are_accepted() -> None:
     check(canary(size(10), wait=400, TerminationWaitInSeconds=199, MaximumExecutionTimeoutInSeconds=600))
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         (canary(size(51)), r"CanarySize must be less than or equal to 50% .* of variant v \(3\)"),
         (canary(size(2, "INSTANCE_COUNT")), "CanarySize must be less than or equal to 50%"),
@@ -164,8 +162,8 @@ def test_waits_that_are_shorter_than_the_time_out_are_taken() -> None:
     ],
     ids=["canary too large", "canary of two in three", "step too small", "step too large", "batch too small"],
 )
-def test_a_size_that_does_not_fit_the_fleet_is_refused(config: dict[str, Any], said: str) -> None:
-    with pytest.raises(InvalidDeploymentConfigError, match=said):
+def test_a_size_that_does_not_fit_the_fleet_is_refused(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidDeploymentConfigError, match=message):
         check_fleets(config, {"v": 3}, {"v": 3})
 
 

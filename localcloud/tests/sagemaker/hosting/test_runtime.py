@@ -1,4 +1,4 @@
-"""The runtime's protocol, asked as ASGI: bodies are bounded, models may fail or be slow."""
+"""The runtime's protocol, called by ASGI: bodies are bounded, models may fail or be slow."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MEGABYTE = 1024**2
 
 @dataclass
 class Echo:
-    """Answers with the body; ``fail`` and ``wait`` make it a worse model."""
+    """A model that answers with the body; with ``fail`` it fails, and with ``wait`` it is slow."""
 
     fail: bool = False
     wait: threading.Event | None = None
@@ -87,26 +87,26 @@ async def sent(
         replies.append(message)
 
     scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b""}
-    said = {"content-type": "text/csv"} | {name.lower(): value for name, value in (headers or {}).items()}
-    raw = [(name.encode(), value.encode("latin-1")) for name, value in said.items()]
+    named = {"content-type": "text/csv"} | {name.lower(): value for name, value in (headers or {}).items()}
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in named.items()]
     await app({**scope, "headers": raw, "root_path": ""}, receive, send)
     shown = {name.decode(): value.decode() for name, value in replies[0]["headers"]}
     body = b"".join(reply.get("body", b"") for reply in replies)
     return Reply(replies[0]["status"], shown, body, read)
 
 
-def test_a_body_may_have_six_megabytes_and_come_in_parts() -> None:
+def test_a_body_may_have_six_megabytes_and_arrive_in_parts() -> None:
     reply = ask(Echo(), [b"x" * MEGABYTE] * 6)
     assert (reply.status, len(reply.body)) == (200, 6 * MEGABYTE)
 
 
-def test_no_more_of_a_body_is_read_than_may_be() -> None:
+def test_a_body_is_read_up_to_the_limit_only() -> None:
     reply = ask(Echo(), (b"x" * MEGABYTE for _ in range(1000)))
     assert (reply.status, json.loads(reply.body)) == (413, {"Message": "HTTP content length exceeded 6291456 bytes."})
     assert reply.chunks_read == 7
 
 
-def test_a_body_that_does_not_come_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_does_not_arrive_is_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "_SECONDS", 0.05)
 
     async def never() -> Reply:
@@ -128,30 +128,30 @@ def test_a_body_that_does_not_come_is_not_waited_for_forever(monkeypatch: pytest
     assert asyncio.run(never()).status == 408
 
 
-def test_a_slow_model_is_told_as_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_model_is_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "_SECONDS", 0.05)
     release = threading.Event()
     server = Echo(wait=release)
     try:
         reply = ask(server, [b"1"])
-        assert "released" not in server.threads, "it isn't waited for any longer"
+        assert "released" not in server.threads, "it isn't awaited any longer"
     finally:
         release.set()
     assert (reply.status, reply.headers["x-amzn-errortype"]) == (424, "ModelError")
-    told = json.loads(reply.body)
-    assert told["OriginalStatusCode"] == 0
-    assert told["OriginalMessage"].startswith("Your invocation timed out while waiting for a response from container")
-    assert told["Message"].startswith(
-        f'Received server error (0) from primary with message "{told["OriginalMessage"]}". See https://us-east-1.console'
+    error = json.loads(reply.body)
+    assert error["OriginalStatusCode"] == 0
+    assert error["OriginalMessage"].startswith("Your invocation timed out while waiting for a response from container")
+    assert error["Message"].startswith(
+        f'Received server error (0) from primary with message "{error["OriginalMessage"]}". See https://us-east-1.console'
     )
 
 
-def test_a_model_that_fails_is_a_server_error_of_the_models() -> None:
+def test_a_model_that_fails_is_a_model_error() -> None:
     reply = ask(Echo(fail=True), [b"1"])
     assert (reply.status, reply.headers["x-amzn-errortype"]) == (424, "ModelError")
-    told = json.loads(reply.body)
-    assert told["OriginalStatusCode"] == 500
-    assert "no luck" in told["OriginalMessage"]
+    error = json.loads(reply.body)
+    assert error["OriginalStatusCode"] == 500
+    assert "no luck" in error["OriginalMessage"]
 
 
 def test_a_quick_model_answers_small_requests_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +177,7 @@ def test_the_containers_own_paths_answer_beside_invocations() -> None:
     assert ask(Echo(), [], method="GET").status == 405
 
 
-def test_slow_models_leave_threads_for_everybody_else() -> None:
+def test_slow_models_leave_threads_for_other_requests() -> None:
     release, fleet = threading.Event(), Fleet()
     server = Echo(wait=release)
     fleet.switch("live", (Variant("AllTraffic", 1.0, server),))
@@ -200,7 +200,7 @@ PREFIX = "X-Amzn-SageMaker-"
 
 
 @pytest.mark.parametrize(
-    ("header", "value", "told"),
+    ("header", "value", "message"),
     [
         (
             "Custom-Attributes",
@@ -224,13 +224,13 @@ PREFIX = "X-Amzn-SageMaker-"
         ("Inference-Component", "second", "it takes no InferenceComponentName"),
     ],
 )
-def test_headers_are_held_to_the_service_model(header: str, value: str, told: str) -> None:
+def test_headers_are_checked_by_the_service_model(header: str, value: str, message: str) -> None:
     reply = ask(Echo(), [b"1"], headers={PREFIX + header: value})
     assert (reply.status, reply.headers["x-amzn-errortype"]) == (400, "ValidationError")
-    assert told in json.loads(reply.body)["Message"]
+    assert message in json.loads(reply.body)["Message"]
 
 
-def test_headers_may_be_as_long_as_the_service_model_says() -> None:
+def test_headers_may_be_as_long_as_the_service_model_allows() -> None:
     headers = {f"{PREFIX}Custom-Attributes": "a" * 1024, f"{PREFIX}Inference-Id": "i" * 64}
     reply = ask(Echo(), [b"1"], headers=headers)
     assert (reply.status, reply.body) == (200, b"1")
@@ -244,7 +244,7 @@ def test_headers_may_be_as_long_as_the_service_model_says() -> None:
         ("/invocations-response-stream", "InvokeEndpointWithResponseStream"),
     ],
 )
-def test_what_the_stand_in_lacks_is_told_as_a_modelled_error(path: str, operation: str) -> None:
+def test_an_operation_that_the_stand_in_lacks_is_a_modelled_error(path: str, operation: str) -> None:
     reply = ask(Echo(), [b"1"], path=path)
     assert (reply.status, reply.headers["x-amzn-errortype"]) == (400, "ValidationError")
     assert json.loads(reply.body)["Message"] == f"This stand-in has no {operation}: use InvokeEndpoint."

@@ -1,4 +1,4 @@
-"""Traffic that is shifted step by step, and goes back to the old fleet when an alarm goes off or the time is over."""
+"""Traffic is shifted step by step, and back to the old fleet if an alarm goes off or the time is over."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TIMEOUT = 1800
 
 
 class Deployment:
-    """A shift under way in a thread, on a clock that stands still."""
+    """A shift under way in a thread, by a clock that the test advances."""
 
     def __init__(self, config: dict[str, Any], cloudwatch: Any) -> None:
         self.clock = ManualClock()
@@ -42,11 +42,11 @@ class Deployment:
         self.done = self._thread.submit(self._shifter.run, self._shift, report or self.steps.append)
 
     def shares(self) -> Counter[str]:
-        """Of 20 requests, how many each fleet gets."""
+        """Return how many of 20 requests each fleet gets."""
         return Counter(self.fleet.choose("e", None).config for _ in range(20))
 
     def at(self, step: int) -> None:
-        """Wait until so many steps are told and the bake of the last is under way."""
+        """Wait until so many steps are reported and the bake of the last one is under way."""
         wait_for(lambda: len(self.steps) == step, what=f"step {step}")
         self.clock.asleep()
 
@@ -62,7 +62,7 @@ def cloudwatch(cloud: Cloud) -> Any:
 
 @pytest.fixture
 def alarm(cloudwatch: Any, request: pytest.FixtureRequest) -> str:
-    """An alarm of the test's own, without data."""
+    """An alarm for this test, without data."""
     name: str = request.node.name
     cloudwatch.put_metric_alarm(
         AlarmName=name,
@@ -138,7 +138,7 @@ def test_an_alarm_in_a_bake_returns_all_traffic(
     assert deployment.shares() == {"old": 20}
 
 
-def test_an_alarm_that_is_off_already_lets_no_traffic_through(
+def test_no_traffic_is_shifted_if_an_alarm_is_already_off(
     deployments: list[Deployment], cloudwatch: Any, alarm: str
 ) -> None:
     cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="a drill")
@@ -172,7 +172,7 @@ def test_a_deployment_that_takes_too_long_is_rolled_back(deployments: list[Deplo
     assert deployment.shares() == {"old": 20}
 
 
-def test_no_traffic_is_shifted_while_cloudwatch_does_not_tell(deployments: list[Deployment]) -> None:
+def test_no_traffic_is_shifted_while_cloudwatch_does_not_answer(deployments: list[Deployment]) -> None:
     away = aws.cloudwatch_client(f"http://127.0.0.1:{free_ports(1)[0]}")
     config = canary(size(25), wait=0, MaximumExecutionTimeoutInSeconds=TIMEOUT)
     deployment = start(deployments, config, away, "any")
@@ -184,16 +184,16 @@ def test_no_traffic_is_shifted_while_cloudwatch_does_not_tell(deployments: list[
         deployment.done.result(10)
 
 
-def test_a_fault_of_the_stand_in_returns_all_traffic(deployments: list[Deployment], cloudwatch: Any) -> None:
+def test_an_error_of_the_stand_in_returns_all_traffic(deployments: list[Deployment], cloudwatch: Any) -> None:
     deployment = Deployment(canary(size(25), wait=0), cloudwatch)
     deployments.append(deployment)
-    deployment.start(report=lambda step: step.shares["nobody"])
+    deployment.start(report=lambda step: step.shares["unknown"])
     with pytest.raises(KeyError):
         deployment.done.result(10)
     assert deployment.shares() == {"old": 20}
 
 
-def test_the_end_of_the_stand_in_leaves_the_traffic_as_it_is(deployments: list[Deployment], cloudwatch: Any) -> None:
+def test_traffic_stays_as_it_is_when_the_stand_in_ends(deployments: list[Deployment], cloudwatch: Any) -> None:
     deployment = start(deployments, canary(size(25)), cloudwatch)
     deployment.at(1)
     deployment.clock.stop()

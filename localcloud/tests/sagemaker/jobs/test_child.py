@@ -1,4 +1,4 @@
-"""What every training process does around its training."""
+"""What every job's process does around its own work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEMORY_BYTES = 2 * 1024**3
 
 @contextlib.contextmanager
 def started(root: Path, train: str) -> Iterator[subprocess.Popen[str]]:
-    """A training process whose training is the given body of a function of ``layout``."""
+    """Run a job's process whose work is the given body of a function of ``layout``."""
     (root / "opt/ml/output").mkdir(parents=True)
     script = (
         "import os, socket, subprocess, sys, threading\n"
@@ -38,7 +38,7 @@ def started(root: Path, train: str) -> Iterator[subprocess.Popen[str]]:
             child.kill()
 
 
-def test_success_is_exit_0(tmp_path: Path) -> None:
+def test_a_process_that_succeeds_exits_with_0(tmp_path: Path) -> None:
     with started(tmp_path, "print('trained')") as child:
         assert child.wait(20) == 0
     assert not (tmp_path / "opt/ml/output/failure").exists()
@@ -53,7 +53,7 @@ def test_success_is_exit_0(tmp_path: Path) -> None:
         ("UserError(f'no data in {layout.root}/opt/ml/input')", "ClientError: no data in /opt/ml/input"),
     ],
 )
-def test_a_failure_is_exit_1_with_its_reason(tmp_path: Path, raised: str, reason: str) -> None:
+def test_a_process_that_fails_exits_with_1_and_leaves_its_reason(tmp_path: Path, raised: str, reason: str) -> None:
     with started(tmp_path, f"raise {raised}") as child:
         assert child.wait(20) == 1
     assert (tmp_path / "opt/ml/output/failure").read_text() == reason
@@ -74,17 +74,17 @@ def test_a_failure_is_exit_1_with_its_reason(tmp_path: Path, raised: str, reason
     ],
 )
 @pytest.mark.skipif(sys.platform != "linux", reason="Landlock is Linux's")
-def test_a_job_reaches_nothing_but_its_own_folder(tmp_path: Path, reach: str) -> None:
+def test_a_job_can_not_reach_anything_outside_of_its_folder(tmp_path: Path, reach: str) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "secret").write_text("of another job")
     with started(tmp_path / "own", reach) as child:
         assert child.wait(20) == 1
-    told = (tmp_path / "own/opt/ml/output/failure").read_text()
-    assert "Permission denied" in told or "returned non-zero exit status 1" in told or "cross-device" in told
+    failure = (tmp_path / "own/opt/ml/output/failure").read_text()
+    assert "Permission denied" in failure or "returned non-zero exit status 1" in failure or "cross-device" in failure
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Landlock is Linux's")
-def test_a_job_runs_nothing_that_it_has_written(tmp_path: Path) -> None:
+def test_a_job_can_not_run_a_file_that_it_has_written(tmp_path: Path) -> None:
     written = "path = layout.root / 'own'; path.write_text('#!/bin/sh\\n'); path.chmod(0o700); subprocess.run([path])"
     with started(tmp_path, written) as child:
         assert child.wait(20) == 1
@@ -97,7 +97,7 @@ def test_a_job_may_use_its_own_folder(tmp_path: Path) -> None:
     assert (tmp_path / "tmp/a").read_text() == "b"
 
 
-def test_a_file_can_not_outgrow_the_volume(tmp_path: Path) -> None:
+def test_a_file_can_not_be_larger_than_the_volume(tmp_path: Path) -> None:
     with started(tmp_path, "(layout.root / 'big').write_bytes(bytes(2_000_000))") as child:
         assert child.wait(20) == 1
     assert "File too large" in (tmp_path / "opt/ml/output/failure").read_text()

@@ -9,7 +9,7 @@ from localcloud.testing.waiting import wait_for
 
 
 class Holder:
-    """A thread that takes cores and holds them until told to leave."""
+    """A thread that takes cores and holds them until it is released."""
 
     def __init__(self, cores: Cores, wanted: int) -> None:
         self.cancelled = threading.Event()
@@ -40,7 +40,7 @@ def test_cores_are_shared_until_they_are_all_taken() -> None:
     third.leave()
 
 
-def test_a_small_job_does_not_pass_a_large_one() -> None:
+def test_a_small_job_does_not_overtake_a_large_one() -> None:
     cores = Cores(2)
     running = Holder(cores, 1)
     wait_for(lambda: running.granted)
@@ -57,13 +57,13 @@ def test_a_small_job_does_not_pass_a_large_one() -> None:
     small.leave()
 
 
-def test_more_than_all_is_all() -> None:
+def test_more_cores_than_there_are_means_all() -> None:
     holder = Holder(Cores(2), 64)
     wait_for(lambda: holder.granted)
     holder.leave()
 
 
-def test_the_cancelled_leave_the_queue_without_cores() -> None:
+def test_a_cancelled_job_leaves_the_queue_without_cores() -> None:
     cores = Cores(1)
     running = Holder(cores, 1)
     wait_for(lambda: running.granted)

@@ -1,4 +1,4 @@
-"""The running of jobs, whatever their kind."""
+"""The running of jobs of any kind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ JOB = DocumentKind[Document]("job")
 
 
 class Kind:
-    """Jobs that end as soon as they run, and remember that they did."""
+    """Jobs that end as soon as they run; `cores_of` has those that ran."""
 
     name, status_member = JOB, "Status"
 
@@ -38,7 +38,7 @@ class Kind:
 
 
 def ended(tmp_path: Path, kind: Kind, status: str, cores: int = 1) -> str:
-    """The status that a job ends with which has this one when it is submitted."""
+    """Return the status that a job ends with, if it has this one when it is submitted."""
     store = Store(tmp_path / "store.sqlite")
     store.insert(JOB, "a", {"Name": "a", "Status": status, "Cores": cores})
     JobRunner(store, kind, tmp_path / "jobs", Cores(2)).submit("a")

@@ -14,7 +14,7 @@ def job_after(*steps: str) -> Progress:
     return job
 
 
-def test_times_are_those_of_the_transitions() -> None:
+def test_the_times_are_those_of_the_transitions() -> None:
     job = job_after("Downloading", "Training", "Uploading", "Completed")
     assert job["TrainingJobStatus"] == "Completed"
     assert (job["TrainingStartTime"], job["TrainingEndTime"], job["LastModifiedTime"]) == (1.0, 4.0, 4.0)
@@ -24,7 +24,7 @@ def test_times_are_those_of_the_transitions() -> None:
     ]
 
 
-def test_a_stopping_job_only_moves_on_to_its_end() -> None:
+def test_a_stopping_job_only_moves_to_its_end() -> None:
     job = job_after("Downloading", "Stopping", "Training")
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopping", "Stopping")
     status.enter(job, "Stopped", 9.0)

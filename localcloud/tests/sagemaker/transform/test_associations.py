@@ -38,7 +38,7 @@ def association(
         ("$.features[5:]", []),
     ],
 )
-def test_a_path_finds(path: str, found: Any) -> None:
+def test_a_path_finds_its_values(path: str, found: Any) -> None:
     assert Path.of(path).find(RECORD) == found
 
 
@@ -49,24 +49,24 @@ def test_other_paths_are_refused(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["$.nothing", "$.features[9]", "$.id[0]"])
-def test_a_path_that_finds_nothing_says_so(path: str) -> None:
+def test_a_path_that_finds_nothing_is_an_error(path: str) -> None:
     with pytest.raises(PathError, match="finds nothing in a record"):
         Path.of(path).find(RECORD)
 
 
 def test_csv_keeps_the_number_of_a_row_beside_its_score() -> None:
-    asked = association("$[1:]", "$[0,-1]", joins=True)
-    assert asked.sent(b'7,"a,b",2') == b'"a,b",2'
-    assert asked.kept(b'7,"a,b",2', b"0.5") == b"7,0.5"
+    chosen = association("$[1:]", "$[0,-1]", joins=True)
+    assert chosen.sent(b'7,"a,b",2') == b'"a,b",2'
+    assert chosen.kept(b'7,"a,b",2', b"0.5") == b"7,0.5"
 
 
-def test_without_a_filter_a_record_is_sent_untouched() -> None:
+def test_without_a_filter_a_record_is_sent_unchanged() -> None:
     assert association(joins=True).sent(b'7, "a" ,2') == b'7, "a" ,2'
     assert not association("$[1:]").per_record
 
 
-def test_an_answer_is_put_into_an_object_and_beside_anything_else() -> None:
-    asked = association("$.features", joins=True, csv=False)
-    assert json.loads(asked.sent(json.dumps(RECORD).encode())) == [1, 2, 3]
-    assert json.loads(asked.kept(b'{"id": 7}', b'{"score": 0.5}')) == {"id": 7, "SageMakerOutput": {"score": 0.5}}
-    assert json.loads(asked.kept(b"[1, 2]", b"0.5")) == {"SageMakerInput": [1, 2], "SageMakerOutput": 0.5}
+def test_an_answer_is_joined_to_an_object_or_beside_another_value() -> None:
+    chosen = association("$.features", joins=True, csv=False)
+    assert json.loads(chosen.sent(json.dumps(RECORD).encode())) == [1, 2, 3]
+    assert json.loads(chosen.kept(b'{"id": 7}', b'{"score": 0.5}')) == {"id": 7, "SageMakerOutput": {"score": 0.5}}
+    assert json.loads(chosen.kept(b"[1, 2]", b"0.5")) == {"SageMakerInput": [1, 2], "SageMakerOutput": 0.5}

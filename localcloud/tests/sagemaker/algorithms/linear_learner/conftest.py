@@ -10,6 +10,6 @@ from threadpoolctl import threadpool_limits
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Products of matrices on one thread, as in a training job."""
+    """Multiply matrices on one thread, as in a training job."""
     with threadpool_limits(limits=1):
         yield

@@ -1,4 +1,4 @@
-"""Small data that can be learnt, and training on it without a job."""
+"""Small data sets that a model can learn, and training on them without a job."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def table(features: Array, labels: Array) -> Table:
 
 
 def binary(rows: int = 400, seed: int = 0, noise: float = 1.0, positive: float = 0.0) -> Table:
-    """Two classes that overlap; ``positive`` moves the border, so that fewer rows have label 1."""
+    """Return two classes that overlap; a larger ``positive`` moves the border, so that fewer rows have label 1."""
     random = np.random.default_rng(seed)
     features = random.normal(size=(rows, 4)) * [1, 5, 0.2, 1] + [0, 10, 0, -3]
     scaled = (features - [0, 10, 0, -3]) / [1, 5, 0.2, 1]
@@ -35,7 +35,7 @@ def binary(rows: int = 400, seed: int = 0, noise: float = 1.0, positive: float =
 
 
 def multiclass(rows: int = 600, seed: int = 0, share: tuple[float, ...] = (1 / 3, 1 / 3, 1 / 3)) -> Table:
-    """Three overlapping clouds, of which each has its share of the rows."""
+    """Return three overlapping clouds, each with its share of the rows."""
     random = np.random.default_rng(seed)
     labels = random.choice(3, rows, p=share)
     centres = np.array([[0, 0], [2, 0], [0, 2]])
@@ -43,7 +43,7 @@ def multiclass(rows: int = 600, seed: int = 0, share: tuple[float, ...] = (1 / 3
 
 
 def regression(rows: int = 400, seed: int = 0, noise: float = 0.5) -> Table:
-    """Labels around 100."""
+    """Return rows with labels around 100."""
     random = np.random.default_rng(seed)
     features = random.normal(size=(rows, 3)) * [1, 10, 1] + [0, 50, 0]
     return table(features, 90 + features @ [5, 0.2, -3] + noise * random.normal(size=rows))
@@ -55,13 +55,13 @@ DATA = {"binary_classifier": binary, "multiclass_classifier": multiclass, "regre
 def trained(
     train: Table, kind: str, validation: Table | None = None, progress: Progress | None = None, **given: str | float
 ) -> Fitted:
-    """The fit of a kind of predictor, with mini-batches of 40 unless others are given."""
+    """Fit a kind of predictor, by default with mini-batches of 40."""
     values = {"predictor_type": kind, "mini_batch_size": "40", **KINDS[kind]}
     values |= {name: str(value) for name, value in given.items()}
     return fit(hyperparameters.validate(values), train, validation, progress or Silent())
 
 
 def one(train: Table, kind: str, **given: str | float) -> Fitted:
-    """The fit of one model, whose settings are all known."""
+    """Fit one model with fixed settings."""
     fixed: dict[str, str | float] = {"num_models": 1, "learning_rate": 0.02, "wd": 0, "l1": 0}
     return trained(train, kind, **(fixed | given))

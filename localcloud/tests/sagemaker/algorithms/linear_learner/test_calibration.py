@@ -1,4 +1,4 @@
-"""The threshold, against trying all of them."""
+"""The threshold is the best of all thresholds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BASE = replace(validate({"predictor_type": "binary_classifier"}), f_beta=0.5, ta
 
 
 def value_of(criterion: str, threshold: float, outputs: Array, labels: Array) -> float:
-    """By counting; minus infinity where the target isn't reached."""
+    """Return the criterion's value by counting; minus infinity if the target isn't reached."""
     predicted = outputs.astype(np.float64) > threshold
     hits = int((predicted & (labels == 1)).sum())
     precision, recall = hits / max(int(predicted.sum()), 1), hits / max(int((labels == 1).sum()), 1)
@@ -61,19 +61,19 @@ def test_no_other_threshold_is_better(rows: list[tuple[float, bool]], criterion:
             assert threshold == 0
 
 
-def test_the_threshold_lies_between_the_classes() -> None:
+def test_the_threshold_is_between_the_classes() -> None:
     outputs, labels = np.float32([1, 2, 5, 7]), np.float32([0, 0, 1, 1])
     assert calibrated("accuracy", outputs, labels) == (3.5, 1.0)
 
 
-def test_of_equal_thresholds_the_one_nearest_to_the_middle_is_taken() -> None:
+def test_of_equal_thresholds_the_one_nearest_to_the_middle_is_chosen() -> None:
     outputs, labels = np.float32([-9, -8, -7, 1, 2, 3]), np.float32([0, 1, 0, 0, 1, 0])
-    # Four of six are right with the threshold between 1 and 2, as well as above all.
+    # Four of six are right with a threshold between 1 and 2, and also with one above all.
     assert calibrated("accuracy", outputs, labels) == (1.5, pytest.approx(4 / 6))
     assert calibrated("accuracy", -outputs, 1 - labels) == (-1.5, pytest.approx(4 / 6))
 
 
-def test_a_threshold_may_lie_above_or_below_all() -> None:
+def test_a_threshold_may_be_above_or_below_all_outputs() -> None:
     outputs = np.float32([1, 2, 3])
     assert calibrated("accuracy", outputs, np.float32([0, 0, 0])) == (3.0, 1.0)
     threshold, value = calibrated("accuracy", -outputs, np.float32([1, 1, 1]))

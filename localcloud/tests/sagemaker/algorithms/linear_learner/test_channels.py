@@ -1,4 +1,4 @@
-"""Channels: which are allowed, how their files become tables, and what is said of those that can't."""
+"""Channels: which are allowed, how their files become tables, and the messages for those that can't."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def written(folder: Path, content: bytes | str, name: str = "part-0") -> Path:
     return folder
 
 
-# Which channels there may be.
+# The allowed channels.
 
 
 def test_channels_are_read_in_their_order_and_recordio_is_the_default() -> None:
@@ -54,7 +54,7 @@ def test_channels_are_read_in_their_order_and_recordio_is_the_default() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"validation": FILE}, f"{INVALID}\n\nCaused by: 'train' is a required property"),
         (
@@ -71,10 +71,10 @@ def test_channels_are_read_in_their_order_and_recordio_is_the_default() -> None:
         ),
     ],
 )
-def test_other_channels_are_refused(given: dict[str, dict[str, str]], told: str) -> None:
+def test_other_channels_are_refused(given: dict[str, dict[str, str]], message: str) -> None:
     with pytest.raises(UserError) as refused:
         channels.validate(given, Path)
-    assert str(refused.value) == told
+    assert str(refused.value) == message
 
 
 def test_training_data_may_be_sharded() -> None:
@@ -89,7 +89,7 @@ def test_other_content_types_are_refused(tmp_path: Path, content_type: str) -> N
     )
 
 
-def test_there_is_one_label_a_row(tmp_path: Path) -> None:
+def test_each_row_has_one_label(tmp_path: Path) -> None:
     written(tmp_path, "1,2\n")
     assert read(tmp_path, "text/csv;label_size=1").labels.tolist() == [1]
     assert "label_size" in refusal(tmp_path, "text/csv;label_size=0")
@@ -129,7 +129,7 @@ def test_a_line_may_be_long(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("1,2,3\n4,,6\n", "rows 1-1000, file {path}: row 2: CSV conversion error to float: invalid value ''"),
         ("1,2,3\n4,x,6\n", "rows 1-1000, file {path}: row 2: CSV conversion error to float: invalid value 'x'"),
@@ -141,9 +141,9 @@ def test_a_line_may_be_long(tmp_path: Path) -> None:
         (b"1,2\n\x00\xff,2\n", "rows 1-1000, file {path}: row 2: CSV conversion error to float: invalid value '\x00ÿ'"),
     ],
 )
-def test_damaged_csv_is_told_by_its_rows(tmp_path: Path, content: bytes | str, told: str) -> None:
+def test_an_error_names_the_rows_of_damaged_csv(tmp_path: Path, content: bytes | str, message: str) -> None:
     written(tmp_path, content)
-    assert refusal(tmp_path) == f"Unable to parse csv: {told.format(path=tmp_path / 'part-0')}"
+    assert refusal(tmp_path) == f"Unable to parse csv: {message.format(path=tmp_path / 'part-0')}"
 
 
 def test_the_files_must_agree_on_their_features(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_the_files_must_agree_on_their_features(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("names", [[], ["a"], ["a", "b"]])
-def test_an_empty_channel_is_told(tmp_path: Path, names: list[str]) -> None:
+def test_an_empty_channel_is_an_error(tmp_path: Path, names: list[str]) -> None:
     for name in names:
         written(tmp_path, "", name)
     assert refusal(tmp_path).startswith(
@@ -186,20 +186,20 @@ def test_sparse_records_stay_sparse_and_dense_files_join_them(tmp_path: Path) ->
     assert table.labels.tolist() == [*LABELS.tolist(), *LABELS.tolist()]
 
 
-def test_records_need_a_label_each(tmp_path: Path) -> None:
-    told = refusal(written(tmp_path, recordio.encode(FEATURES)), RECORDIO)
-    assert told.endswith("each record needs one label; there are 0 labels for 3 records")
+def test_each_record_needs_a_label(tmp_path: Path) -> None:
+    message = refusal(written(tmp_path, recordio.encode(FEATURES)), RECORDIO)
+    assert message.endswith("each record needs one label; there are 0 labels for 3 records")
     some = recordio.encode(FEATURES, LABELS) + recordio.encode(FEATURES)
     assert refusal(written(tmp_path, some), RECORDIO).endswith("there are 3 labels for 6 records")
 
 
-def test_damaged_records_are_told(tmp_path: Path) -> None:
-    told = refusal(written(tmp_path, recordio.encode(FEATURES, LABELS)[:-1]), RECORDIO)
-    assert told.startswith(f"Unable to read recordio-protobuf, file {tmp_path / 'part-0'}: ")
+def test_damaged_records_are_an_error(tmp_path: Path) -> None:
+    message = refusal(written(tmp_path, recordio.encode(FEATURES, LABELS)[:-1]), RECORDIO)
+    assert message.startswith(f"Unable to read recordio-protobuf, file {tmp_path / 'part-0'}: ")
     assert "Invalid RecordIO magic" in refusal(written(tmp_path, "1,2,3\n4,5,6\n"), RECORDIO)
 
 
-# What can't be learnt from.
+# Data that can't be learnt from.
 
 
 @pytest.mark.parametrize(("cell", "shown"), [("nan", "nan"), ("inf", "inf"), ("-inf", "-inf"), ("1e39", "inf")])
@@ -213,12 +213,12 @@ def test_features_must_be_finite(tmp_path: Path, cell: str, shown: str) -> None:
 
 def test_features_of_sparse_rows_must_be_finite(tmp_path: Path) -> None:
     rows = scipy.sparse.csr_matrix(np.array([[0, 1, 0], [0, 0, np.inf]], np.float32))
-    told = refusal(written(tmp_path, recordio.encode(rows, np.array([1.0, 2.0]))), RECORDIO)
-    assert told.startswith("The train data has the value inf in row 2, feature 2: ")
+    message = refusal(written(tmp_path, recordio.encode(rows, np.array([1.0, 2.0]))), RECORDIO)
+    assert message.startswith("The train data has the value inf in row 2, feature 2: ")
 
 
 @pytest.mark.parametrize(
-    ("kind", "label", "told"),
+    ("kind", "label", "message"),
     [
         ("regressor", "nan", "the label nan in row 2: labels of a regressor must be finite numbers."),
         ("regressor", "inf", "the label inf in row 2: labels of a regressor must be finite numbers."),
@@ -241,12 +241,12 @@ def test_features_of_sparse_rows_must_be_finite(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_labels_must_be_of_their_kind(tmp_path: Path, kind: str, label: str, told: str) -> None:
-    assert f"The train data has {told}" in refusal(written(tmp_path, f"1,2\n{label},3\n0,4\n"), kind=kind)
+def test_labels_must_be_of_their_kind(tmp_path: Path, kind: str, label: str, message: str) -> None:
+    assert f"The train data has {message}" in refusal(written(tmp_path, f"1,2\n{label},3\n0,4\n"), kind=kind)
 
 
 @pytest.mark.parametrize("kind", ["binary_classifier", "multiclass_classifier"])
-def test_one_class_alone_teaches_nothing(tmp_path: Path, kind: str) -> None:
+def test_one_class_alone_is_refused(tmp_path: Path, kind: str) -> None:
     written(tmp_path, "1,2\n1,3\n")
     assert refusal(tmp_path, kind=kind) == (
         f"The train data has labels of one class only (1): a {kind} can't be trained on it."
@@ -255,7 +255,7 @@ def test_one_class_alone_teaches_nothing(tmp_path: Path, kind: str) -> None:
     assert read(tmp_path, kind="regressor").rows == 2
 
 
-def test_the_features_must_be_as_many_as_feature_dim_says(tmp_path: Path) -> None:
+def test_the_number_of_features_must_be_feature_dim(tmp_path: Path) -> None:
     written(tmp_path, "1,2,3\n")
     assert read(tmp_path, feature_dim="2").feature_dim == 2
     assert refusal(tmp_path, feature_dim="3") == (
@@ -263,7 +263,7 @@ def test_the_features_must_be_as_many_as_feature_dim_says(tmp_path: Path) -> Non
     )
 
 
-# Whatever the files hold, it is rows or the user's fault.
+# Any content of the files is rows or a user error.
 
 CELLS = st.sampled_from(["1", "0", "-2.5", "1e300", "nan", "inf", "", " ", "x", '"', '"1"', "1 2", "é", "\x00", "1_0"])
 

@@ -1,4 +1,4 @@
-"""What each hyperparameter does to the outcome, where it is no matter of single steps."""
+"""The effect of each hyperparameter on the outcome, beyond single steps."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from localcloud.sagemaker.algorithms.linear_learner.selection import Judge, Loss
 
 
 class Recorder(Silent):
-    """Keeps what training tells of its epochs."""
+    """Records the epochs of a training."""
 
     def __init__(self) -> None:
         self.train: list[list[float]] = []
@@ -66,7 +66,7 @@ def precision_recall(fitted: Fitted, data: Table) -> tuple[float, float]:
     return hits / max(predicted.sum(), 1), hits / actual.sum()
 
 
-# How many models and epochs.
+# The number of models and epochs.
 
 
 def test_automatically_there_are_32_models() -> None:
@@ -76,7 +76,7 @@ def test_automatically_there_are_32_models() -> None:
 
 
 @pytest.mark.parametrize("number", [1, 3, 40])
-def test_as_many_models_are_trained_as_asked_for(number: int) -> None:
+def test_as_many_models_are_trained_as_requested(number: int) -> None:
     recorder, _ = recorded(multiclass(), "multiclass_classifier", num_models=number, epochs=1)
     assert len(set(recorder.train[0])) == number
 
@@ -85,16 +85,16 @@ def test_as_many_models_are_trained_as_asked_for(number: int) -> None:
     ("classes", "columns", "batch", "models"),
     [(3, 41, 1000, 32), (10_000, 41, 1000, 6), (1_000_000, 41, 1000, 1), (10, 2_000_000, 1000, 3), (3, 41, 10**6, 22)],
 )
-def test_automatically_there_are_fewer_models_where_they_are_large(
+def test_automatically_there_are_fewer_models_if_they_are_large(
     classes: int, columns: int, batch: int, models: int
 ) -> None:
     given = {"predictor_type": "multiclass_classifier", "num_classes": str(classes), "mini_batch_size": str(batch)}
     assert len(settings(validate(given), columns=columns, negatives_per_positive=1.0)) == models
-    asked = validate(given | {"num_models": "40"})
-    assert len(settings(asked, columns=columns, negatives_per_positive=1.0)) == 40
+    requested = validate(given | {"num_models": "40"})
+    assert len(settings(requested, columns=columns, negatives_per_positive=1.0)) == 40
 
 
-def test_what_is_given_is_the_same_for_all_models() -> None:
+def test_a_given_setting_is_the_same_for_all_models() -> None:
     given = {"learning_rate": 0.01, "wd": 0.5, "lr_scheduler_step": 7, "lr_scheduler_factor": 0.8}
     setting = trained(binary(), "binary_classifier", **given, l1=0.2, lr_scheduler_minimum_lr=0.001).setting
     assert (setting.learning_rate, setting.wd, setting.l1) == (0.01, 0.5, 0.2)
@@ -103,14 +103,14 @@ def test_what_is_given_is_the_same_for_all_models() -> None:
 
 
 @pytest.mark.parametrize("epochs", [1, 4])
-def test_there_are_as_many_epochs_as_asked_for(epochs: int) -> None:
+def test_there_are_as_many_epochs_as_requested(epochs: int) -> None:
     recorder, _ = recorded(binary(), "binary_classifier", epochs=epochs, early_stopping_patience=epochs + 1)
     assert len(recorder.train) == epochs
 
 
 @pytest.mark.parametrize(("patience", "epochs"), [(1, 2), (3, 4), (100, 15)])
-def test_training_ends_when_patience_does(patience: int, epochs: int) -> None:
-    # No improvement is large enough, so that the first epoch stays the best.
+def test_training_ends_after_the_epochs_of_patience(patience: int, epochs: int) -> None:
+    # No improvement is large enough, so the first epoch stays the best.
     given = {"early_stopping_patience": patience, "early_stopping_tolerance": 1e9}
     recorder, _ = recorded(regression(), "regressor", **given)
     assert len(recorder.train) == epochs
@@ -139,7 +139,7 @@ def test_normalized_data_may_have_any_size() -> None:
 
 
 @pytest.mark.parametrize(("unbias", "same"), [("auto", True), ("true", True), ("false", False)])
-def test_unbiased_data_may_lie_anywhere(unbias: str, same: bool) -> None:
+def test_unbiased_data_may_have_any_mean(unbias: str, same: bool) -> None:
     data, far = regression(), scaled(regression(), shift=500)
     expected = one(data, "regressor", unbias_data=unbias).model.outputs(data.features)
     found = one(far, "regressor", unbias_data=unbias).model.outputs(far.features)
@@ -161,7 +161,7 @@ def test_normalized_labels_may_have_any_size(normalize: str, same: bool) -> None
 
 
 @pytest.mark.parametrize(("unbias", "same"), [("auto", True), ("true", True), ("false", False)])
-def test_unbiased_labels_may_lie_anywhere(unbias: str, same: bool) -> None:
+def test_unbiased_labels_may_have_any_mean(unbias: str, same: bool) -> None:
     data = regression()
     far = Table(data.features, data.labels + 1000)
     expected = one(data, "regressor", unbias_label=unbias).model.outputs(data.features) + 1000
@@ -175,7 +175,7 @@ def test_labels_of_classes_are_never_normalized() -> None:
     assert one(data, "binary_classifier", normalize_label="true").model.weights.tolist() == plain.tolist()
 
 
-def test_the_scaler_looks_at_the_first_rows() -> None:
+def test_the_scaler_uses_the_first_rows() -> None:
     data = regression()
     data.features[100:] *= 50
     few = one(data, "regressor", num_point_for_scaler=100)
@@ -193,7 +193,7 @@ def test_the_scaler_looks_at_the_first_rows() -> None:
 
 
 def imbalanced(rows: int = 2000, seed: int = 0) -> Table:
-    """About one row in ten has label 1."""
+    """Return rows of which about one in ten has label 1."""
     return binary(rows, seed, positive=4.0)
 
 
@@ -230,27 +230,27 @@ def test_beta_weighs_recall() -> None:
 
 
 @pytest.mark.parametrize("target", [0.3, 0.9])
-def test_recall_is_held_while_precision_is_sought(target: float) -> None:
+def test_the_target_recall_is_reached_with_the_best_precision(target: float) -> None:
     _, recall = precision_recall(by("precision_at_target_recall", target_recall=target), imbalanced(seed=1))
     assert target <= recall < target + 0.05
 
 
 @pytest.mark.parametrize("target", [0.4, 0.9])
-def test_precision_is_held_while_recall_is_sought(target: float) -> None:
+def test_the_target_precision_is_reached_with_the_best_recall(target: float) -> None:
     precision, _ = precision_recall(by("recall_at_target_precision", target_precision=target), imbalanced(seed=1))
     assert target <= precision < target + 0.05
 
 
-def test_a_target_that_nothing_reaches_leaves_the_threshold_in_the_middle() -> None:
+def test_an_unreachable_target_leaves_the_threshold_in_the_middle() -> None:
     hopeless = Table(np.zeros((400, 1), np.float32), np.tile(np.float32([0, 0, 0, 1]), 100))
     assert trained(hopeless, "binary_classifier").model.threshold == 0
     criterion = {"binary_classifier_model_selection_criteria": "recall_at_target_precision"}
     assert trained(hopeless, "binary_classifier", **criterion, target_precision=0.9).model.threshold == 0
 
 
-def test_calibration_looks_at_as_many_rows_as_asked_for() -> None:
+def test_calibration_uses_as_many_rows_as_requested() -> None:
     validation = binary(400, seed=1)
-    validation.labels[50:] = 1  # the first rows alone speak for a threshold in the middle
+    validation.labels[50:] = 1  # by the first rows alone, the threshold is in the middle
     few, many = (
         trained(binary(), "binary_classifier", validation, num_models=1, num_calibration_samples=number)
         for number in (50, 400)
@@ -259,7 +259,7 @@ def test_calibration_looks_at_as_many_rows_as_asked_for() -> None:
     assert predictions(many, validation).mean() > 0.9
 
 
-def test_positive_examples_weigh_what_they_are_given() -> None:
+def test_positive_examples_have_the_given_weight() -> None:
     data = imbalanced()
     means = [
         scores(one(data, "binary_classifier", positive_example_weight_mult=weight, epochs=30), data).mean()
@@ -281,7 +281,7 @@ def test_automatically_both_weights_are_tried() -> None:
     assert recorder.train[0][0] != recorder.train[0][1]
 
 
-def test_balanced_classes_count_alike() -> None:
+def test_balanced_classes_have_the_same_weight() -> None:
     data = multiclass(2000, share=(0.9, 0.05, 0.05))
     plain, balanced = (
         one(data, "multiclass_classifier", balance_multiclass_weights=switch) for switch in ("false", "true")
@@ -329,7 +329,7 @@ def test_absolute_loss_disregards_outliers_and_squared_loss_does_not() -> None:
 
 
 @pytest.mark.parametrize("loss", ["eps_insensitive_squared_loss", "eps_insensitive_absolute_loss"])
-def test_errors_below_the_insensitivity_teach_nothing(loss: str) -> None:
+def test_errors_below_the_insensitivity_change_nothing(loss: str) -> None:
     data = regression()
     start = one(data, "regressor", learning_rate=1e-12).model.weights
     insensitive = one(data, "regressor", loss=loss, loss_insensitivity=10).model.weights
@@ -337,7 +337,7 @@ def test_errors_below_the_insensitivity_teach_nothing(loss: str) -> None:
     assert one(data, "regressor", loss=loss, loss_insensitivity=0.01).model.weights != pytest.approx(start, abs=0.1)
 
 
-def test_the_margin_is_what_the_hinge_asks_for() -> None:
+def test_the_margin_is_that_of_the_hinge() -> None:
     data = binary(noise=0.1)
     given: dict[str, Any] = {"loss": "hinge_loss", "learning_rate": 0.05, "epochs": 60, "early_stopping_patience": 100}
     near, far = (
@@ -347,14 +347,14 @@ def test_the_margin_is_what_the_hinge_asks_for() -> None:
     assert far > 3 * near
 
 
-def test_the_hinge_has_scores_that_are_no_probabilities() -> None:
+def test_the_scores_of_the_hinge_are_no_probabilities() -> None:
     data = binary(noise=0.1)
     found = scores(one(data, "binary_classifier", loss="hinge_loss"), data)
     assert found.min() < -1
     assert found.max() > 1
 
 
-# Which model is chosen.
+# The choice of the model.
 
 
 def test_the_best_epoch_is_kept() -> None:
@@ -393,7 +393,7 @@ def test_of_epochs_with_the_same_criterion_the_one_with_the_least_loss_is_kept()
 
 
 @pytest.mark.parametrize(("criterion", "chosen"), [("accuracy", 1), ("loss_function", 0)])
-def test_the_criterion_comes_before_the_loss(criterion: str, chosen: int) -> None:
+def test_the_criterion_takes_precedence_over_the_loss(criterion: str, chosen: int) -> None:
     labels = np.tile([0, 1], 50)
     mostly = np.where(np.arange(100) < 10, 1 - labels, labels)
     data = table(np.column_stack([2 * mostly - 1, 2 * labels - 1]), labels)
@@ -401,7 +401,7 @@ def test_the_criterion_comes_before_the_loss(criterion: str, chosen: int) -> Non
     values = validate({**given, "binary_classifier_model_selection_criteria": criterion})
     setting = settings(values, columns=3, negatives_per_positive=1.0)
     models = ParallelModels(values, setting, loss_of(values), 3)
-    # The first model is right mostly and never far off; the second is always right, with a threshold of 20.
+    # The first model is mostly right, with small errors; the second is always right, with a threshold of 20.
     models.weights[:] = [[2, 0], [0, 0.1], [0, 20]]
     judge = Judge(values, design(data, Scaling.of(data, values)), data.labels, lambda outputs: outputs)
     found = judge.choose(models, judge.losses(models))

@@ -1,4 +1,4 @@
-"""The metrics, against scikit-learn's."""
+"""The metrics equal those of scikit-learn."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def metrics(kind: str, outputs: Array, labels: Array, threshold: float = 0.0, **
     return {each.name: each for each in found}
 
 
-def test_of_a_binary_classifier() -> None:
+def test_the_metrics_of_a_binary_classifier_are_scikit_learns() -> None:
     labels = RANDOM.integers(2, size=300)
     outputs = (labels + RANDOM.normal(size=300)).round(1)[:, None]
     found = metrics("binary_classifier", outputs, labels, threshold=0.35, f_beta="2.0")
@@ -44,7 +44,7 @@ def test_of_a_binary_classifier() -> None:
     assert {each.kind for name, each in found.items() if not name.endswith("_objective")} == {"score"}
 
 
-def test_of_a_multiclass_classifier() -> None:
+def test_the_metrics_of_a_multiclass_classifier_are_scikit_learns() -> None:
     labels = RANDOM.integers(5, size=400)
     outputs = np.eye(5)[labels] * 1.5 + RANDOM.normal(size=(400, 5))
     found = metrics("multiclass_classifier", outputs, labels, accuracy_top_k="2", f_beta="0.5")
@@ -68,7 +68,7 @@ def test_of_a_multiclass_classifier() -> None:
     )
 
 
-def test_of_a_regressor() -> None:
+def test_the_metrics_of_a_regressor_are_scikit_learns() -> None:
     labels = RANDOM.normal(size=200) * 10
     outputs = (labels + RANDOM.normal(size=200))[:, None]
     found = metrics("regressor", outputs, labels)
@@ -95,7 +95,7 @@ def test_the_objective_is_named_by_its_loss(loss: str) -> None:
     assert found["mse"].value == 7
 
 
-def test_what_one_class_alone_does_not_have_is_no_number() -> None:
+def test_a_metric_that_needs_two_classes_is_nan_for_one() -> None:
     found = metrics("binary_classifier", np.array([[1.0], [2.0]]), np.array([1, 1]))
     assert np.isnan(found["roc_auc_score"].value)
     assert found["recall"].value == 1
@@ -109,7 +109,7 @@ def test_a_class_without_rows_is_left_out_of_the_means() -> None:
     assert found["macro_recall"].value == found["macro_f_1.000"].value == 1
 
 
-def test_beta_is_kept_apart_from_the_hyperparameters_of_others() -> None:
+def test_beta_changes_the_f_score_only() -> None:
     values = replace(validate({"predictor_type": "binary_classifier"}), f_beta=0.5)
     names = [each.name for each in evaluate(np.zeros((2, 1)), np.array([0, 1]), 0, values, loss_of(values))]
     assert "binary_f_0.500" in names

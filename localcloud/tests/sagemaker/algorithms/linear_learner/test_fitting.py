@@ -1,4 +1,4 @@
-"""Training as a whole: sparse like dense, the same every time, and an end at any time."""
+"""Training as a whole: sparse rows equal dense ones, the outcome is reproducible, and it can end at any time."""
 
 from __future__ import annotations
 
@@ -92,18 +92,18 @@ def test_a_mini_batch_may_not_be_larger_than_the_data() -> None:
     trained(binary(100), "binary_classifier", mini_batch_size=100)
 
 
-def test_a_training_that_diverges_is_the_users_fault() -> None:
+def test_a_training_that_diverges_is_a_user_error() -> None:
     with pytest.raises(UserError, match=r"Training diverged: no model's loss stayed finite\."):
         trained(regression(), "regressor", optimizer="sgd", learning_rate=1e30)
 
 
-def test_weights_that_outgrow_their_bits_when_scaling_is_undone_are_refused() -> None:
+def test_weights_that_are_too_large_without_scaling_are_refused() -> None:
     rows = table(np.array([[0.0]] * 4 + [[0.03125]]), np.array([0.0] * 4 + [3e38]))
     with pytest.raises(UserError, match=r"the weights are too large for their 32 bits\."):
         trained(rows, "regressor", mini_batch_size=2, epochs=3)
 
 
-def test_one_model_that_diverges_does_not_hurt_the_others() -> None:
+def test_a_model_that_diverges_does_not_affect_the_others() -> None:
     data = regression(noise=0.1)
     # Without scaling, the large rates of the grid are far too large for the large feature; the small ones aren't.
     given = {"optimizer": "sgd", "momentum": 0, "normalize_data": "false", "unbias_data": "false", "epochs": 50}
@@ -113,18 +113,18 @@ def test_one_model_that_diverges_does_not_hurt_the_others() -> None:
 
 
 @pytest.mark.parametrize("after", [1, 7, 40])
-def test_it_ends_when_it_is_stopped_with_the_model_so_far(after: int) -> None:
-    asked = 0
+def test_a_stopped_training_ends_with_the_model_so_far(after: int) -> None:
+    calls = 0
 
     def stopped() -> bool:
-        nonlocal asked
-        asked += 1
-        return asked >= after
+        nonlocal calls
+        calls += 1
+        return calls >= after
 
     data = regression()
     values = hyperparameters.validate({"predictor_type": "regressor", "mini_batch_size": "40", "epochs": "1000"})
     model = fit(values, data, None, Silent(), stopped).model
-    assert after <= asked <= after + 1
+    assert after <= calls <= after + 1
     error = float(np.std(model.outputs(data.features)[:, 0] - data.labels))
     assert error < data.labels.std() * {1: 1.1, 7: 0.7, 40: 0.3}[after]
 

@@ -1,4 +1,4 @@
-"""Hyperparameters: their defaults, and the words that refuse what they can't be."""
+"""Hyperparameters: their defaults, and the messages for invalid values."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_defaults_are_those_of_the_developer_guide() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         (
             {},
@@ -78,8 +78,8 @@ def test_the_defaults_are_those_of_the_developer_guide() -> None:
         ),
     ],
 )
-def test_a_refusal_has_the_words_of_the_services_toolkit(given: dict[str, str], told: str) -> None:
-    assert refusal(given) == told
+def test_a_refusal_has_the_message_of_the_services_toolkit(given: dict[str, str], message: str) -> None:
+    assert refusal(given) == message
 
 
 POSITIVE_INTEGERS = ("epochs", "mini_batch_size", "num_point_for_scaler", "accuracy_top_k", "early_stopping_patience")
@@ -135,14 +135,14 @@ def of_kind(name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in BAD.items() for text in texts])
-def test_what_is_out_of_range_is_refused(name: str, text: str) -> None:
+def test_a_value_out_of_range_is_refused(name: str, text: str) -> None:
     assert f"The value {text!r} is not valid for the {name!r} hyperparameter" in refusal(of_kind(name) | {name: text})
 
 
 @pytest.mark.parametrize(
     ("name", "text", "value"), [(name, text, value) for name, each in GOOD.items() for text, value in each]
 )
-def test_what_is_in_range_is_taken(name: str, text: str, value: Any) -> None:
+def test_a_value_in_range_is_accepted(name: str, text: str, value: Any) -> None:
     assert getattr(validate(of_kind(name) | {name: text}), name) == value
 
 

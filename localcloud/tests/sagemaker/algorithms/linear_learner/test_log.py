@@ -1,4 +1,4 @@
-"""The log: every line that the service reads a metric from is found by one of its expressions."""
+"""The log: each line with a metric matches one of the service's expressions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read(lines: list[str]) -> dict[str, float]:
     return {each["MetricName"]: each["Value"] for each in metrics.as_answer()}
 
 
-def test_the_service_has_room_for_all_definitions() -> None:
+def test_there_are_at_most_40_definitions() -> None:
     assert len({each.name for each in METRICS}) == len(METRICS) <= 40
 
 
@@ -53,8 +53,8 @@ def test_the_algorithm_is_found_by_its_image(image: str) -> None:
     assert algorithm.metrics == METRICS
 
 
-def test_lines_of_the_service_itself_are_read() -> None:
-    # Of a capture of a job in 2020.
+def test_lines_of_the_service_itself_match() -> None:
+    # From a capture of a job in 2020.
     objective = "binary_classification_cross_entropy_objective <loss>"
     assert read(
         [
@@ -94,7 +94,7 @@ def test_all_scores_of_the_chosen_model_are_metrics(kind: str, channel: str, cap
     assert all(np.isfinite(value) for value in found.values())
 
 
-def test_the_settings_are_told_as_the_service_tells_them() -> None:
+def test_the_settings_are_logged_as_by_the_service() -> None:
     setting = Setting(0.1, 0.0001, 0.0, 100, 0.99, 1e-05, 2.0)
     assert setting.as_json("adam") == (
         '{"optimizer": "adam", "learning_rate": 0.1, "wd": 0.0001, "l1": 0.0, "lr_scheduler_step": 100, '

@@ -1,4 +1,4 @@
-"""The losses: their gradients against differences of their values, which are the textbook's."""
+"""The losses: their values are the textbook's, and their gradients are differences of these values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model's file: what is written is read, and nothing else is."""
+"""The model's file: a written model is read, and anything else is refused."""
 
 from __future__ import annotations
 

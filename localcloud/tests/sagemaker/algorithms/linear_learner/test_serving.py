@@ -1,4 +1,4 @@
-"""The served model: what it reads, what it answers, and what it refuses."""
+"""The served model: what it reads, answers and refuses."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ EXPECTED = (ROWS @ REGRESSOR._model.weights)[:, 0] + np.float32(0.25)
 
 
 def invoke(body: bytes | str | Any, content_type: str | None = CSV, accept: str | None = None) -> Answer:
-    return asked(REGRESSOR, body, content_type, accept)
+    return invoked(REGRESSOR, body, content_type, accept)
 
 
-def asked(of: LinearLearnerServer, body: Any, content_type: str | None = CSV, accept: str | None = None) -> Answer:
+def invoked(of: LinearLearnerServer, body: Any, content_type: str | None = CSV, accept: str | None = None) -> Answer:
     encoded = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
     return of.invoke(Invocation(encoded, content_type, accept))
 
@@ -107,7 +107,7 @@ def test_a_long_csv_is_read_as_a_short_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("last", "told"),
+    ("last", "message"),
     [
         ("1,2", "the records have from 2 to 3 features"),
         ("1,2,x", "could not convert string to float: 'x'"),
@@ -117,10 +117,10 @@ def test_a_long_csv_is_read_as_a_short_one() -> None:
         ("1,2,1_0", "'_' is no part of a number"),
     ],
 )
-def test_a_long_csv_is_refused_as_a_short_one(last: str, told: str) -> None:
+def test_a_long_csv_is_refused_as_a_short_one(last: str, message: str) -> None:
     for body in (f"1,2,3\n{last}", f"{LONG}\n{last}"):
         answer = invoke(body)
-        assert (answer.status, answer.body.decode()) == (400, f"unable to evaluate payload provided: {told}")
+        assert (answer.status, answer.body.decode()) == (400, f"unable to evaluate payload provided: {message}")
 
 
 def test_a_record_of_zeros_has_no_keys() -> None:
@@ -137,7 +137,7 @@ def test_a_regression_has_a_score_alone() -> None:
 def test_a_binary_classification_has_a_probability_and_a_label(threshold: float, label: int) -> None:
     binary = server("binary_classifier", threshold=threshold)
     output = float(binary._model.outputs(ROWS)[0, 0])
-    (prediction,) = json.loads(asked(binary, "1.5,16,14").body)["predictions"]
+    (prediction,) = json.loads(invoked(binary, "1.5,16,14").body)["predictions"]
     assert prediction["predicted_label"] == label
     assert type(prediction["predicted_label"]) is int
     assert prediction["score"] == pytest.approx(1 / (1 + np.exp(-output)), rel=1e-5)
@@ -145,19 +145,19 @@ def test_a_binary_classification_has_a_probability_and_a_label(threshold: float,
 
 def test_the_threshold_itself_has_label_0() -> None:
     binary = server("binary_classifier", threshold=0.25)
-    assert json.loads(asked(binary, "0,0,0").body)["predictions"][0]["predicted_label"] == 0
-    assert json.loads(asked(server("binary_classifier"), "0,0,0").body)["predictions"][0]["predicted_label"] == 1
+    assert json.loads(invoked(binary, "0,0,0").body)["predictions"][0]["predicted_label"] == 0
+    assert json.loads(invoked(server("binary_classifier"), "0,0,0").body)["predictions"][0]["predicted_label"] == 1
 
 
 def test_a_support_vector_classifier_has_a_distance() -> None:
     hinge = server("binary_classifier", "hinge_loss")
-    assert scores(asked(hinge, "1.5,16,14\n-2,100,0")) == pytest.approx(hinge._model.outputs(ROWS)[:, 0].tolist())
+    assert scores(invoked(hinge, "1.5,16,14\n-2,100,0")) == pytest.approx(hinge._model.outputs(ROWS)[:, 0].tolist())
 
 
 def test_a_multiclass_classification_has_a_probability_a_class() -> None:
     multiclass = server("multiclass_classifier")
     exponentials = np.exp(multiclass._model.outputs(ROWS))
-    predictions = json.loads(asked(multiclass, "1.5,16,14\n-2,100,0").body)["predictions"]
+    predictions = json.loads(invoked(multiclass, "1.5,16,14\n-2,100,0").body)["predictions"]
     expected = exponentials / exponentials.sum(axis=1, keepdims=True)
     assert [prediction["score"] for prediction in predictions] == [pytest.approx(row, rel=1e-5) for row in expected]
     assert [prediction["predicted_label"] for prediction in predictions] == expected.argmax(axis=1).tolist()
@@ -165,7 +165,7 @@ def test_a_multiclass_classification_has_a_probability_a_class() -> None:
 
 def test_extreme_outputs_have_a_probability() -> None:
     for kind in ("binary_classifier", "multiclass_classifier"):
-        answer = asked(server(kind), "1e6,1e6,-1e6\n-1e6,-1e6,1e6")
+        answer = invoked(server(kind), "1e6,1e6,-1e6\n-1e6,-1e6,1e6")
         flat = np.ravel(scores(answer))
         assert flat.min() >= 0
         assert flat.max() <= 1
@@ -176,19 +176,19 @@ def test_json_is_the_default_answer(accept: str | None) -> None:
     assert scores(invoke("1.5,16,14", accept=accept)) == pytest.approx([EXPECTED[0]])
 
 
-def test_json_lines_have_a_prediction_each() -> None:
-    answer = asked(server("binary_classifier"), "1.5,16,14\n-2,100,0", accept=LINES)
+def test_each_json_line_has_one_prediction() -> None:
+    answer = invoked(server("binary_classifier"), "1.5,16,14\n-2,100,0", accept=LINES)
     assert (answer.status, answer.content_type) == (200, LINES)
-    told = answer.body.decode().splitlines(keepends=True)
-    assert [sorted(json.loads(line)) for line in told] == [["predicted_label", "score"]] * 2
-    assert all(line.endswith("}\n") for line in told)
+    written = answer.body.decode().splitlines(keepends=True)
+    assert [sorted(json.loads(line)) for line in written] == [["predicted_label", "score"]] * 2
+    assert all(line.endswith("}\n") for line in written)
 
 
 @pytest.mark.parametrize("kind", ["binary_classifier", "multiclass_classifier", "regressor"])
 def test_records_hold_the_predictions_as_labels(kind: str) -> None:
-    answer = asked(server(kind), recordio.encode(ROWS), RECORDIO, RECORDIO)
+    answer = invoked(server(kind), recordio.encode(ROWS), RECORDIO, RECORDIO)
     assert (answer.status, answer.content_type) == (200, RECORDIO)
-    expected = json.loads(asked(server(kind), recordio.encode(ROWS), RECORDIO).body)["predictions"]
+    expected = json.loads(invoked(server(kind), recordio.encode(ROWS), RECORDIO).body)["predictions"]
     length = int.from_bytes(answer.body[4:8], "little")
     record = Record.FromString(answer.body[8 : 8 + length])
     found = {key: list(record.label[key].float32_tensor.values) for key in record.label}
@@ -213,7 +213,7 @@ def test_a_request_may_not_be_too_large() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "content_type", "told"),
+    ("body", "content_type", "message"),
     [
         ("", CSV, "there are no records"),
         ("\n \n", CSV, "there are no records"),
@@ -246,15 +246,15 @@ def test_a_request_may_not_be_too_large() -> None:
         ("1,2,3\n", RECORDIO, "No records found in RecordIO-Protobuf data"),
     ],
 )
-def test_what_can_not_be_read_is_a_400_in_one_line(body: Any, content_type: str, told: str) -> None:
+def test_an_unreadable_body_is_a_400_in_one_line(body: Any, content_type: str, message: str) -> None:
     answer = invoke(body, content_type)
     assert answer.status == 400
-    assert answer.body.decode().startswith(f"unable to evaluate payload provided: {told}")
+    assert answer.body.decode().startswith(f"unable to evaluate payload provided: {message}")
     assert "\n" not in answer.body.decode()
 
 
 @pytest.mark.parametrize(
-    ("tensor", "told"),
+    ("tensor", "message"),
     [
         ({"keys": [3], "shape": [3], "values": [1]}, "the keys of a sparse record must be integers from 0 to 2"),
         ({"keys": [-1], "shape": [3], "values": [1]}, "the keys of a sparse record must be integers from 0 to 2"),
@@ -266,19 +266,19 @@ def test_what_can_not_be_read_is_a_400_in_one_line(body: Any, content_type: str,
         ({"keys": [0]}, "'values'"),
     ],
 )
-def test_a_sparse_record_must_be_one_of_the_models(tensor: dict[str, Any], told: str) -> None:
+def test_a_sparse_record_must_fit_the_model(tensor: dict[str, Any], message: str) -> None:
     answer = invoke({"instances": [{"data": {"features": tensor}}]}, JSON)
-    assert (answer.status, answer.body.decode()) == (400, f"unable to evaluate payload provided: {told}")
+    assert (answer.status, answer.body.decode()) == (400, f"unable to evaluate payload provided: {message}")
 
 
 def test_an_infinite_score_is_no_answer() -> None:
     large = LinearModel("regressor", "squared_loss", np.full((3, 1), 1e30, np.float32), np.zeros(1, np.float32), 0.0)
-    answer = asked(LinearLearnerServer(large), "1e30,1e30,1e30")
+    answer = invoked(LinearLearnerServer(large), "1e30,1e30,1e30")
     assert answer.status == 400
     assert answer.body.decode().endswith("features are so large that their score is infinite")
 
 
-def test_many_threads_may_ask_at_once() -> None:
+def test_many_threads_may_invoke_at_once() -> None:
     random = np.random.default_rng(0)
     batches = [random.normal(size=(50, 3)).astype(np.float32) for _ in range(40)]
     bodies = ["\n".join(",".join(map(str, row)) for row in batch.tolist()) for batch in batches]

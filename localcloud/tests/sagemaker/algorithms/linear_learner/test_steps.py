@@ -1,4 +1,4 @@
-"""The steps of training, held against gradient descent as it is written in a textbook: one model, in float64."""
+"""The steps of training equal those of a textbook's gradient descent: one model, in float64."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ PLAIN = {"normalize_data": "false", "unbias_data": "false", "normalize_label": "
 
 
 def small(rows: int = 120) -> Table:
-    """Features and labels of a size that needs no scaling."""
+    """Return features and labels that need no scaling."""
     data = regression(rows)
     return Table((data.features - [0, 50, 0]) / np.float32([1, 10, 1]), (data.labels - 100) / np.float32(5))
 
 
 def weights(train: Table, **given: str | float) -> Array:
-    """Of the only model, the bias last."""
+    """Return the weights of the only model, the bias last."""
     model = one(train, "regressor", **{"early_stopping_patience": 100, **PLAIN, **given}).model
     return np.append(model.weights[:, 0], model.bias).astype(np.float64)
 
 
 def textbook(train: Table, start: Array, given: dict[str, Any]) -> Array:
-    """The weights after all steps; squared loss."""
+    """Return the weights after all steps, with the squared loss."""
     rows = np.column_stack([train.features, np.ones(train.rows)]).astype(np.float64)
     labels = train.labels.astype(np.float64)
     batch, found, memory, steps = given["mini_batch_size"], start.copy(), np.zeros((2, len(start))), 0
@@ -47,7 +47,7 @@ def textbook(train: Table, start: Array, given: dict[str, Any]) -> Array:
 
 def direction(gradient: Array, memory: Array, steps: int, given: dict[str, Any]) -> Array:
     if given["optimizer"] == "sgd":
-        # The velocity is kept divided by the rate, which doesn't change in the cases that have momentum.
+        # The velocity is divided by the rate, which is constant in the cases with momentum.
         memory[0] = given["momentum"] * memory[0] + gradient
         return memory[0].copy()
     if given["optimizer"] == "rmsprop":
@@ -93,7 +93,7 @@ def test_the_weights_are_those_of_the_textbook(given: dict[str, Any]) -> None:
     start = weights(train, learning_rate=1e-12, **{"init_bias": given.get("init_bias", 0.0)})
     expected = textbook(train, start, values)
     assert weights(train, **passed) == pytest.approx(expected, rel=2e-4, abs=2e-6)
-    assert np.abs(expected - start).max() > 0.05, "had it not learnt, this would say nothing"
+    assert np.abs(expected - start).max() > 0.05, "without learning, the test would prove nothing"
 
 
 def test_a_schedule_is_off_unless_it_is_used() -> None:
@@ -103,14 +103,14 @@ def test_a_schedule_is_off_unless_it_is_used() -> None:
     assert weights(train, **given, use_lr_scheduler="true").tolist() != without.tolist()
 
 
-def test_without_a_bias_it_is_zero() -> None:
+def test_the_bias_is_zero_if_it_is_off() -> None:
     train = small()
     assert weights(train, use_bias="false", init_bias=3.0)[-1] == 0
     assert weights(train, use_bias="true", init_bias=3.0)[-1] != 0
 
 
 @pytest.mark.parametrize("method", ["uniform", "normal"])
-def test_the_start_is_drawn_as_asked_for(method: str) -> None:
+def test_the_initial_weights_are_drawn_as_requested(method: str) -> None:
     wide = Table(np.random.default_rng(0).normal(size=(40, 2000)).astype(np.float32), np.arange(40, dtype=np.float32))
     given = {"init_method": method, "init_scale": 0.2, "init_sigma": 0.3, "init_bias": -1.5}
     start = weights(wide, learning_rate=1e-12, **given)

@@ -1,4 +1,4 @@
-"""Training jobs in a folder of their own, without the platform around them."""
+"""Training jobs in a folder, without the platform."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def csv(labels: Any = LABELS, features: Any = FEATURES) -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """A job that is prepared; `run` it once."""
+    """A prepared job; `run` it once."""
 
     layout: Layout
 

@@ -1,4 +1,4 @@
-"""The rows of a request: however they are read, it comes to what the container's way comes to."""
+"""The rows of a request are those that the container reads, in each of our ways to read them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROWS = st.lists(st.lists(CELLS, min_size=1, max_size=4), min_size=1, max_size=4)
 
 
 def container(text: str) -> np.ndarray[Any, Any]:
-    """The rows by the container's own steps: sniff, split, fill, convert."""
+    """Return the rows by the container's own steps: sniff, split, fill, convert."""
     sniffed = csv.Sniffer().sniff(text.split("\n")[0][:512]).delimiter
     delimiter = "," if sniffed.isalnum() else sniffed
     cells = [["nan" if cell == "" else cell for cell in line.split(delimiter)] for line in text.split("\n")]
@@ -36,7 +36,7 @@ def container(text: str) -> np.ndarray[Any, Any]:
 
 
 def outcome(read: Any) -> Any:
-    """The values as the library takes them, or that there are none."""
+    """Return the values as the library takes them, or that there are none."""
     try:
         rows = read()
         matrix = rows if isinstance(rows, xgboost.DMatrix) else xgboost.DMatrix(rows)
@@ -57,7 +57,7 @@ def outcome(read: Any) -> Any:
 @example(rows=[["", ""], ["", "1"]], line_end="\n", copies=2500)
 @example(rows=[["1", "2"]], line_end="\n", copies=2500)
 @example(rows=[["1", "2"]], line_end="\n\n", copies=2500)
-def test_csv_comes_to_the_same_as_in_the_container(rows: list[list[str]], line_end: str, copies: int) -> None:
+def test_csv_has_the_rows_of_the_container(rows: list[list[str]], line_end: str, copies: int) -> None:
     text = line_end.join(",".join(row) for row in rows * copies)
     read = outcome(lambda: bodies.read(text.encode(), "text/csv"))
     stripped = text.encode().strip().decode()
@@ -66,7 +66,7 @@ def test_csv_comes_to_the_same_as_in_the_container(rows: list[list[str]], line_e
 
 @settings(deadline=None)
 @given(text=st.text(alphabet="0123456789.,;:- e\t|\n\"'a", min_size=1, max_size=60))
-def test_any_text_comes_to_the_same_as_in_the_container(text: str) -> None:
+def test_any_text_has_the_outcome_of_the_container(text: str) -> None:
     read = outcome(lambda: bodies.read(text.encode(), "text/csv"))
     stripped = text.encode().strip().decode()
     assert read == outcome(lambda: container(stripped))
@@ -82,7 +82,7 @@ def test_values_keep_all_their_digits(delimiter: str, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content_type", "body", "told"),
+    ("content_type", "body", "message"),
     [
         (
             "text/csv",
@@ -100,10 +100,10 @@ def test_values_keep_all_their_digits(delimiter: str, count: int) -> None:
         ("application/x-parquet", b"PAR1", "Content-type application/x-parquet is not supported."),
     ],
 )
-def test_what_can_not_be_read_is_told(content_type: str | None, body: bytes, told: str) -> None:
+def test_an_unreadable_body_is_an_error(content_type: str | None, body: bytes, message: str) -> None:
     with pytest.raises(ValueError) as failed:
         bodies.read(body, content_type)
-    assert told in str(failed.value)
+    assert message in str(failed.value)
 
 
 def test_an_unknown_content_type_is_refused() -> None:
@@ -121,7 +121,7 @@ def test_records_are_read_with_their_labels(sparse: bool) -> None:
     assert rows.num_nonmissing() == (3 if sparse else 4)
 
 
-def test_libsvm_indices_are_taken_as_they_are() -> None:
+def test_libsvm_indices_are_not_changed() -> None:
     rows = bodies.read(b"1 1:5 3:7\n0 2:6", "text/libsvm")
     assert isinstance(rows, xgboost.DMatrix)
     assert rows.get_data().toarray().tolist() == [[0, 5, 0, 7], [0, 0, 6, 0]]

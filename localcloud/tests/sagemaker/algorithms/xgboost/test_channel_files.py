@@ -1,4 +1,4 @@
-"""What the files of a training channel come to, by their kind and the content type: the table of docs/channels.md."""
+"""What becomes of the files of a channel, by their kind and the content type: the table of docs/channels.md."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ CSV, LIBSVM, PARQUET, RECORDIO = FORMATS
 
 
 def part(content_type: str, number: int = 0) -> bytes:
-    """Rows of a file; those of two files differ."""
+    """Return the rows of a file; two files have different rows."""
     rows = slice(number * ROWS, (number + 1) * ROWS)
     return ENCODE[content_type](LABELS[rows], FEATURES[rows])
 
 
 def rows_read(root: Path, content_type: str, files: Mapping[str, bytes], caplog: pytest.LogCaptureFixture) -> int:
-    """How many rows a job trains on whose channel has these files."""
+    """Return how many rows a job trains on if its channel has these files."""
     with caplog.at_level(logging.INFO):
         prepared(root, {"objective": "binary:logistic"}, {"train": files}, content_type).run()
     [line] = [each for each in caplog.messages if each.startswith("The train matrix has ")]
@@ -59,7 +59,7 @@ def rows_read(root: Path, content_type: str, files: Mapping[str, bytes], caplog:
 
 
 def refusal(root: Path, content_type: str, files: Mapping[str, bytes]) -> str:
-    """Why a job fails whose channel has these files; the fault is its user's."""
+    """Return the user error of a job whose channel has these files."""
     with pytest.raises(UserError) as refused:
         prepared(root, {"objective": "binary:logistic"}, {"train": files}, content_type).run()
     return str(refused.value)
@@ -67,7 +67,7 @@ def refusal(root: Path, content_type: str, files: Mapping[str, bytes]) -> str:
 
 @pytest.mark.parametrize("content_type", FORMATS)
 @pytest.mark.parametrize("name", [".part.crc", "more/.part.crc", "a/b/c/d/.deep"])
-def test_a_hidden_file_is_refused_wherever_it_lies(tmp_path: Path, content_type: str, name: str) -> None:
+def test_a_hidden_file_is_refused_in_every_folder(tmp_path: Path, content_type: str, name: str) -> None:
     files = {"part-0": part(content_type), name: b""}
     assert refusal(tmp_path, content_type, files) == (
         "Hidden file found in the data path! Remove that before training."
@@ -84,16 +84,16 @@ def test_a_file_in_a_folder_of_bookkeeping_is_data(
 
 
 @pytest.mark.parametrize("content_type", [LIBSVM, PARQUET, RECORDIO])
-def test_an_empty_marker_is_passed_over(tmp_path: Path, content_type: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_empty_marker_is_ignored(tmp_path: Path, content_type: str, caplog: pytest.LogCaptureFixture) -> None:
     files = {"_SUCCESS": b"", "part-0": part(content_type)}
     assert rows_read(tmp_path, content_type, files, caplog) == ROWS
 
 
-@pytest.mark.parametrize("data", ["part-0", "PART-0"])  # behind the marker in order, and before it
+@pytest.mark.parametrize("data", ["part-0", "PART-0"])  # after the marker in order, and before it
 def test_an_empty_marker_beside_csv_is_refused(tmp_path: Path, data: str) -> None:
-    told = refusal(tmp_path, CSV, {"_SUCCESS": b"", data: part(CSV)})
-    assert told.startswith("Could not determine delimiter on line :\n")
-    assert "_SUCCESS" in told
+    message = refusal(tmp_path, CSV, {"_SUCCESS": b"", data: part(CSV)})
+    assert message.startswith("Could not determine delimiter on line :\n")
+    assert "_SUCCESS" in message
 
 
 def test_a_marker_with_content_is_rows_of_csv(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -111,22 +111,20 @@ def test_a_marker_with_content_is_rows_of_libsvm(tmp_path: Path, caplog: pytest.
 @pytest.mark.parametrize(("content_type", "kind"), [(CSV, "csv"), (LIBSVM, "libsvm")])
 def test_a_marker_that_is_no_row_fails_the_job(tmp_path: Path, content_type: str, kind: str) -> None:
     marker = b"done,\n,x\ny\n" if content_type == CSV else JSON
-    told = refusal(tmp_path, content_type, {"_committed": marker, "part-0": part(content_type)})
-    assert told.startswith(f"Failed to load {kind} data with exception:\n")
+    message = refusal(tmp_path, content_type, {"_committed": marker, "part-0": part(content_type)})
+    assert message.startswith(f"Failed to load {kind} data with exception:\n")
 
 
 @pytest.mark.parametrize("content_type", [PARQUET, RECORDIO])
-def test_a_marker_with_content_is_passed_over(
-    tmp_path: Path, content_type: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_marker_with_content_is_ignored(tmp_path: Path, content_type: str, caplog: pytest.LogCaptureFixture) -> None:
     files = {"_committed": JSON, "part-0": part(content_type)}
     assert rows_read(tmp_path, content_type, files, caplog) == ROWS
     assert "ROWS OF DATA" not in caplog.text
 
 
 @pytest.mark.parametrize("content_type", FORMATS)
-def test_markers_with_content_alone_are_no_data(tmp_path: Path, content_type: str) -> None:
-    """CSV and libsvm read them; here nothing in them can be read."""
+def test_only_markers_with_content_are_no_data(tmp_path: Path, content_type: str) -> None:
+    """CSV and libsvm read them, but their content has no rows."""
     expected = {
         CSV: "Failed to load csv data with exception:\n",
         LIBSVM: "Failed to load libsvm data with exception:\n",
@@ -138,15 +136,15 @@ def test_markers_with_content_alone_are_no_data(tmp_path: Path, content_type: st
 
 
 @pytest.mark.parametrize(
-    ("content_type", "told"),
+    ("content_type", "message"),
     [
         (CSV, "Could not determine delimiter on line :\n"),
         (PARQUET, "Failed to load parquet data with exception:\n"),
     ],
 )
 @pytest.mark.parametrize("name", ["part-1", "more/part-1"])
-def test_an_empty_data_file_is_refused(tmp_path: Path, content_type: str, told: str, name: str) -> None:
-    assert refusal(tmp_path, content_type, {"part-0": part(content_type), name: b""}).startswith(told)
+def test_an_empty_data_file_is_refused(tmp_path: Path, content_type: str, message: str, name: str) -> None:
+    assert refusal(tmp_path, content_type, {"part-0": part(content_type), name: b""}).startswith(message)
 
 
 @pytest.mark.parametrize("content_type", [LIBSVM, RECORDIO])
@@ -177,7 +175,7 @@ def test_sub_folders_are_read_to_the_third_level(
 def test_the_first_folder_that_is_too_deep_ends_the_reading(
     tmp_path: Path, content_type: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What the container would have listed after it is not loaded either: here the folder ``z``."""
+    """Files that the container would list after it are not loaded either: here the folder ``z``."""
     files = {"part": part(content_type), "a/b/c/part": part(content_type, 1), "z/part": part(content_type, 1)}
     assert rows_read(tmp_path, content_type, files, caplog) == ROWS
     assert "2 of the channel's 3 files aren't loaded" in caplog.text
@@ -191,8 +189,8 @@ def test_a_channel_that_is_too_deep_as_a_whole_fails_the_job(tmp_path: Path, con
 
 
 def test_csv_whose_files_have_different_delimiters_is_refused(tmp_path: Path) -> None:
-    told = refusal(tmp_path, CSV, {"a": part(CSV), "b": part(CSV, 1).replace(b",", b";")})
-    assert told.startswith("The files of the channel have different delimiters: ',' in a, ';' in b.")
+    message = refusal(tmp_path, CSV, {"a": part(CSV), "b": part(CSV, 1).replace(b",", b";")})
+    assert message.startswith("The files of the channel have different delimiters: ',' in a, ';' in b.")
 
 
 @pytest.mark.parametrize("content_type", FORMATS)

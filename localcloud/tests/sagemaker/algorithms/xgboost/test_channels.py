@@ -16,12 +16,12 @@ def test_libsvm_is_the_default() -> None:
     assert channels.validate({"train": FILE})["train"]["ContentType"] == "text/libsvm"
 
 
-def test_a_channel_of_code_may_lie_unused() -> None:
+def test_a_channel_of_code_may_be_unused() -> None:
     assert set(channels.validate({"train": FILE, "code": FILE | {"ContentType": "text/python"}})) == {"train", "code"}
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"train": FILE, "code": FILE}, "Channel configuration for 'code' channel is not supported"),
         ({"validation": FILE}, "Missing required channel: train"),
@@ -35,10 +35,10 @@ def test_a_channel_of_code_may_lie_unused() -> None:
         ({"train": FILE | {"TrainingInputMode": "Pipe"}}, "Channel configuration for 'train' channel"),
     ],
 )
-def test_other_channels_are_refused(given: dict[str, dict[str, str]], told: str) -> None:
+def test_other_channels_are_refused(given: dict[str, dict[str, str]], message: str) -> None:
     with pytest.raises(UserError) as refused:
         channels.validate(given)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_a_hidden_file_is_refused(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_csv_given_as_libsvm_is_refused_by_its_first_line(tmp_path: Path) -> Non
     )
 
 
-def test_a_header_row_is_loudly_taken_as_data(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_header_row_is_read_as_data_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "a.csv").write_text("label,x,y\n1,2,3\n")
     channels.check_format(tmp_path, "csv")
     assert "a.csv: the first line looks like a header." in caplog.text
@@ -77,7 +77,7 @@ def test_a_header_row_is_loudly_taken_as_data(tmp_path: Path, caplog: pytest.Log
         ("1 qid:1 0:1\n", True),
     ],
 )
-def test_a_line_of_libsvm(tmp_path: Path, line: str, accepted: bool) -> None:
+def test_a_line_of_libsvm_is_accepted_or_refused(tmp_path: Path, line: str, accepted: bool) -> None:
     (tmp_path / "a").write_text(line)
     if accepted:
         channels.check_format(tmp_path, "libsvm")
@@ -86,7 +86,7 @@ def test_a_line_of_libsvm(tmp_path: Path, line: str, accepted: bool) -> None:
             channels.check_format(tmp_path, "libsvm")
 
 
-def test_only_the_first_folder_without_sub_folders_is_looked_at(tmp_path: Path) -> None:
+def test_only_the_first_folder_without_sub_folders_is_checked(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a/good").write_text("1 0:1 1:2\n")
     (tmp_path / "a/_SUCCESS").write_text("none")

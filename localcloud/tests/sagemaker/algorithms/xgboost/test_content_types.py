@@ -1,4 +1,4 @@
-"""Content types, and the formats that they stand for."""
+"""Content types and their formats."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from localcloud.sagemaker.jobs.child import UserError
         ("application/x-recordio-protobuf", "recordio-protobuf"),
     ],
 )
-def test_the_format_of_a_content_type(content_type: str | None, expected: str) -> None:
+def test_a_content_type_has_its_format(content_type: str | None, expected: str) -> None:
     assert data_format(content_type) == expected
 
 
 @pytest.mark.parametrize(
-    ("content_type", "told"),
+    ("content_type", "message"),
     [
         ("application/json", "application/json is not an accepted ContentType: csv, libsvm, parquet"),
         ("text/csv;label_size=0", "Optional parameter label_size must be equal to 1"),
         ("", "is not an accepted ContentType"),
     ],
 )
-def test_other_content_types_are_refused(content_type: str, told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_other_content_types_are_refused(content_type: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         data_format(content_type)

@@ -1,4 +1,4 @@
-"""``_kfold``: every row is predicted by a model that hasn't seen it."""
+"""``_kfold``: every row is predicted by a model that wasn't trained on it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import xgboost
 
 from localcloud.sagemaker.algorithms.xgboost.cross_validation import CrossValidation, History
 
-# Each row is its own feature, so that a model tells which rows it has seen.
+# Each row is its own feature, so that a model shows which rows it was trained on.
 ROWS = np.arange(30, dtype=np.float32)
 LABELS = (ROWS % 3 == 0).astype(np.float32)  # a third of them
 
 
 def run(folder: Path, *, repeats: int = 1, classification: bool = True) -> tuple[list[list[int]], list[str]]:
-    """The rows that each model was trained on, and the report."""
+    """Return the rows that each model was trained on, and the report."""
     seen: list[list[int]] = []
 
     def train(part: xgboost.DMatrix, number: int) -> tuple[xgboost.Booster, History]:
@@ -33,13 +33,13 @@ def run(folder: Path, *, repeats: int = 1, classification: bool = True) -> tuple
     return seen, lines
 
 
-def test_each_row_is_held_out_once_a_round(tmp_path: Path) -> None:
+def test_each_row_is_held_out_once_in_each_round(tmp_path: Path) -> None:
     seen, _ = run(tmp_path, repeats=2)
     assert len(seen) == 6
     for models in (seen[:3], seen[3:]):
         held_out = [row for model in models for row in range(30) if row not in model]
         assert sorted(held_out) == list(range(30))
-    assert seen[:3] != seen[3:], "each round draws anew"
+    assert seen[:3] != seen[3:], "each round has new folds"
 
 
 def test_folds_of_a_classification_have_the_same_mix(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The container's own metrics, against values worked out by hand."""
+"""The container's own metrics, with values calculated by hand."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ SCORES = np.array([0.9, 0.6, 0.5, 0.7, 0.2], dtype=np.float32)
         ("r2", 1 - 0.95 / 1.2),
     ],
 )
-def test_a_metric(name: str, expected: float) -> None:
-    [(told, value)] = evaluated([name], LABELS, SCORES)
-    assert told == name
+def test_a_metric_has_its_value(name: str, expected: float) -> None:
+    [(shown, value)] = evaluated([name], LABELS, SCORES)
+    assert shown == name
     assert value == pytest.approx(expected, rel=1e-6)
 
 
@@ -56,20 +56,20 @@ def test_a_metric(name: str, expected: float) -> None:
         ("reg:squarederror", [0.1, -0.1], [1.0, 0.0]),
     ],
 )
-def test_the_label_that_a_prediction_stands_for(objective: str, predictions: Any, expected: list[float]) -> None:
+def test_a_prediction_has_its_label(objective: str, predictions: Any, expected: list[float]) -> None:
     assert predicted_labels(np.array(predictions, dtype=np.float32), objective).tolist() == expected
 
 
 @pytest.mark.parametrize(
-    ("name", "labels", "told"),
+    ("name", "labels", "message"),
     [
         ("f1_binary", [0, 2], "Target is multiclass but average='binary'"),
         ("precision", [2, 2], "Target is multiclass but average='binary'"),
         ("accuracy", [0.5, 1], "Classification metrics can't handle a mix of continuous and binary targets"),
     ],
 )
-def test_labels_that_a_metric_is_not_for_are_refused(name: str, labels: list[float], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_labels_that_do_not_fit_a_metric_are_refused(name: str, labels: list[float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         evaluated([name], np.array(labels, dtype=np.float32), np.array([0.9, 0.1], dtype=np.float32))
 
 

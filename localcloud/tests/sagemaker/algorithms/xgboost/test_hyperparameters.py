@@ -1,4 +1,4 @@
-"""Hyperparameters, in the order and the words of the container."""
+"""Hyperparameters are checked in the container's order, with its messages."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_values_are_typed_and_aliases_replaced() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({}, "Missing required hyperparameter: num_round"),
         ({"n_estimators": "1"}, "Missing required hyperparameter: num_round"),
@@ -107,10 +107,10 @@ def test_values_are_typed_and_aliases_replaced() -> None:
         ),
     ],
 )
-def test_a_refusal_has_the_containers_words(given: dict[str, str], told: str) -> None:
+def test_a_refusal_has_the_containers_message(given: dict[str, str], message: str) -> None:
     with pytest.raises(UserError) as refused:
         validate(given)
-    assert str(refused.value) == told
+    assert str(refused.value) == message
 
 
 def test_ranges_are_checked_after_all_values_are_parsed() -> None:
@@ -119,7 +119,7 @@ def test_ranges_are_checked_after_all_values_are_parsed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"eval_metric": "rmse"}, "'objective'"),
         ({"monotone_constraints": "1"}, "unexpected failure when validating 1 (caused by TypeError)"),
@@ -128,10 +128,10 @@ def test_ranges_are_checked_after_all_values_are_parsed() -> None:
         ({"interaction_constraints": "[['a']]"}, "unexpected failure when validating [['a']] (caused by TypeError)"),
     ],
 )
-def test_where_the_container_fails_by_itself_the_algorithm_does(given: dict[str, str], told: str) -> None:
+def test_a_failure_of_the_container_itself_is_an_algorithm_error(given: dict[str, str], message: str) -> None:
     with pytest.raises(AlgorithmError) as failed:
         validate({"num_round": "1", **given})
-    assert told in str(failed.value)
+    assert message in str(failed.value)
 
 
 def test_constraints_that_are_not_python_are_a_syntax_error() -> None:
@@ -144,7 +144,7 @@ def test_no_expression_is_evaluated() -> None:
         validate({"num_round": "1", "tree_method": "hist", "monotone_constraints": "__import__('os').getpid()"})
 
 
-# Each range's ends: what is just allowed, and what is just not.
+# Each range's ends: the last allowed value, and the first refused one.
 INTEGERS = [
     *[("num_round", 1, None), ("csv_weights", 0, 1), ("early_stopping_rounds", 1, None), ("verbosity", 0, 3)],
     *[("nthread", 1, None), ("max_depth", 0, None), ("max_leaves", 0, None), ("max_bin", 0, None)],
@@ -178,7 +178,7 @@ CHOICES = {
 
 
 @pytest.mark.parametrize(("name", "low", "high"), INTEGERS)
-def test_an_integer_may_be_its_ends_and_no_more(name: str, low: int, high: int | None) -> None:
+def test_an_integer_may_be_an_end_of_its_range(name: str, low: int, high: int | None) -> None:
     for allowed in (low, 10**12 if high is None else high):
         assert validate({"num_round": "1", name: str(allowed)})[name] == allowed
     for refused in [low - 1] if high is None else [low - 1, high + 1]:
@@ -187,7 +187,7 @@ def test_an_integer_may_be_its_ends_and_no_more(name: str, low: int, high: int |
 
 
 @pytest.mark.parametrize(("name", "low", "high"), NUMBERS)
-def test_a_number_may_be_its_ends_where_they_are_closed(name: str, low: str, high: str) -> None:
+def test_a_number_may_be_a_closed_end_of_its_range(name: str, low: str, high: str) -> None:
     bottom, top = float(low[1:]), float(high[:-1]) if high else math.inf
     above, below = math.nextafter(bottom, math.inf), math.nextafter(top, -math.inf)
     allowed = {above, below, *([bottom] if low[0] == "[" else []), *([top] if high.endswith("]") else [])}
@@ -211,7 +211,7 @@ def test_nan_is_in_every_range_as_in_the_container() -> None:
     assert math.isnan(validate({"num_round": "1", "eta": "nan"})["eta"])
 
 
-def test_dependencies_are_told_in_the_order_of_the_hyperparameters() -> None:
+def test_dependencies_are_checked_in_the_order_of_the_hyperparameters() -> None:
     constrained, multi = {"monotone_constraints": "(1,)"}, {"objective": "multi:softmax"}
     with pytest.raises(UserError, match="monotone_constraints can be used only"):
         validate({"num_round": "1", **constrained, **multi})

@@ -69,7 +69,7 @@ def test_an_index_that_pandas_has_written_is_no_column(tmp_path: Path) -> None:
     assert matrix.get_data().toarray().tolist() == [[1.5], [2.5]]
 
 
-def test_markers_beside_parquet_files_are_passed_over(tmp_path: Path) -> None:
+def test_markers_beside_parquet_files_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     pyarrow.parquet.write_table(pa.table({"label": [1, 0], "x": [True, False]}), tmp_path / "data/a.parquet")
     (tmp_path / "data/_SUCCESS").write_bytes(b"")
@@ -83,7 +83,7 @@ def test_files_of_markers_only_are_no_data_as_recordio(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("format_", "content", "told"),
+    ("format_", "content", "message"),
     [
         ("parquet", b"PAR", "Failed to load parquet data with exception:\n"),
         ("recordio-protobuf", b"PAR", "Failed to load recordio-protobuf data with exception:\n"),
@@ -91,10 +91,10 @@ def test_files_of_markers_only_are_no_data_as_recordio(tmp_path: Path) -> None:
         ("recordio-protobuf", recordio.encode(np.ones((2, 2))), "Got input data without labels."),
     ],
 )
-def test_what_can_not_be_read_is_told(tmp_path: Path, format_: str, content: bytes, told: str) -> None:
+def test_an_unreadable_file_is_a_user_error(tmp_path: Path, format_: str, content: bytes, message: str) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/a").write_bytes(content)
     with pytest.raises(UserError) as failed:
         read(tmp_path / "data", format_)
-    assert told in str(failed.value)
+    assert message in str(failed.value)
     assert "Stack trace" not in str(failed.value)

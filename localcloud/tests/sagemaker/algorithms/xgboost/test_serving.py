@@ -1,4 +1,4 @@
-"""The scoring application, asked directly."""
+"""The scoring application, called directly."""
 
 from __future__ import annotations
 
@@ -52,18 +52,16 @@ def test_the_ensemble_can_be_turned_off(tmp_path: Path) -> None:
     assert scores(one) == low.predict(xgboost.DMatrix(ROWS[:2])).tolist()
 
 
-def test_many_rows_that_lack_columns_are_answered_alike_in_little_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_rows_without_some_columns_need_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(2)
     rows, labels = generator.random((300, 500)), generator.integers(0, 3, 300)
     wide = xgboost.train({"objective": "multi:softprob", "num_class": 3}, xgboost.DMatrix(rows, label=labels), 2)
     body = "\n".join(f"{first:.3f},{second:.3f}" for first, second in generator.random((20_000, 2))).encode()
-    served, asked = server(tmp_path, wide), Invocation(body, "text/csv", "application/json")
-    at_once = served.invoke(asked)
+    served, invocation = server(tmp_path, wide), Invocation(body, "text/csv", "application/json")
+    at_once = served.invoke(invocation)
     monkeypatch.setattr(serving, "_PADDED_BYTES", 1024**2)
     tracemalloc.start()
-    in_blocks = served.invoke(asked)
+    in_blocks = served.invoke(invocation)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert in_blocks == at_once
@@ -71,20 +69,20 @@ def test_many_rows_that_lack_columns_are_answered_alike_in_little_memory(
 
 
 @pytest.mark.parametrize(
-    ("environment", "said"),
+    ("environment", "text"),
     [
         ({}, "<title>500 Internal Server Error</title>"),
         ({"SAGEMAKER_INFERENCE_OUTPUT": "predicted_label"}, "'numpy.float32' object is not iterable"),
     ],
 )
 def test_an_ensemble_of_classes_fails_at_the_vote_as_in_the_container(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, environment: dict[str, str], said: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, environment: dict[str, str], text: str
 ) -> None:
     softmax = {"objective": "multi:softmax", "num_class": 3}
     models = [booster(labels, **softmax) for labels in ([2, 0, 1, 1], [2, 1, 1, 1])]
     answer = server(tmp_path, *models, environment=environment).invoke(Invocation(b"0,1\n1,0", "text/csv", None))
     assert answer.status == 500
-    assert said in answer.body.decode()
+    assert text in answer.body.decode()
     assert "An ensemble of multi:softmax models ANSWERS EVERY REQUEST WITH STATUS 500" in caplog.text
 
 
@@ -118,7 +116,7 @@ def test_a_request_may_not_be_too_large(tmp_path: Path) -> None:
     assert answer.status == 413
 
 
-def test_libsvm_indices_are_taken_as_they_are(tmp_path: Path) -> None:
+def test_libsvm_indices_are_not_changed(tmp_path: Path) -> None:
     model = booster([0, 1, 2, 3])
     answer = server(tmp_path, model).invoke(Invocation(b"1:1", "text/libsvm", None))
     expected = model.predict(xgboost.DMatrix(np.array([[np.nan, 1.0]])))
@@ -148,7 +146,7 @@ def test_scores_are_those_of_the_librarys_matrix(tmp_path: Path, parameters: dic
     assert json.loads(answer.body) == {"predictions": [{"score": each} for each in expected]}
 
 
-def test_too_few_columns_are_taken_as_missing_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_columns_are_missing_values_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     matrix = xgboost.DMatrix(np.random.default_rng(0).normal(size=(50, 3)), label=np.arange(50))
     model = xgboost.train({"nthread": 1}, matrix, 5)
     served = server(tmp_path, model)
@@ -162,7 +160,7 @@ SELECTED = {"SAGEMAKER_INFERENCE_OUTPUT": "predicted_score"}
 
 
 @pytest.mark.parametrize(
-    ("body", "accept", "environment", "status", "content_type", "said"),
+    ("body", "accept", "environment", "status", "content_type", "text"),
     [
         ("0,1", None, {}, 200, "text/csv; charset=utf-8", "0.5\n"),
         ("0,1", "*/*", {}, 200, "text/csv; charset=utf-8", "0.5\n"),
@@ -191,19 +189,19 @@ def test_the_status_and_form_of_an_answer(
     environment: dict[str, str],
     status: int,
     content_type: str,
-    said: str,
+    text: str,
 ) -> None:
     constant = booster([0.5])
     answer = server(tmp_path, constant, environment=environment).invoke(Invocation(body.encode(), "text/csv", accept))
     assert (answer.status, answer.content_type) == (status, content_type)
     if status == 200:
-        assert answer.body.decode() == said
+        assert answer.body.decode() == text
     else:
-        assert said in answer.body.decode()
+        assert text in answer.body.decode()
         assert b"Stack trace" not in answer.body
 
 
-def test_a_batch_transform_is_told_the_largest_payload(tmp_path: Path) -> None:
+def test_the_execution_parameters_have_the_largest_payload(tmp_path: Path) -> None:
     served = server(tmp_path, booster([0.5]), environment={"MAX_CONTENT_LENGTH": str(20 * 1024**2)})
     assert served.execution_parameters()["MaxPayloadInMB"] == 20
     assert served.execution_parameters()["BatchStrategy"] == "MULTI_RECORD"
@@ -234,7 +232,7 @@ def test_mutated_requests_are_answered_by_a_modelled_status(tmp_path: Path) -> N
 
 
 def mutated(body: bytes, random: Random) -> bytes:
-    """Bytes changed, added, taken away or said twice; sometimes none are left."""
+    """Return the bytes with some changed, added, removed or repeated; sometimes none are left."""
     changed = bytearray(body)
     for _ in range(random.randrange(4)):
         place = random.randrange(len(changed))

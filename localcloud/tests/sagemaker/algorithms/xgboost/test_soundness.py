@@ -1,4 +1,4 @@
-"""Models that load but must not be asked."""
+"""Models that load but aren't safe to use."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def reloaded(model: Any) -> xgboost.Booster:
     ],
     ids=["gbtree", "dart", "forest", "pruned", "vector leaves", "leaf-wise"],
 )
-def test_what_the_library_trains_is_sound(parameters: dict[str, Any]) -> None:
+def test_a_model_that_the_library_trains_is_sound(parameters: dict[str, Any]) -> None:
     if parameters.get("tree_method") == "exact" or "multi_strategy" in parameters:
         rows = np.random.default_rng(3).random((80, 4))
         labels = np.arange(80) % 3
@@ -66,7 +66,7 @@ def categorical(tree: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         (lambda tree: tree["right_children"].__setitem__(0, 0), "children beyond"),
         (lambda tree: tree["right_children"].__setitem__(2, 1), "round in a circle"),
@@ -76,13 +76,13 @@ def categorical(tree: Any) -> None:
     ],
     ids=["root as child", "cycle", "beyond", "half a leaf", "feature"],
 )
-def test_a_damaged_tree_is_refused(damage: Damage, told: str) -> None:
+def test_a_damaged_tree_is_refused(damage: Damage, message: str) -> None:
     rows = np.random.default_rng(3).random((80, 4))
     model = json.loads(xgboost.train({}, xgboost.DMatrix(rows, label=rows.sum(axis=1)), 3).save_raw("json"))
     tree = model["learner"]["gradient_booster"]["model"]["trees"][1]
     tree["left_children"][1], tree["right_children"][1] = 3, 4
     damage(tree)
-    with pytest.raises(UnsoundModelError, match=f"^tree 1: .*{told}"):
+    with pytest.raises(UnsoundModelError, match=f"^tree 1: .*{message}"):
         soundness.check(reloaded(model))
 
 

@@ -1,4 +1,4 @@
-"""Training jobs: what the transcripts of the container don't hold, by the container's code."""
+"""Training jobs: what the container's transcripts don't show, by the container's code."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_early_stopping_watches_the_tuned_metric_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hyperparameters", "files", "told"),
+    ("hyperparameters", "files", "message"),
     [
         pytest.param({"early_stopping_rounds": "1"}, BOTH, "early_stopping_rounds without eval_metric", id="no metric"),
         pytest.param(
@@ -114,16 +114,16 @@ def test_early_stopping_watches_the_tuned_metric_first(tmp_path: Path) -> None:
         pytest.param({}, {"train": {"a": "label,x\n" + csv(features=FEATURES[:, :1])}}, "like a header", id="header"),
     ],
 )
-def test_traps_are_passed_with_a_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, hyperparameters: dict[str, str], files: Files, told: str
+def test_traps_cause_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, hyperparameters: dict[str, str], files: Files, message: str
 ) -> None:
     job = prepared(tmp_path, BINARY | hyperparameters, files)
     assert job.run().model().num_boosted_rounds() == 3
-    assert told in caplog.text
+    assert message in caplog.text
 
 
 @pytest.mark.parametrize(
-    ("hyperparameters", "files", "kind", "told"),
+    ("hyperparameters", "files", "kind", "message"),
     [
         pytest.param({}, {"train": {"a": ""}}, UserError, "No data in training channel path", id="empty train"),
         pytest.param(
@@ -187,26 +187,28 @@ def test_traps_are_passed_with_a_warning(
         ),
     ],
 )
-def test_a_failure_is_the_users_or_the_algorithms(
-    tmp_path: Path, hyperparameters: dict[str, str], files: Files, kind: type[Exception], told: str
+def test_a_failure_is_a_user_error_or_an_algorithm_error(
+    tmp_path: Path, hyperparameters: dict[str, str], files: Files, kind: type[Exception], message: str
 ) -> None:
     with pytest.raises(kind) as failed:
         prepared(tmp_path, hyperparameters, files).run()
-    assert told in str(failed.value)
+    assert message in str(failed.value)
     assert "Stack trace" not in str(failed.value)
 
 
-def test_folds_leave_a_model_each_and_predictions(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_folds_leave_one_model_each_and_predictions(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     job = prepared(tmp_path, BINARY | {"_kfold": "2", "_num_cv_round": "2", "eval_metric": "error"}, BOTH).run()
 
     assert sorted(path.name for path in job.layout.model.iterdir()) == [f"xgboost-model-{fold}" for fold in range(4)]
     assert np.loadtxt(job.layout.output_data / "predictions.csv", delimiter=",").shape == (120, 3)
     numbers = [line.partition("]")[0][1:] for line in rounds(capfd.readouterr().out)]
-    # Each model's rounds; then the means of both repeats, and of all, under the number of rounds.
+    # Each model's rounds; then the means of both repeats and of all, with the number of rounds.
     assert numbers == ["0", "1", "2"] * 4 + ["3", "3", "3"]
 
 
-def test_checkpoints_are_kept_and_gone_on_from(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_checkpoints_are_kept_and_training_continues_from_them(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     whole = prepared(tmp_path / "whole", BINARY | {"num_round": "12"}, TRAIN).run().model()
     first = prepared(tmp_path / "first", BINARY | {"num_round": "7"}, TRAIN, has_checkpoints=True).run()
     kept = sorted(path.name for path in first.layout.checkpoints.iterdir())
@@ -226,7 +228,7 @@ def test_checkpoints_are_kept_and_gone_on_from(tmp_path: Path, capfd: pytest.Cap
     assert not list(second.layout.checkpoints.glob("*.sagemaker-ignore"))
 
 
-def test_a_checkpoint_that_is_being_uploaded_is_left(tmp_path: Path) -> None:
+def test_a_checkpoint_under_upload_is_not_removed(tmp_path: Path) -> None:
     job = prepared(tmp_path, BINARY | {"num_round": "8"}, TRAIN, has_checkpoints=True)
     for name in ("0.sagemaker-uploading", "1.sagemaker-uploading", "1.sagemaker-uploaded"):
         (job.layout.checkpoints / f"xgboost-checkpoint.{name}").touch()
@@ -240,7 +242,7 @@ def test_a_job_without_checkpoint_config_writes_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_sigterm_leaves_a_model_only_if_asked_to(tmp_path: Path, keep: bool) -> None:
+def test_sigterm_leaves_a_model_only_if_requested(tmp_path: Path, keep: bool) -> None:
     endless = {"num_round": "1000000", "save_model_on_termination": str(keep).lower()}
     job = prepared(tmp_path, BINARY | endless, TRAIN)
     with started(job) as (process, lines):
@@ -254,7 +256,7 @@ def test_sigterm_leaves_a_model_only_if_asked_to(tmp_path: Path, keep: bool) -> 
 
 @contextlib.contextmanager
 def started(job: Job) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
-    """The job in a process of its own, and the lines that it has printed so far."""
+    """Run the job in a separate process; yield it and the lines that it has printed so far."""
     process = subprocess.Popen(
         [sys.executable, "-m", training.__name__, str(job.layout.root), "1000000000", str(8 * 1024**3)],
         stdin=subprocess.PIPE,
@@ -280,7 +282,7 @@ def started(job: Job) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
 
 
 def test_sigterm_in_the_middle_of_a_write_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python refuses to flush what the signal has interrupted."""
+    """Python refuses to flush output that the signal has interrupted."""
     before, flushed = signal.getsignal(signal.SIGTERM), list[bool]()
 
     def refuse() -> None:
