@@ -79,10 +79,10 @@ def serving(shared: LocalCloud) -> Serving:
     wait_for(
         lambda: sagemaker.describe_endpoint(EndpointName="live")["EndpointStatus"] == "InService", what="InService"
     )
-    return cloud, data, ask(cloud)
+    return cloud, data, answer_of(cloud)
 
 
-def ask(cloud: Cloud) -> bytes:
+def answer_of(cloud: Cloud) -> bytes:
     answer = cloud.client("sagemaker-runtime").invoke_endpoint(
         EndpointName="live", ContentType="text/csv", Body="0.1,0.2,0.3,0.4"
     )
@@ -93,7 +93,7 @@ def ask(cloud: Cloud) -> bytes:
 def test_endpoints_serve_again_after_down_and_up(shared: LocalCloud, serving: Serving) -> None:
     _, _, expected = serving
     shared.command("down")
-    assert ask(shared.up()) == expected
+    assert answer_of(shared.up()) == expected
 
 
 def test_a_killed_stand_in_starts_again_with_its_state(shared: LocalCloud, serving: Serving) -> None:
@@ -111,7 +111,7 @@ def test_a_killed_stand_in_starts_again_with_its_state(shared: LocalCloud, servi
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Failed", "Failed")
     assert job["FailureReason"].startswith("InternalServerError: the SageMaker stand-in was restarted")
     assert sagemaker.describe_training_job(TrainingJobName="trained")["TrainingJobStatus"] == "Completed"
-    assert ask(cloud) == expected
+    assert answer_of(cloud) == expected
 
 
 def test_down_ends_a_running_job(shared: LocalCloud, serving: Serving) -> None:

@@ -89,16 +89,16 @@ def valid(data: training.Data, model_data: str) -> dict[str, dict[str, Any]]:
     names = {"NameContains": "a", "MaxResults": 3, "SortBy": "CreationTime", "SortOrder": "Ascending"}
     tags = [{"Key": "k", "Value": "v"}]
     arn = "arn:aws:sagemaker:us-east-1:000000000000:model-package-group/fuzzed"
-    location = {"S3DataType": "S3Prefix", "S3Uri": "s3://nobody-has-this/in/"}
+    location = {"S3DataType": "S3Prefix", "S3Uri": "s3://this-is-missing/in/"}
     container = {"Image": training.IMAGE, "ModelDataUrl": model_data, "Environment": {"A": "b"}}
     variant = {"VariantName": "v", "ModelName": "fuzzed", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
     job = training.request("fuzzed", data, Tags=tags, CheckpointConfig={"S3Uri": "s3://b/c"})
-    job["InputDataConfig"] = [training.channel("train", "s3://nobody-has-this/train/")]
+    job["InputDataConfig"] = [training.channel("train", "s3://this-is-missing/train/")]
     transform = {
         "TransformJobName": "fuzzed",
-        "ModelName": "nobody-has-this",
+        "ModelName": "this-is-missing",
         "TransformInput": {"DataSource": {"S3DataSource": location}, "SplitType": "Line", "ContentType": "text/csv"},
-        "TransformOutput": {"S3OutputPath": "s3://nobody-has-this/out", "AssembleWith": "Line"},
+        "TransformOutput": {"S3OutputPath": "s3://this-is-missing/out", "AssembleWith": "Line"},
         "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
         "DataProcessing": {"InputFilter": "$[1:]", "OutputFilter": "$[0,-1]", "JoinSource": "Input"},
     }
@@ -120,8 +120,8 @@ def valid(data: training.Data, model_data: str) -> dict[str, dict[str, Any]]:
         "CreateEndpointConfig": {"EndpointConfigName": "fuzzed", "ProductionVariants": [variant]},
         "DescribeEndpointConfig": {"EndpointConfigName": "fuzzed"},
         "ListEndpointConfigs": names,
-        "CreateEndpoint": {"EndpointName": "fuzzed", "EndpointConfigName": "nobody-has-this"},
-        "UpdateEndpoint": {"EndpointName": "fuzzed", "EndpointConfigName": "nobody-has-this"},
+        "CreateEndpoint": {"EndpointName": "fuzzed", "EndpointConfigName": "this-is-missing"},
+        "UpdateEndpoint": {"EndpointName": "fuzzed", "EndpointConfigName": "this-is-missing"},
         "DescribeEndpoint": {"EndpointName": "fuzzed"},
         "ListEndpoints": names,
         "CreateModelPackageGroup": {"ModelPackageGroupName": "fuzzed", "Tags": tags},
@@ -199,7 +199,7 @@ class Mutator:
         body = self._random.choice(ROWS)
         if self._random.random() < 0.3:
             body = self._damaged(body)
-        name = self._random.choice((self._endpoint, self._endpoint, "nobody-has-this", "%00", "a" * 3000, ".."))
+        name = self._random.choice((self._endpoint, self._endpoint, "this-is-missing", "%00", "a" * 3000, ".."))
         return Sent("POST", f"/endpoints/{name}/invocations", kept, body)
 
     def _stray(self) -> Sent:

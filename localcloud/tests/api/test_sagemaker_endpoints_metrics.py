@@ -71,7 +71,7 @@ def test_the_invocations_of_each_variant_are_counted(
     with pytest.raises(ClientError, match=r"server error \(500\)"):
         invoke(runtime, name, ROW, TargetVariant="a", Accept="application/jsonlines")
     with pytest.raises(ClientError, match="ValidationError"):
-        invoke(runtime, name, ROW, TargetVariant="nobody")
+        invoke(runtime, name, ROW, TargetVariant="unknown")
     invoke(runtime, name, ROW, TargetVariant="b")
     of_a = {"EndpointName": name, "VariantName": "a"}
     wait_for(

@@ -65,7 +65,7 @@ def test_mutated_requests_are_refused_and_the_endpoint_still_serves(
 ) -> None:
     address = urlsplit(cloud.sagemaker_endpoint_url)
     requests = valid(data, completed["ModelArtifacts"]["S3ModelArtifacts"])
-    before = ask(runtime, served)
+    before = answer_of(runtime, served)
 
     def besiege(number: int) -> list[tuple[Sent, int]]:
         mutator = Mutator(seed * THREADS + number, requests, served)
@@ -82,10 +82,10 @@ def test_mutated_requests_are_refused_and_the_endpoint_still_serves(
     with ThreadPoolExecutor(THREADS) as pool:
         failed = [each for found in pool.map(besiege, range(THREADS)) for each in found]
     assert not failed, f"{len(failed)}, the first: {str(failed[0])[:2000]}"
-    assert ask(runtime, served) == before
+    assert answer_of(runtime, served) == before
 
 
-def ask(runtime: SageMakerRuntimeClient, name: str) -> bytes:
+def answer_of(runtime: SageMakerRuntimeClient, name: str) -> bytes:
     return runtime.invoke_endpoint(EndpointName=name, ContentType="text/csv", Body=b"0.1,0.2,0.3,0.4")["Body"].read()
 
 
@@ -111,7 +111,7 @@ def test_bytes_that_are_no_http_do_no_harm(
         connection.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert not answer.startswith((b"HTTP/1.1 5", b"HTTP/1.1 2"))
-    assert ask(runtime, served)
+    assert answer_of(runtime, served)
 
 
 @pytest.mark.parametrize("path", ["/", "/endpoints/besieged/invocations"])

@@ -62,7 +62,7 @@ def test_a_reserved_key_is_refused(sagemaker: SageMakerClient, arn: str, name: s
 
 
 def test_only_a_resource_that_exists_has_tags(sagemaker: SageMakerClient) -> None:
-    arn = "arn:aws:sagemaker:us-east-1:000000000000:training-job/nobody-made-this"
+    arn = "arn:aws:sagemaker:us-east-1:000000000000:training-job/does-not-exist"
     for call in (
         lambda: sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "a", "Value": "b"}]),
         lambda: sagemaker.list_tags(ResourceArn=arn),

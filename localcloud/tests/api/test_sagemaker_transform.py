@@ -169,7 +169,7 @@ def test_the_environment_of_the_job_takes_precedence_over_the_models(transform: 
         ({"MaxPayloadInMB": 51, "MaxConcurrentTransforms": 2}, "MaxConcurrentTransforms * MaxPayloadInMB is 102"),
         ({"DataProcessing": {"InputFilter": "$..a"}}, "The JSONPath '$..a' isn't supported from '..a' on."),
         ({"DataProcessing": {"JoinSource": "Input"}, "source": {"SplitType": "None"}}, "needs SplitType Line"),
-        ({"ModelName": "nobody-made-this"}, 'Could not find model "arn:aws:sagemaker:us-east-1:000000000000:model/'),
+        ({"ModelName": "does-not-exist"}, 'Could not find model "arn:aws:sagemaker:us-east-1:000000000000:model/'),
         ({"TransformJobName": "bad_name"}, "at 'transformJobName' failed to satisfy constraint"),
     ],
 )

@@ -167,7 +167,7 @@ def _served(
 ) -> list[list[str]]:
     """Return the differences of the answers of an endpoint with this environment, by exchange."""
     if model_data is None:
-        return [["there is no model to ask"] for _ in exchanges]
+        return [["there is no model to invoke"] for _ in exchanges]
     try:
         with api.endpoint(name, model_data, environment):
             return [_answered(exchange, api.invoke(name, exchange)) for exchange in exchanges]

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 from xml.sax.saxutils import escape
 
 _STATUS = 500
 
 
-def failure(service: str, headers: Mapping[str, str], message: str) -> tuple[int, dict[str, Any], bytes]:
+def failure(service: str, headers: Mapping[str, str], message: str) -> tuple[int, dict[str, str], bytes]:
     """Return an internal error, after which clients retry: the status, headers and body.
 
     Args:

@@ -14,14 +14,39 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from ministack.services import sqs
 
 from localcloud.emulator.backlog import Message, Queue, backlog_of
 
+OpaqueRequest = Mapping[str, Any]
+"""A request, or an entry of one, as the emulator has parsed it; it isn't validated."""
+
 _SECONDS_BETWEEN_SWEEPS = 1.0
 _UNKNOWN_HANDLE = ("ReceiptHandleIsInvalid", "The input receipt handle is invalid.")
+
+
+class DoneEntry(TypedDict):
+    """An entry of a batch that succeeded."""
+
+    Id: str
+
+
+class FailedEntry(TypedDict):
+    """An entry of a batch that failed."""
+
+    Id: str
+    Code: str
+    Message: str
+    SenderFault: bool
+
+
+class BatchAnswer(TypedDict):
+    """The answer of a batch."""
+
+    Successful: list[DoneEntry]
+    Failed: list[FailedEntry]
 
 
 def install() -> None:
@@ -78,7 +103,7 @@ def collect(queue: Queue, most: int, visibility_seconds: int) -> list[Message]:
     return taken
 
 
-def delete_message(data: Mapping[str, Any], queue_url: str) -> dict[str, Any]:
+def delete_message(data: OpaqueRequest, queue_url: str) -> dict[str, str]:
     """Answer DeleteMessage, whose request may have the queue's URL in its path only, as in the handlers below."""
     queue = sqs._get_q(data.get("QueueUrl", queue_url), "sqs:DeleteMessage")
     if not backlog_of(queue).delete(_handle(data)):
@@ -86,13 +111,13 @@ def delete_message(data: Mapping[str, Any], queue_url: str) -> dict[str, Any]:
     return {}
 
 
-def delete_message_batch(data: Mapping[str, Any], queue_url: str) -> dict[str, Any]:
+def delete_message_batch(data: OpaqueRequest, queue_url: str) -> BatchAnswer:
     """Answer DeleteMessageBatch."""
     backlog = backlog_of(sqs._get_q(data.get("QueueUrl", queue_url), "sqs:DeleteMessage"))
     return _batch(data, "DeleteMessageBatchRequestEntry", lambda entry: backlog.delete(entry.get("ReceiptHandle")))
 
 
-def change_visibility(data: Mapping[str, Any], queue_url: str) -> dict[str, Any]:
+def change_visibility(data: OpaqueRequest, queue_url: str) -> dict[str, str]:
     """Answer ChangeMessageVisibility."""
     queue = sqs._get_q(data.get("QueueUrl", queue_url), "sqs:ChangeMessageVisibility")
     if not _hide(queue, {**data, "ReceiptHandle": _handle(data)}):
@@ -100,13 +125,13 @@ def change_visibility(data: Mapping[str, Any], queue_url: str) -> dict[str, Any]
     return {}
 
 
-def change_visibility_batch(data: Mapping[str, Any], queue_url: str) -> dict[str, Any]:
+def change_visibility_batch(data: OpaqueRequest, queue_url: str) -> BatchAnswer:
     """Answer ChangeMessageVisibilityBatch."""
     queue = sqs._get_q(data.get("QueueUrl", queue_url), "sqs:ChangeMessageVisibility")
     return _batch(data, "ChangeMessageVisibilityBatchRequestEntry", lambda entry: _hide(queue, entry))
 
 
-def _hide(queue: Queue, entry: Mapping[str, Any]) -> bool:
+def _hide(queue: Queue, entry: OpaqueRequest) -> bool:
     seconds = int(entry.get("VisibilityTimeout", 30))
     hidden = backlog_of(queue).hide(entry.get("ReceiptHandle"), time.time() + seconds)
     if hidden and not seconds:
@@ -114,19 +139,19 @@ def _hide(queue: Queue, entry: Mapping[str, Any]) -> bool:
     return hidden
 
 
-def _handle(data: Mapping[str, Any]) -> str:
+def _handle(data: OpaqueRequest) -> str:
     handle: str = data.get("ReceiptHandle", "")
     if not handle:
         raise sqs._Err("MissingParameter", "The request must contain the parameter ReceiptHandle.")
     return handle
 
 
-def _batch(data: Mapping[str, Any], kind: str, do: Callable[[Mapping[str, Any]], bool]) -> dict[str, Any]:
+def _batch(data: OpaqueRequest, kind: str, do: Callable[[OpaqueRequest], bool]) -> BatchAnswer:
     """Call ``do`` for each entry; an unknown receipt handle is a failed entry, not a failed call."""
     entries = data.get("Entries", [])
     sqs._validate_batch_entries(entries, kind)
     code, message = _UNKNOWN_HANDLE
-    answer: dict[str, list[dict[str, Any]]] = {"Successful": [], "Failed": []}
+    answer: BatchAnswer = {"Successful": [], "Failed": []}
     for entry in entries:
         if do(entry):
             answer["Successful"].append({"Id": entry["Id"]})

@@ -50,7 +50,7 @@ class Reply:
     chunks_read: int
 
 
-def ask(
+def call(
     server: Echo,
     chunks: Iterable[bytes],
     *,
@@ -96,12 +96,12 @@ async def sent(
 
 
 def test_a_body_may_have_six_megabytes_and_arrive_in_parts() -> None:
-    reply = ask(Echo(), [b"x" * MEGABYTE] * 6)
+    reply = call(Echo(), [b"x" * MEGABYTE] * 6)
     assert (reply.status, len(reply.body)) == (200, 6 * MEGABYTE)
 
 
 def test_a_body_is_read_up_to_the_limit_only() -> None:
-    reply = ask(Echo(), (b"x" * MEGABYTE for _ in range(1000)))
+    reply = call(Echo(), (b"x" * MEGABYTE for _ in range(1000)))
     assert (reply.status, json.loads(reply.body)) == (413, {"Message": "HTTP content length exceeded 6291456 bytes."})
     assert reply.chunks_read == 7
 
@@ -133,7 +133,7 @@ def test_a_slow_model_is_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
     server = Echo(wait=release)
     try:
-        reply = ask(server, [b"1"])
+        reply = call(server, [b"1"])
         assert "released" not in server.threads, "it isn't awaited any longer"
     finally:
         release.set()
@@ -147,7 +147,7 @@ def test_a_slow_model_is_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_model_that_fails_is_a_model_error() -> None:
-    reply = ask(Echo(fail=True), [b"1"])
+    reply = call(Echo(fail=True), [b"1"])
     assert (reply.status, reply.headers["x-amzn-errortype"]) == (424, "ModelError")
     error = json.loads(reply.body)
     assert error["OriginalStatusCode"] == 500
@@ -171,10 +171,10 @@ def test_a_quick_model_answers_small_requests_without_a_thread(monkeypatch: pyte
 
 
 def test_the_containers_own_paths_answer_beside_invocations() -> None:
-    assert ask(Echo(), [], path="/ping", method="GET").status == 200
-    reply = ask(Echo(), [], path="/execution-parameters", method="GET")
+    assert call(Echo(), [], path="/ping", method="GET").status == 200
+    reply = call(Echo(), [], path="/execution-parameters", method="GET")
     assert json.loads(reply.body) == {"BatchStrategy": "MULTI_RECORD"}
-    assert ask(Echo(), [], method="GET").status == 405
+    assert call(Echo(), [], method="GET").status == 405
 
 
 def test_slow_models_leave_threads_for_other_requests() -> None:
@@ -225,14 +225,14 @@ PREFIX = "X-Amzn-SageMaker-"
     ],
 )
 def test_headers_are_checked_by_the_service_model(header: str, value: str, message: str) -> None:
-    reply = ask(Echo(), [b"1"], headers={PREFIX + header: value})
+    reply = call(Echo(), [b"1"], headers={PREFIX + header: value})
     assert (reply.status, reply.headers["x-amzn-errortype"]) == (400, "ValidationError")
     assert message in json.loads(reply.body)["Message"]
 
 
 def test_headers_may_be_as_long_as_the_service_model_allows() -> None:
     headers = {f"{PREFIX}Custom-Attributes": "a" * 1024, f"{PREFIX}Inference-Id": "i" * 64}
-    reply = ask(Echo(), [b"1"], headers=headers)
+    reply = call(Echo(), [b"1"], headers=headers)
     assert (reply.status, reply.body) == (200, b"1")
     assert not [name for name in reply.headers if "attributes" in name.lower()], "the container returns none"
 
@@ -245,7 +245,7 @@ def test_headers_may_be_as_long_as_the_service_model_allows() -> None:
     ],
 )
 def test_an_operation_that_the_stand_in_lacks_is_a_modelled_error(path: str, operation: str) -> None:
-    reply = ask(Echo(), [b"1"], path=path)
+    reply = call(Echo(), [b"1"], path=path)
     assert (reply.status, reply.headers["x-amzn-errortype"]) == (400, "ValidationError")
     assert json.loads(reply.body)["Message"] == f"This stand-in has no {operation}: use InvokeEndpoint."
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,14 @@ class Answer:
     body: bytes
 
 
+class ExecutionParameters(TypedDict):
+    """The container's answer to ``GET /execution-parameters``."""
+
+    MaxConcurrentTransforms: int
+    BatchStrategy: str
+    MaxPayloadInMB: int
+
+
 class ModelServer(Protocol):
     """A loaded model. Safe to call from several threads."""
 
@@ -36,6 +43,6 @@ class ModelServer(Protocol):
         """Predict from any row. A model that can't raises an exception, or ends the process."""
         ...
 
-    def execution_parameters(self) -> Mapping[str, Any]:
-        """Return the container's answer to ``GET /execution-parameters``, which plans a batch transform."""
+    def execution_parameters(self) -> ExecutionParameters:
+        """Return the parameters of a batch transform."""
         ...

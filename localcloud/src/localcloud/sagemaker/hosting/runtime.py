@@ -117,7 +117,7 @@ class Runtime:
     async def _execution_parameters(self, request: Request) -> Response:
         try:
             parameters = self._variant(request.path_params["name"], None).server.execution_parameters()
-            return Response(json.dumps(dict(parameters)), media_type="application/json")
+            return Response(json.dumps(parameters), media_type="application/json")
         except ServiceError as error:
             return _error(error)
 

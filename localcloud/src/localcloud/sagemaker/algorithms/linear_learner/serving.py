@@ -14,7 +14,7 @@ from localcloud.sagemaker.algorithms import recordio
 from localcloud.sagemaker.algorithms.linear_learner import payloads
 from localcloud.sagemaker.algorithms.linear_learner.model import NAME, LinearModel
 from localcloud.sagemaker.algorithms.linear_learner.payloads import PayloadError, UnknownContentTypeError
-from localcloud.sagemaker.algorithms.serving import Answer, Invocation
+from localcloud.sagemaker.algorithms.serving import Answer, ExecutionParameters, Invocation
 
 _LARGEST = 6_291_456  # bytes of a request
 _JSON = "application/json"
@@ -40,7 +40,7 @@ class LinearLearnerServer:
     def __init__(self, model: LinearModel) -> None:
         self._model = model
 
-    def execution_parameters(self) -> dict[str, Any]:
+    def execution_parameters(self) -> ExecutionParameters:
         """Return the answer to ``/execution-parameters``."""
         return {
             "MaxConcurrentTransforms": os.cpu_count() or 1,

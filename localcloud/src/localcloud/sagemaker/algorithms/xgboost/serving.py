@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import xgboost
 
-from localcloud.sagemaker.algorithms.serving import Answer, Invocation
+from localcloud.sagemaker.algorithms.serving import Answer, ExecutionParameters, Invocation
 from localcloud.sagemaker.algorithms.xgboost import bodies, soundness
 from localcloud.sagemaker.algorithms.xgboost.bodies import Array, Rows
 from localcloud.sagemaker.algorithms.xgboost.content_types import parse_header
@@ -122,7 +122,7 @@ class XGBoostServer:
         """Whether the models vote, which fails in the container: its scipy returns an unexpected shape."""
         return len(self._models) > 1 and self._objective in _VOTING
 
-    def execution_parameters(self) -> dict[str, Any]:
+    def execution_parameters(self) -> ExecutionParameters:
         """Return the answer to ``/execution-parameters``."""
         return {
             "MaxConcurrentTransforms": os.cpu_count() or 1,
