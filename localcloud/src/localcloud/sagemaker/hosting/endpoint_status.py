@@ -1,7 +1,8 @@
 """How an endpoint's document changes, and what DescribeEndpoint shows of it.
 
 Beside what the service shows, a document holds what serves and, during a deployment, what will serve. So it doesn't
-depend on models and configurations that are deleted later. Documents are changed in place.
+depend on models and configurations that are deleted later. Documents are changed in place; each ``now`` is the time in
+seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def begin(endpoint: Endpoint, wanted: Deployment, now: float) -> None:
     Args:
         endpoint: The endpoint's document.
         wanted: What will serve.
-        now: The time in seconds since the epoch, as in the other functions.
+        now: The time in seconds since the epoch.
     """
     launch(wanted, now)
     endpoint["Wanted"] = wanted
