@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from tests.conftest import free_ports
 from tests.dags.airflow_home import ROOT, AirflowHome
 from tests.waiting import wait_for
 
-_COMPONENTS = ("scheduler --skip-serve-logs", "dag-processor", "triggerer --skip-serve-logs")
+_COMPONENTS = ("api-server", "scheduler --skip-serve-logs", "dag-processor", "triggerer --skip-serve-logs")
 _HEALTHY = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 _START_SECONDS = 120
 _STOP_SECONDS = 30
@@ -115,13 +115,11 @@ def running_airflow(home: AirflowHome) -> Iterator[Airflow]:
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+        # No test changes a DAG while it runs. Parsing again and again took a third of the processor's time.
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
     }
-    started = []
+    started = [_start(component, environment, home.folder) for component in _COMPONENTS]
     try:
-        started.append(_start("api-server", environment, home.folder))
-        wait_for(lambda: _health(url), seconds=_START_SECONDS, what="the API server")
-        started.extend(_start(component, environment, home.folder) for component in _COMPONENTS)
         wait_for(
             lambda: all((_health(url).get(name) or {}).get("status") == "healthy" for name in _HEALTHY),
             seconds=_START_SECONDS,
@@ -131,8 +129,7 @@ def running_airflow(home: AirflowHome) -> Iterator[Airflow]:
             token = json.load(answer)["access_token"]
         yield Airflow(home, url, token)
     finally:
-        for process in reversed(started):
-            _stop(process)
+        _stop(started)
 
 
 def _start(component: str, environment: Mapping[str, str], folder: Path) -> subprocess.Popen[bytes]:
@@ -147,13 +144,15 @@ def _start(component: str, environment: Mapping[str, str], folder: Path) -> subp
         )
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """The component and its children: they are a process group of their own."""
+def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Stop the components and their children: each component is a process group of its own."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP_SECONDS)
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+        for process in processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_STOP_SECONDS)
 
 
 def _health(url: str) -> dict[str, Any]:
