@@ -9,8 +9,8 @@ import pytest
 
 from localcloud.testing import training
 from localcloud.testing.clouds import Cloud, LocalCloud
+from localcloud.testing.stacks import WAIT, template
 from localcloud.testing.waiting import wait_for
-from tests.stacks import WAIT, template
 
 Serving = tuple[Cloud, training.Data, bytes]
 

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError, WaiterError
 
 from localcloud.testing.clouds import Cloud
-from tests.stacks import WAIT
+from localcloud.testing.stacks import WAIT
 
 
 class Answer(NamedTuple):

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.stacks import WAIT, template
 
 from localcloud.testing.clouds import Cloud, LocalCloud
+from localcloud.testing.stacks import WAIT, template
 from localcloud.testing.waiting import wait_for
 
 NAME = "killed"
