@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,3 +43,10 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """An embedded cloud of the session's own (of the worker's own under xdist), gone when it ends."""
     with running_cloud(tmp_path_factory.mktemp("cloud"), CLOUD_PYTHON) as cloud:
         yield cloud
+
+
+@pytest.fixture
+def own_name(request: pytest.FixtureRequest) -> str:
+    """A name that no other test uses, fit for every service: at most 39 lower-case letters, digits and dashes."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:30].strip("-")
+    return f"{words}-{zlib.crc32(request.node.nodeid.encode()):08x}"

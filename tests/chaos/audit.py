@@ -1,4 +1,4 @@
-"""The checker: says what is wrong with a lake and a queue, given what was sent.
+"""The checker: reports what is wrong with a lake and a queue, given what was sent.
 
 It shares no code with what wrote the lake: it lists and reads with boto3, pyarrow and json, and takes the layout of
 the lake and the members of a manifest from their documentation.
@@ -38,7 +38,7 @@ class Sent:
 
 @dataclass(frozen=True)
 class Stored:
-    """An object that lies in the bucket, with the rows that pyarrow reads from it, in their order."""
+    """An object in the bucket, with the rows that pyarrow reads from it, in their order."""
 
     key: str
     size: int
@@ -48,7 +48,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Found:
-    """Everything below one source's raw dataset, its conformed one and its quarantine; what the queue says it holds.
+    """Everything below one source's raw dataset, its conformed one and its quarantine; the counts of its queues.
 
     ``raw`` and ``conformed`` are manifests by partition key, ``objects`` the Parquet objects by key.
     """
@@ -59,17 +59,17 @@ class Found:
     queued: Mapping[str, int] = field(default_factory=dict)
 
     def rows(self, manifests: Mapping[str, Row], files: str = "files") -> list[Row]:
-        """The rows of all recorded objects that are there."""
+        """Return the rows of all recorded objects that exist."""
         return [row for manifest in manifests.values() for row in self.rows_of(manifest, files)]
 
     def rows_of(self, manifest: Row, files: str = "files") -> list[Row]:
         recorded = [file["key"] for file in manifest[files]]
         rows = [row for key in recorded if key in self.objects for row in self.objects[key].rows]
-        return rows + _inline(manifest) if files == "files" else rows
+        return rows + inline_rows(manifest) if files == "files" else rows
 
 
-def _inline(manifest: Row) -> list[Row]:
-    """The rows that may stand in the manifest of an open raw partition itself."""
+def inline_rows(manifest: Row) -> list[Row]:
+    """Return the rows that the manifest of an open raw partition holds itself."""
     return [_with_times(json.loads(text)) for text in manifest.get("inline") or ()]
 
 
@@ -82,7 +82,7 @@ class Counts:
     """What a lake without a fault holds: rows of recorded raw parts, conformed rows, quarantined records by reason.
 
     ``unrecorded`` counts the rows of raw parts that no manifest names: a landing that died left them, or one part was
-    written anew together with the next. All that they hold is in recorded parts.
+    written again together with the next. All that they hold is in recorded parts.
     """
 
     raw: int
@@ -94,7 +94,7 @@ class Counts:
 def audit(
     s3: Any, bucket: str, pipeline: str, source: str, sent: Sequence[Sent], sqs: Any = None, queues: Sequence[str] = ()
 ) -> Counts:
-    """Fails with what is wrong, as one line a fault; returns what there is when nothing is."""
+    """Return the counts of a lake without a fault; fail with one line for each fault otherwise."""
     found = read(s3, bucket, pipeline, source, sqs, queues)
     wrong = faults(found, sent)
     assert not wrong, "\n".join([f"{len(wrong)} faults:", *wrong[:_SHOWN]])
@@ -113,7 +113,7 @@ def counts(found: Found) -> Counts:
 
 
 def read(s3: Any, bucket: str, pipeline: str, source: str, sqs: Any = None, queues: Sequence[str] = ()) -> Found:
-    """What the bucket holds of a source and its ``conform`` step, and what the queues say of themselves."""
+    """Return what the bucket holds of a source and its ``conform`` step, and the counts of the queues."""
     raw, conformed = f"{pipeline}/raw/{source}/", f"{pipeline}/conform/"
     manifests: dict[str, dict[str, Row]] = {raw: {}, conformed: {}}
     objects: dict[str, Stored] = {}
@@ -139,7 +139,7 @@ def _queued(sqs: Any, queue: str) -> int:
 
 
 def faults(found: Found, sent: Sequence[Sent]) -> list[str]:
-    """Everything that breaks a promise, in words; nothing where all promises are kept."""
+    """Return a line for each broken promise; none where all promises are kept."""
     return [
         *_of_the_queue(found),
         *_of_manifests(found),
@@ -157,7 +157,7 @@ def _of_the_queue(found: Found) -> Iterator[str]:
 
 
 def _of_manifests(found: Found) -> Iterator[str]:
-    """What a manifest says of its objects is so."""
+    """What a manifest records of its objects is true."""
     for manifest in (*found.raw.values(), *found.conformed.values()):
         where = f"{manifest['dataset']}/{manifest['partition']}"
         for file in (*manifest["files"], *manifest["quarantined"]):
@@ -170,14 +170,14 @@ def _of_manifests(found: Found) -> Iterator[str]:
                 yield f"{where} records {file['key']} as {recorded}, it is {stored.size, stored.etag, len(stored.rows)}"
         if manifest["rows_out"] != len(found.rows_of(manifest)):
             yield f"{where} counts {manifest['rows_out']} rows, its files hold {len(found.rows_of(manifest))}"
-        if _inline(manifest) and manifest["state"] == "closed":
+        if inline_rows(manifest) and manifest["state"] == "closed":
             yield f"{where} is closed, and has records that are in no object"
         if len({file["key"] for file in manifest["files"]}) < len(manifest["files"]):
             yield f"{where} records a file twice"
 
 
 def _of_conformed_manifests(found: Found) -> Iterator[str]:
-    """Each raw partition is closed and conformed as it stands; all that came in is accounted for."""
+    """Each raw partition is closed and conformed in its current content; every record that landed is accounted for."""
     for key in found.raw.keys() ^ found.conformed.keys():
         yield f"{key} is raw or conformed, not both"
     for key in sorted(found.raw.keys() & found.conformed.keys()):
@@ -194,7 +194,7 @@ def _of_conformed_manifests(found: Found) -> Iterator[str]:
 
 
 def missing(found: Found, sent: Sequence[Sent]) -> list[Sent]:
-    """What is in no recorded raw part: while anything is under way, all of it has to be on the queue."""
+    """Return what is in no recorded raw part: while anything is under way, all of it has to be on the queue."""
     landed = {row["body"] for row in found.rows(found.raw)}
     return list({event.body: event for event in sent if event.body not in landed}.values())
 
@@ -229,18 +229,18 @@ def _of_counting(found: Found, sent: Sequence[Sent]) -> Iterator[str]:
 def _of_event(event_id: str, bodies: set[str], rows: Sequence[Row], reasons: Mapping[str, str]) -> Iterator[str]:
     if len(rows) > 1:
         yield f"{event_id} is conformed {len(rows)} times"
-    told = {body for body in bodies if rows and _agrees(rows[0], body)}
-    if rows and len(told) != 1:
+    conformed = {body for body in bodies if rows and _agrees(rows[0], body)}
+    if rows and len(conformed) != 1:
         yield f"{event_id} is conformed as {rows[0]}, sent was {sorted(bodies)}"
     for body in bodies:
-        if body in told and body in reasons:
+        if body in conformed and body in reasons:
             yield f"{event_id} is both conformed and quarantined ({reasons[body]})"
-        if body not in told and not reasons.get(body):
+        if body not in conformed and not reasons.get(body):
             yield f"{event_id} is neither conformed nor quarantined with a reason: {body[:80]!r}"
 
 
 def _agrees(row: Row, body: str) -> bool:
-    """Whether the row holds what the body says, each member of it."""
+    """Return whether the row holds each member of the body."""
     try:
         members = json.loads(body)
         return all(name in row and _same(row[name], member) for name, member in members.items())
@@ -266,7 +266,7 @@ def _of_order(found: Found, sent: Sequence[Sent]) -> Iterator[str]:
 def _out_of_order(where: str, rows: Iterable[Row], copies: Mapping[str, Sequence[Sent]]) -> Iterator[str]:
     groups: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for row in rows:
-        orders = [event.order for event in _told_by(row, copies.get(row["event_id"], ()))]
+        orders = [event.order for event in _sent_as(row, copies.get(row["event_id"], ()))]
         if orders:
             groups[row["group"]].append((min(orders), row["event_id"]))
         else:
@@ -277,6 +277,6 @@ def _out_of_order(where: str, rows: Iterable[Row], copies: Mapping[str, Sequence
                 yield f"{where}: group {group} has {after} behind {before}, which was sent after it"
 
 
-def _told_by(row: Row, copies: Sequence[Sent]) -> list[Sent]:
+def _sent_as(row: Row, copies: Sequence[Sent]) -> list[Sent]:
     in_group = [event for event in copies if event.group == row["group"]]
     return in_group if len(in_group) == 1 else [event for event in in_group if _agrees(row, event.body)]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +14,10 @@ from tests.chaos.faults import Rule
 from tests.chaos.killing import MOMENTS, KillAt, Start, Worked, begin
 from tests.chaos.proxy import Proxy
 from tests.chaos.trial import Trial
-from tests.conftest import Cloud
+from tests.conftest import CLOUD_PYTHON, Cloud, free_ports
 from tests.pipelines.flights.flight_days import events_from
 
+from localcloud.testing.clouds import LocalCloud
 from sluice.declaration.loading import load_pipeline
 from sluice.sending.lanes import Event
 
@@ -27,15 +27,16 @@ _FIRST = date(2013, 1, 2)
 
 
 @pytest.fixture
-def own_name(request: pytest.FixtureRequest) -> str:
-    """A name that no other test uses, fit for every service."""
-    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:30].strip("-")
-    return f"{words}-{zlib.crc32(request.node.nodeid.encode()):08x}"
+def localcloud(tmp_path: Path) -> Iterator[LocalCloud]:
+    """An embedded cloud of the test's own, not started yet; it is stopped in the end."""
+    cloud = LocalCloud(tmp_path / "state", *free_ports(2), CLOUD_PYTHON)
+    yield cloud
+    cloud.command("down")
 
 
 @pytest.fixture
 def trial(cloud: Cloud, own_name: str) -> MakeTrial:
-    """Makes the test's trial: of the flights pipeline, unless told of another."""
+    """Makes the test's trial: of the flights pipeline, unless another one is given."""
 
     def make(pipeline: Any = None, *, at: Cloud = cloud, **settings: Any) -> Trial:
         return Trial(at, own_name, pipeline or load_pipeline("flights"), **settings)
@@ -60,7 +61,7 @@ def start() -> Iterator[Start]:
 
 @pytest.fixture
 def kill(start: Start) -> KillAt:
-    """Runs work until it is killed at the NTH time of a moment; the status with which it ended."""
+    """Runs work until it is killed at the nth time of a moment; returns its exit status."""
 
     def run(trial: Worked, moment: str, nth: int, work: str = "drain") -> int:
         calls, fault = MOMENTS[work][moment]

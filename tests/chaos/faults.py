@@ -66,7 +66,9 @@ TOO_FAST = Refuse(400, "ThrottlingException")
 
 @dataclass(frozen=True)
 class Rule:
-    """``calls`` is a pattern of ``service:Action bucket/key``, as in ``s3:PutObject */part-*`` or ``sqs:*``.
+    """When a fault strikes.
+
+    ``calls`` is a pattern of ``service:Action bucket/key``, as in ``s3:PutObject */part-*`` or ``sqs:*``.
 
     Of the calls that fit, ``rate`` are struck, ``burst`` in a row at a time; ``after`` spares the first ones, ``times``
     ends it after so many.
@@ -118,7 +120,7 @@ class Schedule:
         self._lock = threading.Lock()
 
     def strike(self, request: Request) -> tuple[Fault, random.Random] | None:
-        """The fault, and the chance by which it chooses what it strikes within the request."""
+        """Return the fault, and the random numbers by which it chooses what it strikes within the request."""
         with self._lock:
             for number, rule in enumerate(self._rules):
                 if fnmatchcase(str(request), rule.calls) and (struck := self._struck_by(number, rule)):

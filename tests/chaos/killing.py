@@ -1,4 +1,4 @@
-"""Starting work in processes of their own, and the moments at which they are killed."""
+"""Start work in separate processes, and name the moments at which they are killed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ MOMENTS = {"drain": DRAINING, "read": READING, "close": CLOSING}
 
 
 class Worked(Protocol):
-    """A trial as its work needs to know it: ``target`` is the queue's URL or the stream's name."""
+    """A trial as its work needs it: ``target`` is the queue's URL or the stream's name."""
 
     @property
     def cloud(self) -> Cloud: ...
@@ -61,7 +61,7 @@ KillAt = Callable[..., int]
 
 
 def begin(trial: Worked, work: str, proxy: Proxy | None) -> subprocess.Popen[str]:
-    """Work in a process of its own, at once or behind a proxy, whose victim it is then."""
+    """Start work in a process of its own; behind a proxy, it is the proxy's victim."""
     process = subprocess.Popen(
         [sys.executable, working.__file__, work, trial.bucket, trial.target],
         env={

@@ -31,7 +31,7 @@ class Answer:
 
 
 class Proxy:
-    """Listens on a port of 127.0.0.1 while it is entered; ``schedule.injected`` tells what it did."""
+    """A server on a port of 127.0.0.1 while it is entered; ``schedule.injected`` records what it did."""
 
     def __init__(self, upstream: str, seed: int, *rules: Rule) -> None:
         self.schedule = Schedule(seed, rules)
@@ -53,7 +53,7 @@ class Proxy:
 
     @property
     def at_rest(self) -> bool:
-        """Whether no call is held back."""
+        """Return whether no call is held back."""
         return not self._held
 
     def __enter__(self) -> Self:
@@ -79,7 +79,7 @@ class Proxy:
             connection.close()
 
     def answer(self, request: Request) -> Answer | None:
-        """What the client gets; None: a reset."""
+        """Return what the client gets; None is a reset."""
         struck = self.schedule.strike(request)
         match struck:
             case (Refuse() as refusal, _):
@@ -105,25 +105,25 @@ class Proxy:
             self._held.discard(request)
 
     def _in_part(self, request: Request, fault: Partial, chance: random.Random) -> Answer:
-        asked = json.loads(request.body)
-        member = "Records" if "Records" in asked else "Entries"
-        failed = [chance.random() < fault.share for _ in asked[member]]
-        kept = [entry for entry, fails in zip(asked[member], failed, strict=True) if not fails]
+        batch = json.loads(request.body)
+        member = "Records" if "Records" in batch else "Entries"
+        failed = [chance.random() < fault.share for _ in batch[member]]
+        kept = [entry for entry, fails in zip(batch[member], failed, strict=True) if not fails]
         done: dict[str, Any] = {}
         if kept:
-            body = json.dumps({**asked, member: kept}).encode()
+            body = json.dumps({**batch, member: kept}).encode()
             answer = self.forward(Request(request.method, request.path, _without_length(request.headers), body))
             if answer.status != 200:
                 return answer
             done = json.loads(answer.body)
         spoil = _records_in_part if member == "Records" else _entries_in_part
-        return _json(200, spoil(asked[member], failed, done, fault))
+        return _json(200, spoil(batch[member], failed, done, fault))
 
 
 def _entries_in_part(
     entries: Sequence[Any], failed: Sequence[bool], done: Mapping[str, Any], fault: Partial
 ) -> dict[str, Any]:
-    """SQS tells of each entry by its id, in two lists."""
+    """Return an answer like that of SQS, which reports each entry by its id, in two lists."""
     failures = [
         {"Id": entry["Id"], "Code": fault.code, "Message": "injected", "SenderFault": fault.sender_fault}
         for entry, fails in zip(entries, failed, strict=True)
@@ -135,14 +135,14 @@ def _entries_in_part(
 def _records_in_part(
     _: Sequence[Any], failed: Sequence[bool], done: Mapping[str, Any], fault: Partial
 ) -> dict[str, Any]:
-    """Kinesis tells of each record at its place."""
+    """Return an answer like that of Kinesis, which reports each record at its place."""
     results = iter(done.get("Records", []))
-    told = [{"ErrorCode": fault.code, "ErrorMessage": "injected"} if fails else next(results) for fails in failed]
-    return {**done, "FailedRecordCount": sum("ErrorCode" in record for record in told), "Records": told}
+    records = [{"ErrorCode": fault.code, "ErrorMessage": "injected"} if fails else next(results) for fails in failed]
+    return {**done, "FailedRecordCount": sum("ErrorCode" in record for record in records), "Records": records}
 
 
 def refused(request: Request, fault: Refuse) -> Answer:
-    """The error as the service would word it."""
+    """Return the error in the format of the service."""
     if request.service == "s3":
         body = f"<Error><Code>{fault.code}</Code><Message>injected</Message><RequestId>0</RequestId></Error>".encode()
         return Answer(fault.status, [("Content-Type", "application/xml")], body)
@@ -166,11 +166,11 @@ class _Server(ThreadingHTTPServer):
     proxy: Proxy
 
     def shutdown_request(self, request: Any) -> None:
-        """Closes without the polite end that would come before a reset."""
+        """Close without the shutdown that would come before a reset."""
         self.close_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away in the middle is what these tests are about."""
+        """Ignore a client that closes the connection early: these tests cause it."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -184,7 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             answer = self.server.proxy.answer(request)
         except OSError:
-            answer = None  # the cloud behind is away, as when it restarts
+            answer = None  # the cloud behind is down, as when it restarts
         if answer is None:
             self._reset()
         else:
@@ -200,11 +200,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
     def _reset(self) -> None:
-        """Without lingering, the close that follows is a RST."""
+        """Reset the connection: without lingering, the close that follows is a RST."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: a request is no event here."""
+        """Log nothing."""
 
     do_GET = do_PUT = do_POST = do_DELETE = _handle  # noqa: N815 - the base class looks for these names

@@ -1,4 +1,4 @@
-"""The checker can fail: each thing that it promises to see, it sees."""
+"""The checker can fail: it reports each kind of fault that it promises to find."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from sluice.declaration.loading import load_pipeline
 Change = Callable[[list[Row]], list[Row]]
 
 
-def look(trial: Trial) -> Found:
+def read_lake(trial: Trial) -> Found:
     return read(trial.s3, trial.bucket, trial.pipeline.name, trial.source.name, trial.sqs, [trial.queue])
 
 
 @pytest.fixture(scope="module")
 def landed(cloud: Cloud, flights: Flights) -> Trial:
-    """Flights of two days and an event that is no JSON, conformed without a fault; each test leaves them so."""
+    """Flights of two days and an event that is no JSON, conformed without a fault; each test leaves them unchanged."""
     here = Trial(cloud, "audited", load_pipeline("flights"))
     here.send(flights(60))
     here.put("broken", "no json", "broken-1")
@@ -35,7 +35,7 @@ def landed(cloud: Cloud, flights: Flights) -> Trial:
 
 
 def changed(found: Found, dataset: str, change: Change, files: str = "files") -> Found:
-    """Other rows in one object of a partition, and a manifest that agrees with them."""
+    """Return the lake with other rows in one object of a partition, and a manifest that agrees with them."""
     manifests = copy.deepcopy(dict(getattr(found, dataset)))
     manifest = next(each for each in manifests.values() if each[files])
     [file, *_] = manifest[files]
@@ -60,7 +60,7 @@ def swapped(rows: list[Row]) -> list[Row]:
 
 
 def numbered_the_other_way(rows: list[Row]) -> list[Row]:
-    """In order in the file, but not by the numbers that it tells."""
+    """Return rows in order in the file, but not by their sequence numbers."""
     first, second = (rows[place] for place in two_of_a_group(rows))
     first["sequence_number"], second["sequence_number"] = second["sequence_number"], first["sequence_number"]
     return rows
@@ -70,9 +70,9 @@ def otherwise(member: str, value: Any) -> Change:
     return lambda rows: [{**rows[0], member: value}, *rows[1:]]
 
 
-def test_the_checker_sees_each_fault(landed: Trial) -> None:
+def test_checker_reports_each_fault(landed: Trial) -> None:
     """Of the rows, of the manifests, and of what was sent: each alone, in what was read of one lake."""
-    found, sent = look(landed), landed.sent
+    found, sent = read_lake(landed), landed.sent
     assert faults(found, sent) == []
 
     of_rows: list[tuple[str, str, Change, str]] = [
@@ -91,8 +91,8 @@ def test_the_checker_sees_each_fault(landed: Trial) -> None:
         ("raw", "files", otherwise("body", sent[0].body + " "), "raw holds what was not sent"),
     ]
     for dataset, files, change, message in of_rows:
-        told = faults(changed(found, dataset, change, files), sent)
-        assert any(message in fault for fault in told), (message, told)
+        reported = faults(changed(found, dataset, change, files), sent)
+        assert any(message in fault for fault in reported), (message, reported)
 
     day = next(iter(found.conformed.keys() & found.raw.keys()))
     of_manifests: list[tuple[str, str, Any]] = [
@@ -110,50 +110,52 @@ def test_the_checker_sees_each_fault(landed: Trial) -> None:
 
     part: Stored = found.objects[found.raw[day]["files"][0]["key"]]
     for other in (replace(part, size=1), replace(part, etag="another")):
-        [told] = faults(replace(found, objects={**found.objects, part.key: other}), sent)
-        assert f"records {part.key} as" in told
+        [reported] = faults(replace(found, objects={**found.objects, part.key: other}), sent)
+        assert f"records {part.key} as" in reported
 
 
-def test_the_checker_sees_that_something_else_was_sent(landed: Trial) -> None:
-    found, sent = look(landed), landed.sent
+def test_checker_reports_events_that_differ_from_those_sent(landed: Trial) -> None:
+    found, sent = read_lake(landed), landed.sent
     first = next(event for event in sent if event.order == 1 and any(event.group == other.group for other in sent))
     second = next(event for event in sent if event.group == first.group and event.order == 2)
     others = [event for event in sent if event not in (first, second)]
     assert faults(found, [*others, first, second, first]) == [], "sent twice is no fault"
 
-    told = faults(found, [*sent, Sent("more", "g", 1, '{"id": "more"}')])
-    assert "more is in no recorded raw part" in told[0]
+    reported = faults(found, [*sent, Sent("more", "g", 1, '{"id": "more"}')])
+    assert "more is in no recorded raw part" in reported[0]
     assert "raw holds what was not sent" in faults(found, [first, *others])[0]
-    told = faults(found, [replace(first, order=2), replace(second, order=1), *others])
-    assert len(told) == 2, "in the file, and by sequence number"
-    assert all("which was sent after it" in fault for fault in told)
+    reported = faults(found, [replace(first, order=2), replace(second, order=1), *others])
+    assert len(reported) == 2, "in the file, and by sequence number"
+    assert all("which was sent after it" in fault for fault in reported)
 
 
-def test_the_checker_looks_at_the_bucket_and_the_queue_themselves(landed: Trial) -> None:
-    """A part that nobody records, an object that was written over, one that was deleted, messages that are left."""
+def test_checker_reads_the_bucket_and_the_queue_themselves(landed: Trial) -> None:
+    """A part that no manifest records, an object overwritten or deleted, messages that are left on the queue."""
     s3, here = landed.s3, {"Bucket": landed.bucket}
-    day, manifest = next((day, manifest) for day, manifest in look(landed).raw.items() if manifest["rows_out"] > 1)
+    day, manifest = next((day, manifest) for day, manifest in read_lake(landed).raw.items() if manifest["rows_out"] > 1)
     [file] = manifest["files"]
     rows, key = manifest["rows_out"], f"flights/raw/events/{day}/_manifest.json"
 
     s3.put_object(**here, Key=key, Body=json.dumps({**manifest, "files": [], "rows_out": 0}).encode())
-    lost = [fault for fault in faults(look(landed), landed.sent) if "is in no recorded raw part" in fault]
+    lost = [fault for fault in faults(read_lake(landed), landed.sent) if "is in no recorded raw part" in fault]
     assert len(lost) == rows
     s3.put_object(**here, Key=key, Body=json.dumps(manifest).encode())
 
     body = s3.get_object(**here, Key=file["key"])["Body"].read()
-    another = next(part for part in look(landed).objects if part.startswith("flights/raw/") and part != file["key"])
+    another = next(
+        part for part in read_lake(landed).objects if part.startswith("flights/raw/") and part != file["key"]
+    )
     s3.copy_object(**here, Key=file["key"], CopySource={**here, "Key": another})
-    assert f"records {file['key']} as" in faults(look(landed), landed.sent)[0]
+    assert f"records {file['key']} as" in faults(read_lake(landed), landed.sent)[0]
     s3.delete_object(**here, Key=file["key"])
-    assert "which is gone" in faults(look(landed), landed.sent)[0]
+    assert "which is gone" in faults(read_lake(landed), landed.sent)[0]
     s3.put_object(**here, Key=file["key"], Body=body)
-    assert faults(look(landed), landed.sent) == []
+    assert faults(read_lake(landed), landed.sent) == []
 
     landed.sqs.send_message(QueueUrl=landed.queue, MessageBody="x", MessageGroupId="g", MessageDeduplicationId="x")
-    waiting = faults(look(landed), landed.sent)
+    waiting = faults(read_lake(landed), landed.sent)
     [message] = landed.sqs.receive_message(QueueUrl=landed.queue)["Messages"]
-    in_flight = faults(look(landed), landed.sent)
+    in_flight = faults(read_lake(landed), landed.sent)
     landed.sqs.delete_message(QueueUrl=landed.queue, ReceiptHandle=message["ReceiptHandle"])
     assert waiting == in_flight == [f"{landed.queue} holds 1 messages, waiting or in flight"]
-    assert faults(look(landed), landed.sent) == []
+    assert faults(read_lake(landed), landed.sent) == []

@@ -6,16 +6,14 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.chaos.conftest import Flights
 from tests.chaos.seeds import seeded
 from tests.chaos.trial import TROUBLE, Trial
-from tests.conftest import CLOUD_PYTHON, free_ports
 
 from localcloud.testing.clouds import LocalCloud
 from sluice.declaration.loading import load_pipeline
@@ -24,22 +22,15 @@ from sluice.provisioning.provision import provision
 _LONGEST_WORK = 1.0  # seconds between a start and the next kill
 
 
-@pytest.fixture
-def killed_cloud(tmp_path: Path) -> Iterator[LocalCloud]:
-    cloud = LocalCloud(tmp_path / "state", *free_ports(2), CLOUD_PYTHON)
-    yield cloud
-    cloud.command("down")
-
-
 @pytest.mark.parametrize(
     ("kills", "events"), [pytest.param(2, 300, id="2"), pytest.param(50, 3_000, id="50", marks=pytest.mark.chaos)]
 )
 @seeded(1)
-def test_an_emulator_that_is_killed_again_and_again(
-    killed_cloud: LocalCloud, flights: Flights, kills: int, events: int, seed: int
+def test_pipeline_survives_repeated_kills_of_the_emulator(
+    localcloud: LocalCloud, flights: Flights, kills: int, events: int, seed: int
 ) -> None:
     chance = random.Random(seed)
-    trial = Trial(killed_cloud.up(), "trial", load_pipeline("flights"), visibility_seconds=2)
+    trial = Trial(localcloud.up(), "trial", load_pipeline("flights"), visibility_seconds=2)
     over = threading.Event()
 
     def work() -> None:
@@ -58,8 +49,8 @@ def test_an_emulator_that_is_killed_again_and_again(
         try:
             for _ in range(kills):
                 time.sleep(chance.uniform(0, _LONGEST_WORK))
-                killed_cloud.processes()["emulator"].kill()
-                killed_cloud.up()
+                localcloud.processes()["emulator"].kill()
+                localcloud.up()
         finally:
             over.set()
         working.result(300)
@@ -69,6 +60,6 @@ def test_an_emulator_that_is_killed_again_and_again(
 
 
 def attempt(do: Callable[[], Any]) -> None:
-    """Do it, or fail with trouble that was foreseen."""
+    """Try it; a foreseen error is ignored."""
     with contextlib.suppress(*TROUBLE):
         do()

@@ -1,4 +1,4 @@
-"""What arrives twice, too late, in any order, at no time that there is, or as no event at all (P2, P3, P6)."""
+"""What arrives twice, too late, in any order, with an impossible time, or as no event at all (P2, P3, P6)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def changed(event: Event, **members: Any) -> str:
 
 
 def test_events_sent_again_inside_and_after_the_window_count_once(trial: MakeTrial, flights: Flights) -> None:
-    """Inside of five minutes the queue drops an equal deduplication id; after them it takes it, as under another id."""
+    """Within five minutes the queue drops an equal deduplication id; after that it accepts it, like a new one."""
     here, events = trial(), flights(60)
     here.send(events)
     here.drain()
@@ -72,7 +72,7 @@ def test_another_content_under_the_same_id_is_quarantined_as_a_conflict(trial: M
 
 
 def standard(sequence: str | None) -> Pipeline:
-    """The flights, from a standard queue: the aircraft orders, by the producer's count or by the event time."""
+    """Return the flights from a standard queue; the producer's count or the event time orders an aircraft's events."""
     flights = load_pipeline("flights")
     source = StandardQueue("events", event_id="id", event_time="event_time", group="group", sequence=sequence)
     if sequence is None:
@@ -102,7 +102,7 @@ def scatter(here: Trial, events: list[tuple[Event, str, int]], chance: random.Ra
 
 
 @seeded(1)
-def test_a_standard_queue_is_put_in_the_order_of_the_producers_count(
+def test_standard_queue_is_ordered_by_the_producers_count(
     trial: MakeTrial, flights: Flights, counted: Pipeline, seed: int
 ) -> None:
     in_order(trial(counted), flights(200), seed)
@@ -110,7 +110,7 @@ def test_a_standard_queue_is_put_in_the_order_of_the_producers_count(
 
 @pytest.mark.chaos
 @seeded(3, first=1)
-def test_a_standard_queue_drained_bit_by_bit_is_put_in_order(
+def test_standard_queue_drained_in_small_parts_is_ordered(
     trial: MakeTrial, flights: Flights, counted: Pipeline, seed: int
 ) -> None:
     here = trial(counted)
@@ -133,10 +133,8 @@ def in_order(here: Trial, events: list[Event], seed: int, limits: Limits | None 
     assert (counts.conformed, counts.quarantined) == (len(events), {})
 
 
-def test_a_standard_queue_without_a_count_is_put_in_the_order_of_time_and_id(
-    trial: MakeTrial, flights: Flights
-) -> None:
-    """Clocks that tell no more than the half of the day, so that many times of an aircraft are equal."""
+def test_standard_queue_without_a_count_is_ordered_by_time_and_id(trial: MakeTrial, flights: Flights) -> None:
+    """Clocks that show only the half of the day, so that many times of an aircraft are equal."""
     here = trial(standard(None))
     events = [replace(event, event_time=_half_of_day(event.event_time)) for event in flights(200)]
     ordered = sorted(events, key=lambda event: (event.event_time, event.id))
@@ -153,10 +151,8 @@ def _half_of_day(time: datetime) -> datetime:
 # Clocks
 
 
-def test_clocks_that_are_wrong_neither_lose_events_nor_close_what_is_going_on(
-    trial: MakeTrial, flights: Flights
-) -> None:
-    """A time of up to a day ahead of the queue's clock is believed; what is further ahead is quarantined."""
+def test_wrong_clocks_neither_lose_events_nor_close_current_partitions(trial: MakeTrial, flights: Flights) -> None:
+    """A time of up to a day ahead of the queue's clock is accepted; what is further ahead is quarantined."""
     here, events = trial(), flights(60)
     here.send(events[:40])
     now = datetime.now(UTC)
@@ -208,7 +204,7 @@ def test_the_queues_clock_may_differ_from_the_lakes(trial: MakeTrial, flights: F
 # Bodies
 
 
-def test_bodies_that_are_no_events_are_quarantined_verbatim_and_block_nobody(
+def test_bodies_that_are_no_events_are_quarantined_verbatim_and_block_no_event(
     trial: MakeTrial, flights: Flights
 ) -> None:
     """Before, between and after the events of the same aircraft."""
@@ -249,18 +245,18 @@ def test_bodies_that_are_no_events_are_quarantined_verbatim_and_block_nobody(
 
 
 def _id_in(body: str) -> str | None:
-    """The id under which it is known, if it tells one that can be told."""
+    """Return the event id of a body; None where it has none that UTF-8 can encode."""
     try:
         members = json.loads(body)
-        told = members["id"]
-        told.encode()
+        event_id = members["id"]
+        event_id.encode()
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return None
-    return str(told)
+    return str(event_id)
 
 
-def test_the_largest_bodies_that_there_are(trial: MakeTrial, flights: Flights) -> None:
-    """1 MiB each, events and others: they take the way of all others."""
+def test_largest_possible_bodies_are_landed(trial: MakeTrial, flights: Flights) -> None:
+    """1 MiB each, events and others: they are landed like all others."""
     here, events = trial(), flights(10)
     for number, event in enumerate(events):
         body = json.dumps({**json.loads(event.body), "tailnum": None}) if number % 2 else event.body

@@ -1,4 +1,4 @@
-"""`make demo` after SIGKILL at random moments of earlier ones: it gets to its end, with every event, in order."""
+"""`make demo` after SIGKILL at random moments of earlier ones: it completes, with every event, in order."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Demo:
         )
 
     def kill(self, named: str = "") -> None:
-        """SIGKILL to whatever runs of it, all at once, or only to what has this word in its command."""
+        """Send SIGKILL to all of its processes at once, or only to those with this word in their command."""
         for process in self.processes():
             with suppress(psutil.NoSuchProcess):
                 if named in " ".join(process.cmdline()):
@@ -81,7 +81,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
 @pytest.mark.chaos
 @pytest.mark.timeout(2 * _LONGEST)
 @seeded(1)
-def test_a_demo_that_was_killed_again_and_again_gets_to_its_end(demo: Demo, seed: int) -> None:
+def test_demo_completes_after_repeated_kills(demo: Demo, seed: int) -> None:
     chance = random.Random(seed)
     for kill in range(KILLS):
         running = demo.start()

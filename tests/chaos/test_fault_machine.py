@@ -61,7 +61,7 @@ class Landing(RuleBasedStateMachine):
         super().__init__()
         self.trial = Trial(self.cloud, f"faults-{next(_numbers)}", load_pipeline("flights"), visibility_seconds=2)
         self.next = 0
-        self.said: list[Exception] = []
+        self.errors: list[Exception] = []
 
     @initialize(many=st.integers(20, 60))
     def begin(self, many: int) -> None:
@@ -105,10 +105,10 @@ class Landing(RuleBasedStateMachine):
         try:
             work()
         except TROUBLE as error:
-            self.said.append(error)
+            self.errors.append(error)
 
     def check(self) -> None:
-        assert all(map(is_one_line, self.said))
+        assert all(map(is_one_line, self.errors))
         here = self.trial
         waiting = backlog(here.sqs, here.queue)
         lost = missing(read(here.s3, here.bucket, here.pipeline.name, here.source.name), here.sent)
@@ -123,7 +123,7 @@ class Landing(RuleBasedStateMachine):
 @pytest.mark.chaos
 @pytest.mark.timeout(600)
 @seeded(2)
-def test_landing_keeps_its_promises_whatever_fails_in_which_order(cloud: Cloud, flights: Flights, seed: int) -> None:
+def test_landing_keeps_its_promises_under_faults_in_any_order(cloud: Cloud, flights: Flights, seed: int) -> None:
     machine = type("LandingHere", (Landing,), {"cloud": cloud, "events": flights(2000)})
     run_state_machine_as_test(
         hypothesis.seed(seed)(machine),

@@ -1,4 +1,4 @@
-"""What the proxy does to a client is what the services do, and the same seed does it again."""
+"""The proxy treats a client as the services do, and the same seed repeats it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def struck(seed: int, *rules: Rule, count: int = 40) -> list[bool]:
     return [schedule.strike(put_request()) is not None for _ in range(count)]
 
 
-def test_the_same_seed_makes_the_same_schedule_and_another_one_another() -> None:
+def test_same_seed_makes_the_same_schedule_and_another_seed_another_schedule() -> None:
     rule = Rule("s3:*", SLOW_DOWN, rate=0.3)
 
     assert struck(1, rule) == struck(1, rule) != struck(2, rule)
     assert 2 < sum(struck(1, rule)) < 25
 
 
-def test_a_rule_strikes_in_bursts_after_a_while_and_so_many_times() -> None:
+def test_rule_strikes_in_bursts_within_its_bounds() -> None:
     burst = struck(3, Rule("s3:*", SLOW_DOWN, rate=0.5, burst=4))
 
     assert all(len(set(burst[start : start + 4])) == 1 for start in range(0, 40, 4))
@@ -50,7 +50,7 @@ def plain(cloud: Cloud) -> Any:
     return client
 
 
-def test_clients_see_what_the_services_answer(trial: MakeTrial, plain: Any) -> None:
+def test_clients_receive_the_errors_of_the_services(trial: MakeTrial, plain: Any) -> None:
     here = trial()
     rules = [
         Rule("s3:PutObject */full", DISK_FULL),
@@ -78,7 +78,7 @@ def test_clients_see_what_the_services_answer(trial: MakeTrial, plain: Any) -> N
         assert sum(proxy.injected.values()) == 5
 
 
-def test_a_call_that_is_held_back_happens_after_its_sender_gave_up(trial: MakeTrial, cloud: Cloud) -> None:
+def test_delayed_call_happens_after_its_sender_gave_up(trial: MakeTrial, cloud: Cloud) -> None:
     here = trial()
     with Proxy(cloud.endpoint_url, 0, Rule("s3:PutObject */late", Delay(1.5), times=1)) as proxy:
         with pytest.raises(ReadTimeoutError):
@@ -91,8 +91,8 @@ def test_a_call_that_is_held_back_happens_after_its_sender_gave_up(trial: MakeTr
         assert here.s3.get_object(Bucket=here.bucket, Key="late")["Body"].read() == b"x"
 
 
-def test_a_batch_is_done_in_part(trial: MakeTrial, plain: Any) -> None:
-    """What the answer calls done was done, what it calls failed was not."""
+def test_batch_succeeds_in_part(trial: MakeTrial, plain: Any) -> None:
+    """Entries that the answer reports as successful were done, those that it reports as failed were not."""
     here = trial()
     kinesis = plain("kinesis", here.cloud.endpoint_url)
     kinesis.create_stream(StreamName=here.bucket, ShardCount=1)
@@ -122,7 +122,7 @@ def test_a_batch_is_done_in_part(trial: MakeTrial, plain: Any) -> None:
     assert [int(each["Data"]) for each in kinesis.get_records(ShardIterator=iterator)["Records"]] == taken
 
 
-def test_a_refusal_of_the_service_itself_passes_through(trial: MakeTrial, plain: Any) -> None:
+def test_refusal_by_the_service_itself_is_passed_through(trial: MakeTrial, plain: Any) -> None:
     here = trial()
     with Proxy(here.cloud.endpoint_url, 0, Rule("sqs:DeleteMessageBatch *", Partial(0.0))) as proxy:
         sqs = plain("sqs", proxy.url)

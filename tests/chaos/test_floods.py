@@ -1,4 +1,4 @@
-"""Queues at their extremes: one group that holds all, a group for each message, and more drains than make sense."""
+"""Queues at their extremes: one group that holds all, a group for each message, and more drains than are useful."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COUNT = 10_000
 
 
 def flood(here: Trial, events: Iterable[tuple[str, str, str]]) -> None:
-    """Send (id, group, body) in order, ten a call: faster than a producer that has to bear faults."""
+    """Send (id, group, body) in order, ten a call: faster than a producer that handles faults."""
     left = iter(events)
     while batch := list(islice(left, 10)):
         for event_id, group, body in batch:
@@ -35,7 +35,7 @@ def flood(here: Trial, events: Iterable[tuple[str, str, str]]) -> None:
 
 
 def grouped(count: int, group: str | None) -> Iterable[tuple[str, str, str]]:
-    """The flights of some days with another group: one for all, or each event's own id."""
+    """Return the flights of some days with another group: one for all, or each event's own id."""
     for event in events_from(date(2013, 1, 1), 5)[:count]:
         own = group or event.id
         yield event.id, own, json.dumps({**json.loads(event.body), "group": own})
@@ -43,7 +43,7 @@ def grouped(count: int, group: str | None) -> Iterable[tuple[str, str, str]]:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("group", ["fleet", None], ids=["one group of 10,000", "10,000 groups of one"])
-def test_groups_at_their_extremes(trial: MakeTrial, group: str | None) -> None:
+def test_one_large_group_and_many_small_groups_land_once_in_order(trial: MakeTrial, group: str | None) -> None:
     """Nothing disturbs them, so nothing is landed twice; a group of 10,000 stays in order."""
     here = trial()
     flood(here, grouped(COUNT, group))
@@ -53,7 +53,7 @@ def test_groups_at_their_extremes(trial: MakeTrial, group: str | None) -> None:
     assert (counts.raw, counts.conformed) == (COUNT, COUNT)
 
 
-def test_eight_drains_of_a_few_groups(trial: MakeTrial, flights: Flights) -> None:
+def test_eight_drains_share_a_few_groups(trial: MakeTrial, flights: Flights) -> None:
     """Most of them get nothing while the others hold what there is."""
     here = trial()
     here.send(flights(600))

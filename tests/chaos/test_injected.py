@@ -1,6 +1,6 @@
-"""Real flights through a cloud that refuses, stalls, hangs up and does half of what it is asked (P1 to P3).
+"""Real flights through a cloud that refuses, stalls, hangs up and does half of a request (P1 to P3).
 
-What botocore's own retries ride out, the drain does not notice; what outlasts them fails it with one clear line, and
+The drain does not notice a fault that botocore's own retries overcome; a longer one fails it with one clear line, and
 the next drain completes what it left.
 """
 
@@ -60,22 +60,22 @@ KINDS = {
 
 
 def drain_until_empty(trial: Trial, proxy: Proxy, read_seconds: float | None = None) -> list[Exception]:
-    """Drain after drain, as the DAG does; what each that failed said."""
-    said: list[Exception] = []
+    """Drain again and again, as the DAG does; return the error of each drain that failed."""
+    errors: list[Exception] = []
 
     def empty() -> bool:
         try:
             return trial.drain(proxy.url, Limits(messages=200), read_seconds).empty
         except TROUBLE as error:
-            said.append(error)
+            errors.append(error)
             return False
 
     wait_for(empty, seconds=120, what="a drain that leaves the queue empty")
-    return said
+    return errors
 
 
 @seeded(1)
-def test_everything_goes_wrong_at_once(trial: MakeTrial, flights: Flights, seed: int) -> None:
+def test_all_kinds_of_faults_at_once_lose_nothing(trial: MakeTrial, flights: Flights, seed: int) -> None:
     here = trial(visibility_seconds=4)
     with Proxy(here.cloud.endpoint_url, seed, *EVERYTHING) as proxy:
         here.send(flights(150), proxy.url)
@@ -87,7 +87,7 @@ def test_everything_goes_wrong_at_once(trial: MakeTrial, flights: Flights, seed:
 
 @pytest.mark.chaos
 @seeded(3, first=1)
-def test_everything_goes_wrong_at_once_again(trial: MakeTrial, flights: Flights, seed: int) -> None:
+def test_all_kinds_of_faults_at_once_lose_nothing_for_more_seeds(trial: MakeTrial, flights: Flights, seed: int) -> None:
     here = trial(visibility_seconds=4)
     with Proxy(here.cloud.endpoint_url, seed, *EVERYTHING) as proxy:
         here.send(flights(800), proxy.url)
@@ -99,7 +99,7 @@ def test_everything_goes_wrong_at_once_again(trial: MakeTrial, flights: Flights,
 @pytest.mark.chaos
 @seeded(1)
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_kind_of_fault(trial: MakeTrial, flights: Flights, kind: str, seed: int) -> None:
+def test_each_kind_of_fault_alone_loses_nothing(trial: MakeTrial, flights: Flights, kind: str, seed: int) -> None:
     here = trial(visibility_seconds=4)
     with Proxy(here.cloud.endpoint_url, seed, *KINDS[kind]) as proxy:
         here.send(flights(400), proxy.url)
@@ -121,12 +121,12 @@ ALSO_OUTLASTING = {
     "the queue throttles": Rule("sqs:ReceiveMessage *", THROTTLED, after=3),
     "nothing is deleted": Rule("sqs:DeleteMessageBatch *", Partial(1.0)),
     "deletes are reset": Rule("sqs:DeleteMessageBatch *", Reset(happened=False)),
-    "no answer to a put comes back": Rule("s3:PutObject *", Reset(happened=True)),
+    "no answer to a put arrives": Rule("s3:PutObject *", Reset(happened=True)),
 }
 
 
 @pytest.mark.parametrize("what", OUTLASTING)
-def test_what_outlasts_the_retries_is_one_line_and_leaves_all_to_the_next(
+def test_fault_beyond_the_retries_is_one_line_and_the_next_drain_lands_all(
     trial: MakeTrial, flights: Flights, what: str
 ) -> None:
     outlast(trial(visibility_seconds=1), flights, OUTLASTING[what])
@@ -134,7 +134,7 @@ def test_what_outlasts_the_retries_is_one_line_and_leaves_all_to_the_next(
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("what", ALSO_OUTLASTING)
-def test_what_outlasts_all_retries_is_one_line_and_leaves_all_to_the_next(
+def test_other_faults_beyond_the_retries_are_one_line_and_the_next_drain_lands_all(
     trial: MakeTrial, flights: Flights, what: str
 ) -> None:
     outlast(trial(visibility_seconds=1), flights, ALSO_OUTLASTING[what])
@@ -153,7 +153,7 @@ def outlast(here: Trial, flights: Flights, rule: Rule) -> None:
 
 
 def slow_flush(here: Trial, flights: Flights, *rules: Rule) -> None:
-    """Two drains on a queue whose messages come back after 3 seconds; each first part takes 5 to be written."""
+    """Run two drains on a queue with a visibility of 3 seconds; each first part takes 5 seconds to be written."""
     here.send(flights(200))
     slow = Rule("s3:PutObject */part-*", Delay(5), times=2)
     with Proxy(here.cloud.endpoint_url, 0, slow, *rules) as proxy, ThreadPoolExecutor(2) as drains:
@@ -162,8 +162,8 @@ def slow_flush(here: Trial, flights: Flights, *rules: Rule) -> None:
         assert proxy.injected[slow.fault]
 
 
-def test_nothing_comes_again_while_a_slow_flush_runs(trial: MakeTrial, flights: Flights) -> None:
-    """The heartbeat keeps what is held from becoming visible to the others, so it is landed once."""
+def test_no_message_is_redelivered_during_a_slow_flush(trial: MakeTrial, flights: Flights) -> None:
+    """The heartbeat keeps held messages invisible to the others, so each is landed once."""
     here = trial(visibility_seconds=3)
     slow_flush(here, flights)
 
@@ -182,7 +182,7 @@ def test_nothing_comes_again_while_a_slow_flush_runs(trial: MakeTrial, flights: 
     ],
     ids=["denied", "reset", "not done", "expired"],
 )
-def test_what_comes_again_because_no_heartbeat_gets_through_counts_once(
+def test_messages_redelivered_for_lack_of_a_heartbeat_count_once(
     trial: MakeTrial, flights: Flights, beat: Rule
 ) -> None:
     here = trial(visibility_seconds=3)
@@ -191,28 +191,26 @@ def test_what_comes_again_because_no_heartbeat_gets_through_counts_once(
     counts = here.finish()
 
     assert counts.conformed == 200
-    assert counts.raw > 200, "it did come again"
+    assert counts.raw > 200, "messages were redelivered"
 
 
 @pytest.mark.chaos
-def test_expired_handles_that_the_queue_refuses_to_delete_come_again_and_count_once(
-    trial: MakeTrial, flights: Flights
-) -> None:
+def test_messages_with_expired_handles_are_redelivered_and_count_once(trial: MakeTrial, flights: Flights) -> None:
     """AWS refuses to delete a FIFO message by a handle whose time is over (the embedded cloud does not)."""
     here = trial(visibility_seconds=2)
     here.send(flights(200))
     with Proxy(here.cloud.endpoint_url, 0, Rule("sqs:DeleteMessageBatch *", HANDLE_EXPIRED, times=20)) as proxy:
-        said = drain_until_empty(here, proxy)
+        errors = drain_until_empty(here, proxy)
 
-    assert all(map(is_one_line, said))
+    assert all(map(is_one_line, errors))
     assert here.finish().conformed == 200
 
 
 # Batches done in part
 
 
-def test_what_was_deleted_in_part_is_deleted_in_the_end(trial: MakeTrial, flights: Flights) -> None:
-    """By the drain itself, entry by entry: nothing has to come again for it, which here would take ten minutes."""
+def test_delete_that_fails_in_part_is_completed(trial: MakeTrial, flights: Flights) -> None:
+    """By the drain itself, entry by entry: it needs no redelivery, which here would take ten minutes."""
     here = trial(visibility_seconds=600)
     here.send(flights(60))
     with Proxy(here.cloud.endpoint_url, 0, Rule("sqs:DeleteMessageBatch *", Partial(0.4), rate=0.6)) as proxy:
@@ -225,18 +223,18 @@ def test_what_was_deleted_in_part_is_deleted_in_the_end(trial: MakeTrial, flight
 # Small flushes
 
 
-def test_small_flushes_whose_record_is_written_and_the_answer_lost(trial: MakeTrial, flights: Flights) -> None:
-    """A few aircraft give ten messages at a time; every second record of them is heard of by a second try only."""
+def test_small_flushes_count_once_when_the_answer_to_their_record_is_lost(trial: MakeTrial, flights: Flights) -> None:
+    """A few aircraft give ten messages at a time; every second record of them is confirmed only by a second try."""
     here = trial()
     here.send(flights(60))
     lost = Rule("s3:PutObject *_manifest.json", Reset(happened=True), rate=0.5)
     with Proxy(here.cloud.endpoint_url, 0, lost) as proxy:
-        said = drain_until_empty(here, proxy)
+        errors = drain_until_empty(here, proxy)
         here.close(proxy.url)
 
     counts = here.finish()
 
-    assert said == []
+    assert errors == []
     assert (counts.raw, counts.conformed) == (60, 60)
     assert proxy.injected
 
@@ -245,10 +243,12 @@ def test_small_flushes_whose_record_is_written_and_the_answer_lost(trial: MakeTr
 
 
 @seeded(1)
-def test_two_closers_and_a_drain_while_answers_are_lost(trial: MakeTrial, flights: Flights, seed: int) -> None:
-    """What the drain lands is in the partition as first content or as late data, whoever is first.
+def test_two_closers_and_a_drain_lose_nothing_while_answers_are_lost(
+    trial: MakeTrial, flights: Flights, seed: int
+) -> None:
+    """What the drain lands is in the partition as first content or as late data, whichever is first.
 
-    What the closers write is on its way for two seconds, in which the drain records what they did not see.
+    What the closers write is under way for two seconds, in which the drain records what they did not see.
     """
     here = trial(visibility_seconds=4)
     events = flights(200)
@@ -261,9 +261,9 @@ def test_two_closers_and_a_drain_while_answers_are_lost(trial: MakeTrial, flight
     with Proxy(cloud, seed, late) as slow, Proxy(cloud, seed, *lost) as lossy, ThreadPoolExecutor(3) as pool:
         closers = [pool.submit(here.close, slow.url) for _ in range(2)]
         wait_for(lambda: slow.injected, what="a closer that writes")
-        said = pool.submit(drain_until_empty, here, lossy).result(timeout=120)
+        errors = pool.submit(drain_until_empty, here, lossy).result(timeout=120)
         ranges = {closer.result(timeout=60) for closer in closers}
 
     assert ranges == {"dt=2013-01-02..dt=2013-01-03"}
-    assert all(map(is_one_line, said))
+    assert all(map(is_one_line, errors))
     assert here.finish().conformed == 200

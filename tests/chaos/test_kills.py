@@ -21,17 +21,17 @@ DAY = date(2013, 1, 2)
 def test_a_drain_killed_at_every_boundary_loses_nothing(trial: MakeTrial, flights: Flights, kill: KillAt) -> None:
     here = trial(visibility_seconds=3)
     here.send(flights(900))
-    # Each later in its drain than the one before, so that every kill meets another state of queue and lake.
+    # Each later in its drain than the one before, so that every kill happens in another state of queue and lake.
     for nth, moment in enumerate(DRAINING, 1):
         assert kill(here, moment, nth) == KILLED, moment
 
     counts = here.finish()
 
     assert counts.conformed == 900
-    assert counts.raw > 900, "what was recorded and not deleted has come again"
+    assert counts.raw > 900, "what was recorded and not deleted was redelivered"
 
 
-def test_closing_killed_before_and_after_it_commits_is_finished_by_the_next(trial: MakeTrial, kill: KillAt) -> None:
+def test_closing_killed_before_and_after_it_commits_is_finished_by_the_next_one(trial: MakeTrial, kill: KillAt) -> None:
     here = trial()
     here.send([event for place, event in enumerate(events_from(DAY, 4)) if place % 20 == 0])
     here.drain()
@@ -47,10 +47,10 @@ def test_closing_killed_before_and_after_it_commits_is_finished_by_the_next(tria
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("calls", ["s3:PutObject */part-*", "s3:PutObject *_manifest.json", "sqs:DeleteMessageBatch *"])
-def test_what_was_on_its_way_when_its_sender_was_killed_arrives_late(
+def test_call_under_way_when_its_sender_is_killed_arrives_late(
     trial: MakeTrial, flights: Flights, start: Start, calls: str
 ) -> None:
-    """A call that the network holds back happens when its sender is dead and the next drain is at work."""
+    """A call that the network delays happens when its sender is dead and the next drain is at work."""
     here = trial(visibility_seconds=2)
     here.send(flights(900))
     with Proxy(here.cloud.endpoint_url, 0, Rule(calls, Delay(6), after=1, times=2)) as proxy:
@@ -81,7 +81,7 @@ def test_drains_killed_at_random_lose_nothing(trial: MakeTrial, start: Start, ki
 
 
 @pytest.mark.chaos
-def test_two_drains_on_one_queue_of_which_one_is_killed(trial: MakeTrial, start: Start, kill: KillAt) -> None:
+def test_two_drains_on_one_queue_lose_nothing_when_one_is_killed(trial: MakeTrial, start: Start, kill: KillAt) -> None:
     here = trial(visibility_seconds=10)
     here.send(events_from(DAY, 1))
     for nth, moment in enumerate(DRAINING, 2):
@@ -93,8 +93,8 @@ def test_two_drains_on_one_queue_of_which_one_is_killed(trial: MakeTrial, start:
 
 
 @pytest.mark.chaos
-def test_eight_drains_on_one_queue_in_processes_of_their_own(trial: MakeTrial, start: Start) -> None:
-    """None of them is disturbed: so each message is landed once, by one of them."""
+def test_eight_drains_on_one_queue_land_each_message_once(trial: MakeTrial, start: Start) -> None:
+    """No drain fails, so each message is landed once, by one of them."""
     here = trial()
     here.send(events_from(DAY, 2))
     lanes = [start(here) for _ in range(8)]
@@ -104,7 +104,7 @@ def test_eight_drains_on_one_queue_in_processes_of_their_own(trial: MakeTrial, s
 
 
 def _kill_after(process: subprocess.Popen[str], seconds: float) -> int:
-    """Seconds after it has begun; the status with which it ended."""
+    """Kill work so many seconds after it has begun; return its exit status."""
     assert process.stdout is not None
     process.stdout.readline()
     try:

@@ -57,7 +57,7 @@ class StreamTrial:
         return Lake(self.s3, self.bucket, "flights")
 
     def send(self, events: list[Event], seed: int) -> None:
-        """Some records of a call are not taken, and are sent again."""
+        """Send events; some records of a call are refused, and are sent again."""
         first = len(self.sent)
         self.sent += [Sent(event.id, event.group, first + place, event.body) for place, event in enumerate(events)]
         rules = Rule("kinesis:PutRecords *", Partial(0.3, "ProvisionedThroughputExceededException"), rate=0.5)
@@ -79,7 +79,7 @@ class StreamTrial:
         )
 
     def read(self) -> int:
-        """One window of each shard that may be read; how much came or ended."""
+        """Read one window of each shard that may be read; return how many records were read and shards ended."""
         shards = shards_to_read(self.kinesis, self.target, self.lake, STREAM)
         reads = [read_window(self.kinesis, self.target, shard, self.lake, STREAM, "day") for shard in shards]
         return sum(each.messages + each.checkpoint.ended for each in reads)
@@ -97,7 +97,7 @@ def stream(cloud: Cloud, own_name: str) -> StreamTrial:
 
 
 def test_a_reader_killed_at_every_boundary_loses_nothing(stream: StreamTrial, flights: Flights, kill: KillAt) -> None:
-    """A shard is split between the kills, so that they meet parents that are not read to their end."""
+    """A shard is split between the kills, so that some parents are not read to their end."""
     events = flights(1600)
     stream.send(events[:800], seed=0)
     for place, moment in enumerate(READING):

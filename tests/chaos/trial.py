@@ -1,4 +1,4 @@
-"""One trial: a queue and a lake of its own, what was sent to the one, and the audit of the other."""
+"""One trial: a queue and a lake of its own, what was sent to the queue, and the audit of the lake."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ TROUBLE = (SluiceError, ClientError, BotoCoreError)  # what work may fail with w
 
 
 def later() -> datetime:
-    """So late that the partition of today, where events without a usable time lie, is over."""
+    """Return a moment after the partition of today, which holds events without a usable time."""
     return datetime.now(UTC) + timedelta(days=3)
 
 
 def is_one_line(error: BaseException) -> bool:
-    """Whether it is trouble that was foreseen, told in one line."""
+    """Return whether it is a foreseen error with a message of one line."""
     return isinstance(error, TROUBLE) and len(str(error).splitlines()) == 1
 
 
 class Trial:
-    """Sends, drains through whatever stands between, and in the end lets a drain live and asks the checker."""
+    """Sends, drains through any proxy in between, and in the end drains without faults and runs the checker."""
 
     def __init__(self, cloud: Cloud, name: str, pipeline: Pipeline, visibility_seconds: int = 30) -> None:
         self.cloud, self.pipeline, self.bucket = cloud, pipeline, name
@@ -74,7 +74,7 @@ class Trial:
         return self.queue
 
     def client(self, service: str, url: str | None = None, read_seconds: float | None = None, attempts: int = 5) -> Any:
-        """A client as the library makes it; with ``read_seconds``, one that waits no longer for an answer."""
+        """Return a client as the library makes it; with ``read_seconds``, one that waits no longer for an answer."""
         at = url or self.cloud.endpoint_url
         if read_seconds is None:
             return Aws(self._session, lambda _: at).client(service)
@@ -90,12 +90,12 @@ class Trial:
         return Lake(self.client("s3", url, read_seconds), self.bucket, self.pipeline.name)
 
     def note(self, event_id: str, group: str, body: str, order: int | None = None) -> None:
-        """Remember an event that is sent now; its order is the order of sending unless it says its own."""
+        """Remember an event that is sent now; its order is the order of sending unless one is given."""
         self._orders[group] += 1
         self.sent.append(Sent(event_id, group, self._orders[group] if order is None else order, body))
 
     def send(self, events: Iterable[Event], url: str | None = None) -> None:
-        """As a producer does: if the queue did not take all of them, all are sent again."""
+        """Send as a producer does: if the queue did not take all of them, all are sent again."""
         events = list(events)
         for event in events:
             self.note(event.id, encoded(event.group), event.body)
@@ -104,7 +104,7 @@ class Trial:
         again(send, sqs, self.queue, events)
 
     def put(self, group: str, body: str, deduplication_id: str, event_id: str | None = None) -> None:
-        """One message to a FIFO queue, whatever its body is."""
+        """Send one message with any body to a FIFO queue."""
         self.note(event_id or deduplication_id, group, body)
         self.sqs.send_message(
             QueueUrl=self.queue, MessageBody=body, MessageGroupId=group, MessageDeduplicationId=deduplication_id
@@ -128,14 +128,14 @@ class Trial:
         )
 
     def close(self, url: str | None = None) -> str:
-        """Close all, as if the queue were empty; returns the ranges of closed partitions."""
+        """Close all, as if the queue were empty; return the ranges of closed partitions."""
         return self.close_at(later(), url)
 
     def close_at(self, now: datetime, url: str | None = None) -> str:
         return close_source(replace(self.lake(url), now=lambda: now), self.source, Evidence(is_drained=True))
 
     def finish(self) -> Counts:
-        """A drain that nothing disturbs, closing and conforming; what the lake holds, without a fault."""
+        """Drain without faults, close and conform; return the counts of the lake."""
         wait_for(self._dry, seconds=150, what="the queue to be empty")
         return self.conclude()
 
@@ -144,6 +144,6 @@ class Trial:
         return backlog(self.sqs, self.queue) == 0
 
     def conclude(self) -> Counts:
-        """Closing, conforming and the audit of what has been landed."""
+        """Close, conform and audit what has been landed; return the counts of the lake."""
         run_step(workspace_of(self.lake(), self.pipeline), "conform", self.close())
         return audit(self.s3, self.bucket, self.pipeline.name, self.source.name, self.sent, self.sqs, [self.queue])

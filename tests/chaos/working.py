@@ -1,4 +1,4 @@
-"""Work in a process of its own, that others may kill: ``python working.py drain|read|close BUCKET TARGET``.
+"""Work in a process of its own, which a test may kill: ``python working.py drain|read|close BUCKET TARGET``.
 
 It drains flight events from the queue of that URL, a small flush at a time, until that is empty; or reads them from the
 stream of that name until nothing comes; or closes what was landed. It writes a line when it begins.
@@ -40,7 +40,7 @@ def main(work: str, bucket: str, target: str) -> None:
 
 
 def _read_round(kinesis: Any, stream: str, lake: Lake) -> int:
-    """A small window of each shard that may be read; how much came or ended."""
+    """Read a small window of each shard that may be read; return how many records were read and shards ended."""
     reads = [
         read_window(kinesis, stream, shard, lake, STREAM, "day", Limits(messages=MOST))
         for shard in shards_to_read(kinesis, stream, lake, STREAM)

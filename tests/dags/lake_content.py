@@ -1,15 +1,15 @@
-"""What lies in a bucket, read with S3 and Parquet alone: nothing here asks the library what it believes it wrote."""
+"""What a bucket holds, read with S3 and Parquet alone: nothing here uses the library that wrote it."""
 
 from __future__ import annotations
 
 import io
 import json
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tests.chaos.audit import inline_rows
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class LakeContent:
         return manifest
 
     def table(self, dataset: str, partition: str) -> pa.Table:
-        """The rows that the manifest names, in their order, and those that stand in it."""
+        """Return the rows of the objects that the manifest names, in their order, and those that it holds itself."""
         manifest = self.manifest(dataset, partition)
         tables = [self._table(file["key"] for file in manifest["files"])] if manifest["files"] else []
         if manifest["inline"]:
-            tables.append(pa.Table.from_pylist([_with_times(json.loads(text)) for text in manifest["inline"]]))
+            tables.append(pa.Table.from_pylist(inline_rows(manifest)))
         return pa.concat_tables(tables, promote_options="permissive")
 
     def quarantined(self, dataset: str, partition: str) -> pa.Table:
@@ -52,7 +52,3 @@ class LakeContent:
 
     def _table(self, keys: Any) -> pa.Table:
         return pa.concat_tables(pq.read_table(io.BytesIO(self.get(key))) for key in keys)
-
-
-def _with_times(row: dict[str, Any]) -> dict[str, Any]:
-    return row | {name: datetime.fromisoformat(row[name]) for name in ("sent_at", "event_time")}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import re
 import sys
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -27,13 +25,6 @@ from sluice.provisioning.provision import provision
 from sluice.workspace import Workspace
 
 Declare = Callable[[str, Mapping[str, str]], Path]
-
-
-@pytest.fixture
-def own_name(request: pytest.FixtureRequest) -> str:
-    """A name that no other test uses, fit for every service."""
-    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:30].strip("-")
-    return f"{words}-{zlib.crc32(request.node.nodeid.encode()):08x}"
 
 
 @pytest.fixture
