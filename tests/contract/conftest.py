@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -58,16 +56,19 @@ def kinesis(cloud: Cloud) -> KinesisClient:
 
 
 @pytest.fixture(scope="session")
+def cloudwatch(cloud: Cloud) -> Any:
+    return cloud.client("cloudwatch")
+
+
+@pytest.fixture(scope="session")
 def cloudformation(cloud: Cloud) -> CloudFormationClient:
     client: CloudFormationClient = cloud.client("cloudformation")
     return client
 
 
 @pytest.fixture
-def name(request: pytest.FixtureRequest) -> str:
-    """A name that no other test uses, fit for every service: at most 50 lower-case letters, digits and dashes."""
-    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:41].strip("-")
-    return f"{words}-{zlib.crc32(request.node.nodeid.encode()):08x}"
+def name(own_name: str) -> str:
+    return own_name
 
 
 @pytest.fixture
@@ -79,19 +80,19 @@ def bucket(s3: S3Client, name: str) -> str:
 
 @pytest.fixture
 def make_queue(sqs: SQSClient, name: str) -> MakeQueue:
-    """Makes queues of the test's own; gives the URL. FIFO unless told otherwise."""
+    """Makes queues of the test's own, FIFO by default; returns the URL."""
 
     def make(suffix: str = "queue", *, fifo: bool = True, **attributes: str) -> str:
         queue = f"{name}-{suffix}" + (".fifo" if fifo else "")
         kind = {"FifoQueue": "true"} if fifo else {}
-        asked: Any = kind | attributes
-        return sqs.create_queue(QueueName=queue[-80:].lstrip("-"), Attributes=asked)["QueueUrl"]
+        requested: Any = kind | attributes
+        return sqs.create_queue(QueueName=queue[-80:].lstrip("-"), Attributes=requested)["QueueUrl"]
 
     return make
 
 
 def queue_arn(sqs: SQSClient, url: str) -> str:
-    """The ARN of a queue."""
+    """Return the ARN of a queue."""
     return sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
 
 

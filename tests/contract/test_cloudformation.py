@@ -27,7 +27,7 @@ def outputs(cloudformation: CloudFormationClient, name: str) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
-def test_the_outputs_name_what_was_made(
+def test_outputs_name_the_created_resources(
     cloud: Cloud, outputs: dict[str, str], sqs: SQSClient, ssm: SSMClient, s3: S3Client, name: str
 ) -> None:
     attributes = sqs.get_queue_attributes(QueueUrl=outputs["QueueUrl"], AttributeNames=["All"])["Attributes"]
@@ -41,7 +41,7 @@ def test_the_outputs_name_what_was_made(
     assert (stream["StreamStatus"], stream["OpenShardCount"]) == ("ACTIVE", 1)
 
 
-def test_the_subscription_delivers(cloud: Cloud, outputs: dict[str, str], sqs: SQSClient, name: str) -> None:
+def test_subscription_delivers(cloud: Cloud, outputs: dict[str, str], sqs: SQSClient, name: str) -> None:
     cloud.client("sns").publish(TopicArn=outputs["TopicArn"], Message="done")
     url = sqs.get_queue_url(QueueName=f"{name}-events")["QueueUrl"]
     [message] = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"]
@@ -62,7 +62,7 @@ def test_an_update_changes_a_resource_in_place(
     assert attributes["ApproximateNumberOfMessages"] == "1"
 
 
-def test_an_update_that_changes_nothing_says_so(
+def test_update_that_changes_nothing_is_reported(
     cloudformation: CloudFormationClient, outputs: dict[str, str], name: str
 ) -> None:
     assert outputs

@@ -16,11 +16,6 @@ from tests.waiting import wait_for
 NAMESPACE = "Contract"
 
 
-@pytest.fixture(scope="session")
-def cloudwatch(cloud: Cloud) -> Any:
-    return cloud.client("cloudwatch")
-
-
 def dimensions(endpoint: str) -> list[dict[str, str]]:
     return [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": "all"}]
 
@@ -33,7 +28,7 @@ def report(cloudwatch: Any, endpoint: str, *values: float, age: float = 0.0, uni
 
 
 def put_alarm(cloudwatch: Any, name: str, **changes: Any) -> None:
-    """More than two errors within a minute, unless told otherwise; a change to None leaves a member out."""
+    """Create an alarm for more than two errors within a minute, with these changes; None leaves a member out."""
     request = {
         "AlarmName": name,
         "Namespace": NAMESPACE,
@@ -55,11 +50,11 @@ def alarm_of(cloudwatch: Any, name: str) -> Any:
 
 
 def comes_to(cloudwatch: Any, name: str, state: str) -> Any:
-    def look() -> Any:
+    def probe() -> Any:
         alarm = alarm_of(cloudwatch, name)
         return alarm if alarm["StateValue"] == state else None
 
-    return wait_for(look, seconds=15, what=f"{state} of alarm {name}")
+    return wait_for(probe, seconds=15, what=f"{state} of alarm {name}")
 
 
 def test_an_alarm_goes_off_when_its_metric_crosses_the_threshold(cloudwatch: Any, name: str) -> None:
@@ -97,7 +92,7 @@ def test_only_the_alarms_own_dimensions_count(cloudwatch: Any, name: str) -> Non
     ],
     ids=lambda value: next(iter(value.values())) if isinstance(value, dict) else value,
 )
-def test_the_statistics(cloudwatch: Any, name: str, statistic: dict[str, str], state: str) -> None:
+def test_alarm_evaluates_each_statistic(cloudwatch: Any, name: str, statistic: dict[str, str], state: str) -> None:
     report(cloudwatch, name, 0.0, 2.0, 4.0)
     put_alarm(cloudwatch, name, **{"Statistic": None} | statistic)
     assert alarm_of(cloudwatch, name)["StateValue"] == state
@@ -109,16 +104,16 @@ def put_alarm_of(cloudwatch: Any, name: str, **changes: Any) -> str:
     return state
 
 
-def test_several_periods_are_evaluated_each_for_itself(cloudwatch: Any, name: str) -> None:
+def test_each_period_is_evaluated_separately(cloudwatch: Any, name: str) -> None:
     for age in (10, 70, 130):
         report(cloudwatch, name, 2.0 if age == 70 else 3.0, age=age)
     assert put_alarm_of(cloudwatch, name, EvaluationPeriods=2) == "OK", "the period before the last doesn't breach"
     assert put_alarm_of(cloudwatch, name, EvaluationPeriods=3, DatapointsToAlarm=2) == "ALARM"
     assert put_alarm_of(cloudwatch, name, EvaluationPeriods=3, DatapointsToAlarm=3) == "OK"
-    assert put_alarm_of(cloudwatch, name, Period=180) == "ALARM", "all three lie in one period"
+    assert put_alarm_of(cloudwatch, name, Period=180) == "ALARM", "all three are in one period"
 
 
-def test_data_that_comes_late_counts_where_it_belongs(cloudwatch: Any, name: str) -> None:
+def test_late_data_counts_in_its_own_period(cloudwatch: Any, name: str) -> None:
     report(cloudwatch, name, 9.0)
     report(cloudwatch, name, *[0.0] * 5, age=3600)
     assert put_alarm_of(cloudwatch, name) == "ALARM"
@@ -132,7 +127,7 @@ def test_data_that_comes_late_counts_where_it_belongs(cloudwatch: Any, name: str
     ("missing", "state"),
     [("missing", "INSUFFICIENT_DATA"), ("breaching", "ALARM"), ("notBreaching", "OK"), ("ignore", "INSUFFICIENT_DATA")],
 )
-def test_an_alarm_without_data(cloudwatch: Any, name: str, missing: str, state: str) -> None:
+def test_alarm_without_data_has_the_configured_state(cloudwatch: Any, name: str, missing: str, state: str) -> None:
     assert put_alarm_of(cloudwatch, name, TreatMissingData=missing) == state
 
 
@@ -142,7 +137,7 @@ def test_an_alarm_watches_the_unit_that_it_names(cloudwatch: Any, name: str) -> 
     assert put_alarm_of(cloudwatch, name, Unit="Microseconds") == "ALARM"
 
 
-def test_an_alarm_recovers_without_further_data_and_says_so(
+def test_alarm_recovers_without_further_data_and_notifies(
     cloud: Cloud, cloudwatch: Any, name: str, make_queue: MakeQueue
 ) -> None:
     sqs, topic = cloud.client("sqs"), cloud.client("sns").create_topic(Name=name)["TopicArn"]
@@ -155,8 +150,8 @@ def test_an_alarm_recovers_without_further_data_and_says_so(
     messages = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=15).get("Messages", [])
     assert ["OK:" in message["Body"] for message in messages] == [True]
     history = cloudwatch.describe_alarm_history(AlarmName=name, HistoryItemType="StateUpdate")["AlarmHistoryItems"]
-    told = {item["HistorySummary"] for item in history}
-    assert told >= {"Alarm updated from INSUFFICIENT_DATA to ALARM", "Alarm updated from ALARM to OK"}
+    summaries = {item["HistorySummary"] for item in history}
+    assert summaries >= {"Alarm updated from INSUFFICIENT_DATA to ALARM", "Alarm updated from ALARM to OK"}
 
 
 def test_a_state_that_is_set_by_hand_holds_for_a_while(cloudwatch: Any, name: str) -> None:
@@ -174,7 +169,7 @@ def test_a_state_that_is_set_by_hand_ends_with_the_next_evaluation(cloudwatch: A
     comes_to(cloudwatch, name, "OK")
 
 
-def test_an_alarm_of_a_stack_says_what_it_needs_only(cloud: Cloud, cloudwatch: Any, name: str) -> None:
+def test_alarm_of_a_stack_may_omit_optional_members(cloud: Cloud, cloudwatch: Any, name: str) -> None:
     properties = {
         "AlarmName": name,
         "Namespace": NAMESPACE,
@@ -193,11 +188,11 @@ def test_an_alarm_of_a_stack_says_what_it_needs_only(cloud: Cloud, cloudwatch: A
     comes_to(cloudwatch, name, "ALARM")
 
 
-def test_metrics_are_told_by_period_and_dimension(cloudwatch: Any, name: str) -> None:
+def test_metrics_are_returned_by_period_and_dimension(cloudwatch: Any, name: str) -> None:
     report(cloudwatch, name, 1.0, 2.0)
     report(cloudwatch, f"{name}-other", 8.0)
     now = datetime.now(tz=UTC)
-    [told] = cloudwatch.get_metric_statistics(
+    [datapoint] = cloudwatch.get_metric_statistics(
         Namespace=NAMESPACE,
         MetricName="Errors",
         Dimensions=dimensions(name),
@@ -206,4 +201,4 @@ def test_metrics_are_told_by_period_and_dimension(cloudwatch: Any, name: str) ->
         Period=7200,
         Statistics=["Sum", "SampleCount", "Maximum"],
     )["Datapoints"]
-    assert (told["Sum"], told["SampleCount"], told["Maximum"]) == (3.0, 2.0, 2.0)
+    assert (datapoint["Sum"], datapoint["SampleCount"], datapoint["Maximum"]) == (3.0, 2.0, 2.0)

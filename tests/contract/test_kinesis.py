@@ -56,7 +56,7 @@ def test_sequence_numbers_grow_and_a_checkpoint_resumes_after_one(kinesis: Kines
     assert [record["SequenceNumber"] for record in rest] == [answer["SequenceNumber"] for answer in answers[3:]]
 
 
-def test_a_batch_put_tells_each_record(kinesis: KinesisClient, stream: str) -> None:
+def test_batch_put_reports_each_record(kinesis: KinesisClient, stream: str) -> None:
     answer = kinesis.put_records(
         StreamName=stream, Records=[{"Data": b"a", "PartitionKey": "1"}, {"Data": b"b", "PartitionKey": "2"}]
     )
@@ -68,7 +68,7 @@ def test_a_batch_put_tells_each_record(kinesis: KinesisClient, stream: str) -> N
 
 
 def read_to_end(kinesis: KinesisClient, stream: str, shard: str) -> tuple[list[bytes], GetRecordsOutputTypeDef]:
-    """All data of a closed shard, one record a call, and the answer that told its end."""
+    """Return all data of a closed shard, read one record a call, and the answer that reported its end."""
     iterator = kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")
     place, data = iterator["ShardIterator"], list[bytes]()
     for _ in range(100):
@@ -85,7 +85,7 @@ def shards_of(kinesis: KinesisClient, stream: str) -> dict[str, Any]:
 
 
 def put(kinesis: KinesisClient, stream: str, *data: bytes, hash_key: int) -> list[tuple[str, int]]:
-    """(shard, sequence number) of each."""
+    """Put records; return (shard, sequence number) of each."""
     answers = [
         kinesis.put_record(StreamName=stream, Data=each, PartitionKey="k", ExplicitHashKey=str(hash_key))
         for each in data

@@ -35,7 +35,7 @@ MINUTES = "departure_minute"
 
 
 def features_of_month(month: int) -> pd.DataFrame:
-    """The rows of the pipeline's ``features``; earlier days are looked at for what they tell of the first ones."""
+    """Return the rows of the pipeline's ``features`` in a month; its first days look back on earlier ones."""
     first, end = date(2013, month, 1), date(2013 + month // 12, month % 12 + 1, 1)
     look_back = 4 if month > 1 else 0
     start = first - timedelta(days=look_back)
@@ -44,7 +44,7 @@ def features_of_month(month: int) -> pd.DataFrame:
 
 
 def encoded(rows: pd.DataFrame, train: Array) -> Array:
-    """Features as a linear model needs them: no gaps, no codes, no long tails."""
+    """Return the features as a linear model needs them: no gaps, no codes, no long tails."""
     columns: list[Array] = []
     for name in (each for each in FEATURES if each not in (*CODES, "destination_code")):
         column = rows[name]
@@ -59,7 +59,7 @@ def encoded(rows: pd.DataFrame, train: Array) -> Array:
 
 
 @pytest.mark.slow
-def test_flights(jobs: Jobs, name: str) -> None:
+def test_model_of_the_flights_reaches_its_auc(jobs: Jobs, name: str) -> None:
     with ProcessPoolExecutor(2) as pool:
         rows = pd.concat(pool.map(features_of_month, range(1, 13)), ignore_index=True)
     rows = rows.sort_values("event_time", kind="stable", ignore_index=True)
@@ -73,5 +73,5 @@ def test_flights(jobs: Jobs, name: str) -> None:
 
 
 def parts(features: Array) -> Iterator[Array]:
-    """Of a size that a request may have."""
+    """Split the features into parts of a size that a request may have."""
     yield from np.array_split(features, len(features) // 5000 + 1)

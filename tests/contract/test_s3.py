@@ -46,7 +46,7 @@ def test_a_put_if_match_of_a_missing_key_is_refused(s3: S3Client, bucket: str) -
     assert status(refused) in (404, 412)
 
 
-def test_a_listing_is_in_key_order_and_comes_in_pages(s3: S3Client, bucket: str) -> None:
+def test_listing_is_in_key_order_and_in_pages(s3: S3Client, bucket: str) -> None:
     keys = [f"raw/dt=2013-01-{day:02d}/part" for day in range(1, 8)]
     for key in [*reversed(keys), "other/x"]:
         s3.put_object(Bucket=bucket, Key=key, Body=b"")
@@ -56,7 +56,7 @@ def test_a_listing_is_in_key_order_and_comes_in_pages(s3: S3Client, bucket: str)
     assert [[each["Key"] for each in page["Contents"]] for page in pages] == [keys[:3], keys[3:6], keys[6:]]
 
 
-def test_a_delimiter_gives_the_folders_once(s3: S3Client, bucket: str) -> None:
+def test_delimiter_returns_each_folder_once(s3: S3Client, bucket: str) -> None:
     for key in ("raw/dt=1/a", "raw/dt=1/b", "raw/dt=2/a", "raw/_top"):
         s3.put_object(Bucket=bucket, Key=key, Body=b"")
     answer = s3.list_objects_v2(Bucket=bucket, Prefix="raw/", Delimiter="/")
@@ -64,15 +64,15 @@ def test_a_delimiter_gives_the_folders_once(s3: S3Client, bucket: str) -> None:
     assert [each["Key"] for each in answer["Contents"]] == ["raw/_top"]
 
 
-def test_a_missing_key_and_a_missing_bucket_are_told_apart(s3: S3Client, bucket: str) -> None:
+def test_missing_key_and_missing_bucket_are_different_errors(s3: S3Client, bucket: str) -> None:
     with pytest.raises(ClientError) as no_key:
         s3.get_object(Bucket=bucket, Key="nothing")
     with pytest.raises(ClientError) as no_bucket:
-        s3.get_object(Bucket="nobody-made-this", Key="nothing")
+        s3.get_object(Bucket="does-not-exist", Key="nothing")
     assert no_key.value.response["Error"]["Code"] == "NoSuchKey"
     assert no_bucket.value.response["Error"]["Code"] == "NoSuchBucket"
 
 
-def test_metadata_comes_back(s3: S3Client, bucket: str) -> None:
+def test_metadata_is_returned(s3: S3Client, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="k", Body=b"", Metadata={"revision": "3"})
     assert s3.head_object(Bucket=bucket, Key="k")["Metadata"] == {"revision": "3"}

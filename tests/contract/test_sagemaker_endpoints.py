@@ -1,4 +1,4 @@
-"""What Sluice relies on in SageMaker's models and endpoints, held to by the stand-in."""
+"""What Sluice relies on in SageMaker's models and endpoints, checked against the stand-in."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_missing_value_is_missing_to_the_booster(
 
 
 @pytest.mark.parametrize(
-    ("body", "headers", "status", "told"),
+    ("body", "headers", "status", "expected"),
     [
         ("1,2,3,4,5", {}, 400, "Number of columns does not match number of features in booster."),
         ('{"instances": []}', {"ContentType": "application/json"}, 415, "is not an accepted ContentType: csv, libsvm"),
@@ -62,33 +62,33 @@ def test_a_missing_value_is_missing_to_the_booster(
     ids=["too many columns", "content type", "not a number", "accept"],
 )
 def test_a_request_that_the_model_refuses_is_a_model_error(
-    runtime: SageMakerRuntimeClient, live: str, body: str, headers: dict[str, str], status: int, told: str
+    runtime: SageMakerRuntimeClient, live: str, body: str, headers: dict[str, str], status: int, expected: str
 ) -> None:
     with pytest.raises(runtime.exceptions.ModelError) as refused:
         invoke(runtime, live, body, **headers)
     answer: Any = refused.value.response
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 424
     assert answer["OriginalStatusCode"] == status
-    assert told in answer["OriginalMessage"]
+    assert expected in answer["OriginalMessage"]
     assert answer["Error"]["Message"].startswith(f'Received client error ({status}) from primary with message "')
     assert live in answer["LogStreamArn"]
 
 
-def test_an_empty_body_has_an_empty_answer(runtime: SageMakerRuntimeClient, live: str) -> None:
+def test_empty_body_gets_an_empty_answer(runtime: SageMakerRuntimeClient, live: str) -> None:
     answer = invoke(runtime, live, "")
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 204
     assert answer["Body"].read() == b""
 
 
 def test_an_unknown_endpoint_is_not_found(runtime: SageMakerRuntimeClient, sagemaker: SageMakerClient) -> None:
-    with pytest.raises(ClientError, match=r"\(ValidationError\).*Endpoint nobody of account \d{12} not found\."):
-        invoke(runtime, "nobody", "1,2,3,4")
+    with pytest.raises(ClientError, match=r"\(ValidationError\).*Endpoint missing of account \d{12} not found\."):
+        invoke(runtime, "missing", "1,2,3,4")
     for call in (sagemaker.describe_endpoint, sagemaker.delete_endpoint):
-        with pytest.raises(ClientError, match=r'\(ValidationException\).*Could not find endpoint "arn:.*/nobody"\.'):
-            call(EndpointName="nobody")
+        with pytest.raises(ClientError, match=r'\(ValidationException\).*Could not find endpoint "arn:.*/missing"\.'):
+            call(EndpointName="missing")
 
 
-def test_requests_are_shared_by_weight_or_sent_to_the_target(
+def test_requests_are_distributed_by_weight_or_sent_to_the_target(
     sagemaker: SageMakerClient, runtime: SageMakerRuntimeClient, completed: Any, name: str
 ) -> None:
     url = completed["ModelArtifacts"]["S3ModelArtifacts"]
@@ -101,8 +101,8 @@ def test_requests_are_shared_by_weight_or_sent_to_the_target(
     assert answered == {"share-large": 15, "share-small": 5}
     targeted = invoke(runtime, name, "1,2,3,4", TargetVariant="share-small")
     assert targeted["InvokedProductionVariant"] == "share-small"
-    with pytest.raises(ClientError, match="Variant nobody not found"):
-        invoke(runtime, name, "1,2,3,4", TargetVariant="nobody")
+    with pytest.raises(ClientError, match="Variant missing not found"):
+        invoke(runtime, name, "1,2,3,4", TargetVariant="missing")
 
 
 def test_an_update_switches_to_the_new_configuration(
@@ -153,7 +153,7 @@ def test_an_endpoint_without_a_usable_model_fails(
 
 
 def damaged(kind: str) -> bytes:
-    """A model whose file ends the process that loads it, or the one that asks it."""
+    """Return a model whose file ends the process that loads it, or the one that predicts with it."""
     if kind == "empty":
         return b""
     rows = np.random.default_rng(1).random((50, 4))
@@ -163,7 +163,8 @@ def damaged(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"), [("empty", "its process ended with signal SIGABRT"), ("cyclic", "tree 0: it has children beyond")]
+    ("kind", "expected"),
+    [("empty", "its process ended with signal SIGABRT"), ("cyclic", "tree 0: it has children beyond")],
 )
 def test_a_model_that_crashes_fails_its_endpoint_and_nothing_else(
     sagemaker: SageMakerClient,
@@ -172,7 +173,7 @@ def test_a_model_that_crashes_fails_its_endpoint_and_nothing_else(
     data: Data,
     live: str,
     kind: str,
-    told: str,
+    expected: str,
 ) -> None:
     broken = f"{live[:40]}-{kind}"
     url = put_model(s3, data.bucket, f"{broken}/model.tar.gz", damaged(kind))
@@ -184,7 +185,7 @@ def test_a_model_that_crashes_fails_its_endpoint_and_nothing_else(
     assert endpoint["FailureReason"].startswith(
         f"The primary container for production variant {broken} did not pass the ping health check."
     )
-    assert told in endpoint["FailureReason"]
+    assert expected in endpoint["FailureReason"]
     sagemaker.update_endpoint(EndpointName=live, EndpointConfigName=broken)
     endpoint = settled(sagemaker, live)
     assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("InService", live)
@@ -192,7 +193,7 @@ def test_a_model_that_crashes_fails_its_endpoint_and_nothing_else(
     assert invoke(runtime, live, "1,2,3,4")["InvokedProductionVariant"] == live
 
 
-def test_a_body_that_is_too_large_has_the_services_words(runtime: SageMakerRuntimeClient, live: str) -> None:
+def test_body_that_is_too_large_has_the_error_of_the_service(runtime: SageMakerRuntimeClient, live: str) -> None:
     with pytest.raises(ClientError, match=r"\(413\).*HTTP content length exceeded 6291456 bytes\.$"):
         invoke(runtime, live, "1" * 6_291_457)
 
@@ -234,13 +235,13 @@ def test_names_are_used_once(sagemaker: SageMakerClient, completed: Any, live: s
         sagemaker.create_endpoint(EndpointName=live, EndpointConfigName=live)
 
 
-def test_what_is_missing_is_named(sagemaker: SageMakerClient, data: Data, name: str) -> None:
+def test_missing_resource_is_named(sagemaker: SageMakerClient, data: Data, name: str) -> None:
     with pytest.raises(ClientError, match=rf"Could not find model data at s3://{data.bucket}/nothing\."):
         create_model(sagemaker, name, f"s3://{data.bucket}/nothing")
-    with pytest.raises(ClientError, match=r'Could not find model "arn:.*:model/nobody"\.'):
-        create_config(sagemaker, name, nobody=1.0)
-    with pytest.raises(ClientError, match=r'Could not find endpoint configuration "arn:.*:endpoint-config/nobody"\.'):
-        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName="nobody")
+    with pytest.raises(ClientError, match=r'Could not find model "arn:.*:model/missing"\.'):
+        create_config(sagemaker, name, missing=1.0)
+    with pytest.raises(ClientError, match=r'Could not find endpoint configuration "arn:.*:endpoint-config/missing"\.'):
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName="missing")
 
 
 def test_models_and_configurations_are_described_and_listed(

@@ -32,24 +32,24 @@ def create(sagemaker: SageMakerClient, name: str, *variants: Any, **members: Any
 
 
 def test_a_configuration_is_described_as_it_was_made(sagemaker: SageMakerClient, model: str, name: str) -> None:
-    asked = variant("a", model, VolumeSizeInGB=10, RoutingConfig={"RoutingStrategy": "RANDOM"})
+    requested = variant("a", model, VolumeSizeInGB=10, RoutingConfig={"RoutingStrategy": "RANDOM"})
     capture = {"EnableCapture": False, "InitialSamplingPercentage": 10, "DestinationS3Uri": "s3://bucket/captured"}
     members: Any = {
         "DataCaptureConfig": {**capture, "CaptureOptions": [{"CaptureMode": "Input"}]},
         "ExecutionRoleArn": "arn:aws:iam::000000000000:role/serving",
         "KmsKeyId": "alias/serving",
     }
-    create(sagemaker, name, asked, variant("b", model, InitialVariantWeight=3.0), **members)
+    create(sagemaker, name, requested, variant("b", model, InitialVariantWeight=3.0), **members)
     described: Any = sagemaker.describe_endpoint_config(EndpointConfigName=name)
     assert {member: described[member] for member in members} == members
     assert described["ProductionVariants"] == [
-        asked | {"InitialVariantWeight": 1.0},
+        requested | {"InitialVariantWeight": 1.0},
         variant("b", model, InitialVariantWeight=3.0),
     ]
     assert described["EndpointConfigArn"].endswith(f":endpoint-config/{name}")
 
 
-def test_an_endpoint_tells_that_its_data_capture_is_off(sagemaker: SageMakerClient, model: str, name: str) -> None:
+def test_endpoint_reports_that_its_data_capture_is_off(sagemaker: SageMakerClient, model: str, name: str) -> None:
     capture: Any = {
         "EnableCapture": False,
         "InitialSamplingPercentage": 10,
@@ -71,7 +71,7 @@ def test_an_endpoint_tells_that_its_data_capture_is_off(sagemaker: SageMakerClie
     assert described["MetricsConfig"] == metrics
 
 
-def test_a_configuration_can_not_be_changed(sagemaker: SageMakerClient, model: str, name: str) -> None:
+def test_configuration_can_not_be_changed(sagemaker: SageMakerClient, model: str, name: str) -> None:
     create(sagemaker, name, variant("a", model))
     with pytest.raises(ClientError, match="Cannot create already existing endpoint configuration"):
         create(sagemaker, name, variant("b", model))
@@ -80,7 +80,7 @@ def test_a_configuration_can_not_be_changed(sagemaker: SageMakerClient, model: s
 
 
 def of_instances(**changes: Any) -> Any:
-    """A variant of instances; a change to None leaves a member out."""
+    """Return a variant of instances; a change to None leaves a member out."""
     changed = variant("a", "model-of-configs") | changes
     return {member: value for member, value in changed.items() if value is not None}
 
@@ -101,7 +101,7 @@ MEMBERS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("variants", "members", "said"),
+    ("variants", "members", "message"),
     [
         ([of_instances(), of_instances()], {}, "names must be unique"),
         ([of_instances(InstanceType=None)], {}, "Value null at 'productionVariants.1.member.instanceType'"),
@@ -113,7 +113,7 @@ MEMBERS: dict[str, Any] = {
         ([of_instances(InstanceType="ml.huge")], {}, "Member must satisfy enum value set"),
         ([of_instances(InitialVariantWeight=1e39)], {}, "weight of variant a must be at most 3.4"),
         ([of_instances(ModelName=None)], {}, "has no inference components"),
-        ([of_instances(ModelName="nobody")], {}, 'Could not find model "arn:.*:model/nobody"'),
+        ([of_instances(ModelName="missing")], {}, 'Could not find model "arn:.*:model/missing"'),
         ([of_instances(VariantName="bad_name")], {}, "Member must satisfy regular expression pattern"),
         ([of_instances(VariantName=f"v{each}") for each in range(11)], {}, "length less than or equal to 10"),
         ([of_instances(ServerlessConfig=SERVERLESS)], {}, "can't have both ServerlessConfig and InstanceType"),
@@ -133,15 +133,15 @@ MEMBERS: dict[str, Any] = {
         *("memory", "concurrency", "serverless twice", "scaling", "accelerator", *MEMBERS),
     ],
 )
-def test_a_configuration_that_is_refused(
-    sagemaker: SageMakerClient, model: str, name: str, variants: list[Any], members: Any, said: str
+def test_invalid_configuration_is_refused(
+    sagemaker: SageMakerClient, model: str, name: str, variants: list[Any], members: Any, message: str
 ) -> None:
-    with pytest.raises(ClientError, match=rf"\(ValidationException\).*{said}"):
+    with pytest.raises(ClientError, match=rf"\(ValidationException\).*{message}"):
         create(sagemaker, name, *variants, **members)
     assert not sagemaker.list_endpoint_configs(NameContains=name)["EndpointConfigs"]
 
 
-def test_ten_variants_are_served_and_a_serverless_one_is(
+def test_ten_variants_and_a_serverless_variant_are_served(
     sagemaker: SageMakerClient, runtime: SageMakerRuntimeClient, model: str, name: str
 ) -> None:
     create(sagemaker, name, *(variant(f"v{each}", model) for each in range(10)))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.conftest import Cloud
 from tests.waiting import wait_for
 
 from localcloud.testing.serving import ROW, create_model, invoke, put_narrow_model, settled, variant
@@ -20,11 +19,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
-
-
-@pytest.fixture(scope="session")
-def cloudwatch(cloud: Cloud) -> Any:
-    return cloud.client("cloudwatch")
 
 
 @pytest.fixture
@@ -54,7 +48,7 @@ HALF = {"Type": "CAPACITY_PERCENT", "Value": 50}
 
 
 def put_error_alarm(cloudwatch: Any, name: str, endpoint: str, config: str) -> None:
-    """More than one refusal by the fleet of a configuration within ten seconds."""
+    """Create an alarm for more than one refusal by the fleet of a configuration within ten seconds."""
     dimensions = {"EndpointName": endpoint, "VariantName": "all", "EndpointConfigName": config}
     cloudwatch.put_metric_alarm(
         AlarmName=name,
@@ -72,30 +66,30 @@ def put_error_alarm(cloudwatch: Any, name: str, endpoint: str, config: str) -> N
 
 @contextmanager
 def traffic(runtime: SageMakerRuntimeClient, endpoint: str) -> Iterator[Counter[str]]:
-    """Requests from two clients for as long as it lasts; counts the answers and the errors."""
-    told: Counter[str] = Counter()
+    """Send requests from two clients while the context lasts; yield the counts of answers and errors."""
+    counts: Counter[str] = Counter()
     over = threading.Event()
 
-    def ask() -> None:
+    def send() -> None:
         while not over.wait(0.02):
             try:
                 invoke(runtime, endpoint, ROW)["Body"].read()
-                told["answered"] += 1
+                counts["answered"] += 1
             except ClientError as error:
-                told[error.response["Error"]["Code"]] += 1
+                counts[error.response["Error"]["Code"]] += 1
 
-    clients = [threading.Thread(target=ask) for _ in range(2)]
+    clients = [threading.Thread(target=send) for _ in range(2)]
     for each in clients:
         each.start()
     try:
-        yield told
+        yield counts
     finally:
         over.set()
         for each in clients:
             each.join()
 
 
-def test_a_bad_model_is_rolled_back_by_the_errors_that_it_makes(
+def test_bad_model_is_rolled_back_because_of_its_errors(
     sagemaker: SageMakerClient,
     runtime: SageMakerRuntimeClient,
     cloudwatch: Any,
@@ -109,11 +103,11 @@ def test_a_bad_model_is_rolled_back_by_the_errors_that_it_makes(
     put_config(sagemaker, bad, [variant("all", bad, InitialInstanceCount=2)])
     put_error_alarm(cloudwatch, bad, endpoint, bad)
     config = shifting("CANARY", 60, (bad,), CanarySize=HALF)
-    with traffic(runtime, endpoint) as told:
+    with traffic(runtime, endpoint) as counts:
         sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=bad, DeploymentConfig=config)
         after = settled(sagemaker, endpoint)
-    assert told["ModelError"] > 1, "the canary did get traffic"
-    assert set(told) == {"answered", "ModelError"}
+    assert counts["ModelError"] > 1, "the canary received traffic"
+    assert set(counts) == {"answered", "ModelError"}
     assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", endpoint)
     assert "went into the ALARM state" in after["FailureReason"]
     assert bad in after["FailureReason"]
@@ -127,17 +121,17 @@ def test_no_request_is_lost_while_traffic_is_shifted(
 ) -> None:
     endpoint, new = pair
     config = shifting("LINEAR", 1, LinearStepSize=HALF)
-    with traffic(runtime, endpoint) as told:
+    with traffic(runtime, endpoint) as counts:
         sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=new, DeploymentConfig=config)
         after = settled(sagemaker, endpoint)
         assert (after["EndpointConfigName"], after.get("FailureReason")) == (new, None)
         sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=endpoint)
         settled(sagemaker, endpoint)
-    assert set(told) == {"answered"}
-    assert told["answered"] > 20
+    assert set(counts) == {"answered"}
+    assert counts["answered"] > 20
 
 
-def test_a_long_bake_holds_up_nothing_else(
+def test_long_bake_blocks_nothing_else(
     sagemaker: SageMakerClient, runtime: SageMakerRuntimeClient, pair: tuple[str, str]
 ) -> None:
     endpoint, new = pair
@@ -152,7 +146,7 @@ def test_a_long_bake_holds_up_nothing_else(
     assert sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] == "Updating"
 
 
-def test_while_a_canary_bakes_the_old_configuration_is_shown_and_nothing_else_can_be_changed(
+def test_old_configuration_is_shown_and_changes_are_refused_while_a_canary_bakes(
     sagemaker: SageMakerClient, pair: tuple[str, str]
 ) -> None:
     endpoint, new = pair
@@ -206,9 +200,9 @@ def test_every_way_of_shifting_traffic_ends_with_the_new_configuration(
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
-        (shifting("CANARY", 0, ("nobody",), CanarySize=HALF), "Could not find the CloudWatch alarms .*: nobody"),
+        (shifting("CANARY", 0, ("missing",), CanarySize=HALF), "Could not find the CloudWatch alarms .*: missing"),
         (
             shifting("CANARY", 0, tuple(f"alarm-{each}" for each in range(11)), CanarySize=HALF),
             "alarms.*length less than or equal to 10",
@@ -221,11 +215,11 @@ def test_every_way_of_shifting_traffic_ends_with_the_new_configuration(
     ],
     ids=["alarm", "eleven alarms", "no canary", "canary of all", "step too small", "wait too long", "kind"],
 )
-def test_a_deployment_config_that_the_service_refuses(
-    sagemaker: SageMakerClient, pair: tuple[str, str], config: Any, said: str
+def test_invalid_deployment_config_is_refused(
+    sagemaker: SageMakerClient, pair: tuple[str, str], config: Any, message: str
 ) -> None:
     endpoint, new = pair
-    with pytest.raises(ClientError, match=rf"\(ValidationException\).*{said}"):
+    with pytest.raises(ClientError, match=rf"\(ValidationException\).*{message}"):
         sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=new, DeploymentConfig=config)
     assert sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] == "InService"
 
@@ -236,9 +230,7 @@ def test_the_configuration_in_use_is_refused(sagemaker: SageMakerClient, pair: t
         sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=endpoint)
 
 
-def test_a_deployment_config_is_used_again_if_it_is_to_be_retained(
-    sagemaker: SageMakerClient, pair: tuple[str, str]
-) -> None:
+def test_retained_deployment_config_is_used_again(sagemaker: SageMakerClient, pair: tuple[str, str]) -> None:
     endpoint, new = pair
     config = shifting("CANARY", 0, CanarySize=HALF)
     sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=new, DeploymentConfig=config)
@@ -278,7 +270,7 @@ def adjust(sagemaker: SageMakerClient, endpoint: str, **changes: dict[str, Any])
     return settled(sagemaker, endpoint)
 
 
-def told_capacities(endpoint: Any) -> list[tuple[str, float, float, int, int]]:
+def capacities(endpoint: Any) -> list[tuple[str, float, float, int, int]]:
     return [
         (
             *(each["VariantName"], each["CurrentWeight"], each["DesiredWeight"]),
@@ -298,7 +290,7 @@ def test_weights_and_capacities_change_and_traffic_follows(
     assert answers(runtime, two, 10) == {"a": 5, "b": 5}
     after = adjust(sagemaker, two, a={"DesiredWeight": 4.0, "DesiredInstanceCount": 3}, b={"DesiredWeight": 1.0})
     assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", two)
-    assert told_capacities(after) == [("a", 4.0, 4.0, 3, 3), ("b", 1.0, 1.0, 1, 1)]
+    assert capacities(after) == [("a", 4.0, 4.0, 3, 3), ("b", 1.0, 1.0, 1, 1)]
     assert answers(runtime, two, 20) == {"a": 16, "b": 4}
     adjust(sagemaker, two, a={"DesiredWeight": 0.0}, b={"DesiredWeight": 1.0})
     assert answers(runtime, two, 5) == {"b": 5}
@@ -306,20 +298,18 @@ def test_weights_and_capacities_change_and_traffic_follows(
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
-        ({"VariantName": "nobody", "DesiredWeight": 1.0}, "Could not find variant nobody"),
+        ({"VariantName": "missing", "DesiredWeight": 1.0}, "Could not find variant missing"),
         ({"VariantName": "a", "DesiredInstanceCount": 0}, "must be at least 1"),
         ({"VariantName": "a", "ServerlessUpdateConfig": {"MaxConcurrency": 1}}, "is not serverless"),
     ],
     ids=["unknown", "none", "serverless"],
 )
-def test_a_change_of_capacity_that_makes_no_sense_is_refused(
-    sagemaker: SageMakerClient, two: str, change: Any, said: str
-) -> None:
-    with pytest.raises(ClientError, match=rf"\(ValidationException\).*{said}"):
+def test_invalid_change_of_capacity_is_refused(sagemaker: SageMakerClient, two: str, change: Any, message: str) -> None:
+    with pytest.raises(ClientError, match=rf"\(ValidationException\).*{message}"):
         sagemaker.update_endpoint_weights_and_capacities(EndpointName=two, DesiredWeightsAndCapacities=[change])
-    assert told_capacities(sagemaker.describe_endpoint(EndpointName=two)) == [
+    assert capacities(sagemaker.describe_endpoint(EndpointName=two)) == [
         ("a", 1.0, 1.0, 1, 1),
         ("b", 1.0, 1.0, 1, 1),
     ]
@@ -339,11 +329,11 @@ def test_an_update_retains_the_variants_properties(
 ) -> None:
     adjust(sagemaker, two, a={"DesiredWeight": 4.0, "DesiredInstanceCount": 3}, b={})
     new = f"{two[:50]}-new"
-    asked: Any = [
+    requested: Any = [
         variant("a", two, InitialVariantWeight=2.0, InitialInstanceCount=5),
         variant("c", two, InitialVariantWeight=7.0, InitialInstanceCount=6),
     ]
-    put_config(sagemaker, new, asked)
+    put_config(sagemaker, new, requested)
     sagemaker.update_endpoint(
         EndpointName=two,
         EndpointConfigName=new,

@@ -24,7 +24,7 @@ ANYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 
 
 def role(cloud: Cloud) -> str:
-    """A role that the SDK finds fit: it simulates the role's policies before it trains."""
+    """Return a role that the SDK accepts: it simulates the role's policies before it trains."""
     iam, version = cloud.client("iam"), "2012-10-17"
     made = iam.create_role(
         RoleName="sdk-training", AssumeRolePolicyDocument=json.dumps({"Version": version, "Statement": [TRUST]})
@@ -38,7 +38,7 @@ def role(cloud: Cloud) -> str:
     return arn
 
 
-def test_model_trainer_trains(
+def test_model_trainer_of_the_sdk_trains(
     cloud: Cloud, sagemaker: SageMakerClient, s3: S3Client, data: Data, tmp_path: Path
 ) -> None:
     assert SDK.exists(), "the SDK's environment is missing: make test installs it"

@@ -1,4 +1,4 @@
-"""What Sluice relies on in SageMaker's training jobs, held to by the stand-in."""
+"""What Sluice relies on in SageMaker's training jobs, checked against the stand-in."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_job_goes_through_its_states(completed: Any) -> None:
     assert all(each["EndTime"] >= each["StartTime"] for each in transitions)
 
 
-def test_a_completed_job_tells_its_times(completed: Any) -> None:
+def test_completed_job_reports_its_times(completed: Any) -> None:
     took = (completed["TrainingEndTime"] - completed["TrainingStartTime"]).total_seconds()
     assert completed["CreationTime"] <= completed["TrainingStartTime"]
     assert completed["TrainingTimeInSeconds"] == math.ceil(took)
@@ -62,12 +62,12 @@ def test_a_completed_job_tells_its_times(completed: Any) -> None:
 
 
 def test_a_completed_job_shows_its_request(completed: Any, data: Data) -> None:
-    asked = training.request("a-completed-job", data)
+    requested = training.request("a-completed-job", data)
     for member in ("HyperParameters", "RoleArn", "InputDataConfig", "OutputDataConfig", "StoppingCondition"):
-        assert completed[member] == asked[member]
+        assert completed[member] == requested[member]
 
 
-def test_the_model_has_the_rounds_asked_for(booster: xgboost.Booster) -> None:
+def test_model_has_the_requested_number_of_rounds(booster: xgboost.Booster) -> None:
     assert booster.num_boosted_rounds() == 12
     assert booster.num_features() == training.FEATURES
 
@@ -100,7 +100,7 @@ def test_a_job_name_is_used_once(sagemaker: SageMakerClient, completed: Any, dat
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         pytest.param(
             {"TrainingJobName": "bad_name!"},
@@ -201,15 +201,15 @@ def test_a_job_name_is_used_once(sagemaker: SageMakerClient, completed: Any, dat
     ],
 )
 def test_a_request_that_the_service_model_forbids_is_refused(
-    sagemaker: SageMakerClient, data: Data, name: str, change: dict[str, Any], told: str
+    sagemaker: SageMakerClient, data: Data, name: str, change: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ClientError) as refused:
         sagemaker.create_training_job(**training.request(name, data, **change))
     assert refused.value.response["Error"]["Code"] == "ValidationException"
-    assert told in refused.value.response["Error"]["Message"]
+    assert message in refused.value.response["Error"]["Message"]
 
 
-@pytest.mark.parametrize("uri", ["s3://sagemaker-contract/nothing/here", "s3://nobody-made-this/data"])
+@pytest.mark.parametrize("uri", ["s3://sagemaker-contract/nothing/here", "s3://does-not-exist/data"])
 def test_a_channel_without_objects_is_refused(sagemaker: SageMakerClient, data: Data, name: str, uri: str) -> None:
     with pytest.raises(ClientError, match=f'No S3 objects found under S3 URL "{uri}" given in input data source'):
         sagemaker.create_training_job(**training.request(name, data, InputDataConfig=[training.channel("train", uri)]))
@@ -218,7 +218,7 @@ def test_a_channel_without_objects_is_refused(sagemaker: SageMakerClient, data: 
 def test_an_unknown_job_is_not_found(sagemaker: SageMakerClient) -> None:
     for call in (sagemaker.describe_training_job, sagemaker.stop_training_job):
         with pytest.raises(ClientError, match=r"\(ValidationException\).*Requested resource not found\."):
-            call(TrainingJobName="nobody-made-this")
+            call(TrainingJobName="does-not-exist")
 
 
 def test_a_job_can_be_stopped(cloud: Cloud, sagemaker: SageMakerClient, s3: S3Client, data: Data, name: str) -> None:
@@ -232,7 +232,7 @@ def test_a_job_can_be_stopped(cloud: Cloud, sagemaker: SageMakerClient, s3: S3Cl
     assert s3.list_objects_v2(Bucket=data.bucket, Prefix=f"models/{name}/")["KeyCount"] == 0
 
 
-def test_a_stopped_job_leaves_its_model_if_it_was_asked_to(
+def test_stopped_job_leaves_its_model_if_its_hyperparameter_requires_it(
     cloud: Cloud, sagemaker: SageMakerClient, s3: S3Client, data: Data, name: str
 ) -> None:
     kept = {**training.ENDLESS, "save_model_on_termination": "true"}
@@ -245,7 +245,7 @@ def test_a_stopped_job_leaves_its_model_if_it_was_asked_to(
     assert saved.num_boosted_rounds() >= 1
 
 
-def test_a_job_ends_when_its_time_is_over(sagemaker: SageMakerClient, data: Data, name: str) -> None:
+def test_job_ends_at_its_time_limit(sagemaker: SageMakerClient, data: Data, name: str) -> None:
     sagemaker.create_training_job(
         **training.request(name, data, training.ENDLESS, StoppingCondition={"MaxRuntimeInSeconds": 2})
     )
@@ -255,14 +255,14 @@ def test_a_job_ends_when_its_time_is_over(sagemaker: SageMakerClient, data: Data
     assert 2 <= job["TrainingTimeInSeconds"] <= 10
 
 
-def test_a_job_that_is_over_can_not_be_stopped(sagemaker: SageMakerClient, completed: Any) -> None:
+def test_ended_job_can_not_be_stopped(sagemaker: SageMakerClient, completed: Any) -> None:
     with pytest.raises(
         ClientError, match=r"The request was rejected because the training job is in status Completed\."
     ):
         sagemaker.stop_training_job(TrainingJobName=completed["TrainingJobName"])
 
 
-def test_what_the_algorithm_writes_beside_the_model_is_uploaded(
+def test_other_output_of_the_algorithm_is_uploaded(
     sagemaker: SageMakerClient, s3: S3Client, data: Data, name: str
 ) -> None:
     sagemaker.create_training_job(**training.request(name, data, {"_kfold": "2", "num_round": "2"}))
@@ -276,7 +276,7 @@ def test_what_the_algorithm_writes_beside_the_model_is_uploaded(
     ]
 
 
-def test_a_failed_job_tells_why(sagemaker: SageMakerClient, s3: S3Client, data: Data, name: str) -> None:
+def test_failed_job_reports_its_reason(sagemaker: SageMakerClient, s3: S3Client, data: Data, name: str) -> None:
     sagemaker.create_training_job(**training.request(name, data, {"eta": "1.5"}))
     job = training.finished(sagemaker, name)
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Failed", "Failed")
@@ -350,7 +350,7 @@ def test_a_copy_of_the_image_has_metrics_of_its_owner(sagemaker: SageMakerClient
     job = training.finished(sagemaker, name)
     metrics = {each["MetricName"]: each["Value"] for each in job["FinalMetricDataList"]}
     assert metrics["rows"] == 600
-    assert metrics["train:auc"] * 10 % 1 == pytest.approx(0), "its expression goes before the service's"
+    assert metrics["train:auc"] * 10 % 1 == pytest.approx(0), "its expression takes precedence over the service's"
     assert "validation:auc" in metrics
 
 
@@ -368,7 +368,7 @@ def test_a_manifest_lists_the_files(sagemaker: SageMakerClient, s3: S3Client, da
     assert len(files["predictions.csv"].splitlines()) == 300, "100 of the one file that is listed, 200 of validation"
 
 
-def test_a_manifest_that_is_none_is_refused(sagemaker: SageMakerClient, data: Data, name: str) -> None:
+def test_invalid_manifest_is_refused(sagemaker: SageMakerClient, data: Data, name: str) -> None:
     channel = training.channel("train", f"{data.uri('train')}part-0.csv")
     channel["DataSource"]["S3DataSource"]["S3DataType"] = "ManifestFile"
     with pytest.raises(ClientError, match=r"the manifest s3://\S+ can't be read"):
@@ -376,7 +376,9 @@ def test_a_manifest_that_is_none_is_refused(sagemaker: SageMakerClient, data: Da
 
 
 @pytest.mark.slow
-def test_data_has_to_fit_the_volume(sagemaker: SageMakerClient, s3: S3Client, name: str, bucket: str) -> None:
+def test_data_larger_than_the_volume_fails_the_job(
+    sagemaker: SageMakerClient, s3: S3Client, name: str, bucket: str
+) -> None:
     s3.put_object(Bucket=bucket, Key="data/a.csv", Body=b"1,2,3,4\n" * (100 * 1024**2 // 8))
     s3.put_object(Bucket=bucket, Key="manifest", Body=json.dumps([{"prefix": f"s3://{bucket}/data/"}, *["a.csv"] * 11]))
     request = training.request(name, Data(bucket, training.rows(1, 1)))
@@ -391,7 +393,7 @@ def test_data_has_to_fit_the_volume(sagemaker: SageMakerClient, s3: S3Client, na
     )
 
 
-def test_more_than_one_instance_is_one_with_a_warning(
+def test_several_instances_train_as_one_with_a_warning(
     cloud: Cloud, sagemaker: SageMakerClient, data: Data, name: str
 ) -> None:
     request = training.request(name, data, {"num_round": "1"})
@@ -403,7 +405,7 @@ def test_more_than_one_instance_is_one_with_a_warning(
     )
 
 
-def test_a_job_goes_on_from_the_checkpoints_of_another(
+def test_job_continues_from_the_checkpoints_of_another(
     cloud: Cloud, sagemaker: SageMakerClient, s3: S3Client, data: Data, name: str
 ) -> None:
     kept = {"CheckpointConfig": {"S3Uri": f"s3://{data.bucket}/{name}/checkpoints"}}
@@ -421,9 +423,7 @@ def test_a_job_goes_on_from_the_checkpoints_of_another(
     assert resumed.num_boosted_rounds() == 12
 
 
-def test_a_job_can_not_have_its_interpreter_changed(
-    sagemaker: SageMakerClient, data: Data, name: str, tmp_path: Path
-) -> None:
+def test_job_can_not_change_its_interpreter(sagemaker: SageMakerClient, data: Data, name: str, tmp_path: Path) -> None:
     """Such code would run before the job is confined; on AWS the same variables mean folders of the container."""
     (tmp_path / "sitecustomize.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     variables = {"PYTHONPATH": str(tmp_path), "PYTHONHOME": "/opt/ml/code", "LD_PRELOAD": "/nothing.so", "MINE": "1"}
@@ -446,15 +446,15 @@ def test_keys_that_can_not_be_files_fail_the_job(
     assert reason.startswith(f"ClientError: Data download failed: s3://{bucket}/data/{key} can't become a file: ")
 
 
-def test_an_output_bucket_that_is_not_there_fails_the_job(sagemaker: SageMakerClient, data: Data, name: str) -> None:
-    output = {"S3OutputPath": "s3://nobody-made-this/models"}
+def test_missing_output_bucket_fails_the_job(sagemaker: SageMakerClient, data: Data, name: str) -> None:
+    output = {"S3OutputPath": "s3://does-not-exist/models"}
     sagemaker.create_training_job(**training.request(name, data, {"num_round": "1"}, OutputDataConfig=output))
     reason = training.finished(sagemaker, name)["FailureReason"]
-    assert reason.startswith("ClientError: Data upload failed: s3://nobody-made-this/models/")
+    assert reason.startswith("ClientError: Data upload failed: s3://does-not-exist/models/")
 
 
 def test_no_stop_is_lost(sagemaker: SageMakerClient, data: Data, name: str) -> None:
-    """Jobs that are asked to stop as soon as they can be."""
+    """Each job is stopped as early as possible."""
     names = [f"{name[:50]}-{number}" for number in range(12)]
 
     def stop(each: str) -> None:
@@ -470,7 +470,7 @@ def test_no_stop_is_lost(sagemaker: SageMakerClient, data: Data, name: str) -> N
     assert {training.finished(sagemaker, each)["TrainingJobStatus"] for each in names} == {"Stopped"}
 
 
-def test_a_job_that_is_over_can_be_deleted_and_its_name_used_again(
+def test_ended_job_can_be_deleted_and_its_name_used_again(
     cloud: Cloud, sagemaker: SageMakerClient, data: Data, name: str
 ) -> None:
     sagemaker.create_training_job(**training.request(name, data, training.ENDLESS))

@@ -44,7 +44,7 @@ def test_raw_delivery_gives_the_message_and_its_attributes(
     assert message["MessageAttributes"]["stage"]["StringValue"] == "features"
 
 
-def test_without_raw_delivery_the_message_comes_in_an_envelope(
+def test_without_raw_delivery_the_message_arrives_in_an_envelope(
     sns: SNSClient, sqs: SQSClient, make_queue: MakeQueue, name: str
 ) -> None:
     topic = sns.create_topic(Name=name)["TopicArn"]
@@ -57,7 +57,7 @@ def test_without_raw_delivery_the_message_comes_in_an_envelope(
 
 
 @pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
-def test_a_filter_policy_keeps_the_others_away(
+def test_filter_policy_delivers_only_matching_messages(
     sns: SNSClient, sqs: SQSClient, make_queue: MakeQueue, name: str, fifo: bool
 ) -> None:
     suffix, kind = (".fifo", {"FifoTopic": "true"}) if fifo else ("", {})

@@ -39,12 +39,12 @@ def test_a_groups_later_messages_wait_while_one_is_in_flight(sqs: SQSClient, mak
     assert bodies(first) == ["a1"]
     assert receive(sqs, url) == []
     send(sqs, url, "b1", group="b")
-    assert bodies(receive(sqs, url)) == ["b1"], "another group isn't held up"
+    assert bodies(receive(sqs, url)) == ["b1"], "another group isn't blocked"
     sqs.delete_message(QueueUrl=url, ReceiptHandle=first[0]["ReceiptHandle"])
     assert bodies(receive(sqs, url)) == ["a2"]
 
 
-def test_a_batch_brings_a_group_in_the_order_sent(sqs: SQSClient, make_queue: MakeQueue) -> None:
+def test_batch_returns_a_group_in_the_order_sent(sqs: SQSClient, make_queue: MakeQueue) -> None:
     url = make_queue()
     sent = [f"{number:02d}" for number in range(10)]
     for body in sent:
@@ -103,13 +103,13 @@ def test_a_message_received_too_often_goes_to_the_fifo_dead_letter_queue(sqs: SQ
     send(sqs, url, "good")
     assert bodies(receive(sqs, url)) == ["poison"]
     assert bodies(receive(sqs, url)) == ["poison"]
-    assert bodies(receive(sqs, url)) == ["good"], "the group goes on without the poison"
+    assert bodies(receive(sqs, url)) == ["good"], "the group continues without the poison message"
     [moved] = receive(sqs, dead, wait=5)
     assert moved["Body"] == "poison"
     assert moved["Attributes"]["MessageGroupId"] == "g"
 
 
-def test_visibility_zero_gives_a_message_again(sqs: SQSClient, make_queue: MakeQueue) -> None:
+def test_visibility_zero_makes_a_message_available_again(sqs: SQSClient, make_queue: MakeQueue) -> None:
     url = make_queue()
     send(sqs, url, "again")
     [message] = receive(sqs, url)
@@ -119,7 +119,7 @@ def test_visibility_zero_gives_a_message_again(sqs: SQSClient, make_queue: MakeQ
     assert again["Attributes"]["ApproximateReceiveCount"] == "2"
 
 
-def test_a_batch_delete_tells_each_entry_apart(sqs: SQSClient, make_queue: MakeQueue) -> None:
+def test_batch_delete_reports_each_entry(sqs: SQSClient, make_queue: MakeQueue) -> None:
     url = make_queue()
     send(sqs, url, "one")
     [message] = receive(sqs, url)
@@ -134,7 +134,7 @@ def test_a_batch_delete_tells_each_entry_apart(sqs: SQSClient, make_queue: MakeQ
     assert [(entry["Id"], entry["Code"]) for entry in answer["Failed"]] == [("bad", "ReceiptHandleIsInvalid")]
 
 
-def test_the_counts_tell_the_waiting_from_those_in_flight(sqs: SQSClient, make_queue: MakeQueue) -> None:
+def test_counts_distinguish_waiting_messages_from_those_in_flight(sqs: SQSClient, make_queue: MakeQueue) -> None:
     url = make_queue()
     for group in ("a", "b", "c"):
         send(sqs, url, group, group=group)
@@ -147,12 +147,12 @@ def test_the_counts_tell_the_waiting_from_those_in_flight(sqs: SQSClient, make_q
 
 def test_a_missing_queue_has_an_error_of_its_own(sqs: SQSClient) -> None:
     with pytest.raises(sqs.exceptions.QueueDoesNotExist):
-        sqs.get_queue_url(QueueName="nobody-made-this.fifo")
+        sqs.get_queue_url(QueueName="does-not-exist.fifo")
 
 
-@pytest.mark.parametrize("happens", ["deleted", "given back"])
+@pytest.mark.parametrize("happens", ["deleted", "returned"])
 def test_a_long_poll_ends_when_its_group_is_free(sqs: SQSClient, make_queue: MakeQueue, happens: str) -> None:
-    """How soon, `make bench` measures: a hot group drains no faster than that."""
+    """`make bench` measures how soon: a hot group drains no faster than that."""
     url = make_queue()
     for number in range(2):
         send(sqs, url, str(number))

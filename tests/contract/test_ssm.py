@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 
-def test_a_path_gives_what_is_below_it(ssm: SSMClient, name: str) -> None:
+def test_path_returns_the_parameters_below_it(ssm: SSMClient, name: str) -> None:
     written = {f"/sluice/{name}/flights/{key}": f"value-{key}" for key in [*"abcdefghijkl", "deep/x"]}
     for key, value in written.items():
         ssm.put_parameter(Name=key, Value=value, Type="String")
@@ -22,7 +22,7 @@ def test_a_path_gives_what_is_below_it(ssm: SSMClient, name: str) -> None:
     assert found == written
 
 
-def test_without_recursion_only_the_next_level_is_given(ssm: SSMClient, name: str) -> None:
+def test_without_recursion_only_the_next_level_is_returned(ssm: SSMClient, name: str) -> None:
     for key in ("a", "deep/b"):
         ssm.put_parameter(Name=f"/sluice/{name}/{key}", Value="v", Type="String")
     answer = ssm.get_parameters_by_path(Path=f"/sluice/{name}", Recursive=False)
