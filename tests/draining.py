@@ -1,4 +1,4 @@
-"""Landing from a queue without a provisioned pipeline: the engine of the queues, and a workspace, of loose parts."""
+"""Landing from a queue without a provisioned pipeline: the engine of the queues, and a workspace of separate parts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LIMITS = Limits()
 
 
 def record_from_sqs(message: Message, source: Queue) -> Record:
-    """The record of a message, as the connector of such a queue makes it."""
+    """Return the record of a message, as the connector of such a queue makes it."""
     if isinstance(source, FifoQueue):
         return record_from_fifo(message, source)
     return record_from_standard(message, source)
@@ -38,10 +38,10 @@ def drain(
 
 
 def workspace_of(lake: Lake, pipeline: Pipeline, **of_sources: str) -> Workspace:
-    """A pipeline that was never provisioned, over a lake: ``of_sources`` is what its connectors find of AWS."""
+    """Return the workspace of a pipeline that was never provisioned; connectors find ``of_sources`` at AWS."""
     return Workspace(pipeline, Resources(pipeline.name, lake.bucket, "", "", "", of_sources), lake, Aws())
 
 
 def without_events(pipeline: Pipeline) -> tuple[Source, ...]:
-    """The sources of a pipeline that have no ingest."""
+    """Return the sources of a pipeline that have no ingest."""
     return tuple(source for source in pipeline.sources if source not in pipeline.event_sources)

@@ -1,4 +1,4 @@
-"""The tests mirror the tree: the tests of a module are where the module is."""
+"""The tests mirror the tree: the tests of a module are at the same place."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def folders() -> Iterator[tuple[Path, Path]]:
 
 
 @pytest.mark.parametrize(("code", "tests"), folders(), ids=lambda folder: str(folder.relative_to(ROOT)))
-def test_each_package_has_its_tests_at_the_same_place(code: Path, tests: Path) -> None:
+def test_each_package_has_tests_at_the_same_place(code: Path, tests: Path) -> None:
     assert list(tests.rglob("test_*.py")), f"{code.relative_to(ROOT)} has no test in {tests.relative_to(ROOT)}"
 
 
@@ -32,6 +32,6 @@ def test_each_file_of_tests_is_named_for_what_it_tests(code: Path, tests: Path) 
 
 
 @pytest.mark.parametrize("tests", MIRRORS.values())
-def test_no_folder_of_tests_has_lost_its_code(tests: str) -> None:
+def test_each_folder_of_tests_has_its_code(tests: str) -> None:
     expected = {folder for _, folder in folders()}
     assert {file.parent for file in (ROOT / tests).rglob("test_*.py")} <= expected

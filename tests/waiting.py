@@ -8,13 +8,13 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 
 
-def wait_for(look: Callable[[], T | None], *, seconds: float = 60.0, what: str = "the condition") -> T:
-    """The first truthy value that ``look`` gives; fails the test when there is none in time."""
+def wait_for(probe: Callable[[], T | None], *, seconds: float = 60.0, what: str = "the condition") -> T:
+    """Return the first truthy value of ``probe``; fail the test if there is none in time."""
     deadline = time.monotonic() + seconds
-    while not (seen := look()):
-        assert time.monotonic() < deadline, f"{what} didn't come about in {seconds} s"
-        time.sleep(_LOOK_SECONDS)
+    while not (seen := probe()):
+        assert time.monotonic() < deadline, f"{what} was not met in {seconds} s"
+        time.sleep(_POLL_SECONDS)
     return seen

@@ -1,6 +1,6 @@
 """``make bench``: every figure of the table, against its limit, into ``.sluice/bench.json``.
 
-A figure is a ratio of two runs side by side on this machine, or a count: so it says the same on a slow machine as on
+A figure is a ratio of two runs side by side on this machine, or a count: so it is the same on a slow machine as on
 a fast one, if nothing else runs on it. A miss is shown, and does not fail the command.
 """
 
@@ -90,8 +90,8 @@ def main() -> None:
     table = Table("figure", "measured", "bound", "")
     for key, figure in found.items():
         bound = BOUNDS.get(key)
-        told = (f"{bound.kind} {bound.value:g}", "" if bound.holds(figure) else "missed") if bound else ("", "")
-        table.add_row(key, f"{figure:g}", *told)
+        verdict = (f"{bound.kind} {bound.value:g}", "" if bound.holds(figure) else "missed") if bound else ("", "")
+        table.add_row(key, f"{figure:g}", *verdict)
     console.print(table)
 
 

@@ -49,8 +49,11 @@ class Bench:
         port: int | None = None,
         group: str = "",
     ) -> Any:
-        """What one measured run in its own process tells of so many messages of a queue that holds them, or more that
-        are ``waiting``; all of one group, if it is named; through a relay, if its port is."""
+        """Return the figures of one measured run in its own process, over so many messages of a queue.
+
+        The queue holds these messages, or ``waiting`` ones if that is more; all of one group, if it is named. The run
+        goes through a relay, if its port is given.
+        """
         queue, bucket = self._filled(islice(self._events, waiting or messages), group)
         environment = {
             **os.environ,
@@ -71,10 +74,10 @@ class Bench:
         if done.returncode:
             raise RuntimeError(f"{kind} failed: {done.stderr}")
         self._sqs.delete_queue(QueueUrl=queue)
-        told = json.loads(done.stdout.splitlines()[-1])
-        if told["messages"] != messages:
-            raise RuntimeError(f"{kind} had {told['messages']} of {messages} messages: the run tells nothing")
-        return told
+        figures = json.loads(done.stdout.splitlines()[-1])
+        if figures["messages"] != messages:
+            raise RuntimeError(f"{kind} had {figures['messages']} of {messages} messages: the run measures nothing")
+        return figures
 
     def _filled(self, events: Iterable[Event], group: str) -> tuple[str, str]:
         name = f"bench-{next(self._numbers)}"
@@ -92,7 +95,7 @@ class Bench:
 
     @contextmanager
     def relay(self, milliseconds: float) -> Iterator[tuple[int, dict[str, int]]]:
-        """(port, counts): the counts are there after the context has ended."""
+        """Run a relay; yield (port, counts), where the counts are there after the context has ended."""
         upstream = self.cloud.endpoint_url.rpartition(":")[2]
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmarks.slow_wire", upstream, str(milliseconds)],
@@ -126,13 +129,13 @@ def _batches(events: Iterable[Event], group: str) -> Iterator[list[Mapping[str, 
 
 
 def cpu_ratio(bench: Bench) -> float:
-    """Client CPU per message of a drain with its default receivers, against the bare loop in one thread."""
+    """Return the client CPU per message of a drain with its default receivers, against the bare loop in one thread."""
     pairs = [(bench.run("drain", 20_000, 8), bench.run("bare", 20_000, 1)) for _ in range(ROUNDS)]
     return median(drain["cpu_seconds"] / bare["cpu_seconds"] for drain, bare in pairs)
 
 
 def latency_ratio(bench: Bench) -> float:
-    """Messages per second of 16 receivers against 16 bare loops, with 10 ms of latency each way."""
+    """Return the messages per second of 16 receivers against 16 bare loops, with 10 ms of latency each way."""
     with bench.relay(10) as (port, _):
         pairs = [
             (bench.run("drain", 20_000, 16, port=port), bench.run("bare", 20_000, 16, port=port)) for _ in range(ROUNDS)
@@ -141,7 +144,7 @@ def latency_ratio(bench: Bench) -> float:
 
 
 def calls_per_1000(bench: Bench, kind: str, messages: int, waiting: int) -> Mapping[str, float]:
-    """Requests that leave a client, all of them, per 1,000 messages: ``sqs`` and ``s3``.
+    """Return all requests that leave a client per 1,000 messages: ``sqs`` and ``s3``.
 
     The events are those of consecutive days, all there when the run begins, as after an outage: so a flush of the
     drain touches every day.
@@ -152,19 +155,21 @@ def calls_per_1000(bench: Bench, kind: str, messages: int, waiting: int) -> Mapp
 
 
 def dollars_per_million(calls: Mapping[str, float]) -> float:
-    """List price of the requests for a million messages: SQS FIFO 0.50 $ per million, S3 PUT 0.005 $ per thousand."""
+    """Return the list price of the requests for a million messages: 0.50 $ per million of SQS FIFO, 5 $ of S3 PUT."""
     return 1000 * (calls["sqs"] * 0.50 / 10**6 + calls["s3"] * 0.005 / 1000)
 
 
 def memory_ratio(bench: Bench) -> float:
-    """Peak memory of a drain of ten times as many messages against one of 20,000."""
+    """Return the peak memory of a drain of ten times as many messages against one of 20,000."""
     deep = bench.run("drain", 200_000, 8)
     return float(deep["peak_kib"] / bench.run("drain", 20_000, 8)["peak_kib"])
 
 
 def hot_group_ratio(bench: Bench, port: int | None = None, messages: int = 5_000) -> float:
-    """Messages per second of a drain of one single group against a bare loop on the same; through a relay, if its
-    port is given."""
+    """Return the messages per second of a drain of one single group against a bare loop on the same.
+
+    Both go through a relay, if its port is given.
+    """
     pairs = [
         (
             bench.run("drain", messages, 8, port=port, group="hot"),
@@ -176,6 +181,6 @@ def hot_group_ratio(bench: Bench, port: int | None = None, messages: int = 5_000
 
 
 def late_hot_group_ratio(bench: Bench) -> float:
-    """The same with 10 ms of latency each way, as a service that is not on this machine has it."""
+    """Return the same ratio with 10 ms of latency each way, as a service on another machine has it."""
     with bench.relay(10) as (port, _):
         return hot_group_ratio(bench, port, messages=1_000)

@@ -60,7 +60,7 @@ def bare(queue: str, receivers: int) -> Run:
 
 
 def landed(queue: str, bucket: str, receivers: int, most: int) -> Run:
-    """The drain, as the ingest DAG runs it, but for its bounds."""
+    """Return the drain, as the ingest DAG runs it, except for its bounds."""
     aws, pipeline = Aws(), load_pipeline("flights")
     sqs, lake, source = aws.client("sqs"), Lake(aws.client("s3"), bucket, "flights"), pipeline.event_sources[0]
     limits = Limits(messages=most, bytes=10**12, seconds=3600)
@@ -75,18 +75,18 @@ def landed(queue: str, bucket: str, receivers: int, most: int) -> Run:
 
 
 def sensor(queue: str, bucket: str) -> Run:
-    """What a DAG of the provider's SqsSensor and a task that keeps its messages asks for; it deletes before that."""
+    """Receive as a DAG of the provider's SqsSensor and a task that keeps its messages; it deletes before that."""
     from airflow.providers.amazon.aws.sensors.sqs import SqsSensor
 
     s3, numbers, pushed = boto3.client("s3"), count(), list[Sequence[Any]]()
-    looking = SqsSensor(task_id="look", sqs_queue=queue, max_messages=10, wait_time_seconds=0)
+    sensor_operator = SqsSensor(task_id="look", sqs_queue=queue, max_messages=10, wait_time_seconds=0)
 
     class TaskInstance:
         def xcom_push(self, key: str, value: Sequence[Any]) -> None:
             pushed.append(value)
 
     def run(deleted: Deleted) -> None:
-        while looking.poke({"ti": TaskInstance()}):  # type: ignore[arg-type]
+        while sensor_operator.poke({"ti": TaskInstance()}):  # type: ignore[arg-type]
             messages = pushed.pop()
             s3.put_object(Bucket=bucket, Key=f"{next(numbers)}.json", Body=json.dumps(messages).encode())
             deleted(len(messages))
@@ -95,7 +95,7 @@ def sensor(queue: str, bucket: str) -> Run:
 
 
 def single(queue: str, bucket: str) -> Run:
-    """The loop of most tutorials."""
+    """Return the loop of most tutorials."""
     sqs, s3 = boto3.client("sqs"), boto3.client("s3")
 
     def run(deleted: Deleted) -> None:
@@ -109,7 +109,7 @@ def single(queue: str, bucket: str) -> Run:
 
 
 def _warm_up() -> None:
-    """What a process pays once is no cost of a message: its clients, and pandas behind the first Arrow array."""
+    """Load what a process loads once, such as pandas behind the first Arrow array: it is no cost of a message."""
     now = datetime.now(UTC)
     part_bytes([Record("id", "group", "0", now, now, "sent", 1, "id", "{}", "{}")])
 

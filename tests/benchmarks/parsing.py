@@ -36,7 +36,7 @@ print(seconds)
 
 
 def parse_ratio() -> float:
-    """Seconds of a DagBag of ``dags/`` for each second of one of plain files, each in a fresh process; medians."""
+    """Return the median seconds of a DagBag of ``dags/`` divided by those of plain files, each in a fresh process."""
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
         plain = Path(folder) / "dags"
         plain.mkdir()

@@ -33,7 +33,7 @@ RANDOM = np.random.default_rng(40)
 
 
 def rows(count: int) -> np.ndarray[Any, Any]:
-    """Label first: whether the first column and the product of the next two outweigh some noise."""
+    """Return rows, label first: whether the first column and the product of the next two outweigh some noise."""
     features = RANDOM.normal(size=(count, _COLUMNS)).round(4)
     label = features[:, 0] + features[:, 1] * features[:, 2] > RANDOM.normal(0, 0.5, count)
     return np.column_stack([label.astype(int), features])
@@ -67,16 +67,16 @@ class Bench:
     bare: Server
 
     def seconds_of_one_row(self) -> float:
-        """The median latency of a request of one row, ours by the bare one's."""
+        """Return the median latency of a request of one row, ours divided by the bare one's."""
         return self._ratio(lambda server: median(_latencies(server, csv(rows(1)[:, 1:]), 2000)))
 
     def rate_of_rows(self) -> float:
-        """Requests of 1,000 rows in a second by one client, ours by the bare one's."""
+        """Return the requests of 1,000 rows in a second by one client, ours divided by the bare one's."""
         body = csv(rows(1000)[:, 1:])
         return self._ratio(lambda server: 1 / float(np.mean(_latencies(server, body, 150))))
 
     def rate_of_load(self) -> float:
-        """Requests of one row in a second over several connections, ours by the bare one's."""
+        """Return the requests of one row in a second over several connections, ours divided by the bare one's."""
         body = csv(rows(1)[:, 1:])
         return self._ratio(lambda server: asyncio.run(_load(server, body)))
 
@@ -86,7 +86,7 @@ class Bench:
 
 @contextlib.contextmanager
 def bench(cloud: Cloud, folder: Path) -> Iterator[Bench]:
-    """Both servers, with a model of 100 rounds in them."""
+    """Run both servers, each with a model of 100 rounds."""
     api = Api(cloud, _NAME)
     (port,) = free_ports(1)
     (folder / "rows.csv").write_bytes(csv(rows(20_000)))
@@ -122,7 +122,7 @@ def _bare(model: Path, port: int) -> Iterator[None]:
 
 
 def _latencies(server: Server, body: bytes, count: int) -> list[float]:
-    """Seconds of each of so many requests, one after the other over one connection."""
+    """Return the seconds of each of so many requests, one after the other over one connection."""
     request, took = server.request(body), []
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -141,7 +141,7 @@ def _answer(connection: socket.socket) -> None:
 
 
 def _missing(received: bytes) -> int:
-    """How many bytes an answer still lacks; -1 if that isn't known yet."""
+    """Return how many bytes an answer still lacks; -1 if that isn't known yet."""
     head, end, body = received.partition(b"\r\n\r\n")
     if not end:
         return -1
@@ -151,7 +151,7 @@ def _missing(received: bytes) -> int:
 
 
 async def _load(server: Server, body: bytes) -> float:
-    """Requests a second over all connections."""
+    """Return the requests a second over all connections."""
     request = server.request(body)
     deadline = time.perf_counter() + _SECONDS
 

@@ -57,7 +57,7 @@ class Relay:
         await delivering
 
     def _count(self, chunk: bytes) -> None:
-        """A request line begins what a client sends at once: none of the clients pipelines."""
+        """Count the request lines: each begins what a client sends at once, since no client pipelines."""
         line = _REQUEST_LINE.match(chunk)
         if line:
             self.counts["sqs" if line[2] == b"/" else "s3"] += 1

@@ -26,7 +26,7 @@ _BOOSTING_ROUNDS = "100"
 
 
 def train_ratio(cloud: Cloud, folder: Path) -> float:
-    """Wall time of a job, less what it may take to start, by that of the script; run by run in turns."""
+    """Return a job's wall time, less what it may take to start, divided by that of the script; run by run in turns."""
     path = folder / "train.csv"
     table = pa.table({str(number): column for number, column in enumerate(rows(_ROWS).T)})
     pyarrow.csv.write_csv(table, path, pyarrow.csv.WriteOptions(include_header=False))

@@ -30,7 +30,7 @@ StartBrowser = Callable[..., Browser]
 
 @pytest.fixture
 def start_browser(tmp_path: Path) -> Iterator[StartBrowser]:
-    """Starts a browser with a fresh profile, and with more arguments if told; all of them end with the test."""
+    """Starts a browser with a fresh profile and any further arguments; every browser ends with the test."""
     with ExitStack() as started:
 
         def start(*arguments: str) -> Browser:

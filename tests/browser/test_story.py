@@ -58,22 +58,22 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
 
 
 class User:
-    """Looks at the page and clicks on what it shows."""
+    """A user, who sees the page and clicks on what it shows."""
 
     def __init__(self, browser: Browser, checkout: Checkout) -> None:
         self.browser, self.checkout = browser, checkout
 
     def see(self, path: str, *, seconds: float = 60) -> WebElement:
-        """The element, once it is shown."""
+        """Return the element, once it is shown."""
 
-        def look() -> WebElement | None:
+        def probe() -> WebElement | None:
             shown = [each for each in self.browser.find_elements(By.XPATH, path) if each.is_displayed()]
             return shown[0] if shown else None
 
-        return wait_for(look, seconds=seconds, what=path)
+        return wait_for(probe, seconds=seconds, what=path)
 
     def click(self, path: str) -> None:
-        """Click on it, again if the page has just drawn it anew or still moves it."""
+        """Click on it, again if the page has just redrawn it or still moves it."""
 
         def clicked() -> bool:
             try:
@@ -104,28 +104,28 @@ class User:
         self.see("//h2[starts-with(normalize-space(), 'manual__')]")
 
     def open_runs(self, dag_id: str) -> None:
-        """The table of runs, read anew: the page first shows the states that it saw last."""
+        """Reload the table of runs: the page first shows the states that it saw last."""
         self.open_dag(dag_id)
         self.click("//a[normalize-space()='Runs']")
         wait_for(lambda: self.browser.current_url.endswith("/runs"), what="the table of runs")
         self.browser.refresh()
 
     def end_of(self, run: str) -> str:
-        """The state of a run in the table of runs, once it has ended."""
+        """Return the state of a run in the table of runs, once it has ended."""
         row = f"//tr[.//a[{run}]]"
         return self.see(f"{row}//*[normalize-space()='Success' or normalize-space()='Failed']", seconds=LONGEST).text
 
 
 @pytest.fixture
 def user(started: Started, browser: Browser) -> User:
-    """Has clicked on the link, and nothing else."""
+    """A user who has clicked on the link, and on nothing else."""
     browser.get(started.login)
     user = User(browser, started.checkout)
     user.see("//*[contains(., 'Welcome')]")
     return user
 
 
-def test_a_foreign_page_gets_nothing_of_airflow(started: Started, start_browser: StartBrowser) -> None:
+def test_foreign_page_reads_nothing_of_airflow(started: Started, start_browser: StartBrowser) -> None:
     """Neither one of another origin, nor one whose own name was pointed at this machine after it was loaded."""
     browser = start_browser("--host-resolver-rules=MAP evil.test 127.0.0.1")
 
@@ -143,7 +143,7 @@ def test_a_foreign_page_gets_nothing_of_airflow(started: Started, start_browser:
     assert answer == "TypeError: Failed to fetch"
 
 
-def test_who_has_not_logged_in_sees_the_login(started: Started, browser: Browser) -> None:
+def test_user_who_has_not_logged_in_sees_the_login(started: Started, browser: Browser) -> None:
     browser.get(f"{started.checkout.url}/dags")
 
     wait_for(lambda: "/auth/login" in browser.current_url, what="the login page")
@@ -176,7 +176,7 @@ def test_a_range_is_transformed_and_a_partition_is_cleared(started: Started, use
     assert user.end_of("normalize-space()='dt=2013-01-02'") == "Success"
 
 
-def test_what_is_live_is_what_the_demo_made_live(started: Started, user: User) -> None:
+def test_live_model_is_the_one_that_the_demo_deployed(started: Started, user: User) -> None:
     """The training is the demo's own, so no job is started; what the deployment has proven is live is its result."""
     user.open_dag("flights_train")
     user.trigger(**{"from": "2013-01-01", "to": f"2013-01-0{DAYS}"})

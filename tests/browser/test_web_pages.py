@@ -36,12 +36,12 @@ class _Page(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def a_page() -> Iterator[int]:
-    """A web server on loopback with one page; its port."""
+    """The port of a web server on loopback with one page."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Page) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_port
@@ -68,7 +68,7 @@ def names_of_buckets(cloud: Cloud) -> set[str]:
 
 
 @pytest.mark.parametrize("site", ["evil.test", "localhost", "127.0.0.1"])
-def test_a_page_of_another_origin_neither_changes_nor_reads_anything(cloud: Cloud, misled: Browser, site: str) -> None:
+def test_page_of_another_origin_neither_changes_nor_reads_anything(cloud: Cloud, misled: Browser, site: str) -> None:
     s3 = cloud.client("s3")
     s3.create_bucket(Bucket="lake")
     s3.put_object(Bucket="lake", Key="secret", Body=b"secret")
@@ -96,7 +96,7 @@ def test_a_page_of_another_origin_neither_changes_nor_reads_anything(cloud: Clou
     assert s3.get_object(Bucket="lake", Key="secret")["Body"].read() == b"secret"
 
 
-def test_a_name_that_was_pointed_at_loopback_reads_nothing(cloud: Cloud, misled: Browser) -> None:
+def test_page_whose_name_was_pointed_at_loopback_reads_nothing(cloud: Cloud, misled: Browser) -> None:
     """DNS rebinding: for the browser, the page and the service are of one origin."""
     buckets, queues = names_of_buckets(cloud), names_of_queues(cloud)
     for url in (cloud.endpoint_url, cloud.sagemaker_endpoint_url):
@@ -113,7 +113,7 @@ def test_a_name_that_was_pointed_at_loopback_reads_nothing(cloud: Cloud, misled:
     assert (names_of_buckets(cloud), names_of_queues(cloud)) == (buckets, queues)
 
 
-def test_an_address_that_the_user_types_is_answered(cloud: Cloud, browser: Browser) -> None:
+def test_address_that_the_user_types_is_answered(cloud: Cloud, browser: Browser) -> None:
     browser.get(f"{cloud.endpoint_url}/_ministack/health")
     assert '"s3": "available"' in browser.find_element(By.TAG_NAME, "body").text
 

@@ -1,4 +1,4 @@
-"""Whatever fails in the demo shows its cause in the one line that the user reads."""
+"""Each failure of the demo shows its cause in the one line that the user reads."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ def test_failed_step_names_its_cause_and_its_log(demo: Laptop, code: str, cause:
         demo._run("train", [sys.executable, "-c", code])
 
 
-def test_step_that_hangs_is_ended_and_named(demo: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_step_that_hangs_is_stopped_and_named(demo: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(laptop, "_LONGEST_STEP", 1)
 
     with pytest.raises(StepFailed, match=r"^train was not done after 1 s and was ended; see \.sluice/demo/train\.log$"):
         demo._run("train", [sys.executable, "-c", "import time; time.sleep(600)"])
 
 
-def test_step_ends_with_the_look_that_found_no_cloud(demo: Laptop) -> None:
+def test_step_stops_when_its_probe_finds_no_cloud(demo: Laptop) -> None:
     log, code = demo.folder / "train.log", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 
-    def look() -> str:
+    def probe() -> str:
         if log.read_text():
             raise EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
         return ""
 
     with pytest.raises(EndpointConnectionError):
-        demo._run("train", [sys.executable, "-c", code], look)
+        demo._run("train", [sys.executable, "-c", code], probe)
 
     assert not psutil.pid_exists(int(log.read_text()))
 

@@ -22,7 +22,7 @@ class Block:
 
 
 def pages() -> list[Path]:
-    """Every page at the top of the project and below ``docs``."""
+    """Return every page at the top of the project and below ``docs``."""
     return [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 
 

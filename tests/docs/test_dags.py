@@ -1,4 +1,4 @@
-"""DAGS.md is what the DAG files say, whichever pipelines there are."""
+"""DAGS.md is generated from the DAG files, whichever pipelines exist."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_page_is_what_the_dag_files_say(tmp_path: Path) -> None:
-    """A pipeline of another folder, broken at that, makes no difference."""
+def test_page_is_generated_from_the_dag_files(tmp_path: Path) -> None:
+    """A pipeline in another folder makes no difference, even a broken one."""
     other = tmp_path / "pipelines" / "other"
     other.mkdir(parents=True)
     (other.parent / "__init__.py").touch()

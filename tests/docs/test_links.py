@@ -15,7 +15,7 @@ _MOST_LINES = 250
 
 
 def _anchors(page: Path) -> set[str]:
-    """The anchors that GitHub makes of the headings of a page."""
+    """Return the anchors that GitHub makes of the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", _CODE.sub("", page.read_text()), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -37,7 +37,7 @@ def test_relative_links_resolve(page: Path) -> None:
     assert _broken(page) == []
 
 
-def test_a_page_or_an_anchor_that_is_not_there_is_found(tmp_path: Path) -> None:
+def test_link_to_a_missing_page_or_anchor_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "# A heading: `code`\n[a](#a-heading-code) [b](#no-heading) [c](no.md) [d](https://example.com/no)\n"

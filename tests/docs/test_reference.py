@@ -1,4 +1,4 @@
-"""The reference pages hold all that there is."""
+"""The reference pages are complete."""
 
 from __future__ import annotations
 

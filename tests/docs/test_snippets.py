@@ -40,7 +40,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _python(checkout: Path, *arguments: str) -> str:
-    """The output of a Python that finds the files of the documentation first."""
+    """Return the output of a Python that finds the files of the documentation first."""
     path = f"{checkout / 'include'}:{ROOT / 'include'}"
     done = subprocess.run(
         [sys.executable, *arguments],
@@ -60,11 +60,11 @@ def _pipelines(checkout: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=lambda block: f"{block.page.name}:{block.title}")
-def test_python_parses(block: Block) -> None:
+def test_python_in_the_documentation_parses(block: Block) -> None:
     ast.parse(block.text)
 
 
-def test_one_file_is_shown_in_one_form() -> None:
+def test_file_that_is_shown_twice_is_shown_equally() -> None:
     """The README and the guide may show the same file, but not differently."""
     shown: dict[str, set[str]] = {}
     for block in PYTHON:
@@ -79,12 +79,12 @@ def test_pipelines_load_with_their_contracts_and_steps(checkout: Path) -> None:
     _python(checkout, "-c", _LOAD, *_pipelines(checkout))
 
 
-def test_tests_pass(checkout: Path) -> None:
+def test_tests_in_the_documentation_pass(checkout: Path) -> None:
     output = _python(checkout, "-m", "pytest", "-q", "--import-mode=importlib", "-p", "no:cacheprovider", "tests")
     assert " passed" in output
 
 
-def test_types_are_right(checkout: Path) -> None:
+def test_types_in_the_documentation_are_right(checkout: Path) -> None:
     folders = [checkout / "include" / "pipelines" / name for name in _pipelines(checkout)]
     files = [str(file) for folder in folders for file in folder.glob("*.py")]
     _python(checkout, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), *files)
