@@ -52,18 +52,18 @@ class Checkout:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            # Tests that run in the background ignore SIGINT, and a child would inherit that.
+            # Tests that run in the background ignore SIGINT, and a child process would ignore it as well.
             preexec_fn=_heed_sigint,
         )
 
     def run(self, command: str, **settings: str) -> tuple[int, str]:
-        """The exit status and the output of ``up`` or ``down``."""
+        """Run ``up`` or ``down``; return the exit status and the output."""
         process = self.start(command, **settings)
         output, _ = process.communicate(timeout=LONGEST)
         return process.returncode, output
 
     def airflow(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Airflow's command line, as a user of this checkout calls it."""
+        """Run Airflow's command line as a user of this checkout does."""
         return subprocess.run(
             [".venv/bin/airflow", *arguments],
             cwd=self.folder,
@@ -75,38 +75,38 @@ class Checkout:
         )
 
     def log_in(self) -> str:
-        """A token for Airflow's REST API, for the user and the password that ``make up`` made."""
+        """Return a token for Airflow's REST API, for the user and the password that ``make up`` made."""
         passwords = json.loads(Path(self.settings["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"]).read_text())
         ((user, password),) = passwords.items()
         body = json.dumps({"username": user, "password": password}).encode()
-        asked = Request(f"{self.url}/auth/token", data=body, headers={"Content-Type": "application/json"})
-        with build_opener(ProxyHandler({})).open(asked, timeout=30) as answer:
+        request = Request(f"{self.url}/auth/token", data=body, headers={"Content-Type": "application/json"})
+        with build_opener(ProxyHandler({})).open(request, timeout=30) as answer:
             token: str = json.load(answer)["access_token"]
         return token
 
-    def ask(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """What Airflow's REST API answers: to a POST where there is a body, else to a GET."""
+    def call(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Return the answer of Airflow's REST API: to a POST where there is a body, else to a GET."""
         headers = {"Authorization": f"Bearer {self.log_in()}", "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
-        asked = Request(f"{self.url}/api/v2/{path}", data=data, headers=headers)
-        with build_opener(ProxyHandler({})).open(asked, timeout=30) as answer:
+        request = Request(f"{self.url}/api/v2/{path}", data=data, headers=headers)
+        with build_opener(ProxyHandler({})).open(request, timeout=30) as answer:
             return json.load(answer)
 
     def processes(self) -> list[psutil.Process]:
-        """Whatever runs in the folder or from it."""
+        """Return all processes that run in the folder or from it."""
         found = []
         for process in psutil.process_iter():
             try:
-                told = [process.cwd(), *process.cmdline()]
+                paths = [process.cwd(), *process.cmdline()]
             except psutil.Error:
                 continue
-            if any(str(self.folder) in each for each in told):
+            if any(str(self.folder) in each for each in paths):
                 found.append(process)
         return found
 
 
 def make_checkout(folder: Path, dags: Path = ROOT / "dags", **settings: str) -> Checkout:
-    """A checkout in the folder, which is made, with other DAGs or settings where the test has some."""
+    """Make a checkout in a new folder, with other DAGs or settings if given."""
     folder.mkdir()
     shutil.copytree(ROOT / "deploy", folder / "deploy")
     for shared in (".venv", ".venv-cloud", "include", "plugins"):

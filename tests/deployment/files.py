@@ -1,4 +1,4 @@
-"""The deployment files, read as the tools that use them read them."""
+"""The deployment files, read as their tools read them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def read_settings(file: Path, root: Path) -> Mapping[str, str]:
-    """The variables that the file sets, as a shell sees them that stands in ``root``."""
+    """Return the variables that the file sets, as a shell in the folder ``root`` sees them."""
     shell = 'set -a; PWD=$1; . "$2"; exec env --null'
     done = subprocess.run(
         ["env", "-i", "/bin/sh", "-c", shell, "sh", str(root), str(file)],
@@ -36,7 +36,7 @@ def read_compose() -> Any:
 
 
 def read_supervised() -> Mapping[str, list[str]]:
-    """The command of each component that ``make up`` supervises, from its program's name on."""
+    """Return the command of each component that ``make up`` supervises, from its program's name on."""
     config = configparser.RawConfigParser()
     config.read(ROOT / "deploy" / "supervisord.conf")
     programs = {name.removeprefix("program:") for name in config.sections() if name.startswith("program:")}

@@ -1,4 +1,4 @@
-"""``airflow backfill create`` beside a scheduler that is at work, under ``make up``."""
+"""``airflow backfill create`` beside a scheduler that works, under ``make up``."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     try:
         status, output = made.run("up")
         assert status == 0, output
-        wait_for(lambda: len(made.ask("dags")["dags"]) == _TRIES + 3, seconds=60, what="the DAGs")
+        wait_for(lambda: len(made.call("dags")["dags"]) == _TRIES + 3, seconds=60, what="the DAGs")
         yield made
     finally:
         made.run("down")
@@ -69,7 +69,7 @@ def _create(running: Checkout, dag_id: str, last: str) -> None:
 
 
 def _states(running: Checkout, dag_id: str, run_type: str) -> Counter[str]:
-    runs = running.ask(f"dags/{dag_id}/dagRuns?limit=500&run_type={run_type}")["dag_runs"]
+    runs = running.call(f"dags/{dag_id}/dagRuns?limit=500&run_type={run_type}")["dag_runs"]
     return Counter(run["state"] for run in runs)
 
 
@@ -77,11 +77,11 @@ def _states(running: Checkout, dag_id: str, run_type: str) -> Counter[str]:
 def test_backfill_is_created_while_the_scheduler_works(running: Checkout, number: int) -> None:
     _create(running, f"daily_{number}", "2020-07-18")
 
-    runs = running.ask(f"dags/daily_{number}/dagRuns?limit=1&run_type=backfill")
+    runs = running.call(f"dags/daily_{number}/dagRuns?limit=1&run_type=backfill")
     assert runs["total_entries"] == 200
 
 
-def test_backfill_is_looked_at_beside_many_waiting_runs(running: Checkout) -> None:
+def test_backfill_completes_beside_many_waiting_runs(running: Checkout) -> None:
     running.airflow("dags", "unpause", "waiting")
     wait_for(
         lambda: _states(running, "waiting", "scheduled")["running"] == _MANY, seconds=180, what="the runs that wait"

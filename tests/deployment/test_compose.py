@@ -59,7 +59,7 @@ def test_airflow_knows_every_command_and_check(compose: Any) -> None:
                 assert parse(line[1:]).func, name
 
 
-def test_settings_are_those_of_make_up_but_for_what_differs_on_purpose(compose: Any) -> None:
+def test_settings_are_those_of_make_up_except_for_intended_differences(compose: Any) -> None:
     inside = read_settings(ROOT / ".env.example", Path("/opt/sluice"))
     for name, service in _airflow_services(compose).items():
         assert service["env_file"] == ".env", name
@@ -77,19 +77,19 @@ def test_settings_are_those_of_make_up_but_for_what_differs_on_purpose(compose: 
     assert compose["services"]["localcloud"]["environment"]["LOCALCLOUD_STATE"] == inside["LOCALCLOUD_STATE"]
 
 
-def test_every_variable_that_compose_fills_in_is_a_setting() -> None:
+def test_every_variable_of_the_compose_file_is_a_setting() -> None:
     filled_in = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yaml").read_text()))
     assert filled_in
     assert filled_in <= SETTINGS.keys()
 
 
-def test_whoever_uses_the_cloud_shares_its_network(compose: Any) -> None:
+def test_each_service_that_uses_the_cloud_shares_its_network(compose: Any) -> None:
     for name, service in _airflow_services(compose).items():
         assert service["network_mode"] == "service:localcloud", name
         assert service["depends_on"]["localcloud"]["condition"] == "service_healthy", name
 
 
-def test_only_the_web_page_is_published_and_where_prepare_checks(compose: Any) -> None:
+def test_only_the_web_page_is_published_at_the_checked_address(compose: Any) -> None:
     published = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
     assert list(published) == ["localcloud"]
     (mapping,) = published["localcloud"]
@@ -100,7 +100,7 @@ def test_only_the_web_page_is_published_and_where_prepare_checks(compose: Any) -
     assert SETTINGS["AIRFLOW__API__HOST"] == "127.0.0.1"
 
 
-def test_everything_that_stays_up_has_a_health_check_and_restarts(compose: Any) -> None:
+def test_each_long_running_service_has_a_health_check_and_restarts(compose: Any) -> None:
     for name, service in compose["services"].items():
         if name == "init":
             assert service["restart"] == "no"
@@ -109,7 +109,7 @@ def test_everything_that_stays_up_has_a_health_check_and_restarts(compose: Any) 
             assert service["restart"] == "unless-stopped", name
 
 
-def test_nothing_runs_before_what_it_needs(compose: Any) -> None:
+def test_each_service_starts_after_its_dependencies(compose: Any) -> None:
     services = compose["services"]
     assert {name: each["condition"] for name, each in services["init"]["depends_on"].items()} == {
         "postgres": "service_healthy",

@@ -31,7 +31,7 @@ def checkout() -> Iterator[Checkout]:
 
 
 @pytest.mark.parametrize("name", PORTS)
-def test_taken_port_is_told_before_anything_is_started(checkout: Checkout, name: str) -> None:
+def test_taken_port_is_reported_before_anything_is_started(checkout: Checkout, name: str) -> None:
     port = int(checkout.settings[name])
     with socket.create_server(("127.0.0.1", port)):
         status, output = checkout.run("up")
@@ -44,7 +44,7 @@ def test_taken_port_is_told_before_anything_is_started(checkout: Checkout, name:
     assert checkout.processes() == []
 
 
-def test_shipped_secrets_never_guard_what_others_can_reach(checkout: Checkout) -> None:
+def test_shipped_secrets_are_refused_where_others_can_reach(checkout: Checkout) -> None:
     status, output = checkout.run("up", AIRFLOW__API__HOST="0.0.0.0")
 
     assert status == 1
@@ -54,7 +54,7 @@ def test_shipped_secrets_never_guard_what_others_can_reach(checkout: Checkout) -
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root needs what is refused here")
-def test_root_without_user_namespaces_is_told_what_to_do(checkout: Checkout) -> None:
+def test_root_without_user_namespaces_gets_the_next_action(checkout: Checkout) -> None:
     programs = checkout.folder / "programs"
     programs.mkdir()
     (programs / "unshare").write_text("#!/bin/sh\necho 'unshare failed: Operation not permitted' >&2\nexit 1\n")
@@ -70,7 +70,7 @@ def test_root_without_user_namespaces_is_told_what_to_do(checkout: Checkout) -> 
     assert checkout.processes() == []
 
 
-def test_path_that_is_too_long_for_a_socket_is_told(tmp_path: Path) -> None:
+def test_path_that_is_too_long_for_a_socket_is_reported(tmp_path: Path) -> None:
     deep = tmp_path / ("deep" * 25)
     deep.mkdir()
     checkout = make_checkout(deep / "checkout")
@@ -84,12 +84,12 @@ def test_path_that_is_too_long_for_a_socket_is_told(tmp_path: Path) -> None:
     assert checkout.processes() == []
 
 
-def test_down_where_nothing_runs_is_content(checkout: Checkout) -> None:
+def test_down_succeeds_where_nothing_runs(checkout: Checkout) -> None:
     assert checkout.run("down")[0] == 0
     assert checkout.run("down")[0] == 0
 
 
-def test_interrupted_start_leaves_nothing(checkout: Checkout) -> None:
+def test_interrupted_start_leaves_no_process(checkout: Checkout) -> None:
     process = checkout.start("up")
     assert process.stdout is not None
     while "airflow db migrate" not in process.stdout.readline():  # the cloud and the database are up
@@ -109,7 +109,7 @@ def test_interrupted_start_leaves_nothing(checkout: Checkout) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_up_and_down(checkout: Checkout) -> None:
+def test_up_starts_all_and_down_stops_all(checkout: Checkout) -> None:
     bystander = subprocess.Popen(["/bin/sleep", "600"], cwd=checkout.folder, start_new_session=True)
     try:
         status, output = checkout.run("up")
@@ -142,7 +142,7 @@ def test_up_and_down(checkout: Checkout) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_records_outlive_the_death_of_their_database(checkout: Checkout) -> None:
+def test_records_survive_a_kill_of_their_database(checkout: Checkout) -> None:
     assert checkout.run("up")[0] == 0
     assert checkout.airflow("pools", "set", "kept", "3", "by a test").returncode == 0
     killed = _database(checkout)
@@ -158,7 +158,7 @@ def test_records_outlive_the_death_of_their_database(checkout: Checkout) -> None
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_down_ends_what_is_left_where_all_was_killed(checkout: Checkout) -> None:
+def test_down_stops_what_is_left_after_a_kill(checkout: Checkout) -> None:
     starting = checkout.start("up")
     supervisor = _wait_for_supervisor(checkout)
     for process in (starting, supervisor):
@@ -173,8 +173,8 @@ def test_down_ends_what_is_left_where_all_was_killed(checkout: Checkout) -> None
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_down_ends_the_workers_of_a_scheduler_that_was_killed(checkout: Checkout) -> None:
-    """They outlive it and belong to nobody: the next scheduler has workers of its own."""
+def test_down_stops_the_workers_of_a_killed_scheduler(checkout: Checkout) -> None:
+    """They survive it and have no parent: the next scheduler has workers of its own."""
     assert checkout.run("up")[0] == 0
     supervisor = _wait_for_supervisor(checkout)
     (scheduler,) = [child for child in supervisor.children() if "scheduler" in child.cmdline()]
@@ -188,7 +188,7 @@ def test_down_ends_the_workers_of_a_scheduler_that_was_killed(checkout: Checkout
 
 
 def _wait_for_supervisor(checkout: Checkout) -> psutil.Process:
-    """The supervisor, once it has started all of its programs."""
+    """Return the supervisor, once it has started all of its programs."""
     record = checkout.folder / ".sluice" / "supervisord.pid"
 
     def supervisor() -> psutil.Process | None:
@@ -201,18 +201,18 @@ def _wait_for_supervisor(checkout: Checkout) -> psutil.Process:
 
 
 def _service(checkout: Checkout, module: str) -> psutil.Process:
-    """The process of the embedded cloud that runs the module."""
+    """Return the process of the embedded cloud that runs the module."""
     return next(process for process in checkout.processes() if module in process.cmdline())
 
 
 def _database(checkout: Checkout) -> psutil.Process | None:
-    """The database server that supervisord runs, once it has become PostgreSQL."""
+    """Return the database server that supervisord runs, once it has become PostgreSQL."""
     children = _wait_for_supervisor(checkout).children()
     return next((child for child in children if child.name() == "postgres"), None)
 
 
 def _start_of(checkout: Checkout, *names: str) -> datetime:
-    """When the supervisor started the first of the programs."""
+    """Return when the supervisor started the first of the programs."""
     log = (checkout.folder / ".sluice" / "airflow" / "logs" / "supervisord.log").read_text()
     spawned = {
         name: when for when, name in re.findall(r"^(\S+ \S+),\d+ INFO spawned: '(\S+)'", log, flags=re.MULTILINE)
@@ -221,18 +221,18 @@ def _start_of(checkout: Checkout, *names: str) -> datetime:
 
 
 def _listens_since(checkout: Checkout) -> datetime:
-    """When the API server had started."""
+    """Return when the API server had started."""
     log = (checkout.folder / ".sluice" / "airflow" / "logs" / "api-server.log").read_text()
     (when,) = re.findall(r"^(\S+Z) .*Application startup complete", log, flags=re.MULTILINE)
     return datetime.fromisoformat(when).replace(microsecond=0)
 
 
 def _health(checkout: Checkout) -> dict[str, str]:
-    return {name: part["status"] for name, part in checkout.ask("monitor/health").items()}
+    return {name: part["status"] for name, part in checkout.call("monitor/health").items()}
 
 
 def _pools(checkout: Checkout) -> dict[str, int]:
-    return {pool["name"]: pool["slots"] for pool in checkout.ask("pools")["pools"]}
+    return {pool["name"]: pool["slots"] for pool in checkout.call("pools")["pools"]}
 
 
 def _pools_if_answered(checkout: Checkout) -> dict[str, int] | None:
@@ -247,13 +247,13 @@ def _wait_for_dags(checkout: Checkout) -> None:
     expected = {f"flights_{name}" for name in names}
 
     def are_there() -> bool:
-        return expected <= {dag["dag_id"] for dag in checkout.ask("dags?paused=false")["dags"]}
+        return expected <= {dag["dag_id"] for dag in checkout.call("dags?paused=false")["dags"]}
 
     wait_for(are_there, seconds=60, what="the DAGs, without import errors")
 
 
 def _listening(processes: list[psutil.Process]) -> set[tuple[str, int]]:
-    """The addresses on which one of the processes listens; a process may end meanwhile."""
+    """Return the addresses on which one of the processes listens; a process may end meanwhile."""
     connections = []
     for process in processes:
         with suppress(psutil.NoSuchProcess):

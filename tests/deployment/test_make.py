@@ -1,4 +1,4 @@
-"""``make`` tells what it can do, and says in one line what is missing."""
+"""``make`` lists its targets, and reports in one line what is missing."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def _make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[s
     )
 
 
-def test_help_tells_every_target() -> None:
+def test_help_lists_every_target() -> None:
     makefile = (ROOT / "Makefile").read_text()
     (targets,) = re.findall(r"^\.PHONY: (.+)$", makefile, flags=re.MULTILINE)
 
-    told = re.findall(r"^  make ([a-z-]+) +\S", _make("help").stdout, flags=re.MULTILINE)
+    listed = re.findall(r"^  make ([a-z-]+) +\S", _make("help").stdout, flags=re.MULTILINE)
 
-    assert sorted(told) == sorted(targets.split())
+    assert sorted(listed) == sorted(targets.split())
     assert _make().stdout == _make("help").stdout
 
 
 def _bare_checkout(folder: Path) -> None:
-    """What `make setup` and `make clean` look at."""
+    """Make the files that `make setup` and `make clean` read."""
     shutil.copy(ROOT / "Makefile", folder)
     for name in ("pyproject.toml", "requirements-dev.txt", "requirements-cloud.txt", ".env.example"):
         (folder / name).touch()
@@ -55,7 +55,7 @@ def test_missing_python_is_named(tmp_path: Path) -> None:
 
 
 def _fake_python(folder: Path, version: str) -> Path:
-    """An interpreter that says it is of this version: the real one, told otherwise."""
+    """Make an interpreter that reports this version: the real one with another version number."""
     python = folder / "python"
     python.write_text(
         f"""#!/bin/sh
@@ -78,7 +78,7 @@ def test_unsupported_python_is_refused_before_anything_is_installed(tmp_path: Pa
     assert not (tmp_path / ".sluice").exists()
 
 
-def test_unsupported_python_is_refused_after_an_update_as_well(tmp_path: Path) -> None:
+def test_unsupported_python_is_refused_after_an_update_too(tmp_path: Path) -> None:
     _bare_checkout(tmp_path)
     uv = tmp_path / ".sluice" / "uv" / "bin" / "uv"
     uv.parent.mkdir(parents=True)
@@ -90,7 +90,7 @@ def test_unsupported_python_is_refused_after_an_update_as_well(tmp_path: Path) -
     assert not (tmp_path / ".venv").exists()
 
 
-def test_clean_deletes_no_lake_unasked(tmp_path: Path) -> None:
+def test_clean_deletes_no_lake_without_a_confirmation(tmp_path: Path) -> None:
     _bare_checkout(tmp_path)
     lake = tmp_path / ".sluice" / "cloud"
     lake.mkdir(parents=True)
@@ -105,7 +105,7 @@ def test_clean_deletes_no_lake_unasked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("answer", "kept"), [("y", False), ("n", True), ("", True)])
-def test_clean_asks_whoever_sits_at_a_terminal(tmp_path: Path, answer: str, kept: bool) -> None:
+def test_clean_asks_for_confirmation_at_a_terminal(tmp_path: Path, answer: str, kept: bool) -> None:
     _bare_checkout(tmp_path)
     lake = tmp_path / ".sluice" / "cloud"
     lake.mkdir(parents=True)
@@ -119,7 +119,7 @@ def test_clean_asks_whoever_sits_at_a_terminal(tmp_path: Path, answer: str, kept
     assert lake.exists() == kept
 
 
-def test_clean_without_a_lake_asks_nothing(tmp_path: Path) -> None:
+def test_clean_without_a_lake_needs_no_confirmation(tmp_path: Path) -> None:
     _bare_checkout(tmp_path)
     (tmp_path / ".sluice" / "uv").mkdir(parents=True)
 

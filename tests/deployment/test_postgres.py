@@ -1,4 +1,4 @@
-"""PostgreSQL of ``make up``: it starts on any state that an earlier server left, and asks for the password."""
+"""PostgreSQL of ``make up``: it starts on any state that an earlier server left, and requires the password."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _kept(checkout: Checkout, password: str) -> object:
         return row[0]
 
 
-def test_only_the_password_lets_in(checkout: Checkout) -> None:
+def test_only_the_password_gives_access(checkout: Checkout) -> None:
     with _running(checkout, "first"), pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         _connect(checkout, "second")
 
@@ -82,7 +82,7 @@ def test_a_new_password_takes_effect_and_the_records_stay(checkout: Checkout) ->
             _connect(checkout, "it's the first")
 
 
-def test_what_was_written_outlives_a_kill(checkout: Checkout) -> None:
+def test_records_survive_a_kill(checkout: Checkout) -> None:
     with _running(checkout) as server:
         _keep(checkout, "first")
         server.kill()
@@ -91,7 +91,7 @@ def test_what_was_written_outlives_a_kill(checkout: Checkout) -> None:
         assert _kept(checkout, "first") == 36037
 
 
-def test_a_lock_of_the_dead_does_not_count_when_another_program_has_its_number(checkout: Checkout) -> None:
+def test_lock_of_a_dead_server_is_ignored_when_another_program_has_its_process_id(checkout: Checkout) -> None:
     with _running(checkout) as server:
         server.kill()
     lock = checkout.folder / ".sluice" / "postgres" / "postmaster.pid"
@@ -102,7 +102,7 @@ def test_a_lock_of_the_dead_does_not_count_when_another_program_has_its_number(c
         pass
 
 
-def test_half_a_data_folder_is_made_anew(checkout: Checkout) -> None:
+def test_unfinished_data_folder_is_made_again(checkout: Checkout) -> None:
     half = checkout.folder / ".sluice" / "postgres.unfinished"
     half.mkdir()
     (half / "PG_VERSION").write_text("16\n")
@@ -111,7 +111,7 @@ def test_half_a_data_folder_is_made_anew(checkout: Checkout) -> None:
         assert not half.exists()
 
 
-def test_it_listens_on_loopback_alone_and_opens_no_socket_file(checkout: Checkout) -> None:
+def test_server_listens_on_loopback_alone_and_opens_no_socket_file(checkout: Checkout) -> None:
     with _running(checkout):
         lock = (checkout.folder / ".sluice" / "postgres" / "postmaster.pid").read_text().splitlines()
         # PostgreSQL's own record: line 5 is the directory of its socket files, line 6 the address it listens on.

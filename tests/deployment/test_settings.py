@@ -1,4 +1,4 @@
-""".env.example works untouched, and holds each truth once."""
+""".env.example works unchanged, and holds each fact once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pipelines.flights.pipeline import PIPELINE
 from sluice.declaration.loading import load_pipelines
 from sluice.pool import INGEST_POOL
 
-_ASK_FOR_ENDPOINTS = """
+_PRINT_ENDPOINTS = """
 import json, boto3
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
@@ -43,7 +43,7 @@ print(json.dumps({
 def endpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """For each service the endpoint of a plain boto3 client and that of an Airflow hook."""
     done = subprocess.run(
-        [sys.executable, "-c", _ASK_FOR_ENDPOINTS],
+        [sys.executable, "-c", _PRINT_ENDPOINTS],
         env={**os.environ, **SETTINGS, "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow"))},
         capture_output=True,
         text=True,
@@ -61,7 +61,7 @@ def test_library_and_airflow_reach_the_same_endpoints(endpoints: dict[str, list[
         assert both == [stand_in if service.startswith("sagemaker") else emulator] * 2, service
 
 
-def test_every_airflow_setting_is_one_that_airflow_has() -> None:
+def test_every_airflow_setting_exists_in_airflow() -> None:
     names = [name for name in SETTINGS if name.startswith("AIRFLOW__")]
     assert names
     for name in names:
@@ -75,7 +75,7 @@ def test_nothing_listens_beyond_loopback() -> None:
     assert re.findall(r"airflow (scheduler|triggerer)(?! --skip-serve-logs)", supervised) == []
 
 
-def test_without_the_section_of_the_embedded_cloud_no_trace_of_it_is_left() -> None:
+def test_without_its_section_no_setting_names_the_embedded_cloud() -> None:
     sections = re.split(r"^# --- ", (ROOT / ".env.example").read_text(), flags=re.MULTILINE)
     cloud = [section for section in sections if section.startswith("The embedded cloud")]
     assert len(cloud) == 1
@@ -96,7 +96,7 @@ def test_secrets_are_marked_to_be_replaced() -> None:
     assert re.findall(r"^\w*(?:SECRET|PASSWORD|FERNET)\w*=", elsewhere, flags=re.MULTILINE) == []
 
 
-def test_the_pool_that_the_dags_name_is_the_pool_that_is_made() -> None:
+def test_pool_of_the_dags_is_the_pool_that_is_created() -> None:
     pools = [command[3:5] for command in prepare.airflow_commands() if command[:3] == ["airflow", "pools", "set"]]
     assert pools == [[INGEST_POOL, "10"]]
 
@@ -150,7 +150,7 @@ def test_prepare_refuses_in_one_line() -> None:
 
 
 @pytest.mark.parametrize("spelling", ["NO_PROXY", "no_proxy"])
-def test_exceptions_of_a_companys_proxy_stay(spelling: str) -> None:
+def test_proxy_exceptions_of_a_company_are_kept(spelling: str) -> None:
     shell = f'{spelling}=intranet.example; set -a; . ./.env.example; printf "%s\\n%s" "$NO_PROXY" "$no_proxy"'
     done = subprocess.run(
         ["env", "-i", "/bin/sh", "-c", shell], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
@@ -170,7 +170,7 @@ assert httpx.get(url, timeout=10).status_code == 200
 
 @pytest.mark.parametrize("spelling", ["NO_PROXY", "no_proxy"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_this_machine_is_reached_beside_a_companys_proxy(spelling: str, host: str) -> None:
+def test_this_machine_is_reached_without_a_companys_proxy(spelling: str, host: str) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         shell = 'set -a; . ./.env.example; exec "$0" -c "$1" "$2"'

@@ -1,4 +1,4 @@
-"""The web UI of ``make up``: nobody is an administrator without the password, and only its own names reach it."""
+"""The web UI of ``make up``: only the password makes a user an administrator, and only its own names reach it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
         made.run("down")
 
 
-def _ask(running: Checkout, method: str, path: str, body: str = "", **headers: str) -> tuple[int, str, str]:
-    """Status, cookie and body of the answer."""
+def _send(running: Checkout, method: str, path: str, body: str = "", **headers: str) -> tuple[int, str, str]:
+    """Send a request; return the status, the cookie and the body of the answer."""
     connection = HTTPConnection("127.0.0.1", running.web_port, timeout=60)
     try:
         connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
@@ -47,16 +47,16 @@ def _link(running: Checkout) -> str:
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/auth/token"), ("GET", "/auth/token/login")])
-def test_nobody_gets_a_token_without_the_password(running: Checkout, method: str, path: str) -> None:
-    status, cookie, _ = _ask(running, method, path)
+def test_no_token_is_given_without_the_password(running: Checkout, method: str, path: str) -> None:
+    status, cookie, _ = _send(running, method, path)
 
     assert status == 403
     assert cookie == ""
 
 
-def test_api_answers_nobody_without_a_token(running: Checkout) -> None:
+def test_api_refuses_requests_without_a_token(running: Checkout) -> None:
     for path in ("/api/v2/dags", "/ui/config", "/api/v2/connections"):
-        assert _ask(running, "GET", path)[0] == 401, path
+        assert _send(running, "GET", path)[0] == 401, path
 
 
 @pytest.mark.parametrize(
@@ -65,22 +65,22 @@ def test_api_answers_nobody_without_a_token(running: Checkout) -> None:
 )
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:{port}", "localhost.evil.example"])
 def test_a_foreign_host_is_refused_everywhere(running: Checkout, path: str, host: str) -> None:
-    status, cookie, body = _ask(running, "GET", path, Host=host.format(port=running.web_port))
+    status, cookie, body = _send(running, "GET", path, Host=host.format(port=running.web_port))
 
     assert (status, cookie, body) == (400, "", "Invalid host header")
 
 
-def test_a_foreign_host_gets_no_token_for_the_password_either(running: Checkout) -> None:
+def test_foreign_host_gets_no_token_even_with_the_password(running: Checkout) -> None:
     ((user, password),) = json.loads(_password_file(running).read_text()).items()
-    asked = json.dumps({"username": user, "password": password})
+    body = json.dumps({"username": user, "password": password})
 
-    assert _ask(running, "POST", "/auth/token", asked, Content_Type="application/json")[0] == 201
-    assert _ask(running, "POST", "/auth/token", asked, Content_Type="application/json", Host="evil.example")[0] == 400
+    assert _send(running, "POST", "/auth/token", body, Content_Type="application/json")[0] == 201
+    assert _send(running, "POST", "/auth/token", body, Content_Type="application/json", Host="evil.example")[0] == 400
 
 
-def test_it_answers_under_its_own_names(running: Checkout) -> None:
+def test_airflow_answers_under_its_own_names(running: Checkout) -> None:
     for host in ("127.0.0.1", "localhost", f"localhost:{running.web_port}"):
-        assert _ask(running, "GET", "/api/v2/monitor/health", Host=host)[0] == 200, host
+        assert _send(running, "GET", "/api/v2/monitor/health", Host=host)[0] == 200, host
 
 
 def test_only_its_owner_reads_the_password(running: Checkout) -> None:
@@ -91,18 +91,18 @@ def test_the_printed_link_logs_in(running: Checkout) -> None:
     address, _, password = _link(running).partition("#")
     assert address == f"{running.url}/sluice/login/"
 
-    assert _ask(running, "GET", "/sluice/login/")[0] == 200
-    status, cookie, _ = _ask(running, "POST", "/sluice/login/", password)
+    assert _send(running, "GET", "/sluice/login/")[0] == 200
+    status, cookie, _ = _send(running, "POST", "/sluice/login/", password)
 
     assert status == 204
     assert "HttpOnly" in cookie
     assert "samesite=lax" in cookie.lower()
-    assert _ask(running, "GET", "/ui/config", Cookie=cookie.partition(";")[0])[0] == 200
+    assert _send(running, "GET", "/ui/config", Cookie=cookie.partition(";")[0])[0] == 200
 
 
 @pytest.mark.parametrize("body", ["", "wrong", "\x00", "admin"])
-def test_another_password_logs_nobody_in(running: Checkout, body: str) -> None:
-    status, cookie, _ = _ask(running, "POST", "/sluice/login/", body)
+def test_another_password_is_refused(running: Checkout, body: str) -> None:
+    status, cookie, _ = _send(running, "POST", "/sluice/login/", body)
 
     assert status in (400, 401)
     assert cookie == ""
@@ -110,7 +110,7 @@ def test_another_password_logs_nobody_in(running: Checkout, body: str) -> None:
 
 def test_the_password_is_in_no_log(running: Checkout) -> None:
     password = _link(running).partition("#")[2]
-    _ask(running, "POST", "/sluice/login/", password)
+    _send(running, "POST", "/sluice/login/", password)
 
     logs = list((running.folder / ".sluice" / "airflow" / "logs").rglob("*.log"))
     assert len(logs) >= 5
