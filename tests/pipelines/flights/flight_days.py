@@ -1,4 +1,4 @@
-"""The real flights, on the way that their events take from the queue to a step's DataFrame."""
+"""The real flights, as their events pass from the queue to a step's DataFrame."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def days_from(first: date, count: int) -> list[date]:
 
 @cache
 def events_from(first: date, count: int) -> tuple[Event, ...]:
-    """The events of ``count`` days in the order in which they are sent."""
+    """Return the events of ``count`` days in the order in which they are sent."""
     by_day = events_of_days(flights(), days_from(first, count))
     return tuple(event for day in days_from(first, count) for event in by_day[day])
 
@@ -45,7 +45,7 @@ def enriched_from(first: date, count: int) -> Mapping[date, pd.DataFrame]:
 
 
 def conformed(sent: Iterable[Event]) -> pd.DataFrame:
-    """The rows of ``conform`` for events that were sent in this order; none may be rejected."""
+    """Return the rows of ``conform`` for events that were sent in this order; none may be rejected."""
     source = PIPELINE.source("events")
     assert isinstance(source, FifoQueue)
     records = [record_from_sqs(_message(event, place), source) for place, event in enumerate(sent, start=1)]
@@ -56,7 +56,7 @@ def conformed(sent: Iterable[Event]) -> pd.DataFrame:
 
 
 def enriched(sent: Sequence[Event]) -> Mapping[date, pd.DataFrame]:
-    """The rows of ``enrich``, by the day of the event, for events that were sent in this order."""
+    """Return the rows of ``enrich``, by the day of the event, for events that were sent in this order."""
     rows = conformed(sent)
     return {
         day: steps.enrich(part, weather_of_day(weather(), day), weather_of_day(weather(), day - timedelta(days=1)))
@@ -65,7 +65,7 @@ def enriched(sent: Sequence[Event]) -> Mapping[date, pd.DataFrame]:
 
 
 def features(by_day: Mapping[date, pd.DataFrame], day: date, look_back: int = 3) -> pd.DataFrame:
-    """What ``features`` makes of one day, with its look-back."""
+    """Return the rows of ``features`` of one day, with its look-back."""
     before = [by_day[each] for each in days_from(day - timedelta(days=look_back), look_back) if each in by_day]
     return steps.features(by_day[day], pd.concat(before) if before else by_day[day].iloc[:0])
 
@@ -75,7 +75,7 @@ def shuffled(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def late_messages(sent: Sequence[Event], every: int) -> list[Event]:
-    """The same events, with one in ``every`` of them sent one to three places of its group too late."""
+    """Return the same events, with one in ``every`` of them sent one to three places of its group too late."""
     groups: dict[str, list[Event]] = defaultdict(list)
     for event in sent:
         groups[event.group].append(event)

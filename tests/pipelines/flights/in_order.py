@@ -1,6 +1,6 @@
-"""The rows of ``features`` as a reader of the stream would work them out: event by event, in plain Python.
+"""The rows of ``features`` as a reader of the stream would compute them: event by event, in plain Python.
 
-It shares no code with the step, so that the two can be held against each other.
+It shares no code with the step, so that the two can be compared.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ MEASUREMENTS = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", 
 
 
 class Aircraft:
-    """What the events of one aircraft have told so far."""
+    """The events of one aircraft so far."""
 
     def __init__(self) -> None:
         self.past: list[Body] = []
 
-    def tell(self, body: Body) -> None:
+    def add(self, body: Body) -> None:
         self.past.append(body)
 
     def known_at(self, announced: Body) -> dict[str, float]:
@@ -78,7 +78,7 @@ class Ledger:
             self.entries[key].append((time, number))
 
     def recent(self, key: str, now: datetime) -> list[int]:
-        """The numbers of the three hours before now; what happens now is not yet known."""
+        """Return the numbers of the three hours before now; what happens now is not yet known."""
         entries = self.entries[key]
         first, end = (bisect_left(entries, time, key=itemgetter(0)) for time in (now - RECENT, now))
         return [number for _, number in entries[first:end]]
@@ -93,7 +93,7 @@ def mean(numbers: Sequence[int]) -> float:
 
 
 def rows_in_order(sent: Iterable[Event], weather: pd.DataFrame) -> pd.DataFrame:
-    """A row per arrival, by arrival time and id, for events that were sent in this order."""
+    """Return a row per arrival, by arrival time and id, for events that were sent in this order."""
     bodies = [read(event) for event in sent]
     airports = airport_ledgers(bodies)
     observed = {str(origin): rows.sort_values("time").to_dict("records") for origin, rows in weather.groupby("origin")}
@@ -107,7 +107,7 @@ def rows_in_order(sent: Iterable[Event], weather: pd.DataFrame) -> pd.DataFrame:
                 **aircraft[body["group"]].known_at(body),
                 **airport_state(airports, body),
             }
-        aircraft[body["group"]].tell(body)
+        aircraft[body["group"]].add(body)
     rows = [
         {
             "event_id": body["id"],

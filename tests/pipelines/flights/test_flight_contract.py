@@ -1,4 +1,4 @@
-"""The contract takes what the producer sends and refuses what it should, with a reason that names the member."""
+"""The contract accepts what the producer sends and refuses what is invalid, with a reason that names the member."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read(body: dict[str, Any]) -> FlightEvent:
     return FlightEvent.model_validate_json(json.dumps(body), strict=True)
 
 
-def test_a_good_body_is_read_with_its_types() -> None:
+def test_valid_body_is_read_with_its_types() -> None:
     event = read(GOOD)
 
     assert event.event_time.isoformat() == "2013-01-01T05:17:00-05:00"
@@ -41,7 +41,7 @@ def test_a_good_body_is_read_with_its_types() -> None:
     assert (event.flight, event.dep_delay, event.arr_delay) == (1545, 2, None)
 
 
-def test_what_the_producer_sends_fits() -> None:
+def test_events_of_the_producer_are_accepted() -> None:
     events = events_from(date(2013, 2, 8), 1)
 
     read_events = [FlightEvent.model_validate_json(event.body, strict=True) for event in events]
@@ -91,7 +91,7 @@ def test_a_missing_member_is_refused(member: str) -> None:
         ({"gate": "C12"}, ("gate",), "extra_forbidden"),
     ],
 )
-def test_a_wrong_member_is_refused(change: dict[str, Any], where: tuple[str, ...], kind: str) -> None:
+def test_invalid_member_is_refused(change: dict[str, Any], where: tuple[str, ...], kind: str) -> None:
     with pytest.raises(ValidationError) as refusal:
         read({**GOOD, **change})
 
@@ -99,6 +99,6 @@ def test_a_wrong_member_is_refused(change: dict[str, Any], where: tuple[str, ...
 
 
 @pytest.mark.parametrize("body", ["", "{", "not JSON", '{"id": "x",}', "[]", "null", '"text"'])
-def test_what_is_no_object_is_refused(body: str) -> None:
+def test_body_that_is_no_object_is_refused(body: str) -> None:
     with pytest.raises(ValidationError):
         FlightEvent.model_validate_json(body, strict=True)

@@ -1,4 +1,4 @@
-"""The stream of events is the one that the file's flights would have made."""
+"""The stream of events is the one that the flights of the file would have produced."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ def bodies(first: date, count: int) -> list[dict[str, Any]]:
 
 
 def clock(time: str, zone: str) -> int:
-    """HHMM on a clock of that zone; midnight is 2400, as the file writes it."""
+    """Return HHMM on a clock of that zone; midnight is 2400, as the file writes it."""
     local = datetime.fromisoformat(time).astimezone(ZoneInfo(zone))
     return local.hour * 100 + local.minute or 2400
 
 
-def test_one_flight_to_another_time_zone() -> None:
-    told = {body["type"]: body for body in bodies(FIRST, 1) if body["id"].startswith("UA-1545-EWR-20130101-")}
+def test_flight_to_another_time_zone_has_its_events_in_utc() -> None:
+    events = {body["type"]: body for body in bodies(FIRST, 1) if body["id"].startswith("UA-1545-EWR-20130101-")}
 
     # Sched. 5:15 in New York, left 2 minutes late; due 8:19 in Houston, an hour behind, came 11 minutes late.
-    times = {kind: body["event_time"] for kind, body in told.items()}
+    times = {kind: body["event_time"] for kind, body in events.items()}
     assert times == {
         "scheduled": "2013-01-01T08:15:00Z",
         "departed": "2013-01-01T10:17:00Z",
         "arrived": "2013-01-01T14:30:00Z",
     }
-    assert told["departed"] == {
+    assert events["departed"] == {
         "id": "UA-1545-EWR-20130101-departed",
         "group": "N14228",
         "type": "departed",
@@ -56,13 +56,13 @@ def test_one_flight_to_another_time_zone() -> None:
         "dep_delay": 2,
         "arr_delay": None,
     }
-    assert told["arrived"]["arr_delay"] == 11
-    assert told["arrived"]["dep_delay"] is None
-    assert told["scheduled"]["dep_delay"] is None
+    assert events["arrived"]["arr_delay"] == 11
+    assert events["arrived"]["dep_delay"] is None
+    assert events["scheduled"]["dep_delay"] is None
 
 
 @pytest.mark.parametrize("first", [date(2013, 3, 9), date(2013, 11, 2)], ids=["spring", "autumn"])
-def test_the_clocks_on_the_wall_show_what_the_file_says_even_as_they_change(first: date) -> None:
+def test_local_times_equal_those_of_the_file_even_when_clocks_change(first: date) -> None:
     table = flights()
     leg = table["carrier"] + "-" + table["flight"].astype(str) + "-" + table["origin"]
     leg += "-" + (table["year"] * 10000 + table["month"] * 100 + table["day"]).astype(str)
@@ -81,14 +81,14 @@ def test_the_clocks_on_the_wall_show_what_the_file_says_even_as_they_change(firs
     assert sum(seen.values()) > 150
 
 
-def test_groups_and_ids() -> None:
-    told = bodies(date(2013, 2, 7), 3)
+def test_groups_are_aircraft_and_ids_are_unique() -> None:
+    events = bodies(date(2013, 2, 7), 3)
 
-    assert len({body["id"] for body in told}) == len(told)
-    assert all(body["group"] == (body["tailnum"] or f"UNK-{body['carrier']}") for body in told)
-    nameless = [body for body in told if body["tailnum"] is None]
+    assert len({body["id"] for body in events}) == len(events)
+    assert all(body["group"] == (body["tailnum"] or f"UNK-{body['carrier']}") for body in events)
+    nameless = [body for body in events if body["tailnum"] is None]
     assert {body["type"] for body in nameless} == {"scheduled", "cancelled"}
-    assert all(encoded(body["id"]) == body["id"] and encoded(body["group"]) == body["group"] for body in told)
+    assert all(encoded(body["id"]) == body["id"] and encoded(body["group"]) == body["group"] for body in events)
 
 
 def test_envelope_and_body_agree() -> None:
@@ -112,7 +112,7 @@ def test_a_group_is_sent_in_the_order_in_which_it_happened() -> None:
     assert ties > 0
 
 
-def test_a_day_holds_the_events_of_its_own_time_however_late_their_flight() -> None:
+def test_day_holds_the_events_of_its_own_time_even_of_very_late_flights() -> None:
     days = days_from(date(2013, 1, 9), 2)
     alone = {day: events_of_days(flights(), [day])[day] for day in days}
 
@@ -129,12 +129,12 @@ def test_a_day_holds_the_events_of_its_own_time_however_late_their_flight() -> N
     assert all(event.event_time.astimezone(UTC).date() == day for day in days for event in together[day])
 
 
-def test_counts_of_three_days() -> None:
+def test_three_days_have_the_known_counts() -> None:
     assert [len(events_from(day, 1)) for day in days_from(FIRST, 3)] == [1997, 2776, 2763]
 
 
 @pytest.mark.slow
-def test_counts_of_the_year() -> None:
+def test_year_has_the_known_counts() -> None:
     table = event_table(flights())
 
     assert table["type"].value_counts().to_dict() == {

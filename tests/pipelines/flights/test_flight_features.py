@@ -1,4 +1,4 @@
-"""``features``: equal to a reader in order, blind to what comes later, and the same however the stream is cut."""
+"""``features``: equal to an ordered reader, independent of later events, and the same however the stream is divided."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def storm_rows() -> pd.DataFrame:
 
 
 def expected_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """What the reader in order made, as ``features`` shapes it."""
+    """Return the rows of the ordered reader, in the form of ``features``."""
     inside = rows[rows["event_time"].dt.date.isin(STORM)].reset_index(drop=True)
     types = {"event_time": "datetime64[us, UTC]", **dict.fromkeys(FEATURES, "float64")}
     return inside[["event_id", "event_time", *FEATURES, "late"]].astype(types)
 
 
-def test_rows_of_three_days_equal_those_of_a_reader_in_order() -> None:
+def test_rows_of_three_days_equal_those_of_an_ordered_reader() -> None:
     rows = storm_rows()
 
     assert len(rows) == 1813
@@ -86,14 +86,14 @@ def test_shuffled_rows_give_the_same_output() -> None:
     assert_frame_equal(rows_of(by_day, STORM), storm_rows(), check_exact=True)
 
 
-def test_one_long_partition_gives_the_rows_of_three_short_ones() -> None:
+def test_one_long_partition_has_the_rows_of_three_short_ones() -> None:
     by_day = enriched_from(WINDOW[0], 6)
     now, before = (pd.concat([by_day[day] for day in days]) for days in (STORM, WINDOW[:3]))
 
     assert_frame_equal(steps.features(now, before), storm_rows(), check_exact=True)
 
 
-def test_three_days_of_look_back_reach_as_far_as_any_row_looks() -> None:
+def test_three_days_of_look_back_are_enough_for_every_row() -> None:
     # HA51 of the 9th left 21 hours late: no flight took longer from its announcement to its arrival.
     first, day = date(2013, 1, 5), date(2013, 1, 10)
     by_day = enriched_from(first, 6)
@@ -105,7 +105,7 @@ def test_three_days_of_look_back_reach_as_far_as_any_row_looks() -> None:
 
 
 def probes() -> list[str]:
-    """Arrivals of the storm days, many of aircraft that flew before on that day."""
+    """Return arrivals of the storm days, many of aircraft that flew before on that day."""
     rows = storm_rows()
     busy = rows["event_id"][rows["legs_today"] > 0].iloc[::60]
     return sorted({*busy, *rows["event_id"].iloc[::400]})
@@ -116,7 +116,7 @@ def dropped(events: pd.DataFrame, later: pd.Series[bool], announced: pd.Series[A
 
 
 def rewritten(events: pd.DataFrame, later: pd.Series[bool], announced: pd.Series[Any]) -> pd.DataFrame:
-    """Whatever comes later is a delayed departure of the same carrier on the same route, in another weather."""
+    """Return the events with every later one replaced by a delayed departure on the same route, in another weather."""
     changes = {"type": "departed", "dep_delay": 700, "arr_delay": 700, **dict.fromkeys(WEATHER, -1.0)}
     changes |= {name: announced[name] for name in ("carrier", "origin", "dest")}
     return events.assign(**{name: events[name].mask(later, value) for name, value in changes.items()})
@@ -131,8 +131,8 @@ def test_nothing_at_or_after_the_announcement_changes_a_feature(
     for arrived in probes():
         own = whole["event_id"].isin([arrived, arrived.replace("-arrived", "-scheduled")])
         announced = whole[own & (whole["type"] == "scheduled")].iloc[0]
-        told = (whole["group"] == announced["group"]) & (whole["sequence_number"] < announced["sequence_number"])
-        later = (whole["event_time"] >= announced["event_time"]) & ~told & ~own
+        known = (whole["group"] == announced["group"]) & (whole["sequence_number"] < announced["sequence_number"])
+        later = (whole["event_time"] >= announced["event_time"]) & ~known & ~own
         assert later.sum() > 100
 
         events = change(whole, later, announced)
@@ -144,7 +144,7 @@ def test_nothing_at_or_after_the_announcement_changes_a_feature(
         assert_frame_equal(found, pd.DataFrame([{**expected, "late": 1}]).astype(found.dtypes), check_exact=True)
 
 
-def test_what_came_before_does_change_features() -> None:
+def test_earlier_events_change_features() -> None:
     by_day = dict(enriched_from(WINDOW[0], 6))
     for day in WINDOW:
         by_day[day] = by_day[day].assign(dep_delay=by_day[day]["dep_delay"] + 60)
@@ -180,7 +180,7 @@ def test_an_aircraft_without_a_history_has_no_features_of_its_own() -> None:
     }
 
 
-def test_a_partition_without_rows_gives_no_rows_of_the_same_types() -> None:
+def test_partition_without_rows_returns_no_rows_of_the_same_types() -> None:
     empty = enriched_from(WINDOW[0], 6)[WINDOW[0]].iloc[:0]
 
     for before in (pd.DataFrame(), empty):

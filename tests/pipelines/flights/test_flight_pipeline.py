@@ -1,4 +1,4 @@
-"""The declaration says what the steps make, and parsing it costs nothing."""
+"""The declaration matches what the steps make, and parsing it costs nothing."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from sluice.declaration.steps import Step
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_it_is_found_by_its_name() -> None:
+def test_pipeline_is_found_by_its_name() -> None:
     assert load_pipeline("flights") is PIPELINE
 
 
-def test_every_function_is_there_and_takes_what_its_step_reads() -> None:
+def test_every_step_function_exists_and_takes_what_its_step_reads() -> None:
     steps = [step for step in PIPELINE.steps if isinstance(step, Step)]
     for step in steps:
         wanted = [read.dataset for read in step.reads]
@@ -34,7 +34,7 @@ def test_every_function_is_there_and_takes_what_its_step_reads() -> None:
     assert resolve(PIPELINE, "contracts:FlightEvent") is FlightEvent
 
 
-def test_the_weather_comes_where_the_producer_drops_it() -> None:
+def test_weather_is_read_where_the_producer_drops_it() -> None:
     (drops,) = without_events(PIPELINE)
     assert (drops.prefix, drops.complete.name) == (PREFIX, MARKER)
 

@@ -1,4 +1,4 @@
-"""The producer sends each day once, and a day that was cut short again."""
+"""The producer sends each day once, and sends a partly sent day again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @dataclass(frozen=True)
 class Place:
-    """Somewhere to send to."""
+    """A pipeline's queue and lake, to which a producer sends."""
 
     cloud: Cloud
     bucket: str
@@ -75,7 +75,7 @@ def test_days_are_sent_once(place: Place) -> None:
     assert json.loads(marker["Body"].read())["count"] == 373
 
 
-def test_a_day_whose_events_are_not_those_that_were_sent_is_sent(place: Place) -> None:
+def test_day_with_changed_events_is_sent(place: Place) -> None:
     place.cloud.client("s3").put_object(
         Bucket=place.bucket, Key="flights/producer/dt=2014-01-01/sent.json", Body=b'{"count": 373, "digest": "other"}'
     )
@@ -83,7 +83,7 @@ def test_a_day_whose_events_are_not_those_that_were_sent_is_sent(place: Place) -
     assert place.send(DAYS[1:]) == Sent(events=373, total=373)
 
 
-def test_a_day_that_was_cut_short_is_sent_again(place: Place) -> None:
+def test_partly_sent_day_is_sent_again(place: Place) -> None:
     sqs, calls = place.cloud.client("sqs"), 0
 
     def refuse(parsed: dict[str, Any], **_: Any) -> None:
@@ -104,7 +104,7 @@ def test_a_day_that_was_cut_short_is_sent_again(place: Place) -> None:
     assert place.waiting() == 373
 
 
-def test_the_command_finds_the_pipeline_and_tells_what_it_sent(cloud: Cloud) -> None:
+def test_command_finds_the_pipeline_and_reports_what_it_sent(cloud: Cloud) -> None:
     cloud = in_region(cloud, "eu-central-1")  # nobody else provisions or looks there
     provision(cloud.client("cloudformation"), load_pipeline("flights"))
     resources = find(cloud.client("ssm"), "flights")
@@ -118,7 +118,7 @@ def test_the_command_finds_the_pipeline_and_tells_what_it_sent(cloud: Cloud) -> 
     assert received[0]["Body"] in {event.body for event in events_from(DAYS[1], 1)}
 
 
-def test_a_pipeline_that_is_not_there_is_one_clear_line(cloud: Cloud) -> None:
+def test_missing_pipeline_is_one_clear_line(cloud: Cloud) -> None:
     done = command(in_region(cloud, "eu-north-1"), "--days", "1")
 
     assert done.returncode == 1
@@ -127,7 +127,7 @@ def test_a_pipeline_that_is_not_there_is_one_clear_line(cloud: Cloud) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_a_cloud_that_does_not_answer_is_one_clear_line(cloud: Cloud) -> None:
+def test_unreachable_cloud_is_one_clear_line(cloud: Cloud) -> None:
     gone = f"http://127.0.0.1:{free_ports(1)[0]}"
 
     done = command(replace(cloud, environment={**cloud.environment, "AWS_ENDPOINT_URL": gone}), "--days", "1")
@@ -146,7 +146,7 @@ def test_a_cloud_that_does_not_answer_is_one_clear_line(cloud: Cloud) -> None:
         (["--days", "0"], "greater than or equal to 1"),
     ],
 )
-def test_days_that_the_data_does_not_have_are_refused(cloud: Cloud, options: list[str], message: str) -> None:
+def test_days_outside_of_the_data_are_refused(cloud: Cloud, options: list[str], message: str) -> None:
     done = command(cloud, *options)
 
     assert done.returncode == 2
@@ -154,7 +154,7 @@ def test_days_that_the_data_does_not_have_are_refused(cloud: Cloud, options: lis
 
 
 def in_region(cloud: Cloud, region: str) -> Cloud:
-    """The cloud where no other test has a pipeline of this name."""
+    """Return the cloud in a region where no other test has a pipeline of this name."""
     return replace(cloud, environment={**cloud.environment, "AWS_DEFAULT_REGION": region})
 
 

@@ -1,4 +1,4 @@
-"""Weather as it is dropped, and as ``enrich`` lets it be known."""
+"""Weather as it is dropped, and as ``enrich`` uses it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ANNOUNCED = "US-1117-EWR-20130208-scheduled"
 
 
 def observed(*rows: tuple[str, str, float]) -> pd.DataFrame:
-    """Observations of (origin, time, temperature); nothing else was measured."""
+    """Return observations of (origin, time, temperature); nothing else was measured."""
     table = pd.DataFrame(rows, columns=["origin", "time", "temp"]).astype({"temp": "float64"})
     table["time"] = pd.to_datetime(table["time"], utc=True).astype("datetime64[us, UTC]")
     return table.reindex(columns=["origin", "time", *WEATHER])
@@ -35,7 +35,7 @@ def temperature(now: pd.DataFrame, before: pd.DataFrame, event_id: str = ANNOUNC
     return float(found["temp"].iloc[0])
 
 
-def test_the_probe_is_what_the_tests_take_it_for() -> None:
+def test_flight_of_these_tests_is_announced_at_eight() -> None:
     (event,) = [event for event in events_from(DAY, 1) if event.id == ANNOUNCED]
     assert event.event_time.isoformat() == "2013-02-08T08:00:00+00:00"
 
@@ -51,7 +51,7 @@ def test_the_probe_is_what_the_tests_take_it_for() -> None:
         pytest.param([("JFK", "2013-02-08T08:00Z", 1)], None, id="only elsewhere"),
     ],
 )
-def test_the_newest_observation_at_the_origin_by_then(
+def test_newest_observation_at_the_origin_before_the_announcement_is_used(
     rows: Sequence[tuple[str, str, float]], expected: float | None
 ) -> None:
     found = temperature(observed(*rows), observed())
@@ -59,7 +59,7 @@ def test_the_newest_observation_at_the_origin_by_then(
     assert found == expected or (expected is None and pd.isna(found))
 
 
-def test_an_observation_of_the_day_before_is_seen() -> None:
+def test_observation_of_the_day_before_is_used() -> None:
     midnight = next(event for event in events_from(DAY, 1) if event.event_time.hour == 0)
     origin = midnight.id.split("-")[2]
 
@@ -94,7 +94,7 @@ def test_shuffled_rows_give_the_same_output() -> None:
     assert_frame_equal(rows, steps.enrich(events, now, now.iloc[:0]), check_exact=True)
 
 
-def test_a_partition_without_events_gives_no_rows_of_the_same_types() -> None:
+def test_partition_without_events_returns_no_rows_of_the_same_types() -> None:
     events, now = conformed(events_from(DAY, 1)), weather_of_day(weather(), DAY)
 
     nothing = steps.enrich(events.iloc[:0], now, now.iloc[:0])
