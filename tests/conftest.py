@@ -13,8 +13,10 @@ from pathlib import Path
 import botocore.loaders
 import botocore.session
 import pytest
+from botocore.config import Config
 
 from localcloud.testing.clouds import Cloud, cloud_at, free_ports, running_cloud
+from sluice.aws import clients
 
 __all__ = ["CLOUD_PYTHON", "Cloud", "cloud_at", "free_ports", "running_cloud"]
 
@@ -26,7 +28,7 @@ _AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="sluice-airflow-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME.name
 os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(_ROOT / "plugins")
 
-# Each boto3 session parses the descriptions of its services anew. A test opens as many workspaces as many processes
+# Each boto3 session parses the descriptions of its services again. A test opens as many workspaces as many processes
 # would: without this, half of its time goes into that.
 botocore.session.create_loader = botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
 
@@ -50,3 +52,10 @@ def own_name(request: pytest.FixtureRequest) -> str:
     """A name that no other test uses, fit for every service: at most 39 lower-case letters, digits and dashes."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:30].strip("-")
     return f"{words}-{zlib.crc32(request.node.nodeid.encode()):08x}"
+
+
+@pytest.fixture
+def one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 waits longer before each of five attempts; the error after the first is the same."""
+    once = Config(retries={"mode": "standard", "total_max_attempts": 1})
+    monkeypatch.setattr(clients, "_CONFIG", clients._CONFIG.merge(once))

@@ -79,7 +79,7 @@ def sensor(queue: str, bucket: str) -> Run:
     from airflow.providers.amazon.aws.sensors.sqs import SqsSensor
 
     s3, numbers, pushed = boto3.client("s3"), count(), list[Sequence[Any]]()
-    sensor_operator = SqsSensor(task_id="look", sqs_queue=queue, max_messages=10, wait_time_seconds=0)
+    sensor_operator = SqsSensor(task_id="receive", sqs_queue=queue, max_messages=10, wait_time_seconds=0)
 
     class TaskInstance:
         def xcom_push(self, key: str, value: Sequence[Any]) -> None:

@@ -16,7 +16,7 @@ from tests.waiting import wait_for
 
 pytestmark = pytest.mark.browser
 
-# Sends one request and tells what the page can see of the answer.
+# Sends one request and reports what the page can see of the answer.
 _FETCH = """
 const [url, options, done] = arguments;
 fetch(url, options)

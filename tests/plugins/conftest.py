@@ -47,7 +47,7 @@ PIPELINE = Pipeline(
 
 @pytest.fixture(scope="module")
 def parcels(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    """The pipeline ``parcels``, found by its folder, provisioned with a stream beside, reached through Airflow's
+    """The pipeline ``parcels``, found by its folder, provisioned together with a stream, reached through Airflow's
     connection."""
     folder = tmp_path_factory.mktemp("pipelines")
     (folder / "parcels").mkdir()

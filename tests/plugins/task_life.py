@@ -1,4 +1,4 @@
-"""Takes an operator through its life as worker and triggerer do: execute, defer, trigger, resume."""
+"""Runs an operator as worker and triggerer do: execute, defer, trigger, resume."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _SECONDS = 60
 
 
 def run(operator: BaseOperator, context: Any = None) -> Any:
-    """What the task returns in the end; every wait in between is the real trigger's."""
+    """Run the task to its end and return its result; every wait in between is the real trigger's."""
     return run_from(partial(operator.execute, context or {}), operator, context)
 
 
 def run_from(step: Callable[[], Any], operator: BaseOperator, context: Any = None) -> Any:
-    """What the task returns in the end if it goes on with this step."""
+    """Run the task from this step to its end and return its result."""
     context = context or {}
     while True:
         try:
@@ -30,7 +30,7 @@ def run_from(step: Callable[[], Any], operator: BaseOperator, context: Any = Non
 
 
 def deferral_of(operator: BaseOperator, context: Any = None) -> TaskDeferred:
-    """How the operator defers at first; it must."""
+    """Return the first deferral of the operator; fail if it does not defer."""
     try:
         returned = operator.execute(context or {})
     except TaskDeferred as deferral:
@@ -39,7 +39,7 @@ def deferral_of(operator: BaseOperator, context: Any = None) -> TaskDeferred:
 
 
 def event_of(trigger: Any) -> Any:
-    """What the trigger, as another process would rebuild it, yields."""
+    """Return the first event of the trigger, rebuilt as in another process."""
 
     async def first() -> Any:
         async for event in rebuilt(trigger).run():
@@ -49,7 +49,7 @@ def event_of(trigger: Any) -> Any:
 
 
 def rebuilt(trigger: Any) -> Any:
-    """The trigger that its serialized form makes."""
+    """Return the trigger that its serialized form makes."""
     path, arguments = trigger.serialize()
     module, _, name = path.rpartition(".")
     return getattr(import_module(module), name)(**arguments)

@@ -1,4 +1,4 @@
-"""What passes by itself is retried by Airflow; what only a change can repair is one try."""
+"""Airflow retries a transient error; an error that only a change can repair is not retried."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def refused(code: str, status: int = 400) -> ClientError:
         (MissingResource("gone"), True),
     ],
 )
-def test_only_what_passes_is_tried_again(error: Exception, final: bool) -> None:
+def test_only_transient_errors_are_retried(error: Exception, final: bool) -> None:
     @one_line_errors
     def task() -> None:
         raise error

@@ -19,7 +19,7 @@ from sluice_airflow.executor import RememberingLocalExecutor
 
 @dataclass(frozen=True)
 class _TaskInstance:
-    """What the executor reads of a task instance."""
+    """The members of a task instance that the executor reads."""
 
     id: str
     key: TaskInstanceKey
@@ -28,7 +28,7 @@ class _TaskInstance:
 
 @dataclass(frozen=True)
 class _Workload:
-    """What the executor reads of a workload."""
+    """The members of a workload that the executor reads."""
 
     ti: _TaskInstance
 
@@ -43,7 +43,7 @@ def _workload(name: str) -> _Workload:
 
 @pytest.fixture
 def executor() -> Iterator[RememberingLocalExecutor]:
-    """An executor of two slots whose workers take their time: the test reports in their place."""
+    """An executor of two slots whose workers never report: the test reports in their place."""
     executor = RememberingLocalExecutor(parallelism=2)
     executor.activity_queue, executor.result_queue = SimpleQueue(), SimpleQueue()
     executor._unread_messages = multiprocessing.Value(ctypes.c_uint)
@@ -62,7 +62,7 @@ def _queue(executor: RememberingLocalExecutor, workload: Any) -> None:
 
 
 def _handed_over(executor: RememberingLocalExecutor) -> list[str]:
-    """The task ids in the workers' pipe, taken out of it."""
+    """Take the task ids out of the workers' pipe, and return them."""
     taken = []
     while not executor.activity_queue.empty():
         workload: Any = executor.activity_queue.get()
@@ -83,14 +83,14 @@ def test_second_part_waits_for_the_report_on_the_first(executor: RememberingLoca
     executor.result_queue.put((deploy.key, TaskInstanceState.SUCCESS, None))
     executor.heartbeat()
     assert executor.get_event_buffer() == {deploy.key: (TaskInstanceState.SUCCESS, None)}
-    # The scheduler looks at this before it takes the report for the end of the second part.
+    # The scheduler checks this before it takes the report for the end of the second part.
     assert executor.has_task(deploy.ti)  # type: ignore[arg-type]
 
     executor.heartbeat()
     assert _handed_over(executor) == ["deploy"]
 
 
-def test_what_is_held_back_takes_no_place(executor: RememberingLocalExecutor) -> None:
+def test_held_back_task_takes_no_slot(executor: RememberingLocalExecutor) -> None:
     deploy = _workload("deploy")
     _queue(executor, deploy)
     executor.heartbeat()
@@ -103,7 +103,7 @@ def test_what_is_held_back_takes_no_place(executor: RememberingLocalExecutor) ->
     assert _handed_over(executor) == ["deploy", "conform"]
 
 
-def test_no_more_is_under_way_than_there_are_slots(executor: RememberingLocalExecutor) -> None:
+def test_no_more_tasks_run_than_there_are_slots(executor: RememberingLocalExecutor) -> None:
     for name in ("conform", "enrich", "features"):
         _queue(executor, _workload(name))
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""What an operator watches arrives where Airflow sends its metrics: at a collector that listens here."""
+"""The figures that an operator watches arrive where Airflow sends its metrics: at a collector of the test."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Collector:
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1/metrics"
@@ -72,13 +72,13 @@ class Collector:
             self._server.server_close()
 
     def read(self, *names: str) -> list[float | None]:
-        """What arrived of these metrics of the pipeline ``parcels``, once all of it was sent."""
+        """Flush, and return the values of these metrics of the pipeline ``parcels``; None where none arrived."""
         provider().force_flush()
         return [self.values.get(f"airflow.sluice.parcels.{name}") for name in names]
 
 
 def provider() -> MeterProvider:
-    """What Airflow sends its metrics through."""
+    """Return the provider through which Airflow sends its metrics."""
     found = opentelemetry_metrics.get_meter_provider()
     assert isinstance(found, MeterProvider), found
     return found
@@ -106,7 +106,7 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
         stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
         yield listening
         provider().shutdown()
-        atexit.unregister(otel_logger.flush_otel_metrics)  # this process goes on, and the collector is gone
+        atexit.unregister(otel_logger.flush_otel_metrics)  # this process continues without the collector
     monkeypatch.setenv("AIRFLOW__METRICS__OTEL_ON", "False")
     stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
 
@@ -115,7 +115,7 @@ def body(name: str, **members: object) -> str:
     return json.dumps({"id": name, "event_time": "2013-01-01T07:00:00+00:00", "weight": 1, **members})
 
 
-def test_what_lands_waits_and_is_quarantined_is_told(parcels: Workspace, collector: Collector) -> None:
+def test_landed_waiting_and_quarantined_events_are_reported(parcels: Workspace, collector: Collector) -> None:
     sqs, url, lake = parcels.aws.client("sqs"), parcels.resources.made_for("queues", "events"), parcels.lake
     moment = lake.now()
     bodies = [body("p1"), body("p2"), body("p2"), body("p3", weight="heavy")]
@@ -153,7 +153,7 @@ def test_what_lands_waits_and_is_quarantined_is_told(parcels: Workspace, collect
     assert collector.read("events.conformed", "events.duplicates", "events.quarantined") == [2, 1, 1]
 
 
-def test_how_far_a_stream_is_landed_is_told(parcels: Workspace, collector: Collector) -> None:
+def test_progress_of_a_stream_is_reported(parcels: Workspace, collector: Collector) -> None:
     stream, moment = Stream("stream", event_id="id", event_time="event_time"), parcels.lake.now()
     report_source(parcels, stream)
     assert collector.read("stream.shards", "stream.gaps", "stream.read_lag_seconds") == [0, 0, None]

@@ -1,4 +1,4 @@
-"""What is live is what was asked for, or what served before: never something else, and never a leftover (P8)."""
+"""What is live is the requested model, or what served before: never something else, and never a leftover (P8)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,9 @@ import pytest
 import xgboost
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout, TaskDeferred
 from botocore.awsrequest import AWSResponse
-from botocore.config import Config
 from tests.plugins.task_life import deferral_of, event_of, run, run_from
 from tests.waiting import wait_for
 
-from sluice.aws import clients as aws
 from sluice.aws.clients import Aws
 from sluice.dataset.snapshot import make_snapshot
 from sluice.lake.manifests import Manifest
@@ -58,7 +56,7 @@ class Trained:
 
 
 def put_features(parcels: Workspace, day: date, *, heavy_is_late: bool) -> None:
-    """A closed partition in which heavy parcels are late, or light ones are."""
+    """Put a closed partition in which heavy parcels are late, or light ones are."""
     random = np.random.default_rng(day.toordinal())
     weight, distance = random.uniform(0, 1, _ROWS), random.uniform(0, 1, _ROWS)
     late = (weight + random.normal(0, 0.2, _ROWS) > 0.5) == heavy_is_late
@@ -101,7 +99,7 @@ def first(parcels: Workspace) -> Trained:
 
 @pytest.fixture(scope="module")
 def second(parcels: Workspace) -> Trained:
-    """What it has learnt is the opposite of what ``first`` has."""
+    """A model that has learnt the opposite of what ``first`` has."""
     return train(parcels, date(2013, 2, 1), heavy_is_late=False)
 
 
@@ -110,20 +108,20 @@ def nothing_deployed(parcels: Workspace) -> Iterator[None]:
     """Each test begins without endpoint, configurations, models and records."""
     yield
     sagemaker = parcels.aws.client("sagemaker")
-    for name in Standing.look(parcels).endpoints:
+    for name in Serving.read(parcels).endpoints:
         wait_for(lambda: status(parcels) not in ("Creating", "Updating", "Deleting"), what="an endpoint at rest")
         sagemaker.delete_endpoint(EndpointName=name)
-    wait_for(lambda: not Standing.look(parcels).endpoints, what="the end of the endpoint")
-    for name in Standing.look(parcels).configs:
+    wait_for(lambda: not Serving.read(parcels).endpoints, what="the end of the endpoint")
+    for name in Serving.read(parcels).configs:
         sagemaker.delete_endpoint_config(EndpointConfigName=name)
-    for name in Standing.look(parcels).models:
+    for name in Serving.read(parcels).models:
         sagemaker.delete_model(ModelName=name)
     for key, _, _ in [*parcels.lake.objects("parcels/deployments/"), *parcels.lake.objects("parcels/endpoints/")]:
         parcels.lake.s3.delete_object(Bucket=parcels.lake.bucket, Key=key)
 
 
 @dataclass(frozen=True)
-class Standing:
+class Serving:
     """The names of everything at SageMaker that belongs to the pipeline's serving."""
 
     endpoints: tuple[str, ...]
@@ -131,7 +129,7 @@ class Standing:
     models: tuple[str, ...]
 
     @classmethod
-    def look(cls, parcels: Workspace) -> Standing:
+    def read(cls, parcels: Workspace) -> Serving:
         sagemaker = parcels.aws.client("sagemaker")
         endpoints = sagemaker.list_endpoints(NameContains="parcels")["Endpoints"]
         configs = sagemaker.list_endpoint_configs(NameContains="parcels")["EndpointConfigs"]
@@ -150,11 +148,11 @@ def described(parcels: Workspace) -> dict[str, Any]:
 
 
 def status(parcels: Workspace) -> str:
-    return str(described(parcels)["EndpointStatus"]) if Standing.look(parcels).endpoints else "Deleted"
+    return str(described(parcels)["EndpointStatus"]) if Serving.read(parcels).endpoints else "Deleted"
 
 
 def live_scores(parcels: Workspace) -> list[float]:
-    """What the endpoint thinks of a light parcel and of a heavy one."""
+    """Return the live scores of a light parcel and of a heavy one."""
     answer = parcels.aws.client("sagemaker-runtime").invoke_endpoint(
         EndpointName=ENDPOINT, ContentType="text/csv", Accept="text/csv", Body=b"0.1,0.5\n0.9,0.5"
     )
@@ -162,7 +160,7 @@ def live_scores(parcels: Workspace) -> list[float]:
 
 
 def put_model(parcels: Workspace, trained: Trained, model_uri: str) -> None:
-    """Put something else under the name of the model that the deployment will ask for."""
+    """Create another model under the name of the one that the deployment will request."""
     parcels.aws.client("sagemaker").create_model(
         ModelName=trained.job.name,
         PrimaryContainer={"Image": XGBoostAlgorithm().image("us-east-1"), "ModelDataUrl": model_uri},
@@ -176,7 +174,7 @@ def test_a_first_deployment_goes_live_and_is_recorded(parcels: Workspace, first:
     light, heavy = live_scores(parcels)
     assert light < 0.5 < heavy
     config = described(parcels)["EndpointConfigName"]
-    assert Standing.look(parcels) == Standing((ENDPOINT,), (config,), (first.job.name,))
+    assert Serving.read(parcels) == Serving((ENDPOINT,), (config,), (first.job.name,))
     assert status(parcels) == "InService"
     assert (record["job"], record["snapshot"], record["config"]) == (first.job.name, first.snapshot, config)
     assert record["validation_auc"] == pytest.approx(first.job.metrics["validation:auc"], abs=1e-4)
@@ -185,11 +183,11 @@ def test_a_first_deployment_goes_live_and_is_recorded(parcels: Workspace, first:
 
 def test_the_same_deployment_again_changes_nothing(parcels: Workspace, first: Trained) -> None:
     record = run(first.deploy())
-    before = described(parcels), Standing.look(parcels), dict(each[::2] for each in parcels.lake.objects("parcels/"))
+    before = described(parcels), Serving.read(parcels), dict(each[::2] for each in parcels.lake.objects("parcels/"))
 
     assert run(first.deploy()) == record
 
-    after = described(parcels), Standing.look(parcels), dict(each[::2] for each in parcels.lake.objects("parcels/"))
+    after = described(parcels), Serving.read(parcels), dict(each[::2] for each in parcels.lake.objects("parcels/"))
     assert after == before
 
 
@@ -199,14 +197,14 @@ def test_the_next_deployment_replaces_the_model(parcels: Workspace, first: Train
 
     light, heavy = live_scores(parcels)
     assert heavy < 0.5 < light
-    assert Standing.look(parcels).endpoints == (ENDPOINT,)
+    assert Serving.read(parcels).endpoints == (ENDPOINT,)
     assert [record.job for record in deployment_records(parcels.lake)] == [first.job.name, second.job.name]
 
 
-def test_an_endpoint_that_answers_as_another_model_is_put_back_and_the_task_fails(
+def test_endpoint_that_answers_as_another_model_is_rolled_back_and_the_task_fails(
     parcels: Workspace, first: Trained, second: Trained
 ) -> None:
-    """GIVEN that another model stands under the name WHEN it goes live THEN the probe sees it."""
+    """GIVEN another model under the name WHEN it goes live THEN the probe finds it."""
     run(first.deploy())
     proven = described(parcels)["EndpointConfigName"]
     put_model(parcels, second, first.job.model_uri)
@@ -222,10 +220,10 @@ def test_an_endpoint_that_answers_as_another_model_is_put_back_and_the_task_fail
     assert [record.job for record in deployment_records(parcels.lake)] == [first.job.name]
 
 
-def test_a_retry_after_a_failed_probe_goes_back_to_what_was_proven(
+def test_retry_after_a_failed_probe_restores_the_proven_model(
     parcels: Workspace, first: Trained, second: Trained
 ) -> None:
-    """GIVEN a try that died when the wrong model was live WHEN it is tried again THEN not that is put back."""
+    """GIVEN a try that died when the wrong model was live WHEN it is retried THEN the proven one is restored."""
     run(first.deploy())
     proven = described(parcels)["EndpointConfigName"]
     put_model(parcels, second, first.job.model_uri)
@@ -265,7 +263,7 @@ class Crash(Exception):
 
 
 @pytest.mark.parametrize("call", ["CreateModel", "CreateEndpointConfig", "CreateEndpoint"])
-def test_a_retry_after_a_crash_goes_on_where_it_stopped(
+def test_retry_after_a_crash_continues_where_it_stopped(
     parcels: Workspace, first: Trained, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     def crash(**_: Any) -> None:
@@ -279,13 +277,13 @@ def test_a_retry_after_a_crash_goes_on_where_it_stopped(
     record = run(first.deploy())
 
     assert record["job"] == first.job.name
-    standing = Standing.look(parcels)
-    assert (len(standing.endpoints), len(standing.configs), standing.models) == (1, 1, (first.job.name,))
+    serving = Serving.read(parcels)
+    assert (len(serving.endpoints), len(serving.configs), serving.models) == (1, 1, (first.job.name,))
     assert len(deployment_records(parcels.lake)) == 1
 
 
 def after_each(patch: pytest.MonkeyPatch, call: str, happens: Callable[..., None]) -> None:
-    """SageMaker has answered the call, and then this happens in the worker."""
+    """Run the hook in the worker after SageMaker has answered the call."""
     make_client = Aws.client
 
     def client(aws: Aws, service: str) -> Any:
@@ -296,11 +294,11 @@ def after_each(patch: pytest.MonkeyPatch, call: str, happens: Callable[..., None
     patch.setattr(Aws, "client", client)
 
 
-def test_a_change_of_somebody_else_is_waited_for_before_anything_is_asked_for(
+def test_deployment_waits_for_a_foreign_change_before_its_first_request(
     parcels: Workspace, first: Trained, second: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(first.deploy())
-    before = described(parcels), Standing.look(parcels)
+    before = described(parcels), Serving.read(parcels)
 
     def change_is_under_way(parsed: dict[str, Any], **_: Any) -> None:
         parsed["EndpointStatus"] = "Updating"
@@ -310,13 +308,11 @@ def test_a_change_of_somebody_else_is_waited_for_before_anything_is_asked_for(
         deferral = deferral_of(second.deploy(max_wait=timedelta(minutes=5)))
 
     assert deferral.trigger.deadline == pytest.approx(time.time() + 300, abs=30)
-    assert (described(parcels), Standing.look(parcels)) == before
+    assert (described(parcels), Serving.read(parcels)) == before
     assert (deferral.method_name, event_of(deferral.trigger)["found"]) == ("execute", "InService")
 
 
-def test_an_endpoint_from_which_nothing_can_be_updated_is_named(
-    parcels: Workspace, first: Trained, second: Trained
-) -> None:
+def test_endpoint_that_can_not_be_updated_is_named(parcels: Workspace, first: Trained, second: Trained) -> None:
     put_model(parcels, first, parcels.lake.uri(put_archive(parcels, b"this is no model")))
     deferral_of(first.deploy())
     wait_for(lambda: status(parcels) == "Failed", what="a failed endpoint")
@@ -334,13 +330,11 @@ Happens = Callable[..., Any]
 
 
 @pytest.fixture
-def at_aws(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Happens], None]:
-    """Has something happen in place of a call's request, such as ``sagemaker.UpdateEndpoint``, in every client.
+def at_aws(one_attempt: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Happens], None]:
+    """Sets a hook in place of a call's request, such as ``sagemaker.UpdateEndpoint``, in every client.
 
-    What it returns is the answer over HTTP; where it returns None, the request is sent.
+    The hook returns the answer over HTTP, or None to send the request.
     """
-    once = Config(retries={"mode": "standard", "total_max_attempts": 1})
-    monkeypatch.setattr("sluice.aws.clients._CONFIG", aws._CONFIG.merge(once))
     make_client, hooks = Aws.make_client, dict[str, Happens]()
 
     def hooked(made_by: Aws, service: str) -> Any:
@@ -354,15 +348,15 @@ def at_aws(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Happens], None]:
 
 
 def refused(code: str, message: str = "Rate exceeded", status: int = 400) -> AWSResponse:
-    """An answer in AWS's JSON protocol."""
+    """Return an error in AWS's JSON protocol."""
     body = json.dumps({"__type": code, "message": message}).encode()
     answer = AWSResponse("http://aws", status, {"x-amzn-errortype": code}, None)
     answer._content = body
     return answer
 
 
-def asked_for(second: Trained, parcels: Workspace, monkeypatch: pytest.MonkeyPatch) -> TaskDeferred:
-    """The deferral of a deployment whose model has gone live and is not proven yet."""
+def live_and_unproven(second: Trained, parcels: Workspace, monkeypatch: pytest.MonkeyPatch) -> TaskDeferred:
+    """Return the deferral of a deployment whose model has gone live and is not proven yet."""
     monkeypatch.setattr(DeployEndpointOperator, "_PATIENCE_SECONDS", 0)
     before = described(parcels)["EndpointConfigName"]
     deferral = deferral_of(second.deploy())
@@ -371,7 +365,7 @@ def asked_for(second: Trained, parcels: Workspace, monkeypatch: pytest.MonkeyPat
 
 
 def resume(trained: Trained, deferral: TaskDeferred, **event: Any) -> Any:
-    """Go on from where the trigger has ended, to the task's end."""
+    """Resume the task where the trigger has ended, and return its result."""
     given = {**(event or {"found": "InService"}), "carried": deferral.trigger.carried}
     return run_from(partial(getattr(trained.deploy(), deferral.method_name), {}, event=given), trained.deploy())
 
@@ -386,7 +380,7 @@ def resume(trained: Trained, deferral: TaskDeferred, **event: Any) -> Any:
     ],
     ids=lambda each: each.headers["x-amzn-errortype"] if isinstance(each, AWSResponse) else each,
 )
-def test_whatever_fails_the_proof_puts_back_what_served_before(
+def test_any_failure_of_the_proof_restores_what_served_before(
     parcels: Workspace,
     first: Trained,
     second: Trained,
@@ -395,10 +389,10 @@ def test_whatever_fails_the_proof_puts_back_what_served_before(
     call: str,
     answer: AWSResponse,
 ) -> None:
-    """A failure that passes fails the task in a way that Airflow tries again; any other is one try."""
+    """A transient failure fails the task in a way that Airflow retries; any other is not retried."""
     run(first.deploy())
     proven = described(parcels)["EndpointConfigName"]
-    deferral = asked_for(second, parcels, monkeypatch)
+    deferral = live_and_unproven(second, parcels, monkeypatch)
     proving = iter([True])  # only the proof meets the fault: the roll-back reads the lake, too
     at_aws(call, lambda **_: answer if call != "s3.GetObject" or next(proving, False) else None)
 
@@ -413,13 +407,13 @@ def test_whatever_fails_the_proof_puts_back_what_served_before(
     assert [record.job for record in deployment_records(parcels.lake)] == [first.job.name]
 
 
-def test_a_proof_that_takes_too_long_puts_back_what_served_before(
+def test_proof_that_times_out_restores_what_served_before(
     parcels: Workspace, first: Trained, second: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Airflow ends a task whose time is over by an exception that is no Exception."""
+    """Airflow ends a task at its time limit by an exception that is no Exception."""
     run(first.deploy())
     proven = described(parcels)["EndpointConfigName"]
-    deferral = asked_for(second, parcels, monkeypatch)
+    deferral = live_and_unproven(second, parcels, monkeypatch)
 
     def too_long(*_: Any) -> None:
         raise AirflowTaskTimeout("Timeout, PID: 1")
@@ -434,7 +428,7 @@ def test_a_proof_that_takes_too_long_puts_back_what_served_before(
 
 
 @pytest.mark.parametrize("channel", ["validation", "test"])
-def test_a_channel_that_is_gone_puts_back_what_served_before(
+def test_missing_channel_restores_what_served_before(
     parcels: Workspace, first: Trained, second: Trained, channel: str
 ) -> None:
     run(first.deploy())
@@ -450,7 +444,7 @@ def test_a_channel_that_is_gone_puts_back_what_served_before(
     assert described(parcels)["EndpointConfigName"] == proven
 
 
-def test_a_model_that_was_proven_before_stays_live_where_it_can_not_be_proven_again(
+def test_proven_model_stays_live_where_it_can_not_be_proven_again(
     parcels: Workspace, first: Trained, at_aws: Callable[[str, Happens], None]
 ) -> None:
     run(first.deploy())
@@ -482,14 +476,14 @@ def two_hinges() -> Iterator[bytes]:
         yield bytes(xgboost.train({"objective": "binary:hinge", "nthread": 1}, matrix, 1).save_raw("ubj"))
 
 
-def test_a_former_configuration_that_was_deleted_is_made_again(
+def test_deleted_former_configuration_is_created_again(
     parcels: Workspace, first: Trained, second: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sagemaker = parcels.aws.client("sagemaker")
     run(first.deploy())
     proven = described(parcels)["EndpointConfigName"]
     put_model(parcels, second, first.job.model_uri)  # not what its job made
-    deferral = asked_for(second, parcels, monkeypatch)
+    deferral = live_and_unproven(second, parcels, monkeypatch)
     sagemaker.delete_endpoint_config(EndpointConfigName=proven)
     sagemaker.delete_model(ModelName=first.job.name)
 
@@ -500,7 +494,7 @@ def test_a_former_configuration_that_was_deleted_is_made_again(
     assert light < 0.5 < heavy
 
 
-def test_a_request_that_was_throttled_changes_nothing_and_is_tried_again(
+def test_throttled_request_changes_nothing_and_is_retried(
     parcels: Workspace, first: Trained, second: Trained, at_aws: Callable[[str, Happens], None]
 ) -> None:
     run(first.deploy())
@@ -519,22 +513,22 @@ def test_a_request_that_was_throttled_changes_nothing_and_is_tried_again(
     ("call", "code"),
     [("ssm.GetParametersByPath", "ThrottlingException"), ("sagemaker.DescribeEndpoint", "ExpiredTokenException")],
 )
-def test_a_throttled_look_does_not_end_the_deployment(
+def test_throttled_probe_does_not_end_the_deployment(
     parcels: Workspace, first: Trained, at_aws: Callable[[str, Happens], None], call: str, code: str
 ) -> None:
     """While it waits, and while it proves."""
-    deferral, looks = deferral_of(first.deploy()), iter(range(1000))
-    at_aws(call, lambda **_: refused(code) if next(looks) % 2 == 0 else None)
+    deferral, probes = deferral_of(first.deploy()), iter(range(1000))
+    at_aws(call, lambda **_: refused(code) if next(probes) % 2 == 0 else None)
 
     event = event_of(deferral.trigger)
     record = run_from(partial(first.deploy().verify, {}, event=event), first.deploy())
 
     assert event["found"] == "InService"
     assert record["job"] == first.job.name
-    assert next(looks) > 2
+    assert next(probes) > 2
 
 
-def test_a_roll_back_that_is_refused_says_that_the_model_is_unproven_and_is_tried_again(
+def test_refused_roll_back_reports_the_unproven_model_and_is_retried(
     parcels: Workspace,
     first: Trained,
     second: Trained,
@@ -544,7 +538,7 @@ def test_a_roll_back_that_is_refused_says_that_the_model_is_unproven_and_is_trie
     run(first.deploy())
     proven = described(parcels)["EndpointConfigName"]
     put_model(parcels, second, first.job.model_uri)
-    deferral, times = asked_for(second, parcels, monkeypatch), iter([True])
+    deferral, times = live_and_unproven(second, parcels, monkeypatch), iter([True])
     denied = refused("AccessDeniedException", "is not authorized to perform: sagemaker:UpdateEndpoint", 403)
     at_aws("sagemaker.UpdateEndpoint", lambda **_: denied if next(times, False) else None)
 
@@ -557,11 +551,11 @@ def test_a_roll_back_that_is_refused_says_that_the_model_is_unproven_and_is_trie
     assert described(parcels)["EndpointConfigName"] == proven
 
 
-def test_a_worker_that_is_killed_before_the_proof_leaves_it_to_the_next_try(
+def test_proof_missed_by_a_killed_worker_is_left_to_the_next_try(
     parcels: Workspace, first: Trained, second: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """GIVEN that nothing was proven yet and an unproven first model is live WHEN the next one fails its proof, too,
-    THEN the unproven one is not what comes back: nothing served before."""
+    THEN the unproven one is not restored: nothing served before."""
     deferral_of(first.deploy())
     wait_for(lambda: status(parcels) == "InService", what="the first model live")
     put_model(parcels, second, first.job.model_uri)
@@ -573,7 +567,7 @@ def test_a_worker_that_is_killed_before_the_proof_leaves_it_to_the_next_try(
     assert run(first.deploy())["job"] == first.job.name
 
 
-def test_a_quota_is_one_try_and_names_the_setting(
+def test_quota_error_is_not_retried_and_names_the_setting(
     parcels: Workspace,
     first: Trained,
     second: Trained,
@@ -611,7 +605,7 @@ def test_a_change_that_takes_too_long_is_rolled_back_once_it_has_settled(
 ) -> None:
     run(first.deploy())
     proven = described(parcels)["EndpointConfigName"]
-    deferral = asked_for(second, parcels, monkeypatch)
+    deferral = live_and_unproven(second, parcels, monkeypatch)
 
     with pytest.raises(AirflowFailException, match=rf"did not settle within .*rolled back: {proven} is live"):
         resume(second, deferral, timed_out=True)
@@ -619,14 +613,14 @@ def test_a_change_that_takes_too_long_is_rolled_back_once_it_has_settled(
     assert described(parcels)["EndpointConfigName"] == proven
 
 
-def test_a_look_that_is_refused_ends_the_wait_for_somebody_elses_change(parcels: Workspace, first: Trained) -> None:
+def test_refused_probe_ends_the_wait_for_a_foreign_change(parcels: Workspace, first: Trained) -> None:
     event = {"error": "AWS refused DescribeEndpoint (AccessDenied)", "refused": True, "carried": {}}
 
     with pytest.raises(AirflowFailException, match=f"^endpoint {ENDPOINT} could not be looked at: AWS refused"):
         first.deploy().execute({}, event=event)
 
 
-def test_a_roll_back_that_has_no_effect_ends(parcels: Workspace, first: Trained) -> None:
+def test_roll_back_without_an_effect_ends(parcels: Workspace, first: Trained) -> None:
     run(first.deploy())
     change = {"endpoint": ENDPOINT, "config": "new", "previous": "never-live", "unanswered": ""}
     carried = {"change": change, "reason": "it failed", "passes": False, "roll_backs": 3}
@@ -642,4 +636,4 @@ def test_a_job_without_a_model_is_not_deployed(parcels: Workspace) -> None:
 
     with pytest.raises(AirflowFailException, match=r"^training job no-such-job does not exist; clear"):
         operator.execute({})
-    assert Standing.look(parcels) == Standing((), (), ())
+    assert Serving.read(parcels) == Serving((), (), ())

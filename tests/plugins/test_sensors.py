@@ -1,4 +1,4 @@
-"""The sensors hold no worker while they wait, change nothing, and say what they waited for."""
+"""The sensors hold no worker while they wait, change nothing, and report what they waited for."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ def three_messages(parcels: Workspace) -> Iterator[str]:
     sqs.purge_queue(QueueUrl=queue)
 
 
-def test_the_backlog_is_counted_and_stays_untouched(parcels: Workspace, three_messages: str) -> None:
-    looked = [run(backlog_sensor()) for _ in range(3)]
+def test_backlog_is_counted_and_unchanged(parcels: Workspace, three_messages: str) -> None:
+    counts = [run(backlog_sensor()) for _ in range(3)]
 
-    assert looked == [3, 3, 3]
+    assert counts == [3, 3, 3]
     received = parcels.aws.client("sqs").receive_message(
         QueueUrl=three_messages, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
     )["Messages"]
     assert [message["Attributes"]["ApproximateReceiveCount"] for message in received] == ["1", "1", "1"]
 
 
-def test_a_queue_that_stays_empty_is_no_failure(parcels: Workspace) -> None:
+def test_queue_that_stays_empty_is_no_failure(parcels: Workspace) -> None:
     assert run(backlog_sensor()) == 0
 
 
-def test_an_empty_queue_is_waited_for_without_a_worker(parcels: Workspace) -> None:
+def test_wait_for_an_empty_queue_holds_no_worker(parcels: Workspace) -> None:
     before = time.time()
 
     trigger = deferral_of(backlog_sensor(poll_seconds="5", max_wait_seconds="300")).trigger
@@ -68,7 +68,7 @@ def test_an_empty_queue_is_waited_for_without_a_worker(parcels: Workspace) -> No
 
 @pytest.fixture
 def no_queue(parcels: Workspace) -> Iterator[str]:
-    """The queue is gone, as after somebody has deleted it."""
+    """The URL of the queue, which is deleted during the test."""
     sqs, queue = parcels.aws.client("sqs"), parcels.resources.made_for("queues", "events")
     attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["FifoQueue", "RedrivePolicy"])["Attributes"]
     sqs.delete_queue(QueueUrl=queue)
@@ -76,8 +76,8 @@ def no_queue(parcels: Workspace) -> Iterator[str]:
     sqs.create_queue(QueueName=queue.rpartition("/")[2], Attributes=attributes)
 
 
-def test_a_queue_that_is_gone_is_looked_at_again_as_the_task_says(parcels: Workspace, no_queue: str) -> None:
-    """Were it a failure for good, a DAG that runs all the time would fail all the time."""
+def test_missing_queue_is_retried_by_the_task(parcels: Workspace, no_queue: str) -> None:
+    """If this error were final, a continuous DAG would fail all the time."""
     sensor = backlog_sensor()
     gone = {"error": f"queue {no_queue} is gone", "refused": True, "carried": {}}
 
@@ -87,10 +87,10 @@ def test_a_queue_that_is_gone_is_looked_at_again_as_the_task_says(parcels: Works
         assert not isinstance(failure.value, AirflowFailException)
 
 
-def test_a_first_look_that_is_throttled_does_not_end_the_wait(
+def test_throttled_first_probe_does_not_end_the_wait(
     parcels: Workspace, three_messages: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """AWS throttles with HTTP 400, so the status alone would say that it refuses."""
+    """AWS throttles with HTTP 400, so by the status alone it would be a refusal."""
     throttled = ClientError(
         {"Error": {"Code": "ThrottlingException"}, "ResponseMetadata": {"HTTPStatusCode": 400}}, "GetParametersByPath"
     )
@@ -163,7 +163,7 @@ def test_partitions_are_complete_once_all_are_closed_and_all_drops_are_marked(pa
 
 
 @pytest.mark.usefixtures("complete_but_for_one_marker")
-def test_a_marker_that_comes_while_the_sensor_waits_ends_the_wait(parcels: Workspace) -> None:
+def test_marker_that_arrives_during_the_wait_ends_it(parcels: Workspace) -> None:
     trigger = rebuilt(deferral_of(partition_sensor(max_wait_seconds=30), CONTEXT).trigger)
 
     async def put_while_waiting() -> Any:
@@ -182,7 +182,7 @@ def due_sensor() -> DuePartitionsSensor:
 
 
 @pytest.mark.usefixtures("complete_but_for_one_marker")
-def test_what_is_complete_is_due_until_a_run_has_begun_on_it(parcels: Workspace) -> None:
+def test_complete_partition_is_due_until_a_run_has_begun_on_it(parcels: Workspace) -> None:
     assert run(due_sensor()) == ["dt=2013-03-01"]
 
     in_dags_test = SimpleNamespace(logical_date=None, triggering_user_name="dag_test")
@@ -214,14 +214,14 @@ def job_sensor(job: str, **more: Any) -> TrainingJobSensor:
     return TrainingJobSensor(task_id="wait_for_training", pipeline="parcels", job_name=job, **limits)
 
 
-def test_a_job_is_waited_for_until_it_has_completed(parcels: Workspace, data: training.Data) -> None:
+def test_sensor_waits_until_the_job_has_completed(parcels: Workspace, data: training.Data) -> None:
     job = start_job(parcels, data, "sensed-completed")
 
     assert run(job_sensor(job)) == "Completed"
     assert run(job_sensor(job)) == "Completed"  # at the first probe, without waiting
 
 
-def test_a_job_that_fails_fails_the_task_with_its_reason(parcels: Workspace, data: training.Data) -> None:
+def test_failed_job_fails_the_task_with_its_reason(parcels: Workspace, data: training.Data) -> None:
     job = start_job(parcels, data, "sensed-failed", objective="binary:nonsense")
 
     with pytest.raises(AirflowFailException, match=r"^training job sensed-failed ended Failed \(.*nonsense") as failure:
@@ -229,7 +229,7 @@ def test_a_job_that_fails_fails_the_task_with_its_reason(parcels: Workspace, dat
     assert "\n" not in str(failure.value)
 
 
-def test_the_wait_is_as_long_as_the_job_may_take_and_half_an_hour(parcels: Workspace, data: training.Data) -> None:
+def test_wait_lasts_the_time_limit_of_the_job_and_half_an_hour(parcels: Workspace, data: training.Data) -> None:
     job = start_job(parcels, data, "sensed-limit", **training.ENDLESS)
     try:
         trigger = deferral_of(job_sensor(job, max_runtime=timedelta(hours=5), poll_seconds="60")).trigger
@@ -242,7 +242,7 @@ def test_the_wait_is_as_long_as_the_job_may_take_and_half_an_hour(parcels: Works
 
 
 def test_only_a_user_who_kills_the_task_stops_the_job(parcels: Workspace, data: training.Data) -> None:
-    """GIVEN a task that waits WHEN the triggerer restarts THEN the job goes on; WHEN a user kills it THEN it stops."""
+    """GIVEN a waiting task WHEN the triggerer restarts THEN the job continues; WHEN a user kills it THEN it stops."""
     sagemaker = parcels.aws.client("sagemaker")
     job = start_job(parcels, data, "sensed-killed", **training.ENDLESS)
     trigger = rebuilt(deferral_of(job_sensor(job)).trigger)
@@ -264,9 +264,9 @@ def test_only_a_user_who_kills_the_task_stops_the_job(parcels: Workspace, data: 
         run(job_sensor(job))
 
 
-def test_a_sensor_that_is_killed_while_it_looks_stops_the_job(parcels: Workspace, data: training.Data) -> None:
+def test_sensor_killed_during_its_probe_stops_the_job(parcels: Workspace, data: training.Data) -> None:
     sagemaker = parcels.aws.client("sagemaker")
-    job = start_job(parcels, data, "sensed-killed-looking", **training.ENDLESS)
+    job = start_job(parcels, data, "sensed-killed-probing", **training.ENDLESS)
 
     job_sensor(job).on_kill()
 

@@ -33,19 +33,19 @@ def moment(text: str) -> pendulum.DateTime:
         (HOURLY, "2013-01-15T23:10", "2013-01-15T23:00", "2013-01-16T00:00"),
     ],
 )
-def test_a_manual_run_is_the_interval_that_holds_its_date(
+def test_manual_run_covers_the_interval_of_its_date(
     timetable: PartitionTimetable, date: str, start: str, end: str
 ) -> None:
     interval = timetable.infer_manual_data_interval(run_after=moment(date))
     assert interval == DataInterval(start=moment(start), end=moment(end))
 
 
-def test_a_date_of_another_zone_is_taken_in_utc() -> None:
+def test_date_of_another_time_zone_is_converted_to_utc() -> None:
     interval = DAILY.infer_manual_data_interval(run_after=pendulum.datetime(2013, 1, 14, 20, tz="America/New_York"))
     assert interval.start == moment("2013-01-15")
 
 
-def test_a_backfill_finds_one_run_for_each_partition_under_its_own_date() -> None:
+def test_backfill_has_one_run_for_each_partition_with_its_date() -> None:
     restriction = TimeRestriction(earliest=moment("2013-01-01"), latest=moment("2013-01-03"), catchup=True)
     runs = []
     last = None
@@ -57,7 +57,7 @@ def test_a_backfill_finds_one_run_for_each_partition_under_its_own_date() -> Non
     assert runs == [(day, day) for day in days]
 
 
-def test_the_scheduler_finds_none_because_the_dispatch_makes_them() -> None:
+def test_scheduler_creates_no_run_because_the_dispatch_does() -> None:
     restriction = TimeRestriction(earliest=moment("2013-01-01"), latest=None, catchup=False)
     assert DAILY.next_dagrun_info(last_automated_data_interval=None, restriction=restriction) is None
 
@@ -71,17 +71,17 @@ def test_the_scheduler_finds_none_because_the_dispatch_makes_them() -> None:
         (DAILY, None, "2026-01-01T10:00", "manual__2026-01-01T10:00:00+00:00"),
     ],
 )
-def test_a_run_is_called_what_its_partition_is_called(
+def test_run_has_the_name_of_its_partition(
     timetable: PartitionTimetable, date: str | None, run_after: str, name: str
 ) -> None:
-    """A date of just now is what the UI suggests, and says nothing of what such a run is about."""
+    """A current date is what the UI suggests: it does not name the partition of such a run."""
     interval = None if date is None else timetable.infer_manual_data_interval(run_after=moment(date))
     found = timetable.generate_run_id(run_type=DagRunType.MANUAL, data_interval=interval, run_after=moment(run_after))
     assert found == name
 
 
 @pytest.mark.parametrize("timetable", [DAILY, HOURLY])
-def test_the_scheduler_gets_the_same_timetable_back(timetable: PartitionTimetable) -> None:
+def test_timetable_survives_serialization(timetable: PartitionTimetable) -> None:
     back = decode_timetable(encode_timetable(timetable))
 
     assert type(back).__name__ == "PartitionTimetable"

@@ -7,13 +7,11 @@ import time
 from typing import Any
 
 import pytest
-from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 from tests.conftest import Cloud, free_ports
 from tests.dags.airflow_home import aws_connection
 from tests.plugins.task_life import event_of, rebuilt
 
-from sluice.aws import clients as aws
 from sluice.aws.clients import Aws
 from sluice.workspace import Workspace
 from sluice_airflow import probes
@@ -21,7 +19,7 @@ from sluice_airflow.probes import Waiting
 from sluice_airflow.triggers import ProbeTrigger, TrainingJobTrigger
 
 
-def look_at_endpoint(*, seconds: float = 30, pipeline: str = "parcels", **more: Any) -> ProbeTrigger:
+def endpoint_probe(*, seconds: float = 30, pipeline: str = "parcels", **more: Any) -> ProbeTrigger:
     return ProbeTrigger(
         probe="settled_endpoint",
         arguments={"pipeline": pipeline},
@@ -31,13 +29,17 @@ def look_at_endpoint(*, seconds: float = 30, pipeline: str = "parcels", **more: 
     )
 
 
-def look_at_queue(seconds: float) -> ProbeTrigger:
+def queue_probe(seconds: float) -> ProbeTrigger:
     arguments = {"pipeline": "parcels", "source": "events"}
     return ProbeTrigger(probe="backlog", arguments=arguments, poll_seconds=0.05, deadline=time.time() + seconds)
 
 
+async def first_event(trigger: ProbeTrigger) -> Any:
+    return (await asyncio.wait_for(anext(trigger.run()), 60)).payload
+
+
 @pytest.mark.parametrize("kind", [ProbeTrigger, TrainingJobTrigger])
-def test_what_is_serialized_makes_the_same_trigger(kind: type[ProbeTrigger]) -> None:
+def test_trigger_survives_serialization(kind: type[ProbeTrigger]) -> None:
     trigger = kind(
         "backlog",
         {"pipeline": "parcels", "source": "events"},
@@ -55,22 +57,22 @@ def test_what_is_serialized_makes_the_same_trigger(kind: type[ProbeTrigger]) -> 
     assert (back.carried, back.waiting_for) == ({"config": "a", "n": 1}, "x")
 
 
-def test_what_is_found_comes_with_what_was_carried(parcels: Workspace) -> None:
-    assert event_of(look_at_endpoint(carried={"reason": "r"})) == {"found": "Deleted", "carried": {"reason": "r"}}
+def test_finding_is_returned_with_the_carried_values(parcels: Workspace) -> None:
+    assert event_of(endpoint_probe(carried={"reason": "r"})) == {"found": "Deleted", "carried": {"reason": "r"}}
 
 
-def test_nothing_found_in_time_is_said(parcels: Workspace) -> None:
+def test_time_out_is_reported(parcels: Workspace) -> None:
     started = time.monotonic()
     waiting_for = f"a message in the queue {parcels.resources.made_for('queues', 'events')}"
-    assert event_of(look_at_queue(seconds=0.3)) == {"timed_out": True, "waiting_for": waiting_for, "carried": {}}
+    assert event_of(queue_probe(seconds=0.3)) == {"timed_out": True, "waiting_for": waiting_for, "carried": {}}
     assert time.monotonic() - started >= 0.3
 
 
-def test_what_is_waited_for_is_logged_when_it_changes(parcels: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reason_for_waiting_is_logged_when_it_changes(parcels: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """GIVEN probes that wait for this, this, that and that THEN each is logged once."""
     answers = iter([Waiting("this"), Waiting("this"), Waiting("that"), Waiting("that"), 7])
     monkeypatch.setattr(probes, "backlog", lambda *_, **__: next(answers))
-    trigger, lines = look_at_queue(seconds=30), []
+    trigger, lines = queue_probe(seconds=30), []
 
     class Log:
         def info(self, message: str, *arguments: Any) -> None:
@@ -78,42 +80,39 @@ def test_what_is_waited_for_is_logged_when_it_changes(parcels: Workspace, monkey
 
     monkeypatch.setattr(trigger, "_log", Log())
 
-    async def first_event() -> Any:
-        return (await asyncio.wait_for(anext(trigger.run()), 60)).payload
-
-    assert asyncio.run(first_event())["found"] == 7
+    assert asyncio.run(first_event(trigger))["found"] == 7
     assert lines == ["waiting for this", "waiting for that"]
 
 
-def test_a_wait_makes_its_clients_once_and_again_after_a_failure(
+def test_wait_makes_its_clients_once_and_again_after_a_failure(
     parcels: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P9: a client takes longer to make than most calls take. After a failure, credentials are read again."""
     made: list[str] = []
-    make_client, backlog, looks = Aws.make_client, probes.backlog, iter(range(6))
+    make_client, backlog, numbers = Aws.make_client, probes.backlog, iter(range(6))
 
     def counted(aws: Aws, service: str) -> Any:
         made.append(service)
         return make_client(aws, service)
 
     def fourth_fails(workspace: Workspace, source: str) -> Any:
-        look = next(looks)
-        if look == 3:
+        number = next(numbers)
+        if number == 3:
             raise EndpointConnectionError(endpoint_url="https://sqs")
-        return 1 if look == 5 else backlog(workspace, source)
+        return 1 if number == 5 else backlog(workspace, source)
 
     monkeypatch.setattr(Aws, "make_client", counted)
     monkeypatch.setattr(probes, "backlog", fourth_fails)
 
-    assert event_of(look_at_queue(seconds=30)) == {"found": 1, "carried": {}}
+    assert event_of(queue_probe(seconds=30)) == {"found": 1, "carried": {}}
     assert sorted(made) == ["s3", "s3", "sqs", "sqs", "ssm", "ssm"]
 
 
-def test_what_arrives_while_it_looks_is_found(parcels: Workspace) -> None:
+def test_message_that_arrives_during_the_wait_is_found(parcels: Workspace) -> None:
     sqs, queue = parcels.aws.client("sqs"), parcels.resources.made_for("queues", "events")
 
     async def send_while_probing() -> Any:
-        events = rebuilt(look_at_queue(seconds=30)).run()
+        events = rebuilt(queue_probe(seconds=30)).run()
         first = asyncio.ensure_future(anext(events))
         await asyncio.to_thread(
             sqs.send_message, QueueUrl=queue, MessageBody="{}", MessageGroupId="g", MessageDeduplicationId="probe"
@@ -126,12 +125,12 @@ def test_what_arrives_while_it_looks_is_found(parcels: Workspace) -> None:
         sqs.purge_queue(QueueUrl=queue)
 
 
-def test_what_only_a_change_can_mend_ends_it_at_once(parcels: Workspace) -> None:
-    event = event_of(look_at_endpoint(pipeline="trains", seconds=3600))
+def test_error_that_only_a_change_repairs_ends_the_wait_at_once(parcels: Workspace) -> None:
+    event = event_of(endpoint_probe(pipeline="trains", seconds=3600))
     assert event["error"].startswith("there is no pipeline 'trains'; known: ")
 
 
-def test_what_aws_refuses_ends_it_at_once(parcels: Workspace) -> None:
+def test_refusal_by_aws_ends_the_wait_at_once(parcels: Workspace) -> None:
     trigger = ProbeTrigger(
         probe="ended_training_job",
         arguments={"pipeline": "parcels", "job_name": "no job has such a name"},
@@ -144,41 +143,34 @@ def test_what_aws_refuses_ends_it_at_once(parcels: Workspace) -> None:
     assert event["refused"]
 
 
-def test_whatever_a_look_raises_is_told_to_the_task(parcels: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A trigger that raises is only restarted, or fails the task without its own last word."""
+def test_any_error_of_a_probe_is_reported_to_the_task(parcels: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trigger that raises is only restarted, or fails the task without the cause."""
 
     def probe(workspace: Workspace) -> None:
         raise ValueError("no such number")
 
     monkeypatch.setattr(probes, "settled_endpoint", probe)
 
-    assert event_of(look_at_endpoint()) == {"error": "ValueError: no such number", "refused": True, "carried": {}}
-
-
-@pytest.fixture
-def one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """boto3 waits longer before each of five attempts; the error after the first is the same."""
-    once = Config(retries={"mode": "standard", "total_max_attempts": 1})
-    monkeypatch.setattr("sluice.aws.clients._CONFIG", aws._CONFIG.merge(once))
+    assert event_of(endpoint_probe()) == {"error": "ValueError: no such number", "refused": True, "carried": {}}
 
 
 @pytest.fixture
 def closed_port(one_attempt: None, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The connection leads to where nothing listens."""
+    """An endpoint where nothing listens, which is that of the connection."""
     endpoint = f"http://127.0.0.1:{free_ports(1)[0]}"
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", aws_connection(endpoint, endpoint))
     return endpoint
 
 
-def test_a_service_that_is_away_is_looked_at_again(
+def test_unreachable_service_is_probed_again(
     parcels: Workspace, cloud: Cloud, closed_port: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """GIVEN a service that can't be reached WHEN it comes back before the deadline THEN the probe finds it."""
-    trigger = look_at_endpoint()
+    """GIVEN a service that can't be reached WHEN it is reachable before the deadline THEN the probe finds it."""
+    trigger = endpoint_probe()
     troubles: list[str] = []
 
     class Log:
-        """Reads what the trigger tells, and brings the service back."""
+        """Records the trigger's warnings, and makes the service reachable."""
 
         def warning(self, message: str, *arguments: Any) -> None:
             troubles.append(message % arguments)
@@ -187,14 +179,11 @@ def test_a_service_that_is_away_is_looked_at_again(
 
     monkeypatch.setattr(trigger, "_log", Log())
 
-    async def first_event() -> Any:
-        return (await asyncio.wait_for(anext(trigger.run()), 60)).payload
-
-    assert asyncio.run(first_event()) == {"found": "Deleted", "carried": {}}
+    assert asyncio.run(first_event(trigger)) == {"found": "Deleted", "carried": {}}
     assert len(troubles) == 1
     assert closed_port in troubles[0]
 
 
-def test_a_service_that_stays_away_is_named_at_the_deadline(parcels: Workspace, closed_port: str) -> None:
-    error = event_of(look_at_endpoint(seconds=0.2))["error"]
+def test_unreachable_service_is_named_at_the_deadline(parcels: Workspace, closed_port: str) -> None:
+    error = event_of(endpoint_probe(seconds=0.2))["error"]
     assert error.startswith(f'Could not connect to the endpoint URL: "{closed_port}/"; check the connection')
