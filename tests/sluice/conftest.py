@@ -1,4 +1,4 @@
-"""A lake, a queue and a pipeline that a test has for itself, in the embedded cloud."""
+"""A lake, a queue and a pipeline of a test's own, in the embedded cloud."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from sluice.aws.wire import Wire
 from sluice.declaration.pipeline import Pipeline
 from sluice.lake.store import Lake
 from sluice.provisioning.provision import provision
+from sluice.sources.queue import drain
 from sluice.workspace import Workspace
 
 Declare = Callable[[str, Mapping[str, str]], Path]
@@ -54,10 +55,16 @@ def no_wire(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def short_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drains never wait for messages: an emulator on this machine has none under way."""
+    monkeypatch.setattr(drain, "_LONG_POLL_SECONDS", 0)
+
+
+@pytest.fixture
 def declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Declare]:
-    """Makes ``pipelines.<name>`` of sources by file name without suffix (``sub/mod``); returns its folder."""
+    """Makes ``pipelines.<name>`` from source texts by file name without suffix (``sub/mod``); returns its folder."""
     monkeypatch.setattr(pipelines, "__path__", [*pipelines.__path__, str(tmp_path)])
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # a source that changes twice a second has no other stamp
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # two changes within a second have the same time stamp
     made: list[str] = []
 
     def make(name: str, modules: Mapping[str, str]) -> Path:
@@ -90,7 +97,7 @@ def toy_pipeline(declare: Declare) -> Pipeline:
 
 @pytest.fixture(scope="session")
 def aws(cloud: Cloud) -> Aws:
-    """What a worker has: clients made by the library, of this cloud."""
+    """Clients as a worker has them: made by the library, of this cloud."""
     session = boto3.Session(
         aws_access_key_id="test", aws_secret_access_key="test", region_name=cloud.environment["AWS_DEFAULT_REGION"]
     )
@@ -103,7 +110,7 @@ def aws(cloud: Cloud) -> Aws:
 
 @pytest.fixture(scope="session")
 def toy_resources(cloud: Cloud) -> Resources:
-    """What the template makes for the pipeline ``toy`` with a source of each kind."""
+    """The resources of the pipeline ``toy`` with a source of each kind."""
     sources = (toy.EVENTS, toy.MESSAGES, toy.STREAM, toy.DROPS)
     provision(cloud.client("cloudformation"), toy.toy(sources=sources))
     return find(cloud.client("ssm"), "toy")

@@ -29,7 +29,7 @@ def partition(key: str) -> Partition:
 
 
 def put_raw(lake: Lake, source: FifoQueue, day: str, *parts: Sequence[dict[str, Any]], state: str = "closed") -> None:
-    """One raw partition that holds these messages, a part each; it replaces the one that stands."""
+    """Put one raw partition that holds these messages, a part each; it replaces an existing one."""
     files = []
     for messages in parts:
         name, body = part_bytes([record_from_sqs(message, source) for message in messages])
@@ -40,7 +40,7 @@ def put_raw(lake: Lake, source: FifoQueue, day: str, *parts: Sequence[dict[str, 
 
 
 def put_rows(lake: Lake, dataset: str, day: str, rows: pd.DataFrame, state: str = "closed") -> None:
-    """One partition of a step that holds these rows; it replaces the one that stands."""
+    """Put one partition of a step that holds these rows; it replaces an existing one."""
     body = parquet_bytes(pa.Table.from_pandas(rows, preserve_index=False))
     key = lake.layout.output(dataset, partition(day), sha256(body).hexdigest()[:16])
     _commit(lake, dataset, day, state, [lake.put(key, body, rows=len(rows))])
@@ -66,14 +66,14 @@ def _commit(lake: Lake, dataset: str, day: str, state: Any, files: Sequence[Any]
 
 
 def manifest_json(lake: Lake, dataset: str, key: str) -> dict[str, Any]:
-    """The manifest as any reader of JSON sees it."""
+    """Return the manifest as any reader of JSON sees it."""
     body = lake.s3.get_object(Bucket=lake.bucket, Key=f"{lake.pipeline}/{dataset}/{key}/_manifest.json")["Body"].read()
     read: dict[str, Any] = json.loads(body)
     return read
 
 
 def rows_of(lake: Lake, dataset: str, key: str, files: str = "files") -> list[dict[str, Any]]:
-    """The rows of the objects that a manifest lists, and those that stand in it."""
+    """Return the rows of the objects that a manifest lists, and those that it holds itself."""
     manifest = manifest_json(lake, dataset, key)
     bodies = [body_of(lake, file["key"]) for file in manifest[files]]
     rows = [row for body in bodies for row in pq.read_table(io.BytesIO(body)).to_pylist()]

@@ -17,14 +17,14 @@ from sluice.lake.store import Lake
 DECLARED = "from tests.sluice.toy import TOY as PIPELINE\n"
 
 
-def test_what_is_right_passes(declare: Declare) -> None:
+def test_valid_code_passes(declare: Declare) -> None:
     declare("toy", {**MODULES, "pipeline": DECLARED})
 
     assert check_pipeline("toy") == TOY
 
 
 @pytest.mark.parametrize(
-    ("modules", "said"),
+    ("modules", "message"),
     [
         ({"contract": "Reading = dict"}, "step 'conform' names 'contract:Reading', which is no pydantic model"),
         (
@@ -35,17 +35,17 @@ def test_what_is_right_passes(declare: Declare) -> None:
         ({"steps": STEPS.replace("import pandas", "import pandaz")}, "No module named 'pandaz'"),
     ],
 )
-def test_what_can_not_be_used_is_named_in_one_line(declare: Declare, modules: dict[str, str], said: str) -> None:
+def test_unusable_code_is_named_in_one_line(declare: Declare, modules: dict[str, str], message: str) -> None:
     declare("toy", {**MODULES, "pipeline": DECLARED, **modules})
 
-    with pytest.raises(DeclarationError, match=said) as refused:
+    with pytest.raises(DeclarationError, match=message) as refused:
         check_pipeline("toy")
 
     assert str(refused.value).startswith("pipeline toy: ")
     assert "\n" not in str(refused.value)
 
 
-def test_a_grain_that_was_changed_while_the_other_stands_is_named(lake: Lake) -> None:
+def test_changed_grain_of_an_existing_lake_is_named(lake: Lake) -> None:
     put_raw(lake, EVENTS, "2013-01-01", [message("{}")])
     check_lake(workspace_of(lake, TOY))
 

@@ -1,4 +1,4 @@
-"""A completion event tells what a manifest says, once per content, and no more than a subscriber needs."""
+"""A completion event carries what a subscriber needs of a manifest, once per content."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ DAY = "2013-01-01"
 
 @pytest.fixture
 def workspace(workspace: Workspace, own_name: str) -> Workspace:
-    """With a topic of the test's own, made by hand: the emulator's CloudFormation makes one that is not FIFO."""
+    """The workspace with a FIFO topic of the test's own: the emulator's CloudFormation makes one that is not FIFO."""
     made = workspace.aws.client("sns").create_topic(Name=f"{own_name}.fifo", Attributes={"FifoTopic": "true"})
     return replace(workspace, resources=replace(workspace.resources, topic_arn=made["TopicArn"]))
 
 
 @pytest.fixture
 def subscriber(sqs: Any, queue: str, workspace: Workspace) -> Any:
-    """What a subscriber of the topic has received so far: the events, and their message attributes."""
+    """Returns what a subscriber of the topic has received so far: the events, and their message attributes."""
     workspace.aws.client("sns").subscribe(
         TopicArn=workspace.resources.topic_arn,
         Protocol="sqs",
@@ -38,7 +38,7 @@ def subscriber(sqs: Any, queue: str, workspace: Workspace) -> Any:
     )
     received: list[tuple[dict[str, Any], dict[str, str]]] = []
 
-    def look() -> list[tuple[dict[str, Any], dict[str, str]]]:
+    def receive() -> list[tuple[dict[str, Any], dict[str, str]]]:
         while messages := sqs.receive_message(
             QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
         ).get("Messages"):
@@ -48,15 +48,15 @@ def subscriber(sqs: Any, queue: str, workspace: Workspace) -> Any:
                 sqs.delete_message(QueueUrl=queue, ReceiptHandle=each["ReceiptHandle"])
         return received
 
-    return look
+    return receive
 
 
 def put_event(lake: Lake, *places: int) -> None:
-    """A closed day with these events; it replaces the one that stands."""
+    """Put a closed day with these events; it replaces an existing one."""
     put_raw(lake, EVENTS, DAY, [message(reading("r", f"{DAY}T07:00:00+00:00"), place) for place in places])
 
 
-def test_the_event_tells_what_the_manifest_says(workspace: Workspace, subscriber: Any) -> None:
+def test_event_carries_the_content_of_the_manifest(workspace: Workspace, subscriber: Any) -> None:
     put_event(workspace.lake, 1, 2)
 
     assert announce_partitions(workspace, "raw/events", f"dt={DAY}", "run-1") == 1
@@ -116,7 +116,7 @@ def test_late_data_is_announced_as_late(workspace: Workspace, subscriber: Any) -
     assert len(subscriber()) == 2
 
 
-def test_a_content_that_came_back_is_a_revision_of_its_own(workspace: Workspace, subscriber: Any) -> None:
+def test_restored_content_is_a_revision_of_its_own(workspace: Workspace, subscriber: Any) -> None:
     for places in ([1], [1, 2], [1]):
         put_event(workspace.lake, *places)
         announce_partitions(workspace, "raw/events", f"dt={DAY}", "run")
@@ -158,7 +158,7 @@ def test_a_training_is_announced_once_with_its_snapshot(workspace: Workspace, su
     assert attributes["stage"] == "training"
 
 
-def test_a_topic_that_is_gone_fails_and_leaves_no_marker(workspace: Workspace) -> None:
+def test_missing_topic_fails_and_leaves_no_marker(workspace: Workspace) -> None:
     put_event(workspace.lake, 1)
     gone = replace(workspace.resources, topic_arn=f"{workspace.resources.topic_arn[:-5]}-gone.fifo")
 

@@ -1,4 +1,4 @@
-"""How a pipeline stands is read from where it lives; looking changes nothing."""
+"""The status of a pipeline is read from its resources; the read changes nothing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def stream_status(shards: int, ended: int, read_until: datetime | None, lag: flo
     return SourceStatus("stream", "stream", figures)
 
 
-def test_a_pipeline_that_did_nothing_yet_has_empty_datasets(workspace: Workspace) -> None:
+def test_pipeline_without_runs_has_empty_datasets(workspace: Workspace) -> None:
     unused = replace(workspace, pipeline=replace(workspace.pipeline, deployment=Deployment("toy-never-deployed")))
 
     status = pipeline_status(unused)
@@ -58,7 +58,7 @@ def test_a_pipeline_that_did_nothing_yet_has_empty_datasets(workspace: Workspace
     assert status.sources == (queue_status(waiting=0, in_flight=0),)
 
 
-def test_partitions_rows_and_rejects_are_summed_up(workspace: Workspace) -> None:
+def test_partitions_rows_and_rejects_are_summed(workspace: Workspace) -> None:
     lake = workspace.lake
     for day in ("2013-01-01", "2013-01-02", "2013-01-04"):
         good = reading("good", f"{day}T07:00:00+00:00")
@@ -88,8 +88,8 @@ def test_partitions_rows_and_rejects_are_summed_up(workspace: Workspace) -> None
     )
 
 
-def test_nothing_that_landed_is_out_of_sight(workspace: Workspace) -> None:
-    """What lies before start or after end, of each source, and what no conform step has read."""
+def test_all_landed_events_are_shown(workspace: Workspace) -> None:
+    """Events before start or after end, of each source, and those that no conform step has read."""
     lake, days = workspace.lake, ("2012-12-31", "2013-01-01", "2013-12-31", "2014-01-01")
     ended = replace(workspace, pipeline=replace(workspace.pipeline, end=datetime(2013, 12, 31, tzinfo=UTC)))
     for day in days:
@@ -109,17 +109,17 @@ def test_nothing_that_landed_is_out_of_sight(workspace: Workspace) -> None:
     assert next(iter(table.columns[3].cells)).plain == "dt=2012-12-31,dt=2014-01-01"
 
 
-def test_the_backlog_is_looked_at_and_left(workspace: Workspace, sqs: Any) -> None:
+def test_backlog_is_shown_and_unchanged(workspace: Workspace, sqs: Any) -> None:
     url = workspace.resources.made_for("queues", "events")
     for n in range(3):
         sqs.send_message(QueueUrl=url, MessageBody="{}", MessageGroupId="g", MessageDeduplicationId=f"status-{n}")
     try:
-        looks = [pipeline_status(workspace).sources for _ in range(2)]
+        statuses = [pipeline_status(workspace).sources for _ in range(2)]
         sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=2)
-        looks.append(pipeline_status(workspace).sources)
+        statuses.append(pipeline_status(workspace).sources)
 
         waiting, received = (queue_status(waiting=waiting, in_flight=3 - waiting) for waiting in (3, 1))
-        assert looks == [(waiting,), (waiting,), (received,)]
+        assert statuses == [(waiting,), (waiting,), (received,)]
     finally:
         sqs.purge_queue(QueueUrl=url)
 
@@ -152,7 +152,7 @@ def _endpoint_row(status: PipelineStatus) -> dict[str, str]:
 
 
 def replaced(record: DeploymentRecord, live: Live) -> DeploymentRecord:
-    """The record of what is live."""
+    """Return the record of what is live."""
     found = find_endpoint(live.workspace.aws.client("sagemaker"), live.endpoint)
     assert found is not None
     return record.model_copy(update={"config": found.config})
@@ -176,7 +176,7 @@ def test_the_endpoint_and_the_last_proven_deployment_are_shown(live: Live) -> No
     assert (status.endpoint.name, status.endpoint.status) == (live.endpoint, "InService")
     assert status.deployment == record
     shown = [_endpoint_row(each) for each in (status, replace(status, deployment=replaced(record, live)))]
-    assert [row["proven"] for row in shown] == ["no", "yes"]  # what is live is not what was proven; and it is
+    assert [row["proven"] for row in shown] == ["no", "yes"]  # first, what is live is not what was proven; then it is
     newest = live.workspace.aws.client("sagemaker").list_training_jobs(
         NameContains="toy-xgboost-", SortBy="CreationTime", SortOrder="Descending", MaxResults=5
     )

@@ -15,7 +15,7 @@ from sluice.workspace import Workspace
 PIPELINE = "from tests.sluice.toy import toy\nPIPELINE = toy(name={name!r})\n"
 
 
-def test_what_is_declared_and_provisioned_opens(aws: Aws, declare: Declare, toy_resources: Resources) -> None:
+def test_declared_and_provisioned_pipeline_opens(aws: Aws, declare: Declare, toy_resources: Resources) -> None:
     declare("toy", {**MODULES, "pipeline": PIPELINE.format(name="toy")})
 
     workspace = Workspace.open(aws, "toy")
@@ -23,15 +23,15 @@ def test_what_is_declared_and_provisioned_opens(aws: Aws, declare: Declare, toy_
     assert workspace.pipeline == TOY
     assert workspace.resources == toy_resources
     assert workspace.lake.uri(workspace.lake.layout.dataset("raw")) == f"s3://{toy_resources.bucket}/toy/raw/"
-    assert list(workspace.lake.objects("nobody-writes-here")) == []
+    assert list(workspace.lake.objects("empty-folder")) == []
 
 
-def test_what_is_not_declared_is_told(aws: Aws) -> None:
+def test_undeclared_pipeline_is_reported(aws: Aws) -> None:
     with pytest.raises(DeclarationError, match="there is no pipeline 'nothing'"):
         Workspace.open(aws, "nothing")
 
 
-def test_what_is_not_provisioned_is_told(aws: Aws, cloud: Cloud, declare: Declare) -> None:
+def test_unprovisioned_pipeline_is_reported(aws: Aws, cloud: Cloud, declare: Declare) -> None:
     declare("unprovisioned", {"pipeline": PIPELINE.format(name="unprovisioned")})
 
     with pytest.raises(MissingResource, match="run `sluice provision unprovisioned`"):

@@ -75,18 +75,18 @@ MODULES: Mapping[str, str] = {"contract": CONTRACT, "steps": STEPS}
 
 
 def toy(**changes: Any) -> Pipeline:
-    """The pipeline with some members changed."""
+    """Return the pipeline with some members changed."""
     return replace(TOY, **changes)
 
 
 def reading(name: str, at: str | datetime, value: Any = 1, **members: Any) -> str:
-    """The JSON body of one event."""
+    """Return the JSON body of one event."""
     moment = at.isoformat() if isinstance(at, datetime) else at
     return json.dumps({"id": name, "at": moment, "value": value, **members})
 
 
 def message(body: str, place: int = 1, *, group: str = "g", receive_count: int = 1, **system: Any) -> dict[str, Any]:
-    """A message as SQS gives it; ``place`` makes its sequence number and its ids."""
+    """Return a message as SQS returns it; ``place`` makes its sequence number and its ids."""
     return {
         "MessageId": f"message-{place}",
         "ReceiptHandle": f"handle-{place}-{receive_count}",

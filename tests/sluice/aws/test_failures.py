@@ -1,4 +1,4 @@
-"""One place tells what passes by itself, what is refused and what is absent, by what AWS really answers."""
+"""One place decides what is transient, refused or absent, by the answers that AWS really gives."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from sluice.errors import ConflictingWrite, MissingResource
 
 
 def answered(
-    code: str, message: str = "", status: int = 400, call: str = "describe_endpoint", **asked: Any
+    code: str, message: str = "", status: int = 400, call: str = "describe_endpoint", **parameters: Any
 ) -> ClientError:
-    """What boto3 raises of such an answer."""
+    """Return the error that boto3 raises on such an answer."""
     client = boto3.client(
         "sagemaker",
         region_name="us-east-1",
@@ -38,7 +38,7 @@ def answered(
     answer._content = json.dumps({"__type": code, "message": message}).encode()
     client.meta.events.register("before-send", lambda **_: answer)
     with pytest.raises(ClientError) as raised:
-        getattr(client, call)(**(asked or {"EndpointName": "e"}))
+        getattr(client, call)(**(parameters or {"EndpointName": "e"}))
     return raised.value
 
 
@@ -56,19 +56,19 @@ def answered(
         ("ExpiredTokenException", 403),
         ("RequestExpired", 400),
         ("RequestTimeout", 400),
-        ("NobodyKnowsThisOne", 429),
-        ("NobodyKnowsThisOne", 500),
+        ("AnUnknownCode", 429),
+        ("AnUnknownCode", 500),
         ("InternalDependencyException", 530),
     ],
 )
-def test_a_busy_service_and_an_expired_token_pass(code: str, status: int) -> None:
+def test_busy_service_and_expired_token_are_transient(code: str, status: int) -> None:
     error = answered(code, "Rate exceeded", status)
 
     assert failure(error) is Failure.TRANSIENT
     assert is_transient(error)
 
 
-def test_whatever_botocore_itself_tries_again_passes() -> None:
+def test_all_errors_that_botocore_retries_are_transient() -> None:
     codes = {*ThrottledRetryableChecker._THROTTLED_ERROR_CODES, *TransientRetryableChecker._TRANSIENT_ERROR_CODES}
 
     assert {code for code in codes if not is_transient(answered(code))} == set()
@@ -89,7 +89,7 @@ def test_whatever_botocore_itself_tries_again_passes() -> None:
         ("ModelError", "Received server error (500) from primary", 424, Failure.REFUSED),
     ],
 )
-def test_what_is_absent_is_told_from_what_is_refused(code: str, message: str, status: int, kind: Failure) -> None:
+def test_absent_and_refused_are_distinguished(code: str, message: str, status: int, kind: Failure) -> None:
     assert failure(answered(code, message, status)) is kind
 
 
@@ -105,11 +105,11 @@ def test_what_is_absent_is_told_from_what_is_refused(code: str, message: str, st
         (ValueError("x"), False),
     ],
 )
-def test_a_call_without_an_answer_passes_unless_it_was_never_sent(error: Exception, passes: bool) -> None:
+def test_call_without_an_answer_is_transient_unless_it_was_never_sent(error: Exception, passes: bool) -> None:
     assert is_transient(error) is passes
 
 
-def test_only_an_answer_tells_that_a_call_was_not_done() -> None:
+def test_only_an_answer_proves_that_a_call_was_declined() -> None:
     assert is_declined(answered("ThrottlingException"))
     assert not is_declined(answered("InternalFailure", status=500))
     assert not is_declined(ReadTimeoutError(endpoint_url="http://aws"))
@@ -154,7 +154,7 @@ def test_a_quota_names_the_setting() -> None:
     )
 
 
-def test_patience_ends() -> None:
+def test_patience_has_a_limit() -> None:
     failures: list[BotoCoreError] = [ReadTimeoutError(endpoint_url="http://aws") for _ in range(2)]
 
     def call() -> str:

@@ -1,4 +1,4 @@
-"""The code finds what the template made by its parameters, and by nothing else."""
+"""The code finds the resources of the template by their parameters, and by nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sluice.errors import MissingResource
 from sluice.provisioning.provision import provision
 
 
-def test_everything_that_the_template_makes_is_found(cloud: Cloud) -> None:
+def test_all_resources_of_the_template_are_found(cloud: Cloud) -> None:
     outputs = provision(cloud.client("cloudformation"), toy(name="found", sources=(EVENTS, MESSAGES, STREAM)))
 
     resources = find(cloud.client("ssm"), "found")
@@ -39,7 +39,7 @@ def test_more_sources_than_one_page_of_parameters_are_found(cloud: Cloud) -> Non
     assert find(ssm, "wide").of_sources == {name: f"value of {name}" for name in names}
 
 
-def test_neighbour_whose_name_begins_the_same_is_not_taken_for_it(cloud: Cloud) -> None:
+def test_pipeline_with_the_same_prefix_is_not_found_instead(cloud: Cloud) -> None:
     provision(cloud.client("cloudformation"), toy(name="near_by"))
 
     with pytest.raises(MissingResource, match=r"^pipeline near: .*`sluice provision near`$"):
@@ -53,7 +53,7 @@ def test_source_without_a_queue_is_named(cloud: Cloud) -> None:
         find(cloud.client("ssm"), "found").made_for("queues", "orders")
 
 
-def test_a_pipeline_that_was_made_before_it_trained_is_told(cloud: Cloud) -> None:
+def test_pipeline_provisioned_before_its_training_was_declared_is_reported(cloud: Cloud) -> None:
     provision(cloud.client("cloudformation"), toy(name="untrained", training=None, deployment=None))
 
     resources = find(cloud.client("ssm"), "untrained")

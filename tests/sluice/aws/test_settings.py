@@ -1,4 +1,4 @@
-"""The command line finds its settings by itself, and overrides nothing that the environment says."""
+"""The command line finds its settings by itself, and overrides no value of the environment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENDPOINT = "AWS_ENDPOINT_URL"
 
 
 def loaded(folder: Path, **environment: str) -> tuple[str, Mapping[str, str]]:
-    """The file that settings come from where ``sluice`` is called in that folder, and the environment with them."""
+    """Return the file that ``sluice`` reads its settings from in that folder, and the environment with them."""
     done = subprocess.run(
         [sys.executable, "-c", SHOW],
         cwd=folder,
@@ -42,7 +42,7 @@ def write(folder: Path, text: str) -> str:
 
 
 @pytest.mark.skipif((ROOT / ".env").exists(), reason="this checkout has a .env")
-def test_without_a_file_of_its_own_the_checkouts_example_counts_as_make_reads_it(tmp_path: Path) -> None:
+def test_without_an_env_file_the_example_of_the_checkout_is_used_as_make_does(tmp_path: Path) -> None:
     file, found = loaded(tmp_path)
 
     assert file == str(ROOT / ".env.example")
@@ -53,7 +53,7 @@ def test_without_a_file_of_its_own_the_checkouts_example_counts_as_make_reads_it
     assert "AIRFLOW_HOME" not in found
 
 
-def test_the_nearest_file_counts(tmp_path: Path) -> None:
+def test_nearest_file_is_used(tmp_path: Path) -> None:
     file = write(tmp_path, "LOCALCLOUD_PORT=7\nAWS_ENDPOINT_URL=http://127.0.0.1:${LOCALCLOUD_PORT}\nAIRFLOW_HOME=x\n")
     (tmp_path / "a" / "b").mkdir(parents=True)
 
@@ -61,7 +61,7 @@ def test_the_nearest_file_counts(tmp_path: Path) -> None:
     assert loaded(tmp_path / "a" / "b")[1][ENDPOINT] == "http://127.0.0.1:7"
 
 
-def test_what_the_environment_says_is_not_overridden(tmp_path: Path) -> None:
+def test_values_of_the_environment_are_not_overridden(tmp_path: Path) -> None:
     write(
         tmp_path,
         "LOCALCLOUD_PORT=7\nAWS_ENDPOINT_URL=http://127.0.0.1:${LOCALCLOUD_PORT}\nAWS_DEFAULT_REGION=eu-west-1\n",
@@ -73,7 +73,7 @@ def test_what_the_environment_says_is_not_overridden(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"])
 def test_an_environment_with_credentials_is_complete(tmp_path: Path, name: str) -> None:
-    """Else keys of one account would go to the endpoints of another place."""
+    """Otherwise keys of one account would be sent to the endpoints of another."""
     write(tmp_path, "AWS_ENDPOINT_URL=http://127.0.0.1:7\n")
 
     file, found = loaded(tmp_path, **{name: "mine"})

@@ -1,4 +1,4 @@
-"""The hot path asks what boto3 would ask, signed so that AWS takes it, and leaves to boto3 what does not succeed."""
+"""The hot path sends what boto3 would send, signed as AWS requires, and leaves to boto3 what does not succeed."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def listener() -> Iterator[Listener]:
 
 
 def self_signed(certificate: Path, key: Path) -> None:
-    """A certificate for 127.0.0.1, valid from yesterday until tomorrow."""
+    """Write a certificate for 127.0.0.1, valid from yesterday until tomorrow."""
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now, day = datetime.now(UTC), timedelta(days=1)
@@ -118,9 +118,9 @@ def client(service: str, url: str, token: str | None = None, **settings: Any) ->
 
 
 def signature(request: Received, service: str) -> str:
-    """By the specification (Signature Version 4, "Create a signed AWS API request"), from what came over the wire."""
-    told = request.headers["authorization"]
-    signed = told.partition("SignedHeaders=")[2].partition(",")[0]
+    """Return the signature by the specification (Signature Version 4, "Create a signed AWS API request")."""
+    authorization = request.headers["authorization"]
+    signed = authorization.partition("SignedHeaders=")[2].partition(",")[0]
     date = request.headers["x-amz-date"]
     scope = f"{date[:8]}/eu-west-3/{service}/aws4_request"
     canonical = "\n".join(
@@ -141,7 +141,7 @@ def signature(request: Received, service: str) -> str:
     return key.hex()
 
 
-def test_a_call_arrives_signed_as_the_specification_has_it(listener: Listener) -> None:
+def test_call_arrives_signed_as_the_specification_requires(listener: Listener) -> None:
     assert SqsWire(client("sqs", listener.url)).call("ReceiveMessage", {"QueueUrl": "q"}) == {}
 
     (request,) = listener.received
@@ -182,14 +182,14 @@ def test_a_put_arrives_signed_with_its_condition_and_the_digest_of_its_body(list
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
-def test_a_bucket_is_asked_for_where_boto3_asks_for_it(region: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At AWS: seen in the request that boto3 would send, which goes nowhere."""
+def test_bucket_has_the_address_that_boto3_uses(region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At AWS: taken from the request that boto3 would send, which is not sent."""
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     s3 = boto3.client("s3", region_name=region, aws_access_key_id="k", aws_secret_access_key="s")
-    asked: list[str] = []
+    urls: list[str] = []
 
     def stop(request: Any, **_: Any) -> None:
-        asked.append(request.url)
+        urls.append(request.url)
         raise ConnectionError
 
     s3.meta.events.register("before-send.s3.PutObject", stop)
@@ -198,7 +198,7 @@ def test_a_bucket_is_asked_for_where_boto3_asks_for_it(region: str, monkeypatch:
 
     wire = BucketWire(s3, "a-bucket")
 
-    assert f"https://{wire.host}{wire.path('k')}" in {asked[0], asked[0].replace("s3.us-east-1.", "s3.")}
+    assert f"https://{wire.host}{wire.path('k')}" in {urls[0], urls[0].replace("s3.us-east-1.", "s3.")}
 
 
 @pytest.mark.parametrize("is_trusted", [True, False])
@@ -216,27 +216,27 @@ def test_only_a_host_that_is_trusted_gets_a_request(
     assert (answer, len(listener.received)) == (({}, 1) if is_trusted else (None, 0))
 
 
-def test_a_connection_that_the_service_has_closed_is_not_used_for_ever(listener: Listener) -> None:
+def test_connection_that_the_service_has_closed_is_replaced(listener: Listener) -> None:
     """The listener speaks HTTP/1.0 and hangs up after each answer."""
     wire = SqsWire(client("sqs", listener.url))
 
     assert [wire.call("ReceiveMessage", {}) for _ in range(3)] == [{}, {}, {}]
 
 
-def test_what_is_received_on_the_wire_is_what_boto3_gives(cloud: Cloud, sqs: Any, queue: str) -> None:
+def test_message_received_on_the_wire_equals_that_of_boto3(cloud: Cloud, sqs: Any, queue: str) -> None:
     attributes = {"origin": {"DataType": "String", "StringValue": "EWR"}}
     sqs.send_message(
         QueueUrl=queue, MessageBody="{}", MessageGroupId="g", MessageDeduplicationId="d", MessageAttributes=attributes
     )
-    asked = {
+    parameters = {
         "QueueUrl": queue,
         "VisibilityTimeout": 0,
         "MessageSystemAttributeNames": ["All"],
         "MessageAttributeNames": ["All"],
     }
 
-    (by_wire,) = SqsWire(sqs).call("ReceiveMessage", asked)["Messages"]
-    (by_boto3,) = sqs.receive_message(**asked)["Messages"]
+    (by_wire,) = SqsWire(sqs).call("ReceiveMessage", parameters)["Messages"]
+    (by_boto3,) = sqs.receive_message(**parameters)["Messages"]
 
     for each in (by_wire, by_boto3):
         each.pop("ReceiptHandle")
@@ -252,13 +252,13 @@ def test_a_put_whose_condition_does_not_hold_is_left_to_boto3(lake: Any) -> None
     assert lake.get("key") == b"first"
 
 
-def test_a_service_that_is_not_there_is_left_to_boto3() -> None:
+def test_unreachable_service_is_left_to_boto3() -> None:
     (port,) = free_ports(1)
     assert SqsWire(client("sqs", f"http://127.0.0.1:{port}")).call("ReceiveMessage", {}) is None
 
 
 def test_behind_a_proxy_boto3_makes_every_call(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wire knows no proxies: it does not go round one."""
+    """The wire has no support for proxies, and must not bypass one."""
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:3128")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)

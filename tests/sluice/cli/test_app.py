@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from tests.conftest import Cloud
 from tests.sluice.conftest import Declare
@@ -75,7 +74,7 @@ def sluice(
 
 
 def failed(done: Done) -> str:
-    """The one line on standard error."""
+    """Return the one line on standard error of a failed command."""
     assert done.status == 1, done
     (line,) = done.error.splitlines()
     return line
@@ -150,7 +149,7 @@ def test_a_file_of_events_is_sent_in_order(
         '{"id": "\\ud800", "group": "g", "event_time": "2013-01-01", "body": "b"}',
     ],
 )
-def test_of_a_file_with_a_line_that_is_no_event_nothing_is_sent(
+def test_nothing_is_sent_from_a_file_with_a_line_that_is_no_event(
     sluice: Run, sqs: Any, toy_resources: Resources, tmp_path: Path, line: str
 ) -> None:
     file = write(tmp_path / "events.jsonl", *[event(f"good-{n}") for n in range(30)], line, event("good-31"))
@@ -164,7 +163,7 @@ def test_of_a_file_with_a_line_that_is_no_event_nothing_is_sent(
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "reason"),
     [
         (None, "id is null; it must be text or a whole number"),
         ([1], "id is a list;"),
@@ -174,10 +173,10 @@ def test_of_a_file_with_a_line_that_is_no_event_nothing_is_sent(
         ("", "id is empty"),
     ],
 )
-def test_an_id_that_is_no_name_is_told(sluice: Run, tmp_path: Path, value: object, told: str) -> None:
+def test_invalid_id_is_reported(sluice: Run, tmp_path: Path, value: object, reason: str) -> None:
     file = write(tmp_path / "events.jsonl", event("e", id=value))
 
-    assert f"line 1 is not an event ({told}" in failed(sluice("send", file, "--pipeline", "toy"))
+    assert f"line 1 is not an event ({reason}" in failed(sluice("send", file, "--pipeline", "toy"))
 
 
 @pytest.fixture
@@ -187,8 +186,10 @@ def empty_queue(sqs: Any, toy_resources: Resources) -> Iterator[str]:
     sqs.purge_queue(QueueUrl=url)
 
 
-def test_what_the_queue_drops_is_not_said_to_be_in_it(sluice: Run, sqs: Any, empty_queue: str, tmp_path: Path) -> None:
-    """A FIFO queue keeps one of what has the same id within five minutes."""
+def test_events_that_the_queue_drops_are_not_reported_as_sent(
+    sluice: Run, sqs: Any, empty_queue: str, tmp_path: Path
+) -> None:
+    """A FIFO queue keeps one of the messages with the same id within five minutes."""
     file = write(tmp_path / "events.jsonl", *[event("same", body={"value": n}) for n in range(5)], event("other"))
 
     done = sluice("send", file, "--pipeline", "toy")
@@ -202,7 +203,7 @@ def test_what_the_queue_drops_is_not_said_to_be_in_it(sluice: Run, sqs: Any, emp
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_events_are_sent_from_standard_input(sluice: Run, sqs: Any, empty_queue: str, packed: bool) -> None:
-    """As Windows writes them, too: with a byte order mark and carriage returns."""
+    """Also as Windows writes them: with a byte order mark and carriage returns."""
     lines = "\ufeff" + "".join(json.dumps(event(f"piped-{packed}-{n}")) + "\r\n" for n in range(3))
     given = gzip.compress(lines.encode()) if packed else lines.encode()
 
@@ -213,7 +214,7 @@ def test_events_are_sent_from_standard_input(sluice: Run, sqs: Any, empty_queue:
     assert "standard input line 1 is not an event" in failed(sluice("send", "-", "--pipeline", "toy", given="{}"))
 
 
-def test_a_send_that_the_queue_ends_says_how_much_was_sent(
+def test_send_that_the_queue_ends_reports_how_much_was_sent(
     sluice: Run, sqs: Any, empty_queue: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(params: dict[str, Any], **_: Any) -> None:
@@ -267,7 +268,7 @@ def test_status_shows_every_part_of_the_pipeline(sluice: Run, live: Live) -> Non
     assert "InService" in done.out
 
 
-def test_the_status_of_all_shows_those_that_can_be_shown(sluice: Run, declare: Declare, live: Live) -> None:
+def test_status_of_all_shows_each_pipeline_that_can_be_shown(sluice: Run, declare: Declare, live: Live) -> None:
     declare("broken", {"pipeline": "PIPELINE = (\n"})
 
     done = sluice("status")
@@ -289,7 +290,7 @@ def test_rows_of_csv_and_of_json_are_scored_by_the_live_model(sluice: Run, live:
     assert scores == [pytest.approx(score, abs=1e-6) for score in expected]
 
 
-def test_rows_below_a_header_come_in_its_order(sluice: Run, live: Live) -> None:
+def test_rows_below_a_header_are_in_its_order(sluice: Run, live: Live) -> None:
     done = sluice("predict", "toy", given="\ufefftotal, value\r\n0.25,0.5\r\n,1\r\n")
 
     assert [float(line) for line in done.out.splitlines()] == [
@@ -330,7 +331,7 @@ def test_the_columns_are_listed_in_their_order(sluice: Run) -> None:
     ],
     ids=lambda each: each[:20] if len(each) > 20 else each,
 )
-def test_a_row_that_the_model_can_not_take_is_named(sluice: Run, given: str | bytes, message: str) -> None:
+def test_row_that_the_model_can_not_score_is_named(sluice: Run, given: str | bytes, message: str) -> None:
     done = sluice("predict", "toy", given=given)
 
     line = failed(done)
@@ -342,7 +343,7 @@ def test_a_row_that_the_model_can_not_take_is_named(sluice: Run, given: str | by
 
 
 @pytest.mark.parametrize("given", ["", "\n \n", "value,total\n"])
-def test_no_row_at_all_is_said(sluice: Run, given: str) -> None:
+def test_input_without_a_row_is_reported(sluice: Run, given: str) -> None:
     assert failed(sluice("predict", "toy", given=given)) == (
         "error: standard input has no row; give CSV or JSON lines of the columns that `sluice features toy` lists"
     )
@@ -367,7 +368,7 @@ def dead_letter(sqs: Any, toy_resources: Resources) -> Iterator[DeadLetter]:
         sqs.purge_queue(QueueUrl=url)
 
 
-def test_what_is_held_back_is_shown_and_sent_on_request_only(
+def test_held_events_are_shown_and_sent_only_on_request(
     sluice: Run, sqs: Any, toy_resources: Resources, dead_letter: DeadLetter
 ) -> None:
     def home() -> int:
@@ -394,7 +395,7 @@ def test_what_is_held_back_is_shown_and_sent_on_request_only(
     assert home() == 2
 
 
-def test_an_event_id_is_shown_as_it_is_and_obeyed_by_nobody(sluice: Run, dead_letter: DeadLetter) -> None:
+def test_event_id_is_shown_verbatim_and_never_interpreted(sluice: Run, dead_letter: DeadLetter) -> None:
     dead_letter("[red]\x1b[2J")
 
     shown = sluice("redrive", "toy")
@@ -413,20 +414,18 @@ def test_an_event_id_is_shown_as_it_is_and_obeyed_by_nobody(sluice: Run, dead_le
         (("--limit", "0", "--send"), "a limit of 0 sends nothing"),
     ],
 )
-def test_a_redrive_that_makes_no_sense_is_one_line(sluice: Run, arguments: tuple[str, ...], message: str) -> None:
+def test_invalid_redrive_is_refused_in_one_line(sluice: Run, arguments: tuple[str, ...], message: str) -> None:
     assert message in failed(sluice("redrive", "toy", *arguments))
 
 
-def test_what_is_wrong_with_the_surroundings_is_one_line(sluice: Run) -> None:
+def test_problem_of_the_environment_is_one_line(sluice: Run) -> None:
     assert "there is no pipeline 'nothing'; known: " in failed(sluice("status", "nothing"))
     assert "InvokeEndpoint" in failed(sluice("predict", "toy", endpoint="toy-nowhere", given="1,2\n"))
     queues = failed(sluice("send", "x", "--pipeline", "toy", "--source", "weather"))
     assert queues == "error: pipeline toy has these sources of events: events; name one with --source"
 
 
-def test_a_closed_port_is_one_line_with_the_next_action(sluice: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aws, "_CONFIG", aws._CONFIG.merge(Config(retries={"total_max_attempts": 1})))
-
+def test_a_closed_port_is_one_line_with_the_next_action(sluice: Run, one_attempt: None) -> None:
     message = failed(sluice("status", "toy", AWS_ENDPOINT_URL="http://127.0.0.1:9"))
 
     assert "http://127.0.0.1:9" in message
@@ -464,7 +463,7 @@ def test_a_dry_run_prints_a_template_with_the_change_below_it(sluice: Run, decla
     assert "rehearsal-stream" in cloud.client("kinesis").list_streams()["StreamNames"]
 
 
-def test_a_pipeline_that_ends_before_a_model_or_an_endpoint_says_so_in_one_line(
+def test_pipeline_without_a_model_or_an_endpoint_is_reported_in_one_line(
     sluice: Run, declare: Declare, cloud: Cloud
 ) -> None:
     lake = "from tests.sluice.toy import toy\nPIPELINE = toy(name='lakeside', training=None, deployment=None)\n"

@@ -1,4 +1,4 @@
-"""A runtime gives what the runner gives, and the same bytes (P16)."""
+"""A runtime returns what the runner returns, and the same bytes (P16)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sluice.steps.runner import run_step
 DAY = "2013-01-01"
 
 
-def test_the_worker_gives_what_the_runner_gives(lake: Lake, toy_pipeline: Pipeline) -> None:
+def test_worker_returns_what_the_runner_returns(lake: Lake, toy_pipeline: Pipeline) -> None:
     put_raw(lake, EVENTS, DAY, [message(reading("a", f"{DAY}T07:00:00+00:00"))])
     workspace, runtime = workspace_of(lake, toy_pipeline), WorkerRuntime()
 

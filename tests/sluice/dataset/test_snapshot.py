@@ -36,7 +36,7 @@ FIRST = Partition(datetime(2013, 1, 1, tzinfo=UTC), "day")
 
 
 def rows(day: int, **columns: Any) -> pd.DataFrame:
-    """Three rows of a day; ``total`` is missing in one of them."""
+    """Return three rows of a day; ``total`` is missing in one of them."""
     defaults = {"late": [0, 1, 0], "value": [day, day + 1, day + 2], "total": [day / 3, None, 1e-7]}
     return pd.DataFrame({"event_id": [f"{day}-{n}" for n in range(3)], **defaults, **columns})
 
@@ -71,7 +71,7 @@ def test_channels_hold_label_first_and_nothing_else_but_the_features(lake: Lake)
     assert [each.key for each in channel_partitions(snapshot, "test")] == ["dt=2013-01-04"]
 
 
-def test_the_order_of_landing_does_not_show(cloud: Cloud, lake: Lake) -> None:
+def test_order_of_landing_does_not_change_the_snapshot(cloud: Cloud, lake: Lake) -> None:
     """The same revisions, written in another order into another bucket: same fingerprint, same bytes."""
     days = list(range(1, 21))
     put_days(lake, days)
@@ -85,7 +85,7 @@ def test_the_order_of_landing_does_not_show(cloud: Cloud, lake: Lake) -> None:
     assert channels(lake, one) == channels(other, two)
 
 
-def test_a_snapshot_that_stands_is_used_and_not_written_again(lake: Lake) -> None:
+def test_existing_snapshot_is_used_and_not_written_again(lake: Lake) -> None:
     put_days(lake, range(1, 5))
     first = make_snapshot(workspace_of(lake, TOY))
     lake.s3.put_object(Bucket=lake.bucket, Key=f"toy/snapshots/{first.fingerprint}/train/part-0.csv", Body=b"as it was")
@@ -183,7 +183,7 @@ def test_truth_values_become_numbers_and_a_feature_without_any_value_stays_empty
         ({"total": pd.to_datetime(["2013-01-01"] * 3)}, "writes 'total' as datetime64"),
     ],
 )
-def test_what_is_no_number_is_refused_before_a_job_is_paid_for(
+def test_value_that_is_no_number_is_refused_before_a_job_is_paid_for(
     lake: Lake, columns: dict[str, Any], message: str
 ) -> None:
     put_days(lake, range(1, 4))
@@ -193,7 +193,7 @@ def test_what_is_no_number_is_refused_before_a_job_is_paid_for(
         make_snapshot(workspace_of(lake, TOY))
 
 
-def test_a_column_that_is_not_written_is_named(lake: Lake) -> None:
+def test_missing_column_is_named(lake: Lake) -> None:
     put_days(lake, range(1, 4))
     training = replace(TOY.training, features=("value", "nothing"))
 
@@ -202,7 +202,7 @@ def test_a_column_that_is_not_written_is_named(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("days", [0, 1, 2])
-def test_fewer_than_three_partitions_are_too_few(lake: Lake, days: int) -> None:
+def test_fewer_than_three_partitions_are_refused(lake: Lake, days: int) -> None:
     put_days(lake, range(1, days + 1))
 
     with pytest.raises(MissingResource, match=rf"has {days} closed partitions .*run toy_transform on more"):
@@ -214,9 +214,7 @@ def test_fewer_than_three_partitions_are_too_few(lake: Lake, days: int) -> None:
     [([1, 1, 1], "have one label only"), (pd.array([None] * 3, dtype="Int64"), "have no label")],
 )
 @pytest.mark.parametrize(("day", "channel"), [(1, "train"), (2, "validation"), (3, "test")])
-def test_a_channel_with_one_label_can_judge_no_model(
-    lake: Lake, day: int, channel: str, late: Any, message: str
-) -> None:
+def test_channel_with_one_label_is_refused(lake: Lake, day: int, channel: str, late: Any, message: str) -> None:
     """An AUC of one class does not exist: better no job than one whose model can't be judged."""
     put_days(lake, range(1, 4))
     put_rows(lake, "running", f"2013-01-0{day}", rows(day, late=late))
@@ -253,7 +251,7 @@ def test_the_split_follows_time_and_takes_every_partition_once(
         (12, TimeSplit(0.25, 0.5), (3, 3, 6)),
     ],
 )
-def test_shares_are_of_partitions(count: int, split: TimeSplit, sizes: tuple[int, int, int]) -> None:
+def test_shares_of_the_split_count_partitions(count: int, split: TimeSplit, sizes: tuple[int, int, int]) -> None:
     parts = split_by_time(list(between(FIRST, FIRST.shift(count - 1))), split)
 
     assert tuple(len(parts[channel]) for channel in CHANNELS) == sizes
@@ -267,6 +265,6 @@ def test_rows_are_read_partition_by_partition(lake: Lake) -> None:
     assert [frame["value"].tolist() for frame in frames] == [[1, 2, 3], [3, 4, 5]]
 
 
-def test_a_snapshot_that_is_not_there_is_told(lake: Lake) -> None:
+def test_missing_snapshot_is_reported(lake: Lake) -> None:
     with pytest.raises(MissingResource, match=r"snapshots/nothing/snapshot.json is gone"):
         read_snapshot(lake, "nothing")

@@ -52,7 +52,7 @@ STEP = '        Step("running"'
 BEFORE = '        Step("conform_before", run="steps:doubled", reads=(Input("conform"),))'
 DROPS = 'Drops("weather", prefix="drops/weather/")'
 
-# (what is written, what is written instead, what is said of it)
+# (what is right, what is written instead, the message)
 MISTAKES = [
     (
         'reads=(Input("conform"),)',
@@ -124,21 +124,23 @@ MISTAKES = [
 ]
 
 
-def test_the_good_one_is_accepted(declare: Declare) -> None:
+def test_valid_declaration_is_accepted(declare: Declare) -> None:
     declare("mistaken", {**MODULES, "pipeline": GOOD})
 
     assert load_pipeline("mistaken") in load_pipelines()[0]
 
 
-@pytest.mark.parametrize(("right", "wrong", "said"), MISTAKES, ids=[wrong or said for _, wrong, said in MISTAKES])
-def test_a_mistake_is_named_in_one_line(declare: Declare, right: str, wrong: str, said: str) -> None:
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"), MISTAKES, ids=[wrong or message for _, wrong, message in MISTAKES]
+)
+def test_a_mistake_is_named_in_one_line(declare: Declare, right: str, wrong: str, message: str) -> None:
     assert right in GOOD
     declare("mistaken", {**MODULES, "pipeline": GOOD.replace(right, wrong)})
 
     pipelines, (error,) = load_pipelines()
 
     assert "mistaken" not in [pipeline.name for pipeline in pipelines]
-    with pytest.raises(type(error), match=said):
+    with pytest.raises(type(error), match=message):
         raise error
     assert len(str(error).splitlines()) == 1
 
@@ -168,7 +170,7 @@ _REFUSED_BY_TYPES = [
 
 
 @pytest.mark.slow
-def test_a_type_checker_refuses_most_of_them(tmp_path: Path) -> None:
+def test_type_checker_refuses_most_mistakes(tmp_path: Path) -> None:
     (tmp_path / "right.py").write_text(GOOD)
     for number, (right, wrong, _) in enumerate(_REFUSED_BY_TYPES):
         (tmp_path / f"wrong_{number}.py").write_text(GOOD.replace(right, wrong))

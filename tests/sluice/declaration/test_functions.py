@@ -1,4 +1,4 @@
-"""What a pipeline's steps name is checked by reading its source, before anything runs and without importing it."""
+"""The functions of a pipeline's steps are checked in their source, before anything runs and without an import."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sluice.errors import DeclarationError
 
 
 def with_step(reference: str, reads: list[Input]) -> Pipeline:
-    """The toy with one step behind its first, which training reads."""
+    """Return the toy with one step after its first, which training reads."""
     step = Step("made", run=reference, reads=tuple(reads))
     return toy(steps=(TOY.steps[0], step), training=replace(TOY.training, rows="made"))
 
@@ -37,7 +37,7 @@ def with_step(reference: str, reads: list[Input]) -> Pipeline:
         ("class F:\n    def __call__(self, conform): ...\nf: object = F()", [Input("conform")]),
     ],
 )
-def test_what_may_fit_is_accepted(declare: Declare, code: str, reads: list[Input]) -> None:
+def test_function_that_may_fit_is_accepted(declare: Declare, code: str, reads: list[Input]) -> None:
     declare("toy", {"contract": CONTRACT, "steps": code})
 
     check_functions(with_step("steps:f", reads))
@@ -59,7 +59,7 @@ def test_what_may_fit_is_accepted(declare: Declare, code: str, reads: list[Input
         ("def f(conform, conform_before): ...", "steps:f", [Input("conform")], r"takes \(conform, conform_before\)"),
     ],
 )
-def test_what_can_not_fit_is_named(
+def test_function_that_can_not_fit_is_named(
     declare: Declare, code: str, reference: str, reads: list[Input], reason: str
 ) -> None:
     declare("toy", {"contract": CONTRACT, "steps": code})
@@ -71,7 +71,7 @@ def test_what_can_not_fit_is_named(
     assert "\n" not in str(refused.value)
 
 
-def test_a_contract_that_is_not_there_is_named(declare: Declare) -> None:
+def test_missing_contract_is_named(declare: Declare) -> None:
     declare("toy", {"contract": "from pydantic import BaseModel", "steps": STEPS})
 
     with pytest.raises(DeclarationError, match=r"step 'conform' names 'contract:Reading', but contract\.py defines no"):

@@ -1,4 +1,4 @@
-"""What a pipeline may declare; what is wrong is said when it is declared, not when AWS is asked."""
+"""What a pipeline may declare; a mistake is reported when it is declared, before any call to AWS."""
 
 from __future__ import annotations
 
@@ -94,7 +94,9 @@ def test_a_wrong_declaration_is_refused_in_one_line(changes: dict[str, Any], mes
         (lambda: Network(("sg-1",), ("sg-1",)), "subnets="),
     ],
 )
-def test_what_aws_would_refuse_is_refused_in_one_line(declare_it: Callable[[], object], message: str) -> None:
+def test_declaration_that_aws_would_refuse_is_refused_in_one_line(
+    declare_it: Callable[[], object], message: str
+) -> None:
     with pytest.raises(DeclarationError, match=message) as refused:
         declare_it()
     assert "\n" not in str(refused.value)
@@ -112,8 +114,8 @@ def test_a_pipeline_may_end_at_its_lake_or_at_its_model() -> None:
         model.require_deployment()
 
 
-def test_every_folder_of_the_lake_beside_the_steps_is_taken() -> None:
-    """As the layout in ``sluice.lake.store`` says; the announcements are markers of ``sluice.completions``."""
+def test_every_folder_of_the_lake_beside_the_steps_is_reserved() -> None:
+    """As in the layout of ``sluice.lake.store``; the announcements are markers of ``sluice.completions``."""
     for folder in ("announced", "deployments", "models", "quarantine", "raw", "snapshots"):
         with pytest.raises(DeclarationError, match=f"has a folder '{folder}'"):
             toy(steps=(CONFORM, Step(folder, run="s:s", reads=(Input("conform"),))))
@@ -150,7 +152,7 @@ def test_a_folder_is_a_pipeline(declare: Declare) -> None:
 
 
 def test_a_folder_needs_no_init(declare: Declare) -> None:
-    """People write ``pipeline.py``; a folder of theirs is never passed over in silence."""
+    """People write ``pipeline.py``; such a folder is never ignored silently."""
     folder = declare("second_toy", {**MODULES, "pipeline": PIPELINE.format(name="second_toy")})
     (folder / "__init__.py").unlink()
 
@@ -173,13 +175,13 @@ def test_a_pipeline_that_cannot_be_loaded_stops_no_other(declare: Declare) -> No
     ]
 
 
-def test_a_partition_length_that_there_is_not_is_refused() -> None:
+def test_unknown_partition_length_is_refused() -> None:
     with pytest.raises(DeclarationError, match="pipeline toy: every='month' is no partition length; use hour or day"):
         toy(every="month")
 
 
 @pytest.mark.parametrize("reference", ["steps:walk", "nothing:run", "steps", ":run", "steps:"])
-def test_a_name_that_is_not_there_is_told(declare: Declare, reference: str) -> None:
+def test_missing_name_is_reported(declare: Declare, reference: str) -> None:
     declare("second_toy", {"steps": "def run(): return 7\n"})
 
     with pytest.raises(DeclarationError, match="write it as 'module:name'"):
@@ -201,6 +203,6 @@ def test_a_folder_that_declares_nothing_is_named(declare: Declare, modules: dict
         load_pipeline("second_toy")
 
 
-def test_a_pipeline_that_is_not_there_is_told_with_those_that_are() -> None:
+def test_unknown_pipeline_is_reported_with_the_known_ones() -> None:
     with pytest.raises(DeclarationError, match=r"there is no pipeline 'flight'; known: .*flights"):
         load_pipeline("flight")

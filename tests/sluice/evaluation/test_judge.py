@@ -33,7 +33,7 @@ SCORES = st.one_of(st.floats(0, 1), st.integers(0, 3).map(lambda n: n / 3))  # f
 
 
 def by_definition(labels: list[int], scores: list[float]) -> float:
-    """The share of pairs of a positive and a negative in which the positive scores higher; a tie counts half."""
+    """Return the share of pairs of a positive and a negative in which the positive scores higher; a tie counts half."""
     positives = [score for label, score in zip(labels, scores, strict=True) if label == 1]
     negatives = [score for label, score in zip(labels, scores, strict=True) if label == 0]
     wins = sum(
@@ -53,7 +53,7 @@ def test_the_auc_is_the_share_of_pairs_in_their_right_order(rows: list[tuple[int
     assert (math.isnan(found) and math.isnan(expected)) or math.isclose(found, expected, abs_tol=1e-12)
 
 
-def test_of_one_class_there_is_no_auc() -> None:
+def test_one_class_has_no_auc() -> None:
     assert math.isnan(auc(np.array([1.0, 1.0]), np.array([0.1, 0.2])))
     assert math.isnan(auc(np.array([]), np.array([])))
 
@@ -102,7 +102,7 @@ def noisy(workspace: Workspace) -> Workspace:
         "folds",
     ],
 )
-def test_gate_and_proof_go_by_the_model_that_is_served(
+def test_gate_and_proof_judge_the_model_that_is_served(
     noisy: Workspace, own_name: str, settings: Settings, printed_is_served: bool
 ) -> None:
     """GIVEN a job whose last printed round may not be the model that it saved WHEN it is deployed THEN it is proven."""
@@ -187,7 +187,7 @@ def test_an_artefact_without_a_model_of_one_score_a_row_is_named(live: Live) -> 
         judged(lake.uri("toy/models/gone"))
 
 
-def test_the_library_that_judges_is_of_the_containers_version() -> None:
+def test_judging_library_has_the_version_of_the_container() -> None:
     assert (
         XGBoostAlgorithm().image("us-east-1").endswith(f"sagemaker-xgboost:{xgboost.__version__.rpartition('.')[0]}-0")
     )

@@ -1,4 +1,4 @@
-"""The digest of a manifest tells its content, and nothing else."""
+"""The digest of a manifest depends on its content, and on nothing else."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def manifest(**members: Any) -> Manifest:
         {"written_at": datetime(2020, 1, 1, tzinfo=UTC)},
         {"rows_in": 5, "rejected": {"not_json": 5}},
         {"code": "other"},
-        # Of the same bytes, encrypted, S3 gives another ETag at each put; the key holds the digest of the content.
+        # S3 returns another ETag at each put of the same encrypted bytes; the key holds the digest of the content.
         {"files": (A, B.model_copy(update={"etag": "c"}))},
     ],
 )
-def test_what_a_reader_of_the_rows_can_not_see_leaves_the_digest_alone(members: dict[str, Any]) -> None:
+def test_members_that_a_reader_of_the_rows_can_not_see_do_not_change_the_digest(members: dict[str, Any]) -> None:
     assert manifest(**members).digest == manifest().digest
 
 
@@ -69,7 +69,7 @@ def test_the_digest_of_a_value_does_not_depend_on_the_order_of_its_members(value
     assert digest_of(dict(reversed(list(value.items())))) == digest_of(value)
 
 
-def test_earliest_and_latest_pass_over_what_is_not_known() -> None:
+def test_earliest_and_latest_ignore_unknown_times() -> None:
     later = datetime(2013, 1, 3, tzinfo=UTC)
 
     assert (earliest([None, later, WRITTEN]), latest([WRITTEN, None, later])) == (WRITTEN, later)

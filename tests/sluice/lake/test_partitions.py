@@ -33,7 +33,7 @@ NEAR = st.builds(
 
 
 @given(MOMENTS, GRAINS)
-def test_a_moment_lies_in_its_partition_and_the_key_names_it(moment: datetime, every: Grain) -> None:
+def test_moment_is_in_its_partition_and_the_key_names_it(moment: datetime, every: Grain) -> None:
     partition = Partition.containing(moment, every)
 
     assert partition.start <= moment < partition.end
@@ -48,7 +48,7 @@ def test_keys_sort_as_time_does(one: datetime, other: datetime, every: Grain) ->
     assert (first < second) == (first.key < second.key)
 
 
-def test_the_year_one_that_clocks_without_a_battery_send_has_a_key_too() -> None:
+def test_year_one_of_clocks_without_a_battery_has_a_key() -> None:
     partition = Partition.containing(datetime(1, 1, 1, 7, tzinfo=UTC), "hour")
 
     assert partition.key == "dt=0001-01-01/hour=07"
@@ -57,7 +57,7 @@ def test_the_year_one_that_clocks_without_a_battery_send_has_a_key_too() -> None
 @pytest.mark.parametrize(
     "key", ["", "2013-01-01", "dt=2013-1-1", "dt=2013-02-30", "dt=2013-01-01/hour=24", "dt=2013-01-01/hour=7", "x"]
 )
-def test_anything_else_is_no_key_and_the_message_says_what_is(key: str) -> None:
+def test_invalid_key_is_refused_with_the_right_form(key: str) -> None:
     with pytest.raises(SluiceError, match="is not a partition key"):
         Partition.parse(key)
 
@@ -84,7 +84,7 @@ def test_chunks_hold_everything_once_in_order_and_no_more_than_their_size(
     assert all(1 <= len(part) <= size for part in parts)
 
 
-def test_a_run_without_a_range_is_about_the_partition_in_which_it_starts() -> None:
+def test_run_without_a_range_covers_the_partition_in_which_it_starts() -> None:
     start = datetime(2013, 1, 15, 7, 30, tzinfo=UTC)
 
     assert [each.key for each in requested("day", start)] == ["dt=2013-01-15"]
@@ -135,7 +135,7 @@ def test_a_run_without_a_date_and_without_a_range_is_refused() -> None:
         ("readme.txt", "day", None),
     ],
 )
-def test_a_path_lies_in_a_partition_or_in_none(path: str, every: Grain, expected: str | None) -> None:
+def test_path_is_in_one_partition_or_in_none(path: str, every: Grain, expected: str | None) -> None:
     found = of_path(path, every)
     assert (found and found.key) == expected
 

@@ -1,4 +1,4 @@
-"""Objects, and manifests that no two writers can take from each other."""
+"""Objects, and manifests in which no writer overwrites another's change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DAY = partition("2013-01-01")
 
 
 def with_file(name: str) -> Callable[[Manifest | None], Manifest]:
-    """The change that adds one part."""
+    """Return the change that adds one part."""
     file = File(key=name, size=1, etag=name, rows=1)
 
     def change(before: Manifest | None) -> Manifest:
@@ -33,7 +33,7 @@ def with_file(name: str) -> Callable[[Manifest | None], Manifest]:
     return change
 
 
-def test_of_twenty_writers_at_once_none_is_lost(cloud: Cloud, lake: Lake) -> None:
+def test_no_change_of_twenty_writers_at_once_is_lost(cloud: Cloud, lake: Lake) -> None:
     """P5: each adds a part; every part is in the manifest once, and every sum is right."""
     start, writers = Barrier(20), [Lake(cloud.client("s3"), lake.bucket, "toy") for _ in range(20)]
 
@@ -45,13 +45,15 @@ def test_of_twenty_writers_at_once_none_is_lost(cloud: Cloud, lake: Lake) -> Non
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(add, range(20)))
 
-    stands = manifest_json(lake, "raw/events", DAY.key)
-    names = [file["key"] for file in stands["files"]]
+    manifest = manifest_json(lake, "raw/events", DAY.key)
+    names = [file["key"] for file in manifest["files"]]
     assert sorted(names) == sorted(f"part-{number}-{part}" for number in range(20) for part in range(2))
-    assert stands["rows_in"] == 40
+    assert manifest["rows_in"] == 40
 
 
-def test_a_writer_that_is_always_too_late_gives_up_and_says_where(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writer_that_always_conflicts_gives_up_and_names_the_object(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(_AGAINST_OTHERS, "sleep", lambda _: None)
     tries = 0
 
@@ -90,7 +92,7 @@ def test_a_change_whose_answer_was_lost_is_made_once(cloud: Cloud, lake: Lake) -
     assert [file.key for file in after.files] == ["part"]
 
 
-def test_what_is_left_as_it_is_is_not_written(lake: Lake) -> None:
+def test_unchanged_manifest_is_not_written(lake: Lake) -> None:
     lake.update_manifest("raw/events", DAY, with_file("part"))
     key = lake.layout.manifest("raw/events", DAY)
     lake.s3.put_bucket_versioning(Bucket=lake.bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -106,7 +108,7 @@ def test_only_the_first_of_two_creates_the_object(lake: Lake) -> None:
     assert lake.get("toy/once") == b"first"
 
 
-def test_an_object_that_is_gone_is_told_apart_from_an_empty_one(lake: Lake) -> None:
+def test_missing_object_is_distinguished_from_an_empty_one(lake: Lake) -> None:
     lake.put("toy/empty", b"")
 
     assert lake.read("toy/empty") == b""
@@ -115,7 +117,7 @@ def test_an_object_that_is_gone_is_told_apart_from_an_empty_one(lake: Lake) -> N
         lake.get("toy/gone")
 
 
-def test_a_bucket_that_is_not_there_is_no_missing_object(cloud: Cloud) -> None:
+def test_missing_bucket_is_no_missing_object(cloud: Cloud) -> None:
     nowhere = Lake(cloud.client("s3"), "no-such-bucket-anywhere", "toy")
 
     with pytest.raises(ClientError, match="NoSuchBucket"):
@@ -134,7 +136,7 @@ def test_partitions_of_a_dataset_are_those_with_a_manifest(lake: Lake) -> None:
     assert lake.manifest("raw/events", partition("2013-01-03")) is None
 
 
-def test_a_manifest_where_none_can_be_is_named(lake: Lake) -> None:
+def test_manifest_at_an_impossible_key_is_named(lake: Lake) -> None:
     lake.put("toy/raw/events/elsewhere/_manifest.json", b"{}")
 
     with pytest.raises(SluiceError, match="'elsewhere' is not a partition key"):

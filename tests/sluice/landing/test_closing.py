@@ -1,4 +1,4 @@
-"""A partition is complete or it isn't, and everyone can tell (P5)."""
+"""A partition is complete or it isn't, and every reader can see which (P5)."""
 
 from __future__ import annotations
 
@@ -23,16 +23,13 @@ from sluice.lake.manifests import Manifest
 from sluice.lake.store import Lake
 from sluice.landing import closing
 from sluice.landing.closing import Evidence, close_source, watermark
-from sluice.sources.queue import drain as landing
 from sluice.workspace import Workspace
 
 NOON = datetime(2013, 1, 10, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-@pytest.fixture(autouse=True)
-def _short_poll(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(landing, "_LONG_POLL_SECONDS", 0)
+pytestmark = pytest.mark.usefixtures("short_poll")
 
 
 def at(lake: Lake, now: datetime) -> Lake:
@@ -40,7 +37,7 @@ def at(lake: Lake, now: datetime) -> Lake:
 
 
 def put_day(lake: Lake, day: str, last: str | None = "12:00", state: str = "open") -> None:
-    """A raw partition with one event, whose producer gave that time of day."""
+    """Put a raw partition with one event, whose producer gave that time of day."""
     put_raw(lake, EVENTS, day, [message(reading(f"r-{day}", f"{day}T{last}:00+00:00"))], state=state)
     if last is not None:
         moment = datetime.fromisoformat(f"{day}T{last}:00+00:00")
@@ -53,10 +50,10 @@ def _with_time(before: Manifest | None, moment: datetime) -> Manifest:
 
 
 def states(lake: Lake) -> dict[str, tuple[str, int, int]]:
-    """State, revision and rows of each raw partition."""
+    """Return the state, the revision and the rows of each raw partition."""
     found = [each.key for each in lake.partitions("raw/events")]
-    stand = {key: manifest_json(lake, "raw/events", key) for key in found}
-    return {key[3:]: (each["state"], each["revision"], each["rows_out"]) for key, each in stand.items()}
+    manifests = {key: manifest_json(lake, "raw/events", key) for key in found}
+    return {key[3:]: (each["state"], each["revision"], each["rows_out"]) for key, each in manifests.items()}
 
 
 def test_the_watermark_is_the_highest_time_seen_less_the_lateness(lake: Lake) -> None:
@@ -72,7 +69,7 @@ def test_the_watermark_is_the_highest_time_seen_less_the_lateness(lake: Lake) ->
     assert states(lake) == {"2013-01-01": ("closed", 1, 1), "2013-01-02": ("open", 0, 1)}
 
 
-def test_of_a_queue_that_is_drained_empty_it_is_the_wall_clock(lake: Lake) -> None:
+def test_watermark_of_a_queue_that_is_drained_empty_is_the_wall_clock(lake: Lake) -> None:
     put_day(lake, "2013-01-09")
     put_day(lake, "2013-01-10")
 
@@ -82,20 +79,20 @@ def test_of_a_queue_that_is_drained_empty_it_is_the_wall_clock(lake: Lake) -> No
     assert states(lake)["2013-01-10"] == ("open", 0, 1)
 
 
-def test_nothing_is_closed_while_nothing_is_known(lake: Lake) -> None:
+def test_nothing_is_closed_without_a_watermark(lake: Lake) -> None:
     assert close_source(at(lake, NOON), EVENTS, Evidence(is_drained=True)) == ""
     assert keys_below(lake, "toy/") == []
 
 
-def test_an_event_whose_producer_gave_no_time_closes_nothing(lake: Lake) -> None:
+def test_event_without_a_time_of_the_producer_closes_nothing(lake: Lake) -> None:
     put_day(lake, "2013-01-01", "12:00")
     put_raw(lake, EVENTS, "2013-01-09", [message("no json")], state="open")
 
     assert close_source(at(lake, NOON), EVENTS, Evidence(is_drained=False)) == ""
 
 
-def test_one_event_from_the_future_closes_only_what_is_past(lake: Lake) -> None:
-    """GIVEN a producer whose clock is a day ahead, THEN what is still going on stays open."""
+def test_event_from_the_future_closes_only_past_partitions(lake: Lake) -> None:
+    """GIVEN a producer whose clock is a day ahead, THEN partitions that are not over stay open."""
     for day in ("2013-01-09", "2013-01-10", "2013-01-11"):
         put_day(lake, day, "12:00")
 
@@ -131,7 +128,7 @@ def test_the_watermark_never_passes_what_was_seen_nor_the_clock(
         assert passed == min(NOON, max(seen)) - lateness * HOUR
 
 
-def test_a_gap_is_closed_empty_so_that_nobody_waits_for_it(lake: Lake) -> None:
+def test_gap_is_closed_empty_so_that_no_run_waits_for_it(lake: Lake) -> None:
     put_day(lake, "2013-01-01")
     put_day(lake, "2013-01-04")
     put_day(lake, "2013-01-07", "12:00")
@@ -148,7 +145,7 @@ def test_a_gap_is_closed_empty_so_that_nobody_waits_for_it(lake: Lake) -> None:
     }
 
 
-def test_data_that_comes_to_a_gap_later_raises_its_revision(lake: Lake, sqs: Any, queue: str) -> None:
+def test_late_data_in_a_gap_raises_its_revision(lake: Lake, sqs: Any, queue: str) -> None:
     put_day(lake, "2013-01-01")
     put_day(lake, "2013-01-03")
     close_source(at(lake, NOON), EVENTS, Evidence(is_drained=True))
@@ -165,8 +162,8 @@ def test_data_that_comes_to_a_gap_later_raises_its_revision(lake: Lake, sqs: Any
 
 
 @pytest.mark.parametrize("day", ["1970-01-01", "0001-01-01"])
-def test_a_clock_that_knows_nothing_does_not_close_a_partition_for_every_day_since(lake: Lake, day: str) -> None:
-    """One event of the year 1970 or 1 must not make thousands of empty partitions, nor stop the closing."""
+def test_unset_clock_does_not_close_a_partition_for_every_day_since(lake: Lake, day: str) -> None:
+    """One event of the year 1970 or 1 must neither make thousands of empty partitions nor stop the closing."""
     put_day(lake, day)
     put_day(lake, "2013-01-08")
     put_day(lake, "2013-01-10", "01:00")
@@ -177,9 +174,7 @@ def test_a_clock_that_knows_nothing_does_not_close_a_partition_for_every_day_sin
     assert set(states(lake)) == {day, "2013-01-08", "2013-01-09", "2013-01-10"}
 
 
-def test_a_gap_is_closed_up_to_the_longest_that_is_taken_for_silence(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gap_is_closed_up_to_the_longest_length_of_a_silence(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(closing, "_LONGEST_GAP", 3)
     for day in ("2013-01-01", "2013-01-05", "2013-01-10"):
         put_day(lake, day)
@@ -192,15 +187,15 @@ def test_a_gap_is_closed_up_to_the_longest_that_is_taken_for_silence(
 def test_closing_again_changes_nothing(lake: Lake) -> None:
     put_day(lake, "2013-01-01")
     first = close_source(at(lake, NOON), EVENTS, Evidence(is_drained=True))
-    stands = manifest_json(lake, "raw/events", "dt=2013-01-01")
+    manifest = manifest_json(lake, "raw/events", "dt=2013-01-01")
 
     second = close_source(at(lake, NOON + HOUR), EVENTS, Evidence(is_drained=True))
 
     assert first == second == "dt=2013-01-01"  # until it is announced
-    assert manifest_json(lake, "raw/events", "dt=2013-01-01") == stands
+    assert manifest_json(lake, "raw/events", "dt=2013-01-01") == manifest
 
 
-def test_what_was_announced_is_handed_on_again_only_when_it_has_changed(workspace: Workspace) -> None:
+def test_announced_partition_is_returned_again_only_when_it_has_changed(workspace: Workspace) -> None:
     lake = at(workspace.lake, NOON)
     put_day(lake, "2013-01-01")
     put_day(lake, "2013-01-02")
@@ -212,7 +207,7 @@ def test_what_was_announced_is_handed_on_again_only_when_it_has_changed(workspac
     assert close_source(lake, EVENTS, Evidence(is_drained=True)) == "dt=2013-01-02"
 
 
-def test_two_closers_and_a_drain_at_once(cloud: Cloud, lake: Lake, sqs: Any, queue: str) -> None:
+def test_two_closers_and_a_drain_at_once_lose_nothing(cloud: Cloud, lake: Lake, sqs: Any, queue: str) -> None:
     """Each partition is closed once; the data of the drain is in it, as first content or as late data."""
     days = [f"2013-01-{day:02d}" for day in range(1, 9)]
     for day in days:

@@ -1,4 +1,4 @@
-"""Records every call that the code makes to AWS, and says which rights each of them needs.
+"""Records every call that the code makes to AWS, and returns the rights that each of them needs.
 
 The rights are those of the service authorization reference ("Actions, resources, and condition keys for AWS services").
 """
@@ -47,16 +47,16 @@ class RecordingAws(Aws):
 
     def make_client(self, service: str) -> Any:
         client = super().make_client(service)
-        client.meta.events.register("provide-client-params", self._asked)
+        client.meta.events.register("provide-client-params", self._note_parameters)
         client.meta.events.register("before-call", self._called)
         return client
 
-    def _asked(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
-        context["asked"] = dict(params)
+    def _note_parameters(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
+        context["parameters"] = dict(params)
 
     def _called(self, model: Any, context: dict[str, Any], **_: Any) -> None:
-        """Not when an address is only signed."""
-        self.calls.append(Call(model.service_model.service_name, model.name, context["asked"]))
+        """Record the call; an address that is only signed is none."""
+        self.calls.append(Call(model.service_model.service_name, model.name, context["parameters"]))
 
     @contextmanager
     def on_the_wire(self) -> Iterator[None]:
@@ -77,7 +77,7 @@ class RecordingAws(Aws):
 
 
 def rights(call: Call) -> set[tuple[str, str]]:
-    """The actions that the caller must be allowed, each with the ARN that it is done to."""
+    """Return the actions that the policy must allow the caller, each with its ARN."""
     needed: set[tuple[str, str]] = _RIGHTS[call.service](call.operation, call.parameters)
     return needed
 
@@ -107,7 +107,7 @@ def _of_sns(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str
 
 
 def _of_kinesis(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]]:
-    # An iterator names its stream as well, in a form of Kinesis's own; here there is one stream.
+    # An iterator also names its stream, in Kinesis's own form; here there is one stream.
     stream = parameters.get("StreamName", "life-stream")
     return {(f"kinesis:{operation}", f"arn:aws:kinesis:{_HERE}:stream/{stream}")}
 

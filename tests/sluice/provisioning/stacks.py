@@ -1,4 +1,4 @@
-"""What stands at AWS, listed by the services themselves, and policies as IAM reads them."""
+"""What exists at AWS, listed by the services themselves, and policies as IAM reads them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def bucket_of(pipeline: str) -> str:
 
 
 def made(cloud: Cloud, pipeline: str) -> Mapping[str, set[str]]:
-    """The names of everything in the account whose name is the pipeline's, by service."""
+    """Return the names of everything in the account that has the pipeline's name, by service."""
     slug = pipeline.replace("_", "-")
     queues = cloud.client("sqs").list_queues(QueueNamePrefix=f"{pipeline}-").get("QueueUrls", [])
     streams = cloud.client("kinesis").list_streams()["StreamNames"]
@@ -41,20 +41,20 @@ def made(cloud: Cloud, pipeline: str) -> Mapping[str, set[str]]:
 
 
 def _of_stack(found: list[dict[str, Any]], member: str, slug: str) -> set[str]:
-    """The logical ids in names such as ``sluice-toy-TrainingRole-1A2B``."""
+    """Return the logical ids in names such as ``sluice-toy-TrainingRole-1A2B``."""
     names = (re.fullmatch(rf"sluice-{slug}-([A-Z][A-Za-z]+)-\w+", each[member]) for each in found)
     return {name[1] for name in names if name}
 
 
 def worker_policy(cloud: Cloud, arn: str) -> Policy:
-    """The policy that stands under an ARN."""
+    """Return the current policy of an ARN."""
     iam = cloud.client("iam")
     version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
     return Policy.of(iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])
 
 
 def role_policy(cloud: Cloud, role_arn: str) -> Policy:
-    """What a role of SageMaker's may do."""
+    """Return the policy of a role of SageMaker's."""
     name = role_arn.rpartition("/")[2]
     return Policy.of(cloud.client("iam").get_role_policy(RoleName=name, PolicyName="train-and-serve")["PolicyDocument"])
 
@@ -82,15 +82,15 @@ class Policy:
         return {action for actions, _, _ in self.statements for action in actions}
 
     def resources(self, action: str) -> set[str]:
-        """The resources on which the policy allows the action."""
+        """Return the resources on which the policy allows the action."""
         return {each for actions, resources, _ in self.statements if action in actions for each in resources}
 
     def allows(self, action: str, resource: str) -> bool:
-        """Whether the action is allowed on that ARN. Upper and lower case differ."""
+        """Return whether the action is allowed on that ARN. Upper and lower case differ."""
         return any(fnmatchcase(resource, pattern) for pattern in self.resources(action))
 
     def on_everything(self) -> set[str]:
-        """The actions that are allowed on every resource."""
+        """Return the actions that are allowed on every resource."""
         return {action for actions, resources, _ in self.statements if "*" in resources for action in actions}
 
 

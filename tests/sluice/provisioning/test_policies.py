@@ -85,13 +85,13 @@ def rows(conform_events, conform_events_before, weather):
     "pipeline": "from tests.sluice.provisioning.test_policies import LIFE as PIPELINE\n",
 }
 
-# What the policy allows though no life without a mishap calls it, and why.
+# What the policy allows although only a failure needs it, and why.
 NOT_CALLED = {
     "s3:AbortMultipartUpload": "boto3 calls it when the upload of a large training channel fails",
 }
 
 
-def test_the_workers_may_call_what_the_code_calls_and_nothing_else(cloud: Cloud, aws: Aws, declare: Declare) -> None:
+def test_policy_of_the_workers_allows_exactly_the_calls_of_the_code(cloud: Cloud, aws: Aws, declare: Declare) -> None:
     policy = worker_policy(cloud, provision(cloud.client("cloudformation"), LIFE)["WorkerPolicy"])
     recording = RecordingAws(aws.session, aws.endpoint)
     declare("life", MODULES)
@@ -107,8 +107,8 @@ def test_the_workers_may_call_what_the_code_calls_and_nothing_else(cloud: Cloud,
     )
 
 
-def test_parts_of_one_name_that_allow_different_things_are_refused() -> None:
-    """A kind of source of somebody's own may choose a name that is taken; none of its rights may be lost by that."""
+def test_parts_of_one_name_with_different_rights_are_refused() -> None:
+    """A source kind of a user may choose a name that is taken; none of its rights may be lost by that."""
     same, other = Statement("Read", ("s3:GetObject",), ("a",)), Statement("Read", ("s3:PutObject",), ("b",))
 
     assert policy_document([same, replace(same, resources=("c",))])["Statement"][0]["Resource"] == ["a", "c"]
@@ -117,7 +117,7 @@ def test_parts_of_one_name_that_allow_different_things_are_refused() -> None:
 
 
 def live_through(cloud: Cloud, aws: Aws) -> None:
-    """From the first event to a roll-back, with everything that an operator may ask for on the way."""
+    """Run a pipeline from the first event to a roll-back, with every action of an operator."""
     workspace = Workspace.open(aws, "life")
     send(workspace)
     drop(cloud, workspace)
@@ -150,7 +150,7 @@ def _body(name: str, at: str, value: object) -> str:
 
 
 def drop(cloud: Cloud, workspace: Workspace) -> None:
-    """Somebody else's doing: their calls are not the workers'."""
+    """Write a drop as another system does: its calls are not the workers'."""
     for day in DAYS:
         for name, body in (("part.csv", b"degrees\n7\n"), ("_SUCCESS", b"")):
             key = f"drops/weather/dt={day}/{name}"
@@ -201,7 +201,7 @@ def deploy(workspace: Workspace, job: Job, fingerprint: str) -> None:
 
 
 def roll_back_over_a_second(workspace: Workspace, fingerprint: str) -> None:
-    """A second model is deployed and put back; a third is stopped while it trains."""
+    """Deploy a second model and roll it back; stop a third while it trains."""
     other, third = (_with_rounds(rounds) for rounds in (2, 500))
     job, _ = train(workspace, other)
     change = start_change(replace(workspace, pipeline=other), job)
@@ -227,7 +227,7 @@ def _put_back(workspace: Workspace, change: Change) -> None:
 
 
 def take_over(cloud: Cloud, workspace: Workspace, job: Job) -> None:
-    """GIVEN somebody's own endpoint under the declared name THEN it is changed, put back, and in the end deleted."""
+    """GIVEN a foreign endpoint under the declared name THEN it is changed, restored, and in the end deleted."""
     endpoint = workspace.pipeline.require_deployment().endpoint
     theirs, sagemaker = f"{endpoint}-theirs", cloud.client("sagemaker")
     container = {"Image": XGBoostAlgorithm().image("us-east-1"), "ModelDataUrl": job.model_uri}
@@ -247,7 +247,7 @@ def take_over(cloud: Cloud, workspace: Workspace, job: Job) -> None:
 
 
 def redrive(cloud: Cloud, workspace: Workspace) -> None:
-    """The bad event of each source was quarantined; another one ends in the dead-letter queue of each queue."""
+    """Redrive the invalid event of each source, which was quarantined, and a dead letter of each queue."""
     for source in (EVENTS, MESSAGES):
         _dead_letter(cloud, workspace, source)
     assert {(each.source, each.where) for each in survey_all(workspace, None, Choice())} == {
@@ -258,7 +258,7 @@ def redrive(cloud: Cloud, workspace: Workspace) -> None:
 
 
 def _dead_letter(cloud: Cloud, workspace: Workspace, source: EventSource) -> None:
-    """An event is sent, and received by one reader after another that dies."""
+    """Send an event that one reader after another receives and then dies."""
     sqs, connector = cloud.client("sqs"), connect_events(workspace, source)
     url, dead = (workspace.resources.made_for(what, source.name) for what in ("queues", "dead-letter-queues"))
     send_events(

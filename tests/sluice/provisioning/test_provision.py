@@ -1,4 +1,4 @@
-"""One call makes a pipeline's stack or brings it up to date, and says in one line what went wrong."""
+"""One call creates or updates a pipeline's stack, and reports a failure in one line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sluice.errors import DeclarationError
 from sluice.provisioning.provision import Change, ProvisioningFailed, changes, provision, stack_name
 
 
-def test_stack_is_made_once_and_then_left_alone(cloud: Cloud) -> None:
+def test_stack_is_created_once_and_then_unchanged(cloud: Cloud) -> None:
     cloudformation = cloud.client("cloudformation")
 
     first = provision(cloudformation, toy(name="once"))
@@ -43,7 +43,7 @@ def test_underscores_become_hyphens_where_aws_allows_none(cloud: Cloud) -> None:
 
 
 def with_events(name: str, **changes: Any) -> Pipeline:
-    """The pipeline with some members of its queue changed."""
+    """Return the pipeline with some members of its queue changed."""
     return toy(name=name, sources=(replace(EVENTS, **changes), *TOY.sources[1:]))
 
 
@@ -61,7 +61,7 @@ def test_a_changed_declaration_updates_the_stack_in_place(cloud: Cloud) -> None:
     assert [each["Body"] for each in sqs.receive_message(QueueUrl=queue)["Messages"]] == ["kept"]
 
 
-def test_what_is_not_declared_any_more_is_removed_and_the_rest_stays(cloud: Cloud) -> None:
+def test_resource_that_is_no_longer_declared_is_removed_and_the_rest_is_kept(cloud: Cloud) -> None:
     cloudformation = cloud.client("cloudformation")
     before = provision(cloudformation, toy(name="shrinking", sources=(EVENTS, MESSAGES, STREAM)))
 
@@ -74,8 +74,8 @@ def test_what_is_not_declared_any_more_is_removed_and_the_rest_stays(cloud: Clou
     assert (found["streams"], found["roles"]) == (set(), set())
 
 
-def standing(cloud: Cloud, pipeline: str) -> Any:
-    """All that a stack and its services say of it."""
+def stack_state(cloud: Cloud, pipeline: str) -> Any:
+    """Return everything that a stack and its services report of it."""
     cloudformation, name = cloud.client("cloudformation"), stack_name(pipeline)
     return (
         made(cloud, pipeline),
@@ -85,10 +85,10 @@ def standing(cloud: Cloud, pipeline: str) -> Any:
     )
 
 
-def test_a_dry_run_says_what_would_change_and_changes_nothing(cloud: Cloud) -> None:
+def test_dry_run_reports_changes_and_makes_none(cloud: Cloud) -> None:
     cloudformation = cloud.client("cloudformation")
     provision(cloudformation, toy(name="rehearsed", sources=(EVENTS, STREAM)))
-    before = standing(cloud, "rehearsed")
+    before = stack_state(cloud, "rehearsed")
 
     orders = FifoQueue("orders", event_id="id", event_time="at")
     slow = replace(EVENTS, visibility_timeout=timedelta(hours=1))
@@ -103,16 +103,16 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing(cloud: Cloud) -> N
     assert _of(found, "Remove") == ["Stream", "StreamParameter"]
     assert {"EventsQueue", "WorkerPolicy"} <= set(_of(found, "Modify"))
     assert Change("Add", "OrdersQueue", "AWS::SQS::Queue") in found
-    assert standing(cloud, "rehearsed") == before
+    assert stack_state(cloud, "rehearsed") == before
     assert changes(cloudformation, toy(name="rehearsed", sources=(EVENTS, STREAM))) == []
-    assert standing(cloud, "rehearsed") == before
+    assert stack_state(cloud, "rehearsed") == before
 
 
 def _of(found: Sequence[Change], action: str) -> list[str]:
     return [each.resource for each in found if each.action == action]
 
 
-def test_a_dry_run_says_what_would_be_replaced(cloud: Cloud) -> None:
+def test_dry_run_reports_replacements(cloud: Cloud) -> None:
     """A queue that becomes a FIFO queue is another queue: what waits in the old one is gone."""
     cloudformation = cloud.client("cloudformation")
     provision(cloudformation, toy(name="replaced", sources=(replace(MESSAGES, name="events"),)))
@@ -120,7 +120,7 @@ def test_a_dry_run_says_what_would_be_replaced(cloud: Cloud) -> None:
     assert "EventsQueue" in _of(changes(cloudformation, toy(name="replaced")), "Replace")
 
 
-def test_a_dry_run_of_what_was_never_provisioned_adds_everything_and_leaves_no_trace(cloud: Cloud) -> None:
+def test_dry_run_of_an_unprovisioned_pipeline_adds_everything_and_leaves_no_trace(cloud: Cloud) -> None:
     cloudformation = cloud.client("cloudformation")
 
     found = changes(cloudformation, toy(name="unmade"))
@@ -132,7 +132,7 @@ def test_a_dry_run_of_what_was_never_provisioned_adds_everything_and_leaves_no_t
         cloudformation.describe_stacks(StackName="sluice-unmade")
 
 
-def test_a_dry_run_clears_away_what_a_killed_one_left(cloud: Cloud) -> None:
+def test_dry_run_removes_what_a_killed_one_left(cloud: Cloud) -> None:
     cloudformation = cloud.client("cloudformation")
     provision(cloudformation, toy(name="again"))
     template = cloudformation.get_template(StackName="sluice-again", TemplateStage="Original")["TemplateBody"]
@@ -147,7 +147,7 @@ def test_a_dry_run_clears_away_what_a_killed_one_left(cloud: Cloud) -> None:
     assert cloudformation.list_change_sets(StackName="sluice-again")["Summaries"] == []
 
 
-def test_failed_creation_names_the_resource_and_can_be_tried_again(cloud: Cloud) -> None:
+def test_failed_creation_names_the_resource_and_can_be_retried(cloud: Cloud) -> None:
     cloudformation, ssm = cloud.client("cloudformation"), cloud.client("ssm")
     ssm.put_parameter(Name="/sluice/taken/bucket", Value="taken", Type="String")
 
@@ -161,7 +161,7 @@ def test_failed_creation_names_the_resource_and_can_be_tried_again(cloud: Cloud)
     assert provision(cloudformation, toy(name="taken"))["Bucket"] == "sluice-taken-000000000000-us-east-1"
 
 
-def test_on_a_laptop_a_lake_without_a_stack_is_taken_over_and_outlives_failed_tries(cloud: Cloud) -> None:
+def test_lake_without_a_stack_is_adopted_on_a_laptop_and_survives_failed_tries(cloud: Cloud) -> None:
     cloudformation, s3, ssm = (cloud.client(name) for name in ("cloudformation", "s3", "ssm"))
     lake = "sluice-left-000000000000-us-east-1"
     s3.create_bucket(Bucket=lake)
@@ -196,7 +196,7 @@ def test_name_that_the_template_does_not_allow_is_refused() -> None:
 
 
 def test_closed_port_gives_one_line_with_the_next_action() -> None:
-    nobody = boto3.client(
+    unreachable = boto3.client(
         "cloudformation",
         endpoint_url="http://127.0.0.1:9",
         region_name="us-east-1",
@@ -205,15 +205,15 @@ def test_closed_port_gives_one_line_with_the_next_action() -> None:
         config=Config(connect_timeout=5, retries={"total_max_attempts": 1}),
     )
     with pytest.raises(ProvisioningFailed, match=r"http://127\.0\.0\.1:9.*make up\); then run") as failure:
-        provision(nobody, toy(name="flights"))
+        provision(unreachable, toy(name="flights"))
     assert "\n" not in str(failure.value)
 
 
-def test_a_throttled_look_does_not_end_the_wait(cloud: Cloud) -> None:
-    cloudformation, looks = cloud.client("cloudformation"), iter(range(100))
+def test_throttled_probe_does_not_end_the_wait(cloud: Cloud) -> None:
+    cloudformation, probes = cloud.client("cloudformation"), iter(range(100))
 
     def throttle(**_: object) -> AWSResponse | None:
-        if next(looks) % 2:
+        if next(probes) % 2:
             return None
         body = b"<ErrorResponse><Error><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>"
         answer = AWSResponse("http://aws", 400, {}, None)
@@ -223,4 +223,4 @@ def test_a_throttled_look_does_not_end_the_wait(cloud: Cloud) -> None:
     cloudformation.meta.events.register("before-send.cloudformation.DescribeStacks", throttle)
 
     assert provision(cloudformation, toy(name="throttled"))["Bucket"].startswith("sluice-throttled-")
-    assert next(looks) > 2
+    assert next(probes) > 2

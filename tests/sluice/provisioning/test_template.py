@@ -40,7 +40,7 @@ def resources(cloud: Cloud, outputs: dict[str, str]) -> Resources:
 
 
 def test_template_is_valid_in_every_region_that_it_may_go_to(tmp_path: Path) -> None:
-    """One process for all shapes: to start cfn-lint takes seconds."""
+    """One process for all shapes: the start of cfn-lint takes seconds."""
     for pipeline in (*SHAPES.values(), *REAL):
         (tmp_path / f"{pipeline.name}.json").write_text(template_body(pipeline))
     (tmp_path / "printed.yaml").write_text(render(SHAPES["guarded"]).to_yaml())
@@ -110,7 +110,7 @@ QUEUES_OF_EVENTS = {"events.fifo", "events-dead.fifo"}
         ),
     ],
 )
-def test_exactly_what_is_declared_is_made_under_the_names_that_the_user_gave(
+def test_exactly_the_declared_resources_are_made_under_the_names_of_the_user(
     cloud: Cloud, shape: str, queues: set[str], streams: set[str], parameters: set[str]
 ) -> None:
     provision(cloud.client("cloudformation"), SHAPES[shape])
@@ -126,7 +126,7 @@ def test_exactly_what_is_declared_is_made_under_the_names_that_the_user_gave(
     }
 
 
-def test_the_names_of_earlier_versions_stay_so_that_a_stack_is_updated_in_place() -> None:
+def test_names_of_earlier_versions_are_kept_so_that_a_stack_is_updated_in_place() -> None:
     """Another logical id, or another physical name, would make a new queue beside the one that holds the events."""
     made = render(ALL_KINDS).to_dict()["Resources"]
     named = {name: made[name]["Properties"] for name in made}
@@ -166,7 +166,7 @@ def attributes(cloud: Cloud, pipeline: str, queue: str) -> dict[str, str]:
     return found
 
 
-def test_what_is_declared_of_a_source_is_what_it_has(cloud: Cloud) -> None:
+def test_source_has_its_declared_properties(cloud: Cloud) -> None:
     provision(cloud.client("cloudformation"), SHAPES["several"])
 
     returns, late = attributes(cloud, "several", "returns.fifo"), attributes(cloud, "several", "late_messages")
@@ -237,7 +237,7 @@ def test_a_pipeline_without_training_has_no_right_to_train(cloud: Cloud) -> None
     assert not [action for action in model.actions if "Endpoint" in action or "Model" in action]
 
 
-def test_names_that_differ_by_an_underscore_alone_are_refused_before_anything_is_asked() -> None:
+def test_names_that_differ_by_an_underscore_alone_are_refused_before_any_call() -> None:
     twins = toy(sources=(*TOY.sources, replace(EVENTS, name="lane1"), replace(EVENTS, name="lane_1")))
     with pytest.raises(DeclarationError, match=r"2 resources .* be called Lane1Queue.*rename a source"):
         render(twins)
@@ -317,7 +317,7 @@ def test_lake_takes_requests_over_tls_only(cloud: Cloud, resources: Resources) -
     assert statement["Resource"] == [lake, f"{lake}/*"]
 
 
-def test_lake_outlives_its_stack(cloud: Cloud) -> None:
+def test_lake_survives_its_stack(cloud: Cloud) -> None:
     cloudformation = cloud.client("cloudformation")
     bucket = provision(cloudformation, toy(name="passing"))["Bucket"]
 
@@ -345,7 +345,7 @@ def test_event_that_never_lands_ends_in_the_dead_letter_queue(cloud: Cloud, reso
     assert [message["Body"] for message in sqs.receive_message(QueueUrl=dead)["Messages"]] == ["bad"]
 
 
-def test_dead_letter_queues_take_letters_of_their_own_queue_only(cloud: Cloud, resources: Resources) -> None:
+def test_dead_letter_queues_accept_messages_of_their_own_queue_only(cloud: Cloud, resources: Resources) -> None:
     sqs = cloud.client("sqs")
     for source, name in (("events", "my_pipe-events.fifo"), ("messages", "my_pipe-messages")):
         dead_url, url = resources.made_for("dead-letter-queues", source), resources.made_for("queues", source)

@@ -1,4 +1,4 @@
-"""A raw record keeps the body verbatim whatever it is; nothing that can lie on a queue stops the landing (P6)."""
+"""A raw record keeps the body verbatim whatever it is; nothing that a queue can hold stops the landing (P6)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BODIES = SQS_TEXT | st.builds(
 
 
 @given(st.lists(BODIES, min_size=1, max_size=5))
-def test_whatever_the_bodies_are_they_come_back_verbatim(bodies: list[str]) -> None:
+def test_any_body_is_returned_verbatim(bodies: list[str]) -> None:
     records = [record_from_sqs(message(body, place), EVENTS) for place, body in enumerate(bodies, 1)]
 
     _, part = part_bytes(records)
@@ -45,7 +45,7 @@ def test_whatever_the_bodies_are_they_come_back_verbatim(bodies: list[str]) -> N
     assert all(row["event_time"] <= SENT + timedelta(days=1) for row in rows)
 
 
-def test_the_envelope_is_what_the_queue_and_the_body_say() -> None:
+def test_envelope_has_the_values_of_the_queue_and_of_the_body() -> None:
     body = reading("r-1", AT, 5)
     sent = message(body, 77, group="meter 1", receive_count=3, SentTimestamp="1388534400001")
     sent["MessageAttributes"] = {"b": {"DataType": "Binary", "BinaryValue": b"\x00\xff"}, "a": {"DataType": "String"}}
@@ -77,12 +77,12 @@ def test_the_envelope_is_what_the_queue_and_the_body_say() -> None:
         ("true", "dedup-1"),
         ("1.5", "dedup-1"),
         ('["r-1"]', "dedup-1"),
-        ('"\\ud800"', "dedup-1"),  # half a surrogate pair: JSON can say it, UTF-8 can't
+        ('"\\ud800"', "dedup-1"),  # half a surrogate pair: JSON can encode it, UTF-8 can't
         ('"\\ud83d\\ude00"', "\U0001f600"),
         ('"\\u0000"', "\x00"),
     ],
 )
-def test_an_id_that_is_no_id_falls_back_to_the_deduplication_id(event_id: str, expected: str) -> None:
+def test_invalid_id_is_replaced_by_the_deduplication_id(event_id: str, expected: str) -> None:
     record = record_from_sqs(message(f'{{"id": {event_id}, "at": "{AT}"}}'), EVENTS)
 
     (row,) = read_parts([part_bytes([record])[1]]).to_pylist()
@@ -92,7 +92,7 @@ def test_an_id_that_is_no_id_falls_back_to_the_deduplication_id(event_id: str, e
 @pytest.mark.parametrize(
     "at",
     [
-        '"2013-06-01T12:00:00"',  # no offset: nobody knows when that was
+        '"2013-06-01T12:00:00"',  # no offset: the moment is unknown
         '"yesterday"',
         '"2014-01-02T00:00:00.000001+00:00"',  # more than a day after it was sent
         '"9999-12-31T23:59:59-14:00"',
@@ -102,7 +102,7 @@ def test_an_id_that_is_no_id_falls_back_to_the_deduplication_id(event_id: str, e
         "[]",
     ],
 )
-def test_a_time_that_is_not_usable_falls_back_to_the_sent_time(at: str) -> None:
+def test_unusable_time_is_replaced_by_the_sent_time(at: str) -> None:
     record = record_from_sqs(message(f'{{"id": "r-1", "at": {at}}}'), EVENTS)
 
     assert (record.event_time, record.event_time_from) == (SENT, "sent")
@@ -110,21 +110,21 @@ def test_a_time_that_is_not_usable_falls_back_to_the_sent_time(at: str) -> None:
 
 
 @pytest.mark.parametrize("at", ["2014-01-02T00:00:00+00:00", "0001-01-01T00:00:00+00:00", "2013-06-01T12:00:00Z"])
-def test_a_usable_time_is_taken_up_to_a_day_ahead_of_the_queue(at: str) -> None:
+def test_time_up_to_a_day_ahead_of_the_queue_is_accepted(at: str) -> None:
     record = record_from_sqs(message(reading("r-1", at)), EVENTS)
 
     assert (record.event_time, record.event_time_from) == (datetime.fromisoformat(at), "body")
 
 
 @pytest.mark.parametrize("body", ["[" * 100_000, "9" * 10_000, "{", '"text"', "[1]", "null", "\ufeff{}", "\u2028"])
-def test_a_body_that_is_no_object_is_landed_under_what_the_queue_knows(body: str) -> None:
+def test_body_that_is_no_object_is_landed_with_the_values_of_the_queue(body: str) -> None:
     record = record_from_sqs(message(body), EVENTS)
 
     assert (record.event_id, record.event_time, record.body) == ("dedup-1", SENT, body)
 
 
 @given(st.permutations(range(8)))
-def test_a_part_does_not_depend_on_the_order_in_which_its_records_came(order: list[int]) -> None:
+def test_part_does_not_depend_on_the_order_of_its_records(order: list[int]) -> None:
     """P4: same records, same bytes, same name. Sequence numbers of up to 128 bits sort as numbers."""
     places = [9, 10, 11, 2**64, 2**127, 99, 100, 1]
     records = [record_from_sqs(message("{}", place, group=f"g{place % 2}"), EVENTS) for place in places]

@@ -1,4 +1,4 @@
-"""What was quarantined or dead-lettered comes home: in group order, once, and whoever looks is told the truth."""
+"""Quarantined and dead-lettered events are sent back in group order, once, and the counts are always true."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ DAY = "2013-01-01"
 UNKNOWN_MEMBER = "unit: extra_forbidden"
 MESSAGES = StandardQueue("messages", event_id="id", event_time="at", group="meter", sequence="n")
 STREAM = Stream("stream", event_id="id", event_time="at")
-MENDED = f"{toy.CONTRACT.rstrip()}\n    unit: str | None = None\n"
+CORRECTED = f"{toy.CONTRACT.rstrip()}\n    unit: str | None = None\n"
 
 
 @dataclass(frozen=True)
 class World:
-    """One pipeline with queues and a stream of the test's own, and what a producer and an auditor do with them."""
+    """One pipeline with queues and a stream of the test's own, and the actions of a producer and of an auditor."""
 
     workspace: Workspace
     sqs: Any
@@ -80,14 +80,14 @@ class World:
             )
 
     def land_all(self) -> None:
-        """What waits lands and is deleted, without the waits of a drain."""
+        """Land and delete what waits, without the waits of a drain."""
         landing = [record_from_sqs(message, EVENTS) for message in self.take_all(self.url())]
         with ThreadPoolExecutor(1) as pool:
             Parts(Landing(self.lake, "events", "day"), pool).land(landing)
 
     def conform(self) -> None:
         """Close what has landed, and conform it."""
-        # Bodies that tell no time lie in the partition of today.
+        # Bodies without a time are in the partition of today.
         close_source(self.later(timedelta(days=2)).lake, EVENTS, Evidence(is_drained=True))
         run_step(
             workspace_of(self.lake, self.workspace.pipeline),
@@ -96,7 +96,7 @@ class World:
         )
 
     def take_all(self, url: str) -> list[dict[str, Any]]:
-        """Every message that waits, with its attributes; each is deleted."""
+        """Take every message that waits off the queue, with its attributes."""
         taken: list[dict[str, Any]] = []
         while messages := self.sqs.receive_message(
             QueueUrl=url,
@@ -120,12 +120,12 @@ class World:
             received.add(messages[0]["MessageId"])
 
     def visible_dead(self) -> bool:
-        """Whether no dead letter is in anybody's hands."""
+        """Return whether no dead letter is in flight."""
         attributes = self.sqs.get_queue_attributes(QueueUrl=self.dead(), AttributeNames=["All"])["Attributes"]
         return bool(attributes["ApproximateNumberOfMessagesNotVisible"] == "0")
 
     def later(self, delay: timedelta) -> Workspace:
-        """The workspace of a machine on which so much time has passed."""
+        """Return the workspace of a machine on which so much time has passed."""
         moment = datetime.now(UTC) + delay
         return replace(self.workspace, lake=Lake(self.lake.s3, self.lake.bucket, self.lake.pipeline, lambda: moment))
 
@@ -176,7 +176,7 @@ def ids(messages: Sequence[dict[str, Any]]) -> list[str]:
 # Poison
 
 
-def test_a_poison_message_stops_nobody_and_comes_back_in_its_place_once_the_contract_is_mended(
+def test_poison_message_blocks_no_other_and_is_restored_in_order_once_the_contract_is_corrected(
     world: World, declare: Declare
 ) -> None:
     world.send(*good("a", range(3)), bad("a3", 3), *good("a", range(4, 8)), group="a")
@@ -197,7 +197,7 @@ def test_a_poison_message_stops_nobody_and_comes_back_in_its_place_once_the_cont
 
     (quarantine, _) = send_back(world.workspace, EVENTS, Choice())
     assert quarantine == SentBack("events", "quarantine", sent=1)
-    declare("toy", {**toy.MODULES, "contract": MENDED})
+    declare("toy", {**toy.MODULES, "contract": CORRECTED})
     world.land_all()
     world.conform()
 
@@ -205,7 +205,7 @@ def test_a_poison_message_stops_nobody_and_comes_back_in_its_place_once_the_cont
     assert conformed == [*(f"a{n}" for n in range(8)), *(f"b{n}" for n in range(8))]
 
 
-def test_what_is_sent_back_unmended_is_quarantined_again_as_a_message_of_its_own(world: World) -> None:
+def test_uncorrected_event_that_is_sent_back_is_quarantined_again_as_a_new_message(world: World) -> None:
     world.send(bad("x"))
     world.land_all()
     world.conform()
@@ -223,7 +223,7 @@ def test_what_is_sent_back_unmended_is_quarantined_again_as_a_message_of_its_own
     ]
 
 
-def test_a_crash_loop_ends_among_the_dead_letters_and_its_group_goes_on(world: World) -> None:
+def test_crash_loop_ends_in_the_dead_letter_queue_and_its_group_continues(world: World) -> None:
     world.send(*good("a", range(4)), group="a")
     world.crash_loop()
     world.crash_loop()
@@ -231,9 +231,9 @@ def test_a_crash_loop_ends_among_the_dead_letters_and_its_group_goes_on(world: W
     drained = drain(world.sqs, world.url(), world.lake, EVENTS, "day")
     assert drained.messages == 2
     assert backlog(world.sqs, world.dead()) == 2
-    looks = [survey(world.workspace, EVENTS, Choice()) for _ in range(2)]
-    assert looks[0] == looks[1]
-    ((held,), _) = looks
+    surveys = [survey(world.workspace, EVENTS, Choice()) for _ in range(2)]
+    assert surveys[0] == surveys[1]
+    ((held,), _) = surveys
     assert (held.where, held.reason, held.count, held.example) == ("dead_letters", DEAD_LETTER, 2, "a0")
 
     results = send_back(world.workspace, EVENTS, Choice())
@@ -250,8 +250,8 @@ def test_a_crash_loop_ends_among_the_dead_letters_and_its_group_goes_on(world: W
 
 
 @pytest.mark.parametrize("closed", [False, True])
-def test_what_landed_outside_start_and_end_is_shown_and_can_be_sent_back(world: World, closed: bool) -> None:
-    """GIVEN a pipeline of 2013 and an event without a usable time WHEN it lands today THEN it is not out of sight."""
+def test_events_outside_of_start_and_end_are_shown_and_can_be_sent_back(world: World, closed: bool) -> None:
+    """GIVEN a pipeline of 2013 and an event without a usable time WHEN it lands today THEN it is shown."""
     ended = replace(world.workspace.pipeline, end=datetime(2013, 12, 31, tzinfo=UTC))
     ended_world = replace(world, workspace=replace(world.workspace, pipeline=ended))
     timeless = json.dumps({"id": "timeless", "at": "yesterday", "value": 1})
@@ -265,21 +265,21 @@ def test_what_landed_outside_start_and_end_is_shown_and_can_be_sent_back(world: 
 
     held = survey(ended_world.workspace, EVENTS, Choice())
     by_default = send_back(ended_world.workspace, EVENTS, Choice(where="quarantine"))
-    asked_for = send_back(ended_world.workspace, EVENTS, Choice(where="quarantine", reason=OUTSIDE))
+    sent_back = send_back(ended_world.workspace, EVENTS, Choice(where="quarantine", reason=OUTSIDE))
 
     assert [(each.reason, each.count, each.example) for each in held] == [
         (OUTSIDE, 1, "timeless"),
         (UNKNOWN_MEMBER, 1, "b"),
     ]
     assert by_default == [SentBack("events", "quarantine", sent=1)]
-    assert asked_for == [SentBack("events", "quarantine", sent=1)]
+    assert sent_back == [SentBack("events", "quarantine", sent=1)]
     assert [message["Body"] for message in world.take_all(world.url())] == [bad("b"), timeless]
     (left,) = survey(ended_world.workspace, EVENTS, Choice(where="quarantine", reason=OUTSIDE))
     assert left.sent_back == 1
 
 
-def test_what_a_run_by_hand_has_conformed_is_not_held_back(world: World) -> None:
-    """The partition lies before the start, and was asked for by its name."""
+def test_partition_conformed_by_a_manual_run_is_not_held_back(world: World) -> None:
+    """The partition is before the start, and was named in the run."""
     later = replace(world.workspace, pipeline=replace(world.workspace.pipeline, start=datetime(2014, 1, 1, tzinfo=UTC)))
     world.send(*good("a", range(2)))
     world.land_all()
@@ -294,12 +294,12 @@ def test_what_a_run_by_hand_has_conformed_is_not_held_back(world: World) -> None
 
 
 def dead_letter(world: World, body: str, n: int, group: str, source: str = "events") -> None:
-    """Put a message where the redrive policy would: five crash loops a message take long."""
+    """Put a message on the dead-letter queue, as the redrive policy would: five crash loops a message take long."""
     order = {"MessageGroupId": group, "MessageDeduplicationId": f"{group}-{n}"} if source == "events" else {}
     world.sqs.send_message(QueueUrl=world.dead(source), MessageBody=body, **order)
 
 
-def test_dead_letters_go_home_in_the_order_of_their_group_however_many(world: World) -> None:
+def test_any_number_of_dead_letters_is_sent_back_in_the_order_of_their_group(world: World) -> None:
     for n in range(25):
         for group in "ab":
             dead_letter(world, reading(f"{group}{n}", at(n)), n, group)
@@ -313,7 +313,7 @@ def test_dead_letters_go_home_in_the_order_of_their_group_however_many(world: Wo
     assert backlog(world.sqs, world.dead()) == 0
 
 
-def test_quarantined_events_go_home_in_the_order_of_their_group_across_partitions(world: World) -> None:
+def test_quarantined_events_are_sent_back_in_the_order_of_their_group_across_partitions(world: World) -> None:
     names = [f"q{n}" for n in range(12)]
     for n, name in enumerate(names):  # neighbours of the group in four partitions
         world.send(bad(name, n, f"2013-01-0{1 + n % 4}"), group="a")
@@ -328,7 +328,7 @@ def test_quarantined_events_go_home_in_the_order_of_their_group_across_partition
     assert ids(world.take_all(world.url())) == names
 
 
-def test_a_message_goes_home_as_it_was_sent(world: World) -> None:
+def test_message_is_sent_back_as_it_was_sent(world: World) -> None:
     attributes = {
         "kind": {"DataType": "String.custom", "StringValue": "ä"},
         "count": {"DataType": "Number", "StringValue": "7"},
@@ -347,7 +347,7 @@ def test_a_message_goes_home_as_it_was_sent(world: World) -> None:
     assert message["Attributes"]["MessageGroupId"] == "A/b-1"
 
 
-def test_a_standard_queue_gets_its_dead_letters_back(world: World) -> None:
+def test_dead_letters_of_a_standard_queue_are_sent_back(world: World) -> None:
     for n in range(12):
         dead_letter(world, json.dumps({"id": f"m{n}", "meter": "a", "n": n}), n, "a", "messages")
 
@@ -375,7 +375,7 @@ class LosingReceipts(Aws):
 
 
 @pytest.mark.usefixtures("no_wire")
-def test_a_dead_letter_that_is_not_deleted_is_told_and_not_sent_again(
+def test_dead_letter_that_is_not_deleted_is_reported_and_not_sent_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dead_letters, "HIDDEN_SECONDS", 3)
@@ -429,7 +429,7 @@ def test_two_redrives_at_once_send_each_event_once(world: World) -> None:
     assert Counter(ids(world.take_all(world.url()))) == Counter(f"e{n}" for n in range(40))
 
 
-def test_what_the_queue_refuses_keeps_back_its_group_alone(world: World) -> None:
+def test_event_that_the_queue_refuses_holds_back_only_its_group(world: World) -> None:
     world.send(bad("a0"), reading("a1", at(1), unit="long" * 500), bad("a2"), group="a")
     world.send(bad("b0"), group="b")
     world.land_all()
@@ -459,7 +459,7 @@ SLOWER = {"announced", "deleted"}  # what they could lose, the other two could l
 @pytest.mark.parametrize(
     "boundary", [pytest.param(name, marks=[pytest.mark.chaos] if name in SLOWER else []) for name in BOUNDARIES]
 )
-def test_a_redrive_that_is_killed_loses_and_doubles_nothing(cloud: Cloud, world: World, boundary: str) -> None:
+def test_killed_redrive_loses_and_duplicates_nothing(cloud: Cloud, world: World, boundary: str) -> None:
     for n in range(12):
         dead_letter(world, reading(f"a{n}", at(n)), n, "a")
 
@@ -488,18 +488,18 @@ def test_a_redrive_that_is_killed_loses_and_doubles_nothing(cloud: Cloud, world:
     assert backlog(world.sqs, world.dead()) == 0
 
 
-# What nobody can know
+# Unknown outcomes
 
 
 def stopped(world: World, source: Any, name: str) -> None:
-    """As a redrive leaves an event that it announced, and then was killed."""
+    """Leave an event as a redrive does that announced it and was then killed."""
     (each,) = quarantined(world.workspace, source, lambda _: True)
     assert each.event_id == name
     (record,) = records_of(world.lake, [each])
     assert Ledger(world.lake, source.name).intend(record, 1)
 
 
-def test_what_may_have_been_sent_is_left_until_somebody_says_otherwise(world: World) -> None:
+def test_event_that_may_have_been_sent_is_left_until_it_is_selected(world: World) -> None:
     world.send(bad("x"))
     world.land_all()
     world.conform()
@@ -519,7 +519,7 @@ def test_what_may_have_been_sent_is_left_until_somebody_says_otherwise(world: Wo
     assert ids(world.take_all(world.url())) == ["x"]
 
 
-def test_a_fifo_queue_is_asked_again_at_once_because_it_keeps_one_of_two(world: World) -> None:
+def test_event_is_sent_to_a_fifo_queue_again_at_once_because_it_keeps_one_of_two(world: World) -> None:
     world.send(bad("x"))
     world.land_all()
     world.conform()
@@ -533,7 +533,7 @@ def test_a_fifo_queue_is_asked_again_at_once_because_it_keeps_one_of_two(world: 
 
 
 def put_stream_quarantine(world: World, *records: tuple[str, bytes]) -> None:
-    """Records of the stream, landed and conformed."""
+    """Land and conform records of the stream."""
     name = world.workspace.resources.made_for("streams", "stream")
     world.kinesis.create_stream(StreamName=name, ShardCount=1)
     world.kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
@@ -548,7 +548,7 @@ def put_stream_quarantine(world: World, *records: tuple[str, bytes]) -> None:
 
 
 def records_of_stream(world: World, count: int) -> list[dict[str, Any]]:
-    """All records of the stream, of which there are so many."""
+    """Return all records of the stream, of which there are so many."""
     name = world.workspace.resources.made_for("streams", "stream")
     (shard,) = world.kinesis.list_shards(StreamName=name)["Shards"]
     iterator = world.kinesis.get_shard_iterator(
@@ -559,7 +559,7 @@ def records_of_stream(world: World, count: int) -> list[dict[str, Any]]:
     return records
 
 
-def test_a_stream_gets_back_the_very_bytes_in_the_order_of_the_group(world: World) -> None:
+def test_same_bytes_are_sent_back_to_a_stream_in_the_order_of_the_group(world: World) -> None:
     sent = [("a", b"\xff\x00"), ("b", b"{}"), ("a", "ä{".encode()), ("a", bad("a3").encode())]
     put_stream_quarantine(world, *sent)
 
@@ -573,7 +573,7 @@ def test_a_stream_gets_back_the_very_bytes_in_the_order_of_the_group(world: Worl
         assert [data for key, data in home if key == group] == [data for key, data in sent if key == group]
 
 
-def test_to_a_stream_nothing_is_sent_again_that_may_be_on_its_way(world: World) -> None:
+def test_event_that_may_be_under_way_is_not_sent_to_a_stream_again(world: World) -> None:
     put_stream_quarantine(world, ("a", b"{}"))
     (each,) = quarantined(world.workspace, STREAM, lambda _: True)
     stopped(world, STREAM, each.event_id)
@@ -643,7 +643,7 @@ def test_a_conflict_is_sent_back_only_by_name(world: World) -> None:
         ({"where": "dead_letters", "ids": frozenset("x")}, "select quarantined events only"),
     ],
 )
-def test_a_choice_that_makes_no_sense_is_one_line(choice: dict[str, Any], message: str) -> None:
+def test_invalid_choice_is_refused_in_one_line(choice: dict[str, Any], message: str) -> None:
     with pytest.raises(SluiceError, match=message):
         Choice(**choice)
 

@@ -1,4 +1,4 @@
-"""A file of events is checked whole: whatever it holds is events, or one line that says where and why not."""
+"""A file of events is checked as a whole: it holds events, or the error is one line with the place and the reason."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ALMOST_EVENTS = st.fixed_dictionaries(
 
 
 def outcome(content: bytes) -> int | str:
-    """How many events a file of that content holds, or what is wrong with it."""
+    """Return how many events a file of that content holds, or what is wrong with it."""
     with TemporaryDirectory() as folder:
         file = Path(folder, "events.jsonl")
         file.write_bytes(content)
@@ -44,7 +44,7 @@ def outcome(content: bytes) -> int | str:
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.binary() | st.one_of(JSON, ALMOST_EVENTS).map(lambda value: json.dumps(value).encode()), max_size=3))
-def test_whatever_a_file_holds_is_events_or_one_clear_line(lines: list[bytes]) -> None:
+def test_any_file_is_events_or_one_clear_line(lines: list[bytes]) -> None:
     content = b"\n".join(lines)
 
     found = outcome(content)
@@ -56,7 +56,7 @@ def test_whatever_a_file_holds_is_events_or_one_clear_line(lines: list[bytes]) -
         assert found <= content.count(b"\n") + 1
 
 
-def test_a_reason_is_not_longer_than_it_helps() -> None:
+def test_reason_is_cut_to_a_useful_length() -> None:
     event = {"id": "e", "group": "g", "event_time": "x" * 10_000, "body": "b"}
 
     found = outcome(json.dumps(event).encode())

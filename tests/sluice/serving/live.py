@@ -48,7 +48,7 @@ class Live:
         return self.job.metrics["validation:auc"]
 
     def predictions(self, rows: Sequence[str]) -> list[float]:
-        """What the job's own model says of rows of CSV."""
+        """Return the scores of the job's own model for rows of CSV."""
         key = self.job.model_uri.removeprefix(f"s3://{self.workspace.lake.bucket}/")
         with tarfile.open(fileobj=io.BytesIO(body_of(self.workspace.lake, key)), mode="r:gz") as archive:
             file = archive.extractfile("xgboost-model")
@@ -60,7 +60,7 @@ class Live:
         return scores
 
     def auc_of(self, channel: str) -> float:
-        """By its definition, of the job's own model on the rows of a channel."""
+        """Return the AUC of the job's own model on the rows of a channel, by its definition."""
         key = f"toy/snapshots/{self.fingerprint}/{channel}/part-0.csv"
         lines = body_of(self.workspace.lake, key).decode().splitlines()
         labels = [line.partition(",")[0] for line in lines]
@@ -77,17 +77,17 @@ SETTINGS: Mapping[str, str | int | float] = TOY.training.candidate.hyperparamete
 
 
 def trained(workspace: Workspace, fingerprint: str, **settings: str | int | float) -> Job:
-    """The completed job of the pipeline with some hyperparameters of its own."""
+    """Return the completed job of the pipeline with some hyperparameters of its own."""
     candidate = XGBoost({**SETTINGS, **settings})
     pipeline = replace(workspace.pipeline, training=replace(workspace.pipeline.training, candidate=candidate))
     launched = launch_training(replace(workspace, pipeline=pipeline), fingerprint)
     sagemaker = workspace.aws.client("sagemaker")
 
-    def look() -> bool:
+    def probe() -> bool:
         job = find_job(sagemaker, launched.job_name)
         return job is not None and job.ended
 
-    wait_for(look, what=f"the end of {launched.job_name}")
+    wait_for(probe, what=f"the end of {launched.job_name}")
     return completed_job(sagemaker, launched.job_name)
 
 
@@ -101,11 +101,11 @@ def serving(workspace: Workspace, endpoint: str, job: Job) -> None:
 def settled(workspace: Workspace, endpoint: str) -> None:
     sagemaker = workspace.aws.client("sagemaker")
 
-    def look() -> bool:
+    def probe() -> bool:
         found = find_endpoint(sagemaker, endpoint)
         return found is None or found.settled
 
-    wait_for(look, what=f"endpoint {endpoint} to settle")
+    wait_for(probe, what=f"endpoint {endpoint} to settle")
 
 
 def put_learnable(lake: Lake, days: int) -> None:
@@ -117,7 +117,7 @@ def put_learnable(lake: Lake, days: int) -> None:
 
 
 def make_live(aws: Aws, resources: Resources) -> Live:
-    """A model behind ``toy-live``, and one that is worse at the same rows behind ``toy-wrong``."""
+    """Make a model behind ``toy-live``, and one that is worse at the same rows behind ``toy-wrong``."""
     s3 = aws.client("s3")
     s3.create_bucket(Bucket="toy-live")
     lake = Lake(s3, "toy-live", "toy")

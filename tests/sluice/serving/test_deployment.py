@@ -15,7 +15,7 @@ from sluice.serving.records import deployment_records
 
 
 def change_of(live: Live, endpoint: str) -> Change:
-    """What was asked for where ``endpoint`` serves."""
+    """Return the change that was requested of ``endpoint``."""
     found = find_endpoint(live.workspace.aws.client("sagemaker"), endpoint)
     assert found is not None
     return Change(endpoint, found.config, None)
@@ -33,7 +33,7 @@ def test_a_proven_deployment_is_recorded_with_what_it_reaches(live: Live) -> Non
     assert record.validation_auc == pytest.approx(live.auc_of("validation"), abs=1e-9)
 
 
-def test_what_is_live_but_was_not_asked_for_is_not_recorded(live: Live) -> None:
+def test_live_model_that_was_not_requested_is_not_recorded(live: Live) -> None:
     before = deployment_records(live.workspace.lake)
     change = replace(change_of(live, live.endpoint), config="another-config")
 
@@ -43,7 +43,7 @@ def test_what_is_live_but_was_not_asked_for_is_not_recorded(live: Live) -> None:
 
 
 def test_an_endpoint_that_answers_as_another_model_is_not_recorded(live: Live) -> None:
-    """Its configuration is the one asked for, and yet the job's model does not answer."""
+    """Its configuration is the requested one, but the job's model does not answer."""
     before = deployment_records(live.workspace.lake)
 
     with pytest.raises(DeploymentFailed, match="another model answers"):

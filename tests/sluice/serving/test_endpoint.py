@@ -33,7 +33,7 @@ def sagemaker(cloud: Cloud) -> Any:
 
 @pytest.fixture
 def pipeline(own_name: str, sagemaker: Any) -> Iterator[Pipeline]:
-    """The toy with an endpoint of the test's own, gone in the end."""
+    """The toy with an endpoint of the test's own, which is deleted in the end."""
     endpoint = f"e-{own_name}"[:46].strip("-")
     yield replace(TOY, deployment=Deployment(endpoint))
     if find_endpoint(sagemaker, endpoint) is not None:
@@ -42,7 +42,7 @@ def pipeline(own_name: str, sagemaker: Any) -> Iterator[Pipeline]:
 
 @dataclass(frozen=True)
 class OneClient(Aws):
-    """Gives everybody the test's own client."""
+    """Returns the test's own client for every service."""
 
     only: Any = None
 
@@ -61,7 +61,7 @@ def start(live: Live, sagemaker: Any, pipeline: Pipeline, job: Job) -> Change:
 
 
 def put_back(live: Live, sagemaker: Any, pipeline: Pipeline, change: Change) -> None:
-    """Roll back, step by step, as far as it goes."""
+    """Roll back, step by step, until nothing is left to do."""
 
     def is_back() -> bool:
         settled(live.workspace, change.endpoint)
@@ -87,12 +87,12 @@ def prove(live: Live, change: Change, recipe: Recipe | None = None) -> None:
 
 
 def count(sagemaker: Any, contains: str) -> tuple[int, int]:
-    """How many endpoint configurations and endpoints have that in their names."""
+    """Return how many endpoint configurations and how many endpoints have that in their names."""
     configs = sagemaker.list_endpoint_configs(NameContains=contains)["EndpointConfigs"]
     return len(configs), len(sagemaker.list_endpoints(NameContains=contains)["Endpoints"])
 
 
-def test_a_first_deployment_makes_what_is_absent_and_a_second_nothing(
+def test_first_deployment_creates_what_is_absent_and_the_second_nothing(
     live: Live, sagemaker: Any, pipeline: Pipeline
 ) -> None:
     first = start(live, sagemaker, pipeline, live.job)
@@ -141,9 +141,7 @@ def test_a_deployment_that_fails_after_any_call_can_be_repeated(
     assert count(sagemaker, pipeline.deployment.endpoint) == (1, 1)
 
 
-def test_a_second_model_takes_the_place_of_the_first_and_can_be_put_back(
-    live: Live, sagemaker: Any, pipeline: Pipeline
-) -> None:
+def test_second_model_replaces_the_first_and_can_be_rolled_back(live: Live, sagemaker: Any, pipeline: Pipeline) -> None:
     first = start(live, sagemaker, pipeline, live.job)
     prove(live, first)
     second = start(live, sagemaker, pipeline, live.other_job)
@@ -160,10 +158,10 @@ def test_a_second_model_takes_the_place_of_the_first_and_can_be_put_back(
         check_live(sagemaker, second)
 
 
-def test_a_failure_goes_back_to_what_was_proven_and_not_to_what_happened_to_be_live(
+def test_failure_restores_the_proven_model_and_not_an_unproven_live_one(
     live: Live, sagemaker: Any, pipeline: Pipeline
 ) -> None:
-    """GIVEN a proven first and an unproven second, WHEN a third is deployed, THEN the first is what it goes back to."""
+    """GIVEN a proven first and an unproven second, WHEN a third is deployed, THEN a failure restores the first."""
     first = start(live, sagemaker, pipeline, live.job)
     prove(live, first)
     start(live, sagemaker, pipeline, live.other_job)
@@ -174,10 +172,10 @@ def test_a_failure_goes_back_to_what_was_proven_and_not_to_what_happened_to_be_l
     assert third.previous == first.config
 
 
-def test_where_nothing_was_proven_a_failure_goes_back_to_what_served_before_sluice_came(
+def test_failure_without_a_proven_model_restores_what_served_before_sluice(
     live: Live, sagemaker: Any, pipeline: Pipeline
 ) -> None:
-    """GIVEN somebody's own configuration, and an unproven change over it WHEN the next fails THEN the first is back,
+    """GIVEN a foreign configuration, and an unproven change over it WHEN the next fails THEN the first is restored,
     though it was deleted meanwhile, with its model."""
     theirs = f"{pipeline.deployment.endpoint}-theirs"
     sagemaker.create_model(
@@ -201,7 +199,7 @@ def test_where_nothing_was_proven_a_failure_goes_back_to_what_served_before_slui
     assert sagemaker.describe_model(ModelName=theirs)["PrimaryContainer"]["ModelDataUrl"] == live.other_job.model_uri
 
 
-def test_a_proven_configuration_that_was_deleted_is_made_again_from_its_record(
+def test_deleted_proven_configuration_is_created_again_from_its_record(
     live: Live, sagemaker: Any, pipeline: Pipeline
 ) -> None:
     first = start(live, sagemaker, pipeline, live.job)
@@ -216,7 +214,7 @@ def test_a_proven_configuration_that_was_deleted_is_made_again_from_its_record(
     assert sagemaker.describe_endpoint_config(EndpointConfigName=first.config)["ProductionVariants"] == made
 
 
-def test_an_endpoint_that_failed_is_made_anew_on_what_served_before(
+def test_failed_endpoint_is_created_again_with_what_served_before(
     live: Live, sagemaker: Any, pipeline: Pipeline
 ) -> None:
     """SageMaker only deletes an endpoint that failed."""
@@ -231,7 +229,7 @@ def test_an_endpoint_that_failed_is_made_anew_on_what_served_before(
     check_live(sagemaker, first)
 
 
-def test_a_request_that_got_no_answer_is_for_the_proof_to_read_back(
+def test_request_without_an_answer_is_left_to_the_proof(
     live: Live, sagemaker: Any, pipeline: Pipeline, cloud: Cloud
 ) -> None:
     lossy = cloud.client("sagemaker")
@@ -247,7 +245,7 @@ def test_a_request_that_got_no_answer_is_for_the_proof_to_read_back(
     check_live(sagemaker, change)
 
 
-def test_a_first_deployment_is_put_back_to_nothing(live: Live, sagemaker: Any, pipeline: Pipeline) -> None:
+def test_first_deployment_is_rolled_back_to_no_endpoint(live: Live, sagemaker: Any, pipeline: Pipeline) -> None:
     change = start(live, sagemaker, pipeline, live.job)
 
     put_back(live, sagemaker, pipeline, change)
@@ -255,18 +253,18 @@ def test_a_first_deployment_is_put_back_to_nothing(live: Live, sagemaker: Any, p
     assert find_endpoint(sagemaker, change.endpoint) is None
     with pytest.raises(DeploymentFailed, match=r"does not serve .*: it is gone"):
         check_live(sagemaker, change)
-    assert roll_back(at(live, sagemaker, pipeline), change)  # nothing is left to put back
+    assert roll_back(at(live, sagemaker, pipeline), change)  # nothing is left to roll back
 
 
 def broken(live: Live) -> Job:
-    """A job whose artefact no container can load."""
+    """Return a job whose artefact no container can load."""
     key = "broken/model.tar.gz"
     live.workspace.lake.put(key, b"no archive")
     return replace(live.job, name=f"{live.job.name}-broken", model_uri=live.workspace.lake.uri(key))
 
 
-def test_an_endpoint_that_failed_is_not_updated(live: Live, sagemaker: Any, pipeline: Pipeline) -> None:
-    """SageMaker updates only what is in service; the message says what to do."""
+def test_failed_endpoint_is_not_updated(live: Live, sagemaker: Any, pipeline: Pipeline) -> None:
+    """SageMaker updates only an endpoint in service; the message names the next action."""
     change = start(live, sagemaker, pipeline, live.job)
     sagemaker.delete_endpoint(EndpointName=change.endpoint)
     settled(live.workspace, change.endpoint)

@@ -1,4 +1,4 @@
-"""What a live endpoint is asked, and what its answers are worth."""
+"""The requests of the probe of a live endpoint, and its verdict on the answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_every_row_gets_its_score_over_several_calls(live: Live) -> None:
     assert invoke(live.runtime, live.endpoint, XGBOOST, []) == []
 
 
-def test_the_model_that_trained_answers_as_its_artefact_does(live: Live) -> None:
+def test_endpoint_of_the_trained_model_answers_as_its_artefact(live: Live) -> None:
     judged = {name: judge(live.workspace, live.job, live.fingerprint, name) for name in ("validation", "test")}
 
     assert judged["validation"].scores == pytest.approx(live.predictions(judged["validation"].rows.features))
@@ -34,7 +34,7 @@ def test_the_model_that_trained_answers_as_its_artefact_does(live: Live) -> None
     assert probe(live.runtime, live.endpoint, XGBOOST, judged["test"]) == pytest.approx(live.auc_of("test"), abs=1e-9)
 
 
-def test_another_model_is_told_by_its_answers(live: Live) -> None:
+def test_another_model_is_recognized_by_its_answers(live: Live) -> None:
     """The wrong model is InService, has the right features, and answers every row."""
     judged = judge(live.workspace, live.job, live.fingerprint, "validation")
 
@@ -43,7 +43,7 @@ def test_another_model_is_told_by_its_answers(live: Live) -> None:
 
 
 class Answers:
-    """An endpoint that answers with this."""
+    """An endpoint that answers with this body."""
 
     def __init__(self, body: bytes) -> None:
         self.body = body

@@ -23,7 +23,7 @@ def recipe(pipeline: Pipeline) -> Recipe:
     return recipe_of_job(pipeline, JOB, "arn:aws:iam::000000000000:role/training-role", "us-east-1")
 
 
-def test_a_key_and_a_network_are_where_sagemaker_takes_them() -> None:
+def test_key_and_network_are_set_where_sagemaker_expects_them() -> None:
     guarded = recipe(toy(kms_key=KEY, network=NETWORK))
 
     (model,) = guarded.models
@@ -36,7 +36,7 @@ def test_a_key_and_a_network_are_where_sagemaker_takes_them() -> None:
         assert ParamValidator().validate(request, shape).generate_report() == ""
 
 
-def test_tags_are_set_and_make_no_other_deployment() -> None:
+def test_tags_are_set_and_do_not_change_the_deployment() -> None:
     plain, tagged = recipe(toy()), recipe(toy(tags={"team": "freight"}))
 
     assert tagged.config["Tags"] == tagged.models[0]["Tags"] == [OWN_TAG, {"Key": "team", "Value": "freight"}]

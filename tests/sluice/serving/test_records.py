@@ -1,4 +1,4 @@
-"""What went live is recorded under the next number, once, whoever else deploys at the same time."""
+"""What went live is recorded under the next number, once, whatever else is deployed at the same time."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def test_records_are_numbered_from_one_and_read_oldest_first(lake: Lake) -> None
     assert json.loads(body_of(lake, "toy/deployments/000001.json"))["validation_auc"] == 0.7
 
 
-def test_what_is_on_top_already_is_not_written_again(lake: Lake) -> None:
+def test_latest_record_is_not_written_again(lake: Lake) -> None:
     """A task that is retried after it recorded."""
     assert [record_deployment(lake, record("a")) for _ in range(3)] == [1, 1, 1]
     assert len(deployment_records(lake)) == 1
 
 
-def test_the_order_holds_above_nine(lake: Lake) -> None:
+def test_records_are_in_order_beyond_nine(lake: Lake) -> None:
     for number in range(12):
         record_deployment(lake, record(f"config-{number}"))
 
@@ -57,13 +57,13 @@ def test_deployments_at_once_get_a_number_each_and_none_is_lost(cloud: Cloud, la
         numbers = list(pool.map(deploy, range(8)))
 
     assert sorted(numbers) == list(range(1, 9))
-    stands = deployment_records(lake)
-    assert {number: stands[number - 1].config for number in numbers} == {
+    records = deployment_records(lake)
+    assert {number: records[number - 1].config for number in numbers} == {
         number: f"config-{name}" for name, number in enumerate(numbers)
     }
 
 
-def test_who_is_always_too_late_gives_up(cloud: Cloud, lake: Lake) -> None:
+def test_writer_that_always_conflicts_gives_up(cloud: Cloud, lake: Lake) -> None:
     s3, taken = cloud.client("s3"), iter(range(1000))
 
     def overtake(**_: object) -> None:

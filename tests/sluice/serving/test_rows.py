@@ -1,4 +1,4 @@
-"""Rows for the model: whatever they hold is numbers, or one line that says where and what was expected."""
+"""Rows for the model are numbers, or one line that names the place and what was expected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def outcome(lines: list[bytes]) -> list[str] | str:
 
 @settings(max_examples=500, deadline=None)
 @given(st.lists(ROWS, max_size=4))
-def test_whatever_rows_hold_is_numbers_or_one_clear_line(lines: list[bytes]) -> None:
+def test_any_rows_are_numbers_or_one_clear_line(lines: list[bytes]) -> None:
     found = outcome(lines)
 
     if isinstance(found, str):

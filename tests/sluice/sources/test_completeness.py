@@ -1,4 +1,4 @@
-"""What is not complete yet, source by source, and why."""
+"""What is not complete yet in each source, and why."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_many_partitions_take_one_short_line(lake: Lake) -> None:
     assert "(200 partitions)" in described
 
 
-def test_nothing_is_left_once_all_are_complete(lake: Lake) -> None:
+def test_nothing_is_incomplete_once_all_sources_are_complete(lake: Lake) -> None:
     put_raw(lake, EVENTS, "2013-01-01", state="closed")
     lake.put("drops/weather/dt=2013-01-01/_SUCCESS", b"")
 
@@ -60,8 +60,8 @@ def test_nothing_is_left_once_all_are_complete(lake: Lake) -> None:
     assert incomplete(workspace_of(lake, TOY), []) == []
 
 
-def test_what_lies_before_the_first_event_is_empty_by_rule(lake: Lake) -> None:
-    """Not while there is no event at all, and not by an event that is older than the pipeline."""
+def test_partitions_before_the_first_event_are_empty_by_rule(lake: Lake) -> None:
+    """Not while there is no event at all, and not because of an event that is older than the pipeline."""
     assert not is_before_first_event(lake, "raw/events", TOY, DAYS[0])
     put_raw(lake, EVENTS, "2012-12-31", [message("{}")])
     assert not is_before_first_event(lake, "raw/events", TOY, DAYS[0])

@@ -31,7 +31,7 @@ def ready(lake: Lake, most: int = 100) -> list[Partition]:
     return list(due_partitions(workspace_of(lake, TOY), most).ready)
 
 
-def test_what_is_complete_is_due_and_what_is_not_holds_back_nothing_else(lake: Lake) -> None:
+def test_complete_partition_is_due_and_an_incomplete_one_delays_no_other(lake: Lake) -> None:
     arrive(lake, *DAYS[:5])
     arrive(lake, DAYS[5], state="open")
     drop(lake, DAYS[0], DAYS[2], DAYS[4], DAYS[5], DAYS[6])
@@ -47,12 +47,12 @@ def test_what_is_complete_is_due_and_what_is_not_holds_back_nothing_else(lake: L
     ]
 
 
-def test_of_an_empty_lake_nothing_is_due_and_nothing_is_waited_for(lake: Lake) -> None:
+def test_empty_lake_has_nothing_due_and_nothing_to_wait_for(lake: Lake) -> None:
     assert due_partitions(workspace_of(lake, TOY), 100) == due_partitions(workspace_of(lake, TOY), 0)
     assert due_partitions(workspace_of(lake, TOY), 100).waiting == ()
 
 
-def test_what_a_run_has_begun_on_is_due_again_when_a_source_changes(lake: Lake) -> None:
+def test_partition_that_a_run_has_begun_on_is_due_again_when_a_source_changes(lake: Lake) -> None:
     arrive(lake, *DAYS[:3])
     drop(lake, *DAYS[:3])
     record_started(workspace_of(lake, TOY), DAYS[:2])
@@ -66,8 +66,8 @@ def test_what_a_run_has_begun_on_is_due_again_when_a_source_changes(lake: Lake) 
     assert ready(lake) == DAYS[:2]
 
 
-def test_a_change_while_a_run_works_is_due_after_it(lake: Lake) -> None:
-    """What is recorded is what the run began on, not what is there when it ends."""
+def test_change_during_a_run_is_due_after_it(lake: Lake) -> None:
+    """The record is what the run began on, not what exists when it ends."""
     arrive(lake, DAYS[0])
     drop(lake, DAYS[0])
     record_started(workspace_of(lake, TOY), DAYS[:1])
@@ -76,7 +76,7 @@ def test_a_change_while_a_run_works_is_due_after_it(lake: Lake) -> None:
     assert ready(lake) == [DAYS[0]]
 
 
-def test_what_is_recorded_partition_by_partition_and_all_at_once_is_the_same(lake: Lake) -> None:
+def test_recording_one_by_one_equals_recording_all_at_once(lake: Lake) -> None:
     days = list(between(partition("2013-01-20"), partition("2013-04-10")))
     arrive(lake, *days)
     drop(lake, *days)
@@ -89,7 +89,7 @@ def test_what_is_recorded_partition_by_partition_and_all_at_once_is_the_same(lak
     assert keys_below(lake, "toy/started/") == [f"toy/started/2013-0{month}.json" for month in (1, 2, 3, 4)]
 
 
-def test_only_what_lies_between_start_and_end_is_due(lake: Lake) -> None:
+def test_only_partitions_between_start_and_end_are_due(lake: Lake) -> None:
     arrive(lake, partition("2012-12-31"), *DAYS)
     drop(lake, partition("2012-12-31"), *DAYS)
     ends = replace(TOY, end=datetime(2013, 1, 3, tzinfo=UTC))
@@ -104,7 +104,7 @@ def test_before_the_first_event_a_drop_alone_makes_a_partition_complete(lake: La
     assert ready(lake) == [DAYS[0], DAYS[2]]
 
 
-def test_no_more_are_given_than_asked_for_and_they_are_the_first(lake: Lake) -> None:
+def test_at_most_the_requested_number_of_first_partitions_is_returned(lake: Lake) -> None:
     days = list(between(partition("2013-01-01"), partition("2013-05-31")))
     arrive(lake, *days)
     drop(lake, *days[100:])

@@ -1,10 +1,9 @@
-"""A replay of what is there changes not a byte; what was lost, or can be read only now, comes to where it belongs."""
+"""A replay of existing data changes no byte; what was lost, or can be read only now, lands in its partition."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,14 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.conftest import Cloud
 from tests.draining import drain, record_from_sqs, workspace_of
 from tests.sluice.lake_contents import manifest_json, rows_of
-from tests.sluice.sources.stream.streams import CLICKS, FIRST_DAY, PIPELINE, Trial
+from tests.sluice.sources.stream.streams import CLICKS, FIRST_DAY, PIPELINE, Trial, parts
 from tests.sluice.toy import EVENTS, TOY, message, reading, toy
 
 from sluice.aws.resources import Resources
-from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import StandardQueue
 from sluice.errors import MissingResource, SluiceError
 from sluice.lake.store import Lake
@@ -36,14 +33,6 @@ from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 
 DAYS = ("dt=2013-01-01", "dt=2013-01-02")
-
-
-@pytest.fixture
-def trial(cloud: Cloud, own_name: str, lake: Lake, toy_pipeline: Pipeline) -> Iterator[Trial]:
-    kinesis = cloud.client("kinesis")
-    kinesis.create_stream(StreamName=own_name, ShardCount=2)
-    yield Trial(kinesis, own_name, lake)
-    kinesis.delete_stream(StreamName=own_name)
 
 
 @pytest.fixture
@@ -67,19 +56,15 @@ def raw(since: datetime, until: datetime, source: Any = CLICKS) -> ReplayRequest
 
 
 def replay_all(workspace: Workspace, request: ReplayRequest) -> tuple[int, int]:
-    """(read, landed) over all units."""
+    """Replay all units; return (read, landed)."""
     done = [replay(workspace, request, unit) for unit in plan(workspace, request)]
     return sum(each.read for each in done), sum(each.landed for each in done)
-
-
-def parquet(content: dict[str, str]) -> dict[str, str]:
-    return {key: etag for key, etag in content.items() if key.endswith(".parquet")}
 
 
 # From the stream
 
 
-def test_a_replay_of_what_is_there_changes_not_a_byte(trial: Trial, on_stream: Workspace) -> None:
+def test_replay_of_existing_data_changes_no_byte(trial: Trial, on_stream: Workspace) -> None:
     """Through a reshard, and with records that landed twice."""
     trial.send(200)
     trial.read_all()
@@ -99,7 +84,7 @@ def test_a_replay_of_what_is_there_changes_not_a_byte(trial: Trial, on_stream: W
 
 
 @pytest.mark.parametrize("noticed", [False, True], ids=["at once", "after it was closed empty"])
-def test_a_partition_that_was_deleted_comes_back_as_it_was(trial: Trial, on_stream: Workspace, noticed: bool) -> None:
+def test_deleted_partition_is_restored_unchanged(trial: Trial, on_stream: Workspace, noticed: bool) -> None:
     trial.send(300, days=3)
     trial.read_all()
     trial.conform()
@@ -118,12 +103,12 @@ def test_a_partition_that_was_deleted_comes_back_as_it_was(trial: Trial, on_stre
     assert manifest_json(trial.lake, "raw/clicks", DAYS[1])["revision"] == (
         3 if noticed else 1
     )  # late data, of two shards
-    assert parquet(trial.content("conform/")) == parquet(conformed)
+    assert parts(trial.content("conform/")) == parts(conformed)
     assert trial.audit().conformed == 300
     assert replay_all(on_stream, today()) == (300, 0)
 
 
-def test_only_what_arrived_in_the_range_is_landed(trial: Trial, on_stream: Workspace) -> None:
+def test_only_records_that_arrived_in_the_range_are_landed(trial: Trial, on_stream: Workspace) -> None:
     trial.send(40)
     wait_a_millisecond = max(arrivals(trial)) + timedelta(milliseconds=1)
     while datetime.now(UTC) <= wait_a_millisecond:
@@ -178,7 +163,7 @@ def test_many_partitions_are_looked_up_within_bounds(
     assert replay_all(on_stream, today()) == (150, 0)
 
 
-def test_a_part_that_is_gone_though_its_manifest_stands_is_named(trial: Trial, on_stream: Workspace) -> None:
+def test_missing_part_of_an_existing_manifest_is_named(trial: Trial, on_stream: Workspace) -> None:
     trial.send(120, days=1)
     trial.read_all()
     (gone, *_) = [file["key"] for file in manifest_json(trial.lake, "raw/clicks", DAYS[0])["files"]]
@@ -191,10 +176,10 @@ def test_a_part_that_is_gone_though_its_manifest_stands_is_named(trial: Trial, o
 # From raw
 
 
-def test_records_of_a_mended_declaration_move_to_where_they_belong(
+def test_records_of_a_corrected_declaration_move_to_their_partition(
     workspace: Workspace, sqs: Any, queue: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The declaration named the wrong member: what landed lies where it was sent, and is quarantined there."""
+    """The declaration named the wrong member: the records are quarantined in the partition of their sent time."""
     wrong = replace(EVENTS, event_time="when")
     lake, pipeline = workspace.lake, workspace.pipeline
     for number in range(20):
@@ -216,7 +201,7 @@ def test_records_of_a_mended_declaration_move_to_where_they_belong(
     assert manifest_json(lake, "conform", sent_on)["rejected"] == {"event_time: not usable": 20}
 
 
-def test_records_that_count_already_stay_whatever_the_declaration_says_now(
+def test_records_that_already_count_stay_under_any_new_declaration(
     workspace: Workspace, sqs: Any, queue: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A second copy in another partition, or under another id, would count beside the first."""
@@ -265,14 +250,14 @@ NOWHERE = Workspace(TOY, Resources("toy", "", "", "", "", {}), Lake(None, "", "t
 
 
 def derive_again(record: Record, source: Any) -> Record:
-    """As the connector of such a queue does."""
+    """Derive a record again, as the connector of such a queue does."""
     return connect_events(NOWHERE, source).derive_again(record)
 
 
 JSON = st.none() | st.integers(0, 9) | st.text(max_size=5) | st.datetimes().map(lambda moment: f"{moment}+00:00")
 
 
-# A busy machine makes examples slowly; that says nothing of the code.
+# A busy machine makes examples slowly; that is no fault of the code.
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     st.lists(
@@ -280,7 +265,7 @@ JSON = st.none() | st.integers(0, 9) | st.text(max_size=5) | st.datetimes().map(
     ),
     st.sampled_from([EVENTS, StandardQueue("events", "id", "at", group="g", sequence="n")]),
 )
-def test_a_stored_record_is_derived_as_it_was_when_it_landed(bodies: list[dict[str, Any]], source: Any) -> None:
+def test_stored_record_is_derived_as_at_landing(bodies: list[dict[str, Any]], source: Any) -> None:
     records = [record_from_sqs(message(json.dumps(body), place), source) for place, body in enumerate(bodies, 1)]
     stored = [Record(**row) for row in read_parts([part_bytes(records)[1]]).to_pylist()]
 
@@ -288,7 +273,7 @@ def test_a_stored_record_is_derived_as_it_was_when_it_landed(bodies: list[dict[s
     assert sorted(stored) == sorted(records)
 
 
-def test_a_standard_queue_record_gets_the_group_and_sequence_of_the_mended_declaration() -> None:
+def test_record_of_a_standard_queue_gets_the_group_and_sequence_of_the_corrected_declaration() -> None:
     body = json.dumps({"id": "a", "key": 7, "at": "2013-01-01T00:00:00+00:00", "who": "w", "n": 12})
     wrong = StandardQueue("events", event_id="no", event_time="no", group="no")
     right = StandardQueue("events", event_id="id", event_time="at", group="who", sequence="n")
@@ -306,13 +291,13 @@ def test_a_standard_queue_record_gets_the_group_and_sequence_of_the_mended_decla
         ({"origin": "stream"}, "source events is a queue, which does not keep landed events; replay it with origin"),
     ],
 )
-def test_what_is_asked_wrongly_is_named(changed: dict[str, Any], reason: str) -> None:
+def test_invalid_request_is_named(changed: dict[str, Any], reason: str) -> None:
     params = {"source": "events", "origin": "raw", "from": "2013-01-01", "to": "2013-01-02", **changed}
     with pytest.raises(SluiceError, match=f"^{reason}"):
         ReplayRequest.from_params(toy(), params)
 
 
-def test_a_range_is_utc_unless_it_says_otherwise() -> None:
+def test_range_is_in_utc_unless_it_has_an_offset() -> None:
     params = {"source": "events", "origin": "raw", "from": "2013-01-01T02:00+02:00", "to": "2013-01-01T00:30"}
 
     assert ReplayRequest.from_params(toy(), params) == raw(FIRST_DAY, FIRST_DAY + timedelta(minutes=30), EVENTS)

@@ -49,7 +49,7 @@ def coded() -> Pipeline:
 
 @pytest.fixture
 def fingerprint_with(declare: Declare, coded: Pipeline) -> Callable[..., str]:
-    """The fingerprint of the step (or another) after some modules have got a line more."""
+    """Returns the fingerprint of the step (or of another) after a line was added to some modules."""
 
     def fingerprint(*changed: str, step: Step | None = None) -> str:
         declare("coded", {name: source + "\n# more" * (name in changed) for name, source in MODULES.items()})
@@ -73,7 +73,7 @@ def fingerprint_with(declare: Declare, coded: Pipeline) -> Callable[..., str]:
         "__init__",
     ],
 )
-def test_it_changes_with_every_module_that_the_step_imports(
+def test_fingerprint_changes_with_every_module_that_the_step_imports(
     fingerprint_with: Callable[..., str], declare: Declare, coded: Pipeline, module: str
 ) -> None:
     before = fingerprint_with()
@@ -86,7 +86,7 @@ def test_it_changes_with_every_module_that_the_step_imports(
 
 
 @pytest.mark.parametrize("module", ["producer", "pipeline", "contract", "water", "rock"])
-def test_it_does_not_change_with_others(fingerprint_with: Callable[..., str], module: str) -> None:
+def test_fingerprint_does_not_change_with_other_modules(fingerprint_with: Callable[..., str], module: str) -> None:
     """``water`` and ``rock`` beside the step are not those that ``deep.well`` imports from its own folder."""
     assert fingerprint_with(module) == fingerprint_with()
 
@@ -99,11 +99,11 @@ def test_it_does_not_change_with_others(fingerprint_with: Callable[..., str], mo
         replace(STEP, reads=(Input("conform", look_back=1),)),
     ],
 )
-def test_it_changes_with_the_declaration(fingerprint_with: Callable[..., str], step: Step) -> None:
+def test_fingerprint_changes_with_the_declaration(fingerprint_with: Callable[..., str], step: Step) -> None:
     assert fingerprint_with(step=step) != fingerprint_with()
 
 
-def test_it_is_the_same_wherever_the_code_lies(
+def test_fingerprint_does_not_depend_on_the_folder_of_the_code(
     declare: Declare, coded: Pipeline, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import pipelines
@@ -152,7 +152,7 @@ def test_conforming_code_of_the_library_is_part_of_a_conform_step(
 
 
 @pytest.mark.parametrize("run", ["nothing:run", "deep.nothing:run", "steps.nothing:run"])
-def test_a_module_that_is_not_there_is_named(declare: Declare, coded: Pipeline, run: str) -> None:
+def test_missing_module_is_named(declare: Declare, coded: Pipeline, run: str) -> None:
     declare("coded", MODULES)
 
     with pytest.raises(DeclarationError, match=r"there is no module pipelines\.coded\..*nothing"):

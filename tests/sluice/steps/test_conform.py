@@ -1,4 +1,4 @@
-"""``conform``: every event counts exactly once, in order, whatever arrived how often in which part (P2, P3, P6)."""
+"""``conform``: every event counts exactly once, in order, however often and wherever it arrived (P2, P3, P6)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Reading(BaseModel):
 
 
 def conformed(*messages: dict[str, Any], contract: type[BaseModel] = Reading) -> Conformed:
-    """The messages, landed in one part, conformed."""
+    """Return the messages, landed in one part, conformed."""
     return conform(landed([messages]), contract)
 
 
@@ -68,7 +68,7 @@ SENT = st.lists(
 
 
 def deliveries(sent: Sequence[Sent]) -> list[dict[str, Any]]:
-    """Each message as often as it was landed; its place on the queue is its place in ``sent``."""
+    """Return each message as often as it was landed; its place on the queue is its place in ``sent``."""
     return [
         message(each.body(), place, group=each.group, receive_count=count)
         for place, each in enumerate(sent, 1)
@@ -103,8 +103,8 @@ def test_every_event_counts_once_and_the_first_content_wins(sent: list[Sent], da
 
 
 @given(SENT)
-def test_rows_of_a_group_stand_in_the_order_in_which_they_were_sent(sent: list[Sent]) -> None:
-    """P3, and groups stand together."""
+def test_rows_of_a_group_are_in_the_order_in_which_they_were_sent(sent: list[Sent]) -> None:
+    """P3, and the rows of a group are adjacent."""
     arrived = deliveries(sent)[::-1]
 
     rows = conform(landed([arrived[n::3] for n in range(3)]), Reading).rows.to_pylist()
@@ -118,7 +118,7 @@ def test_rows_of_a_group_stand_in_the_order_in_which_they_were_sent(sent: list[S
 
 @given(SENT, st.data())
 def test_the_bytes_do_not_depend_on_how_records_were_split_into_parts(sent: list[Sent], data: st.DataObject) -> None:
-    """P4: rows and quarantine are the same for any cut of any order."""
+    """P4: rows and quarantine are the same for any division of any order."""
     arrived = data.draw(st.permutations(deliveries(sent)))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(arrived)), max_size=4)))
     parts = [arrived[start:end] for start, end in zip([0, *cuts], [*cuts, len(arrived)], strict=True)]
@@ -137,7 +137,7 @@ def test_a_good_copy_after_a_malformed_one_is_accepted() -> None:
     assert quarantined(result) == [("message-1", "value: int_type")]
 
 
-def test_what_is_quarantined_is_kept_verbatim() -> None:
+def test_quarantined_record_is_kept_verbatim() -> None:
     body = '{"id": "r", "at": "' + AT + '",   "value": "nine"}'
 
     (row,) = conformed(message(body, 5, group="g1")).quarantined.to_pylist()
@@ -173,7 +173,7 @@ def test_what_is_quarantined_is_kept_verbatim() -> None:
         (reading("r", AT, 1, seen="9999-12-31T23:59:59-14:00"), "seen: out of range"),
     ],
 )
-def test_a_bad_event_is_quarantined_with_its_reason_and_blocks_no_other(body: str, reason: str) -> None:
+def test_invalid_event_is_quarantined_with_its_reason_and_blocks_no_other(body: str, reason: str) -> None:
     """P6."""
     result = conformed(message(body, 1), message(reading("good", AT, 5), 2))
 
@@ -182,7 +182,7 @@ def test_a_bad_event_is_quarantined_with_its_reason_and_blocks_no_other(body: st
     assert [row["event_id"] for row in result.rows.to_pylist()] == ["good"]
 
 
-def test_the_ends_of_every_range_fit() -> None:
+def test_ends_of_every_range_are_accepted() -> None:
     bodies = [
         reading("a", AT, 2**63 - 1, weight=1.7e308),
         reading("b", AT, -(2**63), weight=-5e-324),
@@ -196,7 +196,7 @@ def test_the_ends_of_every_range_fit() -> None:
     assert result.rows.to_pylist()[2]["seen"] == datetime(2013, 6, 1, 16, 0, 0, 123456, tzinfo=UTC)
 
 
-def test_the_envelope_wins_where_a_member_has_its_name() -> None:
+def test_envelope_takes_precedence_over_a_member_of_its_name() -> None:
     class Grouped(BaseModel):
         id: str
         group: str
@@ -217,7 +217,7 @@ def test_a_member_that_the_queue_would_overwrite_is_refused(name: str) -> None:
         conformed(message(reading("r", AT, 1)), contract=contract)
 
 
-def test_columns_are_typed_whatever_the_rows_are() -> None:
+def test_columns_have_their_types_for_any_rows() -> None:
     class Typed(BaseModel):
         text: Annotated[str, Field(min_length=1)]
         whole: Annotated[int, Field(gt=0)] | None

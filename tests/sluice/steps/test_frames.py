@@ -23,7 +23,7 @@ def written(frame: pd.DataFrame) -> bytes:
 
 
 def seen(*frames: pd.DataFrame) -> pd.DataFrame:
-    """What a step sees of partitions that were written from these."""
+    """Return what a step sees of partitions that were written from these frames."""
     return to_frame([read_object("a.parquet", written(frame)) for frame in frames])
 
 
@@ -48,7 +48,7 @@ ROWS = pd.DataFrame(
         lambda rows: rows.assign(whole=rows["whole"].astype("float64")).assign(whole=rows["whole"]),
     ],
 )
-def test_same_rows_are_the_same_bytes_however_pandas_came_to_them(
+def test_same_rows_are_the_same_bytes_however_pandas_made_them(
     change: Callable[[pd.DataFrame], pd.DataFrame],
 ) -> None:
     """P4: neither an index, nor chunks, nor what pandas leaves in the metadata shows."""
@@ -107,7 +107,7 @@ def test_a_column_that_a_partition_lacks_is_missing_there() -> None:
     assert both["y"].isna().tolist() == [True, False]
 
 
-def test_whole_and_real_numbers_meet_as_real() -> None:
+def test_integers_and_floats_are_combined_as_floats() -> None:
     assert seen(pd.DataFrame({"x": [1]}), pd.DataFrame({"x": [0.5]}))["x"].tolist() == [1.0, 0.5]
 
 

@@ -1,4 +1,4 @@
-"""A step's output is made from what stands, once, and again only when that changes (P4)."""
+"""A step's output is made from its current inputs, once, and again only when they change (P4)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -29,7 +30,7 @@ _SECONDS = 30
 
 
 def put_day(lake: Lake, day: int, *values: int) -> None:
-    """A closed raw partition with one event per value; it replaces the one that stands."""
+    """Put a closed raw partition with one event per value; it replaces an existing one."""
     key = f"2013-01-{day:02d}"
     put_raw(
         lake,
@@ -44,7 +45,7 @@ def run_all(lake: Lake, pipeline: Pipeline, ranges: str) -> list[dict[str, Any]]
 
 
 def totals(lake: Lake, *days: int) -> list[int]:
-    """What ``running`` says of each day: twice the values of it and of the day before."""
+    """Return the totals of ``running`` for each day: twice the values of it and of the day before."""
     return [rows_of(lake, "running", f"dt=2013-01-{day:02d}")[0]["total"] for day in days]
 
 
@@ -67,26 +68,26 @@ def test_steps_run_one_after_another_and_persist_what_they_make(lake: Lake, toy_
     assert [row["value"] for row in rows_of(lake, "doubled", "dt=2013-01-01")] == [2, 4]
 
 
-def test_the_manifest_tells_what_was_read_and_made(lake: Lake, toy_pipeline: Pipeline) -> None:
+def test_manifest_records_what_was_read_and_made(lake: Lake, toy_pipeline: Pipeline) -> None:
     bad = message(reading("bad", "2013-01-01T05:00:00+00:00", "x"), 9)
     good = reading("good", "2013-01-01T07:00:00+00:00", 1)
     put_raw(lake, EVENTS, "2013-01-01", [bad, message(good, 1), message(good, 2)])
 
     run_step(workspace_of(lake, toy_pipeline), "conform", "dt=2013-01-01")
 
-    stands = manifest_json(lake, "conform", "dt=2013-01-01")
+    manifest = manifest_json(lake, "conform", "dt=2013-01-01")
     raw = lake.manifest("raw/events", Partition.parse("dt=2013-01-01"))
     assert raw is not None
-    assert stands["inputs"] == {"raw/events/dt=2013-01-01": raw.digest}
-    assert (stands["state"], stands["revision"]) == ("closed", 1)
-    assert (stands["rows_in"], stands["rows_out"], stands["duplicates"]) == (3, 1, 1)
-    assert stands["rejected"] == {"value: int_type": 1}
-    assert stands["first_event_time"] == stands["last_event_time"] == "2013-01-01T07:00:00Z"
+    assert manifest["inputs"] == {"raw/events/dt=2013-01-01": raw.digest}
+    assert (manifest["state"], manifest["revision"]) == ("closed", 1)
+    assert (manifest["rows_in"], manifest["rows_out"], manifest["duplicates"]) == (3, 1, 1)
+    assert manifest["rejected"] == {"value: int_type": 1}
+    assert manifest["first_event_time"] == manifest["last_event_time"] == "2013-01-01T07:00:00Z"
     (quarantined,) = rows_of(lake, "conform", "dt=2013-01-01", "quarantined")
     assert (quarantined["event_id"], quarantined["reason"]) == ("bad", "value: int_type")
 
 
-def test_run_again_with_nothing_changed_nothing_is_written(lake: Lake, toy_pipeline: Pipeline) -> None:
+def test_repeated_run_without_a_change_writes_nothing(lake: Lake, toy_pipeline: Pipeline) -> None:
     put_day(lake, 1, 1, 2)
     run_all(lake, toy_pipeline, "dt=2013-01-01")
     before = {name: manifest_json(lake, name, "dt=2013-01-01") for name in ("conform", "doubled", "running")}
@@ -99,7 +100,7 @@ def test_run_again_with_nothing_changed_nothing_is_written(lake: Lake, toy_pipel
     assert keys_below(lake, "toy/") == keys
 
 
-def test_late_data_runs_again_what_depends_on_it_and_nothing_else(lake: Lake, toy_pipeline: Pipeline) -> None:
+def test_late_data_reruns_what_depends_on_it_and_nothing_else(lake: Lake, toy_pipeline: Pipeline) -> None:
     for day in (1, 2, 3):
         put_day(lake, day, day)
     run_all(lake, toy_pipeline, "dt=2013-01-01..dt=2013-01-03")
@@ -115,7 +116,7 @@ def test_late_data_runs_again_what_depends_on_it_and_nothing_else(lake: Lake, to
     assert manifest_json(lake, "running", "dt=2013-01-02")["revision"] == 2
 
 
-def test_late_data_that_changes_no_row_stops_there(lake: Lake, toy_pipeline: Pipeline) -> None:
+def test_late_data_that_changes_no_row_reruns_no_later_step(lake: Lake, toy_pipeline: Pipeline) -> None:
     """An equal copy makes another raw revision, and the same conformed bytes: no later step runs."""
     put_day(lake, 1, 7)
     run_all(lake, toy_pipeline, "dt=2013-01-01")
@@ -129,7 +130,7 @@ def test_late_data_that_changes_no_row_stops_there(lake: Lake, toy_pipeline: Pip
     assert (conformed["revision"], conformed["duplicates"]) == (1, 1)
 
 
-def test_changed_code_runs_the_step_again_and_the_same_rows_stop_there(
+def test_changed_code_reruns_its_step_and_equal_rows_rerun_no_later_step(
     lake: Lake, toy_pipeline: Pipeline, declare: Declare
 ) -> None:
     put_day(lake, 1, 7)
@@ -138,7 +139,7 @@ def test_changed_code_runs_the_step_again_and_the_same_rows_stop_there(
     assert [run["changed"] for run in run_all(lake, toy_pipeline, "dt=2013-01-01")] == [0, 1, 1]
     before = manifest_json(lake, "running", "dt=2013-01-01")["code"]
 
-    declare("toy", {**MODULES, "steps": STEPS.replace("* 2", "* 3") + "# said better\n"})
+    declare("toy", {**MODULES, "steps": STEPS.replace("* 2", "* 3") + "# a comment\n"})
 
     assert [run["changed"] for run in run_all(lake, toy_pipeline, "dt=2013-01-01")] == [0, 0, 0]
     assert manifest_json(lake, "running", "dt=2013-01-01")["code"] != before
@@ -156,7 +157,7 @@ def test_an_input_that_is_not_complete_is_named(lake: Lake, toy_pipeline: Pipeli
 
 
 def test_an_empty_partition_goes_through_every_step_with_its_columns(lake: Lake, toy_pipeline: Pipeline) -> None:
-    """What a gap in the events makes: no rows, and no step that trips over it."""
+    """A gap in the events makes a partition without rows, and no step fails on it."""
     put_raw(lake, EVENTS, "2013-01-01")
 
     ran = run_all(lake, toy_pipeline, "dt=2013-01-01")
@@ -167,13 +168,13 @@ def test_an_empty_partition_goes_through_every_step_with_its_columns(lake: Lake,
 
 
 def with_step(declare: Declare, body: str, *reads: Input) -> Pipeline:
-    """The toy with one step of its own after ``conform``."""
+    """Return the toy with one step of its own after ``conform``."""
     declare("toy", {**MODULES, "steps": STEPS + body})
     return toy(steps=(*TOY.steps, Step("own", run="steps:own", reads=reads or (Input("conform"),))))
 
 
 def own(lake: Lake, pipeline: Pipeline) -> list[dict[str, Any]]:
-    """What the step makes of a day with two rows."""
+    """Return the rows that the step makes of a day with two rows."""
     put_day(lake, 1, 1, 2)
     run_step(workspace_of(lake, pipeline), "conform", "dt=2013-01-01")
     run_step(workspace_of(lake, pipeline), "own", "dt=2013-01-01")
@@ -211,7 +212,7 @@ def test_unusual_rows_are_kept_as_they_are(lake: Lake, declare: Declare, returne
         ("1 / 0", SluiceError, "failed on dt=2013-01-01: ZeroDivisionError"),
     ],
 )
-def test_what_is_no_rows_fails_the_step_in_one_line_and_commits_nothing(
+def test_result_that_is_no_rows_fails_the_step_in_one_line_and_commits_nothing(
     lake: Lake, declare: Declare, returned: str, error: type[Exception], message: str
 ) -> None:
     pipeline = with_step(declare, f"def own(conform): return {returned}\n")
@@ -221,7 +222,7 @@ def test_what_is_no_rows_fails_the_step_in_one_line_and_commits_nothing(
     assert lake.partitions("own") == []
 
 
-def test_a_step_may_change_its_input_without_changing_anybody_elses(lake: Lake, declare: Declare) -> None:
+def test_step_may_change_its_input_without_changing_that_of_another(lake: Lake, declare: Declare) -> None:
     body = """
 def own(conform, conform_before):
     seen = len(conform_before), int(conform["value"].sum())
@@ -235,7 +236,7 @@ def own(conform, conform_before):
     assert [row["value"] for row in rows_of(lake, "conform", "dt=2013-01-01")] == [1, 2]
 
 
-def test_look_back_rows_come_in_the_order_of_time_and_gaps_count_as_no_rows(lake: Lake, declare: Declare) -> None:
+def test_look_back_rows_are_in_the_order_of_time_and_gaps_count_as_no_rows(lake: Lake, declare: Declare) -> None:
     body = "def own(conform, conform_before): return conform_before[['value']]\n"
     pipeline = with_step(declare, body, Input("conform", look_back=3))
     for day in (2, 3, 5, 6):
@@ -256,8 +257,8 @@ def test_a_step_reads_drops_as_they_were_landed(lake: Lake, declare: Declare) ->
     assert own(lake, pipeline) == [{"place": "EWR", "wind": 5}, {"place": "JFK", "wind": None}]
 
 
-def test_a_cloud_that_fails_is_not_blamed_on_the_pipeline(cloud: Cloud, lake: Lake, toy_pipeline: Pipeline) -> None:
-    """The task is retried: only what a change can mend is a SluiceError."""
+def test_failure_of_the_cloud_is_no_error_of_the_pipeline(cloud: Cloud, lake: Lake, toy_pipeline: Pipeline) -> None:
+    """The task is retried: only an error that a change can repair is a SluiceError."""
     put_day(lake, 1, 1)
     s3 = cloud.client("s3")
 
@@ -299,6 +300,13 @@ def hook(declare: Declare) -> Callable[[Callable[[], None]], None]:
     return set_hook
 
 
+def wait_once(has_read: Event, may_continue: Event) -> None:
+    """Hold the first run, until it may continue."""
+    if not has_read.is_set():
+        has_read.set()
+        assert may_continue.wait(_SECONDS)
+
+
 def test_an_input_that_changes_while_the_step_runs_is_read_again(
     lake: Lake, hook: Callable[[Callable[[], None]], None]
 ) -> None:
@@ -322,17 +330,11 @@ def test_an_input_that_changes_while_the_step_runs_is_read_again(
 def test_a_slow_run_on_old_inputs_does_not_overwrite_a_newer_one(
     cloud: Cloud, lake: Lake, hook: Callable[[Callable[[], None]], None]
 ) -> None:
-    """GIVEN a run that has read, WHEN another reads newer inputs and commits first, THEN the newer rows stand."""
+    """GIVEN a run that has read, WHEN another reads newer inputs and commits first, THEN the newer rows are kept."""
     put_day(lake, 1, 1)
     run_step(workspace_of(lake, TOY), "conform", "dt=2013-01-01")
-    has_read, may_go_on = Event(), Event()
-
-    def wait_once() -> None:
-        if not has_read.is_set():
-            has_read.set()
-            assert may_go_on.wait(_SECONDS)
-
-    hook(wait_once)
+    has_read, may_continue = Event(), Event()
+    hook(partial(wait_once, has_read, may_continue))
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(
             run_step, workspace_of(Lake(cloud.client("s3"), lake.bucket, "toy"), TOY), "doubled", "dt=2013-01-01"
@@ -341,29 +343,23 @@ def test_a_slow_run_on_old_inputs_does_not_overwrite_a_newer_one(
         put_day(lake, 1, 50)
         run_step(workspace_of(lake, TOY), "conform", "dt=2013-01-01")
         run_step(workspace_of(lake, TOY), "doubled", "dt=2013-01-01")
-        may_go_on.set()
+        may_continue.set()
         slow.result(_SECONDS)
 
     assert [row["value"] for row in rows_of(lake, "doubled", "dt=2013-01-01")] == [100]
 
 
-def test_two_days_side_by_side_end_as_one_after_another(
+def test_two_days_at_once_end_as_if_run_one_after_another(
     cloud: Cloud, lake: Lake, hook: Callable[[Callable[[], None]], None]
 ) -> None:
-    """GIVEN day 2 that has looked back on a day 1 which was not there, WHEN day 1 is written before day 2 commits,
-    THEN nobody finds day 2 to run it again, and so day 2 itself looks again."""
+    """GIVEN day 2 that has looked back on a missing day 1, WHEN day 1 is written before day 2 commits,
+    THEN no other run finds day 2 to run it again, and so day 2 itself reads its inputs again."""
     for day in (1, 2):
         put_day(lake, day, day)
         run_step(workspace_of(lake, TOY), "conform", f"dt=2013-01-0{day}")
     run_step(workspace_of(lake, TOY), "doubled", "dt=2013-01-02")
-    has_read, may_go_on = Event(), Event()
-
-    def wait_once() -> None:
-        if not has_read.is_set():
-            has_read.set()
-            assert may_go_on.wait(_SECONDS)
-
-    hook(wait_once)
+    has_read, may_continue = Event(), Event()
+    hook(partial(wait_once, has_read, may_continue))
     with ThreadPoolExecutor(1) as pool:
         second = pool.submit(
             run_step, workspace_of(Lake(cloud.client("s3"), lake.bucket, "toy"), TOY), "running", "dt=2013-01-02"
@@ -371,13 +367,13 @@ def test_two_days_side_by_side_end_as_one_after_another(
         assert has_read.wait(_SECONDS)
         run_step(workspace_of(lake, TOY), "doubled", "dt=2013-01-01")
         run_step(workspace_of(lake, TOY), "running", "dt=2013-01-01")
-        may_go_on.set()
+        may_continue.set()
         second.result(_SECONDS)
 
     assert totals(lake, 1, 2) == [2, 6]
 
 
-def test_inputs_that_never_stand_still_end_the_step(lake: Lake, hook: Callable[[Callable[[], None]], None]) -> None:
+def test_inputs_that_keep_changing_fail_the_step(lake: Lake, hook: Callable[[Callable[[], None]], None]) -> None:
     put_day(lake, 1, 0)
     run_step(workspace_of(lake, TOY), "conform", "dt=2013-01-01")
     values = iter(range(1, 100))

@@ -1,4 +1,4 @@
-"""One training request is one paid job, whoever asks however often (P7)."""
+"""One training request is one paid job, however often it is made (P7)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def sagemaker(cloud: Cloud) -> Any:
 
 @pytest.fixture(scope="module")
 def data(cloud: Cloud) -> str:
-    """The prefix under which there are channels that a model can learn from, and below ``bad`` such that it can't."""
+    """The prefix of channels that a model can learn from; those below ``bad`` are invalid."""
     s3 = cloud.client("s3")
     s3.create_bucket(Bucket="jobs-data")
     random = np.random.default_rng(1)
@@ -55,7 +55,7 @@ def data(cloud: Cloud) -> str:
 
 @pytest.fixture
 def request_for(data: str, own_name: str, sagemaker: Any) -> Iterator[Callable[..., dict[str, Any]]]:
-    """A request of the test's own; what of it still runs in the end is stopped."""
+    """Makes requests of the test's own; a job that still runs in the end is stopped."""
     name = own_name[-40:].strip("-")
 
     def make(hyperparameters: Mapping[str, str] = MappingProxyType({}), source: str = data) -> dict[str, Any]:
@@ -86,11 +86,11 @@ def names(sagemaker: Any, contains: str) -> list[str]:
 
 
 def ended(sagemaker: Any, name: str) -> Job:
-    def look() -> Job | None:
+    def probe() -> Job | None:
         job = find_job(sagemaker, name)
         return job if job is not None and job.ended else None
 
-    return wait_for(look, what=f"the end of {name}")
+    return wait_for(probe, what=f"the end of {name}")
 
 
 def test_a_request_is_started_adopted_and_reused(sagemaker: Any, request_for: Callable[..., dict[str, Any]]) -> None:
@@ -117,7 +117,7 @@ def test_a_running_job_is_adopted(sagemaker: Any, request_for: Callable[..., dic
     assert launch(sagemaker, request).action == "adopted"
 
 
-def test_of_many_launchers_at_once_one_starts_the_job(
+def test_one_of_many_launchers_at_once_starts_the_job(
     cloud: Cloud, sagemaker: Any, request_for: Callable[..., dict[str, Any]]
 ) -> None:
     request = request_for(ENDLESS)
@@ -130,7 +130,7 @@ def test_of_many_launchers_at_once_one_starts_the_job(
     assert names(sagemaker, request["TrainingJobName"]) == [request["TrainingJobName"]]
 
 
-def test_a_job_that_was_created_between_look_and_create_is_adopted(
+def test_job_that_was_created_between_the_check_and_the_creation_is_adopted(
     cloud: Cloud, request_for: Callable[..., dict[str, Any]]
 ) -> None:
     request = request_for(ENDLESS)
@@ -146,7 +146,7 @@ def test_a_job_that_was_created_between_look_and_create_is_adopted(
     assert launch(ours, request).action == "adopted"
 
 
-def test_after_a_stop_there_is_a_next_attempt_and_the_first_that_ran_is_kept(
+def test_stopped_job_gets_a_next_attempt_and_the_first_that_ran_is_kept(
     sagemaker: Any, request_for: Callable[..., dict[str, Any]]
 ) -> None:
     request = request_for(ENDLESS)
@@ -162,7 +162,9 @@ def test_after_a_stop_there_is_a_next_attempt_and_the_first_that_ran_is_kept(
     assert (third.job_name, third.action) == (f"{name}-2", "adopted")
 
 
-def test_five_attempts_that_failed_are_enough(sagemaker: Any, request_for: Callable[..., dict[str, Any]]) -> None:
+def test_no_attempt_is_started_after_five_failed_ones(
+    sagemaker: Any, request_for: Callable[..., dict[str, Any]]
+) -> None:
     request = request_for(source="s3://jobs-data/bad")
     name = request["TrainingJobName"]
     attempts = []
@@ -177,7 +179,9 @@ def test_five_attempts_that_failed_are_enough(sagemaker: Any, request_for: Calla
     assert len(names(sagemaker, name)) == 5
 
 
-def test_a_completed_job_is_told_from_all_others(sagemaker: Any, request_for: Callable[..., dict[str, Any]]) -> None:
+def test_completed_job_is_distinguished_from_all_others(
+    sagemaker: Any, request_for: Callable[..., dict[str, Any]]
+) -> None:
     request = request_for(source="s3://jobs-data/bad")
     name = launch(sagemaker, request).job_name
     ended(sagemaker, name)
@@ -189,9 +193,7 @@ def test_a_completed_job_is_told_from_all_others(sagemaker: Any, request_for: Ca
     assert find_job(sagemaker, "no-such-job") is None
 
 
-def test_a_job_that_has_ended_or_never_was_is_not_stopped(
-    sagemaker: Any, request_for: Callable[..., dict[str, Any]]
-) -> None:
+def test_ended_or_missing_job_is_not_stopped(sagemaker: Any, request_for: Callable[..., dict[str, Any]]) -> None:
     name = launch(sagemaker, request_for()).job_name
     ended(sagemaker, name)
 

@@ -45,7 +45,7 @@ def trained(pipeline: Pipeline, **changes: Any) -> Pipeline:
     return replace(pipeline, training=replace(pipeline.training, **changes))
 
 
-def test_the_service_model_takes_the_request() -> None:
+def test_service_model_accepts_the_request() -> None:
     model = botocore.session.get_session().get_service_model("sagemaker").operation_model("CreateTrainingJob")
 
     report = botocore.validate.ParamValidator().validate(request(), model.input_shape)
@@ -53,7 +53,7 @@ def test_the_service_model_takes_the_request() -> None:
     assert not report.has_errors(), report.generate_report()
 
 
-def test_it_trains_on_the_channels_of_the_snapshot_and_never_on_the_test_rows() -> None:
+def test_job_trains_on_the_channels_of_the_snapshot_and_never_on_the_test_rows() -> None:
     uris = {
         channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3Uri"]
         for channel in request()["InputDataConfig"]
@@ -65,7 +65,7 @@ def test_it_trains_on_the_channels_of_the_snapshot_and_never_on_the_test_rows() 
     }
 
 
-def test_the_order_of_hyperparameters_does_not_show_and_all_are_text() -> None:
+def test_hyperparameters_are_text_and_their_order_does_not_matter() -> None:
     one = trained(TOY, candidate=XGBoost({**BINARY, "eta": 0.1, "num_round": 5}))
     other = trained(TOY, candidate=XGBoost({"num_round": "5", "eta": 0.1, **BINARY}))
 
@@ -84,11 +84,11 @@ def test_the_order_of_hyperparameters_does_not_show_and_all_are_text() -> None:
         lambda: request(trained(TOY, max_runtime=timedelta(hours=2))),
     ],
 )
-def test_anything_else_is_another_job(change: Callable[[], dict[str, Any]]) -> None:
+def test_any_other_change_makes_another_job(change: Callable[[], dict[str, Any]]) -> None:
     assert change()["TrainingJobName"] != request()["TrainingJobName"]
 
 
-def test_the_name_begins_as_all_of_the_pipelines_jobs_and_sagemaker_allows_it() -> None:
+def test_name_has_the_prefix_of_the_pipelines_jobs_and_is_valid() -> None:
     pipeline = replace(trained(TOY, candidate=XGBoost(BINARY, name="x_g")), name="two_words")
 
     name = request(pipeline)["TrainingJobName"]
@@ -98,7 +98,7 @@ def test_the_name_begins_as_all_of_the_pipelines_jobs_and_sagemaker_allows_it() 
     assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name)
 
 
-def test_a_key_and_a_network_are_where_sagemaker_takes_them() -> None:
+def test_key_and_network_are_set_where_sagemaker_expects_them() -> None:
     guarded = request(replace(TOY, kms_key=KEY, network=Network(("subnet-0a1b2c3d",), ("sg-0a1b2c3d",))))
 
     assert guarded["VpcConfig"] == {"SecurityGroupIds": ["sg-0a1b2c3d"], "Subnets": ["subnet-0a1b2c3d"]}
@@ -108,7 +108,7 @@ def test_a_key_and_a_network_are_where_sagemaker_takes_them() -> None:
     assert botocore.validate.ParamValidator().validate(guarded, model.input_shape).generate_report() == ""
 
 
-def test_tags_are_set_and_make_no_other_job() -> None:
+def test_tags_are_set_and_do_not_change_the_job() -> None:
     tagged = request(replace(TOY, tags={"team": "freight"}))
 
     assert tagged["Tags"] == [*request()["Tags"], {"Key": "team", "Value": "freight"}]

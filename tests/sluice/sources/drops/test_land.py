@@ -27,8 +27,8 @@ def put_drop(lake: Lake, *, day: str = "2013-01-01", marker: str | None = "_SUCC
         lake.s3.put_object(Bucket=lake.bucket, Key=f"drops/weather/dt={day}/{marker}", Body=b"")
 
 
-def stands(lake: Lake) -> tuple[str, int, list[bytes]]:
-    """State, revision and content of the raw partition."""
+def raw_partition(lake: Lake) -> tuple[str, int, list[bytes]]:
+    """Return the state, the revision and the content of the raw partition."""
     manifest = manifest_json(lake, "raw/weather", DAY.key)
     bodies = [body_of(lake, file["key"]) for file in manifest["files"]]
     return manifest["state"], manifest["revision"], sorted(bodies)
@@ -39,7 +39,7 @@ def test_a_complete_drop_is_copied_and_its_partition_closed(lake: Lake) -> None:
 
     assert land_drop(lake, DROPS, DAY) is True
 
-    assert stands(lake) == ("closed", 1, [b"x\n1\n", b"x\n2\n"])
+    assert raw_partition(lake) == ("closed", 1, [b"x\n1\n", b"x\n2\n"])
     assert all(file["key"].endswith(".csv") for file in manifest_json(lake, "raw/weather", DAY.key)["files"])
 
 
@@ -53,7 +53,7 @@ def test_a_drop_that_did_not_change_is_not_copied_again(lake: Lake) -> None:
     assert manifest_json(lake, "raw/weather", DAY.key) == before
 
 
-def test_a_drop_overwritten_between_two_landings_makes_a_revision_and_the_first_stays(lake: Lake) -> None:
+def test_overwritten_drop_makes_a_revision_and_the_first_is_kept(lake: Lake) -> None:
     put_drop(lake, a=b"x\n1\n", b=b"x\n2\n")
     land_drop(lake, DROPS, DAY)
     first = manifest_json(lake, "raw/weather", DAY.key)["files"]
@@ -61,18 +61,18 @@ def test_a_drop_overwritten_between_two_landings_makes_a_revision_and_the_first_
 
     assert land_drop(lake, DROPS, DAY) is True
 
-    assert stands(lake) == ("closed", 2, [b"x\n2\n", b"x\n9\n"])
+    assert raw_partition(lake) == ("closed", 2, [b"x\n2\n", b"x\n9\n"])
     assert sorted(body_of(lake, file["key"]) for file in first) == [b"x\n1\n", b"x\n2\n"]
 
 
-def test_an_object_taken_away_is_a_change_too(lake: Lake) -> None:
+def test_removed_object_makes_a_revision_too(lake: Lake) -> None:
     put_drop(lake, a=b"x\n1\n", b=b"x\n2\n")
     land_drop(lake, DROPS, DAY)
     lake.s3.delete_object(Bucket=lake.bucket, Key=f"{FOLDER}b.csv")
 
     land_drop(lake, DROPS, DAY)
 
-    assert stands(lake) == ("closed", 2, [b"x\n1\n"])
+    assert raw_partition(lake) == ("closed", 2, [b"x\n1\n"])
 
 
 @pytest.mark.parametrize("change", ["overwritten", "deleted"])
@@ -94,7 +94,7 @@ def test_a_drop_that_changes_while_it_is_copied_is_not_landed(cloud: Cloud, lake
     assert lake.manifest("raw/weather", DAY) is None
 
     assert land_drop(lake, DROPS, DAY) is True
-    assert stands(lake) == ("closed", 1, [b"x\n9\n"] if change == "overwritten" else [])
+    assert raw_partition(lake) == ("closed", 1, [b"x\n9\n"] if change == "overwritten" else [])
 
 
 def test_a_drop_without_its_marker_is_not_complete(lake: Lake) -> None:
@@ -106,7 +106,7 @@ def test_a_drop_without_its_marker_is_not_complete(lake: Lake) -> None:
     assert lake.manifest("raw/weather", DAY) is None
 
 
-def test_a_landed_drop_that_its_sender_removed_stays_as_it_was(lake: Lake) -> None:
+def test_landed_drop_is_kept_after_its_sender_has_removed_it(lake: Lake) -> None:
     put_drop(lake, a=b"x\n1\n")
     land_drop(lake, DROPS, DAY)
     for name in ("a.csv", "_SUCCESS"):
@@ -114,7 +114,7 @@ def test_a_landed_drop_that_its_sender_removed_stays_as_it_was(lake: Lake) -> No
 
     assert is_complete(lake, DROPS, DAY)
     assert land_drop(lake, DROPS, DAY) is False
-    assert stands(lake) == ("closed", 1, [b"x\n1\n"])
+    assert raw_partition(lake) == ("closed", 1, [b"x\n1\n"])
 
 
 def test_a_marker_alone_is_a_complete_drop_without_rows(lake: Lake) -> None:
@@ -122,18 +122,18 @@ def test_a_marker_alone_is_a_complete_drop_without_rows(lake: Lake) -> None:
 
     assert land_drop(lake, DROPS, DAY) is True
     assert land_drop(lake, DROPS, DAY) is False
-    assert stands(lake) == ("closed", 1, [])
+    assert raw_partition(lake) == ("closed", 1, [])
 
 
-def test_a_folder_made_by_hand_is_no_part(lake: Lake) -> None:
-    """S3's console puts an empty object, named as the folder with its slash; no step could read it."""
+def test_folder_object_of_the_console_is_no_part(lake: Lake) -> None:
+    """S3's console puts an empty object named like the folder, with a slash; no step could read it."""
     lake.s3.put_object(Bucket=lake.bucket, Key=FOLDER, Body=b"")
     lake.s3.put_object(Bucket=lake.bucket, Key=f"{FOLDER}more/", Body=b"")
     put_drop(lake, a=b"x\n1\n")
 
     land_drop(lake, DROPS, DAY)
 
-    assert stands(lake) == ("closed", 1, [b"x\n1\n"])
+    assert raw_partition(lake) == ("closed", 1, [b"x\n1\n"])
 
 
 def test_names_of_any_characters_are_copied(lake: Lake) -> None:
@@ -141,7 +141,7 @@ def test_names_of_any_characters_are_copied(lake: Lake) -> None:
 
     land_drop(lake, DROPS, DAY)
 
-    assert stands(lake) == ("closed", 1, [b"x\n1\n", b"x\n2\n"])
+    assert raw_partition(lake) == ("closed", 1, [b"x\n1\n", b"x\n2\n"])
 
 
 def test_two_landings_at_once_make_one_revision(cloud: Cloud, lake: Lake) -> None:
@@ -153,7 +153,7 @@ def test_two_landings_at_once_make_one_revision(cloud: Cloud, lake: Lake) -> Non
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(land, range(4)))
 
-    state, revision, bodies = stands(lake)
+    state, revision, bodies = raw_partition(lake)
     assert (state, revision, len(bodies)) == ("closed", 1, 5)
 
 
@@ -166,7 +166,7 @@ def test_a_range_is_landed_and_what_changed_is_counted(lake: Lake) -> None:
     assert land_partitions(workspace_of(lake, TOY), "dt=2013-01-01..dt=2013-01-02") == 1
 
 
-def test_one_drop_that_is_missing_is_named_among_many(lake: Lake) -> None:
+def test_missing_drop_is_named_among_many(lake: Lake) -> None:
     put_drop(lake, a=b"x\n1\n")
 
     with pytest.raises(MissingResource, match=r"dt=2013-01-02/ has no _SUCCESS"):

@@ -24,17 +24,13 @@ from sluice.lake.manifests import File
 from sluice.lake.store import Lake
 from sluice.landing.parts import Flush, Limits
 from sluice.landing.stopping import stopping
-from sluice.sources.queue import drain as landing
 from sluice.sources.queue.drain import Drained, lanes_for
 from sluice.sources.queue.messages import DeleteFailed, backlog
 
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture(autouse=True)
-def _short_poll(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An emulator on this machine has nothing on its way: what it does not give at once it does not have."""
-    monkeypatch.setattr(landing, "_LONG_POLL_SECONDS", 0)
+pytestmark = pytest.mark.usefixtures("short_poll")
 
 
 def put(sqs: Any, queue: str, *bodies: str, groups: int = 3, ids: str = "") -> None:
@@ -51,11 +47,11 @@ def readings(count: int, day: datetime = DAY) -> list[str]:
 
 
 def raw_ids(lake: Lake, *days: str) -> Counter[str]:
-    """The ids in the recorded parts."""
+    """Count the ids in the recorded parts."""
     return Counter(row["event_id"] for day in days for row in rows_of(lake, "raw/events", f"dt={day}"))
 
 
-def test_all_that_waits_is_landed_by_day_and_deleted(sqs: Any, queue: str, lake: Lake) -> None:
+def test_all_waiting_messages_are_landed_by_day_and_deleted(sqs: Any, queue: str, lake: Lake) -> None:
     put(sqs, queue, *readings(60), *readings(5, DAY + timedelta(days=1)), "no json", groups=20)
 
     drained = drain(sqs, queue, lake, EVENTS, "day")
@@ -69,19 +65,19 @@ def test_all_that_waits_is_landed_by_day_and_deleted(sqs: Any, queue: str, lake:
     assert (drained.messages, drained.empty, backlog(sqs, queue)) == (66, True, 0)
 
 
-def test_the_manifest_tells_rows_and_the_times_that_producers_gave(sqs: Any, queue: str, lake: Lake) -> None:
+def test_manifest_records_rows_and_the_times_of_the_producers(sqs: Any, queue: str, lake: Lake) -> None:
     put(sqs, queue, *readings(60))
     drain(sqs, queue, lake, EVENTS, "day")
 
-    stands = manifest_json(lake, "raw/events", "dt=2013-01-01")
+    manifest = manifest_json(lake, "raw/events", "dt=2013-01-01")
 
-    assert (stands["state"], stands["revision"], stands["rows_in"], stands["rows_out"]) == ("open", 0, 60, 60)
-    assert stands["first_event_time"] == "2013-01-01T00:00:00Z"
-    assert stands["last_event_time"] == "2013-01-01T00:59:00Z"
-    assert (stands["files"], len(stands["inline"])) == ([], 60)
+    assert (manifest["state"], manifest["revision"], manifest["rows_in"], manifest["rows_out"]) == ("open", 0, 60, 60)
+    assert manifest["first_event_time"] == "2013-01-01T00:00:00Z"
+    assert manifest["last_event_time"] == "2013-01-01T00:59:00Z"
+    assert (manifest["files"], len(manifest["inline"])) == ([], 60)
 
 
-def test_a_time_that_nobody_gave_moves_no_watermark(sqs: Any, queue: str, lake: Lake) -> None:
+def test_event_without_a_time_of_the_producer_moves_no_watermark(sqs: Any, queue: str, lake: Lake) -> None:
     put(sqs, queue, "no json")
     (partition,) = drain(sqs, queue, lake, EVENTS, "day").partitions
 
@@ -99,12 +95,12 @@ def test_data_in_a_closed_partition_raises_its_revision(sqs: Any, queue: str, la
 
     drain(sqs, queue, lake, EVENTS, "day")
 
-    stands = manifest_json(lake, "raw/events", "dt=2013-01-01")
-    assert (stands["state"], stands["revision"]) == ("closed", 2)
+    manifest = manifest_json(lake, "raw/events", "dt=2013-01-01")
+    assert (manifest["state"], manifest["revision"]) == ("closed", 2)
     assert raw_ids(lake, "2013-01-01") == Counter(["early", "r-0", "r-1", "r-2"])
 
 
-def test_a_drain_ends_after_the_flush_that_reaches_its_most_messages(sqs: Any, queue: str, lake: Lake) -> None:
+def test_drain_ends_after_the_flush_that_reaches_its_limit_of_messages(sqs: Any, queue: str, lake: Lake) -> None:
     put(sqs, queue, *readings(50), groups=50)
 
     first = drain(sqs, queue, lake, EVENTS, "day", Limits(messages=20))
@@ -114,9 +110,9 @@ def test_a_drain_ends_after_the_flush_that_reaches_its_most_messages(sqs: Any, q
     assert (second.messages, backlog(sqs, queue)) == (20, 10)
 
 
-def test_a_drain_whose_time_is_over_lands_what_it_holds_and_asks_no_more(sqs: Any, queue: str, lake: Lake) -> None:
+def test_drain_at_its_time_limit_lands_what_it_holds_and_receives_no_more(sqs: Any, queue: str, lake: Lake) -> None:
     put(sqs, queue, *readings(300), groups=1)
-    now = iter(count())  # a second with every look
+    now = iter(count())  # a second with every reading
 
     drained = drain(sqs, queue, lake, EVENTS, "day", Limits(seconds=60), clock=lambda: next(now))
 
@@ -125,7 +121,7 @@ def test_a_drain_whose_time_is_over_lands_what_it_holds_and_asks_no_more(sqs: An
     assert raw_ids(lake, "2013-01-01").total() == drained.messages
 
 
-def test_a_drain_ends_once_it_has_received_its_most_bytes(sqs: Any, queue: str, lake: Lake) -> None:
+def test_drain_ends_once_it_has_received_its_limit_of_bytes(sqs: Any, queue: str, lake: Lake) -> None:
     put(sqs, queue, *readings(300), groups=1)
 
     drained = drain(sqs, queue, lake, EVENTS, "day", Limits(bytes=1_000), receivers=1)
@@ -135,7 +131,7 @@ def test_a_drain_ends_once_it_has_received_its_most_bytes(sqs: Any, queue: str, 
 
 
 def fail(client: Any, operation: str, times: int = 1) -> None:
-    """The client's next calls of the operation do not reach the service."""
+    """Keep the client's next calls of the operation from reaching the service."""
     left = [None] * times
 
     def refuse(**_: Any) -> None:
@@ -148,7 +144,7 @@ def fail(client: Any, operation: str, times: int = 1) -> None:
 
 @pytest.mark.usefixtures("no_wire")
 @pytest.mark.parametrize("operation", ["s3.PutObject", "s3.GetObject", "sqs.DeleteMessageBatch"])
-def test_what_fails_on_the_way_leaves_every_message_on_the_queue(
+def test_failed_drain_leaves_every_message_on_the_queue(
     cloud: Cloud, sqs: Any, queue: str, lake: Lake, operation: str
 ) -> None:
     """P1: GIVEN a cloud that refuses, WHEN the drain fails, THEN the next one lands all, and nothing was lost."""
@@ -173,28 +169,28 @@ def _visible(sqs: Any, queue: str) -> int:
 
 @pytest.mark.usefixtures("no_wire")
 @pytest.mark.parametrize("groups", [2, 40])
-def test_nothing_is_deleted_that_is_not_recorded(cloud: Cloud, queue: str, lake: Lake, groups: int) -> None:
-    """P1, seen at the very moment of each delete, by a reader of its own: 2 groups give 20 messages a flush, 40 all."""
+def test_only_recorded_messages_are_deleted(cloud: Cloud, queue: str, lake: Lake, groups: int) -> None:
+    """P1, checked by another reader at the moment of each delete: 2 groups give 20 messages a flush, 40 all."""
     sqs = cloud.client("sqs")
     put(sqs, queue, *readings(20), *readings(20, DAY + timedelta(days=1)), groups=groups)
     message_ids: dict[str, str] = {}  # by receipt
-    looks = list[bool]()
+    are_recorded = list[bool]()
 
     def note(parsed: dict[str, Any], **_: Any) -> None:
         message_ids.update({each["ReceiptHandle"]: each["MessageId"] for each in parsed.get("Messages") or []})
 
-    def look(params: dict[str, Any], **_: Any) -> None:
+    def check(params: dict[str, Any], **_: Any) -> None:
         recorded = {row["message_id"] for day in lake.partitions("raw/events") for row in raw_rows(lake, day.key)}
-        looks.append({message_ids[entry["ReceiptHandle"]] for entry in params["Entries"]} <= recorded)
+        are_recorded.append({message_ids[entry["ReceiptHandle"]] for entry in params["Entries"]} <= recorded)
 
     sqs.meta.events.register("after-call.sqs.ReceiveMessage", note)
-    sqs.meta.events.register("provide-client-params.sqs.DeleteMessageBatch", look)
+    sqs.meta.events.register("provide-client-params.sqs.DeleteMessageBatch", check)
 
     drain(sqs, queue, lake, EVENTS, "day")
 
     assert len(message_ids) == 40
-    assert len(looks) >= 4
-    assert all(looks)
+    assert len(are_recorded) >= 4
+    assert all(are_recorded)
 
 
 def raw_rows(lake: Lake, key: str) -> list[dict[str, Any]]:
@@ -202,7 +198,7 @@ def raw_rows(lake: Lake, key: str) -> list[dict[str, Any]]:
 
 
 def refuse_deletes(sqs: Any, times: int, *, sender_fault: bool) -> list[str]:
-    """The queue does not delete the first message of a call, and says so; gives the handles."""
+    """Make the queue refuse to delete the first message of a call; return the handles."""
     refused: list[str] = []
 
     def spoil(params: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -222,7 +218,7 @@ def refuse_deletes(sqs: Any, times: int, *, sender_fault: bool) -> list[str]:
 
 
 @pytest.mark.usefixtures("no_wire")
-def test_a_message_that_could_not_be_deleted_is_deleted_again(cloud: Cloud, queue: str, lake: Lake) -> None:
+def test_failed_delete_is_retried(cloud: Cloud, queue: str, lake: Lake) -> None:
     sqs = cloud.client("sqs")
     put(sqs, queue, *readings(5))
     refused = refuse_deletes(sqs, times=2, sender_fault=False)
@@ -245,7 +241,7 @@ def test_a_queue_that_deletes_nothing_fails_the_drain_after_five_tries(cloud: Cl
 
 
 @pytest.mark.usefixtures("no_wire")
-def test_a_message_whose_receipt_has_expired_comes_again_and_is_no_error(cloud: Cloud, queue: str, lake: Lake) -> None:
+def test_message_with_an_expired_receipt_is_redelivered_and_is_no_error(cloud: Cloud, queue: str, lake: Lake) -> None:
     sqs = cloud.client("sqs")
     put(sqs, queue, *readings(3), groups=1)
     refuse_deletes(sqs, times=1, sender_fault=True)
@@ -257,8 +253,8 @@ def test_a_message_whose_receipt_has_expired_comes_again_and_is_no_error(cloud: 
     assert (drained.empty, backlog(sqs, queue)) == (False, 1)
 
 
-def test_what_is_held_longer_than_its_visibility_is_kept_from_others(sqs: Any, queue: str, lake: Lake) -> None:
-    """GIVEN a flush that takes three times as long, WHEN another drain looks meanwhile, THEN it finds nothing."""
+def test_messages_held_longer_than_their_visibility_stay_invisible_to_others(sqs: Any, queue: str, lake: Lake) -> None:
+    """GIVEN a flush that takes three times as long, WHEN another drain receives meanwhile, THEN it finds nothing."""
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
     put(sqs, queue, *readings(100), groups=10)
     others: list[Drained] = []
@@ -278,7 +274,7 @@ def test_what_is_held_longer_than_its_visibility_is_kept_from_others(sqs: Any, q
     assert raw_ids(lake, "2013-01-01") == Counter(f"r-{n}" for n in range(100))
 
 
-def test_a_drain_that_is_stopped_ends_its_flush_and_gives_back_the_rest(sqs: Any, queue: str, lake: Lake) -> None:
+def test_stopped_drain_ends_its_flush_and_returns_the_rest(sqs: Any, queue: str, lake: Lake) -> None:
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "600"})
     put(sqs, queue, *readings(300), groups=30)
     stop = threading.Event()
@@ -307,17 +303,17 @@ def test_few_messages_of_one_group_at_a_time_make_few_parts(sqs: Any, queue: str
 
     drained = drain(sqs, queue, lake, EVENTS, "day")
 
-    stands = manifest_json(lake, "raw/events", "dt=2013-01-01")
+    manifest = manifest_json(lake, "raw/events", "dt=2013-01-01")
     assert drained.flushes == 25
-    assert [file["rows"] for file in stands["files"]] == [100, 100]
-    assert (len(stands["inline"]), stands["rows_in"]) == (50, 250)
+    assert [file["rows"] for file in manifest["files"]] == [100, 100]
+    assert (len(manifest["inline"]), manifest["rows_in"]) == (50, 250)
     assert raw_ids(lake, "2013-01-01") == Counter(f"r-{n}" for n in range(250))
 
 
 def test_several_drains_at_once_lose_nothing_and_land_each_message_once(
     cloud: Cloud, sqs: Any, queue: str, lake: Lake
 ) -> None:
-    """Four lanes on one queue, all of one day: every one of them writes the same manifest."""
+    """Four lanes on one queue, all of one day: each lane writes the same manifest."""
     put(sqs, queue, *readings(600), groups=60)
 
     def lane(_: int) -> Drained:
@@ -347,28 +343,26 @@ def test_message_attributes_are_kept(sqs: Any, queue: str, lake: Lake) -> None:
     assert json.loads(row["attributes"])["origin"]["StringValue"] == "EWR"
 
 
-def test_what_is_too_little_for_an_object_waits_in_the_manifest_for_the_next_drain(
-    sqs: Any, queue: str, lake: Lake
-) -> None:
+def test_rows_too_few_for_an_object_wait_in_the_manifest_for_the_next_drain(sqs: Any, queue: str, lake: Lake) -> None:
     for number in range(3):
         put(sqs, queue, *[reading(f"r-{number}-{n}", DAY, n) for n in range(40)], ids=f"{number}-")
         drain(sqs, queue, lake, EVENTS, "day")
 
-    stands = manifest_json(lake, "raw/events", "dt=2013-01-01")
-    (file,) = stands["files"]
-    assert file["rows"] + len(stands["inline"]) == 120
+    manifest = manifest_json(lake, "raw/events", "dt=2013-01-01")
+    (file,) = manifest["files"]
+    assert file["rows"] + len(manifest["inline"]) == 120
     assert raw_ids(lake, "2013-01-01") == Counter(f"r-{number}-{n}" for number in range(3) for n in range(40))
 
 
 @pytest.mark.parametrize(
     ("waiting", "most", "lanes"), [(0, 10, 1), (1, 10, 1), (20_000, 10, 1), (20_001, 10, 2), (10**6, 10, 10)]
 )
-def test_a_lane_for_every_twenty_thousand_messages(waiting: int, most: int, lanes: int) -> None:
+def test_every_twenty_thousand_messages_get_a_lane(waiting: int, most: int, lanes: int) -> None:
     assert lanes_for(waiting, most) == lanes
 
 
-def test_a_look_at_the_backlog_receives_nothing(sqs: Any, queue: str) -> None:
-    """P9's sensor looks as often as it likes: no message comes nearer to the dead-letter queue by it."""
+def test_backlog_is_counted_without_a_receive(sqs: Any, queue: str) -> None:
+    """However often P9's sensor probes, no message comes nearer to the dead-letter queue."""
     put(sqs, queue, *readings(3))
 
     assert [backlog(sqs, queue) for _ in range(3)] == [3, 3, 3]

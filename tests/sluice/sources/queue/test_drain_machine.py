@@ -34,7 +34,7 @@ _numbers = count()
 
 
 class Landing(RuleBasedStateMachine):
-    """The model is what was sent, message by message, and what each look at the manifests has shown."""
+    """The model is what was sent, message by message, and what each read of the manifests has returned."""
 
     cloud: Cloud
 
@@ -51,11 +51,11 @@ class Landing(RuleBasedStateMachine):
         self.sent = 0
         self.seen: dict[str, tuple[str, int, int]] = {}  # day: state, revision, parts
 
-    # What the world does
+    # Events from outside
 
     @rule(events=st.lists(EVENT, min_size=1, max_size=9))
     def send(self, events: list[tuple[int, Any]]) -> None:
-        """An event has its time and its group whatever its content: an id is not taken by another event."""
+        """An event has the same time and group in every content: no other event has its id."""
         for event, content in events:
             body = reading(f"event-{event}", FIRST + timedelta(hours=event * 37 % (24 * DAYS)), content)
             self.sent += 1
@@ -124,7 +124,7 @@ class Landing(RuleBasedStateMachine):
             self.seen[key] = now
 
     def check_conformed(self, key: str) -> None:
-        """The first valid content of each event in the order of its group, written down anew."""
+        """The first valid content of each event in the order of its group, derived independently."""
         made = manifest_json(self.lake, "conform", key)
         raw = sorted(rows_of(self.lake, "raw/events", key), key=lambda row: (row["group"], int(row["sequence_number"])))
         expected: dict[str, Any] = {}
@@ -168,13 +168,13 @@ def _run(machine: Any, examples: int, steps: int) -> None:
             max_examples=examples,
             stateful_step_count=steps,
             deadline=None,
-            phases=[Phase.generate],  # a history takes a second: to look for a shorter one would take many minutes
+            phases=[Phase.generate],  # a history takes a second: to search for a shorter one would take many minutes
             suppress_health_check=list(HealthCheck),
         ),
     )
 
 
-def test_landing_keeps_its_promises_whatever_happens_in_which_order(machine: Any) -> None:
+def test_landing_keeps_its_promises_in_any_order_of_events(machine: Any) -> None:
     _run(machine, examples=5, steps=10)
 
 

@@ -1,4 +1,4 @@
-"""A sender keeps each group's order, whatever the queue refuses on the way."""
+"""A sender keeps each group's order, whatever the queue refuses."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def stream(events: int, groups: int) -> list[Event]:
 
 
 def received(sqs: Any, queue_url: str) -> list[dict[str, Any]]:
-    """Everything on the queue, in sequence."""
+    """Return everything on the queue, by sequence number."""
     messages: list[dict[str, Any]] = []
     while batch := sqs.receive_message(
         QueueUrl=queue_url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
@@ -64,7 +64,7 @@ def expected_by_group(events: Sequence[Event]) -> dict[str, list[str]]:
 
 
 class Refusals:
-    """A client whose queue refuses entries: they are not delivered, and the answer says so."""
+    """A client whose queue refuses entries: they are not delivered, and the answer reports it."""
 
     def __init__(self, sqs: Any, refuse: Any, *, sender_fault: bool = False) -> None:
         self.sqs, self.refuse, self.sender_fault = sqs, refuse, sender_fault
@@ -78,7 +78,7 @@ class Refusals:
         context["out"] = out
         self.refused += [entry["MessageDeduplicationId"] for entry in out]
         if len(out) == len(params["Entries"]):
-            # A call without entries is no call: these go where nobody looks.
+            # SQS refuses a call without entries: these are sent to a queue that no test reads.
             return {**params, "QueueUrl": self.nowhere}
         return {**params, "Entries": [entry for entry in params["Entries"] if entry not in out]}
 
@@ -98,11 +98,11 @@ def test_every_event_arrives_once_and_each_group_in_order(cloud: Any, queue: str
     assert bodies_by_group(received(cloud.client("sqs"), queue)) == expected_by_group(events)
     assert result.sent == 500
     assert sum(counts) == 500
-    # 37 groups over four lanes fill most batches; without batches it would be 500.
+    # 37 groups over four lanes fill most batches; without batches there would be 500 calls.
     assert result.batches < 120
 
 
-def test_events_that_the_queue_refuses_for_a_while_do_not_lose_their_place(cloud: Any, queue: str) -> None:
+def test_events_that_the_queue_refuses_at_first_keep_their_place(cloud: Any, queue: str) -> None:
     events = stream(200, groups=13)
     sqs, seen = cloud.client("sqs"), set[str]()
 
@@ -121,7 +121,7 @@ def test_events_that_the_queue_refuses_for_a_while_do_not_lose_their_place(cloud
     assert bodies_by_group(received(cloud.client("sqs"), queue)) == expected_by_group(events)
 
 
-def test_an_event_refused_for_good_ends_the_send_and_nothing_of_its_group_follows(cloud: Any, queue: str) -> None:
+def test_finally_refused_event_ends_the_send_and_nothing_of_its_group_follows(cloud: Any, queue: str) -> None:
     events = stream(400, groups=13)
     sqs = cloud.client("sqs")
     refusals = Refusals(sqs, lambda entry: entry["MessageDeduplicationId"] == "event-40", sender_fault=True)
@@ -134,7 +134,7 @@ def test_an_event_refused_for_good_ends_the_send_and_nothing_of_its_group_follow
     assert places == [1, 14, 27]
 
 
-def test_a_queue_that_refuses_for_ever_is_given_up_after_five_tries(cloud: Any, queue: str) -> None:
+def test_send_gives_up_after_five_refusals(cloud: Any, queue: str) -> None:
     sqs = cloud.client("sqs")
     refusals = Refusals(sqs, lambda entry: entry["MessageDeduplicationId"] == "event-1")
 
@@ -155,7 +155,7 @@ def test_ids_and_groups_of_any_characters_arrive(cloud: Any, queue: str) -> None
     assert message["Body"] == '{"ü": 1}'
 
 
-def test_encoded_names_are_plain_where_they_can_be_and_never_meet() -> None:
+def test_encoded_names_are_readable_where_possible_and_unique() -> None:
     assert encoded("UK-1545_EWR!\"#$&'()*+,-./:;<=>?@[\\]^`{|}~") == "UK-1545_EWR!\"#$&'()*+,-./:;<=>?@[\\]^`{|}~"
     assert encoded("a b") == "a%20b"
     assert encoded("a%20b") == "a%2520b"
@@ -172,7 +172,7 @@ def test_encoded_names_are_plain_where_they_can_be_and_never_meet() -> None:
         (Event("e", "g", START, "x" * (1024 * 1024 + 1)), "SQS accepts 1 byte to 1 MiB"),
     ],
 )
-def test_an_event_that_can_not_travel_is_named(cloud: Any, queue: str, event: Event, message: str) -> None:
+def test_event_that_can_not_be_sent_is_named(cloud: Any, queue: str, event: Event, message: str) -> None:
     with pytest.raises(SendFailed, match=message):
         send(cloud.client("sqs"), queue, [event])
 

@@ -1,7 +1,8 @@
-"""A stream of readings that a test has for itself, and what becomes of it in the lake."""
+"""A stream of readings of a test's own, and what it becomes in the lake."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -42,7 +43,7 @@ class Trial:
     pipeline: Pipeline = PIPELINE
 
     def events(self, count: int, groups: int = 7, days: int = 2) -> list[Event]:
-        """The next events: groups in turn, over some days."""
+        """Return the next events: groups in turn, over some days."""
         made = []
         for number in range(len(self.sent), len(self.sent) + count):
             at = FIRST_DAY + timedelta(days=number % days, seconds=number)
@@ -62,7 +63,7 @@ class Trial:
         return read_window(self.kinesis, self.stream, shard, self.lake, CLICKS, "day", limits, **more)
 
     def read_all(self) -> list[WindowRead]:
-        """Window by window until nothing is left in any shard; parents become readable children on the way."""
+        """Read window by window until nothing is left in any shard; children become readable after their parents."""
         reads: list[WindowRead] = []
         for _ in range(10):
             round_ = [self.read(shard) for shard in self.readable()]
@@ -78,12 +79,17 @@ class Trial:
         run_step(self, "conform", self.close())
 
     def audit(self) -> audit.Counts:
-        """Fails unless every event counts once, in order; the lake must be closed and conformed."""
+        """Fail unless every event counts once, in order; the lake must be closed and conformed."""
         return audit.audit(self.lake.s3, self.lake.bucket, "toy", "clicks", self.sent)
 
     def reshard_by_split(self, shard: str, at: int) -> None:
         self.kinesis.split_shard(StreamName=self.stream, ShardToSplit=shard, NewStartingHashKey=str(at))
 
     def content(self, prefix: str) -> dict[str, str]:
-        """ETag by key."""
+        """Return the ETag of each object, by key."""
         return {key: etag for key, _, etag in self.lake.objects(f"toy/{prefix}")}
+
+
+def parts(content: Mapping[str, str]) -> dict[str, str]:
+    """Return the parts among the objects, as ETags by key."""
+    return {key: etag for key, etag in content.items() if key.endswith(".parquet")}

@@ -1,4 +1,4 @@
-"""A checkpoint never passes what is durable and never goes back, whoever writes it beside whom (P1)."""
+"""A checkpoint never passes what is durable and never goes back, whatever other writers do (P1)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CHECKPOINTS = st.builds(
 
 
 @given(CHECKPOINTS, CHECKPOINTS)
-def test_what_two_readers_know_together_does_not_depend_on_who_wrote_last(one: Checkpoint, other: Checkpoint) -> None:
+def test_merged_checkpoint_does_not_depend_on_the_order_of_the_writes(one: Checkpoint, other: Checkpoint) -> None:
     merged = one.merged(other)
 
     assert merged == other.merged(one)
@@ -50,7 +50,7 @@ def test_what_two_readers_know_together_does_not_depend_on_who_wrote_last(one: C
         assert set(merged.gaps) >= set(each.gaps)
 
 
-def test_sequence_numbers_are_compared_as_numbers_and_the_later_look_says_whether_more_waits() -> None:
+def test_sequence_numbers_are_compared_as_numbers_and_the_later_read_decides_whether_more_waits() -> None:
     early = Checkpoint(shard=SHARD, sequence_number="99", read_until=at(1), at_tip=True)
     late = Checkpoint(shard=SHARD, sequence_number="100", read_until=at(2), at_tip=False)
 
@@ -81,7 +81,7 @@ def test_a_shard_without_a_checkpoint_is_unread_since_its_parents_were_read() ->
     }
 
     assert unread_since(["a", "b"], read) == at(5)
-    assert unread_since(["gone"], read) == at(9)  # never read, though the stream was
+    assert unread_since(["gone"], read) == at(9)  # never read, unlike the stream
     assert unread_since(["a", "gone"], read) == at(9)
     assert unread_since([], read) is None
     assert unread_since(["gone"], {}) is None
@@ -133,7 +133,7 @@ class Readers(RuleBasedStateMachine):
     @precondition(lambda self: self.readers)
     @rule(data=st.data())
     def commit(self, data: st.DataObject) -> None:
-        """Also by a reader that was overtaken long ago: what it says must not take anything back."""
+        """Also by a reader that was overtaken long ago: its commit must not move the checkpoint back."""
         reader = data.draw(st.sampled_from(self.readers))
         landed = reader["landed"]
         reached = Checkpoint(
@@ -142,9 +142,9 @@ class Readers(RuleBasedStateMachine):
             read_until=at(landed),
             at_tip=landed == self.records,
         )
-        stands = advance(self.lake, "clicks", reached)
-        assert stands == self.seen.merged(reached)
-        self.seen = stands
+        stored = advance(self.lake, "clicks", reached)
+        assert stored == self.seen.merged(reached)
+        self.seen = stored
 
     @precondition(lambda self: self.readers)
     @rule(data=st.data())
@@ -172,7 +172,7 @@ def test_readers_in_any_order_never_move_a_checkpoint_past_what_is_durable(cloud
     )
 
 
-def test_many_writers_at_once_leave_the_farthest(lake: Lake) -> None:
+def test_many_writers_at_once_leave_the_farthest_checkpoint(lake: Lake) -> None:
     with ThreadPoolExecutor(6) as pool:
         list(
             pool.map(

@@ -1,10 +1,9 @@
-"""A stream lands whole and in order, through reshards, deaths, throttles and retention; what is lost is told."""
+"""A stream lands whole and in order, through reshards, kills, throttles and retention; what is lost is reported."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,6 @@ from botocore.exceptions import ClientError
 from tests.conftest import Cloud
 from tests.sluice.sources.stream.streams import CLICKS, FIRST_DAY, WHOLE, Trial
 
-from sluice.declaration.pipeline import Pipeline
 from sluice.errors import MissingResource
 from sluice.lake.partitions import format_ranges
 from sluice.lake.store import Lake
@@ -30,25 +28,12 @@ from sluice.sources.stream.shards import Shard
 FIRST, SECOND, THIRD, FOURTH = (f"shardId-{number:012d}" for number in range(4))
 
 
-@pytest.fixture
-def kinesis(cloud: Cloud) -> Any:
-    return cloud.client("kinesis")
-
-
-@pytest.fixture
-def trial(kinesis: Any, own_name: str, lake: Lake, toy_pipeline: Pipeline) -> Iterator[Trial]:
-    """An empty stream of two shards."""
-    kinesis.create_stream(StreamName=own_name, ShardCount=2)
-    yield Trial(kinesis, own_name, lake)
-    kinesis.delete_stream(StreamName=own_name)
-
-
 class Died(BaseException):
     """A death that nothing in the library catches."""
 
 
 def dying(client: Any, event: str, nth: int) -> None:
-    """The nth time that the client is about to make such a call, it dies instead."""
+    """Raise ``Died`` in place of the client's nth such call."""
     calls = 0
 
     def die(**_: Any) -> None:
@@ -61,13 +46,13 @@ def dying(client: Any, event: str, nth: int) -> None:
 
 
 def refusing(client: Any, operation: str, code: str, times: int) -> list[str]:
-    """The first calls are answered by an error; the list tells those so far."""
+    """Answer the first calls by an error; return the list of the errors so far."""
     seen: list[str] = []
 
     def refuse(**_: Any) -> None:
         if len(seen) < times:
             seen.append(code)
-            raise ClientError({"Error": {"Code": code, "Message": "told by the test"}}, operation)
+            raise ClientError({"Error": {"Code": code, "Message": "made by the test"}}, operation)
 
     client.meta.events.register(f"before-call.kinesis.{operation}", refuse)
     return seen
@@ -76,7 +61,7 @@ def refusing(client: Any, operation: str, code: str, times: int) -> list[str]:
 # Windows
 
 
-def test_a_window_lands_what_waits_and_the_checkpoint_stands_behind_it(trial: Trial) -> None:
+def test_window_lands_what_waits_and_moves_the_checkpoint_behind_it(trial: Trial) -> None:
     trial.send(400)
     before = datetime.now(UTC)
 
@@ -96,7 +81,7 @@ def test_a_window_lands_what_waits_and_the_checkpoint_stands_behind_it(trial: Tr
     assert trial.audit().conformed == 400
 
 
-def test_a_window_ends_at_each_of_its_limits_and_the_next_goes_on(trial: Trial) -> None:
+def test_window_ends_at_each_of_its_limits_and_the_next_continues(trial: Trial) -> None:
     trial.send(300, groups=1)
     (shard,) = [name for name in trial.readable() if stream_waits(trial, name)]
 
@@ -116,7 +101,7 @@ def stream_waits(trial: Trial, shard: str) -> bool:
     return bool(trial.kinesis.get_records(ShardIterator=iterator, Limit=1)["Records"])
 
 
-def test_what_is_read_is_flushed_by_size_and_told(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_are_flushed_by_size_and_each_flush_is_reported(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(landing, "FLUSH_MESSAGES", 40)
     monkeypatch.setattr(landing, "MOST_RECORDS", 25)
     trial.send(200, groups=1, days=1)
@@ -130,7 +115,7 @@ def test_what_is_read_is_flushed_by_size_and_told(trial: Trial, monkeypatch: pyt
     assert all(0 < flush.seconds <= flush.lag_seconds + 1 for flush in flushes)
 
 
-def test_a_read_that_is_told_to_stop_flushes_what_it_holds(trial: Trial) -> None:
+def test_stopped_read_flushes_what_it_holds(trial: Trial) -> None:
     trial.send(100, groups=1)
     stop = Flag()
     trial.kinesis.meta.events.register("after-call.kinesis.GetRecords", lambda **_: stop.set())
@@ -142,7 +127,7 @@ def test_a_read_that_is_told_to_stop_flushes_what_it_holds(trial: Trial) -> None
     assert landed == sum(read.messages for read in reads)
 
 
-def test_a_stream_or_a_shard_that_is_gone_is_named(trial: Trial) -> None:
+def test_missing_stream_or_shard_is_named(trial: Trial) -> None:
     with pytest.raises(MissingResource, match=f"stream {trial.stream} has no shard shard-7 any more"):
         trial.read("shard-7")
     with pytest.raises(MissingResource, match="stream nowhere-to-be-found or its shard is gone"):
@@ -152,22 +137,22 @@ def test_a_stream_or_a_shard_that_is_gone_is_named(trial: Trial) -> None:
 # The backlog
 
 
-def test_the_backlog_counts_shards_in_which_something_waits_and_takes_nothing(trial: Trial) -> None:
-    def look() -> int:
+def test_backlog_counts_shards_with_waiting_records_and_takes_nothing(trial: Trial) -> None:
+    def count() -> int:
         return stream_backlog(trial.kinesis, trial.stream, trial.lake, CLICKS)
 
-    assert look() == 0
+    assert count() == 0
     trial.send(1)
-    assert (look(), look()) == (1, 1)
+    assert (count(), count()) == (1, 1)
     trial.read_all()
-    assert look() == 0
+    assert count() == 0
     trial.send(50)
-    assert look() == 2
+    assert count() == 2
     trial.read_all()
     trial.reshard_by_split(FIRST, 2**126)
-    assert look() == 1, "the end of a shard must be read, or its children never are"
+    assert count() == 1, "the end of a shard must be read, or its children are never read"
     trial.read_all()
-    assert look() == 0
+    assert count() == 0
 
 
 # Reshards
@@ -194,7 +179,7 @@ def test_a_child_is_read_once_each_of_its_parents_is_read_to_its_end_or_gone(
     assert [shard.id for shard in stream_progress._readable(shards, checkpoints)] == readable
 
 
-def test_splits_and_merges_in_mid_run_lose_nothing_and_keep_the_order(trial: Trial) -> None:
+def test_splits_and_merges_during_a_run_lose_nothing_and_keep_the_order(trial: Trial) -> None:
     """Records before, between and after; a group's parent is half read when its shard is split, or not at all."""
     trial.send(200)
     trial.read(FIRST, Limits(messages=20))
@@ -218,7 +203,7 @@ def test_splits_and_merges_in_mid_run_lose_nothing_and_keep_the_order(trial: Tri
     assert trial.audit().conformed == 700
 
 
-# Deaths
+# Kills
 
 
 @pytest.mark.parametrize(
@@ -230,7 +215,7 @@ def test_splits_and_merges_in_mid_run_lose_nothing_and_keep_the_order(trial: Tri
         ("before-call.kinesis.GetRecords", 3),  # the first shard is read, the second is not
     ],
 )
-def test_a_read_that_dies_is_read_again(cloud: Cloud, trial: Trial, moment: str, nth: int) -> None:
+def test_killed_read_is_repeated(cloud: Cloud, trial: Trial, moment: str, nth: int) -> None:
     trial.send(100)
     mortal = replace(trial, kinesis=cloud.client("kinesis"), lake=Lake(cloud.client("s3"), trial.lake.bucket, "toy"))
     dying(mortal.lake.s3 if ".s3." in moment else mortal.kinesis, moment, nth)
@@ -243,7 +228,7 @@ def test_a_read_that_dies_is_read_again(cloud: Cloud, trial: Trial, moment: str,
     assert trial.audit().conformed == 100
 
 
-def test_what_landed_before_the_checkpoint_moved_lands_again_and_counts_once(
+def test_records_landed_before_the_checkpoint_moved_land_again_and_count_once(
     trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trial.send(100)
@@ -287,7 +272,7 @@ def test_two_readers_at_once_land_what_one_would(cloud: Cloud, trial: Trial, mon
 # Throttles
 
 
-def test_a_busy_shard_is_asked_again_but_not_for_ever(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_busy_shard_is_retried_up_to_a_limit(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
     trial.send(100)
     seen = refusing(trial.kinesis, "GetRecords", "ProvisionedThroughputExceededException", 7)
@@ -326,7 +311,7 @@ def test_an_iterator_that_expires_is_replaced_by_one_behind_the_last_record(
 # Retention
 
 
-def test_what_was_trimmed_before_it_was_read_is_recorded_returned_and_logged(
+def test_records_trimmed_before_they_were_read_are_recorded_returned_and_logged(
     trial: Trial, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Two days ago FIRST was read; the stream keeps one."""
@@ -392,7 +377,7 @@ def test_a_shard_that_was_trimmed_before_it_was_read_to_its_end_is_reported_once
 
 
 def as_of(trial: Trial, moment: datetime, **shards: Any) -> None:
-    """All shards read until a moment, but for those named."""
+    """Record all shards as read until a moment, except for those named."""
     for shard in (FIRST, SECOND):
         reached = Checkpoint(shard=shard, read_until=moment, at_tip=True)
         replace_checkpoint(trial, reached.model_copy(update=shards.get(shard[-1], {})))
@@ -426,7 +411,7 @@ def test_a_stream_in_which_something_waits_is_closed_by_the_event_times_of_the_s
     assert trial.close() == "dt=2013-01-01"
 
 
-def test_a_child_that_was_not_read_holds_the_watermark_back_to_what_its_parent_gave(trial: Trial) -> None:
+def test_unread_child_holds_the_watermark_at_that_of_its_parent(trial: Trial) -> None:
     trial.send(14, days=3, groups=14)
     trial.read_all()
     trial.reshard_by_split(FIRST, 2**126)
@@ -446,7 +431,7 @@ def replace_checkpoint(trial: Trial, checkpoint: Checkpoint) -> Checkpoint:
     return checkpoint
 
 
-def test_a_gap_survives_its_way_through_json() -> None:
+def test_gap_survives_serialization_as_json() -> None:
     now = datetime.now(UTC)
     checkpoint = Checkpoint(shard=FIRST, gaps=(Gap(since=now, until=now),))
 

@@ -1,4 +1,4 @@
-"""Events on a stream keep each group's order, whatever Kinesis refuses on the way."""
+"""Events on a stream keep each group's order, whatever Kinesis refuses."""
 
 from __future__ import annotations
 
@@ -8,17 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.conftest import Cloud
 from tests.sluice.sources.queue.test_send import START, expected_by_group
 from tests.sluice.sources.queue.test_send import stream as events_of
 
 from sluice.sending.lanes import Event, SendFailed, send_events
 from sluice.sources.stream.send import StreamSender, partition_key
-
-
-@pytest.fixture
-def kinesis(cloud: Cloud) -> Any:
-    return cloud.client("kinesis")
 
 
 @pytest.fixture
@@ -28,7 +22,7 @@ def stream(kinesis: Any, own_name: str) -> str:
 
 
 def by_group(kinesis: Any, stream: str) -> dict[str, list[str]]:
-    """The bodies on the stream, in the order of their sequence numbers."""
+    """Return the bodies on the stream by group, in the order of their sequence numbers."""
     records: list[Any] = []
     for shard in kinesis.list_shards(StreamName=stream)["Shards"]:
         place = {"StreamName": stream, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
@@ -41,7 +35,7 @@ def by_group(kinesis: Any, stream: str) -> dict[str, list[str]]:
 
 
 class BusyShards:
-    """A client whose stream refuses records: they are not delivered, and the answer says so, record by record."""
+    """A client whose stream refuses records: they are not delivered, and the answer reports it, record by record."""
 
     def __init__(self, kinesis: Any, refuse: Callable[[str], bool]) -> None:
         self.refuse = refuse
@@ -58,7 +52,7 @@ class BusyShards:
         self.refused += [name for name, out in zip(names, context["out"], strict=True) if out]
         kept = [record for record, out in zip(params["Records"], context["out"], strict=True) if not out]
         if not kept:
-            return {**params, "StreamName": self.nowhere}  # a call without records is no call
+            return {**params, "StreamName": self.nowhere}  # Kinesis refuses a call without records
         return {**params, "Records": kept}
 
     def _report(self, parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
@@ -96,7 +90,7 @@ def test_records_that_a_busy_shard_refuses_keep_their_place(kinesis: Any, stream
     assert by_group(kinesis, stream) == expected_by_group(events)
 
 
-def test_a_record_that_is_refused_for_ever_ends_the_send_and_nothing_of_its_group_follows(
+def test_finally_refused_record_ends_the_send_and_nothing_of_its_group_follows(
     kinesis: Any, stream: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)

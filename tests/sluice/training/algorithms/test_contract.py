@@ -29,6 +29,6 @@ def test_the_candidate_names_its_algorithm() -> None:
     assert algorithm.read_answer("0.25\n0.5\n") == [0.25, 0.5]
 
 
-def test_an_algorithm_that_is_not_there_is_named() -> None:
+def test_missing_algorithm_is_named() -> None:
     with pytest.raises(DeclarationError, match=r"unknown: its algorithm 'sluice\.training\.algorithms\.nowhere"):
         algorithm_of(Unknown({}))
