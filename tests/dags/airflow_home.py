@@ -22,7 +22,7 @@ _COMMAND_SECONDS = 240
 
 @dataclass(frozen=True)
 class Finished:
-    """What a command ended with; ``output`` is all that it printed."""
+    """How a command ended; ``output`` is all that it printed."""
 
     status: int
     output: str
@@ -33,7 +33,7 @@ class Finished:
 
 
 def airflow_environment(cloud: Cloud, home: Path) -> dict[str, str]:
-    """The environment in which Airflow finds the DAGs, the plugins and, through ``aws_default``, the cloud."""
+    """Return the environment in which Airflow finds the DAGs, the plugins and, through ``aws_default``, the cloud."""
     return {
         **cloud.environment,
         "AIRFLOW_HOME": str(home),
@@ -49,7 +49,7 @@ def airflow_environment(cloud: Cloud, home: Path) -> dict[str, str]:
 
 
 def aws_connection(endpoint_url: str, sagemaker_endpoint_url: str) -> str:
-    """The connection ``aws_default``, as ``.env.example`` gives it."""
+    """Return the connection ``aws_default``, as ``.env.example`` sets it."""
     services = {name: {"endpoint_url": sagemaker_endpoint_url} for name in ("sagemaker", "sagemaker-runtime")}
     return json.dumps({"conn_type": "aws", "extra": {"endpoint_url": endpoint_url, "service_config": services}})
 
@@ -63,11 +63,11 @@ class AirflowHome:
     loop: subprocess.Popen[str] | None = field(default=None, init=False)
 
     def command(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Finished:
-        """``python -m …`` in a process of its own, as a user runs it."""
+        """Run ``python -m …`` in a process of its own, as a user does."""
         done = subprocess.run(
             [sys.executable, "-m", *arguments],
             cwd=ROOT,
-            env={**_inherited(), **self.environment, **(environment or {})},
+            env={**_environment(), **self.environment, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -78,15 +78,15 @@ class AirflowHome:
         return Finished(done.returncode, done.stdout)
 
     def dags_test(self, dag_id: str, date: str, **params: Any) -> Finished:
-        """``airflow dags test`` in the process that is warm already."""
+        """Run ``airflow dags test`` in the process that has Airflow imported already."""
         return self.airflow(*_dags_test(dag_id, date, params))
 
     def cold_dags_test(self, dag_id: str, date: str, **params: Any) -> Finished:
-        """``airflow dags test`` in a process of its own."""
+        """Run ``airflow dags test`` in a process of its own."""
         return self.command("airflow", *_dags_test(dag_id, date, params))
 
     def airflow(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Finished:
-        """An ``airflow`` command in the process that is warm already; the environment is that command's alone."""
+        """Run ``airflow`` in the process that has Airflow imported; the environment is that of this command alone."""
         loop = self._loop()
         assert loop.stdin is not None
         assert loop.stdout is not None
@@ -99,11 +99,11 @@ class AirflowHome:
         print(json.dumps(request), file=loop.stdin, flush=True)
         status = _line(loop.stdout)
         output = log.read_text(errors="replace")
-        assert status, f"{arguments} took longer than {_COMMAND_SECONDS} s, or its process down: {output[-8000:]}"
+        assert status, f"{arguments} took longer than {_COMMAND_SECONDS} s, or its process ended: {output[-8000:]}"
         return Finished(int(status), output)
 
     def xcoms(self) -> list[tuple[str, str, str]]:
-        """DAG, task and JSON value of every XCom in the database."""
+        """Return the DAG, the task and the JSON value of every XCom in the database."""
         with closing(sqlite3.connect(self.folder / "airflow.db")) as database:
             return database.execute("SELECT dag_id, task_id, CAST(value AS TEXT) FROM xcom").fetchall()
 
@@ -112,7 +112,7 @@ class AirflowHome:
             self.loop = subprocess.Popen(
                 [sys.executable, str(Path(__file__).with_name("airflow_loop.py"))],
                 cwd=ROOT,
-                env={**_inherited(), **self.environment},
+                env={**_environment(), **self.environment},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -128,7 +128,7 @@ class AirflowHome:
 
 @contextmanager
 def fresh_airflow(cloud: Cloud, folder: Path) -> Iterator[AirflowHome]:
-    """An Airflow that has run nothing yet, with its database made."""
+    """Make an Airflow that has run nothing yet, with its database."""
     home = AirflowHome(folder, airflow_environment(cloud, folder))
     try:
         home.airflow("db", "migrate").succeeded()
@@ -141,8 +141,8 @@ def _dags_test(dag_id: str, date: str, params: Mapping[str, Any]) -> Sequence[st
     return ["dags", "test", dag_id, date, "-c", json.dumps(params)]
 
 
-def _inherited() -> dict[str, str]:
-    """Without what would make Airflow compile itself anew in every process."""
+def _environment() -> dict[str, str]:
+    """Return this process's environment without the variable that makes Airflow compile itself in every process."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 

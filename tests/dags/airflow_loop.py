@@ -1,7 +1,7 @@
 """Runs one ``airflow`` command after another in one process: importing Airflow takes seconds, a DAG run does not.
 
-Each line of standard input is ``{"command": [...], "environment": {...}, "log": path}``; each line that comes back is
-the command's exit status. What the command prints goes to the log.
+Each line of standard input is ``{"command": [...], "environment": {...}, "log": path}``; each line of standard output
+is the command's exit status. What the command prints is written to the log.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from airflow.__main__ import main
 
 
 def run(command: Sequence[str]) -> int:
-    """The exit status with which a process of its own would have ended."""
+    """Run a command; return the exit status that a process of its own would have."""
     sys.argv = ["airflow", *command]
     try:
         main()

@@ -1,4 +1,4 @@
-"""What the tests of the DAGs share: the DAGs, an Airflow that runs them, and the pipeline ``flights`` provisioned."""
+"""Fixtures of the tests of the DAGs: the DAGs, an Airflow that runs them, and the pipeline ``flights`` provisioned."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from sluice.declaration.pipeline import Pipeline
 
 
 def dag_ids(pipeline: Pipeline) -> Sequence[str]:
-    """The DAGs of a pipeline, sorted: an ingest for each source of events, a training only if one is declared."""
+    """Return the DAGs of a pipeline, sorted: an ingest for each source of events, a training if one is declared."""
     kinds = ["dispatch", "transform"]
     ingested: set[str] = set()
     for source in pipeline.event_sources:

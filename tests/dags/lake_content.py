@@ -21,12 +21,12 @@ class LakeContent:
     pipeline: str
 
     def etags(self, prefix: str = "") -> dict[str, str]:
-        """The ETag of every object, by key."""
+        """Return the ETag of every object, by key."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return {entry["Key"]: entry["ETag"] for page in pages for entry in page.get("Contents", ())}
 
     def partitions(self, dataset: str) -> list[str]:
-        """The keys of the dataset's partitions that have a manifest, in order."""
+        """Return the keys of the dataset's partitions that have a manifest, in order."""
         folder = f"{self.pipeline}/{dataset}/"
         manifests = (key for key in self.etags(folder) if key.endswith("/_manifest.json"))
         return sorted(key.removeprefix(folder).removesuffix("/_manifest.json") for key in manifests)

@@ -35,7 +35,7 @@ class Airflow:
     token: str
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """The JSON answer of ``/api/v2/<path>``; an HTTPError for any refusal."""
+        """Return the JSON answer of ``/api/v2/<path>``; raise an HTTPError for any refusal."""
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         request = Request(f"{self.url}/api/v2/{path}", method=method, headers=headers)
         data = None if body is None else json.dumps(body).encode()
@@ -44,12 +44,12 @@ class Airflow:
         return json.loads(text) if text else None
 
     def trigger(self, dag_id: str, *, logical_date: str | None = None, **conf: Any) -> str:
-        """Trigger a run as the UI's form does; the run's name."""
+        """Trigger a run as the UI's form does; return the run's name."""
         body = {"logical_date": logical_date, "conf": conf}
         return str(self.call("POST", f"dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
     def runs(self, dag_id: str) -> dict[str, dict[str, Any]]:
-        """Every run of a DAG, by name."""
+        """Return every run of a DAG, by name."""
         found = self.call("GET", f"dags/{dag_id}/dagRuns?limit=100")["dag_runs"]
         return {run["dag_run_id"]: run for run in found}
 
@@ -58,13 +58,13 @@ class Airflow:
         return found
 
     def ended(self, dag_id: str, run_id: str, *, seconds: float = 120) -> dict[str, Any]:
-        """The run, once it has ended."""
+        """Return the run, once it has ended."""
 
-        def look() -> dict[str, Any] | None:
+        def probe() -> dict[str, Any] | None:
             run = self.run(dag_id, run_id)
             return run if run["state"] in ("success", "failed") else None
 
-        return wait_for(look, seconds=seconds, what=f"the end of {dag_id} {run_id}")
+        return wait_for(probe, seconds=seconds, what=f"the end of {dag_id} {run_id}")
 
     def clear(self, dag_id: str, run_id: str) -> None:
         """Clear a whole run, as the UI's button does."""
@@ -81,7 +81,7 @@ class Airflow:
         self.call("PATCH", path, {"new_state": state})
 
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
-        """The log of a task as the UI shows it, the errors with it."""
+        """Return the log of a task as the UI shows it, with its errors."""
         path = f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/logs/{try_number}"
         content = self.call("GET", f"{path}?full_content=true")["content"]
         return "\n".join(f"{line['event']} {_errors(line)}" for line in content)
@@ -97,7 +97,7 @@ def _errors(line: Mapping[str, Any]) -> str:
 
 @contextmanager
 def running_airflow(home: AirflowHome) -> Iterator[Airflow]:
-    """All components, healthy; every DAG is paused. Their output lies in the home's folder."""
+    """Run all components; each is healthy and every DAG is paused. Their output is in the home's folder."""
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     environment = {
@@ -156,7 +156,7 @@ def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 def _health(url: str) -> dict[str, Any]:
-    """Empty while the API server does not answer."""
+    """Return the health of the components; empty while the API server does not answer."""
     try:
         with build_opener(ProxyHandler({})).open(f"{url}/api/v2/monitor/health", timeout=5) as answer:
             found: dict[str, Any] = json.load(answer)

@@ -50,7 +50,7 @@ def test_all_dags_of_the_folder_are_imported(dag_bag: DagBag) -> None:
     assert sorted(flights) == [f"flights_{kind}" for kind in KINDS]
 
 
-def test_every_pipeline_has_its_dags_and_there_are_no_others(dag_bag: DagBag) -> None:
+def test_every_pipeline_has_its_dags_and_no_others_exist(dag_bag: DagBag) -> None:
     pipelines, errors = load_pipelines()
     assert (len(pipelines), errors) == (len(pipeline_names()), ())
     assert sorted(dag_bag.dags) == sorted(dag_id for pipeline in pipelines for dag_id in dag_ids(pipeline))
@@ -67,7 +67,7 @@ def pipelines(tmp_path: Path) -> Path:
 
 
 def add(pipelines: Path, name: str, declaration: str | None) -> None:
-    """A folder with this ``pipeline.py``, and with the modules of ``flights`` whose names it may use."""
+    """Add a folder with this ``pipeline.py``, and with the modules of ``flights`` whose names it may use."""
     (pipelines / name).mkdir()
     if declaration is not None:
         (pipelines / name / "pipeline.py").write_text(declaration)
@@ -76,7 +76,7 @@ def add(pipelines: Path, name: str, declaration: str | None) -> None:
 
 
 def listed(pipelines: Path) -> tuple[list[str], dict[str, str]]:
-    """The DAGs and the import errors that Airflow finds with these pipelines."""
+    """Return the DAGs and the import errors that Airflow finds with these pipelines."""
     done = subprocess.run(
         [sys.executable, "-c", _LIST_DAGS, str(ROOT / "dags")],
         env={
@@ -93,7 +93,7 @@ def listed(pipelines: Path) -> tuple[list[str], dict[str, str]]:
     return dag_ids, import_errors
 
 
-def test_a_second_folder_gives_its_dags_with_no_other_change(pipelines: Path) -> None:
+def test_a_second_folder_adds_its_dags_with_no_other_change(pipelines: Path) -> None:
     add(pipelines, "parcels", _SECOND_PIPELINE)
 
     dag_ids, import_errors = listed(pipelines)
@@ -123,7 +123,7 @@ def test_a_pipeline_may_end_at_its_lake_or_at_its_model(pipelines: Path) -> None
     assert [dag for dag in dags if dag.startswith("model_")] == [f"model_{kind}" for kind in KINDS]
 
 
-def test_a_pipeline_that_is_broken_has_no_dags_and_takes_none_from_others(pipelines: Path) -> None:
+def test_pipeline_that_is_broken_has_no_dags_and_removes_none_of_others(pipelines: Path) -> None:
     """Its reason is the import error of a file that has no DAG, because an import error stops the DAGs of its file."""
     add(pipelines, "typo", "PIPELINE = (\n")
     add(pipelines, "wrong", _SECOND_PIPELINE.replace("parcels", "wrong").replace('"hour"', '"month"'))

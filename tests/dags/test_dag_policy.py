@@ -1,4 +1,4 @@
-"""What every DAG and every task owes to whoever runs them at night."""
+"""The rules that every DAG and every task follows, so that an operator can run them at night."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def dag(request: pytest.FixtureRequest, dag_bag: DagBag) -> Any:
 
 @pytest.fixture(scope="module")
 def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a fresh process holds, and how long it took, once it has imported every DAG file."""
+    """The modules that a fresh process has loaded once it has imported every DAG file, and the seconds per file."""
     done = subprocess.run(
         [sys.executable, "-c", _IMPORT_DAGS, *map(str, DAG_FILES)],
         env={
@@ -71,11 +71,11 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return result
 
 
-def test_the_dags_of_this_file_are_all_dags(dag_bag: DagBag) -> None:
+def test_all_dags_are_tested_in_this_file(dag_bag: DagBag) -> None:
     assert set(DAG_IDS) == set(dag_bag.dags)
 
 
-def test_docs_say_what_goes_in_and_out_and_what_to_do_when_it_fails(dag: Any) -> None:
+def test_docs_describe_input_output_and_what_to_do_on_failure(dag: Any) -> None:
     for words in ("| **in** |", "| **out** |", "| **order** |", "| **re-run** |", "**Params.**", "**If it fails.**"):
         assert words in dag.doc_md, words
     assert dag.description
@@ -86,7 +86,7 @@ def test_docs_name_every_param(dag: Any) -> None:
     assert [name for name in dag.params if f"`{name}`" not in params] == []
 
 
-def test_tags_are_those_of_the_vocabulary(dag: Any) -> None:
+def test_tags_are_the_pipeline_and_a_known_stage(dag: Any) -> None:
     (pipeline,) = [each.name for each in PIPELINES if dag.dag_id in dag_ids(each)]
     (stage,) = dag.tags - {"sluice", pipeline}
     assert dag.tags == {"sluice", pipeline, stage}
@@ -101,20 +101,20 @@ def test_params_are_typed_and_described(dag: Any) -> None:
         assert param.description, name
 
 
-def test_runs_do_not_pile_up(dag: Any) -> None:
+def test_concurrent_runs_are_limited(dag: Any) -> None:
     # Each run of `transform` is a partition of its own.
     assert dag.max_active_runs == (4 if "transform" in dag.tags else 1)
     assert dag.catchup is False
 
 
-def test_no_date_of_a_run_lies_outside_of_its_dag(dag: Any) -> None:
-    """Airflow makes no task for such a date, and calls the run a success."""
+def test_no_date_of_a_run_is_outside_of_its_dag(dag: Any) -> None:
+    """Airflow makes no task for such a date, and marks the run as a success."""
     assert dag.end_date is None
     assert dag.start_date <= datetime(1970, 1, 1, tzinfo=UTC)
     assert {(task.start_date, task.end_date) for task in dag.tasks} == {(dag.start_date, None)}
 
 
-def test_what_runs_all_the_time_does_not_fail_all_the_time(dag: Any) -> None:
+def test_continuous_dag_backs_off_and_is_paused_after_failures(dag: Any) -> None:
     """The first task backs off for a quarter of an hour, and Airflow pauses the DAG after three such runs."""
     continuous = type(dag.timetable).__name__ == "ContinuousTimetable"
     assert continuous is bool(dag.tags & {"dispatch", "ingest"})
@@ -126,7 +126,7 @@ def test_what_runs_all_the_time_does_not_fail_all_the_time(dag: Any) -> None:
         assert timedelta(minutes=10) < sum(waits, timedelta()) < timedelta(minutes=20)
 
 
-def test_every_task_is_tried_again_and_has_an_end(dag: Any) -> None:
+def test_every_task_is_retried_and_has_a_time_limit(dag: Any) -> None:
     for task in dag.tasks:
         assert task.retries >= 1, task.task_id
         assert timedelta(0) < task.execution_timeout <= timedelta(hours=1), task.task_id
@@ -147,18 +147,18 @@ def test_parsing_loads_nothing_heavy(parsed: dict[str, Any]) -> None:
 
 
 def test_parsing_opens_no_socket(parsed: dict[str, Any]) -> None:
-    """The process would have failed; and it takes a moment: the bound is loose, for a busy machine."""
+    """An open socket would have failed the process. Parsing is fast; the bound is loose, for a busy machine."""
     assert len(parsed["seconds"]) == len(DAG_FILES)
     assert sum(parsed["seconds"].values()) < 10
 
 
 @pytest.mark.parametrize("file", DAG_FILES, ids=lambda file: file.name)
-def test_a_dag_file_is_wiring_alone(file: Path) -> None:
+def test_dag_file_contains_only_wiring(file: Path) -> None:
     source = file.read_text()
     assert len(source.splitlines()) < 150
     tree = ast.parse(source)
     logic = (ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.Match, ast.While)
     assert [type(node).__name__ for node in ast.walk(tree) if isinstance(node, logic)] == []
-    # What a task does lies in the library: its function here looks things up, calls it, and returns what it says.
+    # What a task does is in the library: its function here prepares one call of it, and returns the result.
     tasks = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.decorator_list]
     assert {task.name: len(task.body) for task in tasks if len(task.body) > 8} == {}

@@ -43,7 +43,7 @@ Sent = Mapping[str, Sequence[Event]]
 
 
 @dataclass(frozen=True)
-class Stand:
+class State:
     """Everything that may change when a DAG runs again."""
 
     objects: Mapping[str, str]
@@ -61,11 +61,11 @@ class World:
     airflow: AirflowHome
     lake: LakeContent
 
-    def stand(self) -> Stand:
+    def state(self) -> State:
         sagemaker = self.cloud.client("sagemaker")
         jobs = sagemaker.list_training_jobs(NameContains="flights-", MaxResults=100)["TrainingJobSummaries"]
         endpoint = sagemaker.describe_endpoint(EndpointName="flights-late")
-        return Stand(
+        return State(
             objects=self.lake.etags(),
             jobs={job["TrainingJobName"]: job["TrainingJobStatus"] for job in jobs},
             endpoint={name: endpoint[name] for name in ("EndpointStatus", "EndpointConfigName", "LastModifiedTime")},
@@ -73,7 +73,7 @@ class World:
         )
 
     def take_events(self) -> list[dict[str, Any]]:
-        """Be the subscriber: take every completion event that waits."""
+        """Take every completion event that waits, as the subscriber."""
         sqs, queue = self.cloud.client("sqs"), self.resources.completions_queue
         taken: list[dict[str, Any]] = []
         while messages := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
@@ -90,7 +90,7 @@ class World:
 
 
 def malformed(good: Sequence[Event]) -> dict[str, Event]:
-    """An event for each way to be wrong, by the reason for which it must be quarantined."""
+    """Return an event for each mistake, by the reason for which it must be quarantined."""
     body = json.loads(good[0].body)
 
     def event(name: str, text: str) -> Event:
@@ -149,12 +149,12 @@ def landed(world: World, stream: Stream) -> Finished:
 
 @pytest.fixture(scope="module")
 def transformed_day_by_day(world: World, landed: Finished) -> dict[str, Any]:
-    """Two partitions, one run each. The result: which partitions stood after each run."""
-    stood = {}
+    """Two partitions, transformed by one run each; the partitions that existed after each run."""
+    partitions = {}
     for day in ("2013-01-01", "2013-01-02"):
         world.airflow.dags_test("flights_transform", day, wait_seconds=0).succeeded()
-        stood[day] = world.lake.partitions("features")
-    return stood
+        partitions[day] = world.lake.partitions("features")
+    return partitions
 
 
 @pytest.fixture(scope="module")
@@ -164,13 +164,13 @@ def transformed(world: World, transformed_day_by_day: dict[str, Any]) -> Finishe
 
 
 @pytest.fixture(scope="module")
-def trained(world: World, transformed: Finished) -> Stand:
+def trained(world: World, transformed: Finished) -> State:
     world.airflow.dags_test("flights_train", "2013-01-04", **RANGE, poll_seconds=0.2).succeeded()
-    return world.stand()
+    return world.state()
 
 
 @pytest.fixture(scope="module")
-def repeated(world: World, trained: Stand) -> Stand:
+def repeated(world: World, trained: State) -> State:
     """The same three runs again."""
     for dag_id, params in (
         ("flights_ingest_queue", {"wait_seconds": 0}),
@@ -178,11 +178,11 @@ def repeated(world: World, trained: Stand) -> Stand:
         ("flights_train", {**RANGE, "poll_seconds": 0.2}),
     ):
         world.airflow.dags_test(dag_id, "2013-01-04", **params).succeeded()
-    return world.stand()
+    return world.state()
 
 
 @pytest.fixture(scope="module")
-def quarantined(world: World, stream: Stream, repeated: Stand) -> list[str]:
+def quarantined(world: World, stream: Stream, repeated: State) -> list[str]:
     """The partitions that hold events without a time of their own: when they are over, they are transformed too."""
     today = [partition for partition in world.lake.partitions("raw/events") if partition not in PARTITIONS]
     lake = Lake(
@@ -210,7 +210,7 @@ class Late:
 
 @pytest.fixture(scope="module")
 def late(world: World, stream: Stream, quarantined: list[str]) -> Late:
-    """The event that was held back arrives after all."""
+    """The event that was held back arrives at last."""
 
     def manifests() -> dict[str, str]:
         return {key: etag for key, etag in world.lake.etags().items() if key.endswith("/_manifest.json")}
@@ -233,7 +233,7 @@ def test_raw_partitions_hold_exactly_the_bodies_that_were_sent(world: World, str
     assert world.backlog() == 0
 
 
-def test_good_events_land_in_the_partition_of_their_time_and_it_is_closed(
+def test_valid_events_land_in_the_partition_of_their_time_which_is_closed(
     world: World, stream: Stream, landed: Finished
 ) -> None:
     for partition, events in stream.good.items():
@@ -243,17 +243,17 @@ def test_good_events_land_in_the_partition_of_their_time_and_it_is_closed(
         assert world.lake.manifest("raw/events", partition)["state"] == "closed"
 
 
-def test_an_event_without_a_time_of_its_own_opens_only_the_partition_in_which_it_was_sent(
+def test_event_without_a_time_of_its_own_opens_only_the_partition_in_which_it_was_sent(
     world: World, stream: Stream, landed: Finished
 ) -> None:
     sent_on = [partition for partition in world.lake.partitions("raw/events") if partition not in PARTITIONS]
 
-    assert 1 <= len(sent_on) <= 2  # two, if midnight passed
+    assert 1 <= len(sent_on) <= 2  # two, if midnight passed during the test
     ids = [name for partition in sent_on for name in _column(world, "raw/events", partition)]
     assert sorted(ids) == ["bad-future", "bad-json", "bad-list"]
 
 
-def test_one_run_without_a_range_is_the_partition_of_its_date(transformed_day_by_day: dict[str, Any]) -> None:
+def test_run_without_a_range_transforms_the_partition_of_its_date(transformed_day_by_day: dict[str, Any]) -> None:
     assert transformed_day_by_day == {"2013-01-01": PARTITIONS[:1], "2013-01-02": PARTITIONS[:2]}
 
 
@@ -289,7 +289,7 @@ def _column(world: World, dataset: str, partition: str, column: str = "event_id"
 
 
 def test_the_subscriber_receives_one_event_per_partition_and_stage_and_one_of_the_training(
-    world: World, trained: Stand
+    world: World, trained: State
 ) -> None:
     partitions = {(stage, partition) for stage in ("raw/events", "features") for partition in PARTITIONS}
 
@@ -303,7 +303,7 @@ def test_the_subscriber_receives_one_event_per_partition_and_stage_and_one_of_th
         assert (event["revision"], event["late"]) == (1, False)
 
 
-def test_completion_events_count_what_the_lake_holds(world: World, stream: Stream, trained: Stand) -> None:
+def test_completion_events_count_what_the_lake_holds(world: World, stream: Stream, trained: State) -> None:
     counted = {(event["stage"], event["subject"]): event["rows_out"] for event in trained.announced}
     for partition, events in stream.good.items():
         bad = 2 if partition == LATE_DAY else 0
@@ -312,7 +312,7 @@ def test_completion_events_count_what_the_lake_holds(world: World, stream: Strea
         assert counted["features", partition] == len(rows)
 
 
-def test_one_job_trains_and_its_model_is_live(world: World, trained: Stand) -> None:
+def test_one_job_trains_and_its_model_is_live(world: World, trained: State) -> None:
     (job,) = trained.jobs
     assert trained.jobs[job] == "Completed"
     assert trained.endpoint["EndpointStatus"] == "InService"
@@ -322,7 +322,7 @@ def test_one_job_trains_and_its_model_is_live(world: World, trained: Stand) -> N
     assert [variant["ModelName"] for variant in config["ProductionVariants"]] == [job]
 
 
-def test_live_answers_are_the_trained_boosters_own(world: World, trained: Stand, tmp_path: Path) -> None:
+def test_live_answers_are_those_of_the_trained_booster(world: World, trained: State, tmp_path: Path) -> None:
     (job,) = trained.jobs
     record = json.loads(world.lake.get("flights/deployments/000001.json"))
     rows = world.lake.get(f"flights/snapshots/{record['snapshot']}/test/part-0.csv").decode().splitlines()
@@ -338,11 +338,11 @@ def test_live_answers_are_the_trained_boosters_own(world: World, trained: Stand,
 
     assert len(live) == 400
     np.testing.assert_allclose(live, own, atol=1e-6, rtol=0)
-    assert np.ptp(own) > 0.1  # a model that answers all the same would pass the line above
+    assert np.ptp(own) > 0.1  # a model with a constant score would pass the line above
 
 
 def test_the_deployment_is_recorded_with_the_quality_that_the_model_has(
-    world: World, trained: Stand, tmp_path: Path
+    world: World, trained: State, tmp_path: Path
 ) -> None:
     (job,) = trained.jobs
     assert [key for key in trained.objects if key.startswith("flights/deployments/")] == [
@@ -370,12 +370,12 @@ def _features(rows: Sequence[str]) -> Any:
 
 
 def _auc(labels: Any, scores: Any) -> float:
-    """By its definition: the share of pairs of a positive and a negative in which the positive scores higher."""
+    """Return the AUC by its definition: the share of (positive, negative) pairs in which the positive scores higher."""
     pairs = scores[labels == 1][:, None] - scores[labels == 0][None, :]
     return float(np.mean((pairs > 0) + 0.5 * (pairs == 0)))
 
 
-def test_the_same_runs_again_change_nothing(trained: Stand, repeated: Stand) -> None:
+def test_repeated_runs_change_nothing(trained: State, repeated: State) -> None:
     assert repeated.objects == trained.objects
     assert repeated.jobs == trained.jobs
     assert repeated.endpoint == trained.endpoint
@@ -418,7 +418,7 @@ def test_late_data_raises_the_revision_of_its_partition_alone(world: World, stre
     assert _column(world, "raw/events", LATE_DAY).count(stream.held_back.id) == 1
 
 
-def test_late_data_runs_again_just_what_depends_on_it(world: World, stream: Stream, late: Late) -> None:
+def test_late_data_reruns_only_what_depends_on_it(world: World, stream: Stream, late: Late) -> None:
     changed = {key for key, etag in late.transformed.items() if late.landed.get(key) != etag}
 
     # `enrich` looks back on the weather only; `features` looks back on three days of `enrich`.

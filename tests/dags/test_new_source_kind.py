@@ -1,4 +1,4 @@
-"""A kind of source that the library has never heard of lands, closes, is transformed and shown: one module adds it."""
+"""A kind of source that the library does not know lands, closes, is transformed and shown: one module adds it."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ EVENTS = 120
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Stands before ``include`` on the path; its one pipeline is ``meters``."""
+    """A folder before ``include`` on the path; its one pipeline is ``meters``."""
     folder = tmp_path_factory.mktemp("meters")
     (folder / "pipelines" / "meters").mkdir(parents=True)
     (folder / "pipelines" / "__init__.py").write_text("")
@@ -198,7 +198,7 @@ def resources(cloud: Cloud, airflow: AirflowHome) -> Resources:
 
 
 def lines(number: int) -> str:
-    """The line of an event; events come in turn to three meters and, hour by hour, to some days."""
+    """Return the line of an event; the events are of three meters in turn, spread evenly over some days."""
     at = FIRST_DAY + timedelta(hours=number * 24 * DAYS // EVENTS)
     return reading(f"r-{number:03d}", at, number, meter=f"m{number % 3}")
 
@@ -208,11 +208,11 @@ def status(airflow: AirflowHome) -> str:
 
 
 def objects_shown(status: str) -> str:
-    """The figure of the source in the table of its kind."""
+    """Return the figure of the source in the table of its kind."""
     return next(line.split()[-2] for line in status.splitlines() if line.startswith("│ readings"))
 
 
-def test_a_kind_of_the_tests_own_lands_closes_is_transformed_and_shown(
+def test_new_source_kind_is_landed_closed_transformed_and_shown(
     cloud: Cloud, airflow: AirflowHome, resources: Resources
 ) -> None:
     lake = Lake(cloud.client("s3"), resources.bucket, "meters")
@@ -241,8 +241,8 @@ def test_a_kind_of_the_tests_own_lands_closes_is_transformed_and_shown(
     assert "dt=2013-01-01..dt=2013-01-03" in after
 
 
-def test_the_library_and_the_dags_do_not_know_the_kind() -> None:
-    """The declaration and the connector above are all that there is of it."""
+def test_library_and_dags_do_not_name_the_kind() -> None:
+    """The declaration and the connector above are the whole kind."""
     for root in ("include/sluice", "plugins", "dags"):
         for file in (ROOT / root).rglob("*.py"):
             text = file.read_text().lower()

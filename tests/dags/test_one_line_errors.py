@@ -1,4 +1,4 @@
-"""What goes wrong says so in one line: what, where, and what to do about it. And it isn't a success."""
+"""Each failure is one line: what failed, where, and what to do next. And it isn't a success."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ from typing import Any
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, ParamValidationError
-from botocore.config import Config
 from tests.conftest import Cloud, free_ports
 from tests.dags.airflow_home import AirflowHome, Finished, aws_connection
 from tests.plugins.task_life import run
 
-from sluice.aws import clients as aws
 from sluice.aws.resources import Resources, find
 from sluice.cli import app as cli
 from sluice.declaration.loading import load_pipeline
@@ -33,7 +31,7 @@ WITHOUT_QUEUE = "eu-west-2"
 
 
 def reason_of(finished: Finished) -> str:
-    """The one line with which Airflow ends what it shows of a failed run."""
+    """Return the one line with which Airflow ends the output of a failed run."""
     assert finished.status != 0
     reasons = re.findall(r"^[\w.]*(?:Exception|Error): (.+)$", finished.output, flags=re.MULTILINE)
     assert len(set(reasons)) == 1, finished.output
@@ -41,7 +39,7 @@ def reason_of(finished: Finished) -> str:
 
 
 @dataclass(frozen=True)
-class Told:
+class Ended:
     """How a command ended. ``error`` is its one line on standard error, without the word ``error:``."""
 
     status: int
@@ -56,14 +54,14 @@ class Told:
         return self.stderr.removeprefix("error: ").rstrip("\n")
 
 
-CommandLine = Callable[..., Told]
+CommandLine = Callable[..., Ended]
 
 
 @pytest.fixture
 def command_line(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> CommandLine:
     """Runs ``sluice …`` against the cloud, with standard input and changes of the environment if given."""
 
-    def run(*arguments: str, stdin: str = "", **environment: str) -> Told:
+    def run(*arguments: str, stdin: str = "", **environment: str) -> Ended:
         with monkeypatch.context() as patch:
             for name, value in {**cloud.environment, **environment}.items():
                 patch.setenv(name, value)
@@ -74,8 +72,8 @@ def command_line(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Ca
                 status: Any = 0
             except SystemExit as end:
                 status = end.code
-        told = capfd.readouterr()
-        return Told(status or 0, told.out, told.err)
+        printed = capfd.readouterr()
+        return Ended(status or 0, printed.out, printed.err)
 
     return run
 
@@ -89,7 +87,7 @@ def test_dags_test_of_an_unknown_pipeline_names_the_dag(airflow_home: AirflowHom
 
 
 @pytest.mark.parametrize("kind", ["ingest_queue", "train"])
-def test_a_pipeline_that_is_not_provisioned_is_told_how_to_be(airflow_home: AirflowHome, kind: str) -> None:
+def test_pipeline_that_is_not_provisioned_gets_the_command_to_run(airflow_home: AirflowHome, kind: str) -> None:
     command = ("dags", "test", f"flights_{kind}", "2013-01-02")
 
     reason = reason_of(airflow_home.airflow(*command, environment={"AWS_DEFAULT_REGION": ELSEWHERE}))
@@ -131,13 +129,13 @@ def test_a_missing_queue_is_named(airflow_home: AirflowHome, lost_queue: str, co
         ("flights_train", "poll_seconds", 0, "0 is less than or equal to the minimum of 0"),
     ],
 )
-def test_a_bad_param_is_refused(dag_bag: DagBag, dag_id: str, name: str, value: object, reason: str) -> None:
+def test_invalid_param_is_refused(dag_bag: DagBag, dag_id: str, name: str, value: object, reason: str) -> None:
     params = deepcopy(dag_bag.dags[dag_id].params)
     with pytest.raises(ParamValidationError, match=f"^Invalid input for param {name}: {re.escape(reason)}"):
         params[name] = value
 
 
-def test_dags_test_refuses_a_bad_param(airflow_home: AirflowHome) -> None:
+def test_dags_test_refuses_an_invalid_param(airflow_home: AirflowHome) -> None:
     reason = reason_of(airflow_home.dags_test("flights_ingest_queue", "2013-01-02", lanes=99))
     assert reason == "Invalid input for param lanes: 99 is greater than the maximum of 20"
 
@@ -152,15 +150,8 @@ def closed_port() -> str:
     return f"http://127.0.0.1:{free_ports(1)[0]}"
 
 
-@pytest.fixture
-def one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """boto3 waits longer before each of five attempts; the error after the first is the same."""
-    once = Config(retries={"mode": "standard", "total_max_attempts": 1})
-    monkeypatch.setattr("sluice.aws.clients._CONFIG", aws._CONFIG.merge(once))
-
-
 @pytest.mark.usefixtures("one_attempt")
-def test_a_closed_port_is_named_and_is_tried_again_later(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_port_is_named_and_retried_later(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint = closed_port()
     for name, value in cloud.environment.items():
         monkeypatch.setenv(name, value)
@@ -170,7 +161,7 @@ def test_a_closed_port_is_named_and_is_tried_again_later(cloud: Cloud, monkeypat
     with pytest.raises(AirflowException) as failure:
         run(sensor)
 
-    assert not isinstance(failure.value, AirflowFailException)  # that would not be tried again
+    assert not isinstance(failure.value, AirflowFailException)  # that would not be retried
     assert failure.value.__context__ is None  # the log shows one line
     assert str(failure.value) == (
         f'Could not connect to the endpoint URL: "{endpoint}/"; check the connection aws_default and that the '
@@ -192,7 +183,7 @@ def test_dags_test_against_a_closed_port_fails(airflow_home: AirflowHome) -> Non
 # The library and the command line
 
 
-def test_an_unknown_pipeline_is_named_with_those_that_are_known() -> None:
+def test_unknown_pipeline_is_named_with_the_known_ones() -> None:
     with pytest.raises(DeclarationError, match=r"^there is no pipeline 'trains'; known: .*flights"):
         load_pipeline("trains")
 
@@ -201,21 +192,21 @@ def test_an_unknown_pipeline_is_named_with_those_that_are_known() -> None:
     "arguments",
     [("status", "trains"), ("predict", "trains"), ("provision", "trains"), ("send", "x", "--pipeline", "trains")],
 )
-def test_commands_do_not_know_an_unknown_pipeline(command_line: CommandLine, arguments: tuple[str, ...]) -> None:
+def test_commands_refuse_an_unknown_pipeline(command_line: CommandLine, arguments: tuple[str, ...]) -> None:
     assert command_line(*arguments).error.startswith("there is no pipeline 'trains'; known: ")
 
 
 @pytest.mark.parametrize("command", [("status", "flights"), ("send", "x", "--pipeline", "flights")])
-def test_commands_tell_how_to_provision(command_line: CommandLine, command: tuple[str, ...]) -> None:
-    told = command_line(*command, AWS_DEFAULT_REGION=ELSEWHERE)
-    assert told.error.endswith("in Parameter Store; run `sluice provision flights`")
+def test_commands_name_the_command_that_provisions(command_line: CommandLine, command: tuple[str, ...]) -> None:
+    ended = command_line(*command, AWS_DEFAULT_REGION=ELSEWHERE)
+    assert ended.error.endswith("in Parameter Store; run `sluice provision flights`")
 
 
 @pytest.mark.usefixtures("one_attempt")
 def test_commands_name_a_closed_port(command_line: CommandLine) -> None:
     endpoint = closed_port()
-    told = command_line("status", "flights", AWS_ENDPOINT_URL=endpoint)
-    assert told.error == (
+    ended = command_line("status", "flights", AWS_ENDPOINT_URL=endpoint)
+    assert ended.error == (
         f'Could not connect to the endpoint URL: "{endpoint}/"; check AWS_ENDPOINT_URL, credentials and region '
         f"(on a laptop: make up)"
     )
@@ -239,8 +230,8 @@ def test_send_names_the_line_that_is_no_event(
 ) -> None:
     file = tmp_path / "events.jsonl"
     file.write_text(content)
-    told = command_line("send", str(file), "--pipeline", "flights")
-    assert told.error.startswith(f"{file} line {line} is not an event (")
+    ended = command_line("send", str(file), "--pipeline", "flights")
+    assert ended.error.startswith(f"{file} line {line} is not an event (")
 
 
 def test_send_names_a_file_that_it_cannot_read(command_line: CommandLine, flights: Resources, tmp_path: Path) -> None:
@@ -250,9 +241,9 @@ def test_send_names_a_file_that_it_cannot_read(command_line: CommandLine, flight
         assert command_line("send", str(file), "--pipeline", "flights").error.startswith(f"{file} can't be read: ")
 
 
-def test_send_names_the_queues_that_there_are(command_line: CommandLine, flights: Resources, tmp_path: Path) -> None:
-    told = command_line("send", str(tmp_path / "x"), "--pipeline", "flights", "--source", "weather")
-    assert told.error == "pipeline flights has these sources of events: events; name one with --source"
+def test_send_names_the_sources_of_the_pipeline(command_line: CommandLine, flights: Resources, tmp_path: Path) -> None:
+    ended = command_line("send", str(tmp_path / "x"), "--pipeline", "flights", "--source", "weather")
+    assert ended.error == "pipeline flights has these sources of events: events; name one with --source"
 
 
 @pytest.mark.parametrize(
@@ -268,8 +259,10 @@ def test_predict_names_the_line_that_is_no_row(command_line: CommandLine, row: s
     assert command_line("predict", "flights", stdin=row).error.startswith(error)
 
 
-def test_predict_without_a_live_model_says_so(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predict_names_the_endpoint_without_a_live_model(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     nowhere = replace(load_pipeline("flights"), deployment=Deployment("no-such-endpoint"))
     monkeypatch.setattr(cli, "load_pipeline", lambda _: nowhere)
-    told = command_line("predict", "flights", stdin='{"distance": 300}\n')
-    assert told.error.startswith("AWS refused InvokeEndpoint (ValidationError: Endpoint no-such-endpoint")
+    ended = command_line("predict", "flights", stdin='{"distance": 300}\n')
+    assert ended.error.startswith("AWS refused InvokeEndpoint (ValidationError: Endpoint no-such-endpoint")

@@ -1,4 +1,4 @@
-"""The redrive DAG, by ``airflow dags test``: it shows by default, sends on request, and says in one line why not."""
+"""The redrive DAG, by ``airflow dags test``: it shows by default, sends on request, and refuses in one line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def dead_letters(cloud: Cloud, flights: Resources) -> Iterator[Any]:
         sqs.purge_queue(QueueUrl=url)
 
 
-def test_dead_letters_are_shown_by_default_and_go_home_on_request(
+def test_dead_letters_are_shown_by_default_and_sent_back_on_request(
     airflow_home: AirflowHome, flights: Resources, dead_letters: Any
 ) -> None:
     def home() -> list[str]:
@@ -49,8 +49,8 @@ def test_dead_letters_are_shown_by_default_and_go_home_on_request(
 
     assert "where='dead_letters', sent=3, already=0" in sent.output
     assert home() == ["e0", "e1", "e2"]
-    told = [json.loads(value) for dag, _, value in airflow_home.xcoms() if dag == "flights_redrive"]
-    assert {"events/dead_letters": 3} in told
+    returned = [json.loads(value) for dag, _, value in airflow_home.xcoms() if dag == "flights_redrive"]
+    assert {"events/dead_letters": 3} in returned
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_dead_letters_are_shown_by_default_and_go_home_on_request(
         ({"where": "quarantine", "from": "2013-01-02", "to": "2013-01-01"}, "ends before it begins; swap the two"),
     ],
 )
-def test_a_redrive_that_makes_no_sense_is_one_line(
+def test_invalid_redrive_is_refused_in_one_line(
     airflow_home: AirflowHome, flights: Resources, params: dict[str, Any], message: str
 ) -> None:
     failed = airflow_home.dags_test("flights_redrive", DAY, **params)

@@ -72,11 +72,11 @@ def steps(cloud: Cloud, flights: Resources, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.mark.parametrize("step", ["plugins", "dags", "probes"])
-def test_the_sdk_is_not_imported(steps: dict[str, Any], step: str) -> None:
+def test_sdk_is_not_imported(steps: dict[str, Any], step: str) -> None:
     assert steps[step] == []
 
 
-def test_the_image_is_what_imports_it(steps: dict[str, Any]) -> None:
+def test_only_the_image_imports_the_sdk(steps: dict[str, Any]) -> None:
     uri, *modules = steps["image"]
     assert uri.startswith("683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:")
     assert "sagemaker.core.image_uris" in modules

@@ -17,6 +17,7 @@ from tests.conftest import Cloud
 from tests.dags import test_dag_policy as policy
 from tests.dags.airflow_home import ROOT, AirflowHome, airflow_environment
 from tests.draining import workspace_of
+from tests.sluice.sources.stream.streams import parts
 from tests.sluice.toy import CONTRACT, reading
 
 import pipelines
@@ -58,7 +59,7 @@ DAYS = [f"dt=2013-01-0{day}" for day in (1, 2, 3)]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Stands before ``include`` on the path: the pipelines are those that ship, and ``clicks``. Here as well."""
+    """A folder before ``include`` on the path, here as well: its pipelines are the shipped ones and ``clicks``."""
     folder = tmp_path_factory.mktemp("clicks")
     (folder / "pipelines" / "clicks").mkdir(parents=True)
     for shipped in (ROOT / "include" / "pipelines").iterdir():
@@ -73,7 +74,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         del sys.modules[module]
 
 
-# What every DAG owes to whoever runs it, as the shipped ones
+# The rules for all DAGs
 
 
 @pytest.fixture(scope="module")
@@ -92,18 +93,20 @@ def test_a_stream_is_ingested_and_a_pipeline_with_a_stream_is_replayed(stream_da
 
 @pytest.mark.parametrize("dag_id", ["clicks_ingest_stream", "clicks_replay"])
 @pytest.mark.parametrize(
-    "owes",
+    "check",
     [
-        policy.test_docs_say_what_goes_in_and_out_and_what_to_do_when_it_fails,
+        policy.test_docs_describe_input_output_and_what_to_do_on_failure,
         policy.test_docs_name_every_param,
         policy.test_params_are_typed_and_described,
-        policy.test_runs_do_not_pile_up,
-        policy.test_every_task_is_tried_again_and_has_an_end,
+        policy.test_concurrent_runs_are_limited,
+        policy.test_every_task_is_retried_and_has_a_time_limit,
     ],
-    ids=lambda owes: owes.__name__.removeprefix("test_"),
+    ids=lambda check: check.__name__.removeprefix("test_"),
 )
-def test_stream_dags_owe_what_all_dags_owe(stream_dags: DagBag, dag_id: str, owes: Callable[[Any], None]) -> None:
-    owes(stream_dags.dags[dag_id])
+def test_stream_dags_follow_the_rules_for_all_dags(
+    stream_dags: DagBag, dag_id: str, check: Callable[[Any], None]
+) -> None:
+    check(stream_dags.dags[dag_id])
 
 
 def test_only_reading_a_shard_takes_slots_of_the_ingest_pool(stream_dags: DagBag) -> None:
@@ -143,8 +146,8 @@ class World:
     def content(self, prefix: str = "") -> dict[str, str]:
         return {key: etag for key, _, etag in self.lake.objects(f"clicks/{prefix}")}
 
-    def told(self) -> list[tuple[str, str, int, bool]]:
-        """(stage, partition, revision, late) of the completion events since the last look."""
+    def announced(self) -> list[tuple[str, str, int, bool]]:
+        """Return (stage, partition, revision, late) of the completion events since the last call."""
         sqs, queue = self.cloud.client("sqs"), self.resources.completions_queue
         taken: list[tuple[str, str, int, bool]] = []
         while messages := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
@@ -173,7 +176,7 @@ def world(cloud: Cloud, folder: Path, tmp_path_factory: pytest.TempPathFactory) 
         airflow.close()
 
 
-def test_a_stream_is_landed_through_a_split_and_what_was_deleted_is_replayed_to_the_byte(world: World) -> None:
+def test_stream_is_landed_through_a_split_and_deleted_parts_are_replayed_to_the_byte(world: World) -> None:
     kinesis, stream = world.cloud.client("kinesis"), world.resources.made_for("streams", "stream")
     world.send(150)
     (first, *_) = kinesis.list_shards(StreamName=stream)["Shards"]
@@ -181,9 +184,9 @@ def test_a_stream_is_landed_through_a_split_and_what_was_deleted_is_replayed_to_
     kinesis.split_shard(StreamName=stream, ShardToSplit=first["ShardId"], NewStartingHashKey=str(middle))
     world.send(150)
     world.run("ingest_stream", wait_seconds=0).succeeded()  # the parent to its end
-    assert world.told() == [("raw/stream", DAYS[0], 1, False)], "the children may hold more of the second day"
+    assert world.announced() == [("raw/stream", DAYS[0], 1, False)], "the children may hold more of the second day"
     world.run("ingest_stream", wait_seconds=0).succeeded()  # its children
-    assert world.told() == [("raw/stream", day, 1, False) for day in DAYS[1:]]
+    assert world.announced() == [("raw/stream", day, 1, False) for day in DAYS[1:]]
     world.conform()
     assert world.audit().conformed == 300
     raw, conformed = world.content("raw/"), world.content("conform/")
@@ -193,13 +196,9 @@ def test_a_stream_is_landed_through_a_split_and_what_was_deleted_is_replayed_to_
     since = datetime.now(UTC) - timedelta(hours=1)
     world.run("replay", **{"from": since.isoformat(), "to": "2100-01-01"}).succeeded()
 
-    # Each shard gives the same records, so the same parts: nothing new to tell of.
+    # Each shard returns the same records, so the same parts: nothing is new to announce.
     assert parts(world.content("raw/")) == parts(raw)
-    assert world.told() == []
+    assert world.announced() == []
     world.conform()
     assert world.audit().conformed == 300
     assert parts(world.content("conform/")) == parts(conformed)
-
-
-def parts(content: dict[str, str]) -> dict[str, str]:
-    return {key: etag for key, etag in content.items() if key.endswith(".parquet")}

@@ -1,4 +1,4 @@
-"""Nothing goes live but by the whole way: a snapshot, a training that was waited for, and the gate."""
+"""A model goes live only after all tasks: the snapshot, a training that has ended, and the gate."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def test_deploy_is_the_only_leaf(train: Any) -> None:
     assert [task.task_id for task in train.leaves] == ["deploy"]
 
 
-def test_nothing_lets_deploy_run_after_a_failure(train: Any) -> None:
+def test_deploy_never_runs_after_a_failure(train: Any) -> None:
     rules = {task.task_id: task.trigger_rule.value for task in train.tasks}
-    assert rules.pop("deploy") == "none_failed"  # it is run after a skip as well, and refuses then
+    assert rules.pop("deploy") == "none_failed"  # it runs after a skip as well, and fails then
     assert set(rules.values()) == {"all_success"}
 
 
@@ -53,7 +53,7 @@ def before_deploy(train: Any, run_type: str, **states: str) -> None:
 
 
 @pytest.mark.parametrize("skipped", sorted(UPSTREAM))
-def test_deploy_refuses_after_a_task_that_was_skipped_by_hand(train: Any, skipped: str) -> None:
+def test_deploy_fails_after_a_task_that_was_skipped_by_hand(train: Any, skipped: str) -> None:
     with pytest.raises(AirflowFailException, match=f"^{skipped} did not succeed, so deploy does nothing; clear"):
         before_deploy(train, "manual", **{skipped: "skipped"})
 
@@ -65,11 +65,11 @@ def test_deploy_is_skipped_where_a_scheduled_run_has_nothing_to_train_on(train: 
         before_deploy(train, "manual", **dict.fromkeys(UPSTREAM, "skipped"))
 
 
-def test_deploy_goes_on_once_all_before_it_succeeded(train: Any) -> None:
+def test_deploy_continues_once_all_tasks_before_it_succeeded(train: Any) -> None:
     before_deploy(train, "manual")
 
 
-def test_one_after_another(train: Any) -> None:
+def test_tasks_run_one_after_another(train: Any) -> None:
     order = ["snapshot", "launch", "wait_for_training", "gate", "announce", "deploy"]
     assert [task.task_id for task in train.topological_sort()] == order
     for earlier, later in pairwise(order):

@@ -1,6 +1,6 @@
-"""Which transform runs there are, and when they start, in an Airflow that really schedules.
+"""Which transform runs exist, and when they start, in an Airflow that really schedules.
 
-The pipeline ``parcels`` starts ten days before its first event. Then come forty days whose drop is missing, then four
+The pipeline ``parcels`` starts ten days before its first event. Forty days follow whose drop is missing, then four
 that are complete.
 """
 
@@ -81,7 +81,7 @@ class World:
         self.cloud, self.lake, self.airflow = cloud, lake, airflow
 
     def events(self, partition: Partition, count: int) -> None:
-        """Close the raw partition with so many events; where it is closed already, they are late."""
+        """Close the raw partition with so many events; if it is closed already, they are late."""
         day = partition.key.removeprefix("dt=")
         at = (partition.start + timedelta(hours=7)).isoformat()
         bodies = [json.dumps({"id": f"{day}-{n}", "event_time": at, "weight": n}) for n in range(count)]
@@ -139,14 +139,14 @@ def _dags(airflow: Airflow) -> set[str]:
 
 @pytest.fixture(scope="module")
 def dispatched(world: World) -> World:
-    """What is complete has been transformed, by runs that the dispatch made."""
+    """The world after the dispatch has transformed every complete partition."""
     for partition in COMPLETE:
         wait_for(lambda key=partition.key: key in world.airflow.runs(TRANSFORM), seconds=120, what=partition.key)
         assert world.airflow.ended(TRANSFORM, partition.key)["state"] == "success"
     return world
 
 
-def test_there_is_a_run_for_each_complete_partition_and_for_no_other(dispatched: World) -> None:
+def test_each_complete_partition_and_no_other_has_a_run(dispatched: World) -> None:
     runs = dispatched.airflow.runs(TRANSFORM)
 
     assert sorted(runs) == [partition.key for partition in COMPLETE]
@@ -156,8 +156,8 @@ def test_there_is_a_run_for_each_complete_partition_and_for_no_other(dispatched:
     assert [dispatched.rows(partition) for partition in COMPLETE] == [2] * 4
 
 
-def test_a_broken_pipeline_beside_them_is_shown_and_stops_nothing(dispatched: World) -> None:
-    """The UI's import errors are those of this answer; all that the other tests see happens beside it."""
+def test_broken_pipeline_is_shown_and_stops_no_other(dispatched: World) -> None:
+    """The UI shows the import errors of this answer; the other tests run beside the broken pipeline."""
     (error,) = dispatched.airflow.call("GET", "importErrors")["import_errors"]
 
     assert error["filename"] == "broken_pipelines.py"
@@ -166,7 +166,7 @@ def test_a_broken_pipeline_beside_them_is_shown_and_stops_nothing(dispatched: Wo
     assert {dag for dag in _dags(dispatched.airflow) if dag.startswith("typo")} == set()
 
 
-def test_the_log_says_what_is_waited_for_once(dispatched: World) -> None:
+def test_log_names_once_what_a_run_waits_for(dispatched: World) -> None:
     """The first dispatch has started the complete partitions; a later one waits for the rest."""
     text = f"parcels/tariffs {INCOMPLETE[0].key}..{INCOMPLETE[-1].key}: no marker under drops/tariffs/dt=…/"
 
@@ -176,7 +176,7 @@ def test_the_log_says_what_is_waited_for_once(dispatched: World) -> None:
                 return log
         return None
 
-    assert wait_for(waiting, seconds=90, what="a log that says what is waited for").count(text) == 1
+    assert wait_for(waiting, seconds=90, what="a log that names what a run waits for").count(text) == 1
 
 
 def test_a_manual_range_starts_at_once_and_needs_no_logical_date(dispatched: World) -> None:
@@ -189,7 +189,7 @@ def test_a_manual_range_starts_at_once_and_needs_no_logical_date(dispatched: Wor
     assert dispatched.seconds_queued(run) < 60
 
 
-def test_a_range_with_the_date_that_the_form_suggests_is_done(dispatched: World) -> None:
+def test_range_with_the_date_that_the_form_suggests_succeeds(dispatched: World) -> None:
     first = COMPLETE[2].key.removeprefix("dt=")
 
     name = dispatched.airflow.trigger(TRANSFORM, logical_date=datetime.now(UTC).isoformat(), **{"from": first})
@@ -209,7 +209,7 @@ def test_a_cleared_partition_starts_at_once(dispatched: World) -> None:
     assert (run["state"], dispatched.seconds_queued(run) < 60) == ("success", True)
 
 
-def test_a_run_without_a_date_and_without_a_range_says_so(dispatched: World) -> None:
+def test_run_without_a_date_and_without_a_range_names_the_reason(dispatched: World) -> None:
     name = dispatched.airflow.trigger(TRANSFORM)
 
     assert dispatched.airflow.ended(TRANSFORM, name, seconds=60)["state"] == "failed"
@@ -221,7 +221,7 @@ def test_a_run_without_a_date_and_without_a_range_says_so(dispatched: World) -> 
     ("dag", "state"), [("parcels_train", "failed"), ("parcels_redrive", "success"), ("parcels_replay", "failed")]
 )
 def test_no_dag_needs_a_logical_date(dispatched: World, dag: str, state: str) -> None:
-    """Those that fail say what they miss: days to train on, a range to replay."""
+    """A run that fails names what is missing: days to train on, a range to replay."""
     dispatched.airflow.unpause(dag)
 
     name = dispatched.airflow.trigger(dag)
@@ -235,7 +235,7 @@ def test_no_dag_needs_a_logical_date(dispatched: World, dag: str, state: str) ->
         assert {"snapshot": "train", "units": "from"}[task] in log
 
 
-def test_a_run_of_what_is_not_complete_says_what_is_missing(dispatched: World) -> None:
+def test_run_of_an_incomplete_partition_names_what_is_missing(dispatched: World) -> None:
     day = INCOMPLETE[5]
 
     name = dispatched.airflow.trigger(TRANSFORM, logical_date=day.start.isoformat())
@@ -246,7 +246,7 @@ def test_a_run_of_what_is_not_complete_says_what_is_missing(dispatched: World) -
     assert f"not complete: parcels/tariffs {day.key}: no marker under drops/tariffs/{day.key}/." in log
 
 
-def test_days_before_the_first_event_are_empty_and_a_range_over_them_is_done(dispatched: World) -> None:
+def test_days_before_the_first_event_are_empty_and_a_range_over_them_succeeds(dispatched: World) -> None:
     before = FIRST_EVENT.shift(-1)
     dispatched.drop(before)
 
@@ -257,7 +257,7 @@ def test_days_before_the_first_event_are_empty_and_a_range_over_them_is_done(dis
 
 
 def test_a_drop_that_arrives_starts_the_run_of_its_day(dispatched: World) -> None:
-    """The run of that day that somebody tried too early is cleared, and no other is made."""
+    """The run of that day that was tried too early is cleared, and no other is made."""
     day = INCOMPLETE[5]
 
     dispatched.drop(day)
@@ -266,7 +266,7 @@ def test_a_drop_that_arrives_starts_the_run_of_its_day(dispatched: World) -> Non
     assert dispatched.rows(day) == 2
 
 
-def test_late_data_clears_the_run_of_its_day_and_what_looks_back_follows(dispatched: World) -> None:
+def test_late_data_clears_the_runs_of_its_day_and_of_days_that_look_back(dispatched: World) -> None:
     day, next_day = COMPLETE[0], COMPLETE[1]
     before = manifest_json(dispatched.lake, "features", next_day.key)["revision"]
 
@@ -282,10 +282,8 @@ def test_late_data_clears_the_run_of_its_day_and_what_looks_back_follows(dispatc
 
 
 @pytest.mark.parametrize(("task", "state"), [("wait", "skipped"), ("wait", "success"), ("features", "skipped")])
-def test_a_run_whose_task_was_marked_by_hand_is_not_green_with_nothing_done(
-    dispatched: World, task: str, state: str
-) -> None:
-    """GIVEN a run that waits WHEN a task of it is marked by hand THEN it fails and says what is not done."""
+def test_run_whose_task_was_marked_by_hand_fails_if_nothing_was_done(dispatched: World, task: str, state: str) -> None:
+    """GIVEN a run that waits WHEN a task of it is marked by hand THEN it fails and names what is not done."""
     day = INCOMPLETE[7].key.removeprefix("dt=")
     name = dispatched.airflow.trigger(TRANSFORM, **{"from": day, "wait_seconds": 600})
     wait_for(lambda: _state(dispatched, name, "wait") == "deferred", what="a run that waits")
@@ -299,7 +297,7 @@ def test_a_run_whose_task_was_marked_by_hand_is_not_green_with_nothing_done(
     assert f"this run has not transformed dt={day}: a task before this one failed, was skipped or was marked" in log
 
 
-def test_a_run_that_is_marked_failed_waits_no_more(dispatched: World) -> None:
+def test_run_that_is_marked_failed_stops_waiting(dispatched: World) -> None:
     day = INCOMPLETE[8].key.removeprefix("dt=")
     name = dispatched.airflow.trigger(TRANSFORM, **{"from": day, "wait_seconds": 600})
     wait_for(lambda: _state(dispatched, name, "wait") == "deferred", what="a run that waits")
