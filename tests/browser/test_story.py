@@ -161,7 +161,7 @@ def test_each_day_of_the_demo_has_a_run_of_its_name(started: Started, user: User
     assert states == {day: "Success" for day in range(1, DAYS + 1)}
 
 
-def test_a_range_is_transformed_and_a_partition_is_cleared(started: Started, user: User) -> None:
+def test_range_is_transformed_and_a_partition_is_cleared(started: Started, user: User) -> None:
     user.open_dag("flights_transform")
     user.trigger(**{"from": "2013-01-01", "to": "2013-01-02"})
     user.open_runs("flights_transform")

@@ -38,7 +38,7 @@ def test_events_sent_again_inside_and_after_the_window_count_once(trial: MakeTri
     here, events = trial(), flights(60)
     here.send(events)
     here.drain()
-    here.send(events)  # inside the window: as a producer that starts anew does
+    here.send(events)  # inside the window: as a producer that restarts does
     taken = here.drain().messages
     for event in events[:30]:
         here.put(event.group, event.body, f"{event.id}-again", event.id)
@@ -190,7 +190,7 @@ def test_wrong_clocks_neither_lose_events_nor_close_current_partitions(trial: Ma
     }
 
 
-def test_the_queues_clock_may_differ_from_the_lakes(trial: MakeTrial, flights: Flights) -> None:
+def test_queues_clock_may_differ_from_the_lakes(trial: MakeTrial, flights: Flights) -> None:
     """GIVEN a lake whose clock is years behind the queue's, THEN it closes nothing too early, and later all."""
     here = trial()
     here.send(flights(60))

@@ -43,7 +43,7 @@ RULES = st.lists(
             st.just(chosen[1]),
             rate=st.sampled_from([0.3, 1.0, 1.0]),
             after=st.sampled_from([0, 0, 1, 3]),
-            times=st.sampled_from([1, 2, 6, 12]),  # six is what a call is tried, all in all
+            times=st.sampled_from([1, 2, 6, 12]),  # a call is tried six times in all
         )
     ),
     min_size=1,
@@ -131,7 +131,7 @@ def test_landing_keeps_its_promises_under_faults_in_any_order(cloud: Cloud, flig
             max_examples=10,
             stateful_step_count=10,
             deadline=None,
-            phases=[Phase.generate],  # a history takes many seconds: to look for a shorter one would take hours
+            phases=[Phase.generate],  # a history takes many seconds: to search for a shorter one would take hours
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -40,7 +40,7 @@ EVERYTHING = (
     Rule("sqs:*", Reset(happened=True), rate=0.02),
     Rule("sqs:*", TOO_FAST, rate=0.05),
 )
-# All at once is a schedule of its own: here each kind of fault alone, at a rate that retries ride out now and then.
+# Each kind of fault alone, at a rate that the retries sometimes overcome and sometimes do not.
 KINDS = {
     "slow-down": [Rule("s3:*", SLOW_DOWN, rate=0.4, burst=2)],
     "unavailable": [Rule("*", UNAVAILABLE, rate=0.2)],

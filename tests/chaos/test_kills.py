@@ -18,7 +18,7 @@ from tests.waiting import wait_for
 DAY = date(2013, 1, 2)
 
 
-def test_a_drain_killed_at_every_boundary_loses_nothing(trial: MakeTrial, flights: Flights, kill: KillAt) -> None:
+def test_drain_killed_at_every_boundary_loses_nothing(trial: MakeTrial, flights: Flights, kill: KillAt) -> None:
     here = trial(visibility_seconds=3)
     here.send(flights(900))
     # Each later in its drain than the one before, so that every kill happens in another state of queue and lake.

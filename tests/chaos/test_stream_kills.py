@@ -96,7 +96,7 @@ def stream(cloud: Cloud, own_name: str) -> StreamTrial:
     return StreamTrial(cloud, own_name)
 
 
-def test_a_reader_killed_at_every_boundary_loses_nothing(stream: StreamTrial, flights: Flights, kill: KillAt) -> None:
+def test_reader_killed_at_every_boundary_loses_nothing(stream: StreamTrial, flights: Flights, kill: KillAt) -> None:
     """A shard is split between the kills, so that some parents are not read to their end."""
     events = flights(1600)
     stream.send(events[:800], seed=0)

@@ -48,7 +48,7 @@ def test_subscription_delivers(cloud: Cloud, outputs: dict[str, str], sqs: SQSCl
     assert message["Body"] == "done"
 
 
-def test_an_update_changes_a_resource_in_place(
+def test_update_changes_a_resource_in_place(
     cloudformation: CloudFormationClient, outputs: dict[str, str], sqs: SQSClient, name: str
 ) -> None:
     url = outputs["QueueUrl"]
@@ -70,7 +70,7 @@ def test_update_that_changes_nothing_is_reported(
         cloudformation.update_stack(StackName=name, TemplateBody=template(name), Capabilities=["CAPABILITY_NAMED_IAM"])
 
 
-def test_a_deleted_stack_leaves_nothing(
+def test_deleted_stack_leaves_nothing(
     cloudformation: CloudFormationClient, outputs: dict[str, str], sqs: SQSClient, name: str
 ) -> None:
     assert outputs

@@ -57,7 +57,7 @@ def comes_to(cloudwatch: Any, name: str, state: str) -> Any:
     return wait_for(probe, seconds=15, what=f"{state} of alarm {name}")
 
 
-def test_an_alarm_goes_off_when_its_metric_crosses_the_threshold(cloudwatch: Any, name: str) -> None:
+def test_alarm_goes_off_when_its_metric_crosses_the_threshold(cloudwatch: Any, name: str) -> None:
     put_alarm(cloudwatch, name)
     comes_to(cloudwatch, name, "OK")
     report(cloudwatch, name, 1.0, 1.0)
@@ -131,7 +131,7 @@ def test_alarm_without_data_has_the_configured_state(cloudwatch: Any, name: str,
     assert put_alarm_of(cloudwatch, name, TreatMissingData=missing) == state
 
 
-def test_an_alarm_watches_the_unit_that_it_names(cloudwatch: Any, name: str) -> None:
+def test_alarm_watches_the_unit_that_it_names(cloudwatch: Any, name: str) -> None:
     report(cloudwatch, name, 5.0, unit="Microseconds")
     assert put_alarm_of(cloudwatch, name, Unit="Seconds") == "OK"
     assert put_alarm_of(cloudwatch, name, Unit="Microseconds") == "ALARM"
@@ -143,10 +143,10 @@ def test_alarm_recovers_without_further_data_and_notifies(
     sqs, topic = cloud.client("sqs"), cloud.client("sns").create_topic(Name=name)["TopicArn"]
     queue = make_queue(fifo=False)
     cloud.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn(sqs, queue))
-    report(cloudwatch, name, 5.0, age=28)  # the periods that an alarm of ten seconds looks at end after thirty
+    report(cloudwatch, name, 5.0, age=28)  # the periods that an alarm of ten seconds evaluates end after thirty
     put_alarm(cloudwatch, name, Period=10, OKActions=[topic])
     assert alarm_of(cloudwatch, name)["StateValue"] == "ALARM"
-    # Nobody asks CloudWatch anything from here on.
+    # From here on no request reaches CloudWatch.
     messages = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=15).get("Messages", [])
     assert ["OK:" in message["Body"] for message in messages] == [True]
     history = cloudwatch.describe_alarm_history(AlarmName=name, HistoryItemType="StateUpdate")["AlarmHistoryItems"]
@@ -154,7 +154,7 @@ def test_alarm_recovers_without_further_data_and_notifies(
     assert summaries >= {"Alarm updated from INSUFFICIENT_DATA to ALARM", "Alarm updated from ALARM to OK"}
 
 
-def test_a_state_that_is_set_by_hand_holds_for_a_while(cloudwatch: Any, name: str) -> None:
+def test_state_that_is_set_by_hand_holds_for_a_while(cloudwatch: Any, name: str) -> None:
     put_alarm(cloudwatch, name, Period=10)
     cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a drill")
     report(cloudwatch, name, 0.0)
@@ -163,7 +163,7 @@ def test_a_state_that_is_set_by_hand_holds_for_a_while(cloudwatch: Any, name: st
 
 
 @pytest.mark.slow
-def test_a_state_that_is_set_by_hand_ends_with_the_next_evaluation(cloudwatch: Any, name: str) -> None:
+def test_state_that_is_set_by_hand_ends_with_the_next_evaluation(cloudwatch: Any, name: str) -> None:
     put_alarm(cloudwatch, name, Period=10)
     cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a drill")
     comes_to(cloudwatch, name, "OK")

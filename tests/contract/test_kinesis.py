@@ -31,7 +31,7 @@ def read(kinesis: KinesisClient, stream: str, shard: str, after: str | None = No
     return kinesis.get_records(ShardIterator=iterator["ShardIterator"])["Records"]
 
 
-def test_a_key_stays_in_its_shard_in_order(kinesis: KinesisClient, stream: str) -> None:
+def test_key_stays_in_its_shard_in_order(kinesis: KinesisClient, stream: str) -> None:
     sent: dict[str, list[tuple[str, bytes]]] = {}
     for number in range(6):
         for key in ("N1", "N2", "N3"):
@@ -96,7 +96,7 @@ def put(kinesis: KinesisClient, stream: str, *data: bytes, hash_key: int) -> lis
 FIRST, SECOND, MIDDLE = "shardId-000000000000", "shardId-000000000001", 2**126
 
 
-def test_a_split_closes_the_parent_which_keeps_its_records(kinesis: KinesisClient, stream: str) -> None:
+def test_split_closes_the_parent_which_keeps_its_records(kinesis: KinesisClient, stream: str) -> None:
     before = put(kinesis, stream, b"1", b"2", hash_key=MIDDLE)
 
     kinesis.split_shard(StreamName=stream, ShardToSplit=FIRST, NewStartingHashKey=str(MIDDLE))
@@ -125,7 +125,7 @@ def test_a_split_closes_the_parent_which_keeps_its_records(kinesis: KinesisClien
     ]
 
 
-def test_a_merge_closes_both_parents(kinesis: KinesisClient, stream: str) -> None:
+def test_merge_closes_both_parents(kinesis: KinesisClient, stream: str) -> None:
     put(kinesis, stream, b"left", hash_key=0)
     put(kinesis, stream, b"right", hash_key=2**128 - 1)
 
@@ -144,7 +144,7 @@ def test_a_merge_closes_both_parents(kinesis: KinesisClient, stream: str) -> Non
         ]
 
 
-def test_an_iterator_from_before_a_split_reads_to_the_end(kinesis: KinesisClient, stream: str) -> None:
+def test_iterator_from_before_a_split_reads_to_the_end(kinesis: KinesisClient, stream: str) -> None:
     put(kinesis, stream, b"1", hash_key=0)
     iterator = kinesis.get_shard_iterator(StreamName=stream, ShardId=FIRST, ShardIteratorType="TRIM_HORIZON")
     place = kinesis.get_records(ShardIterator=iterator["ShardIterator"])["NextShardIterator"]
@@ -157,7 +157,7 @@ def test_an_iterator_from_before_a_split_reads_to_the_end(kinesis: KinesisClient
     assert "NextShardIterator" not in answer
 
 
-def test_a_closed_shard_is_not_split_or_merged_again(kinesis: KinesisClient, stream: str) -> None:
+def test_closed_shard_is_not_split_or_merged_again(kinesis: KinesisClient, stream: str) -> None:
     kinesis.split_shard(StreamName=stream, ShardToSplit=FIRST, NewStartingHashKey=str(MIDDLE))
 
     for again in (

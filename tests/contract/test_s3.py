@@ -16,7 +16,7 @@ def status(error: pytest.ExceptionInfo[ClientError]) -> int:
     return error.value.response["ResponseMetadata"]["HTTPStatusCode"]
 
 
-def test_the_entity_tag_is_the_md5(s3: S3Client, bucket: str) -> None:
+def test_entity_tag_is_the_md5(s3: S3Client, bucket: str) -> None:
     answer = s3.put_object(Bucket=bucket, Key="k", Body=b"content")
     assert answer["ETag"] == f'"{hashlib.md5(b"content").hexdigest()}"'
     assert s3.head_object(Bucket=bucket, Key="k")["ETag"] == answer["ETag"]
@@ -31,7 +31,7 @@ def test_only_the_first_put_if_none_match_wins(s3: S3Client, bucket: str) -> Non
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"first"
 
 
-def test_a_put_if_match_needs_the_current_entity_tag(s3: S3Client, bucket: str) -> None:
+def test_put_if_match_needs_the_current_entity_tag(s3: S3Client, bucket: str) -> None:
     old = s3.put_object(Bucket=bucket, Key="k", Body=b"1")["ETag"]
     s3.put_object(Bucket=bucket, Key="k", Body=b"2", IfMatch=old)
     with pytest.raises(ClientError) as refused:
@@ -40,7 +40,7 @@ def test_a_put_if_match_needs_the_current_entity_tag(s3: S3Client, bucket: str) 
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"2"
 
 
-def test_a_put_if_match_of_a_missing_key_is_refused(s3: S3Client, bucket: str) -> None:
+def test_put_if_match_of_a_missing_key_is_refused(s3: S3Client, bucket: str) -> None:
     with pytest.raises(ClientError) as refused:
         s3.put_object(Bucket=bucket, Key="k", Body=b"1", IfMatch='"0cc175b9c0f1b6a831c399e269772661"')
     assert status(refused) in (404, 412)

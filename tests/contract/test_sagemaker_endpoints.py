@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
 
-def test_an_endpoint_answers_with_the_boosters_own_predictions(
+def test_endpoint_answers_with_the_boosters_own_predictions(
     runtime: SageMakerRuntimeClient, live: str, booster: xgboost.Booster, data: Data
 ) -> None:
     features = data.validation[:50, 1:]
@@ -44,7 +44,7 @@ def test_json_and_libsvm_give_the_same_scores(
     assert json.loads(answer["Body"].read()) == {"predictions": [{"score": score} for score in expected]}
 
 
-def test_a_missing_value_is_missing_to_the_booster(
+def test_missing_value_is_missing_to_the_booster(
     runtime: SageMakerRuntimeClient, live: str, booster: xgboost.Booster
 ) -> None:
     expected = training.predictions(booster, np.array([[np.nan, 0.5, np.nan, 0.1]]))
@@ -61,7 +61,7 @@ def test_a_missing_value_is_missing_to_the_booster(
     ],
     ids=["too many columns", "content type", "not a number", "accept"],
 )
-def test_a_request_that_the_model_refuses_is_a_model_error(
+def test_request_that_the_model_refuses_is_a_model_error(
     runtime: SageMakerRuntimeClient, live: str, body: str, headers: dict[str, str], status: int, expected: str
 ) -> None:
     with pytest.raises(runtime.exceptions.ModelError) as refused:
@@ -80,7 +80,7 @@ def test_empty_body_gets_an_empty_answer(runtime: SageMakerRuntimeClient, live: 
     assert answer["Body"].read() == b""
 
 
-def test_an_unknown_endpoint_is_not_found(runtime: SageMakerRuntimeClient, sagemaker: SageMakerClient) -> None:
+def test_unknown_endpoint_is_not_found(runtime: SageMakerRuntimeClient, sagemaker: SageMakerClient) -> None:
     with pytest.raises(ClientError, match=r"\(ValidationError\).*Endpoint missing of account \d{12} not found\."):
         invoke(runtime, "missing", "1,2,3,4")
     for call in (sagemaker.describe_endpoint, sagemaker.delete_endpoint):
@@ -105,7 +105,7 @@ def test_requests_are_distributed_by_weight_or_sent_to_the_target(
         invoke(runtime, name, "1,2,3,4", TargetVariant="missing")
 
 
-def test_an_update_switches_to_the_new_configuration(
+def test_update_switches_to_the_new_configuration(
     sagemaker: SageMakerClient, runtime: SageMakerRuntimeClient, completed: Any, live: str
 ) -> None:
     new = f"{live[:50]}-new"
@@ -118,7 +118,7 @@ def test_an_update_switches_to_the_new_configuration(
     assert invoke(runtime, live, "1,2,3,4")["InvokedProductionVariant"] == new
 
 
-def test_an_update_that_fails_rolls_back_to_the_old_configuration(
+def test_update_that_fails_rolls_back_to_the_old_configuration(
     sagemaker: SageMakerClient, runtime: SageMakerRuntimeClient, s3: S3Client, data: Data, live: str
 ) -> None:
     new = f"{live[:50]}-new"
@@ -134,7 +134,7 @@ def test_an_update_that_fails_rolls_back_to_the_old_configuration(
 
 
 @pytest.mark.parametrize("content", [b"", b"not an archive"], ids=["empty", "garbage"])
-def test_an_endpoint_without_a_usable_model_fails(
+def test_endpoint_without_a_usable_model_fails(
     sagemaker: SageMakerClient, runtime: SageMakerRuntimeClient, s3: S3Client, data: Data, name: str, content: bytes
 ) -> None:
     s3.put_object(Bucket=data.bucket, Key=f"{name}/model.tar.gz", Body=content)
@@ -166,7 +166,7 @@ def damaged(kind: str) -> bytes:
     ("kind", "expected"),
     [("empty", "its process ended with signal SIGABRT"), ("cyclic", "tree 0: it has children beyond")],
 )
-def test_a_model_that_crashes_fails_its_endpoint_and_nothing_else(
+def test_model_that_crashes_fails_its_endpoint_and_nothing_else(
     sagemaker: SageMakerClient,
     runtime: SageMakerRuntimeClient,
     s3: S3Client,
@@ -198,7 +198,7 @@ def test_body_that_is_too_large_has_the_error_of_the_service(runtime: SageMakerR
         invoke(runtime, live, "1" * 6_291_457)
 
 
-def test_a_model_without_data_is_not_served(sagemaker: SageMakerClient, name: str) -> None:
+def test_model_without_data_is_not_served(sagemaker: SageMakerClient, name: str) -> None:
     sagemaker.create_model(ModelName=name, PrimaryContainer={"Image": training.IMAGE}, ExecutionRoleArn=training.ROLE)
     create_config(sagemaker, name, **{name: 1.0})
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
@@ -207,7 +207,7 @@ def test_a_model_without_data_is_not_served(sagemaker: SageMakerClient, name: st
     assert f"Model {name} has no ModelDataUrl" in endpoint["FailureReason"]
 
 
-def test_a_deleted_endpoint_is_gone_and_its_name_is_free(
+def test_deleted_endpoint_is_gone_and_its_name_is_free(
     sagemaker: SageMakerClient, runtime: SageMakerRuntimeClient, live: str
 ) -> None:
     sagemaker.delete_endpoint(EndpointName=live)
@@ -218,7 +218,7 @@ def test_a_deleted_endpoint_is_gone_and_its_name_is_free(
     assert settled(sagemaker, live)["EndpointStatus"] == "InService"
 
 
-def test_an_endpoint_outlives_its_model_and_configuration(
+def test_endpoint_survives_its_model_and_configuration(
     sagemaker: SageMakerClient, runtime: SageMakerRuntimeClient, live: str
 ) -> None:
     sagemaker.delete_endpoint_config(EndpointConfigName=live)

@@ -31,7 +31,7 @@ def create(sagemaker: SageMakerClient, name: str, *variants: Any, **members: Any
     sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=list(variants), **members)
 
 
-def test_a_configuration_is_described_as_it_was_made(sagemaker: SageMakerClient, model: str, name: str) -> None:
+def test_configuration_is_described_as_it_was_made(sagemaker: SageMakerClient, model: str, name: str) -> None:
     requested = variant("a", model, VolumeSizeInGB=10, RoutingConfig={"RoutingStrategy": "RANDOM"})
     capture = {"EnableCapture": False, "InitialSamplingPercentage": 10, "DestinationS3Uri": "s3://bucket/captured"}
     members: Any = {

@@ -224,7 +224,7 @@ def test_invalid_deployment_config_is_refused(
     assert sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] == "InService"
 
 
-def test_the_configuration_in_use_is_refused(sagemaker: SageMakerClient, pair: tuple[str, str]) -> None:
+def test_configuration_in_use_is_refused(sagemaker: SageMakerClient, pair: tuple[str, str]) -> None:
     endpoint, _ = pair
     with pytest.raises(ClientError, match="Cannot update endpoint with the currently in use endpoint configuration"):
         sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=endpoint)
@@ -324,7 +324,7 @@ def test_invalid_change_of_capacity_is_refused(sagemaker: SageMakerClient, two: 
     ],
     ids=["all", "but the weight", "but the instances"],
 )
-def test_an_update_retains_the_variants_properties(
+def test_update_retains_the_variants_properties(
     sagemaker: SageMakerClient, two: str, excluded: list[str], expected: tuple[float, int]
 ) -> None:
     adjust(sagemaker, two, a={"DesiredWeight": 4.0, "DesiredInstanceCount": 3}, b={})

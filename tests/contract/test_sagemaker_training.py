@@ -35,7 +35,7 @@ def specification(image: str, definitions: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def test_a_job_goes_through_its_states(completed: Any) -> None:
+def test_job_goes_through_its_states(completed: Any) -> None:
     transitions = completed["SecondaryStatusTransitions"]
     assert [each["Status"] for each in transitions] == [
         *("Starting", "Downloading", "Training", "Uploading", "Completed"),
@@ -61,7 +61,7 @@ def test_completed_job_reports_its_times(completed: Any) -> None:
     assert completed["BillableTimeInSeconds"] == math.ceil(took)
 
 
-def test_a_completed_job_shows_its_request(completed: Any, data: Data) -> None:
+def test_completed_job_shows_its_request(completed: Any, data: Data) -> None:
     requested = training.request("a-completed-job", data)
     for member in ("HyperParameters", "RoleArn", "InputDataConfig", "OutputDataConfig", "StoppingCondition"):
         assert completed[member] == requested[member]
@@ -72,7 +72,7 @@ def test_model_has_the_requested_number_of_rounds(booster: xgboost.Booster) -> N
     assert booster.num_features() == training.FEATURES
 
 
-def test_the_final_metrics_are_the_models_own(completed: Any, booster: xgboost.Booster, data: Data) -> None:
+def test_final_metrics_are_the_models_own(completed: Any, booster: xgboost.Booster, data: Data) -> None:
     matrix = xgboost.DMatrix(data.validation[:, 1:], label=data.validation[:, 0])
     booster.set_param({"eval_metric": "logloss"})
     logloss = float(re.findall(r"logloss:([\d.]+)", booster.eval(matrix))[0])
@@ -82,7 +82,7 @@ def test_the_final_metrics_are_the_models_own(completed: Any, booster: xgboost.B
     assert metrics["validation:auc"] > 0.9
 
 
-def test_the_log_is_in_cloudwatch(cloud: Cloud, completed: Any) -> None:
+def test_log_is_in_cloudwatch(cloud: Cloud, completed: Any) -> None:
     rounds = [line for line in training.log_of(cloud, completed["TrainingJobName"]) if line.startswith("[")]
     metrics = {each["MetricName"]: each["Value"] for each in completed["FinalMetricDataList"]}
     lines = [line for line in rounds if "#011" in line]
@@ -90,7 +90,7 @@ def test_the_log_is_in_cloudwatch(cloud: Cloud, completed: Any) -> None:
     assert f"#011validation-auc:{metrics['validation:auc']:.5f}" in lines[-1], "a TAB is #011 there"
 
 
-def test_a_job_name_is_used_once(sagemaker: SageMakerClient, completed: Any, data: Data) -> None:
+def test_job_name_is_used_once(sagemaker: SageMakerClient, completed: Any, data: Data) -> None:
     with pytest.raises(sagemaker.exceptions.ResourceInUse) as refused:
         sagemaker.create_training_job(**training.request(completed["TrainingJobName"], data))
     assert refused.value.response["Error"]["Message"] == (
@@ -200,7 +200,7 @@ def test_a_job_name_is_used_once(sagemaker: SageMakerClient, completed: Any, dat
         ),
     ],
 )
-def test_a_request_that_the_service_model_forbids_is_refused(
+def test_request_that_the_service_model_forbids_is_refused(
     sagemaker: SageMakerClient, data: Data, name: str, change: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ClientError) as refused:
@@ -210,18 +210,18 @@ def test_a_request_that_the_service_model_forbids_is_refused(
 
 
 @pytest.mark.parametrize("uri", ["s3://sagemaker-contract/nothing/here", "s3://does-not-exist/data"])
-def test_a_channel_without_objects_is_refused(sagemaker: SageMakerClient, data: Data, name: str, uri: str) -> None:
+def test_channel_without_objects_is_refused(sagemaker: SageMakerClient, data: Data, name: str, uri: str) -> None:
     with pytest.raises(ClientError, match=f'No S3 objects found under S3 URL "{uri}" given in input data source'):
         sagemaker.create_training_job(**training.request(name, data, InputDataConfig=[training.channel("train", uri)]))
 
 
-def test_an_unknown_job_is_not_found(sagemaker: SageMakerClient) -> None:
+def test_unknown_job_is_not_found(sagemaker: SageMakerClient) -> None:
     for call in (sagemaker.describe_training_job, sagemaker.stop_training_job):
         with pytest.raises(ClientError, match=r"\(ValidationException\).*Requested resource not found\."):
             call(TrainingJobName="does-not-exist")
 
 
-def test_a_job_can_be_stopped(cloud: Cloud, sagemaker: SageMakerClient, s3: S3Client, data: Data, name: str) -> None:
+def test_job_can_be_stopped(cloud: Cloud, sagemaker: SageMakerClient, s3: S3Client, data: Data, name: str) -> None:
     sagemaker.create_training_job(**training.request(name, data, training.ENDLESS))
     training.trains(cloud, name)
     sagemaker.stop_training_job(TrainingJobName=name)
@@ -285,7 +285,7 @@ def test_failed_job_reports_its_reason(sagemaker: SageMakerClient, s3: S3Client,
     assert s3.list_objects_v2(Bucket=data.bucket, Prefix=f"models/{name}/")["KeyCount"] == 0
 
 
-def test_an_unknown_image_fails_the_job(sagemaker: SageMakerClient, data: Data, name: str) -> None:
+def test_unknown_image_fails_the_job(sagemaker: SageMakerClient, data: Data, name: str) -> None:
     image = {"TrainingImage": "000000000000.dkr.ecr.us-east-1.amazonaws.com/mine:1", "TrainingInputMode": "File"}
     sagemaker.create_training_job(**training.request(name, data, AlgorithmSpecification=image))
     assert training.finished(sagemaker, name)["FailureReason"].startswith(
@@ -342,7 +342,7 @@ def test_tags_are_kept_with_the_job(sagemaker: SageMakerClient, data: Data, name
     assert [tag["Key"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]] == ["cost centre"]
 
 
-def test_a_copy_of_the_image_has_metrics_of_its_owner(sagemaker: SageMakerClient, data: Data, name: str) -> None:
+def test_copy_of_the_image_has_metrics_of_its_owner(sagemaker: SageMakerClient, data: Data, name: str) -> None:
     own = specification(
         OWN_IMAGE, {"rows": r"train matrix has (\d+) rows", "train:auc": r"\[11\]#011train-auc:(0\.\d)"}
     )
@@ -354,7 +354,7 @@ def test_a_copy_of_the_image_has_metrics_of_its_owner(sagemaker: SageMakerClient
     assert "validation:auc" in metrics
 
 
-def test_a_manifest_lists_the_files(sagemaker: SageMakerClient, s3: S3Client, data: Data, name: str) -> None:
+def test_manifest_lists_the_files(sagemaker: SageMakerClient, s3: S3Client, data: Data, name: str) -> None:
     listed = [{"prefix": f"s3://{data.bucket}/data/"}, "train/more/part-1.csv"]
     s3.put_object(Bucket=data.bucket, Key=f"{name}/manifest", Body=json.dumps(listed).encode())
     channel = training.channel("train", f"s3://{data.bucket}/{name}/manifest")

@@ -28,7 +28,7 @@ def subscribe(sns: SNSClient, sqs: SQSClient, topic: str, url: str, **attributes
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn(sqs, url), Attributes=attributes)
 
 
-def test_raw_delivery_gives_the_message_and_its_attributes(
+def test_raw_delivery_returns_the_message_and_its_attributes(
     sns: SNSClient, sqs: SQSClient, make_queue: MakeQueue, name: str
 ) -> None:
     topic = sns.create_topic(Name=name)["TopicArn"]
@@ -79,7 +79,7 @@ def test_filter_policy_delivers_only_matching_messages(
     assert receive(sqs, url, wait=1) == []
 
 
-def test_a_fifo_topic_publishes_an_id_once_and_in_order(
+def test_fifo_topic_publishes_an_id_once_and_in_order(
     sns: SNSClient, sqs: SQSClient, make_queue: MakeQueue, name: str
 ) -> None:
     topic = sns.create_topic(Name=f"{name}.fifo", Attributes={"FifoTopic": "true"})["TopicArn"]

@@ -31,7 +31,7 @@ def bodies(messages: list[MessageTypeDef]) -> list[str]:
     return [message["Body"] for message in messages]
 
 
-def test_a_groups_later_messages_wait_while_one_is_in_flight(sqs: SQSClient, make_queue: MakeQueue) -> None:
+def test_groups_later_messages_wait_while_one_is_in_flight(sqs: SQSClient, make_queue: MakeQueue) -> None:
     url = make_queue()
     for body in ("a1", "a2"):
         send(sqs, url, body, group="a")
@@ -52,14 +52,14 @@ def test_batch_returns_a_group_in_the_order_sent(sqs: SQSClient, make_queue: Mak
     assert bodies(receive(sqs, url, count=10)) == sent
 
 
-def test_an_id_sent_twice_is_delivered_once(sqs: SQSClient, make_queue: MakeQueue) -> None:
+def test_id_sent_twice_is_delivered_once(sqs: SQSClient, make_queue: MakeQueue) -> None:
     url = make_queue()
     first = send(sqs, url, "original", deduplication_id="x")
     assert send(sqs, url, "copy", deduplication_id="x") == first
     assert bodies(receive(sqs, url, count=10)) == ["original"]
 
 
-def test_an_id_stays_known_after_its_message_was_deleted(sqs: SQSClient, make_queue: MakeQueue) -> None:
+def test_id_stays_known_after_its_message_was_deleted(sqs: SQSClient, make_queue: MakeQueue) -> None:
     url = make_queue()
     send(sqs, url, "original", deduplication_id="x")
     sqs.delete_message(QueueUrl=url, ReceiptHandle=receive(sqs, url)[0]["ReceiptHandle"])
@@ -76,7 +76,7 @@ def test_sequence_numbers_grow_within_a_group(sqs: SQSClient, make_queue: MakeQu
     assert [message["Attributes"]["SequenceNumber"] for message in received] == sent[:10]
 
 
-def test_the_envelope_of_a_message_is_complete(sqs: SQSClient, make_queue: MakeQueue) -> None:
+def test_envelope_of_a_message_is_complete(sqs: SQSClient, make_queue: MakeQueue) -> None:
     url = make_queue()
     sqs.send_message(
         QueueUrl=url,
@@ -95,7 +95,7 @@ def test_the_envelope_of_a_message_is_complete(sqs: SQSClient, make_queue: MakeQ
     assert message["MessageAttributes"]["kind"]["StringValue"] == "departure"
 
 
-def test_a_message_received_too_often_goes_to_the_fifo_dead_letter_queue(sqs: SQSClient, make_queue: MakeQueue) -> None:
+def test_message_received_too_often_goes_to_the_fifo_dead_letter_queue(sqs: SQSClient, make_queue: MakeQueue) -> None:
     dead = make_queue("dead")
     redrive = {"deadLetterTargetArn": queue_arn(sqs, dead), "maxReceiveCount": 2}
     url = make_queue("live", RedrivePolicy=json.dumps(redrive), VisibilityTimeout="0")
@@ -145,13 +145,13 @@ def test_counts_distinguish_waiting_messages_from_those_in_flight(sqs: SQSClient
     assert counts == {"ApproximateNumberOfMessages": "2", "ApproximateNumberOfMessagesNotVisible": "1"}
 
 
-def test_a_missing_queue_has_an_error_of_its_own(sqs: SQSClient) -> None:
+def test_missing_queue_has_an_error_of_its_own(sqs: SQSClient) -> None:
     with pytest.raises(sqs.exceptions.QueueDoesNotExist):
         sqs.get_queue_url(QueueName="does-not-exist.fifo")
 
 
 @pytest.mark.parametrize("happens", ["deleted", "returned"])
-def test_a_long_poll_ends_when_its_group_is_free(sqs: SQSClient, make_queue: MakeQueue, happens: str) -> None:
+def test_long_poll_ends_when_its_group_is_free(sqs: SQSClient, make_queue: MakeQueue, happens: str) -> None:
     """`make bench` measures how soon: a hot group drains no faster than that."""
     url = make_queue()
     for number in range(2):

@@ -38,6 +38,6 @@ def test_overwriting_raises_the_version(ssm: SSMClient, name: str) -> None:
     assert (parameter["Value"], parameter["Version"]) == ("2", 2)
 
 
-def test_a_missing_parameter_has_an_error_of_its_own(ssm: SSMClient, name: str) -> None:
+def test_missing_parameter_has_an_error_of_its_own(ssm: SSMClient, name: str) -> None:
     with pytest.raises(ssm.exceptions.ParameterNotFound):
         ssm.get_parameter(Name=f"/sluice/{name}/nothing")

@@ -93,7 +93,7 @@ def listed(pipelines: Path) -> tuple[list[str], dict[str, str]]:
     return dag_ids, import_errors
 
 
-def test_a_second_folder_adds_its_dags_with_no_other_change(pipelines: Path) -> None:
+def test_second_folder_adds_its_dags_with_no_other_change(pipelines: Path) -> None:
     add(pipelines, "parcels", _SECOND_PIPELINE)
 
     dag_ids, import_errors = listed(pipelines)
@@ -112,7 +112,7 @@ PIPELINE = replace(FLIGHTS, name={name!r}, {changes})
 """
 
 
-def test_a_pipeline_may_end_at_its_lake_or_at_its_model(pipelines: Path) -> None:
+def test_pipeline_may_end_at_its_lake_or_at_its_model(pipelines: Path) -> None:
     add(pipelines, "lake", _ENDS_EARLY.format(name="lake", changes="training=None, deployment=None"))
     add(pipelines, "model", _ENDS_EARLY.format(name="model", changes="deployment=None"))
 

@@ -288,7 +288,7 @@ def _column(world: World, dataset: str, partition: str, column: str = "event_id"
     return values
 
 
-def test_the_subscriber_receives_one_event_per_partition_and_stage_and_one_of_the_training(
+def test_subscriber_receives_one_event_per_partition_and_stage_and_one_of_the_training(
     world: World, trained: State
 ) -> None:
     partitions = {(stage, partition) for stage in ("raw/events", "features") for partition in PARTITIONS}
@@ -341,7 +341,7 @@ def test_live_answers_are_those_of_the_trained_booster(world: World, trained: St
     assert np.ptp(own) > 0.1  # a model with a constant score would pass the line above
 
 
-def test_the_deployment_is_recorded_with_the_quality_that_the_model_has(
+def test_deployment_is_recorded_with_the_quality_that_the_model_has(
     world: World, trained: State, tmp_path: Path
 ) -> None:
     (job,) = trained.jobs

@@ -107,7 +107,7 @@ def lost_queue(cloud: Cloud) -> str:
     return url
 
 
-def test_a_missing_queue_is_named(airflow_home: AirflowHome, lost_queue: str, command_line: CommandLine) -> None:
+def test_missing_queue_is_named(airflow_home: AirflowHome, lost_queue: str, command_line: CommandLine) -> None:
     elsewhere = {"AWS_DEFAULT_REGION": WITHOUT_QUEUE}
     command = ("dags", "test", "flights_ingest_queue", "2013-01-02")
 
@@ -140,7 +140,7 @@ def test_dags_test_refuses_an_invalid_param(airflow_home: AirflowHome) -> None:
     assert reason == "Invalid input for param lanes: 99 is greater than the maximum of 20"
 
 
-def test_a_range_that_ends_before_it_begins_fails_the_run(airflow_home: AirflowHome, flights: Resources) -> None:
+def test_range_that_ends_before_it_begins_fails_the_run(airflow_home: AirflowHome, flights: Resources) -> None:
     range_ = {"from": "2013-01-05", "to": "2013-01-02"}
     reason = reason_of(airflow_home.dags_test("flights_transform", "2013-01-02", **range_))
     assert reason == "the range from 2013-01-05 to 2013-01-02 ends before it begins; swap the two"

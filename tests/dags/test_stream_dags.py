@@ -82,7 +82,7 @@ def stream_dags(folder: Path) -> DagBag:
     return DagBag(ROOT / "dags")
 
 
-def test_a_stream_is_ingested_and_a_pipeline_with_a_stream_is_replayed(stream_dags: DagBag) -> None:
+def test_stream_is_ingested_and_a_pipeline_with_a_stream_is_replayed(stream_dags: DagBag) -> None:
     assert stream_dags.import_errors == {}
     found = {name for name in stream_dags.dags if name.startswith("clicks_")}
     assert found >= {"clicks_ingest_stream", "clicks_replay", "clicks_transform"}

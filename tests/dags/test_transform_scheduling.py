@@ -179,7 +179,7 @@ def test_log_names_once_what_a_run_waits_for(dispatched: World) -> None:
     assert wait_for(waiting, seconds=90, what="a log that names what a run waits for").count(text) == 1
 
 
-def test_a_manual_range_starts_at_once_and_needs_no_logical_date(dispatched: World) -> None:
+def test_manual_range_starts_at_once_and_needs_no_logical_date(dispatched: World) -> None:
     first, last = (partition.key.removeprefix("dt=") for partition in (COMPLETE[0], COMPLETE[1]))
 
     name = dispatched.airflow.trigger(TRANSFORM, **{"from": first, "to": last})
@@ -199,7 +199,7 @@ def test_range_with_the_date_that_the_form_suggests_succeeds(dispatched: World) 
     assert states == {(task, "success") for task in ("wait", "land_drops", "conform", "features", "announce")}
 
 
-def test_a_cleared_partition_starts_at_once(dispatched: World) -> None:
+def test_cleared_partition_starts_at_once(dispatched: World) -> None:
     name = COMPLETE[0].key
 
     dispatched.airflow.clear(TRANSFORM, name)
@@ -256,7 +256,7 @@ def test_days_before_the_first_event_are_empty_and_a_range_over_them_succeeds(di
     assert dispatched.rows(before) == 0
 
 
-def test_a_drop_that_arrives_starts_the_run_of_its_day(dispatched: World) -> None:
+def test_drop_that_arrives_starts_the_run_of_its_day(dispatched: World) -> None:
     """The run of that day that was tried too early is cleared, and no other is made."""
     day = INCOMPLETE[5]
 
@@ -308,7 +308,7 @@ def test_run_that_is_marked_failed_stops_waiting(dispatched: World) -> None:
 
 
 @pytest.mark.slow
-def test_an_ingest_whose_queue_is_gone_is_paused_after_three_runs(dispatched: World) -> None:
+def test_ingest_whose_queue_is_gone_is_paused_after_three_runs(dispatched: World) -> None:
     """The tests' Airflow waits a second between two tries, where production waits for minutes."""
     dag, airflow = "parcels_ingest_queue", dispatched.airflow
     queue = find(dispatched.cloud.client("ssm"), "parcels").made_for("queues", "events")

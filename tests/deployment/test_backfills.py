@@ -12,7 +12,7 @@ from tests.waiting import wait_for
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 _TRIES = 4
-_MANY = 23  # more runs than Airflow's scheduler looks at by default
+_MANY = 23  # more runs than Airflow's scheduler examines by default
 
 _DAGS = f'''
 """DAGs of a test."""

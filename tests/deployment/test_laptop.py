@@ -121,7 +121,7 @@ def test_up_starts_all_and_down_stops_all(checkout: Checkout) -> None:
         assert _pools(checkout)["sluice_ingest"] == 10
         _wait_for_dags(checkout)
         assert _listening(checkout.processes()) == {("127.0.0.1", port) for port in checkout.ports}
-        # Both logs tell whole seconds, and the API server takes several to listen.
+        # Both logs have whole seconds, and the API server takes several to listen.
         assert _start_of(checkout, "scheduler", "dag-processor", "triggerer") >= _listens_since(checkout)
 
         components = _wait_for_supervisor(checkout).children()

@@ -72,7 +72,7 @@ def test_only_the_password_gives_access(checkout: Checkout) -> None:
         _connect(checkout, "second")
 
 
-def test_a_new_password_takes_effect_and_the_records_stay(checkout: Checkout) -> None:
+def test_new_password_takes_effect_and_the_records_stay(checkout: Checkout) -> None:
     with _running(checkout, "it's the first"):
         _keep(checkout, "it's the first")
 

@@ -192,7 +192,7 @@ def test_this_machine_is_reached_without_a_companys_proxy(spelling: str, host: s
     assert done.returncode == 0, done.stderr
 
 
-def test_a_pipeline_that_is_broken_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_pipeline_that_is_broken_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "pipeline.py").write_text("PIPELINE = (\n")
     monkeypatch.setattr(pipelines, "__path__", [*pipelines.__path__, str(tmp_path)])
@@ -207,7 +207,7 @@ def test_a_pipeline_that_is_broken_does_not_stop_the_others(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(("failing", "status"), [({"sour"}, 0), ({"sour", "sweet"}, 1), (set(), 0)])
-def test_a_pipeline_that_can_not_be_provisioned_does_not_stop_the_others(
+def test_pipeline_that_can_not_be_provisioned_does_not_stop_the_others(
     monkeypatch: pytest.MonkeyPatch, failing: set[str], status: int
 ) -> None:
     """Unless none can be: then it is no pipeline's fault."""

@@ -64,7 +64,7 @@ def test_api_refuses_requests_without_a_token(running: Checkout) -> None:
     ["/", "/auth/token", "/auth/login", "/api/v2/dags", "/api/v2/monitor/health", "/execution/", "/sluice/login/"],
 )
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:{port}", "localhost.evil.example"])
-def test_a_foreign_host_is_refused_everywhere(running: Checkout, path: str, host: str) -> None:
+def test_foreign_host_is_refused_everywhere(running: Checkout, path: str, host: str) -> None:
     status, cookie, body = _send(running, "GET", path, Host=host.format(port=running.web_port))
 
     assert (status, cookie, body) == (400, "", "Invalid host header")
@@ -87,7 +87,7 @@ def test_only_its_owner_reads_the_password(running: Checkout) -> None:
     assert stat.S_IMODE(_password_file(running).stat().st_mode) == 0o600
 
 
-def test_the_printed_link_logs_in(running: Checkout) -> None:
+def test_printed_link_logs_in(running: Checkout) -> None:
     address, _, password = _link(running).partition("#")
     assert address == f"{running.url}/sluice/login/"
 
@@ -108,7 +108,7 @@ def test_another_password_is_refused(running: Checkout, body: str) -> None:
     assert cookie == ""
 
 
-def test_the_password_is_in_no_log(running: Checkout) -> None:
+def test_password_is_in_no_log(running: Checkout) -> None:
     password = _link(running).partition("#")[2]
     _send(running, "POST", "/sluice/login/", password)
 
@@ -117,7 +117,7 @@ def test_the_password_is_in_no_log(running: Checkout) -> None:
     assert [log.name for log in logs if password in log.read_text(errors="replace")] == []
 
 
-def test_the_password_stays_the_same(running: Checkout) -> None:
+def test_password_stays_the_same(running: Checkout) -> None:
     before = _password_file(running).read_text()
 
     status, output = running.run("up")

@@ -53,5 +53,5 @@ def test_every_page_is_linked_from_another() -> None:
     assert [page for page in pages() if page not in linked | entrance] == []
 
 
-def test_the_readme_is_short() -> None:
+def test_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= _MOST_LINES

@@ -168,7 +168,7 @@ def put_model(parcels: Workspace, trained: Trained, model_uri: str) -> None:
     )
 
 
-def test_a_first_deployment_goes_live_and_is_recorded(parcels: Workspace, first: Trained) -> None:
+def test_first_deployment_goes_live_and_is_recorded(parcels: Workspace, first: Trained) -> None:
     record = run(first.deploy())
 
     light, heavy = live_scores(parcels)
@@ -181,7 +181,7 @@ def test_a_first_deployment_goes_live_and_is_recorded(parcels: Workspace, first:
     assert [each.model_dump() for each in deployment_records(parcels.lake)] == [record]
 
 
-def test_the_same_deployment_again_changes_nothing(parcels: Workspace, first: Trained) -> None:
+def test_repeated_deployment_changes_nothing(parcels: Workspace, first: Trained) -> None:
     record = run(first.deploy())
     before = described(parcels), Serving.read(parcels), dict(each[::2] for each in parcels.lake.objects("parcels/"))
 
@@ -191,7 +191,7 @@ def test_the_same_deployment_again_changes_nothing(parcels: Workspace, first: Tr
     assert after == before
 
 
-def test_the_next_deployment_replaces_the_model(parcels: Workspace, first: Trained, second: Trained) -> None:
+def test_next_deployment_replaces_the_model(parcels: Workspace, first: Trained, second: Trained) -> None:
     run(first.deploy())
     run(second.deploy())
 
@@ -237,7 +237,7 @@ def test_retry_after_a_failed_probe_restores_the_proven_model(
     assert described(parcels)["EndpointConfigName"] == proven
 
 
-def test_a_first_model_that_cannot_be_served_leaves_no_endpoint(parcels: Workspace, first: Trained) -> None:
+def test_first_model_that_cannot_be_served_leaves_no_endpoint(parcels: Workspace, first: Trained) -> None:
     put_model(parcels, first, parcels.lake.uri(put_archive(parcels, b"this is no model")))
 
     with pytest.raises(AirflowFailException, match=f"^endpoint {ENDPOINT} does not serve .*: it is Failed ") as failure:
@@ -457,7 +457,7 @@ def test_proven_model_stays_live_where_it_can_not_be_proven_again(
     assert (status(parcels), described(parcels)["EndpointConfigName"]) == ("InService", proven)
 
 
-def test_a_model_that_answers_500_is_not_left_live(parcels: Workspace, first: Trained, second: Trained) -> None:
+def test_model_that_answers_500_is_not_left_live(parcels: Workspace, first: Trained, second: Trained) -> None:
     """An ensemble of binary:hinge answers every request with status 500 (localcloud/README.md)."""
     run(first.deploy())
     proven = described(parcels)["EndpointConfigName"]
@@ -586,7 +586,7 @@ def test_quota_error_is_not_retried_and_names_the_setting(
     )
 
 
-def test_an_endpoint_that_does_not_settle_is_named_with_its_status(parcels: Workspace, first: Trained) -> None:
+def test_endpoint_that_does_not_settle_is_named_with_its_status(parcels: Workspace, first: Trained) -> None:
     run(first.deploy())
     config = described(parcels)["EndpointConfigName"]
 
@@ -600,7 +600,7 @@ def test_an_endpoint_that_does_not_settle_is_named_with_its_status(parcels: Work
     )
 
 
-def test_a_change_that_takes_too_long_is_rolled_back_once_it_has_settled(
+def test_change_that_takes_too_long_is_rolled_back_once_it_has_settled(
     parcels: Workspace, first: Trained, second: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(first.deploy())
@@ -631,7 +631,7 @@ def test_roll_back_without_an_effect_ends(parcels: Workspace, first: Trained) ->
     assert not isinstance(failure.value, AirflowFailException)
 
 
-def test_a_job_without_a_model_is_not_deployed(parcels: Workspace) -> None:
+def test_job_without_a_model_is_not_deployed(parcels: Workspace) -> None:
     operator = DeployEndpointOperator(task_id="deploy", pipeline="parcels", job_name="no-such-job", snapshot="none")
 
     with pytest.raises(AirflowFailException, match=r"^training job no-such-job does not exist; clear"):

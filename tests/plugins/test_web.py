@@ -35,7 +35,7 @@ def test_without_a_password_file_there_is_no_login_link() -> None:
     assert SluicePlugin.fastapi_apps == []
 
 
-def test_the_plugin_loads_no_web_framework() -> None:
+def test_plugin_loads_no_web_framework() -> None:
     code = "import sys, airflow.plugins_manager as m; before = set(sys.modules); import sluice_airflow.plugin\n"
     code += "print(sorted({name.partition('.')[0] for name in set(sys.modules) - before} & {'starlette', 'fastapi'}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

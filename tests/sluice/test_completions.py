@@ -81,7 +81,7 @@ def test_event_carries_the_content_of_the_manifest(workspace: Workspace, subscri
     assert attributes == {"pipeline": "toy", "stage": "raw/events", "late": "false"}
 
 
-def test_an_announced_content_is_not_announced_again_by_any_run(workspace: Workspace, subscriber: Any) -> None:
+def test_announced_content_is_not_announced_again_by_any_run(workspace: Workspace, subscriber: Any) -> None:
     put_event(workspace.lake, 1)
 
     counts = [announce_partitions(workspace, "raw/events", f"dt={DAY}", run) for run in ("run-1", "run-2")]
@@ -90,7 +90,7 @@ def test_an_announced_content_is_not_announced_again_by_any_run(workspace: Works
     assert len(subscriber()) == 1
 
 
-def test_a_crash_between_publishing_and_marking_reaches_the_subscriber_once(
+def test_crash_between_publishing_and_marking_reaches_the_subscriber_once(
     workspace: Workspace, subscriber: Any
 ) -> None:
     """The same deduplication id: the topic drops the second, even of another run."""
@@ -124,7 +124,7 @@ def test_restored_content_is_a_revision_of_its_own(workspace: Workspace, subscri
     assert [event["revision"] for event, _ in subscriber()] == [1, 2, 3]
 
 
-def test_an_open_or_absent_partition_is_not_announced(workspace: Workspace, subscriber: Any) -> None:
+def test_open_or_absent_partition_is_not_announced(workspace: Workspace, subscriber: Any) -> None:
     put_raw(workspace.lake, EVENTS, DAY, [message("{}")], state="open")
 
     assert announce_partitions(workspace, "raw/events", f"dt={DAY}..dt=2013-01-03", "run") == 0
@@ -143,7 +143,7 @@ def test_datasets_whose_names_begin_the_same_have_markers_of_their_own(workspace
     assert unannounced(workspace.lake, "raw/events_2", [other]) == [other]
 
 
-def test_a_training_is_announced_once_with_its_snapshot(workspace: Workspace, subscriber: Any) -> None:
+def test_training_is_announced_once_with_its_snapshot(workspace: Workspace, subscriber: Any) -> None:
     put_days(workspace.lake, range(1, 5))
     fingerprint = make_snapshot(workspace).fingerprint
     job = f"job-of-{workspace.lake.bucket}"

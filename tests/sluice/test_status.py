@@ -124,14 +124,14 @@ def test_backlog_is_shown_and_unchanged(workspace: Workspace, sqs: Any) -> None:
         sqs.purge_queue(QueueUrl=url)
 
 
-def test_a_queue_without_dead_letters_has_none(workspace: Workspace) -> None:
+def test_queue_without_dead_letters_has_none(workspace: Workspace) -> None:
     url = workspace.resources.made_for("queues", "events")
     bare = replace(workspace, resources=replace(workspace.resources, of_sources={"queues/events": url}))
 
     assert [source.figures["dead_letters"] for source in pipeline_status(bare).sources] == [None]
 
 
-def test_a_stream_is_behind_by_its_slowest_open_shard(workspace: Workspace) -> None:
+def test_stream_is_behind_by_its_slowest_open_shard(workspace: Workspace) -> None:
     moment = datetime(2013, 1, 1, 12, tzinfo=UTC)
     lake = Lake(workspace.lake.s3, workspace.lake.bucket, workspace.lake.pipeline, now=lambda: moment)
     pipeline = toy(sources=(EVENTS, DROPS, Stream("stream", event_id="id", event_time="at")))
@@ -158,7 +158,7 @@ def replaced(record: DeploymentRecord, live: Live) -> DeploymentRecord:
     return record.model_copy(update={"config": found.config})
 
 
-def test_the_endpoint_and_the_last_proven_deployment_are_shown(live: Live) -> None:
+def test_endpoint_and_the_last_proven_deployment_are_shown(live: Live) -> None:
     workspace = replace(live.workspace, pipeline=replace(live.workspace.pipeline, deployment=Deployment(live.endpoint)))
     record = DeploymentRecord(
         endpoint=live.endpoint,

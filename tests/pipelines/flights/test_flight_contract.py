@@ -52,7 +52,7 @@ def test_events_of_the_producer_are_accepted() -> None:
 
 
 @pytest.mark.parametrize("member", [name for name in GOOD if name != "dep_delay"])
-def test_a_missing_member_is_refused(member: str) -> None:
+def test_missing_member_is_refused(member: str) -> None:
     with pytest.raises(ValidationError) as refusal:
         read({name: value for name, value in GOOD.items() if name != member})
 

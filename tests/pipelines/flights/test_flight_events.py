@@ -98,7 +98,7 @@ def test_envelope_and_body_agree() -> None:
         assert event.event_time == datetime.fromisoformat(body["event_time"])
 
 
-def test_a_group_is_sent_in_the_order_in_which_it_happened() -> None:
+def test_group_is_sent_in_the_order_in_which_it_happened() -> None:
     groups = defaultdict(list)
     for body in bodies(date(2013, 2, 7), 3):
         groups[body["group"]].append(body)

@@ -52,12 +52,12 @@ def test_rows_of_three_days_equal_those_of_an_ordered_reader() -> None:
     rows = storm_rows()
 
     assert len(rows) == 1813
-    # Every feature varies, or equality of the two would say little.
+    # Every feature varies, or equality of the two would prove little.
     assert (rows[list(FEATURES)].nunique() > 1).all()
     assert_frame_equal(rows, expected_rows(rows_in_order(events_from(WINDOW[0], 6), weather())), check_exact=True)
 
 
-def test_the_order_of_a_group_is_that_of_its_sequence_numbers() -> None:
+def test_order_of_a_group_is_that_of_its_sequence_numbers() -> None:
     late = late_messages(events_from(WINDOW[0], 6), every=100)
 
     rows = rows_of(enriched(late), STORM)
@@ -165,7 +165,7 @@ def test_late_is_fifteen_minutes_or_more() -> None:
     assert rows["late"].tolist() == [int(delay >= 15) for delay in minutes]
 
 
-def test_an_aircraft_without_a_history_has_no_features_of_its_own() -> None:
+def test_aircraft_without_a_history_has_no_features_of_its_own() -> None:
     events = enriched_from(WINDOW[0], 6)[STORM[0]]
     one = events[events["event_id"].str.startswith("B6-1016-JFK-20130206")]
     announced = enriched_from(WINDOW[0], 6)[WINDOW[2]]
@@ -189,7 +189,7 @@ def test_partition_without_rows_returns_no_rows_of_the_same_types() -> None:
         assert nothing.dtypes.to_dict() == storm_rows().dtypes.to_dict()
 
 
-def test_a_first_partition_needs_nothing_before_it() -> None:
+def test_first_partition_needs_nothing_before_it() -> None:
     first = enriched_from(WINDOW[0], 6)[WINDOW[0]]
 
     assert_frame_equal(steps.features(first, pd.DataFrame()), steps.features(first, first.iloc[:0]), check_exact=True)

@@ -53,7 +53,7 @@ def test_training_is_bounded_to_its_threads_and_repeatable() -> None:
     assert PIPELINE.training.gate.at_least >= 0.6
 
 
-def test_the_declaration_imports_nothing_heavy() -> None:
+def test_declaration_imports_nothing_heavy() -> None:
     code = (
         "import sys, pipelines.flights.pipeline;"
         "print(sorted({'pandas', 'numpy', 'pyarrow', 'boto3', 'pydantic', 'xgboost'} & set(sys.modules)))"

@@ -145,7 +145,7 @@ def test_each_refusal_names_its_own_next_action(code: str, next_action: str) -> 
     assert explain(answered(code, "so\n it is")) == f"AWS refused DescribeEndpoint ({code}: so it is); {next_action}"
 
 
-def test_a_quota_names_the_setting() -> None:
+def test_quota_names_the_setting() -> None:
     refused = answered("ResourceLimitExceeded", "limit is 0", call="create_training_job", **TRAINING)
 
     assert explain(refused) == (

@@ -72,7 +72,7 @@ def test_values_of_the_environment_are_not_overridden(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"])
-def test_an_environment_with_credentials_is_complete(tmp_path: Path, name: str) -> None:
+def test_environment_with_credentials_is_complete(tmp_path: Path, name: str) -> None:
     """Otherwise keys of one account would be sent to the endpoints of another."""
     write(tmp_path, "AWS_ENDPOINT_URL=http://127.0.0.1:7\n")
 
@@ -90,7 +90,7 @@ def test_pwd_is_the_folder_of_the_file_even_with_a_space(tmp_path: Path) -> None
     assert loaded(folder / "below")[1]["AWS_CONFIG_FILE"] == f"{folder}/config"
 
 
-def test_the_command_needs_no_settings_in_its_environment(tmp_path: Path) -> None:
+def test_command_needs_no_settings_in_its_environment(tmp_path: Path) -> None:
     write(
         tmp_path,
         "AWS_ENDPOINT_URL=http://127.0.0.1:9\nAWS_ACCESS_KEY_ID=a\nAWS_SECRET_ACCESS_KEY=b\nAWS_DEFAULT_REGION=us-east-1\n",

@@ -149,7 +149,7 @@ def test_call_arrives_signed_as_the_specification_requires(listener: Listener) -
     assert (request.headers["x-amz-target"], request.body) == ("AmazonSQS.ReceiveMessage", b'{"QueueUrl": "q"}')
 
 
-def test_the_token_of_a_session_is_signed_with_the_rest(listener: Listener) -> None:
+def test_token_of_a_session_is_signed_with_the_rest(listener: Listener) -> None:
     assert SqsWire(client("sqs", listener.url, "a-token")).call("ReceiveMessage", {}) == {}
 
     (request,) = listener.received
@@ -169,7 +169,7 @@ def test_each_day_and_each_secret_has_a_key_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("key", ["flights/raw/events/dt=2013-01-01/hour=07/_manifest.json", "a b+c/~d/é.parquet"])
-def test_a_put_arrives_signed_with_its_condition_and_the_digest_of_its_body(listener: Listener, key: str) -> None:
+def test_put_arrives_signed_with_its_condition_and_the_digest_of_its_body(listener: Listener, key: str) -> None:
     wire = BucketWire(client("s3", listener.url, s3={"addressing_style": "path"}), "bucket")
 
     assert wire.put(key, b"body", {"If-Match": '"e"'}) == '"e"'
@@ -244,7 +244,7 @@ def test_message_received_on_the_wire_equals_that_of_boto3(cloud: Cloud, sqs: An
     assert by_wire == by_boto3
 
 
-def test_a_put_whose_condition_does_not_hold_is_left_to_boto3(lake: Any) -> None:
+def test_put_whose_condition_does_not_hold_is_left_to_boto3(lake: Any) -> None:
     wire = BucketWire(lake.s3, lake.bucket)
     assert wire.put("key", b"first", {"If-None-Match": "*"}) is not None
 

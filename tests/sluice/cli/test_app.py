@@ -94,7 +94,7 @@ def write(path: Path, *events: Any) -> str:
 
 
 @pytest.mark.parametrize("name", ["events.jsonl", "events.jsonl.gz"])
-def test_a_file_of_events_is_sent_in_order(
+def test_file_of_events_is_sent_in_order(
     sluice: Run, sqs: Any, toy_resources: Resources, tmp_path: Path, name: str
 ) -> None:
     file = write(
@@ -247,7 +247,7 @@ def test_send_that_the_queue_ends_reports_how_much_was_sent(
         ("latin.jsonl", "{}ü".encode("latin-1")),
     ],
 )
-def test_a_file_that_can_not_be_read_is_named(sluice: Run, tmp_path: Path, name: str, content: bytes | None) -> None:
+def test_file_that_can_not_be_read_is_named(sluice: Run, tmp_path: Path, name: str, content: bytes | None) -> None:
     file = tmp_path / name
     if content is not None:
         file.write_bytes(content)
@@ -299,7 +299,7 @@ def test_rows_below_a_header_are_in_its_order(sluice: Run, live: Live) -> None:
     assert sluice("predict", "toy", given="value\n1\n").out.splitlines() == done.out.splitlines()[1:]
 
 
-def test_the_columns_are_listed_in_their_order(sluice: Run) -> None:
+def test_columns_are_listed_in_their_order(sluice: Run) -> None:
     assert sluice("features", "toy").out == "value\ntotal\n"
 
 
@@ -371,7 +371,7 @@ def dead_letter(sqs: Any, toy_resources: Resources) -> Iterator[DeadLetter]:
 def test_held_events_are_shown_and_sent_only_on_request(
     sluice: Run, sqs: Any, toy_resources: Resources, dead_letter: DeadLetter
 ) -> None:
-    def home() -> int:
+    def waiting() -> int:
         return backlog(sqs, toy_resources.made_for("queues", "events"))
 
     dead_letter("one")
@@ -383,7 +383,7 @@ def test_held_events_are_shown_and_sent_only_on_request(
     row = next(line for line in shown.out.splitlines() if "dead_letters" in line)
     assert [cell.strip() for cell in row.split("│")[1:5]] == ["events", "dead_letters", DEAD_LETTER, "2"]
     assert "--send" in shown.out
-    assert home() == 0
+    assert waiting() == 0
 
     sent = [sluice("redrive", "toy", "--where", "dead_letters", "--source", "events", "--send") for _ in range(2)]
 
@@ -392,7 +392,7 @@ def test_held_events_are_shown_and_sent_only_on_request(
         next(line for line in done.out.splitlines() if "dead_letters" in line).split("│")[3].strip() for done in sent
     ]
     assert counts == ["2", "0"]
-    assert home() == 2
+    assert waiting() == 2
 
 
 def test_event_id_is_shown_verbatim_and_never_interpreted(sluice: Run, dead_letter: DeadLetter) -> None:
@@ -425,7 +425,7 @@ def test_problem_of_the_environment_is_one_line(sluice: Run) -> None:
     assert queues == "error: pipeline toy has these sources of events: events; name one with --source"
 
 
-def test_a_closed_port_is_one_line_with_the_next_action(sluice: Run, one_attempt: None) -> None:
+def test_closed_port_is_one_line_with_the_next_action(sluice: Run, one_attempt: None) -> None:
     message = failed(sluice("status", "toy", AWS_ENDPOINT_URL="http://127.0.0.1:9"))
 
     assert "http://127.0.0.1:9" in message
@@ -439,7 +439,7 @@ PIPELINE = toy(name="rehearsal", sources={sources}, training=None, deployment=No
 """
 
 
-def test_a_dry_run_prints_a_template_with_the_change_below_it(sluice: Run, declare: Declare, cloud: Cloud) -> None:
+def test_dry_run_prints_a_template_with_the_change_below_it(sluice: Run, declare: Declare, cloud: Cloud) -> None:
     declare("rehearsal", {**MODULES, "pipeline": REHEARSED.format(sources="(EVENTS, STREAM)")})
 
     first = sluice("provision", "rehearsal", "--dry-run")
@@ -493,7 +493,7 @@ def test_pipeline_without_a_model_or_an_endpoint_is_reported_in_one_line(
     )
 
 
-def test_the_module_runs_as_a_program() -> None:
+def test_module_runs_as_a_program() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "sluice", "--help"],
         env={**os.environ, "PYTHONPATH": str(ROOT / "include")},

@@ -158,7 +158,7 @@ def test_rows_without_a_label_are_left_out(lake: Lake) -> None:
     assert channels(lake, snapshot)["train"] == "0,1,0.3333333333333333\n1,3,1e-07\n"
 
 
-def test_truth_values_become_numbers_and_a_feature_without_any_value_stays_empty(lake: Lake) -> None:
+def test_booleans_become_numbers_and_a_feature_without_any_value_stays_empty(lake: Lake) -> None:
     put_days(lake, range(1, 4))
     put_rows(
         lake,
@@ -228,7 +228,7 @@ SHARES = st.tuples(st.floats(1e-6, 0.499), st.floats(1e-6, 0.5))
 
 
 @given(st.sets(st.integers(0, 400), max_size=60), SHARES, st.randoms())
-def test_the_split_follows_time_and_takes_every_partition_once(
+def test_split_follows_time_and_takes_every_partition_once(
     days: set[int], shares: tuple[float, float], order: random.Random
 ) -> None:
     partitions = [FIRST.shift(day) for day in days]

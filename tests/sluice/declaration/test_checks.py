@@ -133,7 +133,7 @@ def test_valid_declaration_is_accepted(declare: Declare) -> None:
 @pytest.mark.parametrize(
     ("right", "wrong", "message"), MISTAKES, ids=[wrong or message for _, wrong, message in MISTAKES]
 )
-def test_a_mistake_is_named_in_one_line(declare: Declare, right: str, wrong: str, message: str) -> None:
+def test_mistake_is_named_in_one_line(declare: Declare, right: str, wrong: str, message: str) -> None:
     assert right in GOOD
     declare("mistaken", {**MODULES, "pipeline": GOOD.replace(right, wrong)})
 
@@ -145,7 +145,7 @@ def test_a_mistake_is_named_in_one_line(declare: Declare, right: str, wrong: str
     assert len(str(error).splitlines()) == 1
 
 
-def test_a_mistake_is_named_with_its_line(declare: Declare) -> None:
+def test_mistake_is_named_with_its_line(declare: Declare) -> None:
     declare("mistaken", {**MODULES, "pipeline": GOOD.replace("at_least=0.6", "at_least=7")})
 
     _, (error,) = load_pipelines()

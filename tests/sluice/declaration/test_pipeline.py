@@ -67,7 +67,7 @@ def trained(**changes: Any) -> Mapping[str, Any]:
         ({"end": datetime(2013, 1, 1)}, "start and end need a time zone"),  # noqa: DTZ001
     ],
 )
-def test_a_wrong_declaration_is_refused_in_one_line(changes: dict[str, Any], message: str) -> None:
+def test_wrong_declaration_is_refused_in_one_line(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(DeclarationError, match=message) as refused:
         toy(**changes)
     assert "\n" not in str(refused.value)
@@ -102,7 +102,7 @@ def test_declaration_that_aws_would_refuse_is_refused_in_one_line(
     assert "\n" not in str(refused.value)
 
 
-def test_a_pipeline_may_end_at_its_lake_or_at_its_model() -> None:
+def test_pipeline_may_end_at_its_lake_or_at_its_model() -> None:
     lake, model = toy(training=None, deployment=None), toy(deployment=None)
 
     assert (TOY.require_training(), model.require_training()) == (TOY.training, TOY.training)
@@ -122,7 +122,7 @@ def test_every_folder_of_the_lake_beside_the_steps_is_reserved() -> None:
 
 
 @given(st.from_regex(r"[a-z][a-z0-9_]{0,23}", fullmatch=True), st.from_regex(r"[a-z][a-z0-9_]{0,18}", fullmatch=True))
-def test_the_longest_names_leave_room_for_what_sagemaker_adds(pipeline: str, candidate: str) -> None:
+def test_longest_names_leave_room_for_what_sagemaker_adds(pipeline: str, candidate: str) -> None:
     """63 characters: the two names, 16 digits of fingerprint, and the attempt."""
     declared = toy(name=pipeline, **trained(candidate=named(candidate)))
 
@@ -141,7 +141,7 @@ def test_sources_and_steps_are_found_by_name() -> None:
 PIPELINE = "from tests.sluice.toy import toy\nPIPELINE = toy(name={name!r})\n"
 
 
-def test_a_folder_is_a_pipeline(declare: Declare) -> None:
+def test_folder_is_a_pipeline(declare: Declare) -> None:
     declare("second_toy", {**MODULES, "pipeline": PIPELINE.format(name="second_toy")})
 
     assert "second_toy" in pipeline_names()
@@ -151,7 +151,7 @@ def test_a_folder_is_a_pipeline(declare: Declare) -> None:
     assert loaded in load_pipelines()[0]
 
 
-def test_a_folder_needs_no_init(declare: Declare) -> None:
+def test_folder_needs_no_init(declare: Declare) -> None:
     """People write ``pipeline.py``; such a folder is never ignored silently."""
     folder = declare("second_toy", {**MODULES, "pipeline": PIPELINE.format(name="second_toy")})
     (folder / "__init__.py").unlink()
@@ -162,7 +162,7 @@ def test_a_folder_needs_no_init(declare: Declare) -> None:
     assert resolve(loaded, "contract:Reading").__name__ == "Reading"
 
 
-def test_a_pipeline_that_cannot_be_loaded_stops_no_other(declare: Declare) -> None:
+def test_pipeline_that_cannot_be_loaded_stops_no_other(declare: Declare) -> None:
     declare("broken", {"pipeline": "from pipelines.broken import parts\n", "parts": "1 / 0\n"})
     declare("second_toy", {**MODULES, "pipeline": PIPELINE.format(name="second_toy")})
 
@@ -196,7 +196,7 @@ def test_missing_name_is_reported(declare: Declare, reference: str) -> None:
         ({"pipeline": PIPELINE.format(name="third_toy")}, "must set PIPELINE to a Pipeline named 'second_toy'"),
     ],
 )
-def test_a_folder_that_declares_nothing_is_named(declare: Declare, modules: dict[str, str], message: str) -> None:
+def test_folder_that_declares_nothing_is_named(declare: Declare, modules: dict[str, str], message: str) -> None:
     declare("second_toy", modules)
 
     with pytest.raises(DeclarationError, match=message):

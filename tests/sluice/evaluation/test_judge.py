@@ -44,7 +44,7 @@ def by_definition(labels: list[int], scores: list[float]) -> float:
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), SCORES), max_size=40))
-def test_the_auc_is_the_share_of_pairs_in_their_right_order(rows: list[tuple[int, float]]) -> None:
+def test_auc_is_the_share_of_pairs_in_their_right_order(rows: list[tuple[int, float]]) -> None:
     labels, scores = [label for label, _ in rows], [score for _, score in rows]
 
     found = auc(np.array(labels, dtype=float), np.array(scores, dtype=float))
@@ -140,7 +140,7 @@ def with_gate(workspace: Workspace, at_least: float) -> Workspace:
     return replace(workspace, pipeline=replace(workspace.pipeline, training=training))
 
 
-def test_a_model_below_the_gate_is_refused_with_its_metric(live: Live) -> None:
+def test_model_below_the_gate_is_refused_with_its_metric(live: Live) -> None:
     workspace, reached = live.workspace, live.auc_of("validation")
 
     assert check_gate(with_gate(workspace, reached), live.job, live.fingerprint).auc == pytest.approx(reached)
@@ -166,7 +166,7 @@ def by_softprob(live: Live) -> bytes:
     return bytes(xgboost.train(settings, matrix, num_boost_round=1).save_raw("ubj"))
 
 
-def test_an_artefact_without_a_model_of_one_score_a_row_is_named(live: Live) -> None:
+def test_artefact_without_a_model_of_one_score_a_row_is_named(live: Live) -> None:
     lake = live.workspace.lake
 
     def judged(uri: str) -> None:

@@ -50,7 +50,7 @@ def test_other_content_has_another_digest(members: dict[str, Any]) -> None:
     assert manifest(**members).digest != manifest().digest
 
 
-def test_a_manifest_is_read_as_it_was_written() -> None:
+def test_manifest_is_read_as_it_was_written() -> None:
     full = manifest(
         state="closed",
         revision=2,
@@ -65,7 +65,7 @@ def test_a_manifest_is_read_as_it_was_written() -> None:
 
 
 @given(st.dictionaries(st.text(), st.none() | st.integers() | st.text() | st.lists(st.text())))
-def test_the_digest_of_a_value_does_not_depend_on_the_order_of_its_members(value: dict[str, Any]) -> None:
+def test_digest_of_a_value_does_not_depend_on_the_order_of_its_members(value: dict[str, Any]) -> None:
     assert digest_of(dict(reversed(list(value.items())))) == digest_of(value)
 
 

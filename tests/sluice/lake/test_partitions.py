@@ -100,7 +100,7 @@ def test_run_without_a_range_covers_the_partition_in_which_it_starts() -> None:
         ("2013-01-15T22:00:00-05:00", None, "dt=2013-01-16"),
     ],
 )
-def test_a_named_range_includes_both_ends(first: str | None, last: str | None, expected: str) -> None:
+def test_named_range_includes_both_ends(first: str | None, last: str | None, expected: str) -> None:
     assert format_ranges(requested("day", datetime(2020, 1, 1, tzinfo=UTC), first, last)) == expected
 
 
@@ -113,11 +113,11 @@ def test_a_named_range_includes_both_ends(first: str | None, last: str | None, e
         ("2013-01-15T07", None, "dt=2013-01-15/hour=07"),
     ],
 )
-def test_a_date_alone_means_all_of_its_hours(first: str, last: str | None, expected: str) -> None:
+def test_date_alone_means_all_of_its_hours(first: str, last: str | None, expected: str) -> None:
     assert format_ranges(requested("hour", None, first, last)) == expected
 
 
-def test_a_run_without_a_date_and_without_a_range_is_refused() -> None:
+def test_run_without_a_date_and_without_a_range_is_refused() -> None:
     with pytest.raises(SluiceError, match=r"no logical date and names no range, .* trigger it again with from and to"):
         requested("day", None)
 
@@ -140,17 +140,17 @@ def test_path_is_in_one_partition_or_in_none(path: str, every: Grain, expected: 
     assert (found and found.key) == expected
 
 
-def test_the_label_is_a_key_that_may_be_part_of_a_name() -> None:
+def test_label_is_a_key_that_may_be_part_of_a_name() -> None:
     assert Partition.parse("dt=2013-01-15").label == "dt=2013-01-15"
     assert Partition.parse("dt=2013-01-15/hour=07").label == "dt=2013-01-15T07"
 
 
-def test_a_range_that_ends_before_it_begins_is_refused() -> None:
+def test_range_that_ends_before_it_begins_is_refused() -> None:
     with pytest.raises(SluiceError, match="ends before it begins; swap the two"):
         requested("day", datetime(2020, 1, 1, tzinfo=UTC), "2013-01-02", "2013-01-01")
 
 
-def test_a_bound_with_an_offset_means_that_moment_and_one_without_means_utc() -> None:
+def test_bound_with_an_offset_means_that_moment_and_one_without_means_utc() -> None:
     assert partition_at("2013-01-15T23:00:00-05:00", "hour").key == "dt=2013-01-16/hour=04"
     assert partition_at("2013-01-15T23", "hour").key == "dt=2013-01-15/hour=23"
     with pytest.raises(SluiceError, match="'yesterday' is not a date"):

@@ -72,7 +72,7 @@ def test_writer_that_always_conflicts_gives_up_and_names_the_object(
 
 
 @pytest.mark.usefixtures("no_wire")
-def test_a_change_whose_answer_was_lost_is_made_once(cloud: Cloud, lake: Lake) -> None:
+def test_change_whose_answer_was_lost_is_made_once(cloud: Cloud, lake: Lake) -> None:
     """The put happened, the answer did not come: the client sends it again, S3 refuses, and that is no error."""
     s3 = cloud.client("s3")
     lost: list[str] = []

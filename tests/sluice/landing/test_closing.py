@@ -56,7 +56,7 @@ def states(lake: Lake) -> dict[str, tuple[str, int, int]]:
     return {key[3:]: (each["state"], each["revision"], each["rows_out"]) for key, each in manifests.items()}
 
 
-def test_the_watermark_is_the_highest_time_seen_less_the_lateness(lake: Lake) -> None:
+def test_watermark_is_the_highest_time_seen_less_the_lateness(lake: Lake) -> None:
     put_day(lake, "2013-01-01")
     put_day(lake, "2013-01-02", "00:59")
 
@@ -108,7 +108,7 @@ TIMES = st.lists(st.none() | st.integers(-100, 100).map(lambda hours: NOON + hou
 
 
 @given(TIMES, st.booleans(), st.integers(0, 48))
-def test_the_watermark_never_passes_what_was_seen_nor_the_clock(
+def test_watermark_never_passes_the_seen_times_or_the_clock(
     times: Sequence[datetime | None], drained_empty: bool, lateness: int
 ) -> None:
     manifests = [

@@ -47,7 +47,7 @@ def with_events(name: str, **changes: Any) -> Pipeline:
     return toy(name=name, sources=(replace(EVENTS, **changes), *TOY.sources[1:]))
 
 
-def test_a_changed_declaration_updates_the_stack_in_place(cloud: Cloud) -> None:
+def test_changed_declaration_updates_the_stack_in_place(cloud: Cloud) -> None:
     cloudformation, sqs = cloud.client("cloudformation"), cloud.client("sqs")
     queue = provision(cloudformation, toy(name="changing"))["EventsQueue"]
     sqs.send_message(QueueUrl=queue, MessageBody="kept", MessageGroupId="g", MessageDeduplicationId="1")

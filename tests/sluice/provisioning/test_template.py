@@ -58,7 +58,7 @@ def test_template_is_valid_in_every_region_that_it_may_go_to(tmp_path: Path) -> 
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 
 
-def test_the_same_declaration_gives_the_same_template() -> None:
+def test_same_declaration_gives_the_same_template() -> None:
     imports = "from sluice.provisioning.template import *; from tests.sluice.provisioning.shapes import SHAPES"
     root = Path(__file__).parents[3]
     of_another_process = subprocess.run(
@@ -179,7 +179,7 @@ def test_source_has_its_declared_properties(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(("queue", "dead"), [("events.fifo", "events-dead.fifo"), ("messages", "messages-dead")])
-def test_a_dead_letter_queue_keeps_its_messages_longer_than_its_source(cloud: Cloud, queue: str, dead: str) -> None:
+def test_dead_letter_queue_keeps_its_messages_longer_than_its_source(cloud: Cloud, queue: str, dead: str) -> None:
     """A message keeps its age when a standard queue moves it: there it must have half of the time left."""
     provision(cloud.client("cloudformation"), SHAPES["several"])
 
@@ -191,7 +191,7 @@ def test_a_dead_letter_queue_keeps_its_messages_longer_than_its_source(cloud: Cl
     assert queue.endswith(".fifo") or of_source <= of_dead / 2
 
 
-def test_a_key_a_network_and_tags_are_set_wherever_they_can_be(cloud: Cloud) -> None:
+def test_key_a_network_and_tags_are_set_wherever_they_can_be(cloud: Cloud) -> None:
     outputs = provision(cloud.client("cloudformation"), SHAPES["guarded"])
 
     template = render(SHAPES["guarded"]).to_dict()["Resources"]
@@ -227,7 +227,7 @@ def test_a_key_a_network_and_tags_are_set_wherever_they_can_be(cloud: Cloud) -> 
         assert not [action for action in policy.actions if action.startswith(("kms:", "ec2:"))]
 
 
-def test_a_pipeline_without_training_has_no_right_to_train(cloud: Cloud) -> None:
+def test_pipeline_without_training_has_no_right_to_train(cloud: Cloud) -> None:
     cloudformation = cloud.client("cloudformation")
     lake = worker_policy(cloud, provision(cloudformation, SHAPES["lake_only"])["WorkerPolicy"])
     model = worker_policy(cloud, provision(cloudformation, SHAPES["model_only"])["WorkerPolicy"])
@@ -285,7 +285,7 @@ def test_sources_that_one_policy_can_not_name_get_policies_of_their_own() -> Non
     )
 
 
-def test_a_template_that_is_too_long_is_refused_before_aws_is_called() -> None:
+def test_template_that_is_too_long_is_refused_before_aws_is_called() -> None:
     with pytest.raises(DeclarationError, match=r"the template has 6\d,\d{3} bytes, and CloudFormation accepts 51,200"):
         template_body(many(26))
 

@@ -307,9 +307,9 @@ def test_any_number_of_dead_letters_is_sent_back_in_the_order_of_their_group(wor
     (_, result) = send_back(world.workspace, EVENTS, Choice())
 
     assert result == SentBack("events", "dead_letters", sent=50)
-    home = ids(world.take_all(world.url()))
-    assert [name for name in home if name[0] == "a"] == [f"a{n}" for n in range(25)]
-    assert [name for name in home if name[0] == "b"] == [f"b{n}" for n in range(25)]
+    sent_back = ids(world.take_all(world.url()))
+    assert [name for name in sent_back if name[0] == "a"] == [f"a{n}" for n in range(25)]
+    assert [name for name in sent_back if name[0] == "b"] == [f"b{n}" for n in range(25)]
     assert backlog(world.sqs, world.dead()) == 0
 
 
@@ -395,7 +395,7 @@ def test_dead_letter_that_is_not_deleted_is_reported_and_not_sent_again(
     assert backlog(world.sqs, world.dead()) == 0
 
 
-def test_a_message_that_is_quarantined_and_dead_lettered_is_sent_once(world: World) -> None:
+def test_message_that_is_quarantined_and_dead_lettered_is_sent_once(world: World) -> None:
     world.send(bad("x"))
     (message,) = world.sqs.receive_message(
         QueueUrl=world.url(), VisibilityTimeout=0, MessageSystemAttributeNames=["All"]
@@ -445,9 +445,9 @@ def test_event_that_the_queue_refuses_holds_back_only_its_group(world: World) ->
     assert send_back(world.workspace, EVENTS, Choice(where="quarantine")) == [
         SentBack("events", "quarantine", sent=2, already=2)
     ]
-    home = ids(world.take_all(world.url()))
-    assert [name for name in home if name != "b0"] == ["a0", "a1", "a2"]
-    assert len(home) == 4
+    sent_back = ids(world.take_all(world.url()))
+    assert [name for name in sent_back if name != "b0"] == ["a0", "a1", "a2"]
+    assert len(sent_back) == 4
 
 
 # Killed
@@ -568,9 +568,9 @@ def test_same_bytes_are_sent_back_to_a_stream_in_the_order_of_the_group(world: W
     results = [send_back(world.workspace, STREAM, Choice()) for _ in range(2)]
 
     assert results == [[SentBack("stream", "quarantine", sent=4)], [SentBack("stream", "quarantine", already=4)]]
-    home = [(record["PartitionKey"], record["Data"]) for record in records_of_stream(world, 8)[4:]]
+    sent_back = [(record["PartitionKey"], record["Data"]) for record in records_of_stream(world, 8)[4:]]
     for group in "ab":
-        assert [data for key, data in home if key == group] == [data for key, data in sent if key == group]
+        assert [data for key, data in sent_back if key == group] == [data for key, data in sent if key == group]
 
 
 def test_event_that_may_be_under_way_is_not_sent_to_a_stream_again(world: World) -> None:
@@ -595,9 +595,9 @@ def test_two_redrives_at_once_put_each_record_once(world: World) -> None:
     (last,) = send_back(world.workspace, STREAM, Choice())
 
     assert sum(result.sent for (result,) in results) + last.sent == 24
-    home = [(record["PartitionKey"], record["Data"]) for record in records_of_stream(world, 48)[24:]]
+    sent_back = [(record["PartitionKey"], record["Data"]) for record in records_of_stream(world, 48)[24:]]
     for group in {group for group, _ in sent}:
-        assert [data for key, data in home if key == group] == [data for key, data in sent if key == group]
+        assert [data for key, data in sent_back if key == group] == [data for key, data in sent if key == group]
 
 
 # Choices
@@ -622,7 +622,7 @@ def test_events_are_chosen_by_reason_range_and_id(world: World) -> None:
     assert ids(world.take_all(world.url())) == ["new"]
 
 
-def test_a_conflict_is_sent_back_only_by_name(world: World) -> None:
+def test_conflict_is_sent_back_only_by_name(world: World) -> None:
     world.send(reading("x", at(1), 1), reading("x", at(1), 2))
     world.land_all()
     world.conform()
@@ -648,7 +648,7 @@ def test_invalid_choice_is_refused_in_one_line(choice: dict[str, Any], message: 
         Choice(**choice)
 
 
-def test_a_wrong_range_or_source_is_named_before_anything_is_sent(world: World) -> None:
+def test_wrong_range_or_source_is_named_before_anything_is_sent(world: World) -> None:
     with pytest.raises(SluiceError, match="ends before it begins"):
         send_back(world.workspace, EVENTS, Choice("quarantine", first="2013-01-02", last="2013-01-01"))
     with pytest.raises(SluiceError, match="'soon' is not a date"):

@@ -21,7 +21,7 @@ def change_of(live: Live, endpoint: str) -> Change:
     return Change(endpoint, found.config, None)
 
 
-def test_a_proven_deployment_is_recorded_with_what_it_reaches(live: Live) -> None:
+def test_proven_deployment_is_recorded_with_what_it_reaches(live: Live) -> None:
     change = change_of(live, live.endpoint)
 
     record = prove(live.workspace, change, live.job.name, live.fingerprint)
@@ -42,7 +42,7 @@ def test_live_model_that_was_not_requested_is_not_recorded(live: Live) -> None:
     assert deployment_records(live.workspace.lake) == before
 
 
-def test_an_endpoint_that_answers_as_another_model_is_not_recorded(live: Live) -> None:
+def test_endpoint_that_answers_as_another_model_is_not_recorded(live: Live) -> None:
     """Its configuration is the requested one, but the job's model does not answer."""
     before = deployment_records(live.workspace.lake)
 
@@ -51,7 +51,7 @@ def test_an_endpoint_that_answers_as_another_model_is_not_recorded(live: Live) -
     assert deployment_records(live.workspace.lake) == before
 
 
-def test_a_model_below_the_gate_is_not_recorded_either(live: Live) -> None:
+def test_model_below_the_gate_is_not_recorded(live: Live) -> None:
     strict = replace(live.workspace.pipeline.training, gate=Gate("auc", at_least=0.9999))
     workspace = replace(live.workspace, pipeline=replace(live.workspace.pipeline, training=strict))
 

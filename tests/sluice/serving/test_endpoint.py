@@ -121,7 +121,7 @@ def test_names_follow_from_the_content(live: Live, sagemaker: Any, pipeline: Pip
 
 
 @pytest.mark.parametrize("lost", ["CreateModel", "CreateEndpointConfig", "CreateEndpoint"])
-def test_a_deployment_that_fails_after_any_call_can_be_repeated(
+def test_deployment_that_fails_after_any_call_can_be_repeated(
     cloud: Cloud, live: Live, sagemaker: Any, pipeline: Pipeline, lost: str
 ) -> None:
     """The call happened, the answer did not come: one endpoint in the end, and no orphans."""

@@ -56,6 +56,6 @@ class Answers:
 
 
 @pytest.mark.parametrize("body", [b"", b"0.5", b"0.5\n0.5\n0.5", b"0.5\nhigh", b"[0.5, 0.5]", b"nan\nnan", b"0.5\ninf"])
-def test_an_answer_that_is_not_one_number_a_row_is_another_kind_of_model(body: bytes) -> None:
+def test_answer_that_is_not_one_number_a_row_is_another_kind_of_model(body: bytes) -> None:
     with pytest.raises(DeploymentFailed, match=r"endpoint e answered 2 rows with .*it serves another kind of model"):
         invoke(Answers(body), "e", XGBOOST, ["1,2", "3,4"])  # type: ignore[arg-type]

@@ -132,7 +132,7 @@ def arrivals(trial: Trial) -> list[datetime]:
     return found
 
 
-def test_a_range_that_the_stream_has_trimmed_is_refused_before_anything_is_read(
+def test_range_that_the_stream_has_trimmed_is_refused_before_anything_is_read(
     trial: Trial, on_stream: Workspace
 ) -> None:
     trial.send(10)
@@ -143,7 +143,7 @@ def test_a_range_that_the_stream_has_trimmed_is_refused_before_anything_is_read(
     assert trial.content("") == {}
 
 
-def test_a_stream_younger_than_the_range_has_trimmed_nothing(trial: Trial, on_stream: Workspace) -> None:
+def test_stream_younger_than_the_range_has_trimmed_nothing(trial: Trial, on_stream: Workspace) -> None:
     trial.send(10)
     month = arrived(datetime.now(UTC) - timedelta(days=30), datetime.now(UTC) + timedelta(hours=1))
 
@@ -231,7 +231,7 @@ def test_raw_is_replayed_by_the_partitions_of_the_range(trial: Trial, on_stream:
     assert replay_all(on_stream, request) == (30, 0)
 
 
-def test_a_long_range_is_planned_in_few_units(
+def test_long_range_is_planned_in_few_units(
     on_stream: Workspace, trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replaying, "_MOST_UNITS", 4)

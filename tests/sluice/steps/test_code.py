@@ -121,7 +121,7 @@ def test_fingerprint_does_not_depend_on_the_folder_of_the_code(
     assert code_fingerprint(coded, STEP) == here
 
 
-def test_a_folder_without_init_is_followed_into_its_modules(declare: Declare, coded: Pipeline) -> None:
+def test_folder_without_init_is_followed_into_its_modules(declare: Declare, coded: Pipeline) -> None:
     sources = {
         "steps": "from pipelines.coded.loose import inner\ndef doubled(conform): ...\n",
         "loose/inner": "A = 1\n",

@@ -117,7 +117,7 @@ def test_rows_of_a_group_are_in_the_order_in_which_they_were_sent(sent: list[Sen
 
 
 @given(SENT, st.data())
-def test_the_bytes_do_not_depend_on_how_records_were_split_into_parts(sent: list[Sent], data: st.DataObject) -> None:
+def test_bytes_do_not_depend_on_how_records_were_split_into_parts(sent: list[Sent], data: st.DataObject) -> None:
     """P4: rows and quarantine are the same for any division of any order."""
     arrived = data.draw(st.permutations(deliveries(sent)))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(arrived)), max_size=4)))
@@ -130,7 +130,7 @@ def test_the_bytes_do_not_depend_on_how_records_were_split_into_parts(sent: list
     assert (one.duplicates, one.rejected) == (other.duplicates, other.rejected)
 
 
-def test_a_good_copy_after_a_malformed_one_is_accepted() -> None:
+def test_good_copy_after_a_malformed_one_is_accepted() -> None:
     result = conformed(message(reading("r", AT, "nine"), 1), message(reading("r", AT, 9), 2))
 
     assert [row["value"] for row in result.rows.to_pylist()] == [9]
@@ -210,7 +210,7 @@ def test_envelope_takes_precedence_over_a_member_of_its_name() -> None:
 
 
 @pytest.mark.parametrize("name", ["sent_at", "sequence_number"])
-def test_a_member_that_the_queue_would_overwrite_is_refused(name: str) -> None:
+def test_member_that_the_queue_would_overwrite_is_refused(name: str) -> None:
     contract = type("Clashing", (BaseModel,), {"__annotations__": {"id": str, name: str}})
 
     with pytest.raises(DeclarationError, match=f"member {name} would be lost"):
@@ -257,6 +257,6 @@ class _Mixed(BaseModel):
 
 
 @pytest.mark.parametrize("contract", [_Listed, _Either, _Mixed])
-def test_a_member_without_a_column_type_is_refused(contract: type[BaseModel]) -> None:
+def test_member_without_a_column_type_is_refused(contract: type[BaseModel]) -> None:
     with pytest.raises(DeclarationError, match=rf"contract {contract.__name__}: member '\w+' is .*a column can be str"):
         row_schema(contract)

@@ -64,7 +64,7 @@ def test_no_version_of_pandas_is_in_the_bytes() -> None:
 
 
 @given(st.lists(st.integers(0, 40), max_size=4))
-def test_the_bytes_do_not_depend_on_chunks(cuts: list[int]) -> None:
+def test_bytes_do_not_depend_on_chunks(cuts: list[int]) -> None:
     whole = pa.table({"name": [f"n{n % 5}" for n in range(40)], "real": [n / 3 if n % 4 else None for n in range(40)]})
     ends = sorted({0, *cuts, 40})
     parts = [whole.slice(start, end - start) for start, end in pairwise(ends)]
@@ -73,7 +73,7 @@ def test_the_bytes_do_not_depend_on_chunks(cuts: list[int]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64", "boolean"])
-def test_a_gap_in_one_partition_changes_no_type(kind: str) -> None:
+def test_gap_in_one_partition_changes_no_type(kind: str) -> None:
     full, gap = (pd.DataFrame({"x": pd.array(values, dtype=kind)}) for values in ([1, 0], [1, None]))
 
     assert str(seen(full)["x"].dtype) == str(seen(gap)["x"].dtype) == str(seen(full, gap)["x"].dtype) == kind
@@ -90,7 +90,7 @@ def test_a_gap_in_one_partition_changes_no_type(kind: str) -> None:
         ([True, False], "boolean"),
     ],
 )
-def test_a_column_that_is_all_null_in_one_partition_takes_the_type_of_the_others(values: Any, kind: str) -> None:
+def test_column_that_is_all_null_in_one_partition_takes_the_type_of_the_others(values: Any, kind: str) -> None:
     typed, empty = pd.DataFrame({"x": values}), pd.DataFrame({"x": [None, None]})
 
     for order in ([typed, empty], [empty, typed]):
@@ -100,7 +100,7 @@ def test_a_column_that_is_all_null_in_one_partition_takes_the_type_of_the_others
         assert len(both) == 4
 
 
-def test_a_column_that_a_partition_lacks_is_missing_there() -> None:
+def test_column_that_a_partition_lacks_is_missing_there() -> None:
     both = seen(pd.DataFrame({"x": [1]}), pd.DataFrame({"x": [2], "y": [3]}))
 
     assert both["x"].tolist() == [1, 2]
@@ -115,7 +115,7 @@ def test_no_partitions_make_a_frame_without_columns() -> None:
     assert to_frame([]).shape == (0, 0)
 
 
-def test_an_empty_partition_keeps_its_columns() -> None:
+def test_empty_partition_keeps_its_columns() -> None:
     empty = seen(ROWS.iloc[:0])
 
     assert list(empty.columns) == list(ROWS.columns)

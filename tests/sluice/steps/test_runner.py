@@ -147,7 +147,7 @@ def test_changed_code_reruns_its_step_and_equal_rows_rerun_no_later_step(
 
 
 @pytest.mark.parametrize("state", ["absent", "open"])
-def test_an_input_that_is_not_complete_is_named(lake: Lake, toy_pipeline: Pipeline, state: str) -> None:
+def test_input_that_is_not_complete_is_named(lake: Lake, toy_pipeline: Pipeline, state: str) -> None:
     if state == "open":
         put_raw(lake, EVENTS, "2013-01-01", [message("{}")], state="open")
 
@@ -156,7 +156,7 @@ def test_an_input_that_is_not_complete_is_named(lake: Lake, toy_pipeline: Pipeli
     assert lake.partitions("conform") == []
 
 
-def test_an_empty_partition_goes_through_every_step_with_its_columns(lake: Lake, toy_pipeline: Pipeline) -> None:
+def test_empty_partition_goes_through_every_step_with_its_columns(lake: Lake, toy_pipeline: Pipeline) -> None:
     """A gap in the events makes a partition without rows, and no step fails on it."""
     put_raw(lake, EVENTS, "2013-01-01")
 
@@ -248,7 +248,7 @@ def test_look_back_rows_are_in_the_order_of_time_and_gaps_count_as_no_rows(lake:
     assert [row["value"] for row in rows_of(lake, "own", "dt=2013-01-06")] == [3, 5]
 
 
-def test_a_step_reads_drops_as_they_were_landed(lake: Lake, declare: Declare) -> None:
+def test_step_reads_drops_as_they_were_landed(lake: Lake, declare: Declare) -> None:
     pipeline = with_step(declare, "def own(weather): return weather\n", Input("weather"))
     lake.put("drops/weather/dt=2013-01-01/a.csv", b"place,wind\nEWR,5\nJFK,\n")
     lake.put("drops/weather/dt=2013-01-01/_SUCCESS", b"")
@@ -307,7 +307,7 @@ def wait_once(has_read: Event, may_continue: Event) -> None:
         assert may_continue.wait(_SECONDS)
 
 
-def test_an_input_that_changes_while_the_step_runs_is_read_again(
+def test_input_that_changes_while_the_step_runs_is_read_again(
     lake: Lake, hook: Callable[[Callable[[], None]], None]
 ) -> None:
     put_day(lake, 1, 1)
@@ -327,7 +327,7 @@ def test_an_input_that_changes_while_the_step_runs_is_read_again(
     assert [row["value"] for row in rows_of(lake, "doubled", "dt=2013-01-01")] == [100]
 
 
-def test_a_slow_run_on_old_inputs_does_not_overwrite_a_newer_one(
+def test_slow_run_on_old_inputs_does_not_overwrite_a_newer_one(
     cloud: Cloud, lake: Lake, hook: Callable[[Callable[[], None]], None]
 ) -> None:
     """GIVEN a run that has read, WHEN another reads newer inputs and commits first, THEN the newer rows are kept."""

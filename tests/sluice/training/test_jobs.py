@@ -93,7 +93,7 @@ def ended(sagemaker: Any, name: str) -> Job:
     return wait_for(probe, what=f"the end of {name}")
 
 
-def test_a_request_is_started_adopted_and_reused(sagemaker: Any, request_for: Callable[..., dict[str, Any]]) -> None:
+def test_request_is_started_adopted_and_reused(sagemaker: Any, request_for: Callable[..., dict[str, Any]]) -> None:
     request = request_for()
     name = request["TrainingJobName"]
 
@@ -110,7 +110,7 @@ def test_a_request_is_started_adopted_and_reused(sagemaker: Any, request_for: Ca
     assert 0.5 < job.metrics["validation:auc"] <= 1
 
 
-def test_a_running_job_is_adopted(sagemaker: Any, request_for: Callable[..., dict[str, Any]]) -> None:
+def test_running_job_is_adopted(sagemaker: Any, request_for: Callable[..., dict[str, Any]]) -> None:
     request = request_for(ENDLESS)
     launch(sagemaker, request)
 
@@ -222,7 +222,7 @@ def test_only_the_pipelines_own_jobs_are_listed_newest_first(
     assert [each.name for each in list_jobs(sagemaker, ours, most=1)] == own[-1:]
 
 
-def test_the_snapshot_and_the_declaration_make_the_request(workspace: Workspace) -> None:
+def test_snapshot_and_the_declaration_make_the_request(workspace: Workspace) -> None:
     from tests.sluice.dataset.test_snapshot import put_days
 
     from sluice.dataset.snapshot import make_snapshot

@@ -34,7 +34,7 @@ def raw_partition(lake: Lake) -> tuple[str, int, list[bytes]]:
     return manifest["state"], manifest["revision"], sorted(bodies)
 
 
-def test_a_complete_drop_is_copied_and_its_partition_closed(lake: Lake) -> None:
+def test_complete_drop_is_copied_and_its_partition_closed(lake: Lake) -> None:
     put_drop(lake, a=b"x\n1\n", b=b"x\n2\n")
 
     assert land_drop(lake, DROPS, DAY) is True
@@ -43,7 +43,7 @@ def test_a_complete_drop_is_copied_and_its_partition_closed(lake: Lake) -> None:
     assert all(file["key"].endswith(".csv") for file in manifest_json(lake, "raw/weather", DAY.key)["files"])
 
 
-def test_a_drop_that_did_not_change_is_not_copied_again(lake: Lake) -> None:
+def test_drop_that_did_not_change_is_not_copied_again(lake: Lake) -> None:
     put_drop(lake, a=b"x\n1\n")
     land_drop(lake, DROPS, DAY)
     before = manifest_json(lake, "raw/weather", DAY.key)
@@ -76,7 +76,7 @@ def test_removed_object_makes_a_revision_too(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("change", ["overwritten", "deleted"])
-def test_a_drop_that_changes_while_it_is_copied_is_not_landed(cloud: Cloud, lake: Lake, change: str) -> None:
+def test_drop_that_changes_while_it_is_copied_is_not_landed(cloud: Cloud, lake: Lake, change: str) -> None:
     """GIVEN a listed object that changes before its copy, THEN nothing is committed, and the next landing is whole."""
     put_drop(lake, a=b"x\n1\n")
 
@@ -97,7 +97,7 @@ def test_a_drop_that_changes_while_it_is_copied_is_not_landed(cloud: Cloud, lake
     assert raw_partition(lake) == ("closed", 1, [b"x\n9\n"] if change == "overwritten" else [])
 
 
-def test_a_drop_without_its_marker_is_not_complete(lake: Lake) -> None:
+def test_drop_without_its_marker_is_not_complete(lake: Lake) -> None:
     put_drop(lake, marker=None, a=b"x\n1\n")
 
     assert is_complete(lake, DROPS, DAY) is False
@@ -117,7 +117,7 @@ def test_landed_drop_is_kept_after_its_sender_has_removed_it(lake: Lake) -> None
     assert raw_partition(lake) == ("closed", 1, [b"x\n1\n"])
 
 
-def test_a_marker_alone_is_a_complete_drop_without_rows(lake: Lake) -> None:
+def test_marker_alone_is_a_complete_drop_without_rows(lake: Lake) -> None:
     put_drop(lake)
 
     assert land_drop(lake, DROPS, DAY) is True
@@ -157,7 +157,7 @@ def test_two_landings_at_once_make_one_revision(cloud: Cloud, lake: Lake) -> Non
     assert (state, revision, len(bodies)) == ("closed", 1, 5)
 
 
-def test_a_range_is_landed_and_what_changed_is_counted(lake: Lake) -> None:
+def test_range_is_landed_and_changes_are_counted(lake: Lake) -> None:
     put_drop(lake, a=b"x\n1\n")
     put_drop(lake, day="2013-01-02", a=b"x\n2\n")
 

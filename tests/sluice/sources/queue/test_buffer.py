@@ -150,7 +150,7 @@ TestDraining = Draining.TestCase
 TestDraining.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
-def test_a_hot_group_is_flushed_as_soon_as_the_other_receivers_find_nothing() -> None:
+def test_hot_group_is_flushed_as_soon_as_the_other_receivers_find_nothing() -> None:
     buffer = Buffer(Limits(), receivers=4, ends_at=60)
     requests = [buffer.begin_receive(receiver, 0) for receiver in range(4)]
     assert all(request is not None and not request.is_long_poll for request in requests)

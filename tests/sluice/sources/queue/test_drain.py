@@ -84,7 +84,7 @@ def test_event_without_a_time_of_the_producer_moves_no_watermark(sqs: Any, queue
     assert manifest_json(lake, "raw/events", partition.key)["last_event_time"] is None
 
 
-def test_an_empty_queue_is_drained_at_once_and_nothing_is_written(sqs: Any, queue: str, lake: Lake) -> None:
+def test_empty_queue_is_drained_at_once_and_nothing_is_written(sqs: Any, queue: str, lake: Lake) -> None:
     assert drain(sqs, queue, lake, EVENTS, "day") == Drained(0, 0, 0, 0, (), redelivered=0, empty=True)
     assert list(lake.objects("toy/")) == []
 
@@ -229,7 +229,7 @@ def test_failed_delete_is_retried(cloud: Cloud, queue: str, lake: Lake) -> None:
 
 
 @pytest.mark.usefixtures("no_wire")
-def test_a_queue_that_deletes_nothing_fails_the_drain_after_five_tries(cloud: Cloud, queue: str, lake: Lake) -> None:
+def test_queue_that_deletes_nothing_fails_the_drain_after_five_tries(cloud: Cloud, queue: str, lake: Lake) -> None:
     sqs = cloud.client("sqs")
     put(sqs, queue, *readings(1))
     refused = refuse_deletes(sqs, times=100, sender_fault=False)

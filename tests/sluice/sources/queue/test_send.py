@@ -185,7 +185,7 @@ def test_large_bodies_are_split_over_batches(cloud: Any, queue: str) -> None:
     assert (result.sent, result.batches) == (5, 3)
 
 
-def test_a_standard_queue_gets_full_batches_without_groups(cloud: Any, own_name: str) -> None:
+def test_standard_queue_gets_full_batches_without_groups(cloud: Any, own_name: str) -> None:
     sqs = cloud.client("sqs")
     url = sqs.create_queue(QueueName=own_name)["QueueUrl"]
     events = stream(50, groups=1)

@@ -74,7 +74,7 @@ def test_checkpoints_are_read_by_source_and_shard(lake: Lake) -> None:
     ]
 
 
-def test_a_shard_without_a_checkpoint_is_unread_since_its_parents_were_read() -> None:
+def test_shard_without_a_checkpoint_is_unread_since_its_parents_were_read() -> None:
     read = {
         "a": Checkpoint(shard="a", read_until=at(5)),
         "b": Checkpoint(shard="b", read_until=at(9)),

@@ -170,7 +170,7 @@ def test_backlog_counts_shards_with_waiting_records_and_takes_nothing(trial: Tri
         ({"c": ("a", "gone")}, [], ["a", "b"]),
     ],
 )
-def test_a_child_is_read_once_each_of_its_parents_is_read_to_its_end_or_gone(
+def test_child_is_read_once_each_of_its_parents_is_read_to_its_end_or_gone(
     parents: dict[str, tuple[str, ...]], ended: list[str], readable: list[str]
 ) -> None:
     shards = [Shard(name, parents.get(name, ()), is_open=name not in "ab") for name in sorted({"a", "b", *parents})]
@@ -285,7 +285,7 @@ def test_busy_shard_is_retried_up_to_a_limit(trial: Trial, monkeypatch: pytest.M
     assert len(seen) == 8
 
 
-def test_an_iterator_that_expires_is_replaced_by_one_behind_the_last_record(
+def test_iterator_that_expires_is_replaced_by_one_behind_the_last_record(
     trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(landing, "MOST_RECORDS", 30)
@@ -337,7 +337,7 @@ def test_records_trimmed_before_they_were_read_are_recorded_returned_and_logged(
     assert read_checkpoints(trial.lake, "clicks")[FIRST].gaps == (gap,)
 
 
-def test_a_child_that_waited_longer_than_the_retention_has_a_gap_since_its_parent_was_read(trial: Trial) -> None:
+def test_child_that_waited_longer_than_the_retention_has_a_gap_since_its_parent_was_read(trial: Trial) -> None:
     trial.read_all()
     trial.reshard_by_split(FIRST, 2**126)
     trial.read(FIRST)
@@ -353,7 +353,7 @@ def test_a_child_that_waited_longer_than_the_retention_has_a_gap_since_its_paren
     assert gap.since == long_ago
 
 
-def test_a_shard_that_was_trimmed_before_it_was_read_to_its_end_is_reported_once(
+def test_shard_that_was_trimmed_before_it_was_read_to_its_end_is_reported_once(
     trial: Trial, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = datetime.now(UTC)
@@ -383,7 +383,7 @@ def as_of(trial: Trial, moment: datetime, **shards: Any) -> None:
         replace_checkpoint(trial, reached.model_copy(update=shards.get(shard[-1], {})))
 
 
-def test_a_stream_that_is_read_to_its_tip_is_closed_up_to_the_moment_of_the_slowest_shard(trial: Trial) -> None:
+def test_stream_that_is_read_to_its_tip_is_closed_up_to_the_moment_of_the_slowest_shard(trial: Trial) -> None:
     trial.send(10, days=2)
     trial.read_all()
     noon = datetime(2013, 1, 2, 12, tzinfo=UTC)
@@ -397,7 +397,7 @@ def test_a_stream_that_is_read_to_its_tip_is_closed_up_to_the_moment_of_the_slow
     assert later.close() == "dt=2013-01-01..dt=2013-01-02"
 
 
-def test_a_stream_in_which_something_waits_is_closed_by_the_event_times_of_the_slowest_shard(trial: Trial) -> None:
+def test_stream_in_which_something_waits_is_closed_by_the_event_times_of_the_slowest_shard(trial: Trial) -> None:
     trial.send(10, days=3)
     trial.read_all()
     month, noon = datetime(2013, 2, 1, tzinfo=UTC), FIRST_DAY + timedelta(hours=12)

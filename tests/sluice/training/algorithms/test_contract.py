@@ -21,7 +21,7 @@ class Unknown(Candidate):
     name: str = "unknown"
 
 
-def test_the_candidate_names_its_algorithm() -> None:
+def test_candidate_names_its_algorithm() -> None:
     algorithm = algorithm_of(XGBoost({}))
 
     assert isinstance(algorithm, XGBoostAlgorithm)
