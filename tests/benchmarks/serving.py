@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 from tests.conftest import Cloud, free_ports
-from tests.waiting import wait_for
 
 from localcloud.testing.api import Api
 from localcloud.testing.transcripts import Case, Channel, File
+from localcloud.testing.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 _NAME = "bench-serving"

@@ -15,7 +15,8 @@ from tests.browser.conftest import Browser, StartBrowser
 from tests.conftest import Cloud, cloud_at
 from tests.deployment.checkout import LONGEST, Checkout, make_checkout
 from tests.deployment.files import ROOT
-from tests.waiting import wait_for
+
+from localcloud.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 

@@ -12,7 +12,8 @@ import pytest
 from selenium.webdriver.common.by import By
 from tests.browser.conftest import Browser, StartBrowser
 from tests.conftest import Cloud
-from tests.waiting import wait_for
+
+from localcloud.testing.waiting import wait_for
 
 pytestmark = pytest.mark.browser
 

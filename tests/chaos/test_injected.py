@@ -25,8 +25,8 @@ from tests.chaos.faults import (
 from tests.chaos.proxy import Proxy
 from tests.chaos.seeds import seeded
 from tests.chaos.trial import TROUBLE, Trial, is_one_line
-from tests.waiting import wait_for
 
+from localcloud.testing.waiting import wait_for
 from sluice.landing.parts import Limits
 from sluice.sources.queue.messages import backlog
 

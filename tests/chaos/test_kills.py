@@ -13,7 +13,8 @@ from tests.chaos.killing import CLOSING, DRAINING, KILLED, KillAt, Start
 from tests.chaos.proxy import Proxy
 from tests.chaos.seeds import seeded
 from tests.pipelines.flights.flight_days import events_from
-from tests.waiting import wait_for
+
+from localcloud.testing.waiting import wait_for
 
 DAY = date(2013, 1, 2)
 

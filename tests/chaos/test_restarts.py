@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.chaos.conftest import Flights, MakeTrial
 from tests.chaos.trial import TROUBLE, is_one_line
-from tests.waiting import wait_for
 
 from localcloud.testing.clouds import LocalCloud
+from localcloud.testing.waiting import wait_for
 from sluice.landing.parts import Limits
 
 pytestmark = pytest.mark.chaos

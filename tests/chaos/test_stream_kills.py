@@ -14,8 +14,8 @@ from tests.chaos.trial import later
 from tests.chaos.working import STREAM
 from tests.conftest import Cloud
 from tests.draining import without_events, workspace_of
-from tests.waiting import wait_for
 
+from localcloud.testing.waiting import wait_for
 from sluice.declaration.loading import load_pipeline
 from sluice.declaration.pipeline import Pipeline
 from sluice.lake.store import Lake

@@ -132,7 +132,7 @@ def booster(s3: S3Client, completed: Any) -> xgboost.Booster:
 
 @pytest.fixture
 def live(sagemaker: SageMakerClient, completed: Any, name: str) -> str:
-    """An endpoint of the test's own that serves the completed job's model; its model and config bear its name."""
+    """An endpoint of the test's own that serves the completed job's model; its model and config have its name."""
     create_model(sagemaker, name, completed["ModelArtifacts"]["S3ModelArtifacts"])
     create_config(sagemaker, name, **{name: 1.0})
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)

@@ -11,7 +11,8 @@ import pytest
 from tests.conftest import Cloud
 from tests.contract.conftest import MakeQueue, queue_arn
 from tests.contract.test_cloudformation import WAIT
-from tests.waiting import wait_for
+
+from localcloud.testing.waiting import wait_for
 
 NAMESPACE = "Contract"
 

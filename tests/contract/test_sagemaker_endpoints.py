@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import xgboost
 from botocore.exceptions import ClientError
-from tests.waiting import wait_for
 
 from localcloud.testing import training
 from localcloud.testing.serving import as_csv, create_config, create_model, invoke, put_model, settled
 from localcloud.testing.training import Data
+from localcloud.testing.waiting import wait_for
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.waiting import wait_for
 
 from localcloud.testing.serving import ROW, create_model, invoke, put_narrow_model, settled, variant
 from localcloud.testing.training import Data
+from localcloud.testing.waiting import wait_for
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

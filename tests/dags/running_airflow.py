@@ -18,7 +18,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from tests.conftest import free_ports
 from tests.dags.airflow_home import ROOT, AirflowHome
-from tests.waiting import wait_for
+
+from localcloud.testing.waiting import wait_for
 
 _COMPONENTS = ("api-server", "scheduler --skip-serve-logs", "dag-processor", "triggerer --skip-serve-logs")
 _HEALTHY = ("metadatabase", "scheduler", "dag_processor", "triggerer")

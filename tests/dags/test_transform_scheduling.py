@@ -18,8 +18,8 @@ from tests.dags.airflow_home import ROOT, AirflowHome, airflow_environment
 from tests.dags.running_airflow import Airflow, running_airflow
 from tests.sluice.lake_contents import manifest_json, put_raw
 from tests.sluice.toy import message
-from tests.waiting import wait_for
 
+from localcloud.testing.waiting import wait_for
 from sluice.aws.resources import find
 from sluice.declaration.sources import FifoQueue
 from sluice.lake.partitions import Partition, between

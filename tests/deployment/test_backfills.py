@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 from tests.deployment.checkout import Checkout, make_checkout
-from tests.waiting import wait_for
+
+from localcloud.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

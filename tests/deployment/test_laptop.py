@@ -16,7 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.deployment.checkout import LONGEST, PORTS, Checkout, make_checkout
-from tests.waiting import wait_for
+
+from localcloud.testing.waiting import wait_for
 
 _PROGRAMS = 5
 

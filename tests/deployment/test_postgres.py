@@ -11,7 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests.deployment.checkout import Checkout, make_checkout
-from tests.waiting import wait_for
+
+from localcloud.testing.waiting import wait_for
 
 _SECONDS = 30
 

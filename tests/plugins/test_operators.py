@@ -20,8 +20,8 @@ import xgboost
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout, TaskDeferred
 from botocore.awsrequest import AWSResponse
 from tests.plugins.task_life import deferral_of, event_of, run, run_from
-from tests.waiting import wait_for
 
+from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
 from sluice.dataset.snapshot import make_snapshot
 from sluice.lake.manifests import Manifest

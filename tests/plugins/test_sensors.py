@@ -13,9 +13,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.exceptions import ClientError
 from tests.plugins.task_life import deferral_of, rebuilt, run
-from tests.waiting import wait_for
 
 from localcloud.testing import training
+from localcloud.testing.waiting import wait_for
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition

@@ -16,8 +16,8 @@ from tests.sluice.provisioning.calls import RecordingAws, rights
 from tests.sluice.provisioning.stacks import worker_policy
 from tests.sluice.serving.live import settled
 from tests.sluice.toy import DROPS, EVENTS, MESSAGES, STREAM
-from tests.waiting import wait_for
 
+from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
 from sluice.aws.template import Statement
 from sluice.completions import announce_partitions

@@ -24,8 +24,8 @@ from tests.sluice.conftest import Declare
 from tests.sluice.lake_contents import rows_of
 from tests.sluice.redrive.dying_redrive import BOUNDARIES
 from tests.sluice.toy import EVENTS, reading
-from tests.waiting import wait_for
 
+from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
 from sluice.declaration import Conform, Pipeline, StandardQueue, Stream
 from sluice.errors import DeclarationError, SluiceError

@@ -15,8 +15,8 @@ from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 from tests.draining import workspace_of
 from tests.sluice.lake_contents import body_of, put_rows
 from tests.sluice.toy import TOY
-from tests.waiting import wait_for
 
+from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
 from sluice.aws.resources import Resources
 from sluice.dataset.snapshot import make_snapshot

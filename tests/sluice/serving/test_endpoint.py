@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from tests.conftest import Cloud
 from tests.sluice.serving.live import Live, settled
 from tests.sluice.toy import TOY
-from tests.waiting import wait_for
 
+from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.training import Deployment

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from tests.conftest import Cloud
 from tests.sluice.toy import TOY
-from tests.waiting import wait_for
 
+from localcloud.testing.waiting import wait_for
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.training import XGBoost
 from sluice.errors import TrainingFailed

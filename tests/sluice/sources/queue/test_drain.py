@@ -18,8 +18,8 @@ from tests.conftest import Cloud
 from tests.draining import drain
 from tests.sluice.lake_contents import manifest_json, put_raw, rows_of
 from tests.sluice.toy import EVENTS, message, reading
-from tests.waiting import wait_for
 
+from localcloud.testing.waiting import wait_for
 from sluice.lake.manifests import File
 from sluice.lake.store import Lake
 from sluice.landing.parts import Flush, Limits
