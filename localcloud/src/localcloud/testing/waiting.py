@@ -8,14 +8,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_LOOK_SECONDS = 0.05
+_SECONDS_BETWEEN_CALLS = 0.05
 
 
-def wait_for(look: Callable[[], T | None], *, seconds: float = 60.0, what: str = "the condition") -> T:
-    """Return the first truthy value that ``look`` returns.
+def wait_for(condition: Callable[[], T | None], *, seconds: float = 60.0, what: str = "the condition") -> T:
+    """Return the first truthy value that ``condition`` returns.
 
     Args:
-        look: Called about 20 times a second.
+        condition: Called about 20 times a second.
         seconds: How long to wait at most.
         what: Names the condition in the error's message.
 
@@ -23,7 +23,7 @@ def wait_for(look: Callable[[], T | None], *, seconds: float = 60.0, what: str =
         AssertionError: There was no truthy value in time.
     """
     deadline = time.monotonic() + seconds
-    while not (seen := look()):
-        assert time.monotonic() < deadline, f"{what} didn't come about in {seconds} s"
-        time.sleep(_LOOK_SECONDS)
-    return seen
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"no {what} within {seconds} s"
+        time.sleep(_SECONDS_BETWEEN_CALLS)
+    return value
