@@ -173,8 +173,9 @@ def test_closed_port_is_named_and_retried_later(cloud: Cloud, monkeypatch: pytes
 def test_dags_test_against_a_closed_port_fails(airflow_home: AirflowHome) -> None:
     endpoint = closed_port()
     closed = {"AIRFLOW_CONN_AWS_DEFAULT": aws_connection(endpoint, endpoint)}
-    command = ("dags", "test", "flights_ingest_queue", "2013-01-02")
+    command = ("dags", "test", "flights_ingest_queue", "2013-01-02", "-c", '{"wait_seconds": 1}')
 
+    # The wait outlives a service that does not answer, until its own end.
     reason = reason_of(airflow_home.airflow(*command, environment=closed))
 
     assert reason.startswith(f'Could not connect to the endpoint URL: "{endpoint}/"; check the connection aws_default')

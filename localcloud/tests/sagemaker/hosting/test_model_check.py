@@ -80,4 +80,5 @@ def test_random_damage_does_no_harm(tmp_path: Path) -> None:
             rows = np.random.default_rng(1).random((100, booster.num_features()))
             outcomes.append(len(booster.inplace_predict(rows, validate_features=False)))
     assert 100 in outcomes, "some damage does no harm"
-    assert any("signal" in str(outcome) for outcome in outcomes)
+    # Whether a read beyond an array crashes depends on what is there, so no outcome is bound to a seed.
+    assert any(isinstance(outcome, str) for outcome in outcomes), "some damage is refused"
