@@ -20,7 +20,7 @@ class Progress:
 
     def __init__(self, workspace: Workspace, days: Sequence[date]) -> None:
         self.workspace, self.days = workspace, days
-        self.sources, self.sagemaker = workspace.pipeline.event_sources, workspace.aws.client("sagemaker")
+        self.sources = workspace.pipeline.event_sources
 
     def ingest(self) -> str:
         """Return how many messages are not landed yet."""
@@ -34,5 +34,5 @@ class Progress:
 
     def train(self) -> str:
         """Return the status of the newest training job; empty without one."""
-        jobs = list_jobs(self.sagemaker, self.workspace.pipeline, most=1)
+        jobs = list_jobs(self.workspace, most=1)
         return f"({jobs[0].secondary_status})" if jobs else ""

@@ -22,7 +22,6 @@ from sluice.lake.partitions import Partition
 from sluice.serving.endpoint import find_endpoint
 from sluice.serving.probe import invoke
 from sluice.serving.records import deployment_records
-from sluice.training.algorithms.contract import algorithm_of
 from sluice.training.jobs import completed_job, list_jobs
 from sluice.workspace import Workspace
 
@@ -44,7 +43,7 @@ class Baseline:
 
 
 def _jobs(workspace: Workspace) -> int:
-    return len(list_jobs(workspace.aws.client("sagemaker"), workspace.pipeline, most=100))
+    return len(list_jobs(workspace, most=100))
 
 
 def make_report(workspace: Workspace, days: Sequence[date], baseline: Baseline, folder: Path) -> dict[str, Any]:
@@ -59,12 +58,11 @@ def make_report(workspace: Workspace, days: Sequence[date], baseline: Baseline, 
     Returns:
         ``parts_written`` and ``jobs_created`` count what this run added. All other numbers are totals.
     """
-    pipeline, sagemaker = workspace.pipeline, workspace.aws.client("sagemaker")
     raw = _manifests(workspace, raw_dataset("events"), days)
-    steps = {step.name: _manifests(workspace, step.name, days) for step in pipeline.steps}
+    steps = {step.name: _manifests(workspace, step.name, days) for step in workspace.pipeline.steps}
     deployed = deployment_records(workspace.lake)[-1]
-    job = completed_job(sagemaker, deployed.job)
-    endpoint = find_endpoint(sagemaker, deployed.endpoint)
+    job = completed_job(workspace, deployed.job)
+    endpoint = find_endpoint(workspace, deployed.endpoint)
     received = Counter(event["stage"] for event in _received(workspace, folder))
     now = Baseline.take(workspace)
     return {
@@ -111,11 +109,11 @@ def _received(workspace: Workspace, folder: Path) -> list[dict[str, Any]]:
 def _predictions(workspace: Workspace, endpoint: str, fingerprint: str) -> Iterator[dict[str, Any]]:
     """Yield some flights of the last test day, evenly spread: the live score, and whether the flight was late."""
     snapshot, training = read_snapshot(workspace.lake, fingerprint), workspace.pipeline.require_training()
-    runtime, algorithm = workspace.aws.client("sagemaker-runtime"), algorithm_of(training.candidate)
     for frame in read_rows(workspace.lake, snapshot.dataset, channel_partitions(snapshot, "test")[-1:]):
         chosen = frame.iloc[:: max(1, len(frame) // _PREDICTIONS)].head(_PREDICTIONS)
         lines = labelled(chosen, training).to_csv(header=False, index=False).splitlines()
-        scores = invoke(runtime, endpoint, algorithm, [line.partition(",")[2] for line in lines])
+        rows = [line.partition(",")[2] for line in lines]
+        scores = invoke(workspace.aws, workspace.pipeline, endpoint, rows)
         for flight, line, score in zip(chosen["event_id"], lines, scores, strict=True):
             yield {"flight": flight, "score": round(score, 4), "truth": int(line.partition(",")[0])}
 

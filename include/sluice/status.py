@@ -65,7 +65,6 @@ class PipelineStatus:
 def pipeline_status(workspace: Workspace) -> PipelineStatus:
     """Read the status of everything that the pipeline has. Nothing is changed, and no message is received."""
     pipeline = workspace.pipeline
-    sagemaker = workspace.aws.client("sagemaker")
     served = pipeline.deployment
     return PipelineStatus(
         sources=tuple(
@@ -76,8 +75,8 @@ def pipeline_status(workspace: Workspace) -> PipelineStatus:
             *(source_status(workspace, source) for source in pipeline.sources),
             *(dataset_status(workspace, step.name) for step in pipeline.steps),
         ),
-        jobs=tuple(list_jobs(sagemaker, pipeline)) if pipeline.training else None,
-        endpoint=find_endpoint(sagemaker, served.endpoint) if served else None,
+        jobs=tuple(list_jobs(workspace)) if pipeline.training else None,
+        endpoint=find_endpoint(workspace, served.endpoint) if served else None,
         deployment=last_proven(workspace.lake, served.endpoint) if served else None,
         served=served is not None,
     )

@@ -116,14 +116,13 @@ class DeployEndpointOperator(BaseOperator):
         from sluice.training.jobs import completed_job
 
         workspace = open_workspace(self.pipeline)
-        sagemaker = workspace.aws.client("sagemaker")
         if event is not None and "found" not in event:
             kind = AirflowFailException if event.get("refused") else AirflowException
             raise kind(self._not_settled(workspace, event))
-        endpoint = find_endpoint(sagemaker, workspace.pipeline.require_deployment().endpoint)
+        endpoint = find_endpoint(workspace, workspace.pipeline.require_deployment().endpoint)
         if endpoint is not None and not endpoint.settled:
             self._wait("execute")  # a change of an earlier try, or of another user
-        change = start_change(workspace, completed_job(sagemaker, self.job_name))
+        change = start_change(workspace, completed_job(workspace, self.job_name))
         self._wait("verify", {"change": asdict(change)})
 
     @one_line_errors
@@ -204,7 +203,7 @@ class DeployEndpointOperator(BaseOperator):
         name = workspace.pipeline.require_deployment().endpoint
         if "error" in event:
             return f"endpoint {name} could not be looked at: {event['error']}"
-        live = find_endpoint(workspace.aws.client("sagemaker"), name)
+        live = find_endpoint(workspace, name)
         return (
             f"endpoint {name} did not settle within {self.max_wait}: it is {live or 'gone'}; check its events in "
             f"SageMaker, then clear this task"

@@ -98,7 +98,7 @@ def ended_training_job(workspace: Workspace, job_name: str) -> str | Waiting:
     """
     from sluice.training.jobs import find_job
 
-    job = find_job(workspace.aws.client("sagemaker"), job_name)
+    job = find_job(workspace, job_name)
     if job is None:
         return Waiting(f"training job {job_name}, which SageMaker does not know")
     return job.status if job.ended else Waiting(f"training job {job_name}, which is {job.secondary_status}")
@@ -108,7 +108,7 @@ def settled_endpoint(workspace: Workspace) -> str | Waiting:
     """Return the status of the pipeline's endpoint if no change is in progress; ``Deleted`` if it does not exist."""
     from sluice.serving.endpoint import find_endpoint
 
-    endpoint = find_endpoint(workspace.aws.client("sagemaker"), workspace.pipeline.require_deployment().endpoint)
+    endpoint = find_endpoint(workspace, workspace.pipeline.require_deployment().endpoint)
     if endpoint is None:
         return "Deleted"
     return endpoint.status if endpoint.settled else Waiting(f"endpoint {endpoint.name}, which is {endpoint.status}")

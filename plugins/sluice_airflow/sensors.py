@@ -288,11 +288,11 @@ class TrainingJobSensor(ProbeSensor):
         from sluice.training.jobs import completed_job
         from sluice_airflow.connection import open_workspace
 
-        return completed_job(open_workspace(self.pipeline).aws.client("sagemaker"), self.job_name).status
+        return completed_job(open_workspace(self.pipeline), self.job_name).status
 
     @override
     def on_kill(self) -> None:
         from sluice.training.jobs import stop_job
         from sluice_airflow.connection import open_workspace
 
-        stop_job(open_workspace(self.pipeline).aws.client("sagemaker"), self.job_name)
+        stop_job(open_workspace(self.pipeline), self.job_name)

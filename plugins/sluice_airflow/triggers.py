@@ -108,6 +108,6 @@ class TrainingJobTrigger(ProbeTrigger):
         from sluice_airflow.connection import open_workspace
 
         def stop() -> None:
-            stop_job(open_workspace(self.arguments["pipeline"]).aws.client("sagemaker"), self.arguments["job_name"])
+            stop_job(open_workspace(self.arguments["pipeline"]), self.arguments["job_name"])
 
         await asyncio.to_thread(patiently, stop, self._PATIENCE_SECONDS)

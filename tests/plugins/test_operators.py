@@ -85,8 +85,7 @@ def train(parcels: Workspace, first: date, *, heavy_is_late: bool) -> Trained:
         put_features(parcels, day, heavy_is_late=heavy_is_late)
     snapshot = make_snapshot(parcels, days[0].isoformat(), days[-1].isoformat())
     name = launch_training(parcels, snapshot.fingerprint).job_name
-    sagemaker = parcels.aws.client("sagemaker")
-    job = wait_for(lambda: (found := find_job(sagemaker, name)) and found.ended and found, what="the end of training")
+    job = wait_for(lambda: (found := find_job(parcels, name)) and found.ended and found, what="the end of training")
     assert isinstance(job, Job)
     assert job.status == "Completed", job.failure_reason
     return Trained(job, snapshot.fingerprint)

@@ -243,7 +243,6 @@ def test_wait_lasts_the_time_limit_of_the_job_and_half_an_hour(parcels: Workspac
 
 def test_only_a_user_who_kills_the_task_stops_the_job(parcels: Workspace, data: training.Data) -> None:
     """GIVEN a waiting task WHEN the triggerer restarts THEN the job continues; WHEN a user kills it THEN it stops."""
-    sagemaker = parcels.aws.client("sagemaker")
     job = start_job(parcels, data, "sensed-killed", **training.ENDLESS)
     trigger = rebuilt(deferral_of(job_sensor(job)).trigger)
 
@@ -256,24 +255,23 @@ def test_only_a_user_who_kills_the_task_stops_the_job(parcels: Workspace, data: 
             await waiting
 
     asyncio.run(cancel())
-    assert status(sagemaker, job) == "InProgress"
+    assert status(parcels, job) == "InProgress"
 
     asyncio.run(trigger.on_kill())
-    assert wait_for(lambda: status(sagemaker, job) == "Stopped", what="the end of the job")
+    assert wait_for(lambda: status(parcels, job) == "Stopped", what="the end of the job")
     with pytest.raises(AirflowFailException, match=f"^training job {job} ended Stopped"):
         run(job_sensor(job))
 
 
 def test_sensor_killed_during_its_probe_stops_the_job(parcels: Workspace, data: training.Data) -> None:
-    sagemaker = parcels.aws.client("sagemaker")
     job = start_job(parcels, data, "sensed-killed-probing", **training.ENDLESS)
 
     job_sensor(job).on_kill()
 
-    assert wait_for(lambda: status(sagemaker, job) == "Stopped", what="the end of the job")
+    assert wait_for(lambda: status(parcels, job) == "Stopped", what="the end of the job")
 
 
-def status(sagemaker: Any, job: str) -> str:
-    found = find_job(sagemaker, job)
+def status(parcels: Workspace, job: str) -> str:
+    found = find_job(parcels, job)
     assert found is not None
     return found.status

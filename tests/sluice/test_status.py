@@ -153,7 +153,7 @@ def _endpoint_row(status: PipelineStatus) -> dict[str, str]:
 
 def replaced(record: DeploymentRecord, live: Live) -> DeploymentRecord:
     """Return the record of what is live."""
-    found = find_endpoint(live.workspace.aws.client("sagemaker"), live.endpoint)
+    found = find_endpoint(live.workspace, live.endpoint)
     assert found is not None
     return record.model_copy(update={"config": found.config})
 

@@ -30,7 +30,6 @@ from sluice.serving.probe import invoke
 from sluice.serving.rows import BadRow, model_rows
 from sluice.sources.contract import connect_events
 from sluice.status import pipeline_status
-from sluice.training.algorithms.contract import algorithm_of
 from sluice.workspace import Workspace
 
 app = typer.Typer(
@@ -269,6 +268,5 @@ def _predict(pipeline: PipelineArgument) -> None:
         raise SluiceError(
             f"standard input has no row; give CSV or JSON lines of the columns that `sluice features {pipeline}` lists"
         )
-    algorithm = algorithm_of(declared.require_training().candidate)
-    for score in invoke(Aws().client("sagemaker-runtime"), endpoint, algorithm, rows):
+    for score in invoke(Aws(), declared, endpoint, rows):
         typer.echo(score)

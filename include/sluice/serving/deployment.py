@@ -7,7 +7,6 @@ from sluice.serving.endpoint import Change, check_live
 from sluice.serving.probe import probe
 from sluice.serving.recipe import recipe_of_job
 from sluice.serving.records import DeploymentRecord, record_deployment
-from sluice.training.algorithms.contract import algorithm_of
 from sluice.training.jobs import completed_job
 from sluice.workspace import Workspace
 
@@ -26,20 +25,18 @@ def prove(workspace: Workspace, change: Change, job_name: str, snapshot: str) ->
         TrainingFailed: the job has no model, or one below the gate.
         MissingResource: the snapshot or the artefact does not exist.
     """
-    sagemaker, runtime = workspace.aws.client("sagemaker"), workspace.aws.client("sagemaker-runtime")
-    algorithm = algorithm_of(workspace.pipeline.require_training().candidate)
-    check_live(sagemaker, change)
-    job = completed_job(sagemaker, job_name)
+    check_live(workspace, change)
+    job = completed_job(workspace, job_name)
     validation = check_gate(workspace, job, snapshot)
     test = judge(workspace, job, snapshot, "test")
-    recipe = recipe_of_job(workspace.pipeline, job, workspace.resources.require_role(), sagemaker.meta.region_name)
+    recipe = recipe_of_job(workspace, job)
     record = DeploymentRecord(
         endpoint=change.endpoint,
         config=change.config,
         job=job_name,
         snapshot=snapshot,
-        validation_auc=probe(runtime, change.endpoint, algorithm, validation),
-        test_auc=probe(runtime, change.endpoint, algorithm, test),
+        validation_auc=probe(workspace, change.endpoint, validation),
+        test_auc=probe(workspace, change.endpoint, test),
         recipe=recipe if recipe.config_name == change.config else None,  # not if the declaration has changed since
     )
     record_deployment(workspace.lake, record)

@@ -8,7 +8,6 @@ next try reads them there.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -18,9 +17,6 @@ from sluice.serving.recipe import make, pipeline_tags, recipe_of_config, recipe_
 from sluice.serving.records import RequestedChange, last_proven, record_request, recorded_recipe, requested_change
 from sluice.training.jobs import Job
 from sluice.workspace import Workspace
-
-if TYPE_CHECKING:
-    from mypy_boto3_sagemaker import SageMakerClient
 
 _SETTLED = {"InService", "Failed", "OutOfService", "UpdateRollbackFailed"}
 # SageMaker updates none of these; DeleteEndpoint is the only call that it takes (API reference, DescribeEndpoint).
@@ -60,18 +56,18 @@ class Change:
     unanswered: str = ""
 
 
-def find_endpoint(sagemaker: SageMakerClient, name: str) -> Endpoint | None:
+def find_endpoint(workspace: Workspace, name: str) -> Endpoint | None:
     """Return an endpoint, by one call.
 
     Args:
-        sagemaker: The client of the endpoint's account.
+        workspace: The workspace of the pipeline that declares the deployment.
         name: The name of the endpoint.
 
     Returns:
         None if there is no such endpoint.
     """
     try:
-        answer = sagemaker.describe_endpoint(EndpointName=name)
+        answer = workspace.aws.client("sagemaker").describe_endpoint(EndpointName=name)
     except ClientError as error:
         if is_absent(error):
             return None
@@ -92,13 +88,11 @@ def start_change(workspace: Workspace, job: Job) -> Change:
     Raises:
         DeploymentFailed: the endpoint is in a state from which SageMaker updates nothing.
     """
-    pipeline, sagemaker = workspace.pipeline, workspace.aws.client("sagemaker")
-    name = pipeline.require_deployment().endpoint
-    recipe = recipe_of_job(pipeline, job, workspace.resources.require_role(), sagemaker.meta.region_name)
-    live = find_endpoint(sagemaker, name)
+    name = workspace.pipeline.require_deployment().endpoint
+    recipe, live = recipe_of_job(workspace, job), find_endpoint(workspace, name)
     if live is not None and live.status != "InService":
         raise DeploymentFailed(f"endpoint {name} is {live} and can't be updated; delete it, then clear this task")
-    make(sagemaker, recipe)
+    make(workspace, recipe)
     requested = _request(workspace, live, recipe.config_name)
     change = Change(name, requested.config, requested.former)
     if live is not None and live.config == requested.config:
@@ -128,23 +122,23 @@ def _request(workspace: Workspace, live: Endpoint | None, config: str) -> Reques
     earlier = requested_change(workspace.lake, endpoint)
     if earlier is not None and earlier.config == live.config:
         return earlier.model_copy(update={"config": config})
-    recipe = recipe_of_config(workspace.aws.client("sagemaker"), live.config)
+    recipe = recipe_of_config(workspace, live.config)
     return RequestedChange(endpoint=endpoint, config=config, former=live.config, former_recipe=recipe)
 
 
-def check_live(sagemaker: SageMakerClient, change: Change) -> None:
+def check_live(workspace: Workspace, change: Change) -> None:
     """Require that the requested configuration is live.
 
     The status alone does not prove it: after SageMaker's own roll-back an endpoint is InService on the old one.
 
     Args:
-        sagemaker: The client of the endpoint's account.
+        workspace: The workspace of the pipeline that declares the deployment.
         change: The change that was requested.
 
     Raises:
         DeploymentFailed: the endpoint does not serve, or serves another configuration.
     """
-    live = find_endpoint(sagemaker, change.endpoint)
+    live = find_endpoint(workspace, change.endpoint)
     if live is None or live.status != "InService" or live.config != change.config:
         found = "it is gone" if live is None else f"it is {live}"
         raise DeploymentFailed(
@@ -166,7 +160,7 @@ def roll_back(workspace: Workspace, change: Change) -> bool:
         Whether what served before is live again, as read back.
     """
     sagemaker = workspace.aws.client("sagemaker")
-    live = find_endpoint(sagemaker, change.endpoint)
+    live = find_endpoint(workspace, change.endpoint)
     if change.previous is None:
         if live is not None and live.settled:
             sagemaker.delete_endpoint(EndpointName=change.endpoint)
@@ -186,7 +180,7 @@ def _make_again(workspace: Workspace, change: Change, config: str) -> None:
     """Create the previous configuration and its models again if they were deleted."""
     recipe = recorded_recipe(workspace.lake, change.endpoint, config)
     if recipe is not None:
-        make(workspace.aws.client("sagemaker"), recipe)
+        make(workspace, recipe)
 
 
 def _serve(workspace: Workspace, config: str, *, exists: bool) -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sluice.aws.clients import Aws
+from sluice.declaration.pipeline import Pipeline
 from sluice.errors import DeploymentFailed
 from sluice.evaluation.judge import Judged
 from sluice.evaluation.metrics import auc
-from sluice.training.algorithms.contract import Algorithm
-
-if TYPE_CHECKING:
-    from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+from sluice.training.algorithms.contract import algorithm_of
+from sluice.workspace import Workspace
 
 _ROWS_A_CALL = 500  # well below the limits of a call: 6 MB and 60 seconds
 # Scores are 32-bit sums over trees. Another processor rounds the last digits differently, and a value that is exactly
@@ -23,13 +22,13 @@ _SAME_SCORE = 1e-4
 _SAME_ROWS = 0.99
 
 
-def invoke(runtime: SageMakerRuntimeClient, endpoint: str, algorithm: Algorithm, rows: Sequence[str]) -> list[float]:
-    """Score rows with a live endpoint.
+def invoke(aws: Aws, pipeline: Pipeline, endpoint: str, rows: Sequence[str]) -> list[float]:
+    """Score rows with a live endpoint. No other service is called, so the pipeline's resources need not be found.
 
     Args:
-        runtime: The client of the endpoint's account.
+        aws: The clients of the endpoint's account.
+        pipeline: A pipeline that declares a training; its algorithm reads the answers.
         endpoint: The name of the endpoint.
-        algorithm: The algorithm of the model that serves; it reads the answers.
         rows: Features as CSV, a missing value an empty field.
 
     Returns:
@@ -38,6 +37,7 @@ def invoke(runtime: SageMakerRuntimeClient, endpoint: str, algorithm: Algorithm,
     Raises:
         DeploymentFailed: the answer is not one finite number for each row.
     """
+    runtime, algorithm = aws.client("sagemaker-runtime"), algorithm_of(pipeline.require_training().candidate)
     scores: list[float] = []
     for start in range(0, len(rows), _ROWS_A_CALL):
         some = rows[start : start + _ROWS_A_CALL]
@@ -61,13 +61,12 @@ def invoke(runtime: SageMakerRuntimeClient, endpoint: str, algorithm: Algorithm,
     return scores
 
 
-def probe(runtime: SageMakerRuntimeClient, endpoint: str, algorithm: Algorithm, judged: Judged) -> float:
+def probe(workspace: Workspace, endpoint: str, judged: Judged) -> float:
     """Score rows with a live endpoint, and compare each score with that of the job's artefact.
 
     Args:
-        runtime: The client of the endpoint's account.
+        workspace: The workspace of the pipeline that declares the deployment.
         endpoint: The name of the endpoint.
-        algorithm: The algorithm of the model that must serve.
         judged: Rows with the scores of the artefact.
 
     Returns:
@@ -76,7 +75,7 @@ def probe(runtime: SageMakerRuntimeClient, endpoint: str, algorithm: Algorithm, 
     Raises:
         DeploymentFailed: the scores of more than 1 % of the rows differ, so another model serves.
     """
-    live = np.array(invoke(runtime, endpoint, algorithm, judged.rows.features))
+    live = np.array(invoke(workspace.aws, workspace.pipeline, endpoint, judged.rows.features))
     same = float(np.isclose(live, judged.scores, rtol=_SAME_SCORE, atol=_SAME_SCORE).mean())
     live_auc = auc(judged.rows.labels, live)
     if same < _SAME_ROWS:

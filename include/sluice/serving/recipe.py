@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict
@@ -14,9 +14,7 @@ from sluice.lake.manifests import digest_of
 from sluice.training.algorithms.contract import algorithm_of
 from sluice.training.jobs import Job
 from sluice.training.request import declared_tags, vpc_config
-
-if TYPE_CHECKING:
-    from mypy_boto3_sagemaker import SageMakerClient
+from sluice.workspace import Workspace
 
 
 class Recipe(BaseModel):
@@ -33,18 +31,20 @@ class Recipe(BaseModel):
         return str(self.config["EndpointConfigName"])
 
 
-def recipe_of_job(pipeline: Pipeline, job: Job, role_arn: str, region: str) -> Recipe:
+def recipe_of_job(workspace: Workspace, job: Job) -> Recipe:
     """Return the recipe that serves a job's model as the pipeline declares it.
 
     The configuration's name ends in a digest of its content without the declared tags, because these do not change what
     serves.
 
     Args:
-        pipeline: A pipeline that declares a deployment.
+        workspace: The workspace of a pipeline that declares a deployment.
         job: A completed job; the model gets its name.
-        role_arn: The ARN of SageMaker's role.
-        region: The AWS region of the endpoint.
+
+    Raises:
+        MissingResource: the pipeline's stack has no role for SageMaker.
     """
+    pipeline, region = workspace.pipeline, workspace.aws.client("sagemaker").meta.region_name
     deployment, tags = pipeline.require_deployment(), pipeline_tags(pipeline)
     image = algorithm_of(pipeline.require_training().candidate).image(region)
     config: dict[str, Any] = {
@@ -64,48 +64,50 @@ def recipe_of_job(pipeline: Pipeline, job: Job, role_arn: str, region: str) -> R
     model = {
         "ModelName": job.name,
         "PrimaryContainer": {"Image": image, "ModelDataUrl": job.model_uri},
-        "ExecutionRoleArn": role_arn,
+        "ExecutionRoleArn": workspace.resources.require_role(),
         **vpc_config(pipeline),
         "Tags": tags,
     }
     return Recipe(models=(model,), config={"EndpointConfigName": name, **config, "Tags": tags})
 
 
-def recipe_of_config(sagemaker: SageMakerClient, name: str) -> Recipe | None:
+def recipe_of_config(workspace: Workspace, name: str) -> Recipe | None:
     """Return the recipe of an existing configuration, as SageMaker describes it.
 
     Args:
-        sagemaker: The client of the configuration's account.
+        workspace: The workspace of the pipeline that declares the deployment.
         name: The name of the configuration.
 
     Returns:
         None if the configuration or one of its models does not exist.
     """
     try:
-        config = _request(sagemaker, "EndpointConfig", name)
+        config = _request(workspace, "EndpointConfig", name)
         names = {variant["ModelName"] for variant in config["ProductionVariants"] if "ModelName" in variant}
-        return Recipe(models=tuple(_request(sagemaker, "Model", model) for model in sorted(names)), config=config)
+        return Recipe(models=tuple(_request(workspace, "Model", model) for model in sorted(names)), config=config)
     except ClientError as error:
         if not is_absent(error):
             raise
         return None
 
 
-def _request(sagemaker: SageMakerClient, kind: str, name: str) -> Mapping[str, Any]:
+def _request(workspace: Workspace, kind: str, name: str) -> Mapping[str, Any]:
     """Return the request that creates a resource again: those members of its description that the request has."""
+    sagemaker = workspace.aws.client("sagemaker")
     calls: Any = {"Model": sagemaker.describe_model, "EndpointConfig": sagemaker.describe_endpoint_config}
     described = calls[kind](**{f"{kind}Name": name})
-    members = sagemaker.meta.service_model.operation_model(f"Create{kind}").input_shape.members  # type: ignore[union-attr]
+    members = sagemaker.meta.service_model.operation_model(f"Create{kind}").input_shape.members
     return {member: described[member] for member in members if member in described}
 
 
-def make(sagemaker: SageMakerClient, recipe: Recipe) -> None:
+def make(workspace: Workspace, recipe: Recipe) -> None:
     """Create those of a recipe's models and configuration that do not exist.
 
     Args:
-        sagemaker: The client of the account to create them in.
+        workspace: The workspace of the pipeline that declares the deployment.
         recipe: The requests to make.
     """
+    sagemaker = workspace.aws.client("sagemaker")
     for model in recipe.models:
         _unless_existing(sagemaker.create_model, model)
     _unless_existing(sagemaker.create_endpoint_config, recipe.config)

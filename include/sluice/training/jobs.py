@@ -6,19 +6,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
 from sluice.aws.failures import error_code, is_absent
 from sluice.dataset.snapshot import read_snapshot
-from sluice.declaration.pipeline import Pipeline
 from sluice.errors import TrainingFailed
 from sluice.training.request import FINGERPRINT_DIGITS, job_name_stem, training_request
 from sluice.workspace import Workspace
-
-if TYPE_CHECKING:
-    from mypy_boto3_sagemaker import SageMakerClient
 
 # A job's name can't be reused, even if the job failed: the next launch takes the name of the next attempt.
 _MOST_ATTEMPTS = 5
@@ -58,11 +54,11 @@ class Job:
         return self.status in {"Completed", *_ENDED_WITHOUT_A_MODEL}
 
 
-def launch(sagemaker: SageMakerClient, request: Mapping[str, Any]) -> Launch:
+def launch(workspace: Workspace, request: Mapping[str, Any]) -> Launch:
     """Reuse, adopt or start the job that a request names.
 
     Args:
-        sagemaker: The client of the account that pays for the job.
+        workspace: The workspace of the pipeline that trains.
         request: A CreateTrainingJob request.
 
     Raises:
@@ -70,9 +66,9 @@ def launch(sagemaker: SageMakerClient, request: Mapping[str, Any]) -> Launch:
     """
     for attempt in range(1, _MOST_ATTEMPTS + 1):
         name = request["TrainingJobName"] + (f"-{attempt}" if attempt > 1 else "")
-        job = find_job(sagemaker, name)
+        job = find_job(workspace, name)
         if job is None:
-            return Launch(name, "started" if _create(sagemaker, {**request, "TrainingJobName": name}) else "adopted")
+            return Launch(name, "started" if _create(workspace, {**request, "TrainingJobName": name}) else "adopted")
         if job.status not in _ENDED_WITHOUT_A_MODEL:
             return Launch(name, "reused" if job.ended else "adopted")
     raise TrainingFailed(
@@ -92,16 +88,13 @@ def launch_training(workspace: Workspace, fingerprint: str) -> Launch:
         MissingResource: there is no such snapshot.
         TrainingFailed: five attempts of this training have failed or were stopped.
     """
-    sagemaker = workspace.aws.client("sagemaker")
-    snapshot = read_snapshot(workspace.lake, fingerprint)
-    role_arn, region = workspace.resources.require_role(), sagemaker.meta.region_name
-    return launch(sagemaker, training_request(workspace.lake, workspace.pipeline, snapshot, role_arn, region))
+    return launch(workspace, training_request(workspace, read_snapshot(workspace.lake, fingerprint)))
 
 
-def _create(sagemaker: SageMakerClient, request: Mapping[str, Any]) -> bool:
+def _create(workspace: Workspace, request: Mapping[str, Any]) -> bool:
     """Create the job; return False if another caller has created the same one since it was looked up."""
     try:
-        sagemaker.create_training_job(**request)
+        workspace.aws.client("sagemaker").create_training_job(**request)
     except ClientError as error:
         if error_code(error) != "ResourceInUse":
             raise
@@ -109,18 +102,18 @@ def _create(sagemaker: SageMakerClient, request: Mapping[str, Any]) -> bool:
     return True
 
 
-def find_job(sagemaker: SageMakerClient, name: str) -> Job | None:
+def find_job(workspace: Workspace, name: str) -> Job | None:
     """Return a job, by one call.
 
     Args:
-        sagemaker: The client of the job's account.
+        workspace: The workspace of the pipeline that trains.
         name: The name of the job.
 
     Returns:
         None if there is no such job.
     """
     try:
-        job = sagemaker.describe_training_job(TrainingJobName=name)
+        job = workspace.aws.client("sagemaker").describe_training_job(TrainingJobName=name)
     except ClientError as error:
         if is_absent(error):
             return None
@@ -136,36 +129,35 @@ def find_job(sagemaker: SageMakerClient, name: str) -> Job | None:
     )
 
 
-def list_jobs(sagemaker: SageMakerClient, pipeline: Pipeline, most: int = 5) -> list[Job]:
+def list_jobs(workspace: Workspace, most: int = 5) -> list[Job]:
     """Return the pipeline's newest jobs, newest first.
 
     Args:
-        sagemaker: The client of the jobs' account.
-        pipeline: A pipeline that declares a training.
+        workspace: The workspace of a pipeline that declares a training.
         most: The most jobs to return.
     """
     # SageMaker filters by a part of the name only, so other pipelines' jobs are among those that it lists.
-    stem = job_name_stem(pipeline)
+    sagemaker, stem = workspace.aws.client("sagemaker"), job_name_stem(workspace.pipeline)
     own = re.compile(rf"{stem}[0-9a-f]{{{FINGERPRINT_DIGITS}}}(-\d)?")
     pages = sagemaker.get_paginator("list_training_jobs").paginate(
         NameContains=stem, SortBy="CreationTime", SortOrder="Descending", PaginationConfig={"PageSize": 100}
     )
     names = (summary["TrainingJobName"] for page in pages for summary in page["TrainingJobSummaries"])
-    found = (find_job(sagemaker, name) for name in names if own.fullmatch(name))
+    found = (find_job(workspace, name) for name in names if own.fullmatch(name))
     return list(islice((job for job in found if job is not None), most))
 
 
-def completed_job(sagemaker: SageMakerClient, name: str) -> Job:
+def completed_job(workspace: Workspace, name: str) -> Job:
     """Return a job, and require that it has completed.
 
     Args:
-        sagemaker: The client of the job's account.
+        workspace: The workspace of the pipeline that trains.
         name: The name of the job.
 
     Raises:
         TrainingFailed: it has not completed; the message has SageMaker's reason.
     """
-    job = find_job(sagemaker, name)
+    job = find_job(workspace, name)
     if job is None:
         raise TrainingFailed(f"training job {name} does not exist; clear the launch task")
     if job.status != "Completed":
@@ -177,13 +169,13 @@ def completed_job(sagemaker: SageMakerClient, name: str) -> Job:
     return job
 
 
-def stop_job(sagemaker: SageMakerClient, name: str) -> None:
+def stop_job(workspace: Workspace, name: str) -> None:
     """Stop a job, unless it has ended or does not exist.
 
     Args:
-        sagemaker: The client of the job's account.
+        workspace: The workspace of the pipeline that trains.
         name: The name of the job.
     """
-    job = find_job(sagemaker, name)
+    job = find_job(workspace, name)
     if job is not None and not job.ended:
-        sagemaker.stop_training_job(TrainingJobName=name)
+        workspace.aws.client("sagemaker").stop_training_job(TrainingJobName=name)

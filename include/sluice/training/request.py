@@ -10,29 +10,31 @@ from sluice.declaration.pipeline import Pipeline
 from sluice.lake.manifests import digest_of
 from sluice.lake.store import Lake
 from sluice.training.algorithms.contract import algorithm_of
+from sluice.workspace import Workspace
 
 FINGERPRINT_DIGITS = 16
 
 
-def training_request(lake: Lake, pipeline: Pipeline, snapshot: Snapshot, role_arn: str, region: str) -> dict[str, Any]:
+def training_request(workspace: Workspace, snapshot: Snapshot) -> dict[str, Any]:
     """Return the CreateTrainingJob request.
 
     Its ``TrainingJobName`` ends in a fingerprint of everything else in it, except the declared tags, because these do
     not change the model.
 
     Args:
-        lake: The lake of the snapshot; it also gets the artefact.
-        pipeline: A pipeline that declares a training.
+        workspace: The workspace of a pipeline that declares a training. Its lake also gets the artefact.
         snapshot: What the job is trained on.
-        role_arn: The ARN of SageMaker's role.
-        region: The AWS region of the job.
+
+    Raises:
+        MissingResource: the pipeline's stack has no role for SageMaker.
     """
-    training = pipeline.require_training()
+    pipeline, lake = workspace.pipeline, workspace.lake
+    training, region = pipeline.require_training(), workspace.aws.client("sagemaker").meta.region_name
     algorithm = algorithm_of(training.candidate)
     hyperparameters = {name: str(value) for name, value in training.candidate.hyperparameters.items()}
     request: dict[str, Any] = {
         "AlgorithmSpecification": {"TrainingImage": algorithm.image(region), "TrainingInputMode": "File"},
-        "RoleArn": role_arn,
+        "RoleArn": workspace.resources.require_role(),
         "HyperParameters": dict(sorted(hyperparameters.items())),
         "InputDataConfig": [
             _channel(lake, snapshot, "train", algorithm.content_type),

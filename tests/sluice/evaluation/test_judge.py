@@ -125,7 +125,7 @@ def test_gate_and_proof_judge_the_model_that_is_served(
         settled(serving, endpoint)
         record = prove(serving, change, job.name, fingerprint)
     finally:
-        if find_endpoint(noisy.aws.client("sagemaker"), endpoint) is not None:
+        if find_endpoint(noisy, endpoint) is not None:
             noisy.aws.client("sagemaker").delete_endpoint(EndpointName=endpoint)
 
     at_it = check_gate(with_gate(serving, record.validation_auc - 1e-6), job, fingerprint)

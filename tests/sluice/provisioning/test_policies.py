@@ -184,11 +184,10 @@ def transform(workspace: Workspace) -> None:
 
 
 def train(workspace: Workspace, pipeline: Pipeline) -> tuple[Job, str]:
-    sagemaker = workspace.aws.client("sagemaker")
     fingerprint = make_snapshot(workspace_of(workspace.lake, pipeline)).fingerprint
     name = launch_training(replace(workspace, pipeline=pipeline), fingerprint).job_name
-    wait_for(lambda: (job := find_job(sagemaker, name)) is not None and job.ended, what=f"the end of {name}")
-    job = completed_job(sagemaker, name)
+    wait_for(lambda: (job := find_job(workspace, name)) is not None and job.ended, what=f"the end of {name}")
+    job = completed_job(workspace, name)
     check_gate(replace(workspace, pipeline=pipeline), job, fingerprint)
     announce_training(workspace, name, fingerprint, "run")
     return job, fingerprint
@@ -207,9 +206,7 @@ def roll_back_over_a_second(workspace: Workspace, fingerprint: str) -> None:
     change = start_change(replace(workspace, pipeline=other), job)
     settled(workspace, change.endpoint)
     _put_back(workspace, change)
-    stop_job(
-        workspace.aws.client("sagemaker"), launch_training(replace(workspace, pipeline=third), fingerprint).job_name
-    )
+    stop_job(workspace, launch_training(replace(workspace, pipeline=third), fingerprint).job_name)
 
 
 def _with_rounds(rounds: int) -> Pipeline:
@@ -243,7 +240,7 @@ def take_over(cloud: Cloud, workspace: Workspace, job: Job) -> None:
     settled(workspace, endpoint)
     _put_back(workspace, change)
     _put_back(workspace, replace(change, previous=None))
-    assert find_endpoint(sagemaker, endpoint) is None
+    assert find_endpoint(workspace, endpoint) is None
 
 
 def redrive(cloud: Cloud, workspace: Workspace) -> None:

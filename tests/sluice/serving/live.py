@@ -11,7 +11,6 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import xgboost
-from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 from tests.draining import workspace_of
 from tests.sluice.lake_contents import body_of, put_rows
 from tests.sluice.toy import TOY
@@ -37,11 +36,6 @@ class Live:
     other_job: Job
     endpoint: str
     wrong_endpoint: str
-
-    @property
-    def runtime(self) -> SageMakerRuntimeClient:
-        client: SageMakerRuntimeClient = self.workspace.aws.client("sagemaker-runtime")
-        return client
 
     @property
     def validation_auc(self) -> float:
@@ -81,14 +75,13 @@ def trained(workspace: Workspace, fingerprint: str, **settings: str | int | floa
     candidate = XGBoost({**SETTINGS, **settings})
     pipeline = replace(workspace.pipeline, training=replace(workspace.pipeline.training, candidate=candidate))
     launched = launch_training(replace(workspace, pipeline=pipeline), fingerprint)
-    sagemaker = workspace.aws.client("sagemaker")
 
     def probe() -> bool:
-        job = find_job(sagemaker, launched.job_name)
+        job = find_job(workspace, launched.job_name)
         return job is not None and job.ended
 
     wait_for(probe, what=f"the end of {launched.job_name}")
-    return completed_job(sagemaker, launched.job_name)
+    return completed_job(workspace, launched.job_name)
 
 
 def serving(workspace: Workspace, endpoint: str, job: Job) -> None:
@@ -99,10 +92,9 @@ def serving(workspace: Workspace, endpoint: str, job: Job) -> None:
 
 
 def settled(workspace: Workspace, endpoint: str) -> None:
-    sagemaker = workspace.aws.client("sagemaker")
 
     def probe() -> bool:
-        found = find_endpoint(sagemaker, endpoint)
+        found = find_endpoint(workspace, endpoint)
         return found is None or found.settled
 
     wait_for(probe, what=f"endpoint {endpoint} to settle")

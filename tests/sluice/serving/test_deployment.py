@@ -16,7 +16,7 @@ from sluice.serving.records import deployment_records
 
 def change_of(live: Live, endpoint: str) -> Change:
     """Return the change that was requested of ``endpoint``."""
-    found = find_endpoint(live.workspace.aws.client("sagemaker"), endpoint)
+    found = find_endpoint(live.workspace, endpoint)
     assert found is not None
     return Change(endpoint, found.config, None)
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from unittest.mock import ANY
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
+from tests.clients import OneClient
 from tests.conftest import Cloud
 from tests.sluice.serving.live import Live, settled
 from tests.sluice.toy import TOY
 
 from localcloud.testing.waiting import wait_for
-from sluice.aws.clients import Aws
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.training import Deployment
 from sluice.errors import DeploymentFailed
@@ -32,22 +32,12 @@ def sagemaker(cloud: Cloud) -> Any:
 
 
 @pytest.fixture
-def pipeline(own_name: str, sagemaker: Any) -> Iterator[Pipeline]:
+def pipeline(own_name: str, live: Live, sagemaker: Any) -> Iterator[Pipeline]:
     """The toy with an endpoint of the test's own, which is deleted in the end."""
     endpoint = f"e-{own_name}"[:46].strip("-")
     yield replace(TOY, deployment=Deployment(endpoint))
-    if find_endpoint(sagemaker, endpoint) is not None:
+    if find_endpoint(live.workspace, endpoint) is not None:
         sagemaker.delete_endpoint(EndpointName=endpoint)
-
-
-@dataclass(frozen=True)
-class OneClient(Aws):
-    """Returns the test's own client for every service."""
-
-    only: Any = None
-
-    def client(self, service: str) -> Any:
-        return self.only
 
 
 def at(live: Live, sagemaker: Any, pipeline: Pipeline) -> Workspace:
@@ -100,7 +90,7 @@ def test_first_deployment_creates_what_is_absent_and_the_second_nothing(
 
     second = start(live, sagemaker, pipeline, live.job)
 
-    check_live(sagemaker, first)
+    check_live(live.workspace, first)
     assert (first.previous, second) == (None, first)
     again = sagemaker.describe_endpoint(EndpointName=first.endpoint)
     assert again["LastModifiedTime"] == made["LastModifiedTime"]
@@ -137,7 +127,7 @@ def test_deployment_that_fails_after_any_call_can_be_repeated(
 
     change = start(live, sagemaker, pipeline, live.job)
 
-    check_live(sagemaker, change)
+    check_live(live.workspace, change)
     assert count(sagemaker, pipeline.deployment.endpoint) == (1, 1)
 
 
@@ -146,16 +136,16 @@ def test_second_model_replaces_the_first_and_can_be_rolled_back(live: Live, sage
     prove(live, first)
     second = start(live, sagemaker, pipeline, live.other_job)
 
-    check_live(sagemaker, second)
+    check_live(live.workspace, second)
     with pytest.raises(DeploymentFailed, match=rf"does not serve {first.config}: it is InService on {second.config}"):
-        check_live(sagemaker, first)
+        check_live(live.workspace, first)
     assert second.previous == first.config
 
     put_back(live, sagemaker, pipeline, second)
 
-    check_live(sagemaker, first)
+    check_live(live.workspace, first)
     with pytest.raises(DeploymentFailed, match=f"does not serve {second.config}"):
-        check_live(sagemaker, second)
+        check_live(live.workspace, second)
 
 
 def test_failure_restores_the_proven_model_and_not_an_unproven_live_one(
@@ -195,7 +185,7 @@ def test_failure_without_a_proven_model_restores_what_served_before_sluice(
 
     put_back(live, sagemaker, larger, second)
 
-    check_live(sagemaker, replace(second, config=theirs))
+    check_live(live.workspace, replace(second, config=theirs))
     assert sagemaker.describe_model(ModelName=theirs)["PrimaryContainer"]["ModelDataUrl"] == live.other_job.model_uri
 
 
@@ -203,14 +193,14 @@ def test_deleted_proven_configuration_is_created_again_from_its_record(
     live: Live, sagemaker: Any, pipeline: Pipeline
 ) -> None:
     first = start(live, sagemaker, pipeline, live.job)
-    prove(live, first, recipe_of_job(pipeline, live.job, live.workspace.resources.role_arn, "us-east-1"))
+    prove(live, first, recipe_of_job(at(live, sagemaker, pipeline), live.job))
     made = sagemaker.describe_endpoint_config(EndpointConfigName=first.config)["ProductionVariants"]
     second = start(live, sagemaker, pipeline, live.other_job)
     sagemaker.delete_endpoint_config(EndpointConfigName=first.config)
 
     put_back(live, sagemaker, pipeline, second)
 
-    check_live(sagemaker, first)
+    check_live(live.workspace, first)
     assert sagemaker.describe_endpoint_config(EndpointConfigName=first.config)["ProductionVariants"] == made
 
 
@@ -222,11 +212,11 @@ def test_failed_endpoint_is_created_again_with_what_served_before(
     sagemaker.delete_endpoint(EndpointName=first.endpoint)
     settled(live.workspace, first.endpoint)
     failed = start(live, sagemaker, pipeline, broken(live))
-    assert find_endpoint(sagemaker, first.endpoint) == Endpoint(first.endpoint, "Failed", failed.config, ANY)
+    assert find_endpoint(live.workspace, first.endpoint) == Endpoint(first.endpoint, "Failed", failed.config, ANY)
 
     put_back(live, sagemaker, pipeline, replace(failed, previous=first.config))
 
-    check_live(sagemaker, first)
+    check_live(live.workspace, first)
 
 
 def test_request_without_an_answer_is_left_to_the_proof(
@@ -242,7 +232,7 @@ def test_request_without_an_answer_is_left_to_the_proof(
     change = start(live, lossy, pipeline, live.job)
 
     assert change.unanswered.startswith('Connect timeout on endpoint URL: "http://sagemaker"')
-    check_live(sagemaker, change)
+    check_live(live.workspace, change)
 
 
 def test_first_deployment_is_rolled_back_to_no_endpoint(live: Live, sagemaker: Any, pipeline: Pipeline) -> None:
@@ -250,9 +240,9 @@ def test_first_deployment_is_rolled_back_to_no_endpoint(live: Live, sagemaker: A
 
     put_back(live, sagemaker, pipeline, change)
 
-    assert find_endpoint(sagemaker, change.endpoint) is None
+    assert find_endpoint(live.workspace, change.endpoint) is None
     with pytest.raises(DeploymentFailed, match=r"does not serve .*: it is gone"):
-        check_live(sagemaker, change)
+        check_live(live.workspace, change)
     assert roll_back(at(live, sagemaker, pipeline), change)  # nothing is left to roll back
 
 
@@ -269,11 +259,11 @@ def test_failed_endpoint_is_not_updated(live: Live, sagemaker: Any, pipeline: Pi
     sagemaker.delete_endpoint(EndpointName=change.endpoint)
     settled(live.workspace, change.endpoint)
     start(live, sagemaker, pipeline, broken(live))
-    found = find_endpoint(sagemaker, change.endpoint)
+    found = find_endpoint(live.workspace, change.endpoint)
     assert found is not None
     assert (found.status, found.settled) == ("Failed", True)
 
     with pytest.raises(DeploymentFailed, match=r"is Failed on .+ \(.+\) and can't be updated; delete it, then clear"):
         start(live, sagemaker, pipeline, live.job)
     with pytest.raises(DeploymentFailed, match="it is Failed on"):
-        check_live(sagemaker, change)
+        check_live(live.workspace, change)

@@ -6,6 +6,7 @@ from typing import Any
 
 import botocore.session
 from botocore.validate import ParamValidator
+from tests.clients import offline
 from tests.sluice.provisioning.shapes import KEY
 from tests.sluice.toy import toy
 
@@ -20,7 +21,7 @@ OWN_TAG = {"Key": "sluice:pipeline", "Value": "toy"}
 
 
 def recipe(pipeline: Pipeline) -> Recipe:
-    return recipe_of_job(pipeline, JOB, "arn:aws:iam::000000000000:role/training-role", "us-east-1")
+    return recipe_of_job(offline(pipeline), JOB)
 
 
 def test_key_and_network_are_set_where_sagemaker_expects_them() -> None:

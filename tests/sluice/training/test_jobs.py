@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.clients import OneClient
 from tests.conftest import Cloud
 from tests.sluice.toy import TOY
 
@@ -35,11 +36,6 @@ ENDLESS = {"num_round": "100000000"}
 
 
 @pytest.fixture(scope="module")
-def sagemaker(cloud: Cloud) -> Any:
-    return cloud.client("sagemaker")
-
-
-@pytest.fixture(scope="module")
 def data(cloud: Cloud) -> str:
     """The prefix of channels that a model can learn from; those below ``bad`` are invalid."""
     s3 = cloud.client("s3")
@@ -54,7 +50,7 @@ def data(cloud: Cloud) -> str:
 
 
 @pytest.fixture
-def request_for(data: str, own_name: str, sagemaker: Any) -> Iterator[Callable[..., dict[str, Any]]]:
+def request_for(data: str, own_name: str, workspace: Workspace) -> Iterator[Callable[..., dict[str, Any]]]:
     """Makes requests of the test's own; a job that still runs in the end is stopped."""
     name = own_name[-40:].strip("-")
 
@@ -76,62 +72,65 @@ def request_for(data: str, own_name: str, sagemaker: Any) -> Iterator[Callable[.
         }
 
     yield make
-    for job in names(sagemaker, name):
-        stop_job(sagemaker, job)
+    for job in names(workspace, name):
+        stop_job(workspace, job)
 
 
-def names(sagemaker: Any, contains: str) -> list[str]:
+def names(workspace: Workspace, contains: str) -> list[str]:
+    sagemaker = workspace.aws.client("sagemaker")
     found = sagemaker.list_training_jobs(NameContains=contains, MaxResults=100)["TrainingJobSummaries"]
     return sorted(summary["TrainingJobName"] for summary in found)
 
 
-def ended(sagemaker: Any, name: str) -> Job:
+def ended(workspace: Workspace, name: str) -> Job:
     def probe() -> Job | None:
-        job = find_job(sagemaker, name)
+        job = find_job(workspace, name)
         return job if job is not None and job.ended else None
 
     return wait_for(probe, what=f"the end of {name}")
 
 
-def test_request_is_started_adopted_and_reused(sagemaker: Any, request_for: Callable[..., dict[str, Any]]) -> None:
+def test_request_is_started_adopted_and_reused(
+    workspace: Workspace, request_for: Callable[..., dict[str, Any]]
+) -> None:
     request = request_for()
     name = request["TrainingJobName"]
 
-    first, second = launch(sagemaker, request), launch(sagemaker, request)
-    job = ended(sagemaker, name)
-    third = launch(sagemaker, request)
+    first, second = launch(workspace, request), launch(workspace, request)
+    job = ended(workspace, name)
+    third = launch(workspace, request)
 
     assert [each.action for each in (first, third)] == ["started", "reused"]
     assert second.action in {"adopted", "reused"}
     assert {each.job_name for each in (first, second, third)} == {name}
-    assert names(sagemaker, name) == [name]
+    assert names(workspace, name) == [name]
     assert job.status == "Completed"
     assert job.model_uri == f"s3://jobs-data/models/{name}/output/model.tar.gz"
     assert 0.5 < job.metrics["validation:auc"] <= 1
 
 
-def test_running_job_is_adopted(sagemaker: Any, request_for: Callable[..., dict[str, Any]]) -> None:
+def test_running_job_is_adopted(workspace: Workspace, request_for: Callable[..., dict[str, Any]]) -> None:
     request = request_for(ENDLESS)
-    launch(sagemaker, request)
+    launch(workspace, request)
 
-    assert launch(sagemaker, request).action == "adopted"
+    assert launch(workspace, request).action == "adopted"
 
 
 def test_one_of_many_launchers_at_once_starts_the_job(
-    cloud: Cloud, sagemaker: Any, request_for: Callable[..., dict[str, Any]]
+    cloud: Cloud, workspace: Workspace, request_for: Callable[..., dict[str, Any]]
 ) -> None:
     request = request_for(ENDLESS)
 
     with ThreadPoolExecutor(8) as pool:
-        clients = [cloud.client("sagemaker") for _ in range(8)]
-        launched = list(pool.map(lambda client: launch(client, request), clients))
+        workspaces = [replace(workspace, aws=OneClient(only=cloud.client("sagemaker"))) for _ in range(8)]
+        launched = list(pool.map(lambda each: launch(each, request), workspaces))
 
     assert sorted(each.action for each in launched) == ["adopted"] * 7 + ["started"]
-    assert names(sagemaker, request["TrainingJobName"]) == [request["TrainingJobName"]]
+    assert names(workspace, request["TrainingJobName"]) == [request["TrainingJobName"]]
 
 
 def test_job_that_was_created_between_the_check_and_the_creation_is_adopted(
-    cloud: Cloud, request_for: Callable[..., dict[str, Any]]
+    cloud: Cloud, workspace: Workspace, request_for: Callable[..., dict[str, Any]]
 ) -> None:
     request = request_for(ENDLESS)
     ours, theirs = cloud.client("sagemaker"), cloud.client("sagemaker")
@@ -143,64 +142,64 @@ def test_job_that_was_created_between_the_check_and_the_creation_is_adopted(
 
     ours.meta.events.register_first("before-call.sagemaker.CreateTrainingJob", overtake)
 
-    assert launch(ours, request).action == "adopted"
+    assert launch(replace(workspace, aws=OneClient(only=ours)), request).action == "adopted"
 
 
 def test_stopped_job_gets_a_next_attempt_and_the_first_that_ran_is_kept(
-    sagemaker: Any, request_for: Callable[..., dict[str, Any]]
+    workspace: Workspace, request_for: Callable[..., dict[str, Any]]
 ) -> None:
     request = request_for(ENDLESS)
     name = request["TrainingJobName"]
-    launch(sagemaker, request)
-    stop_job(sagemaker, name)
-    assert ended(sagemaker, name).status == "Stopped"
+    launch(workspace, request)
+    stop_job(workspace, name)
+    assert ended(workspace, name).status == "Stopped"
 
-    second = launch(sagemaker, request)
-    third = launch(sagemaker, request)
+    second = launch(workspace, request)
+    third = launch(workspace, request)
 
     assert (second.job_name, second.action) == (f"{name}-2", "started")
     assert (third.job_name, third.action) == (f"{name}-2", "adopted")
 
 
 def test_no_attempt_is_started_after_five_failed_ones(
-    sagemaker: Any, request_for: Callable[..., dict[str, Any]]
+    workspace: Workspace, request_for: Callable[..., dict[str, Any]]
 ) -> None:
     request = request_for(source="s3://jobs-data/bad")
     name = request["TrainingJobName"]
     attempts = []
     for _ in range(5):
-        launched = launch(sagemaker, request)
+        launched = launch(workspace, request)
         attempts.append(launched.job_name)
-        assert ended(sagemaker, launched.job_name).status == "Failed"
+        assert ended(workspace, launched.job_name).status == "Failed"
 
     assert attempts == [name, *(f"{name}-{attempt}" for attempt in (2, 3, 4, 5))]
     with pytest.raises(TrainingFailed, match=rf"{name} failed or was stopped 5 times, the last one as {name}-5 \(\w+"):
-        launch(sagemaker, request)
-    assert len(names(sagemaker, name)) == 5
+        launch(workspace, request)
+    assert len(names(workspace, name)) == 5
 
 
 def test_completed_job_is_distinguished_from_all_others(
-    sagemaker: Any, request_for: Callable[..., dict[str, Any]]
+    workspace: Workspace, request_for: Callable[..., dict[str, Any]]
 ) -> None:
     request = request_for(source="s3://jobs-data/bad")
-    name = launch(sagemaker, request).job_name
-    ended(sagemaker, name)
+    name = launch(workspace, request).job_name
+    ended(workspace, name)
 
     with pytest.raises(TrainingFailed, match=rf"{name} ended Failed \(.+\); its log is /aws/sagemaker/TrainingJobs"):
-        completed_job(sagemaker, name)
+        completed_job(workspace, name)
     with pytest.raises(TrainingFailed, match="training job no-such-job does not exist; clear the launch task"):
-        completed_job(sagemaker, "no-such-job")
-    assert find_job(sagemaker, "no-such-job") is None
+        completed_job(workspace, "no-such-job")
+    assert find_job(workspace, "no-such-job") is None
 
 
-def test_ended_or_missing_job_is_not_stopped(sagemaker: Any, request_for: Callable[..., dict[str, Any]]) -> None:
-    name = launch(sagemaker, request_for()).job_name
-    ended(sagemaker, name)
+def test_ended_or_missing_job_is_not_stopped(workspace: Workspace, request_for: Callable[..., dict[str, Any]]) -> None:
+    name = launch(workspace, request_for()).job_name
+    ended(workspace, name)
 
-    stop_job(sagemaker, name)
-    stop_job(sagemaker, "no-such-job")
+    stop_job(workspace, name)
+    stop_job(workspace, "no-such-job")
 
-    assert completed_job(sagemaker, name).status == "Completed"
+    assert completed_job(workspace, name).status == "Completed"
 
 
 def listed(pipeline: Pipeline, digits: str) -> str:
@@ -208,7 +207,7 @@ def listed(pipeline: Pipeline, digits: str) -> str:
 
 
 def test_only_the_pipelines_own_jobs_are_listed_newest_first(
-    sagemaker: Any, request_for: Callable[..., dict[str, Any]]
+    workspace: Workspace, request_for: Callable[..., dict[str, Any]]
 ) -> None:
     """``my_toy`` contains the name of ``toy``, and is another pipeline."""
     candidate = XGBoost(TOY.training.candidate.hyperparameters, name="listed")
@@ -216,10 +215,10 @@ def test_only_the_pipelines_own_jobs_are_listed_newest_first(
     theirs = replace(ours, name="my_toy")
     own = [listed(ours, digit * 16) for digit in "ab"] + [listed(ours, "b" * 16 + "-2")]
     for name in [own[0], listed(theirs, "a" * 16), *own[1:], listed(theirs, "b" * 16)]:
-        sagemaker.create_training_job(**{**request_for(), "TrainingJobName": name})
+        workspace.aws.client("sagemaker").create_training_job(**{**request_for(), "TrainingJobName": name})
 
-    assert [each.name for each in list_jobs(sagemaker, ours)] == own[::-1]
-    assert [each.name for each in list_jobs(sagemaker, ours, most=1)] == own[-1:]
+    assert [each.name for each in list_jobs(replace(workspace, pipeline=ours))] == own[::-1]
+    assert [each.name for each in list_jobs(replace(workspace, pipeline=ours), most=1)] == own[-1:]
 
 
 def test_snapshot_and_the_declaration_make_the_request(workspace: Workspace) -> None:

@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import boto3
 import botocore.session
 import botocore.validate
 import pytest
+from tests.clients import ROLE, offline
 from tests.sluice.provisioning.shapes import KEY
 from tests.sluice.toy import TOY
 
@@ -19,10 +19,8 @@ from sluice.dataset.snapshot import Snapshot
 from sluice.declaration import Network
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.training import XGBoost
-from sluice.lake.store import Lake
 from sluice.training.request import job_name_stem, training_request
 
-LAKE = Lake(boto3.client("s3", region_name="us-east-1"), "bucket", "toy")
 SNAPSHOT = Snapshot(
     fingerprint="f" * 32,
     dataset="running",
@@ -32,13 +30,12 @@ SNAPSHOT = Snapshot(
     partitions={"train": "dt=2013-01-01", "validation": "dt=2013-01-02", "test": "dt=2013-01-03"},
     rows={"train": 1, "validation": 1, "test": 1},
 )
-ROLE = "arn:aws:iam::000000000000:role/training-role"
 
 BINARY = {"objective": "binary:logistic"}
 
 
 def request(pipeline: Pipeline = TOY, snapshot: Snapshot = SNAPSHOT, role: str = ROLE) -> dict[str, Any]:
-    return training_request(LAKE, pipeline, snapshot, role, "us-east-1")
+    return training_request(offline(pipeline, role), snapshot)
 
 
 def trained(pipeline: Pipeline, **changes: Any) -> Pipeline:

@@ -1,0 +1,33 @@
+"""The clients of tests that make no call, or hook into a client of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+
+from sluice.aws.clients import Aws
+from sluice.aws.resources import Resources
+from sluice.declaration.pipeline import Pipeline
+from sluice.lake.store import Lake
+from sluice.workspace import Workspace
+
+ROLE = "arn:aws:iam::000000000000:role/training-role"
+_OFFLINE = Aws(boto3.Session("test", "test", region_name="us-east-1"))
+
+
+@dataclass(frozen=True)
+class OneClient(Aws):
+    """Returns the test's own client, for every service."""
+
+    only: Any = None
+
+    def client(self, service: str) -> Any:
+        return self.only
+
+
+def offline(pipeline: Pipeline, role_arn: str = ROLE) -> Workspace:
+    """Return the workspace of a pipeline, for code that makes no call."""
+    resources = Resources(pipeline.name, "bucket", "", role_arn, "", {})
+    return Workspace(pipeline, resources, Lake(_OFFLINE.client("s3"), "bucket", pipeline.name), _OFFLINE)
