@@ -1,4 +1,4 @@
-"""Landing from a queue without a provisioned pipeline: the engine of the queues, and a workspace of separate parts."""
+"""Landing from a queue or a stream without a provisioned pipeline, and a workspace of separate parts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from sluice.aws.clients import Aws
 from sluice.aws.resources import Resources
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.sources import FifoQueue, Source, StandardQueue
+from sluice.declaration.sources import FifoQueue, Source, StandardQueue, Stream
 from sluice.lake.partitions import Grain
 from sluice.lake.store import Lake
 from sluice.landing.parts import Landing, Limits
@@ -16,6 +16,10 @@ from sluice.records.record import Record
 from sluice.sources.queue import drain as engine
 from sluice.sources.queue.messages import Message, MessageQueue
 from sluice.sources.queue.records import record_from_fifo, record_from_standard
+from sluice.sources.stream.progress import shards_to_read
+from sluice.sources.stream.read import WindowRead, read_window
+from sluice.sources.stream.records import record_from_kinesis
+from sluice.sources.stream.shards import KinesisStream
 from sluice.workspace import Workspace
 
 Queue = FifoQueue | StandardQueue
@@ -35,6 +39,12 @@ def drain(
     """Land what waits in the queue of that URL."""
     read, landing = partial(record_from_sqs, source=source), Landing(lake, source.name, every)
     return engine.drain(MessageQueue(sqs, queue_url), read, landing, limits, **options)
+
+
+def read_shards(stream: KinesisStream, lake: Lake, source: Stream, limits: Limits = _LIMITS) -> list[WindowRead]:
+    """Land a window of each shard that may be read, in partitions of a day."""
+    read, landing = partial(record_from_kinesis, source=source), Landing(lake, source.name, "day")
+    return [read_window(stream, shard, read, landing, limits) for shard in shards_to_read(stream, lake, source)]
 
 
 def workspace_of(lake: Lake, pipeline: Pipeline, **of_sources: str) -> Workspace:

@@ -13,7 +13,7 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.trial import later
 from tests.chaos.working import STREAM
 from tests.conftest import Cloud
-from tests.draining import without_events, workspace_of
+from tests.draining import read_shards, without_events, workspace_of
 
 from localcloud.testing.waiting import wait_for
 from sluice.declaration.loading import load_pipeline
@@ -21,9 +21,8 @@ from sluice.declaration.pipeline import Pipeline
 from sluice.lake.store import Lake
 from sluice.landing.closing import Evidence, close_source
 from sluice.sending.lanes import Event, send_events
-from sluice.sources.stream.progress import shards_to_read
-from sluice.sources.stream.read import read_window
 from sluice.sources.stream.send import StreamSender
+from sluice.sources.stream.shards import KinesisStream
 from sluice.steps.runner import run_step
 
 pytestmark = pytest.mark.chaos
@@ -63,7 +62,7 @@ class StreamTrial:
         rules = Rule("kinesis:PutRecords *", Partial(0.3, "ProvisionedThroughputExceededException"), rate=0.5)
         with Proxy(self.cloud.endpoint_url, seed, rules) as proxy:
             kinesis = Cloud(proxy.url, proxy.url, self.cloud.environment).client("kinesis")
-            send_events(events, StreamSender(kinesis, self.target))
+            send_events(events, StreamSender(KinesisStream(kinesis, self.target)))
             assert proxy.injected
 
     def split(self) -> None:
@@ -80,8 +79,7 @@ class StreamTrial:
 
     def read(self) -> int:
         """Read one window of each shard that may be read; return how many records were read and shards ended."""
-        shards = shards_to_read(self.kinesis, self.target, self.lake, STREAM)
-        reads = [read_window(self.kinesis, self.target, shard, self.lake, STREAM, "day") for shard in shards]
+        reads = read_shards(KinesisStream(self.kinesis, self.target), self.lake, STREAM)
         return sum(each.messages + each.checkpoint.ended for each in reads)
 
     def finish(self) -> Counts:

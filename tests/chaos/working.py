@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from tests.draining import drain
+from tests.draining import drain, read_shards
 
 from sluice.aws.clients import Aws
 from sluice.declaration.loading import load_pipeline
@@ -17,8 +17,7 @@ from sluice.declaration.sources import Stream
 from sluice.lake.store import Lake
 from sluice.landing.closing import Evidence, close_source
 from sluice.landing.parts import Limits
-from sluice.sources.stream.progress import shards_to_read
-from sluice.sources.stream.read import read_window
+from sluice.sources.stream.shards import KinesisStream
 
 MOST = 100
 STREAM = Stream("events", event_id="id", event_time="event_time")
@@ -41,10 +40,7 @@ def main(work: str, bucket: str, target: str) -> None:
 
 def _read_round(kinesis: Any, stream: str, lake: Lake) -> int:
     """Read a small window of each shard that may be read; return how many records were read and shards ended."""
-    reads = [
-        read_window(kinesis, stream, shard, lake, STREAM, "day", Limits(messages=MOST))
-        for shard in shards_to_read(kinesis, stream, lake, STREAM)
-    ]
+    reads = read_shards(KinesisStream(kinesis, stream), lake, STREAM, Limits(messages=MOST))
     return sum(read.messages + read.checkpoint.ended for read in reads)
 
 

@@ -27,6 +27,7 @@ from sluice.lake.store import Lake
 from sluice.pool import INGEST_POOL
 from sluice.sending.lanes import Event, send_events
 from sluice.sources.stream.send import StreamSender
+from sluice.sources.stream.shards import KinesisStream
 from sluice.steps.runner import run_step
 
 _DECLARATION = '''
@@ -135,7 +136,8 @@ class World:
             name, group = f"click-{number:04d}", f"group-{number % 11}"
             events.append(Event(name, group, at, reading(name, at, number)))
             self.sent.append(audit.Sent(name, group, number, events[-1].body))
-        send_events(events, StreamSender(self.cloud.client("kinesis"), self.resources.made_for("streams", "stream")))
+        stream = KinesisStream(self.cloud.client("kinesis"), self.resources.made_for("streams", "stream"))
+        send_events(events, StreamSender(stream))
 
     def run(self, dag: str, **params: Any) -> Any:
         return self.airflow.dags_test(f"clicks_{dag}", RUN, **params)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from threading import Event
 from typing import Any
@@ -25,7 +25,7 @@ from sluice.sources.stream.progress import evidence_of_stream, shards_to_read, s
 from sluice.sources.stream.read import WindowRead, read_window
 from sluice.sources.stream.records import record_from_kinesis
 from sluice.sources.stream.send import StreamSender
-from sluice.sources.stream.shards import Place, batches, list_shards, retention
+from sluice.sources.stream.shards import KinesisStream, Place
 
 
 class RangeTrimmed(SluiceError):
@@ -46,22 +46,19 @@ class StreamConnector(EventConnector[Stream]):
         return stream_template(pipeline, source)
 
     @property
-    def _kinesis(self) -> Any:
-        return self.workspace.aws.client("kinesis")
-
-    @property
-    def _stream(self) -> str:
-        return self.workspace.resources.made_for("streams", self.source.name)
+    def _stream(self) -> KinesisStream:
+        name = self.workspace.resources.made_for("streams", self.source.name)
+        return KinesisStream(self.workspace.aws.client("kinesis"), name)
 
     @property
     @override
     def awaited(self) -> str:
-        return f"a record in the stream {self._stream}"
+        return f"a record in the stream {self._stream.name}"
 
     @override
     def backlog(self) -> int:
         """Return in how many shards something waits to be read."""
-        return stream_backlog(self._kinesis, self._stream, self.lake, self.source)
+        return stream_backlog(self._stream, self.lake, self.source)
 
     @override
     def units(self, most: int) -> list[str]:
@@ -69,18 +66,24 @@ class StreamConnector(EventConnector[Stream]):
 
         Gaps of shards that are gone are recorded first.
         """
-        return shards_to_read(self._kinesis, self._stream, self.lake, self.source)
+        return shards_to_read(self._stream, self.lake, self.source)
 
     @override
     def drain(self, unit: str, limits: Limits, on_flush: Callable[[Flush], None], stop: Event) -> WindowRead:
-        every = self.workspace.pipeline.every
-        return read_window(
-            self._kinesis, self._stream, unit, self.lake, self.source, every, limits, on_flush=on_flush, stop=stop
-        )
+        return read_window(self._stream, unit, self.read, self.landing, limits, on_flush=on_flush, stop=stop)
+
+    def read(self, record: Mapping[str, Any], shard_id: str) -> Record:
+        """Make the raw record of a Kinesis record.
+
+        Args:
+            record: The record as GetRecords returns it.
+            shard_id: The id of the shard that it was read from.
+        """
+        return record_from_kinesis(record, shard_id, self.source)
 
     @override
     def evidence(self) -> Evidence:
-        return evidence_of_stream(self._kinesis, self._stream, self.lake, self.source)
+        return evidence_of_stream(self._stream, self.lake, self.source)
 
     @override
     def figures(self) -> Figures:
@@ -104,13 +107,14 @@ class StreamConnector(EventConnector[Stream]):
 
     @override
     def sender(self) -> Sender:
-        return StreamSender(self._kinesis, self._stream)
+        return StreamSender(self._stream)
 
     @override
     def post(self, record: Record, repeat_id: str) -> str:
         encoded = json.loads(record.attributes).get("encoding") == "base64"
         data = b64decode(record.body) if encoded else record.body.encode()
-        sent = self._kinesis.put_record(StreamName=self._stream, PartitionKey=record.group, Data=data)
+        stream = self._stream
+        sent = stream.kinesis.put_record(StreamName=stream.name, PartitionKey=record.group, Data=data)
         return str(sent["SequenceNumber"])
 
     @override
@@ -121,14 +125,15 @@ class StreamConnector(EventConnector[Stream]):
             RangeTrimmed: the stream does not hold the range any more; nothing was read.
             MissingResource: there is no such stream.
         """
-        held = retention(self._kinesis, self._stream, self.lake.now())
+        stream = self._stream
+        held = stream.retention(self.lake.now())
         if held.trimmed and since < held.horizon:
             horizon = held.horizon.isoformat()
             raise RangeTrimmed(
-                f"stream {self._stream}: records that arrived before {horizon} are trimmed, and the range starts at "
+                f"stream {stream.name}: records that arrived before {horizon} are trimmed, and the range starts at "
                 f"{since.isoformat()}; replay from {horizon}, or with origin 'raw'"
             )
-        return [shard.id for shard in list_shards(self._kinesis, self._stream)]
+        return [shard.id for shard in stream.list_shards()]
 
     @override
     def arrived(self, unit: str, since: datetime, until: datetime) -> Iterator[list[Record]]:
@@ -140,8 +145,8 @@ class StreamConnector(EventConnector[Stream]):
             until: The last time of arrival (UTC), included.
         """
         until = min(until, self.lake.now())
-        for batch in batches(self._kinesis, self._stream, unit, Place(at=since), self.lake.now, Event()):
-            records = [record_from_kinesis(record, unit, self.source) for record in batch.records]
+        for batch in self._stream.batches(unit, Place(at=since), self.lake.now, Event()):
+            records = [self.read(record, unit) for record in batch.records]
             in_range = [record for record in records if record.sent_at <= until]
             yield in_range
             if len(in_range) < len(records) or batch.read_until >= until or (batch.at_tip and not records):

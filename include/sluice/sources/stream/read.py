@@ -8,32 +8,28 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import Any
 
-from sluice.declaration.sources import Stream
 from sluice.errors import MissingResource
 from sluice.lake.manifests import latest
-from sluice.lake.partitions import Grain, Partition
-from sluice.lake.store import Lake
+from sluice.lake.partitions import Partition
 from sluice.landing.parts import FLUSH_BYTES, FLUSH_MESSAGES, Flush, Landed, Landing, Limits, Parts
 from sluice.records.record import Record
 from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance, read_checkpoints, unread_since
-from sluice.sources.stream.records import record_from_kinesis
-from sluice.sources.stream.shards import MOST_RECORDS, Place, Shard, ShardBatch, batches, list_shards, retention
-
-if TYPE_CHECKING:
-    from mypy_boto3_kinesis import KinesisClient
+from sluice.sources.stream.shards import MOST_RECORDS, KinesisStream, Place, Shard, ShardBatch
 
 _LOG = logging.getLogger(__name__)
 
 _WRITERS = 8
 _FLUSH_SECONDS = 60.0
 _LIMITS = Limits()
+
+Read = Callable[[Mapping[str, Any], str], Record]
 
 
 @dataclass(frozen=True)
@@ -50,13 +46,12 @@ class WindowRead(Landed):
 
 
 def read_window(
-    kinesis: KinesisClient,
-    stream: str,
+    stream: KinesisStream,
     shard: str,
-    lake: Lake,
-    source: Stream,
-    every: Grain,
+    read: Read,
+    landing: Landing,
     limits: Limits = _LIMITS,
+    *,
     on_flush: Callable[[Flush], None] = lambda _: None,
     stop: Event | None = None,
 ) -> WindowRead:
@@ -66,12 +61,10 @@ def read_window(
     again what was read after the checkpoint. A gap is logged as a warning and kept in the checkpoint.
 
     Args:
-        kinesis: A client of Kinesis.
-        stream: The name of the stream at AWS.
+        stream: The stream at AWS.
         shard: The id of the shard.
-        lake: The lake in which the records land.
-        source: The declared stream.
-        every: The length of a partition.
+        read: Makes the record of a Kinesis record and the id of its shard.
+        landing: Where the records land.
         limits: When to end although more waits.
         on_flush: Called after each flush.
         stop: Set it to end early; what was read is flushed.
@@ -81,19 +74,19 @@ def read_window(
         ConflictingWrite: other writers kept changing a manifest or the checkpoint.
     """
     started, stop = time.monotonic(), stop or Event()
-    of_stream = {each.id: each for each in list_shards(kinesis, stream)}
+    of_stream = {each.id: each for each in stream.list_shards()}
     if shard not in of_stream:
         raise MissingResource(
-            f"stream {stream} has no shard {shard} any more; run the ingest again: it lists the current shards"
+            f"stream {stream.name} has no shard {shard} any more; run the ingest again: it lists the current shards"
         )
-    checkpoint, gap = _begin(kinesis, stream, of_stream[shard], lake, source)
+    checkpoint, gap = _begin(stream, of_stream[shard], landing)
     with ThreadPoolExecutor(_WRITERS) as pool:
-        reader = _Reader(of_stream[shard], lake, source, every, pool, on_flush, checkpoint)
+        reader = _Reader(of_stream[shard], read, landing, pool, on_flush, checkpoint)
 
         def most() -> int:
             return max(1, min(MOST_RECORDS, limits.messages - reader.records))
 
-        for batch in batches(kinesis, stream, shard, place_of(checkpoint), lake.now, stop, most):
+        for batch in stream.batches(shard, place_of(checkpoint), landing.lake.now, stop, most):
             reader.take(batch)
             nothing_left = batch.at_tip and not batch.records
             out_of_time = time.monotonic() - started >= limits.seconds
@@ -111,22 +104,20 @@ def read_window(
     )
 
 
-def _begin(
-    kinesis: KinesisClient, stream: str, shard: Shard, lake: Lake, source: Stream
-) -> tuple[Checkpoint, Gap | None]:
+def _begin(stream: KinesisStream, shard: Shard, landing: Landing) -> tuple[Checkpoint, Gap | None]:
     """Return the checkpoint from which to read, and the gap after it, if any."""
-    checkpoints = read_checkpoints(lake, source.name)
+    checkpoints = read_checkpoints(landing.lake, landing.source)
     own = checkpoints.get(shard.id)
     since = own.read_until if own else unread_since(shard.parents, checkpoints)
     checkpoint = own or Checkpoint(shard=shard.id)
-    horizon = retention(kinesis, stream, lake.now()).horizon
+    horizon = stream.retention(landing.lake.now()).horizon
     if since is None or since >= horizon:
         return checkpoint, None
     gap = Gap(since=since, until=horizon)
-    warn_of_gap(stream, shard.id, gap)
+    warn_of_gap(stream.name, shard.id, gap)
     # Every record up to the horizon is now read or known to be lost.
     passed = {"read_until": horizon, "at_tip": False, "gaps": (*checkpoint.gaps, gap)}
-    return advance(lake, source.name, checkpoint.model_copy(update=passed)), gap
+    return advance(landing.lake, landing.source, checkpoint.model_copy(update=passed)), gap
 
 
 @dataclass
@@ -134,9 +125,8 @@ class _Reader:
     """One read of a shard: the records that it holds, and what it has landed. ``checkpoint`` is the one in the lake."""
 
     shard: Shard
-    lake: Lake
-    source: Stream
-    every: Grain
+    read: Read
+    landing: Landing
     pool: ThreadPoolExecutor
     on_flush: Callable[[Flush], None]
     checkpoint: Checkpoint
@@ -147,7 +137,7 @@ class _Reader:
     partitions: set[Partition] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._landing = Parts(Landing(self.lake, self.source.name, self.every), self.pool)
+        self._writer = Parts(self.landing, self.pool)
         self._reached = self.checkpoint
         self._clear()
 
@@ -160,7 +150,7 @@ class _Reader:
         if not self._held:
             self._held_since = time.monotonic()
         size = sum(len(record["Data"]) for record in batch.records)
-        records = [record_from_kinesis(record, self.shard.id, self.source) for record in batch.records]
+        records = [self.read(record, self.shard.id) for record in batch.records]
         self._held += records
         self._held_bytes += size
         self.records += len(batch.records)
@@ -192,11 +182,11 @@ class _Reader:
         """Write the held records, then move the checkpoint past them."""
         started, held = time.monotonic(), self._held
         if held:
-            partitions = self._landing.land(held)
+            partitions = self._writer.land(held)
             self.flushes += 1
             self.parts += len(partitions)
             self.partitions.update(partitions)
-        self.checkpoint = advance(self.lake, self.source.name, self._reached)
+        self.checkpoint = advance(self.landing.lake, self.landing.source, self._reached)
         if held:
             oldest = min(record.sent_at for record in held)
             self.on_flush(
@@ -205,7 +195,7 @@ class _Reader:
                     bytes=self._held_bytes,
                     parts=len(partitions),
                     seconds=time.monotonic() - started,
-                    lag_seconds=(self.lake.now() - oldest).total_seconds(),
+                    lag_seconds=(self.landing.lake.now() - oldest).total_seconds(),
                 )
             )
         self._clear()

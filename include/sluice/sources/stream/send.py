@@ -5,12 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sluice.sending.lanes import Batching, Event, Refusal, SendFailed
-
-if TYPE_CHECKING:
-    from mypy_boto3_kinesis import KinesisClient
+from sluice.sources.stream.shards import KinesisStream
 
 # A shard accepts 1 MiB a second, so a full batch for a single shard needs five seconds of retries.
 _ATTEMPTS = 10
@@ -30,16 +27,19 @@ class StreamSender:
     """Sends to a Kinesis stream.
 
     Args:
-        kinesis: A client of Kinesis.
-        target: The name of the stream at AWS.
+        stream: The stream at AWS.
         kind: The kind of the target in error messages.
         batching: The limits of PutRecords.
     """
 
-    kinesis: KinesisClient
-    target: str
+    stream: KinesisStream
     kind: str = "stream"
     batching: Batching = _BATCHING
+
+    @property
+    def target(self) -> str:
+        """The name of the stream."""
+        return self.stream.name
 
     def size(self, event: Event) -> int:
         """Return the size of an event's body and partition key in bytes.
@@ -57,7 +57,7 @@ class StreamSender:
 
     def send(self, batch: Sequence[Event]) -> Sequence[Refusal]:
         """Send a batch and return the events that Kinesis refused."""
-        response = self.kinesis.put_records(
+        response = self.stream.kinesis.put_records(
             StreamName=self.target,
             Records=[{"Data": event.body.encode(), "PartitionKey": partition_key(event.group)} for event in batch],
         )

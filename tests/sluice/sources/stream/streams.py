@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from tests.chaos import audit
@@ -13,12 +14,14 @@ from tests.sluice.toy import DROPS, reading, toy
 from sluice.declaration import Conform, Pipeline, Stream
 from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
-from sluice.landing.parts import Limits
+from sluice.landing.parts import Landing, Limits
 from sluice.sending.lanes import Event, send_events
 from sluice.sources.stream.checkpoints import read_checkpoints
 from sluice.sources.stream.progress import evidence_of_stream, readable_shards
 from sluice.sources.stream.read import WindowRead, read_window
+from sluice.sources.stream.records import record_from_kinesis
 from sluice.sources.stream.send import StreamSender
+from sluice.sources.stream.shards import KinesisStream
 from sluice.steps.runner import run_step
 
 CLICKS = Stream("clicks", event_id="id", event_time="at")
@@ -42,6 +45,10 @@ class Trial:
     sent: list[audit.Sent] = field(default_factory=list)
     pipeline: Pipeline = PIPELINE
 
+    @property
+    def at_aws(self) -> KinesisStream:
+        return KinesisStream(self.kinesis, self.stream)
+
     def events(self, count: int, groups: int = 7, days: int = 2) -> list[Event]:
         """Return the next events: groups in turn, over some days."""
         made = []
@@ -53,14 +60,15 @@ class Trial:
         return made
 
     def send(self, count: int, **more: Any) -> None:
-        send_events(self.events(count, **more), StreamSender(self.kinesis, self.stream), lanes=2)
+        send_events(self.events(count, **more), StreamSender(self.at_aws), lanes=2)
 
     def readable(self) -> list[str]:
         checkpoints = read_checkpoints(self.lake, "clicks")
-        return [shard.id for shard in readable_shards(self.kinesis, self.stream, checkpoints)]
+        return [shard.id for shard in readable_shards(self.at_aws, checkpoints)]
 
     def read(self, shard: str, limits: Limits = EVERYTHING, **more: Any) -> WindowRead:
-        return read_window(self.kinesis, self.stream, shard, self.lake, CLICKS, "day", limits, **more)
+        read, landing = partial(record_from_kinesis, source=CLICKS), Landing(self.lake, "clicks", "day")
+        return read_window(self.at_aws, shard, read, landing, limits, **more)
 
     def read_all(self) -> list[WindowRead]:
         """Read window by window until nothing is left in any shard; children become readable after their parents."""
@@ -73,7 +81,7 @@ class Trial:
         raise AssertionError("the stream does not run dry")
 
     def close(self) -> str:
-        return close_source(self.lake, CLICKS, evidence_of_stream(self.kinesis, self.stream, self.lake, CLICKS))
+        return close_source(self.lake, CLICKS, evidence_of_stream(self.at_aws, self.lake, CLICKS))
 
     def conform(self) -> None:
         run_step(self, "conform", self.close())

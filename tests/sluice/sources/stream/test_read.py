@@ -23,7 +23,7 @@ from sluice.sources.stream import progress as stream_progress
 from sluice.sources.stream import read as landing
 from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance, read_checkpoints
 from sluice.sources.stream.progress import note_lost_shards, shards_to_read, stream_backlog
-from sluice.sources.stream.shards import Shard
+from sluice.sources.stream.shards import KinesisStream, Shard
 
 FIRST, SECOND, THIRD, FOURTH = (f"shardId-{number:012d}" for number in range(4))
 
@@ -131,7 +131,7 @@ def test_missing_stream_or_shard_is_named(trial: Trial) -> None:
     with pytest.raises(MissingResource, match=f"stream {trial.stream} has no shard shard-7 any more"):
         trial.read("shard-7")
     with pytest.raises(MissingResource, match="stream nowhere-to-be-found or its shard is gone"):
-        stream_backlog(trial.kinesis, "nowhere-to-be-found", trial.lake, CLICKS)
+        stream_backlog(KinesisStream(trial.kinesis, "nowhere-to-be-found"), trial.lake, CLICKS)
 
 
 # The backlog
@@ -139,7 +139,7 @@ def test_missing_stream_or_shard_is_named(trial: Trial) -> None:
 
 def test_backlog_counts_shards_with_waiting_records_and_takes_nothing(trial: Trial) -> None:
     def count() -> int:
-        return stream_backlog(trial.kinesis, trial.stream, trial.lake, CLICKS)
+        return stream_backlog(trial.at_aws, trial.lake, CLICKS)
 
     assert count() == 0
     trial.send(1)
@@ -362,15 +362,15 @@ def test_shard_that_was_trimmed_before_it_was_read_to_its_end_is_reported_once(
         advance(trial.lake, "clicks", reached)
     trial.read_all()
 
-    found = note_lost_shards(trial.kinesis, trial.stream, trial.lake, CLICKS)
+    found = note_lost_shards(trial.at_aws, trial.lake, CLICKS)
 
     assert list(found) == ["shard-gone"]
     checkpoint = read_checkpoints(trial.lake, "clicks")["shard-gone"]
     assert checkpoint.ended
     assert checkpoint.gaps == (found["shard-gone"],)
     assert "shard-gone: records that arrived from" in caplog.text
-    assert note_lost_shards(trial.kinesis, trial.stream, trial.lake, CLICKS) == {}
-    assert shards_to_read(trial.kinesis, trial.stream, trial.lake, CLICKS) == [FIRST, SECOND]
+    assert note_lost_shards(trial.at_aws, trial.lake, CLICKS) == {}
+    assert shards_to_read(trial.at_aws, trial.lake, CLICKS) == [FIRST, SECOND]
 
 
 # Closing

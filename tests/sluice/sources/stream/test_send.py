@@ -13,6 +13,7 @@ from tests.sluice.sources.queue.test_send import stream as events_of
 
 from sluice.sending.lanes import Event, SendFailed, send_events
 from sluice.sources.stream.send import StreamSender, partition_key
+from sluice.sources.stream.shards import KinesisStream
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_every_event_arrives_once_and_each_group_in_order(kinesis: Any, stream: 
     events = events_of(3_000, groups=400)
     counts: list[int] = []
 
-    result = send_events(iter(events), StreamSender(kinesis, stream), lanes=2, on_sent=counts.append)
+    result = send_events(iter(events), StreamSender(KinesisStream(kinesis, stream)), lanes=2, on_sent=counts.append)
 
     assert by_group(kinesis, stream) == expected_by_group(events)
     assert result.sent == sum(counts) == 3_000
@@ -83,7 +84,7 @@ def test_records_that_a_busy_shard_refuses_keep_their_place(kinesis: Any, stream
 
     busy = BusyShards(kinesis, first_time)
 
-    result = send_events(events, StreamSender(kinesis, stream), lanes=3)
+    result = send_events(events, StreamSender(KinesisStream(kinesis, stream)), lanes=3)
 
     assert len(busy.refused) == 100
     assert result.sent == 300
@@ -102,7 +103,7 @@ def test_finally_refused_record_ends_the_send_and_nothing_of_its_group_follows(
         match=r"refused event 'event-40' of group 'group-1' \(ProvisionedThroughputExceededException: Rate exceeded "
         r"for shard\); the fault is the stream's, and send all again$",
     ):
-        send_events(events, StreamSender(kinesis, stream), lanes=3)
+        send_events(events, StreamSender(KinesisStream(kinesis, stream)), lanes=3)
 
     assert busy.refused == ["event-40"] * 10
     assert [json.loads(body)["place"] for body in by_group(kinesis, stream)["group-1"]] == [1, 14, 27]
@@ -110,7 +111,10 @@ def test_finally_refused_record_ends_the_send_and_nothing_of_its_group_follows(
 
 def test_groups_of_any_characters_and_length_arrive(kinesis: Any, stream: str) -> None:
     groups = ["Zürich HB/Gleis 3", "x" * 256, "y" * 257]
-    send_events([Event(f"e{n}", group, START, "{}") for n, group in enumerate(groups)], StreamSender(kinesis, stream))
+    send_events(
+        [Event(f"e{n}", group, START, "{}") for n, group in enumerate(groups)],
+        StreamSender(KinesisStream(kinesis, stream)),
+    )
 
     assert set(by_group(kinesis, stream)) == {*groups[:2], partition_key(groups[2])}
     assert partition_key(groups[2]).startswith("sha256:")
@@ -120,8 +124,8 @@ def test_large_bodies_are_split_over_batches_and_too_large_ones_are_named(kinesi
     large = 1024 * 1024 - len("g0")
     events = [Event(f"e{n}", f"g{n}", START, "x" * large) for n in range(6)]
 
-    result = send_events(events, StreamSender(kinesis, stream), lanes=1)
+    result = send_events(events, StreamSender(KinesisStream(kinesis, stream)), lanes=1)
 
     assert (result.sent, result.batches) == (6, 2)
     with pytest.raises(SendFailed, match="event 'e': Kinesis accepts bodies of at most 1 MiB with their group"):
-        send_events([Event("e", "g0", START, "x" * (large + 1))], StreamSender(kinesis, stream))
+        send_events([Event("e", "g0", START, "x" * (large + 1))], StreamSender(KinesisStream(kinesis, stream)))
