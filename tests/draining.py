@@ -1,7 +1,8 @@
-"""Landing from a queue or a stream without a provisioned pipeline, and a workspace of separate parts."""
+"""Sending to queues, and landing from queues and streams, without a provisioned pipeline; and a workspace."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -13,9 +14,11 @@ from sluice.lake.partitions import Grain
 from sluice.lake.store import Lake
 from sluice.landing.parts import Landing, Limits
 from sluice.records.record import Record
+from sluice.sending.lanes import Event, send_events
 from sluice.sources.queue import drain as engine
 from sluice.sources.queue.messages import Message, MessageQueue
 from sluice.sources.queue.records import record_from_fifo, record_from_standard
+from sluice.sources.queue.send import QueueSender
 from sluice.sources.stream.progress import shards_to_read
 from sluice.sources.stream.read import WindowRead, read_window
 from sluice.sources.stream.records import record_from_kinesis
@@ -31,6 +34,16 @@ def record_from_sqs(message: Message, source: Queue) -> Record:
     if isinstance(source, FifoQueue):
         return record_from_fifo(message, source)
     return record_from_standard(message, source)
+
+
+def backlog(sqs: Any, queue_url: str) -> int:
+    """Return how many messages wait, are in flight or are delayed in the queue of that URL."""
+    return MessageQueue(sqs, queue_url).backlog()
+
+
+def send(sqs: Any, queue_url: str, events: Iterable[Event]) -> None:
+    """Send events to the queue of that URL."""
+    send_events(events, QueueSender(MessageQueue(sqs, queue_url)))
 
 
 def drain(

@@ -17,12 +17,11 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.seeds import seeded
 from tests.chaos.trial import TROUBLE, Trial, is_one_line
 from tests.conftest import Cloud
-from tests.draining import workspace_of
+from tests.draining import backlog, workspace_of
 
 from sluice.declaration.loading import load_pipeline
 from sluice.landing.parts import Limits
 from sluice.sending.lanes import Event
-from sluice.sources.queue.messages import backlog
 from sluice.steps.runner import run_step
 
 _numbers = count()

@@ -10,9 +10,9 @@ from tests.chaos.conftest import MakeTrial
 from tests.chaos.faults import DISK_FULL, SLOW_DOWN, THROTTLED, Delay, Partial, Request, Reset, Rule, Schedule
 from tests.chaos.proxy import Proxy
 from tests.conftest import Cloud
+from tests.draining import backlog
 
 from localcloud.testing.waiting import wait_for
-from sluice.sources.queue.messages import backlog
 
 
 def put_request(key: str = "key") -> Request:

@@ -25,10 +25,10 @@ from tests.chaos.faults import (
 from tests.chaos.proxy import Proxy
 from tests.chaos.seeds import seeded
 from tests.chaos.trial import TROUBLE, Trial, is_one_line
+from tests.draining import backlog
 
 from localcloud.testing.waiting import wait_for
 from sluice.landing.parts import Limits
-from sluice.sources.queue.messages import backlog
 
 HANDLE_EXPIRED = Partial(1.0, "ReceiptHandleIsInvalid", sender_fault=True)
 EVERYTHING = (

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 from tests.chaos.audit import Counts, Sent, audit
 from tests.conftest import Cloud
-from tests.draining import Queue, drain, workspace_of
+from tests.draining import Queue, backlog, drain, send, workspace_of
 
 from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
@@ -26,8 +26,7 @@ from sluice.landing.closing import Evidence, close_source
 from sluice.landing.parts import Flush, Limits
 from sluice.sending.lanes import Event
 from sluice.sources.queue.drain import Drained
-from sluice.sources.queue.messages import backlog
-from sluice.sources.queue.send import encoded, send
+from sluice.sources.queue.send import encoded
 from sluice.steps.runner import run_step
 
 ALL = Limits()

@@ -22,6 +22,7 @@ import xgboost
 from tests.conftest import Cloud
 from tests.dags.airflow_home import AirflowHome, Finished
 from tests.dags.lake_content import LakeContent
+from tests.draining import send
 
 from pipelines.flights import data
 from pipelines.flights.events import events_of_days
@@ -31,7 +32,6 @@ from sluice.aws.resources import Resources
 from sluice.lake.store import Lake
 from sluice.landing.closing import Evidence, close_source
 from sluice.sending.lanes import Event
-from sluice.sources.queue.send import send
 
 DAYS = [date(2013, 1, day) for day in (1, 2, 3, 4)]
 PARTITIONS = [f"dt={day}" for day in DAYS]

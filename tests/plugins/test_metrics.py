@@ -19,12 +19,11 @@ from airflow.sdk.observability.metrics import stats_utils
 from opentelemetry import metrics as opentelemetry_metrics
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.sdk.metrics import MeterProvider
-from tests.draining import drain, workspace_of
+from tests.draining import drain, send, workspace_of
 
 from sluice.declaration.sources import FifoQueue, Stream
 from sluice.landing.closing import Evidence, close_source
 from sluice.sending.lanes import Event
-from sluice.sources.queue.send import send
 from sluice.sources.stream.checkpoints import Checkpoint, advance
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace

@@ -27,8 +27,9 @@ from sluice.aws.failures import explain
 from sluice.aws.resources import find
 from sluice.aws.settings import load_settings
 from sluice.errors import SluiceError
-from sluice.sending.lanes import Event
-from sluice.sources.queue.send import send
+from sluice.sending.lanes import Event, send_events
+from sluice.sources.queue.messages import MessageQueue
+from sluice.sources.queue.send import QueueSender
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -75,7 +76,7 @@ def send_days(
     new = {day: events for day, events in by_day.items() if not _was_sent(s3, bucket, day, events)}
     on_total(sum(len(events) for events in new.values()))
     for day, events in new.items():
-        send(sqs, queue_url, events, on_sent=on_sent)
+        send_events(events, QueueSender(MessageQueue(sqs, queue_url)), on_sent=on_sent)
         s3.put_object(Bucket=bucket, Key=_marker(day), Body=_record(events))
     drop_weather(s3, bucket, data.weather(), days)
     return Sent(

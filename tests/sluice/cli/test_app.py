@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from tests.conftest import Cloud
+from tests.draining import backlog
 from tests.sluice.conftest import Declare
 from tests.sluice.serving.live import Live
 from tests.sluice.toy import MODULES
@@ -25,7 +26,6 @@ from sluice.aws import clients as aws
 from sluice.aws.resources import Resources
 from sluice.cli.app import main
 from sluice.redrive.held import DEAD_LETTER
-from sluice.sources.queue.messages import backlog
 
 ROOT = Path(__file__).resolve().parents[3]
 PIPELINE = """

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import Cloud
-from tests.draining import drain, record_from_sqs, workspace_of
+from tests.draining import backlog, drain, record_from_sqs, workspace_of
 from tests.sluice import toy
 from tests.sluice.conftest import Declare
 from tests.sluice.lake_contents import rows_of
@@ -38,7 +38,6 @@ from sluice.redrive.ledger import Ledger
 from sluice.redrive.quarantined import OUTSIDE, quarantined, records_of
 from sluice.redrive.sending import RedriveIncomplete, SentBack, require_complete, send_back
 from sluice.sources.queue import dead_letters
-from sluice.sources.queue.messages import backlog
 from sluice.sources.stream.records import record_from_kinesis
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace

@@ -14,6 +14,7 @@ from tests.sluice.toy import EVENTS
 
 from sluice.errors import SluiceError
 from sluice.sending.event_file import EventFile
+from sluice.sources.queue.messages import MessageQueue
 from sluice.sources.queue.send import QueueSender
 
 JSON: st.SearchStrategy[Any] = st.recursive(
@@ -37,7 +38,7 @@ def outcome(content: bytes) -> int | str:
         file = Path(folder, "events.jsonl")
         file.write_bytes(content)
         try:
-            return EventFile(file, "events.jsonl").check(EVENTS, QueueSender(Mock(), "q.fifo"))
+            return EventFile(file, "events.jsonl").check(EVENTS, QueueSender(MessageQueue(Mock(), "q.fifo")))
         except SluiceError as error:
             return str(error)
 

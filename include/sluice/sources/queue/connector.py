@@ -21,7 +21,7 @@ from sluice.sending.lanes import Sender
 from sluice.sources.contract import EventConnector, Figures
 from sluice.sources.queue.dead_letters import DeadLetterQueue
 from sluice.sources.queue.drain import Drained, drain, lanes_for
-from sluice.sources.queue.messages import Message, MessageQueue, backlog, queue_attributes
+from sluice.sources.queue.messages import Message, MessageQueue
 from sluice.sources.queue.records import derive_standard_again, record_from_fifo, record_from_standard
 from sluice.sources.queue.send import QueueSender
 
@@ -32,21 +32,20 @@ class QueueConnector(EventConnector[Declared]):
     """The common part of FIFO and standard queues."""
 
     @property
-    def _sqs(self) -> Any:
-        return self.workspace.aws.client("sqs")
+    def _queue(self) -> MessageQueue:
+        return self._queue_at(self.workspace.resources.made_for("queues", self.source.name))
 
-    @property
-    def _url(self) -> str:
-        return self.workspace.resources.made_for("queues", self.source.name)
+    def _queue_at(self, url: str) -> MessageQueue:
+        return MessageQueue(self.workspace.aws.client("sqs"), url)
 
     @property
     @override
     def awaited(self) -> str:
-        return f"a message in the queue {self._url}"
+        return f"a message in the queue {self._queue.url}"
 
     @override
     def backlog(self) -> int:
-        return backlog(self._sqs, self._url)
+        return self._queue.backlog()
 
     @override
     def units(self, most: int) -> list[str]:
@@ -54,8 +53,7 @@ class QueueConnector(EventConnector[Declared]):
 
     @override
     def drain(self, unit: str, limits: Limits, on_flush: Callable[[Flush], None], stop: Event) -> Drained:
-        queue = MessageQueue(self._sqs, self._url)
-        return drain(queue, self.read, self.landing, limits, on_flush=on_flush, stop=stop)
+        return drain(self._queue, self.read, self.landing, limits, on_flush=on_flush, stop=stop)
 
     @abstractmethod
     def read(self, message: Message) -> Record:
@@ -73,7 +71,7 @@ class QueueConnector(EventConnector[Declared]):
         SQS reports the age of the oldest message to CloudWatch only (``ApproximateAgeOfOldestMessage``). Each flush
         sends the age of its oldest message as a metric.
         """
-        counted = queue_attributes(self._sqs, self._url)
+        counted = self._queue.attributes()
         waiting = int(counted["ApproximateNumberOfMessages"])
         in_flight = int(counted["ApproximateNumberOfMessagesNotVisible"])
         delayed = int(counted["ApproximateNumberOfMessagesDelayed"])
@@ -83,22 +81,22 @@ class QueueConnector(EventConnector[Declared]):
             "in_flight": in_flight,
             "delayed": delayed,
             "backlog": waiting + in_flight + delayed,
-            "dead_letters": None if dead is None else backlog(self._sqs, dead),
+            "dead_letters": None if dead is None else self._queue_at(dead).backlog(),
         }
 
     @override
     def sender(self) -> Sender:
-        return QueueSender(self._sqs, self._url)
+        return QueueSender(self._queue)
 
     @override
     def post(self, record: Record, repeat_id: str) -> str:
-        attributes: Any = _attributes_as_sent(record)
-        sent = self._sqs.send_message(
-            QueueUrl=self._url,
-            MessageBody=record.body,
-            MessageAttributes=attributes,
+        queue, attributes = self._queue, _attributes_as_sent(record)
+        message: Any = {
+            "MessageBody": record.body,
+            "MessageAttributes": attributes,
             **self._order_of(record, repeat_id),
-        )
+        }
+        sent = queue.sqs.send_message(QueueUrl=queue.url, **message)
         return str(sent["MessageId"])
 
     def _order_of(self, record: Record, repeat_id: str) -> Mapping[str, str]:
@@ -119,7 +117,7 @@ class QueueConnector(EventConnector[Declared]):
                 f"pipeline {name}: the queue {self.source.name!r} has no dead-letter queue; run `sluice provision "
                 f"{name}`"
             )
-        return DeadLetterQueue(self._sqs, url, self.read)
+        return DeadLetterQueue(self._queue_at(url), self.read)
 
 
 class FifoQueueConnector(QueueConnector[FifoQueue]):

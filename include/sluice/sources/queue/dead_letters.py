@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
 
 from sluice.records.record import Record
 from sluice.sources.contract import Letter
 from sluice.sources.queue.messages import BATCH, Message, MessageQueue, in_batches
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
 
 # Much shorter than the five minutes of deduplication, so that after a kill it is still safe to send the messages again.
 HIDDEN_SECONDS = 60
@@ -23,22 +18,16 @@ class DeadLetterQueue:
     """One dead-letter queue.
 
     Args:
-        sqs: A client of SQS.
-        url: The URL of the queue.
+        queue: The queue at AWS.
         read: Makes the record of a message.
     """
 
-    sqs: SQSClient
-    url: str
+    queue: MessageQueue
     read: Callable[[Message], Record]
-
-    @cached_property
-    def _queue(self) -> MessageQueue:
-        return MessageQueue(self.sqs, self.url)
 
     def count(self) -> int:
         """Return SQS's approximate count."""
-        return self._queue.backlog()
+        return self.queue.backlog()
 
     def peek(self, most: int) -> list[Letter]:
         """Read at most ``most`` messages, and put them back.
@@ -56,13 +45,13 @@ class DeadLetterQueue:
 
     def take(self, most: int) -> list[Letter]:
         """Receive at most ten messages and hide them for a minute; empty if none arrives within a second."""
-        messages = self._queue.receive(min(most, BATCH), wait_seconds=1, hidden_seconds=HIDDEN_SECONDS)
+        messages = self.queue.receive(min(most, BATCH), wait_seconds=1, hidden_seconds=HIDDEN_SECONDS)
         return [Letter(self.read(message), message["ReceiptHandle"]) for message in messages]
 
     def put_back(self, letters: Sequence[Letter]) -> None:
         """Make messages visible now. If SQS fails to do so, they are visible again within the minute."""
         for batch in in_batches([each.receipt for each in letters]):
-            self._queue.hide(batch, 0)
+            self.queue.hide(batch, 0)
 
     def delete(self, letters: Sequence[Letter]) -> list[Letter]:
         """Delete at most ten messages.
@@ -72,4 +61,4 @@ class DeadLetterQueue:
         """
         if not letters:
             return []
-        return [letters[int(failed["Id"])] for failed in self._queue.delete_once([each.receipt for each in letters])]
+        return [letters[int(failed["Id"])] for failed in self.queue.delete_once([each.receipt for each in letters])]

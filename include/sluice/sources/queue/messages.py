@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -27,43 +28,7 @@ class DeleteFailed(SluiceError):
     """Messages are durable in the lake but still on the queue: they will be landed again, and conformed once."""
 
 
-def queue_attributes(sqs: SQSClient, queue_url: str) -> Mapping[QueueAttributeNameType, str]:
-    """Read all attributes of a queue. Nothing is received.
-
-    Args:
-        sqs: A client of SQS.
-        queue_url: The URL of the queue.
-
-    Raises:
-        MissingResource: there is no such queue.
-    """
-    try:
-        return sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
-    except sqs.exceptions.QueueDoesNotExist as error:
-        raise MissingResource(
-            f"queue {queue_url} is gone; something outside Sluice deleted it: make it again as "
-            f"`sluice provision --dry-run` prints it for its pipeline"
-        ) from error
-
-
-def backlog(sqs: SQSClient, queue_url: str) -> int:
-    """Count the messages that wait, are in flight or are delayed. SQS's counts are approximate. Nothing is received.
-
-    Args:
-        sqs: A client of SQS.
-        queue_url: The URL of the queue.
-
-    Raises:
-        MissingResource: there is no such queue.
-    """
-    attributes = queue_attributes(sqs, queue_url)
-    return (
-        int(attributes["ApproximateNumberOfMessages"])
-        + int(attributes["ApproximateNumberOfMessagesNotVisible"])
-        + int(attributes["ApproximateNumberOfMessagesDelayed"])
-    )
-
-
+@dataclass(frozen=True)
 class MessageQueue:
     """One queue. Thread-safe.
 
@@ -72,18 +37,49 @@ class MessageQueue:
         url: The URL of the queue.
     """
 
-    def __init__(self, sqs: SQSClient, url: str) -> None:
-        self.url = url
-        self._sqs, self._wire = sqs, SqsWire(sqs)
+    sqs: SQSClient
+    url: str
+
+    @cached_property
+    def _wire(self) -> SqsWire:
+        return SqsWire(self.sqs)
+
+    @property
+    def is_fifo(self) -> bool:
+        """Whether the queue keeps the order of a group."""
+        return self.url.endswith(".fifo")
 
     @cached_property
     def visibility_seconds(self) -> int:
         """The queue's visibility time-out, in seconds: how long a received message is hidden from other readers."""
-        return max(1, int(queue_attributes(self._sqs, self.url)["VisibilityTimeout"]))
+        return max(1, int(self.attributes()["VisibilityTimeout"]))
+
+    def attributes(self) -> Mapping[QueueAttributeNameType, str]:
+        """Read all attributes of the queue. Nothing is received.
+
+        Raises:
+            MissingResource: there is no such queue.
+        """
+        try:
+            return self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])["Attributes"]
+        except self.sqs.exceptions.QueueDoesNotExist as error:
+            raise MissingResource(
+                f"queue {self.url} is gone; something outside Sluice deleted it: make it again as "
+                f"`sluice provision --dry-run` prints it for its pipeline"
+            ) from error
 
     def backlog(self) -> int:
-        """Count the messages that wait, are in flight or are delayed."""
-        return backlog(self._sqs, self.url)
+        """Count the messages that wait, are in flight or are delayed. The counts are approximate. Nothing is received.
+
+        Raises:
+            MissingResource: there is no such queue.
+        """
+        attributes = self.attributes()
+        return (
+            int(attributes["ApproximateNumberOfMessages"])
+            + int(attributes["ApproximateNumberOfMessagesNotVisible"])
+            + int(attributes["ApproximateNumberOfMessagesDelayed"])
+        )
 
     def receive(self, most: int, wait_seconds: int, hidden_seconds: int | None = None) -> Sequence[Message]:
         """Receive messages with all their attributes.
@@ -102,15 +98,15 @@ class MessageQueue:
         }
         if hidden_seconds is not None:
             request["VisibilityTimeout"] = hidden_seconds
-        if self.url.endswith(".fifo"):
+        if self.is_fifo:
             # If a response is lost, a retry with the same attempt id returns the same messages. With another id, their
             # groups would be locked.
             request["ReceiveRequestAttemptId"] = str(uuid4())
         response = self._wire.call("ReceiveMessage", request)
         if response is None:
             try:
-                return self._sqs.receive_message(**request).get("Messages", [])
-            except self._sqs.exceptions.OverLimit:
+                return self.sqs.receive_message(**request).get("Messages", [])
+            except self.sqs.exceptions.OverLimit:
                 return ()  # 120,000 messages of a standard queue are in flight; for a FIFO queue the response is empty
         messages: Sequence[Message] = response.get("Messages", ())
         for message in messages:
@@ -180,8 +176,8 @@ class MessageQueue:
         response = self._wire.call(operation, request)
         if response is None:
             calls: Mapping[str, Any] = {
-                "DeleteMessageBatch": self._sqs.delete_message_batch,
-                "ChangeMessageVisibilityBatch": self._sqs.change_message_visibility_batch,
+                "DeleteMessageBatch": self.sqs.delete_message_batch,
+                "ChangeMessageVisibilityBatch": self.sqs.change_message_visibility_batch,
             }
             response = calls[operation](**request)
         failed: Sequence[Mapping[str, Any]] = response.get("Failed", ())

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from tests.conftest import Cloud
-from tests.draining import drain
+from tests.draining import backlog, drain
 from tests.sluice.lake_contents import manifest_json, put_raw, rows_of
 from tests.sluice.toy import EVENTS, message, reading
 
@@ -25,7 +25,7 @@ from sluice.lake.store import Lake
 from sluice.landing.parts import Flush, Limits
 from sluice.landing.stopping import stopping
 from sluice.sources.queue.drain import Drained, lanes_for
-from sluice.sources.queue.messages import DeleteFailed, backlog
+from sluice.sources.queue.messages import DeleteFailed
 
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from tests.conftest import Cloud
-from tests.draining import drain, workspace_of
+from tests.draining import backlog, drain, workspace_of
 from tests.sluice.lake_contents import manifest_json, rows_of
 from tests.sluice.toy import EVENTS, TOY, reading
 
@@ -23,7 +23,6 @@ from sluice.lake.store import Lake
 from sluice.landing.closing import Evidence, close_source
 from sluice.landing.parts import Limits
 from sluice.sources.queue import drain as landing
-from sluice.sources.queue.messages import backlog
 from sluice.steps.runner import run_step
 
 FIRST = datetime(2013, 1, 1, tzinfo=UTC)

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from sluice.sending.lanes import Event, SendFailed
-from sluice.sources.queue.send import encoded, send
+from sluice.sending.lanes import Event, SendFailed, send_events
+from sluice.sources.queue.messages import MessageQueue
+from sluice.sources.queue.send import QueueSender, encoded
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 
@@ -93,7 +94,8 @@ def test_every_event_arrives_once_and_each_group_in_order(cloud: Any, queue: str
     events = stream(500, groups=37)
     counts: list[int] = []
 
-    result = send(cloud.client("sqs"), queue, iter(events), lanes=4, on_sent=counts.append)
+    sender = QueueSender(MessageQueue(cloud.client("sqs"), queue))
+    result = send_events(iter(events), sender, lanes=4, on_sent=counts.append)
 
     assert bodies_by_group(received(cloud.client("sqs"), queue)) == expected_by_group(events)
     assert result.sent == 500
@@ -114,7 +116,7 @@ def test_events_that_the_queue_refuses_at_first_keep_their_place(cloud: Any, que
 
     refusals = Refusals(sqs, first_time)
 
-    result = send(sqs, queue, events, lanes=3)
+    result = send_events(events, QueueSender(MessageQueue(sqs, queue)), lanes=3)
 
     assert len(refusals.refused) == 67
     assert result.sent == 200
@@ -127,7 +129,7 @@ def test_finally_refused_event_ends_the_send_and_nothing_of_its_group_follows(cl
     refusals = Refusals(sqs, lambda entry: entry["MessageDeduplicationId"] == "event-40", sender_fault=True)
 
     with pytest.raises(SendFailed, match=r"refused event 'event-40' of group 'group-1' \(InternalError"):
-        send(sqs, queue, events, lanes=3)
+        send_events(events, QueueSender(MessageQueue(sqs, queue)), lanes=3)
 
     assert refusals.refused == ["event-40"]
     places = [json.loads(body)["place"] for body in bodies_by_group(received(cloud.client("sqs"), queue))["group-1"]]
@@ -139,7 +141,7 @@ def test_send_gives_up_after_five_refusals(cloud: Any, queue: str) -> None:
     refusals = Refusals(sqs, lambda entry: entry["MessageDeduplicationId"] == "event-1")
 
     with pytest.raises(SendFailed, match=r"refused event 'event-1' .*the fault is the queue's, and send all again"):
-        send(sqs, queue, stream(2, groups=2), lanes=1)
+        send_events(stream(2, groups=2), QueueSender(MessageQueue(sqs, queue)), lanes=1)
 
     assert refusals.refused == ["event-1"] * 5
 
@@ -147,7 +149,7 @@ def test_send_gives_up_after_five_refusals(cloud: Any, queue: str) -> None:
 def test_ids_and_groups_of_any_characters_arrive(cloud: Any, queue: str) -> None:
     event = Event(id="façade " * 40, group="Zürich HB/Gleis 3", event_time=START, body='{"ü": 1}')
 
-    assert send(cloud.client("sqs"), queue, [event]).sent == 1
+    assert send_events([event], QueueSender(MessageQueue(cloud.client("sqs"), queue))).sent == 1
 
     (message,) = received(cloud.client("sqs"), queue)
     assert message["Attributes"]["MessageGroupId"] == "Z%C3%BCrich%20HB/Gleis%203"
@@ -174,13 +176,13 @@ def test_encoded_names_are_readable_where_possible_and_unique() -> None:
 )
 def test_event_that_can_not_be_sent_is_named(cloud: Any, queue: str, event: Event, message: str) -> None:
     with pytest.raises(SendFailed, match=message):
-        send(cloud.client("sqs"), queue, [event])
+        send_events([event], QueueSender(MessageQueue(cloud.client("sqs"), queue)))
 
 
 def test_large_bodies_are_split_over_batches(cloud: Any, queue: str) -> None:
     events = [Event(f"e{n}", f"g{n}", START, "x" * 400_000) for n in range(5)]
 
-    result = send(cloud.client("sqs"), queue, events, lanes=1)
+    result = send_events(events, QueueSender(MessageQueue(cloud.client("sqs"), queue)), lanes=1)
 
     assert (result.sent, result.batches) == (5, 3)
 
@@ -190,7 +192,7 @@ def test_standard_queue_gets_full_batches_without_groups(cloud: Any, own_name: s
     url = sqs.create_queue(QueueName=own_name)["QueueUrl"]
     events = stream(50, groups=1)
 
-    result = send(sqs, url, events, lanes=1)
+    result = send_events(events, QueueSender(MessageQueue(sqs, url)), lanes=1)
 
     assert (result.sent, result.batches) == (50, 5)
     found: list[dict[str, Any]] = []
