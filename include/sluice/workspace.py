@@ -36,5 +36,5 @@ class Workspace:
             MissingResource: it is not provisioned.
         """
         pipeline = load_pipeline(name)
-        resources = find(aws.client("ssm"), name)
+        resources = find(aws, name)
         return cls(pipeline, resources, Lake(aws.client("s3"), resources.bucket, name), aws)

@@ -41,7 +41,7 @@ def test_pipeline_survives_repeated_kills_of_the_emulator(
                 trial.send(every[sent : sent + size])
                 sent += size
             attempt(trial.drain)
-            attempt(lambda: provision(trial.client("cloudformation"), load_pipeline("flights")))
+            attempt(lambda: provision(trial, load_pipeline("flights")))
         trial.send(every[sent:])
 
     with ThreadPoolExecutor(1) as beside:
@@ -56,7 +56,7 @@ def test_pipeline_survives_repeated_kills_of_the_emulator(
         working.result(300)
 
     assert trial.finish().conformed == events
-    provision(trial.client("cloudformation"), load_pipeline("flights"))
+    provision(trial, load_pipeline("flights"))
 
 
 def attempt(do: Callable[[], Any]) -> None:

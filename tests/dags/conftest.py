@@ -27,5 +27,5 @@ def airflow_home(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="session")
 def flights(cloud: Cloud) -> Resources:
-    provision(cloud.client("cloudformation"), load_pipeline("flights"))
-    return find(cloud.client("ssm"), "flights")
+    provision(cloud, load_pipeline("flights"))
+    return find(cloud, "flights")

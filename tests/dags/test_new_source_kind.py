@@ -194,7 +194,7 @@ def airflow(cloud: Cloud, folder: Path, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="module")
 def resources(cloud: Cloud, airflow: AirflowHome) -> Resources:
     airflow.command("sluice", "provision", "meters").succeeded()
-    return find(cloud.client("ssm"), "meters")
+    return find(cloud, "meters")
 
 
 def lines(number: int) -> str:

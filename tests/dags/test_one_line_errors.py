@@ -101,8 +101,8 @@ def test_pipeline_that_is_not_provisioned_gets_the_command_to_run(airflow_home: 
 def lost_queue(cloud: Cloud) -> str:
     """The URL of the pipeline's queue in another region, where it is provisioned but the queue was deleted."""
     elsewhere = replace(cloud, environment={**cloud.environment, "AWS_DEFAULT_REGION": WITHOUT_QUEUE})
-    provision(elsewhere.client("cloudformation"), load_pipeline("flights"))
-    url = find(elsewhere.client("ssm"), "flights").made_for("queues", "events")
+    provision(elsewhere, load_pipeline("flights"))
+    url = find(elsewhere, "flights").made_for("queues", "events")
     elsewhere.client("sqs").delete_queue(QueueUrl=url)
     return url
 

@@ -171,7 +171,7 @@ def world(cloud: Cloud, folder: Path, tmp_path_factory: pytest.TempPathFactory) 
     airflow = AirflowHome(home, environment)
     try:
         airflow.command("sluice", "provision", "clicks").succeeded()
-        resources = find(cloud.client("ssm"), "clicks")
+        resources = find(cloud, "clicks")
         airflow.airflow("db", "migrate").succeeded()
         yield World(cloud, resources, airflow, Lake(cloud.client("s3"), resources.bucket, "clicks"))
     finally:

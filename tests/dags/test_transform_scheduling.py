@@ -120,7 +120,7 @@ def world(cloud: Cloud, folder: Path, tmp_path_factory: pytest.TempPathFactory) 
     environment["PYTHONPATH"] = f"{folder}:{environment['PYTHONPATH']}"
     airflow_home = AirflowHome(home, environment)
     airflow_home.command("sluice", "provision", "parcels").succeeded()
-    lake = Lake(cloud.client("s3"), find(cloud.client("ssm"), "parcels").bucket, "parcels")
+    lake = Lake(cloud.client("s3"), find(cloud, "parcels").bucket, "parcels")
     airflow_home.command("airflow", "db", "migrate").succeeded()
     with running_airflow(airflow_home) as airflow:
         world = World(cloud, lake, airflow)
@@ -311,7 +311,7 @@ def test_run_that_is_marked_failed_stops_waiting(dispatched: World) -> None:
 def test_ingest_whose_queue_is_gone_is_paused_after_three_runs(dispatched: World) -> None:
     """The tests' Airflow waits a second between two tries, where production waits for minutes."""
     dag, airflow = "parcels_ingest_queue", dispatched.airflow
-    queue = find(dispatched.cloud.client("ssm"), "parcels").made_for("queues", "events")
+    queue = find(dispatched.cloud, "parcels").made_for("queues", "events")
     dispatched.cloud.client("sqs").delete_queue(QueueUrl=queue)
     airflow.unpause(dag)
 

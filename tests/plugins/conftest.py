@@ -57,7 +57,7 @@ def parcels(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         patch.setattr(pipelines, "__path__", [*pipelines.__path__, str(folder)])
         declared = load_pipeline("parcels")
         stream = Stream("stream", event_id="id", event_time="event_time")
-        provision(cloud.client("cloudformation"), replace(declared, sources=(*declared.sources, stream)))
+        provision(cloud, replace(declared, sources=(*declared.sources, stream)))
         for name, value in cloud.environment.items():
             patch.setenv(name, value)
         patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", aws_connection(cloud.endpoint_url, cloud.sagemaker_endpoint_url))

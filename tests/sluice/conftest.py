@@ -112,8 +112,8 @@ def aws(cloud: Cloud) -> Aws:
 def toy_resources(cloud: Cloud) -> Resources:
     """The resources of the pipeline ``toy`` with a source of each kind."""
     sources = (toy.EVENTS, toy.MESSAGES, toy.STREAM, toy.DROPS)
-    provision(cloud.client("cloudformation"), toy.toy(sources=sources))
-    return find(cloud.client("ssm"), "toy")
+    provision(cloud, toy.toy(sources=sources))
+    return find(cloud, "toy")
 
 
 @pytest.fixture

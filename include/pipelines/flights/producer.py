@@ -121,7 +121,7 @@ def _main(
 
 def _send_with_progress(days: Sequence[date]) -> Sent:
     aws = Aws()
-    resources = find(aws.client("ssm"), "flights")
+    resources = find(aws, "flights")
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from sluice.aws.clients import Aws
 from sluice.errors import MissingResource
-
-if TYPE_CHECKING:
-    from mypy_boto3_ssm import SSMClient
 
 
 @dataclass(frozen=True)
@@ -78,18 +75,18 @@ class Resources:
         return self.of_sources.get(f"{what}/{source}")
 
 
-def find(ssm: SSMClient, pipeline: str) -> Resources:
-    """Read the parameters ``/sluice/<pipeline>/…``.
+def find(aws: Aws, pipeline: str) -> Resources:
+    """Read the parameters ``/sluice/<pipeline>/…`` of Parameter Store.
 
     Args:
-        ssm: A client of Systems Manager, which has Parameter Store.
+        aws: The clients of the pipeline's account and region.
         pipeline: The name of the pipeline.
 
     Raises:
         MissingResource: the pipeline isn't provisioned, or its stack is older than this code.
     """
     root = _root(pipeline)
-    found = _parameters(ssm, root)
+    found = _parameters(aws, root)
     missing = [name for name in ("bucket", "topic", "completions-queue") if name not in found]
     if missing:
         raise MissingResource(
@@ -110,8 +107,8 @@ def _root(pipeline: str) -> str:
     return f"/sluice/{pipeline}"
 
 
-def _parameters(ssm: SSMClient, root: str) -> dict[str, str]:
-    pages = ssm.get_paginator("get_parameters_by_path").paginate(Path=root, Recursive=True)
+def _parameters(aws: Aws, root: str) -> dict[str, str]:
+    pages = aws.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=root, Recursive=True)
     return {
         parameter["Name"].removeprefix(f"{root}/"): parameter["Value"]
         for page in pages

@@ -109,16 +109,16 @@ def _provision(
     from sluice.provisioning.provision import changes, provision
     from sluice.provisioning.template import render
 
-    declared, cloudformation = check_pipeline(pipeline), Aws().client("cloudformation")
+    declared, aws = check_pipeline(pipeline), Aws()
     if dry_run:
-        changed = changes(cloudformation, declared)
+        changed = changes(aws, declared)
         typer.echo(render(declared).to_yaml())
         for change in changed:
             typer.echo(f"# {change.action} {change.resource} ({change.kind})")
         if not changed:
             typer.echo("# the stack is up to date: nothing would change")
         return
-    for name, value in sorted(provision(cloudformation, declared).items()):
+    for name, value in sorted(provision(aws, declared).items()):
         typer.echo(f"{name}\t{value}")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import RetryError, Retrying, retry_if_exception, retry_if_result, stop_after_delay, wait_fixed
 
+from sluice.aws.clients import Aws
 from sluice.aws.failures import explain, is_throttled
 from sluice.declaration.pipeline import Pipeline
 from sluice.errors import SluiceError
@@ -52,14 +53,14 @@ class Change:
     kind: str
 
 
-def provision(cloudformation: CloudFormationClient, pipeline: Pipeline) -> Mapping[str, str]:
+def provision(aws: Aws, pipeline: Pipeline) -> Mapping[str, str]:
     """Create the pipeline's stack, or update it to the declaration, and wait until that is done.
 
     A stack that is up to date is not changed. If another change is in progress, this waits for it first. Each wait
     lasts at most 10 minutes. If the first creation fails, the stack is deleted, so that it can be created again.
 
     Args:
-        cloudformation: A client of CloudFormation.
+        aws: The clients of the pipeline's account and region.
         pipeline: The declaration.
 
     Returns:
@@ -71,7 +72,7 @@ def provision(cloudformation: CloudFormationClient, pipeline: Pipeline) -> Mappi
         ProvisioningFailed: CloudFormation can't be reached or refuses, a resource fails (the message names the first
             one and why), or the stack isn't done in time.
     """
-    name, body = stack_name(pipeline.name), template_body(pipeline)
+    cloudformation, name, body = aws.client("cloudformation"), stack_name(pipeline.name), template_body(pipeline)
     with _explained(pipeline):
         current = _settled(cloudformation, name)
         if current is None:
@@ -89,20 +90,20 @@ def provision(cloudformation: CloudFormationClient, pipeline: Pipeline) -> Mappi
         return _outputs(changed)
 
 
-def changes(cloudformation: CloudFormationClient, pipeline: Pipeline) -> list[Change]:
+def changes(aws: Aws, pipeline: Pipeline) -> list[Change]:
     """List what :func:`provision` would change, by a change set of CloudFormation. Nothing is changed.
 
     If there is no stack, every resource of the template is added.
 
     Args:
-        cloudformation: A client of CloudFormation.
+        aws: The clients of the pipeline's account and region.
         pipeline: The declaration.
 
     Raises:
         DeclarationError: AWS would refuse the template.
         ProvisioningFailed: CloudFormation can't be reached or refuses.
     """
-    name, body = stack_name(pipeline.name), template_body(pipeline)
+    cloudformation, name, body = aws.client("cloudformation"), stack_name(pipeline.name), template_body(pipeline)
     with _explained(pipeline):
         if _settled(cloudformation, name) is None:
             made = render(pipeline).to_dict()["Resources"]

@@ -106,8 +106,8 @@ def test_partly_sent_day_is_sent_again(place: Place) -> None:
 
 def test_command_finds_the_pipeline_and_reports_what_it_sent(cloud: Cloud) -> None:
     cloud = in_region(cloud, "eu-central-1")  # no other test uses it
-    provision(cloud.client("cloudformation"), load_pipeline("flights"))
-    resources = find(cloud.client("ssm"), "flights")
+    provision(cloud, load_pipeline("flights"))
+    resources = find(cloud, "flights")
 
     done = command(cloud, "--days", "1", "--start", "2014-01-01")
 

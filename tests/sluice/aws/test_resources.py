@@ -12,9 +12,9 @@ from sluice.provisioning.provision import provision
 
 
 def test_all_resources_of_the_template_are_found(cloud: Cloud) -> None:
-    outputs = provision(cloud.client("cloudformation"), toy(name="found", sources=(EVENTS, MESSAGES, STREAM)))
+    outputs = provision(cloud, toy(name="found", sources=(EVENTS, MESSAGES, STREAM)))
 
-    resources = find(cloud.client("ssm"), "found")
+    resources = find(cloud, "found")
 
     assert resources.bucket == outputs["Bucket"]
     assert resources.topic_arn == outputs["Topic"]
@@ -36,27 +36,27 @@ def test_more_sources_than_one_page_of_parameters_are_found(cloud: Cloud) -> Non
     for name in names | {"bucket", "topic", "completions-queue"}:
         ssm.put_parameter(Name=f"/sluice/wide/{name}", Value=f"value of {name}", Type="String")
 
-    assert find(ssm, "wide").of_sources == {name: f"value of {name}" for name in names}
+    assert find(cloud, "wide").of_sources == {name: f"value of {name}" for name in names}
 
 
 def test_pipeline_with_the_same_prefix_is_not_found_instead(cloud: Cloud) -> None:
-    provision(cloud.client("cloudformation"), toy(name="near_by"))
+    provision(cloud, toy(name="near_by"))
 
     with pytest.raises(MissingResource, match=r"^pipeline near: .*`sluice provision near`$"):
-        find(cloud.client("ssm"), "near")
+        find(cloud, "near")
 
 
 def test_source_without_a_queue_is_named(cloud: Cloud) -> None:
-    provision(cloud.client("cloudformation"), toy(name="found", sources=(EVENTS, MESSAGES, STREAM)))
+    provision(cloud, toy(name="found", sources=(EVENTS, MESSAGES, STREAM)))
 
     with pytest.raises(MissingResource, match="there are no queues for the source 'orders', only for events, messages"):
-        find(cloud.client("ssm"), "found").made_for("queues", "orders")
+        find(cloud, "found").made_for("queues", "orders")
 
 
 def test_pipeline_provisioned_before_its_training_was_declared_is_reported(cloud: Cloud) -> None:
-    provision(cloud.client("cloudformation"), toy(name="untrained", training=None, deployment=None))
+    provision(cloud, toy(name="untrained", training=None, deployment=None))
 
-    resources = find(cloud.client("ssm"), "untrained")
+    resources = find(cloud, "untrained")
 
     assert resources.role_arn is None
     with pytest.raises(MissingResource, match=r"no parameter /sluice/untrained/role .*`sluice provision untrained`$"):

@@ -92,7 +92,7 @@ NOT_CALLED = {
 
 
 def test_policy_of_the_workers_allows_exactly_the_calls_of_the_code(cloud: Cloud, aws: Aws, declare: Declare) -> None:
-    policy = worker_policy(cloud, provision(cloud.client("cloudformation"), LIFE)["WorkerPolicy"])
+    policy = worker_policy(cloud, provision(cloud, LIFE)["WorkerPolicy"])
     recording = RecordingAws(aws.session, aws.endpoint)
     declare("life", MODULES)
 

@@ -12,6 +12,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
+from tests.clients import OneClient
 from tests.conftest import Cloud
 from tests.sluice.provisioning.stacks import made
 from tests.sluice.toy import EVENTS, MESSAGES, STREAM, TOY, toy
@@ -25,9 +26,9 @@ from sluice.provisioning.provision import Change, ProvisioningFailed, changes, p
 def test_stack_is_created_once_and_then_unchanged(cloud: Cloud) -> None:
     cloudformation = cloud.client("cloudformation")
 
-    first = provision(cloudformation, toy(name="once"))
+    first = provision(cloud, toy(name="once"))
     events = cloudformation.describe_stack_events(StackName="sluice-once")["StackEvents"]
-    second = provision(cloudformation, toy(name="once"))
+    second = provision(cloud, toy(name="once"))
 
     assert first["Bucket"] == "sluice-once-000000000000-us-east-1"
     assert second == first
@@ -35,7 +36,7 @@ def test_stack_is_created_once_and_then_unchanged(cloud: Cloud) -> None:
 
 
 def test_underscores_become_hyphens_where_aws_allows_none(cloud: Cloud) -> None:
-    outputs = provision(cloud.client("cloudformation"), toy(name="two_words", sources=(EVENTS, STREAM)))
+    outputs = provision(cloud, toy(name="two_words", sources=(EVENTS, STREAM)))
 
     assert stack_name("two_words") == "sluice-two-words"
     assert outputs["Bucket"] == "sluice-two-words-000000000000-us-east-1"
@@ -48,12 +49,12 @@ def with_events(name: str, **changes: Any) -> Pipeline:
 
 
 def test_changed_declaration_updates_the_stack_in_place(cloud: Cloud) -> None:
-    cloudformation, sqs = cloud.client("cloudformation"), cloud.client("sqs")
-    queue = provision(cloudformation, toy(name="changing"))["EventsQueue"]
+    sqs = cloud.client("sqs")
+    queue = provision(cloud, toy(name="changing"))["EventsQueue"]
     sqs.send_message(QueueUrl=queue, MessageBody="kept", MessageGroupId="g", MessageDeduplicationId="1")
 
     day, seconds = timedelta(days=1), timedelta(seconds=77)
-    provision(cloudformation, with_events("changing", retention=day, visibility_timeout=seconds))
+    provision(cloud, with_events("changing", retention=day, visibility_timeout=seconds))
 
     attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
     assert attributes["MessageRetentionPeriod"] == "86400"
@@ -62,10 +63,9 @@ def test_changed_declaration_updates_the_stack_in_place(cloud: Cloud) -> None:
 
 
 def test_resource_that_is_no_longer_declared_is_removed_and_the_rest_is_kept(cloud: Cloud) -> None:
-    cloudformation = cloud.client("cloudformation")
-    before = provision(cloudformation, toy(name="shrinking", sources=(EVENTS, MESSAGES, STREAM)))
+    before = provision(cloud, toy(name="shrinking", sources=(EVENTS, MESSAGES, STREAM)))
 
-    after = provision(cloudformation, toy(name="shrinking", training=None, deployment=None))
+    after = provision(cloud, toy(name="shrinking", training=None, deployment=None))
 
     assert {name: after[name] for name in after} == {name: before[name] for name in after}
     assert set(before) - set(after) == {"MessagesQueue", "MessagesDeadLetterQueue", "Stream", "Role"}
@@ -86,13 +86,12 @@ def stack_state(cloud: Cloud, pipeline: str) -> Any:
 
 
 def test_dry_run_reports_changes_and_makes_none(cloud: Cloud) -> None:
-    cloudformation = cloud.client("cloudformation")
-    provision(cloudformation, toy(name="rehearsed", sources=(EVENTS, STREAM)))
+    provision(cloud, toy(name="rehearsed", sources=(EVENTS, STREAM)))
     before = stack_state(cloud, "rehearsed")
 
     orders = FifoQueue("orders", event_id="id", event_time="at")
     slow = replace(EVENTS, visibility_timeout=timedelta(hours=1))
-    found = changes(cloudformation, toy(name="rehearsed", sources=(slow, orders)))
+    found = changes(cloud, toy(name="rehearsed", sources=(slow, orders)))
 
     assert _of(found, "Add") == [
         "OrdersDeadLetterQueue",
@@ -104,7 +103,7 @@ def test_dry_run_reports_changes_and_makes_none(cloud: Cloud) -> None:
     assert {"EventsQueue", "WorkerPolicy"} <= set(_of(found, "Modify"))
     assert Change("Add", "OrdersQueue", "AWS::SQS::Queue") in found
     assert stack_state(cloud, "rehearsed") == before
-    assert changes(cloudformation, toy(name="rehearsed", sources=(EVENTS, STREAM))) == []
+    assert changes(cloud, toy(name="rehearsed", sources=(EVENTS, STREAM))) == []
     assert stack_state(cloud, "rehearsed") == before
 
 
@@ -114,16 +113,15 @@ def _of(found: Sequence[Change], action: str) -> list[str]:
 
 def test_dry_run_reports_replacements(cloud: Cloud) -> None:
     """A queue that becomes a FIFO queue is another queue: what waits in the old one is gone."""
-    cloudformation = cloud.client("cloudformation")
-    provision(cloudformation, toy(name="replaced", sources=(replace(MESSAGES, name="events"),)))
+    provision(cloud, toy(name="replaced", sources=(replace(MESSAGES, name="events"),)))
 
-    assert "EventsQueue" in _of(changes(cloudformation, toy(name="replaced")), "Replace")
+    assert "EventsQueue" in _of(changes(cloud, toy(name="replaced")), "Replace")
 
 
 def test_dry_run_of_an_unprovisioned_pipeline_adds_everything_and_leaves_no_trace(cloud: Cloud) -> None:
     cloudformation = cloud.client("cloudformation")
 
-    found = changes(cloudformation, toy(name="unmade"))
+    found = changes(cloud, toy(name="unmade"))
 
     assert {each.action for each in found} == {"Add"}
     assert {"Lake", "EventsQueue", "EventsDeadLetterQueue", "TrainingRole", "WorkerPolicy"} <= set(_of(found, "Add"))
@@ -134,7 +132,7 @@ def test_dry_run_of_an_unprovisioned_pipeline_adds_everything_and_leaves_no_trac
 
 def test_dry_run_removes_what_a_killed_one_left(cloud: Cloud) -> None:
     cloudformation = cloud.client("cloudformation")
-    provision(cloudformation, toy(name="again"))
+    provision(cloud, toy(name="again"))
     template = cloudformation.get_template(StackName="sluice-again", TemplateStage="Original")["TemplateBody"]
     cloudformation.create_change_set(
         StackName="sluice-again",
@@ -143,51 +141,51 @@ def test_dry_run_removes_what_a_killed_one_left(cloud: Cloud) -> None:
         Capabilities=["CAPABILITY_IAM"],
     )
 
-    assert _of(changes(cloudformation, with_events("again", max_receives=4)), "Modify") == ["EventsQueue"]
+    assert _of(changes(cloud, with_events("again", max_receives=4)), "Modify") == ["EventsQueue"]
     assert cloudformation.list_change_sets(StackName="sluice-again")["Summaries"] == []
 
 
 def test_failed_creation_names_the_resource_and_can_be_retried(cloud: Cloud) -> None:
-    cloudformation, ssm = cloud.client("cloudformation"), cloud.client("ssm")
+    ssm = cloud.client("ssm")
     ssm.put_parameter(Name="/sluice/taken/bucket", Value="taken", Type="String")
 
     with pytest.raises(
         ProvisioningFailed, match=r"BucketParameter .*AlreadyExists.*`sluice provision taken`"
     ) as failure:
-        provision(cloudformation, toy(name="taken"))
+        provision(cloud, toy(name="taken"))
     assert "\n" not in str(failure.value)
 
     ssm.delete_parameter(Name="/sluice/taken/bucket")
-    assert provision(cloudformation, toy(name="taken"))["Bucket"] == "sluice-taken-000000000000-us-east-1"
+    assert provision(cloud, toy(name="taken"))["Bucket"] == "sluice-taken-000000000000-us-east-1"
 
 
 def test_lake_without_a_stack_is_adopted_on_a_laptop_and_survives_failed_tries(cloud: Cloud) -> None:
-    cloudformation, s3, ssm = (cloud.client(name) for name in ("cloudformation", "s3", "ssm"))
+    s3, ssm = cloud.client("s3"), cloud.client("ssm")
     lake = "sluice-left-000000000000-us-east-1"
     s3.create_bucket(Bucket=lake)
     s3.put_object(Bucket=lake, Key="left/raw/part", Body=b"kept")
     ssm.put_parameter(Name="/sluice/left/bucket", Value="left", Type="String")
 
     with pytest.raises(ProvisioningFailed, match=r"BucketParameter .*AlreadyExists"):
-        provision(cloudformation, toy(name="left"))
+        provision(cloud, toy(name="left"))
     assert s3.get_object(Bucket=lake, Key="left/raw/part")["Body"].read() == b"kept"
 
     ssm.delete_parameter(Name="/sluice/left/bucket")
-    assert provision(cloudformation, toy(name="left"))["Bucket"] == lake
+    assert provision(cloud, toy(name="left"))["Bucket"] == lake
     assert s3.get_object(Bucket=lake, Key="left/raw/part")["Body"].read() == b"kept"
     assert s3.get_bucket_versioning(Bucket=lake)["Status"] == "Enabled"
 
 
 def test_failed_update_names_the_resource_and_leaves_the_stack_as_it_was(cloud: Cloud) -> None:
-    cloudformation, ssm = cloud.client("cloudformation"), cloud.client("ssm")
-    before = provision(cloudformation, toy(name="breaking"))
+    ssm = cloud.client("ssm")
+    before = provision(cloud, toy(name="breaking"))
     orders = FifoQueue("orders", event_id="id", event_time="at")
     ssm.put_parameter(Name="/sluice/breaking/queues/orders", Value="taken", Type="String")
 
     with pytest.raises(ProvisioningFailed, match=r"OrdersQueueParameter .* failed: .*AlreadyExists"):
-        provision(cloudformation, toy(name="breaking", sources=(EVENTS, orders)))
+        provision(cloud, toy(name="breaking", sources=(EVENTS, orders)))
 
-    assert provision(cloudformation, toy(name="breaking")) == before
+    assert provision(cloud, toy(name="breaking")) == before
 
 
 def test_name_that_the_template_does_not_allow_is_refused() -> None:
@@ -205,7 +203,7 @@ def test_closed_port_gives_one_line_with_the_next_action() -> None:
         config=Config(connect_timeout=5, retries={"total_max_attempts": 1}),
     )
     with pytest.raises(ProvisioningFailed, match=r"http://127\.0\.0\.1:9.*make up\); then run") as failure:
-        provision(unreachable, toy(name="flights"))
+        provision(OneClient(only=unreachable), toy(name="flights"))
     assert "\n" not in str(failure.value)
 
 
@@ -222,5 +220,5 @@ def test_throttled_probe_does_not_end_the_wait(cloud: Cloud) -> None:
 
     cloudformation.meta.events.register("before-send.cloudformation.DescribeStacks", throttle)
 
-    assert provision(cloudformation, toy(name="throttled"))["Bucket"].startswith("sluice-throttled-")
+    assert provision(OneClient(only=cloudformation), toy(name="throttled"))["Bucket"].startswith("sluice-throttled-")
     assert next(probes) > 2

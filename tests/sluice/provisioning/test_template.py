@@ -31,12 +31,12 @@ REAL, _ = load_pipelines()
 
 @pytest.fixture(scope="module")
 def outputs(cloud: Cloud) -> dict[str, str]:
-    return dict(provision(cloud.client("cloudformation"), ALL_KINDS))
+    return dict(provision(cloud, ALL_KINDS))
 
 
 @pytest.fixture(scope="module")
 def resources(cloud: Cloud, outputs: dict[str, str]) -> Resources:
-    return find(cloud.client("ssm"), "my_pipe")
+    return find(cloud, "my_pipe")
 
 
 def test_template_is_valid_in_every_region_that_it_may_go_to(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ QUEUES_OF_EVENTS = {"events.fifo", "events-dead.fifo"}
 def test_exactly_the_declared_resources_are_made_under_the_names_of_the_user(
     cloud: Cloud, shape: str, queues: set[str], streams: set[str], parameters: set[str]
 ) -> None:
-    provision(cloud.client("cloudformation"), SHAPES[shape])
+    provision(cloud, SHAPES[shape])
 
     assert made(cloud, shape) == {
         "buckets": {bucket_of(shape)},
@@ -167,7 +167,7 @@ def attributes(cloud: Cloud, pipeline: str, queue: str) -> dict[str, str]:
 
 
 def test_source_has_its_declared_properties(cloud: Cloud) -> None:
-    provision(cloud.client("cloudformation"), SHAPES["several"])
+    provision(cloud, SHAPES["several"])
 
     returns, late = attributes(cloud, "several", "returns.fifo"), attributes(cloud, "several", "late_messages")
     assert (returns["MessageRetentionPeriod"], returns["VisibilityTimeout"]) == (str(4 * 86400), "90")
@@ -181,7 +181,7 @@ def test_source_has_its_declared_properties(cloud: Cloud) -> None:
 @pytest.mark.parametrize(("queue", "dead"), [("events.fifo", "events-dead.fifo"), ("messages", "messages-dead")])
 def test_dead_letter_queue_keeps_its_messages_longer_than_its_source(cloud: Cloud, queue: str, dead: str) -> None:
     """A message keeps its age when a standard queue moves it: there it must have half of the time left."""
-    provision(cloud.client("cloudformation"), SHAPES["several"])
+    provision(cloud, SHAPES["several"])
 
     of_source, of_dead = (
         timedelta(seconds=int(attributes(cloud, "several", name)["MessageRetentionPeriod"])) for name in (queue, dead)
@@ -192,7 +192,7 @@ def test_dead_letter_queue_keeps_its_messages_longer_than_its_source(cloud: Clou
 
 
 def test_key_a_network_and_tags_are_set_wherever_they_can_be(cloud: Cloud) -> None:
-    outputs = provision(cloud.client("cloudformation"), SHAPES["guarded"])
+    outputs = provision(cloud, SHAPES["guarded"])
 
     template = render(SHAPES["guarded"]).to_dict()["Resources"]
     tags = {"team": "freight", "cost-centre": "47 11"}
@@ -222,15 +222,14 @@ def test_key_a_network_and_tags_are_set_wherever_they_can_be(cloud: Cloud) -> No
     assert workers.resources("kms:Decrypt") == workers.resources("kms:GenerateDataKey") == {KEY}
     assert sagemakers.resources("kms:Decrypt") == sagemakers.resources("kms:CreateGrant") == {KEY}
     assert "ec2:CreateNetworkInterface" in sagemakers.actions
-    plain = provision(cloud.client("cloudformation"), SHAPES["several"])
+    plain = provision(cloud, SHAPES["several"])
     for policy in (worker_policy(cloud, plain["WorkerPolicy"]), role_policy(cloud, plain["Role"])):
         assert not [action for action in policy.actions if action.startswith(("kms:", "ec2:"))]
 
 
 def test_pipeline_without_training_has_no_right_to_train(cloud: Cloud) -> None:
-    cloudformation = cloud.client("cloudformation")
-    lake = worker_policy(cloud, provision(cloudformation, SHAPES["lake_only"])["WorkerPolicy"])
-    model = worker_policy(cloud, provision(cloudformation, SHAPES["model_only"])["WorkerPolicy"])
+    lake = worker_policy(cloud, provision(cloud, SHAPES["lake_only"])["WorkerPolicy"])
+    model = worker_policy(cloud, provision(cloud, SHAPES["model_only"])["WorkerPolicy"])
 
     assert not [action for action in lake.actions if action.startswith(("sagemaker:", "iam:"))]
     assert "sagemaker:CreateTrainingJob" in model.actions
@@ -291,7 +290,7 @@ def test_template_that_is_too_long_is_refused_before_aws_is_called() -> None:
 
 
 def test_both_policies_are_made_and_each_is_an_output(cloud: Cloud) -> None:
-    outputs = provision(cloud.client("cloudformation"), replace(many(20), name="crowded"))
+    outputs = provision(cloud, replace(many(20), name="crowded"))
 
     first, second = (worker_policy(cloud, outputs[name]) for name in ("WorkerPolicy", "WorkerPolicy2"))
     queue = "arn:aws:sqs:us-east-1:000000000000:crowded-queue_with_a_name_19.fifo"
@@ -319,7 +318,7 @@ def test_lake_takes_requests_over_tls_only(cloud: Cloud, resources: Resources) -
 
 def test_lake_survives_its_stack(cloud: Cloud) -> None:
     cloudformation = cloud.client("cloudformation")
-    bucket = provision(cloudformation, toy(name="passing"))["Bucket"]
+    bucket = provision(cloud, toy(name="passing"))["Bucket"]
 
     cloudformation.delete_stack(StackName="sluice-passing")
     cloudformation.get_waiter("stack_delete_complete").wait(
