@@ -7,7 +7,7 @@ a crash between the two it is published again under the same deduplication id, a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,9 +15,6 @@ from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.partitions import parse_ranges
 from sluice.lake.store import Lake
 from sluice.workspace import Workspace
-
-if TYPE_CHECKING:
-    from mypy_boto3_sns import SNSClient
 
 
 class CompletionEvent(BaseModel):
@@ -59,9 +56,8 @@ def announce_partitions(workspace: Workspace, dataset: str, ranges: str, run_id:
     found = (lake.manifest(dataset, partition) for partition in parse_ranges(ranges))
     closed = [manifest for manifest in found if manifest is not None and manifest.state == "closed"]
     waiting = unannounced(lake, dataset, closed)
-    sns = workspace.aws.client("sns")
     for manifest in waiting:
-        _publish(sns, workspace, _partition_event(lake, manifest, run_id))
+        _publish(workspace, _partition_event(lake, manifest, run_id))
     return len(waiting)
 
 
@@ -89,7 +85,7 @@ def announce(workspace: Workspace, event: CompletionEvent) -> bool:
     """
     if workspace.lake.read(_marker(workspace.lake, event)) is not None:
         return False
-    _publish(workspace.aws.client("sns"), workspace, event)
+    _publish(workspace, event)
     return True
 
 
@@ -117,9 +113,9 @@ def _marker(lake: Lake, event: CompletionEvent) -> str:
     return lake.layout.announcement(event.stage, event.subject, _identity(event)[:16])
 
 
-def _publish(sns: SNSClient, workspace: Workspace, event: CompletionEvent) -> None:
+def _publish(workspace: Workspace, event: CompletionEvent) -> None:
     attributes = {"pipeline": event.pipeline, "stage": event.stage, "late": str(event.late).lower()}
-    sns.publish(
+    workspace.aws.client("sns").publish(
         TopicArn=workspace.resources.topic_arn,
         Message=event.model_dump_json(),
         MessageGroupId=event.stage,
