@@ -191,7 +191,7 @@ def test_dead_letter_queue_keeps_its_messages_longer_than_its_source(cloud: Clou
     assert queue.endswith(".fifo") or of_source <= of_dead / 2
 
 
-def test_key_a_network_and_tags_are_set_wherever_they_can_be(cloud: Cloud) -> None:
+def test_key_network_and_tags_are_set_wherever_they_can_be(cloud: Cloud) -> None:
     outputs = provision(cloud, SHAPES["guarded"])
 
     template = render(SHAPES["guarded"]).to_dict()["Resources"]
