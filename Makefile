@@ -16,8 +16,8 @@ SDK := .venv-sdk/.installed
 SETTINGS := $(firstword $(wildcard .env) .env.example)
 WITH_SETTINGS := set -a; . ./$(SETTINGS); set +a;
 
-# Three workers on two cores, since most tests wait.
-PYTEST := .venv/bin/pytest -q -n 3 --dist loadfile --no-loadscope-reorder
+# Four workers on two cores, since most tests wait.
+PYTEST := .venv/bin/pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 # uv uses the interpreter above, and downloads none.
 export UV_PYTHON_DOWNLOADS := never
