@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from tests.browser.conftest import Browser, StartBrowser
@@ -66,12 +67,26 @@ class User:
 
     def see(self, path: str, *, seconds: float = 60) -> WebElement:
         """Return the element, once it is shown."""
+        return wait_for(lambda: self._shown(path), seconds=seconds, what=path)
 
-        def probe() -> WebElement | None:
-            shown = [each for each in self.browser.find_elements(By.XPATH, path) if each.is_displayed()]
-            return shown[0] if shown else None
+    def read(self, path: str, *, seconds: float = 60) -> str:
+        """Return the text of the element, once it is shown."""
 
-        return wait_for(probe, seconds=seconds, what=path)
+        def text() -> str:
+            try:
+                shown = self._shown(path)
+                return shown.text if shown else ""
+            except StaleElementReferenceException:
+                return ""
+
+        return wait_for(text, seconds=seconds, what=f"the text of {path}")
+
+    def _shown(self, path: str) -> WebElement | None:
+        """Return the first element that is shown; None as well if the page redraws it at this moment."""
+        try:
+            return next((each for each in self.browser.find_elements(By.XPATH, path) if each.is_displayed()), None)
+        except StaleElementReferenceException:
+            return None
 
     def click(self, path: str) -> None:
         """Click on it, again if the page has just redrawn it or still moves it."""
@@ -114,7 +129,7 @@ class User:
     def end_of(self, run: str) -> str:
         """Return the state of a run in the table of runs, once it has ended."""
         row = f"//tr[.//a[{run}]]"
-        return self.see(f"{row}//*[normalize-space()='Success' or normalize-space()='Failed']", seconds=LONGEST).text
+        return self.read(f"{row}//*[normalize-space()='Success' or normalize-space()='Failed']", seconds=LONGEST)
 
 
 @pytest.fixture
