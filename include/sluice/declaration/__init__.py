@@ -4,7 +4,8 @@ from sluice.declaration.cloud import Network
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import Drops, FifoQueue, Marker, StandardQueue, Stream
 from sluice.declaration.steps import Conform, Input, Step
-from sluice.declaration.training import Deployment, Gate, TimeSplit, Training, XGBoost
+from sluice.declaration.training import Deployment, Gate, TimeSplit, Training
+from sluice.declaration.xgboost import XGBoost
 
 __all__ = [
     "Conform",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import ClassVar, Literal
+from typing import Literal
 
+from sluice.declaration.candidates import Candidate
 from sluice.declaration.checks import check_count, check_duration, check_share, check_text, check_tuple
 from sluice.errors import DeclarationError
 
@@ -14,40 +14,6 @@ from sluice.errors import DeclarationError
 _LARGEST_VOLUME_GB = 16_384
 _LONGEST_JOB = timedelta(days=28)
 _MOST_INSTANCES = 1_000
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """The base of built-in algorithms with their hyperparameters.
-
-    Args:
-        hyperparameters: Values by the names that the algorithm's container gives them.
-        name: A part of the names of training jobs: at most 19 of a-z, 0-9 and ``_``, starting with a letter.
-
-    Attributes:
-        algorithm: ``"module:Class"`` of the code that trains and scores. It is imported only when that is done, because
-            a declaration must be cheap to parse.
-    """
-
-    algorithm: ClassVar[str]
-
-    hyperparameters: Mapping[str, str | int | float]
-    name: str
-
-
-@dataclass(frozen=True)
-class XGBoost(Candidate):
-    """SageMaker's built-in XGBoost 3.2.
-
-    Args:
-        hyperparameters: Values by the names that SageMaker's XGBoost gives them. ``num_round`` is one of them. A gate
-            on AUC needs a binary ``objective``, such as ``binary:logistic``.
-        name: A part of the names of training jobs: at most 19 of a-z, 0-9 and ``_``, starting with a letter.
-    """
-
-    algorithm: ClassVar[str] = "sluice.training.algorithms.xgboost:XGBoostAlgorithm"
-
-    name: str = "xgboost"
 
 
 @dataclass(frozen=True)

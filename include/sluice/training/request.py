@@ -31,7 +31,7 @@ def training_request(workspace: Workspace, snapshot: Snapshot) -> dict[str, Any]
     pipeline, lake = workspace.pipeline, workspace.lake
     training, region = pipeline.require_training(), workspace.aws.client("sagemaker").meta.region_name
     algorithm = algorithm_of(training.candidate)
-    hyperparameters = {name: str(value) for name, value in training.candidate.hyperparameters.items()}
+    hyperparameters = {name: _as_text(value) for name, value in training.candidate.hyperparameters.items()}
     request: dict[str, Any] = {
         "AlgorithmSpecification": {"TrainingImage": algorithm.image(region), "TrainingInputMode": "File"},
         "RoleArn": workspace.resources.require_role(),
@@ -59,6 +59,11 @@ def training_request(workspace: Workspace, snapshot: Snapshot) -> dict[str, Any]
     }
     name = job_name_stem(pipeline) + digest_of(request)[:FINGERPRINT_DIGITS]
     return {"TrainingJobName": name, **request, "Tags": [*request["Tags"], *declared_tags(pipeline)]}
+
+
+def _as_text(value: object) -> str:
+    """Return a hyperparameter as SageMaker takes it: truth values are ``true`` and ``false``."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def job_name_stem(pipeline: Pipeline) -> str:

@@ -21,7 +21,7 @@ CONFORM, DOUBLED, RUNNING = TOY.steps
 
 
 def named(name: str) -> XGBoost:
-    return XGBoost({"objective": "binary:logistic"}, name=name)
+    return XGBoost({"objective": "binary:logistic", "num_round": 1}, name=name)
 
 
 def trained(**changes: Any) -> Mapping[str, Any]:

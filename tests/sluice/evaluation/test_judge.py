@@ -17,10 +17,11 @@ import xgboost
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.sluice.lake_contents import put_rows
-from tests.sluice.serving.live import Live, settled, trained
+from tests.sluice.serving.live import SETTINGS, Live, settled, trained
 
 from sluice.dataset.snapshot import make_snapshot
-from sluice.declaration.training import Deployment, Gate, XGBoost
+from sluice.declaration.training import Deployment, Gate
+from sluice.declaration.xgboost import XGBoost
 from sluice.errors import MissingResource, TrainingFailed
 from sluice.evaluation.judge import auc, check_gate, judge
 from sluice.lake.store import Lake
@@ -109,7 +110,7 @@ def test_gate_and_proof_judge_the_model_that_is_served(
     fingerprint = make_snapshot(noisy).fingerprint
     job = trained(noisy, fingerprint, **settings)
     endpoint = f"j-{own_name[-20:]}".strip("-")
-    binary = XGBoost({"objective": "binary:logistic", **settings})
+    binary = XGBoost({**SETTINGS, **settings})
     pipeline = replace(
         noisy.pipeline,
         training=replace(

@@ -19,7 +19,8 @@ from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
 from sluice.aws.resources import Resources
 from sluice.dataset.snapshot import make_snapshot
-from sluice.declaration.training import Deployment, XGBoost
+from sluice.declaration.training import Deployment
+from sluice.declaration.xgboost import XGBoost
 from sluice.lake.store import Lake
 from sluice.serving.endpoint import find_endpoint, start_change
 from sluice.training.jobs import Job, completed_job, find_job, launch_training

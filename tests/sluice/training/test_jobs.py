@@ -17,7 +17,7 @@ from tests.sluice.toy import TOY
 
 from localcloud.testing.waiting import wait_for
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.training import XGBoost
+from sluice.declaration.xgboost import XGBoost
 from sluice.errors import TrainingFailed
 from sluice.training.jobs import (
     Job,

@@ -18,7 +18,7 @@ from tests.sluice.toy import TOY
 from sluice.dataset.snapshot import Snapshot
 from sluice.declaration import Network
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.training import XGBoost
+from sluice.declaration.xgboost import XGBoost
 from sluice.training.request import job_name_stem, training_request
 
 SNAPSHOT = Snapshot(
@@ -64,7 +64,7 @@ def test_job_trains_on_the_channels_of_the_snapshot_and_never_on_the_test_rows()
 
 def test_hyperparameters_are_text_and_their_order_does_not_matter() -> None:
     one = trained(TOY, candidate=XGBoost({**BINARY, "eta": 0.1, "num_round": 5}))
-    other = trained(TOY, candidate=XGBoost({"num_round": "5", "eta": 0.1, **BINARY}))
+    other = trained(TOY, candidate=XGBoost({"num_round": 5, "eta": 0.1, **BINARY}))
 
     assert request(one) == request(other)
     assert request(one)["HyperParameters"] == {**BINARY, "eta": "0.1", "num_round": "5"}
@@ -75,7 +75,7 @@ def test_hyperparameters_are_text_and_their_order_does_not_matter() -> None:
     [
         lambda: request(snapshot=SNAPSHOT.model_copy(update={"fingerprint": "e" * 32})),
         lambda: request(role=ROLE + "-2"),
-        lambda: request(trained(TOY, candidate=XGBoost({**BINARY, "eta": 0.2}))),
+        lambda: request(trained(TOY, candidate=XGBoost({**BINARY, "num_round": 5, "eta": 0.2}))),
         lambda: request(trained(TOY, instance_type="ml.m5.xlarge")),
         lambda: request(trained(TOY, volume_gb=11)),
         lambda: request(trained(TOY, max_runtime=timedelta(hours=2))),
@@ -86,7 +86,7 @@ def test_any_other_change_makes_another_job(change: Callable[[], dict[str, Any]]
 
 
 def test_name_has_the_prefix_of_the_pipelines_jobs_and_is_valid() -> None:
-    pipeline = replace(trained(TOY, candidate=XGBoost(BINARY, name="x_g")), name="two_words")
+    pipeline = replace(trained(TOY, candidate=XGBoost({**BINARY, "num_round": 5}, name="x_g")), name="two_words")
 
     name = request(pipeline)["TrainingJobName"]
 

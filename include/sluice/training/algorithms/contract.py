@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from sluice.declaration.training import Candidate
+from sluice.declaration.candidates import Candidate
 from sluice.errors import DeclarationError
 
 Scores = npt.NDArray[np.float64]

@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 
 from sluice.declaration import XGBoost
-from sluice.declaration.training import Candidate
+from sluice.declaration.candidates import Candidate
 from sluice.errors import DeclarationError
 from sluice.training.algorithms.contract import algorithm_of
 from sluice.training.algorithms.xgboost import XGBoostAlgorithm
@@ -22,7 +22,7 @@ class Unknown(Candidate):
 
 
 def test_candidate_names_its_algorithm() -> None:
-    algorithm = algorithm_of(XGBoost({}))
+    algorithm = algorithm_of(XGBoost({"num_round": 1}))
 
     assert isinstance(algorithm, XGBoostAlgorithm)
     assert (algorithm.content_type, algorithm.repository) == ("text/csv", "sagemaker-xgboost")

@@ -1,0 +1,181 @@
+"""SageMaker's built-in XGBoost, as a candidate.
+
+Sources: the developer guide, "XGBoost hyperparameters"; the code of aws/sagemaker-xgboost-container, where it is
+stricter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, Required
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from sluice.declaration.candidates import Candidate
+from sluice.declaration.hyperparameters import (
+    Count,
+    Flag,
+    Inside,
+    NotNegative,
+    Positive,
+    Share,
+    ShareAboveZero,
+    Whole,
+    ZeroOrOne,
+    check_hyperparameters,
+)
+from sluice.errors import DeclarationError
+
+XGBoostObjective = Literal[
+    "binary:logistic",
+    "binary:logitraw",
+    "binary:hinge",
+    "count:poisson",
+    "multi:softmax",
+    "multi:softprob",
+    "rank:pairwise",
+    "rank:ndcg",
+    "rank:map",
+    "reg:linear",
+    "reg:squarederror",
+    "reg:logistic",
+    "reg:gamma",
+    "reg:pseudohubererror",
+    "reg:squaredlogerror",
+    "reg:absoluteerror",
+    "reg:tweedie",
+    "survival:aft",
+    "survival:cox",
+]
+
+# As functions, since `lambda` is a keyword of Python.
+XGBoostHyperparameters = TypedDict(
+    "XGBoostHyperparameters",
+    {
+        "num_round": Required[Count],
+        "objective": XGBoostObjective,
+        "eval_metric": str,
+        "num_class": Annotated[int, Field(ge=2)],
+        "booster": Literal["gbtree", "gblinear", "dart"],
+        "eta": Share,
+        "learning_rate": Share,
+        "gamma": NotNegative,
+        "min_split_loss": NotNegative,
+        "max_depth": Whole,
+        "min_child_weight": NotNegative,
+        "max_delta_step": NotNegative,
+        "subsample": ShareAboveZero,
+        "sampling_method": Literal["uniform", "gradient_based"],
+        "colsample_bytree": ShareAboveZero,
+        "colsample_bylevel": ShareAboveZero,
+        "colsample_bynode": ShareAboveZero,
+        "lambda": NotNegative,
+        "reg_lambda": NotNegative,
+        "alpha": NotNegative,
+        "reg_alpha": NotNegative,
+        "lambda_bias": Share,
+        "tree_method": Literal["auto", "exact", "approx", "hist", "gpu_hist"],
+        "grow_policy": Literal["depthwise", "lossguide"],
+        "max_leaves": Whole,
+        "max_bin": Whole,
+        "num_parallel_tree": Count,
+        "sketch_eps": Inside,
+        "scale_pos_weight": Positive,
+        "base_score": NotNegative,
+        "early_stopping_rounds": Count,
+        "seed": Annotated[int, Field(gt=-(2**31), lt=2**31 - 1)],
+        "nthread": Count,
+        "verbosity": Annotated[int, Field(ge=0, le=3)],
+        "csv_weights": ZeroOrOne,
+        "sample_type": Literal["uniform", "weighted"],
+        "normalize_type": Literal["tree", "forest"],
+        "rate_drop": Share,
+        "one_drop": ZeroOrOne,
+        "skip_drop": Share,
+        "tweedie_variance_power": Annotated[float, Field(gt=1, lt=2)],
+        "aft_loss_distribution": Literal["normal", "logistic", "extreme"],
+        "aft_loss_distribution_scale": NotNegative,
+        "monotone_constraints": str,
+        "interaction_constraints": str,
+        "updater": str,
+        "process_type": Literal["default", "update"],
+        "refresh_leaf": ZeroOrOne,
+        "predictor": Literal["auto", "cpu_predictor", "gpu_predictor"],
+        "dsplit": Literal["row", "col"],
+        "prob_buffer_row": Annotated[int, Field(gt=1)],
+        "deterministic_histogram": Flag,
+        "use_dask_gpu_training": Flag,
+        "save_model_on_termination": Flag,
+        "_kfold": Annotated[int, Field(ge=2)],
+        "_num_cv_round": Count,
+    },
+    total=False,
+)
+
+_METRICS = frozenset(
+    (
+        *("accuracy", "aft-nloglik", "auc", "aucpr", "balanced_accuracy", "cox-nloglik", "error", "f1", "f1_binary"),
+        *("f1_macro", "gamma-deviance", "gamma-nloglik", "interval-regression-accuracy", "logloss", "mae", "map"),
+        *("mape", "merror", "mlogloss", "mphe", "mse", "ndcg", "poisson-nloglik", "precision", "precision_macro"),
+        *("precision_micro", "r2", "recall", "recall_macro", "recall_micro", "rmse", "rmsle", "tweedie-nloglik"),
+    )
+)
+_WITH_THRESHOLD = ("error", "map", "ndcg")  # such as error@0.7
+_RANKED = ("binary:", "rank:")  # objectives whose scores have an AUC
+
+
+@dataclass(frozen=True)
+class XGBoost(Candidate):
+    """SageMaker's built-in XGBoost 3.2.
+
+    Args:
+        hyperparameters: Values by the names that SageMaker's XGBoost gives them. ``num_round`` is required. A gate on
+            AUC needs a binary ``objective``, such as ``binary:logistic``.
+        name: A part of the names of training jobs: at most 19 of a-z, 0-9 and ``_``, starting with a letter.
+
+    Raises:
+        DeclarationError: a hyperparameter is missing or unknown, or the container would refuse its value.
+    """
+
+    algorithm: ClassVar[str] = "sluice.training.algorithms.xgboost:XGBoostAlgorithm"
+
+    hyperparameters: XGBoostHyperparameters
+    name: str = "xgboost"
+
+    def __post_init__(self) -> None:
+        where = f"candidate {self.name}"
+        check_hyperparameters(where, XGBoostHyperparameters, self.hyperparameters)
+        given: Mapping[str, Any] = {**self.hyperparameters}
+        for name, objection in _objections(given):
+            raise DeclarationError(f"{where}: {name}={given[name]!r} {objection}")
+
+
+def _objections(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each hyperparameter that the container refuses, or ignores, because of another, with the reason."""
+    objective, method = given.get("objective", ""), given.get("tree_method")
+    if objective.startswith("multi:") and "num_class" not in given:
+        yield "objective", "needs num_class, the number of classes"
+    if "eval_metric" in given:
+        for metric in given["eval_metric"].split(","):
+            yield from (("eval_metric", reason) for reason in _against(metric, objective))
+    if "monotone_constraints" in given and method not in ("exact", "hist"):
+        yield "monotone_constraints", "needs tree_method 'exact' or 'hist'"
+    if "interaction_constraints" in given and method not in ("exact", "hist", "approx"):
+        yield "interaction_constraints", "needs tree_method 'exact', 'hist' or 'approx'"
+    if "early_stopping_rounds" in given and "eval_metric" not in given:
+        yield "early_stopping_rounds", "has no effect in SageMaker's container without eval_metric"
+
+
+def _against(metric: str, objective: str) -> Iterator[str]:
+    """Yield the reasons why the container refuses a metric beside an objective."""
+    name, _, threshold = metric.partition("@")
+    if not objective:
+        yield "needs an objective beside it"
+    elif name not in _METRICS or (threshold and name not in _WITH_THRESHOLD):
+        yield f"has {metric!r}, which SageMaker's XGBoost does not measure"
+    elif name == "auc" and not objective.startswith(_RANKED):
+        yield f"has auc, which the objective {objective!r} does not have"
+    elif name == "aft-nloglik" and objective != "survival:aft":
+        yield "has aft-nloglik, which only the objective 'survival:aft' has"
