@@ -94,7 +94,7 @@ def train(pipeline: Pipeline) -> None:
             from sluice.training.jobs import completed_job
 
             workspace = open_workspace(pipeline.name)
-            return check_gate(workspace, completed_job(workspace, job_name), fingerprint).auc
+            return check_gate(workspace, completed_job(workspace, job_name), fingerprint).value(training.gate.metric)
 
         # The last task fails unless all tasks before it succeeded. If it were skipped, the run would be green.
         last = TriggerRule.NONE_FAILED

@@ -6,6 +6,7 @@ Each error names the member and its right form in one line.
 from __future__ import annotations
 
 from datetime import timedelta
+from math import isfinite
 from typing import Any
 
 from sluice.errors import DeclarationError
@@ -79,6 +80,25 @@ def check_share(where: str, member: str, value: object, *, below_one: bool = Fal
     if not good or not (0 < value < 1 if below_one else 0 <= value <= 1):  # type: ignore[operator]
         between = "between 0 and 1" if below_one else "from 0 to 1"
         raise DeclarationError(f"{where}: {member}={value!r} must be a number {between}, such as 0.15")
+
+
+def check_number(where: str, member: str, value: object, least: float, most: float) -> None:
+    """Require a number from ``least`` to ``most``.
+
+    Args:
+        where: The owner of the member, such as ``gate``.
+        member: The name of the member.
+        value: What the user declared.
+        least: The smallest number that is allowed.
+        most: The largest number that is allowed; infinity for no limit.
+
+    Raises:
+        DeclarationError: the value is outside this range, or not a finite number.
+    """
+    good = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    if not good or not least <= value <= most:  # type: ignore[operator]
+        upto = f"from {least:g} to {most:g}" if isfinite(most) else f"of at least {least:g}"
+        raise DeclarationError(f"{where}: {member}={value!r} must be a number {upto}")
 
 
 def check_duration(

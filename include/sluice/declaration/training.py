@@ -7,7 +7,15 @@ from datetime import timedelta
 from typing import Literal
 
 from sluice.declaration.candidates import Candidate
-from sluice.declaration.checks import check_count, check_duration, check_share, check_text, check_tuple
+from sluice.declaration.checks import (
+    check_count,
+    check_duration,
+    check_number,
+    check_share,
+    check_text,
+    check_tuple,
+)
+from sluice.declaration.metrics import METRICS
 from sluice.errors import DeclarationError
 
 # SageMaker API reference, ResourceConfig, StoppingCondition and ProductionVariant.
@@ -45,25 +53,38 @@ class TimeSplit:
 
 @dataclass(frozen=True)
 class Gate:
-    """A model is deployed only if its artefact reaches this metric on the snapshot's validation rows.
+    """A model is deployed only if its artefact reaches a metric on the snapshot's validation rows.
 
     Args:
-        metric: ``"auc"``, the area under the ROC curve.
-        at_least: The lowest value that passes, from 0 to 1; an AUC of 0.5 is that of guessing.
+        metric: The metric: ``auc``, ``average_precision``, ``accuracy``, ``balanced_accuracy``, ``f1`` or ``log_loss``.
+        at_least: The lowest value that passes, for a metric of which more is better. An AUC of 0.5 is that of guessing.
+        at_most: The highest value that passes, for ``log_loss``.
 
     Raises:
-        DeclarationError: the metric is another, or the value is out of its range.
+        DeclarationError: the metric is unknown, or its bound is missing, out of its range or on the wrong side.
     """
 
-    metric: Literal["auc"]
-    at_least: float
+    metric: Literal["auc", "average_precision", "accuracy", "balanced_accuracy", "f1", "log_loss"]
+    at_least: float | None = None
+    at_most: float | None = None
 
     def __post_init__(self) -> None:
-        if self.metric != "auc":
+        if self.metric not in METRICS:
             raise DeclarationError(
-                f"gate: metric={self.metric!r} is not measured; write it as Gate('auc', at_least=0.6)"
+                f"gate: metric={self.metric!r} is not measured; write one of {', '.join(METRICS)}, as in "
+                f"Gate('auc', at_least=0.6)"
             )
-        check_share("gate", "at_least", self.at_least)
+        metric = METRICS[self.metric]
+        bound, other = ("at_least", "at_most") if metric.more_is_better else ("at_most", "at_least")
+        if getattr(self, other) is not None:
+            better = "more" if metric.more_is_better else "less"
+            raise DeclarationError(f"gate: {better} {self.metric} is better; write {bound} instead of {other}")
+        check_number("gate", bound, getattr(self, bound), 0, metric.highest)
+
+    @property
+    def bound(self) -> float:
+        """The value that just passes."""
+        return self.at_least if self.at_least is not None else self.at_most  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -106,7 +127,8 @@ class Training:
         check_duration("training", "max_runtime", self.max_runtime, timedelta(seconds=1), _LONGEST_JOB)
         _check_instance_type("training", self.instance_type)
         objective = self.candidate.hyperparameters.get("objective", "reg:squarederror")
-        if not str(objective).startswith("binary:"):
+        takes = "binary:logistic" if METRICS[self.gate.metric].of_probabilities else "binary:"
+        if not str(objective).startswith(takes):
             raise DeclarationError(
                 f"training: the objective {objective!r} gives no {self.gate.metric}, which the gate is on; write it as "
                 f"'objective': 'binary:logistic'"

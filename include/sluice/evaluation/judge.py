@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sluice.dataset.snapshot import Channel, channel_key
+from sluice.declaration.metrics import METRICS
 from sluice.errors import TrainingFailed
-from sluice.evaluation.metrics import METRICS, auc
+from sluice.evaluation.metrics import measure
 from sluice.lake.store import Lake
 from sluice.training.algorithms.contract import Scores, UnreadableModel, algorithm_of
 from sluice.training.jobs import Job
@@ -40,10 +41,9 @@ class Judged:
     rows: Rows
     scores: Scores
 
-    @property
-    def auc(self) -> float:
-        """The AUC of the scores; NaN if the rows have one label only."""
-        return auc(self.rows.labels, self.scores)
+    def value(self, metric: str) -> float:
+        """Return the value of a metric for the scores; NaN if the rows can't be judged by it."""
+        return measure(metric, self.rows.labels, self.scores)
 
 
 def judge(workspace: Workspace, job: Job, fingerprint: str, channel: Channel) -> Judged:
@@ -84,12 +84,10 @@ def check_gate(workspace: Workspace, job: Job, fingerprint: str) -> Judged:
         MissingResource: the validation rows or the artefact do not exist.
     """
     gate, judged = workspace.pipeline.require_training().gate, judge(workspace, job, fingerprint, "validation")
-    metric = METRICS[gate.metric]
-    value = metric.value(judged.rows.labels, judged.scores)
-    if not metric.reaches(value, gate.at_least):
+    value = judged.value(gate.metric)
+    if not METRICS[gate.metric].reaches(value, gate.bound):
         raise TrainingFailed(
-            f"the model of training job {job.name} reaches {gate.metric} {value:.4f} on the validation rows, "
-            f"below the gate of {gate.at_least}: nothing is deployed; look at the data or lower the gate in the "
-            f"declaration"
+            f"the model of training job {job.name} has {gate.metric} {value:.4f} on the validation rows, and the gate "
+            f"is at {gate.bound}: nothing is deployed; look at the data, or move the gate in the declaration"
         )
     return judged

@@ -81,7 +81,7 @@ def probe(workspace: Workspace, endpoint: str, judged: Judged) -> float:
     if same < _SAME_ROWS:
         raise DeploymentFailed(
             f"endpoint {endpoint} scores only {same:.0%} of {len(live)} rows as the artefact of its training job does "
-            f"(AUC {live_auc:.5f}, the artefact's is {judged.auc:.5f}): another model answers; look at who else "
-            f"deploys to this endpoint"
+            f"(AUC {live_auc:.5f}, the artefact's is {judged.value('auc'):.5f}): another model answers; look at who "
+            f"else deploys to this endpoint"
         )
     return live_auc

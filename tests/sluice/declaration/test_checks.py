@@ -72,7 +72,11 @@ MISTAKES = [
     ('every="day"', 'every="month"', "every='month' is no partition length; use hour or day"),
     ("at_least=0.6", "at_least=7", "gate: at_least=7 must be a number from 0 to 1"),
     ("at_least=0.6", "at_least=True", "gate: at_least=True must be a number"),
-    ('Gate("auc"', 'Gate("accuracy"', "gate: metric='accuracy' is not measured; write it as Gate"),
+    ('Gate("auc"', 'Gate("gini"', "gate: metric='gini' is not measured; write one of auc, .*, as in Gate"),
+    ("at_least=0.6", "at_most=0.6", "gate: more auc is better; write at_least instead of at_most"),
+    ('"auc", at_least=0.6', '"log_loss", at_least=0.6', "gate: less log_loss is better; write at_most instead of at_l"),
+    ('"auc", at_least=0.6', '"log_loss"', "gate: at_most=None must be a number of at least 0"),
+    ('"auc", at_least=0.6', '"auc"', "gate: at_least=None must be a number from 0 to 1"),
     (
         '"binary:logistic"',
         '"reg:squarederror"',
@@ -167,7 +171,7 @@ def test_mistake_is_named_with_its_line(declare: Declare) -> None:
 
     assert str(error) == (
         "pipeline mistaken can't be loaded: pipelines/mistaken/pipeline.py line 28: gate: at_least=7 must be a number "
-        "from 0 to 1, such as 0.15; correct it"
+        "from 0 to 1; correct it"
     )
 
 

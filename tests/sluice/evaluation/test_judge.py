@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import io
-import math
 import tarfile
 from collections.abc import Mapping
 from dataclasses import replace
-from fractions import Fraction
-from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
 import xgboost
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.sluice.lake_contents import put_rows
 from tests.sluice.serving.live import SETTINGS, Live, settled, trained
 
@@ -23,41 +18,12 @@ from sluice.dataset.snapshot import make_snapshot
 from sluice.declaration.training import Deployment, Gate
 from sluice.declaration.xgboost import XGBoost
 from sluice.errors import MissingResource, TrainingFailed
-from sluice.evaluation.judge import auc, check_gate, judge
+from sluice.evaluation.judge import check_gate, judge
 from sluice.lake.store import Lake
 from sluice.serving.deployment import prove
 from sluice.serving.endpoint import find_endpoint, start_change
 from sluice.training.algorithms.xgboost import XGBoostAlgorithm
 from sluice.workspace import Workspace
-
-SCORES = st.one_of(st.floats(0, 1), st.integers(0, 3).map(lambda n: n / 3))  # few values: ties
-
-
-def by_definition(labels: list[int], scores: list[float]) -> float:
-    """Return the share of pairs of a positive and a negative in which the positive scores higher; a tie counts half."""
-    positives = [score for label, score in zip(labels, scores, strict=True) if label == 1]
-    negatives = [score for label, score in zip(labels, scores, strict=True) if label == 0]
-    wins = sum(
-        Fraction(1) if one > other else Fraction(1, 2) if one == other else Fraction(0)
-        for one, other in product(positives, negatives)
-    )
-    return float(wins / (len(positives) * len(negatives))) if positives and negatives else math.nan
-
-
-@given(st.lists(st.tuples(st.integers(0, 1), SCORES), max_size=40))
-def test_auc_is_the_share_of_pairs_in_their_right_order(rows: list[tuple[int, float]]) -> None:
-    labels, scores = [label for label, _ in rows], [score for _, score in rows]
-
-    found = auc(np.array(labels, dtype=float), np.array(scores, dtype=float))
-
-    expected = by_definition(labels, scores)
-    assert (math.isnan(found) and math.isnan(expected)) or math.isclose(found, expected, abs_tol=1e-12)
-
-
-def test_one_class_has_no_auc() -> None:
-    assert math.isnan(auc(np.array([1.0, 1.0]), np.array([0.1, 0.2])))
-    assert math.isnan(auc(np.array([]), np.array([])))
-
 
 Settings = Mapping[str, str | int | float]
 
@@ -130,8 +96,8 @@ def test_gate_and_proof_judge_the_model_that_is_served(
             noisy.aws.client("sagemaker").delete_endpoint(EndpointName=endpoint)
 
     at_it = check_gate(with_gate(serving, record.validation_auc - 1e-6), job, fingerprint)
-    assert at_it.auc == pytest.approx(record.validation_auc, abs=1e-6)
-    with pytest.raises(TrainingFailed, match="below the gate"):
+    assert at_it.value("auc") == pytest.approx(record.validation_auc, abs=1e-6)
+    with pytest.raises(TrainingFailed, match="and the gate is at"):
         check_gate(with_gate(serving, record.validation_auc + 1e-3), job, fingerprint)
     assert (abs(record.validation_auc - job.metrics["validation:auc"]) < 1e-4) == printed_is_served
 
@@ -144,11 +110,22 @@ def with_gate(workspace: Workspace, at_least: float) -> Workspace:
 def test_model_below_the_gate_is_refused_with_its_metric(live: Live) -> None:
     workspace, reached = live.workspace, live.auc_of("validation")
 
-    assert check_gate(with_gate(workspace, reached), live.job, live.fingerprint).auc == pytest.approx(reached)
-    with pytest.raises(
-        TrainingFailed, match=rf"job {live.job.name} reaches auc {reached:.4f} .*below the gate of 0\.99"
-    ):
+    assert check_gate(with_gate(workspace, reached), live.job, live.fingerprint).value("auc") == pytest.approx(reached)
+    with pytest.raises(TrainingFailed, match=rf"job {live.job.name} has auc {reached:.4f} .*and the gate is at 0\.99"):
         check_gate(with_gate(workspace, 0.99), live.job, live.fingerprint)
+
+
+def test_gate_on_a_metric_of_which_less_is_better(live: Live) -> None:
+    reached = judge(live.workspace, live.job, live.fingerprint, "validation").value("log_loss")
+
+    def checked(at_most: float) -> None:
+        training = replace(live.workspace.pipeline.require_training(), gate=Gate("log_loss", at_most=at_most))
+        pipeline = replace(live.workspace.pipeline, training=training)
+        check_gate(replace(live.workspace, pipeline=pipeline), live.job, live.fingerprint)
+
+    checked(reached)
+    with pytest.raises(TrainingFailed, match=rf"has log_loss {reached:.4f} on the validation rows, and the gate is at"):
+        checked(reached - 1e-6)
 
 
 def put_artefact(lake: Lake, **files: bytes) -> str:

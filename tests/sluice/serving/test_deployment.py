@@ -55,5 +55,5 @@ def test_model_below_the_gate_is_not_recorded(live: Live) -> None:
     strict = replace(live.workspace.pipeline.training, gate=Gate("auc", at_least=0.9999))
     workspace = replace(live.workspace, pipeline=replace(live.workspace.pipeline, training=strict))
 
-    with pytest.raises(TrainingFailed, match=r"below the gate of 0\.9999"):
+    with pytest.raises(TrainingFailed, match=r"and the gate is at 0\.9999"):
         prove(workspace, change_of(live, live.endpoint), live.job.name, live.fingerprint)
