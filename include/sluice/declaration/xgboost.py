@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Required
 
-from pydantic import Field
 from typing_extensions import TypedDict
 
 from sluice.declaration.candidates import Candidate
@@ -20,6 +19,7 @@ from sluice.declaration.hyperparameters import (
     Inside,
     NotNegative,
     Positive,
+    Range,
     Share,
     ShareAboveZero,
     Whole,
@@ -57,7 +57,7 @@ XGBoostHyperparameters = TypedDict(
         "num_round": Required[Count],
         "objective": XGBoostObjective,
         "eval_metric": str,
-        "num_class": Annotated[int, Field(ge=2)],
+        "num_class": Annotated[int, Range(2)],
         "booster": Literal["gbtree", "gblinear", "dart"],
         "eta": Share,
         "learning_rate": Share,
@@ -85,16 +85,16 @@ XGBoostHyperparameters = TypedDict(
         "scale_pos_weight": Positive,
         "base_score": NotNegative,
         "early_stopping_rounds": Count,
-        "seed": Annotated[int, Field(gt=-(2**31), lt=2**31 - 1)],
+        "seed": Annotated[int, Range(-(2**31), 2**31 - 1, above=True, below=True)],
         "nthread": Count,
-        "verbosity": Annotated[int, Field(ge=0, le=3)],
+        "verbosity": Annotated[int, Range(0, 3)],
         "csv_weights": ZeroOrOne,
         "sample_type": Literal["uniform", "weighted"],
         "normalize_type": Literal["tree", "forest"],
         "rate_drop": Share,
         "one_drop": ZeroOrOne,
         "skip_drop": Share,
-        "tweedie_variance_power": Annotated[float, Field(gt=1, lt=2)],
+        "tweedie_variance_power": Annotated[float, Range(1, 2, above=True, below=True)],
         "aft_loss_distribution": Literal["normal", "logistic", "extreme"],
         "aft_loss_distribution_scale": NotNegative,
         "monotone_constraints": str,
@@ -104,11 +104,11 @@ XGBoostHyperparameters = TypedDict(
         "refresh_leaf": ZeroOrOne,
         "predictor": Literal["auto", "cpu_predictor", "gpu_predictor"],
         "dsplit": Literal["row", "col"],
-        "prob_buffer_row": Annotated[int, Field(gt=1)],
+        "prob_buffer_row": Annotated[int, Range(1, above=True)],
         "deterministic_histogram": Flag,
         "use_dask_gpu_training": Flag,
         "save_model_on_termination": Flag,
-        "_kfold": Annotated[int, Field(ge=2)],
+        "_kfold": Annotated[int, Range(2)],
         "_num_cv_round": Count,
     },
     total=False,
