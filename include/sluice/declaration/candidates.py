@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple
+
+from sluice.declaration.checks import check_count, check_instance_type
+from sluice.declaration.hyperparameters import check_hyperparameters
+from sluice.declaration.names import check_name
+from sluice.declaration.problems import Problem
+from sluice.errors import DeclarationError
+
+_LONGEST_NAME = 19
+_LARGEST_VOLUME_GB = 16_384  # SageMaker API reference, ResourceConfig
+
+
+class Objection(NamedTuple):
+    """A hyperparameter that the algorithm refuses, or ignores, and the reason with the next action."""
+
+    hyperparameter: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -14,13 +30,65 @@ class Candidate:
     Args:
         hyperparameters: Values by the names that the algorithm's container gives them.
         name: A part of the names of training jobs: at most 19 of a-z, 0-9 and ``_``, starting with a letter.
+        instance_type: The SageMaker instance type of its jobs; it begins with ``ml.``.
+        volume_gb: The size of a job's disk in GB, 1 to 16,384.
 
     Attributes:
         algorithm: ``"module:Class"`` of the code that trains and scores. It is imported only when that is done, because
             a declaration must be cheap to parse.
+        takes_missing: Whether rows may have missing values. If not, they are filled before the training.
+        kind: The TypedDict of the hyperparameters.
     """
 
     algorithm: ClassVar[str]
+    takes_missing: ClassVar[bool]
+    kind: ClassVar[Any]
 
     hyperparameters: Mapping[str, object]
     name: str
+    instance_type: str = "ml.m5.large"
+    volume_gb: int = 10
+
+    def __post_init__(self) -> None:
+        check_name("candidate", self.name, _LONGEST_NAME)
+        check_hyperparameters(self._where, self.kind, self.hyperparameters)
+        check_instance_type(self._where, self.instance_type)
+        check_count(self._where, "volume_gb", self.volume_gb, 1, _LARGEST_VOLUME_GB)
+        self._refuse(self.objections())
+
+    def check_problem(self, problem: Problem) -> None:
+        """Require that the algorithm, with these hyperparameters, solves a problem.
+
+        Args:
+            problem: What the training declares.
+
+        Raises:
+            DeclarationError: it does not.
+        """
+        self._refuse(self.problem_objections(problem))
+
+    @property
+    def fewest_rows(self) -> int:
+        """The fewest rows that the algorithm trains on. A subclass may override it."""
+        return 1
+
+    def objections(self) -> Iterator[Objection]:
+        """Yield the hyperparameters that the algorithm refuses because of another one. A subclass overrides it."""
+        yield from ()
+
+    def problem_objections(self, problem: Problem) -> Iterator[Objection]:
+        """Yield the hyperparameters that do not fit a problem. A subclass overrides it.
+
+        Args:
+            problem: What the training declares.
+        """
+        yield from ()
+
+    @property
+    def _where(self) -> str:
+        return f"candidate {self.name}"
+
+    def _refuse(self, objections: Iterator[Objection]) -> None:
+        for name, reason in objections:
+            value = self.hyperparameters.get(name)
+            raise DeclarationError(f"{self._where}: {name}={value!r} {reason}")

@@ -101,6 +101,23 @@ def check_number(where: str, member: str, value: object, least: float, most: flo
         raise DeclarationError(f"{where}: {member}={value!r} must be a number {upto}")
 
 
+def check_instance_type(where: str, instance_type: object) -> None:
+    """Require the name of a SageMaker instance type.
+
+    Args:
+        where: The owner of the member, such as ``deployment``.
+        instance_type: What the user declared.
+
+    Raises:
+        DeclarationError: the name does not begin with ``ml.``.
+    """
+    check_text(where, "instance_type", instance_type, "ml.m5.large")
+    if not str(instance_type).startswith("ml."):
+        raise DeclarationError(
+            f"{where}: instance_type={instance_type!r} is none of SageMaker's; write it as 'ml.m5.large'"
+        )
+
+
 def check_duration(
     where: str, member: str, value: object, least: timedelta, most: timedelta, unit: timedelta = timedelta(seconds=1)
 ) -> None:

@@ -49,7 +49,7 @@ class Range:
 Auto = Literal["auto"]
 Flag = bool | Literal["true", "false"]  # SageMaker takes them as text
 ZeroOrOne = Annotated[int, Range(0, 1)]
-Count = Annotated[int, Range(1)]
+AtLeastOne = Annotated[int, Range(1)]
 Whole = Annotated[int, Range(0)]
 NotNegative = Annotated[float, Range(0)]
 Positive = Annotated[float, Range(0, above=True)]

@@ -1,6 +1,7 @@
 """The metrics that a gate may name.
 
-To add one, add its entry here and its function in :mod:`sluice.evaluation.metrics`.
+To add one, add its entry here, its name to the problems that it judges, and its function to
+:mod:`sluice.evaluation.metrics`.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ class Metric:
 
     Attributes:
         more_is_better: Whether a higher value is a better one.
-        highest: The highest value that it can have; the lowest is 0.
-        of_probabilities: Whether it takes the probability of a positive. If not, it takes any score.
+        lowest: The lowest value that it can have.
+        highest: The highest value that it can have.
     """
 
     more_is_better: bool
-    highest: float
-    of_probabilities: bool
+    lowest: float = 0
+    highest: float = inf
 
     def reaches(self, value: float, bound: float) -> bool:
         """Return whether a value is at least as good as a bound; NaN never is.
@@ -33,12 +34,30 @@ class Metric:
         """
         return value >= bound if self.more_is_better else value <= bound
 
+    def gain(self, value: float, other: float) -> float:
+        """Return by how much a value is better than another one; below 0 if it is worse.
+
+        Args:
+            value: A value of this metric.
+            other: The value that it is compared with.
+        """
+        return value - other if self.more_is_better else other - value
+
+
+_SHARE = Metric(more_is_better=True, highest=1)
+_ERROR = Metric(more_is_better=False)
 
 METRICS: Mapping[str, Metric] = {
-    "auc": Metric(more_is_better=True, highest=1, of_probabilities=False),
-    "average_precision": Metric(more_is_better=True, highest=1, of_probabilities=False),
-    "accuracy": Metric(more_is_better=True, highest=1, of_probabilities=True),
-    "balanced_accuracy": Metric(more_is_better=True, highest=1, of_probabilities=True),
-    "f1": Metric(more_is_better=True, highest=1, of_probabilities=True),
-    "log_loss": Metric(more_is_better=False, highest=inf, of_probabilities=True),
+    "auc": _SHARE,
+    "average_precision": _SHARE,
+    "accuracy": _SHARE,
+    "balanced_accuracy": _SHARE,
+    "f1": _SHARE,
+    "f1_macro": _SHARE,
+    "log_loss": _ERROR,
+    "multiclass_log_loss": _ERROR,
+    "rmse": _ERROR,
+    "mae": _ERROR,
+    "r2": Metric(more_is_better=True, lowest=-inf, highest=1),
+    "poisson_deviance": _ERROR,
 }

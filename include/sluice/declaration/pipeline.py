@@ -23,7 +23,6 @@ from sluice.errors import DeclarationError
 from sluice.lake.layout import Folder
 from sluice.lake.partitions import Grain, Partition
 
-_LONGEST_CANDIDATE = 19
 # An ARN has an endpoint's name in lower case, and policies compare ARNs letter by letter.
 _ENDPOINT = re.compile(r"[a-z0-9](-*[a-z0-9]){0,45}")
 
@@ -154,7 +153,6 @@ class Pipeline:
             raise DeclarationError(f"pipeline {self.name}: step {step.name!r} must read each dataset once")
 
     def _check_training(self, training: Training) -> None:
-        check_name("candidate", training.candidate.name, _LONGEST_CANDIDATE)
         if training.rows not in [step.name for step in self.steps]:
             raise DeclarationError(
                 f"pipeline {self.name}: training reads {training.rows!r}, which is no step; name one of "

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Required
 
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, override
 
-from sluice.declaration.candidates import Candidate
+from sluice.declaration.candidates import Candidate, Objection
 from sluice.declaration.hyperparameters import (
-    Count,
+    AtLeastOne,
     Flag,
     Inside,
     NotNegative,
@@ -24,9 +24,8 @@ from sluice.declaration.hyperparameters import (
     ShareAboveZero,
     Whole,
     ZeroOrOne,
-    check_hyperparameters,
 )
-from sluice.errors import DeclarationError
+from sluice.declaration.problems import Binary, Count, Multiclass, Problem, Regression
 
 XGBoostObjective = Literal[
     "binary:logistic",
@@ -54,7 +53,7 @@ XGBoostObjective = Literal[
 XGBoostHyperparameters = TypedDict(
     "XGBoostHyperparameters",
     {
-        "num_round": Required[Count],
+        "num_round": Required[AtLeastOne],
         "objective": XGBoostObjective,
         "eval_metric": str,
         "num_class": Annotated[int, Range(2)],
@@ -80,13 +79,13 @@ XGBoostHyperparameters = TypedDict(
         "grow_policy": Literal["depthwise", "lossguide"],
         "max_leaves": Whole,
         "max_bin": Whole,
-        "num_parallel_tree": Count,
+        "num_parallel_tree": AtLeastOne,
         "sketch_eps": Inside,
         "scale_pos_weight": Positive,
         "base_score": NotNegative,
-        "early_stopping_rounds": Count,
+        "early_stopping_rounds": AtLeastOne,
         "seed": Annotated[int, Range(-(2**31), 2**31 - 1, above=True, below=True)],
-        "nthread": Count,
+        "nthread": AtLeastOne,
         "verbosity": Annotated[int, Range(0, 3)],
         "csv_weights": ZeroOrOne,
         "sample_type": Literal["uniform", "weighted"],
@@ -109,7 +108,7 @@ XGBoostHyperparameters = TypedDict(
         "use_dask_gpu_training": Flag,
         "save_model_on_termination": Flag,
         "_kfold": Annotated[int, Range(2)],
-        "_num_cv_round": Count,
+        "_num_cv_round": AtLeastOne,
     },
     total=False,
 )
@@ -126,46 +125,67 @@ _WITH_THRESHOLD = ("error", "map", "ndcg")  # such as error@0.7
 _RANKED = ("binary:", "rank:")  # objectives whose scores have an AUC
 
 
+# The first objective of a problem is the one that a message names. Those that answer no probability are left out.
+_OBJECTIVES: Mapping[type[Problem], tuple[str, ...]] = {
+    Binary: ("binary:logistic",),
+    Multiclass: ("multi:softprob",),
+    Regression: (
+        "reg:squarederror",
+        "reg:linear",
+        "reg:pseudohubererror",
+        "reg:squaredlogerror",
+        "reg:absoluteerror",
+        "reg:gamma",
+    ),
+    Count: ("count:poisson", "reg:tweedie"),
+}
+
+
 @dataclass(frozen=True)
 class XGBoost(Candidate):
     """SageMaker's built-in XGBoost 3.2.
 
     Args:
-        hyperparameters: Values by the names that SageMaker's XGBoost gives them. ``num_round`` is required. A gate on
-            AUC needs a binary ``objective``, such as ``binary:logistic``.
+        hyperparameters: Values by the names that SageMaker's XGBoost gives them. ``num_round`` is required, and an
+            ``objective`` that fits the problem, such as ``binary:logistic``.
         name: A part of the names of training jobs: at most 19 of a-z, 0-9 and ``_``, starting with a letter.
+        instance_type: The SageMaker instance type of its jobs; it begins with ``ml.``.
+        volume_gb: The size of a job's disk in GB, 1 to 16,384.
 
     Raises:
         DeclarationError: a hyperparameter is missing or unknown, or the container would refuse its value.
     """
 
     algorithm: ClassVar[str] = "sluice.training.algorithms.xgboost:XGBoostAlgorithm"
+    takes_missing: ClassVar[bool] = True
+    kind: ClassVar[Any] = XGBoostHyperparameters
 
     hyperparameters: XGBoostHyperparameters
     name: str = "xgboost"
 
-    def __post_init__(self) -> None:
-        where = f"candidate {self.name}"
-        check_hyperparameters(where, XGBoostHyperparameters, self.hyperparameters)
+    @override
+    def objections(self) -> Iterator[Objection]:
         given: Mapping[str, Any] = {**self.hyperparameters}
-        for name, objection in _objections(given):
-            raise DeclarationError(f"{where}: {name}={given[name]!r} {objection}")
+        objective, method = given.get("objective", ""), given.get("tree_method")
+        if objective.startswith("multi:") and "num_class" not in given:
+            yield Objection("objective", "needs num_class, the number of classes")
+        if "eval_metric" in given:
+            for metric in given["eval_metric"].split(","):
+                yield from (Objection("eval_metric", reason) for reason in _against(metric, objective))
+        if "monotone_constraints" in given and method not in ("exact", "hist"):
+            yield Objection("monotone_constraints", "needs tree_method 'exact' or 'hist'")
+        if "interaction_constraints" in given and method not in ("exact", "hist", "approx"):
+            yield Objection("interaction_constraints", "needs tree_method 'exact', 'hist' or 'approx'")
+        if "early_stopping_rounds" in given and "eval_metric" not in given:
+            yield Objection("early_stopping_rounds", "has no effect in SageMaker's container without eval_metric")
 
-
-def _objections(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield each hyperparameter that the container refuses, or ignores, because of another, with the reason."""
-    objective, method = given.get("objective", ""), given.get("tree_method")
-    if objective.startswith("multi:") and "num_class" not in given:
-        yield "objective", "needs num_class, the number of classes"
-    if "eval_metric" in given:
-        for metric in given["eval_metric"].split(","):
-            yield from (("eval_metric", reason) for reason in _against(metric, objective))
-    if "monotone_constraints" in given and method not in ("exact", "hist"):
-        yield "monotone_constraints", "needs tree_method 'exact' or 'hist'"
-    if "interaction_constraints" in given and method not in ("exact", "hist", "approx"):
-        yield "interaction_constraints", "needs tree_method 'exact', 'hist' or 'approx'"
-    if "early_stopping_rounds" in given and "eval_metric" not in given:
-        yield "early_stopping_rounds", "has no effect in SageMaker's container without eval_metric"
+    @override
+    def problem_objections(self, problem: Problem) -> Iterator[Objection]:
+        right = _OBJECTIVES.get(type(problem), ())
+        if self.hyperparameters.get("objective") not in right:
+            yield Objection("objective", f"does not fit {problem}; write it as {' or '.join(map(repr, right))}")
+        elif isinstance(problem, Multiclass) and self.hyperparameters.get("num_class") != problem.classes:
+            yield Objection("num_class", f"must be that of {problem}: {problem.classes}")
 
 
 def _against(metric: str, objective: str) -> Iterator[str]:
