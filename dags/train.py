@@ -1,23 +1,28 @@
 """
 ### Features to a live model
 
-Freezes the transformed partitions as a snapshot, trains on SageMaker, polls the job once a minute, and makes the model
-live if it passes the gate. A pipeline without a deployment ends once the model has passed the gate.
+Freezes the transformed partitions as a snapshot, trains the declared candidates side by side on SageMaker, polls the
+jobs once a minute, judges all models on the same test rows, and makes the best one live. A pipeline without a
+deployment ends once the verdict is made.
 
 | | |
 |---|---|
-| **in** | closed partitions of the step that the declaration trains on |
-| **out** | `PIPELINE/snapshots/…`, `PIPELINE/models/…`, the endpoint, `PIPELINE/deployments/<n>.json`; one SNS event |
-| **order** | one after another; `deploy` is the final task, where there is an endpoint |
+| **in** | closed partitions of the step that the declaration trains on; the model that is live |
+| **out** | in `PIPELINE/`: `snapshots/…`, `models/…`, `evaluations/…`, `deployments/…`; the endpoint; one SNS event |
+| **order** | candidates side by side; `deploy` is the final task, where there is an endpoint |
 | **re-run** | safe: a job's name is the digest of its request; a running job is adopted, a completed one reused |
 
-**Params.** `from`, `to`: train on these partitions only, both included. `poll_seconds`: between two polls of the job.
+**Params.** `from`, `to`: train on these partitions only, both included. `poll_seconds`: between two polls of a job.
 
-**If it fails.** `snapshot`: too few partitions are transformed (a scheduled run is skipped then). `wait_for_training`,
-`gate`: the message has SageMaker's reason, or the metric. Correct the cause and clear `launch` for a new attempt.
-`deploy`: the endpoint did not serve the requested model, and was rolled back to what served before. A transient
-failure, such as throttling, is retried. The gate judges the artefact, which is what is served: early stopping saves the
-best round, not the last one that the job prints. Clearing or marking `wait_for_training` while it waits stops the job.
+**Verdict.** A model goes live if it passes the declared gate on the test rows, and is not worse than the live one by
+more than the margin. If all are worse, the live one stays and the run succeeds. The figures and the reasons are in
+`PIPELINE/evaluations/verdicts/<n>.json`.
+
+**If it fails.** `snapshot`: too few partitions are transformed (a scheduled run is skipped then).
+`wait_for_training`, `wait_for_scores`: the message has SageMaker's reason. Correct the cause and clear `launch` or
+`score` for a new attempt. `verdict`: no model passes the gate; what is live stays. `deploy`: the endpoint did not serve
+the requested model, and was rolled back to what served before. A transient failure, such as throttling, is retried.
+Clearing or marking a waiting task stops its job.
 """
 
 from __future__ import annotations
@@ -33,7 +38,7 @@ from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
 from sluice_airflow.operators import DeployEndpointOperator
 from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, tags
-from sluice_airflow.sensors import TrainingJobSensor
+from sluice_airflow.sensors import ScoringSensor, TrainingJobSensor
 
 
 def train(pipeline: Pipeline) -> None:
@@ -53,7 +58,7 @@ def train(pipeline: Pipeline) -> None:
         params={
             **RANGE_PARAMS,
             "poll_seconds": Param(
-                60, type="number", exclusiveMinimum=0, description="Seconds between two polls of the job"
+                60, type="number", exclusiveMinimum=0, description="Seconds between two polls of a job"
             ),
         },
         tags=tags(pipeline, "train"),
@@ -77,57 +82,73 @@ def train(pipeline: Pipeline) -> None:
                     raise AirflowSkipException(str(error)) from None
                 raise
 
-        @task(multiple_outputs=True)
+        @task(map_index_template="{{ task.op_kwargs['candidate'] }}")
         @one_line_errors
-        def launch(fingerprint: str) -> dict[str, str]:
-            """Start the job, adopt it or reuse it."""
+        def launch(candidate: str, fingerprint: str) -> str:
+            """Start the job of a candidate, adopt it or reuse it; return its name."""
             from sluice.training.jobs import launch_training
 
-            launched = launch_training(open_workspace(pipeline.name), fingerprint)
-            return {"job_name": launched.job_name, "action": launched.action}
+            launched = launch_training(open_workspace(pipeline.name), training.candidate(candidate), fingerprint)
+            return launched.job_name
 
         @task
         @one_line_errors
-        def gate(job_name: str, fingerprint: str) -> float:
-            """Fail unless the model's metric on the validation rows reaches the declared gate."""
-            from sluice.evaluation.judge import check_gate
-            from sluice.training.jobs import completed_job
+        def score(job_names: list[str], fingerprint: str) -> list[str]:
+            """Start the jobs that score the test rows with each model and the live one; return their names."""
+            from sluice.serving.judging import launch_scorings
 
-            workspace = open_workspace(pipeline.name)
-            return check_gate(workspace, completed_job(workspace, job_name), fingerprint).value(training.gate.metric)
+            return launch_scorings(open_workspace(pipeline.name), list(job_names), fingerprint)
 
         # The last task fails unless all tasks before it succeeded. If it were skipped, the run would be green.
         last = TriggerRule.NONE_FAILED
 
+        @task
+        @one_line_errors
+        def verdict(job_names: list[str], fingerprint: str) -> int:
+            """Judge the models, and fail if none may be live; return the number of the verdict."""
+            from sluice.serving.judging import make_verdict
+
+            return make_verdict(open_workspace(pipeline.name), list(job_names), fingerprint)
+
         @task(trigger_rule=TriggerRule.ALL_SUCCESS if deployment else last)
         @one_line_errors
-        def announce(job_name: str, fingerprint: str) -> bool:
+        def announce(number: int) -> bool:
             """Publish that the training is complete."""
-            from sluice.training.announce import announce_training
+            from sluice.serving.judging import announce_winner
             from sluice_airflow.runs import require_upstream_done
 
             context = get_current_context()
             require_upstream_done(context)
-            return announce_training(open_workspace(pipeline.name), job_name, fingerprint, context["run_id"])
+            return announce_winner(open_workspace(pipeline.name), number, context["run_id"])
 
         fingerprint = snapshot()
-        launched: Any = launch(fingerprint)
-        wait_for_training = TrainingJobSensor(
+        launched: Any = launch.partial(fingerprint=fingerprint).expand(
+            candidate=[candidate.name for candidate in training.candidates]
+        )
+        trained = TrainingJobSensor.partial(
             task_id="wait_for_training",
             pipeline=pipeline.name,
-            job_name=launched["job_name"],
             max_runtime=training.max_runtime,
             poll_seconds="{{ params.poll_seconds }}",
-        )
-        gated = gate(launched["job_name"], fingerprint)
-        announced = announce(launched["job_name"], fingerprint)
-        launched >> wait_for_training >> gated >> announced
+            map_index_template="{{ task.job_name }}",
+        ).expand(job_name=launched)
+        scorings: Any = score(launched, fingerprint)
+        scored = ScoringSensor.partial(
+            task_id="wait_for_scores",
+            pipeline=pipeline.name,
+            max_runtime=training.max_runtime,
+            poll_seconds="{{ params.poll_seconds }}",
+            map_index_template="{{ task.job_name }}",
+        ).expand(job_name=scorings)
+        number = verdict(launched, fingerprint)
+        announced = announce(number)
+        trained >> scorings
+        scored >> number
         if deployment is not None:
             announced >> DeployEndpointOperator(
                 task_id="deploy",
                 pipeline=pipeline.name,
-                job_name=launched["job_name"],
-                snapshot=fingerprint,
+                verdict=number,
                 poll_seconds="{{ [params.poll_seconds, 15] | min }}",
                 trigger_rule=last,
             )

@@ -16,13 +16,14 @@ from rich.table import Table
 from pipelines.flights import data
 from pipelines.flights.events import events_of_days
 from sluice.dataset.snapshot import channel_partitions, labelled, read_rows, read_snapshot
+from sluice.evaluation.verdict import read_verdict
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.serving.endpoint import find_endpoint
 from sluice.serving.probe import invoke
-from sluice.serving.records import deployment_records
-from sluice.training.jobs import completed_job, list_jobs
+from sluice.serving.records import DeploymentRecord, deployment_records
+from sluice.training.jobs import list_jobs
 from sluice.workspace import Workspace
 
 _PREDICTIONS = 10
@@ -60,8 +61,8 @@ def make_report(workspace: Workspace, days: Sequence[date], baseline: Baseline, 
     """
     raw = _manifests(workspace, raw_dataset("events"), days)
     steps = {step.name: _manifests(workspace, step.name, days) for step in workspace.pipeline.steps}
-    deployed = deployment_records(workspace.lake)[-1]
-    job = completed_job(workspace, deployed.job)
+    deployed = list(deployment_records(workspace.lake).values())[-1]
+    verdict = read_verdict(workspace.lake, deployed.verdict)
     endpoint = find_endpoint(workspace, deployed.endpoint)
     received = Counter(event["stage"] for event in _received(workspace, folder))
     now = Baseline.take(workspace)
@@ -77,11 +78,12 @@ def make_report(workspace: Workspace, days: Sequence[date], baseline: Baseline, 
         "completion_events_by_stage": dict(received),
         "parts_written": now.parts - baseline.parts,
         "jobs_created": now.jobs - baseline.jobs,
-        "train_seconds": job.seconds,
-        "validation_auc": round(deployed.validation_auc, 4),
-        "test_auc": round(deployed.test_auc, 4),
+        "train_seconds": {each.model.candidate: each.model.seconds for each in verdict.judgements},
+        "verdict": list(verdict.reasons),
+        "validation_auc": _rounded(verdict.judgement(deployed.model.job).validation),
+        "test_auc": _rounded(deployed.metrics["auc"]),
         "endpoint_status": endpoint.status if endpoint else "absent",
-        "predictions": list(_predictions(workspace, deployed.endpoint, deployed.snapshot)),
+        "predictions": list(_predictions(workspace, deployed)),
     }
 
 
@@ -106,16 +108,21 @@ def _received(workspace: Workspace, folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in kept.read_text().splitlines()]
 
 
-def _predictions(workspace: Workspace, endpoint: str, fingerprint: str) -> Iterator[dict[str, Any]]:
+def _predictions(workspace: Workspace, deployed: DeploymentRecord) -> Iterator[dict[str, Any]]:
     """Yield some flights of the last test day, evenly spread: the live score, and whether the flight was late."""
-    snapshot, training = read_snapshot(workspace.lake, fingerprint), workspace.pipeline.require_training()
+    snapshot = read_snapshot(workspace.lake, deployed.model.snapshot)
+    training = workspace.pipeline.require_training()
     for frame in read_rows(workspace.lake, snapshot.dataset, channel_partitions(snapshot, "test")[-1:]):
         chosen = frame.iloc[:: max(1, len(frame) // _PREDICTIONS)].head(_PREDICTIONS)
         lines = labelled(chosen, training).to_csv(header=False, index=False).splitlines()
         rows = [line.partition(",")[2] for line in lines]
-        scores = invoke(workspace.aws, workspace.pipeline, endpoint, rows)
+        scores = invoke(workspace, deployed.endpoint, deployed.model, rows)
         for flight, line, score in zip(chosen["event_id"], lines, scores, strict=True):
-            yield {"flight": flight, "score": round(score, 4), "truth": int(line.partition(",")[0])}
+            yield {"flight": flight, "score": round(float(score), 4), "truth": int(line.partition(",")[0])}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def show(console: Console, report: dict[str, Any], path: Path) -> None:
@@ -152,4 +159,6 @@ def show(console: Console, report: dict[str, Any], path: Path) -> None:
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {count:,}" for name, count in value.items()) or "none"
+    if isinstance(value, list):
+        return "\n".join(map(str, value))
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from sluice.dataset.snapshot import Snapshot, read_snapshot
 from sluice.declaration.sources import Source
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest
@@ -51,7 +52,8 @@ class PipelineStatus:
     """The status of all that a pipeline has.
 
     ``jobs`` has the newest job first; it is None if the pipeline ends at its lake. ``endpoint`` is None if it does not
-    exist. ``deployment`` is the endpoint's newest one that was proven. ``served`` is whether the pipeline declares one.
+    exist. ``deployment`` is the endpoint's newest one that was proven, ``snapshot`` what its model was trained on.
+    ``served`` is whether the pipeline declares one. ``metric`` is that of its gate; empty without a training.
     """
 
     sources: tuple[SourceStatus, ...]
@@ -59,13 +61,16 @@ class PipelineStatus:
     jobs: tuple[Job, ...] | None
     endpoint: Endpoint | None
     deployment: DeploymentRecord | None
+    snapshot: Snapshot | None
     served: bool = True
+    metric: str = ""
 
 
 def pipeline_status(workspace: Workspace) -> PipelineStatus:
     """Read the status of everything that the pipeline has. Nothing is changed, and no message is received."""
     pipeline = workspace.pipeline
     served = pipeline.deployment
+    deployment = last_proven(workspace.lake, served.endpoint) if served else None
     return PipelineStatus(
         sources=tuple(
             SourceStatus(source.name, source.kind, connect_events(workspace, source).figures())
@@ -77,8 +82,10 @@ def pipeline_status(workspace: Workspace) -> PipelineStatus:
         ),
         jobs=tuple(list_jobs(workspace)) if pipeline.training else None,
         endpoint=find_endpoint(workspace, served.endpoint) if served else None,
-        deployment=last_proven(workspace.lake, served.endpoint) if served else None,
+        deployment=deployment,
+        snapshot=read_snapshot(workspace.lake, deployment.model.snapshot) if deployment else None,
         served=served is not None,
+        metric=pipeline.training.gate.metric if pipeline.training else "",
     )
 
 

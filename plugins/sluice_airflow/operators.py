@@ -1,12 +1,12 @@
-"""Operators: one announces partitions; one makes a model live, and proves it or rolls it back."""
+"""Operators: one announces partitions; two make a model live, and prove it or restore what served before."""
 
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
@@ -18,10 +18,9 @@ from sluice_airflow.runs import require_upstream_done
 from sluice_airflow.triggers import ProbeTrigger
 
 if TYPE_CHECKING:
-    from sluice.serving.endpoint import Change
+    from sluice.serving.deployment import Step, Wait
+    from sluice.serving.plan import Target
     from sluice.workspace import Workspace
-
-T = TypeVar("T")
 
 
 class AnnounceLandedOperator(BaseOperator):
@@ -55,44 +54,40 @@ class AnnounceLandedOperator(BaseOperator):
         return announce_partitions(workspace, dataset, self.partitions, context["run_id"])
 
 
-class DeployEndpointOperator(BaseOperator):
-    """Makes a completed training job's model live, and fails unless that model serves (P8).
+class EndpointOperator(BaseOperator):
+    """The base of the operators that change what an endpoint serves: it drives the library's deployment.
 
-    It is safe to repeat at any point: names are digests of content, and an endpoint that serves the model already is
-    only read back and proven again. After an error between the update and the proof, the task retries or restores what
-    served before: it retries a transient failure for five minutes, and rolls back any other at once. It ends only after
-    it has read back what is live. It waits without a worker.
+    It is safe to repeat at any point: the plan of a deployment is in the lake, and a retry goes on with it. A transient
+    failure is retried for five minutes; any other one restores what served before at once. The task ends only after it
+    has read back what is live. It waits without a worker.
 
     Args:
         pipeline: The name of a pipeline that declares a deployment.
-        job_name: The name of a completed training job; a template.
-        snapshot: The fingerprint of the snapshot that the job was trained on; a template.
         poll_seconds: Seconds between two looks at an endpoint that changes; a template.
         max_wait: The longest wait for the endpoint to settle after each change.
         kwargs: Those of BaseOperator.
     """
 
-    template_fields: Sequence[str] = ("job_name", "snapshot", "poll_seconds")
+    template_fields: Sequence[str] = ("poll_seconds",)
 
     _PATIENCE_SECONDS: ClassVar[float] = 300  # for transient failures, in a worker
-    _ROLL_BACKS: ClassVar[int] = 3
 
     def __init__(
         self,
         *,
         pipeline: str,
-        job_name: Any,
-        snapshot: Any,
         poll_seconds: float | str = 15,
         max_wait: timedelta = timedelta(hours=1),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
-        self.job_name = job_name
-        self.snapshot = snapshot
         self.poll_seconds = poll_seconds
         self.max_wait = max_wait
+
+    @abstractmethod
+    def target(self, workspace: Workspace) -> Target:
+        """Return what should be live. It must be the same at each call."""
 
     @override
     @one_line_errors
@@ -102,131 +97,131 @@ class DeployEndpointOperator(BaseOperator):
 
     @override
     @one_line_errors
-    def execute(self, context: Context, event: dict[str, Any] | None = None) -> Any:
-        """Request that the model goes live, once no other change of the endpoint is in progress.
-
-        Args:
-            context: Airflow's context of the task.
-            event: The event of the trigger; None at the first call.
-
-        Raises:
-            AirflowException: the endpoint did not settle, or could not be looked at.
-        """
-        from sluice.serving.endpoint import find_endpoint, start_change
-        from sluice.training.jobs import completed_job
+    def execute(self, context: Context) -> Any:
+        """Begin the deployment, or go on with the one of an earlier try."""
+        from sluice.serving.deployment import start
 
         workspace = open_workspace(self.pipeline)
-        if event is not None and "found" not in event:
-            kind = AirflowFailException if event.get("refused") else AirflowException
-            raise kind(self._not_settled(workspace, event))
-        endpoint = find_endpoint(workspace, workspace.pipeline.require_deployment().endpoint)
-        if endpoint is not None and not endpoint.settled:
-            self._wait("execute")  # a change of an earlier try, or of another user
-        change = start_change(workspace, completed_job(workspace, self.job_name))
-        self._wait("verify", {"change": asdict(change)})
+        target = self.target(workspace)
+        return self._follow(self._take(workspace, target, lambda: start(workspace, target)))
 
     @one_line_errors
-    def verify(self, context: Context, event: dict[str, Any]) -> Any:
-        """Prove that the requested model serves, or roll back. The endpoint has settled, or the wait has ended.
+    def resume(self, context: Context, event: dict[str, Any]) -> Any:
+        """Take the next step: the endpoint has settled, or the wait has ended without that.
 
         Args:
             context: Airflow's context of the task.
-            event: The event of the trigger; it carries the change.
+            event: The event of the trigger. It carries whether the deployment has a plan, and whether it was given up.
 
         Returns:
-            The deployment record, as a mapping.
+            The number of the deployment, what is live, and its metrics.
 
         Raises:
             AirflowException: the model does not serve.
         """
-        from sluice.aws.failures import is_transient
-        from sluice.errors import DeploymentFailed
-        from sluice.serving.deployment import prove
-        from sluice.serving.endpoint import Change
+        from sluice.aws.failures import patiently
+        from sluice.serving.deployment import advance, give_up, start
 
-        workspace, change = self._patiently(lambda: open_workspace(self.pipeline)), Change(**event["carried"]["change"])
+        workspace = patiently(lambda: open_workspace(self.pipeline), self._PATIENCE_SECONDS)
+        target = self.target(workspace)
+        begun, given_up = event["carried"]["begun"], event["carried"]["given_up"]
+        if "found" in event:
+            step = self._take(workspace, target, lambda: (advance if begun else start)(workspace, target))
+        elif given_up or not begun:
+            raise AirflowException(self._not_settled(event))
+        else:
+            reason, given_up = self._not_settled(event), True
+            step = self._take(workspace, target, lambda: give_up(workspace, target, reason, passes=True))
+        return self._follow(step, given_up=given_up)
+
+    def _take(self, workspace: Workspace, target: Target, step: Callable[[], Step]) -> Step:
+        """Take a step. If it fails for more than some minutes, restore what served before."""
+        from sluice.aws.failures import is_transient, patiently
+        from sluice.serving.deployment import give_up
+
         try:
-            if "found" not in event:
-                raise DeploymentFailed(self._not_settled(workspace, event))
-            return self._patiently(lambda: prove(workspace, change, self.job_name, self.snapshot)).model_dump()
+            return patiently(step, self._PATIENCE_SECONDS)
         except AirflowTaskTimeout as error:  # it does not derive from Exception
             reason, passes = str(error), True
         except Exception as error:
             reason, passes = one_line(error), is_transient(error)
-        if change.unanswered:
-            reason, passes = f"{change.unanswered}; {reason}", True
-        self._roll_back(workspace, {**event["carried"], "reason": reason, "passes": passes})
-
-    @one_line_errors
-    def rolled_back(self, context: Context, event: dict[str, Any]) -> None:
-        """Continue the roll-back, and fail the task once what served before is live.
-
-        Args:
-            context: Airflow's context of the task.
-            event: The event of the trigger; it carries the change and the reason.
-
-        Raises:
-            AirflowException: what served before is live, or can't be restored.
-        """
-        self._roll_back(self._patiently(lambda: open_workspace(self.pipeline)), event["carried"])
-
-    def _roll_back(self, workspace: Workspace, carried: dict[str, Any]) -> None:
-        """Request what served before until it is live, then fail.
-
-        ``carried`` has the reason, and the number of requests so far.
-        """
-        from sluice.serving.endpoint import Change, roll_back
-
-        change, requests = Change(**carried["change"]), carried.get("roll_backs", 0)
         try:
-            is_back = self._patiently(lambda: roll_back(workspace, change))
+            return patiently(lambda: give_up(workspace, target, reason, passes=passes), self._PATIENCE_SECONDS)
         except Exception as error:
-            raise AirflowException(self._unproven(carried, one_line(error))) from None
-        if is_back:
-            kind = AirflowException if carried["passes"] else AirflowFailException
-            raise kind(f"{carried['reason']} ({_outcome(change)})")
-        if requests == self._ROLL_BACKS:
-            raise AirflowException(self._unproven(carried, f"{requests} roll-backs had no effect"))
-        self._wait("rolled_back", {**carried, "roll_backs": requests + 1})
+            endpoint = workspace.pipeline.require_deployment().endpoint
+            raise AirflowException(
+                f"{reason}; what served before could not be restored ({one_line(error)}), so endpoint {endpoint} may "
+                f"serve an unproven model: check it, then clear this task"
+            ) from None
 
-    def _unproven(self, carried: dict[str, Any], cause: str) -> str:
-        endpoint, former = carried["change"]["endpoint"], carried["change"]["previous"] or "no endpoint"
-        return (
-            f"{carried['reason']}; the roll-back to {former} failed ({cause}), so endpoint {endpoint} may serve an "
-            f"unproven model: check it, then clear this task"
-        )
+    def _follow(self, step: Step, *, given_up: bool = False) -> Any:
+        """Wait, return what is live, or fail."""
+        from sluice.serving.deployment import Done, Failed
 
-    def _not_settled(self, workspace: Workspace, event: dict[str, Any]) -> str:
-        """Return why the wait ended without a settled endpoint: its name, and its present status."""
-        from sluice.serving.endpoint import find_endpoint
+        if isinstance(step, Done):
+            return {"deployment": step.number, "config": step.record.config, "job": step.record.model.job}
+        if isinstance(step, Failed):
+            raise (AirflowException if step.passes else AirflowFailException)(step.reason)
+        self.log.info("waiting for %s", step.what)
+        self._wait(step, given_up=given_up)
 
-        name = workspace.pipeline.require_deployment().endpoint
+    def _not_settled(self, event: dict[str, Any]) -> str:
+        """Return why the wait ended without a settled endpoint."""
         if "error" in event:
-            return f"endpoint {name} could not be looked at: {event['error']}"
-        live = find_endpoint(workspace, name)
+            return f"the endpoint could not be looked at: {event['error']}"
         return (
-            f"endpoint {name} did not settle within {self.max_wait}: it is {live or 'gone'}; check its events in "
+            f"the wait for {event['waiting_for']} took longer than {self.max_wait}; check the endpoint's events in "
             f"SageMaker, then clear this task"
         )
 
-    def _patiently(self, call: Callable[[], T]) -> T:
-        from sluice.aws.failures import patiently
-
-        return patiently(call, self._PATIENCE_SECONDS)
-
-    def _wait(self, then: str, carried: dict[str, Any] | None = None) -> None:
+    def _wait(self, step: Wait, *, given_up: bool) -> None:
         trigger = ProbeTrigger(
             probe="settled_endpoint",
             arguments={"pipeline": self.pipeline},
             poll_seconds=float(self.poll_seconds),
             deadline=time.time() + self.max_wait.total_seconds(),
-            carried=carried,
+            carried={"begun": step.begun, "given_up": given_up},
         )
-        self.defer(trigger=trigger, method_name=then)
+        self.defer(trigger=trigger, method_name="resume")
 
 
-def _outcome(change: Change) -> str:
-    """Return what is live after a roll-back."""
-    if change.previous == change.config:
-        return f"{change.config} was proven before, and stays live"
-    return f"rolled back: {change.previous or 'no endpoint'} is live"
+class DeployEndpointOperator(EndpointOperator):
+    """Makes the winner of a verdict live, and fails unless it serves (P8). If it serves already, nothing is changed.
+
+    Args:
+        verdict: The number of the verdict; a template.
+        kwargs: Those of EndpointOperator.
+    """
+
+    template_fields: Sequence[str] = (*EndpointOperator.template_fields, "verdict")
+
+    def __init__(self, *, verdict: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.verdict = verdict
+
+    @override
+    def target(self, workspace: Workspace) -> Target:
+        from sluice.serving.targets import target_of_verdict
+
+        return target_of_verdict(workspace, int(self.verdict))
+
+
+class RollBackEndpointOperator(EndpointOperator):
+    """Makes live what an earlier deployment had made live, and fails unless it serves (P8).
+
+    Args:
+        deployment: The number of the deployment; a template.
+        kwargs: Those of EndpointOperator.
+    """
+
+    template_fields: Sequence[str] = (*EndpointOperator.template_fields, "deployment")
+
+    def __init__(self, *, deployment: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.deployment = deployment
+
+    @override
+    def target(self, workspace: Workspace) -> Target:
+        from sluice.serving.targets import target_of_record
+
+        return target_of_record(workspace, int(self.deployment))

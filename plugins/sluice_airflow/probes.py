@@ -104,6 +104,21 @@ def ended_training_job(workspace: Workspace, job_name: str) -> str | Waiting:
     return job.status if job.ended else Waiting(f"training job {job_name}, which is {job.secondary_status}")
 
 
+def ended_scoring(workspace: Workspace, job_name: str) -> str | Waiting:
+    """Return the status of a transform job that has ended.
+
+    Args:
+        workspace: The workspace of the pipeline that trains.
+        job_name: The name of the job.
+    """
+    from sluice.evaluation.scoring import find_scoring
+
+    job = find_scoring(workspace, job_name)
+    if job is None:
+        return Waiting(f"transform job {job_name}, which SageMaker does not know")
+    return job.status if job.ended else Waiting(f"transform job {job_name}, which is {job.status}")
+
+
 def settled_endpoint(workspace: Workspace) -> str | Waiting:
     """Return the status of the pipeline's endpoint if no change is in progress; ``Deleted`` if it does not exist."""
     from sluice.serving.endpoint import find_endpoint

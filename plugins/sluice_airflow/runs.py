@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.sdk import Context
@@ -77,11 +78,16 @@ def require_upstream_done(context: Context) -> None:
 
     ti, upstream = context["ti"], context["task"].get_flat_relative_ids(upstream=True)
     states = ti.get_task_states(dag_id=ti.dag_id, task_ids=sorted(upstream), run_ids=[ti.run_id])[ti.run_id]
-    undone = sorted(task for task in upstream if states.get(task) != "success")
+    undone = sorted(task for task in upstream if _states_of(task, states) != {"success"})
     if undone and context["dag_run"].run_type == "scheduled" and set(undone) == upstream:
         raise AirflowSkipException("the first task of this scheduled run was skipped, so there is nothing to do")
     if undone:
         raise SluiceError(f"{', '.join(undone)} did not succeed, so {ti.task_id} does nothing; clear {undone[0]}")
+
+
+def _states_of(task: str, states: Mapping[str, str]) -> set[str]:
+    """Return the states of a task. Airflow's names of mapped instances are the task's with ``_<index>`` at the end."""
+    return {state for name, state in states.items() if re.fullmatch(rf"{re.escape(task)}(_\d+)?", name)}
 
 
 def runs_to_start(dag_id: str, due: Sequence[str], ti: Any) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing_extensions import override
 from sluice_airflow.errors import one_line, one_line_errors
 from sluice_airflow.probes import Probe, Waiting
 from sluice_airflow.runs import is_dags_test, partitions_of_run
-from sluice_airflow.triggers import ProbeTrigger, TrainingJobTrigger
+from sluice_airflow.triggers import ProbeTrigger, ScoringTrigger, TrainingJobTrigger
 
 
 class ProbeSensor(BaseSensorOperator):
@@ -296,3 +296,34 @@ class TrainingJobSensor(ProbeSensor):
         from sluice_airflow.connection import open_workspace
 
         stop_job(open_workspace(self.pipeline), self.job_name)
+
+
+class ScoringSensor(TrainingJobSensor):
+    """Polls a transform job until it has ended; the task fails unless the job is Completed.
+
+    If a user clears, fails or marks the waiting task, the job is stopped. A restart of the triggerer does not stop it.
+
+    Args:
+        pipeline: The name of the pipeline.
+        job_name: The name of the job; a template.
+        max_runtime: The limit of a training job; the sensor waits as long as for one.
+        poll_seconds: Seconds between two probes; a template.
+        kwargs: Those of ProbeSensor.
+    """
+
+    probe = "ended_scoring"
+    trigger_class = ScoringTrigger
+
+    @override
+    def found(self, found: str, context: Context) -> str:
+        from sluice.evaluation.scoring import completed_scoring
+        from sluice_airflow.connection import open_workspace
+
+        return completed_scoring(open_workspace(self.pipeline), self.job_name).status
+
+    @override
+    def on_kill(self) -> None:
+        from sluice.evaluation.scoring import stop_scoring
+        from sluice_airflow.connection import open_workspace
+
+        stop_scoring(open_workspace(self.pipeline), self.job_name)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from typing_extensions import override
 
+from sluice_airflow.connection import open_workspace
 from sluice_airflow.errors import one_line
 
 _PATH = "sluice_airflow.triggers"
@@ -101,13 +102,24 @@ class TrainingJobTrigger(ProbeTrigger):
 
     _PATIENCE_SECONDS: ClassVar[float] = 60  # a job that is not stopped continues to cost money
 
+    def stop(self) -> None:
+        """Stop the job."""
+        from sluice.training.jobs import stop_job
+
+        stop_job(open_workspace(self.arguments["pipeline"]), self.arguments["job_name"])
+
     @override
     async def on_kill(self) -> None:
         from sluice.aws.failures import patiently
-        from sluice.training.jobs import stop_job
-        from sluice_airflow.connection import open_workspace
 
-        def stop() -> None:
-            stop_job(open_workspace(self.arguments["pipeline"]), self.arguments["job_name"])
+        await asyncio.to_thread(patiently, self.stop, self._PATIENCE_SECONDS)
 
-        await asyncio.to_thread(patiently, stop, self._PATIENCE_SECONDS)
+
+class ScoringTrigger(TrainingJobTrigger):
+    """Does the same for the job that scores."""
+
+    @override
+    def stop(self) -> None:
+        from sluice.evaluation.scoring import stop_scoring
+
+        stop_scoring(open_workspace(self.arguments["pipeline"]), self.arguments["job_name"])

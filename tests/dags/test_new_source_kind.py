@@ -37,7 +37,7 @@ PIPELINE = Pipeline(
         rows="doubled",
         label="late",
         features=("value",),
-        candidate=XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 5}),
+        candidates=(XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 5}),),
         gate=Gate("auc", at_least=0.6),
     ),
     deployment=Deployment(endpoint="meters-late"),

@@ -47,7 +47,7 @@ PIPELINE = Pipeline(
         rows="conform",
         label="late",
         features=("value",),
-        candidate=XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 5}),
+        candidates=(XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 5}),),
         gate=Gate("auc", at_least=0.6),
     ),
     deployment=Deployment(endpoint="clicks-late"),

@@ -54,7 +54,7 @@ PIPELINE = Pipeline(
         rows="features",
         label="late",
         features=("weight",),
-        candidate=XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 5, "nthread": 1}),
+        candidates=(XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 5, "nthread": 1}),),
         gate=Gate("auc", at_least=0.6),
     ),
     deployment=Deployment(endpoint="parcels-late"),

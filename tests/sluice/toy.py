@@ -42,7 +42,7 @@ TOY = Pipeline(
         rows="running",
         label="late",
         features=("value", "total"),
-        candidate=XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 5, "nthread": 1}),
+        candidates=(XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 5, "nthread": 1}),),
         gate=Gate("auc", at_least=0.6),
     ),
     deployment=Deployment(endpoint="toy-late"),

@@ -41,21 +41,23 @@ PIPELINE = Pipeline(
         rows="features",
         label="late",
         features=FEATURES,
-        candidate=XGBoost(
-            {
-                "objective": "binary:logistic",
-                "eval_metric": "auc",
-                "num_round": 100,
-                "eta": 0.1,
-                "max_depth": 5,
-                "gamma": 4,
-                "min_child_weight": 6,
-                "lambda": 10,
-                "subsample": 0.8,
-                "colsample_bytree": 0.5,
-                "seed": 2013,
-                "nthread": 2,  # by default it takes every core, and is very slow on a busy machine
-            }
+        candidates=(
+            XGBoost(
+                {
+                    "objective": "binary:logistic",
+                    "eval_metric": "auc",
+                    "num_round": 100,
+                    "eta": 0.1,
+                    "max_depth": 5,
+                    "gamma": 4,
+                    "min_child_weight": 6,
+                    "lambda": 10,
+                    "subsample": 0.8,
+                    "colsample_bytree": 0.5,
+                    "seed": 2013,
+                    "nthread": 2,  # by default it takes every core, and is very slow on a busy machine
+                }
+            ),
         ),
         gate=Gate("auc", at_least=0.60),
     ),

@@ -27,6 +27,7 @@ from sluice.redrive.sending import require_complete, send_back_all
 from sluice.sending.event_file import event_file
 from sluice.sending.lanes import SendResult, send_events
 from sluice.serving.probe import invoke
+from sluice.serving.records import last_proven
 from sluice.serving.rows import BadRow, model_rows
 from sluice.sources.contract import connect_events
 from sluice.status import pipeline_status
@@ -268,5 +269,9 @@ def _predict(pipeline: PipelineArgument) -> None:
         raise SluiceError(
             f"standard input has no row; give CSV or JSON lines of the columns that `sluice features {pipeline}` lists"
         )
-    for score in invoke(Aws(), declared, endpoint, rows):
-        typer.echo(score)
+    workspace = Workspace.open(Aws(), pipeline)
+    deployed = last_proven(workspace.lake, endpoint)
+    if deployed is None:
+        raise MissingResource(f"endpoint {endpoint} serves no model that was proven; run {pipeline}_train")
+    for answer in invoke(workspace, endpoint, deployed.model, rows).reshape(len(rows), -1):
+        typer.echo(",".join(map(str, answer)))

@@ -76,22 +76,29 @@ def _model(name: str, status: PipelineStatus) -> Iterator[Table | str]:
 
 
 def _endpoint(name: str, status: PipelineStatus) -> Table:
+    deployment, metric = status.deployment, status.metric
     return _table(
         f"{name}: endpoint",
-        ("endpoint", "status", "config", "proven", "job", "test AUC"),
+        ("endpoint", "status", "config", "proven", "model", "trained", "on", f"test {metric}"),
         [
             (
                 status.endpoint.name,
                 status.endpoint.status,
                 status.endpoint.config,
                 _proven(status),
-                status.deployment.job if status.deployment else "",
-                f"{status.deployment.test_auc:.4f}" if status.deployment else "",
+                deployment.model.job if deployment else "",
+                _moment(deployment.model.trained) if deployment else "",
+                status.snapshot.partitions["train"] if status.snapshot else "",
+                _metric(deployment.metrics.get(metric)) if deployment else "",
             )
         ]
         if status.endpoint
         else [],
     )
+
+
+def _metric(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _sources(name: str, status: PipelineStatus) -> Iterator[Table]:

@@ -18,7 +18,8 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from pydantic import BaseModel, ConfigDict
 
-from sluice.declaration.training import TimeSplit, Training
+from sluice.declaration.split import TimeSplit
+from sluice.declaration.training import Training
 from sluice.errors import DeclarationError, NotEnoughData
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.partitions import Partition, format_ranges, parse_ranges, partition_at

@@ -30,6 +30,7 @@ class Candidate:
     Args:
         hyperparameters: Values by the names that the algorithm's container gives them.
         name: A part of the names of training jobs: at most 19 of a-z, 0-9 and ``_``, starting with a letter.
+        version: The version of the algorithm's image.
         instance_type: The SageMaker instance type of its jobs; it begins with ``ml.``.
         volume_gb: The size of a job's disk in GB, 1 to 16,384.
 
@@ -38,19 +39,26 @@ class Candidate:
             a declaration must be cheap to parse.
         takes_missing: Whether rows may have missing values. If not, they are filled before the training.
         kind: The TypedDict of the hyperparameters.
+        versions: The versions that may be declared.
     """
 
     algorithm: ClassVar[str]
     takes_missing: ClassVar[bool]
     kind: ClassVar[Any]
+    versions: ClassVar[tuple[str, ...]]
 
     hyperparameters: Mapping[str, object]
     name: str
+    version: str
     instance_type: str = "ml.m5.large"
     volume_gb: int = 10
 
     def __post_init__(self) -> None:
         check_name("candidate", self.name, _LONGEST_NAME)
+        if self.version not in self.versions:
+            raise DeclarationError(
+                f"{self._where}: version={self.version!r} is not known; write one of {', '.join(self.versions)}"
+            )
         check_hyperparameters(self._where, self.kind, self.hyperparameters)
         check_instance_type(self._where, self.instance_type)
         check_count(self._where, "volume_gb", self.volume_gb, 1, _LARGEST_VOLUME_GB)

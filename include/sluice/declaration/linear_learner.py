@@ -119,6 +119,7 @@ class LinearLearner(Candidate):
     Args:
         hyperparameters: Values by the names that SageMaker gives them. ``predictor_type`` is required.
         name: A part of the names of training jobs: at most 19 of a-z, 0-9 and ``_``, starting with a letter.
+        version: The version of the algorithm's image.
         instance_type: The SageMaker instance type of its jobs; it begins with ``ml.``.
         volume_gb: The size of a job's disk in GB, 1 to 16,384.
 
@@ -129,9 +130,11 @@ class LinearLearner(Candidate):
     algorithm: ClassVar[str] = "sluice.training.algorithms.linear_learner:LinearLearnerAlgorithm"
     takes_missing: ClassVar[bool] = False
     kind: ClassVar[Any] = LinearLearnerHyperparameters
+    versions: ClassVar[tuple[str, ...]] = ("1",)
 
     hyperparameters: LinearLearnerHyperparameters
     name: str = "linear"
+    version: str = "1"
 
     @property
     @override

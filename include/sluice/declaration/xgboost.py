@@ -143,12 +143,13 @@ _OBJECTIVES: Mapping[type[Problem], tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class XGBoost(Candidate):
-    """SageMaker's built-in XGBoost 3.2.
+    """SageMaker's built-in XGBoost. The hyperparameters are checked against version 3.2.
 
     Args:
         hyperparameters: Values by the names that SageMaker's XGBoost gives them. ``num_round`` is required, and an
             ``objective`` that fits the problem, such as ``binary:logistic``.
         name: A part of the names of training jobs: at most 19 of a-z, 0-9 and ``_``, starting with a letter.
+        version: The version of the algorithm's image.
         instance_type: The SageMaker instance type of its jobs; it begins with ``ml.``.
         volume_gb: The size of a job's disk in GB, 1 to 16,384.
 
@@ -159,9 +160,11 @@ class XGBoost(Candidate):
     algorithm: ClassVar[str] = "sluice.training.algorithms.xgboost:XGBoostAlgorithm"
     takes_missing: ClassVar[bool] = True
     kind: ClassVar[Any] = XGBoostHyperparameters
+    versions: ClassVar[tuple[str, ...]] = ("1.7-1", "3.0-5", "3.2-0")
 
     hyperparameters: XGBoostHyperparameters
     name: str = "xgboost"
+    version: str = "3.2-0"
 
     @override
     def objections(self) -> Iterator[Objection]:

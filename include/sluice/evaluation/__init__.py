@@ -1,1 +1,1 @@
-"""Judges a trained model by the scores of its artefact, before and after it goes live."""
+"""Judges models on the same frozen rows, by the answers that SageMaker gives for them, and decides which goes live."""

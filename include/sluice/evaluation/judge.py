@@ -1,93 +1,188 @@
-"""Judges a trained model on the rows of its snapshot: by the gate, and for the scores that its endpoint must give."""
+"""Judges models on the test rows of a snapshot, and decides by the declared rules which one should be live."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from sluice.dataset.snapshot import Channel, channel_key
+from sluice.declaration.gate import Gate
 from sluice.declaration.metrics import METRICS
 from sluice.errors import TrainingFailed
-from sluice.evaluation.metrics import measure
-from sluice.lake.store import Lake
-from sluice.training.algorithms.contract import Scores, UnreadableModel, algorithm_of
-from sluice.training.jobs import Job
+from sluice.evaluation.bootstrap import interval, resampled
+from sluice.evaluation.metrics import Numbers, measure
+from sluice.evaluation.rows import Rows, read_rows
+from sluice.evaluation.scoring import read_scores, scores_folder
+from sluice.evaluation.verdict import Figure, Judgement, Slice, Verdict
+from sluice.training.models import Model
 from sluice.workspace import Workspace
 
 
-@dataclass(frozen=True)
-class Rows:
-    """The rows of one channel of a snapshot.
-
-    ``labels`` has the shape ``(rows,)``. ``features`` has one line of CSV for each row.
-    """
-
-    labels: npt.NDArray[np.float64]
-    features: tuple[str, ...]
-
-
-def _rows(lake: Lake, fingerprint: str, channel: Channel) -> Rows:
-    lines = lake.get(channel_key(lake, fingerprint, channel)).decode().splitlines()
-    cells = [line.partition(",") for line in lines]
-    return Rows(np.array([float(label) for label, _, _ in cells]), tuple(features for _, _, features in cells))
-
-
-@dataclass(frozen=True)
-class Judged:
-    """The rows of one channel with the scores of a job's artefact, one for each row."""
-
-    rows: Rows
-    scores: Scores
-
-    def value(self, metric: str) -> float:
-        """Return the value of a metric for the scores; NaN if the rows can't be judged by it."""
-        return measure(metric, self.rows.labels, self.scores)
-
-
-def judge(workspace: Workspace, job: Job, fingerprint: str, channel: Channel) -> Judged:
-    """Score one channel of a snapshot with the model that a job has made.
+def judge(workspace: Workspace, models: Sequence[Model], champion: Model | None, fingerprint: str) -> Verdict:
+    """Judge models by their answers for the rows of a snapshot, and decide which one should be live.
 
     Args:
-        workspace: The workspace of the pipeline that trained.
-        job: A completed job.
-        fingerprint: The fingerprint of the snapshot that the job was trained on.
-        channel: ``train``, ``validation`` or ``test``.
+        workspace: The workspace of the pipeline that trains.
+        models: The challengers, each with answers in the lake.
+        champion: The model that is live, with answers in the lake; None if there is none.
+        fingerprint: The fingerprint of the snapshot.
 
     Raises:
-        MissingResource: the channel or the artefact does not exist.
-        TrainingFailed: the artefact holds no model that can be judged.
+        MissingResource: the rows or the answers do not exist.
+        TrainingFailed: the answers are not those of the declared problem, or there is not one for each row.
     """
-    lake, algorithm = workspace.lake, algorithm_of(workspace.pipeline.require_training().candidate)
-    rows = _rows(lake, fingerprint, channel)
-    archive = lake.get(job.model_uri.removeprefix(f"s3://{lake.bucket}/"))
-    try:
-        return Judged(rows, algorithm.scores(archive, rows.features))
-    except UnreadableModel as error:
-        raise TrainingFailed(f"{job.model_uri} holds {error}") from error
-
-
-def check_gate(workspace: Workspace, job: Job, fingerprint: str) -> Judged:
-    """Score the validation rows with a job's model, and require that it reaches the pipeline's gate.
-
-    Args:
-        workspace: The workspace of the pipeline that trained.
-        job: A completed job.
-        fingerprint: The fingerprint of the snapshot that the job was trained on.
-
-    Returns:
-        The validation rows with their scores.
-
-    Raises:
-        TrainingFailed: the model does not reach the gate, or can't be judged.
-        MissingResource: the validation rows or the artefact do not exist.
-    """
-    gate, judged = workspace.pipeline.require_training().gate, judge(workspace, job, fingerprint, "validation")
-    value = judged.value(gate.metric)
-    if not METRICS[gate.metric].reaches(value, gate.bound):
-        raise TrainingFailed(
-            f"the model of training job {job.name} has {gate.metric} {value:.4f} on the validation rows, and the gate "
-            f"is at {gate.bound}: nothing is deployed; look at the data, or move the gate in the declaration"
+    training = workspace.pipeline.require_training()
+    test, validation = (read_rows(workspace, fingerprint, channel) for channel in ("test", "validation"))
+    contestants = {model.job: model for model in [*([champion] if champion else []), *models]}
+    answers = {job: _answers(workspace, model, fingerprint, test) for job, model in contestants.items()}
+    draws = resampled(training.problem.metrics, test.labels, answers)
+    comparison = _Comparison(training.gate, test, answers, draws, champion.job if champion else None)
+    judgements = [
+        Judgement(
+            model=model,
+            scores=scores_folder(workspace, model, fingerprint),
+            rows=len(test.labels),
+            metrics={metric: comparison.figure(job, metric) for metric in training.problem.metrics},
+            validation=_validation(workspace, model, fingerprint, validation),
+            slices=tuple(comparison.slices(job)),
+            gain=comparison.gain(job),
         )
-    return judged
+        for job, model in contestants.items()
+    ]
+    return decide(training.gate, fingerprint, [model.job for model in models], comparison.champion, judgements)
+
+
+def _answers(workspace: Workspace, model: Model, fingerprint: str, rows: Rows) -> Numbers:
+    answers = read_scores(workspace, model, scores_folder(workspace, model, fingerprint), "test")
+    if len(answers) != len(rows.labels):
+        raise TrainingFailed(
+            f"the model of {model.job} answered {len(answers)} of {len(rows.labels)} test rows of snapshot "
+            f"{fingerprint}; clear the task that scores"
+        )
+    return answers
+
+
+def _validation(workspace: Workspace, model: Model, fingerprint: str, rows: Rows) -> float | None:
+    scores = read_scores(workspace, model, scores_folder(workspace, model, fingerprint), "validation")
+    return _number(measure(workspace.pipeline.require_training().gate.metric, rows.labels, scores))
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """The answers of all models for the same rows, and each metric on the same draws of them."""
+
+    gate: Gate
+    test: Rows
+    answers: Mapping[str, Numbers]
+    draws: Mapping[str, Mapping[str, Numbers]]
+    champion: str | None
+
+    def figure(self, job: str, metric: str) -> Figure:
+        low, high = interval(self.draws[job][metric])
+        value = measure(metric, self.test.labels, self.answers[job])
+        return Figure(value=_number(value), low=_number(low), high=_number(high))
+
+    def slices(self, job: str) -> Iterator[Slice]:
+        for column, value, rows in self.test.slices(self.gate.rows):
+            reached = measure(self.gate.metric, self.test.labels[rows], self.answers[job][rows])
+            yield Slice(column=column, value=value, rows=int(rows.sum()), reached=_number(reached))
+
+    def gain(self, job: str) -> Figure | None:
+        """Return by how much a model is better than the champion at the gate's metric, draw by draw."""
+        if self.champion is None:
+            return None
+        name, metric = self.gate.metric, METRICS[self.gate.metric]
+        own, other = (measure(name, self.test.labels, self.answers[each]) for each in (job, self.champion))
+        draws = self.draws[job][name] - self.draws[self.champion][name]
+        low, high = interval(draws if metric.more_is_better else -draws)
+        return Figure(value=_number(metric.gain(own, other)), low=_number(low), high=_number(high))
+
+
+def decide(
+    gate: Gate, fingerprint: str, challengers: Sequence[str], champion: str | None, judgements: Sequence[Judgement]
+) -> Verdict:
+    """Return the verdict: the best challenger that passes wins; if all only lose to the champion, it stays.
+
+    Args:
+        gate: The declared rules.
+        fingerprint: The fingerprint of the snapshot.
+        challengers: The jobs of the models that were trained now. The champion may be one of them.
+        champion: The job of the model that is live; None if there is none.
+        judgements: What the challengers and the champion reached, without objections.
+    """
+    judged = [_with_objections(gate, champion, judgements, judgement) for judgement in judgements]
+    able = [each for each in judged if each.model.job in challengers and not each.objections]
+    best = max(
+        (each for each in able if each.lost is None),
+        key=lambda each: METRICS[gate.metric].gain(_reached(gate, each), 0),
+        default=None,
+    )
+    winner = best.model.job if best else champion if able else None
+    return Verdict(
+        snapshot=fingerprint,
+        metric=gate.metric,
+        rules={name: value for name, value in asdict(gate).items() if name != "metric"},
+        champion=champion,
+        judgements=tuple(judged),
+        winner=winner,
+        reasons=tuple(_reasons(gate, judged, winner)),
+    )
+
+
+def _reasons(gate: Gate, judged: Sequence[Judgement], winner: str | None) -> Iterator[str]:
+    for each in judged:
+        yield from (f"{each.model.job} {objection}" for objection in each.objections)
+        if each.lost is not None:
+            yield f"{each.model.job} {each.lost}"
+        if each.model.job == winner:
+            yield f"{each.model.job} should be live: its {gate.metric} is {_reached(gate, each):.4f}"
+
+
+def _with_objections(
+    gate: Gate, champion: str | None, judgements: Sequence[Judgement], judgement: Judgement
+) -> Judgement:
+    lost = None
+    if champion is not None and judgement.model.job != champion:
+        other = next(each for each in judgements if each.model.job == champion)
+        lost = _lost(gate, judgement, _reached(gate, other))
+    return judgement.model_copy(update={"objections": tuple(_objections(gate, judgement)), "lost": lost})
+
+
+def _objections(gate: Gate, judgement: Judgement) -> Iterator[str]:
+    """Yield the absolute rules that a model breaks."""
+    metric, reached = METRICS[gate.metric], _reached(gate, judgement)
+    if judgement.rows < gate.rows:
+        yield f"was tested on {judgement.rows} rows, and the gate asks for {gate.rows}"
+    if not metric.reaches(reached, gate.bound):
+        yield f"has {gate.metric} {reached:.4f} on the test rows, and the gate is at {gate.bound}"
+    if gate.each_slice is not None:
+        for each in judgement.slices:
+            if each.reached is not None and not metric.reaches(each.reached, gate.each_slice):
+                yield (
+                    f"has {gate.metric} {each.reached:.4f} on the {each.rows} rows with {each.column}={each.value}, "
+                    f"and each slice must reach {gate.each_slice}"
+                )
+
+
+def _lost(gate: Gate, judgement: Judgement, champion: float) -> str | None:
+    """Return why a model does not replace the champion; None if the test rows support that it is good enough."""
+    gain, most = judgement.gain, gate.margin * abs(champion)
+    if gain is None or math.isnan(champion):
+        return None  # a champion that can't be judged by these rows holds nobody back
+    if gain.low is not None and gain.low >= -most:
+        return None
+    low, value = (math.nan if each is None else each for each in (gain.low, gain.value))
+    return (
+        f"may be worse than the champion by {-low:.4f} {gate.metric} (the difference is {value:+.4f}, its interval "
+        f"begins at {low:+.4f}), and the margin is {most:.4f}"
+    )
+
+
+def _reached(gate: Gate, judgement: Judgement) -> float:
+    value = judgement.metrics[gate.metric].value
+    return math.nan if value is None else value
+
+
+def _number(value: float) -> float | None:
+    """Return a number as JSON has it: None for NaN."""
+    return None if math.isnan(value) else value

@@ -12,6 +12,8 @@
     s3://BUCKET/PIPELINE/started/<month>.json
     s3://BUCKET/PIPELINE/snapshots/<fingerprint>/{snapshot.json,train/,validation/,test/}
     s3://BUCKET/PIPELINE/models/<job name>/output/model.tar.gz
+    s3://BUCKET/PIPELINE/evaluations/scores/<transform job>/{validation,test}.csv.out
+    s3://BUCKET/PIPELINE/evaluations/verdicts/<n>.json
     s3://BUCKET/PIPELINE/deployments/<n>.json
     s3://BUCKET/PIPELINE/endpoints/<endpoint>.json
 """
@@ -30,6 +32,7 @@ class Folder(StrEnum):
     ANNOUNCED = "announced"
     CHECKPOINTS = "checkpoints"
     DEPLOYMENTS = "deployments"
+    EVALUATIONS = "evaluations"
     ENDPOINTS = "endpoints"
     MODELS = "models"
     QUARANTINE = "quarantine"
@@ -171,13 +174,26 @@ class Layout:
         """Return the prefix under which SageMaker puts a job's artefact, without a slash at its end."""
         return self._key(Folder.MODELS)
 
+    def inputs(self, fingerprint: str, digest: str) -> str:
+        """Return the folder of rows of a snapshot that a model scores.
+
+        Args:
+            fingerprint: The snapshot.
+            digest: Names the form in which the model takes rows.
+        """
+        return self._key(Folder.SNAPSHOTS, fingerprint, "inputs", digest, "")
+
+    def scores(self, job: str) -> str:
+        """Return the folder of the answers that a transform job has written."""
+        return self._key(Folder.EVALUATIONS, "scores", job, "")
+
+    def verdicts(self) -> str:
+        """Return the folder of the verdicts."""
+        return self._key(Folder.EVALUATIONS, "verdicts", "")
+
     def deployments(self) -> str:
         """Return the folder of the deployment records: what was proven to be live."""
         return self._key(Folder.DEPLOYMENTS, "")
-
-    def deployment(self, number: int) -> str:
-        """Return the key of a deployment record, by its number."""
-        return f"{self.deployments()}{number:06d}.json"
 
     def endpoint(self, name: str) -> str:
         """Return the key of the record of the change that was last requested on an endpoint."""

@@ -7,8 +7,9 @@ from troposphere import GetAtt, Ref, iam
 from sluice.aws.template import Export, Fragment, Statement, arn, lake_arn
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.training import Deployment
+from sluice.evaluation.scoring import scoring_stem
 from sluice.provisioning.policies import policy_document
-from sluice.training.algorithms.contract import algorithm_of
+from sluice.training.algorithms.contract import algorithm_named
 from sluice.training.request import job_name_stem
 
 ROLE = "TrainingRole"
@@ -27,6 +28,11 @@ def models_template(pipeline: Pipeline) -> Fragment:
     )
 
 
+def _jobs(pipeline: Pipeline) -> list[str]:
+    """Return the beginnings of the names of jobs, and of their models."""
+    return [job_name_stem(pipeline, candidate) for candidate in pipeline.require_training().candidates]
+
+
 def _train(pipeline: Pipeline) -> tuple[Statement, ...]:
     return (
         Statement(
@@ -37,7 +43,22 @@ def _train(pipeline: Pipeline) -> tuple[Statement, ...]:
                 "sagemaker:DescribeTrainingJob",
                 "sagemaker:StopTrainingJob",
             ),
-            (arn("sagemaker", f"training-job/{job_name_stem(pipeline)}*"),),
+            tuple(arn("sagemaker", f"training-job/{stem}*") for stem in _jobs(pipeline)),
+        ),
+        Statement(
+            "Score",
+            (
+                "sagemaker:AddTags",
+                "sagemaker:CreateModel",
+                "sagemaker:CreateTransformJob",
+                "sagemaker:DescribeModel",
+                "sagemaker:DescribeTransformJob",
+                "sagemaker:StopTransformJob",
+            ),
+            (
+                *(arn("sagemaker", f"model/{stem}*") for stem in _jobs(pipeline)),  # a model has its job's name
+                arn("sagemaker", f"transform-job/{scoring_stem(pipeline.name)}*"),
+            ),
         ),
         Statement("ListTrainingJobs", ("sagemaker:ListTrainingJobs",), ("*",)),  # the action has no resources
         Statement(
@@ -67,7 +88,6 @@ def _serve(pipeline: Pipeline, deployment: Deployment) -> tuple[Statement, ...]:
         (
             arn("sagemaker", f"endpoint/{deployment.endpoint}"),
             arn("sagemaker", f"endpoint-config/{deployment.endpoint}-*"),
-            arn("sagemaker", f"model/{job_name_stem(pipeline)}*"),  # a model has its job's name
             arn("sagemaker", f"model/{deployment.endpoint}-*"),  # a model of an endpoint that Sluice takes over
         ),
     )
@@ -100,8 +120,11 @@ def _role(pipeline: Pipeline) -> iam.Role:
 
 def _role_statements(pipeline: Pipeline) -> list[Statement]:
     """Return the rights of the role (SageMaker developer guide, "How to use SageMaker execution roles")."""
-    name, repository = pipeline.name, algorithm_of(pipeline.require_training().candidate).repository
-    snapshots, models = (lake_arn(name, f"/{name}/{folder}/*") for folder in ("snapshots", "models"))
+    name, candidates = pipeline.name, pipeline.require_training().candidates
+    repositories = sorted({algorithm_named(candidate.algorithm).repository for candidate in candidates})
+    snapshots, models, scores = (
+        lake_arn(name, f"/{name}/{folder}/*") for folder in ("snapshots", "models", "evaluations/scores")
+    )
     statements = [
         Statement(
             "FindTheData",
@@ -110,7 +133,7 @@ def _role_statements(pipeline: Pipeline) -> list[Statement]:
             {"StringLike": {"s3:prefix": [f"{name}/snapshots/*", f"{name}/models/*"]}},
         ),
         Statement("ReadSnapshotsAndModels", ("s3:GetObject",), (snapshots, models)),
-        Statement("WriteModels", ("s3:PutObject", "s3:AbortMultipartUpload"), (models,)),
+        Statement("WriteModelsAndScores", ("s3:PutObject", "s3:AbortMultipartUpload"), (models, scores)),
         Statement(
             "WriteLogs",
             ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"),
@@ -126,7 +149,7 @@ def _role_statements(pipeline: Pipeline) -> list[Statement]:
             "PullBuiltInImages",
             ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
             # The built-in images are in accounts of AWS that differ by region.
-            (f"arn:${{AWS::Partition}}:ecr:${{AWS::Region}}:*:repository/{repository}",),
+            tuple(f"arn:${{AWS::Partition}}:ecr:${{AWS::Region}}:*:repository/{each}" for each in repositories),
         ),
         Statement("LogInToTheImageRegistry", ("ecr:GetAuthorizationToken",), ("*",)),
     ]
@@ -153,7 +176,7 @@ _JOIN_A_NETWORK = (
 
 def _log_groups(pipeline: Pipeline) -> list[str]:
     """Return the log groups of the pipeline's jobs and endpoint, each also with its streams."""
-    groups = ["/aws/sagemaker/TrainingJobs"]
+    groups = ["/aws/sagemaker/TrainingJobs", "/aws/sagemaker/TransformJobs"]
     if pipeline.deployment:
         groups.append(f"/aws/sagemaker/Endpoints/{pipeline.deployment.endpoint}")
     return [f"{group}{streams}" for group in groups for streams in ("", ":*")]

@@ -1,21 +1,14 @@
-"""The endpoint: requests a new configuration, reads back what is live, and rolls back to what served before.
-
-Between the update of an endpoint and the proof of the new model, a worker may be killed and AWS may be unavailable. So
-the requested configuration, and the one to roll back to, are recorded in the lake before the endpoint is changed. The
-next try reads them there.
-"""
+"""The endpoint: what it is, and the calls that change it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from sluice.aws.failures import explain, is_absent, is_transient
+from sluice.aws.failures import is_absent
 from sluice.errors import DeploymentFailed
-from sluice.serving.recipe import make, pipeline_tags, recipe_of_config, recipe_of_job
-from sluice.serving.records import RequestedChange, last_proven, record_request, recorded_recipe, requested_change
-from sluice.training.jobs import Job
+from sluice.training.models import pipeline_tags
 from sluice.workspace import Workspace
 
 _SETTLED = {"InService", "Failed", "OutOfService", "UpdateRollbackFailed"}
@@ -37,23 +30,18 @@ class Endpoint:
         """Whether no change is in progress. It does not mean that the endpoint serves."""
         return self.status in _SETTLED
 
+    @property
+    def delete_only(self) -> bool:
+        """Whether the endpoint can only be deleted."""
+        return self.status in _DELETE_ONLY
+
+    def serves(self, config: str) -> bool:
+        """Return whether the endpoint answers with a configuration, and with no other one."""
+        return self.status == "InService" and self.config == config
+
     def __str__(self) -> str:
         reason = f" ({self.failure_reason})" if self.failure_reason else ""
         return f"{self.status} on {self.config}{reason}"
-
-
-@dataclass(frozen=True)
-class Change:
-    """A requested change of an endpoint.
-
-    ``config`` is the configuration that was requested. ``previous`` is the one to roll back to; None: there was no
-    endpoint. ``unanswered`` is the reason why it is unknown whether SageMaker accepted the request; empty if it did.
-    """
-
-    endpoint: str
-    config: str
-    previous: str | None
-    unanswered: str = ""
 
 
 def find_endpoint(workspace: Workspace, name: str) -> Endpoint | None:
@@ -76,117 +64,50 @@ def find_endpoint(workspace: Workspace, name: str) -> Endpoint | None:
     return Endpoint(name, answer["EndpointStatus"], answer["EndpointConfigName"], reason)
 
 
-def start_change(workspace: Workspace, job: Job) -> Change:
-    """Request that a job's model goes live. Create the model, the configuration and the endpoint if they don't exist.
-
-    If the configuration is live already, nothing is requested.
-
-    Args:
-        workspace: The workspace of a pipeline that declares a deployment; its endpoint is settled or absent.
-        job: A completed training job.
-
-    Raises:
-        DeploymentFailed: the endpoint is in a state from which SageMaker updates nothing.
-    """
-    name = workspace.pipeline.require_deployment().endpoint
-    recipe, live = recipe_of_job(workspace, job), find_endpoint(workspace, name)
-    if live is not None and live.status != "InService":
-        raise DeploymentFailed(f"endpoint {name} is {live} and can't be updated; delete it, then clear this task")
-    make(workspace, recipe)
-    requested = _request(workspace, live, recipe.config_name)
-    change = Change(name, requested.config, requested.former)
-    if live is not None and live.config == requested.config:
-        return change
-    record_request(workspace.lake, requested)
-    try:
-        _serve(workspace, change.config, exists=live is not None)
-    except (BotoCoreError, ClientError) as error:
-        if not is_transient(error):
-            raise
-        # SageMaker may have accepted the request. The proof reads back what is live.
-        return replace(change, unanswered=explain(error))
-    return change
-
-
-def _request(workspace: Workspace, live: Endpoint | None, config: str) -> RequestedChange:
-    """Return the request, with the configuration to roll back to: the last proven one, else what served before Sluice.
-
-    What is live now may be an unproven change of an earlier try.
-    """
-    endpoint = workspace.pipeline.require_deployment().endpoint
-    if live is None:
-        return RequestedChange(endpoint=endpoint, config=config)
-    proven = last_proven(workspace.lake, endpoint)
-    if proven is not None:
-        return RequestedChange(endpoint=endpoint, config=config, former=proven.config)
-    earlier = requested_change(workspace.lake, endpoint)
-    if earlier is not None and earlier.config == live.config:
-        return earlier.model_copy(update={"config": config})
-    recipe = recipe_of_config(workspace, live.config)
-    return RequestedChange(endpoint=endpoint, config=config, former=live.config, former_recipe=recipe)
-
-
-def check_live(workspace: Workspace, change: Change) -> None:
-    """Require that the requested configuration is live.
+def check_live(workspace: Workspace, name: str, config: str) -> None:
+    """Require that an endpoint serves a configuration.
 
     The status alone does not prove it: after SageMaker's own roll-back an endpoint is InService on the old one.
 
     Args:
         workspace: The workspace of the pipeline that declares the deployment.
-        change: The change that was requested.
+        name: The name of the endpoint.
+        config: The name of the configuration.
 
     Raises:
         DeploymentFailed: the endpoint does not serve, or serves another configuration.
     """
-    live = find_endpoint(workspace, change.endpoint)
-    if live is None or live.status != "InService" or live.config != change.config:
+    live = find_endpoint(workspace, name)
+    if live is None or not live.serves(config):
         found = "it is gone" if live is None else f"it is {live}"
         raise DeploymentFailed(
-            f"endpoint {change.endpoint} does not serve {change.config}: {found}; look at its CloudWatch log group "
-            f"/aws/sagemaker/Endpoints/{change.endpoint}, then clear this task"
+            f"endpoint {name} does not serve {config}: {found}; look at its CloudWatch log group "
+            f"/aws/sagemaker/Endpoints/{name}, then deploy again"
         )
 
 
-def roll_back(workspace: Workspace, change: Change) -> bool:
-    """Take one step back to what served before: the previous configuration, or no endpoint if there was none.
-
-    Call it again each time the endpoint has settled, until it returns True.
+def serve(workspace: Workspace, name: str, config: str, *, exists: bool) -> None:
+    """Request that an endpoint serves a configuration.
 
     Args:
         workspace: The workspace of the pipeline that declares the deployment.
-        change: The change to roll back.
-
-    Returns:
-        Whether what served before is live again, as read back.
+        name: The name of the endpoint.
+        config: The name of the configuration.
+        exists: Whether there is an endpoint; if not, it is created.
     """
     sagemaker = workspace.aws.client("sagemaker")
-    live = find_endpoint(workspace, change.endpoint)
-    if change.previous is None:
-        if live is not None and live.settled:
-            sagemaker.delete_endpoint(EndpointName=change.endpoint)
-        return live is None
-    if live is not None and live.status == "InService" and live.config == change.previous:
-        return True
-    if live is None or live.settled:
-        _make_again(workspace, change, change.previous)
-        if live is not None and live.status in _DELETE_ONLY:
-            sagemaker.delete_endpoint(EndpointName=change.endpoint)
-        else:
-            _serve(workspace, change.previous, exists=live is not None)
-    return False
-
-
-def _make_again(workspace: Workspace, change: Change, config: str) -> None:
-    """Create the previous configuration and its models again if they were deleted."""
-    recipe = recorded_recipe(workspace.lake, change.endpoint, config)
-    if recipe is not None:
-        make(workspace, recipe)
-
-
-def _serve(workspace: Workspace, config: str, *, exists: bool) -> None:
-    sagemaker, name = workspace.aws.client("sagemaker"), workspace.pipeline.require_deployment().endpoint
     if exists:
         sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config)
     else:
         tags = pipeline_tags(workspace.pipeline)
         sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config, Tags=tags)
+
+
+def delete(workspace: Workspace, name: str) -> None:
+    """Request that an endpoint is deleted.
+
+    Args:
+        workspace: The workspace of the pipeline that declares the deployment.
+        name: The name of the endpoint.
+    """
+    workspace.aws.client("sagemaker").delete_endpoint(EndpointName=name)

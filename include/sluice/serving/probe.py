@@ -1,87 +1,103 @@
-"""Compares the scores of a live endpoint with those of the artefact: the trained model is the one that serves (P8)."""
+"""Asks a live endpoint, and compares its answers with those that the model gave when it was judged (P8)."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from sluice.aws.clients import Aws
-from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.problems import Problem
 from sluice.errors import DeploymentFailed
-from sluice.evaluation.judge import Judged
-from sluice.evaluation.metrics import auc
-from sluice.training.algorithms.contract import algorithm_of
+from sluice.evaluation.metrics import Numbers
+from sluice.evaluation.scoring import read_answers
+from sluice.training.algorithms.contract import algorithm_named
+from sluice.training.models import Model
 from sluice.workspace import Workspace
 
-_ROWS_A_CALL = 500  # well below the limits of a call: 6 MB and 60 seconds
+_MOST_BYTES = 5 * 1024**2  # a call takes 6 MiB, and 60 seconds
+_MOST_PROBED = 5_000
 # Scores are 32-bit sums over trees. Another processor rounds the last digits differently, and a value that is exactly
 # on a split may take the other branch.
 _SAME_SCORE = 1e-4
 _SAME_ROWS = 0.99
 
 
-def invoke(aws: Aws, pipeline: Pipeline, endpoint: str, rows: Sequence[str]) -> list[float]:
-    """Score rows with a live endpoint. No other service is called, so the pipeline's resources need not be found.
+def invoke(workspace: Workspace, endpoint: str, model: Model, rows: Sequence[str]) -> Numbers:
+    """Get the answers of a live endpoint.
 
     Args:
-        aws: The clients of the endpoint's account.
-        pipeline: A pipeline that declares a training; its algorithm reads the answers.
+        workspace: The workspace of a pipeline that declares a training.
         endpoint: The name of the endpoint.
-        rows: Features as CSV, a missing value an empty field.
+        model: The model that serves; its algorithm reads the answers.
+        rows: Features as CSV, without line ends.
 
     Returns:
-        One score for each row.
+        The shape ``(rows,)``, or ``(rows, classes)`` for a problem of several classes.
 
     Raises:
-        DeploymentFailed: the answer is not one finite number for each row.
+        DeploymentFailed: the answer is not one for each row.
     """
-    runtime, algorithm = aws.client("sagemaker-runtime"), algorithm_of(pipeline.require_training().candidate)
-    scores: list[float] = []
-    for start in range(0, len(rows), _ROWS_A_CALL):
-        some = rows[start : start + _ROWS_A_CALL]
-        answer = runtime.invoke_endpoint(
+    runtime, algorithm = workspace.aws.client("sagemaker-runtime"), algorithm_named(model.algorithm)
+    problem = workspace.pipeline.require_training().problem
+    answered: list[Numbers] = [read_answers(algorithm, "", problem.scores)]
+    for some in _calls(rows):
+        response = runtime.invoke_endpoint(
             EndpointName=endpoint,
             ContentType=algorithm.content_type,
-            Accept=algorithm.content_type,
+            Accept=algorithm.accept,
             Body="\n".join(some).encode(),
         )
-        text = answer["Body"].read().decode(errors="replace")
+        text = response["Body"].read().decode(errors="replace")
         try:
-            answered = algorithm.read_answer(text)
-        except ValueError:
-            answered = []
-        if len(answered) != len(some) or not all(map(math.isfinite, answered)):
-            raise DeploymentFailed(
-                f"endpoint {endpoint} answered {len(some)} rows with {text[:80]!r}; it serves another kind of model: "
-                f"look at what is deployed"
-            )
-        scores.extend(answered)
-    return scores
+            answers = read_answers(algorithm, text, problem.scores)
+        except ValueError as error:
+            raise _another_kind(endpoint, problem, some, text) from error
+        if len(answers) != len(some):
+            raise _another_kind(endpoint, problem, some, text)
+        answered.append(answers)
+    return np.concatenate(answered)
 
 
-def probe(workspace: Workspace, endpoint: str, judged: Judged) -> float:
-    """Score rows with a live endpoint, and compare each score with that of the job's artefact.
+def _calls(rows: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the rows of each call: as many as its bytes allow."""
+    some: list[str] = []
+    size = 0
+    for row in rows:
+        if some and size + len(row) + 1 > _MOST_BYTES:
+            yield some
+            some, size = [], 0
+        some.append(row)
+        size += len(row) + 1
+    if some:
+        yield some
+
+
+def _another_kind(endpoint: str, problem: Problem, rows: Sequence[str], text: str) -> DeploymentFailed:
+    return DeploymentFailed(
+        f"endpoint {endpoint} answered {len(rows)} rows of {problem} with {text[:80]!r}; it serves another kind of "
+        f"model: look at what is deployed"
+    )
+
+
+def probe(workspace: Workspace, endpoint: str, model: Model, rows: Sequence[str], expected: Numbers) -> None:
+    """Require that a live endpoint answers as the model did when it was judged.
 
     Args:
         workspace: The workspace of the pipeline that declares the deployment.
         endpoint: The name of the endpoint.
-        judged: Rows with the scores of the artefact.
-
-    Returns:
-        The AUC of the live scores.
+        model: The model that should serve.
+        rows: Features as CSV. Of more than 5,000, some are asked, evenly spread.
+        expected: The answer of the model for each row.
 
     Raises:
-        DeploymentFailed: the scores of more than 1 % of the rows differ, so another model serves.
+        DeploymentFailed: more than 1 % of the answers differ, so another model serves.
     """
-    live = np.array(invoke(workspace.aws, workspace.pipeline, endpoint, judged.rows.features))
-    same = float(np.isclose(live, judged.scores, rtol=_SAME_SCORE, atol=_SAME_SCORE).mean())
-    live_auc = auc(judged.rows.labels, live)
+    chosen = np.unique(np.linspace(0, len(rows) - 1, num=min(len(rows), _MOST_PROBED), dtype=int))
+    live = invoke(workspace, endpoint, model, [rows[place] for place in chosen])
+    close = np.isclose(live, expected[chosen], rtol=_SAME_SCORE, atol=_SAME_SCORE)
+    same = float((close.all(axis=1) if close.ndim == 2 else close).mean())
     if same < _SAME_ROWS:
         raise DeploymentFailed(
-            f"endpoint {endpoint} scores only {same:.0%} of {len(live)} rows as the artefact of its training job does "
-            f"(AUC {live_auc:.5f}, the artefact's is {judged.value('auc'):.5f}): another model answers; look at who "
-            f"else deploys to this endpoint"
+            f"endpoint {endpoint} answers only {same:.0%} of {len(chosen)} rows as the model of training job "
+            f"{model.job} did when it was judged: another model serves; look at who else deploys to this endpoint"
         )
-    return live_auc

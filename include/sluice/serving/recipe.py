@@ -8,12 +8,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict
 
-from sluice.aws.failures import error_code, is_absent
-from sluice.declaration.pipeline import Pipeline
+from sluice.aws.failures import is_absent
 from sluice.lake.manifests import digest_of
-from sluice.training.algorithms.contract import algorithm_of
-from sluice.training.jobs import Job
-from sluice.training.request import declared_tags, vpc_config
+from sluice.training.models import Model, create_unless_existing, make_model, model_request, pipeline_tags
 from sluice.workspace import Workspace
 
 
@@ -31,27 +28,26 @@ class Recipe(BaseModel):
         return str(self.config["EndpointConfigName"])
 
 
-def recipe_of_job(workspace: Workspace, job: Job) -> Recipe:
-    """Return the recipe that serves a job's model as the pipeline declares it.
+def recipe_of_model(workspace: Workspace, model: Model) -> Recipe:
+    """Return the recipe that serves a model as the pipeline declares it.
 
     The configuration's name ends in a digest of its content without the declared tags, because these do not change what
     serves.
 
     Args:
         workspace: The workspace of a pipeline that declares a deployment.
-        job: A completed job; the model gets its name.
+        model: The model.
 
     Raises:
         MissingResource: the pipeline's stack has no role for SageMaker.
     """
-    pipeline, region = workspace.pipeline, workspace.aws.client("sagemaker").meta.region_name
+    pipeline = workspace.pipeline
     deployment, tags = pipeline.require_deployment(), pipeline_tags(pipeline)
-    image = algorithm_of(pipeline.require_training().candidate).image(region)
     config: dict[str, Any] = {
         "ProductionVariants": [
             {
                 "VariantName": "primary",
-                "ModelName": job.name,
+                "ModelName": model.job,
                 "InstanceType": deployment.instance_type,
                 "InitialInstanceCount": deployment.instances,
                 "InitialVariantWeight": 1.0,
@@ -61,14 +57,9 @@ def recipe_of_job(workspace: Workspace, job: Job) -> Recipe:
         "Tags": tags[:1],
     }
     name = f"{deployment.endpoint}-{digest_of(config)[:16]}"
-    model = {
-        "ModelName": job.name,
-        "PrimaryContainer": {"Image": image, "ModelDataUrl": job.model_uri},
-        "ExecutionRoleArn": workspace.resources.require_role(),
-        **vpc_config(pipeline),
-        "Tags": tags,
-    }
-    return Recipe(models=(model,), config={"EndpointConfigName": name, **config, "Tags": tags})
+    return Recipe(
+        models=(model_request(workspace, model),), config={"EndpointConfigName": name, **config, "Tags": tags}
+    )
 
 
 def recipe_of_config(workspace: Workspace, name: str) -> Recipe | None:
@@ -109,19 +100,10 @@ def make(workspace: Workspace, recipe: Recipe) -> None:
     """
     sagemaker = workspace.aws.client("sagemaker")
     for model in recipe.models:
-        _unless_existing(sagemaker.create_model, model)
-    _unless_existing(sagemaker.create_endpoint_config, recipe.config)
-
-
-def _unless_existing(create: Any, request: Mapping[str, Any]) -> None:
-    """Make the request unless the resource exists. A name has a digest of the content, so what exists is the same."""
+        make_model(workspace, model)
     try:
-        create(**request)
+        sagemaker.describe_endpoint_config(EndpointConfigName=recipe.config_name)
     except ClientError as error:
-        if error_code(error) != "ValidationException" or "already existing" not in str(error):
+        if not is_absent(error):
             raise
-
-
-def pipeline_tags(pipeline: Pipeline) -> list[Any]:
-    """Return Sluice's own tag, then the declared ones, in SageMaker's form."""
-    return [{"Key": "sluice:pipeline", "Value": pipeline.name}, *declared_tags(pipeline)]
+        create_unless_existing(sagemaker.create_endpoint_config, recipe.config)

@@ -1,58 +1,63 @@
-"""Records of deployments (``deployments/<n>.json``, never rewritten) and of requested changes (``endpoints/…``)."""
+"""Records of deployments: each was read back and proven. They are numbered, and never rewritten."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from sluice.errors import ConflictingWrite
+from sluice.errors import MissingResource
+from sluice.lake.journal import append, entries
 from sluice.lake.store import Lake
 from sluice.serving.recipe import Recipe
-
-_MOST_RACES = 20
+from sluice.training.models import Model
 
 
 class DeploymentRecord(BaseModel):
     """One deployment that was read back and proven.
 
-    ``config`` is the endpoint configuration, ``job`` the training job, and ``snapshot`` the fingerprint that it was
-    trained on. The AUCs are those of the live scores. ``recipe`` creates the configuration again; it is None in old
-    records, and if the declaration changed before the proof.
+    ``recipe`` creates the endpoint configuration again. ``verdict`` is the number of the verdict by which the model was
+    chosen, and ``metrics`` are those of that verdict's test rows.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     endpoint: str
-    config: str
-    job: str
-    snapshot: str
-    validation_auc: float
-    test_auc: float
-    recipe: Recipe | None = None
+    model: Model
+    verdict: int
+    metrics: Mapping[str, float | None]
+    recipe: Recipe
+
+    @property
+    def config(self) -> str:
+        """The name of the endpoint configuration."""
+        return self.recipe.config_name
 
 
-class RequestedChange(BaseModel):
-    """The change that was last requested on an endpoint, and the configuration to roll back to.
+def deployment_records(lake: Lake) -> dict[int, DeploymentRecord]:
+    """Return the pipeline's records by their numbers, oldest first."""
+    return entries(lake, lake.layout.deployments(), DeploymentRecord)
 
-    ``former`` is that configuration; None if there was no endpoint. ``former_recipe`` creates it again if no deployment
-    record does; None if a part of it did not exist any more.
+
+def deployment_record(lake: Lake, number: int) -> DeploymentRecord:
+    """Return a record by its number, from 1.
+
+    Args:
+        lake: The lake of the records.
+        number: The number.
+
+    Raises:
+        MissingResource: there is none.
     """
-
-    model_config = ConfigDict(frozen=True)
-
-    schema_version: Literal[1] = 1
-    endpoint: str
-    config: str
-    former: str | None = None
-    former_recipe: Recipe | None = None
-
-
-def deployment_records(lake: Lake) -> list[DeploymentRecord]:
-    """Return every record of the pipeline, oldest first."""
-    keys = [key for key, _, _ in lake.objects(lake.layout.deployments())]
-    return [DeploymentRecord.model_validate_json(lake.get(key)) for key in sorted(keys)]
+    found = deployment_records(lake)
+    if number not in found:
+        raise MissingResource(
+            f"{lake.uri(lake.layout.deployments())} has no deployment {number}; it has "
+            f"{', '.join(map(str, found)) or 'none'}"
+        )
+    return found[number]
 
 
 def last_proven(lake: Lake, endpoint: str) -> DeploymentRecord | None:
@@ -65,7 +70,8 @@ def last_proven(lake: Lake, endpoint: str) -> DeploymentRecord | None:
     Returns:
         None if nothing was proven yet.
     """
-    return next((record for record in reversed(deployment_records(lake)) if record.endpoint == endpoint), None)
+    records = deployment_records(lake).values()
+    return next((record for record in reversed(records) if record.endpoint == endpoint), None)
 
 
 def record_deployment(lake: Lake, record: DeploymentRecord) -> int:
@@ -81,57 +87,4 @@ def record_deployment(lake: Lake, record: DeploymentRecord) -> int:
     Raises:
         ConflictingWrite: other deployments took the next number twenty times in a row.
     """
-    for _ in range(_MOST_RACES):
-        records = deployment_records(lake)
-        if records and records[-1] == record:
-            return len(records)
-        number = len(records) + 1
-        if lake.create(lake.layout.deployment(number), record.model_dump_json().encode()):
-            return number
-    raise ConflictingWrite(
-        f"{lake.uri(lake.layout.deployments())} keeps being written by other deployments; clear this task"
-    )
-
-
-def record_request(lake: Lake, requested: RequestedChange) -> None:
-    """Record a change before the endpoint is changed.
-
-    Args:
-        lake: The lake of the records.
-        requested: The change; it replaces what was recorded for its endpoint.
-
-    Raises:
-        ConflictingWrite: other deployments keep recording theirs.
-    """
-    lake.update(lake.layout.endpoint(requested.endpoint), RequestedChange, lambda _: requested)
-
-
-def requested_change(lake: Lake, endpoint: str) -> RequestedChange | None:
-    """Return the change that was last requested on an endpoint.
-
-    Args:
-        lake: The lake of the records.
-        endpoint: The name of the endpoint.
-
-    Returns:
-        None if none was requested yet.
-    """
-    return lake.stored(lake.layout.endpoint(endpoint), RequestedChange).value
-
-
-def recorded_recipe(lake: Lake, endpoint: str, config: str) -> Recipe | None:
-    """Return the recipe of a configuration that served an endpoint.
-
-    Args:
-        lake: The lake of the records.
-        endpoint: The name of the endpoint.
-        config: The name of the configuration.
-
-    Returns:
-        None if no record has it.
-    """
-    records = [each for each in deployment_records(lake) if each.config == config and each.recipe is not None]
-    if records:
-        return records[-1].recipe
-    requested = requested_change(lake, endpoint)
-    return requested.former_recipe if requested is not None and requested.former == config else None
+    return append(lake, lake.layout.deployments(), record)

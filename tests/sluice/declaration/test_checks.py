@@ -40,7 +40,7 @@ PIPELINE = Pipeline(
         rows="running",
         label="late",
         features=("value", "total"),
-        candidate=XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 5}),
+        candidates=(XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 5}),),
         gate=Gate("auc", at_least=0.6),
         split=TimeSplit(0.15, 0.15),
     ),

@@ -63,7 +63,7 @@ LIFE = Pipeline(
         rows="rows",
         label="late",
         features=("value",),
-        candidate=XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 3, "nthread": 1}),
+        candidates=(XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 3, "nthread": 1}),),
         gate=Gate("auc", at_least=0.6),
     ),
     deployment=Deployment(endpoint="life-late"),

@@ -33,7 +33,7 @@ PIPELINE = Pipeline(
         rows="features",
         label="late",
         features=("distance", "wind"),
-        candidate=XGBoost({"objective": "binary:logistic", "num_round": 100}),
+        candidates=(XGBoost({"objective": "binary:logistic", "num_round": 100}),),
         gate=Gate("auc", at_least=0.60),
     ),
     deployment=Deployment(endpoint="example-late"),

@@ -1,0 +1,51 @@
+"""The rows that models are judged on: their labels, and their values in the columns that slice them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from sluice.dataset.snapshot import Channel, channel_key
+from sluice.evaluation.metrics import Numbers
+from sluice.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one channel of a snapshot.
+
+    ``labels`` has the shape ``(rows,)``; so has the text of each of the ``columns``.
+    """
+
+    labels: Numbers
+    columns: Mapping[str, npt.NDArray[np.object_]] = field(default_factory=dict)
+
+    def slices(self, fewest: int) -> Iterator[tuple[str, str, npt.NDArray[np.bool_]]]:
+        """Yield each column and each of its values, with the rows that have it.
+
+        Args:
+            fewest: Values that fewer rows have are left out.
+        """
+        for column, values in self.columns.items():
+            for value, count in zip(*np.unique(values, return_counts=True), strict=True):
+                if count >= fewest:
+                    yield column, str(value), values == value
+
+
+def read_rows(workspace: Workspace, fingerprint: str, channel: Channel) -> Rows:
+    """Read the labels and the slicing columns of one channel.
+
+    Args:
+        workspace: The workspace of the pipeline that trains.
+        fingerprint: The fingerprint of the snapshot.
+        channel: ``validation`` or ``test``.
+
+    Raises:
+        MissingResource: there is no such snapshot.
+    """
+    lake = workspace.lake
+    lines = lake.get(channel_key(lake, fingerprint, channel)).decode().splitlines()
+    return Rows(np.array([float(line.partition(",")[0]) for line in lines]))

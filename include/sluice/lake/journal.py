@@ -1,0 +1,88 @@
+"""Journals: folders of numbered records (``000001.json``, …) that are appended and never rewritten."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePosixPath
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from sluice.errors import ConflictingWrite, SluiceError
+from sluice.lake.store import Lake
+
+Record = TypeVar("Record", bound=BaseModel)
+
+_MOST_RACES = 20
+
+
+def entries(lake: Lake, folder: str, kind: type[Record]) -> dict[int, Record]:
+    """Return the records of a journal by their numbers, oldest first. Those of an older schema are left out.
+
+    Args:
+        lake: The lake of the journal.
+        folder: The folder of the journal.
+        kind: The model that parses a record. Its ``schema_version`` has a default, the current one.
+
+    Raises:
+        SluiceError: an object of the folder is no such record.
+    """
+    found = {number: _entry(lake, folder, number, kind) for number in _numbers(lake, folder)}
+    return {number: record for number, record in found.items() if record is not None}
+
+
+def newest(lake: Lake, folder: str, kind: type[Record]) -> Record | None:
+    """Return the newest record of a journal; None if there is none of the current schema.
+
+    Args:
+        lake: The lake of the journal.
+        folder: The folder of the journal.
+        kind: The model that parses a record.
+
+    Raises:
+        SluiceError: it is no such record.
+    """
+    numbers = _numbers(lake, folder)
+    return _entry(lake, folder, numbers[-1], kind) if numbers else None
+
+
+def append(lake: Lake, folder: str, record: Record) -> int:
+    """Append a record. If it equals the newest one, nothing is written.
+
+    Args:
+        lake: The lake of the journal.
+        folder: The folder of the journal.
+        record: The record.
+
+    Returns:
+        The number of the record, from 1.
+
+    Raises:
+        ConflictingWrite: other writers took the next number twenty times in a row.
+    """
+    for _ in range(_MOST_RACES):
+        last = max(_numbers(lake, folder), default=0)
+        if last and _entry(lake, folder, last, type(record)) == record:
+            return last
+        if lake.create(_key(folder, last + 1), record.model_dump_json().encode()):
+            return last + 1
+    raise ConflictingWrite(f"{lake.uri(folder)} keeps being written by other runs; clear this task")
+
+
+def _numbers(lake: Lake, folder: str) -> list[int]:
+    return [int(PurePosixPath(key).stem) for key, _, _ in lake.objects(folder)]
+
+
+def _key(folder: str, number: int) -> str:
+    return f"{folder}{number:06d}.json"
+
+
+def _entry(lake: Lake, folder: str, number: int, kind: type[Record]) -> Record | None:
+    key = _key(folder, number)
+    try:
+        document = json.loads(lake.get(key))
+        if document["schema_version"] != kind.model_fields["schema_version"].default:
+            return None
+        return kind.model_validate(document)
+    except (ValueError, KeyError, TypeError) as error:
+        raise SluiceError(f"{lake.uri(key)} is no record of Sluice; restore it from a version of the object") from error

@@ -1,0 +1,52 @@
+"""The proof of a deployment: the requested configuration is live, and answers as its model did when it was judged."""
+
+from __future__ import annotations
+
+from sluice.evaluation.inputs import inputs_folder
+from sluice.evaluation.scoring import read_scores
+from sluice.evaluation.verdict import read_verdict
+from sluice.serving.endpoint import check_live
+from sluice.serving.plan import Target
+from sluice.serving.probe import probe
+from sluice.serving.records import DeploymentRecord
+from sluice.workspace import Workspace
+
+
+def prove_live(workspace: Workspace, target: Target) -> None:
+    """Require that the target's configuration is live, and answers the test rows as its model did in the verdict.
+
+    Args:
+        workspace: The workspace of a pipeline that declares a deployment.
+        target: What should be live.
+
+    Raises:
+        DeploymentFailed: another configuration is live, or another model answers.
+        MissingResource: the verdict or its rows do not exist.
+    """
+    lake, name = workspace.lake, workspace.pipeline.require_deployment().endpoint
+    check_live(workspace, name, target.config)
+    verdict = read_verdict(lake, target.verdict)
+    scores = verdict.judgement(target.model.job).scores
+    folder = inputs_folder(workspace, target.model, verdict.snapshot)
+    rows = lake.get(f"{folder}test.csv").decode().splitlines()
+    probe(workspace, name, target.model, rows, read_scores(workspace, target.model, scores, "test"))
+
+
+def record_of(workspace: Workspace, target: Target) -> DeploymentRecord:
+    """Return the record of a target that was proven to be live.
+
+    Args:
+        workspace: The workspace of a pipeline that declares a deployment.
+        target: What is live.
+
+    Raises:
+        MissingResource: the verdict does not exist.
+    """
+    judgement = read_verdict(workspace.lake, target.verdict).judgement(target.model.job)
+    return DeploymentRecord(
+        endpoint=workspace.pipeline.require_deployment().endpoint,
+        model=target.model,
+        verdict=target.verdict,
+        metrics={name: figure.value for name, figure in judgement.metrics.items()},
+        recipe=target.recipe,
+    )
