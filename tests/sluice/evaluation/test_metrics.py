@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from itertools import product
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.declaration import Binary, Count, Multiclass, Regression
+from sluice.declaration.gate import MetricName
 from sluice.declaration.metrics import METRICS
-from sluice.evaluation import metrics
 from sluice.evaluation.metrics import measure
 
 SCORES = st.one_of(st.floats(0, 1), st.integers(0, 3).map(lambda n: n / 3))  # few values: ties
@@ -80,21 +82,122 @@ def log_loss(rows: Rows) -> float:
     return sum(losses) / len(losses) if losses else math.nan
 
 
-DEFINITIONS = {each.__name__: each for each in (auc, average_precision, accuracy, balanced_accuracy, f1, log_loss)}
+BINARY = {each.__name__: each for each in (auc, average_precision, accuracy, balanced_accuracy, f1, log_loss)}
+
+Pairs = list[tuple[float, float]]
+NUMBERS = st.floats(-1e3, 1e3).map(lambda number: round(number, 3))
+PAIRS = st.lists(st.tuples(NUMBERS, NUMBERS), max_size=40)
+COUNTS = st.lists(st.tuples(st.integers(0, 9).map(float), st.floats(0.01, 20)), max_size=40)
 
 
-def test_every_declared_metric_has_its_function_and_its_definition_here() -> None:
-    assert set(METRICS) == set(DEFINITIONS)
-    assert all(callable(getattr(metrics, name)) for name in METRICS)
+def rmse(pairs: Pairs) -> float:
+    return math.sqrt(sum((one - other) ** 2 for one, other in pairs) / len(pairs)) if pairs else math.nan
 
 
-@pytest.mark.parametrize("metric", METRICS)
+def mae(pairs: Pairs) -> float:
+    return sum(abs(one - other) for one, other in pairs) / len(pairs) if pairs else math.nan
+
+
+def r2(pairs: Pairs) -> float:
+    labels = [Fraction(label) for label, _ in pairs]
+    if len(set(labels)) < 2:
+        return math.nan
+    mean = sum(labels) / len(labels)
+    errors = sum((Fraction(label) - Fraction(value)) ** 2 for label, value in pairs)
+    return float(1 - errors / sum((label - mean) ** 2 for label in labels))
+
+
+def poisson_deviance(pairs: Pairs) -> float:
+    """Return the mean of 2 (y log(y / m) - y + m), where 0 log 0 is 0."""
+    if not pairs or any(value <= 0 for _, value in pairs):
+        return math.nan
+    parts = [2 * ((y * math.log(y / m) if y else 0) - y + m) for y, m in pairs]
+    return sum(parts) / len(parts)
+
+
+NUMERIC = {each.__name__: each for each in (rmse, mae, r2, poisson_deviance)}
+
+Voted = list[tuple[int, tuple[float, float, float]]]
+SHARES = st.tuples(*[st.floats(0.01, 1)] * 3).map(lambda parts: tuple(part / sum(parts) for part in parts))
+VOTED = st.lists(st.tuples(st.integers(0, 2), SHARES), max_size=40)
+
+
+def votes(rows: Voted) -> list[tuple[int, int]]:
+    return [(label, shares.index(max(shares))) for label, shares in rows]
+
+
+def multiclass_accuracy(rows: Voted) -> float:
+    return sum(label == vote for label, vote in votes(rows)) / len(rows) if rows else math.nan
+
+
+def multiclass_balanced_accuracy(rows: Voted) -> float:
+    classes = sorted({label for label, _ in rows})
+    if len(classes) < 2:
+        return math.nan
+    recalls = [[vote == label for label, vote in votes(rows) if label == each] for each in classes]
+    return sum(sum(found) / len(found) for found in recalls) / len(classes)
+
+
+def f1_macro(rows: Voted) -> float:
+    classes = sorted({label for label, _ in rows})
+    found = []
+    for each in classes:
+        pairs = votes(rows)
+        true = sum(label == vote == each for label, vote in pairs)
+        wrong = sum((label == each) != (vote == each) for label, vote in pairs)
+        found.append(2 * true / (2 * true + wrong))
+    return sum(found) / len(found) if found else math.nan
+
+
+def multiclass_log_loss(rows: Voted) -> float:
+    return -sum(math.log(shares[label]) for label, shares in rows) / len(rows) if rows else math.nan
+
+
+OF_CLASSES = {
+    "accuracy": multiclass_accuracy,
+    "balanced_accuracy": multiclass_balanced_accuracy,
+    "f1_macro": f1_macro,
+    "multiclass_log_loss": multiclass_log_loss,
+}
+
+
+def test_every_metric_of_a_problem_is_known_has_its_function_and_its_definition_here() -> None:
+    assert set(BINARY) == set(Binary.metrics)
+    assert set(OF_CLASSES) == set(Multiclass.metrics)
+    assert set(NUMERIC) == set(Regression.metrics) | set(Count.metrics)
+    assert set(METRICS) == set(BINARY) | set(OF_CLASSES) | set(NUMERIC)
+    assert set(get_args(MetricName)) == set(METRICS)
+
+
+@pytest.mark.parametrize("metric", BINARY)
 @given(rows=ROWS)
 def test_value_is_that_of_the_definition(metric: str, rows: Rows) -> None:
     found = measured(metric, rows)
 
-    assert same(found, DEFINITIONS[metric](rows)), (found, DEFINITIONS[metric](rows))
-    assert math.isnan(found) or 0 <= found <= METRICS[metric].highest + 1e-9
+    assert same(found, BINARY[metric](rows)), (found, BINARY[metric](rows))
+    assert math.isnan(found) or METRICS[metric].lowest <= found <= METRICS[metric].highest + 1e-9
+
+
+@pytest.mark.parametrize("metric", NUMERIC)
+@given(pairs=PAIRS | COUNTS)
+def test_value_of_numbers_is_that_of_the_definition(metric: str, pairs: Pairs) -> None:
+    if metric == "poisson_deviance":
+        pairs = [(abs(label), value) for label, value in pairs]
+    labels, values = (np.array([pair[place] for pair in pairs], dtype=float) for place in (0, 1))
+    expected = NUMERIC[metric](pairs)
+
+    found = measure(metric, labels, values)
+
+    assert (math.isnan(found) and math.isnan(expected)) or found == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("metric", OF_CLASSES)
+@given(rows=VOTED)
+def test_value_of_several_classes_is_that_of_the_definition(metric: str, rows: Voted) -> None:
+    labels = np.array([label for label, _ in rows], dtype=float)
+    shares = np.array([each for _, each in rows], dtype=float).reshape(len(rows), 3)
+
+    assert same(measure(metric, labels, shares), OF_CLASSES[metric](rows))
 
 
 def test_one_class_has_no_auc() -> None:
@@ -102,7 +205,7 @@ def test_one_class_has_no_auc() -> None:
     assert math.isnan(measured("auc", []))
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", BINARY)
 def test_better_scores_pass_a_bound_that_worse_ones_do_not(metric: str) -> None:
     good = measured(metric, [(0, 0.1), (0, 0.2), (1, 0.8), (1, 0.9)])
     bad = measured(metric, [(0, 0.9), (0, 0.2), (1, 0.1), (1, 0.8)])
@@ -111,3 +214,4 @@ def test_better_scores_pass_a_bound_that_worse_ones_do_not(metric: str) -> None:
     assert known.reaches(good, good)
     assert not known.reaches(bad, good)
     assert not known.reaches(math.nan, bad)
+    assert known.gain(good, bad) > 0 > known.gain(bad, good)

@@ -1,10 +1,10 @@
-"""Two trained models behind endpoints, and the first model read back without the library."""
+"""Two trained and judged models behind endpoints, and the first model read back without the library."""
 
 from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -19,63 +19,81 @@ from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
 from sluice.aws.resources import Resources
 from sluice.dataset.snapshot import make_snapshot
+from sluice.declaration.candidates import Candidate
 from sluice.declaration.training import Deployment
 from sluice.declaration.xgboost import XGBoost
+from sluice.evaluation.judge import judge
+from sluice.evaluation.scoring import find_scoring, launch_scoring
+from sluice.evaluation.verdict import Verdict, record_verdict
 from sluice.lake.store import Lake
-from sluice.serving.endpoint import find_endpoint, start_change
+from sluice.serving.deployment import Done, Failed, Step, Wait, advance, start
+from sluice.serving.endpoint import find_endpoint
+from sluice.serving.plan import Target
+from sluice.serving.recipe import recipe_of_model
 from sluice.training.jobs import Job, completed_job, find_job, launch_training
+from sluice.training.models import Model, model_of
 from sluice.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class Live:
-    """``job`` trained on the snapshot ``fingerprint``; ``other_job`` on the same rows, to be worse at them."""
+    """``model`` was trained on the snapshot ``fingerprint``; ``other`` on the same rows, to be worse at them."""
 
     workspace: Workspace
     fingerprint: str
     job: Job
-    other_job: Job
+    model: Model
+    other: Model
+    verdict: int
     endpoint: str
     wrong_endpoint: str
 
-    @property
-    def validation_auc(self) -> float:
-        return self.job.metrics["validation:auc"]
+    def target(self, workspace: Workspace, model: Model) -> Target:
+        """Return the target of a model of the verdict, as the workspace's pipeline declares its deployment."""
+        return Target(model=model, recipe=recipe_of_model(workspace, model), verdict=self.verdict)
 
     def predictions(self, rows: Sequence[str]) -> list[float]:
         """Return the scores of the job's own model for rows of CSV."""
-        key = self.job.model_uri.removeprefix(f"s3://{self.workspace.lake.bucket}/")
-        with tarfile.open(fileobj=io.BytesIO(body_of(self.workspace.lake, key)), mode="r:gz") as archive:
-            file = archive.extractfile("xgboost-model")
-            assert file is not None
-            booster = xgboost.Booster()
-            booster.load_model(bytearray(file.read()))
-        table = np.array([[float(field or "nan") for field in row.split(",")] for row in rows])
-        scores: list[float] = booster.predict(xgboost.DMatrix(table)).tolist()
-        return scores
+        return predictions(self.workspace.lake, self.job, rows)
 
     def auc_of(self, channel: str) -> float:
         """Return the AUC of the job's own model on the rows of a channel, by its definition."""
-        key = f"toy/snapshots/{self.fingerprint}/{channel}/part-0.csv"
-        lines = body_of(self.workspace.lake, key).decode().splitlines()
-        labels = [line.partition(",")[0] for line in lines]
-        scored = list(zip(labels, self.predictions([line.partition(",")[2] for line in lines]), strict=True))
-        pairs = [
-            (one > other) + (one == other) / 2
-            for (of_one, one), (of_other, other) in product(scored, scored)
-            if (of_one, of_other) == ("1", "0")
-        ]
-        return float(np.mean(pairs))
+        return auc_of(self.workspace.lake, self.fingerprint, self.job, channel)
 
 
-SETTINGS: Mapping[str, str | int | float] = TOY.training.candidate.hyperparameters
+def predictions(lake: Lake, job: Job, rows: Sequence[str]) -> list[float]:
+    """Return the scores of the XGBoost model of a job for rows of CSV."""
+    with tarfile.open(
+        fileobj=io.BytesIO(body_of(lake, job.model_uri.removeprefix(f"s3://{lake.bucket}/"))), mode="r:gz"
+    ) as archive:
+        file = archive.extractfile("xgboost-model")
+        assert file is not None
+        booster = xgboost.Booster()
+        booster.load_model(bytearray(file.read()))
+    table = np.array([[float(field or "nan") for field in row.split(",")] for row in rows])
+    scores: list[float] = booster.predict(xgboost.DMatrix(table)).tolist()
+    return scores
 
 
-def trained(workspace: Workspace, fingerprint: str, **settings: str | int | float) -> Job:
-    """Return the completed job of the pipeline with some hyperparameters of its own."""
-    candidate = XGBoost({**SETTINGS, **settings})
-    pipeline = replace(workspace.pipeline, training=replace(workspace.pipeline.training, candidate=candidate))
-    launched = launch_training(replace(workspace, pipeline=pipeline), fingerprint)
+def auc_of(lake: Lake, fingerprint: str, job: Job, channel: str) -> float:
+    """Return the AUC of the XGBoost model of a job on the rows of a channel, by its definition."""
+    lines = body_of(lake, f"toy/snapshots/{fingerprint}/{channel}/part-0.csv").decode().splitlines()
+    labels = [line.partition(",")[0] for line in lines]
+    scored = list(zip(labels, predictions(lake, job, [line.partition(",")[2] for line in lines]), strict=True))
+    pairs = [
+        (one > other) + (one == other) / 2
+        for (of_one, one), (of_other, other) in product(scored, scored)
+        if (of_one, of_other) == ("1", "0")
+    ]
+    return float(np.mean(pairs))
+
+
+SETTINGS: Mapping[str, str | int | float] = TOY.training.candidates[0].hyperparameters
+
+
+def train(workspace: Workspace, fingerprint: str, candidate: Candidate) -> Job:
+    """Return the completed job of a candidate."""
+    launched = launch_training(workspace, candidate, fingerprint)
 
     def probe() -> bool:
         job = find_job(workspace, launched.job_name)
@@ -85,11 +103,51 @@ def trained(workspace: Workspace, fingerprint: str, **settings: str | int | floa
     return completed_job(workspace, launched.job_name)
 
 
-def serving(workspace: Workspace, endpoint: str, job: Job) -> None:
-    """Deploy, and wait until the endpoint has settled."""
-    pipeline = replace(workspace.pipeline, deployment=Deployment(endpoint))
-    start_change(replace(workspace, pipeline=pipeline), job)
-    settled(workspace, endpoint)
+def trained(workspace: Workspace, fingerprint: str, **settings: str | int | float) -> Model:
+    """Return the model of the pipeline's XGBoost with some hyperparameters of its own."""
+    candidate = XGBoost({**SETTINGS, **settings})
+    return model_of(candidate, train(workspace, fingerprint, candidate), fingerprint)
+
+
+def score(workspace: Workspace, model: Model, fingerprint: str) -> None:
+    """Score the rows of a snapshot with a model."""
+    name = launch_scoring(workspace, model, fingerprint).job_name
+
+    def probe() -> bool:
+        job = find_scoring(workspace, name)
+        return job is not None and job.ended
+
+    wait_for(probe, what=f"the end of {name}")
+    scoring = find_scoring(workspace, name)
+    assert scoring is not None
+    assert scoring.completed, scoring.failure_reason
+
+
+def judged(workspace: Workspace, models: Sequence[Model], champion: Model | None, fingerprint: str) -> Verdict:
+    """Return the verdict on models, after each has scored the rows."""
+    for model in [*models, *([champion] if champion else [])]:
+        score(workspace, model, fingerprint)
+    return judge(workspace, models, champion, fingerprint)
+
+
+def at_endpoint(workspace: Workspace, endpoint: str) -> Workspace:
+    """Return the workspace of the same pipeline with another endpoint."""
+    return replace(workspace, pipeline=replace(workspace.pipeline, deployment=Deployment(endpoint)))
+
+
+def deploy(workspace: Workspace, target: Target) -> Done | Failed:
+    """Deploy, and take each step once the endpoint has settled."""
+    return follow(workspace, target, start(workspace, target))
+
+
+def follow(workspace: Workspace, target: Target, step: Step) -> Done | Failed:
+    """Take the steps after this one."""
+    take: Callable[[Workspace, Target], Step]
+    while isinstance(step, Wait):
+        settled(workspace, workspace.pipeline.require_deployment().endpoint)
+        take = advance if step.begun else start
+        step = take(workspace, target)
+    return step
 
 
 def settled(workspace: Workspace, endpoint: str) -> None:
@@ -115,10 +173,23 @@ def make_live(aws: Aws, resources: Resources) -> Live:
     s3.create_bucket(Bucket="toy-live")
     lake = Lake(s3, "toy-live", "toy")
     put_learnable(lake, 8)
-    workspace = Workspace(TOY, replace(resources, bucket="toy-live"), lake, aws)
+    workspace = at_endpoint(Workspace(TOY, replace(resources, bucket="toy-live"), lake, aws), "toy-live")
     fingerprint = make_snapshot(workspace_of(lake, TOY)).fingerprint
-    job = trained(workspace, fingerprint)
+    model = trained(workspace, fingerprint)
     other = trained(workspace, fingerprint, num_round=1, max_depth=1)
-    serving(workspace, "toy-live", job)
-    serving(workspace, "toy-wrong", other)
-    return Live(workspace, fingerprint, job, other, "toy-live", "toy-wrong")
+    verdict = record_verdict(lake, judged(workspace, [model, other], None, fingerprint))
+    live = Live(
+        workspace=workspace,
+        fingerprint=fingerprint,
+        job=completed_job(workspace, model.job),
+        model=model,
+        other=other,
+        verdict=verdict,
+        endpoint="toy-live",
+        wrong_endpoint="toy-wrong",
+    )
+    for endpoint, served in ((live.endpoint, model), (live.wrong_endpoint, other)):
+        at = at_endpoint(workspace, endpoint)
+        step = deploy(at, live.target(at, served))
+        assert isinstance(step, Done), step
+    return live

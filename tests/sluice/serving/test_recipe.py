@@ -6,22 +6,20 @@ from typing import Any
 
 import botocore.session
 from botocore.validate import ParamValidator
-from tests.clients import offline
+from tests.clients import MODEL, offline
 from tests.sluice.provisioning.shapes import KEY
 from tests.sluice.toy import toy
 
 from sluice.declaration import Network
 from sluice.declaration.pipeline import Pipeline
-from sluice.serving.recipe import Recipe, recipe_of_job
-from sluice.training.jobs import Job
+from sluice.serving.recipe import Recipe, recipe_of_model
 
-JOB = Job("toy-xgboost-0123456789abcdef", "Completed", "Completed", "", "s3://bucket/toy/models/model.tar.gz", 1, {})
 NETWORK = Network(("subnet-0a1b2c3d",), ("sg-0a1b2c3d",))
 OWN_TAG = {"Key": "sluice:pipeline", "Value": "toy"}
 
 
 def recipe(pipeline: Pipeline) -> Recipe:
-    return recipe_of_job(offline(pipeline), JOB)
+    return recipe_of_model(offline(pipeline), MODEL)
 
 
 def test_key_and_network_are_set_where_sagemaker_expects_them() -> None:

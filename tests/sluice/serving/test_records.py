@@ -1,35 +1,44 @@
-"""What went live is recorded under the next number, once, whatever else is deployed at the same time."""
+"""What went live is recorded under the next number."""
 
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 
 import pytest
-from tests.conftest import Cloud
+from tests.clients import MODEL
 from tests.sluice.lake_contents import body_of, keys_below
 
-from sluice.errors import ConflictingWrite
+from sluice.errors import MissingResource
 from sluice.lake.store import Lake
-from sluice.serving.records import DeploymentRecord, deployment_records, record_deployment
+from sluice.serving.recipe import Recipe
+from sluice.serving.records import (
+    DeploymentRecord,
+    deployment_record,
+    deployment_records,
+    last_proven,
+    record_deployment,
+)
 
 
-def record(config: str) -> DeploymentRecord:
-    return DeploymentRecord(
-        endpoint="toy-late", config=config, job="job", snapshot="f" * 32, validation_auc=0.7, test_auc=0.65
-    )
+def record(config: str, endpoint: str = "toy-late") -> DeploymentRecord:
+    recipe = Recipe(models=(), config={"EndpointConfigName": config})
+    return DeploymentRecord(endpoint=endpoint, model=MODEL, verdict=3, metrics={"auc": 0.65}, recipe=recipe)
 
 
 def test_records_are_numbered_from_one_and_read_oldest_first(lake: Lake) -> None:
-    assert deployment_records(lake) == []
+    assert deployment_records(lake) == {}
 
     numbers = [record_deployment(lake, record(name)) for name in ("a", "b", "a")]
 
     assert numbers == [1, 2, 3]
-    assert [each.config for each in deployment_records(lake)] == ["a", "b", "a"]
+    assert [(number, each.config) for number, each in deployment_records(lake).items()] == [
+        (1, "a"),
+        (2, "b"),
+        (3, "a"),
+    ]
     assert keys_below(lake, "toy/deployments/") == [f"toy/deployments/00000{n}.json" for n in (1, 2, 3)]
-    assert json.loads(body_of(lake, "toy/deployments/000001.json"))["validation_auc"] == 0.7
+    stored = json.loads(body_of(lake, "toy/deployments/000001.json"))
+    assert (stored["metrics"], stored["model"]["job"], stored["verdict"]) == ({"auc": 0.65}, MODEL.job, 3)
 
 
 def test_latest_record_is_not_written_again(lake: Lake) -> None:
@@ -38,39 +47,26 @@ def test_latest_record_is_not_written_again(lake: Lake) -> None:
     assert len(deployment_records(lake)) == 1
 
 
-def test_records_are_in_order_beyond_nine(lake: Lake) -> None:
-    for number in range(12):
-        record_deployment(lake, record(f"config-{number}"))
+def test_newest_record_of_an_endpoint_is_what_was_proven_last(lake: Lake) -> None:
+    for each in (record("a"), record("b"), record("c", endpoint="toy-other")):
+        record_deployment(lake, each)
 
-    assert [each.config for each in deployment_records(lake)] == [f"config-{number}" for number in range(12)]
-
-
-def test_deployments_at_once_get_a_number_each_and_none_is_lost(cloud: Cloud, lake: Lake) -> None:
-    start = Barrier(8)
-
-    def deploy(name: int) -> int:
-        own = Lake(cloud.client("s3"), lake.bucket, "toy")
-        start.wait(timeout=30)
-        return record_deployment(own, record(f"config-{name}"))
-
-    with ThreadPoolExecutor(8) as pool:
-        numbers = list(pool.map(deploy, range(8)))
-
-    assert sorted(numbers) == list(range(1, 9))
-    records = deployment_records(lake)
-    assert {number: records[number - 1].config for number in numbers} == {
-        number: f"config-{name}" for name, number in enumerate(numbers)
-    }
+    assert last_proven(lake, "toy-late") == record("b")
+    assert last_proven(lake, "toy-never") is None
 
 
-def test_writer_that_always_conflicts_gives_up(cloud: Cloud, lake: Lake) -> None:
-    s3, taken = cloud.client("s3"), iter(range(1000))
+def test_record_is_found_by_its_number_or_the_numbers_are_named(lake: Lake) -> None:
+    for name in ("a", "b"):
+        record_deployment(lake, record(name))
 
-    def overtake(**_: object) -> None:
-        lake.create(f"toy/deployments/{next(taken) + 1:06d}.json", record("theirs").model_dump_json().encode())
+    assert deployment_record(lake, 1) == record("a")
+    with pytest.raises(MissingResource, match=r"/toy/deployments/ has no deployment 7; it has 1, 2$"):
+        deployment_record(lake, 7)
 
-    s3.meta.events.register("before-call.s3.PutObject", overtake)
 
-    with pytest.raises(ConflictingWrite, match=r"/toy/deployments/ keeps being written by other deployments"):
-        record_deployment(Lake(s3, lake.bucket, "toy"), record("ours"))
-    assert "ours" not in [each.config for each in deployment_records(lake)]
+def test_records_of_an_older_version_are_left_out_and_keep_their_numbers(lake: Lake) -> None:
+    lake.create("toy/deployments/000001.json", b'{"schema_version": 1, "endpoint": "toy-late", "config": "old"}')
+
+    assert deployment_records(lake) == {}
+    assert record_deployment(lake, record("a")) == 2
+    assert list(deployment_records(lake)) == [2]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -19,11 +20,12 @@ from localcloud.testing.waiting import wait_for
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.xgboost import XGBoost
 from sluice.errors import TrainingFailed
+from sluice.training.attempts import Launch
+from sluice.training.attempts import launch as launch_request
 from sluice.training.jobs import (
     Job,
     completed_job,
     find_job,
-    launch,
     launch_training,
     list_jobs,
     stop_job,
@@ -80,6 +82,11 @@ def names(workspace: Workspace, contains: str) -> list[str]:
     sagemaker = workspace.aws.client("sagemaker")
     found = sagemaker.list_training_jobs(NameContains=contains, MaxResults=100)["TrainingJobSummaries"]
     return sorted(summary["TrainingJobName"] for summary in found)
+
+
+def launch(workspace: Workspace, request: Mapping[str, Any]) -> Launch:
+    create = workspace.aws.client("sagemaker").create_training_job
+    return launch_request(request, "TrainingJobName", partial(find_job, workspace), create)
 
 
 def ended(workspace: Workspace, name: str) -> Job:
@@ -203,15 +210,15 @@ def test_ended_or_missing_job_is_not_stopped(workspace: Workspace, request_for: 
 
 
 def listed(pipeline: Pipeline, digits: str) -> str:
-    return f"{pipeline.name}-{pipeline.training.candidate.name}-".replace("_", "-") + digits
+    return f"{pipeline.name}-{pipeline.training.candidates[0].name}-".replace("_", "-") + digits
 
 
 def test_only_the_pipelines_own_jobs_are_listed_newest_first(
     workspace: Workspace, request_for: Callable[..., dict[str, Any]]
 ) -> None:
     """``my_toy`` contains the name of ``toy``, and is another pipeline."""
-    candidate = XGBoost(TOY.training.candidate.hyperparameters, name="listed")
-    ours = replace(TOY, training=replace(TOY.training, candidate=candidate))
+    candidate = XGBoost(TOY.training.candidates[0].hyperparameters, name="listed")
+    ours = replace(TOY, training=replace(TOY.training, candidates=(candidate,)))
     theirs = replace(ours, name="my_toy")
     own = [listed(ours, digit * 16) for digit in "ab"] + [listed(ours, "b" * 16 + "-2")]
     for name in [own[0], listed(theirs, "a" * 16), *own[1:], listed(theirs, "b" * 16)]:
@@ -229,8 +236,8 @@ def test_snapshot_and_the_declaration_make_the_request(workspace: Workspace) -> 
     put_days(workspace.lake, range(1, 5))
     snapshot = make_snapshot(workspace)
 
-    launched = launch_training(workspace, snapshot.fingerprint)
-    again = launch_training(workspace, snapshot.fingerprint)
+    launched = launch_training(workspace, TOY.training.candidates[0], snapshot.fingerprint)
+    again = launch_training(workspace, TOY.training.candidates[0], snapshot.fingerprint)
 
     assert re.fullmatch(r"toy-xgboost-[0-9a-f]{16}", launched.job_name)
     assert (launched.action, again.job_name) == ("started", launched.job_name)

@@ -31,11 +31,12 @@ SNAPSHOT = Snapshot(
     rows={"train": 1, "validation": 1, "test": 1},
 )
 
+CANDIDATE = TOY.training.candidates[0]
 BINARY = {"objective": "binary:logistic"}
 
 
 def request(pipeline: Pipeline = TOY, snapshot: Snapshot = SNAPSHOT, role: str = ROLE) -> dict[str, Any]:
-    return training_request(offline(pipeline, role), snapshot)
+    return training_request(offline(pipeline, role), pipeline.training.candidates[0], snapshot)
 
 
 def trained(pipeline: Pipeline, **changes: Any) -> Pipeline:
@@ -63,8 +64,8 @@ def test_job_trains_on_the_channels_of_the_snapshot_and_never_on_the_test_rows()
 
 
 def test_hyperparameters_are_text_and_their_order_does_not_matter() -> None:
-    one = trained(TOY, candidate=XGBoost({**BINARY, "eta": 0.1, "num_round": 5}))
-    other = trained(TOY, candidate=XGBoost({"num_round": 5, "eta": 0.1, **BINARY}))
+    one = trained(TOY, candidates=(XGBoost({**BINARY, "eta": 0.1, "num_round": 5}),))
+    other = trained(TOY, candidates=(XGBoost({"num_round": 5, "eta": 0.1, **BINARY}),))
 
     assert request(one) == request(other)
     assert request(one)["HyperParameters"] == {**BINARY, "eta": "0.1", "num_round": "5"}
@@ -75,9 +76,15 @@ def test_hyperparameters_are_text_and_their_order_does_not_matter() -> None:
     [
         lambda: request(snapshot=SNAPSHOT.model_copy(update={"fingerprint": "e" * 32})),
         lambda: request(role=ROLE + "-2"),
-        lambda: request(trained(TOY, candidate=XGBoost({**BINARY, "num_round": 5, "eta": 0.2}))),
-        lambda: request(trained(TOY, instance_type="ml.m5.xlarge")),
-        lambda: request(trained(TOY, volume_gb=11)),
+        lambda: request(
+            trained(
+                TOY,
+                candidates=(XGBoost({**BINARY, "num_round": 5, "eta": 0.2})),
+            )
+        ),
+        lambda: request(trained(TOY, candidates=(replace(CANDIDATE, instance_type="ml.m5.xlarge"),))),
+        lambda: request(trained(TOY, candidates=(replace(CANDIDATE, volume_gb=11),))),
+        lambda: request(trained(TOY, candidates=(replace(CANDIDATE, version="3.0-5"),))),
         lambda: request(trained(TOY, max_runtime=timedelta(hours=2))),
     ],
 )
@@ -86,12 +93,12 @@ def test_any_other_change_makes_another_job(change: Callable[[], dict[str, Any]]
 
 
 def test_name_has_the_prefix_of_the_pipelines_jobs_and_is_valid() -> None:
-    pipeline = replace(trained(TOY, candidate=XGBoost({**BINARY, "num_round": 5}, name="x_g")), name="two_words")
+    pipeline = replace(trained(TOY, candidates=(XGBoost({**BINARY, "num_round": 5}, name="x_g"),)), name="two_words")
 
     name = request(pipeline)["TrainingJobName"]
 
     assert name.startswith("two-words-x-g-")
-    assert name.startswith(job_name_stem(pipeline))
+    assert name.startswith(job_name_stem(pipeline, pipeline.training.candidates[0]))
     assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name)
 
 

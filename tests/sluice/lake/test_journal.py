@@ -1,0 +1,76 @@
+"""A journal keeps every record under a number of its own, whoever writes at the same time."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Literal
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+from tests.conftest import Cloud
+
+from sluice.errors import ConflictingWrite, SluiceError
+from sluice.lake.journal import append, entries, newest
+from sluice.lake.store import Lake
+
+FOLDER = "toy/notes/"
+
+
+class Note(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[2] = 2
+    text: str
+
+
+def test_records_are_in_order_beyond_nine(lake: Lake) -> None:
+    for number in range(12):
+        append(lake, FOLDER, Note(text=f"note {number}"))
+
+    found = entries(lake, FOLDER, Note)
+    assert {number: note.text for number, note in found.items()} == {n + 1: f"note {n}" for n in range(12)}
+    assert newest(lake, FOLDER, Note) == Note(text="note 11")
+
+
+def test_empty_journal_has_no_newest_record(lake: Lake) -> None:
+    assert newest(lake, FOLDER, Note) is None
+
+
+def test_writers_at_once_get_a_number_each_and_no_record_is_lost(cloud: Cloud, lake: Lake) -> None:
+    start = Barrier(8)
+
+    def write(name: int) -> int:
+        own = Lake(cloud.client("s3"), lake.bucket, "toy")
+        start.wait(timeout=30)
+        return append(own, FOLDER, Note(text=f"note {name}"))
+
+    with ThreadPoolExecutor(8) as pool:
+        numbers = list(pool.map(write, range(8)))
+
+    assert sorted(numbers) == list(range(1, 9))
+    found = entries(lake, FOLDER, Note)
+    assert {number: found[number].text for number in numbers} == {
+        number: f"note {name}" for name, number in enumerate(numbers)
+    }
+
+
+def test_writer_that_always_conflicts_gives_up(cloud: Cloud, lake: Lake) -> None:
+    s3, taken = cloud.client("s3"), iter(range(1000))
+
+    def overtake(**_: object) -> None:
+        lake.create(f"{FOLDER}{next(taken) + 1:06d}.json", Note(text="theirs").model_dump_json().encode())
+
+    s3.meta.events.register("before-call.s3.PutObject", overtake)
+
+    with pytest.raises(ConflictingWrite, match=r"/toy/notes/ keeps being written by other runs"):
+        append(Lake(s3, lake.bucket, "toy"), FOLDER, Note(text="ours"))
+    assert Note(text="ours") not in entries(lake, FOLDER, Note).values()
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"schema_version": 2}', b"{}", b"\xff"])
+def test_damaged_record_is_named(lake: Lake, body: bytes) -> None:
+    lake.create(f"{FOLDER}000001.json", body)
+
+    with pytest.raises(SluiceError, match=r"/toy/notes/000001\.json is no record of Sluice; restore it"):
+        entries(lake, FOLDER, Note)
