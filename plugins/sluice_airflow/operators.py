@@ -6,6 +6,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
@@ -103,7 +104,7 @@ class EndpointOperator(BaseOperator):
 
         workspace = open_workspace(self.pipeline)
         target = self.target(workspace)
-        return self._follow(self._take(workspace, target, lambda: start(workspace, target)))
+        return self._follow(self._take(workspace, target, start))
 
     @one_line_errors
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
@@ -119,40 +120,46 @@ class EndpointOperator(BaseOperator):
         Raises:
             AirflowException: the model does not serve.
         """
-        from sluice.aws.failures import patiently
         from sluice.serving.deployment import advance, give_up, start
 
-        workspace = patiently(lambda: open_workspace(self.pipeline), self._PATIENCE_SECONDS)
-        target = self.target(workspace)
+        workspace, target = self._opened()
         begun, given_up = event["carried"]["begun"], event["carried"]["given_up"]
         if "found" in event:
-            step = self._take(workspace, target, lambda: (advance if begun else start)(workspace, target))
+            step = self._take(workspace, target, advance if begun else start)
         elif given_up or not begun:
             raise AirflowException(self._not_settled(event))
         else:
             reason, given_up = self._not_settled(event), True
-            step = self._take(workspace, target, lambda: give_up(workspace, target, reason, passes=True))
+            step = self._take(workspace, target, partial(give_up, reason=reason, passes=True))
         return self._follow(step, given_up=given_up)
 
-    def _take(self, workspace: Workspace, target: Target, step: Callable[[], Step]) -> Step:
-        """Take a step. If it fails for more than some minutes, restore what served before."""
-        from sluice.aws.failures import is_transient, patiently
-        from sluice.serving.deployment import give_up
+    def _opened(self) -> tuple[Workspace, Target]:
+        """Return the workspace and the target, while an unproven model may be live."""
+        from sluice.aws.failures import patiently
+
+        def opened() -> tuple[Workspace, Target]:
+            workspace = open_workspace(self.pipeline)
+            return workspace, self.target(workspace)
 
         try:
-            return patiently(step, self._PATIENCE_SECONDS)
-        except AirflowTaskTimeout as error:  # it does not derive from Exception
-            reason, passes = str(error), True
+            return patiently(opened, self._PATIENCE_SECONDS)
         except Exception as error:
-            reason, passes = one_line(error), is_transient(error)
-        try:
-            return patiently(lambda: give_up(workspace, target, reason, passes=passes), self._PATIENCE_SECONDS)
-        except Exception as error:
-            endpoint = workspace.pipeline.require_deployment().endpoint
             raise AirflowException(
-                f"{reason}; what served before could not be restored ({one_line(error)}), so endpoint {endpoint} may "
-                f"serve an unproven model: check it, then clear this task"
+                f"{one_line(error)} (the endpoint may serve an unproven model: clear this task)"
             ) from None
+
+    def _take(self, workspace: Workspace, target: Target, step: Callable[[Workspace, Target], Step]) -> Step:
+        """Take a step. If it fails for more than some minutes, restore what served before."""
+        from sluice.errors import DeploymentFailed
+        from sluice.serving.driver import restore, take
+
+        try:
+            try:
+                return take(step, workspace, target, self._PATIENCE_SECONDS)
+            except AirflowTaskTimeout as error:  # it does not derive from Exception
+                return restore(workspace, target, str(error), passes=True, seconds=self._PATIENCE_SECONDS)
+        except DeploymentFailed as error:
+            raise AirflowException(str(error)) from None  # a retry may restore it
 
     def _follow(self, step: Step, *, given_up: bool = False) -> Any:
         """Wait, return what is live, or fail."""

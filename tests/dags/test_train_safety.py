@@ -1,4 +1,4 @@
-"""A model goes live only after all tasks: the snapshot, a training that has ended, and the gate."""
+"""A model goes live only after all tasks: the snapshot, trainings that have ended, scores, and a verdict."""
 
 from __future__ import annotations
 
@@ -16,9 +16,17 @@ def train(dag_bag: DagBag) -> Any:
     return dag_bag.dags["flights_train"]
 
 
-def test_deploy_comes_after_snapshot_training_and_gate(train: Any) -> None:
-    before = train.get_task("deploy").get_flat_relative_ids(upstream=True)
-    assert before == {"snapshot", "launch", "wait_for_training", "gate", "announce"}
+ORDER = ["snapshot", "launch", "wait_for_training", "score", "wait_for_scores", "verdict", "announce", "deploy"]
+UPSTREAM = set(ORDER) - {"deploy"}
+MAPPED = {"launch", "wait_for_training", "wait_for_scores"}
+
+
+def test_deploy_comes_after_snapshot_training_sensor_evaluation_and_verdict(train: Any) -> None:
+    assert train.get_task("deploy").get_flat_relative_ids(upstream=True) == UPSTREAM
+
+
+def test_candidates_are_trained_side_by_side(train: Any) -> None:
+    assert {task.task_id for task in train.tasks if task.is_mapped} == MAPPED
 
 
 def test_deploy_is_the_only_leaf(train: Any) -> None:
@@ -32,16 +40,16 @@ def test_deploy_never_runs_after_a_failure(train: Any) -> None:
     assert set(rules.values()) == {"all_success"}
 
 
-UPSTREAM = {"snapshot", "launch", "wait_for_training", "gate", "announce"}
-
-
 class Ti:
     """A running `deploy`, with the states of the tasks before it."""
 
     dag_id, run_id, task_id = "flights_train", "run", "deploy"
 
     def __init__(self, **states: str) -> None:
-        self.states = {**dict.fromkeys(UPSTREAM, "success"), **states}
+        self.states = {**dict.fromkeys(UPSTREAM - MAPPED, "success"), **states}
+        for task in MAPPED:  # as Airflow names the instances of a mapped task
+            if task not in states:
+                self.states.update({f"{task}_0": "success", f"{task}_1": "success"})
 
     def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
         return {self.run_id: self.states}
@@ -58,6 +66,11 @@ def test_deploy_fails_after_a_task_that_was_skipped_by_hand(train: Any, skipped:
         before_deploy(train, "manual", **{skipped: "skipped"})
 
 
+def test_deploy_fails_after_one_instance_of_a_mapped_task_that_was_skipped_by_hand(train: Any) -> None:
+    with pytest.raises(AirflowFailException, match=r"^wait_for_training did not succeed, so deploy"):
+        before_deploy(train, "manual", wait_for_training_1="skipped")
+
+
 def test_deploy_is_skipped_where_a_scheduled_run_has_nothing_to_train_on(train: Any) -> None:
     with pytest.raises(AirflowSkipException):
         before_deploy(train, "scheduled", **dict.fromkeys(UPSTREAM, "skipped"))
@@ -70,7 +83,6 @@ def test_deploy_continues_once_all_tasks_before_it_succeeded(train: Any) -> None
 
 
 def test_tasks_run_one_after_another(train: Any) -> None:
-    order = ["snapshot", "launch", "wait_for_training", "gate", "announce", "deploy"]
-    assert [task.task_id for task in train.topological_sort()] == order
-    for earlier, later in pairwise(order):
+    assert [task.task_id for task in train.topological_sort()] == ORDER
+    for earlier, later in pairwise(ORDER):
         assert later in train.get_task(earlier).downstream_task_ids

@@ -24,14 +24,16 @@ from tests.plugins.task_life import deferral_of, event_of, run, run_from
 from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
 from sluice.dataset.snapshot import make_snapshot
+from sluice.evaluation.scoring import find_scoring
+from sluice.evaluation.verdict import read_verdict
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
+from sluice.serving.judging import launch_scorings, make_verdict
 from sluice.serving.records import deployment_records
 from sluice.steps.frames import parquet_bytes
-from sluice.training.algorithms.xgboost import XGBoostAlgorithm
 from sluice.training.jobs import Job, find_job, launch_training
 from sluice.workspace import Workspace
-from sluice_airflow.operators import DeployEndpointOperator
+from sluice_airflow.operators import DeployEndpointOperator, EndpointOperator, RollBackEndpointOperator
 
 ENDPOINT = "parcels-late"
 _ROWS = 200
@@ -39,17 +41,17 @@ _ROWS = 200
 
 @dataclass(frozen=True)
 class Trained:
-    """A completed job, and the snapshot that it was trained on."""
+    """A completed job, the snapshot that it was trained on, and the number of the verdict that chose it."""
 
     job: Job
     snapshot: str
+    verdict: int
 
     def deploy(self, **more: Any) -> DeployEndpointOperator:
         return DeployEndpointOperator(
             task_id="deploy",
             pipeline="parcels",
-            job_name=self.job.name,
-            snapshot=self.snapshot,
+            verdict=self.verdict,
             poll_seconds=0.1,
             **more,
         )
@@ -84,11 +86,17 @@ def train(parcels: Workspace, first: date, *, heavy_is_late: bool) -> Trained:
     for day in days:
         put_features(parcels, day, heavy_is_late=heavy_is_late)
     snapshot = make_snapshot(parcels, days[0].isoformat(), days[-1].isoformat())
-    name = launch_training(parcels, snapshot.fingerprint).job_name
+    (candidate,) = parcels.pipeline.require_training().candidates
+    name = launch_training(parcels, candidate, snapshot.fingerprint).job_name
     job = wait_for(lambda: (found := find_job(parcels, name)) and found.ended and found, what="the end of training")
     assert isinstance(job, Job)
     assert job.status == "Completed", job.failure_reason
-    return Trained(job, snapshot.fingerprint)
+    for scoring in launch_scorings(parcels, [name], snapshot.fingerprint):
+        scored = wait_for(
+            lambda of=scoring: (found := find_scoring(parcels, of)) and found.ended and found, what=scoring
+        )
+        assert scored.completed
+    return Trained(job, snapshot.fingerprint, make_verdict(parcels, [name], snapshot.fingerprint))
 
 
 @pytest.fixture(scope="module")
@@ -158,11 +166,16 @@ def live_scores(parcels: Workspace) -> list[float]:
     return [float(score) for score in answer["Body"].read().decode().split()]
 
 
+def deployed(parcels: Workspace) -> list[str]:
+    """Return the jobs of the recorded deployments."""
+    return [record.model.job for record in deployment_records(parcels.lake).values()]
+
+
 def put_model(parcels: Workspace, trained: Trained, model_uri: str) -> None:
     """Create another model under the name of the one that the deployment will request."""
     parcels.aws.client("sagemaker").create_model(
         ModelName=trained.job.name,
-        PrimaryContainer={"Image": XGBoostAlgorithm().image("us-east-1"), "ModelDataUrl": model_uri},
+        PrimaryContainer={"Image": trained.job.image, "ModelDataUrl": model_uri},
         ExecutionRoleArn=parcels.resources.role_arn,
     )
 
@@ -175,9 +188,10 @@ def test_first_deployment_goes_live_and_is_recorded(parcels: Workspace, first: T
     config = described(parcels)["EndpointConfigName"]
     assert Serving.read(parcels) == Serving((ENDPOINT,), (config,), (first.job.name,))
     assert status(parcels) == "InService"
-    assert (record["job"], record["snapshot"], record["config"]) == (first.job.name, first.snapshot, config)
-    assert record["validation_auc"] == pytest.approx(first.job.metrics["validation:auc"], abs=1e-4)
-    assert [each.model_dump() for each in deployment_records(parcels.lake)] == [record]
+    assert record == {"deployment": 1, "config": config, "job": first.job.name}
+    (recorded,) = deployment_records(parcels.lake).values()
+    assert (recorded.model.job, recorded.model.snapshot, recorded.config) == (first.job.name, first.snapshot, config)
+    assert recorded.verdict == first.verdict
 
 
 def test_repeated_deployment_changes_nothing(parcels: Workspace, first: Trained) -> None:
@@ -197,7 +211,7 @@ def test_next_deployment_replaces_the_model(parcels: Workspace, first: Trained, 
     light, heavy = live_scores(parcels)
     assert heavy < 0.5 < light
     assert Serving.read(parcels).endpoints == (ENDPOINT,)
-    assert [record.job for record in deployment_records(parcels.lake)] == [first.job.name, second.job.name]
+    assert deployed(parcels) == [first.job.name, second.job.name]
 
 
 def test_endpoint_that_answers_as_another_model_is_rolled_back_and_the_task_fails(
@@ -208,7 +222,7 @@ def test_endpoint_that_answers_as_another_model_is_rolled_back_and_the_task_fail
     proven = described(parcels)["EndpointConfigName"]
     put_model(parcels, second, first.job.model_uri)
 
-    with pytest.raises(AirflowFailException, match="another model answers") as failure:
+    with pytest.raises(AirflowFailException, match="another model serves") as failure:
         run(second.deploy())
 
     assert str(failure.value).endswith(f"(rolled back: {proven} is live)")
@@ -216,7 +230,7 @@ def test_endpoint_that_answers_as_another_model_is_rolled_back_and_the_task_fail
     assert (status(parcels), described(parcels)["EndpointConfigName"]) == ("InService", proven)
     light, heavy = live_scores(parcels)
     assert light < 0.5 < heavy
-    assert [record.job for record in deployment_records(parcels.lake)] == [first.job.name]
+    assert deployed(parcels) == [first.job.name]
 
 
 def test_retry_after_a_failed_probe_restores_the_proven_model(
@@ -230,7 +244,7 @@ def test_retry_after_a_failed_probe_restores_the_proven_model(
     wait_for(lambda: status(parcels) == "InService", what="the wrong model live")
     assert described(parcels)["EndpointConfigName"] != proven
 
-    with pytest.raises(AirflowFailException, match="another model answers"):
+    with pytest.raises(AirflowFailException, match="another model serves"):
         run(second.deploy())
 
     assert described(parcels)["EndpointConfigName"] == proven
@@ -244,7 +258,7 @@ def test_first_model_that_cannot_be_served_leaves_no_endpoint(parcels: Workspace
 
     assert str(failure.value).endswith("(rolled back: no endpoint is live)")
     assert status(parcels) == "Deleted"
-    assert deployment_records(parcels.lake) == []
+    assert deployed(parcels) == []
 
 
 def put_archive(parcels: Workspace, *models: bytes) -> str:
@@ -257,7 +271,7 @@ def put_archive(parcels: Workspace, *models: bytes) -> str:
     return parcels.lake.put("parcels/models/broken/output/model.tar.gz", archive.getvalue()).key
 
 
-class Crash(Exception):
+class Crash(BaseException):
     """The worker dies."""
 
 
@@ -268,6 +282,8 @@ def test_retry_after_a_crash_continues_where_it_stopped(
     def crash(**_: Any) -> None:
         raise Crash
 
+    if first.job.name in Serving.read(parcels).models:  # the scoring has made it
+        parcels.aws.client("sagemaker").delete_model(ModelName=first.job.name)
     with monkeypatch.context() as patch:
         after_each(patch, call, crash)
         with pytest.raises(Crash):
@@ -308,7 +324,7 @@ def test_deployment_waits_for_a_foreign_change_before_its_first_request(
 
     assert deferral.trigger.deadline == pytest.approx(time.time() + 300, abs=30)
     assert (described(parcels), Serving.read(parcels)) == before
-    assert (deferral.method_name, event_of(deferral.trigger)["found"]) == ("execute", "InService")
+    assert (deferral.trigger.carried["begun"], event_of(deferral.trigger)["found"]) == (False, "InService")
 
 
 def test_endpoint_that_can_not_be_updated_is_named(parcels: Workspace, first: Trained, second: Trained) -> None:
@@ -320,7 +336,7 @@ def test_endpoint_that_can_not_be_updated_is_named(parcels: Workspace, first: Tr
         run(second.deploy())
 
     assert str(failure.value).startswith(f"endpoint {ENDPOINT} is Failed on {ENDPOINT}-")
-    assert str(failure.value).endswith("and can't be updated; delete it, then clear this task")
+    assert str(failure.value).endswith("and can't be updated; delete it, then deploy again")
     assert "\n" not in str(failure.value)
     assert status(parcels) == "Failed"
 
@@ -356,7 +372,7 @@ def refused(code: str, message: str = "Rate exceeded", status: int = 400) -> AWS
 
 def live_and_unproven(second: Trained, parcels: Workspace, monkeypatch: pytest.MonkeyPatch) -> TaskDeferred:
     """Return the deferral of a deployment whose model has gone live and is not proven yet."""
-    monkeypatch.setattr(DeployEndpointOperator, "_PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(EndpointOperator, "_PATIENCE_SECONDS", 0)
     before = described(parcels)["EndpointConfigName"]
     deferral = deferral_of(second.deploy())
     wait_for(lambda: described(parcels)["EndpointConfigName"] != before, what="the new model live")
@@ -392,8 +408,8 @@ def test_any_failure_of_the_proof_restores_what_served_before(
     run(first.deploy())
     proven = described(parcels)["EndpointConfigName"]
     deferral = live_and_unproven(second, parcels, monkeypatch)
-    proving = iter([True])  # only the proof meets the fault: the roll-back reads the lake, too
-    at_aws(call, lambda **_: answer if call != "s3.GetObject" or next(proving, False) else None)
+    # Only the proof meets the fault: the roll-back reads the lake, too.
+    at_aws(call, lambda request, **_: answer if call != "s3.GetObject" or "/scores/" in request.url else None)
 
     with pytest.raises(AirflowException) as failure:
         resume(second, deferral)
@@ -403,7 +419,7 @@ def test_any_failure_of_the_proof_restores_what_served_before(
     assert "\n" not in str(failure.value)
     is_final = answer.headers["x-amzn-errortype"] in ("ModelError", "AccessDeniedException")
     assert isinstance(failure.value, AirflowFailException) == is_final
-    assert [record.job for record in deployment_records(parcels.lake)] == [first.job.name]
+    assert deployed(parcels) == [first.job.name]
 
 
 def test_proof_that_times_out_restores_what_served_before(
@@ -417,7 +433,7 @@ def test_proof_that_times_out_restores_what_served_before(
     def too_long(*_: Any) -> None:
         raise AirflowTaskTimeout("Timeout, PID: 1")
 
-    monkeypatch.setattr("sluice.serving.deployment.prove", too_long)
+    monkeypatch.setattr("sluice.serving.deployment.prove_live", too_long)
 
     with pytest.raises(AirflowException, match=rf"^Timeout, PID: 1 \(rolled back: {proven} is live\)$") as failure:
         resume(second, deferral)
@@ -426,12 +442,17 @@ def test_proof_that_times_out_restores_what_served_before(
     assert described(parcels)["EndpointConfigName"] == proven
 
 
-@pytest.mark.parametrize("channel", ["validation", "test"])
-def test_missing_channel_restores_what_served_before(
-    parcels: Workspace, first: Trained, second: Trained, channel: str
+@pytest.mark.parametrize("folder", ["snapshots", "evaluations/scores"])
+def test_missing_rows_or_answers_restore_what_served_before(
+    parcels: Workspace, first: Trained, second: Trained, folder: str
 ) -> None:
     run(first.deploy())
-    proven, key = described(parcels)["EndpointConfigName"], f"parcels/snapshots/{second.snapshot}/{channel}/part-0.csv"
+    proven = described(parcels)["EndpointConfigName"]
+    judgement = read_verdict(parcels.lake, second.verdict).judgement(second.job.name)
+    key = {
+        "snapshots": f"parcels/snapshots/{second.snapshot}/inputs/all/test.csv",
+        "evaluations/scores": f"{judgement.scores}test.csv.out",
+    }[folder]
     kept = parcels.lake.get(key)
     parcels.lake.s3.delete_object(Bucket=parcels.lake.bucket, Key=key)
     try:
@@ -486,25 +507,20 @@ def test_deleted_former_configuration_is_created_again(
     sagemaker.delete_endpoint_config(EndpointConfigName=proven)
     sagemaker.delete_model(ModelName=first.job.name)
 
-    with pytest.raises(AirflowFailException, match=rf"another model answers.*rolled back: {proven} is live"):
+    with pytest.raises(AirflowFailException, match=rf"another model serves.*rolled back: {proven} is live"):
         resume(second, deferral)
 
     light, heavy = live_scores(parcels)
     assert light < 0.5 < heavy
 
 
-def test_throttled_request_changes_nothing_and_is_retried(
+def test_throttled_request_is_made_again(
     parcels: Workspace, first: Trained, second: Trained, at_aws: Callable[[str, Happens], None]
 ) -> None:
     run(first.deploy())
-    proven, times = described(parcels)["EndpointConfigName"], iter([True])
+    times = iter([True])
     at_aws("sagemaker.UpdateEndpoint", lambda **_: refused("ThrottlingException") if next(times, False) else None)
 
-    with pytest.raises(AirflowException, match=r"^AWS refused UpdateEndpoint \(ThrottlingException") as failure:
-        run(second.deploy())
-
-    assert not isinstance(failure.value, AirflowFailException)
-    assert described(parcels)["EndpointConfigName"] == proven
     assert run(second.deploy())["job"] == second.job.name
 
 
@@ -520,7 +536,7 @@ def test_throttled_probe_does_not_end_the_deployment(
     at_aws(call, lambda **_: refused(code) if next(probes) % 2 == 0 else None)
 
     event = event_of(deferral.trigger)
-    record = run_from(partial(first.deploy().verify, {}, event=event), first.deploy())
+    record = run_from(partial(first.deploy().resume, {}, event=event), first.deploy())
 
     assert event["found"] == "InService"
     assert record["job"] == first.job.name
@@ -541,7 +557,7 @@ def test_refused_roll_back_reports_the_unproven_model_and_is_retried(
     denied = refused("AccessDeniedException", "is not authorized to perform: sagemaker:UpdateEndpoint", 403)
     at_aws("sagemaker.UpdateEndpoint", lambda **_: denied if next(times, False) else None)
 
-    with pytest.raises(AirflowException, match=rf"roll-back to {proven} failed \(AWS refused .*unproven") as failure:
+    with pytest.raises(AirflowException, match=rf"roll-back to {proven} failed: AWS refused .*unproven") as failure:
         resume(second, deferral)
     assert not isinstance(failure.value, AirflowFailException)
 
@@ -559,7 +575,7 @@ def test_proof_missed_by_a_killed_worker_is_left_to_the_next_try(
     wait_for(lambda: status(parcels) == "InService", what="the first model live")
     put_model(parcels, second, first.job.model_uri)
 
-    with pytest.raises(AirflowFailException, match=r"another model answers.*rolled back: no endpoint is live"):
+    with pytest.raises(AirflowFailException, match=r"another model serves.*rolled back: no endpoint is live"):
         run(second.deploy())
 
     assert status(parcels) == "Deleted"
@@ -573,6 +589,7 @@ def test_quota_error_is_not_retried_and_names_the_setting(
     at_aws: Callable[[str, Happens], None],
 ) -> None:
     run(first.deploy())
+    proven = described(parcels)["EndpointConfigName"]
     quota = "The account-level service limit 'ml.m5.large for endpoint usage' is 0 Instances"
     at_aws("sagemaker.UpdateEndpoint", lambda **_: refused("ResourceLimitExceeded", quota))
 
@@ -581,21 +598,21 @@ def test_quota_error_is_not_retried_and_names_the_setting(
 
     assert str(failure.value) == (
         f"AWS refused UpdateEndpoint (ResourceLimitExceeded: {quota}); set another instance_type of Deployment in the "
-        f"pipeline's declaration, or request a higher quota in AWS Service Quotas"
+        f"pipeline's declaration, or request a higher quota in AWS Service Quotas (rolled back: {proven} is live)"
     )
 
 
-def test_endpoint_that_does_not_settle_is_named_with_its_status(parcels: Workspace, first: Trained) -> None:
-    run(first.deploy())
-    config = described(parcels)["EndpointConfigName"]
+def test_endpoint_of_others_that_does_not_settle_is_named(parcels: Workspace, first: Trained) -> None:
+    waiting = "endpoint parcels-late, which is Updating"
+    event = {"timed_out": True, "waiting_for": waiting, "carried": {"begun": False, "given_up": False}}
 
     with pytest.raises(AirflowException) as failure:
-        first.deploy().execute({}, event={"timed_out": True, "carried": {}})
+        first.deploy().resume({}, event=event)
 
     assert not isinstance(failure.value, AirflowFailException)
     assert str(failure.value) == (
-        f"endpoint {ENDPOINT} did not settle within 1:00:00: it is InService on {config}; check its events in "
-        f"SageMaker, then clear this task"
+        f"the wait for {waiting} took longer than 1:00:00; check the endpoint's events in SageMaker, then clear this "
+        f"task"
     )
 
 
@@ -606,33 +623,51 @@ def test_change_that_takes_too_long_is_rolled_back_once_it_has_settled(
     proven = described(parcels)["EndpointConfigName"]
     deferral = live_and_unproven(second, parcels, monkeypatch)
 
-    with pytest.raises(AirflowFailException, match=rf"did not settle within .*rolled back: {proven} is live"):
-        resume(second, deferral, timed_out=True)
+    with pytest.raises(AirflowException, match=rf"took longer than .*rolled back: {proven} is live"):
+        resume(second, deferral, timed_out=True, waiting_for="the endpoint")
 
     assert described(parcels)["EndpointConfigName"] == proven
 
 
 def test_refused_probe_ends_the_wait_for_a_foreign_change(parcels: Workspace, first: Trained) -> None:
-    event = {"error": "AWS refused DescribeEndpoint (AccessDenied)", "refused": True, "carried": {}}
+    carried = {"begun": False, "given_up": False}
+    event = {"error": "AWS refused DescribeEndpoint (AccessDenied)", "refused": True, "carried": carried}
 
-    with pytest.raises(AirflowFailException, match=f"^endpoint {ENDPOINT} could not be looked at: AWS refused"):
-        first.deploy().execute({}, event=event)
+    with pytest.raises(AirflowException, match=r"^the endpoint could not be looked at: AWS refused"):
+        first.deploy().resume({}, event=event)
 
 
-def test_roll_back_without_an_effect_ends(parcels: Workspace, first: Trained) -> None:
+def test_refused_probe_of_a_deployment_under_way_restores_what_served_before(
+    parcels: Workspace, first: Trained, second: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run(first.deploy())
-    change = {"endpoint": ENDPOINT, "config": "new", "previous": "never-live", "unanswered": ""}
-    carried = {"change": change, "reason": "it failed", "passes": False, "roll_backs": 3}
+    proven = described(parcels)["EndpointConfigName"]
+    deferral = live_and_unproven(second, parcels, monkeypatch)
 
-    with pytest.raises(AirflowException, match="roll-back to never-live failed") as failure:
-        first.deploy().rolled_back({}, event={"found": "InService", "carried": carried})
+    with pytest.raises(AirflowException, match=rf"could not be looked at: no \(rolled back: {proven} is live\)"):
+        resume(second, deferral, error="no", refused=True)
 
-    assert not isinstance(failure.value, AirflowFailException)
+    assert described(parcels)["EndpointConfigName"] == proven
 
 
-def test_job_without_a_model_is_not_deployed(parcels: Workspace) -> None:
-    operator = DeployEndpointOperator(task_id="deploy", pipeline="parcels", job_name="no-such-job", snapshot="none")
+def test_earlier_deployment_is_made_live_again(parcels: Workspace, first: Trained, second: Trained) -> None:
+    run(first.deploy())
+    proven = described(parcels)["EndpointConfigName"]
+    run(second.deploy())
+    undo = RollBackEndpointOperator(task_id="roll_back", pipeline="parcels", deployment="1", poll_seconds=0.1)
 
-    with pytest.raises(AirflowFailException, match=r"^training job no-such-job does not exist; clear"):
+    assert run(undo) == {"deployment": 3, "config": proven, "job": first.job.name}
+
+    light, heavy = live_scores(parcels)
+    assert light < 0.5 < heavy
+    assert described(parcels)["EndpointConfigName"] == proven
+    assert deployed(parcels) == [first.job.name, second.job.name, first.job.name]
+    assert run(undo)["deployment"] == 3
+
+
+def test_verdict_without_a_winner_is_not_deployed(parcels: Workspace) -> None:
+    operator = DeployEndpointOperator(task_id="deploy", pipeline="parcels", verdict=99)
+
+    with pytest.raises(AirflowFailException, match=r"has no verdict 99; run parcels_train$"):
         operator.execute({})
-    assert Serving.read(parcels) == Serving((), (), ())
+    assert Serving.read(parcels).endpoints == ()

@@ -15,8 +15,6 @@ from sluice.cli.tables import status_tables
 from sluice.declaration.sources import Stream
 from sluice.declaration.training import Deployment
 from sluice.lake.store import Lake
-from sluice.serving.endpoint import find_endpoint
-from sluice.serving.records import DeploymentRecord, record_deployment
 from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance
 from sluice.status import (
     DatasetStatus,
@@ -151,32 +149,21 @@ def _endpoint_row(status: PipelineStatus) -> dict[str, str]:
     return {str(column.header): str(next(iter(column.cells))) for column in table.columns}
 
 
-def replaced(record: DeploymentRecord, live: Live) -> DeploymentRecord:
-    """Return the record of what is live."""
-    found = find_endpoint(live.workspace, live.endpoint)
-    assert found is not None
-    return record.model_copy(update={"config": found.config})
-
-
 def test_endpoint_and_the_last_proven_deployment_are_shown(live: Live) -> None:
-    workspace = replace(live.workspace, pipeline=replace(live.workspace.pipeline, deployment=Deployment(live.endpoint)))
-    record = DeploymentRecord(
-        endpoint=live.endpoint,
-        config="c",
-        job=live.job.name,
-        snapshot=live.fingerprint,
-        validation_auc=0.7,
-        test_auc=0.6,
-    )
-    record_deployment(workspace.lake, record)
-
-    status = pipeline_status(workspace)
+    status = pipeline_status(live.workspace)
 
     assert status.endpoint is not None
     assert (status.endpoint.name, status.endpoint.status) == (live.endpoint, "InService")
-    assert status.deployment == record
-    shown = [_endpoint_row(each) for each in (status, replace(status, deployment=replaced(record, live)))]
-    assert [row["proven"] for row in shown] == ["no", "yes"]  # first, what is live is not what was proven; then it is
+    assert status.deployment is not None
+    recipe = status.deployment.recipe
+    other = recipe.model_copy(update={"config": {**recipe.config, "EndpointConfigName": "other"}})
+    unproven = replace(status, deployment=status.deployment.model_copy(update={"recipe": other}))
+    row = _endpoint_row(status)
+    assert [_endpoint_row(each)["proven"] for each in (status, unproven)] == ["yes", "no"]
+    assert row["model"] == live.job.name
+    assert row["trained"] == f"{live.job.ended_at:%Y-%m-%d %H:%M:%S}"
+    assert row["on"] == "dt=2013-01-01..dt=2013-01-06"
+    assert row["test auc"] == f"{live.auc_of('test'):.4f}"
     newest = live.workspace.aws.client("sagemaker").list_training_jobs(
         NameContains="toy-xgboost-", SortBy="CreationTime", SortOrder="Descending", MaxResults=5
     )

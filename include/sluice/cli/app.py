@@ -15,6 +15,8 @@ from sluice.aws.clients import Aws
 from sluice.aws.failures import explain
 from sluice.aws.settings import load_settings
 from sluice.checking import check_lake, check_pipeline
+from sluice.cli.arguments import PipelineArgument
+from sluice.cli.deploying import deploy, deployments, roll_back
 from sluice.cli.tables import held_table, sent_table, status_tables
 from sluice.declaration.folders import pipeline_names
 from sluice.declaration.loading import load_pipeline
@@ -40,7 +42,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",  # paragraphs are wrapped to the width of the terminal
     pretty_exceptions_enable=False,
 )
-PipelineArgument = Annotated[str, typer.Argument(help="Name of a folder under include/pipelines.")]
 
 
 def main() -> None:
@@ -243,6 +244,11 @@ def _redrive(
     results = send_back_all(workspace, source, choice)
     Console().print(sent_table(results))
     require_complete(results)
+
+
+app.command("deploy")(deploy)
+app.command("rollback")(roll_back)
+app.command("deployments")(deployments)
 
 
 @app.command("features")

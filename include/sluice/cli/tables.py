@@ -13,6 +13,7 @@ from rich.text import Text
 
 from sluice.redrive.held import Held
 from sluice.redrive.sending import SentBack
+from sluice.serving.records import DeploymentRecord
 from sluice.status import PipelineStatus, SourceStatus
 
 _LONGEST_CELL = 2000
@@ -94,6 +95,30 @@ def _endpoint(name: str, status: PipelineStatus) -> Table:
         ]
         if status.endpoint
         else [],
+    )
+
+
+def deployments_table(name: str, records: Mapping[int, DeploymentRecord]) -> Table:
+    """Return a table of what was made live, oldest first.
+
+    Args:
+        name: The name of the pipeline.
+        records: The records of deployments, by their numbers.
+    """
+    return _table(
+        f"{name}: deployments",
+        ("number", "endpoint", "model", "trained", "verdict", "test metrics"),
+        [
+            (
+                number,
+                record.endpoint,
+                record.model.job,
+                _moment(record.model.trained),
+                record.verdict,
+                ", ".join(f"{metric} {_metric(value)}" for metric, value in record.metrics.items()),
+            )
+            for number, record in records.items()
+        ],
     )
 
 

@@ -97,8 +97,7 @@ def check_number(where: str, member: str, value: object, least: float, most: flo
     """
     good = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
     if not good or not least <= value <= most:  # type: ignore[operator]
-        upto = f"from {least:g} to {most:g}" if isfinite(most) else f"of at least {least:g}"
-        raise DeclarationError(f"{where}: {member}={value!r} must be a number {upto}")
+        raise DeclarationError(f"{where}: {member}={value!r} must be a number {_range(least, most)}")
 
 
 def check_instance_type(where: str, instance_type: object) -> None:
@@ -116,6 +115,12 @@ def check_instance_type(where: str, instance_type: object) -> None:
         raise DeclarationError(
             f"{where}: instance_type={instance_type!r} is none of SageMaker's; write it as 'ml.m5.large'"
         )
+
+
+def _range(least: float, most: float) -> str:
+    if isfinite(least) and isfinite(most):
+        return f"from {least:g} to {most:g}"
+    return f"of at least {least:g}" if isfinite(least) else f"of at most {most:g}"
 
 
 def check_duration(

@@ -78,11 +78,18 @@ class _Comparison:
     champion: str | None
 
     def figure(self, job: str, metric: str) -> Figure:
+        """Return the value and the interval of a metric.
+
+        Args:
+            job: The model.
+            metric: The metric.
+        """
         low, high = interval(self.draws[job][metric])
         value = measure(metric, self.test.labels, self.answers[job])
         return Figure(value=_number(value), low=_number(low), high=_number(high))
 
     def slices(self, job: str) -> Iterator[Slice]:
+        """Yield what a model reaches on each slice that has enough rows."""
         for column, value, rows in self.test.slices(self.gate.rows):
             reached = measure(self.gate.metric, self.test.labels[rows], self.answers[job][rows])
             yield Slice(column=column, value=value, rows=int(rows.sum()), reached=_number(reached))

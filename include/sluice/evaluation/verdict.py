@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from sluice.errors import MissingResource, TrainingFailed
-from sluice.lake.journal import append, entries, newest
+from sluice.lake.journal import append, entries
 from sluice.lake.store import Lake
 from sluice.training.models import Model
 
@@ -141,6 +141,6 @@ def read_verdict(lake: Lake, number: int) -> Verdict:
     return found
 
 
-def newest_verdict(lake: Lake) -> Verdict | None:
-    """Return the newest verdict of the pipeline; None if there is none."""
-    return newest(lake, lake.layout.verdicts(), Verdict)
+def newest_number(lake: Lake) -> int | None:
+    """Return the number of the newest verdict of the pipeline; None if there is none."""
+    return max(entries(lake, lake.layout.verdicts(), Verdict), default=None)

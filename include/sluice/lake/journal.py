@@ -31,21 +31,6 @@ def entries(lake: Lake, folder: str, kind: type[Record]) -> dict[int, Record]:
     return {number: record for number, record in found.items() if record is not None}
 
 
-def newest(lake: Lake, folder: str, kind: type[Record]) -> Record | None:
-    """Return the newest record of a journal; None if there is none of the current schema.
-
-    Args:
-        lake: The lake of the journal.
-        folder: The folder of the journal.
-        kind: The model that parses a record.
-
-    Raises:
-        SluiceError: it is no such record.
-    """
-    numbers = _numbers(lake, folder)
-    return _entry(lake, folder, numbers[-1], kind) if numbers else None
-
-
 def append(lake: Lake, folder: str, record: Record) -> int:
     """Append a record. If it equals the newest one, nothing is written.
 

@@ -77,7 +77,7 @@ def start(workspace: Workspace, target: Target) -> Step:
         return Failed(f"endpoint {name} is {live} and can't be updated; delete it, then deploy again", passes=False)
     proven = last_proven(lake, name)
     if live is not None and proven is not None and live.serves(target.config) and proven.config == target.config:
-        return _confirm(workspace, target)
+        return _confirm(workspace, target, live)
     make(workspace, target.recipe)
     begin_plan(lake, _plan(workspace, target, live, proven))
     return advance(workspace, target)
@@ -141,10 +141,10 @@ def give_up(workspace: Workspace, target: Target, reason: str, *, passes: bool) 
     return advance(workspace, target)
 
 
-def _confirm(workspace: Workspace, target: Target) -> Step:
+def _confirm(workspace: Workspace, target: Target, live: Endpoint) -> Step:
     """Prove again what is live and was proven before. Nothing is recorded, and there is nothing to restore."""
     try:
-        prove_live(workspace, target)
+        prove_live(workspace, target, live)
     except Exception as error:
         if is_transient(error):
             raise
@@ -176,7 +176,7 @@ def _request(workspace: Workspace, plan: Plan, live: Endpoint | None) -> Step:
 def _prove(workspace: Workspace, plan: Plan, live: Endpoint | None) -> Step:
     """Read back what is live and compare its answers; record the deployment, or restore what served before."""
     try:
-        prove_live(workspace, plan.target)
+        prove_live(workspace, plan.target, live)
         record = record_of(workspace, plan.target)
     except Exception as error:
         if is_transient(error):

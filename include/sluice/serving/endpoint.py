@@ -64,20 +64,19 @@ def find_endpoint(workspace: Workspace, name: str) -> Endpoint | None:
     return Endpoint(name, answer["EndpointStatus"], answer["EndpointConfigName"], reason)
 
 
-def check_live(workspace: Workspace, name: str, config: str) -> None:
+def check_live(name: str, live: Endpoint | None, config: str) -> None:
     """Require that an endpoint serves a configuration.
 
     The status alone does not prove it: after SageMaker's own roll-back an endpoint is InService on the old one.
 
     Args:
-        workspace: The workspace of the pipeline that declares the deployment.
         name: The name of the endpoint.
+        live: The endpoint as it was read back; None if it does not exist.
         config: The name of the configuration.
 
     Raises:
         DeploymentFailed: the endpoint does not serve, or serves another configuration.
     """
-    live = find_endpoint(workspace, name)
     if live is None or not live.serves(config):
         found = "it is gone" if live is None else f"it is {live}"
         raise DeploymentFailed(

@@ -5,26 +5,27 @@ from __future__ import annotations
 from sluice.evaluation.inputs import inputs_folder
 from sluice.evaluation.scoring import read_scores
 from sluice.evaluation.verdict import read_verdict
-from sluice.serving.endpoint import check_live
+from sluice.serving.endpoint import Endpoint, check_live
 from sluice.serving.plan import Target
 from sluice.serving.probe import probe
 from sluice.serving.records import DeploymentRecord
 from sluice.workspace import Workspace
 
 
-def prove_live(workspace: Workspace, target: Target) -> None:
+def prove_live(workspace: Workspace, target: Target, live: Endpoint | None) -> None:
     """Require that the target's configuration is live, and answers the test rows as its model did in the verdict.
 
     Args:
         workspace: The workspace of a pipeline that declares a deployment.
         target: What should be live.
+        live: The endpoint as it was read back; None if it does not exist.
 
     Raises:
         DeploymentFailed: another configuration is live, or another model answers.
         MissingResource: the verdict or its rows do not exist.
     """
     lake, name = workspace.lake, workspace.pipeline.require_deployment().endpoint
-    check_live(workspace, name, target.config)
+    check_live(name, live, target.config)
     verdict = read_verdict(lake, target.verdict)
     scores = verdict.judgement(target.model.job).scores
     folder = inputs_folder(workspace, target.model, verdict.snapshot)

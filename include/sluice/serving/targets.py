@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sluice.evaluation.verdict import read_verdict, require_winner
+from sluice.errors import MissingResource
+from sluice.evaluation.verdict import newest_number, read_verdict, require_winner
 from sluice.serving.plan import Target
 from sluice.serving.recipe import recipe_of_model
-from sluice.serving.records import deployment_record
+from sluice.serving.records import deployment_record, deployment_records
 from sluice.workspace import Workspace
 
 
@@ -36,3 +37,48 @@ def target_of_record(workspace: Workspace, number: int) -> Target:
     """
     record = deployment_record(workspace.lake, number)
     return Target(model=record.model, recipe=record.recipe, verdict=record.verdict)
+
+
+def deployment_to_restore(workspace: Workspace, number: int | None = None) -> int:
+    """Return the number of the deployment that a roll-back goes to.
+
+    Args:
+        workspace: The workspace of a pipeline that declares a deployment.
+        number: What the user chose; None: the last deployment with another configuration than the newest one.
+
+    Raises:
+        MissingResource: there is no such deployment.
+    """
+    endpoint = workspace.pipeline.require_deployment().endpoint
+    if number is not None:
+        deployment_record(workspace.lake, number)
+        return number
+    records = deployment_records(workspace.lake).items()
+    own = [(each, record.config) for each, record in records if record.endpoint == endpoint]
+    earlier = [each for each, config in own if config != own[-1][1]]
+    if not earlier:
+        raise MissingResource(
+            f"endpoint {endpoint} has had {'one configuration' if own else 'no deployment'} only, so there is nothing "
+            f"to go back to"
+        )
+    return earlier[-1]
+
+
+def verdict_to_deploy(workspace: Workspace, number: int | None = None) -> int:
+    """Return the number of the verdict whose winner is deployed.
+
+    Args:
+        workspace: The workspace of a pipeline that declares a deployment.
+        number: What the user chose; None: the newest verdict.
+
+    Raises:
+        MissingResource: there is no verdict yet.
+    """
+    if number is not None:
+        return number
+    newest = newest_number(workspace.lake)
+    if newest is None:
+        raise MissingResource(
+            f"no model of {workspace.pipeline.name} was judged yet; run {workspace.pipeline.name}_train"
+        )
+    return newest

@@ -47,7 +47,7 @@ def test_look_back_covers_the_windows() -> None:
 
 
 def test_training_is_bounded_to_its_threads_and_repeatable() -> None:
-    hyperparameters = PIPELINE.training.candidate.hyperparameters
+    hyperparameters = PIPELINE.training.candidates[0].hyperparameters
     assert hyperparameters["nthread"] == 2
     assert "seed" in hyperparameters
     assert PIPELINE.training.gate.at_least >= 0.6

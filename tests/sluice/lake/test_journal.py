@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from tests.conftest import Cloud
 
 from sluice.errors import ConflictingWrite, SluiceError
-from sluice.lake.journal import append, entries, newest
+from sluice.lake.journal import append, entries
 from sluice.lake.store import Lake
 
 FOLDER = "toy/notes/"
@@ -30,11 +30,6 @@ def test_records_are_in_order_beyond_nine(lake: Lake) -> None:
 
     found = entries(lake, FOLDER, Note)
     assert {number: note.text for number, note in found.items()} == {n + 1: f"note {n}" for n in range(12)}
-    assert newest(lake, FOLDER, Note) == Note(text="note 11")
-
-
-def test_empty_journal_has_no_newest_record(lake: Lake) -> None:
-    assert newest(lake, FOLDER, Note) is None
 
 
 def test_writers_at_once_get_a_number_each_and_no_record_is_lost(cloud: Cloud, lake: Lake) -> None:

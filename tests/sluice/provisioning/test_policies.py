@@ -14,7 +14,7 @@ from tests.draining import workspace_of
 from tests.sluice.conftest import Declare
 from tests.sluice.provisioning.calls import RecordingAws, rights
 from tests.sluice.provisioning.stacks import worker_policy
-from tests.sluice.serving.live import settled
+from tests.sluice.serving.live import deploy, follow, settled
 from tests.sluice.toy import DROPS, EVENTS, MESSAGES, STREAM
 
 from localcloud.testing.waiting import wait_for
@@ -25,15 +25,18 @@ from sluice.dataset.snapshot import make_snapshot
 from sluice.declaration import Conform, Deployment, Gate, Input, Pipeline, Step, Training, XGBoost
 from sluice.declaration.sources import EventSource
 from sluice.errors import DeclarationError
-from sluice.evaluation.judge import check_gate
+from sluice.evaluation.scoring import find_scoring, launch_scoring, stop_scoring
+from sluice.evaluation.verdict import read_verdict
 from sluice.landing.parts import Limits
 from sluice.provisioning.policies import policy_document
 from sluice.provisioning.provision import provision
 from sluice.redrive.held import Choice, survey_all
 from sluice.redrive.sending import require_complete, send_back_all
 from sluice.sending.lanes import Event, send_events
-from sluice.serving.deployment import prove
-from sluice.serving.endpoint import Change, find_endpoint, roll_back, start_change
+from sluice.serving.deployment import Done, Failed, give_up, start
+from sluice.serving.judging import announce_winner, launch_scorings, make_verdict
+from sluice.serving.plan import Target
+from sluice.serving.targets import target_of_verdict
 from sluice.sources.contract import connect_events
 from sluice.sources.due import due_partitions, record_started
 from sluice.sources.ingest import close_partitions, land_partitions
@@ -41,9 +44,7 @@ from sluice.sources.replay import ReplayRequest, plan
 from sluice.sources.replay import replay as replay_unit
 from sluice.status import pipeline_status
 from sluice.steps.runner import run_step
-from sluice.training.algorithms.xgboost import XGBoostAlgorithm
-from sluice.training.announce import announce_training
-from sluice.training.jobs import Job, completed_job, find_job, launch_training, stop_job
+from sluice.training.jobs import find_job, launch_training, stop_job
 from sluice.workspace import Workspace
 
 DAYS = [f"2013-01-0{day}" for day in range(1, 9)]
@@ -64,7 +65,7 @@ LIFE = Pipeline(
         label="late",
         features=("value",),
         candidates=(XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 3, "nthread": 1}),),
-        gate=Gate("auc", at_least=0.6),
+        gate=Gate("auc", at_least=0.6, rows=1, margin=1),
     ),
     deployment=Deployment(endpoint="life-late"),
 )
@@ -123,10 +124,11 @@ def live_through(cloud: Cloud, aws: Aws) -> None:
     drop(cloud, workspace)
     ingest(workspace)
     transform(workspace)
-    job, fingerprint = train(workspace, workspace.pipeline)
-    take_over(cloud, workspace, job)
-    deploy(workspace, job, fingerprint)
-    roll_back_over_a_second(workspace, fingerprint)
+    number, fingerprint = train(workspace, workspace.pipeline)
+    target = target_of_verdict(workspace, number)
+    take_over(cloud, workspace, target)
+    assert isinstance(deploy(workspace, target), Done)
+    roll_back_over_a_second(workspace, target, fingerprint)
     redrive(cloud, workspace)
     replay(workspace)
     assert pipeline_status(Workspace.open(aws, "life")).endpoint is not None
@@ -183,51 +185,52 @@ def transform(workspace: Workspace) -> None:
     announce_partitions(workspace, "rows", RANGE, "run")
 
 
-def train(workspace: Workspace, pipeline: Pipeline) -> tuple[Job, str]:
+def train(workspace: Workspace, pipeline: Pipeline) -> tuple[int, str]:
+    """Train, score and judge; return the number of the verdict, and the snapshot."""
     fingerprint = make_snapshot(workspace_of(workspace.lake, pipeline)).fingerprint
-    name = launch_training(replace(workspace, pipeline=pipeline), fingerprint).job_name
+    training = replace(workspace, pipeline=pipeline)
+    name = launch_training(training, pipeline.require_training().candidates[0], fingerprint).job_name
     wait_for(lambda: (job := find_job(workspace, name)) is not None and job.ended, what=f"the end of {name}")
-    job = completed_job(workspace, name)
-    check_gate(replace(workspace, pipeline=pipeline), job, fingerprint)
-    announce_training(workspace, name, fingerprint, "run")
-    return job, fingerprint
+    for scoring in launch_scorings(training, [name], fingerprint):
+        wait_for(
+            lambda of=scoring: (job := find_scoring(workspace, of)) is not None and job.ended,
+            what=f"the end of {scoring}",
+        )
+    number = make_verdict(training, [name], fingerprint)
+    announce_winner(training, number, "run")
+    return number, fingerprint
 
 
-def deploy(workspace: Workspace, job: Job, fingerprint: str) -> None:
-    change = start_change(workspace, job)
-    settled(workspace, change.endpoint)
-    prove(workspace, change, job.name, fingerprint)
+def _wait_for_scores(workspace: Workspace, name: str) -> None:
+    wait_for(lambda: (job := find_scoring(workspace, name)) is not None and job.ended, what=f"the end of {name}")
 
 
-def roll_back_over_a_second(workspace: Workspace, fingerprint: str) -> None:
-    """Deploy a second model and roll it back; stop a third while it trains."""
-    other, third = (_with_rounds(rounds) for rounds in (2, 500))
-    job, _ = train(workspace, other)
-    change = start_change(replace(workspace, pipeline=other), job)
-    settled(workspace, change.endpoint)
-    _put_back(workspace, change)
-    stop_job(workspace, launch_training(replace(workspace, pipeline=third), fingerprint).job_name)
+def roll_back_over_a_second(workspace: Workspace, first: Target, fingerprint: str) -> None:
+    """Deploy a second model and give it up, so that the first is restored; stop what a third begins."""
+    other, third = (replace(workspace, pipeline=_with_rounds(rounds)) for rounds in (2, 500))
+    number, _ = train(workspace, other.pipeline)
+    target = target_of_verdict(other, number)
+    step = start(other, target)
+    failed = follow(other, target, step if isinstance(step, Failed) else give_up(other, target, "stop", passes=False))
+    assert failed == Failed(f"stop (rolled back: {first.config} is live)", passes=False)
+    model = read_verdict(workspace.lake, number).judgements[0].model
+    unscored = model.model_copy(update={"artefact": first.model.artefact})
+    stop_scoring(workspace, launch_scoring(workspace, unscored, fingerprint).job_name)
+    (candidate,) = third.pipeline.require_training().candidates
+    stop_job(workspace, launch_training(third, candidate, fingerprint).job_name)
 
 
 def _with_rounds(rounds: int) -> Pipeline:
     training = LIFE.require_training()
-    candidate = XGBoost({**training.candidate.hyperparameters, "num_round": rounds})
-    return replace(LIFE, training=replace(training, candidate=candidate))
+    candidate = XGBoost({**training.candidates[0].hyperparameters, "num_round": rounds})
+    return replace(LIFE, training=replace(training, candidates=(candidate,)))
 
 
-def _put_back(workspace: Workspace, change: Change) -> None:
-    def is_back() -> bool:
-        settled(workspace, change.endpoint)
-        return roll_back(workspace, change)
-
-    wait_for(is_back, what="what served before")
-
-
-def take_over(cloud: Cloud, workspace: Workspace, job: Job) -> None:
+def take_over(cloud: Cloud, workspace: Workspace, target: Target) -> None:
     """GIVEN a foreign endpoint under the declared name THEN it is changed, restored, and in the end deleted."""
     endpoint = workspace.pipeline.require_deployment().endpoint
     theirs, sagemaker = f"{endpoint}-theirs", cloud.client("sagemaker")
-    container = {"Image": XGBoostAlgorithm().image("us-east-1"), "ModelDataUrl": job.model_uri}
+    container = {"Image": target.model.image, "ModelDataUrl": target.model.artefact}
     role = workspace.resources.require_role()
     sagemaker.create_model(ModelName=theirs, PrimaryContainer=container, ExecutionRoleArn=role)
     variant = {"VariantName": "v", "ModelName": theirs, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
@@ -235,12 +238,15 @@ def take_over(cloud: Cloud, workspace: Workspace, job: Job) -> None:
     sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=theirs)
     settled(workspace, endpoint)
 
-    change = start_change(workspace, job)
-    assert change.previous == theirs
+    start(workspace, target)
+    restored = follow(workspace, target, give_up(workspace, target, "stop", passes=False))
+    assert restored == Failed(f"stop (rolled back: {theirs} is live)", passes=False)
+    sagemaker.delete_endpoint(EndpointName=endpoint)
     settled(workspace, endpoint)
-    _put_back(workspace, change)
-    _put_back(workspace, replace(change, previous=None))
-    assert find_endpoint(workspace, endpoint) is None
+
+    start(workspace, target)
+    deleted = follow(workspace, target, give_up(workspace, target, "stop", passes=False))
+    assert deleted == Failed("stop (rolled back: no endpoint is live)", passes=False)
 
 
 def redrive(cloud: Cloud, workspace: Workspace) -> None:

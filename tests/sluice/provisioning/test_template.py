@@ -233,7 +233,7 @@ def test_pipeline_without_training_has_no_right_to_train(cloud: Cloud) -> None:
 
     assert not [action for action in lake.actions if action.startswith(("sagemaker:", "iam:"))]
     assert "sagemaker:CreateTrainingJob" in model.actions
-    assert not [action for action in model.actions if "Endpoint" in action or "Model" in action]
+    assert not [action for action in model.actions if "Endpoint" in action]
 
 
 def test_names_that_differ_by_an_underscore_alone_are_refused_before_any_call() -> None:
@@ -411,7 +411,7 @@ def test_sagemaker_reaches_the_models_and_snapshots_of_its_pipeline_only(cloud: 
 
     policy, lake = role_policy(cloud, resources.require_role()), f"arn:aws:s3:::{resources.bucket}"
     assert policy.resources("s3:GetObject") == {f"{lake}/my_pipe/snapshots/*", f"{lake}/my_pipe/models/*"}
-    assert policy.resources("s3:PutObject") == {f"{lake}/my_pipe/models/*"}
+    assert policy.resources("s3:PutObject") == {f"{lake}/my_pipe/models/*", f"{lake}/my_pipe/evaluations/scores/*"}
     assert policy.on_everything() == {"cloudwatch:PutMetricData", "ecr:GetAuthorizationToken"}
 
 
@@ -434,7 +434,6 @@ def test_workers_reach_their_pipeline_only(cloud: Cloud, outputs: dict[str, str]
     assert policy.resources("sagemaker:DeleteEndpoint") == {
         f"{sagemaker}:endpoint/toy-late",
         f"{sagemaker}:endpoint-config/toy-late-*",
-        f"{sagemaker}:model/my-pipe-xgboost-*",
         f"{sagemaker}:model/toy-late-*",
     }
     assert policy.on_everything() == {"sagemaker:ListTrainingJobs"}

@@ -165,9 +165,9 @@ def test_second_model_replaces_the_first(live: Live, own: Workspace) -> None:
     assert isinstance(deploy(own, first), Done)
     assert isinstance(deploy(own, second), Done)
 
-    check_live(own, name_of(own), second.config)
+    assert serves(own, second.config)
     with pytest.raises(DeploymentFailed, match=rf"does not serve {first.config}: it is InService on {second.config}"):
-        check_live(own, name_of(own), first.config)
+        check_live(name_of(own), find_endpoint(own, name_of(own)), first.config)
     assert mine(own) == [live.model.job, live.other.job]
 
 
@@ -193,7 +193,7 @@ def test_first_deployment_that_fails_leaves_no_endpoint(live: Live, own: Workspa
     assert failed.reason.endswith("(rolled back: no endpoint is live)")
     assert find_endpoint(own, name_of(own)) is None
     with pytest.raises(DeploymentFailed, match=r"does not serve .*: it is gone"):
-        check_live(own, name_of(own), "any")
+        check_live(name_of(own), None, "any")
 
 
 def test_failure_restores_the_proven_model_and_not_an_unproven_live_one(live: Live, own: Workspace) -> None:

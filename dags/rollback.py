@@ -1,0 +1,71 @@
+"""
+### Back to an earlier model
+
+Makes live what an earlier deployment had made live. Runs when it is triggered.
+
+| | |
+|---|---|
+| **in** | `PIPELINE/deployments/<n>.json`, which has the requests that create the model and its configuration again |
+| **out** | the endpoint; a deployment record with the next number |
+| **order** | `roll_back` is the final task; it is proven by the answers for the rows of its verdict |
+| **re-run** | safe: what is live already is only proven again |
+
+**Params.** `to`: the number of the deployment; empty: the last one with another configuration than the newest.
+`sluice deployments PIPELINE` lists them.
+
+**If it fails.** `choose`: there is no such deployment. `roll_back`: the endpoint did not serve the earlier model, and
+what served before the roll-back is live again; the message has the reason.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, Param, TriggerRule, get_current_context, task
+
+from sluice.declaration.pipeline import Pipeline
+from sluice_airflow.connection import open_workspace
+from sluice_airflow.declared import build_dags
+from sluice_airflow.errors import one_line_errors
+from sluice_airflow.operators import RollBackEndpointOperator
+from sluice_airflow.policy import DEFAULT_ARGS, START, tags
+
+
+def rollback(pipeline: Pipeline) -> None:
+    """Make the roll-back DAG of a pipeline, if it declares a deployment."""
+    if pipeline.deployment is None:
+        return
+    with DAG(
+        dag_id=f"{pipeline.name}_rollback",
+        description=f"An earlier model → endpoint {pipeline.deployment.endpoint}",
+        schedule=None,
+        start_date=START,
+        max_active_runs=1,
+        catchup=False,
+        default_args=DEFAULT_ARGS,
+        params={
+            "to": Param(None, type=["null", "integer"], minimum=1, description="The number of the deployment"),
+            "poll_seconds": Param(
+                15, type="number", exclusiveMinimum=0, description="Seconds between two looks at the endpoint"
+            ),
+        },
+        tags=tags(pipeline, "rollback"),
+        doc_md=__doc__,
+    ):
+
+        @task
+        @one_line_errors
+        def choose() -> int:
+            """Return the number of the deployment to go back to. A retry of the next task must not choose again."""
+            from sluice.serving.targets import deployment_to_restore
+
+            return deployment_to_restore(open_workspace(pipeline.name), get_current_context()["params"]["to"])
+
+        RollBackEndpointOperator(
+            task_id="roll_back",
+            pipeline=pipeline.name,
+            deployment=choose(),
+            poll_seconds="{{ params.poll_seconds }}",
+            trigger_rule=TriggerRule.NONE_FAILED,  # after a task that was skipped by hand it fails
+        )
+
+
+build_dags(rollback)

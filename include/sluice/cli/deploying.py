@@ -1,0 +1,70 @@
+"""The commands that change or list what an endpoint serves. They drive the same deployment as the DAGs."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from sluice.aws.clients import Aws
+from sluice.cli.arguments import PipelineArgument
+from sluice.cli.tables import deployments_table
+from sluice.errors import DeploymentFailed
+from sluice.serving.deployment import Done, Failed, Wait, advance, start
+from sluice.serving.driver import restore, take
+from sluice.serving.plan import Target
+from sluice.serving.records import deployment_records
+from sluice.serving.targets import deployment_to_restore, target_of_record, target_of_verdict, verdict_to_deploy
+from sluice.workspace import Workspace
+
+_LOOK_SECONDS = 5.0
+_LONGEST_WAIT = 3600.0
+
+
+def deploy(
+    pipeline: PipelineArgument,
+    verdict: Annotated[int | None, typer.Option(help="The number of the verdict; the newest if omitted.")] = None,
+) -> None:
+    """Make the winner of a verdict live, and prove it; restore what served before if it does not serve."""
+    workspace = Workspace.open(Aws(), pipeline)
+    _drive(workspace, target_of_verdict(workspace, verdict_to_deploy(workspace, verdict)))
+
+
+def roll_back(
+    pipeline: PipelineArgument,
+    to: Annotated[int | None, typer.Option(help="The number of the deployment; the one before if omitted.")] = None,
+) -> None:
+    """Make live what an earlier deployment had made live, and prove it. `sluice deployments` lists them."""
+    workspace = Workspace.open(Aws(), pipeline)
+    _drive(workspace, target_of_record(workspace, deployment_to_restore(workspace, to)))
+
+
+def deployments(pipeline: PipelineArgument) -> None:
+    """List what was made live, when its model was trained, and what it reached on its test rows."""
+    workspace = Workspace.open(Aws(), pipeline)
+    workspace.pipeline.require_deployment()
+    Console().print(deployments_table(pipeline, deployment_records(workspace.lake)))
+
+
+def _drive(workspace: Workspace, target: Target) -> None:
+    """Take the steps of a deployment to its end."""
+    deadline = time.monotonic() + _LONGEST_WAIT
+    step = take(start, workspace, target)
+    while isinstance(step, Wait):
+        if time.monotonic() > deadline:
+            reason = f"the wait for {step.what} took longer than {_LONGEST_WAIT / 60:.0f} minutes"
+            step = restore(workspace, target, reason, passes=True)
+            deadline += _LONGEST_WAIT
+            continue
+        typer.echo(f"waiting for {step.what}", err=True)
+        time.sleep(_LOOK_SECONDS)
+        step = take(advance if step.begun else start, workspace, target)
+    if isinstance(step, Failed):
+        raise DeploymentFailed(step.reason)
+    _report(step)
+
+
+def _report(done: Done) -> None:
+    typer.echo(f"deployment {done.number}: {done.record.endpoint} serves the model of {done.record.model.job}, proven")
