@@ -20,8 +20,8 @@ from tests.plugins.task_life import run
 
 from sluice.aws.resources import Resources, find
 from sluice.cli import app as cli
+from sluice.declaration.deployment import Deployment
 from sluice.declaration.loading import load_pipeline
-from sluice.declaration.training import Deployment
 from sluice.errors import DeclarationError
 from sluice.provisioning.provision import provision
 from sluice_airflow.sensors import BacklogSensor

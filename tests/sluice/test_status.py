@@ -12,8 +12,8 @@ from tests.sluice.serving.live import Live
 from tests.sluice.toy import DROPS, EVENTS, message, reading, toy
 
 from sluice.cli.tables import status_tables
+from sluice.declaration.deployment import Deployment
 from sluice.declaration.sources import Stream
-from sluice.declaration.training import Deployment
 from sluice.lake.store import Lake
 from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance
 from sluice.status import (

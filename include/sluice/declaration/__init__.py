@@ -1,6 +1,7 @@
 """The declaration of a pipeline: values only, cheap to import. A ``pipeline.py`` imports nothing else of Sluice."""
 
 from sluice.declaration.cloud import Network
+from sluice.declaration.deployment import Canary, Deployment
 from sluice.declaration.gate import Gate
 from sluice.declaration.linear_learner import LinearLearner
 from sluice.declaration.pipeline import Pipeline
@@ -8,11 +9,12 @@ from sluice.declaration.problems import Binary, Count, Multiclass, Regression
 from sluice.declaration.sources import Drops, FifoQueue, Marker, StandardQueue, Stream
 from sluice.declaration.split import TimeSplit
 from sluice.declaration.steps import Conform, Input, Step
-from sluice.declaration.training import Deployment, Training
+from sluice.declaration.training import Training
 from sluice.declaration.xgboost import XGBoost
 
 __all__ = [
     "Binary",
+    "Canary",
     "Conform",
     "Count",
     "Deployment",

@@ -15,10 +15,11 @@ from typing import get_args
 
 from sluice.declaration.checks import check_tuple
 from sluice.declaration.cloud import Network, check_kms_key, check_tags
+from sluice.declaration.deployment import Deployment
 from sluice.declaration.names import check_name
 from sluice.declaration.sources import EventSource, Source
 from sluice.declaration.steps import Conform, Step, name_before
-from sluice.declaration.training import Deployment, Training
+from sluice.declaration.training import Training
 from sluice.errors import DeclarationError
 from sluice.lake.layout import Folder
 from sluice.lake.partitions import Grain, Partition

@@ -1,4 +1,4 @@
-"""How a model is trained and deployed, as a user declares it."""
+"""How models are trained, as a user declares it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from datetime import timedelta
 
 from sluice.declaration.candidates import Candidate
 from sluice.declaration.checks import (
-    check_count,
     check_duration,
-    check_instance_type,
     check_text,
     check_tuple,
 )
@@ -18,9 +16,7 @@ from sluice.declaration.problems import Binary, Problem
 from sluice.declaration.split import TimeSplit
 from sluice.errors import DeclarationError
 
-# SageMaker API reference, StoppingCondition and ProductionVariant.
-_LONGEST_JOB = timedelta(days=28)
-_MOST_INSTANCES = 1_000
+_LONGEST_JOB = timedelta(days=28)  # SageMaker API reference, StoppingCondition
 
 
 @dataclass(frozen=True)
@@ -84,27 +80,3 @@ class Training:
         raise DeclarationError(
             f"training has no candidate {name!r}; it has {', '.join(each.name for each in self.candidates)}"
         )
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """Where the model is served.
-
-    Args:
-        endpoint: The name of the endpoint: at most 46 letters in lower case, digits and ``-``. The workers may change
-            no other endpoint.
-        instance_type: The SageMaker instance type of the endpoint; it begins with ``ml.``.
-        instances: How many instances the endpoint has, 1 to 1,000.
-
-    Raises:
-        DeclarationError: a member has a wrong form or is out of its range.
-    """
-
-    endpoint: str
-    instance_type: str = "ml.m5.large"
-    instances: int = 1
-
-    def __post_init__(self) -> None:
-        check_text("deployment", "endpoint", self.endpoint, "late")
-        check_count("deployment", "instances", self.instances, 1, _MOST_INSTANCES)
-        check_instance_type("deployment", self.instance_type)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from troposphere import GetAtt, Ref, iam
+from datetime import timedelta
+from typing import Any
+
+from troposphere import AWSObject, GetAtt, Ref, iam
+from troposphere.cloudwatch import Alarm, MetricDimension
 
 from sluice.aws.template import Export, Fragment, Statement, arn, lake_arn
+from sluice.declaration.deployment import Deployment
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.training import Deployment
 from sluice.evaluation.scoring import scoring_stem
 from sluice.provisioning.policies import policy_document
+from sluice.serving.recipe import VARIANT
+from sluice.serving.rollout import alarm_names
 from sluice.training.algorithms.contract import algorithm_named
 from sluice.training.request import job_name_stem
 
@@ -20,11 +26,51 @@ def models_template(pipeline: Pipeline) -> Fragment:
     if pipeline.training is None:
         return Fragment()
     return Fragment(
-        resources=(_role(pipeline),),
+        resources=(_role(pipeline), *_alarms(pipeline)),
         exports=(
             Export("Role", "role", GetAtt(ROLE, "Arn"), "ARN of the role that SageMaker trains and serves with."),
         ),
         statements=(*_train(pipeline), *(_serve(pipeline, pipeline.deployment) if pipeline.deployment else ())),
+    )
+
+
+def _alarms(pipeline: Pipeline) -> tuple[AWSObject, ...]:
+    """Return the alarms that undo a canary, if one is declared."""
+    deployment = pipeline.deployment
+    if deployment is None or deployment.canary is None:
+        return ()
+    errors, latency = alarm_names(pipeline)
+    common: dict[str, Any] = {
+        "Namespace": "AWS/SageMaker",
+        "Dimensions": [
+            MetricDimension(Name="EndpointName", Value=deployment.endpoint),
+            MetricDimension(Name="VariantName", Value=VARIANT),
+        ],
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "TreatMissingData": "notBreaching",
+    }
+    slowest = deployment.canary.slowest / timedelta(microseconds=1)
+    return (
+        Alarm(
+            "EndpointErrors",
+            AlarmName=errors,
+            AlarmDescription=f"Endpoint {deployment.endpoint} answers with a status of 5XX.",
+            MetricName="Invocation5XXErrors",
+            Statistic="Sum",
+            Threshold=deployment.canary.most_errors,
+            **common,
+        ),
+        Alarm(
+            "EndpointLatency",
+            AlarmName=latency,
+            AlarmDescription=f"The model of endpoint {deployment.endpoint} is slow. The unit is microseconds.",
+            MetricName="ModelLatency",
+            ExtendedStatistic="p99",
+            Threshold=slowest,
+            **common,
+        ),
     )
 
 
@@ -156,6 +202,14 @@ def _role_statements(pipeline: Pipeline) -> list[Statement]:
     if pipeline.kms_key:
         use = ("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey")
         statements += [Statement("UseTheKey", use, (pipeline.kms_key,)), *_grants(pipeline.kms_key)]
+    if pipeline.deployment and pipeline.deployment.canary:
+        statements.append(
+            Statement(
+                "WatchTheAlarms",
+                ("cloudwatch:DescribeAlarms",),
+                tuple(arn("cloudwatch", f"alarm:{name}") for name in alarm_names(pipeline)),
+            )
+        )
     if pipeline.network:
         statements.append(Statement("JoinTheNetwork", _JOIN_A_NETWORK, ("*",)))
     return statements

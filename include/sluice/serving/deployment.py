@@ -20,6 +20,7 @@ from sluice.serving.plan import Phase, Plan, Target, begin_plan, read_plan, take
 from sluice.serving.proof import prove_live, record_of
 from sluice.serving.recipe import Recipe, make, recipe_of_config
 from sluice.serving.records import DeploymentRecord, deployment_records, last_proven, record_deployment
+from sluice.serving.rollout import deployment_config
 from sluice.workspace import Workspace
 
 _MOST_REQUESTS = 3  # of one change that has no effect
@@ -163,7 +164,8 @@ def _request(workspace: Workspace, plan: Plan, live: Endpoint | None) -> Step:
         return _restore(workspace, _record(workspace, plan, "restoring", requests=0, reason=reason, passes=True), live)
     plan = _record(workspace, plan, "requesting", requests=plan.requests + 1)
     try:
-        serve(workspace, plan.endpoint, plan.target.config, exists=live is not None)
+        rollout = deployment_config(workspace.pipeline)
+        serve(workspace, plan.endpoint, plan.target.config, exists=live is not None, rollout=rollout)
     except (BotoCoreError, ClientError) as error:
         if is_transient(error):  # SageMaker may have accepted it
             return Wait(f"endpoint {plan.endpoint}, after: {explain(error)}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -85,7 +87,9 @@ def check_live(name: str, live: Endpoint | None, config: str) -> None:
         )
 
 
-def serve(workspace: Workspace, name: str, config: str, *, exists: bool) -> None:
+def serve(
+    workspace: Workspace, name: str, config: str, *, exists: bool, rollout: Mapping[str, Any] | None = None
+) -> None:
     """Request that an endpoint serves a configuration.
 
     Args:
@@ -93,10 +97,11 @@ def serve(workspace: Workspace, name: str, config: str, *, exists: bool) -> None
         name: The name of the endpoint.
         config: The name of the configuration.
         exists: Whether there is an endpoint; if not, it is created.
+        rollout: How the traffic of an existing endpoint is shifted, as members of the request; None: all at once.
     """
     sagemaker = workspace.aws.client("sagemaker")
     if exists:
-        sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config)
+        sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config, **(rollout or {}))
     else:
         tags = pipeline_tags(workspace.pipeline)
         sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config, Tags=tags)

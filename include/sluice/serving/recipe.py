@@ -13,6 +13,8 @@ from sluice.lake.manifests import digest_of
 from sluice.training.models import Model, create_unless_existing, make_model, model_request, pipeline_tags
 from sluice.workspace import Workspace
 
+VARIANT = "primary"
+
 
 class Recipe(BaseModel):
     """The CreateModel requests, and the CreateEndpointConfig request that names these models."""
@@ -46,7 +48,7 @@ def recipe_of_model(workspace: Workspace, model: Model) -> Recipe:
     config: dict[str, Any] = {
         "ProductionVariants": [
             {
-                "VariantName": "primary",
+                "VariantName": VARIANT,
                 "ModelName": model.job,
                 "InstanceType": deployment.instance_type,
                 "InitialInstanceCount": deployment.instances,

@@ -30,7 +30,7 @@ from sluice.redrive.held import DEAD_LETTER
 ROOT = Path(__file__).resolve().parents[3]
 PIPELINE = """
 from tests.sluice.toy import toy
-from sluice.declaration.training import Deployment
+from sluice.declaration.deployment import Deployment
 PIPELINE = toy(deployment=Deployment({endpoint!r}))
 """
 

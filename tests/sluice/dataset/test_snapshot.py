@@ -27,7 +27,7 @@ from sluice.dataset.snapshot import (
     read_snapshot,
     split_by_time,
 )
-from sluice.declaration.training import TimeSplit
+from sluice.declaration.split import TimeSplit
 from sluice.errors import DeclarationError, MissingResource, SluiceError
 from sluice.lake.partitions import Partition, between
 from sluice.lake.store import Lake

@@ -20,7 +20,7 @@ from sluice.aws.clients import Aws
 from sluice.aws.resources import Resources
 from sluice.dataset.snapshot import make_snapshot
 from sluice.declaration.candidates import Candidate
-from sluice.declaration.training import Deployment
+from sluice.declaration.deployment import Deployment
 from sluice.declaration.xgboost import XGBoost
 from sluice.evaluation.judge import judge
 from sluice.evaluation.scoring import find_scoring, launch_scoring

@@ -1,0 +1,74 @@
+"""Where a model is served, as a user declares it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sluice.declaration.checks import check_count, check_duration, check_instance_type, check_number, check_text
+from sluice.errors import DeclarationError
+
+_MOST_INSTANCES = 1_000  # SageMaker API reference, ProductionVariant
+# API reference, TrafficRoutingConfig: a canary is at most half of the capacity, and bakes for an hour at most.
+_LARGEST_SHARE, _LONGEST_BAKE = 0.5, timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Canary:
+    """A deployment in two shifts: first a share of the traffic goes to the new model, then all of it.
+
+    After each shift the new model serves for a while before the next thing happens. If an alarm goes off meanwhile,
+    SageMaker returns all traffic to the former model, which still runs. The stack has two alarms: on responses with a
+    status of 5XX, and on the latency of the model.
+
+    Args:
+        share: The share of the traffic that the first shift moves, from 0.01 to 0.5.
+        bake: How long the new model serves after each shift, up to an hour.
+        most_errors: How many 5XX responses in a minute are allowed.
+        slowest: The 99th percentile of the latency in a minute that is allowed.
+
+    Raises:
+        DeclarationError: a member has a wrong form or is out of its range.
+    """
+
+    share: float = 0.1
+    bake: timedelta = timedelta(minutes=10)
+    most_errors: int = 0
+    slowest: timedelta = timedelta(seconds=1)
+
+    def __post_init__(self) -> None:
+        check_number("canary", "share", self.share, 0.01, _LARGEST_SHARE)
+        check_duration("canary", "bake", self.bake, timedelta(0), _LONGEST_BAKE)
+        check_count("canary", "most_errors", self.most_errors, 0, 1_000_000)
+        if not isinstance(self.slowest, timedelta) or self.slowest <= timedelta(0):
+            raise DeclarationError(f"canary: slowest={self.slowest!r} must be a timedelta above 0")
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Where the model is served.
+
+    Args:
+        endpoint: The name of the endpoint: at most 46 letters in lower case, digits and ``-``. The workers may change
+            no other endpoint.
+        instance_type: The SageMaker instance type of the endpoint; it begins with ``ml.``.
+        instances: How many instances the endpoint has, 1 to 1,000.
+        canary: How a new model takes over the traffic; None: all at once. A canary needs two instances or more.
+
+    Raises:
+        DeclarationError: a member has a wrong form or is out of its range.
+    """
+
+    endpoint: str
+    instance_type: str = "ml.m5.large"
+    instances: int = 1
+    canary: Canary | None = None
+
+    def __post_init__(self) -> None:
+        check_text("deployment", "endpoint", self.endpoint, "late")
+        check_count("deployment", "instances", self.instances, 1, _MOST_INSTANCES)
+        check_instance_type("deployment", self.instance_type)
+        if self.canary is not None and self.instances < 2:
+            raise DeclarationError(
+                "deployment: a canary is at most half of the instances, so it needs two; write instances=2"
+            )
