@@ -6,61 +6,69 @@ snapshot that exists is reused, not written again (P4).
 
 from __future__ import annotations
 
-import tempfile
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import pandas as pd
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sluice.declaration.split import TimeSplit
+from sluice.dataset.channels import CHANNELS, Channel, Form, channel_key, form_of, write_channel
+from sluice.dataset.encodings import Encoding
+from sluice.dataset.fitting import FOLDS, Fitting
+from sluice.dataset.labels import Labels
+from sluice.dataset.raw_rows import RawRows, read_rows
 from sluice.declaration.training import Training
-from sluice.errors import DeclarationError, NotEnoughData
+from sluice.errors import MissingResource, NotEnoughData
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.partitions import Partition, format_ranges, parse_ranges, partition_at
 from sluice.lake.store import Lake
 from sluice.steps.frames import read_object, to_frame
 from sluice.workspace import Workspace
 
-Channel = Literal["train", "validation", "test"]
-CHANNELS: tuple[Channel, ...] = ("train", "validation", "test")
-_ENCODING = 1  # increase it when the same rows are written as other bytes
+__all__ = [
+    "CHANNELS",
+    "Channel",
+    "Form",
+    "Snapshot",
+    "channel_key",
+    "channel_partitions",
+    "form_of",
+    "make_snapshot",
+    "read_rows",
+    "read_snapshot",
+    "snapshot_rows",
+]
+
+_ENCODING = 2  # increase it when the same rows are written as other bytes
 
 
 class Snapshot(BaseModel):
     """The content of ``snapshot.json``.
 
-    ``partitions`` (ranges) and ``rows`` (counts) are per channel; ``revisions`` maps partition keys to digests.
+    Attributes:
+        fingerprint: Its name, 32 hexadecimal digits.
+        dataset: The step whose rows it holds.
+        label: The column that is learned.
+        features: The raw columns that the model gets, in order.
+        encoding: How they become what the model gets; fitted on the train rows.
+        forms: The forms in which the channels were written.
+        revisions: The digests of the partitions, by their keys.
+        partitions: The ranges of partitions of each channel.
+        rows: The number of rows of each channel.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     fingerprint: str
     dataset: str
     label: str
     features: tuple[str, ...]
+    encoding: Encoding
+    forms: tuple[Form, ...]
     revisions: Mapping[str, str]
     partitions: Mapping[Channel, str]
     rows: Mapping[Channel, int]
-
-
-def channel_key(lake: Lake, fingerprint: str, channel: Channel) -> str:
-    """Return the key of a channel's object.
-
-    The object is CSV without a header, one row per line, the label first; a missing value is an empty field.
-
-    Args:
-        lake: The lake of the snapshot.
-        fingerprint: The fingerprint of the snapshot.
-        channel: ``train``, ``validation`` or ``test``.
-    """
-    return f"{lake.layout.channel(fingerprint, channel)}part-0.csv"
 
 
 def read_snapshot(lake: Lake, fingerprint: str) -> Snapshot:
@@ -71,9 +79,35 @@ def read_snapshot(lake: Lake, fingerprint: str) -> Snapshot:
         fingerprint: Its fingerprint, 32 hexadecimal digits.
 
     Raises:
-        MissingResource: there is none.
+        MissingResource: there is none, or an older version of Sluice has written it.
     """
-    return Snapshot.model_validate_json(lake.get(lake.layout.snapshot(fingerprint)))
+    key = lake.layout.snapshot(fingerprint)
+    try:
+        return Snapshot.model_validate_json(lake.get(key))
+    except ValidationError as error:
+        raise MissingResource(
+            f"{lake.uri(key)} was written by another version of Sluice ({error.error_count()} members differ); run the "
+            f"training again"
+        ) from error
+
+
+def snapshot_rows(lake: Lake, fingerprint: str, channel: Channel) -> pd.DataFrame:
+    """Return the raw rows of a channel, in the order of its CSV.
+
+    Args:
+        lake: The lake of the snapshot.
+        fingerprint: Its fingerprint.
+        channel: ``validation`` or ``test``; the raw rows that train are not kept.
+
+    Returns:
+        The label, the features, and the columns of the gate's slices. The label and numbers are floats; a category is
+        text, or a whole number; a slice that is neither label nor feature is text.
+
+    Raises:
+        MissingResource: there are none.
+    """
+    key = lake.layout.snapshot_rows(fingerprint, channel)
+    return to_frame([read_object(key, lake.get(key))])
 
 
 def make_snapshot(workspace: Workspace, first: str | None = None, last: str | None = None) -> Snapshot:
@@ -89,152 +123,131 @@ def make_snapshot(workspace: Workspace, first: str | None = None, last: str | No
 
     Raises:
         SluiceError: a bound is no date.
-        NotEnoughData: fewer than three partitions have rows, or a channel has rows of one label only.
-        DeclarationError: the rows lack the label or a feature, or a value is no number.
+        NotEnoughData: a part has no partition, or too few rows, or not the labels that it needs.
+        DeclarationError: the rows lack a column that is declared, or hold a value that the training does not take.
     """
     lake, pipeline = workspace.lake, workspace.pipeline
     training = pipeline.require_training()
+    manifests = _closed(workspace, first, last)
+    split = _split(workspace, list(manifests))
+    revisions = {manifest.partition: manifest.digest for manifest in manifests.values()}
+    forms = sorted({form_of(candidate) for candidate in training.candidates})
+    keys = {channel: [each.key for each in split[channel]] for channel in CHANNELS}
+    fingerprint = digest_of([_ENCODING, _declared(training), keys, revisions, forms])[:32]
+    key = lake.layout.snapshot(fingerprint)
+    if lake.read(key) is None:
+        ranges = {channel: format_ranges(split[channel]) for channel in CHANNELS}
+        channels = {channel: [manifests[each] for each in split[channel]] for channel in CHANNELS}
+        encoding, rows = _write(workspace, fingerprint, forms, channels)
+        made = Snapshot(
+            fingerprint=fingerprint,
+            dataset=training.rows,
+            label=training.label,
+            features=encoding.features,
+            encoding=encoding,
+            forms=tuple(forms),
+            revisions=revisions,
+            partitions=ranges,
+            rows=rows,
+        )
+        lake.create(key, made.model_dump_json().encode())
+    snapshot = read_snapshot(lake, fingerprint)
+    _check_sizes(workspace, snapshot)
+    return snapshot
+
+
+def _closed(workspace: Workspace, first: str | None, last: str | None) -> dict[Partition, Manifest]:
+    """Return the closed partitions of the range that have rows, with their manifests, oldest first."""
+    lake, pipeline = workspace.lake, workspace.pipeline
     begin, end = (partition_at(bound, pipeline.every) if bound else None for bound in (first, last))
-    manifests = [
-        manifest
-        for manifest in lake.manifests(training.rows)
+    return {
+        manifest.time_partition: manifest
+        for manifest in lake.manifests(pipeline.require_training().rows)
         if manifest.state == "closed"
         and manifest.rows_out
         and (begin is None or manifest.time_partition >= begin)
         and (end is None or manifest.time_partition <= end)
-    ]
-    split = split_by_time([manifest.time_partition for manifest in manifests], training.split)
-    if not all(split.values()):
-        raise NotEnoughData(
-            f"{lake.uri(lake.layout.dataset(training.rows))} has {len(manifests)} closed partitions with rows in the "
-            f"range; training, validation and test need at least one each: run {pipeline.name}_transform on more"
-        )
-    revisions = {manifest.partition: manifest.digest for manifest in manifests}
-    partitions = {channel: format_ranges(split[channel]) for channel in CHANNELS}
-    fingerprint = digest_of([_ENCODING, training.rows, training.label, list(training.features), revisions, partitions])[
-        :32
-    ]
-    key = lake.layout.snapshot(fingerprint)
-    existing = lake.read(key)
-    if existing is not None:
-        return Snapshot.model_validate_json(existing)
-    by_partition = {manifest.time_partition: manifest for manifest in manifests}
-    rows: dict[Channel, int] = {}
-    for channel in CHANNELS:
-        target = channel_key(lake, fingerprint, channel)
-        labels = _write_channel(lake, training, [by_partition[partition] for partition in split[channel]], target)
-        if len(labels) < 2:
-            raise NotEnoughData(
-                f"the {channel} rows {partitions[channel]} of {lake.uri(lake.layout.dataset(training.rows))} have "
-                f"{'one label only' if labels else 'no label'}, so no model can be judged by them: run "
-                f"{pipeline.name}_transform on more"
-            )
-        rows[channel] = labels.total()
-    snapshot = Snapshot(
-        fingerprint=fingerprint,
-        dataset=training.rows,
-        label=training.label,
-        features=training.features,
-        revisions=revisions,
-        partitions=partitions,
-        rows=rows,
-    )
-    lake.create(key, snapshot.model_dump_json().encode())
-    return snapshot
-
-
-def split_by_time(partitions: Sequence[Partition], split: TimeSplit) -> dict[Channel, list[Partition]]:
-    """Split partitions in time order: train on the oldest, validate on those after them, test on the newest.
-
-    Args:
-        partitions: The partitions, in any order.
-        split: The shares of the partitions that validate and test.
-
-    Returns:
-        The partitions of each channel, oldest first; of three partitions or more, each channel gets at least one.
-    """
-    ordered = sorted(partitions)
-    count = len(ordered)
-    test = max(1, min(round(count * split.test), count - 2))
-    validation = max(1, min(round(count * split.validation), count - test - 1))
-    train = max(0, count - validation - test)
-    return {
-        "train": ordered[:train],
-        "validation": ordered[train : train + validation],
-        "test": ordered[train + validation :],
     }
 
 
-def read_rows(lake: Lake, dataset: str, partitions: Sequence[Partition]) -> Iterator[pd.DataFrame]:
-    """Yield the rows of each partition, one DataFrame a partition.
-
-    Args:
-        lake: The lake to read.
-        dataset: The name of the step that wrote the rows.
-        partitions: The partitions; those that were never written are left out.
-    """
-    for partition in partitions:
-        manifest = lake.manifest(dataset, partition)
-        if manifest is not None:
-            yield _rows(lake, manifest)
-
-
-def labelled(frame: pd.DataFrame, training: Training) -> pd.DataFrame:
-    """Return the label and the features as numbers, in the order in which the model gets them.
-
-    Args:
-        frame: Rows of the step that the training names.
-        training: Names the label and the features.
-
-    Returns:
-        One column for the label, then one for each feature. Rows without a label are left out.
-
-    Raises:
-        DeclarationError: a column is missing, or is neither numbers nor truth values.
-    """
-    wanted = (training.label, *training.features)
-    missing = [column for column in wanted if column not in frame.columns]
-    if missing:
-        raise DeclarationError(f"step {training.rows!r} writes no column {', '.join(missing)}, which training declares")
-    columns = frame.loc[frame[training.label].notna(), list(wanted)]
-    return columns.assign(**{name: _numbers(columns[name], training) for name in wanted})
-
-
-def _numbers(column: pd.Series[Any], training: Training) -> pd.Series[Any]:
-    """Return the column as numbers: truth values become 1 and 0, a column without values stays empty."""
-    if is_bool_dtype(column.dtype):
-        return column.astype("Int8")
-    if not is_numeric_dtype(column.dtype) and column.notna().any():
-        raise DeclarationError(
-            f"step {training.rows!r} writes {column.name!r} as {column.dtype}; training takes numbers, so make it one"
+def _split(workspace: Workspace, partitions: Sequence[Partition]) -> dict[Channel, list[Partition]]:
+    lake, training = workspace.lake, workspace.pipeline.require_training()
+    parts = dict(zip(CHANNELS, training.split.parts(partitions), strict=True))
+    empty = [channel for channel in CHANNELS if not parts[channel]]
+    if empty:
+        raise NotEnoughData(
+            f"{lake.uri(lake.layout.dataset(training.rows))} has {len(partitions)} closed partitions with rows in the "
+            f"range, which leave none for {' and '.join(empty)} by {training.split}; each needs at least one: run "
+            f"{workspace.pipeline.name}_transform on more"
         )
-    return column
+    return parts
 
 
-def _rows(lake: Lake, manifest: Manifest) -> pd.DataFrame:
-    return to_frame([read_object(file.key, lake.get(file.key)) for file in manifest.files])
+def _declared(training: Training) -> list[Any]:
+    """Return what a snapshot's bytes depend on, beside the rows and the split, as JSON."""
+    return [
+        training.rows,
+        training.label,
+        repr(training.problem),
+        [repr(each) for each in training.inputs],
+        training.gate.slices,
+    ]
 
 
-def _write_channel(lake: Lake, training: Training, manifests: Sequence[Manifest], key: str) -> Counter[float]:
-    """Stream the partitions into one object. Memory holds a few partitions, however long the range is.
+def _write(
+    workspace: Workspace, fingerprint: str, forms: Sequence[Form], channels: Mapping[Channel, Sequence[Manifest]]
+) -> tuple[Encoding, dict[Channel, int]]:
+    """Fit the encoding on the train rows, and write all channels.
 
     Returns:
-        The number of rows by label.
+        The encoding, and the number of rows of each channel.
     """
-    labels: Counter[float] = Counter()
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(4) as pool:
-        path = Path(folder, "part-0.csv")
-        with path.open("w", encoding="ascii", newline="") as file:
-            for start in range(0, len(manifests), 16):
-                for frame in pool.map(partial(_rows, lake), manifests[start : start + 16]):
-                    labels += _append(labelled(frame, training), file)
-        lake.s3.upload_file(str(path), lake.bucket, key)
-    return labels
+    rows = RawRows(workspace.lake, workspace.pipeline.require_training())
+    fitting, labels = Fitting(rows), {channel: Labels(rows.training) for channel in CHANNELS}
+    for place, frame in enumerate(_labelled(rows, channels["train"], labels["train"])):
+        fitting.add(frame, place % FOLDS)
+    _check_labels(workspace, labels["train"], "train", channels["train"])
+    encoding, folded = fitting.encoding(), [fitting.encoding(without=fold) for fold in range(FOLDS)]
+    train = ((frame, folded[place % FOLDS]) for place, (_, frame) in enumerate(rows.read(channels["train"])))
+    write_channel(rows, fingerprint, "train", forms, train)
+    for channel in CHANNELS[1:]:
+        frames = _labelled(rows, channels[channel], labels[channel])
+        write_channel(rows, fingerprint, channel, forms, ((frame, encoding) for frame in frames))
+        _check_labels(workspace, labels[channel], channel, channels[channel])
+    return encoding, {channel: labels[channel].rows for channel in CHANNELS}
 
 
-def _append(rows: pd.DataFrame, file: IO[str]) -> Counter[float]:
-    rows.to_csv(file, header=False, index=False, lineterminator="\n")
-    return Counter(rows.iloc[:, 0].tolist())
+def _labelled(rows: RawRows, manifests: Sequence[Manifest], labels: Labels) -> Iterator[pd.DataFrame]:
+    """Yield the rows of each partition, and add their labels."""
+    for partition, frame in rows.read(manifests):
+        labels.add(frame[rows.training.label].to_numpy(), partition)
+        yield frame
+
+
+def _check_labels(workspace: Workspace, labels: Labels, channel: Channel, manifests: Sequence[Manifest]) -> None:
+    lake, pipeline, reason = workspace.lake, workspace.pipeline, labels.lacks(channel)
+    if reason:
+        ranges = format_ranges(each.time_partition for each in manifests)
+        raise NotEnoughData(
+            f"the {channel} rows {ranges} of {lake.uri(lake.layout.dataset(pipeline.require_training().rows))} "
+            f"{reason}: run {pipeline.name}_transform on more, or correct the declaration"
+        )
+
+
+def _check_sizes(workspace: Workspace, snapshot: Snapshot) -> None:
+    """Require as many rows as the candidates and the gate need."""
+    training = workspace.pipeline.require_training()
+    needs: list[tuple[Channel, int, str]] = [
+        *(("train", each.fewest_rows, f"candidate {each.name} trains") for each in training.candidates),
+        ("test", training.gate.rows, "the gate decides"),
+    ]
+    for channel, least, who in needs:
+        found = snapshot.rows[channel]
+        if found < least:
+            raise NotEnoughData(
+                f"the {channel} rows {snapshot.partitions[channel]} are {found:,}, but {who} on at least {least:,}: "
+                f"run {workspace.pipeline.name}_transform on more, or correct the declaration"
+            )
 
 
 def channel_partitions(snapshot: Snapshot, channel: Channel) -> list[Partition]:

@@ -2,12 +2,13 @@
 
 from sluice.declaration.cloud import Network
 from sluice.declaration.deployment import Canary, Deployment
+from sluice.declaration.features import Category, Number
 from sluice.declaration.gate import Gate
 from sluice.declaration.linear_learner import LinearLearner
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.problems import Binary, Count, Multiclass, Regression
 from sluice.declaration.sources import Drops, FifoQueue, Marker, StandardQueue, Stream
-from sluice.declaration.split import TimeSplit
+from sluice.declaration.split import DateSplit, TimeSplit
 from sluice.declaration.steps import Conform, Input, Step
 from sluice.declaration.training import Training
 from sluice.declaration.xgboost import XGBoost
@@ -15,8 +16,10 @@ from sluice.declaration.xgboost import XGBoost
 __all__ = [
     "Binary",
     "Canary",
+    "Category",
     "Conform",
     "Count",
+    "DateSplit",
     "Deployment",
     "Drops",
     "FifoQueue",
@@ -26,6 +29,7 @@ __all__ = [
     "Marker",
     "Multiclass",
     "Network",
+    "Number",
     "Pipeline",
     "Regression",
     "StandardQueue",

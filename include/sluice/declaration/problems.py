@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from math import isfinite
 from typing import ClassVar
 
 from typing_extensions import override
@@ -16,24 +15,8 @@ from sluice.declaration.checks import check_count
 _FEWEST_CLASSES, _MOST_CLASSES = 3, 1_000
 
 
-@dataclass(frozen=True)
-class Labels:
-    """What is known of the labels of some rows.
-
-    Attributes:
-        rows: How many there are.
-        lowest: The lowest one; NaN if one of them is NaN.
-        highest: The highest one; NaN if one of them is NaN.
-        values: The different ones; if there are more than :data:`MOST_VALUES`, some of them.
-    """
-
-    rows: int
-    lowest: float
-    highest: float
-    values: frozenset[float]
-
-
-MOST_VALUES = _MOST_CLASSES + 1
+# More different labels need not be known to tell whether every class is there.
+MOST_LABELS = _MOST_CLASSES + 1
 
 
 class Problem(ABC):
@@ -41,9 +24,11 @@ class Problem(ABC):
 
     Attributes:
         metrics: The names of the metrics that judge a model of this problem; the first is the default.
+        classifies: Whether the label is a class, so that a model can only be judged by rows of several labels.
     """
 
     metrics: ClassVar[tuple[str, ...]]
+    classifies: ClassVar[bool]
 
     @property
     def scores(self) -> int:
@@ -53,32 +38,30 @@ class Problem(ABC):
     def __str__(self) -> str:
         return f"{type(self).__name__}()"
 
-    def objections(self, labels: Labels) -> Iterator[str]:
-        """Yield the reasons why these labels can't be learned, each with the next action.
-
-        Args:
-            labels: Those of the rows that train.
-        """
-        if not (isfinite(labels.lowest) and isfinite(labels.highest)):
-            yield "has a value that is no finite number; leave such rows out in the step"
-        elif len(labels.values) == 1:
-            yield f"is {labels.lowest:g} in every row, so there is nothing to learn; train on more partitions"
-        else:
-            yield from self.domain_objections(labels)
-
     @abstractmethod
-    def domain_objections(self, labels: Labels) -> Iterator[str]:
-        """Yield the reasons why finite labels of several values are not those of this problem.
+    def refusal(self, label: float) -> str | None:
+        """Return why a label is none of this problem, with the next action; None if it is one.
 
         Args:
-            labels: Those of the rows that train.
+            label: A finite number.
         """
+
+    def objections(self, labels: Collection[float]) -> Iterator[str]:
+        """Yield the reasons why rows are too few to learn from; each completes "the label …".
+
+        Args:
+            labels: The different labels of the rows that train, each of this problem. If there are more than
+                :data:`MOST_LABELS`, some of them.
+        """
+        if len(labels) == 1:
+            yield f"is {next(iter(labels)):g} in every row, so there is nothing to learn"
 
 
 @dataclass(frozen=True)
 class Binary(Problem):
     """Yes or no: the label is 1 or 0, and the model answers the probability of 1."""
 
+    classifies: ClassVar[bool] = True
     metrics: ClassVar[tuple[str, ...]] = (
         "auc",
         "average_precision",
@@ -89,9 +72,10 @@ class Binary(Problem):
     )
 
     @override
-    def domain_objections(self, labels: Labels) -> Iterator[str]:
-        if labels.values - {0, 1}:
-            yield f"has {_shown(labels)}, but a binary label is 0 or 1; map it in the step, or declare another problem"
+    def refusal(self, label: float) -> str | None:
+        if label in (0, 1):
+            return None
+        return "a binary label is 0 or 1; map it in the step, or declare another problem"
 
 
 @dataclass(frozen=True)
@@ -105,6 +89,7 @@ class Multiclass(Problem):
         DeclarationError: the number of classes is out of its range.
     """
 
+    classifies: ClassVar[bool] = True
     metrics: ClassVar[tuple[str, ...]] = ("multiclass_log_loss", "accuracy", "balanced_accuracy", "f1_macro")
 
     classes: int
@@ -122,39 +107,37 @@ class Multiclass(Problem):
         return f"Multiclass({self.classes})"
 
     @override
-    def domain_objections(self, labels: Labels) -> Iterator[str]:
-        classes = frozenset(map(float, range(self.classes)))
-        if labels.values - classes:
-            yield f"has {_shown(labels)}, but the {self.classes} classes are 0 to {self.classes - 1}; number them so"
-        elif missing := sorted(classes - labels.values):
-            yield f"has no row of class {missing[0]:g}; declare fewer classes, or train on more partitions"
+    def refusal(self, label: float) -> str | None:
+        if label in range(self.classes):
+            return None
+        return f"the {self.classes} classes are 0 to {self.classes - 1}; number them so in the step"
+
+    @override
+    def objections(self, labels: Collection[float]) -> Iterator[str]:
+        yield from super().objections(labels)
+        if missing := sorted(set(range(self.classes)) - set(labels)):
+            yield f"has no row of class {missing[0]}, one of the {self.classes} classes"
 
 
 @dataclass(frozen=True)
 class Regression(Problem):
     """Any number: the model answers the expected value."""
 
+    classifies: ClassVar[bool] = False
     metrics: ClassVar[tuple[str, ...]] = ("rmse", "mae", "r2")
 
     @override
-    def domain_objections(self, labels: Labels) -> Iterator[str]:
-        yield from ()
+    def refusal(self, label: float) -> str | None:
+        return None
 
 
 @dataclass(frozen=True)
 class Count(Problem):
     """A count, or another amount that is never negative: the model answers the expected value, which is above 0."""
 
+    classifies: ClassVar[bool] = False
     metrics: ClassVar[tuple[str, ...]] = ("poisson_deviance", "rmse", "mae", "r2")
 
     @override
-    def domain_objections(self, labels: Labels) -> Iterator[str]:
-        if labels.lowest < 0:
-            yield f"has {labels.lowest:g}, but a count is never negative; correct the step, or declare Regression()"
-
-
-def _shown(labels: Labels) -> str:
-    """Return the values for a message: all of a few, else the range."""
-    if len(labels.values) <= 5:
-        return ", ".join(f"{value:g}" for value in sorted(labels.values))
-    return f"values from {labels.lowest:g} to {labels.highest:g}"
+    def refusal(self, label: float) -> str | None:
+        return None if label >= 0 else "a count is never negative; correct the step, or declare Regression()"

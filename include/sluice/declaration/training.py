@@ -11,9 +11,10 @@ from sluice.declaration.checks import (
     check_text,
     check_tuple,
 )
+from sluice.declaration.features import Feature, Number
 from sluice.declaration.gate import Gate
 from sluice.declaration.problems import Binary, Problem
-from sluice.declaration.split import TimeSplit
+from sluice.declaration.split import Split, TimeSplit
 from sluice.errors import DeclarationError
 
 _LONGEST_JOB = timedelta(days=28)  # SageMaker API reference, StoppingCondition
@@ -26,44 +27,56 @@ class Training:
     Args:
         rows: The name of the step whose output is learned from.
         label: The column to learn. Rows without a label are left out.
-        features: The columns that the model gets, in order; each a number or a truth value.
+        features: What the model gets of a row, in order: a :class:`Number`, a :class:`Category`, or the name of a
+            column of numbers or truth values.
         candidates: The algorithms with their hyperparameters. They are trained side by side, and the best one goes on.
         gate: What a model must reach before it is deployed.
         problem: What the label means: :class:`Binary`, :class:`Multiclass`, :class:`Regression` or :class:`Count`.
-        split: Which partitions train, validate and test.
+        split: Which partitions train, validate and test: a :class:`TimeSplit` or a :class:`DateSplit`.
         schedule: When Airflow trains (UTC): a preset such as ``@weekly``, or a cron expression.
         max_runtime: The longest time that a job may run, in whole seconds up to 28 days. It bounds every wait for the
             job as well.
 
     Raises:
-        DeclarationError: a member has a wrong form or is out of its range, two candidates have one name, or a candidate
-            or the gate does not fit the problem.
+        DeclarationError: a member has a wrong form or is out of its range, two candidates have one name, or a feature,
+            a candidate or the gate does not fit the problem.
     """
 
     rows: str
     label: str
-    features: tuple[str, ...]
+    features: tuple[str | Feature, ...]
     candidates: tuple[Candidate, ...]
     gate: Gate
     problem: Problem = field(default_factory=Binary)
-    split: TimeSplit = field(default_factory=TimeSplit)
+    split: Split = field(default_factory=TimeSplit)
     schedule: str = "@weekly"
     max_runtime: timedelta = timedelta(hours=1)
 
     def __post_init__(self) -> None:
         check_text("training", "label", self.label, "late")
-        check_tuple("training", "features", self.features, str, "'lag_1'")
+        check_tuple("training", "features", self.features, str | Feature, "'lag_1'")
         check_tuple("training", "candidates", self.candidates, Candidate, "XGBoost({'num_round': 100, …})")
         check_duration("training", "max_runtime", self.max_runtime, timedelta(seconds=1), _LONGEST_JOB)
         if len({candidate.name for candidate in self.candidates}) < len(self.candidates):
             raise DeclarationError("training: two candidates have one name; give each its own, as in name='deep'")
+        if not isinstance(self.split, Split):
+            raise DeclarationError(f"training: split={self.split!r} must be a split; write it as TimeSplit(0.15, 0.15)")
+        if len({self.label, *(each.name for each in self.inputs)}) <= len(self.features):
+            raise DeclarationError("training must name each feature once, and not its own label")
         for candidate in self.candidates:
             candidate.check_problem(self.problem)
+        for feature in self.inputs:
+            feature.check_problem(self.problem)
         if self.gate.metric not in self.problem.metrics:
             raise DeclarationError(
                 f"training: {self.problem} has no {self.gate.metric}, which the gate is on; write one of "
                 f"{', '.join(self.problem.metrics)}"
             )
+
+    @property
+    def inputs(self) -> tuple[Feature, ...]:
+        """The features, in order. A plain name is a :class:`Number`."""
+        return tuple(Number(each) if isinstance(each, str) else each for each in self.features)
 
     def candidate(self, name: str) -> Candidate:
         """Return the candidate of that name.

@@ -10,7 +10,9 @@
     s3://BUCKET/PIPELINE/redriven/SOURCE/<digest of a message id>/{1-intended,1-refused,…,sent}
     s3://BUCKET/PIPELINE/announced/STAGE/<subject>/<digest of the content>
     s3://BUCKET/PIPELINE/started/<month>.json
-    s3://BUCKET/PIPELINE/snapshots/<fingerprint>/{snapshot.json,train/,validation/,test/}
+    s3://BUCKET/PIPELINE/snapshots/<fingerprint>/{snapshot,profile}.json
+    s3://BUCKET/PIPELINE/snapshots/<fingerprint>/{gaps,filled}/{train,validation,test}/part-0.csv
+    s3://BUCKET/PIPELINE/snapshots/<fingerprint>/rows/{validation,test}/part-0.parquet
     s3://BUCKET/PIPELINE/models/<job name>/output/model.tar.gz
     s3://BUCKET/PIPELINE/evaluations/scores/<transform job>/{validation,test}.csv.out
     s3://BUCKET/PIPELINE/evaluations/verdicts/<n>.json
@@ -161,14 +163,28 @@ class Layout:
         """Return the key of a snapshot's description."""
         return self._key(Folder.SNAPSHOTS, fingerprint, "snapshot.json")
 
-    def channel(self, fingerprint: str, channel: str) -> str:
+    def profile(self, fingerprint: str) -> str:
+        """Return the key of the profile of a snapshot's train rows."""
+        return self._key(Folder.SNAPSHOTS, fingerprint, "profile.json")
+
+    def channel(self, fingerprint: str, form: str, channel: str) -> str:
         """Return the folder of one channel of a snapshot.
 
         Args:
             fingerprint: The snapshot.
+            form: ``gaps`` or ``filled``: whether missing values are empty fields or filled.
             channel: ``train``, ``validation`` or ``test``.
         """
-        return self._key(Folder.SNAPSHOTS, fingerprint, channel, "")
+        return self._key(Folder.SNAPSHOTS, fingerprint, form, channel, "")
+
+    def snapshot_rows(self, fingerprint: str, channel: str) -> str:
+        """Return the key of the raw rows of one channel of a snapshot.
+
+        Args:
+            fingerprint: The snapshot.
+            channel: ``validation`` or ``test``.
+        """
+        return self._key(Folder.SNAPSHOTS, fingerprint, "rows", channel, "part-0.parquet")
 
     def models(self) -> str:
         """Return the prefix under which SageMaker puts a job's artefact, without a slash at its end."""

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import random
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from hashlib import sha256
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.conftest import Cloud
 from tests.draining import workspace_of
 from tests.sluice.lake_contents import body_of, keys_below, put_rows
 from tests.sluice.toy import TOY
 
+from sluice.dataset import raw_rows
 from sluice.dataset.snapshot import (
     CHANNELS,
     Snapshot,
@@ -25,14 +29,36 @@ from sluice.dataset.snapshot import (
     make_snapshot,
     read_rows,
     read_snapshot,
-    split_by_time,
+    snapshot_rows,
 )
-from sluice.declaration.split import TimeSplit
-from sluice.errors import DeclarationError, MissingResource, SluiceError
-from sluice.lake.partitions import Partition, between
+from sluice.declaration import (
+    Category,
+    DateSplit,
+    Gate,
+    LinearLearner,
+    Number,
+    Pipeline,
+    Regression,
+    TimeSplit,
+    XGBoost,
+)
+from sluice.errors import DeclarationError, MissingResource, NotEnoughData, SluiceError
+from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 
 FIRST = Partition(datetime(2013, 1, 1, tzinfo=UTC), "day")
+REGRESSION = XGBoost({"objective": "reg:squarederror", "num_round": 5})
+LINEAR = LinearLearner({"predictor_type": "binary_classifier", "mini_batch_size": 2})
+
+
+def meters(**changes: Any) -> Pipeline:
+    """Return the toy with a training for few rows, some members of it changed."""
+    training = replace(TOY.require_training(), gate=Gate("auc", at_least=0.6, rows=1))
+    return replace(TOY, training=replace(training, **changes))
+
+
+def made(lake: Lake, *bounds: str, **changes: Any) -> Snapshot:
+    return make_snapshot(workspace_of(lake, meters(**changes)), *bounds)
 
 
 def rows(day: int, **columns: Any) -> pd.DataFrame:
@@ -41,25 +67,31 @@ def rows(day: int, **columns: Any) -> pd.DataFrame:
     return pd.DataFrame({"event_id": [f"{day}-{n}" for n in range(3)], **defaults, **columns})
 
 
+def put_whole_days(lake: Lake, days: Sequence[int]) -> None:
+    """As :func:`put_days`, but ``total`` is a whole number."""
+    for day in days:
+        put_rows(lake, "running", f"2013-01-{day:02d}", rows(day, total=[day, day + 1, 0]))
+
+
 def put_days(lake: Lake, days: Sequence[int]) -> None:
     for day in days:
         put_rows(lake, "running", f"2013-01-{day:02d}", rows(day))
 
 
-def channels(lake: Lake, snapshot: Snapshot) -> dict[str, str]:
-    prefix = f"toy/snapshots/{snapshot.fingerprint}"
+def channels(lake: Lake, snapshot: Snapshot, form: str = "gaps") -> dict[str, str]:
+    prefix = f"toy/snapshots/{snapshot.fingerprint}/{form}"
     return {channel: body_of(lake, f"{prefix}/{channel}/part-0.csv").decode() for channel in CHANNELS}
 
 
 def test_channels_hold_label_first_and_nothing_else_but_the_features(lake: Lake) -> None:
     put_days(lake, range(1, 5))
 
-    snapshot = make_snapshot(workspace_of(lake, TOY))
+    snapshot = made(lake)
 
     assert channels(lake, snapshot) == {
-        "train": "0,1,0.3333333333333333\n1,2,\n0,3,1e-07\n0,2,0.6666666666666666\n1,3,\n0,4,1e-07\n",
-        "validation": "0,3,1.0\n1,4,\n0,5,1e-07\n",
-        "test": "0,4,1.3333333333333333\n1,5,\n0,6,1e-07\n",
+        "train": "0,1,0.3333333333333333\n1,2,\n0,3,1e-7\n0,2,0.6666666666666666\n1,3,\n0,4,1e-7\n",
+        "validation": "0,3,1\n1,4,\n0,5,1e-7\n",
+        "test": "0,4,1.3333333333333333\n1,5,\n0,6,1e-7\n",
     }
     assert snapshot.rows == {"train": 6, "validation": 3, "test": 3}
     assert snapshot.partitions == {
@@ -79,7 +111,7 @@ def test_order_of_landing_does_not_change_the_snapshot(cloud: Cloud, lake: Lake)
     lake.s3.create_bucket(Bucket=other.bucket)
     put_days(other, random.Random(7).sample(days, len(days)))
 
-    one, two = make_snapshot(workspace_of(lake, TOY)), make_snapshot(workspace_of(other, TOY))
+    one, two = made(lake), made(other)
 
     assert one == two
     assert channels(lake, one) == channels(other, two)
@@ -87,10 +119,12 @@ def test_order_of_landing_does_not_change_the_snapshot(cloud: Cloud, lake: Lake)
 
 def test_existing_snapshot_is_used_and_not_written_again(lake: Lake) -> None:
     put_days(lake, range(1, 5))
-    first = make_snapshot(workspace_of(lake, TOY))
-    lake.s3.put_object(Bucket=lake.bucket, Key=f"toy/snapshots/{first.fingerprint}/train/part-0.csv", Body=b"as it was")
+    first = made(lake)
+    lake.s3.put_object(
+        Bucket=lake.bucket, Key=f"toy/snapshots/{first.fingerprint}/gaps/train/part-0.csv", Body=b"as it was"
+    )
 
-    assert make_snapshot(workspace_of(lake, TOY)) == first
+    assert made(lake) == first
     assert channels(lake, first)["train"] == "as it was"
 
 
@@ -98,38 +132,56 @@ def test_two_makers_at_once_agree(cloud: Cloud, lake: Lake) -> None:
     put_days(lake, range(1, 9))
 
     def make(_: int) -> Snapshot:
-        return make_snapshot(workspace_of(Lake(cloud.client("s3"), lake.bucket, "toy"), TOY))
+        return made(Lake(cloud.client("s3"), lake.bucket, "toy"))
 
     with ThreadPoolExecutor(4) as pool:
-        made = list(pool.map(make, range(4)))
+        snapshots = list(pool.map(make, range(4)))
 
-    assert len({snapshot.model_dump_json() for snapshot in made}) == 1
-    assert len(keys_below(lake, "toy/snapshots/")) == 4
+    assert len({snapshot.model_dump_json() for snapshot in snapshots}) == 1
+    assert len(keys_below(lake, "toy/snapshots/")) == 6
 
 
 @pytest.mark.parametrize(
-    "change",
+    "changes",
     [
-        lambda training: replace(training, features=("total", "value")),
-        lambda training: replace(training, features=("value",)),
-        lambda training: replace(training, split=TimeSplit(0.3, 0.3)),
+        {"features": ("total", "value")},
+        {"features": ("value",)},
+        {"features": ("value", Number("total", fill=0))},
+        {"features": ("value", Category("total", at_least=0.5))},
+        {"problem": Regression(), "gate": Gate("rmse", at_most=1, rows=1), "candidates": (REGRESSION,)},
+        {"split": TimeSplit(0.3, 0.3)},
+        {"candidates": (*TOY.require_training().candidates, LINEAR)},
+        {"candidates": (LINEAR,)},
+        {"gate": Gate("auc", at_least=0.6, rows=1, slices=("event_id",))},
     ],
 )
-def test_another_declaration_is_another_snapshot(lake: Lake, change: Any) -> None:
+def test_another_declaration_is_another_snapshot(lake: Lake, changes: dict[str, Any]) -> None:
+    put_whole_days(lake, range(1, 9))
+
+    assert made(lake, **changes).fingerprint != made(lake).fingerprint
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"features": (Number("value"), "total")},
+        {"gate": Gate("auc", at_least=0.9, rows=2)},
+        {"candidates": (replace(TOY.require_training().candidates[0], name="other", volume_gb=20),)},
+    ],
+)
+def test_what_does_not_change_the_rows_does_not_change_the_snapshot(lake: Lake, changes: dict[str, Any]) -> None:
     put_days(lake, range(1, 9))
 
-    assert make_snapshot(workspace_of(lake, replace(TOY, training=change(TOY.training)))) != make_snapshot(
-        workspace_of(lake, TOY)
-    )
+    assert made(lake, **changes) == made(lake)
 
 
 def test_other_rows_are_another_snapshot_and_the_old_one_stays(lake: Lake) -> None:
     put_days(lake, range(1, 5))
-    first = make_snapshot(workspace_of(lake, TOY))
+    first = made(lake)
     before = channels(lake, first)
     put_rows(lake, "running", "2013-01-01", rows(30))
 
-    second = make_snapshot(workspace_of(lake, TOY))
+    second = made(lake)
 
     assert second.fingerprint != first.fingerprint
     assert channels(lake, first) == before
@@ -141,21 +193,21 @@ def test_bounds_include_both_ends_and_open_or_empty_partitions_are_left_out(lake
     put_rows(lake, "running", "2013-01-05", rows(5).iloc[:0])
     put_rows(lake, "running", "2013-01-06", rows(6), state="open")
 
-    snapshot = make_snapshot(workspace_of(lake, TOY), "2013-01-03", "2013-01-07")
+    snapshot = made(lake, "2013-01-03", "2013-01-07")
 
     assert sorted(snapshot.revisions) == ["dt=2013-01-03", "dt=2013-01-04", "dt=2013-01-07"]
     with pytest.raises(SluiceError, match="'soon' is not a date"):
-        make_snapshot(workspace_of(lake, TOY), "soon")
+        made(lake, "soon")
 
 
 def test_rows_without_a_label_are_left_out(lake: Lake) -> None:
     put_days(lake, range(1, 4))
     put_rows(lake, "running", "2013-01-01", rows(1, late=pd.array([0, None, 1], dtype="Int64")))
 
-    snapshot = make_snapshot(workspace_of(lake, TOY))
+    snapshot = made(lake)
 
     assert snapshot.rows["train"] == 2
-    assert channels(lake, snapshot)["train"] == "0,1,0.3333333333333333\n1,3,1e-07\n"
+    assert channels(lake, snapshot)["train"] == "0,1,0.3333333333333333\n1,3,1e-7\n"
 
 
 def test_booleans_become_numbers_and_a_feature_without_any_value_stays_empty(lake: Lake) -> None:
@@ -172,33 +224,13 @@ def test_booleans_become_numbers_and_a_feature_without_any_value_stays_empty(lak
         ),
     )
 
-    assert channels(lake, make_snapshot(workspace_of(lake, TOY)))["train"] == "1,1,\n0,,\n1,0,\n"
-
-
-@pytest.mark.parametrize(
-    ("columns", "message"),
-    [
-        ({"value": ["a", "b", "c"]}, "step 'running' writes 'value' as str; training takes numbers"),
-        ({"late": ["yes", "no", "no"]}, "writes 'late' as str"),
-        ({"total": pd.to_datetime(["2013-01-01"] * 3)}, "writes 'total' as datetime64"),
-    ],
-)
-def test_value_that_is_no_number_is_refused_before_a_job_is_paid_for(
-    lake: Lake, columns: dict[str, Any], message: str
-) -> None:
-    put_days(lake, range(1, 4))
-    put_rows(lake, "running", "2013-01-02", rows(2, **columns))
-
-    with pytest.raises(DeclarationError, match=message):
-        make_snapshot(workspace_of(lake, TOY))
+    assert channels(lake, made(lake))["train"] == "1,1,\n0,,\n1,0,\n"
 
 
 def test_missing_column_is_named(lake: Lake) -> None:
     put_days(lake, range(1, 4))
-    training = replace(TOY.training, features=("value", "nothing"))
-
-    with pytest.raises(DeclarationError, match="step 'running' writes no column nothing, which training declares"):
-        make_snapshot(workspace_of(lake, replace(TOY, training=training)))
+    with pytest.raises(DeclarationError, match="step 'running' writes no column nothing in dt=2013-01-01, which tr"):
+        made(lake, features=("value", "nothing"))
 
 
 @pytest.mark.parametrize("days", [0, 1, 2])
@@ -206,12 +238,12 @@ def test_fewer_than_three_partitions_are_refused(lake: Lake, days: int) -> None:
     put_days(lake, range(1, days + 1))
 
     with pytest.raises(MissingResource, match=rf"has {days} closed partitions .*run toy_transform on more"):
-        make_snapshot(workspace_of(lake, TOY))
+        made(lake)
 
 
 @pytest.mark.parametrize(
     ("late", "message"),
-    [([1, 1, 1], "have one label only"), (pd.array([None] * 3, dtype="Int64"), "have no label")],
+    [([1, 1, 1], "have (one label|a label 'late' that is 1)"), (pd.array([None] * 3, dtype="Int64"), "have no l")],
 )
 @pytest.mark.parametrize(("day", "channel"), [(1, "train"), (2, "validation"), (3, "test")])
 def test_channel_with_one_label_is_refused(lake: Lake, day: int, channel: str, late: Any, message: str) -> None:
@@ -220,41 +252,8 @@ def test_channel_with_one_label_is_refused(lake: Lake, day: int, channel: str, l
     put_rows(lake, "running", f"2013-01-0{day}", rows(day, late=late))
 
     with pytest.raises(MissingResource, match=f"the {channel} rows dt=2013-01-0{day} of .* {message}"):
-        make_snapshot(workspace_of(lake, TOY))
+        made(lake)
     assert not [key for key in keys_below(lake, "toy/snapshots/") if key.endswith("snapshot.json")]
-
-
-SHARES = st.tuples(st.floats(1e-6, 0.499), st.floats(1e-6, 0.5))
-
-
-@given(st.sets(st.integers(0, 400), max_size=60), SHARES, st.randoms())
-def test_split_follows_time_and_takes_every_partition_once(
-    days: set[int], shares: tuple[float, float], order: random.Random
-) -> None:
-    partitions = [FIRST.shift(day) for day in days]
-    order.shuffle(partitions)
-
-    split = split_by_time(partitions, TimeSplit(*shares))
-
-    in_order = [partition for channel in CHANNELS for partition in split[channel]]
-    assert in_order == sorted(partitions)
-    if len(partitions) >= 3:
-        assert all(split.values()), "at least one partition for each"
-
-
-@pytest.mark.parametrize(
-    ("count", "split", "sizes"),
-    [
-        (100, TimeSplit(), (70, 15, 15)),
-        (14, TimeSplit(), (10, 2, 2)),
-        (3, TimeSplit(), (1, 1, 1)),
-        (12, TimeSplit(0.25, 0.5), (3, 3, 6)),
-    ],
-)
-def test_shares_of_the_split_count_partitions(count: int, split: TimeSplit, sizes: tuple[int, int, int]) -> None:
-    parts = split_by_time(list(between(FIRST, FIRST.shift(count - 1))), split)
-
-    assert tuple(len(parts[channel]) for channel in CHANNELS) == sizes
 
 
 def test_rows_are_read_partition_by_partition(lake: Lake) -> None:
@@ -268,3 +267,214 @@ def test_rows_are_read_partition_by_partition(lake: Lake) -> None:
 def test_missing_snapshot_is_reported(lake: Lake) -> None:
     with pytest.raises(MissingResource, match=r"snapshots/nothing/snapshot.json is gone"):
         read_snapshot(lake, "nothing")
+
+
+def put_flights(lake: Lake) -> pd.DataFrame:
+    """Put twelve days of rows of all kinds; return them with their day, in order."""
+    random = np.random.default_rng(3)
+    days = []
+    for day in range(1, 13):
+        frame = pd.DataFrame(
+            {
+                "late": random.integers(0, 2, 40),
+                "carrier": random.choice(np.array(["UA", "AA", "HA", "B6", None], dtype=object), 40, p=PROBABILITIES),
+                "hour": pd.array(random.choice([5, 17, 9], 40), dtype="Int64").astype("Int64"),
+                "origin": random.choice(["EWR", "JFK", "LGA"], 40),
+                "distance": np.where(random.random(40) < 0.2, np.nan, random.uniform(100, 900, 40).round(1)),
+                "delay": np.where(random.random(40) < 0.2, np.nan, random.uniform(-9, 9, 40)),
+                "airport": random.choice(["north", "south"], 40),
+                "weekend": random.random(40) < 0.3,
+            }
+        )
+        frame.loc[frame.index[:3], "hour"] = pd.NA
+        put_rows(lake, "running", f"2013-01-{day:02d}", frame)
+        days.append(frame.assign(day=day))
+    return pd.concat(days, ignore_index=True)
+
+
+PROBABILITIES = [0.4, 0.3, 0.02, 0.18, 0.1]
+FLIGHTS = (
+    "distance",
+    Number("delay", fill=-1),
+    Category("carrier", at_least=0.05),
+    Category("hour", encoding="ordinal"),
+    Category("origin", encoding="target_mean"),
+)
+SLICED = Gate("auc", at_least=0.6, rows=1, slices=("airport", "origin", "weekend"))
+BOTH = (*TOY.require_training().candidates, LINEAR)
+
+
+def expected_columns(flights: pd.DataFrame, part: pd.Series, *, filled: bool) -> pd.DataFrame:
+    """The columns of some rows, computed with pandas alone; the first eight days train, in five folds."""
+    train, some = flights[flights["day"] <= 8], flights[part]
+    columns = {"late": some["late"].astype(float)}
+    columns["distance"] = some["distance"].fillna(train["distance"].mean()) if filled else some["distance"]
+    columns["delay"] = some["delay"].fillna(-1) if filled else some["delay"]
+    shares = train["carrier"].value_counts() / len(train)
+    own = sorted(shares[shares >= 0.05].index)
+    for carrier in own:
+        columns[f"carrier={carrier}"] = (some["carrier"] == carrier).astype(float)
+    columns["carrier (other)"] = (some["carrier"].notna() & ~some["carrier"].isin(own)).astype(float)
+    hours = some["hour"].map({5: 1.0, 9: 2.0, 17: 3.0}).astype(float)
+    columns["hour"] = hours.fillna(0.0) if filled else hours
+    means = []
+    for day, origin in zip(some["day"], some["origin"], strict=True):
+        others = train[(train["day"] - 1) % 5 != (day - 1) % 5] if day <= 8 else train
+        same = others[others["origin"] == origin]["late"]
+        means.append((same.sum() + 20 * others["late"].mean()) / (len(same) + 20))
+    columns["origin"] = pd.Series(means, index=some.index)
+    return pd.DataFrame(columns)
+
+
+@pytest.mark.parametrize("form", ["gaps", "filled"])
+def test_channels_hold_what_pandas_computes_from_the_same_rows(lake: Lake, form: str) -> None:
+    flights = put_flights(lake)
+
+    snapshot = made(lake, features=FLIGHTS, candidates=BOTH, gate=SLICED)
+
+    day = flights["day"]
+    for channel, part in {"train": day <= 8, "validation": day.isin([9, 10]), "test": day >= 11}.items():
+        found = pd.read_csv(io.StringIO(channels(lake, snapshot, form)[channel]), header=None)
+        expected = expected_columns(flights, part, filled=form == "filled")
+        assert found.isna().any(axis=None) == (form == "gaps")
+        assert tuple(expected.columns[1:]) == snapshot.encoding.names
+        np.testing.assert_allclose(found.to_numpy(float), expected.to_numpy(float), rtol=1e-12)
+
+
+def test_raw_rows_of_what_validates_and_tests_are_kept_in_the_order_of_the_channel(lake: Lake) -> None:
+    flights = put_flights(lake)
+
+    snapshot = made(lake, features=FLIGHTS, gate=SLICED)
+
+    for channel, days in {"validation": [9, 10], "test": [11, 12]}.items():
+        kept = pq.read_table(
+            io.BytesIO(body_of(lake, f"toy/snapshots/{snapshot.fingerprint}/rows/{channel}/part-0.parquet"))
+        ).to_pylist()
+        some = flights[flights["day"].isin(days)]
+        names = ["late", "distance", "delay", "carrier", "hour", "origin", "airport", "weekend"]
+        texts = some[names].assign(weekend=some["weekend"].astype(str)).astype(object)
+        assert kept == texts.where(texts.notna(), None).to_dict("records")
+        rows = snapshot_rows(lake, snapshot.fingerprint, channel)
+        assert rows["late"].tolist() == [float(line[0]) for line in channels(lake, snapshot)[channel].splitlines()]
+        assert rows["hour"].dtype == "Int64"
+    assert keys_below(lake, f"toy/snapshots/{snapshot.fingerprint}/rows/train") == []
+
+
+def test_raw_rows_can_be_encoded_by_another_snapshot(lake: Lake) -> None:
+    """So a model is judged by the rows of a later snapshot: as if its own encoding had read the step's rows."""
+    flights = put_flights(lake)
+    old = made(lake, "2013-01-01", "2013-01-06", features=FLIGHTS, gate=SLICED)
+    changed = ("distance", "delay", Category("carrier", encoding="ordinal"), "hour", Category("origin"))
+    new = made(lake, features=changed, gate=SLICED)
+
+    found = old.encoding.encode(snapshot_rows(lake, new.fingerprint, "test"), filled=True)
+
+    pd.testing.assert_frame_equal(found, old.encoding.encode(flights[flights["day"] >= 11], filled=True))
+
+
+def test_all_objects_have_the_same_bytes_in_another_lake(lake: Lake) -> None:
+    other = Lake(lake.s3, f"{lake.bucket[:50]}-other", "toy")
+    lake.s3.create_bucket(Bucket=other.bucket)
+    for each in (lake, other):
+        put_flights(each)
+
+    digests = [
+        {key: sha256(body_of(each, key)).hexdigest() for key in keys_below(each, "toy/snapshots/")}
+        for each in (lake, other)
+        if made(each, features=FLIGHTS, candidates=BOTH, gate=SLICED)
+    ]
+
+    assert digests[0] == digests[1]
+    assert len(digests[0]) == 9
+
+
+def test_only_the_forms_that_candidates_take_are_written(lake: Lake) -> None:
+    put_days(lake, range(1, 5))
+
+    of_trees, of_lines = made(lake), made(lake, candidates=(LINEAR,))
+
+    assert (of_trees.forms, of_lines.forms) == (("gaps",), ("filled",))
+    names = {key.removeprefix("toy/snapshots/").partition("/")[::2] for key in keys_below(lake, "toy/snapshots/")}
+    assert {rest for name, rest in names if name == of_lines.fingerprint} == {
+        *(f"filled/{channel}/part-0.csv" for channel in CHANNELS),
+        *(f"rows/{channel}/part-0.parquet" for channel in ("validation", "test")),
+        "snapshot.json",
+    }
+
+
+def test_memory_holds_a_few_partitions_however_many_there_are(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_days(lake, range(1, 31))
+    read, alive, most = raw_rows._frame, set[int](), 0
+
+    def counted(*arguments: Any) -> pd.DataFrame:
+        nonlocal most
+        frame = read(*arguments)
+        alive.add(id(frame))
+        weakref.finalize(frame, alive.discard, id(frame))
+        most = max(most, len(alive))
+        return frame
+
+    monkeypatch.setattr(raw_rows, "_frame", counted)
+
+    snapshot = made(lake)
+
+    assert snapshot.rows["train"] == 66
+    assert 1 < most <= 10
+
+
+def test_gap_leaves_partitions_out(lake: Lake) -> None:
+    put_days(lake, range(1, 11))
+
+    by_share = made(lake, split=TimeSplit(0.2, 0.2, gap=1))
+    by_date = made(lake, split=DateSplit(date(2013, 1, 5), date(2013, 1, 9), gap=2))
+
+    assert by_share.partitions == {
+        "train": "dt=2013-01-01..dt=2013-01-04",
+        "validation": "dt=2013-01-06..dt=2013-01-07",
+        "test": "dt=2013-01-09..dt=2013-01-10",
+    }
+    assert by_date.partitions == {
+        "train": "dt=2013-01-01..dt=2013-01-02",
+        "validation": "dt=2013-01-05..dt=2013-01-06",
+        "test": "dt=2013-01-09..dt=2013-01-10",
+    }
+
+
+def test_date_that_leaves_a_part_empty_is_named(lake: Lake) -> None:
+    put_days(lake, range(1, 5))
+
+    with pytest.raises(NotEnoughData, match=r"4 closed partitions .* leave none for test by DateSplit\(.*run toy_tr"):
+        made(lake, split=DateSplit(date(2013, 1, 3), date(2013, 1, 9)))
+
+
+def test_fewer_rows_than_a_candidate_trains_on_are_refused(lake: Lake) -> None:
+    put_days(lake, range(1, 5))
+    patient = LinearLearner({"predictor_type": "binary_classifier", "mini_batch_size": 7})
+
+    with pytest.raises(NotEnoughData, match=r"the train rows dt=2013-01-01..dt=2013-01-02 are 6, but candidate"):
+        made(lake, candidates=(patient,))
+    assert made(lake, candidates=(LINEAR,)).rows["train"] == 6
+    with pytest.raises(NotEnoughData, match="but candidate linear trains on at least 7: run toy_transform on more"):
+        made(lake, candidates=(patient,))
+
+
+def test_fewer_test_rows_than_the_gate_decides_on_are_refused(lake: Lake) -> None:
+    put_days(lake, range(1, 5))
+
+    with pytest.raises(NotEnoughData, match="the test rows dt=2013-01-04 are 3, but the gate decides on at least 4"):
+        made(lake, gate=Gate("auc", at_least=0.6, rows=4))
+
+
+def test_snapshot_of_another_version_is_reported_in_one_line(lake: Lake) -> None:
+    lake.create(lake.layout.snapshot("f" * 32), b'{"schema_version": 1, "fingerprint": "f"}')
+
+    with pytest.raises(MissingResource, match=r"snapshot\.json was written by another version of Sluice") as refused:
+        read_snapshot(lake, "f" * 32)
+    assert "\n" not in str(refused.value)
+
+
+def test_mean_label_of_one_partition_can_not_be_taken_out_of_fold(lake: Lake) -> None:
+    put_whole_days(lake, range(1, 4))
+
+    with pytest.raises(NotEnoughData, match="feature total: the target mean needs the labels of two train partitions"):
+        made(lake, features=(Category("total", encoding="target_mean"),))

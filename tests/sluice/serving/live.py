@@ -77,7 +77,7 @@ def predictions(lake: Lake, job: Job, rows: Sequence[str]) -> list[float]:
 
 def auc_of(lake: Lake, fingerprint: str, job: Job, channel: str) -> float:
     """Return the AUC of the XGBoost model of a job on the rows of a channel, by its definition."""
-    lines = body_of(lake, f"toy/snapshots/{fingerprint}/{channel}/part-0.csv").decode().splitlines()
+    lines = body_of(lake, f"toy/snapshots/{fingerprint}/gaps/{channel}/part-0.csv").decode().splitlines()
     labels = [line.partition(",")[0] for line in lines]
     scored = list(zip(labels, predictions(lake, job, [line.partition(",")[2] for line in lines]), strict=True))
     pairs = [
