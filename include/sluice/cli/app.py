@@ -18,6 +18,7 @@ from sluice.checking import check_lake, check_pipeline
 from sluice.cli.arguments import PipelineArgument
 from sluice.cli.deploying import deploy, deployments, roll_back
 from sluice.cli.tables import held_table, sent_table, status_tables
+from sluice.dataset.snapshot import read_snapshot
 from sluice.declaration.folders import pipeline_names
 from sluice.declaration.loading import load_pipeline
 from sluice.declaration.pipeline import Pipeline
@@ -29,7 +30,7 @@ from sluice.redrive.sending import require_complete, send_back_all
 from sluice.sending.event_file import event_file
 from sluice.sending.lanes import SendResult, send_events
 from sluice.serving.probe import invoke
-from sluice.serving.records import last_proven
+from sluice.serving.records import require_proven
 from sluice.serving.rows import BadRow, model_rows
 from sluice.sources.contract import connect_events
 from sluice.status import pipeline_status
@@ -253,31 +254,33 @@ app.command("deployments")(deployments)
 
 @app.command("features")
 def _features(pipeline: PipelineArgument) -> None:
-    """Print the columns that the model takes, in order, one per line."""
-    for name in load_pipeline(pipeline).require_training().features:
-        typer.echo(name)
+    """Print the features of a row, in order: the name and the kind of each, a line for each."""
+    for feature in load_pipeline(pipeline).require_training().inputs:
+        typer.echo(f"{feature.name}\t{feature.kind}")
 
 
 @app.command("predict")
 def _predict(pipeline: PipelineArgument) -> None:
-    """Score rows from standard input with the live model; print one score per line.
+    """Score rows from standard input with the live model; print one answer per line.
 
-    A row is CSV: the features in the order of `sluice features`, or in any order below a header that names them. Or it
-    is a JSON object of features by name. A missing value is an empty field, null, or omitted.
+    An answer is the probability of 1, the expected value, or a probability for each class, with commas between them.
+
+    A row has the raw values of the features. It is CSV: in the order of `sluice features`, or in any order below a
+    header that names them. Or it is a JSON object of values by name. A missing value is an empty field, null, or
+    omitted.
     """
-    declared = load_pipeline(pipeline)
-    endpoint = declared.require_deployment().endpoint
+    load_pipeline(pipeline).require_deployment()
+    workspace = Workspace.open(Aws(), pipeline)
+    endpoint = workspace.pipeline.require_deployment().endpoint
+    model = require_proven(workspace.lake, endpoint).model
+    encoding = read_snapshot(workspace.lake, model.snapshot).encoding
     try:
-        rows = list(model_rows(sys.stdin.buffer, declared.require_training().features))
+        rows = list(model_rows(sys.stdin.buffer, encoding, filled=not model.takes_missing))
     except BadRow as error:
         raise SluiceError(f"{error}; `sluice features {pipeline}` lists the columns") from error
     if not rows:
         raise SluiceError(
             f"standard input has no row; give CSV or JSON lines of the columns that `sluice features {pipeline}` lists"
         )
-    workspace = Workspace.open(Aws(), pipeline)
-    deployed = last_proven(workspace.lake, endpoint)
-    if deployed is None:
-        raise MissingResource(f"endpoint {endpoint} serves no model that was proven; run {pipeline}_train")
-    for answer in invoke(workspace, endpoint, deployed.model, rows).reshape(len(rows), -1):
+    for answer in invoke(workspace, endpoint, model, rows).reshape(len(rows), -1):
         typer.echo(",".join(map(str, answer)))

@@ -13,7 +13,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import override
 
-from sluice.dataset.values import Numbers, Texts, categories, category, number, numbers
+from sluice.dataset.values import Numbers, Texts, Unreadable, categories, category, number, numbers
 from sluice.errors import DeclarationError
 
 Raw = npt.NDArray[Any]
@@ -67,7 +67,7 @@ class ColumnEncoding(BaseModel, ABC):
             cell: The text; an empty one is a missing value.
 
         Raises:
-            ValueError: it can't be read.
+            Unreadable: it can't be read.
         """
 
     @abstractmethod
@@ -105,7 +105,11 @@ class NumberEncoding(ColumnEncoding):
 
     @override
     def read_text(self, cell: str) -> float:
-        return number(float(cell) if cell else None)
+        try:
+            value = float(cell) if cell else None
+        except ValueError as error:
+            raise Unreadable("a number", example=cell) from error
+        return number(value)
 
     @override
     def columns(self, raw: Raw, *, filled: bool) -> Numbers:

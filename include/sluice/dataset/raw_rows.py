@@ -144,5 +144,6 @@ class RawRows:
         )
 
 
-def _slice(column: pd.Series[Any]) -> list[str | None]:
-    return [None if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)]
+def _slice(column: pd.Series[Any]) -> pd.Series[Any]:
+    texts = [None if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)]
+    return pd.Series(texts, dtype=object)

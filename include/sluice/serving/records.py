@@ -74,6 +74,24 @@ def last_proven(lake: Lake, endpoint: str) -> DeploymentRecord | None:
     return next((record for record in reversed(records) if record.endpoint == endpoint), None)
 
 
+def require_proven(lake: Lake, endpoint: str) -> DeploymentRecord:
+    """Return the newest record of an endpoint.
+
+    Args:
+        lake: The lake of the records.
+        endpoint: The name of the endpoint.
+
+    Raises:
+        MissingResource: nothing was proven yet.
+    """
+    found = last_proven(lake, endpoint)
+    if found is None:
+        raise MissingResource(
+            f"no model was proven to be live at endpoint {endpoint}; run {lake.pipeline}_train first"
+        )
+    return found
+
+
 def record_deployment(lake: Lake, record: DeploymentRecord) -> int:
     """Append a record. If it equals the newest one, nothing is written.
 

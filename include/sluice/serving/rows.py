@@ -1,48 +1,60 @@
-"""Reads rows for the live model: CSV in the declared order or with a header, or lines of JSON."""
+"""Reads raw rows for a model: CSV in the declared order or with a header, or lines of JSON."""
 
 from __future__ import annotations
 
 import csv
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
+from sluice.dataset.channels import csv_rows
+from sluice.dataset.encodings import Encoding
 from sluice.errors import SluiceError
 
-_LARGEST = 3.4028234663852886e38  # the model computes with 32-bit numbers
+_ROWS_AT_ONCE = 1_000
 _BYTE_ORDER_MARK = "\ufeff"
+
+Row = Mapping[str, object]
 
 
 class BadRow(SluiceError):
     """A row that can't be scored. The message names line, column and the expected form."""
 
 
-def model_rows(lines: Iterable[bytes], features: Sequence[str]) -> Iterator[str]:
-    """Yield each row as CSV in the order of ``features``, a missing value an empty field. Blank lines are skipped.
+def model_rows(lines: Iterable[bytes], encoding: Encoding, *, filled: bool) -> Iterator[str]:
+    """Yield each row as the model takes it. Blank lines are skipped.
 
     If the first line of CSV names a feature, it is a header, and the rows below are in its order.
 
     Args:
-        lines: Each a JSON object of features by name, or CSV; in UTF-8.
-        features: The columns that the model takes, in order.
+        lines: Each a JSON object of raw values by the names of the features, or CSV of raw values; in UTF-8.
+        encoding: That of the snapshot on which the model was trained.
+        filled: Whether the model takes no missing values.
 
     Raises:
-        BadRow: a line is neither, or a value is not a number.
+        BadRow: a line is neither, or a value is not of the feature's kind.
     """
-    header: Sequence[str] | None = None
+    rows = _rows(lines, encoding)
+    while some := list(islice(rows, _ROWS_AT_ONCE)):
+        yield from csv_rows(encoding.encode_rows(some, filled=filled))
+
+
+def _rows(lines: Iterable[bytes], encoding: Encoding) -> Iterator[Row]:
+    """Yield the raw values of each row by name."""
+    features, header = encoding.features, None
     for number, line in enumerate(lines, 1):
         text = _decoded(line, number)
         if text.startswith("{"):
-            yield _row(_members(text, number, features), features)
+            yield _members(text, number, encoding)
         elif text:
             cells = _cells(text, number)
             if header is not None:
-                yield _row(_named(cells, header, number), features)
+                yield _named(cells, header, number, encoding)
             elif not set(cells).isdisjoint(features):
                 header = _header(cells, number, features)
             else:
                 header = features
-                yield _row(_named(cells, header, number), features)
+                yield _named(cells, header, number, encoding)
 
 
 def _decoded(line: bytes, number: int) -> str:
@@ -69,55 +81,37 @@ def _header(cells: Sequence[str], number: int, features: Sequence[str]) -> Seque
     return cells
 
 
-def _named(cells: Sequence[str], header: Sequence[str], number: int) -> Mapping[str, float]:
+def _named(cells: Sequence[str], header: Sequence[str], number: int, encoding: Encoding) -> Row:
     if len(cells) != len(header):
         raise BadRow(f"line {number} has {len(cells)} columns, expected {len(header)}: {', '.join(header)}")
-    named = zip(header, cells, strict=True)
-    return {
-        name: _of_text(cell, f"line {number} column {place} ({name})") for place, (name, cell) in enumerate(named, 1)
-    }
+    given, row = dict(zip(header, cells, strict=True)), {}
+    for column in encoding.columns:
+        cell = given.get(column.feature, "")
+        try:
+            row[column.feature] = column.read_text(cell)
+        except ValueError as error:
+            where = f"line {number} column {header.index(column.feature) + 1} ({column.feature})"
+            raise BadRow(f"{where} is {_shown(cell)}; expected {error}, or nothing where it is missing") from error
+    return row
 
 
-def _members(text: str, number: int, features: Sequence[str]) -> Mapping[str, float]:
+def _members(text: str, number: int, encoding: Encoding) -> Row:
     try:
         members = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadRow(f"line {number} is no JSON object ({error or 'nested too deep'})") from error
-    unknown = [_shown(name) for name in members if name not in features]
+    unknown = [_shown(name) for name in members if name not in encoding.features]
     if unknown:
         raise BadRow(f"line {number} has features that the model does not know: {', '.join(unknown)}")
-    return {name: _of_json(value, f"line {number} feature {name}") for name, value in members.items()}
-
-
-def _of_text(cell: str, where: str) -> float:
-    """Return the number in a cell; NaN if the cell is empty."""
-    try:
-        return _of_number(float(cell), cell, where) if cell else math.nan
-    except ValueError:
-        raise BadRow(f"{where} is {_shown(cell)}; expected a number, or nothing where it is missing") from None
-
-
-def _of_json(value: object, where: str) -> float:
-    """Return the number of a JSON value; NaN if the value is null."""
-    if value is None:
-        return math.nan
-    if not isinstance(value, int | float):
-        raise BadRow(f"{where} is {_shown(value)}; expected a number, or null where it is missing")
-    try:
-        return _of_number(float(value), value, where)
-    except OverflowError:
-        return _of_number(math.inf, value, where)
-
-
-def _of_number(number: float, value: object, where: str) -> float:
-    if abs(number) > _LARGEST:
-        raise BadRow(f"{where} is {_shown(value)}; expected a number of at most {_LARGEST:.4g}")
-    return number
-
-
-def _row(values: Mapping[str, float], features: Sequence[str]) -> str:
-    named = (values.get(name, math.nan) for name in features)
-    return ",".join("" if math.isnan(value) else repr(value) for value in named)
+    row = {}
+    for column in encoding.columns:
+        value = members.get(column.feature)
+        try:
+            row[column.feature] = column.read_value(value)
+        except ValueError as error:
+            where = f"line {number} feature {column.feature}"
+            raise BadRow(f"{where} is {_shown(value)}; expected {error}, or null where it is missing") from error
+    return row
 
 
 def _shown(value: object) -> str:

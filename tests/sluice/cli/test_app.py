@@ -25,7 +25,9 @@ from tests.sluice.toy import MODULES
 from sluice.aws import clients as aws
 from sluice.aws.resources import Resources
 from sluice.cli.app import main
+from sluice.lake.store import Lake
 from sluice.redrive.held import DEAD_LETTER
+from sluice.serving.records import DeploymentRecord, record_deployment
 
 ROOT = Path(__file__).resolve().parents[3]
 PIPELINE = """
@@ -279,6 +281,30 @@ def test_status_of_all_shows_each_pipeline_that_can_be_shown(sluice: Run, declar
     assert re.search(r"the status of broken.* could not be shown; see above$", done.error)
 
 
+@pytest.fixture
+def proven(live: Live, cloud: Cloud, toy_resources: Resources) -> Iterator[None]:
+    """Records that the model was proven at ``toy-live``, and once at ``toy-nowhere``, in the provisioned lake."""
+    lake = Lake(cloud.client("s3"), toy_resources.bucket, "toy")
+    key = lake.layout.snapshot(live.fingerprint)
+    lake.create(key, live.workspace.lake.get(key))
+    records = [
+        DeploymentRecord(
+            endpoint=endpoint,
+            config=f"{endpoint}-1",
+            job=live.job.name,
+            snapshot=live.fingerprint,
+            validation_auc=0.9,
+            test_auc=0.9,
+        )
+        for endpoint in ("toy-live", "toy-nowhere")
+    ]
+    numbers = [record_deployment(lake, record) for record in records]
+    yield
+    for each in (key, *map(lake.layout.deployment, numbers)):
+        lake.s3.delete_object(Bucket=lake.bucket, Key=each)
+
+
+@pytest.mark.usefixtures("proven")
 def test_rows_of_csv_and_of_json_are_scored_by_the_live_model(sluice: Run, live: Live) -> None:
     given = '0.5,0.25\n\n{"total": 0.25, "value": 0.5}\n{"value": 0.5, "total": null}\n{"value": 1}\n 1 ,\n'
 
@@ -290,6 +316,7 @@ def test_rows_of_csv_and_of_json_are_scored_by_the_live_model(sluice: Run, live:
     assert scores == [pytest.approx(score, abs=1e-6) for score in expected]
 
 
+@pytest.mark.usefixtures("proven")
 def test_rows_below_a_header_are_in_its_order(sluice: Run, live: Live) -> None:
     done = sluice("predict", "toy", given="\ufefftotal, value\r\n0.25,0.5\r\n,1\r\n")
 
@@ -299,8 +326,14 @@ def test_rows_below_a_header_are_in_its_order(sluice: Run, live: Live) -> None:
     assert sluice("predict", "toy", given="value\n1\n").out.splitlines() == done.out.splitlines()[1:]
 
 
-def test_columns_are_listed_in_their_order(sluice: Run) -> None:
-    assert sluice("features", "toy").out == "value\ntotal\n"
+def test_features_are_listed_in_their_order_with_their_kinds(sluice: Run) -> None:
+    assert sluice("features", "toy").out == "value\tnumber\ntotal\tnumber\n"
+
+
+def test_model_that_was_not_proven_is_not_asked(sluice: Run) -> None:
+    assert failed(sluice("predict", "toy", endpoint="toy-unproven", given="1,2\n")) == (
+        "error: no model was proven to be live at endpoint toy-unproven; run toy_train first"
+    )
 
 
 @pytest.mark.parametrize(
@@ -331,6 +364,7 @@ def test_columns_are_listed_in_their_order(sluice: Run) -> None:
     ],
     ids=lambda each: each[:20] if len(each) > 20 else each,
 )
+@pytest.mark.usefixtures("proven")
 def test_row_that_the_model_can_not_score_is_named(sluice: Run, given: str | bytes, message: str) -> None:
     done = sluice("predict", "toy", given=given)
 
@@ -342,6 +376,7 @@ def test_row_that_the_model_can_not_score_is_named(sluice: Run, given: str | byt
     assert done.out == ""
 
 
+@pytest.mark.usefixtures("proven")
 @pytest.mark.parametrize("given", ["", "\n \n", "value,total\n"])
 def test_input_without_a_row_is_reported(sluice: Run, given: str) -> None:
     assert failed(sluice("predict", "toy", given=given)) == (
@@ -418,6 +453,7 @@ def test_invalid_redrive_is_refused_in_one_line(sluice: Run, arguments: tuple[st
     assert message in failed(sluice("redrive", "toy", *arguments))
 
 
+@pytest.mark.usefixtures("proven")
 def test_problem_of_the_environment_is_one_line(sluice: Run) -> None:
     assert "there is no pipeline 'nothing'; known: " in failed(sluice("status", "nothing"))
     assert "InvokeEndpoint" in failed(sluice("predict", "toy", endpoint="toy-nowhere", given="1,2\n"))
@@ -486,7 +522,7 @@ def test_pipeline_without_a_model_or_an_endpoint_is_reported_in_one_line(
     shown = sluice("status", "lakeside")
     assert "lakeside: training jobs" in shown.out
     assert shown.out.splitlines()[-1] == "lakeside ends at its trained model: it declares no deployment"
-    assert sluice("features", "lakeside").out == "value\ntotal\n"
+    assert sluice("features", "lakeside").out == "value\tnumber\ntotal\tnumber\n"
     assert failed(sluice("predict", "lakeside", given="1,2\n")) == (
         "error: pipeline lakeside ends at its trained model: it has no endpoint; add a deployment to its declaration "
         "for one"

@@ -1,14 +1,34 @@
-"""Rows for the model are numbers, or one line that names the place and what was expected."""
+"""Raw rows become those of the model, or one line that names the place and what was expected."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import math
 from typing import Any
 
+import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.draining import workspace_of
+from tests.sluice.lake_contents import put_rows
+from tests.sluice.toy import TOY
 
-from sluice.serving.rows import BadRow, model_rows
+from sluice.dataset.encodings import Encoding, NumberEncoding, OneHotEncoding, OrdinalEncoding
+from sluice.errors import MissingResource
+from sluice.lake.store import Lake
+from sluice.serving.rows import BadRow, live_encoding, model_rows
+
+PLAIN = Encoding(columns=(NumberEncoding(feature="value", fill=1), NumberEncoding(feature="total", fill=2)))
+MIXED = Encoding(
+    columns=(
+        OneHotEncoding(feature="carrier", whole=False, values=("UA",)),
+        NumberEncoding(feature="distance", fill=7.5),
+        OrdinalEncoding(feature="hour", whole=True, values=("5", "17")),
+    )
+)
 
 JSON: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.none())
 CELLS = st.sampled_from(["value", "total", "1", "", " 2 ", "-0.5", "1e999", "nan", "x", '"', '"1"', "1_0", "٣", "\0"])
@@ -19,9 +39,9 @@ ROWS = st.one_of(
 )
 
 
-def outcome(lines: list[bytes]) -> list[str] | str:
+def outcome(lines: list[bytes], encoding: Encoding = PLAIN, *, filled: bool = False) -> list[str] | str:
     try:
-        return list(model_rows(lines, ("value", "total")))
+        return list(model_rows(lines, encoding, filled=filled))
     except BadRow as error:
         return str(error)
 
@@ -42,8 +62,85 @@ def test_any_rows_are_numbers_or_one_clear_line(lines: list[bytes]) -> None:
 
 def test_numbers_arrive_as_they_were_written() -> None:
     assert outcome([b"0.1,1e-7", b"-0,12345678901234567", b'{"value": true, "total": null}', b"nan,"]) == [
-        "0.1,1e-07",
-        "-0.0,1.2345678901234568e+16",
-        "1.0,",
+        "0.1,1e-7",
+        "-0,1.2345678901234568e+16",
+        "1,",
         ",",
     ]
+    assert outcome([b"0.1,", b"{}"], filled=True) == ["0.1,2", "1,2"]
+
+
+def test_raw_values_are_encoded_as_in_the_snapshot() -> None:
+    expected = ["1,0,1400,2", "0,1,,0", "0,0,7,", "0,0,,1"]
+
+    assert outcome([b"UA,1400,17", b"HA,,4", b",7,", b",,5.0"], MIXED) == expected
+    assert outcome([b"hour, carrier,distance", b"17,UA,1400", b"4, HA ,", b",,7", b"5,,"], MIXED) == expected
+    objects = [
+        {"carrier": "UA", "distance": 1400, "hour": 17},
+        {"hour": "4", "carrier": "HA"},
+        {"carrier": None, "distance": 7.0},
+        {"hour": 5.0, "carrier": ""},
+    ]
+    assert outcome([json.dumps(each).encode() for each in objects], MIXED) == expected
+    assert outcome([b"{}"], MIXED, filled=True) == ["0,0,7.5,0"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"UA,far,5", "line 1 column 2 (distance) is 'far'; expected a number, or nothing where it is missing"),
+        (b'{"distance": "1"}', "line 1 feature distance is '1'; expected a number, or null where it is missing"),
+        (
+            b'{"carrier": [1]}',
+            "line 1 feature carrier is [1]; expected text, a whole number of at most 64 bits or a truth value, or null "
+            "where it is missing",
+        ),
+        (b'{"carier": "UA"}', "line 1 has features that the model does not know: 'carier'"),
+        (b"UA,5", "line 1 has 2 columns, expected 3: carrier, distance, hour"),
+    ],
+)
+def test_value_of_another_kind_is_named(line: bytes, message: str) -> None:
+    assert outcome([line], MIXED) == message
+
+
+VALUES = {
+    "carrier": st.none() | st.sampled_from(["UA", "HA", 'a"b', "a,b"]),
+    "distance": st.none() | st.floats(allow_nan=False, allow_infinity=False, width=32),
+    "hour": st.none() | st.integers(-3, 20),
+}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.fixed_dictionaries(VALUES), min_size=1, max_size=5), st.booleans())
+def test_rows_in_every_form_are_those_of_the_training_channel(rows: list[dict[str, Any]], filled: bool) -> None:
+    """Against the encoding of a frame, which is how the channels are written."""
+    frame = pd.DataFrame(rows).astype({"hour": "Int64", "distance": "float64", "carrier": object})
+    expected = MIXED.encode(frame, filled=filled).to_numpy().tolist()
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["distance", "hour", "carrier"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+    for lines in (
+        [json.dumps(row).encode() for row in rows],
+        [line.encode() for line in text.getvalue().splitlines()],
+    ):
+        found = outcome(lines, MIXED, filled=filled)
+        assert isinstance(found, list)
+        assert [[float(cell or "nan") for cell in row.split(",")] for row in found] == [
+            [pytest.approx(each, abs=0, rel=0, nan_ok=True) for each in row] for row in expected
+        ]
+        assert not filled or not any(math.isnan(float(cell or "nan")) for row in found for cell in row.split(","))
+
+
+def test_many_rows_are_all_there_in_order() -> None:
+    lines = (f"{number},0".encode() for number in range(2_500))
+
+    assert list(model_rows(lines, PLAIN, filled=False)) == [f"{number},0" for number in range(2_500)]
+
+
+def test_endpoint_without_a_proven_model_is_reported(lake: Lake) -> None:
+    put_rows(lake, "running", "2013-01-01", pd.DataFrame({"late": [1]}))
+
+    with pytest.raises(MissingResource, match="no model was proven to be live at endpoint toy-late; run toy_train fir"):
+        live_encoding(workspace_of(lake, TOY), "toy-late")
