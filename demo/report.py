@@ -15,7 +15,8 @@ from rich.table import Table
 
 from pipelines.flights import data
 from pipelines.flights.events import events_of_days
-from sluice.dataset.snapshot import channel_partitions, labelled, read_rows, read_snapshot
+from sluice.dataset.channels import csv_rows
+from sluice.dataset.snapshot import channel_partitions, read_rows, read_snapshot
 from sluice.evaluation.verdict import read_verdict
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest
@@ -110,15 +111,14 @@ def _received(workspace: Workspace, folder: Path) -> list[dict[str, Any]]:
 
 def _predictions(workspace: Workspace, deployed: DeploymentRecord) -> Iterator[dict[str, Any]]:
     """Yield some flights of the last test day, evenly spread: the live score, and whether the flight was late."""
-    snapshot = read_snapshot(workspace.lake, deployed.model.snapshot)
-    training = workspace.pipeline.require_training()
+    model = deployed.model
+    snapshot = read_snapshot(workspace.lake, model.snapshot)
     for frame in read_rows(workspace.lake, snapshot.dataset, channel_partitions(snapshot, "test")[-1:]):
         chosen = frame.iloc[:: max(1, len(frame) // _PREDICTIONS)].head(_PREDICTIONS)
-        lines = labelled(chosen, training).to_csv(header=False, index=False).splitlines()
-        rows = [line.partition(",")[2] for line in lines]
-        scores = invoke(workspace, deployed.endpoint, deployed.model, rows)
-        for flight, line, score in zip(chosen["event_id"], lines, scores, strict=True):
-            yield {"flight": flight, "score": round(float(score), 4), "truth": int(line.partition(",")[0])}
+        rows = csv_rows(snapshot.encoding.encode(chosen, filled=not model.takes_missing))
+        scores = invoke(workspace, deployed.endpoint, model, rows)
+        for flight, truth, score in zip(chosen["event_id"], chosen[snapshot.label], scores, strict=True):
+            yield {"flight": flight, "score": round(float(score), 4), "truth": int(truth)}
 
 
 def _rounded(value: float | None) -> float | None:

@@ -43,7 +43,7 @@ TOY = Pipeline(
         label="late",
         features=("value", "total"),
         candidates=(XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 5, "nthread": 1}),),
-        gate=Gate("auc", at_least=0.6),
+        gate=Gate("auc", at_least=0.6, rows=1),
     ),
     deployment=Deployment(endpoint="toy-late"),
 )

@@ -16,6 +16,7 @@ from sluice.dataset.channels import CHANNELS, Channel, Form, channel_key, form_o
 from sluice.dataset.encodings import Encoding
 from sluice.dataset.fitting import FOLDS, Fitting
 from sluice.dataset.labels import Labels
+from sluice.dataset.profile import Sample
 from sluice.dataset.raw_rows import RawRows, read_rows
 from sluice.declaration.training import Training
 from sluice.errors import MissingResource, NotEnoughData
@@ -197,17 +198,21 @@ def _declared(training: Training) -> list[Any]:
 def _write(
     workspace: Workspace, fingerprint: str, forms: Sequence[Form], channels: Mapping[Channel, Sequence[Manifest]]
 ) -> tuple[Encoding, dict[Channel, int]]:
-    """Fit the encoding on the train rows, and write all channels.
+    """Fit the encoding on the train rows, and write their profile and all channels.
 
     Returns:
         The encoding, and the number of rows of each channel.
     """
-    rows = RawRows(workspace.lake, workspace.pipeline.require_training())
+    lake = workspace.lake
+    rows = RawRows(lake, workspace.pipeline.require_training())
+    sample = Sample(rows, sum(manifest.rows_out for manifest in channels["train"]))
     fitting, labels = Fitting(rows), {channel: Labels(rows.training) for channel in CHANNELS}
     for place, frame in enumerate(_labelled(rows, channels["train"], labels["train"])):
         fitting.add(frame, place % FOLDS)
+        sample.add(frame)
     _check_labels(workspace, labels["train"], "train", channels["train"])
     encoding, folded = fitting.encoding(), [fitting.encoding(without=fold) for fold in range(FOLDS)]
+    lake.put(lake.layout.profile(fingerprint), sample.profile().model_dump_json().encode())
     train = ((frame, folded[place % FOLDS]) for place, (_, frame) in enumerate(rows.read(channels["train"])))
     write_channel(rows, fingerprint, "train", forms, train)
     for channel in CHANNELS[1:]:

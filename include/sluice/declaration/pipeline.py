@@ -159,6 +159,8 @@ class Pipeline:
                 f"pipeline {self.name}: training reads {training.rows!r}, which is no step; name one of "
                 f"{', '.join(step.name for step in self.steps)}"
             )
+        if len({training.label, *(each.name for each in training.inputs)}) <= len(training.features):
+            raise DeclarationError(f"pipeline {self.name}: training must name each feature once, and not its own label")
 
     def _check_deployment(self, deployment: Deployment) -> None:
         if self.training is None:

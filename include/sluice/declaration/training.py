@@ -61,8 +61,6 @@ class Training:
             raise DeclarationError("training: two candidates have one name; give each its own, as in name='deep'")
         if not isinstance(self.split, Split):
             raise DeclarationError(f"training: split={self.split!r} must be a split; write it as TimeSplit(0.15, 0.15)")
-        if len({self.label, *(each.name for each in self.inputs)}) <= len(self.features):
-            raise DeclarationError("training must name each feature once, and not its own label")
         for candidate in self.candidates:
             candidate.check_problem(self.problem)
         for feature in self.inputs:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.sluice.toy import TOY
+from tests.sluice.toy import TOY, toy
 
 from sluice.declaration import Category, Gate, Multiclass, Number, XGBoost
 from sluice.errors import DeclarationError
@@ -44,8 +44,8 @@ def test_plain_name_is_a_number() -> None:
         (lambda: Category("c", at_least=1.1), "feature c: at_least=1.1 must be a number from 0.001 to 1"),
         (lambda: Category("c", at_least=0.0001), "feature c: at_least=0.0001 must be a number from 0.001 to 1"),
         (lambda: Category("c", encoding="ordinal", at_least=-1), "feature c: at_least=-1 must be a number from 0 to 1"),
-        (lambda: declared("value", Category("value")), "must name each feature once"),
-        (lambda: declared(Category("late")), "and not its own label"),
+        (lambda: toy(training=declared("value", Category("value"))), "must name each feature once"),
+        (lambda: toy(training=declared(Category("late"))), "and not its own label"),
         (lambda: declared("value", 7), "training: features=.* must be a tuple; write it as features=\\('lag_1',\\)"),
         (lambda: declared("value", split=0.3), "training: split=0.3 must be a split; write it as TimeSplit"),
         (
