@@ -108,7 +108,7 @@ class NumberEncoding(ColumnEncoding):
         try:
             value = float(cell) if cell else None
         except ValueError as error:
-            raise Unreadable("a number", example=cell) from error
+            raise Unreadable("a number", cell) from error
         return number(value)
 
     @override

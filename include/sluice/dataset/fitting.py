@@ -77,11 +77,22 @@ class _Fit(ABC):
 
     @abstractmethod
     def add(self, column: pd.Series[Any], labels: Numbers, fold: int) -> None:
-        """Add the values of some rows with their labels."""
+        """Add the values of a partition.
+
+        Args:
+            column: The values, of shape ``(rows,)``.
+            labels: Their labels, of the same shape.
+            fold: The fold of the partition.
+        """
 
     @abstractmethod
     def encoding(self, whole: bool, without: int | None) -> AnyEncoding:
-        """Return the encoding that fits, without the labels of a fold."""
+        """Return the encoding that fits.
+
+        Args:
+            whole: Whether the values are whole numbers and truth values, not text.
+            without: The fold whose labels are left out; None for none.
+        """
 
 
 class _NumberFit(_Fit):

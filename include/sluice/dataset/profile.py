@@ -71,7 +71,11 @@ class NumberProfile(FeatureProfile):
 
     @classmethod
     def of(cls, column: pd.Series[float]) -> NumberProfile:
-        """Return the profile of a column of numbers."""
+        """Return the profile of a column.
+
+        Args:
+            column: Numbers, NaN where one is missing; at least one row.
+        """
         present = column.dropna().to_numpy()
         deciles = np.quantile(present, _DECILES, method="inverted_cdf") if len(present) else ()
         edges = tuple(np.unique(deciles).tolist())
@@ -117,7 +121,12 @@ class CategoryProfile(FeatureProfile):
 
     @classmethod
     def of(cls, column: pd.Series[Any], *, whole: bool) -> CategoryProfile:
-        """Return the profile of a column of the texts that name categories."""
+        """Return the profile of a column.
+
+        Args:
+            column: The texts that name categories; at least one row.
+            whole: Whether they name whole numbers and truth values.
+        """
         counts = Counter(column.dropna())
         frequent = sorted(counts, key=lambda value: (-counts[value], value))[:_MOST_VALUES]
         bins = cls(whole=whole, shares=dict.fromkeys(frequent, 0.0), other=0, missing=0)

@@ -50,8 +50,7 @@ class Snapshot(BaseModel):
         fingerprint: Its name, 32 hexadecimal digits.
         dataset: The step whose rows it holds.
         label: The column that is learned.
-        features: The raw columns that the model gets, in order.
-        encoding: How they become what the model gets; fitted on the train rows.
+        encoding: How the raw features become what the model gets; fitted on the train rows.
         forms: The forms in which the channels were written.
         revisions: The digests of the partitions, by their keys.
         partitions: The ranges of partitions of each channel.
@@ -64,7 +63,6 @@ class Snapshot(BaseModel):
     fingerprint: str
     dataset: str
     label: str
-    features: tuple[str, ...]
     encoding: Encoding
     forms: tuple[Form, ...]
     revisions: Mapping[str, str]
@@ -144,7 +142,6 @@ def make_snapshot(workspace: Workspace, first: str | None = None, last: str | No
             fingerprint=fingerprint,
             dataset=training.rows,
             label=training.label,
-            features=encoding.features,
             encoding=encoding,
             forms=tuple(forms),
             revisions=revisions,

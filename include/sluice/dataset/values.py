@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -11,25 +12,30 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from sluice.errors import SluiceError
+
 Numbers = npt.NDArray[np.float64]
 Texts = npt.NDArray[np.object_]
 
 LARGEST = 3.4028234663852886e38  # the model computes with 32-bit numbers
+_SMALLER = f"a number of at most {LARGEST:.4g}"
 _TRUTH = {"true": "1", "false": "0"}
 
 
-class Unreadable(ValueError):
-    """Values of a column that can't be read.
+class Unreadable(SluiceError):
+    """Values that can't be read.
 
-    Attributes:
+    Args:
         expected: What a value should be.
-        count: How many values can't be read.
-        example: One of them.
+        example: A value that is not.
+        count: How many are not.
+        column: The name of their column; None for a single value.
     """
 
-    def __init__(self, expected: str, count: int = 1, example: object = None) -> None:
-        super().__init__(expected)
-        self.expected, self.count, self.example = expected, count, example
+    def __init__(self, expected: str, example: object, count: int = 1, column: object = None) -> None:
+        where = "" if column is None else f"column {column!r}: "
+        super().__init__(f"{where}{count} of the values are not {expected}, such as {example!r}; correct the step")
+        self.expected, self.example, self.count = expected, example, count
 
 
 def number(value: object) -> float:
@@ -45,13 +51,10 @@ def number(value: object) -> float:
     if found is None:
         return np.nan
     if not isinstance(found, int | float | Decimal):
-        raise Unreadable("a number", example=found)
+        raise Unreadable("a number", found)
     if not _is_within(found, LARGEST):
-        raise Unreadable(_SMALLER, example=found)
+        raise Unreadable(_SMALLER, found)
     return float(found)
-
-
-_SMALLER = f"a number of at most {LARGEST:.4g}"
 
 
 def category(value: object, *, whole: bool) -> str | None:
@@ -74,7 +77,7 @@ def category(value: object, *, whole: bool) -> str | None:
         return str(int(found))
     if isinstance(found, str):
         return (_whole(found.strip()) if whole else found.strip()) or None
-    raise Unreadable("text, a whole number of at most 64 bits or a truth value", example=found)
+    raise Unreadable("text, a whole number of at most 64 bits or a truth value", found)
 
 
 def _is_within(value: Any, most: float) -> bool:
@@ -83,10 +86,10 @@ def _is_within(value: Any, most: float) -> bool:
 
 def _whole(text: str) -> str:
     """Return the text of a whole number or a truth value in its one form; other text as it is."""
-    try:
-        return category(float(text), whole=True) or text
-    except (ValueError, OverflowError):
-        return _TRUTH.get(text.lower(), text)
+    for read in (int, float):
+        with suppress(ValueError, Unreadable):
+            return category(read(text), whole=True) or text
+    return _TRUTH.get(text.lower(), text)
 
 
 def _plain(value: object) -> Any:
@@ -115,7 +118,7 @@ def numbers(column: pd.Series[Any]) -> Numbers:
     found = column.to_numpy(np.float64, na_value=np.nan)
     too_large = np.abs(found) > LARGEST
     if too_large.any():
-        raise Unreadable(_SMALLER, int(too_large.sum()), found[too_large][0].item())
+        raise Unreadable(_SMALLER, found[too_large][0].item(), int(too_large.sum()), column.name)
     return found
 
 
@@ -157,5 +160,5 @@ def _read_each(column: pd.Series[Any], read: Callable[[object], object], missing
             refused[code] = error
     if refused:
         first = next(iter(refused.values()))
-        raise Unreadable(first.expected, int(np.isin(codes, list(refused)).sum()), first.example)
+        raise Unreadable(first.expected, first.example, int(np.isin(codes, list(refused)).sum()), column.name)
     return found[codes]

@@ -9,6 +9,7 @@ from itertools import islice
 
 from sluice.dataset.channels import csv_rows
 from sluice.dataset.encodings import Encoding
+from sluice.dataset.values import Unreadable
 from sluice.errors import SluiceError
 
 _ROWS_AT_ONCE = 1_000
@@ -89,9 +90,11 @@ def _named(cells: Sequence[str], header: Sequence[str], number: int, encoding: E
         cell = given.get(column.feature, "")
         try:
             row[column.feature] = column.read_text(cell)
-        except ValueError as error:
+        except Unreadable as error:
             where = f"line {number} column {header.index(column.feature) + 1} ({column.feature})"
-            raise BadRow(f"{where} is {_shown(cell)}; expected {error}, or nothing where it is missing") from error
+            raise BadRow(
+                f"{where} is {_shown(cell)}; expected {error.expected}, or nothing where it is missing"
+            ) from error
     return row
 
 
@@ -108,9 +111,11 @@ def _members(text: str, number: int, encoding: Encoding) -> Row:
         value = members.get(column.feature)
         try:
             row[column.feature] = column.read_value(value)
-        except ValueError as error:
+        except Unreadable as error:
             where = f"line {number} feature {column.feature}"
-            raise BadRow(f"{where} is {_shown(value)}; expected {error}, or null where it is missing") from error
+            raise BadRow(
+                f"{where} is {_shown(value)}; expected {error.expected}, or null where it is missing"
+            ) from error
     return row
 
 

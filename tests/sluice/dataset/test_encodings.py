@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice.dataset.encodings import Encoding, NumberEncoding, OneHotEncoding, OrdinalEncoding, TargetMeanEncoding
-from sluice.errors import DeclarationError
+from sluice.errors import DeclarationError, SluiceError
 
 ENCODING = Encoding(
     columns=(
@@ -126,3 +126,10 @@ def test_value_that_is_left_out_is_missing() -> None:
         ENCODING.encode_rows([{"carrier": "UA"}], filled=False),
         ENCODING.encode_rows([{"carrier": "UA", **nulls}], filled=False),
     )
+
+
+def test_value_of_another_kind_in_a_frame_is_named() -> None:
+    frame = pd.DataFrame({"distance": ["far", None, "near"], "carrier": "UA", "hour": 5, "origin": "JFK", "holiday": 0})
+
+    with pytest.raises(SluiceError, match=r"^column 'distance': 2 of the values are not a number, such as 'far'; corr"):
+        ENCODING.encode(frame, filled=True)

@@ -55,6 +55,11 @@ def test_a_whole_number_has_one_name_in_every_form(value: object) -> None:
     assert category(value, whole=True) == "1"
 
 
+@pytest.mark.parametrize("value", [2**53 + 1, str(2**53 + 1), np.int64(2**53 + 1)])
+def test_a_large_whole_number_keeps_its_last_digit(value: object) -> None:
+    assert category(value, whole=True) == "9007199254740993"
+
+
 @pytest.mark.parametrize(
     ("value", "name"),
     [("1.0", "1.0"), ("01", "01"), (1, "1"), (1.0, "1"), (True, "true"), (" UA ", "UA"), ("", None), (None, None)],
@@ -72,7 +77,7 @@ def test_what_is_no_category_is_refused(value: object, whole: bool) -> None:
 
 @pytest.mark.parametrize("value", ["1", [], "", b"1", pd.Timestamp("2013-01-01")])
 def test_what_is_no_number_is_refused(value: object) -> None:
-    with pytest.raises(Unreadable, match="a number"):
+    with pytest.raises(Unreadable, match=r"^1 of the values are not a number, such as"):
         number(value)
 
 
