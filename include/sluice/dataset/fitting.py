@@ -157,8 +157,8 @@ class _CategoryFit(_Fit):
                 return TargetMeanEncoding(feature=name, whole=whole, values=own, means=means, other=other)
 
     def _own_values(self, whole: bool) -> tuple[str, ...]:
-        least = self._declared.at_least * self._rows.sum()
-        own = [value for value, (rows, _) in self._counts.items() if rows.sum() >= least]
+        total, least = self._rows.sum(), self._declared.at_least
+        own = [value for value, (rows, _) in self._counts.items() if rows.sum() / total >= least]
         return tuple(sorted(own, key=int if whole else None))
 
     def _means(self, own: Sequence[str], kept: Raw) -> tuple[tuple[float, ...], float]:

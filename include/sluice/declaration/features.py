@@ -11,7 +11,7 @@ from sluice.declaration.checks import check_number, check_text
 from sluice.declaration.problems import Multiclass, Problem
 from sluice.errors import DeclarationError
 
-CategoryEncoding = Literal["one_hot", "ordinal", "target_mean"]
+EncodingName = Literal["one_hot", "ordinal", "target_mean"]
 _LARGEST = 3.4e38  # the model computes with 32-bit numbers
 _MOST_COLUMNS = 1_000  # of one category
 
@@ -85,16 +85,16 @@ class Category(Feature):
 
     kind: ClassVar[str] = "category"
 
-    encoding: CategoryEncoding = "one_hot"
+    encoding: EncodingName = "one_hot"
     at_least: float = 0.01
 
     @override
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.encoding not in get_args(CategoryEncoding):
+        if self.encoding not in get_args(EncodingName):
             raise DeclarationError(
                 f"feature {self.name}: encoding={self.encoding!r} is unknown; write one of "
-                f"{', '.join(map(repr, get_args(CategoryEncoding)))}"
+                f"{', '.join(map(repr, get_args(EncodingName)))}"
             )
         least = 1 / _MOST_COLUMNS if self.encoding == "one_hot" else 0
         check_number(f"feature {self.name}", "at_least", self.at_least, least, 1)

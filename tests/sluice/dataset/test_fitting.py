@@ -67,6 +67,13 @@ def test_value_of_its_own_has_that_share_of_the_train_rows(
     assert only(found.encoding()).values == values
 
 
+def test_share_that_is_just_reached_is_enough(lake: Lake) -> None:
+    """0.07 times 100 is more than 7 in floating-point numbers."""
+    found = fitted(lake, Category("x", at_least=0.07), ["a"] * 93 + ["b"] * 7)
+
+    assert only(found.encoding()).values == ("a", "b")
+
+
 def test_whole_numbers_are_ordered_by_size_and_text_by_letters(lake: Lake) -> None:
     ordinal = Category("x", encoding="ordinal", at_least=0)
 
