@@ -24,6 +24,7 @@ from tests.plugins.task_life import deferral_of, event_of, run, run_from
 from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
 from sluice.dataset.snapshot import make_snapshot
+from sluice.evaluation.inputs import inputs_folder
 from sluice.evaluation.scoring import find_scoring
 from sluice.evaluation.verdict import read_verdict
 from sluice.lake.manifests import Manifest
@@ -450,7 +451,7 @@ def test_missing_rows_or_answers_restore_what_served_before(
     proven = described(parcels)["EndpointConfigName"]
     judgement = read_verdict(parcels.lake, second.verdict).judgement(second.job.name)
     key = {
-        "snapshots": f"parcels/snapshots/{second.snapshot}/inputs/all/test.csv",
+        "snapshots": f"{inputs_folder(parcels, judgement.model, second.snapshot)}test.csv",
         "evaluations/scores": f"{judgement.scores}test.csv.out",
     }[folder]
     kept = parcels.lake.get(key)

@@ -1,8 +1,11 @@
-"""The rows that a model scores: those of a snapshot's channels without the label, in the form that the model takes."""
+"""The rows that a model scores: raw rows of a snapshot, in the encoding that the model was trained with."""
 
 from __future__ import annotations
 
-from sluice.dataset.snapshot import Channel, channel_key
+from sluice.dataset.channels import Channel, csv_rows
+from sluice.dataset.encodings import Encoding
+from sluice.dataset.snapshot import read_snapshot, snapshot_rows
+from sluice.lake.manifests import digest_of
 from sluice.training.models import Model
 from sluice.workspace import Workspace
 
@@ -15,9 +18,13 @@ def inputs_folder(workspace: Workspace, model: Model, fingerprint: str) -> str:
     Args:
         workspace: The workspace of the pipeline that trains.
         model: The model that will score them.
-        fingerprint: The fingerprint of the snapshot.
+        fingerprint: The fingerprint of the snapshot of the rows.
+
+    Raises:
+        MissingResource: the snapshot that the model was trained on does not exist.
     """
-    return workspace.lake.layout.inputs(fingerprint, "all")
+    digest = digest_of([_encoding(workspace, model).model_dump(mode="json"), model.takes_missing])[:16]
+    return workspace.lake.layout.inputs(fingerprint, digest)
 
 
 def write_inputs(workspace: Workspace, model: Model, fingerprint: str) -> None:
@@ -26,13 +33,18 @@ def write_inputs(workspace: Workspace, model: Model, fingerprint: str) -> None:
     Args:
         workspace: The workspace of the pipeline that trains.
         model: The model that will score them.
-        fingerprint: The fingerprint of the snapshot.
+        fingerprint: The fingerprint of the snapshot of the rows.
 
     Raises:
-        MissingResource: there is no such snapshot.
+        MissingResource: one of the two snapshots does not exist.
+        DeclarationError: the rows lack a feature of the model.
     """
     lake, folder = workspace.lake, inputs_folder(workspace, model, fingerprint)
+    encoding = _encoding(workspace, model)
     for channel in SCORED:
-        lines = lake.get(channel_key(lake, fingerprint, channel)).decode().splitlines()
-        body = "".join(line.partition(",")[2] + "\n" for line in lines)
-        lake.create(f"{folder}{channel}.csv", body.encode())
+        rows = encoding.encode(snapshot_rows(lake, fingerprint, channel), filled=not model.takes_missing)
+        lake.create(f"{folder}{channel}.csv", "".join(f"{row}\n" for row in csv_rows(rows)).encode())
+
+
+def _encoding(workspace: Workspace, model: Model) -> Encoding:
+    return read_snapshot(workspace.lake, model.snapshot).encoding

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from sluice.dataset.snapshot import Channel, channel_key
+from sluice.dataset.channels import Channel
+from sluice.dataset.snapshot import snapshot_rows
 from sluice.evaluation.metrics import Numbers
 from sluice.workspace import Workspace
 
@@ -46,6 +47,7 @@ def read_rows(workspace: Workspace, fingerprint: str, channel: Channel) -> Rows:
     Raises:
         MissingResource: there is no such snapshot.
     """
-    lake = workspace.lake
-    lines = lake.get(channel_key(lake, fingerprint, channel)).decode().splitlines()
-    return Rows(np.array([float(line.partition(",")[0]) for line in lines]))
+    training = workspace.pipeline.require_training()
+    frame = snapshot_rows(workspace.lake, fingerprint, channel)
+    columns = {column: frame[column].astype(str).to_numpy(object) for column in training.gate.slices}
+    return Rows(frame[training.label].to_numpy(np.float64), columns)

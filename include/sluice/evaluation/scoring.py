@@ -13,7 +13,7 @@ import numpy as np
 from botocore.exceptions import ClientError
 
 from sluice.aws.failures import is_absent
-from sluice.dataset.snapshot import Channel
+from sluice.dataset.channels import Channel
 from sluice.errors import TrainingFailed
 from sluice.evaluation.inputs import inputs_folder, write_inputs
 from sluice.evaluation.metrics import Numbers

@@ -5,28 +5,42 @@ from __future__ import annotations
 from botocore.exceptions import ClientError
 
 from sluice.aws.failures import is_absent
+from sluice.dataset.snapshot import read_snapshot
+from sluice.errors import MissingResource
 from sluice.serving.endpoint import find_endpoint
 from sluice.serving.records import last_proven
 from sluice.training.models import Model
 from sluice.workspace import Workspace
 
 
-def find_champion(workspace: Workspace) -> Model | None:
+def find_champion(workspace: Workspace, fingerprint: str) -> Model | None:
     """Return the model that is live, if it can be judged beside others.
 
     Args:
         workspace: The workspace of the pipeline.
+        fingerprint: The fingerprint of the snapshot whose rows judge.
 
     Returns:
-        None if the pipeline declares no deployment, if nothing proven is live, or if the model's artefact is gone.
+        None if the pipeline declares no deployment, if nothing proven is live, if the model's artefact or its own
+        snapshot is gone, or if the rows have another label or lack a feature that the model takes.
     """
     deployment = workspace.pipeline.deployment
     if deployment is None:
         return None
     live, proven = find_endpoint(workspace, deployment.endpoint), last_proven(workspace.lake, deployment.endpoint)
-    if live is None or proven is None or live.config != proven.config or not _has_artefact(workspace, proven.model):
+    if live is None or proven is None or live.config != proven.config:
         return None
-    return proven.model
+    fits = _has_artefact(workspace, proven.model) and _takes_rows_of(workspace, proven.model, fingerprint)
+    return proven.model if fits else None
+
+
+def _takes_rows_of(workspace: Workspace, model: Model, fingerprint: str) -> bool:
+    rows = read_snapshot(workspace.lake, fingerprint)
+    try:
+        own = read_snapshot(workspace.lake, model.snapshot)
+    except MissingResource:
+        return False
+    return own.label == rows.label and set(own.encoding.features) <= set(rows.encoding.features)
 
 
 def _has_artefact(workspace: Workspace, model: Model) -> bool:

@@ -27,7 +27,7 @@ def launch_scorings(workspace: Workspace, job_names: Sequence[str], fingerprint:
     Raises:
         TrainingFailed: a training job has not completed, or a scoring failed five times.
     """
-    champion = find_champion(workspace)
+    champion = find_champion(workspace, fingerprint)
     models = trained_models(workspace, job_names, fingerprint)
     contestants = {model.job: model for model in [*models, *([champion] if champion else [])]}
     return [launch_scoring(workspace, model, fingerprint).job_name for model in contestants.values()]
@@ -49,7 +49,7 @@ def make_verdict(workspace: Workspace, job_names: Sequence[str], fingerprint: st
         MissingResource: a model has not scored the rows.
     """
     models = trained_models(workspace, job_names, fingerprint)
-    verdict = judge(workspace, models, find_champion(workspace), fingerprint)
+    verdict = judge(workspace, models, find_champion(workspace, fingerprint), fingerprint)
     number = record_verdict(workspace.lake, verdict)
     require_winner(verdict)
     return number

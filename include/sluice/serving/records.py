@@ -86,9 +86,7 @@ def require_proven(lake: Lake, endpoint: str) -> DeploymentRecord:
     """
     found = last_proven(lake, endpoint)
     if found is None:
-        raise MissingResource(
-            f"no model was proven to be live at endpoint {endpoint}; run {lake.pipeline}_train first"
-        )
+        raise MissingResource(f"no model was proven to be live at endpoint {endpoint}; run {lake.pipeline}_train first")
     return found
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from sluice.dataset.channels import Form, form_of
 from sluice.dataset.snapshot import Snapshot
 from sluice.declaration.candidates import Candidate
 from sluice.declaration.pipeline import Pipeline
@@ -43,8 +44,8 @@ def training_request(workspace: Workspace, candidate: Candidate, snapshot: Snaps
         "RoleArn": workspace.resources.require_role(),
         "HyperParameters": dict(sorted(hyperparameters.items())),
         "InputDataConfig": [
-            _channel(lake, snapshot, "train", algorithm.content_type),
-            _channel(lake, snapshot, "validation", algorithm.content_type),
+            _channel(lake, snapshot, form_of(candidate), "train", algorithm.content_type),
+            _channel(lake, snapshot, form_of(candidate), "validation", algorithm.content_type),
         ],
         "OutputDataConfig": {
             "S3OutputPath": lake.uri(lake.layout.models()),
@@ -132,14 +133,14 @@ def declared_tags(pipeline: Pipeline) -> list[Mapping[str, str]]:
     return [{"Key": key, "Value": value} for key, value in sorted(pipeline.tags.items())]
 
 
-def _channel(lake: Lake, snapshot: Snapshot, channel: str, content_type: str) -> dict[str, Any]:
+def _channel(lake: Lake, snapshot: Snapshot, form: Form, channel: str, content_type: str) -> dict[str, Any]:
     return {
         "ChannelName": channel,
         "ContentType": content_type,
         "DataSource": {
             "S3DataSource": {
                 "S3DataType": "S3Prefix",
-                "S3Uri": lake.uri(lake.layout.channel(snapshot.fingerprint, channel)),
+                "S3Uri": lake.uri(lake.layout.channel(snapshot.fingerprint, form, channel)),
                 "S3DataDistributionType": "FullyReplicated",
             }
         },

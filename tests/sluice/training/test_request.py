@@ -15,6 +15,7 @@ from tests.clients import ROLE, offline
 from tests.sluice.provisioning.shapes import KEY
 from tests.sluice.toy import TOY
 
+from sluice.dataset.encodings import Encoding, NumberEncoding
 from sluice.dataset.snapshot import Snapshot
 from sluice.declaration import Network
 from sluice.declaration.pipeline import Pipeline
@@ -25,7 +26,8 @@ SNAPSHOT = Snapshot(
     fingerprint="f" * 32,
     dataset="running",
     label="late",
-    features=("value", "total"),
+    encoding=Encoding(columns=(NumberEncoding(feature="value", fill=0), NumberEncoding(feature="total", fill=0))),
+    forms=("gaps",),
     revisions={"dt=2013-01-01": "a"},
     partitions={"train": "dt=2013-01-01", "validation": "dt=2013-01-02", "test": "dt=2013-01-03"},
     rows={"train": 1, "validation": 1, "test": 1},
@@ -58,8 +60,8 @@ def test_job_trains_on_the_channels_of_the_snapshot_and_never_on_the_test_rows()
     }
 
     assert uris == {
-        "train": f"s3://bucket/toy/snapshots/{'f' * 32}/train/",
-        "validation": f"s3://bucket/toy/snapshots/{'f' * 32}/validation/",
+        "train": f"s3://bucket/toy/snapshots/{'f' * 32}/gaps/train/",
+        "validation": f"s3://bucket/toy/snapshots/{'f' * 32}/gaps/validation/",
     }
 
 
