@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from botocore.exceptions import ClientError
@@ -128,18 +129,35 @@ class Lake:
 
     def read(self, key: str) -> bytes | None:
         """Read a whole object; return None if there is no such object."""
+        body, etag = self._get(key)
+        return None if etag is None else body
+
+    def _get(self, key: str) -> tuple[bytes, str | None]:
+        """Return an object and its ETag with quotes, which is None if there is no such object."""
+        response = self._wire.get(key)
+        if response is not None:
+            return response.body, response.headers.get("ETag") if response.status == HTTPStatus.OK else None
         try:
-            return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+            found = self.s3.get_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
             if error_code(error) not in _ABSENT:
                 raise
-            return None
+            return b"", None
+        return found["Body"].read(), found["ETag"]
 
     def objects(self, prefix: str) -> Iterator[tuple[str, int, str]]:
         """Yield the key, the size in bytes and the ETag (unquoted) of each object under a prefix, in key order."""
-        for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+        parameters = {"Prefix": prefix}
+        while True:
+            page = self._list(parameters)
             for entry in page.get("Contents", ()):
                 yield entry["Key"], entry["Size"], entry["ETag"].strip('"')
+            if "NextContinuationToken" not in page:
+                return
+            parameters["ContinuationToken"] = page["NextContinuationToken"]
+
+    def _list(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._wire.list(parameters) or self.s3.list_objects_v2(Bucket=self.bucket, **parameters)
 
     # Objects that change: each holds one model, as JSON. A conditional put replaces it, so that no change is lost.
 
@@ -150,13 +168,8 @@ class Lake:
             key: The key of the object.
             kind: The model that parses its JSON.
         """
-        try:
-            response = self.s3.get_object(Bucket=self.bucket, Key=key)
-        except ClientError as error:
-            if error_code(error) not in _ABSENT:
-                raise
-            return Stored(None, None)
-        return Stored(kind.model_validate_json(response["Body"].read()), response["ETag"])
+        body, etag = self._get(key)
+        return Stored(None, None) if etag is None else Stored(kind.model_validate_json(body), etag)
 
     def replace(self, key: str, before: Stored[Model], after: Model) -> Stored[Model]:
         """Replace the value of an object that changes. If it is already the new one, nothing is written.
@@ -263,10 +276,8 @@ class Lake:
             since: The first partition that counts.
         """
         prefix = self.layout.dataset(dataset)
-        response = self.s3.list_objects_v2(
-            Bucket=self.bucket, Prefix=f"{prefix}dt=", StartAfter=f"{prefix}{since.key}", MaxKeys=1
-        )
-        for entry in response.get("Contents", ()):
+        page = self._list({"Prefix": f"{prefix}dt=", "StartAfter": f"{prefix}{since.key}", "MaxKeys": 1})
+        for entry in page.get("Contents", ()):
             return Partition.parse(entry["Key"].removeprefix(prefix).rpartition("/")[0])
         return None
 

@@ -64,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"{}")
 
-    do_POST = do_PUT = _answer  # noqa: N815
+    do_GET = do_POST = do_PUT = _answer  # noqa: N815
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -123,11 +123,12 @@ def signature(request: Received, service: str) -> str:
     signed = authorization.partition("SignedHeaders=")[2].partition(",")[0]
     date = request.headers["x-amz-date"]
     scope = f"{date[:8]}/eu-west-3/{service}/aws4_request"
+    path, _, query = request.path.partition("?")
     canonical = "\n".join(
         [
             request.method,
-            request.path,
-            "",
+            path,
+            "&".join(sorted(query.split("&"))),
             *(f"{name}:{request.headers[name].strip()}" for name in signed.split(";")),
             "",
             signed,
@@ -179,6 +180,17 @@ def test_put_arrives_signed_with_its_condition_and_the_digest_of_its_body(listen
     assert "if-match" in request.headers["authorization"]
     assert request.headers["x-amz-content-sha256"] == hashlib.sha256(b"body").hexdigest()
     assert request.path == f"/bucket/{quote(key, safe='/~')}"
+
+
+def test_list_arrives_signed_with_its_query(listener: Listener) -> None:
+    """The listener's answer is no list, so it is left to boto3."""
+    wire = BucketWire(client("s3", listener.url, s3={"addressing_style": "path"}), "bucket")
+
+    assert wire.list({"Prefix": "a b/ü~", "StartAfter": "a+b", "MaxKeys": 1}) is None
+
+    (request,) = listener.received
+    assert request.headers["authorization"].endswith(f"Signature={signature(request, 's3')}")
+    assert request.path == ("/bucket?encoding-type=url&list-type=2&max-keys=1&prefix=a%20b%2F%C3%BC~&start-after=a%2Bb")
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
@@ -250,6 +262,47 @@ def test_put_whose_condition_does_not_hold_is_left_to_boto3(lake: Any) -> None:
 
     assert wire.put("key", b"second", {"If-None-Match": "*"}) is None
     assert lake.get("key") == b"first"
+
+
+KEYS = ["a b+c/~d/é.parquet", "plain/1", "plain/2", "plain/3", "tab\tand\nline"]
+
+
+def test_page_listed_on_the_wire_equals_that_of_boto3(lake: Any) -> None:
+    wire = BucketWire(lake.s3, lake.bucket)
+    for key in KEYS:
+        lake.put(key, key.encode())
+
+    for parameters in ({}, {"Prefix": "plain/"}, {"Prefix": "none/"}, {"Prefix": "plain/", "StartAfter": "plain/1"}):
+        by_wire, by_boto3 = wire.list(parameters), lake.s3.list_objects_v2(Bucket=lake.bucket, **parameters)
+        assert by_wire is not None
+        assert by_wire["Contents"] == [
+            {name: entry[name] for name in ("Key", "Size", "ETag")} for entry in by_boto3.get("Contents", ())
+        ]
+    first = wire.list({"MaxKeys": 2})
+    assert first is not None
+    rest = wire.list({"ContinuationToken": first["NextContinuationToken"]})
+    assert rest is not None
+    assert "NextContinuationToken" not in rest
+    assert [entry["Key"] for page in (first, rest) for entry in page["Contents"]] == KEYS
+
+
+def test_object_read_on_the_wire_equals_that_of_boto3(lake: Any) -> None:
+    wire = BucketWire(lake.s3, lake.bucket)
+    etag = f'"{lake.put(KEYS[0], b"body").etag}"'
+
+    found, absent = wire.get(KEYS[0]), wire.get("absent")
+
+    assert found is not None
+    assert (found.status, found.body, found.headers["ETag"]) == (200, b"body", etag)
+    assert absent is not None
+    assert absent.status == 404
+
+
+def test_bucket_that_does_not_exist_is_left_to_boto3(lake: Any) -> None:
+    """A missing bucket is an error, and not an object that is absent."""
+    wire = BucketWire(lake.s3, f"{lake.bucket}-not")
+
+    assert (wire.get("key"), wire.list({})) == (None, None)
 
 
 def test_unreachable_service_is_left_to_boto3() -> None:

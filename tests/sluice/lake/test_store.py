@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from tests.conftest import Cloud
 from tests.sluice.lake_contents import manifest_json, partition
 
+from sluice.aws.wire import Wire
 from sluice.errors import ConflictingWrite, MissingResource, SluiceError
 from sluice.lake.manifests import File, Manifest
 from sluice.lake.store import _AGAINST_OTHERS, Lake
@@ -31,6 +32,18 @@ def with_file(name: str) -> Callable[[Manifest | None], Manifest]:
         return manifest.model_copy(update={"files": (*manifest.files, file), "rows_in": manifest.rows_in + 1})
 
     return change
+
+
+@pytest.mark.parametrize("by_wire", [True, False])
+def test_every_page_is_listed(lake: Lake, monkeypatch: pytest.MonkeyPatch, by_wire: bool) -> None:
+    """S3 returns at most 1,000 objects at once."""
+    keys = [f"many/{number:04d}" for number in range(1_001)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: lake.put(key, key.encode()), keys))
+    if not by_wire:
+        monkeypatch.setattr(Wire, "send", lambda *_: None)
+
+    assert [(key, size) for key, size, _ in lake.objects("many/")] == [(key, 9) for key in keys]
 
 
 def test_no_change_of_twenty_writers_at_once_is_lost(cloud: Cloud, lake: Lake) -> None:

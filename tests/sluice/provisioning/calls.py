@@ -61,19 +61,36 @@ class RecordingAws(Aws):
     @contextmanager
     def on_the_wire(self) -> Iterator[None]:
         """Record the project's own signed requests as well."""
-        send, put = SqsWire.call, BucketWire.put
+        send, put, get, list_objects = SqsWire.call, BucketWire.put, BucketWire.get, BucketWire.list
 
         def call(wire: SqsWire, operation: str, parameters: Mapping[str, Any]) -> Any:
             self.calls.append(Call("sqs", operation, parameters))
             return send(wire, operation, parameters)
 
         def put_object(wire: BucketWire, key: str, body: bytes, conditions: Mapping[str, str]) -> str | None:
-            bucket, _, path = unquote(wire.path(key)).removeprefix("/").partition("/")
-            self.calls.append(Call("s3", "PutObject", {"Bucket": bucket, "Key": path}))
+            self.calls.append(Call("s3", "PutObject", _address(wire, key)))
             return put(wire, key, body, conditions)
 
-        with patch.object(SqsWire, "call", call), patch.object(BucketWire, "put", put_object):
+        def get_object(wire: BucketWire, key: str) -> Any:
+            self.calls.append(Call("s3", "GetObject", _address(wire, key)))
+            return get(wire, key)
+
+        def list_some(wire: BucketWire, parameters: Mapping[str, Any]) -> Any:
+            self.calls.append(Call("s3", "ListObjectsV2", {"Bucket": _address(wire, "")["Bucket"]}))
+            return list_objects(wire, parameters)
+
+        with (
+            patch.object(SqsWire, "call", call),
+            patch.object(BucketWire, "put", put_object),
+            patch.object(BucketWire, "get", get_object),
+            patch.object(BucketWire, "list", list_some),
+        ):
             yield
+
+
+def _address(wire: BucketWire, key: str) -> Mapping[str, str]:
+    bucket, _, path = unquote(wire.path(key)).removeprefix("/").partition("/")
+    return {"Bucket": bucket, "Key": path}
 
 
 def rights(call: Call) -> set[tuple[str, str]]:
@@ -130,8 +147,15 @@ def _of_sagemaker(operation: str, parameters: Mapping[str, Any]) -> set[tuple[st
     }
 
 
+def _of_logs(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]]:
+    group = f"arn:aws:logs:{_HERE}:log-group:{parameters['logGroupName']}"
+    stream = parameters.get("logStreamName")
+    return {(f"logs:{operation}", f"{group}:log-stream:{stream}" if stream else f"{group}:*")}
+
+
 _RIGHTS: Mapping[str, Any] = {
     "kinesis": _of_kinesis,
+    "logs": _of_logs,
     "s3": _of_s3,
     "sagemaker": _of_sagemaker,
     "sagemaker-runtime": _of_sagemaker,

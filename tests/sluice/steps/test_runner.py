@@ -257,6 +257,7 @@ def test_step_reads_drops_as_they_were_landed(lake: Lake, declare: Declare) -> N
     assert own(lake, pipeline) == [{"place": "EWR", "wind": 5}, {"place": "JFK", "wind": None}]
 
 
+@pytest.mark.usefixtures("no_wire")
 def test_failure_of_the_cloud_is_no_error_of_the_pipeline(cloud: Cloud, lake: Lake, toy_pipeline: Pipeline) -> None:
     """The task is retried: only an error that a change can repair is a SluiceError."""
     put_day(lake, 1, 1)

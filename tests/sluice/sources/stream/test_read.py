@@ -206,6 +206,7 @@ def test_splits_and_merges_during_a_run_lose_nothing_and_keep_the_order(trial: T
 # Kills
 
 
+@pytest.mark.usefixtures("no_wire")
 @pytest.mark.parametrize(
     ("moment", "nth"),
     [
