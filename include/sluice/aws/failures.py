@@ -42,6 +42,7 @@ _THROTTLED = {
     "ThrottledException",
     "Throttling",
     "ThrottlingException",
+    "TooManyRequests",
     "TooManyRequestsException",
     "TransactionInProgressException",
 }

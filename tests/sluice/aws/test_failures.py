@@ -48,6 +48,7 @@ def answered(
         ("ThrottlingException", 400),
         ("Throttling", 400),
         ("RequestLimitExceeded", 400),
+        ("TooManyRequests", 400),
         ("TooManyRequestsException", 400),
         ("ProvisionedThroughputExceededException", 400),
         ("RequestThrottled", 403),
