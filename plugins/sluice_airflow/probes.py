@@ -1,6 +1,6 @@
 """The probes of the sensors. A probe reads AWS once. :class:`Waiting` continues the wait; any other value ends it.
 
-All probes of one wait share a workspace, so that a probe makes its calls and no new clients (P9).
+All probes of a process share a workspace of their pipeline, so that a probe makes its calls and no new clients (P9).
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sluice_airflow.connection import open_workspace
+from sluice_airflow.shared import WORKSPACES
 
 if TYPE_CHECKING:
     from sluice.workspace import Workspace
@@ -25,7 +25,7 @@ class Waiting:
 
 
 class Probe:
-    """Calls a function of this module each time with the same workspace, or with a new one after a failure.
+    """Calls a function of this module, with the workspace that all waits of the process share.
 
     Args:
         name: The function's name.
@@ -35,7 +35,6 @@ class Probe:
 
     def __init__(self, name: str, pipeline: str, **arguments: Any) -> None:
         self._name, self._pipeline, self._arguments = name, pipeline, arguments
-        self._workspace: Workspace | None = None
 
     def __call__(self) -> Any:
         """Return what the function returns.
@@ -43,11 +42,12 @@ class Probe:
         Raises:
             Exception: what the function raises.
         """
-        workspace = self._workspace or open_workspace(self._pipeline)
-        self._workspace = None  # After a failure, credentials and resources are looked up again.
-        found = globals()[self._name](workspace, **self._arguments)
-        self._workspace = workspace
-        return found
+        workspace = WORKSPACES.get(self._pipeline)
+        try:
+            return globals()[self._name](workspace, **self._arguments)
+        except Exception:
+            WORKSPACES.failed(self._pipeline)
+            raise
 
 
 def backlog(workspace: Workspace, source: str) -> int | Waiting:

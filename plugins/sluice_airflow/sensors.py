@@ -15,6 +15,7 @@ from typing_extensions import override
 from sluice_airflow.errors import one_line, one_line_errors
 from sluice_airflow.probes import Probe, Waiting
 from sluice_airflow.runs import is_dags_test, partitions_of_run
+from sluice_airflow.shared import WORKSPACES
 from sluice_airflow.triggers import ProbeTrigger, ScoringTrigger, TrainingJobTrigger
 
 
@@ -56,6 +57,7 @@ class ProbeSensor(BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         from sluice.aws.failures import is_transient
 
+        WORKSPACES.clear()  # A task that was cleared after the connection was corrected finds the new one.
         try:
             found = Probe(self.probe, **self.arguments(context))()
         except Exception as error:
@@ -286,9 +288,8 @@ class TrainingJobSensor(ProbeSensor):
     @override
     def found(self, found: str, context: Context) -> str:
         from sluice.training.jobs import completed_job
-        from sluice_airflow.connection import open_workspace
 
-        return completed_job(open_workspace(self.pipeline), self.job_name).status
+        return completed_job(WORKSPACES.get(self.pipeline), self.job_name).status
 
     @override
     def on_kill(self) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+import zlib
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -14,6 +17,10 @@ from sluice_airflow.connection import open_workspace
 from sluice_airflow.errors import one_line
 
 _PATH = "sluice_airflow.triggers"
+
+# asyncio's own threads are few on a small machine. If probes of a service that hangs held them all, a trigger could not
+# even stop its job. There are as many of these as a client has connections.
+_PROBING = ThreadPoolExecutor(32, "sluice-probe")
 
 
 class ProbeTrigger(BaseTrigger):
@@ -29,7 +36,8 @@ class ProbeTrigger(BaseTrigger):
         waiting_for: What the log has named already; the log names it again when it changes.
 
     Its event is ``{"found": …}``, ``{"timed_out": True, "waiting_for": …}`` or ``{"error": one line}``, and
-    ``"carried"``. The task has probed before it deferred, so the first probe comes after ``poll_seconds``. After a
+    ``"carried"``. The task has probed before it deferred, so the first probe comes after ``poll_seconds``, or up to
+    half of it earlier: so a triggerer that restarts does not make the probes of all its waits at once. After a
     transient failure (throttling, an expired token, an unavailable service) it probes again until the deadline: a wait
     of days outlives an outage of minutes. Any other failure ends it at once, and the event has ``"refused"`` as well.
     """
@@ -75,10 +83,12 @@ class ProbeTrigger(BaseTrigger):
         from sluice_airflow.probes import Probe, Waiting
 
         probe = Probe(self.probe, **self.arguments)
+        pause = self._first_pause()
         while True:
-            await asyncio.sleep(min(self.poll_seconds, max(0, self.deadline - time.time())))
+            await asyncio.sleep(min(pause, max(0, self.deadline - time.time())))
+            pause = self.poll_seconds
             try:
-                found = await asyncio.to_thread(probe)  # a probe blocks
+                found = await asyncio.get_running_loop().run_in_executor(_PROBING, probe)  # a probe blocks
                 if not isinstance(found, Waiting):
                     return {"found": found}
                 not_found: dict[str, Any] = {"timed_out": True, "waiting_for": found.what}
@@ -95,6 +105,11 @@ class ProbeTrigger(BaseTrigger):
                 return {"error": one_line(error), "refused": True}
             if time.time() >= self.deadline:
                 return not_found
+
+    def _first_pause(self) -> float:
+        """Return the seconds before the first probe. They follow from the wait's arguments and its deadline."""
+        digest = zlib.crc32(json.dumps(self.serialize()).encode())
+        return self.poll_seconds * (0.5 + digest / 2**33)
 
 
 class TrainingJobTrigger(ProbeTrigger):

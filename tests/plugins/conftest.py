@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.conftest import Cloud
 from tests.dags.airflow_home import aws_connection
+from tests.plugins.faults import Happens
 
 import pipelines
+from sluice.aws.clients import Aws
+from sluice.aws.wire import Wire
 from sluice.declaration.loading import load_pipeline
 from sluice.declaration.sources import Stream
 from sluice.provisioning.provision import provision
 from sluice.workspace import Workspace
 from sluice_airflow.connection import open_workspace
+from sluice_airflow.shared import WORKSPACES, SharedWorkspaces
 
 _DECLARATION = '''
 """Parcels: a queue, a drop, and a model of two numbers."""
@@ -43,6 +48,34 @@ PIPELINE = Pipeline(
     deployment=Deployment(endpoint="parcels-late"),
 )
 '''
+
+
+@pytest.fixture(autouse=True)
+def nothing_shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test finds a workspace that another one has opened, and a failed probe opens a new one at once."""
+    monkeypatch.setattr(SharedWorkspaces, "YOUNGEST_SECONDS", 0)
+    WORKSPACES.clear()
+    yield
+    WORKSPACES.clear()
+
+
+@pytest.fixture
+def at_aws(one_attempt: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Happens], None]:
+    """Sets a hook in place of a call's request, such as ``sagemaker.UpdateEndpoint``, in every client.
+
+    The hook returns the answer over HTTP, or None to send the request.
+    """
+    make_client, hooks = Aws.make_client, dict[str, Happens]()
+
+    def hooked(made_by: Aws, service: str) -> Any:
+        made = make_client(made_by, service)
+        for call, happens in hooks.items():
+            made.meta.events.register(f"before-send.{call}", happens)
+        return made
+
+    monkeypatch.setattr(Aws, "make_client", hooked)
+    monkeypatch.setattr(Wire, "send", lambda *_: None)  # boto3 makes every call
+    return hooks.__setitem__
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ import pytest
 import xgboost
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout, TaskDeferred
 from botocore.awsrequest import AWSResponse
+from tests.plugins.faults import Happens, refused
 from tests.plugins.task_life import deferral_of, event_of, run, run_from
 
 from localcloud.testing.waiting import wait_for
@@ -340,35 +340,6 @@ def test_endpoint_that_can_not_be_updated_is_named(parcels: Workspace, first: Tr
     assert str(failure.value).endswith("and can't be updated; delete it, then deploy again")
     assert "\n" not in str(failure.value)
     assert status(parcels) == "Failed"
-
-
-Happens = Callable[..., Any]
-
-
-@pytest.fixture
-def at_aws(one_attempt: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Happens], None]:
-    """Sets a hook in place of a call's request, such as ``sagemaker.UpdateEndpoint``, in every client.
-
-    The hook returns the answer over HTTP, or None to send the request.
-    """
-    make_client, hooks = Aws.make_client, dict[str, Happens]()
-
-    def hooked(made_by: Aws, service: str) -> Any:
-        made = make_client(made_by, service)
-        for call, happens in hooks.items():
-            made.meta.events.register(f"before-send.{call}", happens)
-        return made
-
-    monkeypatch.setattr(Aws, "make_client", hooked)
-    return hooks.__setitem__
-
-
-def refused(code: str, message: str = "Rate exceeded", status: int = 400) -> AWSResponse:
-    """Return an error in AWS's JSON protocol."""
-    body = json.dumps({"__type": code, "message": message}).encode()
-    answer = AWSResponse("http://aws", status, {"x-amzn-errortype": code}, None)
-    answer._content = body
-    return answer
 
 
 def live_and_unproven(second: Trained, parcels: Workspace, monkeypatch: pytest.MonkeyPatch) -> TaskDeferred:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import Callable
+from inspect import isfunction
+from threading import Event
 from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from tests.conftest import Cloud, free_ports
 from tests.dags.airflow_home import aws_connection
+from tests.plugins.faults import Happens, refused, refused_by_s3
 from tests.plugins.task_life import event_of, rebuilt
 
+from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
 from sluice.workspace import Workspace
 from sluice_airflow import probes
 from sluice_airflow.probes import Waiting
+from sluice_airflow.shared import SharedWorkspaces
 from sluice_airflow.triggers import ProbeTrigger, TrainingJobTrigger
 
 
@@ -29,8 +36,8 @@ def endpoint_probe(*, seconds: float = 30, pipeline: str = "parcels", **more: An
     )
 
 
-def queue_probe(seconds: float) -> ProbeTrigger:
-    arguments = {"pipeline": "parcels", "source": "events"}
+def queue_probe(seconds: float, source: str = "events") -> ProbeTrigger:
+    arguments = {"pipeline": "parcels", "source": source}
     return ProbeTrigger(probe="backlog", arguments=arguments, poll_seconds=0.05, deadline=time.time() + seconds)
 
 
@@ -106,6 +113,132 @@ def test_wait_makes_its_clients_once_and_again_after_a_failure(
 
     assert event_of(queue_probe(seconds=30)) == {"found": 1, "carried": {}}
     assert sorted(made) == ["s3", "s3", "sqs", "sqs", "ssm", "ssm"]
+
+
+def test_waits_of_a_pipeline_share_their_clients(parcels: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GIVEN many waits at once, as in a triggerer, THEN they make each client once, for all their probes."""
+    made: list[str] = []
+    make_client, asked = Aws.make_client, Counter[str]()
+
+    def counted(aws: Aws, service: str) -> Any:
+        made.append(service)
+        return make_client(aws, service)
+
+    def third_time(workspace: Workspace, source: str) -> Any:
+        workspace.aws.client("sqs")
+        asked[source] += 1
+        return asked[source] if asked[source] == 3 else Waiting("the third time")
+
+    async def all_at_once() -> list[Any]:
+        return await asyncio.gather(*(first_event(queue_probe(30, f"source-{number}")) for number in range(40)))
+
+    monkeypatch.setattr(Aws, "make_client", counted)
+    monkeypatch.setattr(probes, "backlog", third_time)
+
+    assert [event["found"] for event in asyncio.run(all_at_once())] == [3] * 40
+    assert sorted(made) == ["s3", "sqs", "ssm"]
+
+
+def test_waits_that_start_at_once_do_not_probe_at_once() -> None:
+    """Their first probes are spread over half of the interval, and in the same way after a restart."""
+    triggers = [job_probe(f"job-{number}", poll_seconds=60) for number in range(200)]
+    pauses = [trigger._first_pause() for trigger in triggers]
+
+    by_second = Counter(int(pause) for pause in pauses)
+    assert set(by_second) <= set(range(30, 60))
+    assert max(by_second.values()) < 20
+    assert [rebuilt(trigger)._first_pause() for trigger in triggers] == pauses
+
+
+def job_probe(job: str, *, poll_seconds: float = 0.05, seconds: float = 3600) -> TrainingJobTrigger:
+    return TrainingJobTrigger(
+        probe="ended_training_job",
+        arguments={"pipeline": "parcels", "job_name": job},
+        poll_seconds=poll_seconds,
+        deadline=1e9 if poll_seconds == 60 else time.time() + seconds,
+    )
+
+
+def test_job_is_stopped_although_every_probe_hangs(parcels: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GIVEN a service that does not answer any of many probes WHEN a user clears a task THEN its job is stopped."""
+    answers, stopped, hanging = Event(), list[str](), list[str]()
+
+    def hang(workspace: Workspace, job_name: str) -> str:
+        hanging.append(job_name)
+        answers.wait(60)
+        return "Completed"
+
+    async def clear_one() -> None:
+        triggers = [job_probe(f"job-{number}") for number in range(40)]
+        waiting = [asyncio.ensure_future(first_event(trigger)) for trigger in triggers]
+        await asyncio.to_thread(wait_for, lambda: len(hanging) >= 32, what="probes that hang")
+        await asyncio.wait_for(triggers[0].on_kill(), 20)
+        assert stopped == ["job-0"]
+        answers.set()
+        await asyncio.gather(*waiting)
+
+    monkeypatch.setattr(probes, "ended_training_job", hang)
+    monkeypatch.setattr("sluice.training.jobs.stop_job", lambda _, name: stopped.append(name))
+    try:
+        asyncio.run(clear_one())
+    finally:
+        answers.set()
+
+
+CODES = (
+    "ThrottlingException",
+    "RequestLimitExceeded",
+    "TooManyRequestsException",
+    "TooManyRequests",
+    "ExpiredToken",
+    "ExpiredTokenException",
+)
+# The first call of each probe.
+CALLS = {
+    "backlog": ("sqs.GetQueueAttributes", {"source": "events"}),
+    "complete_partitions": ("s3.GetObject", {"partitions": ["dt=2013-03-01"]}),
+    "due_partitions": ("s3.ListObjectsV2", {}),
+    "ended_training_job": ("sagemaker.DescribeTrainingJob", {"job_name": "no-job"}),
+    "settled_endpoint": ("sagemaker.DescribeEndpoint", {}),
+}
+
+
+def test_every_probe_is_tested_for_transient_failures() -> None:
+    declared = {name for name, each in vars(probes).items() if isfunction(each) and each.__module__ == probes.__name__}
+    assert declared == set(CALLS)
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("probe", CALLS)
+def test_transient_failure_continues_the_wait_until_its_deadline(
+    parcels: Workspace,
+    at_aws: Callable[[str, Happens], None],
+    monkeypatch: pytest.MonkeyPatch,
+    probe: str,
+    code: str,
+) -> None:
+    """AWS reports these with HTTP 400, so by the status alone they would be refusals."""
+    call, arguments = CALLS[probe]
+    answers: list[str] = []
+
+    def fails(**_: Any) -> Any:
+        answers.append(code)
+        return refused_by_s3(code) if call.startswith("s3.") else refused(code)
+
+    at_aws(call, fails)
+    # Clients take longer to make than this wait lasts, so they are made before it and kept.
+    monkeypatch.setattr(SharedWorkspaces, "YOUNGEST_SECONDS", 3600)
+    with pytest.raises(ClientError):
+        probes.Probe(probe, "parcels", **arguments)()
+    answers.clear()
+    trigger = ProbeTrigger(probe, {"pipeline": "parcels", **arguments}, 0.05, time.time() + 0.5)
+
+    event = event_of(trigger)
+
+    assert time.time() >= trigger.deadline
+    assert len(answers) > 1
+    assert set(event) == {"error", "carried"}  # not refused: the task is retried
+    assert f"({code}: " in event["error"]
 
 
 def test_message_that_arrives_during_the_wait_is_found(parcels: Workspace) -> None:
