@@ -1,10 +1,11 @@
-"""Registers with Airflow what it finds by name: the timetable of serialized DAGs, and parts of the API server."""
+"""Registers with Airflow what it finds by name: the timetable and links of serialized DAGs, parts of the API server."""
 
 from __future__ import annotations
 
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
+from sluice_airflow.links import TrainingJobLink
 from sluice_airflow.timetable import PartitionTimetable
 from sluice_airflow.web import LOGIN_PATH, login_by_link, own_hosts_only
 
@@ -18,5 +19,6 @@ class SluicePlugin(AirflowPlugin):
     name = "sluice"
     # The plugin manager reads plain class attributes.
     timetables = [PartitionTimetable]  # noqa: RUF012
+    operator_extra_links = [TrainingJobLink()]  # noqa: RUF012
     fastapi_apps = _LOGIN_APPS if conf.get("core", "simple_auth_manager_passwords_file", fallback=None) else []
     fastapi_root_middlewares = [{"name": "own hosts only", "middleware": own_hosts_only}]  # noqa: RUF012

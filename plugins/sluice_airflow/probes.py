@@ -96,12 +96,12 @@ def ended_training_job(workspace: Workspace, job_name: str) -> str | Waiting:
         workspace: The workspace of the pipeline that trains.
         job_name: The name of the job.
     """
-    from sluice.training.jobs import find_job
+    from sluice.training.jobs import find_job, progress
 
     job = find_job(workspace, job_name)
     if job is None:
         return Waiting(f"training job {job_name}, which SageMaker does not know")
-    return job.status if job.ended else Waiting(f"training job {job_name}, which is {job.secondary_status}")
+    return job.status if job.ended else Waiting(f"training job {job_name}, which is {progress(workspace, job)}")
 
 
 def ended_scoring(workspace: Workspace, job_name: str) -> str | Waiting:

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from typing_extensions import override
 
 from sluice_airflow.errors import one_line, one_line_errors
+from sluice_airflow.links import TrainingJobLink
 from sluice_airflow.probes import Probe, Waiting
 from sluice_airflow.runs import is_dags_test, partitions_of_run
 from sluice_airflow.shared import WORKSPACES
@@ -257,6 +258,7 @@ class DuePartitionsSensor(ContinuousProbeSensor):
 class TrainingJobSensor(ProbeSensor):
     """Polls a training job until it has ended; the task fails unless the job is Completed.
 
+    The log says how far the job is, again each time that changes. The task links to the job in SageMaker's console.
     If a user clears, fails or marks the waiting task, the job is stopped. A restart of the triggerer does not stop it.
 
     Args:
@@ -270,6 +272,7 @@ class TrainingJobSensor(ProbeSensor):
     probe = "ended_training_job"
     trigger_class = TrainingJobTrigger
     template_fields = (*ProbeSensor.template_fields, "job_name")
+    operator_extra_links = (TrainingJobLink(),)
     # The job's own limit does not include the start of its instance and the upload of its model.
     _AROUND_THE_JOB = timedelta(minutes=30)
 
@@ -287,9 +290,12 @@ class TrainingJobSensor(ProbeSensor):
 
     @override
     def found(self, found: str, context: Context) -> str:
-        from sluice.training.jobs import completed_job
+        from sluice.training.jobs import completed_job, progress
 
-        return completed_job(WORKSPACES.get(self.pipeline), self.job_name).status
+        workspace = WORKSPACES.get(self.pipeline)
+        job = completed_job(workspace, self.job_name)
+        self.log.info("training job %s is %s", job.name, progress(workspace, job))
+        return job.status
 
     @override
     def on_kill(self) -> None:

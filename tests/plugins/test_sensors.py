@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.jobs.triggerer_job_runner import _USER_ACTION_CANCEL_MSG, TriggerRunner
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from botocore.exceptions import ClientError
+from tests.conftest import Cloud
+from tests.plugins.faults import Happens, refused, refused_by_s3
 from tests.plugins.task_life import deferral_of, rebuilt, run
 
 from localcloud.testing import training
@@ -21,7 +24,7 @@ from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.training.jobs import find_job
 from sluice.workspace import Workspace
-from sluice_airflow import probes
+from sluice_airflow.probes import Probe
 from sluice_airflow.sensors import BacklogSensor, DuePartitionsSensor, S3PartitionSensor, TrainingJobSensor
 from sluice_airflow.triggers import TrainingJobTrigger
 
@@ -87,24 +90,31 @@ def test_missing_queue_is_retried_by_the_task(parcels: Workspace, no_queue: str)
         assert not isinstance(failure.value, AirflowFailException)
 
 
-def test_throttled_first_probe_does_not_end_the_wait(
-    parcels: Workspace, three_messages: str, monkeypatch: pytest.MonkeyPatch
+# All sensors that probe at once
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "RequestLimitExceeded", "TooManyRequests", "ExpiredToken"])
+@pytest.mark.parametrize("call", ["sqs.GetQueueAttributes", "s3.GetObject", "sagemaker.DescribeTrainingJob"])
+def test_transient_failure_of_the_first_probe_begins_the_wait(
+    parcels: Workspace, at_aws: Callable[[str, Happens], None], call: str, code: str
 ) -> None:
-    """AWS throttles with HTTP 400, so by the status alone it would be a refusal."""
-    throttled = ClientError(
-        {"Error": {"Code": "ThrottlingException"}, "ResponseMetadata": {"HTTPStatusCode": 400}}, "GetParametersByPath"
-    )
-    answers: list[Any] = [throttled]
-    probe = probes.backlog
+    """AWS reports these with HTTP 400, so by the status alone they would be refusals."""
+    sensors = {"sqs": backlog_sensor, "s3": partition_sensor, "sagemaker": lambda: job_sensor("sensed-never")}
+    at_aws(call, lambda **_: refused_by_s3(code) if call.startswith("s3.") else refused(code))
 
-    def throttled_once(workspace: Workspace, **arguments: Any) -> Any:
-        if answers:
-            raise answers.pop()
-        return probe(workspace, **arguments)
+    sensor = sensors[call.partition(".")[0]]()
 
-    monkeypatch.setattr(probes, "backlog", throttled_once)
+    assert deferral_of(sensor, CONTEXT).method_name == "resume"
+
+
+def test_throttled_opening_begins_the_wait(
+    parcels: Workspace, three_messages: str, at_aws: Callable[[str, Happens], None]
+) -> None:
+    answers = [refused("ThrottlingException")]
+    at_aws("ssm.GetParametersByPath", lambda **_: answers.pop() if answers else None)
 
     assert run(backlog_sensor(max_wait_seconds=30)) == 3
+    assert answers == []
 
 
 # S3PartitionSensor
@@ -221,12 +231,78 @@ def test_sensor_waits_until_the_job_has_completed(parcels: Workspace, data: trai
     assert run(job_sensor(job)) == "Completed"  # at the first probe, without waiting
 
 
-def test_failed_job_fails_the_task_with_its_reason(parcels: Workspace, data: training.Data) -> None:
+def test_failed_job_fails_the_task_with_its_reason_and_the_end_of_its_log(
+    parcels: Workspace, data: training.Data
+) -> None:
     job = start_job(parcels, data, "sensed-failed", objective="binary:nonsense")
 
-    with pytest.raises(AirflowFailException, match=r"^training job sensed-failed ended Failed \(.*nonsense") as failure:
+    with pytest.raises(AirflowFailException) as failure:
         run(job_sensor(job))
+
+    reason, _, end = str(failure.value).partition(
+        "; its log (/aws/sagemaker/TrainingJobs, stream sensed-failed/…) ends: "
+    )
+    assert reason.startswith("training job sensed-failed ended Failed (")
+    assert "nonsense" in reason
+    lines = end.removesuffix("; correct the cause, then clear the launch task for a new attempt")
+    assert lines != end
+    assert "nonsense" in lines
+    assert len(lines) <= 500
     assert "\n" not in str(failure.value)
+
+
+def test_log_that_can_not_be_read_does_not_hide_the_reason(
+    parcels: Workspace, data: training.Data, at_aws: Callable[[str, Happens], None]
+) -> None:
+    job = start_job(parcels, data, "sensed-failed-no-log", objective="binary:nonsense")
+    at_aws("logs.DescribeLogStreams", lambda **_: refused("AccessDeniedException", "is not authorized", 400))
+
+    with pytest.raises(
+        AirflowFailException, match=r"Failed \(.*nonsense.* ends: its log can't be read: AWS refused Desc"
+    ):
+        run(job_sensor(job))
+
+
+def test_job_that_exceeds_its_time_limit_fails_the_task(parcels: Workspace, data: training.Data) -> None:
+    request = training.request("sensed-too-long", data, training.ENDLESS)
+    request["StoppingCondition"] = {"MaxRuntimeInSeconds": 1}
+    parcels.aws.client("sagemaker").create_training_job(**request)
+
+    with pytest.raises(
+        AirflowFailException, match=r"^training job sensed-too-long ended Stopped \(MaxRuntimeExceeded\)"
+    ):
+        run(job_sensor("sensed-too-long"))
+
+
+def test_log_says_how_far_the_job_is(parcels: Workspace, cloud: Cloud, data: training.Data) -> None:
+    job = start_job(parcels, data, "sensed-progress", **training.ENDLESS)
+    try:
+        training.trains(cloud, job)
+        waiting = Probe("ended_training_job", "parcels", job_name=job)()
+    finally:
+        parcels.aws.client("sagemaker").stop_training_job(TrainingJobName=job)
+
+    said = r"training job sensed-progress, which is Training: \[\d+\] train-auc:[\d.]+ .*validation-auc:[\d.]+ .*"
+    assert re.fullmatch(said, waiting.what)
+
+
+def test_log_ends_with_the_metrics_of_the_job(
+    parcels: Workspace, data: training.Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, lines = start_job(parcels, data, "sensed-metrics"), list[str]()
+    sensor = job_sensor(job)
+
+    class Log:
+        def info(self, message: str, *arguments: Any) -> None:
+            lines.append(message % arguments)
+
+        warning = info
+
+    monkeypatch.setattr(sensor, "_cached_logger", Log())
+
+    assert run(sensor) == "Completed"
+    metrics = r"train:auc [\d.]+, train:logloss [\d.]+, validation:auc [\d.]+, validation:logloss [\d.]+"
+    assert re.fullmatch(rf"training job sensed-metrics is Completed: {metrics}", lines[-1])
 
 
 def test_wait_lasts_the_time_limit_of_the_job_and_half_an_hour(parcels: Workspace, data: training.Data) -> None:
@@ -242,25 +318,32 @@ def test_wait_lasts_the_time_limit_of_the_job_and_half_an_hour(parcels: Workspac
 
 
 def test_only_a_user_who_kills_the_task_stops_the_job(parcels: Workspace, data: training.Data) -> None:
-    """GIVEN a waiting task WHEN the triggerer restarts THEN the job continues; WHEN a user kills it THEN it stops."""
+    """GIVEN a waiting task WHEN the triggerer restarts THEN the job continues; WHEN a user clears it THEN it stops.
+
+    Airflow's own runner tells the two apart.
+    """
     job = start_job(parcels, data, "sensed-killed", **training.ENDLESS)
-    trigger = rebuilt(deferral_of(job_sensor(job)).trigger)
+    trigger = deferral_of(job_sensor(job)).trigger
 
-    async def cancel() -> None:
-        waiting = asyncio.ensure_future(anext(trigger.run()))
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(waiting), 0.5)
-        waiting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-
-    asyncio.run(cancel())
+    asyncio.run(cancelled(rebuilt(trigger)))
     assert status(parcels, job) == "InProgress"
 
-    asyncio.run(trigger.on_kill())
+    asyncio.run(cancelled(rebuilt(trigger), _USER_ACTION_CANCEL_MSG))
     assert wait_for(lambda: status(parcels, job) == "Stopped", what="the end of the job")
     with pytest.raises(AirflowFailException, match=f"^training job {job} ended Stopped"):
         run(job_sensor(job))
+
+
+async def cancelled(trigger: Any, message: str | None = None) -> None:
+    """Run a trigger as the triggerer does, and cancel it in mid-wait: without a message, as a shutdown does."""
+    runner = TriggerRunner()
+    runner.triggers[1] = {"name": "wait", "events": 0}  # type: ignore[typeddict-item]
+    waiting = asyncio.ensure_future(runner.run_trigger(1, trigger))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(waiting), 0.5)
+    waiting.cancel(message)
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
 def test_sensor_killed_during_its_probe_stops_the_job(parcels: Workspace, data: training.Data) -> None:

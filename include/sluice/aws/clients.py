@@ -22,6 +22,8 @@ _CONFIG = Config(
     max_pool_connections=32,
     user_agent_extra="sluice",
 )
+# What a log says goes into messages only. No wait and no failure becomes late because it can't be read.
+_LOGS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
 
 
 def _from_environment(service: str) -> str | None:
@@ -56,4 +58,5 @@ class Aws:
 
     def make_client(self, service: str) -> Any:
         """Return a new client of a service. :meth:`client` caches it."""
-        return self.session.client(service, endpoint_url=self.endpoint(service), config=_CONFIG)  # type: ignore[call-overload]
+        config = _CONFIG.merge(_LOGS) if service == "logs" else _CONFIG
+        return self.session.client(service, endpoint_url=self.endpoint(service), config=config)  # type: ignore[call-overload]

@@ -16,6 +16,7 @@ from sluice.provisioning.policies import policy_document
 from sluice.serving.recipe import VARIANT
 from sluice.serving.rollout import alarm_names
 from sluice.training.algorithms.contract import algorithm_named
+from sluice.training.log import GROUP as LOG_GROUP
 from sluice.training.request import job_name_stem
 
 ROLE = "TrainingRole"
@@ -105,6 +106,12 @@ def _train(pipeline: Pipeline) -> tuple[Statement, ...]:
                 *(arn("sagemaker", f"model/{stem}*") for stem in _jobs(pipeline)),  # a model has its job's name
                 arn("sagemaker", f"transform-job/{scoring_stem(pipeline.name)}*"),
             ),
+        ),
+        Statement("FindTrainingLogs", ("logs:DescribeLogStreams",), (arn("logs", f"log-group:{LOG_GROUP}:*"),)),
+        Statement(
+            "ReadTrainingLogs",
+            ("logs:GetLogEvents",),
+            tuple(arn("logs", f"log-group:{LOG_GROUP}:log-stream:{stem}*") for stem in _jobs(pipeline)),
         ),
         Statement("ListTrainingJobs", ("sagemaker:ListTrainingJobs",), ("*",)),  # the action has no resources
         Statement(
@@ -230,7 +237,7 @@ _JOIN_A_NETWORK = (
 
 def _log_groups(pipeline: Pipeline) -> list[str]:
     """Return the log groups of the pipeline's jobs and endpoint, each also with its streams."""
-    groups = ["/aws/sagemaker/TrainingJobs", "/aws/sagemaker/TransformJobs"]
+    groups = [LOG_GROUP, "/aws/sagemaker/TransformJobs"]
     if pipeline.deployment:
         groups.append(f"/aws/sagemaker/Endpoints/{pipeline.deployment.endpoint}")
     return [f"{group}{streams}" for group in groups for streams in ("", ":*")]

@@ -15,10 +15,12 @@ from sluice.dataset.snapshot import read_snapshot
 from sluice.declaration.candidates import Candidate
 from sluice.errors import TrainingFailed
 from sluice.training.attempts import Launch, launch
+from sluice.training.log import GROUP, last_lines
 from sluice.training.request import is_job_of, training_request
 from sluice.workspace import Workspace
 
 _ENDED_WITHOUT_A_MODEL = {"Failed", "Stopped"}
+_LINES_OF_A_FAILURE = 5
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,19 @@ def find_job(workspace: Workspace, name: str) -> Job | None:
     )
 
 
+def progress(workspace: Workspace, job: Job) -> str:
+    """Return how far a job is: its secondary status, and its metrics or the last line of its log if it trains.
+
+    Args:
+        workspace: The workspace of the pipeline that trains.
+        job: The job, as it was found a moment ago.
+    """
+    told = ", ".join(f"{name} {value:g}" for name, value in sorted(job.metrics.items()))
+    if not told and job.secondary_status == "Training":
+        told = last_lines(workspace, job.name, 1)
+    return f"{job.secondary_status}: {told}" if told else job.secondary_status
+
+
 def list_jobs(workspace: Workspace, most: int = 5) -> list[Job]:
     """Return the pipeline's newest jobs, newest first.
 
@@ -131,16 +146,16 @@ def completed_job(workspace: Workspace, name: str) -> Job:
         name: The name of the job.
 
     Raises:
-        TrainingFailed: it has not completed; the message has SageMaker's reason.
+        TrainingFailed: it has not completed; the message has SageMaker's reason and the end of the job's log.
     """
     job = find_job(workspace, name)
     if job is None:
         raise TrainingFailed(f"training job {name} does not exist; clear the launch task")
     if not job.completed:
         raise TrainingFailed(
-            f"training job {name} ended {job.status} ({job.failure_reason or job.secondary_status}); its log is "
-            f"/aws/sagemaker/TrainingJobs, stream {name}; correct the cause, then clear the launch task for a new "
-            f"attempt"
+            f"training job {name} ended {job.status} ({job.failure_reason or job.secondary_status}); its log "
+            f"({GROUP}, stream {name}/…) ends: {last_lines(workspace, name, _LINES_OF_A_FAILURE) or 'no lines'}; "
+            f"correct the cause, then clear the launch task for a new attempt"
         )
     return job
 

@@ -45,6 +45,7 @@ from sluice.sources.replay import replay as replay_unit
 from sluice.status import pipeline_status
 from sluice.steps.runner import run_step
 from sluice.training.jobs import find_job, launch_training, stop_job
+from sluice.training.log import last_lines
 from sluice.workspace import Workspace
 
 DAYS = [f"2013-01-0{day}" for day in range(1, 9)]
@@ -104,7 +105,7 @@ def test_policy_of_the_workers_allows_exactly_the_calls_of_the_code(cloud: Cloud
     assert {(action, resource) for action, resource in needed if not policy.allows(action, resource)} == set()
     assert policy.actions - {action for action, _ in needed} == set(NOT_CALLED)
     assert not any(
-        policy.allows(action, resource.replace("life", "lives")) for action, resource in needed if resource != "*"
+        policy.allows(action, resource.replace("life", "lives")) for action, resource in needed if "life" in resource
     )
 
 
@@ -191,11 +192,9 @@ def train(workspace: Workspace, pipeline: Pipeline) -> tuple[int, str]:
     training = replace(workspace, pipeline=pipeline)
     name = launch_training(training, pipeline.require_training().candidates[0], fingerprint).job_name
     wait_for(lambda: (job := find_job(workspace, name)) is not None and job.ended, what=f"the end of {name}")
+    assert last_lines(workspace, name, 1)
     for scoring in launch_scorings(training, [name], fingerprint):
-        wait_for(
-            lambda of=scoring: (job := find_scoring(workspace, of)) is not None and job.ended,
-            what=f"the end of {scoring}",
-        )
+        _wait_for_scores(workspace, scoring)
     number = make_verdict(training, [name], fingerprint)
     announce_winner(training, number, "run")
     return number, fingerprint
