@@ -15,7 +15,7 @@ from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import control_plane, landing, linear, parsing, serving, xgboost_training
+from tests.benchmarks import control_plane, landing, linear, parsing, serving, waiting, xgboost_training
 from tests.conftest import CLOUD_PYTHON, Cloud, running_cloud
 
 RESULTS = Path(__file__).resolve().parents[2] / ".sluice" / "bench.json"
@@ -46,6 +46,8 @@ BOUNDS: Mapping[str, Bound] = {
     "invoke_load_ratio": Bound("at least", 0.7),
     "describe_p95_ms": Bound("at most", 100),
     "parse_ratio": Bound("at most", 1.2),
+    "look_cpu_ms": Bound("at most", 5),
+    "look_age_ratio": Bound("at most", 2),
 }
 
 
@@ -54,8 +56,8 @@ def figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
     bench = landing.Bench(cloud, 200_000)
     yield "drain_cpu_ratio", landing.cpu_ratio(bench)
     yield "drain_latency_ratio", landing.latency_ratio(bench)
-    for kind, messages, waiting in (("drain", 20_000, 25_000), ("sensor", 2_000, 2_000), ("single", 500, 500)):
-        calls = landing.calls_per_1000(bench, kind, messages, waiting)
+    for kind, messages, queued in (("drain", 20_000, 25_000), ("sensor", 2_000, 2_000), ("single", 500, 500)):
+        calls = landing.calls_per_1000(bench, kind, messages, queued)
         yield f"{kind}_sqs_calls_per_1000", calls["sqs"]
         yield f"{kind}_s3_calls_per_1000", calls["s3"]
         yield f"{kind}_dollars_per_million", landing.dollars_per_million(calls)
@@ -74,6 +76,17 @@ def _sagemaker_figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
             yield "invoke_load_ratio", bench.rate_of_load()
     yield "describe_p95_ms", control_plane.describe_p95_ms(cloud)
     yield "linear_ratio", linear.ratio()
+    yield from _wait_figures(cloud)
+
+
+def _wait_figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
+    with waiting.bench(cloud) as bench:
+        by_kind = bench.look_cpu_ms()
+        yield "look_cpu_ms", max(by_kind.values())
+        yield from ((f"look_cpu_ms_{kind}", figure) for kind, figure in by_kind.items())
+        age = bench.look_age()
+        yield "look_age_ratio", age["ratio"]
+        yield "look_blocked_seconds", age["blocked_seconds"]
 
 
 def main() -> None:
