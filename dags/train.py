@@ -36,9 +36,9 @@ from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
+from sluice_airflow.job_sensors import ScoringSensor, TrainingJobSensor
 from sluice_airflow.operators import DeployEndpointOperator
 from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, tags
-from sluice_airflow.sensors import ScoringSensor, TrainingJobSensor
 
 
 def train(pipeline: Pipeline) -> None:
@@ -86,7 +86,7 @@ def train(pipeline: Pipeline) -> None:
         @one_line_errors
         def launch(candidate: str, fingerprint: str) -> str:
             """Start the job of a candidate, adopt it or reuse it; return its name."""
-            from sluice.training.jobs import launch_training
+            from sluice.training.launching import launch_training
 
             launched = launch_training(open_workspace(pipeline.name), training.candidate(candidate), fingerprint)
             return launched.job_name

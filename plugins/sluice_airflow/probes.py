@@ -111,7 +111,7 @@ def ended_scoring(workspace: Workspace, job_name: str) -> str | Waiting:
         workspace: The workspace of the pipeline that trains.
         job_name: The name of the job.
     """
-    from sluice.evaluation.scoring import find_scoring
+    from sluice.evaluation.transforms import find_scoring
 
     job = find_scoring(workspace, job_name)
     if job is None:

@@ -1,11 +1,10 @@
-"""Deferrable sensors: a backlog, complete partitions, due partitions, a training job."""
+"""Deferrable sensors of data: a backlog, complete partitions, due partitions."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any, ClassVar
 
 from airflow.sdk import BaseSensorOperator, Context
@@ -13,11 +12,10 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from typing_extensions import override
 
 from sluice_airflow.errors import one_line, one_line_errors
-from sluice_airflow.links import TrainingJobLink
 from sluice_airflow.probes import Probe, Waiting
 from sluice_airflow.runs import is_dags_test, partitions_of_run
 from sluice_airflow.shared import WORKSPACES
-from sluice_airflow.triggers import ProbeTrigger, ScoringTrigger, TrainingJobTrigger
+from sluice_airflow.triggers import ProbeTrigger
 
 
 class ProbeSensor(BaseSensorOperator):
@@ -253,84 +251,3 @@ class DuePartitionsSensor(ContinuousProbeSensor):
     @override
     def timed_out(self, waiting_for: str) -> list[str]:
         return []
-
-
-class TrainingJobSensor(ProbeSensor):
-    """Polls a training job until it has ended; the task fails unless the job is Completed.
-
-    The log says how far the job is, again each time that changes. The task links to the job in SageMaker's console.
-    If a user clears, fails or marks the waiting task, the job is stopped. A restart of the triggerer does not stop it.
-
-    Args:
-        pipeline: The name of the pipeline.
-        job_name: The name of the job; a template.
-        max_runtime: The job's own limit; the sensor waits half an hour longer.
-        poll_seconds: Seconds between two probes; a template.
-        kwargs: Those of ProbeSensor.
-    """
-
-    probe = "ended_training_job"
-    trigger_class = TrainingJobTrigger
-    template_fields = (*ProbeSensor.template_fields, "job_name")
-    operator_extra_links = (TrainingJobLink(),)
-    # The job's own limit does not include the start of its instance and the upload of its model.
-    _AROUND_THE_JOB = timedelta(minutes=30)
-
-    def __init__(
-        self, *, pipeline: str, job_name: Any, max_runtime: timedelta, poll_seconds: float | str = 60, **kwargs: Any
-    ) -> None:
-        max_wait = (max_runtime + self._AROUND_THE_JOB).total_seconds()
-        super().__init__(poll_seconds=poll_seconds, max_wait_seconds=max_wait, **kwargs)
-        self.pipeline = pipeline
-        self.job_name = job_name
-
-    @override
-    def arguments(self, context: Context) -> dict[str, Any]:
-        return {"pipeline": self.pipeline, "job_name": self.job_name}
-
-    @override
-    def found(self, found: str, context: Context) -> str:
-        from sluice.training.jobs import completed_job, progress
-
-        workspace = WORKSPACES.get(self.pipeline)
-        job = completed_job(workspace, self.job_name)
-        self.log.info("training job %s is %s", job.name, progress(workspace, job))
-        return job.status
-
-    @override
-    def on_kill(self) -> None:
-        from sluice.training.jobs import stop_job
-        from sluice_airflow.connection import open_workspace
-
-        stop_job(open_workspace(self.pipeline), self.job_name)
-
-
-class ScoringSensor(TrainingJobSensor):
-    """Polls a transform job until it has ended; the task fails unless the job is Completed.
-
-    If a user clears, fails or marks the waiting task, the job is stopped. A restart of the triggerer does not stop it.
-
-    Args:
-        pipeline: The name of the pipeline.
-        job_name: The name of the job; a template.
-        max_runtime: The limit of a training job; the sensor waits as long as for one.
-        poll_seconds: Seconds between two probes; a template.
-        kwargs: Those of ProbeSensor.
-    """
-
-    probe = "ended_scoring"
-    trigger_class = ScoringTrigger
-
-    @override
-    def found(self, found: str, context: Context) -> str:
-        from sluice.evaluation.scoring import completed_scoring
-        from sluice_airflow.connection import open_workspace
-
-        return completed_scoring(open_workspace(self.pipeline), self.job_name).status
-
-    @override
-    def on_kill(self) -> None:
-        from sluice.evaluation.scoring import stop_scoring
-        from sluice_airflow.connection import open_workspace
-
-        stop_scoring(open_workspace(self.pipeline), self.job_name)

@@ -112,29 +112,48 @@ class ProbeTrigger(BaseTrigger):
         return self.poll_seconds * (0.5 + digest / 2**33)
 
 
-class TrainingJobTrigger(ProbeTrigger):
+class JobTrigger(ProbeTrigger):
     """Also stops the job if a user clears, fails or marks the waiting task, but not if the triggerer restarts."""
 
     _PATIENCE_SECONDS: ClassVar[float] = 60  # a job that is not stopped continues to cost money
 
-    def stop(self) -> None:
-        """Stop the job."""
-        from sluice.training.jobs import stop_job
+    @staticmethod
+    def stop(pipeline: str, job_name: str) -> None:
+        """Stop a job. A subclass overrides it.
 
-        stop_job(open_workspace(self.arguments["pipeline"]), self.arguments["job_name"])
+        Args:
+            pipeline: The name of the pipeline.
+            job_name: The name of the job.
+        """
+        raise TypeError("a trigger of a job must override stop()")
 
     @override
     async def on_kill(self) -> None:
         from sluice.aws.failures import patiently
 
-        await asyncio.to_thread(patiently, self.stop, self._PATIENCE_SECONDS)
+        def stop() -> None:
+            self.stop(self.arguments["pipeline"], self.arguments["job_name"])
+
+        await asyncio.to_thread(patiently, stop, self._PATIENCE_SECONDS)
 
 
-class ScoringTrigger(TrainingJobTrigger):
-    """Does the same for the job that scores."""
+class TrainingJobTrigger(JobTrigger):
+    """Waits for a training job."""
 
+    @staticmethod
     @override
-    def stop(self) -> None:
-        from sluice.evaluation.scoring import stop_scoring
+    def stop(pipeline: str, job_name: str) -> None:
+        from sluice.training.jobs import stop_job
 
-        stop_scoring(open_workspace(self.arguments["pipeline"]), self.arguments["job_name"])
+        stop_job(open_workspace(pipeline), job_name)
+
+
+class ScoringTrigger(JobTrigger):
+    """Waits for a transform job that scores."""
+
+    @staticmethod
+    @override
+    def stop(pipeline: str, job_name: str) -> None:
+        from sluice.evaluation.transforms import stop_scoring
+
+        stop_scoring(open_workspace(pipeline), job_name)

@@ -33,6 +33,7 @@ def cpu_ms(pipeline: str, job: str) -> Mapping[str, float]:
         "complete_partitions": {"partitions": ["dt=2013-01-31"]},
         "due_partitions": {},
         "ended_training_job": {"job_name": job},
+        "ended_scoring": {"job_name": "no-job"},
         "settled_endpoint": {},
     }
     return {kind: _cpu_ms(Probe(kind, pipeline, **arguments)) for kind, arguments in kinds.items()}

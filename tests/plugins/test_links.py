@@ -12,8 +12,8 @@ from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
 from sluice.workspace import Workspace
+from sluice_airflow.job_sensors import TrainingJobSensor
 from sluice_airflow.links import TrainingJobLink, console_url
-from sluice_airflow.sensors import TrainingJobSensor
 
 
 def sensor(**more: Any) -> TrainingJobSensor:

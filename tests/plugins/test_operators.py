@@ -25,14 +25,15 @@ from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
 from sluice.dataset.snapshot import make_snapshot
 from sluice.evaluation.inputs import inputs_folder
-from sluice.evaluation.scoring import find_scoring
+from sluice.evaluation.transforms import find_scoring
 from sluice.evaluation.verdict import read_verdict
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.serving.judging import launch_scorings, make_verdict
 from sluice.serving.records import deployment_records
 from sluice.steps.frames import parquet_bytes
-from sluice.training.jobs import Job, find_job, launch_training
+from sluice.training.jobs import Job, find_job
+from sluice.training.launching import launch_training
 from sluice.workspace import Workspace
 from sluice_airflow.operators import DeployEndpointOperator, EndpointOperator, RollBackEndpointOperator
 

@@ -199,6 +199,7 @@ CALLS = {
     "complete_partitions": ("s3.GetObject", {"partitions": ["dt=2013-03-01"]}),
     "due_partitions": ("s3.ListObjectsV2", {}),
     "ended_training_job": ("sagemaker.DescribeTrainingJob", {"job_name": "no-job"}),
+    "ended_scoring": ("sagemaker.DescribeTransformJob", {"job_name": "no-job"}),
     "settled_endpoint": ("sagemaker.DescribeEndpoint", {}),
 }
 

@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from sluice.declaration.gate import Gate
 from sluice.declaration.metrics import METRICS
 from sluice.errors import TrainingFailed
+from sluice.evaluation.answers import read_scores
 from sluice.evaluation.bootstrap import interval, resampled
 from sluice.evaluation.metrics import Numbers, measure
 from sluice.evaluation.rows import Rows, read_rows
-from sluice.evaluation.scoring import read_scores, scores_folder
+from sluice.evaluation.scoring import scores_folder
 from sluice.evaluation.verdict import Figure, Judgement, Slice, Verdict
 from sluice.training.models import Model
 from sluice.workspace import Workspace
@@ -141,6 +142,7 @@ def _reasons(gate: Gate, judged: Sequence[Judgement], winner: str | None) -> Ite
         yield from (f"{each.model.job} {objection}" for objection in each.objections)
         if each.lost is not None:
             yield f"{each.model.job} {each.lost}"
+    for each in judged:
         if each.model.job == winner:
             yield f"{each.model.job} should be live: its {gate.metric} is {_reached(gate, each):.4f}"
 

@@ -11,13 +11,13 @@ from troposphere.cloudwatch import Alarm, MetricDimension
 from sluice.aws.template import Export, Fragment, Statement, arn, lake_arn
 from sluice.declaration.deployment import Deployment
 from sluice.declaration.pipeline import Pipeline
-from sluice.evaluation.scoring import scoring_stem
+from sluice.evaluation.transforms import scoring_stem
 from sluice.provisioning.policies import policy_document
 from sluice.serving.recipe import VARIANT
 from sluice.serving.rollout import alarm_names
 from sluice.training.algorithms.contract import algorithm_named
 from sluice.training.log import GROUP as LOG_GROUP
-from sluice.training.request import job_name_stem
+from sluice.training.names import job_name_stem
 
 ROLE = "TrainingRole"
 

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from sluice.aws.failures import is_absent
 from sluice.errors import DeploymentFailed
-from sluice.training.models import pipeline_tags
+from sluice.training.members import pipeline_tags
 from sluice.workspace import Workspace
 
 _SETTLED = {"InService", "Failed", "OutOfService", "UpdateRollbackFailed"}

@@ -8,8 +8,8 @@ import numpy as np
 
 from sluice.declaration.problems import Problem
 from sluice.errors import DeploymentFailed
+from sluice.evaluation.answers import read_answers
 from sluice.evaluation.metrics import Numbers
-from sluice.evaluation.scoring import read_answers
 from sluice.training.algorithms.contract import algorithm_named
 from sluice.training.models import Model
 from sluice.workspace import Workspace

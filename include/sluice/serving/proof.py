@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from sluice.evaluation.answers import read_scores
 from sluice.evaluation.inputs import inputs_folder
-from sluice.evaluation.scoring import read_scores
 from sluice.evaluation.verdict import read_verdict
 from sluice.serving.endpoint import Endpoint, check_live
 from sluice.serving.plan import Target

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from sluice.aws.failures import is_absent
 from sluice.lake.manifests import digest_of
-from sluice.training.models import Model, create_unless_existing, make_model, model_request, pipeline_tags
+from sluice.training.members import pipeline_tags
+from sluice.training.models import Model, create_unless_existing, make_model, model_request
 from sluice.workspace import Workspace
 
 VARIANT = "primary"

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from itertools import islice
 
 from botocore.exceptions import ClientError
 
 from sluice.aws.failures import is_absent
-from sluice.dataset.snapshot import read_snapshot
-from sluice.declaration.candidates import Candidate
 from sluice.errors import TrainingFailed
-from sluice.training.attempts import Launch, launch
 from sluice.training.log import GROUP, last_lines
-from sluice.training.request import is_job_of, training_request
+from sluice.training.names import is_job_of
 from sluice.workspace import Workspace
 
 _ENDED_WITHOUT_A_MODEL = {"Failed", "Stopped"}
@@ -54,23 +50,6 @@ class Job:
     def ended(self) -> bool:
         """Whether the job has completed, failed or been stopped."""
         return self.completed or self.status in _ENDED_WITHOUT_A_MODEL
-
-
-def launch_training(workspace: Workspace, candidate: Candidate, fingerprint: str) -> Launch:
-    """Reuse, adopt or start the training of a candidate on a snapshot.
-
-    Args:
-        workspace: The workspace of a pipeline that declares a training.
-        candidate: What is trained.
-        fingerprint: The fingerprint of the snapshot.
-
-    Raises:
-        MissingResource: there is no such snapshot.
-        TrainingFailed: five attempts of this training have failed or were stopped.
-    """
-    request = training_request(workspace, candidate, read_snapshot(workspace.lake, fingerprint))
-    create = workspace.aws.client("sagemaker").create_training_job
-    return launch(request, "TrainingJobName", partial(find_job, workspace), create)
 
 
 def find_job(workspace: Workspace, name: str) -> Job | None:

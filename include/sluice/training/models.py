@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict
 
 from sluice.aws.failures import is_absent
 from sluice.declaration.candidates import Candidate
-from sluice.declaration.pipeline import Pipeline
 from sluice.training.jobs import Job, completed_job
-from sluice.training.request import candidate_of, declared_tags, vpc_config
+from sluice.training.members import pipeline_tags, vpc_config
+from sluice.training.names import candidate_of
 from sluice.workspace import Workspace
 
 
@@ -127,8 +127,3 @@ def create_unless_existing(create: Any, request: Mapping[str, Any]) -> None:
     except ClientError as error:
         if "already existing" not in str(error):
             raise
-
-
-def pipeline_tags(pipeline: Pipeline) -> list[Any]:
-    """Return Sluice's own tag, then the declared ones, in SageMaker's form."""
-    return [{"Key": "sluice:pipeline", "Value": pipeline.name}, *declared_tags(pipeline)]

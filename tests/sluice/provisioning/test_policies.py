@@ -25,7 +25,8 @@ from sluice.dataset.snapshot import make_snapshot
 from sluice.declaration import Conform, Deployment, Gate, Input, Pipeline, Step, Training, XGBoost
 from sluice.declaration.sources import EventSource
 from sluice.errors import DeclarationError
-from sluice.evaluation.scoring import find_scoring, launch_scoring, stop_scoring
+from sluice.evaluation.scoring import launch_scoring
+from sluice.evaluation.transforms import find_scoring, stop_scoring
 from sluice.evaluation.verdict import read_verdict
 from sluice.landing.parts import Limits
 from sluice.provisioning.policies import policy_document
@@ -44,7 +45,8 @@ from sluice.sources.replay import ReplayRequest, plan
 from sluice.sources.replay import replay as replay_unit
 from sluice.status import pipeline_status
 from sluice.steps.runner import run_step
-from sluice.training.jobs import find_job, launch_training, stop_job
+from sluice.training.jobs import find_job, stop_job
+from sluice.training.launching import launch_training
 from sluice.training.log import last_lines
 from sluice.workspace import Workspace
 

@@ -23,14 +23,16 @@ from sluice.declaration.candidates import Candidate
 from sluice.declaration.deployment import Deployment
 from sluice.declaration.xgboost import XGBoost
 from sluice.evaluation.judge import judge
-from sluice.evaluation.scoring import find_scoring, launch_scoring
+from sluice.evaluation.scoring import launch_scoring
+from sluice.evaluation.transforms import find_scoring
 from sluice.evaluation.verdict import Verdict, record_verdict
 from sluice.lake.store import Lake
 from sluice.serving.deployment import Done, Failed, Step, Wait, advance, start
 from sluice.serving.endpoint import find_endpoint
 from sluice.serving.plan import Target
 from sluice.serving.recipe import recipe_of_model
-from sluice.training.jobs import Job, completed_job, find_job, launch_training
+from sluice.training.jobs import Job, completed_job, find_job
+from sluice.training.launching import launch_training
 from sluice.training.models import Model, model_of
 from sluice.workspace import Workspace
 

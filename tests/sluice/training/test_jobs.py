@@ -22,14 +22,8 @@ from sluice.declaration.xgboost import XGBoost
 from sluice.errors import TrainingFailed
 from sluice.training.attempts import Launch
 from sluice.training.attempts import launch as launch_request
-from sluice.training.jobs import (
-    Job,
-    completed_job,
-    find_job,
-    launch_training,
-    list_jobs,
-    stop_job,
-)
+from sluice.training.jobs import Job, completed_job, find_job, list_jobs, stop_job
+from sluice.training.launching import launch_training
 from sluice.workspace import Workspace
 
 ROLE = "arn:aws:iam::000000000000:role/training-role"

@@ -20,7 +20,8 @@ from sluice.dataset.snapshot import Snapshot
 from sluice.declaration import Network
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.xgboost import XGBoost
-from sluice.training.request import job_name_stem, training_request
+from sluice.training.names import job_name_stem
+from sluice.training.request import training_request
 
 SNAPSHOT = Snapshot(
     fingerprint="f" * 32,
