@@ -30,7 +30,6 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import DAG, Param, TriggerRule, get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
@@ -39,6 +38,7 @@ from sluice_airflow.errors import one_line_errors
 from sluice_airflow.job_sensors import ScoringSensor, TrainingJobSensor
 from sluice_airflow.operators import DeployEndpointOperator
 from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, tags
+from sluice_airflow.runs import require_upstream_done, snapshot_of_run
 
 
 def train(pipeline: Pipeline) -> None:
@@ -69,18 +69,7 @@ def train(pipeline: Pipeline) -> None:
         @one_line_errors
         def snapshot() -> str:
             """Freeze the partitions and write the training channels; return the fingerprint."""
-            from sluice.dataset.snapshot import make_snapshot
-            from sluice.errors import NotEnoughData
-
-            context = get_current_context()
-            params = context["params"]
-            try:
-                return make_snapshot(open_workspace(pipeline.name), params["from"], params["to"]).fingerprint
-            except NotEnoughData as error:
-                # The schedule starts before there is data: only a training that was triggered by hand fails then.
-                if context["dag_run"].run_type == "scheduled":
-                    raise AirflowSkipException(str(error)) from None
-                raise
+            return snapshot_of_run(pipeline.name, get_current_context())
 
         @task(map_index_template="{{ task.op_kwargs['candidate'] }}")
         @one_line_errors
@@ -115,7 +104,6 @@ def train(pipeline: Pipeline) -> None:
         def announce(number: int) -> bool:
             """Publish that the training is complete."""
             from sluice.serving.judging import announce_winner
-            from sluice_airflow.runs import require_upstream_done
 
             context = get_current_context()
             require_upstream_done(context)
@@ -125,21 +113,15 @@ def train(pipeline: Pipeline) -> None:
         launched: Any = launch.partial(fingerprint=fingerprint).expand(
             candidate=[candidate.name for candidate in training.candidates]
         )
-        trained = TrainingJobSensor.partial(
-            task_id="wait_for_training",
-            pipeline=pipeline.name,
-            max_runtime=training.max_runtime,
-            poll_seconds="{{ params.poll_seconds }}",
-            map_index_template="{{ task.job_name }}",
-        ).expand(job_name=launched)
+        wait: dict[str, Any] = {
+            "pipeline": pipeline.name,
+            "max_runtime": training.max_runtime,
+            "poll_seconds": "{{ params.poll_seconds }}",
+            "map_index_template": "{{ task.job_name }}",
+        }
+        trained = TrainingJobSensor.partial(task_id="wait_for_training", **wait).expand(job_name=launched)
         scorings: Any = score(launched, fingerprint)
-        scored = ScoringSensor.partial(
-            task_id="wait_for_scores",
-            pipeline=pipeline.name,
-            max_runtime=training.max_runtime,
-            poll_seconds="{{ params.poll_seconds }}",
-            map_index_template="{{ task.job_name }}",
-        ).expand(job_name=scorings)
+        scored = ScoringSensor.partial(task_id="wait_for_scores", **wait).expand(job_name=scorings)
         number = verdict(launched, fingerprint)
         announced = announce(number)
         trained >> scorings

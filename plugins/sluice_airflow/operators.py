@@ -65,7 +65,8 @@ class EndpointOperator(BaseOperator):
     Args:
         pipeline: The name of a pipeline that declares a deployment.
         poll_seconds: Seconds between two looks at an endpoint that changes; a template.
-        max_wait: The longest wait for the endpoint to settle after each change.
+        max_wait: The longest wait for the endpoint to settle after each change; None: as long as the declared rollout
+            may take.
         kwargs: Those of BaseOperator.
     """
 
@@ -78,7 +79,7 @@ class EndpointOperator(BaseOperator):
         *,
         pipeline: str,
         poll_seconds: float | str = 15,
-        max_wait: timedelta = timedelta(hours=1),
+        max_wait: timedelta | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -177,16 +178,22 @@ class EndpointOperator(BaseOperator):
         if "error" in event:
             return f"the endpoint could not be looked at: {event['error']}"
         return (
-            f"the wait for {event['waiting_for']} took longer than {self.max_wait}; check the endpoint's events in "
-            f"SageMaker, then clear this task"
+            f"the wait for {event['waiting_for']} took longer than {self._longest_wait()}; check the endpoint's events "
+            f"in SageMaker, then clear this task"
         )
+
+    def _longest_wait(self) -> timedelta:
+        from sluice.declaration.loading import load_pipeline
+        from sluice.serving.rollout import longest_change
+
+        return self.max_wait or longest_change(load_pipeline(self.pipeline))
 
     def _wait(self, step: Wait, *, given_up: bool) -> None:
         trigger = ProbeTrigger(
             probe="settled_endpoint",
             arguments={"pipeline": self.pipeline},
             poll_seconds=float(self.poll_seconds),
-            deadline=time.time() + self.max_wait.total_seconds(),
+            deadline=time.time() + self._longest_wait().total_seconds(),
             carried={"begun": step.begun, "given_up": given_up},
         )
         self.defer(trigger=trigger, method_name="resume")

@@ -1,4 +1,4 @@
-"""The partitions of a transform run, and the runs to start."""
+"""The partitions and the snapshot of a run, what has to be done before its last task, and the runs to start."""
 
 from __future__ import annotations
 
@@ -88,6 +88,32 @@ def require_upstream_done(context: Context) -> None:
 def _states_of(task: str, states: Mapping[str, str]) -> set[str]:
     """Return the states of a task. Airflow's names of mapped instances are the task's with ``_<index>`` at the end."""
     return {state for name, state in states.items() if re.fullmatch(rf"{re.escape(task)}(_\d+)?", name)}
+
+
+def snapshot_of_run(pipeline: str, context: Context) -> str:
+    """Freeze the partitions of a training run; return the fingerprint of the snapshot.
+
+    Args:
+        pipeline: The name of the pipeline.
+        context: Airflow's context of a task of the run.
+
+    Raises:
+        AirflowSkipException: a scheduled run has too little data: the schedule starts before there is any.
+        NotEnoughData: a run that was triggered by hand has too little data.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from sluice.dataset.snapshot import make_snapshot
+    from sluice.errors import NotEnoughData
+    from sluice_airflow.connection import open_workspace
+
+    params = context["params"]
+    try:
+        return make_snapshot(open_workspace(pipeline), params["from"], params["to"]).fingerprint
+    except NotEnoughData as error:
+        if context["dag_run"].run_type == "scheduled":
+            raise AirflowSkipException(str(error)) from None
+        raise
 
 
 def runs_to_start(dag_id: str, due: Sequence[str], ti: Any) -> list[dict[str, Any]]:

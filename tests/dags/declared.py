@@ -8,7 +8,7 @@ from sluice.declaration.pipeline import Pipeline
 
 
 def dag_ids(pipeline: Pipeline) -> Sequence[str]:
-    """Return the DAGs of a pipeline, sorted: an ingest for each source of events, a training if one is declared."""
+    """Return the DAGs of a pipeline, sorted: an ingest for each source of events, and what its model needs."""
     kinds = ["dispatch", "transform"]
     ingested: set[str] = set()
     for source in pipeline.event_sources:
@@ -18,4 +18,6 @@ def dag_ids(pipeline: Pipeline) -> Sequence[str]:
         kinds += ["redrive", "replay"]
     if pipeline.training is not None:
         kinds.append("train")
+    if pipeline.deployment is not None:
+        kinds.append("rollback")
     return sorted(f"{pipeline.name}_{kind}" for kind in kinds)

@@ -294,7 +294,8 @@ def test_subscriber_receives_one_event_per_partition_and_stage_and_one_of_the_tr
     partitions = {(stage, partition) for stage in ("raw/events", "features") for partition in PARTITIONS}
 
     announced = Counter((event["stage"], event["subject"]) for event in trained.announced)
-    assert announced == Counter({*partitions, *(("training", job) for job in trained.jobs)})
+    live = json.loads(world.lake.get("flights/deployments/000001.json"))["model"]["job"]
+    assert announced == Counter({*partitions, ("training", live)})
     for event in trained.announced:
         if event["stage"] == "training":
             continue
@@ -312,20 +313,25 @@ def test_completion_events_count_what_the_lake_holds(world: World, stream: Strea
         assert counted["features", partition] == len(rows)
 
 
-def test_one_job_trains_and_its_model_is_live(world: World, trained: State) -> None:
-    (job,) = trained.jobs
-    assert trained.jobs[job] == "Completed"
+def test_both_candidates_train_and_the_better_model_is_live(world: World, trained: State) -> None:
+    assert sorted(name.split("-")[1] for name in trained.jobs) == ["linear", "xgboost"]
+    assert set(trained.jobs.values()) == {"Completed"}
     assert trained.endpoint["EndpointStatus"] == "InService"
     config = world.cloud.client("sagemaker").describe_endpoint_config(
         EndpointConfigName=trained.endpoint["EndpointConfigName"]
     )
-    assert [variant["ModelName"] for variant in config["ProductionVariants"]] == [job]
+    verdict = json.loads(world.lake.get("flights/evaluations/verdicts/000001.json"))
+    reached = {each["model"]["job"]: each["metrics"]["auc"]["value"] for each in verdict["judgements"]}
+    assert set(reached) == set(trained.jobs)
+    best = max(reached, key=lambda job: reached[job])
+    assert [variant["ModelName"] for variant in config["ProductionVariants"]] == [best]
+    assert verdict["winner"] == best
 
 
 def test_live_answers_are_those_of_the_trained_booster(world: World, trained: State, tmp_path: Path) -> None:
-    (job,) = trained.jobs
     record = json.loads(world.lake.get("flights/deployments/000001.json"))
-    rows = world.lake.get(f"flights/snapshots/{record['snapshot']}/test/part-0.csv").decode().splitlines()
+    assert record["model"]["candidate"] == "xgboost"  # on four days, it is the better one
+    rows = world.lake.get(f"flights/snapshots/{record['model']['snapshot']}/gaps/test/part-0.csv").decode().splitlines()
     answer = world.cloud.client("sagemaker-runtime").invoke_endpoint(
         EndpointName="flights-late",
         ContentType="text/csv",
@@ -334,7 +340,7 @@ def test_live_answers_are_those_of_the_trained_booster(world: World, trained: St
     )
     live = np.array([float(score) for score in answer["Body"].read().decode().split()])
 
-    own = _booster(world, job, tmp_path).predict(xgboost.DMatrix(_features(rows[:400])))
+    own = _booster(world, record["model"]["job"], tmp_path).predict(xgboost.DMatrix(_features(rows[:400])))
 
     assert len(live) == 400
     np.testing.assert_allclose(live, own, atol=1e-6, rtol=0)
@@ -344,18 +350,21 @@ def test_live_answers_are_those_of_the_trained_booster(world: World, trained: St
 def test_deployment_is_recorded_with_the_quality_that_the_model_has(
     world: World, trained: State, tmp_path: Path
 ) -> None:
-    (job,) = trained.jobs
     assert [key for key in trained.objects if key.startswith("flights/deployments/")] == [
         "flights/deployments/000001.json"
     ]
     record = json.loads(world.lake.get("flights/deployments/000001.json"))
+    verdict = json.loads(world.lake.get("flights/evaluations/verdicts/000001.json"))
+    job = record["model"]["job"]
     booster = _booster(world, job, tmp_path)
-    assert (record["job"], record["config"]) == (job, trained.endpoint["EndpointConfigName"])
-    for channel in ("validation", "test"):
-        rows = world.lake.get(f"flights/snapshots/{record['snapshot']}/{channel}/part-0.csv").decode().splitlines()
+    assert record["recipe"]["config"]["EndpointConfigName"] == trained.endpoint["EndpointConfigName"]
+    (judgement,) = [each for each in verdict["judgements"] if each["model"]["job"] == job]
+    for channel, reached in (("validation", judgement["validation"]), ("test", record["metrics"]["auc"])):
+        key = f"flights/snapshots/{record['model']['snapshot']}/gaps/{channel}/part-0.csv"
+        rows = world.lake.get(key).decode().splitlines()
         labels = np.array([float(row.partition(",")[0]) for row in rows])
         scores = booster.predict(xgboost.DMatrix(_features(rows)))
-        assert record[f"{channel}_auc"] == pytest.approx(_auc(labels, scores), abs=1e-4)
+        assert reached == pytest.approx(_auc(labels, scores), abs=1e-4)
 
 
 def _booster(world: World, job: str, folder: Path) -> xgboost.Booster:

@@ -266,4 +266,4 @@ def test_predict_names_the_endpoint_without_a_live_model(
     nowhere = replace(load_pipeline("flights"), deployment=Deployment("no-such-endpoint"))
     monkeypatch.setattr(cli, "load_pipeline", lambda _: nowhere)
     ended = command_line("predict", "flights", stdin='{"distance": 300}\n')
-    assert ended.error.startswith("AWS refused InvokeEndpoint (ValidationError: Endpoint no-such-endpoint")
+    assert ended.error == "no model was proven to be live at endpoint no-such-endpoint; run flights_train first"

@@ -46,10 +46,9 @@ class Ti:
     dag_id, run_id, task_id = "flights_train", "run", "deploy"
 
     def __init__(self, **states: str) -> None:
-        self.states = {**dict.fromkeys(UPSTREAM - MAPPED, "success"), **states}
-        for task in MAPPED:  # as Airflow names the instances of a mapped task
-            if task not in states:
-                self.states.update({f"{task}_0": "success", f"{task}_1": "success"})
+        # As Airflow names the instances of a mapped task.
+        names = [*UPSTREAM - MAPPED, *(f"{task}_{index}" for task in MAPPED - set(states) for index in (0, 1))]
+        self.states = {**dict.fromkeys(names, "success"), **states}
 
     def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
         return {self.run_id: self.states}

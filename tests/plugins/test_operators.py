@@ -584,7 +584,7 @@ def test_endpoint_of_others_that_does_not_settle_is_named(parcels: Workspace, fi
 
     assert not isinstance(failure.value, AirflowFailException)
     assert str(failure.value) == (
-        f"the wait for {waiting} took longer than 1:00:00; check the endpoint's events in SageMaker, then clear this "
+        f"the wait for {waiting} took longer than 0:30:00; check the endpoint's events in SageMaker, then clear this "
         f"task"
     )
 

@@ -16,7 +16,7 @@ from sluice.aws.failures import explain
 from sluice.aws.settings import load_settings
 from sluice.checking import check_lake, check_pipeline
 from sluice.cli.arguments import PipelineArgument
-from sluice.cli.deploying import deploy, deployments, roll_back
+from sluice.cli.deploying import commands
 from sluice.cli.tables import held_table, sent_table, status_tables
 from sluice.dataset.snapshot import read_snapshot
 from sluice.declaration.folders import pipeline_names
@@ -247,9 +247,7 @@ def _redrive(
     require_complete(results)
 
 
-app.command("deploy")(deploy)
-app.command("rollback")(roll_back)
-app.command("deployments")(deployments)
+app.add_typer(commands)
 
 
 @app.command("features")

@@ -16,14 +16,17 @@ from sluice.serving.deployment import Done, Failed, Wait, advance, start
 from sluice.serving.driver import restore, take
 from sluice.serving.plan import Target
 from sluice.serving.records import deployment_records
+from sluice.serving.rollout import longest_change
 from sluice.serving.targets import deployment_to_restore, target_of_record, target_of_verdict, verdict_to_deploy
 from sluice.workspace import Workspace
 
+commands = typer.Typer()
+
 _LOOK_SECONDS = 5.0
-_LONGEST_WAIT = 3600.0
 
 
-def deploy(
+@commands.command("deploy")
+def _deploy(
     pipeline: PipelineArgument,
     verdict: Annotated[int | None, typer.Option(help="The number of the verdict; the newest if omitted.")] = None,
 ) -> None:
@@ -32,7 +35,8 @@ def deploy(
     _drive(workspace, target_of_verdict(workspace, verdict_to_deploy(workspace, verdict)))
 
 
-def roll_back(
+@commands.command("rollback")
+def _roll_back(
     pipeline: PipelineArgument,
     to: Annotated[int | None, typer.Option(help="The number of the deployment; the one before if omitted.")] = None,
 ) -> None:
@@ -41,7 +45,8 @@ def roll_back(
     _drive(workspace, target_of_record(workspace, deployment_to_restore(workspace, to)))
 
 
-def deployments(pipeline: PipelineArgument) -> None:
+@commands.command("deployments")
+def _deployments(pipeline: PipelineArgument) -> None:
     """List what was made live, when its model was trained, and what it reached on its test rows."""
     workspace = Workspace.open(Aws(), pipeline)
     workspace.pipeline.require_deployment()
@@ -50,13 +55,14 @@ def deployments(pipeline: PipelineArgument) -> None:
 
 def _drive(workspace: Workspace, target: Target) -> None:
     """Take the steps of a deployment to its end."""
-    deadline = time.monotonic() + _LONGEST_WAIT
+    longest = longest_change(workspace.pipeline).total_seconds()
+    deadline = time.monotonic() + longest
     step = take(start, workspace, target)
     while isinstance(step, Wait):
         if time.monotonic() > deadline:
-            reason = f"the wait for {step.what} took longer than {_LONGEST_WAIT / 60:.0f} minutes"
+            reason = f"the wait for {step.what} took longer than {longest / 60:.0f} minutes"
             step = restore(workspace, target, reason, passes=True)
-            deadline += _LONGEST_WAIT
+            deadline += longest
             continue
         typer.echo(f"waiting for {step.what}", err=True)
         time.sleep(_LOOK_SECONDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from sluice.declaration.gate import Gate
 from sluice.declaration.metrics import METRICS
@@ -14,7 +14,7 @@ from sluice.evaluation.bootstrap import interval, resampled
 from sluice.evaluation.metrics import Numbers, measure
 from sluice.evaluation.rows import Rows, read_rows
 from sluice.evaluation.scoring import scores_folder
-from sluice.evaluation.verdict import Figure, Judgement, Slice, Verdict
+from sluice.evaluation.verdict import Figure, Judgement, Slice, Verdict, rules_of
 from sluice.training.models import Model
 from sluice.workspace import Workspace
 
@@ -129,7 +129,8 @@ def decide(
     return Verdict(
         snapshot=fingerprint,
         metric=gate.metric,
-        rules={name: value for name, value in asdict(gate).items() if name != "metric"},
+        rules=rules_of(gate),
+        challengers=tuple(challengers),
         champion=champion,
         judgements=tuple(judged),
         winner=winner,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from sluice.declaration.gate import Gate
 from sluice.errors import MissingResource, TrainingFailed
 from sluice.lake.journal import append, entries
 from sluice.lake.store import Lake
 from sluice.training.models import Model
+
+Rule = float | tuple[str, ...] | None
 
 
 class Figure(BaseModel):
@@ -65,7 +69,8 @@ class Verdict(BaseModel):
     """The verdict of one training.
 
     ``snapshot`` has the rows that all models were judged on. ``metric`` is the gate's, ``rules`` are its other members.
-    ``champion`` is the job of the model that was live; None if there was none. ``winner`` is the job of the
+    ``challengers`` are the jobs of the models that were trained now, ``champion`` is that of the model that
+    was live; None if there was none. ``winner`` is the job of the
     model that should be live; None if no model may be. ``reasons`` say why, one sentence each.
     """
 
@@ -74,11 +79,16 @@ class Verdict(BaseModel):
     schema_version: Literal[1] = 1
     snapshot: str
     metric: str
-    rules: Mapping[str, float | tuple[str, ...] | None]
+    rules: Mapping[str, Rule]
+    challengers: tuple[str, ...]
     champion: str | None
     judgements: tuple[Judgement, ...]
     winner: str | None
     reasons: tuple[str, ...]
+
+    def by_rules_of(self, gate: Gate) -> bool:
+        """Return whether the verdict was made by the rules of a gate."""
+        return (self.metric, self.rules) == (gate.metric, rules_of(gate))
 
     def judgement(self, job: str) -> Judgement:
         """Return what the model of a job reached.
@@ -90,6 +100,11 @@ class Verdict(BaseModel):
             if judgement.model.job == job:
                 return judgement
         raise MissingResource(f"the verdict on snapshot {self.snapshot} is not about {job}; judge it again")
+
+
+def rules_of(gate: Gate) -> Mapping[str, Rule]:
+    """Return the members of a gate without its metric."""
+    return {name: value for name, value in asdict(gate).items() if name != "metric"}
 
 
 def require_winner(verdict: Verdict) -> Judgement:

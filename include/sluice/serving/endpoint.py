@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,7 @@ def find_endpoint(workspace: Workspace, name: str) -> Endpoint | None:
     return Endpoint(name, answer["EndpointStatus"], answer["EndpointConfigName"], reason)
 
 
-def check_live(name: str, live: Endpoint | None, config: str) -> None:
+def check_live(name: str, live: Endpoint | None, config: str, alarms: Sequence[str] = ()) -> None:
     """Require that an endpoint serves a configuration.
 
     The status alone does not prove it: after SageMaker's own roll-back an endpoint is InService on the old one.
@@ -75,15 +75,17 @@ def check_live(name: str, live: Endpoint | None, config: str) -> None:
         name: The name of the endpoint.
         live: The endpoint as it was read back; None if it does not exist.
         config: The name of the configuration.
+        alarms: The names of the alarms that may have rolled it back.
 
     Raises:
         DeploymentFailed: the endpoint does not serve, or serves another configuration.
     """
     if live is None or not live.serves(config):
         found = "it is gone" if live is None else f"it is {live}"
+        causes = [f"CloudWatch alarms {', '.join(alarms)}"] if alarms else []
+        places = " and ".join([f"CloudWatch log group /aws/sagemaker/Endpoints/{name}", *causes])
         raise DeploymentFailed(
-            f"endpoint {name} does not serve {config}: {found}; look at its CloudWatch log group "
-            f"/aws/sagemaker/Endpoints/{name}, then deploy again"
+            f"endpoint {name} does not serve {config}: {found}; look at its {places}, then deploy again"
         )
 
 

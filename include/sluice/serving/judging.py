@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from sluice.evaluation.judge import judge
 from sluice.evaluation.scoring import launch_scoring
-from sluice.evaluation.verdict import read_verdict, record_verdict, require_winner
+from sluice.evaluation.verdict import newest_number, read_verdict, record_verdict, require_winner
 from sluice.serving.champion import find_champion
 from sluice.training.announce import announce_training
-from sluice.training.models import trained_models
+from sluice.training.models import Model, trained_models
 from sluice.workspace import Workspace
 
 
@@ -48,11 +48,27 @@ def make_verdict(workspace: Workspace, job_names: Sequence[str], fingerprint: st
         TrainingFailed: no model may be live.
         MissingResource: a model has not scored the rows.
     """
-    models = trained_models(workspace, job_names, fingerprint)
-    verdict = judge(workspace, models, find_champion(workspace, fingerprint), fingerprint)
-    number = record_verdict(workspace.lake, verdict)
+    champion, lake = find_champion(workspace, fingerprint), workspace.lake
+    answered = _answered(workspace, job_names, champion, fingerprint)
+    if answered is not None:
+        return answered
+    verdict = judge(workspace, trained_models(workspace, job_names, fingerprint), champion, fingerprint)
+    number = record_verdict(lake, verdict)
     require_winner(verdict)
     return number
+
+
+def _answered(workspace: Workspace, job_names: Sequence[str], champion: Model | None, fingerprint: str) -> int | None:
+    """Return the number of the newest verdict if it has judged the same models by the same rules and its winner is live.
+
+    The same training again would compare the champion with itself, and record a verdict that says nothing new.
+    """
+    number = newest_number(workspace.lake)
+    if number is None or champion is None:
+        return None
+    verdict, gate = read_verdict(workspace.lake, number), workspace.pipeline.require_training().gate
+    same = verdict.snapshot == fingerprint and verdict.by_rules_of(gate) and verdict.challengers == tuple(job_names)
+    return number if same and verdict.winner == champion.job else None
 
 
 def announce_winner(workspace: Workspace, number: int, run_id: str) -> bool:

@@ -9,6 +9,7 @@ from sluice.serving.endpoint import Endpoint, check_live
 from sluice.serving.plan import Target
 from sluice.serving.probe import probe
 from sluice.serving.records import DeploymentRecord
+from sluice.serving.rollout import alarm_names
 from sluice.workspace import Workspace
 
 
@@ -25,7 +26,8 @@ def prove_live(workspace: Workspace, target: Target, live: Endpoint | None) -> N
         MissingResource: the verdict or its rows do not exist.
     """
     lake, name = workspace.lake, workspace.pipeline.require_deployment().endpoint
-    check_live(name, live, target.config)
+    canary = workspace.pipeline.require_deployment().canary
+    check_live(name, live, target.config, alarm_names(workspace.pipeline) if canary else ())
     verdict = read_verdict(lake, target.verdict)
     scores = verdict.judgement(target.model.job).scores
     folder = inputs_folder(workspace, target.model, verdict.snapshot)

@@ -27,6 +27,7 @@ _SAGEMAKER = {
     "EndpointConfigName": "endpoint-config",
     "ModelName": "model",
     "TrainingJobName": "training-job",
+    "TransformJobName": "transform-job",
 }
 
 
