@@ -11,7 +11,7 @@ Makes live what an earlier deployment had made live. Runs when it is triggered.
 | **re-run** | safe: what is live already is only proven again |
 
 **Params.** `to`: the number of the deployment; empty: the last one with another configuration than the newest.
-`sluice deployments PIPELINE` lists them.
+`sluice deployments PIPELINE` lists them. `poll_seconds`: between two looks at the endpoint.
 
 **If it fails.** `choose`: there is no such deployment. `roll_back`: the endpoint did not serve the earlier model, and
 what served before the roll-back is live again; the message has the reason.

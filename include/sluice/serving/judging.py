@@ -59,7 +59,7 @@ def make_verdict(workspace: Workspace, job_names: Sequence[str], fingerprint: st
 
 
 def _answered(workspace: Workspace, job_names: Sequence[str], champion: Model | None, fingerprint: str) -> int | None:
-    """Return the number of the newest verdict if it has judged the same models by the same rules and its winner is live.
+    """Return the number of the newest verdict if it is about the same models and rules, and its winner is live.
 
     The same training again would compare the champion with itself, and record a verdict that says nothing new.
     """

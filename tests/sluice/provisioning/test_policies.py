@@ -214,7 +214,7 @@ def roll_back_over_a_second(workspace: Workspace, first: Target, fingerprint: st
     step = start(other, target)
     failed = follow(other, target, step if isinstance(step, Failed) else give_up(other, target, "stop", passes=False))
     assert failed == Failed(f"stop (rolled back: {first.config} is live)", passes=False)
-    model = read_verdict(workspace.lake, number).judgements[0].model
+    model = read_verdict(workspace.lake, number).judgements[-1].model
     unscored = model.model_copy(update={"artefact": first.model.artefact})
     stop_scoring(workspace, launch_scoring(workspace, unscored, fingerprint).job_name)
     (candidate,) = third.pipeline.require_training().candidates
