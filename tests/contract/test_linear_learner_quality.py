@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,15 +32,6 @@ CODES = ("carrier_code", "origin_code", "weekday")
 MINUTES = "departure_minute"
 
 
-def features_of_month(month: int) -> pd.DataFrame:
-    """Return the rows of the pipeline's ``features`` in a month; its first days look back on earlier ones."""
-    first, end = date(2013, month, 1), date(2013 + month // 12, month % 12 + 1, 1)
-    look_back = 4 if month > 1 else 0
-    start = first - timedelta(days=look_back)
-    by_day = flight_days.enriched(flight_days.events_from(start, (end - start).days))
-    return pd.concat([flight_days.features(by_day, day) for day in flight_days.days_from(first, (end - first).days)])
-
-
 def encoded(rows: pd.DataFrame, train: Array) -> Array:
     """Return the features as a linear model needs them: no gaps, no codes, no long tails."""
     columns: list[Array] = []
@@ -60,9 +49,7 @@ def encoded(rows: pd.DataFrame, train: Array) -> Array:
 
 @pytest.mark.slow
 def test_model_of_the_flights_reaches_its_auc(jobs: Jobs, name: str) -> None:
-    with ProcessPoolExecutor(2) as pool:
-        rows = pd.concat(pool.map(features_of_month, range(1, 13)), ignore_index=True)
-    rows = rows.sort_values("event_time", kind="stable", ignore_index=True)
+    rows = flight_days.features_of_year()
     month, late = rows["event_time"].dt.month.to_numpy(), rows["late"].to_numpy()
     features = encoded(rows, month <= 9)
     train, validation, test = month <= 9, month == 10, month >= 11

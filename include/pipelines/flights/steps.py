@@ -11,19 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines.flights.vocabulary import (
-    AIRCRAFT_FEATURES,
-    AIRPORT_FEATURES,
-    FEATURES,
-    WEATHER,
-    ZONE,
-)
+from pipelines.flights.airports import airport_state
+from pipelines.flights.vocabulary import AIRCRAFT_FEATURES, FEATURES, WEATHER, ZONE
 
 LATE = 15  # minutes after the scheduled arrival
 
 FRESH = pd.Timedelta(hours=6)  # an older observation says nothing of the weather now
 AIRCRAFT_WINDOW = pd.Timedelta(hours=24)
-AIRPORT_WINDOW = pd.Timedelta(hours=3)
 
 _FLIGHT = ["carrier", "flight", "origin", "sched_dep"]
 _TIME = "datetime64[us, UTC]"
@@ -58,8 +52,8 @@ def features(enrich: pd.DataFrame, enrich_before: pd.DataFrame) -> pd.DataFrame:
     in the window are left out.
 
     All features are as of the ``scheduled`` event. Those of the aircraft come from the events of its group before
-    that event in the group's order, of the 24 hours before it. Those of the airports come from the events of the
-    three hours before it by event time, because a FIFO queue keeps no order across groups.
+    that event in the group's order, of the 24 hours before it. Those of the airports, carriers and routes come from
+    the events of at most 36 hours before it by event time, because a FIFO queue keeps no order across groups.
     """
     events = _rows([enrich_before, enrich], list(enrich.columns))
     events = _in_group_order(events.astype(dict.fromkeys(["event_time", "sched_dep", "sched_arr"], _TIME)))
@@ -75,7 +69,7 @@ def features(enrich: pd.DataFrame, enrich_before: pd.DataFrame) -> pd.DataFrame:
             _schedule(flights),
             flights[list(WEATHER)],
             _aircraft(flights, events),
-            _airports(flights, events),
+            airport_state(flights, events),
         ],
         axis="columns",
     ).astype(dict.fromkeys(FEATURES, "float64"))
@@ -150,44 +144,6 @@ def _legs_today(departures: pd.DataFrame) -> pd.Series[Any]:
 def _local_day(times: pd.Series[pd.Timestamp]) -> pd.Series[pd.Timestamp]:
     days: pd.Series[pd.Timestamp] = times.dt.tz_convert(ZONE).dt.normalize()
     return days
-
-
-def _airports(flights: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
-    """``AIRPORT_FEATURES`` for each row of ``flights``, which are sorted by ``as_of``."""
-    departed, arrived = (events[events["type"] == kind] for kind in ("departed", "arrived"))
-    settled = events[events["type"].isin(["departed", "cancelled"])]
-    settled = settled.assign(cancelled=settled["type"] == "cancelled")
-    origin = _recent(flights, departed, by="origin", value="dep_delay")
-    carrier = _recent(flights, departed, by="carrier", value="dep_delay")
-    destination = _recent(flights, arrived, by="dest", value="arr_delay")
-    return pd.DataFrame(
-        {
-            "origin_departures": origin["count"],
-            "origin_departure_delay": origin["total"] / origin["count"],
-            "origin_cancellations": _recent(flights, settled, by="origin", value="cancelled")["total"],
-            "carrier_departure_delay": carrier["total"] / carrier["count"],
-            "destination_arrival_delay": destination["total"] / destination["count"],
-        },
-        columns=list(AIRPORT_FEATURES),
-    )
-
-
-def _recent(flights: pd.DataFrame, events: pd.DataFrame, by: str, value: str) -> pd.DataFrame:
-    """``count`` of, and ``total`` value over, the events with the flight's ``by`` in the window before ``as_of``.
-
-    Both are differences of running whole numbers, hence exact wherever the running begins.
-    """
-    events = events.sort_values("event_time")
-    running = pd.DataFrame({by: events[by], "time": events["event_time"]})
-    running["count"] = events.groupby(by).cumcount() + 1
-    running["total"] = events[value].astype("int64").groupby(events[by]).cumsum()
-
-    def until(time: pd.Series[pd.Timestamp]) -> pd.DataFrame:
-        asked = pd.DataFrame({by: flights[by], "time": time})
-        found = pd.merge_asof(asked, running, on="time", by=by, allow_exact_matches=False)
-        return found[["count", "total"]].fillna(0)
-
-    return until(flights["as_of"]) - until(flights["as_of"] - AIRPORT_WINDOW)
 
 
 def _code(codes: pd.Series[str]) -> pd.Series[float]:

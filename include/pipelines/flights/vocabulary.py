@@ -38,12 +38,19 @@ AIRCRAFT_FEATURES = (
     "last_cancelled",  # 1 when the newest leg to be settled was cancelled
 )
 
-AIRPORT_FEATURES = (
+AIRPORT_FEATURES = (  # delays are mean minutes; of three hours, unless they say otherwise
     "origin_departures",
-    "origin_departure_delay",  # mean minutes
+    "origin_departure_delay",
     "origin_cancellations",
+    "origin_overdue",  # flights that should have left in the last six hours, and wait
+    "origin_overdue_minutes",  # all these together
     "carrier_departure_delay",
     "destination_arrival_delay",
+    "destination_delay_of_day",  # arrivals of 24 hours
+    "destination_gain_of_day",  # what they added to their delay after they had left
+    "route_delay_of_day",  # the same of the carrier's arrivals at the destination
+    "route_gain_of_day",
+    "same_flight_delay",  # arrivals of this flight number in 36 hours
 )
 
 FEATURES = (*SCHEDULE_FEATURES, *WEATHER, *AIRCRAFT_FEATURES, *AIRPORT_FEATURES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date, timedelta
 from functools import cache
 from typing import Any
@@ -68,6 +69,22 @@ def features(by_day: Mapping[date, pd.DataFrame], day: date, look_back: int = 3)
     """Return the rows of ``features`` of one day, with its look-back."""
     before = [by_day[each] for each in days_from(day - timedelta(days=look_back), look_back) if each in by_day]
     return steps.features(by_day[day], pd.concat(before) if before else by_day[day].iloc[:0])
+
+
+def features_of_year() -> pd.DataFrame:
+    """Return the rows of ``features`` of all days of 2013, by the time of arrival."""
+    with ProcessPoolExecutor(2) as pool:
+        rows = pd.concat(pool.map(_features_of_month, range(1, 13)), ignore_index=True)
+    return rows.sort_values("event_time", kind="stable", ignore_index=True)
+
+
+def _features_of_month(month: int) -> pd.DataFrame:
+    """The first days of a month look back on earlier ones."""
+    first, end = date(2013, month, 1), date(2013 + month // 12, month % 12 + 1, 1)
+    look_back = 4 if month > 1 else 0
+    start = first - timedelta(days=look_back)
+    by_day = enriched(events_from(start, (end - start).days))
+    return pd.concat([features(by_day, day) for day in days_from(first, (end - first).days)])
 
 
 def shuffled(rows: pd.DataFrame) -> pd.DataFrame:

@@ -115,14 +115,22 @@ def dropped(events: pd.DataFrame, later: pd.Series[bool], announced: pd.Series[A
     return events[~later]
 
 
-def rewritten(events: pd.DataFrame, later: pd.Series[bool], announced: pd.Series[Any]) -> pd.DataFrame:
-    """Return the events with every later one replaced by a delayed departure on the same route, in another weather."""
-    changes = {"type": "departed", "dep_delay": 700, "arr_delay": 700, **dict.fromkeys(WEATHER, -1.0)}
-    changes |= {name: announced[name] for name in ("carrier", "origin", "dest")}
+def left_late(events: pd.DataFrame, later: pd.Series[bool], announced: pd.Series[Any]) -> pd.DataFrame:
+    return rewritten(events, later, announced, "departed")
+
+
+def came_late(events: pd.DataFrame, later: pd.Series[bool], announced: pd.Series[Any]) -> pd.DataFrame:
+    return rewritten(events, later, announced, "arrived")
+
+
+def rewritten(events: pd.DataFrame, later: pd.Series[bool], announced: pd.Series[Any], kind: str) -> pd.DataFrame:
+    """Return the events with every later one replaced by a delayed one of the same number, in another weather."""
+    changes = {"type": kind, "dep_delay": 700, "arr_delay": 700, **dict.fromkeys(WEATHER, -1.0)}
+    changes |= {name: announced[name] for name in ("carrier", "flight", "origin", "dest")}
     return events.assign(**{name: events[name].mask(later, value) for name, value in changes.items()})
 
 
-@pytest.mark.parametrize("change", [dropped, rewritten])
+@pytest.mark.parametrize("change", [dropped, left_late, came_late])
 def test_nothing_at_or_after_the_announcement_changes_a_feature(
     change: Callable[[pd.DataFrame, pd.Series[bool], pd.Series[Any]], pd.DataFrame],
 ) -> None:
@@ -177,6 +185,8 @@ def test_aircraft_without_a_history_has_no_features_of_its_own() -> None:
     assert rows[list(AIRPORT_FEATURES)].iloc[0].dropna().to_dict() == {
         "origin_departures": 0,
         "origin_cancellations": 0,
+        "origin_overdue": 0,
+        "origin_overdue_minutes": 0,
     }
 
 

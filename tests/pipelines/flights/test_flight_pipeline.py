@@ -10,7 +10,9 @@ from pathlib import Path
 
 from tests.draining import without_events
 
+from pipelines.flights.airports import DAY, OVERDUE, RECENT, SAME_FLIGHT
 from pipelines.flights.contracts import FlightEvent
+from pipelines.flights.events import NOTICE
 from pipelines.flights.pipeline import PIPELINE
 from pipelines.flights.steps import AIRCRAFT_WINDOW, FRESH
 from pipelines.flights.weather import MARKER, PREFIX
@@ -43,7 +45,9 @@ def test_look_back_covers_the_windows() -> None:
     enrich, features = PIPELINE.steps[1:]
     longest = timedelta(hours=34, minutes=42)  # from announcement to arrival
     assert timedelta(days=enrich.reads[1].look_back) >= FRESH
-    assert longest + AIRCRAFT_WINDOW <= timedelta(days=features.reads[0].look_back)
+    longest_way = timedelta(hours=12, minutes=18)  # from departure to arrival
+    windows = (AIRCRAFT_WINDOW, RECENT, OVERDUE + NOTICE, DAY + longest_way, SAME_FLIGHT)
+    assert longest + max(windows) <= timedelta(days=features.reads[0].look_back)
 
 
 def test_training_is_bounded_to_its_threads_and_repeatable() -> None:
