@@ -48,6 +48,7 @@ def encoded(rows: pd.DataFrame, train: Array) -> Array:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_model_of_the_flights_reaches_its_auc(jobs: Jobs, name: str) -> None:
     rows = flight_days.features_of_year()
     month, late = rows["event_time"].dt.month.to_numpy(), rows["late"].to_numpy()
@@ -56,7 +57,7 @@ def test_model_of_the_flights_reaches_its_auc(jobs: Jobs, name: str) -> None:
     channels = {"train": csv(late[train], features[train]), "validation": csv(late[validation], features[validation])}
     endpoint = jobs.deploy(jobs.completed(name, {"predictor_type": "binary_classifier"}, channels))
     scores = [each["score"] for part in parts(features[test]) for each in jobs.predictions(endpoint, part)]
-    assert roc_auc_score(late[test], scores) >= 0.715
+    assert roc_auc_score(late[test], scores) >= 0.73
 
 
 def parts(features: Array) -> Iterator[Array]:

@@ -71,6 +71,7 @@ def features(by_day: Mapping[date, pd.DataFrame], day: date, look_back: int = 3)
     return steps.features(by_day[day], pd.concat(before) if before else by_day[day].iloc[:0])
 
 
+@cache
 def features_of_year() -> pd.DataFrame:
     """Return the rows of ``features`` of all days of 2013, by the time of arrival."""
     with ProcessPoolExecutor(2) as pool:
