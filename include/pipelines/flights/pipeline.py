@@ -75,7 +75,7 @@ PIPELINE = Pipeline(
                     "predictor_type": "binary_classifier",
                     "binary_classifier_model_selection_criteria": "loss_function",
                     "epochs": 15,
-                    "mini_batch_size": 1000,
+                    "mini_batch_size": 200,  # so that two weeks are enough for it
                 }
             ),
         ),

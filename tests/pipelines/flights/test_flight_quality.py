@@ -19,7 +19,7 @@ def test_declared_model_of_a_year_reaches_its_auc(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads must not take the cores of other tests
     assert PIPELINE.training is not None
     features, label = list(PIPELINE.training.features), PIPELINE.training.label
-    parameters = dict(PIPELINE.training.candidate.hyperparameters)
+    parameters = dict(PIPELINE.training.candidates[0].hyperparameters)
     rounds = parameters.pop("num_round")
     rows = features_of_year()
     month = rows["event_time"].dt.month
