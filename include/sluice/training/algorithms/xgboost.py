@@ -9,7 +9,11 @@ from sluice.training.images import builtin_image
 
 
 class XGBoostAlgorithm(Algorithm):
-    """XGBoost. It answers one score a row, or a probability for each class, with commas between them."""
+    """XGBoost. It answers one score a row, or a probability for each class, with commas between them.
+
+    A batch transform writes several numbers as a list in brackets, an endpoint does not
+    (aws/sagemaker-xgboost-container, ``algorithm_mode/serve.py``).
+    """
 
     accept = "text/csv"
     repository = "sagemaker-xgboost"
@@ -20,4 +24,4 @@ class XGBoostAlgorithm(Algorithm):
 
     @override
     def read_answer(self, line: str) -> list[float]:
-        return [float(score) for score in line.split(",")]
+        return [float(score) for score in line.strip().removeprefix("[").removesuffix("]").split(",")]

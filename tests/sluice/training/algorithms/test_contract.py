@@ -25,6 +25,7 @@ def test_candidate_names_its_algorithm() -> None:
 def test_answers_are_the_numbers_of_a_line() -> None:
     assert algorithm(XGBoost).read_answer("0.25") == [0.25]
     assert algorithm(XGBoost).read_answer("0.25,0.5,0.25") == [0.25, 0.5, 0.25]
+    assert algorithm(XGBoost).read_answer("[0.25, 0.5, 0.25]") == [0.25, 0.5, 0.25]  # of a batch transform
     assert algorithm(LinearLearner).read_answer('{"score": 0.4, "predicted_label": 0}') == [0.4]
     assert algorithm(LinearLearner).read_answer('{"score": [0.4, 0.5, 0.1], "predicted_label": 1}') == [0.4, 0.5, 0.1]
 

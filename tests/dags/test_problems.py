@@ -1,0 +1,208 @@
+"""Pipelines of every kind of problem, from events to a live endpoint, by ``airflow dags test``.
+
+``flights`` is binary (:mod:`tests.dags.test_dags_run`). Here are ten classes, a count, and a lake without a model.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_digits
+from tests.conftest import Cloud
+from tests.dags.airflow_home import ROOT, AirflowHome, airflow_environment
+from tests.draining import send
+from tests.sluice.lake_contents import rows_of
+
+from pipelines.flights import data
+from sluice.aws.resources import Resources, find
+from sluice.lake.store import Lake
+from sluice.sending.lanes import Event
+
+FIRST = datetime(2013, 1, 1, tzinfo=UTC)
+NAMES = ("digits", "departures", "archive")
+
+
+@dataclass(frozen=True)
+class World:
+    """The cloud, and an Airflow that has the pipelines of this test beside the shipped ones."""
+
+    cloud: Cloud
+    airflow: AirflowHome
+
+    def resources(self, pipeline: str) -> Resources:
+        return find(self.cloud, pipeline)
+
+    def lake(self, pipeline: str) -> Lake:
+        return Lake(self.cloud.client("s3"), self.resources(pipeline).bucket, pipeline)
+
+    def stored(self, pipeline: str, key: str) -> Any:
+        return json.loads(self.lake(pipeline).get(f"{pipeline}/{key}"))
+
+    def sluice(self, *arguments: str, given: str = "") -> str:
+        """Run the command line, and return what it prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "sluice", *arguments],
+            env={**os.environ, **self.airflow.environment},
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def run(self, pipeline: str, events: Sequence[Event]) -> None:
+        """Send the events, and run the DAGs over all of their days."""
+        (queue,) = [url for name, url in self.resources(pipeline).of_sources.items() if name.startswith("queues/")]
+        send(self.cloud.client("sqs"), queue, events)
+        first, last = (moment(event.event_time for event in events).date().isoformat() for moment in (min, max))
+        days = {"from": first, "to": last}
+        self.airflow.dags_test(f"{pipeline}_ingest_queue", last, wait_seconds=2).succeeded()
+        self.airflow.dags_test(f"{pipeline}_transform", last, wait_seconds=60, **days).succeeded()
+
+
+@pytest.fixture(scope="module")
+def world(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory, airflow_home: AirflowHome) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("problems")
+    (folder / "pipelines").mkdir()
+    for shipped in [*(ROOT / "include" / "pipelines").iterdir(), *(Path(__file__).parent / "pipelines").iterdir()]:
+        if not shipped.name.startswith("__pycache__"):
+            (folder / "pipelines" / shipped.name).symlink_to(shipped)
+    environment = {
+        **airflow_environment(cloud, airflow_home.folder),
+        "PYTHONPATH": f"{folder}:{ROOT / 'include'}",
+    }
+    home = AirflowHome(airflow_home.folder, environment)
+    world = World(cloud, home)
+    for name in NAMES:
+        world.sluice("provision", name)
+    yield world
+    home.close()
+
+
+def event(name: str, group: str, at: datetime, **body: Any) -> Event:
+    return Event(name, group, at, json.dumps({"id": name, "at": at.isoformat(), **body}))
+
+
+# Ten classes
+
+
+@pytest.fixture(scope="module")
+def digits(world: World) -> tuple[Any, Any]:
+    """Run the pipeline on twelve days of drawings; return the pixels and the digits of the days that test."""
+    drawn = load_digits()
+    moments = [FIRST + timedelta(days=12 * n // len(drawn.target), seconds=n) for n in range(len(drawn.target))]
+    events = [
+        event(f"drawing-{n:04d}", "pen", at, pixels=",".join(str(int(each)) for each in pixels), digit=int(digit))
+        for n, (at, pixels, digit) in enumerate(zip(moments, drawn.data, drawn.target, strict=True))
+    ]
+    world.run("digits", events)
+    world.airflow.dags_test("digits_train", "2013-01-12", poll_seconds=0.5).succeeded()
+    tests = [n for n, at in enumerate(moments) if at.date().isoformat() in ("2013-01-11", "2013-01-12")]
+    return drawn.data[tests], drawn.target[tests]
+
+
+def test_better_of_two_models_of_ten_classes_is_live(world: World, digits: tuple[Any, Any]) -> None:
+    pixels, labels = digits
+    record = world.stored("digits", "deployments/000001.json")
+    verdict = world.stored("digits", "evaluations/verdicts/000001.json")
+    reached = {each["model"]["candidate"]: each["metrics"]["accuracy"]["value"] for each in verdict["judgements"]}
+
+    named = [{f"pixel_{place}": value for place, value in enumerate(row)} for row in pixels]
+    printed = world.sluice("predict", "digits", given="\n".join(map(json.dumps, named)))
+
+    answers = np.loadtxt(io.StringIO(printed), delimiter=",")
+    assert answers.shape == (len(labels), 10)
+    np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
+    accuracy = float((answers.argmax(axis=1) == labels).mean())
+    assert accuracy == pytest.approx(record["metrics"]["accuracy"], abs=1e-9)
+    assert accuracy > 0.85
+    assert set(reached) == {"xgboost", "linear"}
+    assert reached[record["model"]["candidate"]] == max(reached.values())
+    losses = [-np.log(answers[row, label]) for row, label in enumerate(labels)]
+    assert float(np.mean(losses)) == pytest.approx(record["metrics"]["multiclass_log_loss"], rel=1e-4)
+
+
+# A count
+
+
+def hours() -> pd.DataFrame:
+    """Return the departures of each airport and hour (UTC) of forty days."""
+    flights = data.flights()
+    counted = flights.groupby(["origin", "time_hour"]).size().rename("departures").reset_index()
+    at = pd.to_datetime(counted["time_hour"], utc=True)
+    return counted.assign(at=at)[(at >= FIRST) & (at < FIRST + timedelta(days=40))]
+
+
+@pytest.fixture(scope="module")
+def departures(world: World) -> pd.DataFrame:
+    """Run the pipeline; return the hours of the days that test."""
+    rows = hours()
+    events = [
+        event(f"{origin}-{at:%Y-%m-%dT%H}", origin, at.to_pydatetime(), origin=origin, departures=int(count))
+        for origin, at, count in zip(rows["origin"], rows["at"], rows["departures"], strict=True)
+    ]
+    world.run("departures", events)
+    world.airflow.dags_test("departures_train", "2013-02-09", poll_seconds=0.5).succeeded()
+    return rows[rows["at"] >= FIRST + timedelta(days=34)]
+
+
+def test_count_is_predicted_from_raw_rows_by_name(world: World, departures: pd.DataFrame) -> None:
+    record = world.stored("departures", "deployments/000001.json")
+    named = [
+        {"origin": row.origin, "hour": row.at.hour, "weekday": row.at.day_name()} for row in departures.itertuples()
+    ]
+
+    printed = world.sluice("predict", "departures", given="\n".join(map(json.dumps, named)))
+
+    counts, answers = departures["departures"].to_numpy(), np.array([float(line) for line in printed.splitlines()])
+    deviance = float(np.mean(2 * (counts * np.log(counts / answers) - counts + answers)))
+    assert deviance == pytest.approx(record["metrics"]["poisson_deviance"], rel=1e-4)
+    assert deviance < 0.5 * float(np.mean(2 * (counts * np.log(counts / counts.mean()))))
+    rmse = float(np.sqrt(np.mean((counts - answers) ** 2)))
+    assert rmse == pytest.approx(record["metrics"]["rmse"], rel=1e-4)
+
+
+def test_each_airport_is_judged_by_itself(world: World, departures: pd.DataFrame) -> None:
+    (judgement,) = world.stored("departures", "evaluations/verdicts/000001.json")["judgements"]
+
+    assert {each["value"]: each["rows"] for each in judgement["slices"]} == departures.groupby(
+        "origin"
+    ).size().to_dict()
+    assert all(each["reached"] > 0 for each in judgement["slices"])
+
+
+def test_features_are_listed_with_their_kinds(world: World) -> None:
+    assert world.sluice("features", "departures").splitlines() == [
+        "origin\tcategory",
+        "hour\tnumber",
+        "weekday\tcategory",
+    ]
+
+
+# A lake
+
+
+def test_pipeline_may_end_at_its_lake(world: World) -> None:
+    events = [event(f"reading-{n}", f"meter-{n % 3}", FIRST + timedelta(hours=n), value=n) for n in range(60)]
+
+    world.run("archive", events)
+
+    found = [
+        row["value"] for day in (1, 2, 3) for row in rows_of(world.lake("archive"), "conform", f"dt=2013-01-0{day}")
+    ]
+    assert sorted(found) == list(range(60))
+    assert "archive ends at its lake: it declares no training" in world.sluice("status", "archive")
