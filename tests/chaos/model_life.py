@@ -1,0 +1,159 @@
+"""The life of a model in a process of its own, with a fault at one call: ``python model_life.py BUCKET ENDPOINT``.
+
+For each line of standard input, ``<fault> <n>``, it forks a child that launches, waits, scores, judges and deploys as
+the tasks of the training DAG do, and that meets the fault at its nth call to AWS. It prints how the child ended:
+``done``, ``killed``, or the error. All that the child imports is imported before, so a child takes about a second.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import boto3
+import sagemaker.core.image_uris  # noqa: F401  imported once, not in each child
+import sklearn.metrics  # noqa: F401
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError
+from tests.sluice.toy import TOY
+
+from sluice.aws import clients
+from sluice.aws.clients import Aws
+from sluice.aws.failures import explain, is_transient
+from sluice.aws.resources import find
+from sluice.aws.wire import Wire
+from sluice.dataset.snapshot import make_snapshot
+from sluice.declaration import Deployment, LinearLearner
+from sluice.errors import SluiceError
+from sluice.evaluation.transforms import find_scoring
+from sluice.lake.store import Lake
+from sluice.serving.deployment import Done, Failed, Wait, advance, start
+from sluice.serving.judging import announce_winner, launch_scorings, make_verdict
+from sluice.serving.targets import target_of_verdict
+from sluice.training.jobs import find_job
+from sluice.training.launching import launch_training
+from sluice.workspace import Workspace
+
+LINEAR = LinearLearner({"predictor_type": "binary_classifier", "mini_batch_size": 20, "epochs": 2})
+_LONGEST_SECONDS = 120
+
+
+@dataclass
+class Fault:
+    """What happens at the nth call.
+
+    ``before`` and ``after`` kill, ``throttle`` refuses the call, ``lose`` loses its response.
+    """
+
+    kind: str
+    nth: int
+    calls: int = 0
+
+    def before(self, **_: Any) -> None:
+        self.calls += 1
+        if self.calls != self.nth:
+            return
+        if self.kind == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.kind == "throttle":
+            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "AnyCall")
+
+    def after(self, **_: Any) -> None:
+        if self.calls != self.nth:
+            return
+        if self.kind == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.kind == "lose":
+            self.calls += 1
+            raise ConnectTimeoutError(endpoint_url="http://aws")
+
+
+@dataclass(frozen=True)
+class FaultyAws(Aws):
+    """Clients that meet a fault."""
+
+    fault: Any = None
+
+    def make_client(self, service: str) -> Any:
+        made = super().make_client(service)
+        made.meta.events.register("before-call", self.fault.before)
+        made.meta.events.register("after-call", self.fault.after)
+        return made
+
+
+def workspace_of(aws: Aws, bucket: str, endpoint: str) -> Workspace:
+    """Return the toy with two candidates, a lake of the test's own and an endpoint of the test's own."""
+    candidates = (*TOY.require_training().candidates, LINEAR)
+    training = replace(TOY.require_training(), candidates=candidates)
+    pipeline = replace(TOY, training=training, deployment=Deployment(endpoint))
+    return Workspace(pipeline, replace(find(aws, "toy"), bucket=bucket), Lake(aws.client("s3"), bucket, "toy"), aws)
+
+
+def live_through(workspace: Workspace) -> Done | Failed:
+    """Do what the tasks of the training DAG do, one after another."""
+    training = workspace.pipeline.require_training()
+    fingerprint = make_snapshot(workspace).fingerprint
+    names = [launch_training(workspace, candidate, fingerprint).job_name for candidate in training.candidates]
+    for name in names:
+        _wait(lambda name=name: find_job(workspace, name))  # type: ignore[misc]
+    for name in launch_scorings(workspace, names, fingerprint):
+        _wait(lambda name=name: find_scoring(workspace, name))  # type: ignore[misc]
+    number = make_verdict(workspace, names, fingerprint)
+    announce_winner(workspace, number, "run")
+    target = target_of_verdict(workspace, number)
+    step = start(workspace, target)
+    while isinstance(step, Wait):
+        time.sleep(0.2)
+        step = (advance if step.begun else start)(workspace, target)
+    return step
+
+
+def _wait(find_it: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + _LONGEST_SECONDS
+    while not find_it().ended:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def child(bucket: str, endpoint: str, kind: str, nth: int) -> str:
+    """Live through a life with a fault; return how it ended, with the number of calls."""
+    fault = Fault(kind, nth)
+    sagemaker = os.environ["AWS_ENDPOINT_URL_SAGEMAKER"]
+    aws = FaultyAws(
+        boto3.Session(), lambda service: sagemaker if service.startswith("sagemaker") else None, fault=fault
+    )
+    try:
+        step = live_through(workspace_of(aws, bucket, endpoint))
+    except (SluiceError, BotoCoreError, ClientError) as error:
+        return f"{'transient' if is_transient(error) else 'refused'} {explain(error)}"
+    return f"done {fault.calls}" if isinstance(step, Done) else f"failed {step.reason}"
+
+
+def main(bucket: str, endpoint: str) -> None:
+    """Fork a child for each line of standard input."""
+    clients._CONFIG = clients._CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+    Wire.send = lambda *_: None  # type: ignore[method-assign, assignment]  # boto3 makes every call
+    for line in sys.stdin:
+        kind, nth = line.split()
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(read)
+            ended = child(bucket, endpoint, kind, int(nth))
+            os.write(write, " ".join(ended.split()).encode())
+            os._exit(0)
+        os.close(write)
+        _, status = os.waitpid(pid, 0)
+        said = os.read(read, 65536).decode()
+        os.close(read)
+        sys.stdout.write(("killed" if os.WIFSIGNALED(status) else said) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

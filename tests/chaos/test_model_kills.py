@@ -1,0 +1,108 @@
+"""SIGKILL, throttling and lost responses at every call of a model's life: one job, one endpoint, no orphan (P7, P8)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.chaos import model_life
+from tests.conftest import Cloud
+from tests.sluice.serving.live import put_learnable
+from tests.sluice.toy import TOY
+
+from sluice.aws.resources import Resources, find
+from sluice.lake.store import Lake
+from sluice.provisioning.provision import provision
+from sluice.serving.records import deployment_records
+
+ROOT = Path(__file__).parents[2]
+MOST_CALLS = 400
+Ask = Callable[[str, int], str]
+
+
+@pytest.fixture
+def toy_stack(cloud: Cloud) -> Resources:
+    provision(cloud, TOY)
+    return find(cloud, "toy")
+
+
+@pytest.fixture
+def lake(cloud: Cloud, own_name: str) -> Lake:
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket=own_name)
+    lake = Lake(s3, own_name, "toy")
+    put_learnable(lake, 8)
+    return lake
+
+
+@pytest.fixture
+def endpoint(own_name: str) -> str:
+    return f"k-{own_name}"[-40:].strip("-")
+
+
+@pytest.fixture
+def ask(cloud: Cloud, toy_stack: Resources, lake: Lake, endpoint: str) -> Iterator[Ask]:
+    """Runs a model's life with a fault at its nth call, and returns how it ended."""
+    process = subprocess.Popen(
+        [sys.executable, model_life.__file__, lake.bucket, endpoint],
+        env={**os.environ, **cloud.environment, "PYTHONPATH": f"{ROOT / 'include'}:{ROOT}"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+
+    def run(fault: str, nth: int) -> str:
+        print(f"{fault} {nth}", file=process.stdin, flush=True)
+        return process.stdout.readline().strip()  # type: ignore[union-attr]
+
+    yield run
+    process.stdin.close()
+    process.wait(120)
+
+
+def names(listed: Any, member: str) -> list[str]:
+    return sorted(each[member] for each in listed)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("fault", ["before", "after", "throttle", "lose"])
+def test_fault_at_every_call_leaves_one_of_each_and_no_orphan(
+    cloud: Cloud, ask: Ask, lake: Lake, endpoint: str, fault: str
+) -> None:
+    """Each attempt goes one call further than the one before, until one meets no fault any more."""
+    sagemaker = cloud.client("sagemaker")
+    before = names(sagemaker.list_training_jobs(MaxResults=100)["TrainingJobSummaries"], "TrainingJobName")
+    ended: list[str] = []
+    for nth in range(1, MOST_CALLS):
+        ended.append(ask(fault, nth))
+        assert ended[-1].startswith(("killed", "transient", "done")), ended[-1]
+        if ended[-1].startswith("done") and int(ended[-1].split()[1]) < nth:
+            break
+    else:
+        pytest.fail(f"no attempt was free of the fault: {ended[-5:]}")
+
+    assert len(ended) > 40
+    jobs = set(names(sagemaker.list_training_jobs(MaxResults=100)["TrainingJobSummaries"], "TrainingJobName"))
+    made = jobs - set(before)
+    assert sorted(name.split("-")[1] for name in made) == ["linear", "xgboost"], made
+    config = sagemaker.describe_endpoint(EndpointName=endpoint)
+    assert config["EndpointStatus"] == "InService"
+    configs = names(sagemaker.list_endpoint_configs(NameContains=endpoint)["EndpointConfigs"], "EndpointConfigName")
+    assert configs == [config["EndpointConfigName"]]
+    models = names(sagemaker.list_models(NameContains="toy-", MaxResults=100)["Models"], "ModelName")
+    assert made <= set(models)
+    (record,) = deployment_records(lake).values()
+    assert record.config == config["EndpointConfigName"]
+    scores = {key.split("/")[3] for key, _, _ in lake.objects("toy/evaluations/scores/")}
+    assert len(scores) == 2, "each model has scored once"
+    transforms = names(sagemaker.list_transform_jobs(MaxResults=100)["TransformJobSummaries"], "TransformJobName")
+    assert sorted(name for name in transforms if name.startswith(tuple(scores))) == sorted(scores)
+    sagemaker.delete_endpoint(EndpointName=endpoint)
