@@ -14,6 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+from boto3.exceptions import S3UploadFailedError
+from botocore.exceptions import ClientError
 
 from sluice.dataset.encodings import Encoding
 from sluice.dataset.raw_rows import RawRows
@@ -94,7 +96,18 @@ def write_channel(
                 if raw is not None:
                     raw.write_table(_raw_table(frame, schema))
         for name, key in targets.items():
-            lake.s3.upload_file(str(Path(folder, name)), lake.bucket, key)
+            _upload(lake, Path(folder, name), key)
+
+
+def _upload(lake: Lake, path: Path, key: str) -> None:
+    """Write an object from a file, in parts if it is large."""
+    try:
+        lake.s3.upload_file(str(path), lake.bucket, key)
+    except S3UploadFailedError as error:
+        # It hides the refused call, whose kind decides whether a retry helps.
+        if isinstance(error.__context__, ClientError):
+            raise error.__context__ from error
+        raise
 
 
 def _raw_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:

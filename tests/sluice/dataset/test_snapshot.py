@@ -16,11 +16,13 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from botocore.exceptions import ClientError
 from tests.conftest import Cloud
 from tests.draining import workspace_of
 from tests.sluice.lake_contents import body_of, keys_below, put_rows
 from tests.sluice.toy import TOY
 
+from sluice.aws.failures import is_transient
 from sluice.dataset import raw_rows
 from sluice.dataset.snapshot import (
     CHANNELS,
@@ -45,6 +47,7 @@ from sluice.declaration import (
 from sluice.errors import DeclarationError, MissingResource, NotEnoughData, SluiceError
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
+from sluice.workspace import Workspace
 
 FIRST = Partition(datetime(2013, 1, 1, tzinfo=UTC), "day")
 REGRESSION = XGBoost({"objective": "reg:squarederror", "num_round": 5})
@@ -478,3 +481,22 @@ def test_mean_label_of_one_partition_can_not_be_taken_out_of_fold(lake: Lake) ->
 
     with pytest.raises(NotEnoughData, match="feature total: the target mean needs the labels of two train partitions"):
         made(lake, features=(Category("total", encoding="target_mean"),))
+
+
+def test_refused_upload_of_a_channel_is_the_call_that_was_refused(cloud: Cloud, workspace: Workspace) -> None:
+    """boto3 wraps it in an error of its own, which says nothing about a retry."""
+    put_days(workspace.lake, range(1, 5))
+    s3 = cloud.client("s3")
+
+    def throttle(params: Any, **_: Any) -> None:
+        if "train" in params["url_path"]:
+            raise ClientError({"Error": {"Code": "SlowDown", "Message": "Reduce your rate"}}, "PutObject")
+
+    s3.meta.events.register("before-call.s3.PutObject", throttle)
+    busy = replace(workspace, lake=replace(workspace.lake, s3=s3))
+
+    with pytest.raises(ClientError, match="SlowDown") as failure:
+        make_snapshot(busy)
+
+    assert is_transient(failure.value)
+    assert make_snapshot(workspace).rows["train"] > 0
