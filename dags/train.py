@@ -18,11 +18,11 @@ deployment ends once the verdict is made.
 more than the margin. If all are worse, the live one stays and the run succeeds. The figures and the reasons are in
 `PIPELINE/evaluations/verdicts/<n>.json`.
 
-**If it fails.** `snapshot`: too few partitions are transformed (a scheduled run is skipped then).
-`wait_for_training`, `wait_for_scores`: the message has SageMaker's reason. Correct the cause and clear `launch` or
-`score` for a new attempt. `verdict`: no model passes the gate; what is live stays. `deploy`: the endpoint did not serve
-the requested model, and was rolled back to what served before. A transient failure, such as throttling, is retried.
-Clearing or marking a waiting task stops its job.
+**If it fails.** `snapshot`: too few partitions are transformed (a scheduled run is skipped then). `wait_for_training`,
+`wait_for_scores`: the message has SageMaker's reason; correct the cause and clear `launch` or `score`. `verdict`: no
+model passes the gate. `approve`, where it is declared: a person has rejected the model, or nobody has answered in time.
+`deploy`: the endpoint did not serve the requested model, and was rolled back. What was live stays in all these cases.
+A transient failure, such as throttling, is retried. Clearing or marking a waiting task stops its job.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from typing import Any
 from airflow.sdk import DAG, Param, TriggerRule, get_current_context, task
 
 from sluice.declaration.pipeline import Pipeline
+from sluice_airflow.approval import ModelApprovalOperator
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
@@ -127,6 +128,14 @@ def train(pipeline: Pipeline) -> None:
         trained >> scorings
         scored >> number
         if deployment is not None:
+            if deployment.approval is not None:
+                approve = ModelApprovalOperator(
+                    task_id="approve",
+                    pipeline=pipeline.name,
+                    verdict=number,
+                    response_timeout=deployment.approval,
+                )
+                announced = announced >> approve
             announced >> DeployEndpointOperator(
                 task_id="deploy",
                 pipeline=pipeline.name,

@@ -28,11 +28,13 @@ _LOOK_SECONDS = 5.0
 @commands.command("deploy")
 def _deploy(
     pipeline: PipelineArgument,
-    verdict: Annotated[int | None, typer.Option(help="The number of the verdict; the newest if omitted.")] = None,
+    version: Annotated[
+        int | None, typer.Option(help="The version in the model registry; the winner of the newest verdict if omitted.")
+    ] = None,
 ) -> None:
-    """Make the winner of a verdict live, and prove it; restore what served before if it does not serve."""
+    """Make the newest winner, or a version of the model, live, and prove it; restore what served before otherwise."""
     workspace = Workspace.open(Aws(), pipeline)
-    _drive(workspace, target_of_verdict(workspace, verdict_to_deploy(workspace, verdict)))
+    _drive(workspace, target_of_verdict(workspace, verdict_to_deploy(workspace, version)))
 
 
 @commands.command("rollback")

@@ -11,6 +11,7 @@ from sluice.errors import DeclarationError
 _MOST_INSTANCES = 1_000  # SageMaker API reference, ProductionVariant
 # API reference, TrafficRoutingConfig: a canary is at most half of the capacity, and bakes for an hour at most.
 _LARGEST_SHARE, _LONGEST_BAKE = 0.5, timedelta(hours=1)
+_LONGEST_APPROVAL = timedelta(days=28)
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Deployment:
         instance_type: The SageMaker instance type of the endpoint; it begins with ``ml.``.
         instances: How many instances the endpoint has, 1 to 1,000.
         canary: How a new model takes over the traffic; None: all at once. A canary needs two instances or more.
+        approval: How long a person may take to approve a new model in Airflow's web UI; None: nobody is asked.
 
     Raises:
         DeclarationError: a member has a wrong form or is out of its range.
@@ -63,11 +65,14 @@ class Deployment:
     instance_type: str = "ml.m5.large"
     instances: int = 1
     canary: Canary | None = None
+    approval: timedelta | None = None
 
     def __post_init__(self) -> None:
         check_text("deployment", "endpoint", self.endpoint, "late")
         check_count("deployment", "instances", self.instances, 1, _MOST_INSTANCES)
         check_instance_type("deployment", self.instance_type)
+        if self.approval is not None:
+            check_duration("deployment", "approval", self.approval, timedelta(seconds=1), _LONGEST_APPROVAL)
         if self.canary is not None and self.instances < 2:
             raise DeclarationError(
                 "deployment: a canary is at most half of the instances, so it needs two; write instances=2"

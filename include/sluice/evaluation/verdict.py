@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sluice.declaration.gate import Gate
 from sluice.errors import MissingResource, TrainingFailed
-from sluice.lake.journal import append, entries
+from sluice.lake.journal import append, entries, entry_key
 from sluice.lake.store import Lake
 from sluice.training.models import Model
 
@@ -154,6 +154,16 @@ def read_verdict(lake: Lake, number: int) -> Verdict:
     if found is None:
         raise MissingResource(f"{lake.uri(lake.layout.verdicts())} has no verdict {number}; run {lake.pipeline}_train")
     return found
+
+
+def verdict_key(lake: Lake, number: int) -> str:
+    """Return the key of a verdict.
+
+    Args:
+        lake: The pipeline's lake.
+        number: The number of the verdict.
+    """
+    return entry_key(lake.layout.verdicts(), number)
 
 
 def newest_number(lake: Lake) -> int | None:

@@ -49,7 +49,7 @@ def append(lake: Lake, folder: str, record: Record) -> int:
         last = max(_numbers(lake, folder), default=0)
         if last and _entry(lake, folder, last, type(record)) == record:
             return last
-        if lake.create(_key(folder, last + 1), record.model_dump_json().encode()):
+        if lake.create(entry_key(folder, last + 1), record.model_dump_json().encode()):
             return last + 1
     raise ConflictingWrite(f"{lake.uri(folder)} keeps being written by other runs; clear this task")
 
@@ -58,12 +58,18 @@ def _numbers(lake: Lake, folder: str) -> list[int]:
     return [int(PurePosixPath(key).stem) for key, _, _ in lake.objects(folder)]
 
 
-def _key(folder: str, number: int) -> str:
+def entry_key(folder: str, number: int) -> str:
+    """Return the key of a record.
+
+    Args:
+        folder: The folder of the journal.
+        number: The number of the record, from 1.
+    """
     return f"{folder}{number:06d}.json"
 
 
 def _entry(lake: Lake, folder: str, number: int, kind: type[Record]) -> Record | None:
-    key = _key(folder, number)
+    key = entry_key(folder, number)
     try:
         document = json.loads(lake.get(key))
         if document["schema_version"] != kind.model_fields["schema_version"].default:

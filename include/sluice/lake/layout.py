@@ -16,6 +16,7 @@
     s3://BUCKET/PIPELINE/models/<job name>/output/model.tar.gz
     s3://BUCKET/PIPELINE/evaluations/scores/<transform job>/{validation,test}.csv.out
     s3://BUCKET/PIPELINE/evaluations/verdicts/<n>.json
+    s3://BUCKET/PIPELINE/evaluations/versions/<training job>.json
     s3://BUCKET/PIPELINE/deployments/<n>.json
     s3://BUCKET/PIPELINE/endpoints/<endpoint>.json
 """
@@ -206,6 +207,14 @@ class Layout:
     def verdicts(self) -> str:
         """Return the folder of the verdicts."""
         return self._key(Folder.EVALUATIONS, "verdicts", "")
+
+    def versions(self) -> str:
+        """Return the folder of what is registered in the model registry."""
+        return self._key(Folder.EVALUATIONS, "versions", "")
+
+    def version(self, job: str) -> str:
+        """Return the key of the version that the model of a training job is in the model registry."""
+        return f"{self.versions()}{job}.json"
 
     def deployments(self) -> str:
         """Return the folder of the deployment records: what was proven to be live."""

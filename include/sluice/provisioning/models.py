@@ -14,6 +14,7 @@ from sluice.declaration.pipeline import Pipeline
 from sluice.evaluation.transforms import scoring_stem
 from sluice.provisioning.policies import policy_document
 from sluice.serving.recipe import VARIANT
+from sluice.serving.registry import group_name
 from sluice.serving.rollout import alarm_names
 from sluice.training.algorithms.contract import algorithm_named
 from sluice.training.log import GROUP as LOG_GROUP
@@ -105,6 +106,21 @@ def _train(pipeline: Pipeline) -> tuple[Statement, ...]:
             (
                 *(arn("sagemaker", f"model/{stem}*") for stem in _jobs(pipeline)),  # a model has its job's name
                 arn("sagemaker", f"transform-job/{scoring_stem(pipeline.name)}*"),
+            ),
+        ),
+        Statement(
+            "Register",
+            (
+                "sagemaker:AddTags",
+                "sagemaker:CreateModelPackage",
+                "sagemaker:CreateModelPackageGroup",
+                "sagemaker:DescribeModelPackage",
+                "sagemaker:DescribeModelPackageGroup",
+                "sagemaker:UpdateModelPackage",
+            ),
+            (
+                arn("sagemaker", f"model-package-group/{group_name(pipeline)}"),
+                arn("sagemaker", f"model-package/{group_name(pipeline)}/*"),
             ),
         ),
         Statement("FindTrainingLogs", ("logs:DescribeLogStreams",), (arn("logs", f"log-group:{LOG_GROUP}:*"),)),

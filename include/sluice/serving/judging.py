@@ -8,6 +8,7 @@ from sluice.evaluation.judge import judge
 from sluice.evaluation.scoring import launch_scoring
 from sluice.evaluation.verdict import newest_number, read_verdict, record_verdict, require_winner
 from sluice.serving.champion import find_champion
+from sluice.serving.registry import register
 from sluice.training.announce import announce_training
 from sluice.training.models import Model, trained_models
 from sluice.workspace import Workspace
@@ -34,7 +35,7 @@ def launch_scorings(workspace: Workspace, job_names: Sequence[str], fingerprint:
 
 
 def make_verdict(workspace: Workspace, job_names: Sequence[str], fingerprint: str) -> int:
-    """Judge the models beside the one that is live, and record the verdict.
+    """Judge the models beside the one that is live, record the verdict, and register its winner.
 
     Args:
         workspace: The workspace of the pipeline that trained.
@@ -55,6 +56,7 @@ def make_verdict(workspace: Workspace, job_names: Sequence[str], fingerprint: st
     verdict = judge(workspace, trained_models(workspace, job_names, fingerprint), champion, fingerprint)
     number = record_verdict(lake, verdict)
     require_winner(verdict)
+    register(workspace, number)
     return number
 
 

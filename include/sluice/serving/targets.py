@@ -7,11 +7,12 @@ from sluice.evaluation.verdict import newest_number, read_verdict, require_winne
 from sluice.serving.plan import Target
 from sluice.serving.recipe import recipe_of_model
 from sluice.serving.records import deployment_record, deployment_records
+from sluice.serving.registry import require_approved, version_numbered
 from sluice.workspace import Workspace
 
 
 def target_of_verdict(workspace: Workspace, number: int) -> Target:
-    """Return the winner of a verdict, as the pipeline declares its deployment now.
+    """Return the winner of a verdict, as the pipeline declares its deployment now. It must be approved.
 
     Args:
         workspace: The workspace of a pipeline that declares a deployment.
@@ -20,8 +21,10 @@ def target_of_verdict(workspace: Workspace, number: int) -> Target:
     Raises:
         MissingResource: there is no such verdict.
         TrainingFailed: no model may go live.
+        DeploymentFailed: the winner waits for approval in the model registry, or was rejected.
     """
     model = require_winner(read_verdict(workspace.lake, number)).model
+    require_approved(workspace, model.job)
     return Target(model=model, recipe=recipe_of_model(workspace, model), verdict=number)
 
 
@@ -64,18 +67,18 @@ def deployment_to_restore(workspace: Workspace, number: int | None = None) -> in
     return earlier[-1]
 
 
-def verdict_to_deploy(workspace: Workspace, number: int | None = None) -> int:
+def verdict_to_deploy(workspace: Workspace, version: int | None = None) -> int:
     """Return the number of the verdict whose winner is deployed.
 
     Args:
         workspace: The workspace of a pipeline that declares a deployment.
-        number: What the user chose; None: the newest verdict.
+        version: The version in the model registry that the user chose; None: the winner of the newest verdict.
 
     Raises:
-        MissingResource: there is no verdict yet.
+        MissingResource: there is no such version, or no verdict yet.
     """
-    if number is not None:
-        return number
+    if version is not None:
+        return version_numbered(workspace, version).verdict
     newest = newest_number(workspace.lake)
     if newest is None:
         raise MissingResource(
