@@ -105,7 +105,6 @@ def airflow(cloud: Cloud, lake: Lake, tmp_path_factory: pytest.TempPathFactory) 
         environment = {**airflow_environment(cloud, home_folder), "PYTHONPATH": f"{folder}:{ROOT / 'include'}"}
         with running_airflow(AirflowHome(home_folder, environment)) as running:
             wait_for(lambda: "asked_train" in dags(running), what="the DAG")
-            running.unpause("asked_train")
             yield running
 
 
@@ -133,7 +132,8 @@ def answer(airflow: Airflow, run_id: str, option: str) -> None:
 def test_approved_model_goes_live_and_a_rejected_one_does_not(cloud: Cloud, lake: Lake, airflow: Airflow) -> None:
     sagemaker = cloud.client("sagemaker")
     put_days(lake, range(1, 9))
-    first = airflow.trigger("asked_train", poll_seconds=0.5)
+    airflow.unpause("asked_train")  # the weekly run of the schedule begins at once
+    first = wait_for(lambda: next(iter(airflow.runs("asked_train")), None), what="the scheduled run")
     asked(airflow, first)
     path = f"dags/asked_train/dagRuns/{quote(first, safe='')}/taskInstances/approve/-1/hitlDetails"
     question = airflow.call("GET", path)
