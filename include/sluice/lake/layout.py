@@ -17,6 +17,7 @@
     s3://BUCKET/PIPELINE/evaluations/scores/<transform job>/{validation,test}.csv.out
     s3://BUCKET/PIPELINE/evaluations/verdicts/<n>.json
     s3://BUCKET/PIPELINE/evaluations/versions/<training job>.json
+    s3://BUCKET/PIPELINE/evaluations/reports/<n>.html
     s3://BUCKET/PIPELINE/deployments/<n>.json
     s3://BUCKET/PIPELINE/endpoints/<endpoint>.json
 """
@@ -215,6 +216,14 @@ class Layout:
     def version(self, job: str) -> str:
         """Return the key of the version that the model of a training job is in the model registry."""
         return f"{self.versions()}{job}.json"
+
+    def report(self, number: int) -> str:
+        """Return the key of the report on a verdict.
+
+        Args:
+            number: The number of the verdict, from 1.
+        """
+        return self._key(Folder.EVALUATIONS, "reports", f"{number:06d}.html")
 
     def deployments(self) -> str:
         """Return the folder of the deployment records: what was proven to be live."""

@@ -25,6 +25,7 @@ from sluice.dataset.snapshot import make_snapshot
 from sluice.declaration import Conform, Deployment, Gate, Input, Pipeline, Step, Training, XGBoost
 from sluice.declaration.sources import EventSource
 from sluice.errors import DeclarationError
+from sluice.evaluation.report import make_report
 from sluice.evaluation.scoring import launch_scoring
 from sluice.evaluation.transforms import find_scoring, stop_scoring
 from sluice.evaluation.verdict import read_verdict
@@ -198,6 +199,7 @@ def train(workspace: Workspace, pipeline: Pipeline) -> tuple[int, str]:
     for scoring in launch_scorings(training, [name], fingerprint):
         _wait_for_scores(workspace, scoring)
     number = make_verdict(training, [name], fingerprint)
+    make_report(training, number)
     announce_winner(training, number, "run")
     return number, fingerprint
 

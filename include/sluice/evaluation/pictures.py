@@ -1,0 +1,311 @@
+"""The pictures of a report: those of the problem, then those that every report has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sluice.declaration.problems import Binary, Count, Multiclass, Problem, Regression
+from sluice.evaluation.contest import Contest, Contestant
+from sluice.evaluation.drawing import WIDTH, Picture, Series, bars, picture, rows_of, shown
+from sluice.evaluation.importance import sampled
+from sluice.evaluation.metrics import Numbers, predicted
+
+MOST_VALUES = 30  # of a column that slices; also the most features of a picture
+DRIFTED = 0.25  # see sluice.dataset.profile.drift
+_LIMIT = "#b3261e"  # the colour of bounds
+_MOST_POINTS = 1_500
+_BINS = 10
+_MOST_CELLS = 12  # classes whose shares are written into a confusion matrix
+_IN_A_ROW = 3  # models side by side
+_INNER = 99.0  # per cent of the residuals that a histogram shows
+
+
+def pictures(problem: Problem, contest: Contest) -> Iterator[Picture]:
+    """Yield the pictures of a report.
+
+    Args:
+        problem: What the labels mean.
+        contest: What is shown.
+    """
+    for draw in PICTURES[type(problem)]:
+        yield draw(contest)
+    if any(each.judgement.slices for each in contest.contestants):
+        yield slices(contest)
+    yield drifts(contest)
+    if any(each.importance for each in contest.contestants):
+        yield importances(contest)
+
+
+def roc(contest: Contest) -> Picture:
+    """Draw the ROC curves of all models.
+
+    Args:
+        contest: Of a binary problem.
+    """
+    from sklearn.metrics import roc_curve
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.plot((0, 1), (0, 1), color="#b8bec6", linestyle=":", label="guessing")
+        for each in contest.contestants:
+            wrong, right, _ = roc_curve(contest.labels, each.answers)
+            some = sampled(len(wrong), _MOST_POINTS)
+            auc = each.judgement.metrics["auc"].value
+            label = each.name if auc is None else f"{each.name}, AUC {auc:.4f}"
+            axes.plot(wrong[some], right[some], each.line, color=each.colour, label=label)
+        axes.set(xlabel="share of the rows with label 0 that are called 1", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+        axes.set(ylabel="share of the rows with label 1 that are called 1", aspect="equal")
+        axes.legend()
+
+    caption = "Each threshold of the score is a point. The nearer a curve comes to the upper left corner, the better."
+    return picture("ROC curve", caption, draw, height=4.9, width=4.75)
+
+
+def calibration(contest: Contest) -> Picture:
+    """Draw how often the label is 1 where a model says so with some probability, and a histogram of its scores.
+
+    Args:
+        contest: Of a binary problem.
+    """
+    from sklearn.calibration import calibration_curve
+
+    def draw(figure: Figure) -> None:
+        above, below = figure.subplots(2, height_ratios=(3, 1), sharex=True)
+        above.plot((0, 1), (0, 1), color="#b8bec6", linestyle=":", label="calibrated")
+        for each in contest.contestants:
+            observed, answered = calibration_curve(contest.labels, each.answers, n_bins=_BINS, strategy="quantile")
+            above.plot(answered, observed, each.line, color=each.colour, marker="o", markersize=4, label=each.name)
+            below.hist(each.answers, bins=np.linspace(0, 1, 26), histtype="step", color=each.colour, ls=each.line)
+        above.set(ylabel="share of rows with label 1", ylim=(-0.01, 1.01))
+        above.legend(loc="upper left")
+        below.set(xlabel="predicted probability of label 1", ylabel="rows", xlim=(-0.01, 1.01))
+
+    caption = (
+        f"The test rows in {_BINS} bins of equal count, by the predicted probability. On the dotted line, 30 % is said "
+        f"where it is 30 %. Below: how many rows get which probability."
+    )
+    return picture("Calibration", caption, draw, height=4.9, width=4.75)
+
+
+def confusion(contest: Contest) -> Picture:
+    """Draw the confusion matrix of each model, as shares of each row.
+
+    Args:
+        contest: Of a problem of several classes.
+    """
+
+    def draw_one(axes: Axes, each: Contestant) -> None:
+        classes = each.answers.shape[1]
+        matrix = confusion_shares(contest.labels, each.answers)
+        axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
+        axes.grid(visible=False)
+        axes.set(xlabel="predicted class", ylabel="class of the label", title=shown(each.name))
+        if classes <= _MOST_CELLS:
+            axes.set(xticks=range(classes), yticks=range(classes))
+            for (row, column), share in np.ndenumerate(matrix):
+                colour = "white" if share > 0.5 else "#222222"
+                axes.text(column, row, f"{share:.2f}", ha="center", va="center", color=colour, fontsize=8)
+
+    caption = "Each row has the test rows of one class: the shares of them that the model takes for each class."
+    return _panels("Confusion matrix", caption, contest, draw_one, height=3.6)
+
+
+def confusion_shares(labels: Numbers, answers: Numbers) -> Numbers:
+    """Return the shares of the rows of each class that are predicted as each class, of shape ``(classes, classes)``.
+
+    Args:
+        labels: The number of a class, of shape ``(rows,)``.
+        answers: A probability for each class, of shape ``(rows, classes)``.
+    """
+    from sklearn.metrics import confusion_matrix
+
+    classes = np.arange(answers.shape[1])
+    return np.asarray(confusion_matrix(labels, predicted(answers), labels=classes, normalize="true"))
+
+
+def residuals(contest: Contest) -> Picture:
+    """Draw the errors of each model against what it has predicted.
+
+    Args:
+        contest: Of a problem of numbers.
+    """
+
+    def draw_one(axes: Axes, each: Contestant) -> None:
+        errors, some = contest.labels - each.answers, sampled(len(each.answers), _MOST_POINTS)
+        axes.scatter(each.answers[some], errors[some], s=7, alpha=0.35, color=each.colour, linewidths=0)
+        axes.axhline(0, color="#8a929c", linewidth=1)
+        axes.plot(
+            *mean_residuals(contest.labels, each.answers).T,
+            color="#111111",
+            marker="o",
+            markersize=4,
+            label="mean of a tenth",
+        )
+        name = shown(contest.snapshot.label)
+        axes.set(xlabel=f"predicted {name}", ylabel=f"{name} - predicted", title=shown(each.name))
+        axes.legend(loc="upper left")
+
+    caption = (
+        f"What is left of the label, in its unit: up to {_MOST_POINTS:,} of the test rows, and the mean of each tenth "
+        f"of all. A mean away from 0 is an error that the model makes again and again."
+    )
+    return _panels("Residuals against the predicted value", caption, contest, draw_one, height=3.4)
+
+
+def mean_residuals(labels: Numbers, answers: Numbers) -> Numbers:
+    """Return the mean prediction and the mean residual of each tenth of the rows, by the prediction.
+
+    Args:
+        labels: Of shape ``(rows,)``.
+        answers: Of shape ``(rows,)``.
+
+    Returns:
+        The shape ``(10, 2)``; fewer lines where there are fewer rows.
+    """
+    bins = np.array_split(np.argsort(answers, kind="stable"), min(_BINS, len(answers)))
+    return np.array([(answers[rows].mean(), (labels - answers)[rows].mean()) for rows in bins])
+
+
+def residual_histogram(contest: Contest) -> Picture:
+    """Draw how the errors of all models are distributed.
+
+    Args:
+        contest: Of a problem of numbers.
+    """
+    errors = {each.name: contest.labels - each.answers for each in contest.contestants}
+    rest = (100 - _INNER) / 2
+    low, high = np.percentile(np.concatenate(list(errors.values())), (rest, 100 - rest))
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for each in contest.contestants:
+            axes.hist(
+                errors[each.name],
+                bins=41,
+                range=(low, high),
+                histtype="step",
+                color=each.colour,
+                ls=each.line,
+                label=each.name,
+            )
+        axes.axvline(0, color="#8a929c", linewidth=1)
+        axes.set(xlabel=f"{shown(contest.snapshot.label)} - predicted, in the unit of the label", ylabel="rows")
+        axes.legend()
+
+    return picture(
+        "Histogram of residuals", f"{_INNER:g} % of the residuals; the outermost are left out.", draw, height=3
+    )
+
+
+PICTURES: Mapping[type[Problem], tuple[Callable[[Contest], Picture], ...]] = {
+    Binary: (roc, calibration),
+    Multiclass: (confusion,),
+    Regression: (residuals, residual_histogram),
+    Count: (residuals, residual_histogram),
+}
+
+
+def slices(contest: Contest) -> Picture:
+    """Draw the gate's metric on each slice, for each model.
+
+    Args:
+        contest: With slices.
+    """
+    metric, bound = contest.verdict.metric, contest.verdict.rules["each_slice"]
+    offsets = np.linspace(-0.2, 0.2, len(contest.contestants))
+    columns = {column: found[:MOST_VALUES] for column, found in contest.slices().items()}
+
+    def draw(figure: Figure) -> None:
+        heights = [len(found) + 1 for found in columns.values()]
+        panels = figure.subplots(len(columns), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+        for axes, (column, found) in zip(panels, columns.items(), strict=True):
+            for each, offset in zip(contest.contestants, offsets, strict=True):
+                reached = [np.nan if (value := one.reached[each.name]) is None else value for one in found]
+                axes.plot(
+                    reached, np.arange(len(found)) + offset, "o", color=each.colour, label=each.name, markersize=5
+                )
+            if isinstance(bound, float):
+                axes.axvline(bound, color=_LIMIT, linewidth=1, linestyle="--", label="bound of each slice")
+            axes.set_title(shown(column), loc="left")
+            rows_of(axes, [f"{shown(one.value)} ({one.rows:,})" for one in found])
+        panels[-1].set_xlabel(f"{metric} (in brackets: the number of test rows)")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+
+    caption = f"{metric} on the test rows of each value, the worst first; at most {MOST_VALUES} values of a column."
+    height = 1 + sum(0.26 * len(found) + 0.5 for found in columns.values())
+    return picture("Slices", caption, draw, height=height)
+
+
+def drifts(contest: Contest) -> Picture:
+    """Draw how far the test rows have drifted from the train rows of the models.
+
+    Args:
+        contest: What is shown.
+    """
+    colours = ("#0072b2", "#4d4d4d")
+    series = [Series(name, colour, found) for (name, found), colour in zip(contest.drifts(), colours, strict=False)]
+
+    caption = (
+        f"How far the test rows have drifted from those that the models were trained on. 0 is no drift; above "
+        f"{DRIFTED} the rows are others, by the usual rule."
+    )
+    return _ranked("Drift of the features", caption, "population stability index", series, DRIFTED)
+
+
+def importances(contest: Contest) -> Picture:
+    """Draw which features the answers of each model follow.
+
+    Args:
+        contest: What is shown.
+    """
+    found = [(each, each.importance) for each in contest.contestants if each.importance is not None]
+    series = [
+        Series(f"{each.name} (surrogate explains {one.explained:.0%})", each.colour, one.shares) for each, one in found
+    ]
+    caption = (
+        "Not read from the models, but from their answers: a surrogate, a random forest, learns the answers of a model "
+        "for the test rows. The bar is the share of a feature in what the surrogate explains. It counts little if the "
+        "surrogate explains little of the answers' variance (on rows that it has not learned from)."
+    )
+    return _ranked("Importance of the features, by a surrogate", caption, "share", series)
+
+
+def _ranked(title: str, caption: str, label: str, series: Sequence[Series], limit: float | None = None) -> Picture:
+    """Draw bars, the name with the longest one first."""
+    names = dict.fromkeys(name for each in series for name in each.values)
+    longest = {name: max(each.values.get(name, 0.0) for each in series) for name in names}
+    ranked = sorted(names, key=lambda name: -longest[name])[:MOST_VALUES]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        bars(axes, ranked, series)
+        axes.set_xlabel(label)
+        if limit is not None:
+            axes.axvline(limit, color=_LIMIT, linewidth=1, linestyle="--", label=f"limit {limit:g}")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+
+    if len(ranked) < len(names):
+        caption += f" The first {len(ranked)} of {len(names):,} features."
+    return picture(title, caption, draw, height=1.1 + (0.12 + 0.16 * len(series)) * len(ranked))
+
+
+def _panels(
+    title: str, caption: str, contest: Contest, draw_one: Callable[[Axes, Contestant], None], *, height: float
+) -> Picture:
+    """Draw each model in a panel of its own, with the same axes."""
+    models = contest.contestants
+    columns = min(len(models), _IN_A_ROW)
+    lines = -(-len(models) // columns)
+
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).flat
+        for axes, each in zip(panels, models, strict=False):
+            draw_one(axes, each)
+        for axes in list(figure.axes)[len(models) :]:
+            axes.remove()
+
+    return picture(title, caption, draw, height=height * lines + 0.2, width=WIDTH / _IN_A_ROW * columns)
