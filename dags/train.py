@@ -18,11 +18,14 @@ deployment ends once the verdict is made.
 more than the margin. If all are worse, the live one stays and the run succeeds. The figures and the reasons are in
 `PIPELINE/evaluations/verdicts/<n>.json`.
 
+**Report.** `report` writes `PIPELINE/evaluations/reports/<n>.html`, also where no model passes. Its task links to it.
+
 **If it fails.** `snapshot`: too few partitions are transformed (a scheduled run is skipped then). `wait_for_training`,
-`wait_for_scores`: the message has SageMaker's reason; correct the cause and clear `launch` or `score`. `verdict`: no
-model passes the gate. `approve`, where it is declared: a person has rejected the model, or nobody has answered in time.
-`deploy`: the endpoint did not serve the requested model, and was rolled back. What was live stays in all these cases.
-A transient failure, such as throttling, is retried. Clearing or marking a waiting task stops its job.
+`wait_for_scores`: the message has SageMaker's reason; correct the cause and clear `launch` or `score`. `announce`: no
+model passes the gate; the report shows why. `approve`, where it is declared: a person has rejected the model, or nobody
+has answered in time. `deploy`: the endpoint did not serve the requested model, and was rolled back. What was live stays
+in all these cases. A transient failure, such as throttling, is retried. Clearing or marking a waiting task stops its
+job.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ from sluice_airflow.errors import one_line_errors
 from sluice_airflow.job_sensors import ScoringSensor, TrainingJobSensor
 from sluice_airflow.operators import DeployEndpointOperator
 from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, tags
+from sluice_airflow.reports import ReportOperator
 from sluice_airflow.runs import require_upstream_done, snapshot_of_run
 
 
@@ -95,7 +99,7 @@ def train(pipeline: Pipeline) -> None:
         @task
         @one_line_errors
         def verdict(job_names: list[str], fingerprint: str) -> int:
-            """Judge the models, and fail if none may be live; return the number of the verdict."""
+            """Judge the models and record the verdict; return its number."""
             from sluice.serving.judging import make_verdict
 
             return make_verdict(open_workspace(pipeline.name), list(job_names), fingerprint)
@@ -103,7 +107,7 @@ def train(pipeline: Pipeline) -> None:
         @task(trigger_rule=TriggerRule.ALL_SUCCESS if deployment else last)
         @one_line_errors
         def announce(number: int) -> bool:
-            """Publish that the training is complete."""
+            """Publish that the training is complete; fail if no model may be live by the verdict."""
             from sluice.serving.judging import announce_winner
 
             context = get_current_context()
@@ -123,8 +127,10 @@ def train(pipeline: Pipeline) -> None:
         trained = TrainingJobSensor.partial(task_id="wait_for_training", **wait).expand(job_name=launched)
         scorings: Any = score(launched, fingerprint)
         scored = ScoringSensor.partial(task_id="wait_for_scores", **wait).expand(job_name=scorings)
-        number = verdict(launched, fingerprint)
-        announced = announce(number)
+        number: Any = verdict(launched, fingerprint)
+        # Before the first task that requires a winner: the report is needed most where no model passes.
+        report = ReportOperator(task_id="report", pipeline=pipeline.name, verdict=number)
+        announced = announce(report.output)
         trained >> scorings
         scored >> number
         if deployment is not None:
@@ -139,7 +145,7 @@ def train(pipeline: Pipeline) -> None:
             announced >> DeployEndpointOperator(
                 task_id="deploy",
                 pipeline=pipeline.name,
-                verdict=number,
+                verdict=report.output,
                 poll_seconds="{{ [params.poll_seconds, 15] | min }}",
                 trigger_rule=last,
             )

@@ -99,6 +99,23 @@ def _errors(line: Mapping[str, Any]) -> str:
 @contextmanager
 def running_airflow(home: AirflowHome) -> Iterator[Airflow]:
     """Run all components; each is healthy and every DAG is paused. Their output is in the home's folder."""
+    with _running(home, _COMPONENTS, _HEALTHY, {}) as url:
+        with build_opener(ProxyHandler({})).open(f"{url}/auth/token", timeout=30) as answer:
+            token = json.load(answer)["access_token"]
+        yield Airflow(home, url, token)
+
+
+@contextmanager
+def running_api_server(home: AirflowHome, settings: Mapping[str, str]) -> Iterator[str]:
+    """Run the API server alone, with these environment variables as well; yield its URL."""
+    with _running(home, _COMPONENTS[:1], _HEALTHY[:1], settings) as url:
+        yield url
+
+
+@contextmanager
+def _running(
+    home: AirflowHome, components: Sequence[str], healthy: Sequence[str], settings: Mapping[str, str]
+) -> Iterator[str]:
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     environment = {
@@ -118,17 +135,16 @@ def running_airflow(home: AirflowHome) -> Iterator[Airflow]:
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
         # No test changes a DAG while it runs. Parsing again and again took a third of the processor's time.
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
+        **settings,
     }
-    started = [_start(component, environment, home.folder) for component in _COMPONENTS]
+    started = [_start(component, environment, home.folder) for component in components]
     try:
         wait_for(
-            lambda: all((_health(url).get(name) or {}).get("status") == "healthy" for name in _HEALTHY),
+            lambda: all((_health(url).get(name) or {}).get("status") == "healthy" for name in healthy),
             seconds=_START_SECONDS,
             what="a healthy Airflow",
         )
-        with build_opener(ProxyHandler({})).open(f"{url}/auth/token", timeout=30) as answer:
-            token = json.load(answer)["access_token"]
-        yield Airflow(home, url, token)
+        yield url
     finally:
         _stop(started)
 

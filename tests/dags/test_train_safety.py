@@ -16,7 +16,17 @@ def train(dag_bag: DagBag) -> Any:
     return dag_bag.dags["flights_train"]
 
 
-ORDER = ["snapshot", "launch", "wait_for_training", "score", "wait_for_scores", "verdict", "announce", "deploy"]
+ORDER = [
+    "snapshot",
+    "launch",
+    "wait_for_training",
+    "score",
+    "wait_for_scores",
+    "verdict",
+    "report",
+    "announce",
+    "deploy",
+]
 UPSTREAM = set(ORDER) - {"deploy"}
 MAPPED = {"launch", "wait_for_training", "wait_for_scores"}
 

@@ -32,7 +32,7 @@ def test_own_hosts_are_those_of_the_settings(
 
 
 def test_without_a_password_file_there_is_no_login_link() -> None:
-    assert SluicePlugin.fastapi_apps == []
+    assert [app["url_prefix"] for app in SluicePlugin.fastapi_apps] == ["/sluice/reports"]
 
 
 def test_plugin_loads_no_web_framework() -> None:

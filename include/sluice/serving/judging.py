@@ -35,7 +35,7 @@ def launch_scorings(workspace: Workspace, job_names: Sequence[str], fingerprint:
 
 
 def make_verdict(workspace: Workspace, job_names: Sequence[str], fingerprint: str) -> int:
-    """Judge the models beside the one that is live, record the verdict, and register its winner.
+    """Judge the models beside the one that is live, record the verdict, and register its winner, if there is one.
 
     Args:
         workspace: The workspace of the pipeline that trained.
@@ -46,7 +46,6 @@ def make_verdict(workspace: Workspace, job_names: Sequence[str], fingerprint: st
         The number of the verdict.
 
     Raises:
-        TrainingFailed: no model may be live.
         MissingResource: a model has not scored the rows.
     """
     champion, lake = find_champion(workspace, fingerprint), workspace.lake
@@ -55,8 +54,8 @@ def make_verdict(workspace: Workspace, job_names: Sequence[str], fingerprint: st
         return answered
     verdict = judge(workspace, trained_models(workspace, job_names, fingerprint), champion, fingerprint)
     number = record_verdict(lake, verdict)
-    require_winner(verdict)
-    register(workspace, number)
+    if verdict.winner is not None:
+        register(workspace, number)
     return number
 
 
@@ -83,6 +82,9 @@ def announce_winner(workspace: Workspace, number: int, run_id: str) -> bool:
 
     Returns:
         Whether this call published it.
+
+    Raises:
+        TrainingFailed: no model may be live; the message has the reasons.
     """
     model = require_winner(read_verdict(workspace.lake, number)).model
     return announce_training(workspace, model.job, model.snapshot, run_id)
