@@ -9,8 +9,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sluice.dataset.channels import CHANNELS
 from sluice.declaration.metrics import METRICS
+from sluice.evaluation.breakdowns import MOST_VALUES
 from sluice.evaluation.contest import Contest, Contestant, SlicedRows, read_contest
-from sluice.evaluation.pictures import MOST_VALUES, pictures
+from sluice.evaluation.pictures import pictures
 from sluice.evaluation.verdict import Figure, read_verdict
 from sluice.workspace import Workspace
 
