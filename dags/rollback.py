@@ -26,7 +26,7 @@ from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
 from sluice_airflow.operators import RollBackEndpointOperator
-from sluice_airflow.policy import DEFAULT_ARGS, START, tags
+from sluice_airflow.policy import DEFAULT_ARGS, START, poll_param, tags
 
 
 def rollback(pipeline: Pipeline) -> None:
@@ -43,9 +43,7 @@ def rollback(pipeline: Pipeline) -> None:
         default_args=DEFAULT_ARGS,
         params={
             "to": Param(None, type=["null", "integer"], minimum=1, description="The number of the deployment"),
-            "poll_seconds": Param(
-                15, type="number", exclusiveMinimum=0, description="Seconds between two looks at the endpoint"
-            ),
+            "poll_seconds": poll_param(15, "the endpoint"),
         },
         tags=tags(pipeline, "rollback"),
         doc_md=__doc__,

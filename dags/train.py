@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import DAG, Param, TriggerRule, get_current_context, task
+from airflow.sdk import DAG, TriggerRule, get_current_context, task
 
 from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.approval import ModelApprovalOperator
@@ -41,7 +41,7 @@ from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
 from sluice_airflow.job_sensors import ScoringSensor, TrainingJobSensor
 from sluice_airflow.operators import DeployEndpointOperator
-from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, tags
+from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, poll_param, tags
 from sluice_airflow.reports import ReportOperator
 from sluice_airflow.runs import require_upstream_done, snapshot_of_run
 
@@ -60,12 +60,7 @@ def train(pipeline: Pipeline) -> None:
         catchup=False,
         max_active_runs=1,
         default_args=DEFAULT_ARGS,
-        params={
-            **RANGE_PARAMS,
-            "poll_seconds": Param(
-                60, type="number", exclusiveMinimum=0, description="Seconds between two polls of a job"
-            ),
-        },
+        params={**RANGE_PARAMS, "poll_seconds": poll_param(60, "a job")},
         tags=tags(pipeline, "train"),
         doc_md=__doc__,
     ):

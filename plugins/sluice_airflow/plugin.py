@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
 from sluice_airflow.links import TrainingJobLink

@@ -49,6 +49,16 @@ def _moment(description: str) -> Param:
     return Param(None, description, type=["null", "string"], pattern=r"^\d{4}-\d{2}-\d{2}(T\d{2})?$")
 
 
+def poll_param(seconds: float, what: str) -> Param:
+    """Return the param ``poll_seconds``.
+
+    Args:
+        seconds: The default.
+        what: What is polled; for the description.
+    """
+    return Param(seconds, type="number", exclusiveMinimum=0, description=f"Seconds between two polls of {what}")
+
+
 RANGE_PARAMS = {
     "from": _moment("First partition, such as 2013-01-01 or 2013-01-01T07 (UTC)"),
     "to": _moment("Last partition, included"),

@@ -50,7 +50,7 @@ PIPELINE = Pipeline(
         label="late",
         features=("value", "total"),
         candidates=(XGBoost({"objective": "binary:logistic", "num_round": 5, "nthread": 1}),),
-        gate=Gate("auc", at_least=0.6, rows=1),
+        gate=Gate("auc", at_least=0.6, rows=1, margin=1),
     ),
     deployment=Deployment(endpoint="asked", approval=timedelta(hours=1)),
 )
