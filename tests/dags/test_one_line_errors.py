@@ -20,7 +20,6 @@ from tests.plugins.task_life import run
 
 from sluice.aws.resources import Resources, find
 from sluice.cli import app as cli
-from sluice.declaration.deployment import Deployment
 from sluice.declaration.loading import load_pipeline
 from sluice.errors import DeclarationError
 from sluice.provisioning.provision import provision
@@ -247,23 +246,6 @@ def test_send_names_the_sources_of_the_pipeline(command_line: CommandLine, fligh
     assert ended.error == "pipeline flights has these sources of events: events; name one with --source"
 
 
-@pytest.mark.parametrize(
-    ("row", "error"),
-    [
-        ("1,2\n", "line 1 has 2 columns, expected "),
-        ('{"distance": \n', "line 1 is no JSON object ("),
-        ('{"colour": 3}\n', "line 1 has features that the model does not know: 'colour'"),
-        ('{"distance": "far"}\n', "line 1 feature distance is 'far'; expected a number"),
-    ],
-)
-def test_predict_names_the_line_that_is_no_row(command_line: CommandLine, row: str, error: str) -> None:
-    assert command_line("predict", "flights", stdin=row).error.startswith(error)
-
-
-def test_predict_names_the_endpoint_without_a_live_model(
-    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nowhere = replace(load_pipeline("flights"), deployment=Deployment("no-such-endpoint"))
-    monkeypatch.setattr(cli, "load_pipeline", lambda _: nowhere)
+def test_predict_names_the_endpoint_without_a_live_model(command_line: CommandLine, flights: Resources) -> None:
     ended = command_line("predict", "flights", stdin='{"distance": 300}\n')
-    assert ended.error == "no model was proven to be live at endpoint no-such-endpoint; run flights_train first"
+    assert ended.error == "no model was proven to be live at endpoint flights-late; run flights_train first"

@@ -24,8 +24,9 @@ from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.training.jobs import find_job
 from sluice.workspace import Workspace
+from sluice_airflow.job_sensors import TrainingJobSensor
 from sluice_airflow.probes import Probe
-from sluice_airflow.sensors import BacklogSensor, DuePartitionsSensor, S3PartitionSensor, TrainingJobSensor
+from sluice_airflow.sensors import BacklogSensor, DuePartitionsSensor, S3PartitionSensor
 from sluice_airflow.triggers import TrainingJobTrigger
 
 # BacklogSensor

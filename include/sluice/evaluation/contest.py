@@ -14,9 +14,9 @@ import pandas as pd
 from sluice.dataset.profile import drift, read_profile
 from sluice.dataset.snapshot import Snapshot, read_snapshot, snapshot_rows
 from sluice.declaration.metrics import METRICS
+from sluice.evaluation.answers import read_scores
 from sluice.evaluation.importance import MOST_ROWS, Importance, importance, sampled
 from sluice.evaluation.metrics import Numbers
-from sluice.evaluation.scoring import read_scores
 from sluice.evaluation.verdict import Judgement, Verdict
 from sluice.lake.store import Lake
 from sluice.training.models import Model

@@ -25,8 +25,10 @@ from tests.sluice.toy import MODULES
 from sluice.aws import clients as aws
 from sluice.aws.resources import Resources
 from sluice.cli.app import main
+from sluice.lake.journal import entry_key
 from sluice.lake.store import Lake
 from sluice.redrive.held import DEAD_LETTER
+from sluice.serving.recipe import Recipe
 from sluice.serving.records import DeploymentRecord, record_deployment
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -290,17 +292,16 @@ def proven(live: Live, cloud: Cloud, toy_resources: Resources) -> Iterator[None]
     records = [
         DeploymentRecord(
             endpoint=endpoint,
-            config=f"{endpoint}-1",
-            job=live.job.name,
-            snapshot=live.fingerprint,
-            validation_auc=0.9,
-            test_auc=0.9,
+            model=live.model,
+            verdict=1,
+            metrics={"auc": 0.9},
+            recipe=Recipe(models=(), config={"EndpointConfigName": f"{endpoint}-1"}),
         )
         for endpoint in ("toy-live", "toy-nowhere")
     ]
     numbers = [record_deployment(lake, record) for record in records]
     yield
-    for each in (key, *map(lake.layout.deployment, numbers)):
+    for each in (key, *(entry_key(lake.layout.deployments(), number) for number in numbers)):
         lake.s3.delete_object(Bucket=lake.bucket, Key=each)
 
 
