@@ -10,7 +10,7 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Event as Signal
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -191,6 +191,10 @@ class EventConnector(Connector[DeclaredEvents]):
     @abstractmethod
     def figures(self) -> Figures:
         """Return what ``status`` and the metrics show of the source."""
+
+    def oldest(self) -> timedelta | None:
+        """Return at most how old the oldest event is that waits to land; None if the kind can't tell, or none waits."""
+        return None
 
     @override
     def why_incomplete(self, partition: Partition) -> str | None:

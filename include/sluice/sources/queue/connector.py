@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from threading import Event
 from typing import Any, TypeVar
 
 from typing_extensions import override
 
+from sluice.aws.metrics import Metric, highest
 from sluice.aws.template import Fragment
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import FifoQueue, Queue, StandardQueue
@@ -26,6 +28,8 @@ from sluice.sources.queue.records import derive_standard_again, record_from_fifo
 from sluice.sources.queue.send import QueueSender
 
 Declared = TypeVar("Declared", bound=Queue, covariant=True)
+
+_REPORTED = timedelta(minutes=15)  # SQS reports once a minute, and may be some minutes late
 
 
 class QueueConnector(EventConnector[Declared]):
@@ -83,6 +87,14 @@ class QueueConnector(EventConnector[Declared]):
             "backlog": waiting + in_flight + delayed,
             "dead_letters": None if dead is None else self._queue_at(dead).backlog(),
         }
+
+    @override
+    def oldest(self) -> timedelta | None:
+        """Return the age of the oldest message, as SQS has reported it to CloudWatch in the last quarter of an hour."""
+        name, until = self._queue.url.rpartition("/")[2], self.lake.now()
+        age = Metric("AWS/SQS", "ApproximateAgeOfOldestMessage", {"QueueName": name}, "Maximum")
+        (seconds,) = highest(self.workspace.aws, [age], until - _REPORTED, until)
+        return None if seconds is None else timedelta(seconds=seconds)
 
     @override
     def sender(self) -> Sender:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from threading import Event
 from typing import Any
 
@@ -20,7 +20,7 @@ from sluice.landing.parts import Flush, Limits
 from sluice.records.record import Record
 from sluice.sending.lanes import Sender
 from sluice.sources.contract import EventConnector, Figures
-from sluice.sources.stream.checkpoints import read_checkpoints
+from sluice.sources.stream.checkpoints import Checkpoint, read_checkpoints
 from sluice.sources.stream.progress import evidence_of_stream, shards_to_read, stream_backlog
 from sluice.sources.stream.read import WindowRead, read_window
 from sluice.sources.stream.records import record_from_kinesis
@@ -94,9 +94,7 @@ class StreamConnector(EventConnector[Stream]):
         read to their end. ``gaps`` counts how often the stream trimmed records before they were read.
         """
         checkpoints = read_checkpoints(self.lake, self.source.name).values()
-        read_until = min(
-            (each.read_until for each in checkpoints if not each.ended and each.read_until is not None), default=None
-        )
+        read_until = _read_until(checkpoints)
         return {
             "shards": sum(not each.ended for each in checkpoints),
             "ended": sum(each.ended for each in checkpoints),
@@ -104,6 +102,14 @@ class StreamConnector(EventConnector[Stream]):
             "read_lag_seconds": None if read_until is None else (self.lake.now() - read_until).total_seconds(),
             "gaps": sum(len(each.gaps) for each in checkpoints),
         }
+
+    @override
+    def oldest(self) -> timedelta | None:
+        """Return how long ago the moment is up to which the stream is durable: no event that waits is older."""
+        if not self.backlog():
+            return None
+        read_until = _read_until(read_checkpoints(self.lake, self.source.name).values())
+        return None if read_until is None else self.lake.now() - read_until
 
     @override
     def sender(self) -> Sender:
@@ -151,3 +157,9 @@ class StreamConnector(EventConnector[Stream]):
             yield in_range
             if len(in_range) < len(records) or batch.read_until >= until or (batch.at_tip and not records):
                 return
+
+
+def _read_until(checkpoints: Iterable[Checkpoint]) -> datetime | None:
+    """Return the moment before which everything that arrived is durable; None before the first read."""
+    being_read = (each.read_until for each in checkpoints if not each.ended)
+    return min((moment for moment in being_read if moment is not None), default=None)
