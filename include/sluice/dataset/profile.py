@@ -214,12 +214,22 @@ def drift(profile: Profile, frame: pd.DataFrame) -> Mapping[str, float]:
         Unreadable: values are of another kind than the feature's.
     """
     return {
-        name: _stability_index(each.expected, each.actual(frame[name]))
+        name: float(stability_index(each.expected, each.actual(frame[name])))
         for name, each in profile.features.items()
         if name in frame.columns
     }
 
 
-def _stability_index(expected: Sequence[float], actual: Sequence[float]) -> float:
+def stability_index(expected: Sequence[float], actual: Sequence[float] | Numbers) -> Numbers:
+    """Return the population stability index, as :func:`drift` defines it.
+
+    Args:
+        expected: The share of each bin in the train rows.
+        actual: The share of each bin in other rows, of shape ``(bins,)`` or ``(draws, bins)``.
+
+    Returns:
+        The index, of shape ``()`` or ``(draws,)``.
+    """
     wanted, found = (np.maximum(shares, _LEAST_SHARE) for shares in (expected, actual))
-    return float(np.sum((found - wanted) * np.log(found / wanted)))
+    index: Numbers = np.sum((found - wanted) * np.log(found / wanted), axis=-1)
+    return index

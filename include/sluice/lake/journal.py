@@ -27,7 +27,7 @@ def entries(lake: Lake, folder: str, kind: type[Record]) -> dict[int, Record]:
     Raises:
         SluiceError: an object of the folder is no such record.
     """
-    found = {number: _entry(lake, folder, number, kind) for number in _numbers(lake, folder)}
+    found = {number: entry(lake, folder, number, kind) for number in _numbers(lake, folder)}
     return {number: record for number, record in found.items() if record is not None}
 
 
@@ -47,11 +47,26 @@ def append(lake: Lake, folder: str, record: Record) -> int:
     """
     for _ in range(_MOST_RACES):
         last = max(_numbers(lake, folder), default=0)
-        if last and _entry(lake, folder, last, type(record)) == record:
+        if last and entry(lake, folder, last, type(record)) == record:
             return last
         if lake.create(entry_key(folder, last + 1), record.model_dump_json().encode()):
             return last + 1
     raise ConflictingWrite(f"{lake.uri(folder)} keeps being written by other runs; clear this task")
+
+
+def newest(lake: Lake, folder: str, kind: type[Record]) -> Record | None:
+    """Return the newest record of a journal; None if there is none, or if it has an older schema.
+
+    Args:
+        lake: The lake of the journal.
+        folder: The folder of the journal.
+        kind: As for :func:`entries`.
+
+    Raises:
+        SluiceError: the newest object of the folder is no such record.
+    """
+    last = max(_numbers(lake, folder), default=0)
+    return entry(lake, folder, last, kind) if last else None
 
 
 def _numbers(lake: Lake, folder: str) -> list[int]:
@@ -68,7 +83,19 @@ def entry_key(folder: str, number: int) -> str:
     return f"{folder}{number:06d}.json"
 
 
-def _entry(lake: Lake, folder: str, number: int, kind: type[Record]) -> Record | None:
+def entry(lake: Lake, folder: str, number: int, kind: type[Record]) -> Record | None:
+    """Return one record of a journal; None if it has an older schema.
+
+    Args:
+        lake: The lake of the journal.
+        folder: The folder of the journal.
+        number: The number of the record, from 1.
+        kind: As for :func:`entries`.
+
+    Raises:
+        MissingResource: there is no such object.
+        SluiceError: the object is no such record.
+    """
     key = entry_key(folder, number)
     try:
         document = json.loads(lake.get(key))

@@ -145,9 +145,14 @@ class Lake:
             return b"", None
         return found["Body"].read(), found["ETag"]
 
-    def objects(self, prefix: str) -> Iterator[tuple[str, int, str]]:
-        """Yield the key, the size in bytes and the ETag (unquoted) of each object under a prefix, in key order."""
-        parameters = {"Prefix": prefix}
+    def objects(self, prefix: str, after: str = "") -> Iterator[tuple[str, int, str]]:
+        """Yield the key, the size in bytes and the ETag (unquoted) of each object under a prefix, in key order.
+
+        Args:
+            prefix: What the keys begin with.
+            after: Only keys after this one; empty for all.
+        """
+        parameters = {"Prefix": prefix, **({"StartAfter": after} if after else {})}
         while True:
             page = self._list(parameters)
             for entry in page.get("Contents", ()):
