@@ -1,4 +1,4 @@
-"""Completion events: one SNS message per finished partition or training, published once per content.
+"""Completion events: one SNS message per finished partition, training or look with findings, once per content.
 
 A partition's event is made from its manifest only. Once it is published, a marker object is written to the lake. After
 a crash between the two it is published again under the same deduplication id, and the FIFO topic drops it.
@@ -20,8 +20,9 @@ from sluice.workspace import Workspace
 class CompletionEvent(BaseModel):
     """The body of the message, as JSON.
 
-    ``stage`` is a dataset or ``training``. ``subject`` is a partition key or the name of a training job. ``late`` is
-    true if the partition was complete before and has changed.
+    ``stage`` is a dataset, ``training`` or ``monitoring``. ``subject`` is a partition key, or the name of a training
+    job or of an endpoint. ``late`` is true if the partition was complete before and has changed. ``findings`` say what
+    exceeds a bound, each with the next action.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,6 +39,7 @@ class CompletionEvent(BaseModel):
     rows_out: int
     rejected: Mapping[str, int] = Field(default_factory=dict)
     run_id: str
+    findings: tuple[str, ...] = ()
 
 
 def announce_partitions(workspace: Workspace, dataset: str, ranges: str, run_id: str) -> int:

@@ -77,6 +77,7 @@ def test_event_carries_the_content_of_the_manifest(workspace: Workspace, subscri
         "rows_out": 2,
         "rejected": {},
         "run_id": "run-1",
+        "findings": [],
     }
     assert attributes == {"pipeline": "toy", "stage": "raw/events", "late": "false"}
 

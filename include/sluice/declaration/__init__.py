@@ -5,6 +5,7 @@ from sluice.declaration.deployment import Canary, Deployment
 from sluice.declaration.features import Category, Number
 from sluice.declaration.gate import Gate
 from sluice.declaration.linear_learner import LinearLearner
+from sluice.declaration.monitoring import Monitoring
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.problems import Binary, Count, Multiclass, Regression
 from sluice.declaration.sources import Drops, FifoQueue, Marker, StandardQueue, Stream
@@ -27,6 +28,7 @@ __all__ = [
     "Input",
     "LinearLearner",
     "Marker",
+    "Monitoring",
     "Multiclass",
     "Network",
     "Number",

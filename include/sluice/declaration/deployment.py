@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sluice.declaration.checks import check_count, check_duration, check_instance_type, check_number, check_text
+from sluice.declaration.monitoring import Monitoring
 from sluice.errors import DeclarationError
 
 _MOST_INSTANCES = 1_000  # SageMaker API reference, ProductionVariant
@@ -56,6 +57,7 @@ class Deployment:
         instances: How many instances the endpoint has, 1 to 1,000.
         canary: How a new model takes over the traffic; None: all at once. A canary needs two instances or more.
         approval: How long a person may take to approve a new model in Airflow's web UI; None: nobody is asked.
+        monitoring: How the live model is watched; None: it is not.
 
     Raises:
         DeclarationError: a member has a wrong form or is out of its range.
@@ -66,6 +68,7 @@ class Deployment:
     instances: int = 1
     canary: Canary | None = None
     approval: timedelta | None = None
+    monitoring: Monitoring | None = None
 
     def __post_init__(self) -> None:
         check_text("deployment", "endpoint", self.endpoint, "late")
@@ -76,4 +79,8 @@ class Deployment:
         if self.canary is not None and self.instances < 2:
             raise DeclarationError(
                 "deployment: a canary is at most half of the instances, so it needs two; write instances=2"
+            )
+        if self.monitoring is not None and not isinstance(self.monitoring, Monitoring):
+            raise DeclarationError(
+                f"deployment: monitoring={self.monitoring!r} must be a Monitoring; write it as Monitoring(window=7)"
             )

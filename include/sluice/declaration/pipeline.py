@@ -16,6 +16,8 @@ from typing import get_args
 from sluice.declaration.checks import check_tuple
 from sluice.declaration.cloud import Network, check_kms_key, check_tags
 from sluice.declaration.deployment import Deployment
+from sluice.declaration.metrics import METRICS
+from sluice.declaration.monitoring import Monitoring
 from sluice.declaration.names import check_name
 from sluice.declaration.sources import EventSource, Source
 from sluice.declaration.steps import Conform, Step, name_before
@@ -170,6 +172,8 @@ class Pipeline:
                 f"pipeline {self.name}: endpoint name {deployment.endpoint!r} is not allowed: use at most 46 "
                 f"letters in lower case, digits and '-', starting and ending with a letter or digit"
             )
+        if deployment.monitoring is not None:
+            deployment.monitoring.check_metric(METRICS[self.training.gate.metric])
 
     def require_training(self) -> Training:
         """Return the training.
@@ -196,6 +200,19 @@ class Pipeline:
                 f"declaration for one"
             )
         return self.deployment
+
+    def require_monitoring(self) -> Monitoring:
+        """Return the monitoring.
+
+        Raises:
+            DeclarationError: the pipeline has no live model, or does not watch it.
+        """
+        monitoring = self.require_deployment().monitoring
+        if monitoring is None:
+            raise DeclarationError(
+                f"pipeline {self.name} does not watch its model; add a monitoring to its deployment to do so"
+            )
+        return monitoring
 
     @property
     def event_sources(self) -> tuple[EventSource, ...]:

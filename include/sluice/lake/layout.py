@@ -20,6 +20,7 @@
     s3://BUCKET/PIPELINE/evaluations/reports/<n>.html
     s3://BUCKET/PIPELINE/deployments/<n>.json
     s3://BUCKET/PIPELINE/endpoints/<endpoint>.json
+    s3://BUCKET/PIPELINE/monitoring/<n>.json
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Folder(StrEnum):
     EVALUATIONS = "evaluations"
     ENDPOINTS = "endpoints"
     MODELS = "models"
+    MONITORING = "monitoring"
     QUARANTINE = "quarantine"
     RAW = "raw"
     REDRIVEN = "redriven"
@@ -232,6 +234,10 @@ class Layout:
     def endpoint(self, name: str) -> str:
         """Return the key of the record of the change that was last requested on an endpoint."""
         return self._key(Folder.ENDPOINTS, f"{name}.json")
+
+    def monitoring(self) -> str:
+        """Return the folder of the reports on the live model."""
+        return self._key(Folder.MONITORING, "")
 
     def _key(self, *parts: str) -> str:
         return "/".join((self.pipeline, *parts))

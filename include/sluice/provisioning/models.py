@@ -160,7 +160,12 @@ def _serve(pipeline: Pipeline, deployment: Deployment) -> tuple[Statement, ...]:
             arn("sagemaker", f"model/{deployment.endpoint}-*"),  # a model of an endpoint that Sluice takes over
         ),
     )
-    return (serve, *(_grants(pipeline.kms_key) if pipeline.kms_key else ()))
+    watch = Statement("ReadMetrics", ("cloudwatch:GetMetricData",), ("*",))  # the action has no resources
+    return (
+        serve,
+        *((watch,) if deployment.monitoring else ()),
+        *(_grants(pipeline.kms_key) if pipeline.kms_key else ()),
+    )
 
 
 def _grants(kms_key: str) -> tuple[Statement, ...]:

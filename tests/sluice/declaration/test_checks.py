@@ -18,8 +18,8 @@ GOOD = """
 from datetime import UTC, datetime, timedelta
 
 from sluice.declaration import (
-    Conform, Deployment, Drops, FifoQueue, Gate, Input, Marker, Pipeline, StandardQueue, Step, Stream, TimeSplit,
-    Training, XGBoost,
+    Conform, Deployment, Drops, FifoQueue, Gate, Input, Marker, Monitoring, Pipeline, StandardQueue, Step, Stream,
+    TimeSplit, Training, XGBoost,
 )
 
 PIPELINE = Pipeline(
@@ -156,6 +156,18 @@ MISTAKES = [
         'start=datetime.fromisoformat("2013-01-01T00:00:00+05:00")',
         "is not UTC, but partitions are; use datetime.UTC",
     ),
+    *(
+        ('"mistaken-late"', f'"mistaken-late", monitoring=Monitoring({member})', f"monitoring: {message}")
+        for member, message in (
+            ("window=0", "window=0 must be a whole number from 1 to 1,000"),
+            ("worst=2", "worst=2 must be a number from 0 to 1"),
+            ("drift=-1", "drift=-1 must be a number of at least 0"),
+            ("oldest=3600", "oldest=3600 must be a timedelta from 60 seconds"),
+            ("retrain=1", "retrain=1 must be True or False"),
+            ("schedule=''", "schedule='' must be text; write it as schedule='@daily'"),
+        )
+    ),
+    ('"mistaken-late"', '"mistaken-late", monitoring=True', "monitoring=True must be a Monitoring; write it as"),
     ('"mistaken-late"', '"mistaken-late", instances=0', "deployment: instances=0 must be a whole number from 1"),
     (
         '"mistaken-late"',

@@ -154,7 +154,12 @@ def _of_logs(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, st
     return {(f"logs:{operation}", f"{group}:log-stream:{stream}" if stream else f"{group}:*")}
 
 
+def _of_cloudwatch(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]]:
+    return {(f"cloudwatch:{operation}", "*")}
+
+
 _RIGHTS: Mapping[str, Any] = {
+    "cloudwatch": _of_cloudwatch,
     "kinesis": _of_kinesis,
     "logs": _of_logs,
     "s3": _of_s3,

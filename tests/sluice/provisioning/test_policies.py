@@ -22,7 +22,7 @@ from sluice.aws.clients import Aws
 from sluice.aws.template import Statement
 from sluice.completions import announce_partitions
 from sluice.dataset.snapshot import make_snapshot
-from sluice.declaration import Conform, Deployment, Gate, Input, Pipeline, Step, Training, XGBoost
+from sluice.declaration import Conform, Deployment, Gate, Input, Monitoring, Pipeline, Step, Training, XGBoost
 from sluice.declaration.sources import EventSource
 from sluice.errors import DeclarationError
 from sluice.evaluation.report import make_report
@@ -30,6 +30,7 @@ from sluice.evaluation.scoring import launch_scoring
 from sluice.evaluation.transforms import find_scoring, stop_scoring
 from sluice.evaluation.verdict import read_verdict
 from sluice.landing.parts import Limits
+from sluice.monitoring.watch import announce_findings, training_run, watch
 from sluice.provisioning.policies import policy_document
 from sluice.provisioning.provision import provision
 from sluice.redrive.held import Choice, survey_all
@@ -71,7 +72,7 @@ LIFE = Pipeline(
         candidates=(XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 3, "nthread": 1}),),
         gate=Gate("auc", at_least=0.6, rows=1, margin=1),
     ),
-    deployment=Deployment(endpoint="life-late"),
+    deployment=Deployment(endpoint="life-late", monitoring=Monitoring(oldest=timedelta(hours=1))),
 )
 MODULES: Mapping[str, str] = {
     "contract": """
@@ -133,6 +134,7 @@ def live_through(cloud: Cloud, aws: Aws) -> None:
     take_over(cloud, workspace, target)
     assert isinstance(deploy(workspace, target), Done)
     roll_back_over_a_second(workspace, target, fingerprint)
+    monitor(cloud, workspace)
     redrive(cloud, workspace)
     replay(workspace)
     assert pipeline_status(Workspace.open(aws, "life")).endpoint is not None
@@ -250,6 +252,16 @@ def take_over(cloud: Cloud, workspace: Workspace, target: Target) -> None:
     start(workspace, target)
     deleted = follow(workspace, target, give_up(workspace, target, "stop", passes=False))
     assert deleted == Failed("stop (rolled back: no endpoint is live)", passes=False)
+
+
+def monitor(cloud: Cloud, workspace: Workspace) -> None:
+    """Look at the live model, and publish that its endpoint has had an error."""
+    dimensions = [{"Name": "EndpointName", "Value": "life-late"}, {"Name": "VariantName", "Value": "primary"}]
+    datum = {"MetricName": "Invocation5XXErrors", "Dimensions": dimensions, "Value": 1.0}
+    cloud.client("cloudwatch").put_metric_data(Namespace="AWS/SageMaker", MetricData=[datum])
+    number = watch(workspace)
+    assert announce_findings(workspace, number, "run")
+    assert training_run(workspace, number) is None
 
 
 def redrive(cloud: Cloud, workspace: Workspace) -> None:
