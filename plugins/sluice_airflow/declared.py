@@ -43,22 +43,26 @@ def _usable() -> tuple[list[Pipeline], list[DeclarationError]]:
     errors = list(broken)
     for pipeline in pipelines:
         try:
-            _check_schedule(pipeline)
+            _check_schedules(pipeline)
             usable.append(pipeline)
         except DeclarationError as error:
             errors.append(error)
     return usable, errors
 
 
-def _check_schedule(pipeline: Pipeline) -> None:
-    """Raise DeclarationError if Airflow refuses the training schedule. Only Airflow knows which ones it accepts."""
-    if pipeline.training is None:
-        return
-    schedule = pipeline.training.schedule
+def _check_schedules(pipeline: Pipeline) -> None:
+    """Raise DeclarationError if Airflow refuses a declared schedule. Only Airflow knows which ones it accepts."""
+    monitoring = pipeline.deployment.monitoring if pipeline.deployment else None
+    for what, declared in (("training", pipeline.training), ("monitoring", monitoring)):
+        if declared is not None:
+            _check_schedule(pipeline, what, declared.schedule)
+
+
+def _check_schedule(pipeline: Pipeline, what: str, schedule: str) -> None:
     try:
         DAG("schedule", schedule=schedule, start_date=START, catchup=False, max_active_runs=1).validate()
     except Exception as error:
         raise DeclarationError(
-            f"pipeline {pipeline.name}: Airflow refuses the training schedule {schedule!r} ({error}); write it as "
+            f"pipeline {pipeline.name}: Airflow refuses the {what} schedule {schedule!r} ({error}); write it as "
             f"'@weekly' or a cron expression such as '0 6 * * 1'"
         ) from error

@@ -20,4 +20,6 @@ def dag_ids(pipeline: Pipeline) -> Sequence[str]:
         kinds.append("train")
     if pipeline.deployment is not None:
         kinds.append("rollback")
+    if pipeline.deployment is not None and pipeline.deployment.monitoring is not None:
+        kinds.append("monitor")
     return sorted(f"{pipeline.name}_{kind}" for kind in kinds)

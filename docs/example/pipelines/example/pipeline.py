@@ -9,6 +9,7 @@ from sluice.declaration import (
     FifoQueue,
     Gate,
     Input,
+    Monitoring,
     Pipeline,
     Step,
     Stream,
@@ -36,5 +37,5 @@ PIPELINE = Pipeline(
         candidates=(XGBoost({"objective": "binary:logistic", "num_round": 100}),),
         gate=Gate("auc", at_least=0.60),
     ),
-    deployment=Deployment(endpoint="example-late"),
+    deployment=Deployment(endpoint="example-late", monitoring=Monitoring(retrain=True)),
 )
