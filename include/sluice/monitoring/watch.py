@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sluice.completions import CompletionEvent, announce
-from sluice.lake.journal import key_of
+from sluice.lake.journal import entry_key
 from sluice.lake.partitions import format_ranges
 from sluice.monitoring.findings import on_endpoint, on_quality, on_sources
 from sluice.monitoring.health import Health, endpoint_health, oldest_events
@@ -88,7 +88,7 @@ def announce_findings(workspace: Workspace, number: int, run_id: str) -> bool:
         subject=report.endpoint,
         revision=1,
         late=False,
-        manifest_uri=lake.uri(key_of(lake.layout.monitoring(), number)),
+        manifest_uri=lake.uri(entry_key(lake.layout.monitoring(), number)),
         checksum=report.digest,
         rows_in=report.rows,
         rows_out=report.judged,
