@@ -26,6 +26,9 @@ _SAGEMAKER = {
     "EndpointName": "endpoint",
     "EndpointConfigName": "endpoint-config",
     "ModelName": "model",
+    "ModelPackageArn": "model-package",
+    "ModelPackageGroupName": "model-package-group",
+    "ModelPackageName": "model-package",
     "TrainingJobName": "training-job",
     "TransformJobName": "transform-job",
 }
@@ -135,7 +138,7 @@ def _of_sagemaker(operation: str, parameters: Mapping[str, Any]) -> set[tuple[st
         return {(f"sagemaker:{operation}", "*")}
     # ARNs have these names in lower case.
     named = {
-        kind: f"arn:aws:sagemaker:{_HERE}:{kind}/{parameters[member].lower()}"
+        kind: f"arn:aws:sagemaker:{_HERE}:{kind}/{_name(kind, parameters[member])}"
         for member, kind in _SAGEMAKER.items()
         if member in parameters
     }
@@ -146,6 +149,11 @@ def _of_sagemaker(operation: str, parameters: Mapping[str, Any]) -> set[tuple[st
     return needed | {
         ("iam:PassRole", parameters[member]) for member in ("RoleArn", "ExecutionRoleArn") if member in parameters
     }
+
+
+def _name(kind: str, name_or_arn: str) -> str:
+    """Return the name of a resource, of which a request may give the ARN."""
+    return (name_or_arn.partition(f":{kind}/")[2] or name_or_arn).lower()
 
 
 def _of_logs(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]]:

