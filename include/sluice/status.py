@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from sluice.dataset.snapshot import Snapshot, read_snapshot
 from sluice.declaration.sources import Source
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import format_ranges
+from sluice.serving.cost import endpoint_price
 from sluice.serving.endpoint import Endpoint, find_endpoint
 from sluice.serving.records import DeploymentRecord, last_proven
 from sluice.sources.contract import Figures, connect_events
 from sluice.sources.coverage import not_conformed, outside
 from sluice.training.jobs import Job, list_jobs
+from sluice.training.prices import price_of
 from sluice.workspace import Workspace
 
 
@@ -54,6 +56,8 @@ class PipelineStatus:
     ``jobs`` has the newest job first; it is None if the pipeline ends at its lake. ``endpoint`` is None if it does not
     exist. ``deployment`` is the endpoint's newest one that was proven, ``snapshot`` what its model was trained on.
     ``served`` is whether the pipeline declares one. ``metric`` is that of its gate; empty without a training.
+    ``job_prices`` is what AWS bills for each of ``jobs``, in USD by name, and ``endpoint_price`` for the deployment's
+    endpoint, in USD per hour; None if no price is known.
     """
 
     sources: tuple[SourceStatus, ...]
@@ -64,12 +68,15 @@ class PipelineStatus:
     snapshot: Snapshot | None
     served: bool = True
     metric: str = ""
+    job_prices: Mapping[str, float | None] = field(default_factory=dict)
+    endpoint_price: float | None = None
 
 
 def pipeline_status(workspace: Workspace) -> PipelineStatus:
     """Read the status of everything that the pipeline has. Nothing is changed, and no message is received."""
     pipeline = workspace.pipeline
     served = pipeline.deployment
+    jobs = tuple(list_jobs(workspace)) if pipeline.training else None
     deployment = last_proven(workspace.lake, served.endpoint) if served else None
     return PipelineStatus(
         sources=tuple(
@@ -80,12 +87,14 @@ def pipeline_status(workspace: Workspace) -> PipelineStatus:
             *(source_status(workspace, source) for source in pipeline.sources),
             *(dataset_status(workspace, step.name) for step in pipeline.steps),
         ),
-        jobs=tuple(list_jobs(workspace)) if pipeline.training else None,
+        jobs=jobs,
         endpoint=find_endpoint(workspace, served.endpoint) if served else None,
         deployment=deployment,
         snapshot=read_snapshot(workspace.lake, deployment.model.snapshot) if deployment else None,
         served=served is not None,
         metric=pipeline.training.gate.metric if pipeline.training else "",
+        job_prices={job.name: price_of(workspace, job.instance_type, job.billable_seconds) for job in jobs or ()},
+        endpoint_price=endpoint_price(workspace, deployment.recipe) if deployment else None,
     )
 
 

@@ -164,7 +164,22 @@ def test_endpoint_and_the_last_proven_deployment_are_shown(live: Live) -> None:
     assert row["trained"] == f"{live.job.ended_at:%Y-%m-%d %H:%M:%S}"
     assert row["on"] == "dt=2013-01-01..dt=2013-01-06"
     assert row["test auc"] == f"{live.auc_of('test'):.4f}"
+    assert [_endpoint_row(each)["an hour"] for each in (status, unproven)] == ["0.1150 $", ""]
     newest = live.workspace.aws.client("sagemaker").list_training_jobs(
         NameContains="toy-xgboost-", SortBy="CreationTime", SortOrder="Descending", MaxResults=5
     )
     assert [job.name for job in status.jobs] == [each["TrainingJobName"] for each in newest["TrainingJobSummaries"]]
+
+
+def test_each_job_has_its_price_or_says_that_there_is_none(live: Live) -> None:
+    pipeline = live.workspace.pipeline
+    status = pipeline_status(replace(live.workspace, pipeline=replace(pipeline, prices={"ml.m5.large": 36})))
+
+    def billed(status: PipelineStatus) -> list[str]:
+        (table,) = [each for each in status_tables("toy", status) if each.title == "toy: training jobs"]
+        return [str(cell) for column in table.columns if column.header == "billed" for cell in column.cells]
+
+    assert status.jobs
+    assert billed(status) == [f"{job.billable_seconds / 100:.4f} $" for job in status.jobs]
+    unknown = replace(status, job_prices=dict.fromkeys(status.job_prices))
+    assert billed(unknown) == ["no price"] * len(status.jobs)

@@ -67,9 +67,15 @@ def _datasets(name: str, status: PipelineStatus) -> Table:
 def _model(name: str, status: PipelineStatus) -> Iterator[Table | str]:
     yield _table(
         f"{name}: training jobs",
-        ("job", "status", "seconds", "metrics"),
+        ("job", "status", "seconds", "billed", "metrics"),
         [
-            (job.name, job.status, job.seconds, _counts({name: round(v, 4) for name, v in job.metrics.items()}))
+            (
+                job.name,
+                job.status,
+                job.seconds,
+                _dollars(status.job_prices[job.name]),
+                _counts({name: round(v, 4) for name, v in job.metrics.items()}),
+            )
             for job in status.jobs or ()
         ],
     )
@@ -80,17 +86,18 @@ def _endpoint(name: str, status: PipelineStatus) -> Table:
     deployment, metric = status.deployment, status.metric
     return _table(
         f"{name}: endpoint",
-        ("endpoint", "status", "config", "proven", "model", "trained", "on", f"test {metric}"),
+        ("endpoint", "status", "config", "proven", "model", "trained", "on", f"test {metric}", "an hour"),
         [
             (
                 status.endpoint.name,
                 status.endpoint.status,
                 status.endpoint.config,
-                _proven(status),
+                "yes" if _proven(status) else "no",
                 deployment.model.job if deployment else "",
                 _moment(deployment.model.trained) if deployment else "",
                 status.snapshot.partitions["train"] if status.snapshot else "",
                 _metric(deployment.metrics.get(metric)) if deployment else "",
+                _dollars(status.endpoint_price) if _proven(status) else "",
             )
         ]
         if status.endpoint
@@ -138,10 +145,14 @@ def _sources(name: str, status: PipelineStatus) -> Iterator[Table]:
         )
 
 
-def _proven(status: PipelineStatus) -> str:
+def _proven(status: PipelineStatus) -> bool:
     """Return whether the live configuration is the last proven one, whose job and AUC the table shows."""
-    same = status.endpoint and status.deployment and status.endpoint.config == status.deployment.config
-    return "yes" if same else "no"
+    endpoint, deployment = status.endpoint, status.deployment
+    return endpoint is not None and deployment is not None and endpoint.config == deployment.config
+
+
+def _dollars(price: float | None) -> str:
+    return "no price" if price is None else f"{price:.4f} $"
 
 
 def _figure(value: float | datetime | None) -> str:

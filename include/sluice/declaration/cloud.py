@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sluice.declaration.checks import check_instance_type
 from sluice.errors import DeclarationError
 
 _SUBNET, _SECURITY_GROUP = re.compile(r"subnet-[0-9a-f]+"), re.compile(r"sg-[0-9a-f]+")
@@ -80,6 +82,25 @@ def check_tags(pipeline: str, tags: Mapping[str, str]) -> None:
             raise DeclarationError(
                 f"pipeline {pipeline}: tag {key!r}: {value!r} is not allowed; use letters, digits, spaces and "
                 f"_.:/=+@-, at most {_LONGEST_TAG_KEY} in the key and {_LONGEST_TAG_VALUE} in the value"
+            )
+
+
+def check_prices(pipeline: str, prices: Mapping[str, float]) -> None:
+    """Require prices of SageMaker's instances.
+
+    Args:
+        pipeline: The name of the pipeline, for the message.
+        prices: What the user declared: USD per hour by instance type.
+
+    Raises:
+        DeclarationError: a key is no instance type, or a price is no number from 0.
+    """
+    for instance_type, price in prices.items():
+        check_instance_type(f"pipeline {pipeline}: prices", instance_type)
+        number = isinstance(price, int | float) and not isinstance(price, bool) and math.isfinite(price)
+        if not number or price < 0:
+            raise DeclarationError(
+                f"pipeline {pipeline}: the price {price!r} of {instance_type} must be USD per hour, 0 or more"
             )
 
 

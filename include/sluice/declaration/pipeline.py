@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import get_args
 
 from sluice.declaration.checks import check_tuple
-from sluice.declaration.cloud import Network, check_kms_key, check_tags
+from sluice.declaration.cloud import Network, check_kms_key, check_prices, check_tags
 from sluice.declaration.deployment import Deployment
 from sluice.declaration.metrics import METRICS
 from sluice.declaration.monitoring import Monitoring
@@ -50,6 +50,8 @@ class Pipeline:
         network: The part of a VPC in which training jobs and endpoints run; None: SageMaker's own network.
         tags: Set on every resource of the pipeline that can have tags; at most 48. AWS takes 50, and a training job has
             two of Sluice's own.
+        prices: What you pay for an hour of an instance, in USD by instance type, where it is not the list price of
+            us-east-1: in another region, with a discount, or for a type that has no price otherwise.
 
     Raises:
         DeclarationError: a name is taken or not allowed, a step reads what no source or earlier step writes, a
@@ -67,6 +69,7 @@ class Pipeline:
     kms_key: str | None = None
     network: Network | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    prices: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_name("pipeline", self.name)
@@ -99,6 +102,7 @@ class Pipeline:
         if self.kms_key is not None:
             check_kms_key(self.name, self.kms_key)
         check_tags(self.name, self.tags)
+        check_prices(self.name, self.prices)
 
     def _check_time(self) -> None:
         for moment in filter(None, (self.start, self.end)):

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from sluice.aws.failures import is_absent
 from sluice.errors import TrainingFailed
+from sluice.training.attempts import attempts
 from sluice.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """A transform job as SageMaker describes it."""
+    """A transform job as SageMaker describes it.
+
+    ``billable_seconds`` are those from the start on the instance to the end, for which AWS bills; 0 before the end.
+    """
 
     name: str
     status: str
     failure_reason: str
+    instance_type: str
+    billable_seconds: float
 
     @property
     def completed(self) -> bool:
@@ -51,7 +59,36 @@ def find_scoring(workspace: Workspace, name: str) -> Scoring | None:
         if is_absent(error):
             return None
         raise
-    return Scoring(name, job["TransformJobStatus"], " ".join(job.get("FailureReason", "").split()))
+    return Scoring(
+        name=name,
+        status=job["TransformJobStatus"],
+        failure_reason=" ".join(job.get("FailureReason", "").split()),
+        instance_type=job["TransformResources"]["InstanceType"],
+        billable_seconds=_billable_seconds(job),
+    )
+
+
+def _billable_seconds(job: Mapping[str, Any]) -> float:
+    if "TransformStartTime" not in job or "TransformEndTime" not in job:
+        return 0
+    seconds: float = (job["TransformEndTime"] - job["TransformStartTime"]).total_seconds()
+    return seconds
+
+
+def attempted_scorings(workspace: Workspace, name: str) -> list[Scoring]:
+    """Return all attempts of a scoring, each of which AWS bills.
+
+    Args:
+        workspace: The workspace of the pipeline that trains.
+        name: The name of the first attempt.
+    """
+    found: list[Scoring] = []
+    for attempt in attempts(name):
+        scoring = find_scoring(workspace, attempt)
+        if scoring is None:
+            break
+        found.append(scoring)
+    return found
 
 
 def completed_scoring(workspace: Workspace, name: str) -> Scoring:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sluice.evaluation.answers import read_scores
 from sluice.evaluation.inputs import inputs_folder
 from sluice.evaluation.verdict import read_verdict
+from sluice.serving.cost import cost_of
 from sluice.serving.endpoint import Endpoint, check_live
 from sluice.serving.plan import Target
 from sluice.serving.probe import probe
@@ -52,4 +53,5 @@ def record_of(workspace: Workspace, target: Target) -> DeploymentRecord:
         verdict=target.verdict,
         metrics={name: figure.value for name, figure in judgement.metrics.items()},
         recipe=target.recipe,
+        cost=cost_of(workspace, target.recipe, judgement),
     )

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from sluice.errors import MissingResource
 from sluice.lake.journal import append, entries
 from sluice.lake.store import Lake
+from sluice.serving.cost import Cost
 from sluice.serving.recipe import Recipe
 from sluice.training.models import Model
 
@@ -18,7 +19,8 @@ class DeploymentRecord(BaseModel):
     """One deployment that was read back and proven.
 
     ``recipe`` creates the endpoint configuration again. ``verdict`` is the number of the verdict by which the model was
-    chosen, and ``metrics`` are those of that verdict's test rows.
+    chosen, and ``metrics`` are those of that verdict's test rows. ``cost`` is None in records that were written before
+    costs were.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -29,6 +31,7 @@ class DeploymentRecord(BaseModel):
     verdict: int
     metrics: Mapping[str, float | None]
     recipe: Recipe
+    cost: Cost | None = None
 
     @property
     def config(self) -> str:

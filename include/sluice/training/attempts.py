@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -56,8 +56,7 @@ def launch(
     Raises:
         TrainingFailed: five attempts of this request have failed or were stopped.
     """
-    for attempt in range(1, _MOST_ATTEMPTS + 1):
-        name = request[member] + (f"-{attempt}" if attempt > 1 else "")
+    for name in attempts(request[member]):
         job = find(name)
         if job is None:
             return Launch(name, "started" if _create(create, {**request, member: name}) else "adopted")
@@ -67,6 +66,16 @@ def launch(
         f"job {request[member]} failed or was stopped {_MOST_ATTEMPTS} times, the last one as {name} "
         f"({job.failure_reason if job else ''}); change the data or the declaration before training again"
     )
+
+
+def attempts(name: str) -> Iterator[str]:
+    """Yield the names of the attempts of a job, from the first on.
+
+    Args:
+        name: The name in the request.
+    """
+    yield name
+    yield from (f"{name}-{attempt}" for attempt in range(2, _MOST_ATTEMPTS + 1))
 
 
 def _create(create: Callable[..., Any], request: Mapping[str, Any]) -> bool:
