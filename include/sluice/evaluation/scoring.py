@@ -5,11 +5,12 @@ The answers stay in the lake. The verdict is made from them, and a live endpoint
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from sluice.evaluation.inputs import inputs_folder, write_inputs
-from sluice.evaluation.transforms import find_scoring, scoring_stem
+from sluice.evaluation.transforms import Scoring, find_scoring, scoring_stem
 from sluice.lake.manifests import digest_of
 from sluice.training.algorithms.contract import algorithm_named
 from sluice.training.attempts import Launch, launch
@@ -36,7 +37,16 @@ def launch_scoring(workspace: Workspace, model: Model, fingerprint: str) -> Laun
     make_model(workspace, model_request(workspace, model))
     create = workspace.aws.client("sagemaker").create_transform_job
     request = scoring_request(workspace, model, fingerprint)
-    return launch(request, "TransformJobName", partial(find_scoring, workspace), create)
+    find = partial(_find, workspace, workspace.lake.layout.scores(request["TransformJobName"]))
+    return launch(request, "TransformJobName", find, create)
+
+
+def _find(workspace: Workspace, folder: str, name: str) -> Scoring | None:
+    """Return a job. One whose answers were removed since counts as stopped, so that the next attempt scores again."""
+    scoring = find_scoring(workspace, name)
+    if scoring is None or not scoring.completed or any(workspace.lake.objects(folder)):
+        return scoring
+    return replace(scoring, status="Stopped", failure_reason="its answers were removed")
 
 
 def scoring_request(workspace: Workspace, model: Model, fingerprint: str) -> dict[str, Any]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from botocore.exceptions import ClientError
-
-from sluice.aws.failures import is_absent
 from sluice.dataset.snapshot import read_snapshot
 from sluice.errors import MissingResource
 from sluice.serving.endpoint import find_endpoint
 from sluice.serving.records import last_proven
-from sluice.training.models import Model
+from sluice.training.models import Model, has_artefact
 from sluice.workspace import Workspace
 
 
@@ -30,7 +27,7 @@ def find_champion(workspace: Workspace, fingerprint: str) -> Model | None:
     live, proven = find_endpoint(workspace, deployment.endpoint), last_proven(workspace.lake, deployment.endpoint)
     if live is None or proven is None or live.config != proven.config:
         return None
-    fits = _has_artefact(workspace, proven.model) and _takes_rows_of(workspace, proven.model, fingerprint)
+    fits = has_artefact(workspace, proven.model.artefact) and _takes_rows_of(workspace, proven.model, fingerprint)
     return proven.model if fits else None
 
 
@@ -41,14 +38,3 @@ def _takes_rows_of(workspace: Workspace, model: Model, fingerprint: str) -> bool
     except MissingResource:
         return False
     return own.label == rows.label and set(own.encoding.features) <= set(rows.encoding.features)
-
-
-def _has_artefact(workspace: Workspace, model: Model) -> bool:
-    bucket, _, key = model.artefact.removeprefix("s3://").partition("/")
-    try:
-        workspace.aws.client("s3").head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if not is_absent(error):
-            raise
-        return False
-    return True

@@ -8,6 +8,7 @@ from sluice.serving.plan import Target
 from sluice.serving.recipe import recipe_of_model
 from sluice.serving.records import deployment_record, deployment_records
 from sluice.serving.registry import require_approved, version_numbered
+from sluice.training.models import has_artefact
 from sluice.workspace import Workspace
 
 
@@ -36,9 +37,14 @@ def target_of_record(workspace: Workspace, number: int) -> Target:
         number: The number of the deployment.
 
     Raises:
-        MissingResource: there is no such deployment.
+        MissingResource: there is no such deployment, or its model was removed.
     """
     record = deployment_record(workspace.lake, number)
+    if not has_artefact(workspace, record.model.artefact):
+        raise MissingResource(
+            f"the model of deployment {number} is gone: {record.model.artefact} was removed; roll back to a newer "
+            f"deployment, or train again"
+        )
     return Target(model=record.model, recipe=record.recipe, verdict=record.verdict)
 
 

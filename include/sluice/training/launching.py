@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from sluice.dataset.snapshot import read_snapshot
 from sluice.declaration.candidates import Candidate
 from sluice.training.attempts import Launch, launch
-from sluice.training.jobs import find_job
+from sluice.training.jobs import Job, find_job
+from sluice.training.models import has_artefact
 from sluice.training.request import training_request
 from sluice.workspace import Workspace
 
@@ -26,4 +28,12 @@ def launch_training(workspace: Workspace, candidate: Candidate, fingerprint: str
     """
     request = training_request(workspace, candidate, read_snapshot(workspace.lake, fingerprint))
     create = workspace.aws.client("sagemaker").create_training_job
-    return launch(request, "TrainingJobName", partial(find_job, workspace), create)
+    return launch(request, "TrainingJobName", partial(_find, workspace), create)
+
+
+def _find(workspace: Workspace, name: str) -> Job | None:
+    """Return a job. One whose artefact was removed since counts as stopped, so that the next attempt trains again."""
+    job = find_job(workspace, name)
+    if job is None or not job.completed or has_artefact(workspace, job.model_uri):
+        return job
+    return replace(job, status="Stopped", failure_reason="its artefact was removed")

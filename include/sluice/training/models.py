@@ -80,6 +80,23 @@ def trained_models(workspace: Workspace, job_names: Sequence[str], fingerprint: 
     ]
 
 
+def has_artefact(workspace: Workspace, uri: str) -> bool:
+    """Return whether the artefact of a model exists; a housekeeping may have removed it.
+
+    Args:
+        workspace: The workspace of the pipeline that trained.
+        uri: The ``s3://`` URI of the artefact.
+    """
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    try:
+        workspace.aws.client("s3").head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if not is_absent(error):
+            raise
+        return False
+    return True
+
+
 def model_request(workspace: Workspace, model: Model) -> dict[str, Any]:
     """Return the CreateModel request.
 

@@ -235,6 +235,12 @@ def test_snapshot_and_the_declaration_make_the_request(workspace: Workspace) -> 
 
     assert re.fullmatch(r"toy-xgboost-[0-9a-f]{16}", launched.job_name)
     assert (launched.action, again.job_name) == ("started", launched.job_name)
+    job = ended(workspace, launched.job_name)
+    assert launch_training(workspace, TOY.training.candidates[0], snapshot.fingerprint).action == "reused"
+    key = job.model_uri.removeprefix(f"s3://{workspace.lake.bucket}/")
+    workspace.lake.s3.delete_object(Bucket=workspace.lake.bucket, Key=key)
+    anew = launch_training(workspace, TOY.training.candidates[0], snapshot.fingerprint)
+    assert (anew.job_name, anew.action) == (f"{launched.job_name}-2", "started")
     described = workspace.aws.client("sagemaker").describe_training_job(TrainingJobName=launched.job_name)
     assert described["RoleArn"] == workspace.resources.role_arn
     assert described["OutputDataConfig"]["S3OutputPath"] == f"s3://{workspace.lake.bucket}/toy/models"
