@@ -17,7 +17,7 @@ def dag_ids(pipeline: Pipeline) -> Sequence[str]:
     if ingested:
         kinds += ["redrive", "replay"]
     if pipeline.training is not None:
-        kinds.append("train")
+        kinds += ["housekeeping", "train"]
     if pipeline.deployment is not None:
         kinds.append("rollback")
     if pipeline.deployment is not None and pipeline.deployment.monitoring is not None:

@@ -16,7 +16,7 @@ from tests.dags.declared import dag_ids
 from sluice.declaration.folders import pipeline_names
 from sluice.declaration.loading import load_pipelines
 
-KINDS = ("dispatch", "ingest_queue", "redrive", "replay", "rollback", "train", "transform")
+KINDS = ("dispatch", "housekeeping", "ingest_queue", "redrive", "replay", "rollback", "train", "transform")
 
 _LIST_DAGS = """
 import json, sys
@@ -120,7 +120,7 @@ def test_pipeline_may_end_at_its_lake_or_at_its_model(pipelines: Path) -> None:
 
     assert import_errors == {}
     assert [dag for dag in dags if dag.startswith("lake_")] == [
-        f"lake_{kind}" for kind in KINDS if kind not in ("rollback", "train")
+        f"lake_{kind}" for kind in KINDS if kind not in ("housekeeping", "rollback", "train")
     ]
     assert [dag for dag in dags if dag.startswith("model_")] == [
         f"model_{kind}" for kind in KINDS if kind != "rollback"

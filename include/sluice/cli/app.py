@@ -16,7 +16,8 @@ from sluice.aws.failures import explain
 from sluice.aws.settings import load_settings
 from sluice.checking import check_lake, check_pipeline
 from sluice.cli.arguments import PipelineArgument
-from sluice.cli.deploying import commands
+from sluice.cli.cleaning import commands as cleaning
+from sluice.cli.deploying import commands as deploying
 from sluice.cli.tables import held_table, sent_table, status_tables
 from sluice.dataset.snapshot import read_snapshot
 from sluice.declaration.folders import pipeline_names
@@ -247,7 +248,8 @@ def _redrive(
     require_complete(results)
 
 
-app.add_typer(commands)
+app.add_typer(deploying)
+app.add_typer(cleaning)
 
 
 @app.command("features")

@@ -8,9 +8,11 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
+from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
+from sluice.housekeeping.policy import Leftover
 from sluice.redrive.held import Held
 from sluice.redrive.sending import SentBack
 from sluice.serving.records import DeploymentRecord
@@ -163,6 +165,30 @@ def _figure(value: float | datetime | None) -> str:
 
 def _moment(moment: datetime | None) -> str:
     return "-" if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def leftovers_table(leftovers: Iterable[Leftover], now: datetime) -> Table:
+    """Return a table of what may go.
+
+    Args:
+        leftovers: What a survey has found.
+        now: The time (UTC), from which ages count.
+    """
+    return _table(
+        "may go",
+        ("kind", "name", "days old", "objects", "size", "reason"),
+        [
+            (
+                each.thing.kind,
+                each.thing.name,
+                (now - each.thing.changed).days,
+                each.thing.objects or "",
+                decimal(each.thing.size) if each.thing.objects else "",
+                each.reason,
+            )
+            for each in leftovers
+        ],
+    )
 
 
 def held_table(rows: Iterable[Held]) -> Table:

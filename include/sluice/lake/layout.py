@@ -167,6 +167,10 @@ class Layout:
         """Return the key of a snapshot's description."""
         return self._key(Folder.SNAPSHOTS, fingerprint, "snapshot.json")
 
+    def snapshots(self) -> str:
+        """Return the folder of all snapshots, which are folders as well."""
+        return self._key(Folder.SNAPSHOTS, "")
+
     def profile(self, fingerprint: str) -> str:
         """Return the key of the profile of a snapshot's train rows."""
         return self._key(Folder.SNAPSHOTS, fingerprint, "profile.json")
@@ -207,6 +211,10 @@ class Layout:
         """Return the folder of the answers that a transform job has written."""
         return self._key(Folder.EVALUATIONS, "scores", job, "")
 
+    def scorings(self) -> str:
+        """Return the folder of the answers of all transform jobs."""
+        return self._key(Folder.EVALUATIONS, "scores", "")
+
     def verdicts(self) -> str:
         """Return the folder of the verdicts."""
         return self._key(Folder.EVALUATIONS, "verdicts", "")
@@ -230,6 +238,10 @@ class Layout:
     def deployments(self) -> str:
         """Return the folder of the deployment records: what was proven to be live."""
         return self._key(Folder.DEPLOYMENTS, "")
+
+    def plans(self) -> str:
+        """Return the folder of the records of requested changes, one for each endpoint."""
+        return self._key(Folder.ENDPOINTS, "")
 
     def endpoint(self, name: str) -> str:
         """Return the key of the record of the change that was last requested on an endpoint."""

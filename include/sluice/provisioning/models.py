@@ -129,12 +129,40 @@ def _train(pipeline: Pipeline) -> tuple[Statement, ...]:
             ("logs:GetLogEvents",),
             tuple(arn("logs", f"log-group:{LOG_GROUP}:log-stream:{stem}*") for stem in _jobs(pipeline)),
         ),
-        Statement("ListTrainingJobs", ("sagemaker:ListTrainingJobs",), ("*",)),  # the action has no resources
+        *_clean(pipeline),
         Statement(
             "HandTheRoleToSageMakerOnly",
             ("iam:PassRole",),
             (f"${{{ROLE}.Arn}}",),
             {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        ),
+    )
+
+
+def _clean(pipeline: Pipeline) -> tuple[Statement, ...]:
+    """Return the rights to find and to remove what is not needed any more."""
+    name, deployment = pipeline.name, pipeline.deployment
+    configs = ("sagemaker:ListEndpointConfigs",) if deployment else ()
+    return (
+        Statement(
+            "FindModelsAndJobs",
+            (
+                *configs,
+                "sagemaker:ListModels",
+                "sagemaker:ListTrainingJobs",
+                "sagemaker:ListTransformJobs",
+            ),
+            ("*",),  # these actions have no resources
+        ),
+        Statement(
+            "DeleteModels",
+            ("sagemaker:DeleteModel",),
+            tuple(arn("sagemaker", f"model/{stem}*") for stem in _jobs(pipeline)),
+        ),
+        Statement(
+            "DeleteSnapshotsModelsAndScores",
+            ("s3:DeleteObject",),
+            tuple(lake_arn(name, f"/{name}/{folder}/*") for folder in ("snapshots", "models", "evaluations/scores")),
         ),
     )
 
@@ -160,9 +188,15 @@ def _serve(pipeline: Pipeline, deployment: Deployment) -> tuple[Statement, ...]:
             arn("sagemaker", f"model/{deployment.endpoint}-*"),  # a model of an endpoint that Sluice takes over
         ),
     )
+    delete = Statement(
+        "DeleteEndpointConfigs",
+        ("sagemaker:DeleteEndpointConfig",),
+        (arn("sagemaker", f"endpoint-config/{deployment.endpoint}-*"),),
+    )
     watch = Statement("ReadMetrics", ("cloudwatch:GetMetricData",), ("*",))  # the action has no resources
     return (
         serve,
+        delete,
         *((watch,) if deployment.monitoring else ()),
         *(_grants(pipeline.kms_key) if pipeline.kms_key else ()),
     )

@@ -20,12 +20,16 @@ _DELETE_ONLY = {"Failed", "OutOfService"}
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint as SageMaker describes it. During an update ``config`` is still the old configuration."""
+    """An endpoint as SageMaker describes it.
+
+    During an update ``config`` is still the old configuration, and ``pending`` is the new one; else it is empty.
+    """
 
     name: str
     status: str
     config: str
     failure_reason: str
+    pending: str = ""
 
     @property
     def settled(self) -> bool:
@@ -63,7 +67,8 @@ def find_endpoint(workspace: Workspace, name: str) -> Endpoint | None:
             return None
         raise
     reason = " ".join(answer.get("FailureReason", "").split())
-    return Endpoint(name, answer["EndpointStatus"], answer["EndpointConfigName"], reason)
+    pending = answer.get("PendingDeploymentSummary", {}).get("EndpointConfigName", "")
+    return Endpoint(name, answer["EndpointStatus"], answer["EndpointConfigName"], reason, pending)
 
 
 def check_live(name: str, live: Endpoint | None, config: str, alarms: Sequence[str] = ()) -> None:

@@ -19,6 +19,8 @@ from botocore.exceptions import ClientError
 from tests.conftest import Cloud
 from tests.draining import backlog
 from tests.sluice.conftest import Declare
+from tests.sluice.housekeeping.past import superseded_snapshot
+from tests.sluice.lake_contents import keys_below
 from tests.sluice.serving.live import Live
 from tests.sluice.toy import MODULES
 
@@ -388,6 +390,36 @@ def test_input_without_a_row_is_reported(sluice: Run, given: str) -> None:
 DeadLetter = Callable[[str], None]
 
 
+def test_leftovers_are_shown_and_deleted_only_on_request(sluice: Run, cloud: Cloud, toy_resources: Resources) -> None:
+    lake = Lake(cloud.client("s3"), toy_resources.bucket, "toy")
+    with superseded_snapshot(lake) as (old, newest):
+
+        def remaining() -> set[str]:
+            return {key.split("/")[2] for key in keys_below(lake, "toy/snapshots/")} & {old, newest}
+
+        young, shown = sluice("clean", "toy"), sluice("clean", "toy", "--days", "0")
+
+        assert (young.status, shown.status) == (0, 0), young.error + shown.error
+        assert old not in young.out
+        row = next(line for line in shown.out.splitlines() if old in line)
+        assert [cell.strip() for cell in row.split("│")[1:-1]] == [
+            "snapshot",
+            old,
+            "0",
+            "1",
+            "2 bytes",
+            "nothing that is kept names it",
+        ]
+        assert shown.out.splitlines()[-1] == "nothing was deleted; --delete deletes what is shown, and stops the jobs"
+        assert remaining() == {old, newest}
+
+        done = sluice("clean", "toy", "--days", "0", "--delete")
+
+        assert re.fullmatch(r"\d snapshot, .+ removed", done.out.splitlines()[-1])
+        assert remaining() == {newest}
+    assert failed(sluice("clean", "toy", "--keep", "-1")) == "error: keep=-1 and days=30 must be 0 or more"
+
+
 @pytest.fixture
 def dead_letter(sqs: Any, toy_resources: Resources) -> Iterator[DeadLetter]:
     """Makes an event of that id a dead letter."""
@@ -541,5 +573,5 @@ def test_module_runs_as_a_program() -> None:
     )
 
     assert done.returncode == 0, done.stderr
-    for command in ("provision", "send", "status", "redrive", "predict", "features"):
+    for command in ("provision", "send", "status", "redrive", "predict", "features", "clean"):
         assert command in done.stdout

@@ -110,6 +110,8 @@ def _of_sqs(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str
 
 def _of_s3(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]]:
     target = f"arn:aws:s3:::{parameters['Bucket']}"
+    if operation == "DeleteObjects":
+        return {("s3:DeleteObject", f"{target}/{each['Key']}") for each in parameters["Delete"]["Objects"]}
     if operation == "CopyObject":
         source = parameters["CopySource"]
         return {

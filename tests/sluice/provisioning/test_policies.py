@@ -29,6 +29,9 @@ from sluice.evaluation.report import make_report
 from sluice.evaluation.scoring import launch_scoring
 from sluice.evaluation.transforms import find_scoring, stop_scoring
 from sluice.evaluation.verdict import read_verdict
+from sluice.housekeeping.policy import Keep
+from sluice.housekeeping.removal import remove
+from sluice.housekeeping.survey import survey
 from sluice.landing.parts import Limits
 from sluice.monitoring.watch import announce_findings, training_run, watch
 from sluice.provisioning.policies import policy_document
@@ -139,6 +142,7 @@ def live_through(cloud: Cloud, aws: Aws) -> None:
     redrive(cloud, workspace)
     replay(workspace)
     assert pipeline_status(Workspace.open(aws, "life")).endpoint is not None
+    clean(workspace, target)
 
 
 def send(workspace: Workspace) -> None:
@@ -264,6 +268,22 @@ def monitor(cloud: Cloud, workspace: Workspace) -> None:
     number = watch(workspace)
     assert announce_findings(workspace, number, "run")
     assert training_run(workspace, number) is None
+
+
+def clean(workspace: Workspace, live: Target) -> None:
+    """Remove what the second model has left, once a verdict is made without it, while another training runs."""
+    train(workspace, _with_rounds(4))
+    endless = replace(workspace, pipeline=_with_rounds(100_000_000))
+    (candidate,) = endless.pipeline.require_training().candidates
+    running = launch_training(endless, candidate, live.model.snapshot).job_name
+
+    removed = remove(workspace, survey(workspace, Keep(1, 0)))
+
+    stop_job(workspace, running)
+    expected = {"endpoint configuration": 1, "model": 1, "artefact": 1, "scores": 1}
+    assert {kind: count for kind, count in removed.items() if kind != "bytes"} == expected
+    step = start(workspace, live)
+    assert isinstance(step, Done), step
 
 
 def redrive(cloud: Cloud, workspace: Workspace) -> None:

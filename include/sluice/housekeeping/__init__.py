@@ -1,0 +1,1 @@
+"""Finds and removes what no deployment needs any more: configurations, models, artefacts, scores, snapshots, jobs."""

@@ -1,0 +1,132 @@
+"""Removes what may go. It may stop anywhere, and the next run goes on: what remains is found again by its name."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from sluice.aws.failures import is_absent
+from sluice.errors import SluiceError
+from sluice.evaluation.transforms import stop_scoring
+from sluice.housekeeping.existing import folder_of
+from sluice.housekeeping.needed import find_needed, live_refs, read_book
+from sluice.housekeeping.policy import Kind, Leftover
+from sluice.housekeeping.survey import Leftovers
+from sluice.lake.store import Lake
+from sluice.training.jobs import stop_job
+from sluice.workspace import Workspace
+
+_MOST_OBJECTS = 1000  # of one request (S3 API reference, DeleteObjects)
+
+_log = logging.getLogger(__name__)
+
+
+def remove(workspace: Workspace, leftovers: Leftovers) -> Mapping[str, int]:
+    """Remove what a survey has found, unless it is needed by now. Jobs are stopped.
+
+    What is needed is read again before each kind, and what is live before each deletion: a deployment may have begun.
+
+    Args:
+        workspace: The workspace of a pipeline that declares a training.
+        leftovers: What the survey has found.
+
+    Returns:
+        How many were removed of each kind, and the bytes of all.
+
+    Raises:
+        SluiceError: S3 has refused to delete an object.
+    """
+    removed: Counter[str] = Counter(bytes=0)
+    for kind in Kind:
+        for each in _still_left(workspace, leftovers, kind):
+            if _REMOVE[kind](workspace, each.thing.name):
+                _log.info("removed %s %s", kind, each.thing.name)
+                removed += Counter({str(kind): 1, "bytes": each.thing.size})
+    return {"bytes": 0, **removed}
+
+
+def _still_left(workspace: Workspace, leftovers: Leftovers, kind: Kind) -> Iterator[Leftover]:
+    found = [each for each in leftovers.found if each.thing.kind is kind]
+    if not found:
+        return
+    book = read_book(workspace.lake)
+    needed = find_needed(workspace, book, leftovers.keep)
+    for each in found:
+        if kind.is_job or each.thing.ref not in needed.refs | live_refs(workspace, book):
+            yield each
+
+
+def _stop_training(workspace: Workspace, name: str) -> bool:
+    stop_job(workspace, name)
+    return True
+
+
+def _stop_scoring(workspace: Workspace, name: str) -> bool:
+    stop_scoring(workspace, name)
+    return True
+
+
+def _delete_config(workspace: Workspace, name: str) -> bool:
+    return _deleted(workspace.aws.client("sagemaker").delete_endpoint_config, EndpointConfigName=name)
+
+
+def _delete_model(workspace: Workspace, name: str) -> bool:
+    return _deleted(workspace.aws.client("sagemaker").delete_model, ModelName=name)
+
+
+def _deleted(delete: Callable[..., object], **name: str) -> bool:
+    """Delete something; return False if another caller has deleted it since it was listed."""
+    try:
+        delete(**name)
+    except ClientError as error:
+        if not is_absent(error):
+            raise
+        return False
+    return True
+
+
+def _delete_artefact(workspace: Workspace, name: str) -> bool:
+    return _delete_folder(workspace, Kind.ARTEFACT, name)
+
+
+def _delete_scores(workspace: Workspace, name: str) -> bool:
+    return _delete_folder(workspace, Kind.SCORES, name)
+
+
+def _delete_snapshot(workspace: Workspace, name: str) -> bool:
+    """Delete the description first: without it no training takes what remains for a whole snapshot."""
+    lake, description = workspace.lake, workspace.lake.layout.snapshot(name)
+    _delete_objects(lake, [key for key, _, _ in lake.objects(description)])
+    return _delete_folder(workspace, Kind.SNAPSHOT, name)
+
+
+def _delete_folder(workspace: Workspace, kind: Kind, name: str) -> bool:
+    lake = workspace.lake
+    _delete_objects(lake, [key for key, _, _ in lake.objects(folder_of(lake, kind, name))])
+    return True
+
+
+def _delete_objects(lake: Lake, keys: Sequence[str]) -> None:
+    for start in range(0, len(keys), _MOST_OBJECTS):
+        some: Any = [{"Key": key} for key in keys[start : start + _MOST_OBJECTS]]
+        answer = lake.s3.delete_objects(Bucket=lake.bucket, Delete={"Objects": some, "Quiet": True})
+        for refused in answer.get("Errors", ()):
+            raise SluiceError(
+                f"S3 did not delete {lake.uri(refused['Key'])} ({refused['Code']}: {refused['Message']}); check the "
+                f"policies of the caller and of the bucket, then run this again"
+            )
+
+
+_REMOVE: Mapping[Kind, Callable[[Workspace, str], bool]] = {
+    Kind.TRAINING_JOB: _stop_training,
+    Kind.TRANSFORM_JOB: _stop_scoring,
+    Kind.CONFIG: _delete_config,
+    Kind.MODEL: _delete_model,
+    Kind.ARTEFACT: _delete_artefact,
+    Kind.SCORES: _delete_scores,
+    Kind.SNAPSHOT: _delete_snapshot,
+}
