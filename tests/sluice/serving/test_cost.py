@@ -43,19 +43,19 @@ def test_record_has_the_cost_of_the_job_the_scoring_and_the_endpoint(live: Live,
     sagemaker = cloud.client("sagemaker")
     record = next(iter(deployment_records(live.workspace.lake).values()))
     dear = replace(live.workspace, pipeline=replace(live.workspace.pipeline, prices={"ml.m5.large": 3600}))
-    scores = next(
-        each["TransformJobName"]
-        for each in sagemaker.list_transform_jobs(NameContains="toy-scores-", MaxResults=100)["TransformJobSummaries"]
-        if sagemaker.describe_transform_job(TransformJobName=each["TransformJobName"])["ModelName"] == live.model.job
-    )
-    scoring = sagemaker.describe_transform_job(TransformJobName=scores)
+    judgements = json.loads(body_of(live.workspace.lake, "toy/evaluations/verdicts/000001.json"))["judgements"]
+    (folder,) = [each["scores"] for each in judgements if each["model"]["job"] == live.model.job]
+    attempts = sagemaker.list_transform_jobs(NameContains=folder.split("/")[-2])["TransformJobSummaries"]
+    jobs = [sagemaker.describe_transform_job(TransformJobName=each["TransformJobName"]) for each in attempts]
+    scoring = sum((job["TransformEndTime"] - job["TransformStartTime"]).total_seconds() for job in jobs)
     billed = sagemaker.describe_training_job(TrainingJobName=live.model.job)["BillableTimeInSeconds"]
 
     cost = record_of(dear, live.target(live.workspace, live.model)).cost
 
     assert cost is not None
     assert cost.training == billed
-    assert cost.scoring == (scoring["TransformEndTime"] - scoring["TransformStartTime"]).total_seconds() > 0
+    assert cost.scoring == pytest.approx(scoring)
+    assert scoring > 0
     assert cost.endpoint_per_hour == 3600
     assert record.cost is not None
     assert record.cost.training == pytest.approx(billed * 0.115 / 3600)
