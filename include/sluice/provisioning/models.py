@@ -99,6 +99,7 @@ def _train(pipeline: Pipeline) -> tuple[Statement, ...]:
                 "sagemaker:AddTags",
                 "sagemaker:CreateModel",
                 "sagemaker:CreateTransformJob",
+                "sagemaker:DeleteModel",
                 "sagemaker:DescribeModel",
                 "sagemaker:DescribeTransformJob",
                 "sagemaker:StopTransformJob",
@@ -155,11 +156,6 @@ def _clean(pipeline: Pipeline) -> tuple[Statement, ...]:
             ("*",),  # these actions have no resources
         ),
         Statement(
-            "DeleteModels",
-            ("sagemaker:DeleteModel",),
-            tuple(arn("sagemaker", f"model/{stem}*") for stem in _jobs(pipeline)),
-        ),
-        Statement(
             "DeleteSnapshotsModelsAndScores",
             ("s3:DeleteObject",),
             tuple(lake_arn(name, f"/{name}/{folder}/*") for folder in ("snapshots", "models", "evaluations/scores")),
@@ -176,6 +172,7 @@ def _serve(pipeline: Pipeline, deployment: Deployment) -> tuple[Statement, ...]:
             "sagemaker:CreateEndpointConfig",
             "sagemaker:CreateModel",
             "sagemaker:DeleteEndpoint",
+            "sagemaker:DeleteEndpointConfig",
             "sagemaker:DescribeEndpoint",
             "sagemaker:DescribeEndpointConfig",
             "sagemaker:DescribeModel",
@@ -188,15 +185,9 @@ def _serve(pipeline: Pipeline, deployment: Deployment) -> tuple[Statement, ...]:
             arn("sagemaker", f"model/{deployment.endpoint}-*"),  # a model of an endpoint that Sluice takes over
         ),
     )
-    delete = Statement(
-        "DeleteEndpointConfigs",
-        ("sagemaker:DeleteEndpointConfig",),
-        (arn("sagemaker", f"endpoint-config/{deployment.endpoint}-*"),),
-    )
     watch = Statement("ReadMetrics", ("cloudwatch:GetMetricData",), ("*",))  # the action has no resources
     return (
         serve,
-        delete,
         *((watch,) if deployment.monitoring else ()),
         *(_grants(pipeline.kms_key) if pipeline.kms_key else ()),
     )

@@ -290,10 +290,10 @@ def test_template_that_is_too_long_is_refused_before_aws_is_called() -> None:
 
 
 def test_both_policies_are_made_and_each_is_an_output(cloud: Cloud) -> None:
-    outputs = provision(cloud, replace(many(20), name="crowded"))
+    outputs = provision(cloud, replace(many(19), name="crowded"))
 
     first, second = (worker_policy(cloud, outputs[name]) for name in ("WorkerPolicy", "WorkerPolicy2"))
-    queue = "arn:aws:sqs:us-east-1:000000000000:crowded-queue_with_a_name_19.fifo"
+    queue = "arn:aws:sqs:us-east-1:000000000000:crowded-queue_with_a_name_18.fifo"
     assert second.allows("sqs:ReceiveMessage", queue)
     assert not first.allows("sqs:ReceiveMessage", queue)
 
@@ -436,4 +436,17 @@ def test_workers_reach_their_pipeline_only(cloud: Cloud, outputs: dict[str, str]
         f"{sagemaker}:endpoint-config/toy-late-*",
         f"{sagemaker}:model/toy-late-*",
     }
-    assert policy.on_everything() == {"sagemaker:ListTrainingJobs"}
+    assert policy.resources("sagemaker:DeleteModel") <= {
+        f"{sagemaker}:model/my-pipe-xgboost-*",
+        f"{sagemaker}:transform-job/my-pipe-scores-*",
+    }
+    assert policy.resources("s3:DeleteObject") == {
+        f"arn:aws:s3:::{resources.bucket}/my_pipe/{folder}/*"
+        for folder in ("snapshots", "models", "evaluations/scores")
+    }
+    assert policy.on_everything() == {
+        "sagemaker:ListEndpointConfigs",
+        "sagemaker:ListModels",
+        "sagemaker:ListTrainingJobs",
+        "sagemaker:ListTransformJobs",
+    }
