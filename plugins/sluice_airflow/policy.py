@@ -9,9 +9,7 @@ from airflow.sdk import Param
 
 from sluice.declaration.pipeline import Pipeline
 
-Stage = Literal[
-    "dispatch", "housekeeping", "ingest", "monitor", "redrive", "replay", "rollback", "train", "transform"
-]
+Stage = Literal["dispatch", "housekeeping", "ingest", "monitor", "redrive", "replay", "rollback", "train", "transform"]
 
 # A transient failure is retried; what only a change can repair fails at once (see errors.py).
 DEFAULT_ARGS: dict[str, Any] = {

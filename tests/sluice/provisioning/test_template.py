@@ -290,7 +290,7 @@ def test_template_that_is_too_long_is_refused_before_aws_is_called() -> None:
 
 
 def test_both_policies_are_made_and_each_is_an_output(cloud: Cloud) -> None:
-    outputs = provision(cloud, replace(many(19), name="crowded"))
+    outputs = provision(cloud, replace(many(20), name="crowded"))
 
     first, second = (worker_policy(cloud, outputs[name]) for name in ("WorkerPolicy", "WorkerPolicy2"))
     queue = "arn:aws:sqs:us-east-1:000000000000:crowded-queue_with_a_name_18.fifo"
