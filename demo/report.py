@@ -83,6 +83,7 @@ def make_report(workspace: Workspace, days: Sequence[date], baseline: Baseline, 
         "verdict": list(verdict.reasons),
         "validation_auc": _rounded(verdict.judgement(deployed.model.job).validation),
         "test_auc": _rounded(deployed.metrics["auc"]),
+        "training_report": str(_saved_report(workspace, deployed.verdict, folder)),
         "endpoint_status": endpoint.status if endpoint else "absent",
         "predictions": list(_predictions(workspace, deployed)),
     }
@@ -107,6 +108,13 @@ def _received(workspace: Workspace, folder: Path) -> list[dict[str, Any]]:
             entries = [{"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]} for n, message in enumerate(messages)]
             sqs.delete_message_batch(QueueUrl=queue, Entries=entries)
     return [json.loads(line) for line in kept.read_text().splitlines()]
+
+
+def _saved_report(workspace: Workspace, number: int, folder: Path) -> Path:
+    """Copy the report on a verdict from the lake to a file that a browser opens; return its path in the checkout."""
+    path = folder / "training-report.html"
+    path.write_bytes(workspace.lake.get(workspace.lake.layout.report(number)))
+    return path.relative_to(path.parents[2])
 
 
 def _predictions(workspace: Workspace, deployed: DeploymentRecord) -> Iterator[dict[str, Any]]:
@@ -150,7 +158,8 @@ def show(console: Console, report: dict[str, Any], path: Path) -> None:
     console.print(table, predictions)
     console.print(
         "Look further: `make up` for Airflow's web UI on the same lake; .sluice/demo/*.log for each DAG's output;\n"
-        f"{path.relative_to(path.parents[2])} for this report; `make help` for the rest.",
+        f"{path.relative_to(path.parents[2])} for this report; `make help` for the rest.\n"
+        f"The report on the models, for a browser: {report['training_report']}",
         highlight=False,
         markup=False,
     )
