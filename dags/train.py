@@ -115,7 +115,7 @@ def train(pipeline: Pipeline) -> None:
         )
         wait: dict[str, Any] = {
             "pipeline": pipeline.name,
-            "max_runtime": training.max_runtime,
+            "max_runtime": training.longest_job,
             "poll_seconds": "{{ params.poll_seconds }}",
             "map_index_template": "{{ task.job_name }}",
         }

@@ -1,7 +1,7 @@
 """The declaration of a pipeline: values only, cheap to import. A ``pipeline.py`` imports nothing else of Sluice."""
 
 from sluice.declaration.cloud import Network
-from sluice.declaration.deployment import Canary, Deployment
+from sluice.declaration.deployment import Canary, Deployment, Serverless
 from sluice.declaration.features import Category, Number
 from sluice.declaration.gate import Gate
 from sluice.declaration.linear_learner import LinearLearner
@@ -34,6 +34,7 @@ __all__ = [
     "Number",
     "Pipeline",
     "Regression",
+    "Serverless",
     "StandardQueue",
     "Step",
     "Stream",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, ClassVar, NamedTuple
 
-from sluice.declaration.checks import check_count, check_instance_type
+from sluice.declaration.checks import LONGEST_JOB, check_count, check_duration, check_instance_type
 from sluice.declaration.hyperparameters import check_hyperparameters
 from sluice.declaration.names import check_name
 from sluice.declaration.problems import Problem
@@ -33,17 +34,21 @@ class Candidate:
         version: The version of the algorithm's image.
         instance_type: The SageMaker instance type of its jobs; it begins with ``ml.``.
         volume_gb: The size of a job's disk in GB, 1 to 16,384.
+        spot: Train on spare capacity, which is cheaper and may be taken away: the longest time of a job from its start
+            to its end, waits included, up to 28 days. None: on demand.
 
     Attributes:
         algorithm: ``"module:Class"`` of the code that trains and scores. It is imported only when that is done, because
             a declaration must be cheap to parse.
         takes_missing: Whether rows may have missing values. If not, they are filled before the training.
+        resumes: Whether an interrupted job goes on from a checkpoint. If not, it can't use spare capacity.
         kind: The TypedDict of the hyperparameters.
         versions: The versions that may be declared.
     """
 
     algorithm: ClassVar[str]
     takes_missing: ClassVar[bool]
+    resumes: ClassVar[bool]
     kind: ClassVar[Any]
     versions: ClassVar[tuple[str, ...]]
 
@@ -52,6 +57,7 @@ class Candidate:
     version: str
     instance_type: str = "ml.m5.large"
     volume_gb: int = 10
+    spot: timedelta | None = None
 
     def __post_init__(self) -> None:
         check_name("candidate", self.name, _LONGEST_NAME)
@@ -62,6 +68,13 @@ class Candidate:
         check_hyperparameters(self._where, self.kind, self.hyperparameters)
         check_instance_type(self._where, self.instance_type)
         check_count(self._where, "volume_gb", self.volume_gb, 1, _LARGEST_VOLUME_GB)
+        if self.spot is not None:
+            check_duration(self._where, "spot", self.spot, timedelta(seconds=1), LONGEST_JOB)
+            if not self.resumes:
+                raise DeclarationError(
+                    f"{self._where}: spot needs an algorithm that goes on from a checkpoint, and this one begins anew "
+                    f"after each interruption; leave spot out"
+                )
         self._refuse(self.objections())
 
     def check_problem(self, problem: Problem) -> None:

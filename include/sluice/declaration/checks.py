@@ -12,6 +12,7 @@ from typing import Any
 from sluice.errors import DeclarationError
 
 _HOUR = timedelta(hours=1)
+LONGEST_JOB = timedelta(days=28)  # SageMaker API reference, StoppingCondition
 
 
 def check_tuple(where: str, member: str, value: object, kind: Any, example: str) -> None:

@@ -47,6 +47,28 @@ class Canary:
 
 
 @dataclass(frozen=True)
+class Serverless:
+    """An endpoint without instances: it costs what it answers, and its first answer after a pause is slow.
+
+    Args:
+        memory_mb: The memory of an instance of the model, 1,024 to 6,144, a multiple of 1,024.
+        concurrency: How many requests are answered at once, 1 to 200.
+
+    Raises:
+        DeclarationError: a member is out of its range.
+    """
+
+    memory_mb: int = 2048
+    concurrency: int = 5
+
+    def __post_init__(self) -> None:
+        check_count("serverless", "memory_mb", self.memory_mb, 1024, 6144)
+        check_count("serverless", "concurrency", self.concurrency, 1, 200)
+        if self.memory_mb % 1024:
+            raise DeclarationError(f"serverless: memory_mb={self.memory_mb} must be a multiple of 1024")
+
+
+@dataclass(frozen=True)
 class Deployment:
     """Where the model is served.
 
@@ -56,6 +78,7 @@ class Deployment:
         instance_type: The SageMaker instance type of the endpoint; it begins with ``ml.``.
         instances: How many instances the endpoint has, 1 to 1,000.
         canary: How a new model takes over the traffic; None: all at once. A canary needs two instances or more.
+        serverless: Serve without instances; None: with ``instances``.
         approval: How long a person may take to approve a new model in Airflow's web UI; None: nobody is asked.
         monitoring: How the live model is watched; None: it is not.
 
@@ -67,6 +90,7 @@ class Deployment:
     instance_type: str = "ml.m5.large"
     instances: int = 1
     canary: Canary | None = None
+    serverless: Serverless | None = None
     approval: timedelta | None = None
     monitoring: Monitoring | None = None
 
@@ -76,6 +100,10 @@ class Deployment:
         check_instance_type("deployment", self.instance_type)
         if self.approval is not None:
             check_duration("deployment", "approval", self.approval, timedelta(seconds=1), _LONGEST_APPROVAL)
+        if self.canary is not None and self.serverless is not None:
+            raise DeclarationError(
+                "deployment: a canary needs instances, and serverless has none; leave one of them out"
+            )
         if self.canary is not None and self.instances < 2:
             raise DeclarationError(
                 "deployment: a canary is at most half of the instances, so it needs two; write instances=2"

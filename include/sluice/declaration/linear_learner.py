@@ -122,6 +122,8 @@ class LinearLearner(Candidate):
         version: The version of the algorithm's image.
         instance_type: The SageMaker instance type of its jobs; it begins with ``ml.``.
         volume_gb: The size of a job's disk in GB, 1 to 16,384.
+        spot: Train on spare capacity, which is cheaper and may be taken away: the longest time of a job from its start
+            to its end, waits included, up to 28 days. None: on demand.
 
     Raises:
         DeclarationError: a hyperparameter is missing or unknown, or the algorithm would refuse its value.
@@ -129,6 +131,7 @@ class LinearLearner(Candidate):
 
     algorithm: ClassVar[str] = "sluice.training.algorithms.linear_learner:LinearLearnerAlgorithm"
     takes_missing: ClassVar[bool] = False
+    resumes: ClassVar[bool] = False
     kind: ClassVar[Any] = LinearLearnerHyperparameters
     versions: ClassVar[tuple[str, ...]] = ("1",)
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from sluice.declaration.candidates import Candidate
 from sluice.declaration.checks import (
+    LONGEST_JOB,
     check_duration,
     check_text,
     check_tuple,
@@ -16,8 +17,6 @@ from sluice.declaration.gate import Gate
 from sluice.declaration.problems import Binary, Problem
 from sluice.declaration.split import Split, TimeSplit
 from sluice.errors import DeclarationError
-
-_LONGEST_JOB = timedelta(days=28)  # SageMaker API reference, StoppingCondition
 
 
 @dataclass(frozen=True)
@@ -56,13 +55,18 @@ class Training:
         check_text("training", "label", self.label, "late")
         check_tuple("training", "features", self.features, str | Feature, "'lag_1'")
         check_tuple("training", "candidates", self.candidates, Candidate, "XGBoost({'num_round': 100, …})")
-        check_duration("training", "max_runtime", self.max_runtime, timedelta(seconds=1), _LONGEST_JOB)
+        check_duration("training", "max_runtime", self.max_runtime, timedelta(seconds=1), LONGEST_JOB)
         if len({candidate.name for candidate in self.candidates}) < len(self.candidates):
             raise DeclarationError("training: two candidates have one name; give each its own, as in name='deep'")
         if not isinstance(self.split, Split):
             raise DeclarationError(f"training: split={self.split!r} must be a split; write it as TimeSplit(0.15, 0.15)")
         for candidate in self.candidates:
             candidate.check_problem(self.problem)
+            if candidate.spot is not None and candidate.spot < self.max_runtime:
+                raise DeclarationError(
+                    f"candidate {candidate.name}: spot={candidate.spot!r} is shorter than the training's max_runtime; "
+                    f"a job waits and runs within it, so make it longer"
+                )
         for feature in self.inputs:
             feature.check_problem(self.problem)
         if self.gate.metric not in self.problem.metrics:
@@ -75,6 +79,11 @@ class Training:
     def inputs(self) -> tuple[Feature, ...]:
         """The features, in order. A plain name is a :class:`Number`."""
         return tuple(Number(each) if isinstance(each, str) else each for each in self.features)
+
+    @property
+    def longest_job(self) -> timedelta:
+        """How long a job may take from its start to its end."""
+        return max([self.max_runtime, *(candidate.spot for candidate in self.candidates if candidate.spot is not None)])
 
     def candidate(self, name: str) -> Candidate:
         """Return the candidate of that name.

@@ -152,6 +152,8 @@ class XGBoost(Candidate):
         version: The version of the algorithm's image.
         instance_type: The SageMaker instance type of its jobs; it begins with ``ml.``.
         volume_gb: The size of a job's disk in GB, 1 to 16,384.
+        spot: Train on spare capacity, which is cheaper and may be taken away: the longest time of a job from its start
+            to its end, waits included, up to 28 days. None: on demand.
 
     Raises:
         DeclarationError: a hyperparameter is missing or unknown, or the container would refuse its value.
@@ -159,6 +161,7 @@ class XGBoost(Candidate):
 
     algorithm: ClassVar[str] = "sluice.training.algorithms.xgboost:XGBoostAlgorithm"
     takes_missing: ClassVar[bool] = True
+    resumes: ClassVar[bool] = True
     kind: ClassVar[Any] = XGBoostHyperparameters
     versions: ClassVar[tuple[str, ...]] = ("1.7-1", "3.0-5", "3.2-0")
 

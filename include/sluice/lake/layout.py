@@ -198,6 +198,10 @@ class Layout:
         """Return the prefix under which SageMaker puts a job's artefact, without a slash at its end."""
         return self._key(Folder.MODELS)
 
+    def model_checkpoints(self, job: str) -> str:
+        """Return the folder of the checkpoints that all attempts of a training job share."""
+        return self._key(Folder.MODELS, "checkpoints", job, "")
+
     def inputs(self, fingerprint: str, digest: str) -> str:
         """Return the folder of rows of a snapshot that a model scores.
 

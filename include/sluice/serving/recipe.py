@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict
 
 from sluice.aws.failures import is_absent
+from sluice.declaration.deployment import Deployment
 from sluice.lake.manifests import digest_of
 from sluice.training.members import pipeline_tags
 from sluice.training.models import Model, create_unless_existing, make_model, model_request
@@ -48,21 +49,23 @@ def recipe_of_model(workspace: Workspace, model: Model) -> Recipe:
     deployment, tags = pipeline.require_deployment(), pipeline_tags(pipeline)
     config: dict[str, Any] = {
         "ProductionVariants": [
-            {
-                "VariantName": VARIANT,
-                "ModelName": model.job,
-                "InstanceType": deployment.instance_type,
-                "InitialInstanceCount": deployment.instances,
-                "InitialVariantWeight": 1.0,
-            }
+            {"VariantName": VARIANT, "ModelName": model.job, "InitialVariantWeight": 1.0, **_capacity(deployment)}
         ],
-        **({"KmsKeyId": pipeline.kms_key} if pipeline.kms_key else {}),
+        # A serverless endpoint has no disk to encrypt.
+        **({"KmsKeyId": pipeline.kms_key} if pipeline.kms_key and deployment.serverless is None else {}),
         "Tags": tags[:1],
     }
     name = f"{deployment.endpoint}-{digest_of(config)[:16]}"
     return Recipe(
         models=(model_request(workspace, model),), config={"EndpointConfigName": name, **config, "Tags": tags}
     )
+
+
+def _capacity(deployment: Deployment) -> Mapping[str, Any]:
+    serverless = deployment.serverless
+    if serverless is None:
+        return {"InstanceType": deployment.instance_type, "InitialInstanceCount": deployment.instances}
+    return {"ServerlessConfig": {"MemorySizeInMB": serverless.memory_mb, "MaxConcurrency": serverless.concurrency}}
 
 
 def recipe_of_config(workspace: Workspace, name: str) -> Recipe | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sluice.dataset.channels import Form, form_of
 from sluice.dataset.snapshot import Snapshot
 from sluice.declaration.candidates import Candidate
+from sluice.declaration.training import Training
 from sluice.lake.manifests import digest_of
 from sluice.lake.store import Lake
 from sluice.training.algorithms.contract import algorithm_named
@@ -53,14 +55,25 @@ def training_request(workspace: Workspace, candidate: Candidate, snapshot: Snaps
             **({"VolumeKmsKeyId": pipeline.kms_key} if pipeline.kms_key else {}),
         },
         **vpc_config(pipeline),
-        "StoppingCondition": {"MaxRuntimeInSeconds": int(training.max_runtime.total_seconds())},
+        **_stopping(training, candidate),
         "Tags": [
             {"Key": "sluice:pipeline", "Value": pipeline.name},
             {"Key": "sluice:snapshot", "Value": snapshot.fingerprint},
         ],
     }
     name = job_name_stem(pipeline, candidate) + digest_of(request)[:FINGERPRINT_DIGITS]
+    if candidate.spot is not None:  # All attempts share the checkpoints: the next one goes on where one was stopped.
+        request["CheckpointConfig"] = {"S3Uri": lake.uri(lake.layout.model_checkpoints(name))}
     return {"TrainingJobName": name, **request, "Tags": [*request["Tags"], *declared_tags(pipeline)]}
+
+
+def _stopping(training: Training, candidate: Candidate) -> Mapping[str, Any]:
+    """Return the members of a request that bound the job, on demand or on spare capacity."""
+    longest = {"MaxRuntimeInSeconds": int(training.max_runtime.total_seconds())}
+    if candidate.spot is None:
+        return {"StoppingCondition": longest}
+    waiting = {"MaxWaitTimeInSeconds": int(candidate.spot.total_seconds())}
+    return {"EnableManagedSpotTraining": True, "StoppingCondition": longest | waiting}
 
 
 def _as_text(value: object) -> str:

@@ -12,6 +12,7 @@ from tests.conftest import Cloud
 from tests.sluice.serving.live import Live, at_endpoint, deploy, follow, settled
 
 from sluice.aws.clients import Aws
+from sluice.declaration import Serverless
 from sluice.errors import DeploymentFailed
 from sluice.serving.deployment import Done, Failed, Wait, advance, give_up, start
 from sluice.serving.endpoint import check_live, find_endpoint
@@ -118,6 +119,16 @@ def test_deployment_that_changes_nothing_makes_no_call_that_changes_anything(liv
 
     assert "InvokeEndpoint" in calls
     assert not [call for call in calls if call.startswith(("Create", "Update", "Put", "Delete"))]
+
+
+def test_serverless_endpoint_is_deployed_and_proven(live: Live, sagemaker: Any, own: Workspace) -> None:
+    deployment = replace(own.pipeline.deployment, serverless=Serverless(memory_mb=1024, concurrency=2))
+    serverless = replace(own, pipeline=replace(own.pipeline, deployment=deployment))
+
+    assert isinstance(deploy(serverless, live.target(serverless, live.model)), Done)
+
+    (variant,) = sagemaker.describe_endpoint(EndpointName=name_of(own))["ProductionVariants"]
+    assert variant["CurrentServerlessConfig"] == {"MemorySizeInMB": 1024, "MaxConcurrency": 2}
 
 
 def test_names_follow_from_the_content(live: Live, sagemaker: Any, own: Workspace) -> None:

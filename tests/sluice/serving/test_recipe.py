@@ -10,7 +10,7 @@ from tests.clients import MODEL, offline
 from tests.sluice.provisioning.shapes import KEY
 from tests.sluice.toy import toy
 
-from sluice.declaration import Network
+from sluice.declaration import Deployment, Network, Serverless
 from sluice.declaration.pipeline import Pipeline
 from sluice.serving.recipe import Recipe, recipe_of_model
 
@@ -33,6 +33,18 @@ def test_key_and_network_are_set_where_sagemaker_expects_them() -> None:
     for operation, request in (("CreateModel", model), ("CreateEndpointConfig", guarded.config)):
         shape: Any = service.operation_model(operation).input_shape
         assert ParamValidator().validate(request, shape).generate_report() == ""
+
+
+def test_serverless_endpoint_has_no_instances() -> None:
+    deployment = Deployment("toy-late", serverless=Serverless(memory_mb=3072, concurrency=7))
+    serverless = recipe(toy(deployment=deployment, kms_key=KEY))
+
+    (variant,) = serverless.config["ProductionVariants"]
+    assert variant["ServerlessConfig"] == {"MemorySizeInMB": 3072, "MaxConcurrency": 7}
+    assert not {"InstanceType", "InitialInstanceCount"} & set(variant)
+    assert "KmsKeyId" not in serverless.config
+    shape: Any = botocore.session.get_session().get_service_model("sagemaker").operation_model("CreateEndpointConfig")
+    assert ParamValidator().validate(serverless.config, shape.input_shape).generate_report() == ""
 
 
 def test_tags_are_set_and_do_not_change_the_deployment() -> None:

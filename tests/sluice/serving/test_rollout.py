@@ -16,7 +16,7 @@ from tests.sluice.serving.live import Live, deploy, follow, settled
 from tests.sluice.toy import TOY
 
 from localcloud.testing.waiting import wait_for
-from sluice.declaration import Canary, Deployment
+from sluice.declaration import Canary, Deployment, LinearLearner, Serverless
 from sluice.errors import DeclarationError
 from sluice.serving.deployment import Done, Failed, start
 from sluice.serving.endpoint import find_endpoint
@@ -25,6 +25,7 @@ from sluice.workspace import Workspace
 
 CANARY = Canary(share=0.25, bake=timedelta(seconds=6))
 ROW = "0.9,0.1"
+TREES = TOY.training.candidates[0]
 
 
 @pytest.fixture
@@ -166,9 +167,23 @@ def test_declared_canary_makes_the_request() -> None:
         (lambda: Canary(bake=timedelta(hours=2)), "canary: bake=.* must be a timedelta from 0 seconds to 1 hours"),
         (lambda: Canary(most_errors=-1), "canary: most_errors=-1 must be a whole number from 0"),
         (lambda: Canary(slowest=timedelta(0)), "canary: slowest=.* must be a timedelta above 0"),
+        (lambda: Serverless(memory_mb=1500), "serverless: memory_mb=1500 must be a multiple of 1024"),
+        (lambda: Serverless(concurrency=0), "serverless: concurrency=0 must be a whole number from 1 to 200"),
+        (
+            lambda: Deployment("toy-late", instances=2, canary=Canary(), serverless=Serverless()),
+            "a canary needs instances, and serverless has none",
+        ),
+        (
+            lambda: LinearLearner({"predictor_type": "regressor"}, spot=timedelta(hours=1)),
+            "spot needs an algorithm that",
+        ),
+        (
+            lambda: replace(TOY.training, candidates=(replace(TREES, spot=timedelta(minutes=1)),)),
+            "candidate xgboost: spot=.* is shorter than the training's max_runtime",
+        ),
         (lambda: Deployment("toy-late", canary=Canary()), "at most half of the instances, so it needs two; write"),
     ],
 )
-def test_wrong_canary_is_refused_in_one_line(make: Any, message: str) -> None:
+def test_wrong_rollout_or_capacity_is_refused_in_one_line(make: Any, message: str) -> None:
     with pytest.raises(DeclarationError, match=message):
         make()

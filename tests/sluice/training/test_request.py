@@ -115,6 +115,21 @@ def test_key_and_network_are_set_where_sagemaker_expects_them() -> None:
     assert botocore.validate.ParamValidator().validate(guarded, model.input_shape).generate_report() == ""
 
 
+def test_spare_capacity_has_checkpoints_that_all_attempts_share() -> None:
+    candidate = replace(CANDIDATE, spot=timedelta(hours=3))
+    spot = request(trained(TOY, candidates=(candidate,)))
+
+    assert spot["EnableManagedSpotTraining"] is True
+    assert spot["StoppingCondition"] == {"MaxRuntimeInSeconds": 3600, "MaxWaitTimeInSeconds": 10800}
+    name = spot["TrainingJobName"]
+    assert spot["CheckpointConfig"] == {"S3Uri": f"s3://bucket/toy/models/checkpoints/{name}/"}
+    assert name != request()["TrainingJobName"]
+    assert "EnableManagedSpotTraining" not in request()
+    assert trained(TOY, candidates=(candidate,)).training.longest_job == timedelta(hours=3)
+    model = botocore.session.get_session().get_service_model("sagemaker").operation_model("CreateTrainingJob")
+    assert botocore.validate.ParamValidator().validate(spot, model.input_shape).generate_report() == ""
+
+
 def test_tags_are_set_and_do_not_change_the_job() -> None:
     tagged = request(replace(TOY, tags={"team": "freight"}))
 
