@@ -82,7 +82,7 @@ def test_hyperparameters_are_text_and_their_order_does_not_matter() -> None:
         lambda: request(
             trained(
                 TOY,
-                candidates=(XGBoost({**BINARY, "num_round": 5, "eta": 0.2})),
+                candidates=(XGBoost({**BINARY, "num_round": 5, "eta": 0.2}),),
             )
         ),
         lambda: request(trained(TOY, candidates=(replace(CANDIDATE, instance_type="ml.m5.xlarge"),))),
