@@ -1,4 +1,4 @@
-"""A journal keeps every record under a number of its own, whoever writes at the same time."""
+"""A journal keeps every record under a number of its own, also when several write at the same time."""
 
 from __future__ import annotations
 
