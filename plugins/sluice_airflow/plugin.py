@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
 from sluice_airflow.links import TrainingJobLink
@@ -21,4 +22,8 @@ class SluicePlugin(AirflowPlugin):
     # The plugin manager reads plain class attributes.
     timetables = [PartitionTimetable]  # noqa: RUF012
     operator_extra_links = [ReportLink(), TrainingJobLink()]  # noqa: RUF012
+    fastapi_apps = [  # noqa: RUF012
+        *_APPS,
+        *(_LOGIN_APPS if conf.get("core", "simple_auth_manager_passwords_file", fallback=None) else []),
+    ]
     fastapi_root_middlewares = [{"name": "own hosts only", "middleware": own_hosts_only}]  # noqa: RUF012

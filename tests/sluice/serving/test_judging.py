@@ -22,7 +22,7 @@ from sluice.evaluation.verdict import read_verdict
 from sluice.serving.champion import find_champion
 from sluice.serving.deployment import Done
 from sluice.serving.endpoint import delete, find_endpoint
-from sluice.serving.judging import launch_scorings, make_verdict
+from sluice.serving.judging import announce_winner, launch_scorings, make_verdict
 from sluice.serving.targets import target_of_verdict
 from sluice.workspace import Workspace
 
@@ -119,11 +119,13 @@ def test_model_of_shuffled_labels_never_goes_live(own: Workspace) -> None:
     fingerprint, jobs = trained(own)
     score(own, jobs, fingerprint)
 
-    with pytest.raises(TrainingFailed, match=r"^no model passes the gate, so nothing is deployed: .* has auc 0\.[345]"):
-        make_verdict(own, jobs, fingerprint)
+    number = make_verdict(own, jobs, fingerprint)
 
+    assert read_verdict(own.lake, number).winner is None
+    for goes_on in (lambda: announce_winner(own, number, "run"), lambda: target_of_verdict(own, number)):
+        with pytest.raises(TrainingFailed, match=r"^no model passes the gate, so nothing is deployed: .* auc 0\.[345]"):
+            goes_on()
     assert find_endpoint(own, own.pipeline.deployment.endpoint) is None
-    assert read_verdict(own.lake, 1).winner is None
 
 
 @pytest.mark.parametrize("gone", ["artefact", "snapshot", "endpoint", "label"])

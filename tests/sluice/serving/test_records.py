@@ -17,6 +17,7 @@ from sluice.serving.records import (
     deployment_records,
     last_proven,
     record_deployment,
+    require_proven,
 )
 
 
@@ -53,6 +54,9 @@ def test_newest_record_of_an_endpoint_is_what_was_proven_last(lake: Lake) -> Non
 
     assert last_proven(lake, "toy-late") == record("b")
     assert last_proven(lake, "toy-never") is None
+    assert require_proven(lake, "toy-late") == record("b")
+    with pytest.raises(MissingResource, match="no model was proven to be live at endpoint toy-never; run"):
+        require_proven(lake, "toy-never")
 
 
 def test_record_is_found_by_its_number_or_the_numbers_are_named(lake: Lake) -> None:

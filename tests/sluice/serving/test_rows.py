@@ -12,14 +12,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.draining import workspace_of
-from tests.sluice.lake_contents import put_rows
-from tests.sluice.toy import TOY
 
 from sluice.dataset.encodings import Encoding, NumberEncoding, OneHotEncoding, OrdinalEncoding
-from sluice.errors import MissingResource
-from sluice.lake.store import Lake
-from sluice.serving.rows import BadRow, live_encoding, model_rows
+from sluice.serving.rows import BadRow, model_rows
 
 PLAIN = Encoding(columns=(NumberEncoding(feature="value", fill=1), NumberEncoding(feature="total", fill=2)))
 MIXED = Encoding(
@@ -137,10 +132,3 @@ def test_many_rows_are_all_there_in_order() -> None:
     lines = (f"{number},0".encode() for number in range(2_500))
 
     assert list(model_rows(lines, PLAIN, filled=False)) == [f"{number},0" for number in range(2_500)]
-
-
-def test_endpoint_without_a_proven_model_is_reported(lake: Lake) -> None:
-    put_rows(lake, "running", "2013-01-01", pd.DataFrame({"late": [1]}))
-
-    with pytest.raises(MissingResource, match="no model was proven to be live at endpoint toy-late; run toy_train fir"):
-        live_encoding(workspace_of(lake, TOY), "toy-late")
