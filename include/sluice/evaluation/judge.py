@@ -143,6 +143,8 @@ def _reasons(gate: Gate, judged: Sequence[Judgement], winner: str | None) -> Ite
         yield from (f"{each.model.job} {objection}" for objection in each.objections)
         if each.lost is not None:
             yield f"{each.model.job} {each.lost}"
+        if each.passes and each.model.job != winner:
+            yield f"{each.model.job} passes, too: its {gate.metric} is {_reached(gate, each):.4f}"
     for each in judged:
         if each.model.job == winner:
             yield f"{each.model.job} should be live: its {gate.metric} is {_reached(gate, each):.4f}"

@@ -163,7 +163,10 @@ def winner(gate: Gate, champion: str | None, *judgements: Judgement, challengers
 
 
 def test_best_challenger_wins_where_nothing_is_live() -> None:
-    assert winner(GATE, None, judgement("a", 0.7), judgement("b", 0.71)) == "b"
+    verdict = decide(GATE, "f" * 32, ["a", "b"], None, [judgement("a", 0.7), judgement("b", 0.71)])
+
+    assert verdict.winner == "b"
+    assert verdict.reasons == ("a passes, too: its auc is 0.7000", "b should be live: its auc is 0.7100")
     assert winner(GATE, None, judgement("a", 0.7), judgement("b", 0.59)) == "a"
 
 
