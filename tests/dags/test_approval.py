@@ -125,8 +125,18 @@ def asked(airflow: Airflow, run_id: str) -> dict[str, Any]:
 
 
 def answer(airflow: Airflow, run_id: str, option: str) -> None:
+    """Answer as a person does, some moments after the question.
+
+    Airflow 3.3 takes the task for one that was killed if the answer comes before its scheduler has seen that it waits.
+    """
+    beats = {heartbeat(airflow)}
+    wait_for(lambda: beats.add(heartbeat(airflow)) or len(beats) > 2, what="two heartbeats of the scheduler")
     path = f"dags/asked_train/dagRuns/{quote(run_id, safe='')}/taskInstances/approve/-1/hitlDetails"
     airflow.call("PATCH", path, {"chosen_options": [option], "params_input": {}})
+
+
+def heartbeat(airflow: Airflow) -> str:
+    return str(airflow.call("GET", "monitor/health")["scheduler"]["latest_scheduler_heartbeat"])
 
 
 def test_approved_model_goes_live_and_a_rejected_one_does_not(cloud: Cloud, lake: Lake, airflow: Airflow) -> None:
