@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -61,6 +61,12 @@ class AirflowHome:
     folder: Path
     environment: Mapping[str, str]
     loop: subprocess.Popen[str] | None = field(default=None, init=False)
+
+    def on(self, cloud: Cloud) -> AirflowHome:
+        """Return this Airflow on another cloud, with the same database and the same process."""
+        home = replace(self, environment={**self.environment, **airflow_environment(cloud, self.folder)})
+        home.loop = self._loop()
+        return home
 
     def command(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Finished:
         """Run ``python -m …`` in a process of its own, as a user does."""
