@@ -11,7 +11,6 @@ from itertools import cycle
 import numpy as np
 import pandas as pd
 
-from sluice.dataset.profile import drift, read_profile
 from sluice.dataset.snapshot import Snapshot, read_snapshot, snapshot_rows
 from sluice.declaration.metrics import METRICS
 from sluice.evaluation.answers import read_scores
@@ -68,14 +67,12 @@ class Contest:
     """The models of a verdict, and the test rows that they were judged on.
 
     Attributes:
-        lake: The lake of the pipeline.
         verdict: The verdict.
         snapshot: The snapshot of the test rows.
         rows: The raw test rows.
         contestants: The champion first, then those that were trained now.
     """
 
-    lake: Lake
     verdict: Verdict
     snapshot: Snapshot
     rows: pd.DataFrame
@@ -109,14 +106,12 @@ class Contest:
         gain = METRICS[self.verdict.metric].gain
         return min((gain(value, 0) for value in rows.reached.values() if value is not None), default=math.inf)
 
-    def drifts(self) -> Iterator[tuple[str, dict[str, float]]]:
+    def drifts(self) -> Iterator[tuple[str, Mapping[str, float]]]:
         """Yield how far the test rows have drifted, by feature, from each set of train rows, with that set's name."""
-        yield "from the train rows of this snapshot", self._drift(self.snapshot.fingerprint)
+        of_snapshot = {each.judgement.model.snapshot: each.judgement.drift for each in self.contestants}
+        yield "from the train rows of this snapshot", of_snapshot[self.snapshot.fingerprint]
         if self.champion and self.champion.judgement.model.snapshot != self.snapshot.fingerprint:
-            yield "from the train rows of the champion", self._drift(self.champion.judgement.model.snapshot)
-
-    def _drift(self, fingerprint: str) -> dict[str, float]:
-        return dict(drift(read_profile(self.lake, fingerprint), self.rows))
+            yield "from the train rows of the champion", self.champion.judgement.drift
 
     def _of(self, job: str | None) -> Contestant | None:
         return next((each for each in self.contestants if each.judgement.model.job == job), None)
@@ -130,7 +125,7 @@ def read_contest(workspace: Workspace, verdict: Verdict) -> Contest:
         verdict: The verdict.
 
     Raises:
-        MissingResource: a snapshot, a profile or the answers of a model are gone.
+        MissingResource: a snapshot or the answers of a model are gone.
         TrainingFailed: the answers are not those of the declared problem.
     """
     lake = workspace.lake
@@ -146,7 +141,7 @@ def read_contest(workspace: Workspace, verdict: Verdict) -> Contest:
         answers = read_scores(workspace, model, judgement.scores, "test")
         followed = _importance(lake, model, rows, answers)
         contestants.append(Contestant(name, colour, line, judgement, answers, followed))
-    return Contest(lake, verdict, read_snapshot(lake, verdict.snapshot), rows, tuple(contestants))
+    return Contest(verdict, read_snapshot(lake, verdict.snapshot), rows, tuple(contestants))
 
 
 def _importance(lake: Lake, model: Model, rows: pd.DataFrame, answers: Numbers) -> Importance | None:

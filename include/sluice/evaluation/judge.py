@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from sluice.dataset.profile import drift, read_profile
+from sluice.dataset.snapshot import snapshot_rows
 from sluice.declaration.gate import Gate
 from sluice.declaration.metrics import METRICS
 from sluice.errors import TrainingFailed
 from sluice.evaluation.answers import read_scores
 from sluice.evaluation.bootstrap import interval, resampled
+from sluice.evaluation.diagnosis import diagnose
 from sluice.evaluation.metrics import Numbers, measure
 from sluice.evaluation.rows import Rows, read_rows
 from sluice.evaluation.scoring import scores_folder
@@ -37,6 +40,7 @@ def judge(workspace: Workspace, models: Sequence[Model], champion: Model | None,
     contestants = {model.job: model for model in [*([champion] if champion else []), *models]}
     answers = {job: _answers(workspace, model, fingerprint, test) for job, model in contestants.items()}
     draws = resampled(training.problem.metrics, test.labels, answers)
+    drifts = _drifts(workspace, {model.snapshot for model in contestants.values()}, fingerprint)
     comparison = _Comparison(training.gate, test, answers, draws, champion.job if champion else None)
     judgements = [
         Judgement(
@@ -47,6 +51,8 @@ def judge(workspace: Workspace, models: Sequence[Model], champion: Model | None,
             validation=_validation(workspace, model, fingerprint, validation),
             slices=tuple(comparison.slices(job)),
             gain=comparison.gain(job),
+            diagnosis=diagnose(training.problem, test.labels, answers[job]),
+            drift=drifts[model.snapshot],
         )
         for job, model in contestants.items()
     ]
@@ -66,6 +72,13 @@ def _answers(workspace: Workspace, model: Model, fingerprint: str, rows: Rows) -
 def _validation(workspace: Workspace, model: Model, fingerprint: str, rows: Rows) -> float | None:
     scores = read_scores(workspace, model, scores_folder(workspace, model, fingerprint), "validation")
     return _number(measure(workspace.pipeline.require_training().gate.metric, rows.labels, scores))
+
+
+def _drifts(workspace: Workspace, snapshots: Collection[str], fingerprint: str) -> dict[str, Mapping[str, float]]:
+    """Return how far the test rows of a snapshot have drifted from the train rows of each of some snapshots."""
+    lake = workspace.lake
+    rows = snapshot_rows(lake, fingerprint, "test")
+    return {snapshot: drift(read_profile(lake, snapshot), rows) for snapshot in snapshots}
 
 
 @dataclass(frozen=True)

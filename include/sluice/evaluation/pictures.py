@@ -11,12 +11,11 @@ from matplotlib.figure import Figure
 from sluice.declaration.problems import Binary, Count, Multiclass, Problem, Regression
 from sluice.evaluation.breakdowns import drifts, importances, slices
 from sluice.evaluation.contest import Contest, Contestant
+from sluice.evaluation.diagnosis import confusion_counts, tenths
 from sluice.evaluation.drawing import WIDTH, Picture, picture, shown
 from sluice.evaluation.importance import sampled
-from sluice.evaluation.metrics import Numbers, predicted
 
 _MOST_POINTS = 1_500
-_BINS = 10
 _MOST_CELLS = 12  # classes whose shares are written into a confusion matrix
 _IN_A_ROW = 3  # models side by side
 _INNER = 99.0  # per cent of the residuals that a histogram shows
@@ -69,13 +68,13 @@ def calibration(contest: Contest) -> Picture:
     Args:
         contest: Of a binary problem.
     """
-    from sklearn.calibration import calibration_curve
 
     def draw(figure: Figure) -> None:
         above, below = figure.subplots(2, height_ratios=(3, 1), sharex=True)
         above.plot((0, 1), (0, 1), color="#b8bec6", linestyle=":", label="calibrated")
         for each in contest.contestants:
-            observed, answered = calibration_curve(contest.labels, each.answers, n_bins=_BINS, strategy="quantile")
+            bins = tenths(contest.labels, each.answers)
+            answered, observed = [each.answered for each in bins], [each.observed for each in bins]
             above.plot(answered, observed, each.line, color=each.colour, marker="o", markersize=4, label=each.name)
             below.hist(each.answers, bins=np.linspace(0, 1, 26), histtype="step", color=each.colour, ls=each.line)
         above.set(ylabel="share of rows with label 1", ylim=(-0.01, 1.01))
@@ -83,8 +82,8 @@ def calibration(contest: Contest) -> Picture:
         below.set(xlabel="predicted probability of label 1", ylabel="rows", xlim=(-0.01, 1.01))
 
     caption = (
-        f"The test rows in {_BINS} bins of equal count, by the predicted probability. On the dotted line, 30 % is said "
-        f"where it is 30 %. Below: how many rows get which probability."
+        "The test rows in ten bins of equal count, by the predicted probability. On the dotted line, 30 % is said "
+        "where it is 30 %. Below: how many rows get which probability."
     )
     return picture("Calibration", caption, draw, height=4.9, width=4.75)
 
@@ -98,7 +97,8 @@ def confusion(contest: Contest) -> Picture:
 
     def draw_one(axes: Axes, each: Contestant) -> None:
         classes = each.answers.shape[1]
-        matrix = confusion_shares(contest.labels, each.answers)
+        counts = confusion_counts(contest.labels, each.answers)
+        matrix = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
         axes.grid(visible=False)
         axes.set(xlabel="predicted class", ylabel="class of the label", title=shown(each.name))
@@ -112,19 +112,6 @@ def confusion(contest: Contest) -> Picture:
     return _panels("Confusion matrix", caption, contest, draw_one, height=3.6)
 
 
-def confusion_shares(labels: Numbers, answers: Numbers) -> Numbers:
-    """Return the shares of the rows of each class that are predicted as each class, of shape ``(classes, classes)``.
-
-    Args:
-        labels: The number of a class, of shape ``(rows,)``.
-        answers: A probability for each class, of shape ``(rows, classes)``.
-    """
-    from sklearn.metrics import confusion_matrix
-
-    classes = np.arange(answers.shape[1])
-    return np.asarray(confusion_matrix(labels, predicted(answers), labels=classes, normalize="true"))
-
-
 def residuals(contest: Contest) -> Picture:
     """Draw the errors of each model against what it has predicted.
 
@@ -136,8 +123,10 @@ def residuals(contest: Contest) -> Picture:
         errors, some = contest.labels - each.answers, sampled(len(each.answers), _MOST_POINTS)
         axes.scatter(each.answers[some], errors[some], s=7, alpha=0.35, color=each.colour, linewidths=0)
         axes.axhline(0, color="#8a929c", linewidth=1)
+        bins = tenths(contest.labels, each.answers)
         axes.plot(
-            *mean_residuals(contest.labels, each.answers).T,
+            [one.answered for one in bins],
+            [one.observed - one.answered for one in bins],
             color="#111111",
             marker="o",
             markersize=4,
@@ -152,20 +141,6 @@ def residuals(contest: Contest) -> Picture:
         f"of all. A mean away from 0 is an error that the model makes again and again."
     )
     return _panels("Residuals against the predicted value", caption, contest, draw_one, height=3.4)
-
-
-def mean_residuals(labels: Numbers, answers: Numbers) -> Numbers:
-    """Return the mean prediction and the mean residual of each tenth of the rows, by the prediction.
-
-    Args:
-        labels: Of shape ``(rows,)``.
-        answers: Of shape ``(rows,)``.
-
-    Returns:
-        The shape ``(10, 2)``; fewer lines where there are fewer rows.
-    """
-    bins = np.array_split(np.argsort(answers, kind="stable"), min(_BINS, len(answers)))
-    return np.array([(answers[rows].mean(), (labels - answers)[rows].mean()) for rows in bins])
 
 
 def residual_histogram(contest: Contest) -> Picture:

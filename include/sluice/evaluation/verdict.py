@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.declaration.gate import Gate
 from sluice.errors import MissingResource, TrainingFailed
+from sluice.evaluation.diagnosis import Diagnosis
 from sluice.lake.journal import append, entries, entry_key
 from sluice.lake.store import Lake
 from sluice.training.models import Model
@@ -43,8 +44,10 @@ class Judgement(BaseModel):
 
     ``scores`` is the folder of its answers, ``rows`` the number of test rows. ``metrics`` are those of the test rows,
     ``validation`` is the gate's metric on the validation rows. ``gain`` is by how much it is better than the champion
-    at the gate's metric; None without a champion. ``objections`` are the rules that it breaks. ``lost`` is why it does
-    not replace the champion; None if it may.
+    at the gate's metric; None without a champion. ``diagnosis`` is how its answers differ from the labels. ``drift`` is
+    how far the test rows have drifted from the rows that it was trained on, by feature, as
+    :func:`sluice.dataset.profile.drift` defines it. ``objections`` are the rules that it breaks. ``lost`` is why it
+    does not replace the champion; None if it may.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -56,6 +59,8 @@ class Judgement(BaseModel):
     validation: float | None
     slices: tuple[Slice, ...] = ()
     gain: Figure | None = None
+    diagnosis: Annotated[Diagnosis, Field(discriminator="kind")] | None = None
+    drift: Mapping[str, float] = {}
     objections: tuple[str, ...] = ()
     lost: str | None = None
 
@@ -69,9 +74,9 @@ class Verdict(BaseModel):
     """The verdict of one training.
 
     ``snapshot`` has the rows that all models were judged on. ``metric`` is the gate's, ``rules`` are its other members.
-    ``challengers`` are the jobs of the models that were trained now, ``champion`` is that of the model that
-    was live; None if there was none. ``winner`` is the job of the
-    model that should be live; None if no model may be. ``reasons`` say why, one sentence each.
+    ``challengers`` are the jobs of the models that were trained now, ``champion`` is that of the model that was live;
+    None if there was none. ``winner`` is the job of the model that should be live; None if no model may be. ``reasons``
+    say why, one sentence each.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -13,9 +13,10 @@ from tests.clients import MODEL
 from tests.sluice.lake_contents import put_rows
 from tests.sluice.serving.live import Live, auc_of, judged, trained
 
-from sluice.dataset.snapshot import make_snapshot
+from sluice.dataset.snapshot import make_snapshot, snapshot_rows
 from sluice.declaration.gate import Gate
 from sluice.errors import MissingResource, TrainingFailed
+from sluice.evaluation.diagnosis import Calibration
 from sluice.evaluation.judge import decide, judge
 from sluice.evaluation.verdict import Figure, Judgement, Slice, read_verdict, record_verdict, require_winner
 from sluice.training.jobs import completed_job
@@ -102,6 +103,12 @@ def test_verdict_has_what_each_model_reaches(live: Live) -> None:
         assert figure.high is not None
         assert figure.low < figure.value < figure.high  # type: ignore[operator]
     assert verdict.winner == live.model.job
+    assert isinstance(judgement.diagnosis, Calibration)
+    assert sum(each.rows for each in judgement.diagnosis.bins) == judgement.rows
+    mean_label = snapshot_rows(live.workspace.lake, live.fingerprint, "test")["late"].mean()
+    observed = [each.observed * each.rows for each in judgement.diagnosis.bins]
+    assert sum(observed) / judgement.rows == pytest.approx(mean_label)
+    assert set(judgement.drift) == {"value", "total"}
     with pytest.raises(MissingResource, match="is not about no-such-job"):
         verdict.judgement("no-such-job")
 
