@@ -48,6 +48,8 @@ class Pipeline:
             must leave that to IAM, as the default one does. None: each service encrypts with its own key.
             Instances with local disks, such as ml.g5, take no key.
         network: The part of a VPC in which training jobs and endpoints run; None: SageMaker's own network.
+        isolated: Whether the containers of training jobs and models reach no network at all. Nothing else changes:
+            SageMaker itself moves their data and artefacts, through ``network`` if there is one.
         tags: Set on every resource of the pipeline that can have tags; at most 48. AWS takes 50, and a training job has
             two of Sluice's own.
         prices: What you pay for an hour of an instance, in USD by instance type, where it is not the list price of
@@ -68,6 +70,7 @@ class Pipeline:
     end: datetime | None = None
     kms_key: str | None = None
     network: Network | None = None
+    isolated: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
     prices: Mapping[str, float] = field(default_factory=dict)
 

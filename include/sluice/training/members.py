@@ -1,4 +1,4 @@
-"""Members that several requests to SageMaker have: the network, and the tags."""
+"""Members that several requests to SageMaker have: the network, its isolation, and the tags."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any
 from sluice.declaration.pipeline import Pipeline
 
 
-def vpc_config(pipeline: Pipeline) -> Mapping[str, Any]:
-    """Return the member of a request that puts a job or a model into the declared network; empty without one."""
-    if pipeline.network is None:
-        return {}
+def network_members(pipeline: Pipeline) -> Mapping[str, Any]:
+    """Return the members of a request that put a job or a model into the declared network, and isolate it."""
     network = pipeline.network
     return {
-        "VpcConfig": {"SecurityGroupIds": list(network.security_groups), "Subnets": list(network.subnets)},
+        **({"EnableNetworkIsolation": True} if pipeline.isolated else {}),
+        **(
+            {"VpcConfig": {"SecurityGroupIds": list(network.security_groups), "Subnets": list(network.subnets)}}
+            if network
+            else {}
+        ),
     }
 
 

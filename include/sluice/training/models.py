@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from sluice.aws.failures import is_absent
 from sluice.declaration.candidates import Candidate
 from sluice.training.jobs import Job, completed_job
-from sluice.training.members import pipeline_tags, vpc_config
+from sluice.training.members import network_members, pipeline_tags
 from sluice.training.names import candidate_of
 from sluice.workspace import Workspace
 
@@ -111,7 +111,7 @@ def model_request(workspace: Workspace, model: Model) -> dict[str, Any]:
         "ModelName": model.job,
         "PrimaryContainer": {"Image": model.image, "ModelDataUrl": model.artefact},
         "ExecutionRoleArn": workspace.resources.require_role(),
-        **vpc_config(workspace.pipeline),
+        **network_members(workspace.pipeline),
         "Tags": pipeline_tags(workspace.pipeline),
     }
 

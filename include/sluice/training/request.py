@@ -12,7 +12,7 @@ from sluice.declaration.training import Training
 from sluice.lake.manifests import digest_of
 from sluice.lake.store import Lake
 from sluice.training.algorithms.contract import algorithm_named
-from sluice.training.members import declared_tags, vpc_config
+from sluice.training.members import declared_tags, network_members
 from sluice.training.names import FINGERPRINT_DIGITS, job_name_stem
 from sluice.workspace import Workspace
 
@@ -54,7 +54,7 @@ def training_request(workspace: Workspace, candidate: Candidate, snapshot: Snaps
             "VolumeSizeInGB": candidate.volume_gb,
             **({"VolumeKmsKeyId": pipeline.kms_key} if pipeline.kms_key else {}),
         },
-        **vpc_config(pipeline),
+        **network_members(pipeline),
         **_stopping(training, candidate),
         "Tags": [
             {"Key": "sluice:pipeline", "Value": pipeline.name},

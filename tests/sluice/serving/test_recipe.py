@@ -23,10 +23,12 @@ def recipe(pipeline: Pipeline) -> Recipe:
 
 
 def test_key_and_network_are_set_where_sagemaker_expects_them() -> None:
-    guarded = recipe(toy(kms_key=KEY, network=NETWORK))
+    guarded = recipe(toy(kms_key=KEY, network=NETWORK, isolated=True))
 
     (model,) = guarded.models
     assert model["VpcConfig"] == {"SecurityGroupIds": ["sg-0a1b2c3d"], "Subnets": ["subnet-0a1b2c3d"]}
+    assert model["EnableNetworkIsolation"] is True
+    assert "EnableNetworkIsolation" not in recipe(toy()).models[0]
     assert guarded.config["KmsKeyId"] == KEY
     assert guarded.config_name != recipe(toy()).config_name
     service = botocore.session.get_session().get_service_model("sagemaker")

@@ -115,6 +115,14 @@ def test_key_and_network_are_set_where_sagemaker_expects_them() -> None:
     assert botocore.validate.ParamValidator().validate(guarded, model.input_shape).generate_report() == ""
 
 
+def test_isolated_job_has_no_network_and_another_name() -> None:
+    isolated = request(replace(TOY, isolated=True))
+
+    assert isolated["EnableNetworkIsolation"] is True
+    assert isolated["TrainingJobName"] != request()["TrainingJobName"]
+    assert "EnableNetworkIsolation" not in request()
+
+
 def test_spare_capacity_has_checkpoints_that_all_attempts_share() -> None:
     candidate = replace(CANDIDATE, spot=timedelta(hours=3))
     spot = request(trained(TOY, candidates=(candidate,)))
