@@ -20,12 +20,12 @@ more than the margin. If all are worse, the live one stays and the run succeeds.
 
 **Report.** `report` writes `PIPELINE/evaluations/reports/<n>.html`, also where no model passes. Its task links to it.
 
-**If it fails.** `snapshot`: too few partitions are transformed (a scheduled run is skipped then). `wait_for_training`,
-`wait_for_scores`: the message has SageMaker's reason; correct the cause and clear `launch` or `score`. `announce`: no
-model passes the gate; the report shows why. `approve`, where it is declared: a person has rejected the model, or nobody
-has answered in time. `deploy`: the endpoint did not serve the requested model, and was rolled back. What was live stays
-in all these cases. A transient failure, such as throttling, is retried. Clearing or marking a waiting task stops its
-job.
+**If it fails.** `snapshot`: too few partitions are transformed (a scheduled run is skipped then), or the account's
+quota is too low for the declared instances. `wait_for_training`, `wait_for_scores`: the message has SageMaker's reason;
+correct the cause and clear `launch` or `score`. `announce`: no model passes the gate; the report shows why. `approve`:
+a person rejected the model, or did not answer in time. `deploy`: the endpoint did not serve the requested model, and
+was rolled back. What was live stays in all these cases. A transient failure, such as throttling, is retried. Clearing
+or marking a waiting task stops its job.
 """
 
 from __future__ import annotations

@@ -17,6 +17,10 @@ class NotEnoughData(MissingResource):
     """There are too few partitions or rows to train, validate and test on."""
 
 
+class QuotaTooLow(SluiceError):
+    """The AWS account may not use as many instances as the declaration needs."""
+
+
 class ConflictingWrite(SluiceError):
     """Other writers changed the same object at each of a limited number of tries."""
 

@@ -91,7 +91,7 @@ def _states_of(task: str, states: Mapping[str, str]) -> set[str]:
 
 
 def snapshot_of_run(pipeline: str, context: Context) -> str:
-    """Freeze the partitions of a training run; return the fingerprint of the snapshot.
+    """Freeze the partitions of a training run, and check the account's quotas; return the fingerprint of the snapshot.
 
     Args:
         pipeline: The name of the pipeline.
@@ -100,20 +100,24 @@ def snapshot_of_run(pipeline: str, context: Context) -> str:
     Raises:
         AirflowSkipException: a scheduled run has too little data: the schedule starts before there is any.
         NotEnoughData: a run that was triggered by hand has too little data.
+        QuotaTooLow: the account may not use the declared instances.
     """
     from airflow.sdk.exceptions import AirflowSkipException
 
     from sluice.dataset.snapshot import make_snapshot
     from sluice.errors import NotEnoughData
+    from sluice.serving.quotas import require_quotas
     from sluice_airflow.connection import open_workspace
 
-    params = context["params"]
+    params, workspace = context["params"], open_workspace(pipeline)
     try:
-        return make_snapshot(open_workspace(pipeline), params["from"], params["to"]).fingerprint
+        fingerprint = make_snapshot(workspace, params["from"], params["to"]).fingerprint
     except NotEnoughData as error:
         if context["dag_run"].run_type == "scheduled":
             raise AirflowSkipException(str(error)) from None
         raise
+    require_quotas(workspace)
+    return fingerprint
 
 
 def runs_to_start(dag_id: str, due: Sequence[str], ti: Any) -> list[dict[str, Any]]:

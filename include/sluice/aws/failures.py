@@ -81,9 +81,11 @@ _ABSENT = {
 # SageMaker and CloudFormation use one code for all invalid requests; only the message shows that something is absent.
 _INVALID = {"ValidationError", "ValidationException"}
 _ABSENT_WORDS = ("could not find", "not found", "does not exist")
+_BUSY = "cannot update in-progress "  # the name of a resource may have the word, too
 _QUOTA = {"ResourceLimitExceeded", "ServiceQuotaExceededException"}
 _INSTANCES_OF: Mapping[str, str] = {
-    "CreateTrainingJob": "Training",
+    "CreateTrainingJob": "the candidate",
+    "CreateTransformJob": "the candidate",
     "CreateEndpoint": "Deployment",
     "CreateEndpointConfig": "Deployment",
     "UpdateEndpoint": "Deployment",
@@ -124,7 +126,7 @@ def _of_response(error: ClientError) -> Failure:
     code, status, message = error_code(error), _status(error), _message(error).lower()
     if code in _THROTTLED | _EXPIRED | _TEMPORARY or status >= 500 or status in _TEMPORARY_STATUS:
         return Failure.TRANSIENT
-    if code in _INVALID and "in-progress" in message:
+    if code in _INVALID and message.startswith(_BUSY):
         return Failure.TRANSIENT  # SageMaker accepts the next change of an endpoint once the current one is done
     if code in _ABSENT or (code in _INVALID and any(words in message for words in _ABSENT_WORDS)):
         return Failure.ABSENT

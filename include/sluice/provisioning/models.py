@@ -124,6 +124,9 @@ def _train(pipeline: Pipeline) -> tuple[Statement, ...]:
                 arn("sagemaker", f"model-package/{group_name(pipeline)}/*"),
             ),
         ),
+        Statement(
+            "ReadQuotas", ("servicequotas:ListAWSDefaultServiceQuotas", "servicequotas:ListServiceQuotas"), ("*",)
+        ),
         Statement("FindTrainingLogs", ("logs:DescribeLogStreams",), (arn("logs", f"log-group:{LOG_GROUP}:*"),)),
         Statement(
             "ReadTrainingLogs",

@@ -84,6 +84,7 @@ def test_all_errors_that_botocore_retries_are_transient() -> None:
         ("ResourceNotFound", "", 400, Failure.ABSENT),
         ("ValidationException", "1 validation error detected: Value 'a b' at 'endpointName'", 400, Failure.REFUSED),
         ("ValidationException", 'Cannot update in-progress endpoint "arn".', 400, Failure.TRANSIENT),
+        ("ValidationException", 'Cannot create already existing model "in-progress".', 400, Failure.REFUSED),
         ("ResourceLimitExceeded", "The account-level service limit", 400, Failure.REFUSED),
         ("AccessDeniedException", "not authorized", 400, Failure.REFUSED),
         ("UnrecognizedClientException", "The security token included in the request is invalid", 400, Failure.REFUSED),
@@ -150,8 +151,8 @@ def test_quota_names_the_setting() -> None:
     refused = answered("ResourceLimitExceeded", "limit is 0", call="create_training_job", **TRAINING)
 
     assert explain(refused) == (
-        "AWS refused CreateTrainingJob (ResourceLimitExceeded: limit is 0); set another instance_type of Training in "
-        "the pipeline's declaration, or request a higher quota in AWS Service Quotas"
+        "AWS refused CreateTrainingJob (ResourceLimitExceeded: limit is 0); set another instance_type of the candidate "
+        "in the pipeline's declaration, or request a higher quota in AWS Service Quotas"
     )
 
 

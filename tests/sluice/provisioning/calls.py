@@ -168,6 +168,10 @@ def _of_cloudwatch(operation: str, parameters: Mapping[str, Any]) -> set[tuple[s
     return {(f"cloudwatch:{operation}", "*")}
 
 
+def _of_service_quotas(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]]:
+    return {(f"servicequotas:{operation}", "*")}
+
+
 _RIGHTS: Mapping[str, Any] = {
     "cloudwatch": _of_cloudwatch,
     "kinesis": _of_kinesis,
@@ -175,6 +179,7 @@ _RIGHTS: Mapping[str, Any] = {
     "s3": _of_s3,
     "sagemaker": _of_sagemaker,
     "sagemaker-runtime": _of_sagemaker,
+    "service-quotas": _of_service_quotas,
     "sns": _of_sns,
     "sqs": _of_sqs,
     "ssm": _of_ssm,

@@ -42,6 +42,7 @@ from sluice.sending.lanes import Event, send_events
 from sluice.serving.deployment import Done, Failed, give_up, start
 from sluice.serving.judging import announce_winner, launch_scorings, make_verdict
 from sluice.serving.plan import Target
+from sluice.serving.quotas import require_quotas
 from sluice.serving.registry import decide, register
 from sluice.serving.targets import target_of_verdict
 from sluice.sources.contract import connect_events
@@ -98,6 +99,7 @@ def rows(conform_events, conform_events_before, weather):
 # What the policy allows although only a failure needs it, and why.
 NOT_CALLED = {
     "s3:AbortMultipartUpload": "boto3 calls it when the upload of a large training channel fails",
+    "servicequotas:ListAWSDefaultServiceQuotas": "AWS may list a quota that was never changed among the defaults only",
 }
 
 
@@ -200,6 +202,7 @@ def train(workspace: Workspace, pipeline: Pipeline) -> tuple[int, str]:
     """Train, score and judge; return the number of the verdict, and the snapshot."""
     fingerprint = make_snapshot(workspace_of(workspace.lake, pipeline)).fingerprint
     training = replace(workspace, pipeline=pipeline)
+    require_quotas(training)
     name = launch_training(training, pipeline.require_training().candidates[0], fingerprint).job_name
     wait_for(lambda: (job := find_job(workspace, name)) is not None and job.ended, what=f"the end of {name}")
     assert last_lines(workspace, name, 1)

@@ -449,4 +449,6 @@ def test_workers_reach_their_pipeline_only(cloud: Cloud, outputs: dict[str, str]
         "sagemaker:ListModels",
         "sagemaker:ListTrainingJobs",
         "sagemaker:ListTransformJobs",
+        "servicequotas:ListAWSDefaultServiceQuotas",
+        "servicequotas:ListServiceQuotas",
     }

@@ -9,6 +9,7 @@ from ministack import app
 
 from localcloud.emulator import alarms, long_polls, object_files, queues, stack_resources, streams, used_services
 from localcloud.emulator.durability import saving
+from localcloud.emulator.service_quotas import ServiceQuotas
 from localcloud.emulator.used_services import UsedPathsOnly
 from localcloud.request_guard import RequestGuard
 
@@ -23,7 +24,7 @@ def main() -> None:
     stack_resources.install()
     used_services.turn_off_unused()
     saving.install(Path(os.environ["STATE_DIR"]))
-    app.app = RequestGuard(UsedPathsOnly(app.app))
+    app.app = RequestGuard(ServiceQuotas(UsedPathsOnly(app.app)))
     app.main()
 
 

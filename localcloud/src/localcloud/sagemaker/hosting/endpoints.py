@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from localcloud.sagemaker.api.collection import Collection, Kind, already_existing, could_not_find
 from localcloud.sagemaker.api.errors import ServiceError, validation_error
+from localcloud.sagemaker.api.limits import require_quota
 from localcloud.sagemaker.api.protocol import OpaqueAnswer, Operation
 from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.api.tags import Tags
@@ -181,6 +182,7 @@ class Endpoints:
             "ResolutionTime": now,
         }
         if "InstanceType" in variant:
+            require_quota(variant["InstanceType"], "endpoint usage", variant["InitialInstanceCount"])
             deployed["InstanceType"] = variant["InstanceType"]
         if "ServerlessConfig" in variant:
             deployed["ServerlessConfig"] = variant["ServerlessConfig"]

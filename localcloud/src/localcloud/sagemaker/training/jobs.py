@@ -9,6 +9,7 @@ import regex
 from localcloud.sagemaker.algorithms import catalog
 from localcloud.sagemaker.api.arns import REGION
 from localcloud.sagemaker.api.errors import validation_error
+from localcloud.sagemaker.api.limits import require_quota
 from localcloud.sagemaker.api.protocol import OpaqueAnswer, Operation
 from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.api.tags import Tags
@@ -57,6 +58,7 @@ class TrainingJobs:
         _check_algorithm(request)
         _check_stopping(request)
         self._check_sources(request)
+        _check_quota(request)
         name = request["TrainingJobName"]
         return self._jobs.create(name, _new_job(request, self._jobs.arn(name), time.time()))
 
@@ -141,6 +143,12 @@ def _check_stopping(request: CreateTrainingJob) -> None:
         raise validation_error("MaxWaitTimeInSeconds is required when EnableManagedSpotTraining is true.")
     if longest is not None and longest < stopping["MaxRuntimeInSeconds"]:
         raise validation_error("Invalid MaxWaitTimeInSeconds. It must be at least MaxRuntimeInSeconds.")
+
+
+def _check_quota(request: CreateTrainingJob) -> None:
+    resources, spot = request["ResourceConfig"], request.get("EnableManagedSpotTraining", False)
+    usage = "spot training job usage" if spot else "training job usage"
+    require_quota(resources["InstanceType"], usage, resources["InstanceCount"])
 
 
 def _stopping(request: CreateTrainingJob) -> StoppingCondition:

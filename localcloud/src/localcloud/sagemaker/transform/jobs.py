@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from localcloud.sagemaker.api.errors import validation_error
+from localcloud.sagemaker.api.limits import require_quota
 from localcloud.sagemaker.api.protocol import OpaqueAnswer, Operation
 from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.api.tags import Tags
@@ -51,6 +52,8 @@ class TransformJobs:
         if "ModelDataUrl" not in served:
             raise validation_error(f"Model {request['ModelName']} has no ModelDataUrl; this stand-in serves no other.")
         _check(request)
+        resources = request["TransformResources"]
+        require_quota(resources["InstanceType"], "transform job usage", resources["InstanceCount"])
         name = request["TransformJobName"]
         progress = _start(time.time())
         job: TransformJob = {**request, **progress, "Served": served, "TransformJobArn": self._jobs.arn(name)}
