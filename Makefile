@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 DAYS ?= 14
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-localcloud test-browser golden chaos bench lint types docs check up down lock clean
+.PHONY: help setup demo test test-localcloud test-slow test-browser golden chaos bench lint types docs check up down lock clean
 
 UV := .sluice/uv/bin/uv
 WORKERS := .venv/.installed
@@ -34,10 +34,13 @@ demo: setup  ## Run DAYS=14 days of flights from the queue to a live model, and 
 
 test: test-localcloud $(SDK)  ## Run the tests, without those that are slow, that kill, or that need a browser
 	@$(PYTEST)
-	@echo "left out: the tests in a browser (make test-browser), kills and floods (make chaos), slow ones (pytest -m slow)"
+	@echo "left out: the tests in a browser (make test-browser), kills and floods (make chaos), slow ones (make test-slow)"
 
 test-localcloud: setup  ## Run the embedded cloud's own tests, a part of `make test`
 	@$(PYTEST) localcloud/tests
+
+test-slow: setup $(SDK)  ## Run the slow tests: whole pipelines, a whole Airflow, a year of flights
+	@$(PYTEST) -m "slow and not chaos and not browser"
 
 test-browser: setup  ## Run the tests in a real browser; needs Debian's packages chromium and chromium-driver
 	@.venv/bin/pytest -q -m browser tests/browser

@@ -30,6 +30,8 @@ from sluice.aws.resources import Resources, find
 from sluice.lake.store import Lake
 from sluice.sending.lanes import Event
 
+pytestmark = pytest.mark.slow
+
 FIRST = datetime(2013, 1, 1, tzinfo=UTC)
 NAMES = ("digits", "departures", "archive")
 
