@@ -22,6 +22,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError
 from tests.sluice.toy import TOY
 
+from localcloud.testing.clouds import OF_STAND_IN
 from sluice.aws import clients
 from sluice.aws.clients import Aws
 from sluice.aws.failures import explain, is_transient
@@ -124,9 +125,7 @@ def child(bucket: str, endpoint: str, kind: str, nth: int) -> str:
     """Live through a life with a fault; return how it ended, with the number of calls."""
     fault = Fault(kind, nth)
     sagemaker = os.environ["AWS_ENDPOINT_URL_SAGEMAKER"]
-    aws = FaultyAws(
-        boto3.Session(), lambda service: sagemaker if service.startswith("sagemaker") else None, fault=fault
-    )
+    aws = FaultyAws(boto3.Session(), lambda service: sagemaker if service in OF_STAND_IN else None, fault=fault)
     try:
         step = live_through(workspace_of(aws, bucket, endpoint))
     except (SluiceError, BotoCoreError, ClientError) as error:

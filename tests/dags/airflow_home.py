@@ -16,6 +16,8 @@ from typing import IO, Any
 
 from tests.conftest import Cloud
 
+from localcloud.testing.clouds import OF_STAND_IN
+
 ROOT = Path(__file__).resolve().parents[2]
 _COMMAND_SECONDS = 240
 
@@ -50,7 +52,7 @@ def airflow_environment(cloud: Cloud, home: Path) -> dict[str, str]:
 
 def aws_connection(endpoint_url: str, sagemaker_endpoint_url: str) -> str:
     """Return the connection ``aws_default``, as ``.env.example`` sets it."""
-    services = {name: {"endpoint_url": sagemaker_endpoint_url} for name in ("sagemaker", "sagemaker-runtime")}
+    services = {name: {"endpoint_url": sagemaker_endpoint_url} for name in OF_STAND_IN}
     return json.dumps({"conn_type": "aws", "extra": {"endpoint_url": endpoint_url, "service_config": services}})
 
 

@@ -18,6 +18,7 @@ from deploy import prepare
 from tests.deployment.files import ROOT, SETTINGS
 
 import pipelines
+from localcloud.testing.clouds import OF_STAND_IN
 from pipelines.flights.pipeline import PIPELINE
 from sluice.declaration.loading import load_pipelines
 from sluice.pool import INGEST_POOL
@@ -28,7 +29,8 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
 def endpoint(client): return client.meta.endpoint_url
 
-services = ["s3", "sqs", "sns", "kinesis", "ssm", "cloudformation", "sagemaker", "sagemaker-runtime"]
+services = ["s3", "sqs", "sns", "kinesis", "ssm", "cloudformation", "service-quotas"]
+services += ["application-autoscaling", "sagemaker", "sagemaker-runtime"]
 print(json.dumps({
     name: [
         endpoint(boto3.client(name)),
@@ -58,7 +60,7 @@ def test_library_and_airflow_reach_the_same_endpoints(endpoints: dict[str, list[
     emulator = f"http://127.0.0.1:{SETTINGS['LOCALCLOUD_PORT']}"
     stand_in = f"http://127.0.0.1:{SETTINGS['LOCALCLOUD_SAGEMAKER_PORT']}"
     for service, both in endpoints.items():
-        assert both == [stand_in if service.startswith("sagemaker") else emulator] * 2, service
+        assert both == [stand_in if service in OF_STAND_IN else emulator] * 2, service
 
 
 def test_every_airflow_setting_exists_in_airflow() -> None:

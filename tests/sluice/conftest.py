@@ -101,11 +101,7 @@ def aws(cloud: Cloud) -> Aws:
     session = boto3.Session(
         aws_access_key_id="test", aws_secret_access_key="test", region_name=cloud.environment["AWS_DEFAULT_REGION"]
     )
-
-    def endpoint(service: str) -> str:
-        return cloud.sagemaker_endpoint_url if service.startswith("sagemaker") else cloud.endpoint_url
-
-    return Aws(session, endpoint)
+    return Aws(session, cloud.endpoint)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from localcloud.request_guard import RequestGuard
 from localcloud.sagemaker.api.http import RequestIds
-from localcloud.sagemaker.api.protocol import ControlPlane
+from localcloud.sagemaker.api.protocol import Api, ControlPlane
 from localcloud.sagemaker.api.search import Search
 from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.api.tags import Tags
@@ -28,7 +28,9 @@ from localcloud.sagemaker.hosting.endpoints import Endpoints
 from localcloud.sagemaker.hosting.fleet import Fleet
 from localcloud.sagemaker.hosting.invocation_metrics import InvocationMetrics
 from localcloud.sagemaker.hosting.loading import Loader
-from localcloud.sagemaker.hosting.runtime import Runtime
+from localcloud.sagemaker.hosting.runtime import Invoked, Runtime
+from localcloud.sagemaker.hosting.scalable_targets import ScalableTargets
+from localcloud.sagemaker.hosting.scaler import Load, Scaler
 from localcloud.sagemaker.hosting.shifting import Alarms, Clock
 from localcloud.sagemaker.jobs.cores import Cores
 from localcloud.sagemaker.jobs.runner import JobRunner, Services
@@ -68,8 +70,9 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
     models = Models(store, tags, objects, packages)
     transforms = TransformJobs(store, tags, models, transforming)
     configs = EndpointConfigs(store, tags, models)
-    endpoints = Endpoints(store, tags, configs, models, deployer, alarms, clock)
-    control_plane = ControlPlane(
+    scaling = ScalableTargets(store, clock)
+    endpoints = Endpoints(store, tags, configs, models, deployer, alarms, clock, scaling)
+    sagemaker = Api(
         {
             **tags.operations(),
             **jobs.operations(),
@@ -82,8 +85,15 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
             **Search(store).operations(),
         }
     )
-    metrics = InvocationMetrics(cloudwatch)
-    runtime = Runtime(fleet, metrics.record)
+    control_plane = ControlPlane(sagemaker, scaling.api())
+    metrics, load = InvocationMetrics(cloudwatch), Load(clock)
+    scaler = Scaler(store, scaling, load, endpoints.adjust, clock)
+
+    def record(invoked: Invoked) -> None:
+        metrics.record(invoked)
+        load.record(invoked)
+
+    runtime = Runtime(fleet, record)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -91,9 +101,11 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
         await run_in_threadpool(transforms.recover)
         await run_in_threadpool(deployer.recover)
         metrics.start()
+        scaler.start()
         try:
             yield
         finally:
+            await run_in_threadpool(scaler.close)
             await run_in_threadpool(training.close)
             await run_in_threadpool(transforming.close)
             await run_in_threadpool(deployer.close)

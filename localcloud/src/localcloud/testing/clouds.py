@@ -19,6 +19,7 @@ from localcloud.settings import HOST
 from localcloud.testing.waiting import wait_for
 
 SERVICES = ("emulator", "sagemaker")
+OF_STAND_IN = ("application-autoscaling", "sagemaker", "sagemaker-runtime")  # the others are the emulator's
 
 _COMMAND_SECONDS = 120
 
@@ -37,12 +38,15 @@ class Cloud:
     sagemaker_endpoint_url: str
     environment: Mapping[str, str]
 
+    def endpoint(self, service: str) -> str:
+        """Return the URL of a service, by its name in boto3."""
+        return self.sagemaker_endpoint_url if service in OF_STAND_IN else self.endpoint_url
+
     def client(self, service: str) -> Any:
         """Return a boto3 client of a service in this cloud, independent of the process's environment."""
-        of_sagemaker = service.startswith("sagemaker")
         return boto3.client(  # type: ignore[call-overload]  # its overloads want a literal name
             service,
-            endpoint_url=self.sagemaker_endpoint_url if of_sagemaker else self.endpoint_url,
+            endpoint_url=self.endpoint(service),
             region_name=self.environment["AWS_DEFAULT_REGION"],
             aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
@@ -63,6 +67,7 @@ def cloud_at(port: int, sagemaker_port: int) -> Cloud:
         sagemaker_endpoint_url=sagemaker_endpoint_url,
         environment={
             "AWS_ENDPOINT_URL": endpoint_url,
+            "AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING": sagemaker_endpoint_url,
             "AWS_ENDPOINT_URL_SAGEMAKER": sagemaker_endpoint_url,
             "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": sagemaker_endpoint_url,
             "AWS_ACCESS_KEY_ID": "test",

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from localcloud.sagemaker.api import protocol
 from localcloud.sagemaker.api.errors import ServiceError
-from localcloud.sagemaker.api.protocol import ControlPlane
+from localcloud.sagemaker.api.protocol import Api, ControlPlane
 from localcloud.sagemaker.api.store import DocumentKind, Store
 
 
@@ -28,7 +28,7 @@ def test_a_body_that_does_not_arrive_is_a_time_out(monkeypatch: pytest.MonkeyPat
         replies.append(message)
 
     scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": [], "root_path": ""}
-    app = Starlette(routes=[Route("/", ControlPlane({}).answer, methods=["POST"])])
+    app = Starlette(routes=[Route("/", ControlPlane().answer, methods=["POST"])])
     asyncio.run(asyncio.wait_for(app(scope, receive, send), 10))
     assert replies[0]["status"] == 408
     assert (b"connection", b"close") in replies[0]["headers"]
@@ -46,4 +46,4 @@ def test_a_resource_that_another_request_deletes_meanwhile_is_not_found(tmp_path
         store.delete(kind, "m")
 
     with pytest.raises(ServiceError, match=r"ValidationException: Requested resource not found\."):
-        ControlPlane({"DeleteModel": delete}).run("SageMaker.DeleteModel", b'{"ModelName": "m"}')
+        ControlPlane(Api({"DeleteModel": delete})).run("SageMaker.DeleteModel", b'{"ModelName": "m"}')

@@ -19,7 +19,7 @@ from tests.sagemaker.hosting.manual_clock import ManualClock
 from tests.sagemaker.hosting.test_rollout import canary, linear, size
 
 from localcloud.sagemaker.api.errors import ServiceError
-from localcloud.sagemaker.api.protocol import ControlPlane
+from localcloud.sagemaker.api.protocol import Api, ControlPlane
 from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.api.tags import Tags
 from localcloud.sagemaker.data import archives, aws
@@ -31,6 +31,7 @@ from localcloud.sagemaker.hosting.endpoint_configs import EndpointConfigs
 from localcloud.sagemaker.hosting.endpoints import Endpoints
 from localcloud.sagemaker.hosting.fleet import Fleet, NotServingError
 from localcloud.sagemaker.hosting.loading import Loader, ModelCheck
+from localcloud.sagemaker.hosting.scalable_targets import ScalableTargets
 from localcloud.sagemaker.hosting.shifting import Alarms, Clock
 from localcloud.sagemaker.registry.model_package_groups import ModelPackageGroups
 from localcloud.sagemaker.registry.model_packages import ModelPackages
@@ -108,8 +109,9 @@ class StandIn:
         configs = EndpointConfigs(self.store, tags, models)
         alarms, clock = Alarms(aws.cloudwatch_client(s3.url)), clock or Clock()
         self.deployer = Deployer(self.store, Loader(objects, folder / "endpoints", check), self.fleet, alarms, clock)
-        endpoints = Endpoints(self.store, tags, configs, models, self.deployer, alarms, clock)
-        self._plane = ControlPlane({**models.operations(), **configs.operations(), **endpoints.operations()})
+        scaling = ScalableTargets(self.store, clock)
+        endpoints = Endpoints(self.store, tags, configs, models, self.deployer, alarms, clock, scaling)
+        self._plane = ControlPlane(Api({**models.operations(), **configs.operations(), **endpoints.operations()}))
 
     def call(self, operation: str, **request: Any) -> dict[str, Any]:
         return self._plane.run(f"SageMaker.{operation}", json.dumps(request).encode()) or {}

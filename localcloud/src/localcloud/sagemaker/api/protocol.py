@@ -1,4 +1,4 @@
-"""The control plane's wire format: JSON 1.1, one POST whose ``X-Amz-Target`` names the operation."""
+"""The control plane's wire format: JSON 1.1, one POST whose ``X-Amz-Target`` names the API and the operation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -18,7 +19,6 @@ from localcloud.sagemaker.api.store import MissingResourceError
 from localcloud.sagemaker.api.validation import known, service_model, validate
 
 _CONTENT_TYPE = "application/x-amz-json-1.1"
-_PREFIX = "SageMaker."
 _LARGEST = 4 * 1024 * 1024  # bytes of a request: several times those of the largest valid one
 _SECONDS = 60.0  # until the body of a request has to be there
 _TIMED_OUT = 408
@@ -32,11 +32,30 @@ Operation = Callable[[Any], OpaqueAnswer | None]
 """Takes a request that is valid by the service model, as the TypedDict of its operation, and returns the answer."""
 
 
+@dataclass(frozen=True)
+class Api:
+    """The operations of a service, by their names.
+
+    Attributes:
+        operations: The operations.
+        service: The name of the service in botocore.
+        prefix: What stands before the operation in ``X-Amz-Target``.
+    """
+
+    operations: Mapping[str, Operation]
+    service: str = "sagemaker"
+    prefix: str = "SageMaker."
+
+
 class ControlPlane:
     """Answers control-plane requests: finds the operation, validates the request by the service model, runs it."""
 
-    def __init__(self, operations: Mapping[str, Operation]) -> None:
-        self._operations = operations
+    def __init__(self, *apis: Api) -> None:
+        self._operations = {
+            f"{api.prefix}{name}": (api.service, name, operation)
+            for api in apis
+            for name, operation in api.operations.items()
+        }
 
     async def answer(self, request: Request) -> Response:
         """Answer one HTTP request."""
@@ -63,12 +82,11 @@ class ControlPlane:
         Raises:
             ServiceError: The operation is unknown, the request is invalid, or the operation refuses it.
         """
-        name = target.removeprefix(_PREFIX)
-        operation = self._operations.get(name)
-        if operation is None or not target.startswith(_PREFIX):
+        if target not in self._operations:
             raise ServiceError("UnknownOperationException", f"This stand-in has no operation '{target}'.")
+        service, name, operation = self._operations[target]
         request = _parse(body)
-        model = service_model().operation_model(name)
+        model = service_model(service).operation_model(name)
         try:
             validate(model, request)
             valid = known(model.input_shape, request) if model.input_shape is not None else {}

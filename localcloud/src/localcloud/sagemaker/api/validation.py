@@ -21,10 +21,13 @@ _RESERVED = "aws:"  # the prefix of AWS's own tags, in any case (Tagging AWS res
 
 
 @functools.cache
-def service_model() -> ServiceModel:
-    """Return SageMaker's service model, of the newest version that this botocore has."""
-    description = botocore.loaders.Loader().load_service_model("sagemaker", "service-2")
-    return ServiceModel(description, "sagemaker")
+def service_model(service: str = "sagemaker") -> ServiceModel:
+    """Return the service model of an API, of the newest version that this botocore has.
+
+    Args:
+        service: The name of the service in botocore.
+    """
+    return ServiceModel(botocore.loaders.Loader().load_service_model(service, "service-2"), service)
 
 
 def validate(operation: OperationModel, request: dict[str, Any]) -> None:

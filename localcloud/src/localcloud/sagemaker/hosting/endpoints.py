@@ -28,6 +28,7 @@ from localcloud.sagemaker.hosting.documents import (
     VariantProperty,
 )
 from localcloud.sagemaker.hosting.endpoint_configs import EndpointConfigs, check_weight
+from localcloud.sagemaker.hosting.scalable_targets import ScalableTargets
 from localcloud.sagemaker.hosting.shifting import Alarms, AlarmsUnknownError, Clock
 from localcloud.sagemaker.registry.models import Models
 
@@ -54,6 +55,7 @@ class Endpoints:
         deployer: Deployer,
         alarms: Alarms,
         clock: Clock,
+        scaling: ScalableTargets,
     ) -> None:
         self._endpoints = Collection(store, tags, _KIND)
         self._tags = tags
@@ -62,13 +64,14 @@ class Endpoints:
         self._deployer = deployer
         self._alarms = alarms
         self._clock = clock
+        self._scaling = scaling
 
     def operations(self) -> dict[str, Operation]:
         """Return the operations by name."""
         return {
             "CreateEndpoint": self._create,
             "UpdateEndpoint": self._update,
-            "UpdateEndpointWeightsAndCapacities": self._adjust,
+            "UpdateEndpointWeightsAndCapacities": self.adjust,
             "DescribeEndpoint": self._describe,
             "DeleteEndpoint": self._delete,
             "ListEndpoints": self._endpoints.list,
@@ -115,6 +118,7 @@ class Endpoints:
                     f'Cannot update endpoint with the currently in use endpoint configuration "{config_name}".'
                 )
             deployed = endpoint["Deployed"]
+            self._scaling.check_update(name, deployed, wanted)
             if request.get("RetainAllVariantProperties"):
                 _retain(wanted, deployed, request.get("ExcludeRetainedVariantProperties", []))
             _check_fleets(deployment_config, deployed, wanted)
@@ -127,7 +131,8 @@ class Endpoints:
         self._deployer.deploy(name)
         return {"EndpointArn": endpoint["EndpointArn"]}
 
-    def _adjust(self, request: UpdateEndpointWeightsAndCapacities) -> OpaqueAnswer:
+    def adjust(self, request: UpdateEndpointWeightsAndCapacities) -> OpaqueAnswer:
+        """Answer UpdateEndpointWeightsAndCapacities."""
         endpoint, desired = self._endpoints.get(request["EndpointName"]), request["DesiredWeightsAndCapacities"]
         name = endpoint["EndpointName"]
 
@@ -202,6 +207,7 @@ class Endpoints:
 
         endpoint = self._endpoints.update(name, deleting)
         self._tags.drop(endpoint["EndpointArn"])
+        self._scaling.drop(name)
         self._deployer.remove(name)
 
 
