@@ -73,6 +73,7 @@ _ABSENT = {
     "NoSuchBucket",
     "NoSuchKey",
     "NotFound",
+    "ObjectNotFoundException",
     "ParameterNotFound",
     "QueueDoesNotExist",
     "ResourceNotFound",

@@ -1,7 +1,7 @@
 """The declaration of a pipeline: values only, cheap to import. A ``pipeline.py`` imports nothing else of Sluice."""
 
 from sluice.declaration.cloud import Network
-from sluice.declaration.deployment import Canary, Deployment, Serverless
+from sluice.declaration.deployment import Autoscaling, Canary, Deployment, Serverless
 from sluice.declaration.features import Category, Number
 from sluice.declaration.gate import Gate
 from sluice.declaration.linear_learner import LinearLearner
@@ -15,6 +15,7 @@ from sluice.declaration.training import Training
 from sluice.declaration.xgboost import XGBoost
 
 __all__ = [
+    "Autoscaling",
     "Binary",
     "Canary",
     "Category",

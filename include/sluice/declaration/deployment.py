@@ -12,6 +12,7 @@ from sluice.errors import DeclarationError
 _MOST_INSTANCES = 1_000  # SageMaker API reference, ProductionVariant
 # API reference, TrafficRoutingConfig: a canary is at most half of the capacity, and bakes for an hour at most.
 _LARGEST_SHARE, _LONGEST_BAKE = 0.5, timedelta(hours=1)
+_LONGEST_COOLDOWN = timedelta(hours=1)
 _LONGEST_APPROVAL = timedelta(days=28)
 
 
@@ -69,6 +70,29 @@ class Serverless:
 
 
 @dataclass(frozen=True)
+class Autoscaling:
+    """Instances that follow the requests: AWS starts more while each has too many, and stops some while each has few.
+
+    Args:
+        most: The most instances; ``instances`` of the deployment is the fewest.
+        requests: How many requests a minute an instance should answer.
+        wait: How long after a change the next one may come, up to an hour.
+
+    Raises:
+        DeclarationError: a member has a wrong form or is out of its range.
+    """
+
+    most: int
+    requests: int
+    wait: timedelta = timedelta(minutes=5)
+
+    def __post_init__(self) -> None:
+        check_count("autoscaling", "most", self.most, 2, _MOST_INSTANCES)
+        check_count("autoscaling", "requests", self.requests, 1, 1_000_000)
+        check_duration("autoscaling", "wait", self.wait, timedelta(0), _LONGEST_COOLDOWN)
+
+
+@dataclass(frozen=True)
 class Deployment:
     """Where the model is served.
 
@@ -79,6 +103,7 @@ class Deployment:
         instances: How many instances the endpoint has, 1 to 1,000.
         canary: How a new model takes over the traffic; None: all at once. A canary needs two instances or more.
         serverless: Serve without instances; None: with ``instances``.
+        autoscaling: How the number of instances follows the requests; None: it stays.
         approval: How long a person may take to approve a new model in Airflow's web UI; None: nobody is asked.
         monitoring: How the live model is watched; None: it is not.
 
@@ -91,6 +116,7 @@ class Deployment:
     instances: int = 1
     canary: Canary | None = None
     serverless: Serverless | None = None
+    autoscaling: Autoscaling | None = None
     approval: timedelta | None = None
     monitoring: Monitoring | None = None
 
@@ -100,6 +126,15 @@ class Deployment:
         check_instance_type("deployment", self.instance_type)
         if self.approval is not None:
             check_duration("deployment", "approval", self.approval, timedelta(seconds=1), _LONGEST_APPROVAL)
+        if self.autoscaling is not None and self.serverless is not None:
+            raise DeclarationError(
+                "deployment: autoscaling needs instances, and serverless has none; leave one of them out"
+            )
+        if self.autoscaling is not None and self.autoscaling.most <= self.instances:
+            raise DeclarationError(
+                f"deployment: autoscaling with most={self.autoscaling.most} must be above instances={self.instances}, "
+                f"the fewest"
+            )
         if self.canary is not None and self.serverless is not None:
             raise DeclarationError(
                 "deployment: a canary needs instances, and serverless has none; leave one of them out"

@@ -124,9 +124,6 @@ def _train(pipeline: Pipeline) -> tuple[Statement, ...]:
                 arn("sagemaker", f"model-package/{group_name(pipeline)}/*"),
             ),
         ),
-        Statement(
-            "ReadQuotas", ("servicequotas:ListAWSDefaultServiceQuotas", "servicequotas:ListServiceQuotas"), ("*",)
-        ),
         Statement("FindTrainingLogs", ("logs:DescribeLogStreams",), (arn("logs", f"log-group:{LOG_GROUP}:*"),)),
         Statement(
             "ReadTrainingLogs",
@@ -149,12 +146,14 @@ def _clean(pipeline: Pipeline) -> tuple[Statement, ...]:
     configs = ("sagemaker:ListEndpointConfigs",) if deployment else ()
     return (
         Statement(
-            "FindModelsAndJobs",
+            "FindModelsJobsAndQuotas",
             (
                 *configs,
                 "sagemaker:ListModels",
                 "sagemaker:ListTrainingJobs",
                 "sagemaker:ListTransformJobs",
+                "servicequotas:ListAWSDefaultServiceQuotas",
+                "servicequotas:ListServiceQuotas",
             ),
             ("*",),  # these actions have no resources
         ),
@@ -188,11 +187,56 @@ def _serve(pipeline: Pipeline, deployment: Deployment) -> tuple[Statement, ...]:
             arn("sagemaker", f"model/{deployment.endpoint}-*"),  # a model of an endpoint that Sluice takes over
         ),
     )
+    scale = () if deployment.serverless else _scale(deployment)
     watch = Statement("ReadMetrics", ("cloudwatch:GetMetricData",), ("*",))  # the action has no resources
     return (
         serve,
+        *scale,
         *((watch,) if deployment.monitoring else ()),
         *(_grants(pipeline.kms_key) if pipeline.kms_key else ()),
+    )
+
+
+def _scale(deployment: Deployment) -> tuple[Statement, ...]:
+    """Return the rights to make the endpoint scale, and those to end it, which remain when it is declared no more.
+
+    Source: SageMaker developer guide, "Auto scaling prerequisites". The actions of Application Auto Scaling know no
+    names of endpoints, and it makes its alarms and changes the endpoint in the caller's name.
+    """
+    of_sagemaker = {"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}}
+    end = Statement("EndScaling", ("application-autoscaling:DeregisterScalableTarget",), ("*",), of_sagemaker)
+    if deployment.autoscaling is None:
+        return (end,)
+    role = "aws-service-role/sagemaker.application-autoscaling.amazonaws.com"
+    return (
+        end,
+        Statement(
+            "Scale",
+            ("application-autoscaling:PutScalingPolicy", "application-autoscaling:RegisterScalableTarget"),
+            ("*",),
+            of_sagemaker,
+        ),
+        Statement(
+            "FindScaling",
+            ("application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies"),
+            ("*",),
+        ),
+        Statement(
+            "ScaleTheEndpoint",
+            ("sagemaker:UpdateEndpointWeightsAndCapacities",),
+            (arn("sagemaker", f"endpoint/{deployment.endpoint}"),),
+        ),
+        Statement(
+            "ScaleByAlarms",
+            ("cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm"),
+            (arn("cloudwatch", f"alarm:TargetTracking-endpoint/{deployment.endpoint}/*"),),
+        ),
+        Statement(
+            "MakeTheRoleThatScales",
+            ("iam:CreateServiceLinkedRole",),
+            (f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{role}/*",),
+            {"StringEquals": {"iam:AWSServiceName": "sagemaker.application-autoscaling.amazonaws.com"}},
+        ),
     )
 
 

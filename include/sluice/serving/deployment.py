@@ -21,6 +21,7 @@ from sluice.serving.proof import prove_live, record_of
 from sluice.serving.recipe import Recipe, make, recipe_of_config
 from sluice.serving.records import DeploymentRecord, deployment_records, last_proven, record_deployment
 from sluice.serving.rollout import deployment_config
+from sluice.serving.scaling import apply_scaling, suspend_scaling
 from sluice.workspace import Workspace
 
 _MOST_REQUESTS = 3  # of one change that has no effect
@@ -143,16 +144,22 @@ def give_up(workspace: Workspace, target: Target, reason: str, *, passes: bool) 
 
 
 def _confirm(workspace: Workspace, target: Target, live: Endpoint) -> Step:
-    """Prove again what is live and was proven before. Nothing is recorded, and there is nothing to restore."""
+    """Prove again what is live and was proven before. There is nothing to restore, and only its scaling may change."""
+    lake, deployment = workspace.lake, workspace.pipeline.require_deployment()
+    found = [(n, each) for n, each in deployment_records(lake).items() if each.endpoint == deployment.endpoint]
+    number, record = found[-1]
     try:
         prove_live(workspace, target, live)
+        apply_scaling(workspace, scaled=record.scales)
     except Exception as error:
         if is_transient(error):
             raise
         return Failed(f"{explain(error)} ({target.config} was proven before, and stays live)", passes=False)
-    endpoint = workspace.pipeline.require_deployment().endpoint
-    found = [(n, each) for n, each in deployment_records(workspace.lake).items() if each.endpoint == endpoint]
-    return Done(*found[-1])
+    scales = deployment.autoscaling is not None
+    if record.scales == scales:
+        return Done(number, record)
+    changed = record.model_copy(update={"scales": scales})
+    return Done(record_deployment(lake, changed), changed)
 
 
 def _request(workspace: Workspace, plan: Plan, live: Endpoint | None) -> Step:
@@ -164,8 +171,8 @@ def _request(workspace: Workspace, plan: Plan, live: Endpoint | None) -> Step:
         return _restore(workspace, _record(workspace, plan, "restoring", requests=0, reason=reason, passes=True), live)
     plan = _record(workspace, plan, "requesting", requests=plan.requests + 1)
     try:
-        rollout = deployment_config(workspace.pipeline)
-        serve(workspace, plan.endpoint, plan.target.config, exists=live is not None, rollout=rollout)
+        update = {**deployment_config(workspace.pipeline), **_kept_instances(workspace)}
+        serve(workspace, plan.endpoint, plan.target.config, exists=live is not None, update=update)
     except (BotoCoreError, ClientError) as error:
         if is_transient(error):  # SageMaker may have accepted it
             return Wait(f"endpoint {plan.endpoint}, after: {explain(error)}")
@@ -180,6 +187,7 @@ def _prove(workspace: Workspace, plan: Plan, live: Endpoint | None) -> Step:
     try:
         prove_live(workspace, plan.target, live)
         record = record_of(workspace, plan.target)
+        apply_scaling(workspace, scaled=_scaled(workspace))
     except Exception as error:
         if is_transient(error):
             raise
@@ -193,8 +201,9 @@ def _prove(workspace: Workspace, plan: Plan, live: Endpoint | None) -> Step:
 def _restore(workspace: Workspace, plan: Plan, live: Endpoint | None) -> Step:
     """Request what served before until it is live again. If nothing served, delete the endpoint."""
     if live is None if plan.former is None else live is not None and live.serves(plan.former):
+        outcome = f"{_outcome(plan)}{_scaling_again(workspace, plan)}"
         _record(workspace, plan, "ended")
-        return Failed(f"{plan.reason} ({_outcome(plan)})", plan.passes)
+        return Failed(f"{plan.reason} ({outcome})", plan.passes)
     if plan.requests == _MOST_REQUESTS:
         _record(workspace, plan, "ended")
         return Failed(_unproven(plan, f"had no effect after {_MOST_REQUESTS} requests"), passes=True)
@@ -217,7 +226,34 @@ def _request_former(workspace: Workspace, plan: Plan, live: Endpoint | None) -> 
     recipe = _recipe_of(workspace.lake, plan.former) or plan.former_recipe
     if recipe is not None:
         make(workspace, recipe)
-    serve(workspace, plan.endpoint, plan.former, exists=live is not None)
+    serve(workspace, plan.endpoint, plan.former, exists=live is not None, update=_kept_instances(workspace))
+
+
+def _scaled(workspace: Workspace) -> bool:
+    """Return whether the last proven deployment has made the endpoint scale."""
+    proven = last_proven(workspace.lake, workspace.pipeline.require_deployment().endpoint)
+    return proven is not None and proven.scales
+
+
+def _kept_instances(workspace: Workspace) -> Mapping[str, Any]:
+    """Return the members of an update that keep the instances of an endpoint that scales, and end its scaling."""
+    if not _scaled(workspace):
+        return {}
+    suspend_scaling(workspace)
+    return {"RetainAllVariantProperties": True} if workspace.pipeline.require_deployment().autoscaling else {}
+
+
+def _scaling_again(workspace: Workspace, plan: Plan) -> str:
+    """Make what serves again scale, if it did; return what to say of a failure."""
+    if plan.former is None or not _scaled(workspace):
+        return ""
+    try:
+        apply_scaling(workspace, scaled=True)
+    except (BotoCoreError, ClientError, DeploymentFailed) as error:
+        if is_transient(error):
+            raise
+        return f", and its instances do not follow the requests: {explain(error)}"
+    return ""
 
 
 def _recipe_of(lake: Lake, config: str) -> Recipe | None:

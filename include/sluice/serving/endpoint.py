@@ -95,7 +95,7 @@ def check_live(name: str, live: Endpoint | None, config: str, alarms: Sequence[s
 
 
 def serve(
-    workspace: Workspace, name: str, config: str, *, exists: bool, rollout: Mapping[str, Any] | None = None
+    workspace: Workspace, name: str, config: str, *, exists: bool, update: Mapping[str, Any] | None = None
 ) -> None:
     """Request that an endpoint serves a configuration.
 
@@ -104,11 +104,11 @@ def serve(
         name: The name of the endpoint.
         config: The name of the configuration.
         exists: Whether there is an endpoint; if not, it is created.
-        rollout: How the traffic of an existing endpoint is shifted, as members of the request; None: all at once.
+        update: How an existing endpoint changes, as members of the request; None: all traffic at once.
     """
     sagemaker = workspace.aws.client("sagemaker")
     if exists:
-        sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config, **(rollout or {}))
+        sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config, **(update or {}))
     else:
         tags = pipeline_tags(workspace.pipeline)
         sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config, Tags=tags)

@@ -47,11 +47,13 @@ def record_of(workspace: Workspace, target: Target) -> DeploymentRecord:
         MissingResource: the verdict does not exist.
     """
     judgement = read_verdict(workspace.lake, target.verdict).judgement(target.model.job)
+    deployment = workspace.pipeline.require_deployment()
     return DeploymentRecord(
-        endpoint=workspace.pipeline.require_deployment().endpoint,
+        endpoint=deployment.endpoint,
         model=target.model,
         verdict=target.verdict,
         metrics={name: figure.value for name, figure in judgement.metrics.items()},
         recipe=target.recipe,
         cost=cost_of(workspace, target.recipe, judgement),
+        scales=deployment.autoscaling is not None,
     )

@@ -58,7 +58,8 @@ def instances_needed(pipeline: Pipeline, *, updates: bool) -> Counter[str]:
         needed[f"{candidate.instance_type} for {kind} job usage"] += 1
         needed[f"{candidate.instance_type} for transform job usage"] += 1
     if deployment is not None and deployment.serverless is None:
-        needed[f"{deployment.instance_type} for endpoint usage"] = deployment.instances * (2 if updates else 1)
+        most = deployment.autoscaling.most if deployment.autoscaling else 0
+        needed[f"{deployment.instance_type} for endpoint usage"] = max(deployment.instances * (1 + updates), most)
     return needed
 
 

@@ -20,7 +20,7 @@ class DeploymentRecord(BaseModel):
 
     ``recipe`` creates the endpoint configuration again. ``verdict`` is the number of the verdict by which the model was
     chosen, and ``metrics`` are those of that verdict's test rows. ``cost`` is None in records that were written before
-    costs were.
+    costs were. ``scales`` is whether Sluice has made the number of instances follow the requests.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -32,6 +32,7 @@ class DeploymentRecord(BaseModel):
     metrics: Mapping[str, float | None]
     recipe: Recipe
     cost: Cost | None = None
+    scales: bool = False
 
     @property
     def config(self) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.sluice.conftest import Declare
 from tests.sluice.toy import EVENTS, MESSAGES, MODULES, STREAM, TOY, toy
 
-from sluice.declaration import Conform, Deployment, Input, Network, Step, XGBoost
+from sluice.declaration import Autoscaling, Conform, Deployment, Input, Network, Serverless, Step, XGBoost
 from sluice.declaration.loading import load_pipeline, load_pipelines, pipeline_names, resolve
 from sluice.errors import DeclarationError
 
@@ -87,6 +87,17 @@ def test_wrong_declaration_is_refused_in_one_line(changes: dict[str, Any], messa
         (lambda: Network(("subnet-1",) * 17, ("sg-1",)), "must be 1 to 16 ids"),
         (lambda: Network("subnet-1", ("sg-1",)), "subnets='subnet-1' must be .*; write it as \\('subnet-"),  # type: ignore[arg-type]
         (lambda: Network(("sg-1",), ("sg-1",)), "subnets="),
+        (lambda: Autoscaling(most=1, requests=60), "autoscaling: most=1 must be a whole number from 2 to 1,000"),
+        (lambda: Autoscaling(most=4, requests=0), "autoscaling: requests=0 must be a whole number from 1"),
+        (lambda: Autoscaling(4, 60, wait=timedelta(hours=2)), "autoscaling: wait=.* from 0 seconds to 1 hours"),
+        (
+            lambda: Deployment("e", instances=4, autoscaling=Autoscaling(most=4, requests=60)),
+            "autoscaling with most=4 must be above instances=4, the fewest",
+        ),
+        (
+            lambda: Deployment("e", serverless=Serverless(), autoscaling=Autoscaling(most=4, requests=60)),
+            "autoscaling needs instances, and serverless has none",
+        ),
     ],
 )
 def test_declaration_that_aws_would_refuse_is_refused_in_one_line(

@@ -172,7 +172,12 @@ def _of_service_quotas(operation: str, parameters: Mapping[str, Any]) -> set[tup
     return {(f"servicequotas:{operation}", "*")}
 
 
+def _of_autoscaling(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]]:
+    return {(f"application-autoscaling:{operation}", "*")}
+
+
 _RIGHTS: Mapping[str, Any] = {
+    "application-autoscaling": _of_autoscaling,
     "cloudwatch": _of_cloudwatch,
     "kinesis": _of_kinesis,
     "logs": _of_logs,

@@ -53,6 +53,12 @@ def worker_policy(cloud: Cloud, arn: str) -> Policy:
     return Policy.of(iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])
 
 
+def rights_of_workers(cloud: Cloud, outputs: Mapping[str, str]) -> Policy:
+    """Return the rights of all policies of a stack's workers, as one policy."""
+    policies = [worker_policy(cloud, arn) for name, arn in outputs.items() if name.startswith("WorkerPolicy")]
+    return Policy(tuple(statement for each in policies for statement in each.statements))
+
+
 def role_policy(cloud: Cloud, role_arn: str) -> Policy:
     """Return the policy of a role of SageMaker's."""
     name = role_arn.rpartition("/")[2]

@@ -13,7 +13,7 @@ from tests.conftest import Cloud
 from tests.draining import workspace_of
 from tests.sluice.conftest import Declare
 from tests.sluice.provisioning.calls import RecordingAws, rights
-from tests.sluice.provisioning.stacks import worker_policy
+from tests.sluice.provisioning.stacks import rights_of_workers
 from tests.sluice.serving.live import deploy, follow, settled
 from tests.sluice.toy import DROPS, EVENTS, MESSAGES, STREAM
 
@@ -22,7 +22,18 @@ from sluice.aws.clients import Aws
 from sluice.aws.template import Statement
 from sluice.completions import announce_partitions
 from sluice.dataset.snapshot import make_snapshot
-from sluice.declaration import Conform, Deployment, Gate, Input, Monitoring, Pipeline, Step, Training, XGBoost
+from sluice.declaration import (
+    Autoscaling,
+    Conform,
+    Deployment,
+    Gate,
+    Input,
+    Monitoring,
+    Pipeline,
+    Step,
+    Training,
+    XGBoost,
+)
 from sluice.declaration.sources import EventSource
 from sluice.errors import DeclarationError
 from sluice.evaluation.report import make_report
@@ -77,7 +88,11 @@ LIFE = Pipeline(
         candidates=(XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 3, "nthread": 1}),),
         gate=Gate("auc", at_least=0.6, rows=1, margin=1),
     ),
-    deployment=Deployment(endpoint="life-late", monitoring=Monitoring(oldest=timedelta(hours=1))),
+    deployment=Deployment(
+        endpoint="life-late",
+        autoscaling=Autoscaling(most=2, requests=1_000_000),
+        monitoring=Monitoring(oldest=timedelta(hours=1)),
+    ),
 )
 MODULES: Mapping[str, str] = {
     "contract": """
@@ -98,13 +113,18 @@ def rows(conform_events, conform_events_before, weather):
 
 # What the policy allows although only a failure needs it, and why.
 NOT_CALLED = {
+    "cloudwatch:DeleteAlarms": "Application Auto Scaling calls it in the caller's name",
+    "cloudwatch:DescribeAlarms": "Application Auto Scaling calls it in the caller's name",
+    "cloudwatch:PutMetricAlarm": "Application Auto Scaling calls it in the caller's name",
+    "iam:CreateServiceLinkedRole": "Application Auto Scaling calls it in the caller's name, once in an account",
+    "sagemaker:UpdateEndpointWeightsAndCapacities": "Application Auto Scaling calls it in the caller's name",
     "s3:AbortMultipartUpload": "boto3 calls it when the upload of a large training channel fails",
     "servicequotas:ListAWSDefaultServiceQuotas": "AWS may list a quota that was never changed among the defaults only",
 }
 
 
 def test_policy_of_the_workers_allows_exactly_the_calls_of_the_code(cloud: Cloud, aws: Aws, declare: Declare) -> None:
-    policy = worker_policy(cloud, provision(cloud, LIFE)["WorkerPolicy"])
+    policy = rights_of_workers(cloud, provision(cloud, LIFE))
     recording = RecordingAws(aws.session, aws.endpoint)
     declare("life", MODULES)
 

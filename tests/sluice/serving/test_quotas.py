@@ -13,7 +13,7 @@ from tests.sluice.serving.live import Live, at_endpoint
 from tests.sluice.toy import TOY
 
 from sluice.aws.clients import Aws
-from sluice.declaration import Deployment, Pipeline, Serverless, XGBoost
+from sluice.declaration import Autoscaling, Deployment, Pipeline, Serverless, XGBoost
 from sluice.errors import QuotaTooLow
 from sluice.serving.quotas import instances_needed, require_quotas
 from sluice.workspace import Workspace
@@ -45,6 +45,15 @@ def test_jobs_side_by_side_are_counted_by_what_they_use() -> None:
         "ml.t2.medium for endpoint usage": 3,
     }
     assert instances_needed(several, updates=True)["ml.t2.medium for endpoint usage"] == 6
+
+
+@pytest.mark.parametrize(("most", "updates", "needed"), [(3, False, 3), (3, True, 4), (9, True, 9)])
+def test_instances_that_an_endpoint_scales_to_are_counted(most: int, updates: bool, needed: int) -> None:
+    scaling = Deployment("toy-late", instances=2, autoscaling=Autoscaling(most=most, requests=100))
+
+    found = instances_needed(training(candidate("a"), deployment=scaling), updates=updates)
+
+    assert found["ml.m5.large for endpoint usage"] == needed
 
 
 @pytest.mark.parametrize("deployment", [None, Deployment("toy-late", serverless=Serverless())])
