@@ -15,7 +15,7 @@ from rich.table import Table
 
 from pipelines.flights import data
 from pipelines.flights.events import events_of_days
-from sluice.dataset.channels import csv_rows
+from sluice.dataset.formats.csv import csv_rows
 from sluice.dataset.snapshot import channel_partitions, read_rows, read_snapshot
 from sluice.evaluation.verdict import read_verdict
 from sluice.lake.layout import raw_dataset

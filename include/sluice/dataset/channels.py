@@ -1,68 +1,76 @@
-"""Writes the channels of a snapshot: CSV for the algorithms, and the raw rows that they were made of."""
+"""Writes the channels of a snapshot: files for the algorithms, and the raw rows that they were made of."""
 
 from __future__ import annotations
 
-import io
 import tempfile
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError
 
 from sluice.dataset.encodings import Encoding
+from sluice.dataset.formats.contract import Block, Format
+from sluice.dataset.formats.csv import Csv
+from sluice.dataset.formats.libsvm import Libsvm
+from sluice.dataset.formats.parquet import Parquet
+from sluice.dataset.formats.recordio import RecordIO
 from sluice.dataset.raw_rows import RawRows
-from sluice.declaration.candidates import Candidate
+from sluice.declaration.candidates import Candidate, ChannelFormat
 from sluice.declaration.features import Category, Feature
 from sluice.lake.store import Lake
 
 Channel = Literal["train", "validation", "test"]
 CHANNELS: tuple[Channel, ...] = ("train", "validation", "test")
-# Whether missing values stay empty fields.
-Form = Literal["gaps", "filled"]
+FORMATS: Mapping[ChannelFormat, type[Format]] = {
+    "csv": Csv,
+    "libsvm": Libsvm,
+    "parquet": Parquet,
+    "recordio": RecordIO,
+}
 Encoded = tuple[pd.DataFrame, Encoding]
 
-_PLAIN = pyarrow.csv.WriteOptions(include_header=False, quoting_style="none")
+
+@dataclass(frozen=True, order=True)
+class Form:
+    """How the rows of a channel are written.
+
+    Attributes:
+        filled: Whether numbers stand for missing values.
+        format: The format of the file.
+    """
+
+    filled: bool
+    format: ChannelFormat
+
+    @property
+    def name(self) -> str:
+        """The name in keys: ``gaps`` or ``filled``, and the format if it is not CSV."""
+        stem = "filled" if self.filled else "gaps"
+        return stem if self.format == "csv" else f"{stem}-{self.format}"
 
 
 def form_of(candidate: Candidate) -> Form:
-    """Return the form of the rows that a candidate trains on and scores."""
-    return "gaps" if candidate.takes_missing else "filled"
+    """Return the form of the rows that a candidate trains on."""
+    return Form(not candidate.takes_missing, candidate.channel_format)
 
 
 def channel_key(lake: Lake, fingerprint: str, form: Form, channel: Channel) -> str:
-    """Return the key of a channel's object.
-
-    The object is CSV without a header, one row per line, the label first, then a row as :func:`csv_rows` writes it.
+    """Return the key of a channel's object, which has the rows in order, the label of each first.
 
     Args:
         lake: The lake of the snapshot.
         fingerprint: The fingerprint of the snapshot.
-        form: ``gaps`` or ``filled``.
+        form: The form of the rows.
         channel: ``train``, ``validation`` or ``test``.
     """
-    return f"{lake.layout.channel(fingerprint, form, channel)}part-0.csv"
-
-
-def csv_rows(frame: pd.DataFrame) -> list[str]:
-    """Return rows as a model takes them: CSV, a missing value an empty field.
-
-    The only field of a row is ``nan`` if it is missing, because an empty line is no row.
-
-    Args:
-        frame: Floats, as :meth:`Encoding.encode` returns them.
-    """
-    columns = [pa.array(frame.iloc[:, place].to_numpy(np.float64), from_pandas=True) for place in range(frame.shape[1])]
-    written = io.BytesIO()
-    pyarrow.csv.write_csv(pa.table(columns, names=[str(n) for n in range(len(columns))]), written, _PLAIN)
-    return [row or "nan" for row in written.getvalue().decode("ascii").splitlines()]
+    return f"{lake.layout.channel(fingerprint, form.name, channel)}part-0.{FORMATS[form.format].extension}"
 
 
 def write_channel(
@@ -78,25 +86,42 @@ def write_channel(
         frames: The rows of each partition with the encoding that they get.
     """
     lake = rows.lake
-    targets: dict[str, str] = {form: channel_key(lake, fingerprint, form, channel) for form in forms}
+    targets = {form.name: channel_key(lake, fingerprint, form, channel) for form in forms}
     if channel != "train":
         targets["rows"] = lake.layout.snapshot_rows(fingerprint, channel)
     with tempfile.TemporaryDirectory() as folder:
         with ExitStack() as stack:
             files = {name: stack.enter_context(Path(folder, name).open("wb")) for name in targets}
+            writers = {form: stack.enter_context(closing(FORMATS[form.format](files[form.name]))) for form in forms}
             schema, raw = _raw_schema(rows), None
             if "rows" in files:
-                raw = stack.enter_context(pq.ParquetWriter(files.pop("rows"), schema, compression="zstd"))
-            for frame, encoding in frames:
-                labels = csv_rows(frame[[rows.training.label]])
-                for form, file in files.items():
-                    encoded = csv_rows(encoding.encode(frame, filled=form == "filled"))
-                    lines = zip(labels, encoded, strict=True)
-                    file.write("".join(f"{first},{rest}\n" for first, rest in lines).encode("ascii"))
+                raw = stack.enter_context(pq.ParquetWriter(files["rows"], schema, compression="zstd"))
+            for frame, blocks in _blocks(rows, forms, frames):
+                for form, writer in writers.items():
+                    writer.write(blocks[form.filled])
                 if raw is not None:
                     raw.write_table(_raw_table(frame, schema))
         for name, key in targets.items():
             _upload(lake, Path(folder, name), key)
+
+
+def _blocks(
+    rows: RawRows, forms: Sequence[Form], frames: Iterable[Encoded]
+) -> Iterator[tuple[pd.DataFrame, Mapping[bool, Block]]]:
+    """Yield each frame with its rows as models get them, by whether missing values are filled."""
+    group, before = rows.training.problem.group_column, 0
+    for frame, encoding in frames:
+        labels, groups = frame[rows.training.label].to_numpy(), None
+        if group is not None:  # No partition has a group of another one.
+            numbers, names = pd.factorize(frame[group])
+            groups, before = numbers + before, before + len(names)
+        yield (
+            frame,
+            {
+                filled: Block(labels, encoding.encode(frame, filled=filled).to_numpy(), groups)
+                for filled in {form.filled for form in forms}
+            },
+        )
 
 
 def _upload(lake: Lake, path: Path, key: str) -> None:
@@ -116,11 +141,16 @@ def _raw_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
 
 
 def _raw_schema(rows: RawRows) -> pa.Schema:
-    types = {rows.training.label: pa.float64(), **{each.name: _type(rows, each) for each in rows.training.inputs}}
+    training = rows.training
+    types = {training.label: pa.float64(), **{each.name: _type(rows, each) for each in training.inputs}}
+    if training.problem.group_column is not None:
+        types[training.problem.group_column] = _category_type(rows, training.problem.group_column)
     return pa.schema(types | dict.fromkeys(rows.slices, pa.string()))
 
 
 def _type(rows: RawRows, feature: Feature) -> pa.DataType:
-    if not isinstance(feature, Category):
-        return pa.float64()
-    return pa.int64() if rows.is_whole(feature.name) else pa.string()
+    return _category_type(rows, feature.name) if isinstance(feature, Category) else pa.float64()
+
+
+def _category_type(rows: RawRows, name: str) -> pa.DataType:
+    return pa.int64() if rows.is_whole(name) else pa.string()

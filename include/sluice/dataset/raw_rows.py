@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sluice.dataset.values import Numbers, Unreadable, categories, is_whole, numbers
@@ -47,8 +48,9 @@ def _frame(lake: Lake, manifest: Manifest) -> pd.DataFrame:
 class RawRows:
     """The rows of a training's step, as the encodings, the metrics and the slices need them.
 
-    Each frame has the label and the numbers as float64, the categories as the texts that name them, and the other
-    columns of the slices as text. Rows without a label are left out.
+    Each frame has the label and the numbers as float64, the categories and the groups of a ranking as the texts that
+    name them, and the other columns of the slices as text. Rows without a label are left out. The rows of one group
+    come one after the other, in their own order, at the place of the first.
 
     Args:
         lake: The lake to read.
@@ -61,8 +63,12 @@ class RawRows:
 
     @property
     def slices(self) -> tuple[str, ...]:
-        """The columns of the slices that are neither the label nor a feature."""
-        others = {self.training.label, *(each.name for each in self.training.inputs)}
+        """The columns of the slices that are neither the label nor the group nor a feature."""
+        others = {
+            self.training.label,
+            self.training.problem.group_column,
+            *(each.name for each in self.training.inputs),
+        }
         return tuple(name for name in self.training.gate.slices if name not in others)
 
     def read(self, manifests: Sequence[Manifest]) -> Iterator[tuple[Partition, pd.DataFrame]]:
@@ -93,11 +99,18 @@ class RawRows:
             take = self._categories if isinstance(feature, Category) else self._numbers
             columns[feature.name] = take(with_label, feature.name, partition)
         columns |= {name: _slice(with_label[name]) for name in self.slices}
-        return pd.DataFrame(columns)
+        group = training.problem.group_column
+        if group is None:
+            return pd.DataFrame(columns)
+        columns[group] = self._groups(with_label, group, partition)
+        places, _ = pd.factorize(columns[group])
+        return pd.DataFrame(columns).iloc[np.argsort(places, kind="stable")].reset_index(drop=True)
 
     def _check_columns(self, frame: pd.DataFrame, partition: Partition) -> None:
         training = self.training
-        wanted = (training.label, *(each.name for each in training.inputs), *training.gate.slices)
+        group = training.problem.group_column
+        inputs = [each.name for each in training.inputs]
+        wanted = (training.label, *([group] if group else []), *inputs, *training.gate.slices)
         missing = [name for name in wanted if name not in frame.columns]
         if missing:
             raise DeclarationError(
@@ -134,10 +147,20 @@ class RawRows:
             )
         return found
 
+    def _groups(self, rows: pd.DataFrame, name: str, partition: Partition) -> pd.Series[Any]:
+        groups = self._categories(rows, name, partition)
+        missing = int(groups.isna().sum())
+        if missing:
+            raise DeclarationError(
+                f"step {self.training.rows!r}: group {name!r} is missing in {missing} of {len(rows)} rows in "
+                f"{partition.key}; write it in the step, or leave out such rows"
+            )
+        return groups
+
     def _refused(
         self, rows: pd.DataFrame, name: str, partition: Partition, error: Unreadable, action: str
     ) -> DeclarationError:
-        what = "label" if name == self.training.label else "feature"
+        what = {self.training.label: "label", self.training.problem.group_column: "group"}.get(name, "feature")
         return DeclarationError(
             f"step {self.training.rows!r}: {what} {name!r} has {error.count} of {len(rows)} values in {partition.key} "
             f"that are not {error.expected}, such as {error.example!r}; {action}"

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sluice.dataset.channels import CHANNELS, Channel, Form, channel_key, form_of, write_channel
 from sluice.dataset.encodings import Encoding
 from sluice.dataset.fitting import FOLDS, Fitting
+from sluice.dataset.groups import Groups
 from sluice.dataset.labels import Labels
 from sluice.dataset.profile import Sample
 from sluice.dataset.raw_rows import RawRows, read_rows
@@ -51,7 +52,7 @@ class Snapshot(BaseModel):
         dataset: The step whose rows it holds.
         label: The column that is learned.
         encoding: How the raw features become what the model gets; fitted on the train rows.
-        forms: The forms in which the channels were written.
+        forms: The names of the forms in which the channels were written.
         revisions: The digests of the partitions, by their keys.
         partitions: The ranges of partitions of each channel.
         rows: The number of rows of each channel.
@@ -64,7 +65,7 @@ class Snapshot(BaseModel):
     dataset: str
     label: str
     encoding: Encoding
-    forms: tuple[Form, ...]
+    forms: tuple[str, ...]
     revisions: Mapping[str, str]
     partitions: Mapping[Channel, str]
     rows: Mapping[Channel, int]
@@ -91,7 +92,7 @@ def read_snapshot(lake: Lake, fingerprint: str) -> Snapshot:
 
 
 def snapshot_rows(lake: Lake, fingerprint: str, channel: Channel) -> pd.DataFrame:
-    """Return the raw rows of a channel, in the order of its CSV.
+    """Return the raw rows of a channel, in the order of its rows.
 
     Args:
         lake: The lake of the snapshot.
@@ -99,8 +100,8 @@ def snapshot_rows(lake: Lake, fingerprint: str, channel: Channel) -> pd.DataFram
         channel: ``validation`` or ``test``; the raw rows that train are not kept.
 
     Returns:
-        The label, the features, and the columns of the gate's slices. The label and numbers are floats; a category is
-        text, or a whole number; a slice that is neither label nor feature is text.
+        The label, the features, the group of a ranking, and the columns of the gate's slices. The label and numbers are
+        floats; a category and a group are text, or a whole number; a slice that is none of these is text.
 
     Raises:
         MissingResource: there are none.
@@ -132,7 +133,8 @@ def make_snapshot(workspace: Workspace, first: str | None = None, last: str | No
     revisions = {manifest.partition: manifest.digest for manifest in manifests.values()}
     forms = sorted({form_of(candidate) for candidate in training.candidates})
     keys = {channel: [each.key for each in split[channel]] for channel in CHANNELS}
-    fingerprint = digest_of([_ENCODING, _declared(training), keys, revisions, forms])[:32]
+    names = sorted(form.name for form in forms)
+    fingerprint = digest_of([_ENCODING, _declared(training), keys, revisions, names])[:32]
     key = lake.layout.snapshot(fingerprint)
     if lake.read(key) is None:
         ranges = {channel: format_ranges(split[channel]) for channel in CHANNELS}
@@ -143,7 +145,7 @@ def make_snapshot(workspace: Workspace, first: str | None = None, last: str | No
             dataset=training.rows,
             label=training.label,
             encoding=encoding,
-            forms=tuple(forms),
+            forms=tuple(names),
             revisions=revisions,
             partitions=ranges,
             rows=rows,
@@ -204,36 +206,41 @@ def _write(
     rows = RawRows(lake, workspace.pipeline.require_training())
     sample = Sample(rows, sum(manifest.rows_out for manifest in channels["train"]))
     fitting, labels = Fitting(rows), {channel: Labels(rows.training) for channel in CHANNELS}
-    for place, frame in enumerate(_labelled(rows, channels["train"], labels["train"])):
+    groups = Groups(rows.training)
+
+    def labelled(channel: Channel) -> Iterator[pd.DataFrame]:
+        """Yield the rows of each partition, once their labels and groups are checked."""
+        for partition, frame in rows.read(channels[channel]):
+            labels[channel].add(frame[rows.training.label].to_numpy(), partition)
+            groups.add(channel, partition, frame)
+            yield frame
+
+    def check(channel: Channel) -> None:
+        reason = labels[channel].lacks(channel) or groups.lacks(channel)
+        if reason:
+            raise _useless(workspace, channel, channels[channel], reason)
+
+    for place, frame in enumerate(labelled("train")):
         fitting.add(frame, place % FOLDS)
         sample.add(frame)
-    _check_labels(workspace, labels["train"], "train", channels["train"])
+    check("train")
     encoding, folded = fitting.encoding(), [fitting.encoding(without=fold) for fold in range(FOLDS)]
     lake.put(lake.layout.profile(fingerprint), sample.profile().model_dump_json().encode())
     train = ((frame, folded[place % FOLDS]) for place, (_, frame) in enumerate(rows.read(channels["train"])))
     write_channel(rows, fingerprint, "train", forms, train)
     for channel in CHANNELS[1:]:
-        frames = _labelled(rows, channels[channel], labels[channel])
-        write_channel(rows, fingerprint, channel, forms, ((frame, encoding) for frame in frames))
-        _check_labels(workspace, labels[channel], channel, channels[channel])
+        write_channel(rows, fingerprint, channel, forms, ((frame, encoding) for frame in labelled(channel)))
+        check(channel)
     return encoding, {channel: labels[channel].rows for channel in CHANNELS}
 
 
-def _labelled(rows: RawRows, manifests: Sequence[Manifest], labels: Labels) -> Iterator[pd.DataFrame]:
-    """Yield the rows of each partition, and add their labels."""
-    for partition, frame in rows.read(manifests):
-        labels.add(frame[rows.training.label].to_numpy(), partition)
-        yield frame
-
-
-def _check_labels(workspace: Workspace, labels: Labels, channel: Channel, manifests: Sequence[Manifest]) -> None:
-    lake, pipeline, reason = workspace.lake, workspace.pipeline, labels.lacks(channel)
-    if reason:
-        ranges = format_ranges(each.time_partition for each in manifests)
-        raise NotEnoughData(
-            f"the {channel} rows {ranges} of {lake.uri(lake.layout.dataset(pipeline.require_training().rows))} "
-            f"{reason}: run {pipeline.name}_transform on more, or correct the declaration"
-        )
+def _useless(workspace: Workspace, channel: Channel, manifests: Sequence[Manifest], reason: str) -> NotEnoughData:
+    lake, pipeline = workspace.lake, workspace.pipeline
+    ranges = format_ranges(each.time_partition for each in manifests)
+    return NotEnoughData(
+        f"the {channel} rows {ranges} of {lake.uri(lake.layout.dataset(pipeline.require_training().rows))} "
+        f"{reason}: run {pipeline.name}_transform on more, or correct the declaration"
+    )
 
 
 def _check_sizes(workspace: Workspace, snapshot: Snapshot) -> None:

@@ -7,7 +7,7 @@ from sluice.declaration.gate import Gate
 from sluice.declaration.linear_learner import LinearLearner
 from sluice.declaration.monitoring import Monitoring
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.problems import Binary, Count, Multiclass, Regression
+from sluice.declaration.problems import Binary, Count, Multiclass, Ranking, Regression
 from sluice.declaration.sources import Drops, FifoQueue, Marker, StandardQueue, Stream
 from sluice.declaration.split import DateSplit, TimeSplit
 from sluice.declaration.steps import Conform, Input, Step
@@ -34,6 +34,7 @@ __all__ = [
     "Network",
     "Number",
     "Pipeline",
+    "Ranking",
     "Regression",
     "Serverless",
     "StandardQueue",

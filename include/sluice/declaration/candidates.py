@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from sluice.declaration.checks import LONGEST_JOB, check_count, check_duration, check_instance_type
 from sluice.declaration.hyperparameters import check_hyperparameters
@@ -13,6 +13,8 @@ from sluice.declaration.names import check_name
 from sluice.declaration.problems import Problem
 from sluice.errors import DeclarationError
 
+ChannelFormat = Literal["csv", "libsvm", "parquet", "recordio"]
+_GROUPED: ChannelFormat = "libsvm"  # the only one that has a place for the group of a row
 _LONGEST_NAME = 19
 _LARGEST_VOLUME_GB = 16_384  # SageMaker API reference, ResourceConfig
 
@@ -36,6 +38,7 @@ class Candidate:
         volume_gb: The size of a job's disk in GB, 1 to 16,384.
         spot: Train on spare capacity, which is cheaper and may be taken away: the longest time of a job from its start
             to its end, waits included, up to 28 days. None: on demand.
+        channel_format: The format of the files that it trains on: one of :attr:`formats`.
 
     Attributes:
         algorithm: ``"module:Class"`` of the code that trains and scores. It is imported only when that is done, because
@@ -44,6 +47,7 @@ class Candidate:
         resumes: Whether an interrupted job goes on from a checkpoint. If not, it can't use spare capacity.
         kind: The TypedDict of the hyperparameters.
         versions: The versions that may be declared.
+        formats: The formats that the algorithm trains on.
     """
 
     algorithm: ClassVar[str]
@@ -51,6 +55,7 @@ class Candidate:
     resumes: ClassVar[bool]
     kind: ClassVar[Any]
     versions: ClassVar[tuple[str, ...]]
+    formats: ClassVar[tuple[ChannelFormat, ...]]
 
     hyperparameters: Mapping[str, object]
     name: str
@@ -58,12 +63,18 @@ class Candidate:
     instance_type: str = "ml.m5.large"
     volume_gb: int = 10
     spot: timedelta | None = None
+    channel_format: ChannelFormat = "csv"
 
     def __post_init__(self) -> None:
         check_name("candidate", self.name, _LONGEST_NAME)
         if self.version not in self.versions:
             raise DeclarationError(
                 f"{self._where}: version={self.version!r} is not known; write one of {', '.join(self.versions)}"
+            )
+        if self.channel_format not in self.formats:
+            raise DeclarationError(
+                f"{self._where}: the algorithm does not train on channel_format={self.channel_format!r}; write one of "
+                f"{', '.join(map(repr, self.formats))}"
             )
         check_hyperparameters(self._where, self.kind, self.hyperparameters)
         check_instance_type(self._where, self.instance_type)
@@ -78,7 +89,7 @@ class Candidate:
         self._refuse(self.objections())
 
     def check_problem(self, problem: Problem) -> None:
-        """Require that the algorithm, with these hyperparameters, solves a problem.
+        """Require that the algorithm, with these hyperparameters and this format, solves a problem.
 
         Args:
             problem: What the training declares.
@@ -87,6 +98,11 @@ class Candidate:
             DeclarationError: it does not.
         """
         self._refuse(self.problem_objections(problem))
+        if problem.group_column is not None and self.channel_format != _GROUPED:
+            raise DeclarationError(
+                f"{self._where}: channel_format={self.channel_format!r} has no place for the groups of {problem}; "
+                f"write it as channel_format={_GROUPED!r}"
+            )
 
     @property
     def fewest_rows(self) -> int:

@@ -22,6 +22,7 @@ MetricName = Literal[
     "mae",
     "r2",
     "poisson_deviance",
+    "ndcg",
 ]
 _MOST_ROWS = 1_000_000_000
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Required
 
 from typing_extensions import TypedDict, override
 
-from sluice.declaration.candidates import Candidate, Objection
+from sluice.declaration.candidates import Candidate, ChannelFormat, Objection
 from sluice.declaration.hyperparameters import (
     AtLeastOne,
     Auto,
@@ -124,6 +124,7 @@ class LinearLearner(Candidate):
         volume_gb: The size of a job's disk in GB, 1 to 16,384.
         spot: Train on spare capacity, which is cheaper and may be taken away: the longest time of a job from its start
             to its end, waits included, up to 28 days. None: on demand.
+        channel_format: The format of the files that it trains on: ``csv`` or ``recordio``.
 
     Raises:
         DeclarationError: a hyperparameter is missing or unknown, or the algorithm would refuse its value.
@@ -134,6 +135,7 @@ class LinearLearner(Candidate):
     resumes: ClassVar[bool] = False
     kind: ClassVar[Any] = LinearLearnerHyperparameters
     versions: ClassVar[tuple[str, ...]] = ("1",)
+    formats: ClassVar[tuple[ChannelFormat, ...]] = ("csv", "recordio")
 
     hyperparameters: LinearLearnerHyperparameters
     name: str = "linear"

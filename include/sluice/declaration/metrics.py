@@ -60,4 +60,5 @@ METRICS: Mapping[str, Metric] = {
     "mae": _ERROR,
     "r2": Metric(more_is_better=True, lowest=-inf, highest=1),
     "poisson_deviance": _ERROR,
+    "ndcg": _SHARE,
 }

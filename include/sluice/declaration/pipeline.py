@@ -170,6 +170,12 @@ class Pipeline:
             )
         if len({training.label, *(each.name for each in training.inputs)}) <= len(training.features):
             raise DeclarationError(f"pipeline {self.name}: training must name each feature once, and not its own label")
+        group = training.problem.group_column
+        if group in {training.label, *(each.name for each in training.inputs)}:
+            raise DeclarationError(
+                f"pipeline {self.name}: training ranks the rows of each {group!r}, which is its label or a feature; a "
+                f"group only says which rows are compared, so leave it out there"
+            )
 
     def _check_deployment(self, deployment: Deployment) -> None:
         if self.training is None:

@@ -9,10 +9,11 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from sluice.declaration.checks import check_count
+from sluice.declaration.checks import check_count, check_text
 
 # SageMaker's Linear Learner takes at least 3 classes, and fewer are a binary problem.
 _FEWEST_CLASSES, _MOST_CLASSES = 3, 1_000
+_HIGHEST_RELEVANCE = 31  # whose gain, 2 ** 31 - 1, is the largest that XGBoost computes with
 
 
 # More different labels need not be known to tell whether every class is there.
@@ -34,6 +35,11 @@ class Problem(ABC):
     def scores(self) -> int:
         """How many numbers a model answers for each row."""
         return 1
+
+    @property
+    def group_column(self) -> str | None:
+        """The column that names the group of each row; None if the problem has no groups."""
+        return None
 
     def __str__(self) -> str:
         return f"{type(self).__name__}()"
@@ -141,3 +147,44 @@ class Count(Problem):
     @override
     def refusal(self, label: float) -> str | None:
         return None if label >= 0 else "a count is never negative; correct the step, or declare Regression()"
+
+
+@dataclass(frozen=True)
+class Ranking(Problem):
+    """The rows of each group in order: the label is the relevance of a row, and the model answers a score.
+
+    A score says nothing by itself. The row of a group with the highest one comes first.
+
+    Args:
+        group: The column that names the group of a row, such as the query of a search: text or whole numbers. It is
+            no feature.
+        highest: The highest relevance, 1 to 31. The labels are whole numbers from 0 to it.
+
+    Raises:
+        DeclarationError: a member has a wrong form or is out of its range.
+    """
+
+    classifies: ClassVar[bool] = False
+    metrics: ClassVar[tuple[str, ...]] = ("ndcg",)
+
+    group: str
+    highest: int = _HIGHEST_RELEVANCE
+
+    def __post_init__(self) -> None:
+        check_text("problem", "group", self.group, "query_id")
+        check_count("problem", "highest", self.highest, 1, _HIGHEST_RELEVANCE)
+
+    @property
+    @override
+    def group_column(self) -> str | None:
+        """The column that names the group of each row."""
+        return self.group
+
+    def __str__(self) -> str:
+        return f"Ranking({self.group!r})"
+
+    @override
+    def refusal(self, label: float) -> str | None:
+        if label in range(self.highest + 1):
+            return None
+        return f"a relevance is a whole number from 0 to {self.highest}; map it in the step, or declare another highest"

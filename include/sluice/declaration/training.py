@@ -30,7 +30,8 @@ class Training:
             column of numbers or truth values.
         candidates: The algorithms with their hyperparameters. They are trained side by side, and the best one goes on.
         gate: What a model must reach before it is deployed.
-        problem: What the label means: :class:`Binary`, :class:`Multiclass`, :class:`Regression` or :class:`Count`.
+        problem: What the label means: :class:`Binary`, :class:`Multiclass`, :class:`Regression`, :class:`Count` or
+            :class:`Ranking`.
         split: Which partitions train, validate and test: a :class:`TimeSplit` or a :class:`DateSplit`.
         schedule: When Airflow trains (UTC): a preset such as ``@weekly``, or a cron expression.
         max_runtime: The longest time that a job may run, in whole seconds up to 28 days. It bounds every wait for the

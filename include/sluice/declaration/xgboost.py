@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Required
 
 from typing_extensions import TypedDict, override
 
-from sluice.declaration.candidates import Candidate, Objection
+from sluice.declaration.candidates import Candidate, ChannelFormat, Objection
 from sluice.declaration.hyperparameters import (
     AtLeastOne,
     Flag,
@@ -25,7 +25,7 @@ from sluice.declaration.hyperparameters import (
     Whole,
     ZeroOrOne,
 )
-from sluice.declaration.problems import Binary, Count, Multiclass, Problem, Regression
+from sluice.declaration.problems import Binary, Count, Multiclass, Problem, Ranking, Regression
 
 XGBoostObjective = Literal[
     "binary:logistic",
@@ -138,6 +138,7 @@ _OBJECTIVES: Mapping[type[Problem], tuple[str, ...]] = {
         "reg:gamma",
     ),
     Count: ("count:poisson", "reg:tweedie"),
+    Ranking: ("rank:ndcg", "rank:pairwise", "rank:map"),
 }
 
 
@@ -154,6 +155,8 @@ class XGBoost(Candidate):
         volume_gb: The size of a job's disk in GB, 1 to 16,384.
         spot: Train on spare capacity, which is cheaper and may be taken away: the longest time of a job from its start
             to its end, waits included, up to 28 days. None: on demand.
+        channel_format: The format of the files that it trains on: ``csv``, ``libsvm``, ``parquet`` or ``recordio``. A
+            ranking needs ``libsvm``.
 
     Raises:
         DeclarationError: a hyperparameter is missing or unknown, or the container would refuse its value.
@@ -164,6 +167,7 @@ class XGBoost(Candidate):
     resumes: ClassVar[bool] = True
     kind: ClassVar[Any] = XGBoostHyperparameters
     versions: ClassVar[tuple[str, ...]] = ("1.7-1", "3.0-5", "3.2-0")
+    formats: ClassVar[tuple[ChannelFormat, ...]] = ("csv", "libsvm", "parquet", "recordio")
 
     hyperparameters: XGBoostHyperparameters
     name: str = "xgboost"
@@ -192,6 +196,18 @@ class XGBoost(Candidate):
             yield Objection("objective", f"does not fit {problem}; write it as {' or '.join(map(repr, right))}")
         elif isinstance(problem, Multiclass) and self.hyperparameters.get("num_class") != problem.classes:
             yield Objection("num_class", f"must be that of {problem}: {problem.classes}")
+        elif isinstance(problem, Ranking) and problem.highest > 1:
+            yield from self._of_relevances()
+
+    def _of_relevances(self) -> Iterator[Objection]:
+        """Yield what XGBoost measures by relevant or not only, and refuses for relevances above 1."""
+        given: Mapping[str, Any] = {**self.hyperparameters}
+        metrics = {each.partition("@")[0] for each in given.get("eval_metric", "").split(",")}
+        for name, needs in (("objective", given["objective"] == "rank:map"), ("eval_metric", "map" in metrics)):
+            if needs:
+                yield Objection(
+                    name, "takes relevances of 0 and 1 only; declare the problem with highest=1, or write ndcg"
+                )
 
 
 def _against(metric: str, objective: str) -> Iterator[str]:

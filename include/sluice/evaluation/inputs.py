@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sluice.dataset.channels import Channel, csv_rows
+from sluice.dataset.channels import Channel
 from sluice.dataset.encodings import Encoding
+from sluice.dataset.formats.csv import csv_rows
 from sluice.dataset.snapshot import read_snapshot, snapshot_rows
 from sluice.lake.manifests import digest_of
 from sluice.training.models import Model

@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
-from sluice.dataset.channels import csv_rows
 from sluice.dataset.encodings import Encoding
+from sluice.dataset.formats.csv import csv_rows
 from sluice.dataset.values import Unreadable
 from sluice.errors import SluiceError
 

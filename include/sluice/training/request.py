@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sluice.dataset.channels import Form, form_of
+from sluice.dataset.channels import FORMATS, Form, form_of
 from sluice.dataset.snapshot import Snapshot
 from sluice.declaration.candidates import Candidate
 from sluice.declaration.training import Training
@@ -41,8 +41,8 @@ def training_request(workspace: Workspace, candidate: Candidate, snapshot: Snaps
         "RoleArn": workspace.resources.require_role(),
         "HyperParameters": dict(sorted(hyperparameters.items())),
         "InputDataConfig": [
-            _channel(lake, snapshot, form_of(candidate), "train", algorithm.content_type),
-            _channel(lake, snapshot, form_of(candidate), "validation", algorithm.content_type),
+            _channel(lake, snapshot, form_of(candidate), "train"),
+            _channel(lake, snapshot, form_of(candidate), "validation"),
         ],
         "OutputDataConfig": {
             "S3OutputPath": lake.uri(lake.layout.models()),
@@ -81,14 +81,14 @@ def _as_text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _channel(lake: Lake, snapshot: Snapshot, form: Form, channel: str, content_type: str) -> dict[str, Any]:
+def _channel(lake: Lake, snapshot: Snapshot, form: Form, channel: str) -> dict[str, Any]:
     return {
         "ChannelName": channel,
-        "ContentType": content_type,
+        "ContentType": FORMATS[form.format].content_type,
         "DataSource": {
             "S3DataSource": {
                 "S3DataType": "S3Prefix",
-                "S3Uri": lake.uri(lake.layout.channel(snapshot.fingerprint, form, channel)),
+                "S3Uri": lake.uri(lake.layout.channel(snapshot.fingerprint, form.name, channel)),
                 "S3DataDistributionType": "FullyReplicated",
             }
         },

@@ -15,7 +15,8 @@ from tests.conftest import Cloud
 
 from localcloud.testing import serving, training
 from localcloud.testing.waiting import wait_for
-from sluice.dataset.channels import csv_rows, form_of
+from sluice.dataset.channels import form_of
+from sluice.dataset.formats.csv import csv_rows
 from sluice.declaration import LinearLearner, XGBoost
 from sluice.lake.store import Lake
 
@@ -23,8 +24,8 @@ FLOATS = st.floats(allow_infinity=False)
 
 
 def test_form_is_that_which_the_algorithm_takes() -> None:
-    assert form_of(XGBoost({"objective": "binary:logistic", "num_round": 1})) == "gaps"
-    assert form_of(LinearLearner({"predictor_type": "regressor"})) == "filled"
+    assert form_of(XGBoost({"objective": "binary:logistic", "num_round": 1})).name == "gaps"
+    assert form_of(LinearLearner({"predictor_type": "regressor"})).name == "filled"
 
 
 def test_rows_are_csv_with_empty_fields() -> None:

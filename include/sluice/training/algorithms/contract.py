@@ -10,10 +10,10 @@ from sluice.errors import DeclarationError
 
 
 class Algorithm(ABC):
-    """A built-in algorithm: its image, the format of its rows, and how its answers are read.
+    """A built-in algorithm: its image, the format of the rows that it scores, and how its answers are read.
 
     Attributes:
-        content_type: The format of the channels, and of the rows that a model gets.
+        content_type: The format of the rows that a model scores.
         accept: The format of the answers: one line for each row.
         repository: The name of the ECR repository that has the image.
     """
