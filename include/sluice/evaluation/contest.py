@@ -15,7 +15,8 @@ from sluice.dataset.snapshot import Snapshot, read_snapshot, snapshot_rows
 from sluice.declaration.metrics import METRICS
 from sluice.evaluation.answers import read_scores
 from sluice.evaluation.importance import MOST_ROWS, Importance, importance, sampled
-from sluice.evaluation.metrics import Numbers
+from sluice.evaluation.metrics import Groups, Numbers
+from sluice.evaluation.rows import group_numbers
 from sluice.evaluation.verdict import Judgement, Verdict
 from sluice.lake.store import Lake
 from sluice.training.models import Model
@@ -71,12 +72,14 @@ class Contest:
         snapshot: The snapshot of the test rows.
         rows: The raw test rows.
         contestants: The champion first, then those that were trained now.
+        groups: The number of the group of each test row; None if the problem has no groups.
     """
 
     verdict: Verdict
     snapshot: Snapshot
     rows: pd.DataFrame
     contestants: tuple[Contestant, ...]
+    groups: Groups | None
 
     @cached_property
     def labels(self) -> Numbers:
@@ -141,7 +144,8 @@ def read_contest(workspace: Workspace, verdict: Verdict) -> Contest:
         answers = read_scores(workspace, model, judgement.scores, "test")
         followed = _importance(lake, model, rows, answers)
         contestants.append(Contestant(name, colour, line, judgement, answers, followed))
-    return Contest(verdict, read_snapshot(lake, verdict.snapshot), rows, tuple(contestants))
+    groups = group_numbers(workspace.pipeline.require_training().problem, rows)
+    return Contest(verdict, read_snapshot(lake, verdict.snapshot), rows, tuple(contestants), groups)
 
 
 def _importance(lake: Lake, model: Model, rows: pd.DataFrame, answers: Numbers) -> Importance | None:

@@ -39,7 +39,7 @@ def judge(workspace: Workspace, models: Sequence[Model], champion: Model | None,
     test, validation = (read_rows(workspace, fingerprint, channel) for channel in ("test", "validation"))
     contestants = {model.job: model for model in [*([champion] if champion else []), *models]}
     answers = {job: _answers(workspace, model, fingerprint, test) for job, model in contestants.items()}
-    draws = resampled(training.problem.metrics, test.labels, answers)
+    draws = resampled(training.problem.metrics, test.labels, answers, test.groups)
     drifts = _drifts(workspace, {model.snapshot for model in contestants.values()}, fingerprint)
     comparison = _Comparison(training.gate, test, answers, draws, champion.job if champion else None)
     judgements = [
@@ -71,7 +71,7 @@ def _answers(workspace: Workspace, model: Model, fingerprint: str, rows: Rows) -
 
 def _validation(workspace: Workspace, model: Model, fingerprint: str, rows: Rows) -> float | None:
     scores = read_scores(workspace, model, scores_folder(workspace, model, fingerprint), "validation")
-    return _number(measure(workspace.pipeline.require_training().gate.metric, rows.labels, scores))
+    return _number(measure(workspace.pipeline.require_training().gate.metric, rows.labels, scores, rows.groups))
 
 
 def _drifts(workspace: Workspace, snapshots: Collection[str], fingerprint: str) -> dict[str, Mapping[str, float]]:
@@ -99,13 +99,14 @@ class _Comparison:
             metric: The metric.
         """
         low, high = interval(self.draws[job][metric])
-        value = measure(metric, self.test.labels, self.answers[job])
+        value = measure(metric, self.test.labels, self.answers[job], self.test.groups)
         return Figure(value=_number(value), low=_number(low), high=_number(high))
 
     def slices(self, job: str) -> Iterator[Slice]:
         """Yield what a model reaches on each slice that has enough rows."""
         for column, value, rows in self.test.slices(self.gate.rows):
-            reached = measure(self.gate.metric, self.test.labels[rows], self.answers[job][rows])
+            groups = None if self.test.groups is None else self.test.groups[rows]
+            reached = measure(self.gate.metric, self.test.labels[rows], self.answers[job][rows], groups)
             yield Slice(column=column, value=value, rows=int(rows.sum()), reached=_number(reached))
 
     def gain(self, job: str) -> Figure | None:
@@ -113,7 +114,8 @@ class _Comparison:
         if self.champion is None:
             return None
         name, metric = self.gate.metric, METRICS[self.gate.metric]
-        own, other = (measure(name, self.test.labels, self.answers[each]) for each in (job, self.champion))
+        test, answers = self.test, self.answers
+        own, other = (measure(name, test.labels, answers[each], test.groups) for each in (job, self.champion))
         draws = self.draws[job][name] - self.draws[self.champion][name]
         low, high = interval(draws if metric.more_is_better else -draws)
         return Figure(value=_number(metric.gain(own, other)), low=_number(low), high=_number(high))

@@ -14,21 +14,49 @@ import numpy as np
 import numpy.typing as npt
 
 Numbers = npt.NDArray[np.float64]
+Groups = npt.NDArray[np.intp]
 
 
-def measure(metric: str, labels: Numbers, answers: Numbers) -> float:
-    """Return the value of a metric.
+def measure(metric: str, labels: Numbers, answers: Numbers, groups: Groups | None = None) -> float:
+    """Return the value of a metric; for a problem with groups, its mean over those that can be judged.
 
     Args:
         metric: A name that :data:`sluice.declaration.metrics.METRICS` lists.
         labels: One for each row, of shape ``(rows,)``.
         answers: Of shape ``(rows,)`` or ``(rows, classes)``.
+        groups: The number of the group of each row, of shape ``(rows,)``; None if the problem has no groups.
 
     Returns:
         NaN if the rows can't be judged.
     """
+    if groups is not None:
+        return mean(each_group(metric, labels, answers, groups))
     function: Callable[[Numbers, Numbers], float] = globals()[metric]
     return float(function(labels, answers)) if len(labels) else math.nan
+
+
+def each_group(metric: str, labels: Numbers, answers: Numbers, groups: Groups) -> Numbers:
+    """Return the value of a metric on the rows of each group.
+
+    Args:
+        metric: A name that :data:`sluice.declaration.metrics.METRICS` lists.
+        labels: One for each row, of shape ``(rows,)``.
+        answers: Of shape ``(rows,)``.
+        groups: The number of the group of each row, of shape ``(rows,)``.
+
+    Returns:
+        The shape ``(groups,)``, in the order of the numbers; NaN for a group that can't be judged.
+    """
+    order = np.argsort(groups, kind="stable")
+    ends = np.flatnonzero(np.diff(groups[order])) + 1
+    parts = np.split(order, ends) if len(order) else []
+    return np.array([measure(metric, labels[rows], answers[rows]) for rows in parts], dtype=np.float64)
+
+
+def mean(values: Numbers) -> float:
+    """Return the mean of those values that are not NaN; NaN if there are none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else math.nan
 
 
 def auc(labels: Numbers, scores: Numbers) -> float:
@@ -209,6 +237,25 @@ def poisson_deviance(labels: Numbers, values: Numbers) -> float:
     from sklearn.metrics import mean_poisson_deviance
 
     return float(mean_poisson_deviance(labels, values)) if (values > 0).all() else math.nan
+
+
+def ndcg(labels: Numbers, scores: Numbers) -> float:
+    """Return the normalized discounted cumulative gain of one group's rows, in the order of their scores.
+
+    The gain of a row is ``2 ** relevance - 1``, as XGBoost computes it (Burges et al., "Learning to Rank Using Gradient
+    Descent", 2005), divided by ``log2(place + 1)``, and the sum by that of the best order. Rows of one score count as
+    if in each order.
+
+    Args:
+        labels: The relevance of each row, from 0.
+        scores: Higher for a row that comes earlier.
+
+    Returns:
+        From 0 to 1; NaN if all rows have one relevance, so that each order is as good as any other.
+    """
+    from sklearn.metrics import ndcg_score
+
+    return float(ndcg_score([2**labels - 1], [scores])) if _is_mixed(labels) else math.nan
 
 
 def predicted(probabilities: Numbers) -> Numbers:

@@ -8,16 +8,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sluice.declaration.problems import Binary, Count, Multiclass, Problem, Regression
+from sluice.declaration.problems import Binary, Count, Multiclass, Problem, Ranking, Regression
 from sluice.evaluation.breakdowns import drifts, importances, slices
 from sluice.evaluation.contest import Contest, Contestant
 from sluice.evaluation.diagnosis import confusion_counts, tenths
 from sluice.evaluation.drawing import WIDTH, Picture, picture, shown
 from sluice.evaluation.importance import sampled
+from sluice.evaluation.metrics import Groups, Numbers
 
 _MOST_POINTS = 1_500
 _MOST_CELLS = 12  # classes whose shares are written into a confusion matrix
 _IN_A_ROW = 3  # models side by side
+_PLACES = 10  # of a ranking
 _INNER = 99.0  # per cent of the residuals that a histogram shows
 
 
@@ -174,11 +176,56 @@ def residual_histogram(contest: Contest) -> Picture:
     )
 
 
+def relevances(contest: Contest) -> Picture:
+    """Draw the mean relevance of the rows that each model puts on each place, and that of the best order.
+
+    Args:
+        contest: Of a ranking.
+    """
+    groups = np.zeros(len(contest.labels), dtype=np.intp) if contest.groups is None else contest.groups
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        best = mean_relevances(contest.labels, contest.labels, groups)
+        axes.plot(range(1, len(best) + 1), best, color="#b8bec6", linestyle=":", label="best order")
+        for each in contest.contestants:
+            found = mean_relevances(contest.labels, each.answers, groups)
+            places = range(1, len(found) + 1)
+            axes.plot(places, found, each.line, color=each.colour, marker="o", markersize=4, label=each.name)
+        axes.set(xlabel="place in the order of the scores", ylabel=f"mean {shown(contest.snapshot.label)}")
+        axes.set_xticks(range(1, len(best) + 1))
+        axes.legend()
+
+    caption = (
+        f"The mean relevance of the rows on the first {_PLACES} places of the groups of the test. The further left a "
+        f"model puts what is relevant, the better; no model can be above the dotted line on the first place."
+    )
+    return picture("Relevance by place", caption, draw, height=3.4, width=6)
+
+
+def mean_relevances(labels: Numbers, scores: Numbers, groups: Groups) -> Numbers:
+    """Return the mean label of the rows on each place, over the groups that have that place.
+
+    Args:
+        labels: The relevances, of shape ``(rows,)``.
+        scores: The row with the highest one of a group is on the first place; of equal ones, the row that comes first.
+        groups: The number of the group of each row, of shape ``(rows,)``.
+
+    Returns:
+        The shape ``(10,)``; fewer if no group has as many rows.
+    """
+    order = np.lexsort((-scores, groups))
+    sizes = np.unique(groups, return_counts=True)[1]
+    places = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.array([labels[order][places == place].mean() for place in range(min(_PLACES, sizes.max()))])
+
+
 PICTURES: Mapping[type[Problem], tuple[Callable[[Contest], Picture], ...]] = {
     Binary: (roc, calibration),
     Multiclass: (confusion,),
     Regression: (residuals, residual_histogram),
     Count: (residuals, residual_histogram),
+    Ranking: (relevances,),
 }
 
 

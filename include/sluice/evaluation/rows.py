@@ -1,4 +1,4 @@
-"""The rows that models are judged on: their labels, and their values in the columns that slice them."""
+"""The rows that models are judged on: their labels, their groups, and their values in the columns that slice them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from sluice.dataset.channels import Channel
 from sluice.dataset.snapshot import snapshot_rows
-from sluice.evaluation.metrics import Numbers
+from sluice.declaration.problems import Problem
+from sluice.evaluation.metrics import Groups, Numbers
 from sluice.workspace import Workspace
 
 
@@ -18,11 +20,13 @@ from sluice.workspace import Workspace
 class Rows:
     """Rows of one channel of a snapshot.
 
-    ``labels`` has the shape ``(rows,)``; so has the text of each of the ``columns``.
+    ``labels`` has the shape ``(rows,)``; so have the text of each of the ``columns`` and the ``groups``: the number of
+    the group of each row, or None if the problem has no groups.
     """
 
     labels: Numbers
     columns: Mapping[str, npt.NDArray[np.object_]] = field(default_factory=dict)
+    groups: Groups | None = None
 
     def slices(self, fewest: int) -> Iterator[tuple[str, str, npt.NDArray[np.bool_]]]:
         """Yield each column and each of its values, with the rows that have it.
@@ -37,7 +41,7 @@ class Rows:
 
 
 def read_rows(workspace: Workspace, fingerprint: str, channel: Channel) -> Rows:
-    """Read the labels and the slicing columns of one channel.
+    """Read the labels, the groups and the slicing columns of one channel.
 
     Args:
         workspace: The workspace of the pipeline that trains.
@@ -50,4 +54,14 @@ def read_rows(workspace: Workspace, fingerprint: str, channel: Channel) -> Rows:
     training = workspace.pipeline.require_training()
     frame = snapshot_rows(workspace.lake, fingerprint, channel)
     columns = {column: frame[column].astype(str).to_numpy(object) for column in training.gate.slices}
-    return Rows(frame[training.label].to_numpy(np.float64), columns)
+    return Rows(frame[training.label].to_numpy(np.float64), columns, group_numbers(training.problem, frame))
+
+
+def group_numbers(problem: Problem, frame: pd.DataFrame) -> Groups | None:
+    """Return the number of the group of each row, of shape ``(rows,)``; None if the problem has no groups.
+
+    Args:
+        problem: What the labels mean.
+        frame: Raw rows, with the column that names their groups.
+    """
+    return None if problem.group_column is None else pd.factorize(frame[problem.group_column])[0]

@@ -10,7 +10,7 @@ import numpy as np
 from botocore.exceptions import ClientError
 
 from sluice.aws.failures import explain, is_transient
-from sluice.dataset.channels import csv_rows
+from sluice.dataset.formats.csv import csv_rows
 from sluice.dataset.profile import Profile, drift, read_profile, stability_index
 from sluice.dataset.snapshot import Snapshot, read_snapshot
 from sluice.errors import DeploymentFailed
@@ -105,8 +105,9 @@ def _judge(workspace: Workspace, model: Model, snapshot: Snapshot, window: Windo
             raise
         return {}, explain(error)
     metrics = workspace.pipeline.require_training().problem.metrics
-    draws = resampled(metrics, window.labels, {"live": answers})["live"]
-    return {each: _figure(measure(each, window.labels, answers), draws[each]) for each in metrics}, ""
+    labels, groups = window.labels, window.groups
+    draws = resampled(metrics, labels, {"live": answers}, groups)["live"]
+    return {each: _figure(measure(each, labels, answers, groups), draws[each]) for each in metrics}, ""
 
 
 def _ask(workspace: Workspace, model: Model, rows: Sequence[str]) -> Numbers:
