@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +25,7 @@ from sluice.dataset.formats.recordio import RecordIO
 from sluice.dataset.raw_rows import RawRows
 from sluice.declaration.candidates import Candidate, ChannelFormat
 from sluice.declaration.features import Category, Feature
+from sluice.errors import DeclarationError
 from sluice.lake.store import Lake
 
 Channel = Literal["train", "validation", "test"]
@@ -84,8 +86,11 @@ def write_channel(
         channel: ``train``, ``validation`` or ``test``.
         forms: The forms to write.
         frames: The rows of each partition with the encoding that they get.
+
+    Raises:
+        DeclarationError: no train row has a value in the last column, so the reader of a format would not count it.
     """
-    lake = rows.lake
+    lake, counted = rows.lake, channel != "train" or not any(FORMATS[form.format].counts_columns for form in forms)
     targets = {form.name: channel_key(lake, fingerprint, form, channel) for form in forms}
     if channel != "train":
         targets["rows"] = lake.layout.snapshot_rows(fingerprint, channel)
@@ -98,9 +103,16 @@ def write_channel(
                 raw = stack.enter_context(pq.ParquetWriter(files["rows"], schema, compression="zstd"))
             for frame, blocks in _blocks(rows, forms, frames):
                 for form, writer in writers.items():
-                    writer.write(blocks[form.filled])
+                    block = blocks[form.filled]
+                    writer.write(block)
+                    counted = counted or not np.isnan(block.features[:, -1]).all()
                 if raw is not None:
                     raw.write_table(_raw_table(frame, schema))
+        if not counted:
+            raise DeclarationError(
+                f"feature {rows.training.inputs[-1].name} is missing in every train row, and it is the last one: LIBSVM "
+                f"has no other sign of a column than its values; declare another feature last, or leave this one out"
+            )
         for name, key in targets.items():
             _upload(lake, Path(folder, name), key)
 

@@ -36,10 +36,12 @@ class Format(ABC):
     Attributes:
         extension: The end of the file's name, without a dot.
         content_type: What a training job calls the format.
+        counts_columns: Whether a reader knows a column only by its values, so that the last one needs a value.
     """
 
     extension: ClassVar[str]
     content_type: ClassVar[str]
+    counts_columns: ClassVar[bool] = False
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

@@ -15,23 +15,19 @@ _joined: Any = pc.binary_join_element_wise  # its type stubs know no text beside
 
 
 class Libsvm(Format):
-    """A line for each row, its columns by their places from 0. A zero is written, and a missing value is left out.
-
-    Only the last column is written as ``nan`` where it is missing, because the reader counts the columns that it finds.
-    """
+    """A line for each row, its columns by their places from 0. A zero is written, and a missing value is left out."""
 
     extension: ClassVar[str] = "libsvm"
     content_type: ClassVar[str] = "text/libsvm"
+    counts_columns: ClassVar[bool] = True
 
     @override
     def write(self, block: Block) -> None:
-        last = block.features.shape[1] - 1
         cells = [_texts(block.labels)]
         if block.groups is not None:
             cells.append(_joined("qid:", pa.array(block.groups).cast(pa.string()), ""))
         # A text is null where its value is.
         cells += [_joined(f"{place}:", _texts(column), "") for place, column in enumerate(block.features.T)]
-        cells[-1] = cells[-1].fill_null(f"{last}:nan")
         lines = _joined(*cells, " ", null_handling="skip")
         self._file.write("".join(f"{line}\n" for line in lines.to_pylist()).encode("ascii"))
 
