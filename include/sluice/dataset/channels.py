@@ -110,8 +110,8 @@ def write_channel(
                     raw.write_table(_raw_table(frame, schema))
         if not counted:
             raise DeclarationError(
-                f"feature {rows.training.inputs[-1].name} is missing in every train row, and it is the last one: LIBSVM "
-                f"has no other sign of a column than its values; declare another feature last, or leave this one out"
+                f"feature {rows.training.inputs[-1].name} is missing in every train row, and it is the last one: a "
+                f"column of LIBSVM is known by its values only; declare another feature last, or leave this one out"
             )
         for name, key in targets.items():
             _upload(lake, Path(folder, name), key)

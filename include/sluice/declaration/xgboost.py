@@ -205,9 +205,7 @@ class XGBoost(Candidate):
         metrics = {each.partition("@")[0] for each in given.get("eval_metric", "").split(",")}
         for name, needs in (("objective", given["objective"] == "rank:map"), ("eval_metric", "map" in metrics)):
             if needs:
-                yield Objection(
-                    name, "takes relevances of 0 and 1 only; declare the problem with highest=1, or write ndcg"
-                )
+                yield Objection(name, "takes relevances of 0 and 1 only; declare highest=1, or write ndcg for map")
 
 
 def _against(metric: str, objective: str) -> Iterator[str]:

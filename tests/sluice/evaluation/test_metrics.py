@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import product
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
-from hypothesis import given
+import xgboost
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluice.declaration import Binary, Count, Multiclass, Regression
+from sluice.declaration import Binary, Count, Multiclass, Ranking, Regression
 from sluice.declaration.gate import MetricName
 from sluice.declaration.metrics import METRICS
 from sluice.evaluation.metrics import measure
@@ -161,11 +163,41 @@ OF_CLASSES = {
 }
 
 
+Ranked = list[tuple[int, int, float]]  # group, relevance, score
+RANKED = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), SCORES), max_size=14)
+
+
+def ndcg(rows: Ranked) -> float:
+    """Return the mean over the groups of the gains in the order of the scores, as a share of those in the best order.
+
+    Rows of one score share the mean discount of their places. A group in which no order is better is left out.
+    """
+    found = []
+    for group in {each for each, _, _ in rows}:
+        some = [(relevance, score) for each, relevance, score in rows if each == group]
+        if len({relevance for relevance, _ in some}) > 1:
+            found.append(gain([score for _, score in some], some) / gain([relevance for relevance, _ in some], some))
+    return sum(found) / len(found) if found else math.nan
+
+
+def gain(keys: Sequence[float], rows: list[tuple[int, float]]) -> float:
+    total = 0.0
+    for (relevance, _), key in zip(rows, keys, strict=True):
+        above, same = sum(each > key for each in keys), sum(each == key for each in keys)
+        places = range(above + 1, above + same + 1)
+        total += (2**relevance - 1) * sum(1 / math.log2(place + 1) for place in places) / same
+    return total
+
+
+RANKS = {"ndcg": ndcg}
+
+
 def test_every_metric_of_a_problem_is_known_has_its_function_and_its_definition_here() -> None:
     assert set(BINARY) == set(Binary.metrics)
     assert set(OF_CLASSES) == set(Multiclass.metrics)
     assert set(NUMERIC) == set(Regression.metrics) | set(Count.metrics)
-    assert set(METRICS) == set(BINARY) | set(OF_CLASSES) | set(NUMERIC)
+    assert set(RANKS) == set(Ranking.metrics)
+    assert set(METRICS) == set(BINARY) | set(OF_CLASSES) | set(NUMERIC) | set(RANKS)
     assert set(get_args(MetricName)) == set(METRICS)
 
 
@@ -198,6 +230,47 @@ def test_value_of_several_classes_is_that_of_the_definition(metric: str, rows: V
     shares = np.array([each for _, each in rows], dtype=float).reshape(len(rows), 3)
 
     assert same(measure(metric, labels, shares), OF_CLASSES[metric](rows))
+
+
+@pytest.mark.parametrize("metric", RANKS)
+@settings(deadline=None)
+@given(rows=RANKED)
+def test_value_of_a_ranking_is_that_of_the_definition(metric: str, rows: Ranked) -> None:
+    groups, labels, scores = (np.array([row[place] for row in rows]) for place in range(3))
+
+    found = measure(metric, labels.astype(float), scores.astype(float), groups.astype(np.intp))
+
+    assert same(found, RANKS[metric](rows)), (found, RANKS[metric](rows))
+    assert math.isnan(found) or METRICS[metric].lowest <= found <= METRICS[metric].highest + 1e-9
+
+
+def test_ndcg_is_that_of_xgboost_where_every_group_has_an_order() -> None:
+    """XGBoost counts a group without an order as 1; there is none here, and no two scores of a group are equal."""
+    random = np.random.default_rng(4)
+    groups, labels = np.repeat(np.arange(30), 8), np.tile([0.0, 1, 2, 3, 4, 0, 1, 5], 30)
+    matrix = xgboost.DMatrix(random.normal(size=(240, 2)) + labels[:, None] / 9, label=labels, qid=groups)
+    logged: dict[str, Any] = {}
+
+    booster = xgboost.train(
+        {"objective": "rank:ndcg", "eval_metric": "ndcg", "booster": "gblinear"},
+        *(matrix, 3),
+        evals=[(matrix, "train")],
+        evals_result=logged,
+        verbose_eval=False,
+    )
+
+    scores = booster.predict(matrix)
+    assert all(len(np.unique(scores[groups == group])) == 8 for group in range(30))
+    assert measure("ndcg", labels, scores, groups) == pytest.approx(logged["train"]["ndcg"][-1], abs=1e-6)
+
+
+def test_groups_that_can_not_be_judged_are_left_out() -> None:
+    """One row, or rows of one relevance, also of 0: the mean is that of the fourth group alone."""
+    groups = np.array([0, 1, 1, 2, 2, 3, 3])
+    labels, scores = np.array([3.0, 2, 2, 0, 0, 0, 1]), np.array([0.1, 1, 2, 1, 2, 0.9, 0.1])
+
+    assert measure("ndcg", labels, scores, groups) == pytest.approx(1 / math.log2(3))
+    assert math.isnan(measure("ndcg", labels[:5], scores[:5], groups[:5]))
 
 
 def test_one_class_has_no_auc() -> None:

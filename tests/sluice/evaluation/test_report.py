@@ -20,10 +20,11 @@ from tests.clients import MODEL
 from tests.conftest import Cloud
 from tests.draining import workspace_of
 from tests.sluice.lake_contents import put_rows
+from tests.sluice.ranked import ndcg
 from tests.sluice.toy import TOY
 
 from sluice.dataset.snapshot import make_snapshot, snapshot_rows
-from sluice.declaration import Binary, Category, Count, Gate, Multiclass, Regression, XGBoost
+from sluice.declaration import Binary, Category, Count, Gate, Multiclass, Ranking, Regression, XGBoost
 from sluice.declaration.problems import Problem
 from sluice.errors import MissingResource
 from sluice.evaluation.contest import Contest, read_contest
@@ -44,12 +45,14 @@ OBJECTIVES: Mapping[type[Problem], dict[str, Any]] = {
     Multiclass: {"objective": "multi:softprob", "num_class": 3},
     Regression: {"objective": "reg:squarederror"},
     Count: {"objective": "count:poisson"},
+    Ranking: {"objective": "rank:ndcg"},
 }
 GATES: Mapping[type[Problem], Gate] = {
     Binary: Gate("auc", at_least=0.6, slices=("carrier",), each_slice=0.55, rows=20),
     Multiclass: Gate("accuracy", at_least=0.4, slices=("carrier",), rows=20),
     Regression: Gate("rmse", at_most=9, slices=("carrier",), rows=20),
     Count: Gate("poisson_deviance", at_most=9, rows=20),
+    Ranking: Gate("ndcg", at_least=0.6, slices=("carrier",), rows=20),
 }
 
 
@@ -62,7 +65,7 @@ def labels_of(problem: Problem, signal: Any, random: np.random.Generator) -> Any
     noisy = signal + random.normal(0, 0.7, len(signal))
     if isinstance(problem, Binary):
         return (noisy > 0).astype(float)
-    if isinstance(problem, Multiclass):
+    if isinstance(problem, Multiclass | Ranking):
         return np.digitize(noisy, (-0.5, 0.5)).astype(float)
     return random.poisson(np.exp(signal)).astype(float) if isinstance(problem, Count) else 10 * noisy
 
@@ -82,7 +85,9 @@ def made_days(problem: Problem) -> dict[int, pd.DataFrame]:
     for day in range(1, DAYS + 1):
         value, total = random.normal(size=(2, ROWS))
         rows = pd.DataFrame({"value": value, "total": total, "late": labels_of(problem, value, random)})
-        made[day] = rows.assign(carrier=random.choice(["UA", "AA", HOSTILE], ROWS))
+        made[day] = rows.assign(
+            carrier=random.choice(["UA", "AA", HOSTILE], ROWS), query=np.arange(ROWS) // 10 + 99 * day
+        )
     return made
 
 
@@ -100,7 +105,7 @@ def declared(problem: Problem) -> Any:
         TOY.require_training(),
         problem=problem,
         features=FEATURES,
-        candidates=(XGBoost({**OBJECTIVES[type(problem)], "num_round": 2}),),
+        candidates=(XGBoost({**OBJECTIVES[type(problem)], "num_round": 2}, channel_format="libsvm"),),
         gate=GATES[type(problem)],
     )
     return replace(TOY, training=training)
@@ -174,6 +179,11 @@ def regression(cloud: Cloud) -> Reported:
 @pytest.fixture(scope="module")
 def count(cloud: Cloud) -> Reported:
     return report_on(cloud.client("s3"), Count())
+
+
+@pytest.fixture(scope="module")
+def ranking(cloud: Cloud) -> Reported:
+    return report_on(cloud.client("s3"), Ranking("query"))
 
 
 class Page(HTMLParser):
@@ -358,14 +368,15 @@ COMMON = ("Slices", "Drift of the features", "Importance of the features, by a s
 
 
 def test_each_problem_has_its_pictures(
-    binary: Reported, multiclass: Reported, regression: Reported, count: Reported
+    binary: Reported, multiclass: Reported, regression: Reported, count: Reported, ranking: Reported
 ) -> None:
     errors = ("Residuals against the predicted value", "Histogram of residuals")
     assert binary.titles == ("ROC curve", "Calibration", *COMMON)
     assert multiclass.titles == ("Confusion matrix", *COMMON)
     assert regression.titles == (*errors, *COMMON)
     assert count.titles == (*errors, *COMMON[1:])  # its gate has no slices
-    for each in (binary, multiclass, regression, count):
+    assert ranking.titles == ("Relevance by place", *COMMON)
+    for each in (binary, multiclass, regression, count, ranking):
         assert set(Page(each.page).pictures) == set(each.titles)
 
 
@@ -379,6 +390,32 @@ def test_confusion_matrix_has_the_shares_of_each_class(multiclass: Reported) -> 
     found = texts(Page(multiclass.page).pictures["Confusion matrix"])
 
     assert "".join(expected) in "".join(text for text in found if re.fullmatch(r"\d\.\d\d", text))
+
+
+def test_relevance_by_place_is_that_of_the_order_of_the_answers(ranking: Reported) -> None:
+    """The ten rows of each of the 15 queries of the test, by numpy alone; the picture is in its own unit."""
+    labels = ranking.rows(8)["late"].to_numpy().reshape(15, 10)
+    (best,) = lines_of(Page(ranking.page).pictures["Relevance by place"], DIAGONAL)[:1]
+    ideal = np.sort(labels, axis=1)[:, ::-1].mean(axis=0)
+    unit = (best[0, 1] - best[-1, 1]) / (ideal[0] - ideal[-1])
+
+    for job, colour in (("toy-old-1", "#4d4d4d"), ("toy-deep-2", "#0072b2"), ("toy-flat-3", "#d55e00")):
+        order = np.argsort(-ranking.answers(job).reshape(15, 10), axis=1, kind="stable")
+        expected = np.take_along_axis(labels, order, axis=1).mean(axis=0)
+        curves = lines_of(Page(ranking.page).pictures["Relevance by place"], colour)
+        (found,) = (each for each in curves if len(each) == 10)
+        assert ideal[0] + (found[:, 1] - best[0, 1]) / unit == pytest.approx(expected, abs=1e-3)
+
+
+def test_slices_of_a_ranking_are_those_of_the_rows_that_have_the_value(ranking: Reported) -> None:
+    """A query's rows of one carrier are ranked among themselves."""
+    page, test = Page(ranking.page), ranking.rows(8).rename(columns={"late": "relevance"}).reset_index(drop=True)
+    for carrier in ("UA", "AA"):
+        own = test["carrier"] == carrier
+        expected = [
+            f"{ndcg(test[own], ranking.answers(job)[own, 0]):.4f}" for job in ("toy-old-1", "toy-deep-2", "toy-flat-3")
+        ]
+        assert page.line(carrier) == [str(own.sum()), *expected]
 
 
 def test_errors_are_shown_in_the_unit_of_the_label(regression: Reported) -> None:
