@@ -1,6 +1,7 @@
 """Pipelines of every kind of problem, from events to a live endpoint, by ``airflow dags test``.
 
-``flights`` is binary (:mod:`tests.dags.test_dags_run`). Here are ten classes, a count, and a lake without a model.
+``flights`` is binary (:mod:`tests.dags.test_dags_run`). Here are ten classes, a count, a ranking, and a lake without a
+model.
 """
 
 from __future__ import annotations
@@ -193,6 +194,95 @@ def test_features_are_listed_with_their_kinds(world: World) -> None:
         "hour\tnumber",
         "weekday\tcategory",
     ]
+
+
+# A ranking
+
+
+def offers(days: Sequence[int]) -> pd.DataFrame:
+    """Return the offers of ten searches a day: what is cheap in its search and has stars is of interest."""
+    random = np.random.default_rng(6)
+    made = []
+    for day in days:
+        sizes = random.integers(4, 12, 10)
+        rows = pd.DataFrame({"day": day, "search": np.repeat(100 * day + np.arange(10), sizes)})
+        rows["price"] = (random.lognormal(0, 0.5, len(rows)) * rows["search"]).round(2)
+        rows["stars"] = random.integers(1, 6, len(rows))
+        share = rows["price"] / rows.groupby("search")["price"].transform("max")
+        interest = rows["stars"] / 2 - 3 * share + random.normal(0, 0.3, len(rows))
+        made.append(rows.assign(share=share, interest=np.clip(interest.round() + 1, 0, 3).astype(int)))
+    return pd.concat(made, ignore_index=True).sample(frac=1, random_state=1, ignore_index=True)
+
+
+def mean_ndcg(rows: pd.DataFrame, answers: Any) -> float:
+    """Return the NDCG of the searches by its definition; a search whose offers have one interest is left out."""
+    found = []
+    for _, some in rows.assign(score=answers).groupby("search"):
+        discounts, gains = 1 / np.log2(np.arange(2, len(some) + 2)), 2.0 ** some["interest"] - 1
+        # Offers of one score share the mean discount of their places.
+        places = some["score"].rank(ascending=False, method="first").astype(int).to_numpy()
+        shared = pd.Series(discounts[places - 1]).groupby(some["score"].to_numpy()).transform("mean")
+        if some["interest"].nunique() > 1:
+            best = (np.sort(gains)[::-1] * discounts).sum()
+            found.append((gains.to_numpy() * shared.to_numpy()).sum() / best)
+    return float(np.mean(found))
+
+
+@pytest.fixture(scope="module")
+def searches(world: World) -> pd.DataFrame:
+    """Run the pipeline on ten days, train, and watch it on two more; return all offers."""
+    world.sluice("provision", "searches")
+    rows = offers(range(1, 13))
+    events = [
+        event(
+            f"offer-{row.Index}",
+            str(row.search),
+            FIRST + timedelta(days=row.day - 1, seconds=row.Index),
+            search=row.search,
+            price=row.price,
+            stars=row.stars,
+            interest=row.interest,
+        )
+        for row in rows.itertuples()
+    ]
+    before = FIRST + timedelta(days=10)
+    world.run("searches", [each for each in events if each.event_time < before])
+    world.airflow.dags_test("searches_train", "2013-01-10", poll_seconds=0.5).succeeded()
+    world.run("searches", [each for each in events if each.event_time >= before])
+    world.airflow.dags_test("searches_monitor", "2013-01-12").succeeded()
+    return rows
+
+
+def asked(world: World, rows: pd.DataFrame) -> Any:
+    named = [{"stars": row.stars, "share": row.share} for row in rows.itertuples()]
+    return np.array(
+        [
+            float(line)
+            for line in world.sluice("predict", "searches", given="\n".join(map(json.dumps, named))).splitlines()
+        ]
+    )
+
+
+@pytest.mark.slow
+def test_scores_rank_the_offers_of_each_search(world: World, searches: pd.DataFrame) -> None:
+    record = world.stored("searches", "deployments/000001.json")
+    test = searches[searches["day"].isin([9, 10])]
+
+    answers = asked(world, test)
+
+    assert mean_ndcg(test, answers) == pytest.approx(record["metrics"]["ndcg"], abs=1e-6)
+    assert mean_ndcg(test, answers) > 0.9 > mean_ndcg(test, -answers)
+
+
+@pytest.mark.slow
+def test_live_ranking_is_judged_by_the_searches_of_new_days(world: World, searches: pd.DataFrame) -> None:
+    report = world.stored("searches", "monitoring/000001.json")
+    new = searches[searches["day"] > 10]
+
+    assert report["partitions"] == "dt=2013-01-11..dt=2013-01-12"
+    assert report["judged"] == len(new)
+    assert report["metrics"]["ndcg"]["value"] == pytest.approx(mean_ndcg(new, asked(world, new)), abs=1e-6)
+    assert report["metrics"]["ndcg"]["low"] < report["metrics"]["ndcg"]["value"] < report["metrics"]["ndcg"]["high"]
 
 
 # A lake
