@@ -34,7 +34,7 @@ from sluice.sending.lanes import Event
 pytestmark = pytest.mark.slow
 
 FIRST = datetime(2013, 1, 1, tzinfo=UTC)
-NAMES = ("digits", "departures", "archive")
+NAMES = ("digits", "departures", "searches", "archive")
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,6 @@ def mean_ndcg(rows: pd.DataFrame, answers: Any) -> float:
 @pytest.fixture(scope="module")
 def searches(world: World) -> pd.DataFrame:
     """Run the pipeline on ten days, train, and watch it on two more; return all offers."""
-    world.sluice("provision", "searches")
     rows = offers(range(1, 13))
     events = [
         event(
@@ -263,7 +262,6 @@ def asked(world: World, rows: pd.DataFrame) -> Any:
     )
 
 
-@pytest.mark.slow
 def test_scores_rank_the_offers_of_each_search(world: World, searches: pd.DataFrame) -> None:
     record = world.stored("searches", "deployments/000001.json")
     test = searches[searches["day"].isin([9, 10])]
@@ -274,7 +272,6 @@ def test_scores_rank_the_offers_of_each_search(world: World, searches: pd.DataFr
     assert mean_ndcg(test, answers) > 0.9 > mean_ndcg(test, -answers)
 
 
-@pytest.mark.slow
 def test_live_ranking_is_judged_by_the_searches_of_new_days(world: World, searches: pd.DataFrame) -> None:
     report = world.stored("searches", "monitoring/000001.json")
     new = searches[searches["day"] > 10]

@@ -17,7 +17,8 @@ from tests.sluice.toy import TOY
 
 from sluice.dataset.encodings import Encoding, NumberEncoding
 from sluice.dataset.snapshot import Snapshot
-from sluice.declaration import Network
+from sluice.declaration import LinearLearner, Network
+from sluice.declaration.candidates import Candidate
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.xgboost import XGBoost
 from sluice.training.names import job_name_stem
@@ -36,6 +37,7 @@ SNAPSHOT = Snapshot(
 
 CANDIDATE = TOY.training.candidates[0]
 BINARY = {"objective": "binary:logistic"}
+LINEAR = LinearLearner({"predictor_type": "binary_classifier"})
 
 
 def request(pipeline: Pipeline = TOY, snapshot: Snapshot = SNAPSHOT, role: str = ROLE) -> dict[str, Any]:
@@ -64,6 +66,35 @@ def test_job_trains_on_the_channels_of_the_snapshot_and_never_on_the_test_rows()
         "train": f"s3://bucket/toy/snapshots/{'f' * 32}/gaps/train/",
         "validation": f"s3://bucket/toy/snapshots/{'f' * 32}/gaps/validation/",
     }
+
+
+@pytest.mark.parametrize(
+    ("candidate", "folder", "content_type"),
+    [
+        (CANDIDATE, "gaps", "text/csv"),
+        (replace(CANDIDATE, channel_format="parquet"), "gaps-parquet", "application/x-parquet"),
+        (replace(CANDIDATE, channel_format="libsvm"), "gaps-libsvm", "text/libsvm"),
+        (replace(CANDIDATE, channel_format="recordio"), "gaps-recordio", "application/x-recordio-protobuf"),
+        (replace(LINEAR, channel_format="recordio"), "filled-recordio", "application/x-recordio-protobuf"),
+    ],
+)
+def test_channels_have_the_declared_format(candidate: Candidate, folder: str, content_type: str) -> None:
+    """The names of the content types are those that SageMaker's containers take, letter by letter."""
+    found = request(trained(TOY, candidates=(candidate,)))["InputDataConfig"]
+
+    assert [(each["ChannelName"], each["ContentType"]) for each in found] == [
+        ("train", content_type),
+        ("validation", content_type),
+    ]
+    for each in found:
+        uri = each["DataSource"]["S3DataSource"]["S3Uri"]
+        assert uri == f"s3://bucket/toy/snapshots/{'f' * 32}/{folder}/{each['ChannelName']}/"
+
+
+def test_another_format_is_another_job() -> None:
+    other = trained(TOY, candidates=(replace(CANDIDATE, channel_format="parquet"),))
+
+    assert request(other)["TrainingJobName"] != request()["TrainingJobName"]
 
 
 def test_hyperparameters_are_text_and_their_order_does_not_matter() -> None:

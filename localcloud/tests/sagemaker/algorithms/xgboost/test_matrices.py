@@ -42,6 +42,16 @@ def test_libsvm_has_weights_beside_the_label(tmp_path: Path) -> None:
     assert matrix.num_col() == 3
 
 
+def test_libsvm_has_groups(tmp_path: Path) -> None:
+    """The rows of a group are those of one ``qid`` that follow each other, also from one file to the next."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/a.libsvm").write_text("3 qid:7 0:1\n1 qid:7 0:2\n0 qid:2 0:3\n0 qid:7 0:4\n")
+    (tmp_path / "data/b.libsvm").write_text("1 qid:7 0:5\n0 qid:9 0:6\n")
+    matrix = matrices.read([tmp_path / "data"], "libsvm", weighted=False, scratch=tmp_path / "scratch")
+    assert matrix.get_label().tolist() == [3.0, 1.0, 0.0, 0.0, 1.0, 0.0]
+    assert matrix.get_uint_info("group_ptr").tolist() == [0, 2, 3, 5, 6]
+
+
 def test_parquet_has_the_label_first(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     table = pa.table({"label": [1, 0], "x": [1.5, None], "y": [3.0, 4.0]})

@@ -51,6 +51,36 @@ def test_a_model_is_the_librarys_own(tmp_path: Path, hyperparameters: dict[str, 
     assert f'"name":"{booster}"' in trained.save_config()
 
 
+@pytest.mark.parametrize("objective", ["rank:ndcg", "rank:pairwise", "rank:map"])
+def test_a_ranking_learns_from_the_groups_of_libsvm(
+    tmp_path: Path, objective: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    groups = np.repeat(np.arange(12), 5)
+    lines = [
+        f"{label:g} qid:{group} " + " ".join(f"{place}:{value:g}" for place, value in enumerate(row))
+        for label, group, row in zip(LABELS, groups, FEATURES, strict=True)
+    ]
+    ranks = {"objective": objective, "eval_metric": "ndcg"}
+
+    job = prepared(tmp_path, ranks, {"train": {"a.libsvm": "\n".join(lines) + "\n"}}, "text/libsvm").run()
+
+    matrix = xgboost.DMatrix(FEATURES, label=LABELS, qid=groups)
+    logged: dict[str, Any] = {}
+    watched = {"evals": [(matrix, "train")], "evals_result": logged, "verbose_eval": False}
+    expected = xgboost.train({**ranks, "nthread": 1}, matrix, 3, **watched)  # type: ignore[arg-type]
+    np.testing.assert_allclose(job.model().predict(matrix), expected.predict(matrix), atol=1e-6)
+    values = [f"[{place}]\ttrain-ndcg:{value:.5f}" for place, value in enumerate(logged["train"]["ndcg"])]
+    assert rounds(capsys.readouterr().out) == values
+    alone = xgboost.train({**ranks, "nthread": 1}, xgboost.DMatrix(FEATURES, label=LABELS), 3)
+    assert not np.allclose(alone.predict(matrix), expected.predict(matrix))
+
+
+def test_a_relevance_that_the_library_refuses_fails_the_job(tmp_path: Path) -> None:
+    files = {"train": {"a.libsvm": "32 qid:1 0:1\n0 qid:1 0:2\n"}}
+    with pytest.raises(AlgorithmError, match="must be lesser than or equal to 31"):
+        prepared(tmp_path, {"objective": "rank:ndcg"}, files, "text/libsvm").run()
+
+
 def test_weights_and_files_of_sub_folders_count(tmp_path: Path) -> None:
     weights = np.arange(1.0, 61.0)
     rows = csv(LABELS, np.column_stack([weights, FEATURES])).splitlines(keepends=True)
