@@ -11,7 +11,7 @@
     s3://BUCKET/PIPELINE/announced/STAGE/<subject>/<digest of the content>
     s3://BUCKET/PIPELINE/started/<month>.json
     s3://BUCKET/PIPELINE/snapshots/<fingerprint>/{snapshot,profile}.json
-    s3://BUCKET/PIPELINE/snapshots/<fingerprint>/{gaps,filled}/{train,validation,test}/part-0.csv
+    s3://BUCKET/PIPELINE/snapshots/<fingerprint>/{gaps,filled}[-<format>]/{train,validation,test}/part-0.<format>
     s3://BUCKET/PIPELINE/snapshots/<fingerprint>/rows/{validation,test}/part-0.parquet
     s3://BUCKET/PIPELINE/models/<job name>/output/model.tar.gz
     s3://BUCKET/PIPELINE/evaluations/scores/<transform job>/{validation,test}.csv.out

@@ -52,6 +52,11 @@ from sluice.workspace import Workspace
 FIRST = Partition(datetime(2013, 1, 1, tzinfo=UTC), "day")
 REGRESSION = XGBoost({"objective": "reg:squarederror", "num_round": 5})
 LINEAR = LinearLearner({"predictor_type": "binary_classifier", "mini_batch_size": 2})
+EVERY_FORMAT = tuple(
+    replace(candidate, name=f"{candidate.name}_{each}", channel_format=each)
+    for candidate in (*TOY.require_training().candidates, LINEAR)
+    for each in candidate.formats
+)
 
 
 def meters(**changes: Any) -> Pipeline:
@@ -405,7 +410,35 @@ def test_only_the_forms_that_candidates_take_are_written(lake: Lake) -> None:
     }
 
 
-def test_memory_holds_a_few_partitions_however_many_there_are(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_snapshot_has_each_format_that_a_candidate_takes_and_no_other(lake: Lake) -> None:
+    put_days(lake, range(1, 5))
+    (trees,) = TOY.require_training().candidates
+    candidates = (
+        replace(trees, channel_format="parquet"),
+        LINEAR,
+        replace(LINEAR, name="l", channel_format="recordio"),
+    )
+
+    snapshot = made(lake, candidates=candidates)
+
+    assert snapshot.forms == ("filled", "filled-recordio", "gaps-parquet")
+    prefix = f"toy/snapshots/{snapshot.fingerprint}/"
+    assert {
+        key.removeprefix(prefix)
+        for key in keys_below(lake, prefix)
+        if not key.startswith((f"{prefix}rows/", f"{prefix}snapshot", f"{prefix}profile"))
+    } == {
+        f"{folder}/{channel}/part-0.{extension}"
+        for channel in CHANNELS
+        for folder, extension in (("filled", "csv"), ("filled-recordio", "recordio"), ("gaps-parquet", "parquet"))
+    }
+    assert channels(lake, snapshot, "filled") == channels(lake, made(lake, candidates=(LINEAR,)), "filled")
+
+
+@pytest.mark.parametrize("candidates", [TOY.require_training().candidates, EVERY_FORMAT], ids=["csv", "every format"])
+def test_memory_holds_a_few_partitions_however_many_there_are(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, candidates: Any
+) -> None:
     put_days(lake, range(1, 31))
     read, alive, most = raw_rows._frame, set[int](), 0
 
@@ -419,7 +452,7 @@ def test_memory_holds_a_few_partitions_however_many_there_are(lake: Lake, monkey
 
     monkeypatch.setattr(raw_rows, "_frame", counted)
 
-    snapshot = made(lake)
+    snapshot = made(lake, candidates=candidates)
 
     assert snapshot.rows["train"] == 66
     assert 1 < most <= 10
