@@ -162,9 +162,13 @@ def numbers(entry: bytes) -> tuple[float, ...]:
     return struct.unpack(f"<{len(tensor[1]) // 4}f", tensor[1])
 
 
-def test_long_records_have_lengths_of_several_bytes() -> None:
-    wide = Block(np.zeros(2), np.arange(2 * 5_000, dtype=float).reshape(2, 5_000))
+@pytest.mark.parametrize("columns", [27, 28, 29, 30, 31, 40, 5_000])
+def test_lengths_of_several_bytes_are_read_back(columns: int) -> None:
+    """From 29 columns on, one length after the other has two bytes, and some records need padding."""
+    wide = Block(np.array([3.0, 4.0]), np.arange(2.0 * columns).reshape(2, columns))
 
     rows = recordio.decode(written("recordio", [wide]), strict=True)
 
     np.testing.assert_array_equal(rows.features, wide.features)
+    assert rows.labels is not None
+    assert rows.labels.tolist() == [3, 4]
