@@ -39,7 +39,7 @@ FORMATS: Mapping[ChannelFormat, type[Format]] = {
 Encoded = tuple[pd.DataFrame, Encoding]
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Form:
     """How the rows of a channel are written.
 
@@ -90,7 +90,8 @@ def write_channel(
     Raises:
         DeclarationError: no train row has a value in the last column, so the reader of a format would not count it.
     """
-    lake, counted = rows.lake, channel != "train" or not any(FORMATS[form.format].counts_columns for form in forms)
+    lake = rows.lake
+    uncounted = {form for form in forms if FORMATS[form.format].counts_columns and channel == "train"}
     targets = {form.name: channel_key(lake, fingerprint, form, channel) for form in forms}
     if channel != "train":
         targets["rows"] = lake.layout.snapshot_rows(fingerprint, channel)
@@ -103,15 +104,15 @@ def write_channel(
                 raw = stack.enter_context(pq.ParquetWriter(files["rows"], schema, compression="zstd"))
             for frame, blocks in _blocks(rows, forms, frames):
                 for form, writer in writers.items():
-                    block = blocks[form.filled]
-                    writer.write(block)
-                    counted = counted or not np.isnan(block.features[:, -1]).all()
+                    writer.write(blocks[form.filled])
+                    if not np.isnan(blocks[form.filled].features[:, -1]).all():
+                        uncounted.discard(form)
                 if raw is not None:
                     raw.write_table(_raw_table(frame, schema))
-        if not counted:
+        for form in uncounted:
             raise DeclarationError(
                 f"feature {rows.training.inputs[-1].name} is missing in every train row, and it is the last one: a "
-                f"column of LIBSVM is known by its values only; declare another feature last, or leave this one out"
+                f"column of {form.format} is known by its values only; declare another feature last, or leave it out"
             )
         for name, key in targets.items():
             _upload(lake, Path(folder, name), key)

@@ -131,9 +131,9 @@ def make_snapshot(workspace: Workspace, first: str | None = None, last: str | No
     manifests = _closed(workspace, first, last)
     split = _split(workspace, list(manifests))
     revisions = {manifest.partition: manifest.digest for manifest in manifests.values()}
-    forms = sorted({form_of(candidate) for candidate in training.candidates})
+    forms = sorted({form_of(candidate) for candidate in training.candidates}, key=lambda form: form.name)
     keys = {channel: [each.key for each in split[channel]] for channel in CHANNELS}
-    names = sorted(form.name for form in forms)
+    names = [form.name for form in forms]
     fingerprint = digest_of([_ENCODING, _declared(training), keys, revisions, names])[:32]
     key = lake.layout.snapshot(fingerprint)
     if lake.read(key) is None:

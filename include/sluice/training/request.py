@@ -82,6 +82,7 @@ def _as_text(value: object) -> str:
 
 
 def _channel(lake: Lake, snapshot: Snapshot, form: Form, channel: str) -> dict[str, Any]:
+    # A compression and a record wrapper are for Pipe mode only (SageMaker API reference, Channel).
     return {
         "ChannelName": channel,
         "ContentType": FORMATS[form.format].content_type,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from sklearn.datasets import load_svmlight_file
 from tests.draining import workspace_of
 from tests.sluice.lake_contents import body_of, keys_below, put_rows
 from tests.sluice.ranked import put_results, ranked, results
+from tests.sluice.toy import TOY
 
 from sluice.dataset.snapshot import CHANNELS, Snapshot, make_snapshot, snapshot_rows
-from sluice.declaration import Gate
+from sluice.declaration import Gate, LinearLearner
 from sluice.errors import DeclarationError, NotEnoughData
 from sluice.lake.store import Lake
 
@@ -136,6 +138,18 @@ def test_last_column_that_libsvm_can_not_show_is_refused(lake: Lake) -> None:
     with pytest.raises(DeclarationError, match="feature total is missing in every train row, and it is the last one"):
         made(lake)
     assert made(lake, features=("total", "value")).rows["train"] > 0
+
+
+def test_last_column_of_libsvm_needs_a_value_also_beside_a_format_without_gaps(lake: Lake) -> None:
+    for day in range(1, 7):
+        rows = pd.DataFrame({"late": [0, 1, 0], "value": [day, 2, 3], "total": [None] * 3})
+        put_rows(lake, "running", f"2013-01-{day:02d}", rows.astype({"total": float}))
+    (trees,) = TOY.require_training().candidates
+    lines = LinearLearner({"predictor_type": "binary_classifier", "mini_batch_size": 2})
+    training = replace(TOY.require_training(), candidates=(replace(trees, channel_format="libsvm"), lines))
+
+    with pytest.raises(DeclarationError, match="a column of libsvm is known by its values only"):
+        make_snapshot(workspace_of(lake, replace(TOY, training=training)))
 
 
 def test_all_channels_have_the_same_bytes_in_another_lake(lake: Lake) -> None:

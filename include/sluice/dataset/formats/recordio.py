@@ -85,6 +85,6 @@ def _each(content: bytes, rows: int) -> npt.NDArray[np.uint8]:
 
 
 def _floats(numbers: Numbers) -> npt.NDArray[np.uint8]:
-    small = numbers.astype("<f4")
+    small = numbers.astype("<f4", order="C")
     small[np.isnan(small)] = np.nan  # there are many, and the same rows have the same bytes
-    return np.frombuffer(small.tobytes(), np.uint8).reshape(len(small), -1)
+    return small.view(np.uint8)

@@ -28,7 +28,7 @@ Table = Any  # the label first, then the columns; NaN where a value is missing
 def blocks(draw: Any) -> list[Block]:
     width = draw(st.integers(1, 5))
     made = []
-    for rows in draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)):
+    for rows in draw(st.lists(st.integers(0, 4), min_size=1, max_size=3).filter(any)):  # a partition may have no label
         cells = draw(st.lists(CELLS, min_size=rows * width, max_size=rows * width))
         labels = draw(st.lists(st.integers(0, 31).map(float), min_size=rows, max_size=rows))
         made.append(Block(np.array(labels), np.array(cells).reshape(rows, width)))
