@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sluice.dataset.profile import drift, read_profile
 from sluice.dataset.snapshot import snapshot_rows
@@ -91,6 +92,15 @@ class _Comparison:
     draws: Mapping[str, Mapping[str, Numbers]]
     champion: str | None
 
+    @cached_property
+    def values(self) -> Mapping[str, Mapping[str, float]]:
+        """Each metric on all rows, by model."""
+        labels, groups = self.test.labels, self.test.groups
+        return {
+            job: {metric: measure(metric, labels, self.answers[job], groups) for metric in draws}
+            for job, draws in self.draws.items()
+        }
+
     def figure(self, job: str, metric: str) -> Figure:
         """Return the value and the interval of a metric.
 
@@ -99,8 +109,7 @@ class _Comparison:
             metric: The metric.
         """
         low, high = interval(self.draws[job][metric])
-        value = measure(metric, self.test.labels, self.answers[job], self.test.groups)
-        return Figure(value=_number(value), low=_number(low), high=_number(high))
+        return Figure(value=_number(self.values[job][metric]), low=_number(low), high=_number(high))
 
     def slices(self, job: str) -> Iterator[Slice]:
         """Yield what a model reaches on each slice that has enough rows."""
@@ -114,8 +123,7 @@ class _Comparison:
         if self.champion is None:
             return None
         name, metric = self.gate.metric, METRICS[self.gate.metric]
-        test, answers = self.test, self.answers
-        own, other = (measure(name, test.labels, answers[each], test.groups) for each in (job, self.champion))
+        own, other = (self.values[each][name] for each in (job, self.champion))
         draws = self.draws[job][name] - self.draws[self.champion][name]
         low, high = interval(draws if metric.more_is_better else -draws)
         return Figure(value=_number(metric.gain(own, other)), low=_number(low), high=_number(high))
