@@ -18,7 +18,7 @@ deployment ends once the verdict is made.
 more than the margin. If all are worse, the live one stays and the run succeeds. The figures and the reasons are in
 `PIPELINE/evaluations/verdicts/<n>.json`.
 
-**Report.** `report` writes `PIPELINE/evaluations/reports/<n>.html`, also where no model passes. Its task links to it.
+**Report.** `PIPELINE/evaluations/reports/<n>.html`, if no model passes, too; linked at the tab *Details* of `report`.
 
 **If it fails.** `snapshot`: too few partitions are transformed (a scheduled run is skipped then), or the account's
 quota is too low for the declared instances. `wait_for_training`, `wait_for_scores`: the message has SageMaker's reason;
