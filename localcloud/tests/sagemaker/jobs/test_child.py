@@ -23,7 +23,7 @@ def started(root: Path, train: str) -> Iterator[subprocess.Popen[str]]:
         "import os, socket, subprocess, sys, threading\n"
         "from localcloud.sagemaker.jobs.child import AlgorithmError, UserError, run\n"
         f"def train(layout):\n    {train}\n"
-        "sys.exit(run(train))\n"
+        "run(train)\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script, str(root), str(VOLUME_BYTES), str(MEMORY_BYTES)],
@@ -42,6 +42,14 @@ def test_a_process_that_succeeds_exits_with_0(tmp_path: Path) -> None:
     with started(tmp_path, "print('trained')") as child:
         assert child.wait(20) == 0
     assert not (tmp_path / "opt/ml/output/failure").exists()
+
+
+def test_what_libraries_do_at_the_end_of_the_interpreter_does_no_harm(tmp_path: Path) -> None:
+    """GIVEN a thread of C++ that would abort the process then THEN it has ended with all of its output."""
+    with started(tmp_path, "import atexit; atexit.register(os.abort); print('trained')") as child:
+        assert child.wait(20) == 0
+        assert child.stdout is not None
+        assert child.stdout.read() == "trained\n"
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ import psutil
 
 from localcloud.sagemaker.algorithms import catalog
 from localcloud.sagemaker.api.errors import cause
+from localcloud.sagemaker.jobs.child import end
 from localcloud.sagemaker.jobs.confinement import confine, limit
 
 _SECONDS = 60
@@ -93,4 +94,4 @@ def _main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_main())
+    end(_main())

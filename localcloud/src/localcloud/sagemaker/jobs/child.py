@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from localcloud.sagemaker.api.errors import cause
 from localcloud.sagemaker.jobs.confinement import confine, limit
@@ -27,12 +28,29 @@ class AlgorithmError(Exception):
     """The algorithm failed; the job's FailureReason begins with AlgorithmError."""
 
 
-def run(train: Callable[[Layout], None]) -> int:
-    """Do the work of this process, and return its exit status; a failure leaves its reason in a file.
+def run(train: Callable[[Layout], None]) -> NoReturn:
+    """Do the work of this process, and end it; a failure leaves its reason in a file.
 
     Args:
         train: Does the work in the folders of the job.
     """
+    end(_status(train))
+
+
+def end(status: int) -> NoReturn:
+    """End this process without the interpreter's own end.
+
+    The libraries have threads of C++. About one process in a hundred was aborted because such a thread met the end of
+    the interpreter, after all of its work was done.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _status(train: Callable[[Layout], None]) -> int:
+    """Do the work of this process, and return its exit status."""
     logging.basicConfig(
         stream=sys.stdout,
         level=logging.INFO,

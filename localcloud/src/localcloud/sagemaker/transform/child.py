@@ -6,7 +6,6 @@ import contextlib
 import gzip
 import json
 import logging
-import sys
 from collections.abc import Iterator
 from pathlib import Path as FilePath
 from typing import BinaryIO, cast
@@ -145,4 +144,4 @@ def _opened(path: FilePath, source: TransformInput) -> Iterator[BinaryIO]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(transform))
+    run(transform)

@@ -104,4 +104,4 @@ def _log_scores(fitted: Fitted, tables: dict[str, Table], values: Hyperparameter
 
 
 if __name__ == "__main__":
-    sys.exit(run(train))
+    run(train)

@@ -166,4 +166,4 @@ def _cross_validate(
 
 
 if __name__ == "__main__":
-    sys.exit(run(train))
+    run(train)
