@@ -19,7 +19,7 @@ from tests.conftest import Cloud
 from localcloud.testing.clouds import OF_STAND_IN
 
 ROOT = Path(__file__).resolve().parents[2]
-_COMMAND_SECONDS = 240
+_COMMAND_SECONDS = 900
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,13 +17,11 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
 from tests.conftest import Cloud
-from tests.dags.airflow_home import ROOT, AirflowHome, airflow_environment
-from tests.draining import send
+from tests.dags.airflow_home import AirflowHome
+from tests.dags.own_pipelines import World, world_of
 from tests.sluice.lake_contents import rows_of
 
 from pipelines.flights import data
-from sluice.aws.resources import Resources, find
-from sluice.lake.store import Lake
 from sluice.sending.lanes import Event
 
 pytestmark = pytest.mark.slow
@@ -37,63 +30,10 @@ FIRST = datetime(2013, 1, 1, tzinfo=UTC)
 NAMES = ("digits", "departures", "searches", "archive")
 
 
-@dataclass(frozen=True)
-class World:
-    """The cloud, and an Airflow that has the pipelines of this test beside the shipped ones."""
-
-    cloud: Cloud
-    airflow: AirflowHome
-
-    def resources(self, pipeline: str) -> Resources:
-        return find(self.cloud, pipeline)
-
-    def lake(self, pipeline: str) -> Lake:
-        return Lake(self.cloud.client("s3"), self.resources(pipeline).bucket, pipeline)
-
-    def stored(self, pipeline: str, key: str) -> Any:
-        return json.loads(self.lake(pipeline).get(f"{pipeline}/{key}"))
-
-    def sluice(self, *arguments: str, given: str = "") -> str:
-        """Run the command line, and return what it prints."""
-        done = subprocess.run(
-            [sys.executable, "-m", "sluice", *arguments],
-            env={**os.environ, **self.airflow.environment},
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def run(self, pipeline: str, events: Sequence[Event]) -> None:
-        """Send the events, and run the DAGs over all of their days."""
-        (queue,) = [url for name, url in self.resources(pipeline).of_sources.items() if name.startswith("queues/")]
-        send(self.cloud.client("sqs"), queue, events)
-        first, last = (moment(event.event_time for event in events).date().isoformat() for moment in (min, max))
-        days = {"from": first, "to": last}
-        self.airflow.dags_test(f"{pipeline}_ingest_queue", last, wait_seconds=2).succeeded()
-        self.airflow.dags_test(f"{pipeline}_transform", last, wait_seconds=60, **days).succeeded()
-
-
 @pytest.fixture(scope="module")
 def world(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory, airflow_home: AirflowHome) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("problems")
-    (folder / "pipelines").mkdir()
-    for shipped in [*(ROOT / "include" / "pipelines").iterdir(), *(Path(__file__).parent / "pipelines").iterdir()]:
-        if not shipped.name.startswith("__pycache__"):
-            (folder / "pipelines" / shipped.name).symlink_to(shipped)
-    environment = {
-        **airflow_environment(cloud, airflow_home.folder),
-        "PYTHONPATH": f"{folder}:{ROOT / 'include'}",
-    }
-    home = AirflowHome(airflow_home.folder, environment)
-    world = World(cloud, home)
-    for name in NAMES:
-        world.sluice("provision", name)
-    yield world
-    home.close()
+    with world_of(airflow_home, cloud, tmp_path_factory.mktemp("problems"), NAMES) as world:
+        yield world
 
 
 def event(name: str, group: str, at: datetime, **body: Any) -> Event:
