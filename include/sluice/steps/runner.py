@@ -8,51 +8,34 @@ the last inputs.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sluice.declaration.loading import resolve
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Input, Step, name_before
 from sluice.errors import ConflictingWrite, DeclarationError, MissingResource, SluiceError
-from sluice.lake.layout import quarantine_dataset, raw_dataset
-from sluice.lake.manifests import File, Manifest
+from sluice.lake.layout import raw_dataset
+from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition, format_ranges, parse_ranges
 from sluice.lake.store import Lake
 from sluice.landing.closing import is_before_first_event
 from sluice.records.record import read_parts
 from sluice.steps.code import code_fingerprint
 from sluice.steps.conform import conform
-from sluice.steps.frames import parquet_bytes, read_object, to_frame
+from sluice.steps.frames import read_object, to_frame
+from sluice.steps.output import Output, commit
 from sluice.workspace import Workspace
 
 _ABSENT = "absent"
 _SIDE_BY_SIDE = 4
 _MOST_RUNS = 5
-_EVENT_TIME = pa.timestamp("us", "UTC")
-
-
-@dataclass(frozen=True)
-class Output:
-    """The output of a step for one partition, before it is written.
-
-    ``quarantined``, ``duplicates`` and ``rejected`` (counts by reason) are those of a ``Conform`` step.
-    """
-
-    rows: pa.Table
-    quarantined: pa.Table | None = None
-    duplicates: int = 0
-    rejected: Mapping[str, int] | None = None
 
 
 def run_step(workspace: Workspace, name: str, ranges: str) -> dict[str, Any]:
@@ -143,7 +126,7 @@ def _run_partition(
             else _call(lake, pipeline, step, found, partition)
         )
         rows_in = sum(manifest.rows_out for (_, n), manifest in found.items() if manifest is not None and n == 0)
-        written = _commit(lake, step, partition, inputs, code, output, rows_in)
+        written = commit(lake, step.name, partition, output, inputs=inputs, code=code, rows_in=rows_in)
         changed = changed or current is None or written.digest != current.digest
     raise ConflictingWrite(
         f"{lake.uri(lake.layout.partition(step.name, partition))} was made {_MOST_RUNS} times, and each time its "
@@ -234,55 +217,3 @@ def _frame(lake: Lake, manifests: Sequence[Manifest | None]) -> pd.DataFrame:
 def _bodies(lake: Lake, keys: Sequence[str]) -> list[bytes]:
     with ThreadPoolExecutor(8) as pool:
         return list(pool.map(lake.get, keys))
-
-
-def _commit(
-    lake: Lake,
-    step: Conform | Step,
-    partition: Partition,
-    inputs: Mapping[str, str],
-    code: str,
-    output: Output,
-    rows_in: int,
-) -> Manifest:
-    files = (_put(lake, step.name, partition, output.rows),)
-    quarantined: tuple[File, ...] = ()
-    if output.quarantined is not None and output.quarantined.num_rows:
-        quarantined = (_put(lake, quarantine_dataset(step.name), partition, output.quarantined),)
-    first, last = _event_times(output.rows)
-
-    def replace(before: Manifest | None) -> Manifest:
-        same = before is not None and [file.key for file in before.files] == [file.key for file in files]
-        return Manifest(
-            dataset=step.name,
-            partition=partition.key,
-            state="closed",
-            revision=(before.revision if before else 0) + (not same),
-            files=files,
-            quarantined=quarantined,
-            inputs=inputs,
-            code=code,
-            rows_in=rows_in,
-            rows_out=output.rows.num_rows,
-            duplicates=output.duplicates,
-            rejected=output.rejected or {},
-            first_event_time=first,
-            last_event_time=last,
-            written_at=lake.now(),
-        )
-
-    return lake.update_manifest(step.name, partition, replace)
-
-
-def _put(lake: Lake, dataset: str, partition: Partition, table: pa.Table) -> File:
-    body = parquet_bytes(table)
-    digest = hashlib.sha256(body).hexdigest()[:16]
-    return lake.put(lake.layout.output(dataset, partition, digest), body, rows=table.num_rows)
-
-
-def _event_times(rows: pa.Table) -> tuple[datetime | None, datetime | None]:
-    """Return the first and the last event time; None if the rows have no such column."""
-    if "event_time" not in rows.column_names or not pa.types.is_timestamp(rows.column("event_time").type):
-        return None, None
-    ends: Any = pc.min_max(rows.column("event_time").cast(_EVENT_TIME, safe=False))
-    return ends["min"].as_py(), ends["max"].as_py()

@@ -1,0 +1,100 @@
+"""The output of a step for one partition, and its commit: an object that its digest names, and the manifest last."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sluice.lake.layout import quarantine_dataset
+from sluice.lake.manifests import File, Manifest
+from sluice.lake.partitions import Partition
+from sluice.lake.store import Lake
+from sluice.steps.frames import parquet_bytes
+
+_EVENT_TIME = pa.timestamp("us", "UTC")
+
+
+@dataclass(frozen=True)
+class Output:
+    """The output of a step for one partition, before it is written.
+
+    ``quarantined``, ``duplicates`` and ``rejected`` (counts by reason) are those of a ``Conform`` step.
+    """
+
+    rows: pa.Table
+    quarantined: pa.Table | None = None
+    duplicates: int = 0
+    rejected: Mapping[str, int] | None = None
+
+
+def commit(
+    lake: Lake,
+    dataset: str,
+    partition: Partition,
+    output: Output,
+    *,
+    inputs: Mapping[str, str],
+    code: str,
+    rows_in: int,
+) -> Manifest:
+    """Write an output, then the manifest. The same rows give the same bytes under the same key.
+
+    Args:
+        lake: The lake to write.
+        dataset: The name of the step, which is that of its dataset.
+        partition: The partition.
+        output: Its rows.
+        inputs: The digest of each input, by ``dataset/partition key``.
+        code: The fingerprint of what has made the rows.
+        rows_in: How many rows were read.
+
+    Raises:
+        ConflictingWrite: other writers were faster twenty times in a row.
+    """
+    files = (_put(lake, dataset, partition, output.rows),)
+    quarantined: tuple[File, ...] = ()
+    if output.quarantined is not None and output.quarantined.num_rows:
+        quarantined = (_put(lake, quarantine_dataset(dataset), partition, output.quarantined),)
+    first, last = _event_times(output.rows)
+
+    def replace(before: Manifest | None) -> Manifest:
+        same = before is not None and [file.key for file in before.files] == [file.key for file in files]
+        return Manifest(
+            dataset=dataset,
+            partition=partition.key,
+            state="closed",
+            revision=(before.revision if before else 0) + (not same),
+            files=files,
+            quarantined=quarantined,
+            inputs=inputs,
+            code=code,
+            rows_in=rows_in,
+            rows_out=output.rows.num_rows,
+            duplicates=output.duplicates,
+            rejected=output.rejected or {},
+            first_event_time=first,
+            last_event_time=last,
+            written_at=lake.now(),
+        )
+
+    return lake.update_manifest(dataset, partition, replace)
+
+
+def _put(lake: Lake, dataset: str, partition: Partition, table: pa.Table) -> File:
+    body = parquet_bytes(table)
+    digest = hashlib.sha256(body).hexdigest()[:16]
+    return lake.put(lake.layout.output(dataset, partition, digest), body, rows=table.num_rows)
+
+
+def _event_times(rows: pa.Table) -> tuple[datetime | None, datetime | None]:
+    """Return the first and the last event time; None if the rows have no such column."""
+    if "event_time" not in rows.column_names or not pa.types.is_timestamp(rows.column("event_time").type):
+        return None, None
+    ends: Any = pc.min_max(rows.column("event_time").cast(_EVENT_TIME, safe=False))
+    return ends["min"].as_py(), ends["max"].as_py()
