@@ -5,20 +5,13 @@ The answers stay in the lake. The verdict is made from them, and a live endpoint
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from sluice.evaluation.inputs import inputs_folder, write_inputs
-from sluice.evaluation.transforms import Scoring, find_scoring, scoring_stem
-from sluice.lake.manifests import digest_of
-from sluice.training.algorithms.contract import algorithm_named
-from sluice.training.attempts import Launch, launch
-from sluice.training.members import pipeline_tags
-from sluice.training.models import Model, make_model, model_request
+from sluice.evaluation.transforms import launch_transform, transform_request
+from sluice.training.attempts import Launch
+from sluice.training.models import Model
 from sluice.workspace import Workspace
-
-_PAYLOAD_MB = 6  # the most that an endpoint takes as well
 
 
 def launch_scoring(workspace: Workspace, model: Model, fingerprint: str) -> Launch:
@@ -34,19 +27,9 @@ def launch_scoring(workspace: Workspace, model: Model, fingerprint: str) -> Laun
         TrainingFailed: five attempts of this scoring have failed or were stopped.
     """
     write_inputs(workspace, model, fingerprint)
-    make_model(workspace, model_request(workspace, model))
-    create = workspace.aws.client("sagemaker").create_transform_job
     request = scoring_request(workspace, model, fingerprint)
-    find = partial(_find, workspace, workspace.lake.layout.scores(request["TransformJobName"]))
-    return launch(request, "TransformJobName", find, create)
-
-
-def _find(workspace: Workspace, folder: str, name: str) -> Scoring | None:
-    """Return a job. One whose answers were removed since counts as stopped, so that the next attempt scores again."""
-    scoring = find_scoring(workspace, name)
-    if scoring is None or not scoring.completed or any(workspace.lake.objects(folder)):
-        return scoring
-    return replace(scoring, status="Stopped", failure_reason="its answers were removed")
+    folder = workspace.lake.layout.scores(request["TransformJobName"])
+    return launch_transform(workspace, model, request, lambda: any(workspace.lake.objects(folder)))
 
 
 def scoring_request(workspace: Workspace, model: Model, fingerprint: str) -> dict[str, Any]:
@@ -57,36 +40,8 @@ def scoring_request(workspace: Workspace, model: Model, fingerprint: str) -> dic
         model: The model.
         fingerprint: The fingerprint of the snapshot.
     """
-    pipeline, lake = workspace.pipeline, workspace.lake
-    algorithm = algorithm_named(model.algorithm)
-    request: dict[str, Any] = {
-        "ModelName": model.job,
-        "BatchStrategy": "MultiRecord",
-        "MaxPayloadInMB": _PAYLOAD_MB,
-        "TransformInput": {
-            "DataSource": {
-                "S3DataSource": {
-                    "S3DataType": "S3Prefix",
-                    "S3Uri": lake.uri(inputs_folder(workspace, model, fingerprint)),
-                }
-            },
-            "ContentType": algorithm.content_type,
-            "SplitType": "Line",
-        },
-        "TransformResources": {
-            "InstanceType": model.instance_type,
-            "InstanceCount": 1,
-            **({"VolumeKmsKeyId": pipeline.kms_key} if pipeline.kms_key else {}),
-        },
-    }
-    name = f"{scoring_stem(pipeline.name)}{digest_of([request, model.artefact])[:16]}"
-    output = {
-        "S3OutputPath": lake.uri(lake.layout.scores(name)),
-        "Accept": algorithm.accept,
-        "AssembleWith": "Line",
-        **({"KmsKeyId": pipeline.kms_key} if pipeline.kms_key else {}),
-    }
-    return {"TransformJobName": name, **request, "TransformOutput": output, "Tags": pipeline_tags(pipeline)}
+    rows = inputs_folder(workspace, model, fingerprint)
+    return transform_request(workspace, model, rows, workspace.lake.layout.scores, model.instance_type)
 
 
 def scores_folder(workspace: Workspace, model: Model, fingerprint: str) -> str:
