@@ -8,6 +8,7 @@ from sluice.declaration.linear_learner import LinearLearner
 from sluice.declaration.monitoring import Monitoring
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.problems import Binary, Count, Multiclass, Ranking, Regression
+from sluice.declaration.scoring import Scoring
 from sluice.declaration.sources import Drops, FifoQueue, Marker, StandardQueue, Stream
 from sluice.declaration.split import DateSplit, TimeSplit
 from sluice.declaration.steps import Conform, Input, Step
@@ -36,6 +37,7 @@ __all__ = [
     "Pipeline",
     "Ranking",
     "Regression",
+    "Scoring",
     "Serverless",
     "StandardQueue",
     "Step",

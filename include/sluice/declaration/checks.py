@@ -13,6 +13,7 @@ from sluice.errors import DeclarationError
 
 _HOUR = timedelta(hours=1)
 LONGEST_JOB = timedelta(days=28)  # SageMaker API reference, StoppingCondition
+LONGEST_APPROVAL = timedelta(days=28)
 
 
 def check_tuple(where: str, member: str, value: object, kind: Any, example: str) -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sluice.declaration.checks import check_count, check_duration, check_instance_type, check_number, check_text
+from sluice.declaration.checks import (
+    LONGEST_APPROVAL,
+    check_count,
+    check_duration,
+    check_instance_type,
+    check_number,
+    check_text,
+)
 from sluice.declaration.monitoring import Monitoring
 from sluice.errors import DeclarationError
 
@@ -13,7 +20,6 @@ _MOST_INSTANCES = 1_000  # SageMaker API reference, ProductionVariant
 # API reference, TrafficRoutingConfig: a canary is at most half of the capacity, and bakes for an hour at most.
 _LARGEST_SHARE, _LONGEST_BAKE = 0.5, timedelta(hours=1)
 _LONGEST_COOLDOWN = timedelta(hours=1)
-_LONGEST_APPROVAL = timedelta(days=28)
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,7 @@ class Deployment:
         check_count("deployment", "instances", self.instances, 1, _MOST_INSTANCES)
         check_instance_type("deployment", self.instance_type)
         if self.approval is not None:
-            check_duration("deployment", "approval", self.approval, timedelta(seconds=1), _LONGEST_APPROVAL)
+            check_duration("deployment", "approval", self.approval, timedelta(seconds=1), LONGEST_APPROVAL)
         if self.autoscaling is not None and self.serverless is not None:
             raise DeclarationError(
                 "deployment: autoscaling needs instances, and serverless has none; leave one of them out"

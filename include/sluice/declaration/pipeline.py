@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import get_args
 
 from sluice.declaration.checks import check_tuple
@@ -19,6 +19,7 @@ from sluice.declaration.deployment import Deployment
 from sluice.declaration.metrics import METRICS
 from sluice.declaration.monitoring import Monitoring
 from sluice.declaration.names import check_name
+from sluice.declaration.scoring import Scoring
 from sluice.declaration.sources import EventSource, Source
 from sluice.declaration.steps import Conform, Step, name_before
 from sluice.declaration.training import Training
@@ -41,7 +42,9 @@ class Pipeline:
         sources: Where events come from; at least one.
         steps: The transforms, in order; at least one. Each reads sources and earlier steps.
         training: How a model is trained; None: the pipeline ends at its lake.
-        deployment: Where the model is served; None: the pipeline ends at a trained model.
+        deployment: Where the model is served; None: it has no endpoint.
+        scoring: How the live model scores partitions of the lake in batch; None: it does not. Without a deployment and
+            a scoring, the pipeline ends at a trained model.
         end: A moment in the last partition that Airflow transforms by itself (UTC); None: there is no last one.
         kms_key: The ARN of the KMS key that encrypts the lake, the sources, the completion topic, and the disks of
             training jobs and endpoints. The workers' policy and SageMaker's role allow its use; the key's own policy
@@ -67,6 +70,7 @@ class Pipeline:
     steps: tuple[Conform | Step, ...]
     training: Training | None = None
     deployment: Deployment | None = None
+    scoring: Scoring | None = None
     end: datetime | None = None
     kms_key: str | None = None
     network: Network | None = None
@@ -85,7 +89,7 @@ class Pipeline:
         self._check_time()
         self._check_folders()
         known: list[str] = []
-        for part in (*self.sources, *self.steps):
+        for part in (*self.sources, *self.steps, *filter(None, [self.scoring])):
             check_name("dataset", part.name)
             if part.name in known:
                 raise DeclarationError(f"pipeline {self.name}: two datasets are called {part.name!r}; rename one")
@@ -98,10 +102,7 @@ class Pipeline:
                     f"pipeline {self.name}: dataset {name_before(name)!r} has the name under which a step looks back "
                     f"on {name!r}; rename one of the two"
                 )
-        if self.training is not None:
-            self._check_training(self.training)
-        if self.deployment is not None:
-            self._check_deployment(self.deployment)
+        self._check_model()
         if self.kms_key is not None:
             check_kms_key(self.name, self.kms_key)
         check_tags(self.name, self.tags)
@@ -145,8 +146,7 @@ class Pipeline:
                 seen[folder] = source.name
 
     def _check_step(self, step: Conform | Step, known: list[str]) -> None:
-        if step.name in set(Folder):
-            raise DeclarationError(f"pipeline {self.name}: the lake has a folder {step.name!r}; rename that step")
+        self._check_folder(step.name)
         for read in step.reads:
             if read.dataset not in known:
                 raise DeclarationError(
@@ -162,12 +162,20 @@ class Pipeline:
         if len(set(names)) < len(names):
             raise DeclarationError(f"pipeline {self.name}: step {step.name!r} must read each dataset once")
 
+    def _check_folder(self, name: str) -> None:
+        if name in set(Folder):
+            raise DeclarationError(f"pipeline {self.name}: the lake has a folder {name!r}; rename that dataset")
+
+    def _check_model(self) -> None:
+        if self.training is not None:
+            self._check_training(self.training)
+        if self.deployment is not None:
+            self._check_deployment(self.deployment)
+        if self.scoring is not None:
+            self._check_scoring(self.scoring)
+
     def _check_training(self, training: Training) -> None:
-        if training.rows not in [step.name for step in self.steps]:
-            raise DeclarationError(
-                f"pipeline {self.name}: training reads {training.rows!r}, which is no step; name one of "
-                f"{', '.join(step.name for step in self.steps)}"
-            )
+        self._check_rows("training", training.rows)
         if len({training.label, *(each.name for each in training.inputs)}) <= len(training.features):
             raise DeclarationError(f"pipeline {self.name}: training must name each feature once, and not its own label")
         group = training.problem.group_column
@@ -175,6 +183,13 @@ class Pipeline:
             raise DeclarationError(
                 f"pipeline {self.name}: training ranks the rows of each {group!r}, which is its label or a feature; a "
                 f"group only says which rows are compared, so leave it out there"
+            )
+
+    def _check_rows(self, reader: str, rows: str) -> None:
+        if rows not in [step.name for step in self.steps]:
+            raise DeclarationError(
+                f"pipeline {self.name}: {reader} reads {rows!r}, which is no step; name one of "
+                f"{', '.join(step.name for step in self.steps)}"
             )
 
     def _check_deployment(self, deployment: Deployment) -> None:
@@ -187,6 +202,15 @@ class Pipeline:
             )
         if deployment.monitoring is not None:
             deployment.monitoring.check_metric(METRICS[self.training.gate.metric])
+
+    def _check_scoring(self, scoring: Scoring) -> None:
+        if self.training is None:
+            raise DeclarationError(f"pipeline {self.name}: a scoring needs a training; declare one, or leave it out")
+        self._check_folder(scoring.name)
+        self._check_rows("scoring", self.rows_to_score)
+        scoring.check_problem(self.training.problem)
+        if scoring.approval is not None and self.deployment is not None:
+            raise DeclarationError(f"pipeline {self.name}: the endpoint's model scores; declare approval in deployment")
 
     def require_training(self) -> Training:
         """Return the training.
@@ -204,13 +228,12 @@ class Pipeline:
         """Return the deployment.
 
         Raises:
-            DeclarationError: the pipeline ends at its lake, or at its trained model.
+            DeclarationError: the pipeline ends at its lake, or has no endpoint.
         """
         self.require_training()
         if self.deployment is None:
             raise DeclarationError(
-                f"pipeline {self.name} ends at its trained model: it has no endpoint; add a deployment to its "
-                f"declaration for one"
+                f"pipeline {self.name} has no endpoint: it declares no deployment; add one to its declaration"
             )
         return self.deployment
 
@@ -226,6 +249,30 @@ class Pipeline:
                 f"pipeline {self.name} does not watch its model; add a monitoring to its deployment to do so"
             )
         return monitoring
+
+    def require_scoring(self) -> Scoring:
+        """Return the scoring.
+
+        Raises:
+            DeclarationError: the pipeline ends at its lake, or scores nothing in batch.
+        """
+        self.require_training()
+        if self.scoring is None:
+            raise DeclarationError(
+                f"pipeline {self.name} scores nothing in batch; add a scoring to its declaration to do so"
+            )
+        return self.scoring
+
+    @property
+    def rows_to_score(self) -> str:
+        """The step whose rows are scored in batch."""
+        return self.require_scoring().rows or self.require_training().rows
+
+    @property
+    def approval(self) -> timedelta | None:
+        """How long a person may take to approve a new model; None: nobody is asked."""
+        goes_live = self.deployment or self.scoring
+        return goes_live.approval if goes_live else None
 
     @property
     def event_sources(self) -> tuple[EventSource, ...]:

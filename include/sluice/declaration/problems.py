@@ -41,6 +41,11 @@ class Problem(ABC):
         """The column that names the group of each row; None if the problem has no groups."""
         return None
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns in which the lake has what a model answers."""
+        return ("score",)
+
     def __str__(self) -> str:
         return f"{type(self).__name__}()"
 
@@ -108,6 +113,12 @@ class Multiclass(Problem):
     def scores(self) -> int:
         """How many numbers a model answers for each row: one for each class."""
         return self.classes
+
+    @property
+    @override
+    def columns(self) -> tuple[str, ...]:
+        """The columns in which the lake has what a model answers: the most probable class, and all probabilities."""
+        return ("class", *(f"score_{label}" for label in range(self.classes)))
 
     def __str__(self) -> str:
         return f"Multiclass({self.classes})"

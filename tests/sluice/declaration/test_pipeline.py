@@ -116,7 +116,7 @@ def test_pipeline_may_end_at_its_lake_or_at_its_model() -> None:
     for require in (lake.require_training, lake.require_deployment):
         with pytest.raises(DeclarationError, match=r"^pipeline toy ends at its lake: .*; add a training to its decl"):
             require()
-    with pytest.raises(DeclarationError, match=r"^pipeline toy ends at its trained model: .*; add a deployment to"):
+    with pytest.raises(DeclarationError, match=r"^pipeline toy has no endpoint: it declares no deployment; add one"):
         model.require_deployment()
 
 
