@@ -64,7 +64,7 @@ def make_report(workspace: Workspace, days: Sequence[date], baseline: Baseline, 
     steps = {step.name: _manifests(workspace, step.name, days) for step in workspace.pipeline.steps}
     deployed = list(deployment_records(workspace.lake).values())[-1]
     verdict = read_verdict(workspace.lake, deployed.verdict)
-    endpoint = find_endpoint(workspace, deployed.endpoint)
+    endpoint = find_endpoint(workspace, workspace.pipeline.require_deployment().endpoint)
     received = Counter(event["stage"] for event in _received(workspace, folder))
     now = Baseline.take(workspace)
     return {
@@ -124,7 +124,7 @@ def _predictions(workspace: Workspace, deployed: DeploymentRecord) -> Iterator[d
     for frame in read_rows(workspace.lake, snapshot.dataset, channel_partitions(snapshot, "test")[-1:]):
         chosen = frame.iloc[:: max(1, len(frame) // _PREDICTIONS)].head(_PREDICTIONS)
         rows = csv_rows(snapshot.encoding.encode(chosen, filled=not model.takes_missing))
-        scores = invoke(workspace, deployed.endpoint, model, rows)
+        scores = invoke(workspace, workspace.pipeline.require_deployment().endpoint, model, rows)
         for flight, truth, score in zip(chosen["event_id"], chosen[snapshot.label], scores, strict=True):
             yield {"flight": flight, "score": round(float(score), 4), "truth": int(truth)}
 

@@ -15,7 +15,7 @@ from sluice.lake.store import Lake
 from sluice.serving.endpoint import find_endpoint
 from sluice.serving.plan import Plan, read_plan
 from sluice.serving.recipe import Recipe, recipe_of_config, recipe_of_model
-from sluice.serving.records import DeploymentRecord, deployment_records
+from sluice.serving.records import DeploymentRecord, deployment_records, last_proven
 from sluice.workspace import Workspace
 
 
@@ -29,7 +29,8 @@ class Book:
 
     def of_record(self, record: DeploymentRecord) -> Iterator[Ref]:
         """Yield what a deployment needs to be restored and proven again."""
-        yield from self.of_recipe(record.recipe)
+        if record.recipe is not None:
+            yield from self.of_recipe(record.recipe)
         yield Kind.SNAPSHOT, record.model.snapshot
         yield from self.of_job(record.model.job, record.verdict)
 
@@ -42,7 +43,7 @@ class Book:
             yield from (ref for each in containers for ref in self.below(Kind.ARTEFACT, each.get("ModelDataUrl", "")))
 
     def of_job(self, job: str, number: int | None = None) -> Iterator[Ref]:
-        """Yield the model of a training job and what judged it.
+        """Yield the model of a training job, what it has scored in batch, and what judged it.
 
         Args:
             job: The name of the job.
@@ -50,6 +51,7 @@ class Book:
         """
         yield Kind.MODEL, job
         yield Kind.ARTEFACT, job
+        yield Kind.BATCHES, job
         known = self.verdicts.get(number or 0)
         for verdict in [known] if known else reversed(list(self.verdicts.values())):
             for judgement in verdict.judgements:
@@ -102,7 +104,7 @@ def find_needed(workspace: Workspace, book: Book, keep: Keep) -> Needed:
 
 
 def live_refs(workspace: Workspace, book: Book) -> set[Ref]:
-    """Return what serves now, what an update under way will serve, and what a deployment under way may go back to.
+    """Return what is live now, what an update under way will serve, and what a deployment under way may go back to.
 
     Args:
         workspace: The workspace of a pipeline that declares a training.
@@ -110,6 +112,9 @@ def live_refs(workspace: Workspace, book: Book) -> set[Ref]:
     """
     deployment = workspace.pipeline.deployment
     refs = set(_planned_refs(book))
+    promoted = last_proven(book.lake, None) if deployment is None else None
+    if promoted is not None:
+        refs.update(book.of_record(promoted))
     live = find_endpoint(workspace, deployment.endpoint) if deployment else None
     for config in {live.config, live.pending} - {""} if live else ():
         refs.add((Kind.CONFIG, config))
@@ -150,7 +155,7 @@ def _of_plan(book: Book, plan: Plan) -> Iterator[Ref]:
 
 def _restorable(book: Book, keep: Keep) -> Iterator[DeploymentRecord]:
     """Yield the newest deployments of each endpoint. The last one is what a failed deployment restores."""
-    seen: dict[str, set[str]] = {}
+    seen: dict[str | None, set[str]] = {}
     for record in reversed(list(book.records.values())):
         configs = seen.setdefault(record.endpoint, set())
         if record.config in configs or len(configs) < max(keep.deployments, 1):

@@ -1,13 +1,65 @@
-"""The champion: the model that is live."""
+"""The champion: the model that is live. At an endpoint it was proven; without one it scores in batch."""
 
 from __future__ import annotations
 
 from sluice.dataset.snapshot import read_snapshot
 from sluice.errors import MissingResource
 from sluice.serving.endpoint import find_endpoint
-from sluice.serving.records import last_proven
+from sluice.serving.records import deployment_records, last_proven
 from sluice.training.models import Model, has_artefact
 from sluice.workspace import Workspace
+
+
+def live_model(workspace: Workspace) -> Model | None:
+    """Return the model that is live: what the endpoint serves and was proven, or what was made live without one.
+
+    Args:
+        workspace: The workspace of the pipeline.
+
+    Returns:
+        None if nothing is live, or if the endpoint serves what was not proven.
+    """
+    deployment = workspace.pipeline.deployment
+    record = last_proven(workspace.lake, deployment.endpoint if deployment else None)
+    if record is None or deployment is None:
+        return record.model if record else None
+    live = find_endpoint(workspace, deployment.endpoint)
+    return record.model if live is not None and live.config == record.config else None
+
+
+def require_live(workspace: Workspace) -> Model:
+    """Return the model that is live, and require its artefact.
+
+    Args:
+        workspace: The workspace of the pipeline.
+
+    Raises:
+        MissingResource: nothing is live, or the artefact is gone.
+    """
+    model, name = live_model(workspace), workspace.pipeline.name
+    if model is None:
+        raise MissingResource(f"no model of {name} is live; run {name}_train first")
+    if not has_artefact(workspace, model.artefact):
+        raise MissingResource(
+            f"the model of {model.job}, which is live, is gone: {model.artefact} was removed; train again"
+        )
+    return model
+
+
+def model_of_job(workspace: Workspace, job: str) -> Model:
+    """Return a model that is or was live.
+
+    Args:
+        workspace: The workspace of the pipeline.
+        job: The training job that has made the model.
+
+    Raises:
+        MissingResource: no such model was ever live.
+    """
+    for record in reversed(deployment_records(workspace.lake).values()):
+        if record.model.job == job:
+            return record.model
+    raise MissingResource(f"the model of {job} was never live; clear the first task of this run")
 
 
 def find_champion(workspace: Workspace, fingerprint: str) -> Model | None:
@@ -18,17 +70,13 @@ def find_champion(workspace: Workspace, fingerprint: str) -> Model | None:
         fingerprint: The fingerprint of the snapshot whose rows judge.
 
     Returns:
-        None if the pipeline declares no deployment, if nothing proven is live, if the model's artefact or its own
-        snapshot is gone, or if the rows have another label or lack a feature that the model takes.
+        None if no model is live, if the model's artefact or its own snapshot is gone, or if the rows have another label
+        or lack a feature that the model takes.
     """
-    deployment = workspace.pipeline.deployment
-    if deployment is None:
+    model = live_model(workspace)
+    if model is None or not has_artefact(workspace, model.artefact):
         return None
-    live, proven = find_endpoint(workspace, deployment.endpoint), last_proven(workspace.lake, deployment.endpoint)
-    if live is None or proven is None or live.config != proven.config:
-        return None
-    fits = has_artefact(workspace, proven.model.artefact) and _takes_rows_of(workspace, proven.model, fingerprint)
-    return proven.model if fits else None
+    return model if _takes_rows_of(workspace, model, fingerprint) else None
 
 
 def _takes_rows_of(workspace: Workspace, model: Model, fingerprint: str) -> bool:

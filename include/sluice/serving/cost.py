@@ -17,7 +17,7 @@ class Cost(BaseModel):
     """What a model and its endpoint cost, in USD. None: no price is known.
 
     ``training`` is that of the model's job. ``scoring`` is that of all attempts to score the rows that judged it.
-    ``endpoint_per_hour`` is that of all instances of the endpoint.
+    ``endpoint_per_hour`` is that of all instances of the endpoint; None without one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -27,12 +27,12 @@ class Cost(BaseModel):
     endpoint_per_hour: float | None
 
 
-def cost_of(workspace: Workspace, recipe: Recipe, judgement: Judgement) -> Cost:
+def cost_of(workspace: Workspace, recipe: Recipe | None, judgement: Judgement) -> Cost:
     """Return what a model that was judged, and its endpoint, cost.
 
     Args:
-        workspace: The workspace of a pipeline that declares a deployment.
-        recipe: The requests that make the endpoint's configuration.
+        workspace: The workspace of the pipeline that trained.
+        recipe: The requests that make the endpoint's configuration; None without an endpoint.
         judgement: What the model reached.
     """
     model = judgement.model
@@ -40,7 +40,7 @@ def cost_of(workspace: Workspace, recipe: Recipe, judgement: Judgement) -> Cost:
     return Cost(
         training=price_of(workspace, model.instance_type, model.seconds),
         scoring=_total([price_of(workspace, each.instance_type, each.billable_seconds) for each in scorings]),
-        endpoint_per_hour=endpoint_price(workspace, recipe),
+        endpoint_per_hour=endpoint_price(workspace, recipe) if recipe else None,
     )
 
 

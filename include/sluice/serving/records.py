@@ -1,4 +1,7 @@
-"""Records of deployments: each was read back and proven. They are numbered, and never rewritten."""
+"""Records of what was made live: deployments that were read back and proven, and models that score in batch.
+
+They are numbered, and never rewritten.
+"""
 
 from __future__ import annotations
 
@@ -16,28 +19,29 @@ from sluice.training.models import Model
 
 
 class DeploymentRecord(BaseModel):
-    """One deployment that was read back and proven.
+    """One deployment that was read back and proven, or one model that scores in batch since.
 
-    ``recipe`` creates the endpoint configuration again. ``verdict`` is the number of the verdict by which the model was
-    chosen, and ``metrics`` are those of that verdict's test rows. ``cost`` is None in records that were written before
-    costs were. ``scales`` is whether Sluice has made the number of instances follow the requests.
+    ``recipe`` creates the endpoint configuration again. It and ``endpoint`` are None of a model that only scores in
+    batch. ``verdict`` is the number of the verdict by which the model was chosen, and ``metrics`` are those of that
+    verdict's test rows. ``cost`` is None in records that were written before costs were. ``scales`` is whether Sluice
+    has made the number of instances follow the requests.
     """
 
     model_config = ConfigDict(frozen=True)
 
     schema_version: Literal[2] = 2
-    endpoint: str
+    endpoint: str | None
     model: Model
     verdict: int
     metrics: Mapping[str, float | None]
-    recipe: Recipe
+    recipe: Recipe | None
     cost: Cost | None = None
     scales: bool = False
 
     @property
     def config(self) -> str:
-        """The name of the endpoint configuration."""
-        return self.recipe.config_name
+        """The name of what was made live: the endpoint configuration, or the model where there is no endpoint."""
+        return self.model.job if self.recipe is None else self.recipe.config_name
 
 
 def deployment_records(lake: Lake) -> dict[int, DeploymentRecord]:
@@ -64,12 +68,12 @@ def deployment_record(lake: Lake, number: int) -> DeploymentRecord:
     return found[number]
 
 
-def last_proven(lake: Lake, endpoint: str) -> DeploymentRecord | None:
+def last_proven(lake: Lake, endpoint: str | None) -> DeploymentRecord | None:
     """Return the newest record of an endpoint.
 
     Args:
         lake: The lake of the records.
-        endpoint: The name of the endpoint.
+        endpoint: The name of the endpoint; None: the newest record of a model that only scores in batch.
 
     Returns:
         None if nothing was proven yet.

@@ -176,8 +176,6 @@ def _request(workspace: Workspace, number: int, judgement: Judgement) -> dict[st
     """Return the CreateModelPackage request. Its token makes a repeated request return the same version."""
     pipeline, lake, model = workspace.pipeline, workspace.lake, judgement.model
     content = algorithm_named(model.algorithm)
-    deployment = pipeline.deployment
-    waits = deployment is not None and deployment.approval is not None
     snapshot = read_snapshot(lake, model.snapshot)
     metrics = {name: f"{figure.value:.6g}" for name, figure in judgement.metrics.items() if figure.value is not None}
     return {
@@ -193,7 +191,7 @@ def _request(workspace: Workspace, number: int, judgement: Judgement) -> dict[st
                 "Statistics": {"ContentType": "application/json", "S3Uri": lake.uri(verdict_key(lake, number))}
             }
         },
-        "ModelApprovalStatus": "PendingManualApproval" if waits else "Approved",
+        "ModelApprovalStatus": "PendingManualApproval" if pipeline.approval else "Approved",
         "CustomerMetadataProperties": {
             "pipeline": pipeline.name,
             "training-job": model.job,

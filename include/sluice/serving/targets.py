@@ -6,7 +6,7 @@ from sluice.errors import MissingResource
 from sluice.evaluation.verdict import newest_number, read_verdict, require_winner
 from sluice.serving.plan import Target
 from sluice.serving.recipe import recipe_of_model
-from sluice.serving.records import deployment_record, deployment_records
+from sluice.serving.records import DeploymentRecord, deployment_record, deployment_records
 from sluice.serving.registry import require_approved, version_numbered
 from sluice.training.models import has_artefact
 from sluice.workspace import Workspace
@@ -39,26 +39,43 @@ def target_of_record(workspace: Workspace, number: int) -> Target:
     Raises:
         MissingResource: there is no such deployment, or its model was removed.
     """
+    record = restorable_record(workspace, number)
+    recipe = record.recipe or recipe_of_model(workspace, record.model)
+    return Target(model=record.model, recipe=recipe, verdict=record.verdict)
+
+
+def restorable_record(workspace: Workspace, number: int) -> DeploymentRecord:
+    """Return the record of an earlier deployment whose model still exists.
+
+    Args:
+        workspace: The workspace of the pipeline.
+        number: The number of the deployment.
+
+    Raises:
+        MissingResource: there is no such deployment, or its model was removed.
+    """
     record = deployment_record(workspace.lake, number)
     if not has_artefact(workspace, record.model.artefact):
         raise MissingResource(
             f"the model of deployment {number} is gone: {record.model.artefact} was removed; roll back to a newer "
             f"deployment, or train again"
         )
-    return Target(model=record.model, recipe=record.recipe, verdict=record.verdict)
+    return record
 
 
 def deployment_to_restore(workspace: Workspace, number: int | None = None) -> int:
     """Return the number of the deployment that a roll-back goes to.
 
     Args:
-        workspace: The workspace of a pipeline that declares a deployment.
-        number: What the user chose; None: the last deployment with another configuration than the newest one.
+        workspace: The workspace of the pipeline.
+        number: What the user chose; None: the last deployment with another configuration than the newest one, or
+            without an endpoint the last one with another model.
 
     Raises:
         MissingResource: there is no such deployment.
     """
-    endpoint = workspace.pipeline.require_deployment().endpoint
+    deployment = workspace.pipeline.deployment
+    endpoint = deployment.endpoint if deployment else None
     if number is not None:
         deployment_record(workspace.lake, number)
         return number
@@ -66,10 +83,9 @@ def deployment_to_restore(workspace: Workspace, number: int | None = None) -> in
     own = [(each, record.config) for each, record in records if record.endpoint == endpoint]
     earlier = [each for each, config in own if config != own[-1][1]]
     if not earlier:
-        raise MissingResource(
-            f"endpoint {endpoint} has had {'one configuration' if own else 'no deployment'} only, so there is nothing "
-            f"to go back to"
-        )
+        what = f"endpoint {endpoint}" if endpoint else f"pipeline {workspace.pipeline.name}"
+        kind = "configuration" if endpoint else "model"
+        raise MissingResource(f"{what} has had {f'one {kind} only' if own else 'no deployment'}: nothing to go back to")
     return earlier[-1]
 
 
@@ -77,7 +93,7 @@ def verdict_to_deploy(workspace: Workspace, version: int | None = None) -> int:
     """Return the number of the verdict whose winner is deployed.
 
     Args:
-        workspace: The workspace of a pipeline that declares a deployment.
+        workspace: The workspace of the pipeline that trained.
         version: The version in the model registry that the user chose; None: the winner of the newest verdict.
 
     Raises:
