@@ -11,6 +11,7 @@ from sluice.declaration.sources import Source
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import format_ranges
+from sluice.scoring.due import scored_by
 from sluice.serving.cost import endpoint_price
 from sluice.serving.endpoint import Endpoint, find_endpoint
 from sluice.serving.records import DeploymentRecord, last_proven
@@ -50,12 +51,26 @@ class DatasetStatus:
 
 
 @dataclass(frozen=True)
+class ScoringStatus:
+    """The newest partition that was scored in batch, and the training job of the model that has scored it.
+
+    Both are None if none was scored yet. ``live`` is the newest model that was made live; None if there is none.
+    """
+
+    dataset: str
+    newest: str | None
+    scored_by: str | None
+    live: DeploymentRecord | None
+
+
+@dataclass(frozen=True)
 class PipelineStatus:
     """The status of all that a pipeline has.
 
     ``jobs`` has the newest job first; it is None if the pipeline ends at its lake. ``endpoint`` is None if it does not
     exist. ``deployment`` is the endpoint's newest one that was proven, ``snapshot`` what its model was trained on.
-    ``served`` is whether the pipeline declares one. ``metric`` is that of its gate; empty without a training.
+    ``served`` is whether the pipeline declares one. ``scoring`` is None if it scores nothing in batch. ``metric`` is
+    that of its gate; empty without a training.
     ``job_prices`` is what AWS bills for each of ``jobs``, in USD by name, and ``endpoint_price`` for the deployment's
     endpoint, in USD per hour; None if no price is known.
     """
@@ -67,6 +82,7 @@ class PipelineStatus:
     deployment: DeploymentRecord | None
     snapshot: Snapshot | None
     served: bool = True
+    scoring: ScoringStatus | None = None
     metric: str = ""
     job_prices: Mapping[str, float | None] = field(default_factory=dict)
     endpoint_price: float | None = None
@@ -86,15 +102,28 @@ def pipeline_status(workspace: Workspace) -> PipelineStatus:
         datasets=(
             *(source_status(workspace, source) for source in pipeline.sources),
             *(dataset_status(workspace, step.name) for step in pipeline.steps),
+            *([dataset_status(workspace, pipeline.scoring.name)] if pipeline.scoring else ()),
         ),
         jobs=jobs,
         endpoint=find_endpoint(workspace, served.endpoint) if served else None,
         deployment=deployment,
         snapshot=read_snapshot(workspace.lake, deployment.model.snapshot) if deployment else None,
         served=served is not None,
+        scoring=_scoring_status(workspace, pipeline.scoring.name) if pipeline.scoring else None,
         metric=pipeline.training.gate.metric if pipeline.training else "",
         job_prices={job.name: price_of(workspace, job.instance_type, job.billable_seconds) for job in jobs or ()},
-        endpoint_price=endpoint_price(workspace, deployment.recipe) if deployment else None,
+        endpoint_price=endpoint_price(workspace, deployment.recipe) if deployment and deployment.recipe else None,
+    )
+
+
+def _scoring_status(workspace: Workspace, dataset: str) -> ScoringStatus:
+    lake, deployment = workspace.lake, workspace.pipeline.deployment
+    newest = lake.manifest(dataset, partitions[-1]) if (partitions := lake.partitions(dataset)) else None
+    return ScoringStatus(
+        dataset=dataset,
+        newest=newest.partition if newest else None,
+        scored_by=scored_by(newest) if newest else None,
+        live=last_proven(lake, deployment.endpoint if deployment else None),
     )
 
 
@@ -114,11 +143,11 @@ def source_status(workspace: Workspace, source: Source) -> DatasetStatus:
 
 
 def dataset_status(workspace: Workspace, name: str) -> DatasetStatus:
-    """Return the status of a step's dataset.
+    """Return the status of the dataset of a step, or of the scores.
 
     Args:
-        workspace: The workspace of the pipeline that declares the step.
-        name: The name of the step.
+        workspace: The workspace of the pipeline that declares it.
+        name: The name of the dataset.
     """
     return _dataset_status(name, workspace.lake.manifests(name))
 

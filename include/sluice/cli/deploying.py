@@ -15,7 +15,9 @@ from sluice.errors import DeploymentFailed
 from sluice.serving.deployment import Done, Failed, Wait, advance, start
 from sluice.serving.driver import restore, take
 from sluice.serving.plan import Target
-from sluice.serving.records import deployment_records
+from sluice.serving.promotion import promote
+from sluice.serving.promotion import restore as restore_promoted
+from sluice.serving.records import deployment_record, deployment_records
 from sluice.serving.rollout import longest_change
 from sluice.serving.targets import deployment_to_restore, target_of_record, target_of_verdict, verdict_to_deploy
 from sluice.workspace import Workspace
@@ -32,9 +34,16 @@ def _deploy(
         int | None, typer.Option(help="The version in the model registry; the winner of the newest verdict if omitted.")
     ] = None,
 ) -> None:
-    """Make the newest winner, or a version of the model, live, and prove it; restore what served before otherwise."""
-    workspace = Workspace.open(Aws(), pipeline)
-    _drive(workspace, target_of_verdict(workspace, verdict_to_deploy(workspace, version)))
+    """Make the newest winner, or a version of the model, live, and prove it; restore what served before otherwise.
+
+    Without an endpoint, the model scores in batch from then on.
+    """
+    workspace = _opened(pipeline)
+    verdict = verdict_to_deploy(workspace, version)
+    if workspace.pipeline.deployment is None:
+        _report_record(workspace, promote(workspace, verdict))
+    else:
+        _drive(workspace, target_of_verdict(workspace, verdict))
 
 
 @commands.command("rollback")
@@ -43,16 +52,32 @@ def _roll_back(
     to: Annotated[int | None, typer.Option(help="The number of the deployment; the one before if omitted.")] = None,
 ) -> None:
     """Make live what an earlier deployment had made live, and prove it. `sluice deployments` lists them."""
-    workspace = Workspace.open(Aws(), pipeline)
-    _drive(workspace, target_of_record(workspace, deployment_to_restore(workspace, to)))
+    workspace = _opened(pipeline)
+    number = deployment_to_restore(workspace, to)
+    if workspace.pipeline.deployment is None:
+        _report_record(workspace, restore_promoted(workspace, number))
+    else:
+        _drive(workspace, target_of_record(workspace, number))
 
 
 @commands.command("deployments")
 def _deployments(pipeline: PipelineArgument) -> None:
     """List what was made live, when its model was trained, and what it reached on its test rows."""
-    workspace = Workspace.open(Aws(), pipeline)
-    workspace.pipeline.require_deployment()
+    workspace = _opened(pipeline)
     Console().print(deployments_table(pipeline, deployment_records(workspace.lake)))
+
+
+def _opened(pipeline: str) -> Workspace:
+    """Return the workspace of a pipeline whose model goes live: at an endpoint, or where it scores in batch."""
+    workspace = Workspace.open(Aws(), pipeline)
+    if workspace.pipeline.scoring is None:
+        workspace.pipeline.require_deployment()
+    return workspace
+
+
+def _report_record(workspace: Workspace, number: int) -> None:
+    job = deployment_record(workspace.lake, number).model.job
+    typer.echo(f"deployment {number}: the model of {job} scores {workspace.pipeline.rows_to_score} in batch")
 
 
 def _drive(workspace: Workspace, target: Target) -> None:

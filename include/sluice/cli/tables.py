@@ -16,7 +16,7 @@ from sluice.housekeeping.policy import Leftover
 from sluice.redrive.held import Held
 from sluice.redrive.sending import SentBack
 from sluice.serving.records import DeploymentRecord
-from sluice.status import PipelineStatus, SourceStatus
+from sluice.status import PipelineStatus, ScoringStatus, SourceStatus
 
 _LONGEST_CELL = 2000
 
@@ -81,7 +81,30 @@ def _model(name: str, status: PipelineStatus) -> Iterator[Table | str]:
             for job in status.jobs or ()
         ],
     )
-    yield _endpoint(name, status) if status.served else f"{name} ends at its trained model: it declares no deployment"
+    if status.served:
+        yield _endpoint(name, status)
+    if status.scoring is not None:
+        yield _scoring(name, status.scoring, status.metric)
+    if not status.served and status.scoring is None:
+        yield f"{name} ends at its trained model: it declares no deployment"
+
+
+def _scoring(name: str, scoring: ScoringStatus, metric: str) -> Table:
+    live = scoring.live
+    return _table(
+        f"{name}: batch scoring",
+        ("dataset", "newest partition", "scored by", "live model", "trained", f"test {metric}"),
+        [
+            (
+                scoring.dataset,
+                scoring.newest or "-",
+                scoring.scored_by or "-",
+                live.model.job if live else "-",
+                _moment(live.model.trained if live else None),
+                _metric(live.metrics.get(metric) if live else None),
+            )
+        ],
+    )
 
 
 def _endpoint(name: str, status: PipelineStatus) -> Table:
@@ -120,7 +143,7 @@ def deployments_table(name: str, records: Mapping[int, DeploymentRecord]) -> Tab
         [
             (
                 number,
-                record.endpoint,
+                record.endpoint or "-",
                 record.model.job,
                 _moment(record.model.trained),
                 record.verdict,

@@ -30,7 +30,7 @@ def existing(workspace: Workspace) -> list[Thing]:
             *jobs_in_progress(workspace),
             *_configs(workspace),
             *_models(workspace),
-            *(thing for kind in (Kind.ARTEFACT, Kind.SCORES, Kind.SNAPSHOT) for thing in _folders(workspace, kind)),
+            *(thing for kind in _folder_kinds(workspace) for thing in _folders(workspace, kind)),
         )
         if _is_own(workspace, thing)
     ]
@@ -57,12 +57,23 @@ def folder_of(lake: Lake, kind: Kind, name: str = "") -> str:
 
     Args:
         lake: The pipeline's lake.
-        kind: ``ARTEFACT``, ``SCORES`` or ``SNAPSHOT``.
+        kind: ``ARTEFACT``, ``BATCHES``, ``SCORES`` or ``SNAPSHOT``.
         name: The name of the thing.
     """
     layout = lake.layout
-    folders = {Kind.ARTEFACT: f"{layout.models()}/", Kind.SCORES: layout.scorings(), Kind.SNAPSHOT: layout.snapshots()}
+    folders = {
+        Kind.ARTEFACT: f"{layout.models()}/",
+        Kind.BATCHES: layout.batches(),
+        Kind.SCORES: layout.scorings(),
+        Kind.SNAPSHOT: layout.snapshots(),
+    }
     return folders[kind] + (f"{name}/" if name else "")
+
+
+def _folder_kinds(workspace: Workspace) -> list[Kind]:
+    """Return the kinds of folders that the pipeline makes, and may delete."""
+    batches = [Kind.BATCHES] if workspace.pipeline.scoring else []
+    return [Kind.ARTEFACT, *batches, Kind.SCORES, Kind.SNAPSHOT]
 
 
 def _models(workspace: Workspace) -> Iterator[Thing]:
@@ -97,7 +108,7 @@ def _folders(workspace: Workspace, kind: Kind) -> list[Thing]:
 def _is_own(workspace: Workspace, thing: Thing) -> bool:
     """Return whether a name is one that the pipeline gives. SageMaker lists by a part of the name only."""
     pipeline = workspace.pipeline
-    if thing.kind in (Kind.TRAINING_JOB, Kind.MODEL, Kind.ARTEFACT):
+    if thing.kind in (Kind.TRAINING_JOB, Kind.MODEL, Kind.ARTEFACT, Kind.BATCHES):
         return is_job_of(pipeline, thing.name)
     form = {
         Kind.TRANSFORM_JOB: rf"{scoring_stem(pipeline.name)}{_DIGEST}(-\d)?",

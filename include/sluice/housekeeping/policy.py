@@ -18,6 +18,7 @@ class Kind(StrEnum):
     CONFIG = "endpoint configuration"
     MODEL = "model"
     ARTEFACT = "artefact"
+    BATCHES = "batches"
     SCORES = "scores"
     SNAPSHOT = "snapshot"
 

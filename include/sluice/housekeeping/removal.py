@@ -93,6 +93,10 @@ def _delete_artefact(workspace: Workspace, name: str) -> bool:
     return _delete_folder(workspace, Kind.ARTEFACT, name)
 
 
+def _delete_batches(workspace: Workspace, name: str) -> bool:
+    return _delete_folder(workspace, Kind.BATCHES, name)
+
+
 def _delete_scores(workspace: Workspace, name: str) -> bool:
     return _delete_folder(workspace, Kind.SCORES, name)
 
@@ -127,6 +131,7 @@ _REMOVE: Mapping[Kind, Callable[[Workspace, str], bool]] = {
     Kind.CONFIG: _delete_config,
     Kind.MODEL: _delete_model,
     Kind.ARTEFACT: _delete_artefact,
+    Kind.BATCHES: _delete_batches,
     Kind.SCORES: _delete_scores,
     Kind.SNAPSHOT: _delete_snapshot,
 }

@@ -45,7 +45,8 @@ def survey(workspace: Workspace, keep: Keep) -> Leftovers:
         DeclarationError: the pipeline declares no training.
         ClientError: what is live can't be looked at, so nothing may go.
     """
-    longest_job = workspace.pipeline.require_training().max_runtime + _PATIENCE
+    training, scoring = workspace.pipeline.require_training(), workspace.pipeline.scoring
+    longest_job = max(training.longest_job, scoring.max_runtime if scoring else timedelta(0)) + _PATIENCE
     things = existing(workspace)
     needed = find_needed(
         workspace, read_book(workspace.lake), keep

@@ -18,6 +18,7 @@
     s3://BUCKET/PIPELINE/evaluations/verdicts/<n>.json
     s3://BUCKET/PIPELINE/evaluations/versions/<training job>.json
     s3://BUCKET/PIPELINE/evaluations/reports/<n>.html
+    s3://BUCKET/PIPELINE/batches/<training job>/{rows/<digest>/<partition>-<digest>.csv,answers/<…>.csv.out}
     s3://BUCKET/PIPELINE/deployments/<n>.json
     s3://BUCKET/PIPELINE/endpoints/<endpoint>.json
     s3://BUCKET/PIPELINE/monitoring/<n>.json
@@ -35,6 +36,7 @@ class Folder(StrEnum):
     """The lake's own folders, beside the datasets of a pipeline's steps. No step may have one of these names."""
 
     ANNOUNCED = "announced"
+    BATCHES = "batches"
     CHECKPOINTS = "checkpoints"
     DEPLOYMENTS = "deployments"
     EVALUATIONS = "evaluations"
@@ -239,8 +241,29 @@ class Layout:
         """
         return self._key(Folder.EVALUATIONS, "reports", f"{number:06d}.html")
 
+    def batches(self) -> str:
+        """Return the folder of what models score in batch, a folder for each model."""
+        return self._key(Folder.BATCHES, "")
+
+    def batch_rows(self, job: str, digest: str) -> str:
+        """Return the folder of the rows that one transform job reads.
+
+        Args:
+            job: The training job of the model that scores them.
+            digest: The digest of the names of its files, which stand for their content.
+        """
+        return self._key(Folder.BATCHES, job, "rows", digest, "")
+
+    def batch_answers(self, job: str) -> str:
+        """Return the folder of all answers of a model, a file for each partition and content that it has scored.
+
+        Args:
+            job: The training job of the model.
+        """
+        return self._key(Folder.BATCHES, job, "answers", "")
+
     def deployments(self) -> str:
-        """Return the folder of the deployment records: what was proven to be live."""
+        """Return the folder of the deployment records: what was made live."""
         return self._key(Folder.DEPLOYMENTS, "")
 
     def plans(self) -> str:

@@ -12,6 +12,7 @@ from sluice.aws.template import Export, Fragment, Statement, arn, lake_arn
 from sluice.declaration.deployment import Deployment
 from sluice.declaration.pipeline import Pipeline
 from sluice.evaluation.transforms import scoring_stem
+from sluice.lake.layout import Folder
 from sluice.provisioning.policies import policy_document
 from sluice.serving.recipe import VARIANT
 from sluice.serving.registry import group_name
@@ -160,9 +161,17 @@ def _clean(pipeline: Pipeline) -> tuple[Statement, ...]:
         Statement(
             "DeleteSnapshotsModelsAndScores",
             ("s3:DeleteObject",),
-            tuple(lake_arn(name, f"/{name}/{folder}/*") for folder in ("snapshots", "models", "evaluations/scores")),
+            tuple(
+                lake_arn(name, f"/{name}/{folder}/*")
+                for folder in ("snapshots", "models", "evaluations/scores", *_batches(pipeline))
+            ),
         ),
     )
+
+
+def _batches(pipeline: Pipeline) -> tuple[str, ...]:
+    """Return the folder of what is scored in batch, if that is declared."""
+    return (Folder.BATCHES,) if pipeline.scoring else ()
 
 
 def _serve(pipeline: Pipeline, deployment: Deployment) -> tuple[Statement, ...]:
@@ -271,15 +280,20 @@ def _role_statements(pipeline: Pipeline) -> list[Statement]:
     snapshots, models, scores = (
         lake_arn(name, f"/{name}/{folder}/*") for folder in ("snapshots", "models", "evaluations/scores")
     )
+    batches = tuple(lake_arn(name, f"/{name}/{folder}/*") for folder in _batches(pipeline))
     statements = [
         Statement(
             "FindTheData",
             ("s3:ListBucket",),
             (lake_arn(name),),
-            {"StringLike": {"s3:prefix": [f"{name}/snapshots/*", f"{name}/models/*"]}},
+            {
+                "StringLike": {
+                    "s3:prefix": [f"{name}/{each}/*" for each in ("snapshots", "models", *_batches(pipeline))]
+                }
+            },
         ),
-        Statement("ReadSnapshotsAndModels", ("s3:GetObject",), (snapshots, models)),
-        Statement("WriteModelsAndScores", ("s3:PutObject", "s3:AbortMultipartUpload"), (models, scores)),
+        Statement("ReadSnapshotsAndModels", ("s3:GetObject",), (snapshots, models, *batches)),
+        Statement("WriteModelsAndScores", ("s3:PutObject", "s3:AbortMultipartUpload"), (models, scores, *batches)),
         Statement(
             "WriteLogs",
             ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"),
