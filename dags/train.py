@@ -2,14 +2,14 @@
 ### Features to a live model
 
 Freezes the transformed partitions as a snapshot, trains the declared candidates side by side on SageMaker, polls the
-jobs once a minute, judges all models on the same test rows, and makes the best one live. A pipeline without a
-deployment ends once the verdict is made.
+jobs once a minute, judges all models on the same test rows, and makes the best one live: at the endpoint, or without
+one where it scores in batch. A pipeline that declares neither ends once the verdict is made.
 
 | | |
 |---|---|
 | **in** | closed partitions of the step that the declaration trains on; the model that is live |
 | **out** | in `PIPELINE/`: `snapshots/…`, `models/…`, `evaluations/…`, `deployments/…`; the endpoint; one SNS event |
-| **order** | candidates side by side; `deploy` is the final task, where there is an endpoint |
+| **order** | candidates side by side; `deploy` is the final task, or `promote` where there is no endpoint |
 | **re-run** | safe: a job's name is the digest of its request; a running job is adopted, a completed one reused |
 
 **Params.** `from`, `to`: train on these partitions only, both included. `poll_seconds`: between two polls of a job.
@@ -40,7 +40,7 @@ from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
 from sluice_airflow.job_sensors import ScoringSensor, TrainingJobSensor
-from sluice_airflow.operators import DeployEndpointOperator
+from sluice_airflow.operators import DeployEndpointOperator, PromoteModelOperator
 from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, poll_param, tags
 from sluice_airflow.reports import ReportOperator
 from sluice_airflow.runs import require_upstream_done, snapshot_of_run
@@ -99,7 +99,7 @@ def train(pipeline: Pipeline) -> None:
 
             return make_verdict(open_workspace(pipeline.name), list(job_names), fingerprint)
 
-        @task(trigger_rule=TriggerRule.ALL_SUCCESS if deployment else last)
+        @task(trigger_rule=TriggerRule.ALL_SUCCESS if deployment or pipeline.scoring else last)
         @one_line_errors
         def announce(number: int) -> bool:
             """Publish that the training is complete; fail if no model may be live by the verdict."""
@@ -128,21 +128,21 @@ def train(pipeline: Pipeline) -> None:
         announced = announce(report.output)
         trained >> scorings
         scored >> number
+        if pipeline.approval is not None:
+            announced = announced >> ModelApprovalOperator(
+                task_id="approve", pipeline=pipeline.name, verdict=number, response_timeout=pipeline.approval
+            )
         if deployment is not None:
-            if deployment.approval is not None:
-                approve = ModelApprovalOperator(
-                    task_id="approve",
-                    pipeline=pipeline.name,
-                    verdict=number,
-                    response_timeout=deployment.approval,
-                )
-                announced = announced >> approve
             announced >> DeployEndpointOperator(
                 task_id="deploy",
                 pipeline=pipeline.name,
                 verdict=report.output,
                 poll_seconds="{{ [params.poll_seconds, 15] | min }}",
                 trigger_rule=last,
+            )
+        elif pipeline.scoring is not None:
+            announced >> PromoteModelOperator(
+                task_id="promote", pipeline=pipeline.name, verdict=report.output, trigger_rule=last
             )
 
 

@@ -35,7 +35,7 @@ from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
 from sluice_airflow.metrics import report_conformed
-from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, tags
+from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, tags, transformed
 from sluice_airflow.sensors import S3PartitionSensor
 from sluice_airflow.timetable import PartitionTimetable
 
@@ -82,17 +82,21 @@ def transform(pipeline: Pipeline) -> None:
             return dict(ran)
 
         # It always runs: a run in which tasks were skipped or marked by hand must not be green.
-        @task(execution_timeout=timedelta(minutes=15), trigger_rule=TriggerRule.ALL_DONE)
+        @task(
+            execution_timeout=timedelta(minutes=15),
+            trigger_rule=TriggerRule.ALL_DONE,
+            outlets=[transformed(pipeline)] if pipeline.scoring else [],
+        )
         @one_line_errors
         def announce(runs: Any) -> int:
             """Publish one event for each partition of the last step whose content is not announced yet."""
             from sluice.completions import announce_partitions
-            from sluice_airflow.runs import require_all_done
+            from sluice_airflow.runs import end_transform
 
             context, done = get_current_context(), ",".join(run["partitions"] for run in runs or ())
             workspace, last = open_workspace(pipeline.name), pipeline.steps[-1].name
             announced = announce_partitions(workspace, last, done, context["run_id"])
-            require_all_done(pipeline.name, context, done)
+            end_transform(pipeline, context, done)
             return announced
 
         before: Any = land_drops.expand(partitions=partitions)

@@ -94,6 +94,8 @@ def _summary(doc: str) -> str:
 def _schedule(dag: Any) -> str:
     if dag.schedule is None:
         return "by hand"
+    if isinstance(dag.schedule, list):
+        return "after " + ", ".join(f"`<pipeline>{asset.name.removeprefix(_EXAMPLE)}`" for asset in dag.schedule)
     return f"`{dag.schedule}`" if isinstance(dag.schedule, str) else str(dag.schedule.summary)
 
 

@@ -1,4 +1,4 @@
-"""Operators: one announces partitions; two make a model live, and prove it or restore what served before."""
+"""Operators: one announces partitions; the others make a model live, at an endpoint with a proof, or without one."""
 
 from __future__ import annotations
 
@@ -239,3 +239,30 @@ class RollBackEndpointOperator(EndpointOperator):
         from sluice.serving.targets import target_of_record
 
         return target_of_record(workspace, int(self.deployment))
+
+
+class PromoteModelOperator(BaseOperator):
+    """Makes the winner of a verdict live where there is no endpoint: it scores in batch from then on.
+
+    It is safe to repeat. It returns the number of the deployment record.
+
+    Args:
+        pipeline: The name of a pipeline that scores in batch, without an endpoint.
+        verdict: The number of the verdict; a template.
+        kwargs: Those of BaseOperator.
+    """
+
+    template_fields: Sequence[str] = ("verdict",)
+
+    def __init__(self, *, pipeline: str, verdict: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+        self.verdict = verdict
+
+    @override
+    @one_line_errors
+    def execute(self, context: Context) -> int:
+        from sluice.serving.promotion import promote
+
+        require_upstream_done(context)
+        return promote(open_workspace(self.pipeline), int(self.verdict))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from airflow.sdk import Param
+from airflow.sdk import Asset, Param
 
 from sluice.declaration.pipeline import Pipeline
 
-Stage = Literal["dispatch", "housekeeping", "ingest", "monitor", "redrive", "replay", "rollback", "train", "transform"]
+Stage = Literal[
+    "dispatch", "housekeeping", "ingest", "monitor", "redrive", "replay", "rollback", "score", "train", "transform"
+]
 
 # A transient failure is retried; what only a change can repair fails at once (see errors.py).
 DEFAULT_ARGS: dict[str, Any] = {
@@ -43,6 +45,15 @@ def tags(pipeline: Pipeline, stage: Stage) -> list[str]:
         stage: The kind of the DAG.
     """
     return ["sluice", pipeline.name, stage]
+
+
+def transformed(pipeline: Pipeline) -> Asset:
+    """Return the asset that a transform run updates, for what follows by itself.
+
+    Args:
+        pipeline: The pipeline of the run.
+    """
+    return Asset(f"{pipeline.name}_transformed")
 
 
 def _moment(description: str) -> Param:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
 from sluice.declaration.loading import load_pipeline
+from sluice_airflow.policy import transformed
+
+if TYPE_CHECKING:
+    from sluice.declaration.pipeline import Pipeline
+    from sluice.lake.partitions import Partition
 
 # At most 60 chunks keep the XCom of a run below 4 KiB (P11), and its mapped tasks far below Airflow's 1,024.
 _CHUNK, _MOST_CHUNKS = 31, 60
@@ -30,11 +35,81 @@ def partitions_of_run(pipeline: str, context: Context) -> list[str]:
     Raises:
         SluiceError: the run has neither a range nor a logical date.
     """
-    from sluice.lake.partitions import chunks, requested
+    from sluice.lake.partitions import requested
 
     params = context["params"]
-    partitions = requested(load_pipeline(pipeline).every, context["dag_run"].logical_date, params["from"], params["to"])
+    return in_chunks(
+        requested(load_pipeline(pipeline).every, context["dag_run"].logical_date, params["from"], params["to"])
+    )
+
+
+def in_chunks(partitions: Sequence[Partition]) -> list[str]:
+    """Return partitions in chunks, each as ranges.
+
+    Args:
+        partitions: The partitions, in order.
+    """
+    from sluice.lake.partitions import chunks
+
     return chunks(partitions, max(_CHUNK, math.ceil(len(partitions) / _MOST_CHUNKS)))
+
+
+def end_transform(pipeline: Pipeline, context: Context, done: str) -> None:
+    """Require that a run has transformed all of its partitions, and tell the scoring run that follows which.
+
+    Args:
+        pipeline: The pipeline; nothing follows unless it scores in batch.
+        context: Airflow's context of a task whose outlet is the asset.
+        done: The partitions that the last step has transformed, as ranges.
+
+    Raises:
+        SluiceError: partitions of the run are not among them, because tasks were skipped or marked by hand.
+    """
+    _require_all_done(pipeline.name, context, done)
+    if pipeline.scoring is not None:
+        context["outlet_events"][transformed(pipeline)].extra = {"partitions": done}
+
+
+def partitions_to_score(pipeline: str, context: Context) -> list[Partition]:
+    """Return the partitions of a scoring run: those of the transform runs that have started it, or as for those.
+
+    Args:
+        pipeline: The name of the pipeline.
+        context: Airflow's context of a task of the run.
+
+    Raises:
+        SluiceError: the run has neither a range nor a logical date, nor was it started by a transform run.
+    """
+    from sluice.lake.partitions import parse_ranges
+
+    if context["dag_run"].run_type != "asset_triggered":
+        return [each for chunk in partitions_of_run(pipeline, context) for each in parse_ranges(chunk)]
+    events = context["triggering_asset_events"][transformed(load_pipeline(pipeline))]
+    return sorted({each for event in events for each in parse_ranges(event.extra["partitions"])})
+
+
+def live_job(pipeline: str, context: Context) -> str:
+    """Return the training job of the model that is live.
+
+    Args:
+        pipeline: The name of the pipeline.
+        context: Airflow's context of a task of the run.
+
+    Raises:
+        AirflowSkipException: no model is live, and a transform run has started this run.
+        MissingResource: no model is live, or it is gone.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from sluice.serving.champion import live_model, require_live
+    from sluice_airflow.connection import open_workspace
+
+    workspace = open_workspace(pipeline)
+    if context["dag_run"].run_type == "asset_triggered" and live_model(workspace) is None:
+        raise AirflowSkipException(
+            f"no model of {pipeline} is live yet; once one is, score these partitions by a range"
+        )
+    return require_live(workspace).job
 
 
 def is_dags_test(context: Context) -> bool:
@@ -42,17 +117,7 @@ def is_dags_test(context: Context) -> bool:
     return context["dag_run"].triggering_user_name == "dag_test"  # what DAG.test() of the Task SDK sets
 
 
-def require_all_done(pipeline: str, context: Context, done: str) -> None:
-    """Require that a run has transformed all of its partitions, even if tasks were skipped or marked by hand.
-
-    Args:
-        pipeline: The name of the pipeline.
-        context: Airflow's context of a task of the run.
-        done: The partitions that the last step has transformed, as ranges.
-
-    Raises:
-        SluiceError: partitions of the run are not among them.
-    """
+def _require_all_done(pipeline: str, context: Context, done: str) -> None:
     from sluice.errors import SluiceError
     from sluice.lake.partitions import format_ranges, parse_ranges
 

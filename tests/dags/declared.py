@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
+import pipelines
 from sluice.declaration.pipeline import Pipeline
+
+
+@contextmanager
+def extended_pipelines(folder: Path) -> Iterator[None]:
+    """Find the pipelines of a folder beside the shipped ones."""
+    before = list(pipelines.__path__)
+    pipelines.__path__.append(str(folder))
+    try:
+        yield
+    finally:
+        pipelines.__path__[:] = before
 
 
 def dag_ids(pipeline: Pipeline) -> Sequence[str]:
@@ -18,8 +32,10 @@ def dag_ids(pipeline: Pipeline) -> Sequence[str]:
         kinds += ["redrive", "replay"]
     if pipeline.training is not None:
         kinds += ["housekeeping", "train"]
-    if pipeline.deployment is not None:
+    if pipeline.deployment is not None or pipeline.scoring is not None:
         kinds.append("rollback")
+    if pipeline.scoring is not None:
+        kinds.append("score")
     if pipeline.deployment is not None and pipeline.deployment.monitoring is not None:
         kinds.append("monitor")
     return sorted(f"{pipeline.name}_{kind}" for kind in kinds)

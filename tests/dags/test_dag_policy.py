@@ -14,13 +14,15 @@ from typing import Any, get_args
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from tests.dags.airflow_home import ROOT
-from tests.dags.declared import dag_ids
+from tests.dags.declared import dag_ids, extended_pipelines
 
 from sluice.declaration.loading import load_pipelines
 from sluice.pool import INGEST_POOL
 from sluice_airflow.policy import Stage
 
-PIPELINES, _ = load_pipelines()
+# The example of the documentation has a DAG of every kind.
+with extended_pipelines(ROOT / "docs" / "example" / "pipelines"):
+    PIPELINES, _ = load_pipelines()
 DAG_IDS = [dag_id for pipeline in PIPELINES for dag_id in dag_ids(pipeline)]
 DAG_FILES = sorted((ROOT / "dags").glob("*.py"))
 HEAVY = ("boto3", "botocore", "numpy", "pandas", "pyarrow", "sagemaker", "xgboost")
@@ -44,6 +46,12 @@ for file in sys.argv[1:]:
     seconds[file] = time.perf_counter() - started
 print(json.dumps({"modules": sorted(sys.modules), "seconds": seconds}))
 """
+
+
+@pytest.fixture(scope="module")
+def dag_bag() -> DagBag:
+    with extended_pipelines(ROOT / "docs" / "example" / "pipelines"):
+        return DagBag(ROOT / "dags")
 
 
 @pytest.fixture(params=DAG_IDS)

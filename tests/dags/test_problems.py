@@ -1,7 +1,7 @@
 """Pipelines of every kind of problem, from events to a live endpoint, by ``airflow dags test``.
 
-``flights`` is binary (:mod:`tests.dags.test_dags_run`). Here are ten classes, a count, a ranking, and a lake without a
-model.
+``flights`` is binary (:mod:`tests.dags.test_dags_run`). Here are ten classes, a count, a ranking, a lake without a
+model, and a model without an endpoint.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sluice.sending.lanes import Event
 pytestmark = pytest.mark.slow
 
 FIRST = datetime(2013, 1, 1, tzinfo=UTC)
-NAMES = ("digits", "departures", "searches", "archive")
+NAMES = ("digits", "departures", "searches", "archive", "pumps")
 
 
 @pytest.fixture(scope="module")
@@ -235,3 +235,39 @@ def test_pipeline_may_end_at_its_lake(world: World) -> None:
     ]
     assert sorted(found) == list(range(60))
     assert "archive ends at its lake: it declares no training" in world.sluice("status", "archive")
+
+
+# A model without an endpoint
+
+
+@pytest.mark.slow  # tests/sluice/scoring covers the library
+def test_model_without_an_endpoint_scores_the_lake(world: World) -> None:
+    random = np.random.default_rng(3)
+    events = []
+    for n in range(600):
+        vibration, at = float(random.uniform(-1, 1)), FIRST + timedelta(minutes=24 * n)
+        known = {"failed": int(vibration + random.normal(0, 0.4) > 0)} if n < 540 else {}
+        events.append(event(f"reading-{n}", f"pump-{n % 3}", at, vibration=round(vibration, 3), heat=n % 24, **known))
+    world.run("pumps", events)
+    days = {"from": "2013-01-08", "to": "2013-01-10"}
+
+    early = world.airflow.dags_test("pumps_score", "2013-01-10", poll_seconds=0.5, **days)
+    assert early.status != 0
+    assert "no model of pumps is live; run pumps_train first" in early.output
+
+    world.airflow.dags_test("pumps_train", "2013-01-10", poll_seconds=0.5).succeeded()
+    assert world.stored("pumps", "deployments/000001.json")["endpoint"] is None
+    world.airflow.dags_test("pumps_score", "2013-01-10", poll_seconds=0.5, **days).succeeded()
+
+    scored = [row for day in (8, 9, 10) for row in rows_of(world.lake("pumps"), "risks", f"dt=2013-01-{day:02d}")]
+    assert {tuple(row) for row in scored} == {("event_id", "event_time", "score")}
+    scores = {row["event_id"]: row["score"] for row in scored}
+    assert len(scored) == len(scores) == 180
+    vibrations = {f"reading-{n}": json.loads(events[n].body)["vibration"] for n in range(420, 600)}
+    assert np.corrcoef([vibrations[name] for name in scores], list(scores.values()))[0, 1] > 0.8
+    jobs = world.cloud.client("sagemaker").list_transform_jobs(NameContains="pumps-scores-")["TransformJobSummaries"]
+    assert len(jobs) == 2  # one has judged, one has scored
+    assert "pumps: batch scoring" in world.sluice("status", "pumps")
+
+    world.airflow.dags_test("pumps_score", "2013-01-09", poll_seconds=0.5).succeeded()
+    assert len(world.cloud.client("sagemaker").list_transform_jobs(NameContains="pumps-")["TransformJobSummaries"]) == 2

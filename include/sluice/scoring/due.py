@@ -9,6 +9,7 @@ from sluice.errors import MissingResource
 from sluice.lake.layout import Folder
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.partitions import Partition, format_ranges
+from sluice.serving.champion import model_of_job
 from sluice.training.models import Model
 from sluice.workspace import Workspace
 
@@ -44,6 +45,20 @@ def due_rows(workspace: Workspace, model: Model, partitions: Sequence[Partition]
         for manifest, made in zip(closed, scores, strict=True)
         if made is None or (made.inputs, made.code) != (inputs_of(manifest, model), code)
     ]
+
+
+def due_partitions(workspace: Workspace, job: str, partitions: Sequence[Partition]) -> list[Partition]:
+    """Return the partitions that have to be scored, in order.
+
+    Args:
+        workspace: The workspace of a pipeline that declares a scoring.
+        job: The training job of the model that scores.
+        partitions: The partitions; each must be closed.
+
+    Raises:
+        MissingResource: a partition is not complete, or the model was never live.
+    """
+    return [rows.time_partition for rows in due_rows(workspace, model_of_job(workspace, job), partitions)]
 
 
 def inputs_of(rows: Manifest, model: Model) -> Mapping[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from sluice.completions import announce_partitions
 from sluice.errors import SluiceError
 from sluice.evaluation.answers import read_answers
 from sluice.lake.manifests import Manifest
@@ -53,23 +54,30 @@ def write_scores(workspace: Workspace, job: str, ranges: str) -> dict[str, Any]:
     return {"partitions": written, "rows": sum(rows.rows_out for rows in due)}
 
 
-def require_scored(workspace: Workspace, job: str, partitions: Sequence[Partition]) -> None:
-    """Require that partitions have the scores of a model, even if tasks were skipped or marked by hand.
+def announce_scores(workspace: Workspace, job: str, partitions: Sequence[Partition], run_id: str) -> int:
+    """Publish the event of each partition whose scores were not announced yet, and require that all have their scores.
 
     Args:
         workspace: The workspace of a pipeline that declares a scoring.
-        job: The training job of the model.
+        job: The training job of the model that has scored them.
         partitions: The partitions.
+        run_id: The Airflow run that publishes, for the event.
+
+    Returns:
+        The number of events that were published.
 
     Raises:
-        SluiceError: partitions have no scores, or older ones.
+        SluiceError: partitions have no scores, or older ones: a task was skipped or marked by hand.
     """
+    dataset = workspace.pipeline.require_scoring().name
+    announced = announce_partitions(workspace, dataset, format_ranges(partitions), run_id)
     missing = due_rows(workspace, model_of_job(workspace, job), partitions)
     if missing:
         raise SluiceError(
             f"{format_ranges(rows.time_partition for rows in missing)} has no scores of the model of {job}: the rows "
             f"have changed since, or a task was skipped or marked by hand; clear this run"
         )
+    return announced
 
 
 def _scored(workspace: Workspace, model: Model, rows: Manifest) -> pa.Table:

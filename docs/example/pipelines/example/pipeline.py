@@ -11,6 +11,7 @@ from sluice.declaration import (
     Input,
     Monitoring,
     Pipeline,
+    Scoring,
     Step,
     Stream,
     Training,
@@ -38,4 +39,5 @@ PIPELINE = Pipeline(
         gate=Gate("auc", at_least=0.60),
     ),
     deployment=Deployment(endpoint="example-late", monitoring=Monitoring(retrain=True)),
+    scoring=Scoring("scores", keep=("event_id",)),
 )
