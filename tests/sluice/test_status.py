@@ -6,15 +6,18 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 from tests.draining import workspace_of
-from tests.sluice.lake_contents import put_raw
+from tests.sluice.lake_contents import partition, put_raw
 from tests.sluice.serving.live import Live
 from tests.sluice.toy import DROPS, EVENTS, message, reading, toy
 
 from sluice.cli.tables import status_tables
 from sluice.declaration.deployment import Deployment
+from sluice.declaration.scoring import Scoring
 from sluice.declaration.sources import Stream
 from sluice.lake.store import Lake
+from sluice.serving.records import DeploymentRecord, record_deployment
 from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance
 from sluice.status import (
     DatasetStatus,
@@ -24,6 +27,7 @@ from sluice.status import (
     pipeline_status,
     source_status,
 )
+from sluice.steps.output import Output, commit
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 
@@ -169,6 +173,28 @@ def test_endpoint_and_the_last_proven_deployment_are_shown(live: Live) -> None:
         NameContains="toy-xgboost-", SortBy="CreationTime", SortOrder="Descending", MaxResults=5
     )
     assert [job.name for job in status.jobs] == [each["TrainingJobName"] for each in newest["TrainingJobSummaries"]]
+
+
+def test_newest_scored_partition_is_shown_with_its_model_and_the_live_one(workspace: Workspace, live: Live) -> None:
+    lake, scoring = workspace.lake, Scoring("risks", keep=("value",))
+    own = replace(workspace, pipeline=toy(deployment=None, scoring=scoring))
+
+    def row() -> list[str]:
+        (table,) = [each for each in status_tables("toy", pipeline_status(own)) if each.title == "toy: batch scoring"]
+        return [str(next(iter(column.cells))) for column in table.columns]
+
+    assert row() == ["risks", "-", "-", "-", "-", "-"]
+    for day, job in (("2013-01-01", "older"), ("2013-01-02", "newer")):
+        output = Output(pa.table({"value": [1.0], "score": [0.5]}))
+        commit(lake, "risks", partition(day), output, inputs={f"models/{job}": ""}, code="", rows_in=1)
+    record = DeploymentRecord(endpoint=None, model=live.model, verdict=1, metrics={"auc": 0.75}, recipe=None)
+    record_deployment(lake, record)
+
+    trained = f"{live.job.ended_at:%Y-%m-%d %H:%M:%S}"
+    assert row() == ["risks", "dt=2013-01-02", "newer", live.model.job, trained, "0.7500"]
+    assert pipeline_status(own).datasets[-1] == DatasetStatus(
+        "risks", open="", closed="dt=2013-01-01..dt=2013-01-02", parts=2, rows_out=2, duplicates=0, rejected={}
+    )
 
 
 def test_each_job_has_its_price_or_says_that_there_is_none(live: Live) -> None:

@@ -25,8 +25,9 @@ from tests.sluice.serving.live import Live
 from tests.sluice.toy import MODULES
 
 from sluice.aws import clients as aws
-from sluice.aws.resources import Resources
+from sluice.aws.resources import Resources, find
 from sluice.cli.app import main
+from sluice.evaluation.verdict import read_verdict, record_verdict
 from sluice.lake.journal import entry_key
 from sluice.lake.store import Lake
 from sluice.redrive.held import DEAD_LETTER
@@ -557,9 +558,39 @@ def test_pipeline_without_a_model_or_an_endpoint_is_reported_in_one_line(
     assert shown.out.splitlines()[-1] == "lakeside ends at its trained model: it declares no deployment"
     assert sluice("features", "lakeside").out == "value\tnumber\ntotal\tnumber\n"
     assert failed(sluice("predict", "lakeside", given="1,2\n")) == (
-        "error: pipeline lakeside ends at its trained model: it has no endpoint; add a deployment to its declaration "
-        "for one"
+        "error: pipeline lakeside has no endpoint: it declares no deployment; add one to its declaration"
     )
+    assert failed(sluice("deployments", "lakeside")).startswith("error: pipeline lakeside has no endpoint")
+
+
+def test_model_without_an_endpoint_is_shown_deployed_and_undone(
+    sluice: Run, declare: Declare, cloud: Cloud, live: Live
+) -> None:
+    declaration = (
+        "from tests.sluice.toy import toy\n"
+        "from sluice.declaration import Scoring\n"
+        "PIPELINE = toy(name='batched', deployment=None, scoring=Scoring(keep=('value',)))\n"
+    )
+    declare("batched", {**MODULES, "pipeline": declaration})
+    assert sluice("provision", "batched").status == 0
+    lake = Lake(cloud.client("s3"), find(cloud, "batched").bucket, "batched")
+    assert failed(sluice("deploy", "batched")) == "error: no model of batched was judged yet; run batched_train"
+    verdict = read_verdict(live.workspace.lake, live.verdict)
+    for winner in (live.other, live.model):
+        record_verdict(lake, verdict.model_copy(update={"winner": winner.job}))
+        assert sluice("deploy", "batched").status == 0
+
+    undone = sluice("rollback", "batched")
+
+    assert undone.out == f"deployment 3: the model of {live.other.job} scores running in batch\n"
+    listed, shown = sluice("deployments", "batched").out, sluice("status", "batched", COLUMNS="300").out
+    assert [line.split("│")[3].strip() for line in listed.splitlines() if "│ -" in line] == [
+        live.other.job,
+        live.model.job,
+        live.other.job,
+    ]
+    (row,) = [line for line in shown.splitlines() if line.startswith("│ scores") and live.other.job in line]
+    assert [cell.strip() for cell in row.split("│")[1:5]] == ["scores", "-", "-", live.other.job]
 
 
 def test_module_runs_as_a_program() -> None:

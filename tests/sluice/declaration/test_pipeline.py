@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from tests.sluice.conftest import Declare
 from tests.sluice.toy import EVENTS, MESSAGES, MODULES, STREAM, TOY, toy
 
-from sluice.declaration import Autoscaling, Conform, Deployment, Input, Network, Serverless, Step, XGBoost
+from sluice.declaration import Autoscaling, Conform, Deployment, Input, Network, Scoring, Serverless, Step, XGBoost
 from sluice.declaration.loading import load_pipeline, load_pipelines, pipeline_names, resolve
 from sluice.errors import DeclarationError
 
 CONFORM, DOUBLED, RUNNING = TOY.steps
+SCORING = Scoring(keep=("value",))
 
 
 def named(name: str) -> XGBoost:
@@ -50,6 +51,14 @@ def trained(**changes: Any) -> Mapping[str, Any]:
         ({"deployment": Deployment("e" * 47)}, "use at most 46 letters"),
         ({"deployment": Deployment("Toy-Late")}, "endpoint name 'Toy-Late' is not allowed.*in lower case"),
         ({"training": None}, "a deployment needs a training"),
+        ({"training": None, "deployment": None, "scoring": SCORING}, "a scoring needs a training"),
+        ({"scoring": replace(SCORING, name="running")}, "two datasets are called 'running'"),
+        ({"scoring": replace(SCORING, name="events")}, "two datasets are called 'events'"),
+        ({"scoring": replace(SCORING, name="models")}, "the lake has a folder 'models'"),
+        ({"scoring": replace(SCORING, name="Scores")}, "dataset name 'Scores' is not allowed"),
+        ({"scoring": replace(SCORING, rows="weather")}, "scoring reads 'weather', which is no step; name one of conf"),
+        ({"scoring": Scoring(keep=("id", "score"))}, "keep has 'score', which is the name of a column of scores"),
+        ({"scoring": replace(SCORING, approval=timedelta(days=1))}, "declare approval in deployment"),
         ({"kms_key": "alias/mine"}, "kms_key='alias/mine' is no ARN of a key; write it as 'arn:aws:kms:"),
         ({"kms_key": "arn:aws:kms:us-east-1:000000000000:alias/mine"}, "is no ARN of a key"),
         ({"tags": {"aws:team": "x"}}, "tag 'aws:team' is reserved"),
@@ -71,6 +80,16 @@ def test_wrong_declaration_is_refused_in_one_line(changes: dict[str, Any], messa
 @pytest.mark.parametrize(
     ("declare_it", "message"),
     [
+        (
+            lambda: Scoring(keep=("event_id")),
+            "scoring: keep='event_id' must be a tuple; write it as keep=\\('event_id',",
+        ),  # type: ignore[arg-type]
+        (lambda: Scoring(), r"scoring: keep=\(\) must be a tuple"),
+        (lambda: Scoring(keep=("a", "a")), "names a column twice"),
+        (lambda: Scoring(keep=("a",), rows=""), "scoring: rows='' must be text"),
+        (lambda: Scoring(keep=("a",), instance_type="m5"), "instance_type='m5' is none of SageMaker's"),
+        (lambda: Scoring(keep=("a",), max_runtime=timedelta(0)), "max_runtime=.* from 1 seconds"),
+        (lambda: Scoring(keep=("a",), approval=timedelta(days=29)), "approval=.* to 672 hours"),
         (lambda: replace(EVENTS, retention=timedelta(days=14)), "retention=.* from 60 seconds to 312 hours"),
         (lambda: replace(MESSAGES, retention=timedelta(days=8)), "retention=.* from 60 seconds to 168 hours"),
         (lambda: replace(EVENTS, retention=timedelta(seconds=59)), "source events: retention="),
@@ -122,7 +141,7 @@ def test_pipeline_may_end_at_its_lake_or_at_its_model() -> None:
 
 def test_every_folder_of_the_lake_beside_the_steps_is_reserved() -> None:
     """As in the layout of ``sluice.lake.store``; the announcements are markers of ``sluice.completions``."""
-    for folder in ("announced", "deployments", "models", "quarantine", "raw", "snapshots"):
+    for folder in ("announced", "batches", "deployments", "models", "quarantine", "raw", "snapshots"):
         with pytest.raises(DeclarationError, match=f"has a folder '{folder}'"):
             toy(steps=(CONFORM, Step(folder, run="s:s", reads=(Input("conform"),))))
 

@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 from tests.conftest import Cloud
-from tests.sluice.housekeeping.past import FINGERPRINTS, Past
+from tests.sluice.housekeeping.past import FINGERPRINTS, Past, put_later
 from tests.sluice.lake_contents import keys_below
 from tests.sluice.serving.live import Live, settled
 
+from sluice.declaration.scoring import Scoring
 from sluice.errors import DeclarationError
 from sluice.housekeeping.policy import Keep, Kind
+from sluice.housekeeping.removal import remove
 from sluice.housekeeping.survey import Leftovers, survey
 from sluice.serving.deployment import Wait, start
 from sluice.serving.endpoint import find_endpoint
+from sluice.serving.records import DeploymentRecord, record_deployment
 from sluice.workspace import Workspace
 
 NOTHING_KEPT = Keep(0, 0)
@@ -126,6 +129,32 @@ def test_endpoint_that_is_not_declared_any_more_keeps_its_last_deployment(past: 
     found = listed(survey(replace(past.after(TWO_MONTHS), pipeline=moved), NOTHING_KEPT))
 
     assert found == {each for each in past.of_first() | past.of_second() if each[0] != "endpoint configuration"}
+
+
+def test_what_a_superseded_model_has_scored_is_listed_and_all_of_the_live_one_stays(past: Past) -> None:
+    """GIVEN a pipeline without an endpoint, whose second model is live by a record."""
+    lake, name = past.workspace.lake, past.workspace.pipeline.name
+    without = replace(past.workspace.pipeline, deployment=None, scoring=Scoring(keep=("value",)))
+    for number, model in enumerate(past.models[:2]):
+        lake.put(f"{name}/batches/{model.job}/answers/dt=2013-01-01-{number:016x}.csv.out", b"0.5\n")
+        metrics = {"auc": 0.9}
+        record_deployment(
+            lake, DeploymentRecord(endpoint=None, model=model, verdict=number + 1, metrics=metrics, recipe=None)
+        )
+    put_later(lake, f"{name}/evaluations/verdicts/000003.json", f"{name}/batches/")
+    late = replace(past.after(TWO_MONTHS), pipeline=without)
+
+    leftovers = survey(late, NOTHING_KEPT)
+    found = listed(leftovers)
+
+    superseded, live = (model.job for model in past.models[:2])
+    assert found == {each for each in past.of_first() if each[0] != "endpoint configuration"} | {
+        ("batches", superseded),
+    }
+    assert not any(each[1] == live for each in found)
+    assert remove(late, leftovers)["batches"] == 1
+    assert {key.split("/")[2] for key in keys_below(lake, f"{name}/batches/")} == {live}
+    assert listed(survey(replace(late, pipeline=replace(without, scoring=None)), NOTHING_KEPT)) == set()
 
 
 def test_what_is_newer_than_the_newest_verdict_stays(past: Past) -> None:

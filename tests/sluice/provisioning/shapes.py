@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.sluice.toy import DROPS, EVENTS, MESSAGES, STREAM, TOY
 
-from sluice.declaration import Conform, Input, Network, Pipeline, Step, Stream
+from sluice.declaration import Conform, Input, Network, Pipeline, Scoring, Step, Stream
 
 LAST = TOY.steps[-1].name
 KEY = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -48,6 +48,7 @@ SHAPES: Mapping[str, Pipeline] = {
         _shape("drops_only", **DROPS_ONLY),
         _shape("lake_only", training=None, deployment=None),
         _shape("model_only", deployment=None),
+        _shape("batch", deployment=None, scoring=Scoring(keep=("value",))),
         _shape(
             "guarded",
             sources=SEVERAL,

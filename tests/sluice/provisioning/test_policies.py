@@ -30,6 +30,7 @@ from sluice.declaration import (
     Input,
     Monitoring,
     Pipeline,
+    Scoring,
     Step,
     Training,
     XGBoost,
@@ -43,13 +44,17 @@ from sluice.evaluation.verdict import read_verdict
 from sluice.housekeeping.policy import Keep
 from sluice.housekeeping.removal import remove
 from sluice.housekeeping.survey import survey
+from sluice.lake.partitions import Partition
 from sluice.landing.parts import Limits
 from sluice.monitoring.watch import announce_findings, training_run, watch
 from sluice.provisioning.policies import policy_document
 from sluice.provisioning.provision import provision
 from sluice.redrive.held import Choice, survey_all
 from sluice.redrive.sending import require_complete, send_back_all
+from sluice.scoring.batches import launch_batch
+from sluice.scoring.writing import announce_scores, write_scores
 from sluice.sending.lanes import Event, send_events
+from sluice.serving.champion import require_live
 from sluice.serving.deployment import Done, Failed, give_up, start
 from sluice.serving.judging import announce_winner, launch_scorings, make_verdict
 from sluice.serving.plan import Target
@@ -93,6 +98,7 @@ LIFE = Pipeline(
         autoscaling=Autoscaling(most=2, requests=1_000_000),
         monitoring=Monitoring(oldest=timedelta(hours=1)),
     ),
+    scoring=Scoring(keep=("event_id",)),
 )
 MODULES: Mapping[str, str] = {
     "contract": """
@@ -161,6 +167,7 @@ def live_through(cloud: Cloud, aws: Aws) -> None:
     assert isinstance(deploy(workspace, target), Done)
     roll_back_over_a_second(workspace, target, fingerprint)
     monitor(cloud, workspace)
+    score_in_batch(workspace)
     redrive(cloud, workspace)
     replay(workspace)
     assert pipeline_status(Workspace.open(aws, "life")).endpoint is not None
@@ -291,6 +298,16 @@ def monitor(cloud: Cloud, workspace: Workspace) -> None:
     number = watch(workspace)
     assert announce_findings(workspace, number, "run")
     assert training_run(workspace, number) is None
+
+
+def score_in_batch(workspace: Workspace) -> None:
+    """Score the last partition with the live model, and announce it."""
+    job, day = require_live(workspace).job, f"dt={DAYS[-1]}"
+    name = launch_batch(workspace, job, day)
+    assert name is not None
+    _wait_for_scores(workspace, name)
+    assert write_scores(workspace, job, day)["partitions"] == day
+    assert announce_scores(workspace, job, [Partition.parse(day)], "run") == 1
 
 
 def clean(workspace: Workspace, live: Target) -> None:
