@@ -107,14 +107,17 @@ _ENDS_EARLY = """
 from dataclasses import replace
 
 from pipelines.flights.pipeline import PIPELINE as FLIGHTS
+from sluice.declaration import Scoring
 
 PIPELINE = replace(FLIGHTS, name={name!r}, {changes})
 """
 
 
-def test_pipeline_may_end_at_its_lake_or_at_its_model(pipelines: Path) -> None:
+def test_pipeline_may_end_at_its_lake_or_at_its_model_or_score_in_batch(pipelines: Path) -> None:
     add(pipelines, "lake", _ENDS_EARLY.format(name="lake", changes="training=None, deployment=None"))
     add(pipelines, "model", _ENDS_EARLY.format(name="model", changes="deployment=None"))
+    scoring = "deployment=None, scoring=Scoring(keep=('event_id',))"
+    add(pipelines, "scored", _ENDS_EARLY.format(name="scored", changes=scoring))
 
     dags, import_errors = listed(pipelines)
 
@@ -125,6 +128,7 @@ def test_pipeline_may_end_at_its_lake_or_at_its_model(pipelines: Path) -> None:
     assert [dag for dag in dags if dag.startswith("model_")] == [
         f"model_{kind}" for kind in KINDS if kind != "rollback"
     ]
+    assert [dag for dag in dags if dag.startswith("scored_")] == sorted(f"scored_{kind}" for kind in (*KINDS, "score"))
 
 
 def test_pipeline_that_is_broken_has_no_dags_and_removes_none_of_others(pipelines: Path) -> None:
