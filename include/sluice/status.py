@@ -12,6 +12,7 @@ from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import format_ranges
 from sluice.scoring.due import scored_by
+from sluice.serving.champion import newest_record
 from sluice.serving.cost import endpoint_price
 from sluice.serving.endpoint import Endpoint, find_endpoint
 from sluice.serving.records import DeploymentRecord, last_proven
@@ -117,13 +118,13 @@ def pipeline_status(workspace: Workspace) -> PipelineStatus:
 
 
 def _scoring_status(workspace: Workspace, dataset: str) -> ScoringStatus:
-    lake, deployment = workspace.lake, workspace.pipeline.deployment
+    lake = workspace.lake
     newest = lake.manifest(dataset, partitions[-1]) if (partitions := lake.partitions(dataset)) else None
     return ScoringStatus(
         dataset=dataset,
         newest=newest.partition if newest else None,
         scored_by=scored_by(newest) if newest else None,
-        live=last_proven(lake, deployment.endpoint if deployment else None),
+        live=newest_record(workspace),
     )
 
 

@@ -85,7 +85,7 @@ def partitions_to_score(pipeline: str, context: Context) -> list[Partition]:
     if context["dag_run"].run_type != "asset_triggered":
         return [each for chunk in partitions_of_run(pipeline, context) for each in parse_ranges(chunk)]
     events = context["triggering_asset_events"][transformed(load_pipeline(pipeline))]
-    return sorted({each for event in events for each in parse_ranges(event.extra["partitions"])})
+    return sorted({each for event in events for each in parse_ranges(event.extra.get("partitions", ""))})
 
 
 def live_job(pipeline: str, context: Context) -> str:
@@ -96,16 +96,16 @@ def live_job(pipeline: str, context: Context) -> str:
         context: Airflow's context of a task of the run.
 
     Raises:
-        AirflowSkipException: no model is live, and a transform run has started this run.
+        AirflowSkipException: no model was ever made live, and a transform run has started this run.
         MissingResource: no model is live, or it is gone.
     """
     from airflow.sdk.exceptions import AirflowSkipException
 
-    from sluice.serving.champion import live_model, require_live
+    from sluice.serving.champion import newest_record, require_live
     from sluice_airflow.connection import open_workspace
 
     workspace = open_workspace(pipeline)
-    if context["dag_run"].run_type == "asset_triggered" and live_model(workspace) is None:
+    if context["dag_run"].run_type == "asset_triggered" and newest_record(workspace) is None:
         raise AirflowSkipException(
             f"no model of {pipeline} is live yet; once one is, score these partitions by a range"
         )

@@ -1,8 +1,9 @@
 """The life of a model in a process of its own, with a fault at one call: ``python model_life.py BUCKET ENDPOINT``.
 
 For each line of standard input, ``<fault> <n>``, it forks a child that launches, waits, scores, judges and deploys as
-the tasks of the training DAG do, and that meets the fault at its nth call to AWS. It prints how the child ended:
-``done``, ``killed``, or the error. All that the child imports is imported before, so a child takes about a second.
+the tasks of the training DAG do, and scores two days in batch; it meets the fault at its nth call to AWS. It prints how
+the child ended: ``done``, ``killed``, or the error. All that the child imports is imported before, so a child takes about
+a second.
 """
 
 from __future__ import annotations
@@ -29,10 +30,14 @@ from sluice.aws.failures import explain, is_transient
 from sluice.aws.resources import find
 from sluice.aws.wire import Wire
 from sluice.dataset.snapshot import make_snapshot
-from sluice.declaration import Deployment, LinearLearner
+from sluice.declaration import Deployment, LinearLearner, Scoring
 from sluice.errors import SluiceError
 from sluice.evaluation.transforms import find_scoring
+from sluice.lake.partitions import parse_ranges
 from sluice.lake.store import Lake
+from sluice.scoring.batches import launch_batch
+from sluice.scoring.writing import announce_scores, write_scores
+from sluice.serving.champion import require_live
 from sluice.serving.deployment import Done, Failed, Wait, advance, start
 from sluice.serving.judging import announce_winner, launch_scorings, make_verdict
 from sluice.serving.targets import target_of_verdict
@@ -41,6 +46,7 @@ from sluice.training.launching import launch_training
 from sluice.workspace import Workspace
 
 LINEAR = LinearLearner({"predictor_type": "binary_classifier", "mini_batch_size": 20, "epochs": 2})
+SCORED = "dt=2013-01-07..dt=2013-01-08"
 _LONGEST_SECONDS = 120
 
 
@@ -91,7 +97,8 @@ def workspace_of(aws: Aws, bucket: str, endpoint: str) -> Workspace:
     """Return the toy with two candidates, a lake of the test's own and an endpoint of the test's own."""
     candidates = (*TOY.require_training().candidates, LINEAR)
     training = replace(TOY.require_training(), candidates=candidates)
-    pipeline = replace(TOY, training=training, deployment=Deployment(endpoint))
+    scoring = Scoring(keep=("value",))
+    pipeline = replace(TOY, training=training, deployment=Deployment(endpoint), scoring=scoring)
     return Workspace(pipeline, replace(find(aws, "toy"), bucket=bucket), Lake(aws.client("s3"), bucket, "toy"), aws)
 
 
@@ -111,7 +118,19 @@ def live_through(workspace: Workspace) -> Done | Failed:
     while isinstance(step, Wait):
         time.sleep(0.2)
         step = (advance if step.begun else start)(workspace, target)
+    if isinstance(step, Done):
+        score_in_batch(workspace)
     return step
+
+
+def score_in_batch(workspace: Workspace) -> None:
+    """Do what the tasks of the scoring DAG do, one after another."""
+    job = require_live(workspace).job
+    name = launch_batch(workspace, job, SCORED)
+    if name is not None:
+        _wait(lambda: find_scoring(workspace, name))
+    write_scores(workspace, job, SCORED)
+    announce_scores(workspace, job, parse_ranges(SCORED), "run")
 
 
 def _wait(find_it: Callable[[], Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tests.chaos import model_life
 from tests.conftest import Cloud
+from tests.sluice.lake_contents import rows_of
 from tests.sluice.serving.live import put_learnable
 from tests.sluice.toy import TOY
 
@@ -105,4 +106,9 @@ def test_fault_at_every_call_leaves_one_of_each_and_no_orphan(
     assert len(scores) == 2, "each model has scored once"
     transforms = names(sagemaker.list_transform_jobs(MaxResults=100)["TransformJobSummaries"], "TransformJobName")
     assert sorted(name for name in transforms if name.startswith(tuple(scores))) == sorted(scores)
+    described = [sagemaker.describe_transform_job(TransformJobName=name) for name in transforms]
+    outputs = [job["TransformOutput"]["S3OutputPath"] for job in described]
+    assert len([uri for uri in outputs if uri.startswith(lake.uri("toy/batches/"))]) == 1, "each day was scored once"
+    for day in ("2013-01-07", "2013-01-08"):
+        assert [list(row) for row in rows_of(lake, "scores", f"dt={day}")] == [["value", "score"]] * 60
     sagemaker.delete_endpoint(EndpointName=endpoint)

@@ -269,5 +269,11 @@ def test_model_without_an_endpoint_scores_the_lake(world: World) -> None:
     assert len(jobs) == 2  # one has judged, one has scored
     assert "pumps: batch scoring" in world.sluice("status", "pumps")
 
+    # A run that died before it wrote a manifest: the next one needs no job.
+    manifest = "pumps/risks/dt=2013-01-09/_manifest.json"
+    world.cloud.client("s3").delete_object(Bucket=world.lake("pumps").bucket, Key=manifest)
+    world.airflow.dags_test("pumps_score", "2013-01-09", poll_seconds=0.5).succeeded()
+    assert len(rows_of(world.lake("pumps"), "risks", "dt=2013-01-09")) == 60
+
     world.airflow.dags_test("pumps_score", "2013-01-09", poll_seconds=0.5).succeeded()
     assert len(world.cloud.client("sagemaker").list_transform_jobs(NameContains="pumps-")["TransformJobSummaries"]) == 2

@@ -12,10 +12,11 @@ from sluice.housekeeping.existing import folder_of, jobs_in_progress, newest_cha
 from sluice.housekeeping.policy import Keep, Kind, Needed, Ref
 from sluice.lake.journal import entries
 from sluice.lake.store import Lake
+from sluice.serving.champion import newest_record
 from sluice.serving.endpoint import find_endpoint
 from sluice.serving.plan import Plan, read_plan
 from sluice.serving.recipe import Recipe, recipe_of_config, recipe_of_model
-from sluice.serving.records import DeploymentRecord, deployment_records, last_proven
+from sluice.serving.records import DeploymentRecord, deployment_records
 from sluice.workspace import Workspace
 
 
@@ -112,7 +113,7 @@ def live_refs(workspace: Workspace, book: Book) -> set[Ref]:
     """
     deployment = workspace.pipeline.deployment
     refs = set(_planned_refs(book))
-    promoted = last_proven(book.lake, None) if deployment is None else None
+    promoted = newest_record(workspace) if deployment is None else None
     if promoted is not None:
         refs.update(book.of_record(promoted))
     live = find_endpoint(workspace, deployment.endpoint) if deployment else None

@@ -47,7 +47,8 @@ class Manifest(BaseModel):
         inline: Records of an open raw partition that are too few for an object, each as JSON: one write makes them
             durable and records them.
         quarantined: The objects that hold the rejected rows.
-        inputs: The digest of each input that a step read, by ``dataset/partition key``.
+        inputs: The digest of each input that a step read, by ``dataset/partition key``. Scores have the model that gave
+            them as well, by ``models/<training job>``.
         code: The fingerprint of the step that wrote the partition; empty for a raw partition.
         rows_in: How many rows were read or received.
         rows_out: How many rows ``files`` and ``inline`` hold.

@@ -22,6 +22,7 @@ from sluice.training.log import GROUP as LOG_GROUP
 from sluice.training.names import job_name_stem
 
 ROLE = "TrainingRole"
+_MADE = ("snapshots", "models", "evaluations/scores")  # folders of the lake
 
 
 def models_template(pipeline: Pipeline) -> Fragment:
@@ -161,10 +162,7 @@ def _clean(pipeline: Pipeline) -> tuple[Statement, ...]:
         Statement(
             "DeleteSnapshotsModelsAndScores",
             ("s3:DeleteObject",),
-            tuple(
-                lake_arn(name, f"/{name}/{folder}/*")
-                for folder in ("snapshots", "models", "evaluations/scores", *_batches(pipeline))
-            ),
+            tuple(lake_arn(name, f"/{name}/{each}/*") for each in (*_MADE, *_batches(pipeline))),
         ),
     )
 
@@ -277,10 +275,11 @@ def _role_statements(pipeline: Pipeline) -> list[Statement]:
     """Return the rights of the role (SageMaker developer guide, "How to use SageMaker execution roles")."""
     name, candidates = pipeline.name, pipeline.require_training().candidates
     repositories = sorted({algorithm_named(candidate.algorithm).repository for candidate in candidates})
-    snapshots, models, scores = (
-        lake_arn(name, f"/{name}/{folder}/*") for folder in ("snapshots", "models", "evaluations/scores")
+    snapshots, models, scores = (lake_arn(name, f"/{name}/{folder}/*") for folder in _MADE)
+    rows, answers = (
+        tuple(lake_arn(name, f"/{name}/{each}/*/{part}/*") for each in _batches(pipeline))
+        for part in ("rows", "answers")
     )
-    batches = tuple(lake_arn(name, f"/{name}/{folder}/*") for folder in _batches(pipeline))
     statements = [
         Statement(
             "FindTheData",
@@ -292,8 +291,8 @@ def _role_statements(pipeline: Pipeline) -> list[Statement]:
                 }
             },
         ),
-        Statement("ReadSnapshotsAndModels", ("s3:GetObject",), (snapshots, models, *batches)),
-        Statement("WriteModelsAndScores", ("s3:PutObject", "s3:AbortMultipartUpload"), (models, scores, *batches)),
+        Statement("ReadSnapshotsAndModels", ("s3:GetObject",), (snapshots, models, *rows)),
+        Statement("WriteModelsAndScores", ("s3:PutObject", "s3:AbortMultipartUpload"), (models, scores, *answers)),
         Statement(
             "WriteLogs",
             ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"),

@@ -101,8 +101,8 @@ def _unanswered(workspace: Workspace, model: Model, rows: Sequence[Manifest]) ->
 
 def _lines(workspace: Workspace, model: Model, encoding: Encoding, rows: Manifest) -> list[str]:
     """Return the rows of a partition as the model takes them."""
+    frame = to_frame([read_table(workspace, rows)])
     try:
-        frame = to_frame([read_table(workspace, rows)])
         return csv_rows(encoding.encode(frame, filled=not model.takes_missing))
-    except Unreadable as error:
+    except (DeclarationError, Unreadable) as error:
         raise DeclarationError(f"step {rows.dataset!r} in {rows.partition}: {error}") from error

@@ -5,9 +5,19 @@ from __future__ import annotations
 from sluice.dataset.snapshot import read_snapshot
 from sluice.errors import MissingResource
 from sluice.serving.endpoint import find_endpoint
-from sluice.serving.records import deployment_records, last_proven
+from sluice.serving.records import DeploymentRecord, deployment_records, last_proven
 from sluice.training.models import Model, has_artefact
 from sluice.workspace import Workspace
+
+
+def newest_record(workspace: Workspace) -> DeploymentRecord | None:
+    """Return the record of what was made live last, at the declared endpoint or without one; None if nothing was.
+
+    Args:
+        workspace: The workspace of the pipeline.
+    """
+    deployment = workspace.pipeline.deployment
+    return last_proven(workspace.lake, deployment.endpoint if deployment else None)
 
 
 def live_model(workspace: Workspace) -> Model | None:
@@ -19,8 +29,7 @@ def live_model(workspace: Workspace) -> Model | None:
     Returns:
         None if nothing is live, or if the endpoint serves what was not proven.
     """
-    deployment = workspace.pipeline.deployment
-    record = last_proven(workspace.lake, deployment.endpoint if deployment else None)
+    record, deployment = newest_record(workspace), workspace.pipeline.deployment
     if record is None or deployment is None:
         return record.model if record else None
     live = find_endpoint(workspace, deployment.endpoint)
@@ -36,9 +45,14 @@ def require_live(workspace: Workspace) -> Model:
     Raises:
         MissingResource: nothing is live, or the artefact is gone.
     """
-    model, name = live_model(workspace), workspace.pipeline.name
+    model, pipeline = live_model(workspace), workspace.pipeline
+    if model is None and newest_record(workspace) is not None:
+        raise MissingResource(
+            f"endpoint {pipeline.require_deployment().endpoint} does not serve the model that was proven last; run "
+            f"`sluice deploy {pipeline.name}`, then clear this task"
+        )
     if model is None:
-        raise MissingResource(f"no model of {name} is live; run {name}_train first")
+        raise MissingResource(f"no model of {pipeline.name} is live; run {pipeline.name}_train first")
     if not has_artefact(workspace, model.artefact):
         raise MissingResource(
             f"the model of {model.job}, which is live, is gone: {model.artefact} was removed; train again"

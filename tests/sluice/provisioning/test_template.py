@@ -416,15 +416,16 @@ def test_sagemaker_reaches_the_models_and_snapshots_of_its_pipeline_only(cloud: 
 
 
 def test_only_where_batches_are_scored_they_are_reached(cloud: Cloud) -> None:
-    outputs, batches = provision(cloud, SHAPES["batch"]), f"arn:aws:s3:::{bucket_of('batch')}/batch/batches/*"
+    outputs, batches = provision(cloud, SHAPES["batch"]), f"arn:aws:s3:::{bucket_of('batch')}/batch/batches"
     role, workers = (
         role_policy(cloud, find(cloud, "batch").require_role()),
         worker_policy(cloud, outputs["WorkerPolicy"]),
     )
     without = worker_policy(cloud, provision(cloud, SHAPES["model_only"])["WorkerPolicy"])
 
-    for policy, action in ((role, "s3:GetObject"), (role, "s3:PutObject"), (workers, "s3:DeleteObject")):
-        assert batches in policy.resources(action), action
+    assert f"{batches}/*/rows/*" in role.resources("s3:GetObject")
+    assert f"{batches}/*/answers/*" in role.resources("s3:PutObject")
+    assert f"{batches}/*" in workers.resources("s3:DeleteObject")
     assert '"batch/batches/*"' in template_body(SHAPES["batch"])  # which SageMaker may list
     assert not any("batches" in resource for resource in without.resources("s3:DeleteObject"))
     assert "batches" not in template_body(SHAPES["model_only"])

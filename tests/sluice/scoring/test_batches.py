@@ -15,13 +15,14 @@ from tests.sluice.toy import toy
 from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
 from sluice.dataset.snapshot import make_snapshot
-from sluice.declaration import Gate, Multiclass, Scoring, XGBoost
+from sluice.declaration import Deployment, Gate, Multiclass, Scoring, XGBoost
 from sluice.errors import DeclarationError, MissingResource, SluiceError
 from sluice.evaluation.transforms import find_scoring
 from sluice.lake.partitions import parse_ranges
 from sluice.scoring.batches import launch_batch
-from sluice.scoring.writing import require_scored, write_scores
+from sluice.scoring.writing import announce_scores, write_scores
 from sluice.serving.champion import require_live
+from sluice.serving.recipe import Recipe
 from sluice.serving.records import DeploymentRecord, record_deployment
 from sluice.training.jobs import completed_job
 from sluice.training.models import Model, model_of
@@ -115,7 +116,8 @@ def test_rows_get_the_scores_of_the_live_model(own: Workspace, live: Live) -> No
     for day, count in (("2013-03-01", 20), ("2013-03-03", 30)):
         found = rows_of(own.lake, "scores", f"dt={day}")
         assert [list(row) for row in found] == [["event_id", "event_time", "score"]] * count
-        assert [row["event_id"] for row in found] == [f"{day}-{n}" for n in range(count)]
+        kept = rows(day, count)[["event_id", "event_time"]]
+        assert [(row["event_id"], row["event_time"]) for row in found] == list(kept.itertuples(index=False, name=None))
         assert [row["score"] for row in found] == expected(own, live, live.model, day)
         manifest = manifest_json(own.lake, "scores", f"dt={day}")
         assert (manifest["state"], manifest["revision"], manifest["rows_in"], manifest["rows_out"]) == (
@@ -127,7 +129,8 @@ def test_rows_get_the_scores_of_the_live_model(own: Workspace, live: Live) -> No
         assert manifest["first_event_time"] == f"{day}T01:00:00Z"
     assert rows_of(own.lake, "scores", "dt=2013-03-02") == []
     assert manifest_json(own.lake, "scores", "dt=2013-03-02")["state"] == "closed"
-    require_scored(own, live.model.job, parse_ranges(DAYS))
+    announced = [announce_scores(own, live.model.job, parse_ranges(DAYS), "run") for _ in range(2)]
+    assert announced == [3, 0]
 
 
 @pytest.mark.usefixtures("no_wire")
@@ -144,7 +147,7 @@ def test_changed_partition_is_scored_again_and_no_other(own: Workspace, live: Li
     put_rows(own.lake, "running", "2013-03-03", rows("2013-03-03", 40, seed=1))
 
     with pytest.raises(SluiceError, match=r"^dt=2013-03-03 has no scores of the model of toy-xgboost-"):
-        require_scored(own, live.model.job, parse_ranges(DAYS))
+        announce_scores(own, live.model.job, parse_ranges(DAYS), "run")
     name, summary = score(own)
 
     assert summary == {"partitions": "dt=2013-03-03", "rows": 40}
@@ -233,7 +236,7 @@ def test_what_can_not_be_scored_is_refused_before_it_is_paid_for(own: Workspace)
     refuse(own, DeclarationError, "writes no column event_time in dt=2013-03-04, which the scoring", "dt=2013-03-04")
 
     put_rows(own.lake, "running", "2013-03-04", rows("2013-03-04", 5).drop(columns="total"))
-    refuse(own, DeclarationError, "the rows have no column total, which the model takes", "dt=2013-03-04")
+    refuse(own, DeclarationError, "step 'running' in dt=2013-03-04: the rows have no column total", "dt=2013-03-04")
 
     put_rows(own.lake, "running", "2013-03-04", rows("2013-03-04", 5).assign(value="much"))
     refuse(own, DeclarationError, "step 'running' in dt=2013-03-04: column 'value': .* not a number", "dt=2013-03-04")
@@ -243,6 +246,16 @@ def test_model_that_is_gone_or_was_never_live_is_named(own: Workspace, live: Liv
     gone = live.model.model_copy(update={"artefact": own.lake.uri("toy/models/gone/output/model.tar.gz")})
     make_live(own, gone)
     refuse(own, MissingResource, rf"^the model of {gone.job}, which is live, is gone: s3://.* removed; train again$")
+
+    served = replace(own, pipeline=toy(scoring=SCORING, deployment=Deployment("toy-nowhere")))
+    config: Any = {"EndpointConfigName": "toy-nowhere-1"}
+    record_deployment(
+        own.lake,
+        DeploymentRecord(
+            endpoint="toy-nowhere", model=gone, verdict=1, metrics={}, recipe=Recipe(models=(), config=config)
+        ),
+    )
+    refuse(served, MissingResource, "^endpoint toy-nowhere does not serve the model that was proven last; run `sluice")
 
     never = replace(own, lake=replace(own.lake, pipeline="never"), pipeline=replace(own.pipeline, name="never"))
     refuse(never, MissingResource, "^no model of never is live; run never_train first$")
