@@ -2,7 +2,7 @@
 
 For each line of standard input, ``<fault> <n>``, it forks a child that launches, waits, scores, judges and deploys as
 the tasks of the training DAG do, and scores two days in batch; it meets the fault at its nth call to AWS. It prints how
-the child ended: ``done``, ``killed``, or the error. All that the child imports is imported before, so a child takes about
+the child ended: ``done``, ``killed``, or the error. All that it imports is imported before, so a child takes about
 a second.
 """
 
