@@ -46,7 +46,7 @@ def require_quotas(workspace: Workspace) -> None:
 
 
 def instances_needed(pipeline: Pipeline, *, updates: bool) -> Counter[str]:
-    """Return the number of instances that a run of the training uses at once, by the names of quotas.
+    """Return the number of instances that a run of the training, or else of a scoring, uses at once, by names of quotas.
 
     Args:
         pipeline: A pipeline that declares a training.
@@ -57,6 +57,9 @@ def instances_needed(pipeline: Pipeline, *, updates: bool) -> Counter[str]:
         kind = "training" if candidate.spot is None else "spot training"
         needed[f"{candidate.instance_type} for {kind} job usage"] += 1
         needed[f"{candidate.instance_type} for transform job usage"] += 1
+    if pipeline.scoring is not None:
+        batch = f"{pipeline.scoring.instance_type} for transform job usage"
+        needed[batch] = max(needed[batch], 1)
     if deployment is not None and deployment.serverless is None:
         most = deployment.autoscaling.most if deployment.autoscaling else 0
         needed[f"{deployment.instance_type} for endpoint usage"] = max(deployment.instances * (1 + updates), most)

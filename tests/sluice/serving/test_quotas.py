@@ -13,7 +13,7 @@ from tests.sluice.serving.live import Live, at_endpoint
 from tests.sluice.toy import TOY
 
 from sluice.aws.clients import Aws
-from sluice.declaration import Autoscaling, Deployment, Pipeline, Serverless, XGBoost
+from sluice.declaration import Autoscaling, Deployment, Pipeline, Scoring, Serverless, XGBoost
 from sluice.errors import QuotaTooLow
 from sluice.serving.quotas import instances_needed, require_quotas
 from sluice.workspace import Workspace
@@ -45,6 +45,9 @@ def test_jobs_side_by_side_are_counted_by_what_they_use() -> None:
         "ml.t2.medium for endpoint usage": 3,
     }
     assert instances_needed(several, updates=True)["ml.t2.medium for endpoint usage"] == 6
+    for instance_type, needed in (("ml.m5.large", 2), ("ml.c5.large", 1), ("ml.m5.xlarge", 1)):
+        scored = replace(several, scoring=Scoring(keep=("value",), instance_type=instance_type))
+        assert instances_needed(scored, updates=False)[f"{instance_type} for transform job usage"] == needed
 
 
 @pytest.mark.parametrize(("most", "updates", "needed"), [(3, False, 3), (3, True, 4), (9, True, 9)])
