@@ -46,7 +46,7 @@ def require_quotas(workspace: Workspace) -> None:
 
 
 def instances_needed(pipeline: Pipeline, *, updates: bool) -> Counter[str]:
-    """Return the number of instances that a run of the training, or else of a scoring, uses at once, by names of quotas.
+    """Return the number of instances that a training, or a scoring, uses at once, by the names of quotas.
 
     Args:
         pipeline: A pipeline that declares a training.
