@@ -51,6 +51,7 @@ def test_winner_is_live_once_it_was_promoted(own: Workspace, live: Live) -> None
     number = promote(own, live.verdict)
 
     assert (promote(own, live.verdict), number) == (1, 1)
+    assert promote(own, verdict_for(own.lake, live.verdict, live.model)) == 1, "it wins again, and stays"
     assert require_live(own) == live.model == find_champion(own, live.fingerprint)
     (record,) = deployment_records(own.lake).values()
     assert (record.endpoint, record.recipe, record.verdict) == (None, None, live.verdict)
