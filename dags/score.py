@@ -12,7 +12,8 @@ dataset. Each transform run starts a run for its partitions, once a model is liv
 | **re-run** | safe: only partitions whose rows or model have changed are scored; a running job is adopted |
 
 The run scores with the model that was live when it began. A new model scores what comes after it, and what a run asks
-for: to score the past again, trigger a run with `from` and `to`.
+for: to score the past again, trigger a run with `from` and `to`. `launch` is skipped where the model has answered all
+rows before.
 
 **Params.** `from`, `to`: a range of partitions, both included. Without them the run scores the partition that contains
 its logical date. `poll_seconds`: between two polls of a job.
@@ -28,6 +29,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import DAG, TriggerRule, get_current_context, task, task_group
+from airflow.sdk.exceptions import AirflowSkipException
 
 from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
@@ -71,15 +73,16 @@ def score(pipeline: Pipeline) -> None:
             asked = partitions_to_score(pipeline.name, get_current_context())
             return in_chunks(due_partitions(open_workspace(pipeline.name), job, asked))
 
-        @task.short_circuit(
-            ignore_downstream_trigger_rules=False, map_index_template="{{ task.op_kwargs['partitions'] }}"
-        )
+        @task(map_index_template="{{ task.op_kwargs['partitions'] }}")
         @one_line_errors
-        def launch(job: str, partitions: str) -> str | None:
-            """Start the job that scores a chunk, adopt it or reuse it; return its name, or None if all has answers."""
+        def launch(job: str, partitions: str) -> str:
+            """Start the job that scores a chunk, adopt it or reuse it; return its name."""
             from sluice.scoring.batches import launch_batch
 
-            return launch_batch(open_workspace(pipeline.name), job, partitions)
+            launched = launch_batch(open_workspace(pipeline.name), job, partitions)
+            if launched is None:
+                raise AirflowSkipException("the model has answered all rows before: there is nothing to launch")
+            return launched
 
         @task(trigger_rule=TriggerRule.NONE_FAILED, map_index_template="{{ task.op_kwargs['partitions'] }}")
         @one_line_errors
