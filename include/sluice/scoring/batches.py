@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from sluice.dataset.channels import csv_rows
 from sluice.dataset.encodings import Encoding
+from sluice.dataset.formats.csv import csv_rows
 from sluice.dataset.snapshot import read_snapshot
 from sluice.dataset.values import Unreadable
 from sluice.errors import DeclarationError
