@@ -269,6 +269,12 @@ def test_model_without_an_endpoint_scores_the_lake(world: World) -> None:
     assert len(jobs) == 2  # one has judged, one has scored
     assert "pumps: batch scoring" in world.sluice("status", "pumps")
 
+    first = world.stored("pumps", "deployments/000001.json")
+    other = {**first, "model": {**first["model"], "job": f"pumps-xgboost-{'0' * 16}"}}
+    world.lake("pumps").put("pumps/deployments/000002.json", json.dumps(other).encode())
+    world.airflow.dags_test("pumps_rollback", "2013-01-10").succeeded()
+    assert world.stored("pumps", "deployments/000003.json")["model"] == first["model"]
+
     # A run that died before it wrote a manifest: the next one needs no job.
     manifest = "pumps/risks/dt=2013-01-09/_manifest.json"
     world.cloud.client("s3").delete_object(Bucket=world.lake("pumps").bucket, Key=manifest)
