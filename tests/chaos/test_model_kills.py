@@ -51,7 +51,7 @@ def ask(cloud: Cloud, toy_stack: Resources, lake: Lake, endpoint: str) -> Iterat
     """Runs a model's life with a fault at its nth call, and returns how it ended."""
     process = subprocess.Popen(
         [sys.executable, model_life.__file__, lake.bucket, endpoint],
-        env={**os.environ, **cloud.environment, "PYTHONPATH": f"{ROOT / 'include'}:{ROOT}"},
+        env={**os.environ, **cloud.environment, "PYTHONPATH": f"{ROOT / 'include'}:{ROOT / 'localcloud/src'}:{ROOT}"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
