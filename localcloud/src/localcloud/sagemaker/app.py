@@ -41,6 +41,8 @@ from localcloud.sagemaker.training.attempt import TrainingKind
 from localcloud.sagemaker.training.jobs import TrainingJobs
 from localcloud.sagemaker.transform.attempt import TransformKind
 from localcloud.sagemaker.transform.jobs import TransformJobs
+from localcloud.sagemaker.tuning.jobs import TuningJobs
+from localcloud.sagemaker.tuning.tuner import Tuner
 
 
 def create_app(state: Path, aws_endpoint: str) -> Starlette:
@@ -65,6 +67,8 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
     deployer = Deployer(store, Loader(objects, state / "endpoints"), fleet, alarms, clock)
     tags = Tags(store)
     jobs = TrainingJobs(store, tags, objects, training)
+    tuner = Tuner(store, jobs, training.ended)
+    tunings = TuningJobs(store, tags, jobs, tuner)
     groups = ModelPackageGroups(store, tags)
     packages = ModelPackages(store, tags, groups, objects)
     models = Models(store, tags, objects, packages)
@@ -76,6 +80,7 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
         {
             **tags.operations(),
             **jobs.operations(),
+            **tunings.operations(),
             **groups.operations(),
             **packages.operations(),
             **models.operations(),
@@ -98,6 +103,7 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await run_in_threadpool(jobs.recover)
+        await run_in_threadpool(tunings.recover)
         await run_in_threadpool(transforms.recover)
         await run_in_threadpool(deployer.recover)
         metrics.start()
@@ -106,6 +112,7 @@ def create_app(state: Path, aws_endpoint: str) -> Starlette:
             yield
         finally:
             await run_in_threadpool(scaler.close)
+            await run_in_threadpool(tuner.close)
             await run_in_threadpool(training.close)
             await run_in_threadpool(transforming.close)
             await run_in_threadpool(deployer.close)

@@ -20,6 +20,8 @@ class Algorithm:
         repository: The repository of its image.
         training_module: The module that is run in a process of its own to train.
         metrics: The service's definitions of its metrics.
+        objectives: The names of the metrics that it can be tuned for.
+        tunable: The hyperparameters that a tuning job may search.
         load: Loads a model; takes the folder of the unpacked archive and the container's variables.
         normalize: Rewrites the model's files, which may be damaged, so that they are safe to load. Takes the same as
             `load`; is run before it, in a process of its own.
@@ -28,6 +30,8 @@ class Algorithm:
     repository: str
     training_module: str
     metrics: tuple[MetricDefinition, ...]
+    objectives: tuple[str, ...]
+    tunable: tuple[str, ...]
     load: Callable[[Path, Mapping[str, str]], ModelServer]
     normalize: Callable[[Path, Mapping[str, str]], None]
 
@@ -61,6 +65,8 @@ _ALGORITHMS = (
         repository="sagemaker-xgboost",
         training_module="localcloud.sagemaker.algorithms.xgboost.training",
         metrics=xgboost_definitions.METRICS,
+        objectives=xgboost_definitions.OBJECTIVES,
+        tunable=xgboost_definitions.TUNABLE,
         load=_load_xgboost,
         normalize=_normalize_xgboost,
     ),
@@ -68,6 +74,8 @@ _ALGORITHMS = (
         repository="linear-learner",
         training_module="localcloud.sagemaker.algorithms.linear_learner.training",
         metrics=linear_learner_definitions.METRICS,
+        objectives=linear_learner_definitions.OBJECTIVES,
+        tunable=linear_learner_definitions.TUNABLE,
         load=_load_linear_learner,
         normalize=_keep,
     ),

@@ -123,6 +123,9 @@ class JobRunner(Generic[D]):
         kind: How a job is run.
         folder: Has a folder for each job, by name.
         cores: Shared with other runners.
+
+    Attributes:
+        ended: Is notified when a job has ended.
     """
 
     def __init__(self, store: Store, kind: JobKind[D], folder: Path, cores: Cores) -> None:
@@ -133,6 +136,7 @@ class JobRunner(Generic[D]):
         self._jobs: dict[str, _Job] = {}
         self._jobs_lock = threading.Lock()
         self._closing = threading.Event()
+        self.ended = threading.Condition()
 
     def submit(self, name: str) -> None:
         """Queue the job of this name, which is already in the store."""
@@ -177,6 +181,8 @@ class JobRunner(Generic[D]):
         finally:
             with self._jobs_lock:
                 del self._jobs[name]
+            with self.ended:
+                self.ended.notify_all()
 
     def _outcome(self, name: str, signals: Signals) -> Callable[[D, float], None]:
         """Run the job, and return what changes its document at the end."""

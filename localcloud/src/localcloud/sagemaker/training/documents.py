@@ -6,6 +6,7 @@ are seconds since the epoch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NotRequired, TypedDict
 
 from localcloud.sagemaker.api.store import DocumentKind
@@ -117,7 +118,15 @@ class ModelArtifacts(TypedDict):
     S3ModelArtifacts: str
 
 
-class TrainingJob(CreateTrainingJob, Progress):
+class Tuned(TypedDict, total=False):
+    """What only the training job of a tuning job has: what was searched, and the point at which that is."""
+
+    TuningJobArn: str
+    TunedHyperParameters: dict[str, str]
+    TuningPoint: Sequence[float]
+
+
+class TrainingJob(CreateTrainingJob, Progress, Tuned):
     """A training job's document."""
 
     TrainingJobArn: str

@@ -26,6 +26,7 @@ from localcloud.sagemaker.training.documents import (
     StoppingCondition,
     StopTrainingJob,
     TrainingJob,
+    Tuned,
 )
 
 _KIND = kind_of_jobs(TRAINING_JOB, "TrainingJob", "TrainingEndTime", "SecondaryStatus")
@@ -53,14 +54,42 @@ class TrainingJobs:
         """End the jobs that ran when the stand-in last ended, as their processes are gone."""
         self._jobs.recover(_interrupt)
 
-    def _create(self, request: CreateTrainingJob) -> OpaqueAnswer:
+    def check(self, request: CreateTrainingJob) -> None:
+        """Refuse a request that can't be carried out.
+
+        Raises:
+            ServiceError: ValidationException, with the reason.
+        """
         _check_members(request)
         _check_algorithm(request)
         _check_stopping(request)
         self._check_sources(request)
         _check_quota(request)
+
+    def start(self, request: CreateTrainingJob, tuned: Tuned | None = None) -> OpaqueAnswer:
+        """Start a job; return the answer of its Create operation.
+
+        Args:
+            request: A request that was checked.
+            tuned: What the job has if a tuning job starts it.
+
+        Raises:
+            ServiceError: The name is taken.
+        """
         name = request["TrainingJobName"]
-        return self._jobs.create(name, _new_job(request, self._jobs.arn(name), time.time()))
+        return self._jobs.create(name, _new_job(request, self._jobs.arn(name), time.time(), tuned or {}))
+
+    def stop(self, name: str) -> None:
+        """Stop a job that is in progress.
+
+        Raises:
+            ServiceError: There is no such job, or it is over.
+        """
+        self._jobs.stop(name, lambda job: status.enter(job, "Stopping", time.time()))
+
+    def _create(self, request: CreateTrainingJob) -> OpaqueAnswer:
+        self.check(request)
+        return self.start(request)
 
     def _check_sources(self, request: CreateTrainingJob) -> None:
         names = [channel["ChannelName"] for channel in request.get("InputDataConfig", [])]
@@ -92,7 +121,7 @@ class TrainingJobs:
         )
 
     def _stop(self, request: StopTrainingJob) -> None:
-        self._jobs.stop(request["TrainingJobName"], lambda job: status.enter(job, "Stopping", time.time()))
+        self.stop(request["TrainingJobName"])
 
 
 def _check_members(request: CreateTrainingJob) -> None:
@@ -163,7 +192,7 @@ def _metric_definitions(specification: AlgorithmSpecification) -> list[MetricDef
     return list({each["Name"]: each for each in (*services, *specification.get("MetricDefinitions", []))}.values())
 
 
-def _new_job(request: CreateTrainingJob, job_arn: str, now: float) -> TrainingJob:
+def _new_job(request: CreateTrainingJob, job_arn: str, now: float, tuned: Tuned) -> TrainingJob:
     return {
         **request,
         "AlgorithmSpecification": {
@@ -179,6 +208,7 @@ def _new_job(request: CreateTrainingJob, job_arn: str, now: float) -> TrainingJo
         "EnableInterContainerTrafficEncryption": request.get("EnableInterContainerTrafficEncryption", False),
         "EnableManagedSpotTraining": request.get("EnableManagedSpotTraining", False),
         **status.start(now),
+        **tuned,
         "TrainingJobArn": job_arn,
     }
 

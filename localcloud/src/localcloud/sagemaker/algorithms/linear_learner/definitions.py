@@ -1,4 +1,4 @@
-"""The metrics of Linear Learner and the expressions by which the service finds them in the log."""
+"""The metrics of Linear Learner, the expressions by which the service finds them in the log, and what can be tuned."""
 
 from __future__ import annotations
 
@@ -54,3 +54,9 @@ METRICS = (
     MetricDefinition("train:progress", r"#progress_metric: host=\S+, completed (\S+) %"),
     MetricDefinition("train:throughput", r"#throughput_metric: host=\S+, train throughput=(\S+) records/second"),
 )
+
+# Developer guide, "Tune a linear learner model".
+OBJECTIVES = tuple(
+    f"{channel}:{metric}" for channel in ("validation", "test") for metric in (*_SCORES, *_LOSSES, "objective_loss")
+)
+TUNABLE = ("wd", "l1", "learning_rate", "mini_batch_size", "use_bias", "positive_example_weight_mult")

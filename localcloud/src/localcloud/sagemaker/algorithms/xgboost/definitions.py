@@ -1,4 +1,4 @@
-"""The metrics of XGBoost and the expressions by which the service finds them in the log."""
+"""The metrics of XGBoost, the expressions by which the service finds them in the log, and what can be tuned."""
 
 from __future__ import annotations
 
@@ -27,4 +27,17 @@ METRICS = tuple(
     )
     for channel in ("train", "validation")
     for metric in _REPORTED
+)
+
+# Developer guide, "Tune an XGBoost model".
+OBJECTIVES = tuple(
+    f"validation:{metric}"
+    for metric in (
+        *("accuracy", "auc", "error", "f1", "logloss", "mae", "map", "merror", "mlogloss", "mse", "ndcg", "rmse"),
+    )
+)
+# There too, but for the last two: the guide's other pages search them as categories ("Define hyperparameter ranges").
+TUNABLE = (
+    *("alpha", "colsample_bylevel", "colsample_bynode", "colsample_bytree", "eta", "gamma", "lambda", "max_delta_step"),
+    *("max_depth", "min_child_weight", "num_round", "subsample", "booster", "tree_method"),
 )
