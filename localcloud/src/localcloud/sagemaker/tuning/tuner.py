@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from localcloud.sagemaker.api.errors import ServiceError, cause
 from localcloud.sagemaker.api.store import Store
+from localcloud.sagemaker.api.tags import as_tags
 from localcloud.sagemaker.training.documents import TRAINING_JOB, CreateTrainingJob, TrainingJob
 from localcloud.sagemaker.training.jobs import TrainingJobs
 from localcloud.sagemaker.tuning.documents import TUNING_JOB, TuningJob
@@ -138,6 +139,7 @@ class Tuner:
         point = STRATEGIES[config["Strategy"]](ranges, trials, tuning["Seed"])
         searched, arn = texts(ranges, point), tuning["HyperParameterTuningJobArn"]
         request = training_request(tuning, _training_job_name(tuning, number), searched)
+        request["Tags"] = as_tags(self._store.tags(arn))
         self._jobs.start(request, {"TuningJobArn": arn, "TunedHyperParameters": searched, "TuningPoint": point})
 
     def _end(self, name: str, status: str, reason: str) -> None:
@@ -152,7 +154,7 @@ class Tuner:
 
 
 def training_request(tuning: TuningJob, name: str, searched: dict[str, str]) -> CreateTrainingJob:
-    """Return the request of a training job of a tuning job.
+    """Return the request of a training job of a tuning job, but for its tags.
 
     Args:
         tuning: The tuning job's document.
@@ -162,9 +164,7 @@ def training_request(tuning: TuningJob, name: str, searched: dict[str, str]) -> 
     definition: dict[str, Any] = {**tuning["TrainingJobDefinition"]}
     static = definition.pop("StaticHyperParameters", {})
     definition.pop("DefinitionName", None)
-    tags = {"Tags": tuning["Tags"]} if "Tags" in tuning else {}
-    request = {"TrainingJobName": name, **definition, "HyperParameters": {**static, **searched}, **tags}
-    return cast("CreateTrainingJob", request)
+    return cast("CreateTrainingJob", {"TrainingJobName": name, **definition, "HyperParameters": {**static, **searched}})
 
 
 def _training_job_name(tuning: TuningJob, number: int) -> str:
