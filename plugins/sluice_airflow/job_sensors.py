@@ -61,7 +61,7 @@ class JobSensor(ProbeSensor):
 
 
 class TrainingJobSensor(JobSensor):
-    """Polls a training job.
+    """Polls a training job, or a tuning job with its training jobs.
 
     The log says how far the job is, again each time that changes. The task links to the job in SageMaker's console.
     """
@@ -72,9 +72,10 @@ class TrainingJobSensor(JobSensor):
 
     @override
     def completed(self, workspace: Workspace) -> str:
-        from sluice.training.jobs import completed_job, progress
+        from sluice.training.jobs import progress
+        from sluice.training.kinds import kind_of
 
-        job = completed_job(workspace, self.job_name)
+        job = kind_of(workspace.pipeline, self.job_name).completed(workspace, self.job_name)
         self.log.info("training job %s is %s", job.name, progress(workspace, job))
         return job.status
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class TrainingJobLink(BaseOperatorLink):
-    """Links a task that waits for a training job to the job's page in SageMaker's console.
+    """Links a task that waits for a training job or a tuning job to the job's page in SageMaker's console.
 
     The task's process makes the link when it defers and when it ends. Where the connection leads to another service
     than AWS, such as the embedded cloud, there is no console: the link is empty, and Airflow's web UI shows none.
@@ -28,11 +28,13 @@ class TrainingJobLink(BaseOperatorLink):
 
     @override
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        from sluice.training.kinds import kind_of
         from sluice_airflow.shared import WORKSPACES
 
         task: Any = operator
-        meta = WORKSPACES.get(task.pipeline).aws.client("sagemaker").meta
-        return console_url(meta, f"jobs/{quote(task.job_name, safe='')}")
+        workspace = WORKSPACES.get(task.pipeline)
+        page = kind_of(workspace.pipeline, task.job_name).page
+        return console_url(workspace.aws.client("sagemaker").meta, f"{page}/{quote(task.job_name, safe='')}")
 
 
 def console_url(meta: ClientMeta, page: str) -> str:

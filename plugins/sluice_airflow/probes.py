@@ -90,18 +90,19 @@ def due_partitions(workspace: Workspace) -> list[str] | Waiting:
 
 
 def ended_training_job(workspace: Workspace, job_name: str) -> str | Waiting:
-    """Return the status of a training job that has ended.
+    """Return the status of a training job or a tuning job that has ended.
 
     Args:
         workspace: The workspace of the pipeline that trains.
         job_name: The name of the job.
     """
-    from sluice.training.jobs import find_job, progress
+    from sluice.training.kinds import kind_of
 
-    job = find_job(workspace, job_name)
+    kind = kind_of(workspace.pipeline, job_name)
+    job = kind.find(workspace, job_name)
     if job is None:
-        return Waiting(f"training job {job_name}, which SageMaker does not know")
-    return job.status if job.ended else Waiting(f"training job {job_name}, which is {progress(workspace, job)}")
+        return Waiting(f"{kind.title} {job_name}, which SageMaker does not know")
+    return job.status if job.ended else Waiting(f"{kind.title} {job_name}, which is {kind.progress(workspace, job)}")
 
 
 def ended_scoring(workspace: Workspace, job_name: str) -> str | Waiting:

@@ -138,14 +138,15 @@ class JobTrigger(ProbeTrigger):
 
 
 class TrainingJobTrigger(JobTrigger):
-    """Waits for a training job."""
+    """Waits for a training job or a tuning job."""
 
     @staticmethod
     @override
     def stop(pipeline: str, job_name: str) -> None:
-        from sluice.training.jobs import stop_job
+        from sluice.training.kinds import kind_of
 
-        stop_job(open_workspace(pipeline), job_name)
+        workspace = open_workspace(pipeline)
+        kind_of(workspace.pipeline, job_name).stop(workspace, job_name)
 
 
 class ScoringTrigger(JobTrigger):

@@ -85,6 +85,7 @@ _ABSENT_WORDS = ("could not find", "not found", "does not exist")
 _BUSY = "cannot update in-progress "  # the name of a resource may have the word, too
 _QUOTA = {"ResourceLimitExceeded", "ServiceQuotaExceededException"}
 _INSTANCES_OF: Mapping[str, str] = {
+    "CreateHyperParameterTuningJob": "the candidate",
     "CreateTrainingJob": "the candidate",
     "CreateTransformJob": "the candidate",
     "CreateEndpoint": "Deployment",

@@ -13,14 +13,17 @@ from sluice.declaration.sources import Drops, FifoQueue, Marker, StandardQueue, 
 from sluice.declaration.split import DateSplit, TimeSplit
 from sluice.declaration.steps import Conform, Input, Step
 from sluice.declaration.training import Training
+from sluice.declaration.tuning import Categorical, Continuous, Integer, Tuning
 from sluice.declaration.xgboost import XGBoost
 
 __all__ = [
     "Autoscaling",
     "Binary",
     "Canary",
+    "Categorical",
     "Category",
     "Conform",
+    "Continuous",
     "Count",
     "DateSplit",
     "Deployment",
@@ -28,6 +31,7 @@ __all__ = [
     "FifoQueue",
     "Gate",
     "Input",
+    "Integer",
     "LinearLearner",
     "Marker",
     "Monitoring",
@@ -44,5 +48,6 @@ __all__ = [
     "Stream",
     "TimeSplit",
     "Training",
+    "Tuning",
     "XGBoost",
 ]

@@ -7,7 +7,7 @@ is made whenever Airflow parses a DAG file, so this module imports no library th
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import inf, isfinite
@@ -58,12 +58,13 @@ ShareAboveZero = Annotated[float, Range(0, 1, above=True)]
 Inside = Annotated[float, Range(0, 1, above=True, below=True)]
 
 
-def check_hyperparameters(where: str, kind: Any, declared: object) -> None:
+def check_hyperparameters(where: str, kind: Any, required: Collection[str], declared: object) -> None:
     """Check names, types and ranges of hyperparameters.
 
     Args:
         where: The owner of the hyperparameters, such as ``candidate xgboost``.
         kind: The TypedDict that has their types.
+        required: Those that must be there.
         declared: What the user declared.
 
     Raises:
@@ -83,8 +84,8 @@ def check_hyperparameters(where: str, kind: Any, declared: object) -> None:
             )
         if not _fits(known[name], value):
             raise DeclarationError(f"{where}: {name}={value!r} must be {_expected(known[name])}")
-    for name in known:
-        if name in kind.__required_keys__ and name not in declared:
+    for name in required:
+        if name not in declared:
             raise DeclarationError(f"{where}: the hyperparameter {name} is missing")
 
 

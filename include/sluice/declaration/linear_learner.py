@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Required
 
 from typing_extensions import TypedDict, override
 
-from sluice.declaration.candidates import Candidate, ChannelFormat, Objection
+from sluice.declaration.candidates import Candidate, ChannelFormat, Objection, Objective
 from sluice.declaration.hyperparameters import (
     AtLeastOne,
     Auto,
@@ -24,6 +24,7 @@ from sluice.declaration.hyperparameters import (
     ShareAboveZero,
 )
 from sluice.declaration.problems import Binary, Multiclass, Problem, Regression
+from sluice.declaration.tuning import Categorical, Continuous, Integer, Search
 
 LinearLearnerLoss = Literal[
     "auto",
@@ -111,6 +112,35 @@ _LOSSES: Mapping[str, tuple[str, ...]] = {
 }
 _BATCH = 1000  # the algorithm's own default
 
+# Developer guide, "Tune a linear learner model".
+_TUNABLE: Mapping[str, type[Search]] = {
+    "l1": Continuous,
+    "learning_rate": Continuous,
+    "mini_batch_size": Integer,
+    "positive_example_weight_mult": Continuous,
+    "use_bias": Categorical,
+    "wd": Continuous,
+}
+_LOSS = Objective("validation:objective_loss", "Minimize")
+_TUNED_FOR: Mapping[type[Problem], tuple[Objective, ...]] = {
+    Binary: (
+        Objective("validation:roc_auc_score", "Maximize"),
+        Objective("validation:binary_classification_accuracy", "Maximize"),
+        Objective("validation:binary_f_beta", "Maximize"),
+        _LOSS,
+    ),
+    Multiclass: (
+        _LOSS,
+        Objective("validation:multiclass_accuracy", "Maximize"),
+        Objective("validation:macro_f_beta", "Maximize"),
+    ),
+    Regression: (
+        Objective("validation:mse", "Minimize"),
+        Objective("validation:absolute_loss", "Minimize"),
+        _LOSS,
+    ),
+}
+
 
 @dataclass(frozen=True)
 class LinearLearner(Candidate):
@@ -125,6 +155,7 @@ class LinearLearner(Candidate):
         spot: Train on spare capacity, which is cheaper and may be taken away: the longest time of a job from its start
             to its end, waits included, up to 28 days. None: on demand.
         channel_format: The format of the files that it trains on: ``csv`` or ``recordio``.
+        tuning: Search for some of the hyperparameters. None: train once, with those that are given.
 
     Raises:
         DeclarationError: a hyperparameter is missing or unknown, or the algorithm would refuse its value.
@@ -134,8 +165,11 @@ class LinearLearner(Candidate):
     takes_missing: ClassVar[bool] = False
     resumes: ClassVar[bool] = False
     kind: ClassVar[Any] = LinearLearnerHyperparameters
+    required: ClassVar[tuple[str, ...]] = ("predictor_type",)
     versions: ClassVar[tuple[str, ...]] = ("1",)
     formats: ClassVar[tuple[ChannelFormat, ...]] = ("csv", "recordio")
+    tunable: ClassVar[Mapping[str, type[Search]]] = _TUNABLE
+    objectives: ClassVar[Mapping[type[Problem], tuple[Objective, ...]]] = _TUNED_FOR
 
     hyperparameters: LinearLearnerHyperparameters
     name: str = "linear"
@@ -144,8 +178,9 @@ class LinearLearner(Candidate):
     @property
     @override
     def fewest_rows(self) -> int:
-        """The size of a mini-batch: rows that fill none are not trained on."""
-        return self.hyperparameters.get("mini_batch_size", _BATCH)
+        """The size of a mini-batch, the largest that a tuning tries: rows that fill none are not trained on."""
+        searched: Any = self.tuning.ranges.get("mini_batch_size") if self.tuning else None
+        return max(searched.ends) if searched else self.hyperparameters.get("mini_batch_size", _BATCH)
 
     @override
     def objections(self) -> Iterator[Objection]:

@@ -18,6 +18,8 @@ from sluice.declaration.problems import Binary, Problem
 from sluice.declaration.split import Split, TimeSplit
 from sluice.errors import DeclarationError
 
+_LONGEST_TUNING = timedelta(days=30)  # developer guide, "Resource limits for automatic model tuning"
+
 
 @dataclass(frozen=True)
 class Training:
@@ -34,8 +36,8 @@ class Training:
             :class:`Ranking`.
         split: Which partitions train, validate and test: a :class:`TimeSplit` or a :class:`DateSplit`.
         schedule: When Airflow trains (UTC): a preset such as ``@weekly``, or a cron expression.
-        max_runtime: The longest time that a job may run, in whole seconds up to 28 days. It bounds every wait for the
-            job as well.
+        max_runtime: The longest time that a training job may run, in whole seconds up to 28 days. It bounds every wait
+            for a job as well.
 
     Raises:
         DeclarationError: a member has a wrong form or is out of its range, two candidates have one name, or a feature,
@@ -68,6 +70,11 @@ class Training:
                     f"candidate {candidate.name}: spot={candidate.spot!r} is shorter than the training's max_runtime; "
                     f"a job waits and runs within it, so make it longer"
                 )
+            if candidate.tuning is not None and candidate.tuning.longest(self.max_runtime) > _LONGEST_TUNING:
+                raise DeclarationError(
+                    f"candidate {candidate.name}: {candidate.tuning.jobs} jobs of max_runtime={self.max_runtime!r} may "
+                    f"take longer than the 30 days of a tuning job; increase parallel, or decrease one of the two"
+                )
         for feature in self.inputs:
             feature.check_problem(self.problem)
         if self.gate.metric not in self.problem.metrics:
@@ -83,8 +90,10 @@ class Training:
 
     @property
     def longest_job(self) -> timedelta:
-        """How long a job may take from its start to its end."""
-        return max([self.max_runtime, *(candidate.spot for candidate in self.candidates if candidate.spot is not None)])
+        """How long a job may take from its start to its end, if it is a tuning job with all its training jobs."""
+        spots = (each.spot for each in self.candidates if each.spot is not None)
+        tunings = (each.tuning.longest(self.max_runtime) for each in self.candidates if each.tuning is not None)
+        return max([self.max_runtime, *spots, *tunings])
 
     def candidate(self, name: str) -> Candidate:
         """Return the candidate of that name.

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, Required
+from typing import Annotated, Any, ClassVar, Literal
 
 from typing_extensions import TypedDict, override
 
-from sluice.declaration.candidates import Candidate, ChannelFormat, Objection
+from sluice.declaration.candidates import Candidate, ChannelFormat, Objection, Objective
 from sluice.declaration.hyperparameters import (
     AtLeastOne,
     Flag,
@@ -26,6 +26,7 @@ from sluice.declaration.hyperparameters import (
     ZeroOrOne,
 )
 from sluice.declaration.problems import Binary, Count, Multiclass, Problem, Ranking, Regression
+from sluice.declaration.tuning import Categorical, Continuous, Integer, Search
 
 XGBoostObjective = Literal[
     "binary:logistic",
@@ -53,7 +54,7 @@ XGBoostObjective = Literal[
 XGBoostHyperparameters = TypedDict(
     "XGBoostHyperparameters",
     {
-        "num_round": Required[AtLeastOne],
+        "num_round": AtLeastOne,  # required, but a tuning may search it
         "objective": XGBoostObjective,
         "eval_metric": str,
         "num_class": Annotated[int, Range(2)],
@@ -140,6 +141,38 @@ _OBJECTIVES: Mapping[type[Problem], tuple[str, ...]] = {
     Count: ("count:poisson", "reg:tweedie"),
     Ranking: ("rank:ndcg", "rank:pairwise", "rank:map"),
 }
+_ALIASES = {"learning_rate": "eta", "min_split_loss": "gamma", "reg_lambda": "lambda", "reg_alpha": "alpha"}
+
+# Developer guide, "Tune an XGBoost model"; the categories are in its examples of ranges.
+_TUNABLE: Mapping[str, type[Search]] = {
+    "alpha": Continuous,
+    "booster": Categorical,
+    "colsample_bylevel": Continuous,
+    "colsample_bynode": Continuous,
+    "colsample_bytree": Continuous,
+    "eta": Continuous,
+    "gamma": Continuous,
+    "lambda": Continuous,
+    "max_delta_step": Integer,
+    "max_depth": Integer,
+    "min_child_weight": Continuous,
+    "num_round": Integer,
+    "subsample": Continuous,
+    "tree_method": Categorical,
+}
+_ERROR = (Objective("validation:rmse", "Minimize"), Objective("validation:mae", "Minimize"))
+# There too. The container's own metrics of labels, accuracy and f1, are left out: XGBoost 3 has made them wrong.
+_TUNED_FOR: Mapping[type[Problem], tuple[Objective, ...]] = {
+    Binary: (
+        Objective("validation:auc", "Maximize"),
+        Objective("validation:logloss", "Minimize"),
+        Objective("validation:error", "Minimize"),
+    ),
+    Multiclass: (Objective("validation:mlogloss", "Minimize"), Objective("validation:merror", "Minimize")),
+    Regression: _ERROR,
+    Count: _ERROR,
+    Ranking: (Objective("validation:ndcg", "Maximize"),),
+}
 
 
 @dataclass(frozen=True)
@@ -147,8 +180,8 @@ class XGBoost(Candidate):
     """SageMaker's built-in XGBoost. The hyperparameters are checked against version 3.2.
 
     Args:
-        hyperparameters: Values by the names that SageMaker's XGBoost gives them. ``num_round`` is required, and an
-            ``objective`` that fits the problem, such as ``binary:logistic``.
+        hyperparameters: Values by the names that SageMaker's XGBoost gives them. ``num_round`` is required, unless it
+            is searched, and an ``objective`` that fits the problem, such as ``binary:logistic``.
         name: A part of the names of training jobs: at most 19 of a-z, 0-9 and ``_``, starting with a letter.
         version: The version of the algorithm's image.
         instance_type: The SageMaker instance type of its jobs; it begins with ``ml.``.
@@ -157,6 +190,7 @@ class XGBoost(Candidate):
             to its end, waits included, up to 28 days. None: on demand.
         channel_format: The format of the files that it trains on: ``csv``, ``libsvm``, ``parquet`` or ``recordio``. A
             ranking needs ``libsvm``.
+        tuning: Search for some of the hyperparameters. None: train once, with those that are given.
 
     Raises:
         DeclarationError: a hyperparameter is missing or unknown, or the container would refuse its value.
@@ -166,8 +200,11 @@ class XGBoost(Candidate):
     takes_missing: ClassVar[bool] = True
     resumes: ClassVar[bool] = True
     kind: ClassVar[Any] = XGBoostHyperparameters
+    required: ClassVar[tuple[str, ...]] = ("num_round",)
     versions: ClassVar[tuple[str, ...]] = ("1.7-1", "3.0-5", "3.2-0")
     formats: ClassVar[tuple[ChannelFormat, ...]] = ("csv", "libsvm", "parquet", "recordio")
+    tunable: ClassVar[Mapping[str, type[Search]]] = _TUNABLE
+    objectives: ClassVar[Mapping[type[Problem], tuple[Objective, ...]]] = _TUNED_FOR
 
     hyperparameters: XGBoostHyperparameters
     name: str = "xgboost"
@@ -177,6 +214,9 @@ class XGBoost(Candidate):
     def objections(self) -> Iterator[Objection]:
         given: Mapping[str, Any] = {**self.hyperparameters}
         objective, method = given.get("objective", ""), given.get("tree_method")
+        for alias, name in _ALIASES.items():
+            if alias in given and name in given:
+                yield Objection(alias, f"is another name of {name}, which is given too; leave one of the two out")
         if objective.startswith("multi:") and "num_class" not in given:
             yield Objection("objective", "needs num_class, the number of classes")
         if "eval_metric" in given:

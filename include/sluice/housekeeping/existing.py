@@ -11,7 +11,7 @@ from typing import Any
 from sluice.evaluation.transforms import scoring_stem
 from sluice.housekeeping.policy import Kind, Thing
 from sluice.lake.store import Lake
-from sluice.training.names import is_job_of
+from sluice.training.names import is_job_of, is_tuning_of, listed_by
 from sluice.workspace import Workspace
 
 _DIGEST, _FINGERPRINT = "[0-9a-f]{16}", "[0-9a-f]{32}"
@@ -37,17 +37,25 @@ def existing(workspace: Workspace) -> list[Thing]:
 
 
 def jobs_in_progress(workspace: Workspace) -> list[Thing]:
-    """Return the training and transform jobs of a pipeline that have not ended.
+    """Return the tuning, training and transform jobs of a pipeline that have not ended.
 
     Args:
         workspace: The workspace of a pipeline that declares a training.
     """
-    stem = f"{workspace.pipeline.name}-".replace("_", "-")
+    pipeline = workspace.pipeline
+    trained, scored = listed_by(pipeline), scoring_stem(pipeline.name)
+    sources = [
+        (Kind.TRAINING_JOB, "list_training_jobs", "TrainingJobName", trained),
+        (Kind.TRANSFORM_JOB, "list_transform_jobs", "TransformJobName", scored),
+    ]
+    if any(candidate.tuning for candidate in pipeline.require_training().candidates):
+        tuned = (Kind.TUNING_JOB, "list_hyper_parameter_tuning_jobs", "HyperParameterTuningJobName", trained)
+        sources.append(tuned)
     found = [
-        Thing(kind, job[f"{member}JobName"], job["CreationTime"].astimezone(UTC))
-        for kind, member in ((Kind.TRAINING_JOB, "Training"), (Kind.TRANSFORM_JOB, "Transform"))
+        Thing(kind, job[name], job["CreationTime"].astimezone(UTC))
+        for kind, operation, name, stem in sources
         for status in _IN_PROGRESS
-        for job in _listed(workspace, f"list_{member.lower()}_jobs", NameContains=stem, StatusEquals=status)
+        for job in _listed(workspace, operation, NameContains=stem, StatusEquals=status)
     ]
     return [thing for thing in found if _is_own(workspace, thing)]
 
@@ -77,8 +85,7 @@ def _folder_kinds(workspace: Workspace) -> list[Kind]:
 
 
 def _models(workspace: Workspace) -> Iterator[Thing]:
-    stem = f"{workspace.pipeline.name}-".replace("_", "-")
-    for model in _listed(workspace, "list_models", NameContains=stem):
+    for model in _listed(workspace, "list_models", NameContains=listed_by(workspace.pipeline)):
         yield Thing(Kind.MODEL, model["ModelName"], model["CreationTime"].astimezone(UTC))
 
 
@@ -110,6 +117,8 @@ def _is_own(workspace: Workspace, thing: Thing) -> bool:
     pipeline = workspace.pipeline
     if thing.kind in (Kind.TRAINING_JOB, Kind.MODEL, Kind.ARTEFACT, Kind.BATCHES):
         return is_job_of(pipeline, thing.name)
+    if thing.kind is Kind.TUNING_JOB:
+        return is_tuning_of(pipeline, thing.name)
     form = {
         Kind.TRANSFORM_JOB: rf"{scoring_stem(pipeline.name)}{_DIGEST}(-\d)?",
         Kind.SCORES: f"{scoring_stem(pipeline.name)}{_DIGEST}",

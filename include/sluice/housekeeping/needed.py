@@ -179,7 +179,12 @@ def _running_refs(workspace: Workspace, book: Book) -> Iterator[Ref]:
     """Yield what the jobs in progress read and write."""
     sagemaker = workspace.aws.client("sagemaker")
     for job in jobs_in_progress(workspace):
-        if job.kind is Kind.TRAINING_JOB:
+        if job.kind is Kind.TUNING_JOB:
+            tuning = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=job.name)
+            yield from _read_refs(book, tuning["TrainingJobDefinition"]["InputDataConfig"])
+            if "BestTrainingJob" in tuning:
+                yield from book.of_job(tuning["BestTrainingJob"]["TrainingJobName"])
+        elif job.kind is Kind.TRAINING_JOB:
             described = sagemaker.describe_training_job(TrainingJobName=job.name)
             yield from book.of_job(job.name)
             yield from _read_refs(book, described["InputDataConfig"])

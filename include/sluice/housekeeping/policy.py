@@ -13,6 +13,7 @@ from sluice.errors import SluiceError
 class Kind(StrEnum):
     """The kinds of what a pipeline leaves behind, in the order in which they go: nothing that remains names another."""
 
+    TUNING_JOB = "tuning job"
     TRAINING_JOB = "training job"
     TRANSFORM_JOB = "transform job"
     CONFIG = "endpoint configuration"
@@ -25,7 +26,7 @@ class Kind(StrEnum):
     @property
     def is_job(self) -> bool:
         """Whether it is a job in progress, which is stopped. Everything else is deleted."""
-        return self in (Kind.TRAINING_JOB, Kind.TRANSFORM_JOB)
+        return self in (Kind.TUNING_JOB, Kind.TRAINING_JOB, Kind.TRANSFORM_JOB)
 
 
 Ref = tuple[Kind, str]  # a kind and a name

@@ -18,6 +18,7 @@ from sluice.housekeeping.policy import Kind, Leftover
 from sluice.housekeeping.survey import Leftovers
 from sluice.lake.store import Lake
 from sluice.training.jobs import stop_job
+from sluice.training.tuning import stop_tuning
 from sluice.workspace import Workspace
 
 _MOST_OBJECTS = 1000  # of one request (S3 API reference, DeleteObjects)
@@ -62,6 +63,11 @@ def _still_left(workspace: Workspace, leftovers: Leftovers, kind: Kind) -> Itera
 
 def _stop_training(workspace: Workspace, name: str) -> bool:
     stop_job(workspace, name)
+    return True
+
+
+def _stop_tuning(workspace: Workspace, name: str) -> bool:
+    stop_tuning(workspace, name)
     return True
 
 
@@ -126,6 +132,7 @@ def _delete_objects(lake: Lake, keys: Sequence[str]) -> None:
 
 
 _REMOVE: Mapping[Kind, Callable[[Workspace, str], bool]] = {
+    Kind.TUNING_JOB: _stop_tuning,
     Kind.TRAINING_JOB: _stop_training,
     Kind.TRANSFORM_JOB: _stop_scoring,
     Kind.CONFIG: _delete_config,

@@ -19,7 +19,7 @@ from sluice.serving.registry import group_name
 from sluice.serving.rollout import alarm_names
 from sluice.training.algorithms.contract import algorithm_named
 from sluice.training.log import GROUP as LOG_GROUP
-from sluice.training.names import job_name_stem
+from sluice.training.names import name_stems, tuning_name_stem
 
 ROLE = "TrainingRole"
 _MADE = ("snapshots", "models", "evaluations/scores")  # folders of the lake
@@ -78,9 +78,24 @@ def _alarms(pipeline: Pipeline) -> tuple[AWSObject, ...]:
     )
 
 
-def _jobs(pipeline: Pipeline) -> list[str]:
-    """Return the beginnings of the names of jobs, and of their models."""
-    return [job_name_stem(pipeline, candidate) for candidate in pipeline.require_training().candidates]
+def _tune(pipeline: Pipeline) -> tuple[Statement, ...]:
+    """Return the rights to tune, for candidates that declare it. SageMaker starts the training jobs by itself."""
+    tuned = [each for each in pipeline.require_training().candidates if each.tuning is not None]
+    if not tuned:
+        return ()
+    tune = Statement(
+        "Tune",
+        (
+            "sagemaker:AddTags",
+            "sagemaker:CreateHyperParameterTuningJob",
+            "sagemaker:DescribeHyperParameterTuningJob",
+            "sagemaker:ListTrainingJobsForHyperParameterTuningJob",
+            "sagemaker:StopHyperParameterTuningJob",
+        ),
+        tuple(arn("sagemaker", f"hyper-parameter-tuning-job/{tuning_name_stem(pipeline, each)}*") for each in tuned),
+    )
+    # The action has no resources.
+    return tune, Statement("FindTuningJobs", ("sagemaker:ListHyperParameterTuningJobs",), ("*",))
 
 
 def _train(pipeline: Pipeline) -> tuple[Statement, ...]:
@@ -93,7 +108,7 @@ def _train(pipeline: Pipeline) -> tuple[Statement, ...]:
                 "sagemaker:DescribeTrainingJob",
                 "sagemaker:StopTrainingJob",
             ),
-            tuple(arn("sagemaker", f"training-job/{stem}*") for stem in _jobs(pipeline)),
+            tuple(arn("sagemaker", f"training-job/{stem}*") for stem in name_stems(pipeline)),
         ),
         Statement(
             "Score",
@@ -107,7 +122,7 @@ def _train(pipeline: Pipeline) -> tuple[Statement, ...]:
                 "sagemaker:StopTransformJob",
             ),
             (
-                *(arn("sagemaker", f"model/{stem}*") for stem in _jobs(pipeline)),  # a model has its job's name
+                *(arn("sagemaker", f"model/{stem}*") for stem in name_stems(pipeline)),  # a model has its job's name
                 arn("sagemaker", f"transform-job/{scoring_stem(pipeline.name)}*"),
             ),
         ),
@@ -130,8 +145,9 @@ def _train(pipeline: Pipeline) -> tuple[Statement, ...]:
         Statement(
             "ReadTrainingLogs",
             ("logs:GetLogEvents",),
-            tuple(arn("logs", f"log-group:{LOG_GROUP}:log-stream:{stem}*") for stem in _jobs(pipeline)),
+            tuple(arn("logs", f"log-group:{LOG_GROUP}:log-stream:{stem}*") for stem in name_stems(pipeline)),
         ),
+        *_tune(pipeline),
         *_clean(pipeline),
         Statement(
             "HandTheRoleToSageMakerOnly",

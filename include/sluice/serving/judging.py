@@ -19,14 +19,14 @@ def launch_scorings(workspace: Workspace, job_names: Sequence[str], fingerprint:
 
     Args:
         workspace: The workspace of the pipeline that trained.
-        job_names: The completed training jobs.
+        job_names: The completed training jobs and tuning jobs.
         fingerprint: The fingerprint of the snapshot that they were trained on.
 
     Returns:
         The names of the transform jobs.
 
     Raises:
-        TrainingFailed: a training job has not completed, or a scoring failed five times.
+        TrainingFailed: a job has not completed, or a scoring failed five times.
     """
     champion = find_champion(workspace, fingerprint)
     models = trained_models(workspace, job_names, fingerprint)
@@ -39,7 +39,7 @@ def make_verdict(workspace: Workspace, job_names: Sequence[str], fingerprint: st
 
     Args:
         workspace: The workspace of the pipeline that trained.
-        job_names: The completed training jobs, whose models have scored the test rows.
+        job_names: The completed training jobs and tuning jobs, whose models have scored the test rows.
         fingerprint: The fingerprint of the snapshot that they were trained on.
 
     Returns:
@@ -47,19 +47,21 @@ def make_verdict(workspace: Workspace, job_names: Sequence[str], fingerprint: st
 
     Raises:
         MissingResource: a model has not scored the rows.
+        TrainingFailed: a job has not completed.
     """
     champion, lake = find_champion(workspace, fingerprint), workspace.lake
-    answered = _answered(workspace, job_names, champion, fingerprint)
+    models = trained_models(workspace, job_names, fingerprint)
+    answered = _answered(workspace, models, champion, fingerprint)
     if answered is not None:
         return answered
-    verdict = judge(workspace, trained_models(workspace, job_names, fingerprint), champion, fingerprint)
+    verdict = judge(workspace, models, champion, fingerprint)
     number = record_verdict(lake, verdict)
     if verdict.winner is not None:
         register(workspace, number)
     return number
 
 
-def _answered(workspace: Workspace, job_names: Sequence[str], champion: Model | None, fingerprint: str) -> int | None:
+def _answered(workspace: Workspace, models: Sequence[Model], champion: Model | None, fingerprint: str) -> int | None:
     """Return the number of the newest verdict if it is about the same models and rules, and its winner is live.
 
     The same training again would compare the champion with itself, and record a verdict that says nothing new.
@@ -68,7 +70,8 @@ def _answered(workspace: Workspace, job_names: Sequence[str], champion: Model | 
     if number is None or champion is None:
         return None
     verdict, gate = read_verdict(workspace.lake, number), workspace.pipeline.require_training().gate
-    same = verdict.snapshot == fingerprint and verdict.by_rules_of(gate) and verdict.challengers == tuple(job_names)
+    jobs = tuple(model.job for model in models)
+    same = verdict.snapshot == fingerprint and verdict.by_rules_of(gate) and verdict.challengers == jobs
     return number if same and verdict.winner == champion.job else None
 
 

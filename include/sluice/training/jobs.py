@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from sluice.aws.failures import is_absent
 from sluice.errors import TrainingFailed
 from sluice.training.log import GROUP, last_lines
-from sluice.training.names import is_job_of
+from sluice.training.names import is_job_of, listed_by
 from sluice.workspace import Workspace
 
 _ENDED_WITHOUT_A_MODEL = {"Failed", "Stopped"}
@@ -107,7 +107,7 @@ def list_jobs(workspace: Workspace, most: int = 5) -> list[Job]:
     # SageMaker filters by a part of the name only, so other pipelines' jobs are among those that it lists.
     pipeline, sagemaker = workspace.pipeline, workspace.aws.client("sagemaker")
     pages = sagemaker.get_paginator("list_training_jobs").paginate(
-        NameContains=f"{pipeline.name}-".replace("_", "-"),
+        NameContains=listed_by(pipeline),
         SortBy="CreationTime",
         SortOrder="Descending",
         PaginationConfig={"PageSize": 100},

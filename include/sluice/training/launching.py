@@ -7,15 +7,16 @@ from functools import partial
 
 from sluice.dataset.snapshot import read_snapshot
 from sluice.declaration.candidates import Candidate
-from sluice.training.attempts import Launch, launch
-from sluice.training.jobs import Job, find_job
+from sluice.training.attempts import Launch, PaidJob, launch
+from sluice.training.kinds import TRAINING, TUNING, JobKind
 from sluice.training.models import has_artefact
 from sluice.training.request import training_request
+from sluice.training.tuning_request import tuning_request
 from sluice.workspace import Workspace
 
 
 def launch_training(workspace: Workspace, candidate: Candidate, fingerprint: str) -> Launch:
-    """Reuse, adopt or start the training of a candidate on a snapshot.
+    """Reuse, adopt or start the training of a candidate on a snapshot: a tuning job if the candidate declares one.
 
     Args:
         workspace: The workspace of a pipeline that declares a training.
@@ -26,14 +27,20 @@ def launch_training(workspace: Workspace, candidate: Candidate, fingerprint: str
         MissingResource: there is no such snapshot.
         TrainingFailed: five attempts of this training have failed or were stopped.
     """
-    request = training_request(workspace, candidate, read_snapshot(workspace.lake, fingerprint))
-    create = workspace.aws.client("sagemaker").create_training_job
-    return launch(request, "TrainingJobName", partial(_find, workspace), create)
+    snapshot, sagemaker = read_snapshot(workspace.lake, fingerprint), workspace.aws.client("sagemaker")
+    if candidate.tuning is None:
+        request = training_request(workspace, candidate, snapshot)
+        return launch(request, "TrainingJobName", partial(_find, workspace, TRAINING), sagemaker.create_training_job)
+    request = tuning_request(workspace, candidate, candidate.tuning, snapshot)
+    create = sagemaker.create_hyper_parameter_tuning_job
+    return launch(request, "HyperParameterTuningJobName", partial(_find, workspace, TUNING), create)
 
 
-def _find(workspace: Workspace, name: str) -> Job | None:
+def _find(workspace: Workspace, kind: JobKind, name: str) -> PaidJob | None:
     """Return a job. One whose artefact was removed since counts as stopped, so that the next attempt trains again."""
-    job = find_job(workspace, name)
-    if job is None or not job.completed or has_artefact(workspace, job.model_uri):
-        return job
-    return replace(job, status="Stopped", failure_reason="its artefact was removed")
+    job = kind.find(workspace, name)
+    if job is None or not job.completed or has_artefact(workspace, kind.artefact(workspace, job)):
+        found: PaidJob | None = job
+        return found
+    stopped: PaidJob = replace(job, status="Stopped", failure_reason="its artefact was removed")
+    return stopped

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 from sluice.aws.failures import is_absent
 from sluice.declaration.candidates import Candidate
-from sluice.training.jobs import Job, completed_job
+from sluice.training.jobs import Job
+from sluice.training.kinds import kind_of
 from sluice.training.members import network_members, pipeline_tags
 from sluice.training.names import candidate_of
 from sluice.workspace import Workspace
@@ -23,7 +24,7 @@ class Model(BaseModel):
     ``job`` is also the name of the SageMaker model. ``algorithm`` reads the answers. ``snapshot`` is the fingerprint of
     the rows that it was trained on; its encoding makes the columns that the model takes. ``takes_missing`` is whether
     these columns may have missing values. ``trained`` is the end of the training (UTC), and ``seconds`` are those that
-    AWS bills.
+    AWS bills, of all training jobs if the model is the best one of a tuning job.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,19 +64,20 @@ def model_of(candidate: Candidate, job: Job, fingerprint: str) -> Model:
 
 
 def trained_models(workspace: Workspace, job_names: Sequence[str], fingerprint: str) -> list[Model]:
-    """Return the models of training jobs, one for each.
+    """Return the models of jobs, one for each: of a tuning job, that of its best training job.
 
     Args:
         workspace: The workspace of the pipeline that trained.
-        job_names: The names of jobs of the pipeline's candidates.
+        job_names: The names of training jobs and tuning jobs, as they were launched.
         fingerprint: The fingerprint of the snapshot that they were trained on.
 
     Raises:
         TrainingFailed: a job has not completed; the message has SageMaker's reason.
         DeclarationError: a job is that of no declared candidate.
     """
+    pipeline = workspace.pipeline
     return [
-        model_of(candidate_of(workspace.pipeline, name), completed_job(workspace, name), fingerprint)
+        model_of(candidate_of(pipeline, name), kind_of(pipeline, name).completed(workspace, name), fingerprint)
         for name in job_names
     ]
 
@@ -85,8 +87,10 @@ def has_artefact(workspace: Workspace, uri: str) -> bool:
 
     Args:
         workspace: The workspace of the pipeline that trained.
-        uri: The ``s3://`` URI of the artefact.
+        uri: The ``s3://`` URI of the artefact; empty if it is not known any more.
     """
+    if not uri:
+        return False
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     try:
         workspace.aws.client("s3").head_object(Bucket=bucket, Key=key)

@@ -35,7 +35,7 @@ def training_request(workspace: Workspace, candidate: Candidate, snapshot: Snaps
     training, region = pipeline.require_training(), workspace.aws.client("sagemaker").meta.region_name
     algorithm = algorithm_named(candidate.algorithm)
     image = algorithm.image(candidate.version, region)
-    hyperparameters = {name: _as_text(value) for name, value in candidate.hyperparameters.items()}
+    hyperparameters = {name: as_text(value) for name, value in candidate.hyperparameters.items()}
     request: dict[str, Any] = {
         "AlgorithmSpecification": {"TrainingImage": image, "TrainingInputMode": "File"},
         "RoleArn": workspace.resources.require_role(),
@@ -76,8 +76,12 @@ def _stopping(training: Training, candidate: Candidate) -> Mapping[str, Any]:
     return {"EnableManagedSpotTraining": True, "StoppingCondition": longest | waiting}
 
 
-def _as_text(value: object) -> str:
-    """Return a hyperparameter as SageMaker takes it: truth values are ``true`` and ``false``."""
+def as_text(value: object) -> str:
+    """Return a hyperparameter as SageMaker takes it: truth values are ``true`` and ``false``.
+
+    Args:
+        value: The value, as it is declared.
+    """
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
