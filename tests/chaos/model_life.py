@@ -30,7 +30,7 @@ from sluice.aws.failures import explain, is_transient
 from sluice.aws.resources import find
 from sluice.aws.wire import Wire
 from sluice.dataset.snapshot import make_snapshot
-from sluice.declaration import Deployment, LinearLearner, Scoring
+from sluice.declaration import Continuous, Deployment, LinearLearner, Scoring, Tuning, XGBoost
 from sluice.errors import SluiceError
 from sluice.evaluation.transforms import find_scoring
 from sluice.lake.partitions import parse_ranges
@@ -41,10 +41,13 @@ from sluice.serving.champion import require_live
 from sluice.serving.deployment import Done, Failed, Wait, advance, start
 from sluice.serving.judging import announce_winner, launch_scorings, make_verdict
 from sluice.serving.targets import target_of_verdict
-from sluice.training.jobs import find_job
+from sluice.training.kinds import kind_of
 from sluice.training.launching import launch_training
 from sluice.workspace import Workspace
 
+TUNED = XGBoost(
+    {"objective": "binary:logistic", "num_round": 5, "nthread": 1}, tuning=Tuning({"eta": Continuous(0.1, 0.5)}, jobs=2)
+)
 LINEAR = LinearLearner({"predictor_type": "binary_classifier", "mini_batch_size": 20, "epochs": 2})
 SCORED = "dt=2013-01-07..dt=2013-01-08"
 _LONGEST_SECONDS = 120
@@ -94,9 +97,8 @@ class FaultyAws(Aws):
 
 
 def workspace_of(aws: Aws, bucket: str, endpoint: str) -> Workspace:
-    """Return the toy with two candidates, a lake of the test's own and an endpoint of the test's own."""
-    candidates = (*TOY.require_training().candidates, LINEAR)
-    training = replace(TOY.require_training(), candidates=candidates)
+    """Return the toy with two candidates, of which one is tuned, a lake and an endpoint of the test's own."""
+    training = replace(TOY.require_training(), candidates=(TUNED, LINEAR))
     scoring = Scoring(keep=("value",))
     pipeline = replace(TOY, training=training, deployment=Deployment(endpoint), scoring=scoring)
     return Workspace(pipeline, replace(find(aws, "toy"), bucket=bucket), Lake(aws.client("s3"), bucket, "toy"), aws)
@@ -108,7 +110,8 @@ def live_through(workspace: Workspace) -> Done | Failed:
     fingerprint = make_snapshot(workspace).fingerprint
     names = [launch_training(workspace, candidate, fingerprint).job_name for candidate in training.candidates]
     for name in names:
-        _wait(lambda name=name: find_job(workspace, name))  # type: ignore[misc]
+        kind = kind_of(workspace.pipeline, name)
+        _wait(lambda name=name, kind=kind: kind.find(workspace, name))  # type: ignore[misc]
     for name in launch_scorings(workspace, names, fingerprint):
         _wait(lambda name=name: find_scoring(workspace, name))  # type: ignore[misc]
     number = make_verdict(workspace, names, fingerprint)

@@ -72,6 +72,11 @@ def names(listed: Any, member: str) -> list[str]:
     return sorted(each[member] for each in listed)
 
 
+def _tunings(sagemaker: Any) -> list[str]:
+    listed = sagemaker.list_hyper_parameter_tuning_jobs(MaxResults=100)["HyperParameterTuningJobSummaries"]
+    return names(listed, "HyperParameterTuningJobName")
+
+
 @pytest.mark.chaos
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("fault", ["before", "after", "throttle", "lose"])
@@ -81,7 +86,7 @@ def test_fault_at_every_call_leaves_one_of_each_and_no_orphan(
     """Each attempt goes one call further than the one before, until one meets no fault any more."""
     sagemaker = cloud.client("sagemaker")
     before = names(sagemaker.list_training_jobs(MaxResults=100)["TrainingJobSummaries"], "TrainingJobName")
-    ended: list[str] = []
+    tuned_before, ended = _tunings(sagemaker), list[str]()
     for nth in range(1, MOST_CALLS):
         ended.append(ask(fault, nth))
         assert ended[-1].startswith(("killed", "transient", "done")), ended[-1]
@@ -93,13 +98,17 @@ def test_fault_at_every_call_leaves_one_of_each_and_no_orphan(
     assert len(ended) > 40
     jobs = set(names(sagemaker.list_training_jobs(MaxResults=100)["TrainingJobSummaries"], "TrainingJobName"))
     made = jobs - set(before)
-    assert sorted(name.split("-")[1] for name in made) == ["linear", "xgboost"], made
+    (tuning,) = set(_tunings(sagemaker)) - set(tuned_before)
+    [linear] = [name for name in made if name.startswith("toy-linear-")]
+    assert len(made) == 3, made
+    assert all(name.startswith(f"{tuning}-00") for name in made - {linear}), made
+    best = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=tuning)["BestTrainingJob"]
     config = sagemaker.describe_endpoint(EndpointName=endpoint)
     assert config["EndpointStatus"] == "InService"
     configs = names(sagemaker.list_endpoint_configs(NameContains=endpoint)["EndpointConfigs"], "EndpointConfigName")
     assert configs == [config["EndpointConfigName"]]
     models = names(sagemaker.list_models(NameContains="toy-", MaxResults=100)["Models"], "ModelName")
-    assert made <= set(models)
+    assert {linear, best["TrainingJobName"]} <= set(models)
     (record,) = deployment_records(lake).values()
     assert record.config == config["EndpointConfigName"]
     scores = {key.split("/")[3] for key, _, _ in lake.objects("toy/evaluations/scores/")}

@@ -27,7 +27,8 @@ _DECLARATION = '''
 
 from datetime import UTC, datetime
 
-from sluice.declaration import Conform, Deployment, Drops, FifoQueue, Gate, Input, Pipeline, Step, Training, XGBoost
+from sluice.declaration import Conform, Deployment, Drops, FifoQueue, Gate, Input, Integer, Pipeline, Step
+from sluice.declaration import Training, Tuning, XGBoost
 
 PIPELINE = Pipeline(
     name="parcels",
@@ -42,7 +43,10 @@ PIPELINE = Pipeline(
         rows="features",
         label="late",
         features=("weight", "distance"),
-        candidates=(XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 5, "nthread": 1}),),
+        candidates=(
+            XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 5, "nthread": 1}),
+            XGBoost({"objective": "binary:logistic"}, "tuned", tuning=Tuning({"num_round": Integer(2, 9)}, 2)),
+        ),
         gate=Gate("auc", at_least=0.6),
     ),
     deployment=Deployment(endpoint="parcels-late"),

@@ -11,15 +11,14 @@ from airflow.plugins_manager import get_operator_extra_links
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
+from sluice.training.names import tuning_name_stem
 from sluice.workspace import Workspace
 from sluice_airflow.job_sensors import TrainingJobSensor
 from sluice_airflow.links import TrainingJobLink, console_url
 
 
-def sensor(**more: Any) -> TrainingJobSensor:
-    return TrainingJobSensor(
-        task_id="wait", pipeline="parcels", job_name="parcels-xgboost-1", max_runtime=timedelta(hours=1), **more
-    )
+def sensor(job_name: str = "parcels-xgboost-1") -> TrainingJobSensor:
+    return TrainingJobSensor(task_id="wait", pipeline="parcels", job_name=job_name, max_runtime=timedelta(hours=1))
 
 
 def sagemaker(region: str, endpoint_url: str | None = None) -> Any:
@@ -59,16 +58,19 @@ def test_embedded_cloud_has_no_console(parcels: Workspace) -> None:
     assert TrainingJobLink().get_link(sensor(), ti_key=Any) == ""
 
 
-def test_task_links_to_its_job(parcels: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("kind", "page"), [("training", "jobs"), ("tuning", "hyper-tuning-jobs")])
+def test_task_links_to_its_job(parcels: Workspace, monkeypatch: pytest.MonkeyPatch, kind: str, page: str) -> None:
     """Through the environment's connection, without an endpoint of its own."""
+    tuned = tuning_name_stem(parcels.pipeline, parcels.pipeline.require_training().candidate("tuned")) + "0" * 12
+    job = {"training": "parcels-xgboost-1", "tuning": tuned}[kind]
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SAGEMAKER"):
         monkeypatch.delenv(name, raising=False)
     meta = sagemaker("eu-west-1").meta
     monkeypatch.setattr(parcels.aws.client("sagemaker"), "meta", meta)
     monkeypatch.setattr("sluice_airflow.shared.WORKSPACES.get", lambda _: parcels)
 
-    assert TrainingJobLink().get_link(sensor(), ti_key=Any) == (
-        "https://eu-west-1.console.aws.amazon.com/sagemaker/home?region=eu-west-1#/jobs/parcels-xgboost-1"
+    assert TrainingJobLink().get_link(sensor(job), ti_key=Any) == (
+        f"https://eu-west-1.console.aws.amazon.com/sagemaker/home?region=eu-west-1#/{page}/{job}"
     )
 
 

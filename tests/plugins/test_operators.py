@@ -88,7 +88,7 @@ def train(parcels: Workspace, first: date, *, heavy_is_late: bool) -> Trained:
     for day in days:
         put_features(parcels, day, heavy_is_late=heavy_is_late)
     snapshot = make_snapshot(parcels, days[0].isoformat(), days[-1].isoformat())
-    (candidate,) = parcels.pipeline.require_training().candidates
+    candidate = parcels.pipeline.require_training().candidates[0]
     name = launch_training(parcels, candidate, snapshot.fingerprint).job_name
     job = wait_for(lambda: (found := find_job(parcels, name)) and found.ended and found, what="the end of training")
     assert isinstance(job, Job)

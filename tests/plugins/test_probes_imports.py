@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-LOOKS = ("sluice.training.jobs", "sluice.evaluation.transforms", "sluice.serving.endpoint")
+LOOKS = ("sluice.training.kinds", "sluice.evaluation.transforms", "sluice.serving.endpoint")
 
 
 def test_looks_at_sagemaker_import_no_library_of_data() -> None:

@@ -17,12 +17,13 @@ from tests.conftest import Cloud
 from tests.plugins.faults import Happens, refused, refused_by_s3
 from tests.plugins.task_life import deferral_of, rebuilt, run
 
-from localcloud.testing import training
+from localcloud.testing import training, tuning
 from localcloud.testing.waiting import wait_for
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.training.jobs import find_job
+from sluice.training.names import tuning_name_stem
 from sluice.workspace import Workspace
 from sluice_airflow.job_sensors import TrainingJobSensor
 from sluice_airflow.probes import Probe
@@ -316,6 +317,43 @@ def test_wait_lasts_the_time_limit_of_the_job_and_half_an_hour(parcels: Workspac
     assert type(trigger) is TrainingJobTrigger
     assert trigger.poll_seconds == 60
     assert trigger.deadline == pytest.approx(time.time() + 5.5 * 3600, abs=30)
+
+
+def start_tuning(parcels: Workspace, data: training.Data, digit: str, **hyperparameters: str) -> str:
+    """Start a tuning job of the candidate ``tuned``."""
+    candidate = parcels.pipeline.require_training().candidate("tuned")
+    name = tuning_name_stem(parcels.pipeline, candidate) + digit * 12
+    request = tuning.request(name, data, 3, hyperparameters)
+    parcels.aws.client("sagemaker").create_hyper_parameter_tuning_job(**request)
+    return name
+
+
+def test_sensor_waits_until_a_tuning_job_has_completed(parcels: Workspace, data: training.Data) -> None:
+    job = start_tuning(parcels, data, "a")
+
+    assert run(job_sensor(job)) == "Completed"
+    assert run(job_sensor(job)) == "Completed"  # at the first probe, without waiting
+
+
+def test_failed_tuning_job_fails_the_task_with_the_reason_of_a_training_job(
+    parcels: Workspace, data: training.Data
+) -> None:
+    job = start_tuning(parcels, data, "b", objective="binary:nonsense")
+
+    with pytest.raises(AirflowFailException, match=rf"^tuning job {job} ended Failed .*nonsense.*; correct the cause"):
+        run(job_sensor(job))
+
+
+def test_user_who_kills_the_task_stops_the_tuning_job(parcels: Workspace, data: training.Data) -> None:
+    job = start_tuning(parcels, data, "c", **training.ENDLESS)
+    waiting = Probe("ended_training_job", "parcels", job_name=job)()
+    trigger = deferral_of(job_sensor(job)).trigger
+
+    asyncio.run(rebuilt(trigger).on_kill())
+
+    assert waiting.what == f"tuning job {job}, which is InProgress: 0 of 3 training jobs have ended"
+    stopped = tuning.finished(parcels.aws.client("sagemaker"), job)
+    assert stopped["HyperParameterTuningJobStatus"] == "Stopped"
 
 
 def test_only_a_user_who_kills_the_task_stops_the_job(parcels: Workspace, data: training.Data) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from inspect import isfunction
 from threading import Event
 from typing import Any
@@ -19,6 +20,7 @@ from tests.plugins.task_life import event_of, rebuilt
 
 from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
+from sluice.training import kinds
 from sluice.workspace import Workspace
 from sluice_airflow import probes
 from sluice_airflow.probes import Waiting
@@ -178,7 +180,7 @@ def test_job_is_stopped_although_every_probe_hangs(parcels: Workspace, monkeypat
         await asyncio.gather(*waiting)
 
     monkeypatch.setattr(probes, "ended_training_job", hang)
-    monkeypatch.setattr("sluice.training.jobs.stop_job", lambda _, name: stopped.append(name))
+    monkeypatch.setattr(kinds, "TRAINING", replace(kinds.TRAINING, stop=lambda _, name: stopped.append(name)))
     try:
         asyncio.run(clear_one())
     finally:
@@ -193,33 +195,36 @@ CODES = (
     "ExpiredToken",
     "ExpiredTokenException",
 )
+TUNING_JOB = "parcels-9538e9-000000000000"  # of the candidate ``tuned``
 # The first call of each probe.
-CALLS = {
-    "backlog": ("sqs.GetQueueAttributes", {"source": "events"}),
-    "complete_partitions": ("s3.GetObject", {"partitions": ["dt=2013-03-01"]}),
-    "due_partitions": ("s3.ListObjectsV2", {}),
-    "ended_training_job": ("sagemaker.DescribeTrainingJob", {"job_name": "no-job"}),
-    "ended_scoring": ("sagemaker.DescribeTransformJob", {"job_name": "no-job"}),
-    "settled_endpoint": ("sagemaker.DescribeEndpoint", {}),
-}
+CALLS: list[tuple[str, str, dict[str, Any]]] = [
+    ("backlog", "sqs.GetQueueAttributes", {"source": "events"}),
+    ("complete_partitions", "s3.GetObject", {"partitions": ["dt=2013-03-01"]}),
+    ("due_partitions", "s3.ListObjectsV2", {}),
+    ("ended_training_job", "sagemaker.DescribeTrainingJob", {"job_name": "no-job"}),
+    ("ended_training_job", "sagemaker.DescribeHyperParameterTuningJob", {"job_name": TUNING_JOB}),
+    ("ended_scoring", "sagemaker.DescribeTransformJob", {"job_name": "no-job"}),
+    ("settled_endpoint", "sagemaker.DescribeEndpoint", {}),
+]
 
 
 def test_every_probe_is_tested_for_transient_failures() -> None:
     declared = {name for name, each in vars(probes).items() if isfunction(each) and each.__module__ == probes.__name__}
-    assert declared == set(CALLS)
+    assert declared == {probe for probe, _, _ in CALLS}
 
 
 @pytest.mark.parametrize("code", CODES)
-@pytest.mark.parametrize("probe", CALLS)
+@pytest.mark.parametrize(("probe", "call", "arguments"), CALLS, ids=[call for _, call, _ in CALLS])
 def test_transient_failure_continues_the_wait_until_its_deadline(
     parcels: Workspace,
     at_aws: Callable[[str, Happens], None],
     monkeypatch: pytest.MonkeyPatch,
     probe: str,
+    call: str,
+    arguments: dict[str, Any],
     code: str,
 ) -> None:
     """AWS reports these with HTTP 400, so by the status alone they would be refusals."""
-    call, arguments = CALLS[probe]
     answers: list[str] = []
 
     def fails(**_: Any) -> Any:

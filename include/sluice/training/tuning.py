@@ -83,7 +83,7 @@ def find_tuning(workspace: Workspace, name: str) -> TuningJob | None:
     )
 
 
-def tuning_progress(_workspace: Workspace, job: TuningJob) -> str:
+def tuning_progress(job: TuningJob) -> str:
     """Return how far a tuning job is: its status, how many training jobs have ended, and the best value so far.
 
     Args:

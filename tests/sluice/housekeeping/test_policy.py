@@ -39,6 +39,7 @@ def needed(*refs: tuple[Kind, str], judged: datetime | None = NOW, **deployments
         (model(31 * DAY), needed(judged=NOW - 30 * DAY), Keep(), "nothing that is kept names it"),
         (model(5 * HOUR, Kind.TRAINING_JOB), needed(), Keep(), None),
         (model(5.1 * HOUR, Kind.TRAINING_JOB), needed(), Keep(), "in progress for more than 5 h"),
+        (model(5.1 * HOUR, Kind.TUNING_JOB), needed(), Keep(), "in progress for more than 5 h"),
         (model(5.1 * HOUR, Kind.TRANSFORM_JOB), needed(judged=None), Keep(days=900), "in progress for more than 5 h"),
     ],
 )

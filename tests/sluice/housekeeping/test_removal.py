@@ -11,10 +11,11 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.conftest import Cloud
 from tests.sluice.housekeeping.past import FINGERPRINTS, Past
-from tests.sluice.housekeeping.test_survey import TWO_MONTHS, _endless, listed
+from tests.sluice.housekeeping.test_survey import TWO_MONTHS, _endless, endless_tuning, listed, with_tuning
 from tests.sluice.lake_contents import keys_below
 from tests.sluice.serving.live import settled
 
+from localcloud.testing import tuning
 from localcloud.testing.waiting import wait_for
 from sluice.errors import MissingResource, SluiceError
 from sluice.housekeeping import removal
@@ -167,6 +168,20 @@ def test_orphaned_job_is_stopped(past: Past, cloud: Cloud) -> None:
 
     wait_for(stopped, what="the end of the orphan")
     assert not any(each.thing.kind.is_job for each in survey(past.after(TWO_MONTHS), Keep(3, 30)).found)
+
+
+def test_orphaned_tuning_is_stopped_with_its_training_jobs(past: Past, cloud: Cloud) -> None:
+    past.serve(2)
+    sagemaker, tuned = cloud.client("sagemaker"), with_tuning(past)
+    request = endless_tuning(tuned)
+    name = request["HyperParameterTuningJobName"]
+    sagemaker.create_hyper_parameter_tuning_job(**request)
+    late = tuned.after(timedelta(hours=5))
+
+    assert remove(late, survey(late, Keep(3, 30)))["tuning job"] == 1
+
+    assert tuning.finished(sagemaker, name)["HyperParameterTuningJobStatus"] == "Stopped"
+    assert {each["TrainingJobStatus"] for each in tuning.trained(sagemaker, name)} <= {"Stopped"}
 
 
 def test_object_that_s3_refuses_to_delete_is_named(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:

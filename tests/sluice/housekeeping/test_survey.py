@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 from tests.conftest import Cloud
 from tests.sluice.housekeeping.past import FINGERPRINTS, Past, put_later
 from tests.sluice.lake_contents import keys_below
 from tests.sluice.serving.live import Live, settled
 
-from sluice.declaration.scoring import Scoring
+from localcloud.testing.waiting import wait_for
+from sluice.aws.clients import Aws
+from sluice.declaration import Continuous, Scoring, Tuning, XGBoost
 from sluice.errors import DeclarationError
 from sluice.housekeeping.policy import Keep, Kind
 from sluice.housekeeping.removal import remove
@@ -20,6 +23,7 @@ from sluice.housekeeping.survey import Leftovers, survey
 from sluice.serving.deployment import Wait, start
 from sluice.serving.endpoint import find_endpoint
 from sluice.serving.records import DeploymentRecord, record_deployment
+from sluice.training.names import tuning_name_stem
 from sluice.workspace import Workspace
 
 NOTHING_KEPT = Keep(0, 0)
@@ -220,6 +224,76 @@ def test_running_job_keeps_what_it_uses_until_it_is_an_orphan(past: Past, cloud:
     finally:
         for each in (job, theirs):
             sagemaker.stop_training_job(TrainingJobName=each["TrainingJobName"])
+
+
+def test_running_tuning_keeps_what_it_uses_until_it_is_an_orphan(past: Past, cloud: Cloud) -> None:
+    """Also while none of its training jobs runs: SageMaker starts the next one a moment after."""
+    past.serve(2)
+    sagemaker, tuned = cloud.client("sagemaker"), with_tuning(past)
+    request = endless_tuning(tuned)
+    name = request["HyperParameterTuningJobName"]
+    trained: list[str] = []
+
+    def orphans(time: timedelta) -> list[tuple[str, str, str]]:
+        found = survey(tuned.after(time), Keep(2, 900)).found
+        return [(each.thing.kind, each.thing.name, each.reason) for each in found if each.thing.name not in trained]
+
+    try:
+        sagemaker.create_hyper_parameter_tuning_job(**request)
+        trained = [wait_for(lambda: _trained(sagemaker, name), what="a training job")]
+        without_jobs = replace(tuned.workspace, aws=Unlisted(tuned.workspace.aws.session, tuned.workspace.aws.endpoint))
+        assert listed(survey(without_jobs, Keep(2, 0))) == past.of_first() - {("snapshot", FINGERPRINTS[0])}
+        assert orphans(timedelta(hours=3, minutes=29)) == []
+        assert orphans(timedelta(hours=3, minutes=31)) == [("tuning job", name, "in progress for more than 3.5 h")]
+    finally:
+        sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+
+
+@dataclass(frozen=True)
+class Unlisted(Aws):
+    """Clients that find no training job in progress."""
+
+    def make_client(self, service: str) -> Any:
+        client = super().make_client(service)
+        empty = {"TrainingJobSummaries": [], "ResponseMetadata": {"HTTPStatusCode": 200}}
+        answer = (AWSResponse("", 200, {}, None), empty)
+        client.meta.events.register("before-call.sagemaker.ListTrainingJobs", lambda **_: answer)
+        return client
+
+
+def _trained(sagemaker: Any, tuning: str) -> str | None:
+    found = sagemaker.list_training_jobs_for_hyper_parameter_tuning_job(HyperParameterTuningJobName=tuning)
+    return next((each["TrainingJobName"] for each in found["TrainingJobSummaries"]), None)
+
+
+def with_tuning(past: Past) -> Past:
+    """Return the past of the pipeline after it has declared a tuned candidate as well."""
+    pipeline = past.workspace.pipeline
+    tuned = XGBoost(
+        {"objective": "binary:logistic", "num_round": 100_000_000},
+        name="tuned",
+        tuning=Tuning({"eta": Continuous(0.1, 0.5)}, jobs=2, parallel=1),
+    )
+    training = replace(pipeline.training, candidates=(*pipeline.training.candidates, tuned))
+    return replace(past, workspace=replace(past.workspace, pipeline=replace(pipeline, training=training)))
+
+
+def endless_tuning(past: Past) -> dict[str, Any]:
+    """Return the request of a tuning that does not end by itself, on the first snapshot."""
+    pipeline = past.workspace.pipeline
+    definition = _endless(past, "")
+    del definition["TrainingJobName"]
+    searched = {"ContinuousParameterRanges": [{"Name": "eta", "MinValue": "0.1", "MaxValue": "0.5"}]}
+    return {
+        "HyperParameterTuningJobName": tuning_name_stem(pipeline, pipeline.training.candidate("tuned")) + "9" * 12,
+        "HyperParameterTuningJobConfig": {
+            "Strategy": "Random",
+            "HyperParameterTuningJobObjective": {"Type": "Maximize", "MetricName": "validation:auc"},
+            "ResourceLimits": {"MaxNumberOfTrainingJobs": 2, "MaxParallelTrainingJobs": 1},
+            "ParameterRanges": searched,
+        },
+        "TrainingJobDefinition": {"StaticHyperParameters": definition.pop("HyperParameters"), **definition},
+    }
 
 
 def _endless(past: Past, name: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ _S3 = {
 _SAGEMAKER = {
     "EndpointName": "endpoint",
     "EndpointConfigName": "endpoint-config",
+    "HyperParameterTuningJobName": "hyper-parameter-tuning-job",
     "ModelName": "model",
     "ModelPackageArn": "model-package",
     "ModelPackageGroupName": "model-package-group",
@@ -136,20 +137,21 @@ def _of_kinesis(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str,
 
 
 def _of_sagemaker(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]]:
-    if operation.startswith("List"):
-        return {(f"sagemaker:{operation}", "*")}
     # ARNs have these names in lower case.
     named = {
         kind: f"arn:aws:sagemaker:{_HERE}:{kind}/{_name(kind, parameters[member])}"
         for member, kind in _SAGEMAKER.items()
         if member in parameters
     }
+    if not named:
+        return {(f"sagemaker:{operation}", "*")}  # a list
     needed = {(f"sagemaker:{operation}", arn) for arn in named.values()}
     if "Tags" in parameters:
         made = operation.removeprefix("Create")
         needed.add(("sagemaker:AddTags", named[_SAGEMAKER[f"{made}Name"]]))
+    passing = {**parameters, **parameters.get("TrainingJobDefinition", {})}
     return needed | {
-        ("iam:PassRole", parameters[member]) for member in ("RoleArn", "ExecutionRoleArn") if member in parameters
+        ("iam:PassRole", passing[member]) for member in ("RoleArn", "ExecutionRoleArn") if member in passing
     }
 
 

@@ -25,6 +25,7 @@ from sluice.dataset.snapshot import make_snapshot
 from sluice.declaration import (
     Autoscaling,
     Conform,
+    Continuous,
     Deployment,
     Gate,
     Input,
@@ -33,6 +34,7 @@ from sluice.declaration import (
     Scoring,
     Step,
     Training,
+    Tuning,
     XGBoost,
 )
 from sluice.declaration.sources import EventSource
@@ -71,6 +73,8 @@ from sluice.steps.runner import run_step
 from sluice.training.jobs import find_job, stop_job
 from sluice.training.launching import launch_training
 from sluice.training.log import last_lines
+from sluice.training.models import trained_models
+from sluice.training.tuning import find_tuning, stop_tuning
 from sluice.workspace import Workspace
 
 DAYS = [f"2013-01-0{day}" for day in range(1, 9)]
@@ -90,7 +94,14 @@ LIFE = Pipeline(
         rows="rows",
         label="late",
         features=("value",),
-        candidates=(XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 3, "nthread": 1}),),
+        candidates=(
+            XGBoost({"objective": "binary:logistic", "eval_metric": "auc", "num_round": 3, "nthread": 1}),
+            XGBoost(
+                {"objective": "binary:logistic", "num_round": 3, "nthread": 1},
+                name="tuned",
+                tuning=Tuning({"eta": Continuous(0.1, 0.5)}, jobs=1, parallel=1),
+            ),
+        ),
         gate=Gate("auc", at_least=0.6, rows=1, margin=1),
     ),
     deployment=Deployment(
@@ -163,6 +174,7 @@ def live_through(cloud: Cloud, aws: Aws) -> None:
     transform(workspace)
     number, fingerprint = train(workspace, workspace.pipeline)
     target = target_of_verdict(workspace, number)
+    tune(workspace, fingerprint)
     take_over(cloud, workspace, target)
     assert isinstance(deploy(workspace, target), Done)
     roll_back_over_a_second(workspace, target, fingerprint)
@@ -242,6 +254,16 @@ def train(workspace: Workspace, pipeline: Pipeline) -> tuple[int, str]:
     return number, fingerprint
 
 
+def tune(workspace: Workspace, fingerprint: str) -> None:
+    """Tune the second candidate to its end, and stop what another request begins."""
+    tuned = workspace.pipeline.require_training().candidates[1]
+    name = launch_training(workspace, tuned, fingerprint).job_name
+    wait_for(lambda: (job := find_tuning(workspace, name)) is not None and job.ended, what=f"the end of {name}")
+    trained_models(workspace, [name], fingerprint)
+    endless = replace(tuned, hyperparameters={**tuned.hyperparameters, "num_round": 100_000_000})
+    stop_tuning(workspace, launch_training(workspace, endless, fingerprint).job_name)
+
+
 def _wait_for_scores(workspace: Workspace, name: str) -> None:
     wait_for(lambda: (job := find_scoring(workspace, name)) is not None and job.ended, what=f"the end of {name}")
 
@@ -257,14 +279,14 @@ def roll_back_over_a_second(workspace: Workspace, first: Target, fingerprint: st
     model = read_verdict(workspace.lake, number).judgements[-1].model
     unscored = model.model_copy(update={"artefact": first.model.artefact})
     stop_scoring(workspace, launch_scoring(workspace, unscored, fingerprint).job_name)
-    (candidate,) = third.pipeline.require_training().candidates
+    candidate = third.pipeline.require_training().candidates[0]
     stop_job(workspace, launch_training(third, candidate, fingerprint).job_name)
 
 
 def _with_rounds(rounds: int) -> Pipeline:
     training = LIFE.require_training()
     candidate = XGBoost({**training.candidates[0].hyperparameters, "num_round": rounds})
-    return replace(LIFE, training=replace(training, candidates=(candidate,)))
+    return replace(LIFE, training=replace(training, candidates=(candidate, *training.candidates[1:])))
 
 
 def take_over(cloud: Cloud, workspace: Workspace, target: Target) -> None:
@@ -311,16 +333,19 @@ def score_in_batch(workspace: Workspace) -> None:
 
 
 def clean(workspace: Workspace, live: Target) -> None:
-    """Remove what the second model has left, once a verdict is made without it, while another training runs."""
+    """Remove what the second model has left, once a verdict is made without it, while another training runs.
+
+    The tuned model goes too: no verdict has judged it.
+    """
     train(workspace, _with_rounds(4))
     endless = replace(workspace, pipeline=_with_rounds(100_000_000))
-    (candidate,) = endless.pipeline.require_training().candidates
+    candidate = endless.pipeline.require_training().candidates[0]
     running = launch_training(endless, candidate, live.model.snapshot).job_name
 
     removed = remove(workspace, survey(workspace, Keep(1, 0)))
 
     stop_job(workspace, running)
-    expected = {"endpoint configuration": 1, "model": 1, "artefact": 1, "scores": 1}
+    expected = {"endpoint configuration": 1, "model": 1, "artefact": 2, "scores": 1}
     assert {kind: count for kind, count in removed.items() if kind != "bytes"} == expected
     step = start(workspace, live)
     assert isinstance(step, Done), step

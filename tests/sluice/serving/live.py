@@ -31,7 +31,8 @@ from sluice.serving.deployment import Done, Failed, Step, Wait, advance, start
 from sluice.serving.endpoint import find_endpoint
 from sluice.serving.plan import Target
 from sluice.serving.recipe import recipe_of_model
-from sluice.training.jobs import Job, completed_job, find_job
+from sluice.training.jobs import Job
+from sluice.training.kinds import TRAINING, kind_of
 from sluice.training.launching import launch_training
 from sluice.training.models import Model, model_of
 from sluice.workspace import Workspace
@@ -94,15 +95,17 @@ SETTINGS: Mapping[str, str | int | float] = TOY.training.candidates[0].hyperpara
 
 
 def train(workspace: Workspace, fingerprint: str, candidate: Candidate) -> Job:
-    """Return the completed job of a candidate."""
+    """Return the completed job of a candidate: of a tuning, the best training job."""
     launched = launch_training(workspace, candidate, fingerprint)
 
+    kind = kind_of(workspace.pipeline, launched.job_name)
+
     def probe() -> bool:
-        job = find_job(workspace, launched.job_name)
+        job = kind.find(workspace, launched.job_name)
         return job is not None and job.ended
 
     wait_for(probe, what=f"the end of {launched.job_name}")
-    return completed_job(workspace, launched.job_name)
+    return kind.completed(workspace, launched.job_name)
 
 
 def trained(workspace: Workspace, fingerprint: str, **settings: str | int | float) -> Model:
@@ -183,7 +186,7 @@ def make_live(aws: Aws, resources: Resources) -> Live:
     live = Live(
         workspace=workspace,
         fingerprint=fingerprint,
-        job=completed_job(workspace, model.job),
+        job=TRAINING.completed(workspace, model.job),
         model=model,
         other=other,
         verdict=verdict,

@@ -15,7 +15,7 @@ from tests.sluice.serving.live import deploy, put_learnable, settled, train
 from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
 from sluice.dataset.snapshot import make_snapshot
-from sluice.declaration import Deployment, Gate, LinearLearner, XGBoost
+from sluice.declaration import Continuous, Deployment, Gate, LinearLearner, Tuning, XGBoost
 from sluice.errors import TrainingFailed
 from sluice.evaluation.transforms import find_scoring
 from sluice.evaluation.verdict import read_verdict
@@ -24,9 +24,11 @@ from sluice.serving.deployment import Done
 from sluice.serving.endpoint import delete, find_endpoint
 from sluice.serving.judging import announce_winner, launch_scorings, make_verdict
 from sluice.serving.targets import target_of_verdict
+from sluice.training.launching import launch_training
 from sluice.workspace import Workspace
 
 TREES = XGBoost({"objective": "binary:logistic", "num_round": 5, "nthread": 1})
+TUNED = replace(TREES, tuning=Tuning({"eta": Continuous(0.1, 0.5)}, jobs=2))
 LINEAR = LinearLearner({"predictor_type": "binary_classifier", "mini_batch_size": 20})
 
 
@@ -44,10 +46,12 @@ def own(workspace: Workspace, own_name: str) -> Iterator[Workspace]:
 
 
 def trained(workspace: Workspace) -> tuple[str, list[str]]:
-    """Train both candidates on all partitions; return the snapshot and the jobs."""
+    """Train both candidates on all partitions; return the snapshot and the jobs, as they were launched."""
     fingerprint = make_snapshot(workspace).fingerprint
     candidates = workspace.pipeline.training.candidates
-    return fingerprint, [train(workspace, fingerprint, candidate).name for candidate in candidates]
+    for candidate in candidates:
+        train(workspace, fingerprint, candidate)
+    return fingerprint, [launch_training(workspace, candidate, fingerprint).job_name for candidate in candidates]
 
 
 def score(workspace: Workspace, jobs: Sequence[str], fingerprint: str) -> list[str]:
@@ -75,6 +79,9 @@ def recorded(workspace: Workspace) -> tuple[Workspace, list[str]]:
 
 
 def test_whole_training_repeated_creates_nothing(own: Workspace) -> None:
+    """One of the candidates is tuned: its tuning job is launched, and the best of its training jobs is judged."""
+    training = replace(own.pipeline.training, candidates=(TUNED, LINEAR))
+    own = replace(own, pipeline=replace(own.pipeline, training=training))
     put_learnable(own.lake, 8)
     fingerprint, jobs = trained(own)
     names = score(own, jobs, fingerprint)

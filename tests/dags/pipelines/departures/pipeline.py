@@ -10,10 +10,12 @@ from sluice.declaration import (
     FifoQueue,
     Gate,
     Input,
+    Integer,
     Number,
     Pipeline,
     Step,
     Training,
+    Tuning,
     XGBoost,
 )
 
@@ -31,7 +33,12 @@ PIPELINE = Pipeline(
         label="departures",
         features=(Category("origin"), Number("hour"), Category("weekday", encoding="target_mean")),
         problem=Count(),
-        candidates=(XGBoost({"objective": "count:poisson", "num_round": 60, "max_depth": 4, "nthread": 2}),),
+        candidates=(
+            XGBoost(
+                {"objective": "count:poisson", "max_depth": 4, "nthread": 1},
+                tuning=Tuning({"num_round": Integer(30, 90)}, jobs=2),
+            ),
+        ),
         gate=Gate("poisson_deviance", at_most=3, slices=("origin",)),
     ),
     deployment=Deployment(endpoint="departures"),
