@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from functools import partial
 
 from sluice.dataset.snapshot import read_snapshot
 from sluice.declaration.candidates import Candidate
+from sluice.declaration.tuning import Tuning
 from sluice.training.attempts import Launch, PaidJob, launch
 from sluice.training.kinds import TRAINING, TUNING, JobKind
 from sluice.training.models import has_artefact
+from sluice.training.prices import price_of
 from sluice.training.request import training_request
 from sluice.training.tuning_request import tuning_request
 from sluice.workspace import Workspace
+
+_log = logging.getLogger(__name__)
 
 
 def launch_training(workspace: Workspace, candidate: Candidate, fingerprint: str) -> Launch:
@@ -33,7 +38,19 @@ def launch_training(workspace: Workspace, candidate: Candidate, fingerprint: str
         return launch(request, "TrainingJobName", partial(_find, workspace, TRAINING), sagemaker.create_training_job)
     request = tuning_request(workspace, candidate, candidate.tuning, snapshot)
     create = sagemaker.create_hyper_parameter_tuning_job
-    return launch(request, "HyperParameterTuningJobName", partial(_find, workspace, TUNING), create)
+    launched = launch(request, "HyperParameterTuningJobName", partial(_find, workspace, TUNING), create)
+    _log.info(
+        "tuning job %s (%s): %s", launched.job_name, launched.action, _most(workspace, candidate, candidate.tuning)
+    )
+    return launched
+
+
+def _most(workspace: Workspace, candidate: Candidate, tuning: Tuning) -> str:
+    """Return what a tuning job costs at most: all training jobs run as long as they may."""
+    longest = workspace.pipeline.require_training().max_runtime
+    price = price_of(workspace, candidate.instance_type, tuning.jobs * longest.total_seconds())
+    cost = "at no known price" if price is None else f"{price:.2f} USD at most"
+    return f"{tuning.jobs} training jobs of at most {longest} on {candidate.instance_type}, {cost}"
 
 
 def _find(workspace: Workspace, kind: JobKind, name: str) -> PaidJob | None:

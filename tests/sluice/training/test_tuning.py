@@ -115,7 +115,10 @@ def test_cost_is_that_of_all_training_jobs(own: Workspace, fingerprint: str) -> 
     assert model.seconds == sum(job.billable_seconds for job in jobs)
 
 
-def test_request_is_started_adopted_and_reused(own: Workspace, fingerprint: str) -> None:
+def test_request_is_started_adopted_and_reused(
+    own: Workspace, fingerprint: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "sluice.training.launching")
     recorded, created = creations(own)
 
     first, second = (launch_training(recorded, TREES, fingerprint) for _ in range(2))
@@ -126,6 +129,9 @@ def test_request_is_started_adopted_and_reused(own: Workspace, fingerprint: str)
     assert second.action in {"adopted", "reused"}
     assert {first.job_name, second.job_name, third.job_name} == {tuning.name}
     assert created == ["CreateHyperParameterTuningJob"]
+    most = "3 training jobs of at most 1:00:00 on ml.m5.large, 0.34 USD at most"  # 3 · 0.115 USD
+    said = [each.getMessage() for each in caplog.records if each.name == "sluice.training.launching"]
+    assert said[0] == f"tuning job {tuning.name} (started): {most}"
 
 
 def test_same_request_tries_the_same_hyperparameters(own: Workspace, fingerprint: str) -> None:
