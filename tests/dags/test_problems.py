@@ -122,22 +122,15 @@ def test_count_is_predicted_from_raw_rows_by_name(world: World, departures: pd.D
 def test_live_model_is_the_best_of_its_tuning(world: World, departures: pd.DataFrame) -> None:
     model, sagemaker = world.stored("departures", "deployments/000001.json")["model"], world.cloud.client("sagemaker")
 
-    [tuning] = sagemaker.list_hyper_parameter_tuning_jobs(NameContains="departures"[:10])[
-        "HyperParameterTuningJobSummaries"
-    ]
-    best = sagemaker.describe_hyper_parameter_tuning_job(
-        HyperParameterTuningJobName=tuning["HyperParameterTuningJobName"]
-    )["BestTrainingJob"]
-    seconds = [
-        sagemaker.describe_training_job(TrainingJobName=each["TrainingJobName"])["BillableTimeInSeconds"]
-        for each in sagemaker.list_training_jobs(NameContains=tuning["HyperParameterTuningJobName"])[
-            "TrainingJobSummaries"
-        ]
-    ]
-    assert tuning["TrainingJobStatusCounters"]["Completed"] == len(seconds) == 2
+    [tuning] = sagemaker.list_hyper_parameter_tuning_jobs()["HyperParameterTuningJobSummaries"]
+    name = tuning["HyperParameterTuningJobName"]
+    best = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)["BestTrainingJob"]
+    trained = sagemaker.list_training_jobs(NameContains=name)["TrainingJobSummaries"]
+    described = [sagemaker.describe_training_job(TrainingJobName=each["TrainingJobName"]) for each in trained]
+
+    assert tuning["TrainingJobStatusCounters"]["Completed"] == len(described) == 2
     assert model["job"] == best["TrainingJobName"]
-    assert model["seconds"] == sum(seconds)
-    assert model["job"] in world.sluice("status", "departures")
+    assert model["seconds"] == sum(each["BillableTimeInSeconds"] for each in described)
 
 
 def test_each_airport_is_judged_by_itself(world: World, departures: pd.DataFrame) -> None:

@@ -17,7 +17,7 @@ from sluice.dataset.snapshot import make_snapshot
 from sluice.declaration import Categorical, Continuous, Integer, LinearLearner, Tuning, XGBoost
 from sluice.declaration.candidates import Candidate
 from sluice.errors import TrainingFailed
-from sluice.training.jobs import Job, find_job
+from sluice.training.jobs import Job, find_job, list_jobs
 from sluice.training.kinds import kind_of
 from sluice.training.launching import launch_training
 from sluice.training.models import trained_models
@@ -113,6 +113,9 @@ def test_cost_is_that_of_all_training_jobs(own: Workspace, fingerprint: str) -> 
 
     assert all(job.billable_seconds > 0 for job in jobs)
     assert model.seconds == sum(job.billable_seconds for job in jobs)
+    assert {job.name for job in jobs} <= {job.name for job in list_jobs(own, most=100)}, (
+        "status shows each with its price"
+    )
 
 
 def test_request_is_started_adopted_and_reused(
