@@ -55,7 +55,8 @@ def instances_needed(pipeline: Pipeline, *, updates: bool) -> Counter[str]:
     training, deployment, needed = pipeline.require_training(), pipeline.deployment, Counter[str]()
     for candidate in training.candidates:
         kind = "training" if candidate.spot is None else "spot training"
-        needed[f"{candidate.instance_type} for {kind} job usage"] += 1
+        at_once = candidate.tuning.parallel if candidate.tuning else 1
+        needed[f"{candidate.instance_type} for {kind} job usage"] += at_once
         needed[f"{candidate.instance_type} for transform job usage"] += 1
     if pipeline.scoring is not None:
         batch = f"{pipeline.scoring.instance_type} for transform job usage"

@@ -223,6 +223,11 @@ def _objective(metric: str) -> dict[str, Any]:
         ({"Strategy": "Hyperband"}, "ValidationException", "no strategy Hyperband; it has Bayesian, Grid, Random"),
         (_objective("validation:gini"), "ValidationException", "'validation:gini' is not one that the algorithm can"),
         (_limits(2, 3), "ValidationException", r"MaxParallelTrainingJobs, \[3\], must be less than or equal to"),
+        (
+            _limits(90, 21),
+            "ResourceLimitExceeded",
+            "'ml.m5.large for training job usage' is 20 Instances, .* delta of 21",
+        ),
         (_limits(751, 1), "ResourceLimitExceeded", "per hyperparameter tuning job' is 750, with a request of 751"),
         (
             {"ParameterRanges": {"CategoricalParameterRanges": [tuning.BOOSTER]}, **_limits(3, 1)},

@@ -13,7 +13,7 @@ from tests.sluice.serving.live import Live, at_endpoint
 from tests.sluice.toy import TOY
 
 from sluice.aws.clients import Aws
-from sluice.declaration import Autoscaling, Deployment, Pipeline, Scoring, Serverless, XGBoost
+from sluice.declaration import Autoscaling, Continuous, Deployment, Pipeline, Scoring, Serverless, Tuning, XGBoost
 from sluice.errors import QuotaTooLow
 from sluice.serving.quotas import instances_needed, require_quotas
 from sluice.workspace import Workspace
@@ -32,13 +32,13 @@ def training(*candidates: XGBoost, **members: Any) -> Pipeline:
 def test_jobs_side_by_side_are_counted_by_what_they_use() -> None:
     several = training(
         candidate("a"),
-        candidate("b"),
+        candidate("b", tuning=Tuning({"eta": Continuous(0.1, 0.5)}, jobs=9, parallel=4)),
         candidate("c", spot=timedelta(hours=2), instance_type="ml.c5.large"),
         deployment=Deployment("toy-late", instance_type="ml.t2.medium", instances=3),
     )
 
     assert instances_needed(several, updates=False) == {
-        "ml.m5.large for training job usage": 2,
+        "ml.m5.large for training job usage": 1 + 4,
         "ml.m5.large for transform job usage": 2,
         "ml.c5.large for spot training job usage": 1,
         "ml.c5.large for transform job usage": 1,

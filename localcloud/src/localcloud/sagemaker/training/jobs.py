@@ -54,17 +54,21 @@ class TrainingJobs:
         """End the jobs that ran when the stand-in last ended, as their processes are gone."""
         self._jobs.recover(_interrupt)
 
-    def check(self, request: CreateTrainingJob) -> None:
+    def check(self, request: CreateTrainingJob, at_once: int = 1) -> None:
         """Refuse a request that can't be carried out.
 
+        Args:
+            request: The request.
+            at_once: How many such jobs run at the same time.
+
         Raises:
-            ServiceError: ValidationException, with the reason.
+            ServiceError: ValidationException or ResourceLimitExceeded, with the reason.
         """
         _check_members(request)
         _check_algorithm(request)
         _check_stopping(request)
         self._check_sources(request)
-        _check_quota(request)
+        _check_quota(request, at_once)
 
     def start(self, request: CreateTrainingJob, tuned: Tuned | None = None) -> OpaqueAnswer:
         """Start a job; return the answer of its Create operation.
@@ -174,10 +178,10 @@ def _check_stopping(request: CreateTrainingJob) -> None:
         raise validation_error("Invalid MaxWaitTimeInSeconds. It must be at least MaxRuntimeInSeconds.")
 
 
-def _check_quota(request: CreateTrainingJob) -> None:
+def _check_quota(request: CreateTrainingJob, at_once: int) -> None:
     resources, spot = request["ResourceConfig"], request.get("EnableManagedSpotTraining", False)
     usage = "spot training job usage" if spot else "training job usage"
-    require_quota(resources["InstanceType"], usage, resources["InstanceCount"])
+    require_quota(resources["InstanceType"], usage, resources["InstanceCount"] * at_once)
 
 
 def _stopping(request: CreateTrainingJob) -> StoppingCondition:

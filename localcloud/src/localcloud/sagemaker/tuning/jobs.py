@@ -74,7 +74,8 @@ class TuningJobs:
         ranges = ranges_of(request["HyperParameterTuningJobConfig"]["ParameterRanges"])
         tuning = self._new(request, ranges)
         first = training_request(tuning, tuning["HyperParameterTuningJobName"], texts(ranges, (0.0,) * len(ranges)))
-        self._jobs.check(first)
+        limits = request["HyperParameterTuningJobConfig"]["ResourceLimits"]
+        self._jobs.check(first, at_once=limits["MaxParallelTrainingJobs"])
         arn = self._tunings.insert(request["HyperParameterTuningJobName"], tuning)
         self._tuner.submit(request["HyperParameterTuningJobName"])
         return {"HyperParameterTuningJobArn": arn}
