@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ from sluice.workspace import Workspace
 
 _IN_PROGRESS = {"InProgress", "Stopping"}
 _FAILED = ("NonRetryableError", "RetryableError")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,7 @@ def completed_tuning(workspace: Workspace, name: str) -> Job:
             f"{tuning.failed} of {tuning.over} training jobs failed{_why(workspace, tuning)}; "
             f"correct the cause, then clear the launch task for a new attempt"
         )
+    _log.info("tuning job %s is %s", name, tuning_progress(tuning))
     best = completed_job(workspace, tuning.best)
     return replace(best, billable_seconds=sum(map(_billed, _trained(workspace, name))))
 
