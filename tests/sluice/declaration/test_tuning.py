@@ -20,6 +20,7 @@ from sluice.declaration import (
     Integer,
     LinearLearner,
     Multiclass,
+    Ranking,
     Regression,
     Tuning,
     XGBoost,
@@ -83,6 +84,12 @@ def test_every_tunable_hyperparameter_can_be_searched(name: str) -> None:
         ),
         (lambda: tuned(RATE, {"objective": "reg:squarederror"}), Regression(), "validation:rmse", "Minimize"),
         (lambda: tuned(RATE, {"objective": "count:poisson"}), Count(), "validation:rmse", "Minimize"),
+        (
+            lambda: tuned(RATE, {"objective": "rank:ndcg"}, channel_format="libsvm"),
+            Ranking("query"),
+            "validation:ndcg",
+            "Maximize",
+        ),
         (
             lambda: LinearLearner({"predictor_type": "regressor"}, tuning=Tuning({"l1": Continuous(0.1, 1)})),
             Regression(),
