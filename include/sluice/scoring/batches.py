@@ -7,6 +7,7 @@ that was killed anywhere goes on: a job that runs is adopted, and answers that e
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 
@@ -95,8 +96,10 @@ def _file(rows: Manifest) -> str:
 
 
 def _unanswered(workspace: Workspace, model: Model, rows: Sequence[Manifest]) -> list[Manifest]:
-    answered = {key for key, _, _ in workspace.lake.objects(workspace.lake.layout.batch_answers(model.job))}
-    return [manifest for manifest in rows if answers_key(workspace, model, manifest) not in answered]
+    """Return the partitions without answers. Each is looked up by itself: a model has more and more answers (P15)."""
+    with ThreadPoolExecutor(16) as pool:
+        answered = pool.map(lambda each: any(workspace.lake.objects(answers_key(workspace, model, each))), rows)
+        return [manifest for manifest, found in zip(rows, answered, strict=True) if not found]
 
 
 def _lines(workspace: Workspace, model: Model, encoding: Encoding, rows: Manifest) -> list[str]:
