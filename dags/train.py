@@ -77,8 +77,8 @@ def train(pipeline: Pipeline) -> None:
             """Start the job of a candidate, adopt it or reuse it; return its name."""
             from sluice.training.launching import launch_training
 
-            launched = launch_training(open_workspace(pipeline.name), training.candidate(candidate), fingerprint)
-            return launched.job_name
+            workspace, run_id = open_workspace(pipeline.name), get_current_context()["run_id"]
+            return launch_training(workspace, training.candidate(candidate), fingerprint, run_id).job_name
 
         @task
         @one_line_errors

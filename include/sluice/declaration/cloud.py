@@ -14,8 +14,8 @@ _SUBNET, _SECURITY_GROUP = re.compile(r"subnet-[0-9a-f]+"), re.compile(r"sg-[0-9
 _KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+")
 _TAG = re.compile(r"[\w .:/=+@-]*")
 _LONGEST_TAG_KEY, _LONGEST_TAG_VALUE = 128, 256
-# AWS takes 50 tags; a training job has two of Sluice's own.
-_MOST_TAGS = 48
+# AWS takes 50 tags; a training job has three of Sluice's own.
+_MOST_TAGS = 47
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def check_tags(pipeline: str, tags: Mapping[str, str]) -> None:
 
     Args:
         pipeline: The name of the pipeline, for the message.
-        tags: What the user declared: values by key, at most 48.
+        tags: What the user declared: values by key, at most 47.
 
     Raises:
         DeclarationError: there are more, or a key or a value is not allowed.

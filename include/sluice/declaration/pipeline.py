@@ -53,8 +53,8 @@ class Pipeline:
         network: The part of a VPC in which training jobs and endpoints run; None: SageMaker's own network.
         isolated: Whether the containers of training jobs and models reach no network at all. Nothing else changes:
             SageMaker itself moves their data and artefacts, through ``network`` if there is one.
-        tags: Set on every resource of the pipeline that can have tags; at most 48. AWS takes 50, and a training job has
-            two of Sluice's own.
+        tags: Set on every resource of the pipeline that can have tags; at most 47. AWS takes 50, and a training job has
+            three of Sluice's own.
         prices: What you pay for an hour of an instance, in USD by instance type, where it is not the list price of
             us-east-1: in another region, with a discount, or for a type that has no price otherwise.
 

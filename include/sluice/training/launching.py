@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from sluice.dataset.snapshot import read_snapshot
 from sluice.declaration.candidates import Candidate
 from sluice.declaration.tuning import Tuning
 from sluice.training.attempts import Launch, PaidJob, launch
 from sluice.training.kinds import TRAINING, TUNING, JobKind
+from sluice.training.members import run_tags
 from sluice.training.models import has_artefact
 from sluice.training.prices import price_of
 from sluice.training.request import training_request
@@ -20,13 +23,14 @@ from sluice.workspace import Workspace
 _log = logging.getLogger(__name__)
 
 
-def launch_training(workspace: Workspace, candidate: Candidate, fingerprint: str) -> Launch:
+def launch_training(workspace: Workspace, candidate: Candidate, fingerprint: str, run_id: str | None = None) -> Launch:
     """Reuse, adopt or start the training of a candidate on a snapshot: a tuning job if the candidate declares one.
 
     Args:
         workspace: The workspace of a pipeline that declares a training.
         candidate: What is trained.
         fingerprint: The fingerprint of the snapshot.
+        run_id: The run that launches it, for a tag of the job. It is no part of the job's name.
 
     Raises:
         MissingResource: there is no such snapshot.
@@ -34,15 +38,19 @@ def launch_training(workspace: Workspace, candidate: Candidate, fingerprint: str
     """
     snapshot, sagemaker = read_snapshot(workspace.lake, fingerprint), workspace.aws.client("sagemaker")
     if candidate.tuning is None:
-        request = training_request(workspace, candidate, snapshot)
+        request = _tagged(training_request(workspace, candidate, snapshot), run_id)
         return launch(request, "TrainingJobName", partial(_find, workspace, TRAINING), sagemaker.create_training_job)
-    request = tuning_request(workspace, candidate, candidate.tuning, snapshot)
+    request = _tagged(tuning_request(workspace, candidate, candidate.tuning, snapshot), run_id)
     create = sagemaker.create_hyper_parameter_tuning_job
     launched = launch(request, "HyperParameterTuningJobName", partial(_find, workspace, TUNING), create)
     _log.info(
         "tuning job %s (%s): %s", launched.job_name, launched.action, _most(workspace, candidate, candidate.tuning)
     )
     return launched
+
+
+def _tagged(request: Mapping[str, Any], run_id: str | None) -> Mapping[str, Any]:
+    return {**request, "Tags": [*request["Tags"], *run_tags(run_id)]}
 
 
 def _most(workspace: Workspace, candidate: Candidate, tuning: Tuning) -> str:

@@ -1,4 +1,4 @@
-"""The format of the channels does not change the model: the same rows give the same answers."""
+"""Jobs that are launched: the format of their channels does not change the model, and their tags say whose they are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import xgboost
 from tests.sluice.lake_contents import keys_below, put_rows
-from tests.sluice.serving.live import score
+from tests.sluice.serving.live import Live, score
 
 from localcloud.testing import training
 from localcloud.testing.waiting import wait_for
@@ -78,4 +78,23 @@ def test_format_of_the_channels_does_not_change_the_model(models: tuple[Workspac
         assert len(np.unique(answered)) > 20
     assert {key.split("/")[3] for key in keys_below(workspace.lake, f"toy/snapshots/{fingerprint}/")} >= {
         *("gaps", "gaps-libsvm", "gaps-parquet", "gaps-recordio", "filled", "filled-recordio"),
+    }
+
+
+def test_job_has_the_tags_of_the_pipeline_the_snapshot_and_the_run_that_created_it(live: Live) -> None:
+    """GIVEN a second run THEN it takes the same job: the run is no part of the request's name."""
+    workspace, candidate = live.workspace, XGBoost(BOOSTED, name="tagged")
+    sagemaker = workspace.aws.client("sagemaker")
+
+    first = launch_training(workspace, candidate, live.fingerprint, "manual~2026-11-29T11:01:49.069496+00:00")
+    second = launch_training(workspace, candidate, live.fingerprint, "scheduled__2026-12-06T00:00:00+00:00")
+
+    assert second.job_name == first.job_name
+    assert (first.action, second.action in ("adopted", "reused")) == ("started", True)
+    job = sagemaker.describe_training_job(TrainingJobName=first.job_name)
+    tags = {each["Key"]: each["Value"] for each in sagemaker.list_tags(ResourceArn=job["TrainingJobArn"])["Tags"]}
+    assert tags == {
+        "sluice:pipeline": "toy",
+        "sluice:snapshot": live.fingerprint,
+        "sluice:run": "manual-2026-11-29T11:01:49.069496+00:00",
     }
