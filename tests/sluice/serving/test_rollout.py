@@ -136,6 +136,37 @@ def test_alarm_in_the_bake_returns_all_traffic_and_no_client_sees_an_error(
     assert set(after) == {old}
 
 
+def test_model_that_answers_wrongly_is_undone_while_a_client_sees_no_error(live: Live, own: Workspace) -> None:
+    """GIVEN another model behind the name of the winner THEN the proof finds it, and all traffic returns.
+
+    The client gets answers of both models, and nothing else: first the canary's share of the wrong ones, then none.
+    """
+    old, wrong = answer(live, live.model.job), answer(live, live.other.job)
+    quick = replace(own.pipeline.deployment, canary=replace(CANARY, bake=timedelta(seconds=3)))
+    own = replace(own, pipeline=replace(own.pipeline, deployment=quick))
+    first = live.target(own, live.model)
+    assert isinstance(deploy(own, first), Done)
+    target = live.target(own, live.other).model_copy(update={"model": live.model})
+
+    with client(own) as counts:
+        step = start(own, target)
+        wait_for(lambda: counts[wrong] > 0, what="the canary")
+        counts.clear()
+        wait_for(lambda: sum(counts.values()) > 60, what="sixty requests")
+        during = Counter(counts)
+        failed = follow(own, target, step)
+        seen = Counter(counts)
+        counts.clear()
+        wait_for(lambda: sum(counts.values()) > 20, what="twenty requests")
+        after = Counter(counts)
+
+    assert isinstance(failed, Failed)
+    assert failed.reason.endswith(f"(rolled back: {first.config} is live)")
+    assert 0.1 < during[wrong] / sum(during.values()) < 0.45
+    assert set(seen) == {old, wrong}
+    assert set(after) == {old}
+
+
 def test_declared_canary_makes_the_request() -> None:
     plain = replace(TOY, deployment=Deployment("toy-late"))
     canary = replace(TOY, deployment=Deployment("toy-late", instances=2, canary=Canary(bake=timedelta(minutes=5))))
