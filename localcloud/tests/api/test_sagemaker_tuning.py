@@ -284,7 +284,7 @@ def test_a_tuning_job_goes_on_after_a_kill(localcloud: LocalCloud) -> None:
     cloud = localcloud.up()
     data, sagemaker = training.put_data(cloud.client("s3"), "data"), cloud.client("sagemaker")
     limits = {"MaxNumberOfTrainingJobs": 3, "MaxParallelTrainingJobs": 1}
-    request = tuning.request("tuned", data, 3, {"num_round": "1500"}, ResourceLimits=limits)
+    request = tuning.request("tuned", data, 3, {"num_round": "10000"}, ResourceLimits=limits)
     sagemaker.create_hyper_parameter_tuning_job(**request)
     wait_for(lambda: tuning.trained(sagemaker, "tuned", StatusEquals="Completed"), what="a training job")
     wait_for(lambda: tuning.trained(sagemaker, "tuned", StatusEquals="InProgress"), what="another training job")
