@@ -18,7 +18,7 @@ _MOST_BYTES = 5 * 1024**2  # a call takes 6 MiB, and 60 seconds
 _MOST_PROBED = 5_000
 # Scores are 32-bit sums over trees. Another processor rounds the last digits differently, and a value that is exactly
 # on a split may take the other branch.
-_SAME_SCORE = 1e-4
+_SAME_SCORE = 1e-4  # of the answer, or of a usual one where it is near 0
 _SAME_ROWS = 0.99
 
 
@@ -94,7 +94,8 @@ def probe(workspace: Workspace, endpoint: str, model: Model, rows: Sequence[str]
     """
     chosen = np.unique(np.linspace(0, len(rows) - 1, num=min(len(rows), _MOST_PROBED), dtype=int))
     live = invoke(workspace, endpoint, model, [rows[place] for place in chosen])
-    close = np.isclose(live, expected[chosen], rtol=_SAME_SCORE, atol=_SAME_SCORE)
+    usual = float(np.median(np.abs(expected[chosen])))  # whatever the unit of the answers is
+    close = np.isclose(live, expected[chosen], rtol=_SAME_SCORE, atol=_SAME_SCORE * usual)
     same = float((close.all(axis=1) if close.ndim == 2 else close).mean())
     if same < _SAME_ROWS:
         raise DeploymentFailed(

@@ -103,3 +103,25 @@ def test_model_of_several_classes_answers_a_vector(live: Live) -> None:
     assert invoke(workspace, "e", model, ["1,2", "3,4"]).tolist() == [[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]]
     with pytest.raises(DeploymentFailed, match="answers only 50% of 2 rows"):
         probe(workspace, "e", model, ["1,2", "3,4"], np.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]]))
+
+
+class Echo:
+    """An endpoint whose answer for a row is the row's first column."""
+
+    def invoke_endpoint(self, **request: Any) -> dict[str, object]:
+        self.body = b"\n".join(line.partition(b",")[0] for line in request["Body"].splitlines())
+        return {"Body": self}
+
+    def read(self) -> bytes:
+        return self.body
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e-6, 1.0, 1e6])
+def test_unit_of_the_answers_does_not_decide_whether_they_are_the_same(live: Live, unit: float) -> None:
+    """A label may be in metres or in nanometres, and a positive may be one in a million."""
+    expected = np.linspace(0.5, 2, 200) * unit
+    asked = replace(offline(TOY), aws=OneClient(only=Echo()))
+
+    probe(asked, "e", live.model, [f"{value * (1 + 1e-6)!r},1" for value in expected.tolist()], expected)
+    with pytest.raises(DeploymentFailed, match="another model serves"):
+        probe(asked, "e", live.model, [f"{value * 1.01!r},1" for value in expected.tolist()], expected)
