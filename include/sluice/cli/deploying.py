@@ -12,7 +12,7 @@ from sluice.aws.clients import Aws
 from sluice.cli.arguments import PipelineArgument
 from sluice.cli.tables import deployments_table
 from sluice.errors import DeploymentFailed
-from sluice.serving.deployment import Done, Failed, Wait, advance, start
+from sluice.serving.deployment import Done, Failed, Step, Wait, advance, start
 from sluice.serving.driver import restore, take
 from sluice.serving.plan import Target
 from sluice.serving.promotion import promote
@@ -81,22 +81,29 @@ def _report_record(workspace: Workspace, number: int) -> None:
 
 
 def _drive(workspace: Workspace, target: Target) -> None:
-    """Take the steps of a deployment to its end."""
+    """Take the steps of a deployment to its end. If it takes too long, undo it, which may take as long again."""
     longest = longest_change(workspace.pipeline).total_seconds()
-    deadline = time.monotonic() + longest
-    step = take(start, workspace, target)
-    while isinstance(step, Wait):
-        if time.monotonic() > deadline:
-            reason = f"the wait for {step.what} took longer than {longest / 60:.0f} minutes"
-            step = restore(workspace, target, reason, passes=True)
-            deadline += longest
-            continue
+    step = _follow(workspace, target, take(start, workspace, target), longest)
+    if isinstance(step, Wait):
+        reason = f"the wait for {step.what} took longer than {longest / 60:.0f} minutes"
+        step = _follow(workspace, target, restore(workspace, target, reason, passes=True), longest)
+    if isinstance(step, Done):
+        _report(step)
+        return
+    endless = (
+        "so did the roll-back, so it may serve an unproven model: check its events in SageMaker, then deploy again"
+    )
+    raise DeploymentFailed(step.reason if isinstance(step, Failed) else f"{reason}; {endless}")
+
+
+def _follow(workspace: Workspace, target: Target, step: Step, seconds: float) -> Step:
+    """Take the steps after this one; return the last, which is a wait if the time is over."""
+    deadline = time.monotonic() + seconds
+    while isinstance(step, Wait) and time.monotonic() < deadline:
         typer.echo(f"waiting for {step.what}", err=True)
         time.sleep(_LOOK_SECONDS)
         step = take(advance if step.begun else start, workspace, target)
-    if isinstance(step, Failed):
-        raise DeploymentFailed(step.reason)
-    _report(step)
+    return step
 
 
 def _report(done: Done) -> None:
