@@ -34,7 +34,7 @@ def on_quality(pipeline: Pipeline, quality: Quality) -> Iterator[Finding]:
     follows = f"{train} is triggered: read its verdict" if bounds.retrain else f"run {train}"
     figure, metric = quality.metrics.get(gate.metric), METRICS[gate.metric]
     worst = gate.bound if bounds.worst is None else bounds.worst
-    if figure and figure.low is not None and figure.high is not None:
+    if figure and figure.value is not None and figure.low is not None and figure.high is not None:
         best = figure.high if metric.more_is_better else figure.low
         if not metric.reaches(best, worst):
             yield Finding(
