@@ -59,7 +59,7 @@ def survey(workspace: Workspace, keep: Keep) -> Leftovers:
 
 
 def _is_made_here(workspace: Workspace, thing: Thing) -> bool:
-    """Return whether a configuration is of the pipeline's models, and a model of its lake. A name alone shows neither.
+    """Return whether a configuration is of the pipeline's models, and a model or a job of its lake; no name shows it.
 
     The job of pipeline ``a_b`` with candidate ``c`` may have the name of one of pipeline ``a`` with candidate ``b-c``.
     """
@@ -70,4 +70,8 @@ def _is_made_here(workspace: Workspace, thing: Thing) -> bool:
         described = workspace.aws.client("sagemaker").describe_model(ModelName=thing.name)
         artefact = described.get("PrimaryContainer", {}).get("ModelDataUrl", "")
         return str(artefact).startswith(workspace.lake.uri(f"{workspace.lake.layout.models()}/"))
+    if thing.kind is Kind.TRAINING_JOB:
+        described = workspace.aws.client("sagemaker").describe_training_job(TrainingJobName=thing.name)
+        output: str = described["OutputDataConfig"]["S3OutputPath"]
+        return output.startswith(workspace.lake.uri(workspace.lake.layout.models()))
     return True

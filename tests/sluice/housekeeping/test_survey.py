@@ -208,9 +208,12 @@ def test_running_job_keeps_what_it_uses_until_it_is_an_orphan(past: Past, cloud:
     sagemaker, workspace = cloud.client("sagemaker"), past.workspace
     job = _endless(past, f"{workspace.pipeline.name}-xgboost-{'9' * 16}")
     theirs = _endless(past, f"my-{job['TrainingJobName']}")
+    # Pipeline a_b with candidate c names its jobs as pipeline a with candidate b_c does.
+    namesake = _endless(past, f"{workspace.pipeline.name}-xgboost-{'8' * 16}")
+    namesake["OutputDataConfig"] = {"S3OutputPath": workspace.lake.uri("another_pipeline/models")}
     try:
-        sagemaker.create_training_job(**job)
-        sagemaker.create_training_job(**theirs)
+        for each in (job, theirs, namesake):
+            sagemaker.create_training_job(**each)
 
         def orphans(time: timedelta) -> list[tuple[str, str, str]]:
             found = survey(past.after(time), Keep(2, 900)).found
@@ -222,7 +225,7 @@ def test_running_job_keeps_what_it_uses_until_it_is_an_orphan(past: Past, cloud:
             ("training job", job["TrainingJobName"], "in progress for more than 2 h")
         ]
     finally:
-        for each in (job, theirs):
+        for each in (job, theirs, namesake):
             sagemaker.stop_training_job(TrainingJobName=each["TrainingJobName"])
 
 
