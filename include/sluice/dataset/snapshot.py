@@ -51,6 +51,7 @@ class Snapshot(BaseModel):
         fingerprint: Its name, 32 hexadecimal digits.
         dataset: The step whose rows it holds.
         label: The column that is learned.
+        scores: How many numbers a model that was trained on it answers for each row; None if that was not recorded.
         encoding: How the raw features become what the model gets; fitted on the train rows.
         forms: The names of the forms in which the channels were written.
         revisions: The digests of the partitions, by their keys.
@@ -64,6 +65,7 @@ class Snapshot(BaseModel):
     fingerprint: str
     dataset: str
     label: str
+    scores: int | None = None
     encoding: Encoding
     forms: tuple[str, ...]
     revisions: Mapping[str, str]
@@ -144,6 +146,7 @@ def make_snapshot(workspace: Workspace, first: str | None = None, last: str | No
             fingerprint=fingerprint,
             dataset=training.rows,
             label=training.label,
+            scores=training.problem.scores,
             encoding=encoding,
             forms=tuple(names),
             revisions=revisions,

@@ -85,7 +85,7 @@ def find_champion(workspace: Workspace, fingerprint: str) -> Model | None:
 
     Returns:
         None if no model is live, if the model's artefact or its own snapshot is gone, or if the rows have another label
-        or lack a feature that the model takes.
+        or other classes, or lack a feature that the model takes.
     """
     model = live_model(workspace)
     if model is None or not has_artefact(workspace, model.artefact):
@@ -99,4 +99,6 @@ def _takes_rows_of(workspace: Workspace, model: Model, fingerprint: str) -> bool
         own = read_snapshot(workspace.lake, model.snapshot)
     except MissingResource:
         return False
-    return own.label == rows.label and set(own.encoding.features) <= set(rows.encoding.features)
+    if own.label != rows.label or own.scores not in (None, rows.scores):
+        return False
+    return set(own.encoding.features) <= set(rows.encoding.features)

@@ -15,7 +15,7 @@ from tests.sluice.serving.live import deploy, put_learnable, settled, train
 from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
 from sluice.dataset.snapshot import make_snapshot
-from sluice.declaration import Continuous, Deployment, Gate, LinearLearner, Tuning, XGBoost
+from sluice.declaration import Continuous, Deployment, Gate, LinearLearner, Multiclass, Tuning, XGBoost
 from sluice.errors import TrainingFailed
 from sluice.evaluation.transforms import find_scoring
 from sluice.evaluation.verdict import read_verdict
@@ -135,7 +135,7 @@ def test_model_of_shuffled_labels_never_goes_live(own: Workspace) -> None:
     assert find_endpoint(own, own.pipeline.deployment.endpoint) is None
 
 
-@pytest.mark.parametrize("gone", ["artefact", "snapshot", "endpoint", "label"])
+@pytest.mark.parametrize("gone", ["artefact", "snapshot", "endpoint", "label", "classes"])
 def test_champion_that_can_not_be_judged_is_left_out(own: Workspace, gone: str) -> None:
     put_learnable(own.lake, 6)
     fingerprint, jobs = trained(own)
@@ -154,6 +154,16 @@ def test_champion_that_can_not_be_judged_is_left_out(own: Workspace, gone: str) 
     elif gone == "endpoint":
         delete(own, own.pipeline.deployment.endpoint)
         settled(own, own.pipeline.deployment.endpoint)
+    elif gone == "classes":  # the champion answers one number for each row, and the challengers will answer three
+        values = pd.DataFrame({"late": [0, 1, 2] * 20, "value": [0.5] * 60, "total": [0.5] * 60})
+        for day in (1, 2, 3):
+            put_rows(own.lake, "running", f"2013-02-{day:02d}", values)
+        trees = XGBoost({"objective": "multi:softprob", "num_class": 3, "num_round": 5, "nthread": 1})
+        of_classes = replace(
+            own.pipeline.training, problem=Multiclass(3), candidates=(trees,), gate=Gate("accuracy", at_least=0.1)
+        )
+        own = replace(own, pipeline=replace(own.pipeline, training=of_classes))
+        newer = make_snapshot(own, "2013-02-01", "2013-02-03").fingerprint
     else:
         labelled = replace(own.pipeline.training, label="total", features=("value",))
         put_rows(own.lake, "running", "2013-02-01", pd.DataFrame({"total": [0, 1] * 9, "value": [0.5] * 18}))
