@@ -11,7 +11,9 @@ from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError
 
 from sluice.declaration.pipeline import Pipeline
 from sluice.errors import QuotaTooLow
+from sluice.serving.champion import newest_record
 from sluice.serving.endpoint import find_endpoint
+from sluice.serving.records import DeploymentRecord
 from sluice.workspace import Workspace
 
 _SERVICE = "sagemaker"
@@ -31,7 +33,7 @@ def require_quotas(workspace: Workspace) -> None:
     Raises:
         QuotaTooLow: the account has fewer instances of a type.
     """
-    needed = instances_needed(workspace.pipeline, updates=_is_live(workspace))
+    needed = instances_needed(workspace.pipeline, _live(workspace))
     try:
         allowed = _quotas(workspace.aws.client("service-quotas"), needed)
     except (ConnectTimeoutError, EndpointConnectionError) as error:
@@ -45,12 +47,13 @@ def require_quotas(workspace: Workspace) -> None:
             )
 
 
-def instances_needed(pipeline: Pipeline, *, updates: bool) -> Counter[str]:
+def instances_needed(pipeline: Pipeline, live: DeploymentRecord | None) -> Counter[str]:
     """Return the number of instances that a training, or a scoring, uses at once, by the names of quotas.
 
     Args:
         pipeline: A pipeline that declares a training.
-        updates: Whether its endpoint exists. An update runs the new instances beside the old ones.
+        live: What was made live last, if its endpoint exists or it needs none. Its model scores the rows beside the
+            candidates' models, and an update runs the new instances beside its own.
     """
     training, deployment, needed = pipeline.require_training(), pipeline.deployment, Counter[str]()
     for candidate in training.candidates:
@@ -58,18 +61,23 @@ def instances_needed(pipeline: Pipeline, *, updates: bool) -> Counter[str]:
         at_once = candidate.tuning.parallel if candidate.tuning else 1
         needed[f"{candidate.instance_type} for {kind} job usage"] += at_once
         needed[f"{candidate.instance_type} for transform job usage"] += 1
+    if live is not None:
+        needed[f"{live.model.instance_type} for transform job usage"] += 1
     if pipeline.scoring is not None:
         batch = f"{pipeline.scoring.instance_type} for transform job usage"
         needed[batch] = max(needed[batch], 1)
     if deployment is not None and deployment.serverless is None:
         most = deployment.autoscaling.most if deployment.autoscaling else 0
-        needed[f"{deployment.instance_type} for endpoint usage"] = max(deployment.instances * (1 + updates), most)
+        old = live.recipe.instances_of(deployment.instance_type) if live and live.recipe else 0
+        needed[f"{deployment.instance_type} for endpoint usage"] = max(deployment.instances + old, most)
     return needed
 
 
-def _is_live(workspace: Workspace) -> bool:
+def _live(workspace: Workspace) -> DeploymentRecord | None:
     deployment = workspace.pipeline.deployment
-    return deployment is not None and find_endpoint(workspace, deployment.endpoint) is not None
+    if deployment is not None and find_endpoint(workspace, deployment.endpoint) is None:
+        return None
+    return newest_record(workspace)
 
 
 def _quotas(client: Any, names: Mapping[str, int]) -> dict[str, float]:

@@ -31,6 +31,20 @@ class Recipe(BaseModel):
         """The name of the endpoint configuration."""
         return str(self.config["EndpointConfigName"])
 
+    @property
+    def instances(self) -> int:
+        """How many instances serve at first; 0 if it is serverless."""
+        return sum(each.get("InitialInstanceCount", 0) for each in self.config["ProductionVariants"])
+
+    def instances_of(self, instance_type: str) -> int:
+        """Return how many of these instances are of a type.
+
+        Args:
+            instance_type: The type, such as ``ml.m5.large``.
+        """
+        variants = [each for each in self.config["ProductionVariants"] if each.get("InstanceType") == instance_type]
+        return sum(each.get("InitialInstanceCount", 0) for each in variants)
+
 
 def recipe_of_model(workspace: Workspace, model: Model) -> Recipe:
     """Return the recipe that serves a model as the pipeline declares it.

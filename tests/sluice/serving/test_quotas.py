@@ -16,6 +16,7 @@ from sluice.aws.clients import Aws
 from sluice.declaration import Autoscaling, Continuous, Deployment, Pipeline, Scoring, Serverless, Tuning, XGBoost
 from sluice.errors import QuotaTooLow
 from sluice.serving.quotas import instances_needed, require_quotas
+from sluice.serving.records import last_proven
 from sluice.workspace import Workspace
 
 GPU = "ml.p3.2xlarge"
@@ -37,31 +38,44 @@ def test_jobs_side_by_side_are_counted_by_what_they_use() -> None:
         deployment=Deployment("toy-late", instance_type="ml.t2.medium", instances=3),
     )
 
-    assert instances_needed(several, updates=False) == {
+    assert instances_needed(several, None) == {
         "ml.m5.large for training job usage": 1 + 4,
         "ml.m5.large for transform job usage": 2,
         "ml.c5.large for spot training job usage": 1,
         "ml.c5.large for transform job usage": 1,
         "ml.t2.medium for endpoint usage": 3,
     }
-    assert instances_needed(several, updates=True)["ml.t2.medium for endpoint usage"] == 6
     for instance_type, needed in (("ml.m5.large", 2), ("ml.c5.large", 1), ("ml.m5.xlarge", 1)):
         scored = replace(several, scoring=Scoring(keep=("value",), instance_type=instance_type))
-        assert instances_needed(scored, updates=False)[f"{instance_type} for transform job usage"] == needed
+        assert instances_needed(scored, None)[f"{instance_type} for transform job usage"] == needed
 
 
-@pytest.mark.parametrize(("most", "updates", "needed"), [(3, False, 3), (3, True, 4), (9, True, 9)])
-def test_instances_that_an_endpoint_scales_to_are_counted(most: int, updates: bool, needed: int) -> None:
+@pytest.mark.parametrize(("instance_type", "together"), [("ml.m5.large", 4), ("ml.c5.large", 3)])
+def test_what_is_live_needs_room_beside_what_is_new(live: Live, instance_type: str, together: int) -> None:
+    """GIVEN a model on an m5.large, by which it was trained as well THEN it scores the rows beside the candidate."""
+    declared = training(candidate("a"), deployment=Deployment("e", instance_type=instance_type, instances=3))
+    record = last_proven(live.workspace.lake, live.endpoint)
+
+    needed = instances_needed(declared, record)
+
+    assert needed["ml.m5.large for transform job usage"] == 2
+    assert needed["ml.m5.large for training job usage"] == 1
+    assert needed[f"{instance_type} for endpoint usage"] == together
+
+
+@pytest.mark.parametrize(("most", "is_live", "needed"), [(3, False, 3), (3, True, 3), (9, True, 9)])
+def test_instances_that_an_endpoint_scales_to_are_counted(live: Live, most: int, is_live: bool, needed: int) -> None:
     scaling = Deployment("toy-late", instances=2, autoscaling=Autoscaling(most=most, requests=100))
+    record = last_proven(live.workspace.lake, live.endpoint) if is_live else None
 
-    found = instances_needed(training(candidate("a"), deployment=scaling), updates=updates)
+    found = instances_needed(training(candidate("a"), deployment=scaling), record)
 
     assert found["ml.m5.large for endpoint usage"] == needed
 
 
 @pytest.mark.parametrize("deployment", [None, Deployment("toy-late", serverless=Serverless())])
 def test_no_instances_are_counted_where_none_serve(deployment: Deployment | None) -> None:
-    needed = instances_needed(training(candidate("a"), deployment=deployment), updates=False)
+    needed = instances_needed(training(candidate("a"), deployment=deployment), None)
 
     assert not [name for name in needed if "endpoint" in name]
 
@@ -98,10 +112,10 @@ def test_instances_that_the_account_has_not_are_refused(live: Live, declared: Pi
 def test_update_needs_room_for_the_new_instances_beside_the_old_ones(live: Live) -> None:
     def at(endpoint: str) -> Workspace:
         there = at_endpoint(live.workspace, endpoint)
-        return replace(there, pipeline=replace(there.pipeline, deployment=Deployment(endpoint, instances=11)))
+        return replace(there, pipeline=replace(there.pipeline, deployment=Deployment(endpoint, instances=20)))
 
     require_quotas(at("no-such-endpoint"))
-    with pytest.raises(QuotaTooLow, match=r"a quota of 22 for 'ml\.m5\.large for endpoint usage'"):
+    with pytest.raises(QuotaTooLow, match=r"a quota of 21 for 'ml\.m5\.large for endpoint usage'"):
         require_quotas(at(live.endpoint))
 
 
