@@ -132,18 +132,23 @@ def decide(workspace: Workspace, version: Version, status: Status, why: str) -> 
 
 
 def require_approved(workspace: Workspace, job: str) -> None:
-    """Require that a registered model is approved. One that is not registered was live before there was a registry.
+    """Require that a model is approved. One that is not registered may go live only if nobody has to approve it.
 
     Args:
         workspace: The workspace of the pipeline that trained.
         job: The training job that has made the model.
 
     Raises:
-        DeploymentFailed: it waits for approval, or was rejected.
+        DeploymentFailed: it waits for approval, or was rejected, or nobody can have approved it.
     """
     version = find_version(workspace, job)
     if version is None:
-        return
+        if workspace.pipeline.require_deployment().approval is None:
+            return
+        raise DeploymentFailed(
+            f"the model of {job} is not in the model registry, so nobody has approved it, and it is not deployed; "
+            f"clear the task `verdict` of {workspace.pipeline.name}_train, which registers it"
+        )
     status = approval(workspace, version)
     if status != "Approved":
         raise DeploymentFailed(

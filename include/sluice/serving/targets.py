@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from sluice.errors import MissingResource
 from sluice.evaluation.verdict import newest_number, read_verdict, require_winner
-from sluice.serving.plan import Target
+from sluice.serving.plan import Target, read_plan
 from sluice.serving.recipe import recipe_of_model
 from sluice.serving.records import DeploymentRecord, deployment_record, deployment_records
 from sluice.serving.registry import require_approved, version_numbered
-from sluice.training.models import has_artefact
+from sluice.training.models import Model, has_artefact
 from sluice.workspace import Workspace
 
 
@@ -20,12 +20,16 @@ def target_of_verdict(workspace: Workspace, number: int) -> Target:
         number: The number of the verdict.
 
     Raises:
-        MissingResource: there is no such verdict.
+        MissingResource: there is no such verdict, or its winner was removed.
         TrainingFailed: no model may go live.
-        DeploymentFailed: the winner waits for approval in the model registry, or was rejected.
+        DeploymentFailed: the winner waits for approval in the model registry, or was rejected. A deployment of it that
+            has begun goes on, because it may have left an unproven model live.
     """
     model = require_winner(read_verdict(workspace.lake, number)).model
-    require_approved(workspace, model.job)
+    plan = read_plan(workspace.lake, workspace.pipeline.require_deployment().endpoint)
+    if plan is None or not plan.running or (plan.target.model, plan.target.verdict) != (model, number):
+        require_approved(workspace, model.job)
+        _require_artefact(workspace, model, f"the winner of verdict {number}")
     return Target(model=model, recipe=recipe_of_model(workspace, model), verdict=number)
 
 
@@ -55,12 +59,15 @@ def restorable_record(workspace: Workspace, number: int) -> DeploymentRecord:
         MissingResource: there is no such deployment, or its model was removed.
     """
     record = deployment_record(workspace.lake, number)
-    if not has_artefact(workspace, record.model.artefact):
-        raise MissingResource(
-            f"the model of deployment {number} is gone: {record.model.artefact} was removed; roll back to a newer "
-            f"deployment, or train again"
-        )
+    _require_artefact(workspace, record.model, f"the model of deployment {number}")
     return record
+
+
+def _require_artefact(workspace: Workspace, model: Model, what: str) -> None:
+    if not has_artefact(workspace, model.artefact):
+        raise MissingResource(
+            f"{what} is gone: {model.artefact} was removed; roll back to a newer deployment, or train again"
+        )
 
 
 def deployment_to_restore(workspace: Workspace, number: int | None = None) -> int:
@@ -72,12 +79,17 @@ def deployment_to_restore(workspace: Workspace, number: int | None = None) -> in
             without an endpoint the last one with another model.
 
     Raises:
-        MissingResource: there is no such deployment.
+        MissingResource: there is no such deployment of the declared endpoint.
     """
     deployment = workspace.pipeline.deployment
     endpoint = deployment.endpoint if deployment else None
     if number is not None:
-        deployment_record(workspace.lake, number)
+        other = deployment_record(workspace.lake, number).endpoint
+        if other != endpoint:
+            raise MissingResource(
+                f"deployment {number} is of {_named(other)}, and {workspace.pipeline.name} declares {_named(endpoint)}; "
+                f"choose one of its own, or make its model live by `sluice deploy --version`"
+            )
         return number
     records = deployment_records(workspace.lake).items()
     own = [(each, record.config) for each, record in records if record.endpoint == endpoint]
@@ -87,6 +99,10 @@ def deployment_to_restore(workspace: Workspace, number: int | None = None) -> in
         kind = "configuration" if endpoint else "model"
         raise MissingResource(f"{what} has had {f'one {kind} only' if own else 'no deployment'}: nothing to go back to")
     return earlier[-1]
+
+
+def _named(endpoint: str | None) -> str:
+    return f"endpoint {endpoint}" if endpoint else "no endpoint"
 
 
 def verdict_to_deploy(workspace: Workspace, version: int | None = None) -> int:

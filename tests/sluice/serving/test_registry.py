@@ -13,6 +13,7 @@ from tests.sluice.serving.live import Live
 
 from sluice.errors import DeploymentFailed, MissingResource
 from sluice.evaluation.verdict import read_verdict
+from sluice.serving.plan import Plan, begin_plan
 from sluice.serving.registry import (
     Version,
     approval,
@@ -88,6 +89,29 @@ def test_only_an_approved_version_is_deployed(live: Live, own: Workspace) -> Non
 
     assert approval(own, version) == "Approved"
     assert target_of_verdict(own, live.verdict).model == live.model
+
+
+def test_deployment_that_has_begun_ends_although_its_version_was_rejected_since(live: Live, own: Workspace) -> None:
+    """Otherwise the unproven model that it has requested would stay live (P8)."""
+    version = register(own, live.verdict)
+    decide(own, version, "Approved", "It is good.")
+    deployment = replace(own.pipeline.require_deployment(), endpoint="e-b")
+    there = replace(own, pipeline=replace(own.pipeline, deployment=deployment))
+    target = target_of_verdict(there, live.verdict)
+    begin_plan(there.lake, Plan(endpoint="e-b", target=target, phase="proving"))
+
+    decide(own, version, "Rejected", "It is too old.")
+
+    assert target_of_verdict(there, live.verdict) == target
+    begin_plan(there.lake, Plan(endpoint="e-b", target=target, phase="ended"))
+    with pytest.raises(DeploymentFailed, match="is Rejected in the model registry"):
+        target_of_verdict(there, live.verdict)
+
+
+def test_model_that_was_not_registered_can_not_have_been_approved(live: Live, own: Workspace) -> None:
+    """GIVEN a training that failed between its verdict and the registry."""
+    with pytest.raises(DeploymentFailed, match=r"is not in the model registry, .*; clear the task `verdict` of r"):
+        target_of_verdict(own, live.verdict)
 
 
 def test_model_that_nobody_has_to_approve_is_approved(live: Live, own: Workspace) -> None:
