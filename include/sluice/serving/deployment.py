@@ -21,7 +21,7 @@ from sluice.serving.proof import prove_live, record_of
 from sluice.serving.recipe import Recipe, make, recipe_of_config
 from sluice.serving.records import DeploymentRecord, deployment_records, last_proven, record_deployment
 from sluice.serving.rollout import deployment_config
-from sluice.serving.scaling import apply_scaling, suspend_scaling
+from sluice.serving.scaling import apply_scaling, scales_as_declared, suspend_scaling
 from sluice.workspace import Workspace
 
 _MOST_REQUESTS = 3  # of one change that has no effect
@@ -150,12 +150,12 @@ def _confirm(workspace: Workspace, target: Target, live: Endpoint) -> Step:
     number, record = found[-1]
     try:
         prove_live(workspace, target, live)
-        apply_scaling(workspace, scaled=record.scales)
+        apply_scaling(workspace, target.recipe, scaled=record.scales)
     except Exception as error:
         if is_transient(error):
             raise
         return Failed(f"{explain(error)} ({target.config} was proven before, and stays live)", passes=False)
-    scales = deployment.autoscaling is not None
+    scales = scales_as_declared(deployment, target.recipe)
     if record.scales == scales:
         return Done(number, record)
     changed = record.model_copy(update={"scales": scales})
@@ -171,7 +171,9 @@ def _request(workspace: Workspace, plan: Plan, live: Endpoint | None) -> Step:
         return _restore(workspace, _record(workspace, plan, "restoring", requests=0, reason=reason, passes=True), live)
     plan = _record(workspace, plan, "requesting", requests=plan.requests + 1)
     try:
-        update = {**deployment_config(workspace.pipeline), **_kept_instances(workspace)}
+        recipe = plan.target.recipe
+        kept = _kept_instances(workspace, live, recipe)
+        update = {**deployment_config(workspace.pipeline, recipe.instances), **kept}
         serve(workspace, plan.endpoint, plan.target.config, exists=live is not None, update=update)
     except (BotoCoreError, ClientError) as error:
         if is_transient(error):  # SageMaker may have accepted it
@@ -187,7 +189,7 @@ def _prove(workspace: Workspace, plan: Plan, live: Endpoint | None) -> Step:
     try:
         prove_live(workspace, plan.target, live)
         record = record_of(workspace, plan.target)
-        apply_scaling(workspace, scaled=_scaled(workspace))
+        apply_scaling(workspace, plan.target.recipe, scaled=_scaled(workspace))
     except Exception as error:
         if is_transient(error):
             raise
@@ -226,7 +228,9 @@ def _request_former(workspace: Workspace, plan: Plan, live: Endpoint | None) -> 
     recipe = _recipe_of(workspace.lake, plan.former) or plan.former_recipe
     if recipe is not None:
         make(workspace, recipe)
-    serve(workspace, plan.endpoint, plan.former, exists=live is not None, update=_kept_instances(workspace))
+    serve(
+        workspace, plan.endpoint, plan.former, exists=live is not None, update=_kept_instances(workspace, live, recipe)
+    )
 
 
 def _scaled(workspace: Workspace) -> bool:
@@ -235,20 +239,25 @@ def _scaled(workspace: Workspace) -> bool:
     return proven is not None and proven.scales
 
 
-def _kept_instances(workspace: Workspace) -> Mapping[str, Any]:
-    """Return the members of an update that keep the instances of an endpoint that scales, and end its scaling."""
-    if not _scaled(workspace):
-        return {}
-    suspend_scaling(workspace)
-    return {"RetainAllVariantProperties": True} if workspace.pipeline.require_deployment().autoscaling else {}
+def _kept_instances(workspace: Workspace, live: Endpoint | None, recipe: Recipe | None) -> Mapping[str, Any]:
+    """Return the members of an update that keep the instances of an endpoint that scales, and end its scaling.
+
+    A deployment that failed may have made it scale, without a record.
+    """
+    declared, scaled = workspace.pipeline.require_deployment().autoscaling is not None, _scaled(workspace)
+    if scaled or (declared and live is not None):
+        suspend_scaling(workspace)
+    keeps = declared and scaled and (recipe is None or recipe.instances)
+    return {"RetainAllVariantProperties": True} if keeps else {}
 
 
 def _scaling_again(workspace: Workspace, plan: Plan) -> str:
     """Make what serves again scale, if it did; return what to say of a failure."""
-    if plan.former is None or not _scaled(workspace):
+    proven = last_proven(workspace.lake, plan.endpoint)
+    if plan.former is None or proven is None or not proven.scales:
         return ""
     try:
-        apply_scaling(workspace, scaled=True)
+        apply_scaling(workspace, proven.recipe, scaled=True)
     except (BotoCoreError, ClientError, DeploymentFailed) as error:
         if is_transient(error):
             raise

@@ -11,6 +11,7 @@ from sluice.serving.plan import Target
 from sluice.serving.probe import probe
 from sluice.serving.records import DeploymentRecord
 from sluice.serving.rollout import alarm_names
+from sluice.serving.scaling import scales_as_declared
 from sluice.workspace import Workspace
 
 
@@ -55,5 +56,5 @@ def record_of(workspace: Workspace, target: Target) -> DeploymentRecord:
         metrics={name: figure.value for name, figure in judgement.metrics.items()},
         recipe=target.recipe,
         cost=cost_of(workspace, target.recipe, judgement),
-        scales=deployment.autoscaling is not None,
+        scales=scales_as_declared(deployment, target.recipe),
     )

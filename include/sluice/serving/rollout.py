@@ -8,6 +8,7 @@ from typing import Any
 
 from sluice.declaration.pipeline import Pipeline
 
+_FEWEST_FOR_A_CANARY = 2  # it is half of them at most
 _AROUND_THE_BAKES = timedelta(minutes=30)  # the new instances start, and load the model
 
 
@@ -17,13 +18,19 @@ def alarm_names(pipeline: Pipeline) -> tuple[str, str]:
     return f"{stem}-5xx", f"{stem}-latency"
 
 
-def deployment_config(pipeline: Pipeline) -> Mapping[str, Any]:
+def deployment_config(pipeline: Pipeline, instances: int) -> Mapping[str, Any]:
     """Return the member of an UpdateEndpoint request that shifts the traffic as declared; empty for all at once.
 
+    A roll-back may go to a configuration of fewer instances than a canary needs, also to a serverless one.
+
     Source: SageMaker API reference, DeploymentConfig.
+
+    Args:
+        pipeline: A pipeline that declares a deployment.
+        instances: How many instances the new configuration has.
     """
     canary = pipeline.require_deployment().canary
-    if canary is None:
+    if canary is None or instances < _FEWEST_FOR_A_CANARY:
         return {}
     bake = int(canary.bake.total_seconds())
     return {

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from sluice.aws.failures import is_absent
 from sluice.declaration.deployment import Deployment
 from sluice.errors import DeploymentFailed
-from sluice.serving.recipe import VARIANT
+from sluice.serving.recipe import VARIANT, Recipe
 from sluice.workspace import Workspace
 
 _POLICY = "sluice-requests"
@@ -35,18 +35,29 @@ class Scaling:
         return f"{self.fewest} to {self.most} instances at {self.requests:g} requests a minute each"
 
 
-def apply_scaling(workspace: Workspace, *, scaled: bool) -> None:
+def scales_as_declared(deployment: Deployment, recipe: Recipe) -> bool:
+    """Return whether an endpoint scales: a roll-back may go to a configuration without instances.
+
+    Args:
+        deployment: What is declared.
+        recipe: The requests that make the configuration that serves.
+    """
+    return deployment.autoscaling is not None and recipe.instances > 0
+
+
+def apply_scaling(workspace: Workspace, recipe: Recipe, *, scaled: bool) -> None:
     """Make the endpoint scale as declared, and read back that it does. If it does already, nothing is requested.
 
     Args:
         workspace: The workspace of a pipeline that declares a deployment, whose endpoint serves.
+        recipe: The requests that make the configuration that serves.
         scaled: Whether an earlier deployment has made it scale.
 
     Raises:
         DeploymentFailed: it scales otherwise in spite of the request.
     """
     deployment = workspace.pipeline.require_deployment()
-    wanted = _declared(deployment)
+    wanted = _declared(deployment) if scales_as_declared(deployment, recipe) else None
     if wanted is None and scaled:
         suspend_scaling(workspace)
     if wanted is None or find_scaling(workspace) == wanted:

@@ -171,9 +171,10 @@ def test_declared_canary_makes_the_request() -> None:
     plain = replace(TOY, deployment=Deployment("toy-late"))
     canary = replace(TOY, deployment=Deployment("toy-late", instances=2, canary=Canary(bake=timedelta(minutes=5))))
 
-    assert deployment_config(plain) == {}
+    assert deployment_config(plain, 2) == {}
+    assert deployment_config(canary, 1) == {}
     assert longest_change(canary) - longest_change(plain) == timedelta(minutes=10)
-    assert deployment_config(canary) == {
+    assert deployment_config(canary, 2) == {
         "DeploymentConfig": {
             "BlueGreenUpdatePolicy": {
                 "TrafficRoutingConfiguration": {

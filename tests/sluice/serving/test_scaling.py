@@ -14,7 +14,7 @@ from tests.sluice.serving.live import Live, at_endpoint, deploy, settled
 
 from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
-from sluice.declaration import Autoscaling
+from sluice.declaration import Autoscaling, Serverless
 from sluice.serving.deployment import Done, Failed
 from sluice.serving.endpoint import find_endpoint
 from sluice.serving.records import last_proven
@@ -145,6 +145,39 @@ def test_what_served_before_scales_again_after_a_failure(live: Live, own: Worksp
     assert isinstance(failed, Failed)
     assert "(rolled back: " in failed.reason
     assert find_scaling(own) == Scaling(1, 4, 600.0, 30)
+
+
+def test_way_back_to_a_serverless_endpoint_ends_the_scaling(cloud: Cloud, live: Live, own: Workspace) -> None:
+    serverless = declared(own, autoscaling=None, serverless=Serverless())
+    before = live.target(serverless, live.model)
+    assert isinstance(deploy(serverless, before), Done)
+    assert isinstance(deploy(own, live.target(own, live.other)), Done)
+
+    back = deploy(own, before)
+
+    assert isinstance(back, Done), back
+    assert not back.record.scales
+    assert described(cloud, own) == (None, None)
+    assert deploy(own, before) == back
+
+
+def test_scaling_that_failed_halfway_leaves_none_behind(
+    cloud: Cloud, live: Live, own: Workspace, one_attempt: None
+) -> None:
+    """GIVEN a first deployment that scales, whose policy is refused THEN what served before has no bounds either."""
+    fixed = declared(own, autoscaling=None)
+    deploy(fixed, live.target(fixed, live.model))
+    denied = replace(own, aws=Aws(own.aws.session, own.aws.endpoint))
+    denied.aws.client("application-autoscaling").meta.events.register(
+        "before-send.application-autoscaling.PutScalingPolicy",
+        lambda **_: refused("AccessDeniedException", "is not authorized"),
+    )
+
+    failed = deploy(denied, live.target(denied, live.other))
+
+    assert isinstance(failed, Failed)
+    assert "AWS refused PutScalingPolicy" in failed.reason
+    assert described(cloud, own) == (None, None)
 
 
 def test_refused_scaling_undoes_the_deployment(live: Live, own: Workspace, one_attempt: None) -> None:
