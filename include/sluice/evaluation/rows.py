@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ from sluice.dataset.snapshot import snapshot_rows
 from sluice.declaration.problems import Problem
 from sluice.evaluation.metrics import Groups, Numbers
 from sluice.workspace import Workspace
+
+_MISSING = "(missing)"
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,13 @@ def read_rows(workspace: Workspace, fingerprint: str, channel: Channel) -> Rows:
     """
     training = workspace.pipeline.require_training()
     frame = snapshot_rows(workspace.lake, fingerprint, channel)
-    columns = {column: frame[column].astype(str).to_numpy(object) for column in training.gate.slices}
+    columns = {column: _texts(frame[column]) for column in training.gate.slices}
     return Rows(frame[training.label].to_numpy(np.float64), columns, group_numbers(training.problem, frame))
+
+
+def _texts(column: pd.Series[Any]) -> npt.NDArray[np.object_]:
+    """Return the values of a column as text; those that are missing are a slice as well."""
+    return column.astype(str).where(column.notna(), _MISSING).to_numpy(object)
 
 
 def group_numbers(problem: Problem, frame: pd.DataFrame) -> Groups | None:
