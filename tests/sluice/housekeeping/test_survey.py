@@ -215,8 +215,11 @@ def test_running_job_keeps_what_it_uses_until_it_is_an_orphan(past: Past, cloud:
         for each in (job, theirs, namesake):
             sagemaker.create_training_job(**each)
 
-        def orphans(time: timedelta) -> list[tuple[str, str, str]]:
-            found = survey(past.after(time), Keep(2, 900)).found
+        def orphans(time: timedelta, spot: timedelta | None = None) -> list[tuple[str, str, str]]:
+            training = workspace.pipeline.require_training()
+            candidates = tuple(replace(each, spot=spot) for each in training.candidates)
+            pipeline = replace(workspace.pipeline, training=replace(training, candidates=candidates))
+            found = survey(replace(past.after(time), pipeline=pipeline), Keep(2, 900)).found
             return [(each.thing.kind, each.thing.name, each.reason) for each in found]
 
         assert listed(survey(workspace, Keep(2, 0))) == past.of_first() - {("snapshot", FINGERPRINTS[0])}
@@ -224,6 +227,7 @@ def test_running_job_keeps_what_it_uses_until_it_is_an_orphan(past: Past, cloud:
         assert orphans(timedelta(hours=2, minutes=1)) == [
             ("training job", job["TrainingJobName"], "in progress for more than 2 h")
         ]
+        assert orphans(timedelta(hours=4, minutes=59), spot=timedelta(hours=4)) == []  # it may wait for capacity
     finally:
         for each in (job, theirs, namesake):
             sagemaker.stop_training_job(TrainingJobName=each["TrainingJobName"])
