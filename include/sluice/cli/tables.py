@@ -12,6 +12,7 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
+from sluice.evaluation.verdict import shown
 from sluice.housekeeping.policy import Leftover
 from sluice.redrive.held import Held
 from sluice.redrive.sending import SentBack
@@ -155,7 +156,7 @@ def deployments_table(name: str, records: Mapping[int, DeploymentRecord]) -> Tab
 
 
 def _metric(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+    return "-" if value is None else shown(value)
 
 
 def _sources(name: str, status: PipelineStatus) -> Iterator[Table]:

@@ -18,7 +18,7 @@ from sluice.evaluation.diagnosis import diagnose
 from sluice.evaluation.metrics import Numbers, measure
 from sluice.evaluation.rows import Rows, read_rows
 from sluice.evaluation.scoring import scores_folder
-from sluice.evaluation.verdict import Figure, Judgement, Slice, Verdict, rules_of
+from sluice.evaluation.verdict import Figure, Judgement, Slice, Verdict, rules_of, shown
 from sluice.training.models import Model
 from sluice.workspace import Workspace
 
@@ -167,10 +167,10 @@ def _reasons(gate: Gate, judged: Sequence[Judgement], winner: str | None) -> Ite
         if each.lost is not None:
             yield f"{each.model.job} {each.lost}"
         if each.passes and each.model.job != winner:
-            yield f"{each.model.job} passes, too: its {gate.metric} is {_reached(gate, each):.4f}"
+            yield f"{each.model.job} passes, too: its {gate.metric} is {shown(_reached(gate, each))}"
     for each in judged:
         if each.model.job == winner:
-            yield f"{each.model.job} should be live: its {gate.metric} is {_reached(gate, each):.4f}"
+            yield f"{each.model.job} should be live: its {gate.metric} is {shown(_reached(gate, each))}"
 
 
 def _with_objections(
@@ -189,12 +189,12 @@ def _objections(gate: Gate, judgement: Judgement) -> Iterator[str]:
     if judgement.rows < gate.rows:
         yield f"was tested on {judgement.rows} rows, and the gate asks for {gate.rows}"
     if not metric.reaches(reached, gate.bound):
-        yield f"has {gate.metric} {reached:.4f} on the test rows, and the gate is at {gate.bound}"
+        yield f"has {gate.metric} {shown(reached)} on the test rows, and the gate is at {gate.bound}"
     if gate.each_slice is not None:
         for each in judgement.slices:
             if each.reached is not None and not metric.reaches(each.reached, gate.each_slice):
                 yield (
-                    f"has {gate.metric} {each.reached:.4f} on the {each.rows} rows with {each.column}={each.value}, "
+                    f"has {gate.metric} {shown(each.reached)} on the {each.rows} rows with {each.column}={each.value}, "
                     f"and each slice must reach {gate.each_slice}"
                 )
 
@@ -208,8 +208,9 @@ def _lost(gate: Gate, judgement: Judgement, champion: float) -> str | None:
         return None
     low, value = (math.nan if each is None else each for each in (gain.low, gain.value))
     return (
-        f"may be worse than the champion by {-low:.4f} {gate.metric} (the difference is {value:+.4f}, its interval "
-        f"begins at {low:+.4f}), and the margin is {most:.4f}"
+        f"may be worse than the champion by {shown(-low)} {gate.metric} (the difference is "
+        f"{shown(value, signed=True)}, its interval begins at {shown(low, signed=True)}), and the margin is "
+        f"{shown(most)}"
     )
 
 

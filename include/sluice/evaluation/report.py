@@ -12,7 +12,7 @@ from sluice.declaration.metrics import METRICS
 from sluice.evaluation.breakdowns import MOST_VALUES
 from sluice.evaluation.contest import Contest, Contestant, SlicedRows, read_contest
 from sluice.evaluation.pictures import pictures
-from sluice.evaluation.verdict import Figure, read_verdict
+from sluice.evaluation.verdict import Figure, read_verdict, shown
 from sluice.workspace import Workspace
 
 _NOTHING = "\N{EN DASH}"
@@ -174,5 +174,7 @@ def _number(value: float | None, *, signed: bool = False) -> str:
     """Return a number with about five digits that count."""
     if value is None:
         return _NOTHING
+    if 0 < abs(value) < 1e-3:
+        return shown(value, signed=signed)
     decimals = 4 if abs(value) < 10 else 2 if abs(value) < 1_000 else 0
     return f"{value:{'+' if signed else ''},.{decimals}f}"

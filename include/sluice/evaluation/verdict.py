@@ -107,6 +107,17 @@ class Verdict(BaseModel):
         raise MissingResource(f"the verdict on snapshot {self.snapshot} is not about {job}; judge it again")
 
 
+def shown(value: float, *, signed: bool = False) -> str:
+    """Return the value of a metric for a sentence, whatever its unit is.
+
+    Args:
+        value: The value.
+        signed: Whether a value above 0 has a sign.
+    """
+    form = ".4g" if 0 < abs(value) < 1e-3 or abs(value) >= 1e6 else ".4f"
+    return f"{value:{'+' if signed else ''}{form}}"
+
+
 def rules_of(gate: Gate) -> Mapping[str, Rule]:
     """Return the members of a gate without its metric."""
     return {name: value for name, value in asdict(gate).items() if name != "metric"}

@@ -8,6 +8,7 @@ from datetime import timedelta
 from sluice.declaration.deployment import Canary
 from sluice.declaration.metrics import METRICS
 from sluice.declaration.pipeline import Pipeline
+from sluice.evaluation.verdict import shown
 from sluice.lake.partitions import format_ranges
 from sluice.monitoring.health import Health
 from sluice.monitoring.quality import Quality
@@ -39,7 +40,7 @@ def on_quality(pipeline: Pipeline, quality: Quality) -> Iterator[Finding]:
         if not metric.reaches(best, worst):
             yield Finding(
                 about="metric",
-                text=f"{gate.metric} is {figure.value:.4f} ({figure.low:.4f} to {figure.high:.4f}) on "
+                text=f"{gate.metric} is {shown(figure.value)} ({shown(figure.low)} to {shown(figure.high)}) on "
                 f"{quality.judged:,} of {where}, and the bound is {worst:g}; {follows}",
             )
     for name, index in quality.drift.items():

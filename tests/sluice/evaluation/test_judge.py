@@ -211,6 +211,16 @@ def test_rule_that_a_model_breaks_keeps_it_from_going_live(gate: Gate, broken: J
     )
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.234567e-9, "1.235e-09"), (0.00099, "0.00099"), (0.001, "0.0010"), (12.34567, "12.3457"), (2.5e11, "2.5e+11")],
+)
+def test_reason_shows_a_value_of_any_unit(value: float, text: str) -> None:
+    verdict = decide(Gate("log_loss", at_most=1e12), "f" * 32, ["a"], None, [judgement("a", value)])
+
+    assert verdict.reasons == (f"a should be live: its log_loss is {text}",)
+
+
 def test_slice_that_could_not_be_measured_is_no_objection() -> None:
     gate = replace(GATE, slices=("origin",), each_slice=0.55)
     slices = (Slice(column="origin", value="EWR", rows=70, reached=None),)
