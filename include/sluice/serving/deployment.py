@@ -240,12 +240,9 @@ def _scaled(workspace: Workspace) -> bool:
 
 
 def _kept_instances(workspace: Workspace, live: Endpoint | None, recipe: Recipe | None) -> Mapping[str, Any]:
-    """Return the members of an update that keep the instances of an endpoint that scales, and end its scaling.
-
-    A deployment that failed may have made it scale, without a record.
-    """
+    """Return the members of an update that keep the instances of an endpoint that scales, and end its scaling."""
     declared, scaled = workspace.pipeline.require_deployment().autoscaling is not None, _scaled(workspace)
-    if scaled or (declared and live is not None):
+    if scaled or (declared and live is not None):  # a deployment that failed has left no record of its scaling
         suspend_scaling(workspace)
     keeps = declared and scaled and (recipe is None or recipe.instances)
     return {"RetainAllVariantProperties": True} if keeps else {}
@@ -254,7 +251,7 @@ def _kept_instances(workspace: Workspace, live: Endpoint | None, recipe: Recipe 
 def _scaling_again(workspace: Workspace, plan: Plan) -> str:
     """Make what serves again scale, if it did; return what to say of a failure."""
     proven = last_proven(workspace.lake, plan.endpoint)
-    if plan.former is None or proven is None or not proven.scales:
+    if plan.former is None or proven is None or proven.recipe is None or not proven.scales:
         return ""
     try:
         apply_scaling(workspace, proven.recipe, scaled=True)

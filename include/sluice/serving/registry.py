@@ -143,7 +143,8 @@ def require_approved(workspace: Workspace, job: str) -> None:
     """
     version = find_version(workspace, job)
     if version is None:
-        if workspace.pipeline.require_deployment().approval is None:
+        deployment = workspace.pipeline.deployment
+        if deployment is None or deployment.approval is None:
             return
         raise DeploymentFailed(
             f"the model of {job} is not in the model registry, so nobody has approved it, and it is not deployed; "

@@ -79,15 +79,15 @@ def deployment_to_restore(workspace: Workspace, number: int | None = None) -> in
             without an endpoint the last one with another model.
 
     Raises:
-        MissingResource: there is no such deployment of the declared endpoint.
+        MissingResource: there is no such deployment, or it is of another endpoint.
     """
     deployment = workspace.pipeline.deployment
     endpoint = deployment.endpoint if deployment else None
     if number is not None:
         other = deployment_record(workspace.lake, number).endpoint
-        if other != endpoint:
+        if other and endpoint and other != endpoint:  # a model that was live without one may get one, and the reverse
             raise MissingResource(
-                f"deployment {number} is of {_named(other)}, and {workspace.pipeline.name} declares {_named(endpoint)}; "
+                f"deployment {number} is of endpoint {other}, and {workspace.pipeline.name} declares {endpoint}; "
                 f"choose one of its own, or make its model live by `sluice deploy --version`"
             )
         return number
@@ -99,10 +99,6 @@ def deployment_to_restore(workspace: Workspace, number: int | None = None) -> in
         kind = "configuration" if endpoint else "model"
         raise MissingResource(f"{what} has had {f'one {kind} only' if own else 'no deployment'}: nothing to go back to")
     return earlier[-1]
-
-
-def _named(endpoint: str | None) -> str:
-    return f"endpoint {endpoint}" if endpoint else "no endpoint"
 
 
 def verdict_to_deploy(workspace: Workspace, version: int | None = None) -> int:

@@ -21,7 +21,7 @@ def test_deployment_of_another_endpoint_is_no_way_back(live: Live, lake: Lake) -
     number = record_deployment(lake, record)
     renamed = replace(at_endpoint(live.workspace, "renamed"), lake=lake)
 
-    with pytest.raises(MissingResource, match=r"^deployment 1 is of endpoint toy-live, and toy declares endpoint renamed; "):
+    with pytest.raises(MissingResource, match=r"^deployment 1 is of endpoint toy-live, and toy declares renamed; "):
         deployment_to_restore(renamed, number)
     assert deployment_to_restore(replace(live.workspace, lake=lake), number) == number
 
