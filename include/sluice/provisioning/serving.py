@@ -57,7 +57,12 @@ def canary_alarms(pipeline: Pipeline) -> tuple[AWSObject, ...]:
 
 
 def serving_rights(pipeline: Pipeline, deployment: Deployment) -> tuple[Statement, ...]:
-    """Return the rights of a pipeline that declares a deployment."""
+    """Return the rights of a pipeline that declares a deployment.
+
+    Args:
+        pipeline: The pipeline.
+        deployment: Its deployment.
+    """
     serve = Statement(
         "Serve",
         (
