@@ -57,7 +57,7 @@ def test_instances_that_the_account_has_not_fail_the_first_task(
     declared = replace(rows.pipeline, training=replace(training, candidates=large))
     monkeypatch.setattr(connection, "open_workspace", lambda _: replace(rows, pipeline=declared))
 
-    with pytest.raises(QuotaTooLow, match=r"pipeline parcels needs a quota of 1 for 'ml\.p3\.2xlarge for training job"):
+    with pytest.raises(QuotaTooLow, match=r"pipeline parcels needs a quota of 3 for 'ml\.p3\.2xlarge for training job"):
         snapshot_of_run("parcels", context(run_type))
 
 
