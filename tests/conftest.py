@@ -33,7 +33,13 @@ os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(_ROOT / "plugins")
 botocore.session.create_loader = botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
 
 # A file runs on one worker from its start to its end, so those that take longest start first.
-_LONGEST = ("test_transform_scheduling.py", "test_dags_run.py", "test_operators.py")
+_LONGEST = (
+    "test_flights_year.py",
+    "test_transform_scheduling.py",
+    "test_dags_run.py",
+    "test_problems.py",
+    "test_operators.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.conftest import Cloud
 
 from localcloud.testing import training
@@ -38,6 +39,7 @@ def role(cloud: Cloud) -> str:
     return arn
 
 
+@pytest.mark.slow
 def test_model_trainer_of_the_sdk_trains(
     cloud: Cloud, sagemaker: SageMakerClient, s3: S3Client, data: Data, tmp_path: Path
 ) -> None:

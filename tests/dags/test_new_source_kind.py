@@ -212,6 +212,7 @@ def objects_shown(status: str) -> str:
     return next(line.split()[-2] for line in status.splitlines() if line.startswith("│ readings"))
 
 
+@pytest.mark.slow
 def test_new_source_kind_is_landed_closed_transformed_and_shown(
     cloud: Cloud, airflow: AirflowHome, resources: Resources
 ) -> None:

@@ -33,6 +33,7 @@ _TESTS = ("tests/dags/test_dag_bag.py", "tests/dags/test_dag_policy.py")
 _LEFT_OUT = "not (second_folder or may_end or is_broken)"
 
 
+@pytest.mark.slow
 def test_second_real_folder_breaks_no_test(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """A copy of the package, with one more folder, is before the real one on the path."""
     package = tmp_path / "pipelines"

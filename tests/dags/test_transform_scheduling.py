@@ -25,7 +25,7 @@ from sluice.declaration.sources import FifoQueue
 from sluice.lake.partitions import Partition, between
 from sluice.lake.store import Lake
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 EVENTS = FifoQueue("events", event_id="id", event_time="event_time")
 FIRST_EVENT = Partition.parse("dt=2013-01-11")
@@ -307,7 +307,6 @@ def test_run_that_is_marked_failed_stops_waiting(dispatched: World) -> None:
     assert dispatched.airflow.ended(TRANSFORM, name, seconds=60)["state"] == "failed"
 
 
-@pytest.mark.slow
 def test_ingest_whose_queue_is_gone_is_paused_after_three_runs(dispatched: World) -> None:
     """The tests' Airflow waits a second between two tries, where production waits for minutes."""
     dag, airflow = "parcels_ingest_queue", dispatched.airflow
