@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sluice.declaration.gate import Gate
 from sluice.errors import MissingResource, TrainingFailed
 from sluice.evaluation.diagnosis import Diagnosis
-from sluice.lake.journal import append, entries, entry_key
+from sluice.lake.journal import append, entry, entry_key, newest_first
 from sluice.lake.store import Lake
 from sluice.training.models import Model
 
@@ -166,7 +166,10 @@ def read_verdict(lake: Lake, number: int) -> Verdict:
     Raises:
         MissingResource: there is none.
     """
-    found = entries(lake, lake.layout.verdicts(), Verdict).get(number)
+    try:
+        found = entry(lake, lake.layout.verdicts(), number, Verdict)
+    except MissingResource:
+        found = None
     if found is None:
         raise MissingResource(f"{lake.uri(lake.layout.verdicts())} has no verdict {number}; run {lake.pipeline}_train")
     return found
@@ -184,4 +187,4 @@ def verdict_key(lake: Lake, number: int) -> str:
 
 def newest_number(lake: Lake) -> int | None:
     """Return the number of the newest verdict of the pipeline; None if there is none."""
-    return max(entries(lake, lake.layout.verdicts(), Verdict), default=None)
+    return next((number for number, _ in newest_first(lake, lake.layout.verdicts(), Verdict)), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import TypeVar
 
@@ -27,8 +28,24 @@ def entries(lake: Lake, folder: str, kind: type[Record]) -> dict[int, Record]:
     Raises:
         SluiceError: an object of the folder is no such record.
     """
-    found = {number: entry(lake, folder, number, kind) for number in _numbers(lake, folder)}
-    return {number: record for number, record in found.items() if record is not None}
+    return dict(reversed([*newest_first(lake, folder, kind)]))
+
+
+def newest_first(lake: Lake, folder: str, kind: type[Record]) -> Iterator[tuple[int, Record]]:
+    """Yield the numbers and records of a journal, the newest first, and read no more of them than are taken (P15).
+
+    Args:
+        lake: The lake of the journal.
+        folder: The folder of the journal.
+        kind: As for :func:`entries`.
+
+    Raises:
+        SluiceError: an object of the folder is no such record.
+    """
+    for number in sorted(_numbers(lake, folder), reverse=True):
+        record = entry(lake, folder, number, kind)
+        if record is not None:
+            yield number, record
 
 
 def append(lake: Lake, folder: str, record: Record) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sluice.dataset.snapshot import read_snapshot
 from sluice.errors import MissingResource
 from sluice.serving.endpoint import find_endpoint
-from sluice.serving.records import DeploymentRecord, deployment_records, last_proven
+from sluice.serving.records import DeploymentRecord, last_proven, newest_deployments
 from sluice.training.models import Model, has_artefact
 from sluice.workspace import Workspace
 
@@ -70,7 +70,7 @@ def model_of_job(workspace: Workspace, job: str) -> Model:
     Raises:
         MissingResource: no such model was ever live.
     """
-    for record in reversed(deployment_records(workspace.lake).values()):
+    for _, record in newest_deployments(workspace.lake):
         if record.model.job == job:
             return record.model
     raise MissingResource(f"the model of {job} was never live; clear the first task of this run")

@@ -19,7 +19,7 @@ from sluice.serving.endpoint import Endpoint, delete, find_endpoint, serve
 from sluice.serving.plan import Phase, Plan, Target, begin_plan, read_plan, taken_over, update_plan
 from sluice.serving.proof import prove_live, record_of
 from sluice.serving.recipe import Recipe, make, recipe_of_config
-from sluice.serving.records import DeploymentRecord, deployment_records, last_proven, record_deployment
+from sluice.serving.records import DeploymentRecord, last_proven, newest_deployments, record_deployment
 from sluice.serving.rollout import deployment_config
 from sluice.serving.scaling import apply_scaling, scales_as_declared, suspend_scaling
 from sluice.workspace import Workspace
@@ -146,8 +146,8 @@ def give_up(workspace: Workspace, target: Target, reason: str, *, passes: bool) 
 def _confirm(workspace: Workspace, target: Target, live: Endpoint) -> Step:
     """Prove again what is live and was proven before. There is nothing to restore, and only its scaling may change."""
     lake, deployment = workspace.lake, workspace.pipeline.require_deployment()
-    found = [(n, each) for n, each in deployment_records(lake).items() if each.endpoint == deployment.endpoint]
-    number, record = found[-1]
+    records = newest_deployments(lake)
+    number, record = next((n, each) for n, each in records if each.endpoint == deployment.endpoint)
     try:
         prove_live(workspace, target, live)
         apply_scaling(workspace, target.recipe, scaled=record.scales)
@@ -263,8 +263,7 @@ def _scaling_again(workspace: Workspace, plan: Plan) -> str:
 
 
 def _recipe_of(lake: Lake, config: str) -> Recipe | None:
-    records = deployment_records(lake).values()
-    return next((record.recipe for record in records if record.config == config), None)
+    return next((record.recipe for _, record in newest_deployments(lake) if record.config == config), None)
 
 
 def _outcome(plan: Plan) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sluice.evaluation.verdict import read_verdict, require_winner
 from sluice.lake.store import Lake
 from sluice.serving.cost import cost_of
-from sluice.serving.records import DeploymentRecord, deployment_records, record_deployment
+from sluice.serving.records import DeploymentRecord, newest_deployments, record_deployment
 from sluice.serving.registry import require_approved
 from sluice.serving.targets import restorable_record
 from sluice.training.models import Model
@@ -62,5 +62,5 @@ def restore(workspace: Workspace, number: int) -> int:
 
 def _number_of(lake: Lake, model: Model) -> int | None:
     """Return the number of the record by which a model scores in batch now; None if another one does."""
-    records = [(number, record) for number, record in deployment_records(lake).items() if record.endpoint is None]
-    return records[-1][0] if records and records[-1][1].model == model else None
+    number, record = next(((n, each) for n, each in newest_deployments(lake) if each.endpoint is None), (None, None))
+    return number if record and record.model == model else None

@@ -5,13 +5,13 @@ They are numbered, and never rewritten.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from sluice.errors import MissingResource
-from sluice.lake.journal import append, entries
+from sluice.lake.journal import append, entries, newest_first
 from sluice.lake.store import Lake
 from sluice.serving.cost import Cost
 from sluice.serving.recipe import Recipe
@@ -49,6 +49,11 @@ def deployment_records(lake: Lake) -> dict[int, DeploymentRecord]:
     return entries(lake, lake.layout.deployments(), DeploymentRecord)
 
 
+def newest_deployments(lake: Lake) -> Iterator[tuple[int, DeploymentRecord]]:
+    """Yield the pipeline's records with their numbers, the newest first, and read no more of them than are taken."""
+    return newest_first(lake, lake.layout.deployments(), DeploymentRecord)
+
+
 def deployment_record(lake: Lake, number: int) -> DeploymentRecord:
     """Return a record by its number, from 1.
 
@@ -78,8 +83,7 @@ def last_proven(lake: Lake, endpoint: str | None) -> DeploymentRecord | None:
     Returns:
         None if nothing was proven yet.
     """
-    records = deployment_records(lake).values()
-    return next((record for record in reversed(records) if record.endpoint == endpoint), None)
+    return next((record for _, record in newest_deployments(lake) if record.endpoint == endpoint), None)
 
 
 def require_proven(lake: Lake, endpoint: str) -> DeploymentRecord:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from tests.conftest import Cloud
 
 from sluice.errors import ConflictingWrite, SluiceError
-from sluice.lake.journal import append, entries
+from sluice.lake.journal import append, entries, newest_first
 from sluice.lake.store import Lake
 
 FOLDER = "toy/notes/"
@@ -30,6 +30,19 @@ def test_records_are_in_order_beyond_nine(lake: Lake) -> None:
 
     found = entries(lake, FOLDER, Note)
     assert {number: note.text for number, note in found.items()} == {n + 1: f"note {n}" for n in range(12)}
+
+
+def test_newest_are_read_first_and_the_older_ones_not_at_all(lake: Lake) -> None:
+    """GIVEN a damaged oldest record THEN who takes the newest ones does not meet it."""
+    lake.create(f"{FOLDER}000001.json", b"{")
+    for number in (2, 3, 4):
+        lake.create(f"{FOLDER}{number:06d}.json", Note(text=f"note {number}").model_dump_json().encode())
+
+    taken = newest_first(lake, FOLDER, Note)
+
+    assert [next(taken), next(taken)] == [(4, Note(text="note 4")), (3, Note(text="note 3"))]
+    with pytest.raises(SluiceError, match=r"000001\.json is no record"):
+        list(taken)
 
 
 def test_writers_at_once_get_a_number_each_and_no_record_is_lost(cloud: Cloud, lake: Lake) -> None:
