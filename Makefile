@@ -39,8 +39,8 @@ test: test-localcloud $(SDK)  ## Run the tests, without those that are slow, tha
 test-localcloud: setup  ## Run the embedded cloud's own tests, a part of `make test`
 	@$(PYTEST) localcloud/tests
 
-test-slow: setup $(SDK)  ## Run the slow tests: whole pipelines, a whole Airflow, a year of flights
-	@$(PYTEST) -m "slow and not chaos and not browser"
+test-slow: setup $(SDK)  ## Run the slow tests: whole pipelines, a whole Airflow, a year of flights; FILES=… some of them
+	@$(PYTEST) -m "slow and not chaos and not browser" $(FILES)
 
 test-browser: setup  ## Run the tests in a real browser; needs Debian's packages chromium and chromium-driver
 	@.venv/bin/pytest -q -m browser tests/browser
