@@ -227,7 +227,7 @@ _REFUSED_BY_TYPES = [
     ('features=("value", "total")', 'features="lag_1"', '"features"'),
     (f"        {QUEUE},\n        {DROPS},\n", f"        {QUEUE}\n", '"sources"'),
     ('every="day"', 'every="month"', '"every"'),
-    ('Gate("auc"', 'Gate("accuracy"', '"Gate"'),
+    ('Gate("auc"', 'Gate("acuracy"', '"Gate"'),
     ('event_time="at")', 'event_time="at", lateness=3600)', '"lateness"'),
     ('label="late",', 'label="late", max_runtime=3600,', '"max_runtime"'),
     ("look_back=1", "look_back=1.5", '"look_back"'),
