@@ -39,7 +39,7 @@ class Api:
     Attributes:
         operations: The operations.
         service: The name of the service in botocore.
-        prefix: What stands before the operation in ``X-Amz-Target``.
+        prefix: The part of ``X-Amz-Target`` before the operation's name.
     """
 
     operations: Mapping[str, Operation]
