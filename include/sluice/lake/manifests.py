@@ -36,6 +36,30 @@ class File(BaseModel):
     rows: int
 
 
+class Run(BaseModel):
+    """How a step has made a partition: where, and what it needed. No output depends on it.
+
+    Attributes:
+        runtime: The runtime with its size.
+        reason: Why this runtime was chosen.
+        bytes: The bytes of the objects that were read for the partition.
+        bytes_at_once: The most bytes of inputs that the run had to hold at one time, for all of its partitions.
+        seconds: How long it took to make the output, beside other partitions of the same run.
+        peak_mb: The most resident memory of the process until then, in MiB.
+        dollars: The list price of these seconds, in US dollars.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    runtime: str
+    reason: str
+    bytes: int
+    bytes_at_once: int
+    seconds: float
+    peak_mb: int
+    dollars: float
+
+
 class Manifest(BaseModel):
     """What one partition of one dataset holds.
 
@@ -54,6 +78,7 @@ class Manifest(BaseModel):
         rows_out: How many rows ``files`` and ``inline`` hold.
         duplicates: How many rows were dropped because they repeat an event.
         rejected: How many rows were rejected, by reason.
+        run: What the run that made the partition has needed; None for a partition that no step has made.
         first_event_time: The earliest event time in the bodies (UTC); None while there is none.
         last_event_time: The latest event time in the bodies (UTC); None while there is none.
         written_at: When the manifest was written (UTC).
@@ -75,6 +100,7 @@ class Manifest(BaseModel):
     rows_out: int = 0
     duplicates: int = 0
     rejected: Mapping[str, int] = Field(default_factory=dict)
+    run: Run | None = None
     first_event_time: datetime | None = None
     last_event_time: datetime | None = None
     written_at: datetime

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sluice.lake.layout import quarantine_dataset
-from sluice.lake.manifests import File, Manifest
+from sluice.lake.manifests import File, Manifest, Run
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.steps.frames import parquet_bytes
@@ -42,6 +42,7 @@ def commit(
     inputs: Mapping[str, str],
     code: str,
     rows_in: int,
+    run: Run | None = None,
 ) -> Manifest:
     """Write an output, then the manifest. The same rows give the same bytes under the same key.
 
@@ -53,6 +54,7 @@ def commit(
         inputs: The digest of each input, by ``dataset/partition key``.
         code: The fingerprint of what has made the rows.
         rows_in: How many rows were read.
+        run: What was measured while the rows were made; None if nothing was.
 
     Raises:
         ConflictingWrite: other writers were faster twenty times in a row.
@@ -78,6 +80,7 @@ def commit(
             rows_out=output.rows.num_rows,
             duplicates=output.duplicates,
             rejected=output.rejected or {},
+            run=run,
             first_event_time=first,
             last_event_time=last,
             written_at=lake.now(),

@@ -24,7 +24,8 @@ from sluice.errors import ConflictingWrite, DeclarationError, MissingResource, S
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.sources.drops.land import land_drop
-from sluice.steps.runner import reach, run_step
+from sluice.steps.plan import reach
+from sluice.steps.runner import run_step
 
 _SECONDS = 30
 
