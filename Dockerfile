@@ -1,5 +1,5 @@
-# Two images: `airflow` (the last stage) is every Airflow component and worker; `cloud` is the embedded cloud,
-# which is not needed on AWS.
+# Three images: `airflow` (the last stage) is every Airflow component and worker; `step` runs steps on Lambda and Fargate,
+# without Airflow; `cloud` is the embedded cloud, which is not needed on AWS.
 
 FROM python:3.11.14-slim-bookworm AS base
 RUN useradd --uid 50000 --create-home sluice
@@ -10,10 +10,22 @@ ENV PATH=/opt/sluice/.venv/bin:$PATH \
 # Volumes are mounted here. They get the owner of these folders.
 RUN mkdir -p .sluice/airflow/logs .sluice/cloud && chown -R sluice .sluice
 
+# A function and a task definition name their entry points themselves; this one is a function's.
+FROM base AS step
+COPY requirements-step.txt .
+RUN python -m venv .venv && pip install --no-cache-dir --require-hashes -r requirements-step.txt
+COPY include include
+USER sluice
+ENTRYPOINT ["python", "-m", "awslambdaric"]
+CMD ["sluice.compute.handler.handle"]
+
 FROM base AS cloud
 COPY requirements-cloud.txt .
 RUN python -m venv .venv && pip install --no-cache-dir --require-hashes -r requirements-cloud.txt
 COPY localcloud/src localcloud/src
+# What takes the place of the image of steps: it has no containers of its own.
+COPY --from=step /opt/sluice/.venv .venv-step
+COPY include include
 ENV PYTHONPATH=/opt/sluice/localcloud/src
 USER sluice
 CMD ["python", "-m", "localcloud", "run"]

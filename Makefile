@@ -11,6 +11,7 @@ UV := .sluice/uv/bin/uv
 WORKERS := .venv/.installed
 CLOUD := .venv-cloud/.installed
 SDK := .venv-sdk/.installed
+STEP := .venv-step/.installed
 
 # The settings of this machine (.env, if there is one), and a shell that has them.
 SETTINGS := $(firstword $(wildcard .env) .env.example)
@@ -27,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(WORKERS) $(CLOUD)  ## Make the virtual environments (other targets do it when they need them)
+setup: $(WORKERS) $(CLOUD) $(STEP)  ## Make the virtual environments (other targets do it when they need them)
 
 demo: setup  ## Run DAYS=14 days of flights from the queue to a live model, and report
 	@$(WITH_SETTINGS) DAYS=$(DAYS) .venv/bin/python -m demo
@@ -78,6 +79,7 @@ down:  ## Stop both
 lock: $(UV)  ## Pin the newest allowed dependencies, with hashes
 	$(call lock,requirements.in,requirements.txt)
 	$(call lock,requirements-dev.in,requirements-dev.txt)
+	$(call lock,requirements-step.in,requirements-step.txt)
 	$(call lock,requirements-sdk.in,requirements-sdk.txt)
 	$(call lock,localcloud/pyproject.toml,requirements-cloud.txt)
 
@@ -88,7 +90,7 @@ clean:  ## Stop both and delete everything that was made here; asks before it de
 	  read answer && [ "$$answer" = y ] || { echo "nothing was deleted"; exit 1; }; \
 	fi
 	@$(MAKE) --no-print-directory down
-	rm -rf .sluice .venv .venv-cloud .venv-sdk .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .sluice .venv .venv-cloud .venv-sdk .venv-step .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(UV):
 	$(require_python)
@@ -102,6 +104,10 @@ $(WORKERS): requirements-dev.txt pyproject.toml $(UV)
 	@touch $@
 
 $(SDK): requirements-sdk.txt $(UV)
+	$(call install,$<,$(@D))
+	@touch $@
+
+$(STEP): requirements-step.txt $(UV)
 	$(call install,$<,$(@D))
 	@touch $@
 

@@ -34,9 +34,9 @@ from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
-from sluice_airflow.metrics import report_conformed
 from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, tags, transformed
 from sluice_airflow.sensors import S3PartitionSensor
+from sluice_airflow.steps import StepOperator
 from sluice_airflow.timetable import PartitionTimetable
 
 
@@ -70,17 +70,6 @@ def transform(pipeline: Pipeline) -> None:
 
             return land_partitions(open_workspace(pipeline.name), partitions)
 
-        @task(map_index_template="{{ task.op_kwargs['partitions'] }}")
-        @one_line_errors
-        def run_step(step: str, partitions: str) -> dict[str, Any]:
-            """Run the step over the partitions and persist its output; return the summary."""
-            from sluice.compute.worker import WorkerRuntime
-
-            workspace, runtime = open_workspace(pipeline.name), WorkerRuntime()
-            ran = runtime.look(runtime.start(workspace, step, partitions))
-            report_conformed(workspace, step, ran["partitions"])
-            return dict(ran)
-
         # It always runs: a run in which tasks were skipped or marked by hand must not be green.
         @task(
             execution_timeout=timedelta(minutes=15),
@@ -101,10 +90,12 @@ def transform(pipeline: Pipeline) -> None:
 
         before: Any = land_drops.expand(partitions=partitions)
         for step in pipeline.steps:
-            ran = run_step.override(task_id=step.name).partial(step=step.name).expand(partitions=partitions)
+            ran = StepOperator.partial(
+                task_id=step.name, pipeline=pipeline.name, step=step.name, map_index_template="{{ task.partitions }}"
+            ).expand(partitions=partitions)
             before >> ran
             before = ran
-        announce(before)
+        announce(before.output)
 
 
 build_dags(transform)

@@ -31,3 +31,11 @@ class TrainingFailed(SluiceError):
 
 class DeploymentFailed(SluiceError):
     """What is live is not what was requested. The endpoint was rolled back to what served before."""
+
+
+class StepOutgrown(SluiceError):
+    """A step needed more memory or time than its runtime has."""
+
+
+class RunInterrupted(SluiceError):
+    """A run elsewhere did not start, or ended early, for a reason that passes by itself. A retry may succeed."""

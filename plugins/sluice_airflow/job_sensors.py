@@ -11,7 +11,7 @@ from typing_extensions import override
 from sluice_airflow.links import TrainingJobLink
 from sluice_airflow.sensors import ProbeSensor
 from sluice_airflow.shared import WORKSPACES
-from sluice_airflow.triggers import JobTrigger, ScoringTrigger, TrainingJobTrigger
+from sluice_airflow.triggers import ScoringTrigger, StoppingTrigger, TrainingJobTrigger
 
 if TYPE_CHECKING:
     from sluice.workspace import Workspace
@@ -30,7 +30,7 @@ class JobSensor(ProbeSensor):
         kwargs: Those of ProbeSensor.
     """
 
-    trigger_class: ClassVar[type[JobTrigger]]
+    trigger_class: ClassVar[type[StoppingTrigger]]
     template_fields = (*ProbeSensor.template_fields, "job_name")
     # The limit of a job does not include the start of its instance and the upload of its result.
     _AROUND_THE_JOB = timedelta(minutes=30)
@@ -57,7 +57,7 @@ class JobSensor(ProbeSensor):
 
     @override
     def on_kill(self) -> None:
-        self.trigger_class.stop(self.pipeline, self.job_name)
+        self.trigger_class.stop(self.pipeline, {"job_name": self.job_name})
 
 
 class TrainingJobSensor(JobSensor):

@@ -89,6 +89,25 @@ def due_partitions(workspace: Workspace) -> list[str] | Waiting:
     return Waiting(describe(workspace.pipeline, found.waiting) or f"new data of {workspace.pipeline.name}")
 
 
+def ended_step(workspace: Workspace, step: str, reference: dict[str, Any], what: str) -> bool | Waiting:
+    """Return True if a step that runs elsewhere has ended; the task itself looks at how.
+
+    Args:
+        workspace: The workspace of the pipeline that declares the step.
+        step: The name of the step.
+        reference: What was started, as the runtime finds it.
+        what: What was started, in words.
+    """
+    from sluice.compute.contract import runtime_of
+    from sluice.errors import SluiceError
+
+    try:
+        result = runtime_of(workspace, workspace.pipeline.step(step)).look(reference)
+    except SluiceError:
+        return True
+    return Waiting(what) if result is None else True
+
+
 def ended_training_job(workspace: Workspace, job_name: str) -> str | Waiting:
     """Return the status of a training job or a tuning job that has ended.
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
@@ -112,49 +112,61 @@ class ProbeTrigger(BaseTrigger):
         return self.poll_seconds * (0.5 + digest / 2**33)
 
 
-class JobTrigger(ProbeTrigger):
-    """Also stops the job if a user clears, fails or marks the waiting task, but not if the triggerer restarts."""
+class StoppingTrigger(ProbeTrigger):
+    """Also stops what it waits for if a user clears, fails or marks the task, but not if the triggerer restarts."""
 
-    _PATIENCE_SECONDS: ClassVar[float] = 60  # a job that is not stopped continues to cost money
+    _PATIENCE_SECONDS: ClassVar[float] = 60  # what is not stopped continues to cost money
 
     @staticmethod
-    def stop(pipeline: str, job_name: str) -> None:
-        """Stop a job. A subclass overrides it.
+    def stop(pipeline: str, arguments: Mapping[str, Any]) -> None:
+        """Stop what the trigger waits for. A subclass overrides it.
 
         Args:
             pipeline: The name of the pipeline.
-            job_name: The name of the job.
+            arguments: The other arguments of the probe.
         """
-        raise TypeError("a trigger of a job must override stop()")
+        raise TypeError("a trigger that stops what it waits for must override stop()")
 
     @override
     async def on_kill(self) -> None:
         from sluice.aws.failures import patiently
 
         def stop() -> None:
-            self.stop(self.arguments["pipeline"], self.arguments["job_name"])
+            self.stop(self.arguments["pipeline"], self.arguments)
 
         await asyncio.to_thread(patiently, stop, self._PATIENCE_SECONDS)
 
 
-class TrainingJobTrigger(JobTrigger):
+class TrainingJobTrigger(StoppingTrigger):
     """Waits for a training job or a tuning job."""
 
     @staticmethod
     @override
-    def stop(pipeline: str, job_name: str) -> None:
+    def stop(pipeline: str, arguments: Mapping[str, Any]) -> None:
         from sluice.training.kinds import kind_of
 
-        workspace = open_workspace(pipeline)
+        workspace, job_name = open_workspace(pipeline), arguments["job_name"]
         kind_of(workspace.pipeline, job_name).stop(workspace, job_name)
 
 
-class ScoringTrigger(JobTrigger):
+class ScoringTrigger(StoppingTrigger):
     """Waits for a transform job that scores."""
 
     @staticmethod
     @override
-    def stop(pipeline: str, job_name: str) -> None:
+    def stop(pipeline: str, arguments: Mapping[str, Any]) -> None:
         from sluice.evaluation.transforms import stop_scoring
 
-        stop_scoring(open_workspace(pipeline), job_name)
+        stop_scoring(open_workspace(pipeline), arguments["job_name"])
+
+
+class StepTrigger(StoppingTrigger):
+    """Waits for a step that runs on Lambda or Fargate."""
+
+    @staticmethod
+    @override
+    def stop(pipeline: str, arguments: Mapping[str, Any]) -> None:
+        from sluice.compute.contract import runtime_of
+
+        workspace = open_workspace(pipeline)
+        runtime_of(workspace, workspace.pipeline.step(arguments["step"])).cancel(arguments["reference"])

@@ -196,11 +196,13 @@ CODES = (
     "ExpiredTokenException",
 )
 TUNING_JOB = "parcels-9538e9-000000000000"  # of the candidate ``tuned``
+ELSEWHERE = {"work": "0" * 64, "attempt": 1, "since": "2013-01-01T00:00:00+00:00"}
 # The first call of each probe.
 CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("backlog", "sqs.GetQueueAttributes", {"source": "events"}),
     ("complete_partitions", "s3.GetObject", {"partitions": ["dt=2013-03-01"]}),
     ("due_partitions", "s3.ListObjectsV2", {}),
+    ("ended_step", "s3.GetObject", {"step": "elsewhere", "reference": ELSEWHERE, "what": "a step"}),
     ("ended_training_job", "sagemaker.DescribeTrainingJob", {"job_name": "no-job"}),
     ("ended_training_job", "sagemaker.DescribeHyperParameterTuningJob", {"job_name": TUNING_JOB}),
     ("ended_scoring", "sagemaker.DescribeTransformJob", {"job_name": "no-job"}),

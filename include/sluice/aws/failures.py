@@ -22,7 +22,7 @@ from botocore.exceptions import (
 )
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from sluice.errors import ConflictingWrite, SluiceError
+from sluice.errors import ConflictingWrite, RunInterrupted, SluiceError
 
 T = TypeVar("T")
 
@@ -139,7 +139,7 @@ def is_transient(error: BaseException) -> bool:
     """Return whether the same call may succeed a moment later."""
     if isinstance(error, BotoCoreError | ClientError):
         return failure(error) is Failure.TRANSIENT
-    return isinstance(error, ConflictingWrite)
+    return isinstance(error, ConflictingWrite | RunInterrupted)
 
 
 def is_throttled(error: BaseException) -> bool:

@@ -11,7 +11,7 @@ from dotenv import find_dotenv, load_dotenv
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
 # The library uses these settings only. The others are for Airflow and the embedded cloud.
-_READ = re.compile(r"\s*(?:export\s+)?(?:AWS_\w+|LOCALCLOUD_\w+|\w*_PROXY)\s*=", re.IGNORECASE)
+_READ = re.compile(r"\s*(?:export\s+)?(?:AWS_\w+|LOCALCLOUD_\w+|SLUICE_\w+|\w*_PROXY)\s*=", re.IGNORECASE)
 # Credentials, endpoints and region belong together: an environment with credentials has the rest, too.
 _CREDENTIALS = (
     "AWS_ACCESS_KEY_ID",

@@ -103,6 +103,10 @@ def _lake_result(name: str) -> str:
 def _provision(
     pipeline: PipelineArgument,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the template and what would change.")] = False,
+    image: Annotated[
+        str | None,
+        typer.Option(envvar="SLUICE_STEP_IMAGE", help="URI of the image of steps, for those on Lambda and Fargate."),
+    ] = None,
 ) -> None:
     """Create or update the pipeline's CloudFormation stack, with what its folder declares and nothing else.
 
@@ -115,14 +119,14 @@ def _provision(
 
     declared, aws = check_pipeline(pipeline), Aws()
     if dry_run:
-        changed = changes(aws, declared)
-        typer.echo(render(declared).to_yaml())
+        changed = changes(aws, declared, image)
+        typer.echo(render(declared, image).to_yaml())
         for change in changed:
             typer.echo(f"# {change.action} {change.resource} ({change.kind})")
         if not changed:
             typer.echo("# the stack is up to date: nothing would change")
         return
-    for name, value in sorted(provision(aws, declared).items()):
+    for name, value in sorted(provision(aws, declared, image).items()):
         typer.echo(f"{name}\t{value}")
 
 

@@ -1,21 +1,25 @@
-"""Runs steps in the Airflow worker itself, the only runtime so far."""
+"""Runs steps in the Airflow worker itself."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from typing_extensions import override
 
 from sluice.compute.contract import Runtime, Started, StepResult
+from sluice.declaration.runtimes import Worker
 from sluice.steps.runner import run_step
-from sluice.workspace import Workspace
 
 
-class WorkerRuntime(Runtime):
-    """Runs a step while it is started, so its result is there at the first look."""
-
-    @override
-    def start(self, workspace: Workspace, step: str, ranges: str) -> Started:
-        return Started(run_step(workspace, step, ranges))
+class WorkerRuntime(Runtime[Worker]):
+    """Runs a step while it is started, so its result is there at once."""
 
     @override
-    def look(self, started: Started) -> StepResult:
-        return started.reference
+    def start(self, ranges: str) -> Started:
+        result = run_step(self.workspace, self.step.name, ranges)
+        return Started(f"step {self.step.name}", result, result)
+
+    @override
+    def look(self, reference: Mapping[str, Any]) -> StepResult:
+        return reference

@@ -8,6 +8,7 @@ from sluice.declaration.linear_learner import LinearLearner
 from sluice.declaration.monitoring import Monitoring
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.problems import Binary, Count, Multiclass, Ranking, Regression
+from sluice.declaration.runtimes import Auto, Fargate, Lambda, Worker
 from sluice.declaration.scoring import Scoring
 from sluice.declaration.sources import Drops, FifoQueue, Marker, StandardQueue, Stream
 from sluice.declaration.split import DateSplit, TimeSplit
@@ -17,6 +18,7 @@ from sluice.declaration.tuning import Categorical, Continuous, Integer, Tuning
 from sluice.declaration.xgboost import XGBoost
 
 __all__ = [
+    "Auto",
     "Autoscaling",
     "Binary",
     "Canary",
@@ -28,10 +30,12 @@ __all__ = [
     "DateSplit",
     "Deployment",
     "Drops",
+    "Fargate",
     "FifoQueue",
     "Gate",
     "Input",
     "Integer",
+    "Lambda",
     "LinearLearner",
     "Marker",
     "Monitoring",
@@ -49,5 +53,6 @@ __all__ = [
     "TimeSplit",
     "Training",
     "Tuning",
+    "Worker",
     "XGBoost",
 ]

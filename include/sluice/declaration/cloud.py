@@ -20,10 +20,11 @@ _MOST_TAGS = 47
 
 @dataclass(frozen=True)
 class Network:
-    """The part of a VPC in which training jobs and endpoints run.
+    """The part of a VPC in which training jobs, endpoints, and steps on Lambda and Fargate run.
 
     The VPC needs a gateway endpoint for S3: without access to S3 a job can't read its data (SageMaker developer guide,
-    "Give SageMaker training jobs access to resources in your Amazon VPC").
+    "Give SageMaker training jobs access to resources in your Amazon VPC"). Steps also need Systems Manager, and those
+    on Fargate ECR and CloudWatch Logs: by a NAT gateway, or by interface endpoints.
 
     Args:
         subnets: 1 to 16 ids, such as ``subnet-0a1b2c3d``.

@@ -50,7 +50,8 @@ class Pipeline:
             training jobs and endpoints. The workers' policy and SageMaker's role allow its use; the key's own policy
             must leave that to IAM, as the default one does. None: each service encrypts with its own key.
             Instances with local disks, such as ml.g5, take no key.
-        network: The part of a VPC in which training jobs and endpoints run; None: SageMaker's own network.
+        network: The part of a VPC in which training jobs, endpoints, and steps on Lambda and Fargate run; None: AWS's
+            own network, which Fargate has not.
         isolated: Whether the containers of training jobs and models reach no network at all. Nothing else changes:
             SageMaker itself moves their data and artefacts, through ``network`` if there is one.
         tags: Set on every resource of the pipeline that can have tags; at most 47. AWS takes 50, and a training job has
@@ -147,6 +148,11 @@ class Pipeline:
 
     def _check_step(self, step: Conform | Step, known: list[str]) -> None:
         self._check_folder(step.name)
+        if step.runtime.needs_network and self.network is None:
+            raise DeclarationError(
+                f"pipeline {self.name}: step {step.name!r} may run on Fargate, which needs a network; declare "
+                f"network=Network(subnets=('subnet-…',), security_groups=('sg-…',)), on a laptop any ids"
+            )
         for read in step.reads:
             if read.dataset not in known:
                 raise DeclarationError(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sluice.declaration.checks import check_count, check_tuple
+from sluice.declaration.runtimes import Runtime, Worker
+from sluice.errors import DeclarationError
 
 _LONGEST_LOOK_BACK = 1_000  # partitions
 
@@ -50,11 +52,19 @@ class Conform:
         name: The name of the step and of its dataset: at most 24 of a-z, 0-9 and ``_``, starting with a letter.
         source: The name of the queue or stream.
         contract: ``"module:name"`` of a pydantic model of the JSON body; the module is beside ``pipeline.py``.
+        runtime: Where the step runs.
+
+    Raises:
+        DeclarationError: ``runtime`` is no runtime.
     """
 
     name: str
     source: str
     contract: str
+    runtime: Runtime = field(default=Worker(), repr=False)  # as in Step
+
+    def __post_init__(self) -> None:
+        _check_runtime(self.name, self.runtime)
 
     @property
     def reads(self) -> tuple[Input, ...]:
@@ -72,14 +82,23 @@ class Step:
             gets one keyword argument for each input, named for the dataset, with the rows of this partition; an input
             with a look-back adds ``<dataset>_before``. It returns the rows of this partition.
         reads: The inputs; at least one, and each dataset once.
+        runtime: Where the step runs.
 
     Raises:
-        DeclarationError: ``reads`` is not a tuple of inputs.
+        DeclarationError: ``reads`` is not a tuple of inputs, or ``runtime`` is no runtime.
     """
 
     name: str
     run: str
     reads: tuple[Input, ...]
+    # The fingerprint of a step's code covers its repr. Another runtime gives the same bytes, so nothing runs again.
+    runtime: Runtime = field(default=Worker(), repr=False)
 
     def __post_init__(self) -> None:
+        _check_runtime(self.name, self.runtime)
         check_tuple(f"step {self.name}", "reads", self.reads, Input, "Input('conform')")
+
+
+def _check_runtime(step: str, runtime: object) -> None:
+    if not isinstance(runtime, Runtime):
+        raise DeclarationError(f"step {step}: runtime={runtime!r} is no runtime; write it as runtime=Lambda()")

@@ -10,6 +10,7 @@
     s3://BUCKET/PIPELINE/redriven/SOURCE/<digest of a message id>/{1-intended,1-refused,…,sent}
     s3://BUCKET/PIPELINE/announced/STAGE/<subject>/<digest of the content>
     s3://BUCKET/PIPELINE/started/<month>.json
+    s3://BUCKET/PIPELINE/computed/STEP/<digest of the work>/<attempt>-{claim,result}.json
     s3://BUCKET/PIPELINE/snapshots/<fingerprint>/{snapshot,profile}.json
     s3://BUCKET/PIPELINE/snapshots/<fingerprint>/{gaps,filled}[-<format>]/{train,validation,test}/part-0.<format>
     s3://BUCKET/PIPELINE/snapshots/<fingerprint>/rows/{validation,test}/part-0.parquet
@@ -38,6 +39,7 @@ class Folder(StrEnum):
     ANNOUNCED = "announced"
     BATCHES = "batches"
     CHECKPOINTS = "checkpoints"
+    COMPUTED = "computed"
     DEPLOYMENTS = "deployments"
     EVALUATIONS = "evaluations"
     ENDPOINTS = "endpoints"
@@ -162,6 +164,16 @@ class Layout:
             month: The month, such as ``2013-01``.
         """
         return self._key(Folder.STARTED, f"{month}.json")
+
+    def computed(self, step: str, work: str, name: str) -> str:
+        """Return the key of a record of work that runs outside of the workers.
+
+        Args:
+            step: The name of the step.
+            work: The digest of what it has to do.
+            name: The name of the record.
+        """
+        return self._key(Folder.COMPUTED, step, work, name)
 
     # Models
 

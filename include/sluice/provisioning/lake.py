@@ -8,27 +8,33 @@ from troposphere import GetAtt, Ref, Sub, s3
 
 from sluice.aws.template import Export, Fragment, Statement, arn, bucket_name, lake_arn
 from sluice.declaration.pipeline import Pipeline
+from sluice.lake.layout import Folder
 
 LAKE = "Lake"
 
 
 def lake_template(pipeline: Pipeline) -> Fragment:
     """Return the bucket, which allows requests over TLS only, and the workers' rights in it."""
-    name = pipeline.name
     return Fragment(
         resources=(_bucket(pipeline), _tls_only()),
         exports=(Export("Bucket", "bucket", Ref(LAKE), "The lake."),),
-        statements=(
-            Statement(
-                "FindResources",
-                ("ssm:GetParametersByPath",),
-                (arn("ssm", f"parameter/sluice/{name}"), arn("ssm", f"parameter/sluice/{name}/*")),
-            ),
-            # Without the right to list the bucket, S3 returns 403 for an absent object; the code relies on 404.
-            Statement("ListTheLake", ("s3:ListBucket",), (lake_arn(name),)),
-            Statement("ReadTheLake", ("s3:GetObject",), (lake_arn(name, f"/{name}/*"),)),
-            Statement("WriteTheLake", ("s3:PutObject", "s3:AbortMultipartUpload"), (lake_arn(name, f"/{name}/*"),)),
+        statements=lake_rights(pipeline),
+    )
+
+
+def lake_rights(pipeline: Pipeline) -> tuple[Statement, ...]:
+    """Return the rights to find the lake, to read it and to write it: a worker's, and those of a step elsewhere."""
+    name = pipeline.name
+    return (
+        Statement(
+            "FindResources",
+            ("ssm:GetParametersByPath",),
+            (arn("ssm", f"parameter/sluice/{name}"), arn("ssm", f"parameter/sluice/{name}/*")),
         ),
+        # Without the right to list the bucket, S3 returns 403 for an absent object; the code relies on 404.
+        Statement("ListTheLake", ("s3:ListBucket",), (lake_arn(name),)),
+        Statement("ReadTheLake", ("s3:GetObject",), (lake_arn(name, f"/{name}/*"),)),
+        Statement("WriteTheLake", ("s3:PutObject", "s3:AbortMultipartUpload"), (lake_arn(name, f"/{name}/*"),)),
     )
 
 
@@ -57,6 +63,13 @@ def _bucket(pipeline: Pipeline) -> s3.Bucket:
                     Id="expire-old-versions",
                     Status="Enabled",
                     NoncurrentVersionExpiration=s3.NoncurrentVersionExpiration(NoncurrentDays=30),
+                ),
+                # Who waits for a step elsewhere has read its record long before.
+                s3.LifecycleRule(
+                    Id="expire-computed",
+                    Status="Enabled",
+                    Prefix=f"{pipeline.name}/{Folder.COMPUTED}/",
+                    ExpirationInDays=30,
                 ),
             ]
         ),

@@ -71,7 +71,14 @@ def _merged(same: Sequence[Statement], resolved: Any) -> dict[str, Any]:
         "Effect": "Allow",
         "Action": list(first.actions),
         "Resource": [resolved(each) for statement in same for each in statement.resources],
-        **({"Condition": first.condition} if first.condition else {}),
+        **({"Condition": _resolved(first.condition, resolved)} if first.condition else {}),
+    }
+
+
+def _resolved(condition: Mapping[str, Any], resolved: Any) -> dict[str, Any]:
+    return {
+        operator: {key: resolved(value) if isinstance(value, str) else value for key, value in tests.items()}
+        for operator, tests in condition.items()
     }
 
 

@@ -53,7 +53,7 @@ class Change:
     kind: str
 
 
-def provision(aws: Aws, pipeline: Pipeline) -> Mapping[str, str]:
+def provision(aws: Aws, pipeline: Pipeline, image: str | None = None) -> Mapping[str, str]:
     """Create the pipeline's stack, or update it to the declaration, and wait until that is done.
 
     A stack that is up to date is not changed. If another change is in progress, this waits for it first. Each wait
@@ -62,6 +62,7 @@ def provision(aws: Aws, pipeline: Pipeline) -> Mapping[str, str]:
     Args:
         aws: The clients of the pipeline's account and region.
         pipeline: The declaration.
+        image: The URI of the image of steps; only a pipeline with steps on Lambda or Fargate needs it.
 
     Returns:
         The stack's outputs by name: ``Bucket``, ``Topic``, ``CompletionsQueue``, ``WorkerPolicy``, those of the
@@ -72,7 +73,7 @@ def provision(aws: Aws, pipeline: Pipeline) -> Mapping[str, str]:
         ProvisioningFailed: CloudFormation can't be reached or refuses, a resource fails (the message names the first
             one and why), or the stack isn't done in time.
     """
-    cloudformation, name, body = aws.client("cloudformation"), stack_name(pipeline.name), template_body(pipeline)
+    cloudformation, name, body = aws.client("cloudformation"), stack_name(pipeline.name), template_body(pipeline, image)
     with _explained(pipeline):
         current = _settled(cloudformation, name)
         if current is None:
@@ -90,7 +91,7 @@ def provision(aws: Aws, pipeline: Pipeline) -> Mapping[str, str]:
         return _outputs(changed)
 
 
-def changes(aws: Aws, pipeline: Pipeline) -> list[Change]:
+def changes(aws: Aws, pipeline: Pipeline, image: str | None = None) -> list[Change]:
     """List what :func:`provision` would change, by a change set of CloudFormation. Nothing is changed.
 
     If there is no stack, every resource of the template is added.
@@ -98,15 +99,16 @@ def changes(aws: Aws, pipeline: Pipeline) -> list[Change]:
     Args:
         aws: The clients of the pipeline's account and region.
         pipeline: The declaration.
+        image: The URI of the image of steps; only a pipeline with steps on Lambda or Fargate needs it.
 
     Raises:
         DeclarationError: AWS would refuse the template.
         ProvisioningFailed: CloudFormation can't be reached or refuses.
     """
-    cloudformation, name, body = aws.client("cloudformation"), stack_name(pipeline.name), template_body(pipeline)
+    cloudformation, name, body = aws.client("cloudformation"), stack_name(pipeline.name), template_body(pipeline, image)
     with _explained(pipeline):
         if _settled(cloudformation, name) is None:
-            made = render(pipeline).to_dict()["Resources"]
+            made = render(pipeline, image).to_dict()["Resources"]
             return [Change("Add", resource, made[resource]["Type"]) for resource in sorted(made)]
         return _change_set(cloudformation, name, body)
 

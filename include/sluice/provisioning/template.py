@@ -21,23 +21,29 @@ from sluice.provisioning.completions import completions_template
 from sluice.provisioning.lake import lake_template
 from sluice.provisioning.models import models_template
 from sluice.provisioning.policies import packed, policy_document
+from sluice.provisioning.steps import steps_template
 from sluice.sources.contract import source_template
 
 # CloudFormation user guide, "Understand CloudFormation quotas": the size of a template that is part of the request.
 _MOST_BYTES = 51_200
 
 
-def render(pipeline: Pipeline) -> Template:
+def render(pipeline: Pipeline, image: str | None = None) -> Template:
     """Render the template of a pipeline.
 
+    Args:
+        pipeline: The declaration.
+        image: The URI of the image of steps; only a pipeline with steps on Lambda or Fargate needs it.
+
     Raises:
-        DeclarationError: two resources would have one name.
+        DeclarationError: two resources would have one name, or the image is needed.
     """
     fragments = [
         lake_template(pipeline),
         completions_template(pipeline),
         models_template(pipeline),
         _key_template(pipeline),
+        *steps_template(pipeline, image),
         *(source_template(pipeline, source) for source in pipeline.sources),
     ]
     _check_names(pipeline, fragments)
@@ -55,13 +61,17 @@ def render(pipeline: Pipeline) -> Template:
     return template
 
 
-def template_body(pipeline: Pipeline) -> str:
+def template_body(pipeline: Pipeline, image: str | None = None) -> str:
     """Render the template as JSON, for a request to CloudFormation.
+
+    Args:
+        pipeline: The declaration.
+        image: The URI of the image of steps, as for :func:`render`.
 
     Raises:
         DeclarationError: as for :func:`render`, or the template is too long.
     """
-    body = json.dumps(render(pipeline).to_dict(), separators=(",", ":"))
+    body = json.dumps(render(pipeline, image).to_dict(), separators=(",", ":"))
     if len(body.encode()) > _MOST_BYTES:
         raise DeclarationError(
             f"pipeline {pipeline.name}: the template has {len(body.encode()):,} bytes, and CloudFormation accepts "

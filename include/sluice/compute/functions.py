@@ -1,0 +1,128 @@
+"""Runs steps in AWS Lambda.
+
+An invocation is asynchronous. Its function claims the attempt, so that a second delivery of the event, or a second
+invocation after a lost answer, has no effect; and it leaves the result in S3, which a look finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+from typing_extensions import override
+
+from sluice.aws.failures import is_absent
+from sluice.aws.template import Fragment
+from sluice.compute.attempts import Attempt, Claim, Outcome, Result
+from sluice.compute.function_template import function_template
+from sluice.compute.logs import last_lines
+from sluice.compute.names import CODE, own_name
+from sluice.compute.prices import lambda_price
+from sluice.compute.remote import RemoteRuntime
+from sluice.compute.requests import Request, Size
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.runtimes import Lambda
+from sluice.declaration.steps import Conform, Step
+from sluice.errors import MissingResource, SluiceError
+
+# How long Lambda keeps an event while all of the reserved concurrency is in use (its most: six hours).
+EVENT_AGE = timedelta(hours=6)
+_AROUND_THE_RUN = timedelta(minutes=5)  # for the start of a function, and its end
+# What Lambda writes when it ends a function (AWS Lambda developer guide, "Troubleshoot execution issues in Lambda").
+_CAUSES: Mapping[str, Outcome] = {
+    "Task timed out": "time",
+    "Runtime.OutOfMemory": "memory",
+    "signal: killed": "memory",
+}
+
+
+class LambdaRuntime(RemoteRuntime[Lambda]):
+    """One function for each step, whose reserved concurrency bounds how many runs there are at once."""
+
+    @classmethod
+    @override
+    def template(cls, pipeline: Pipeline, step: Conform | Step, declared: Lambda, image: str) -> tuple[Fragment, ...]:
+        return (function_template(pipeline, step, declared, image, int(EVENT_AGE.total_seconds())),)
+
+    @property
+    @override
+    def size(self) -> Size:
+        return Size(kind="Lambda", memory_mb=self.declared.memory_mb)
+
+    @property
+    @override
+    def longest(self) -> timedelta:
+        return timedelta(seconds=self.declared.seconds)
+
+    @property
+    @override
+    def dollars_per_second(self) -> float:
+        return lambda_price(self.declared.memory_mb)
+
+    @property
+    @override
+    def patience(self) -> timedelta:
+        return self.longest + EVENT_AGE + _AROUND_THE_RUN
+
+    @property
+    def _function(self) -> str:
+        return own_name(self.workspace.pipeline, self.step)
+
+    @override
+    def require_provisioned(self, code: str) -> None:
+        advice = f"run `sluice provision {self.workspace.pipeline.name}`"
+        try:
+            found = self.workspace.aws.client("lambda").get_function_configuration(FunctionName=self._function)
+        except ClientError as error:
+            if not is_absent(error):
+                raise
+            raise MissingResource(
+                f"step {self.step.name!r} runs on Lambda, but there is no function {self._function}; {advice}"
+            ) from error
+        there = found.get("Environment", {}).get("Variables", {}).get(CODE, "")
+        if there != code:
+            raise SluiceError(
+                f"function {self._function} has the code {there[:12] or 'of nobody'} of step {self.step.name!r}, and "
+                f"this DAG has {code[:12]}; build the image of steps from the code of the DAGs, then {advice}"
+            )
+        if found["MemorySize"] != self.declared.memory_mb or found["Timeout"] != self.declared.seconds:
+            raise SluiceError(
+                f"function {self._function} has {found['MemorySize']} MB and {found['Timeout']} s, and the declaration "
+                f"{self.declared.memory_mb} MB and {self.declared.seconds} s; {advice}"
+            )
+
+    @override
+    def send(self, request: Request) -> Mapping[str, Any]:
+        self.workspace.aws.client("lambda").invoke(
+            FunctionName=self._function, InvocationType="Event", Payload=request.model_dump_json().encode()
+        )
+        return self._since_now()
+
+    @override
+    def adopt(self, claim: Claim) -> Mapping[str, Any]:
+        return self._since_now()
+
+    def _since_now(self) -> Mapping[str, Any]:
+        return {"since": self.workspace.lake.now().isoformat()}
+
+    @override
+    def ended(self, attempt: Attempt, reference: Mapping[str, Any]) -> Result | None:
+        result = attempt.result(self.workspace.lake)
+        waited = self.workspace.lake.now() - datetime.fromisoformat(reference["since"])
+        if result is not None or waited <= self.longest:
+            return result
+        claim = attempt.claimed(self.workspace.lake)
+        if claim is not None and self.workspace.lake.now() > claim.until:
+            return self.conclude(attempt, self._without_result(claim))
+        if claim is None and waited > self.longest + EVENT_AGE:
+            why = f"function {self._function} did not begin within {EVENT_AGE}; see its throttles and errors"
+            return self.conclude(attempt, Result(outcome="interrupted", message=why, size=self.size))
+        return None
+
+    def _without_result(self, claim: Claim) -> Result:
+        log = last_lines(self.workspace, claim)
+        outcome = next((found for text, found in _CAUSES.items() if any(text in line for line in log)), "interrupted")
+        message = f"function {self._function} ended without a result (request {claim.by})"
+        return Result(outcome=outcome, message=message, size=claim.size, log=log)

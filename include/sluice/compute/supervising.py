@@ -1,0 +1,150 @@
+"""Runs a call in a child process, and ends it before the service would end both.
+
+A service that kills a function or a task for its time or its memory leaves no result. So a child process does the work;
+this process survives, and can say what has happened.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any, Literal
+
+from sluice.steps.measuring import peak_mb
+
+_FORK = multiprocessing.get_context("fork")  # the child has all imports already
+_LOOK_SECONDS = 0.05
+_PATIENCE_SECONDS = 5.0  # for a child that has answered, or was killed
+_LOG_LINES, _LONGEST_LINE = 20, 400  # lines, characters
+_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1024 / 1024
+# What this process itself needs beside the child, with which it shares most of its memory.
+_OWN_MB = 48
+
+Reason = Literal["returned", "raised", "memory", "time", "stopped", "died"]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a call in a child process has ended.
+
+    Attributes:
+        reason: ``returned`` or ``raised``; ``memory`` or ``time`` if it was killed for that; ``stopped`` if this
+            process was asked to stop; ``died`` if something else has killed it, such as the system for want of memory.
+        value: What it returned or raised; None otherwise.
+        seconds: How long it took.
+        peak_mb: The most resident memory of the child, in MiB; of one that was killed, as far as it was seen.
+        log: The last lines that it has printed.
+    """
+
+    reason: Reason
+    value: Any
+    seconds: float
+    peak_mb: int
+    log: tuple[str, ...]
+
+
+def supervise(call: Callable[[], Any], memory_mb: int, seconds: float) -> Ended:
+    """Run a call in a child process within limits. What it prints is printed here as well.
+
+    Args:
+        call: The call. What it returns or raises must be picklable.
+        memory_mb: The memory that this process and the child have together, in MiB.
+        seconds: The longest time.
+    """
+    answers, answer = _FORK.Pipe(duplex=False)
+    output, printed = os.pipe()
+    child = _FORK.Process(target=_run, args=(call, answer, printed), daemon=True)
+    begun = time.monotonic()
+    sys.stdout.flush()
+    child.start()
+    answer.close()
+    os.close(printed)
+    tail: deque[str] = deque(maxlen=_LOG_LINES)
+    printing = Thread(target=_print_on, args=(output, tail), daemon=True)
+    printing.start()
+    with _asked_to_stop() as asked:
+        reason, value, peak = _watch(child, answers, memory_mb - _OWN_MB, begun + seconds, asked)
+    ended = time.monotonic()
+    child.join(_PATIENCE_SECONDS)
+    child.kill()
+    printing.join(_PATIENCE_SECONDS)
+    return Ended(reason, value, round(ended - begun, 3), round(peak), tuple(tail))
+
+
+def _run(call: Callable[[], Any], answer: Connection, printed: int) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.dup2(printed, 1)  # for what is not Python
+    os.dup2(printed, 2)
+    sys.stdout = sys.stderr = os.fdopen(printed, "w", buffering=1, encoding="utf-8", errors="replace")
+    try:
+        returned, value = True, call()
+    except BaseException as error:
+        returned, value = False, error
+    sys.stdout.flush()
+    answer.send((returned, value, peak_mb()))
+
+
+def _print_on(output: int, tail: deque[str]) -> None:
+    """Print what the child prints, and keep its end."""
+    with os.fdopen(output, encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            tail.append(line.rstrip()[:_LONGEST_LINE])
+            sys.stdout.write(line)
+    sys.stdout.flush()
+
+
+def _watch(
+    child: BaseProcess, answers: Connection, memory_mb: float, deadline: float, asked: Event
+) -> tuple[Reason, Any, float]:
+    """Wait for the answer, or kill the child; return why it has ended, its answer, and its peak of memory in MiB."""
+    peak = 0.0
+    while not answers.poll(_LOOK_SECONDS):
+        resident = _resident_mb(child)
+        peak = max(peak, resident)
+        reason = _reason_to_kill(resident > memory_mb, time.monotonic() > deadline, asked.is_set())
+        if reason is not None:
+            child.kill()
+            return reason, None, peak
+    try:
+        returned, value, peak = answers.recv()
+    except EOFError:
+        return "died", None, peak
+    return ("returned" if returned else "raised"), value, peak
+
+
+def _reason_to_kill(too_large: bool, too_long: bool, asked: bool) -> Reason | None:
+    if too_large:
+        return "memory"
+    if too_long:
+        return "time"
+    return "stopped" if asked else None
+
+
+def _resident_mb(child: BaseProcess) -> float:
+    try:
+        pages = Path(f"/proc/{child.pid}/statm").read_text().split()[1]
+    except (OSError, IndexError):
+        return 0.0  # it has ended
+    return int(pages) * _PAGE_MB
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[Event]:
+    """Yield an event that is set once this process gets SIGTERM, with which ECS stops a task."""
+    asked = Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,61 @@
+"""Measures a run of a step: its time, its memory, its list price."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sluice.lake.manifests import Run
+from sluice.steps.plan import Plan, Planned
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a step runs, and why there.
+
+    Args:
+        runtime: The runtime with its size, such as ``Lambda with 2048 MB``.
+        reason: Why it was chosen.
+        dollars_per_second: The list price of a second, in US dollars; 0 if it costs nothing beside what runs anyway.
+    """
+
+    runtime: str
+    reason: str
+    dollars_per_second: float = 0.0
+
+
+WORKER = Place("the Airflow worker", "declared")
+
+
+class Stopwatch:
+    """Measures the run of one partition, from now on.
+
+    Args:
+        place: Where it runs.
+        plan: The run of which the partition is a part.
+        planned: The partition.
+        clock: Returns seconds.
+    """
+
+    def __init__(self, place: Place, plan: Plan, planned: Planned, clock: Callable[[], float]) -> None:
+        self._place, self._plan, self._planned, self._clock = place, plan, planned, clock
+        self._begun = clock()
+
+    def read(self) -> Run:
+        """Return what was measured until now."""
+        seconds = round(self._clock() - self._begun, 3)
+        return Run(
+            runtime=self._place.runtime,
+            reason=self._place.reason,
+            bytes=self._planned.size,
+            bytes_at_once=self._plan.bytes_at_once,
+            seconds=seconds,
+            peak_mb=peak_mb(),
+            dollars=round(seconds * self._place.dollars_per_second, 8),
+        )
+
+
+def peak_mb() -> int:
+    """Return the most resident memory that this process has had, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # KiB on Linux

@@ -1,0 +1,188 @@
+"""What a step has to do: its partitions, what each reads, and which of them have to run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.steps import Conform, Input, Step
+from sluice.errors import MissingResource
+from sluice.lake.layout import raw_dataset
+from sluice.lake.manifests import Manifest, digest_of
+from sluice.lake.partitions import Partition, format_ranges, parse_ranges
+from sluice.lake.store import Lake
+from sluice.landing.closing import is_before_first_event
+from sluice.steps.code import code_fingerprint
+from sluice.workspace import Workspace
+
+# How many partitions of one run are read, or made, at the same time.
+SIDE_BY_SIDE = 4
+_ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One partition of a step, as the lake was when it was read.
+
+    Attributes:
+        partition: The partition.
+        found: The manifest of each input, and of how many partitions earlier; None if there is none.
+        inputs: The digest of each input, by ``dataset/partition key``.
+        current: The manifest of the step's own output; None before its first run.
+        code: The fingerprint of the step's code.
+    """
+
+    partition: Partition
+    found: Mapping[tuple[Input, int], Manifest | None]
+    inputs: Mapping[str, str]
+    current: Manifest | None
+    code: str
+
+    @property
+    def made(self) -> Manifest | None:
+        """The manifest of the output if it was made from these inputs by this code; else None."""
+        current = self.current
+        same = current is not None and current.inputs == self.inputs and current.code == self.code
+        return current if same else None
+
+    @property
+    def size(self) -> int:
+        """The bytes of all objects that the step reads."""
+        return sum(file.size for manifest in self.found.values() if manifest is not None for file in manifest.files)
+
+    @property
+    def rows(self) -> int:
+        """How many rows the step reads of this partition, without those of earlier ones."""
+        return sum(manifest.rows_out for (_, n), manifest in self.found.items() if manifest is not None and n == 0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a step has to do for some partitions, and for later ones that look back on them.
+
+    Attributes:
+        step: The step.
+        code: The fingerprint of its code.
+        planned: The partitions, in order.
+    """
+
+    step: Conform | Step
+    code: str
+    planned: Sequence[Planned]
+
+    @property
+    def ranges(self) -> str:
+        """All of its partitions, as ranges."""
+        return format_ranges(each.partition for each in self.planned)
+
+    @cached_property
+    def due(self) -> tuple[Planned, ...]:
+        """The partitions that have to run: their inputs or the code have changed, or they were never made."""
+        return tuple(each for each in self.planned if each.made is None)
+
+    @property
+    def bytes_at_once(self) -> int:
+        """The most bytes of inputs that the run has to hold at one time."""
+        return sum(sorted((each.size for each in self.due), reverse=True)[:SIDE_BY_SIDE])
+
+    @property
+    def digest(self) -> str:
+        """The digest of what has to run. It is the same for the same step, partitions, inputs and code."""
+        return digest_of([self.step.name, self.code, [[each.partition.key, dict(each.inputs)] for each in self.due]])
+
+
+def plan(workspace: Workspace, name: str, ranges: str) -> Plan:
+    """Read what a step has to do. Nothing is written.
+
+    Args:
+        workspace: The workspace of the pipeline that declares the step.
+        name: The name of the step.
+        ranges: Partitions as ranges, such as ``dt=2013-01-01..dt=2013-01-14``.
+
+    Raises:
+        MissingResource: an input of a partition is not complete.
+        DeclarationError: there is no such step, or its module does not exist.
+    """
+    lake, pipeline = workspace.lake, workspace.pipeline
+    step = pipeline.step(name)
+    partitions = parse_ranges(ranges)
+    targets = sorted({*partitions, *_dependants(lake, pipeline, step, partitions)})
+    code = code_fingerprint(pipeline, step)
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        return Plan(step, code, tuple(pool.map(partial(plan_partition, lake, pipeline, step, code), targets)))
+
+
+def plan_partition(lake: Lake, pipeline: Pipeline, step: Conform | Step, code: str, partition: Partition) -> Planned:
+    """Read what a step has to do for one partition.
+
+    Args:
+        lake: The pipeline's lake.
+        pipeline: The pipeline that declares the step.
+        step: One of its steps.
+        code: The fingerprint of the step's code.
+        partition: The partition.
+
+    Raises:
+        MissingResource: an input is not complete.
+    """
+    found = {
+        (read, n): lake.manifest(_dataset(pipeline, read), partition.shift(-n))
+        for read in step.reads
+        for n in range(read.look_back, -1, -1)
+    }
+    for read in step.reads:
+        _check_complete(lake, pipeline, read, partition, found[read, 0])
+    inputs = {
+        f"{_dataset(pipeline, read)}/{partition.shift(-n).key}": manifest.digest if manifest else _ABSENT
+        for (read, n), manifest in found.items()
+    }
+    return Planned(partition, found, inputs, lake.manifest(step.name, partition), code)
+
+
+def reach(pipeline: Pipeline, step: Conform | Step) -> int:
+    """Return how many partitions later a change of a source can still change this step's output.
+
+    Args:
+        pipeline: The pipeline that declares the step.
+        step: One of its steps.
+
+    Returns:
+        The largest sum of look-backs on a way from a source to the step; 0 without any look-back.
+    """
+    earlier = {known.name: known for known in pipeline.steps}
+    return max(
+        read.look_back + (reach(pipeline, earlier[read.dataset]) if read.dataset in earlier else 0)
+        for read in step.reads
+    )
+
+
+def _dependants(
+    lake: Lake, pipeline: Pipeline, step: Conform | Step, partitions: Sequence[Partition]
+) -> list[Partition]:
+    """Return the partitions of the step that exist and may look back on one of ``partitions``."""
+    far = reach(pipeline, step)
+    if not far:
+        return []
+    within = {partition.shift(n) for partition in partitions for n in range(1, far + 1)}
+    return [partition for partition in lake.partitions(step.name) if partition in within]
+
+
+def _dataset(pipeline: Pipeline, read: Input) -> str:
+    return read.dataset if pipeline.source(read.dataset) is None else raw_dataset(read.dataset)
+
+
+def _check_complete(
+    lake: Lake, pipeline: Pipeline, read: Input, partition: Partition, manifest: Manifest | None
+) -> None:
+    source = pipeline.source(read.dataset)
+    has_events = source in pipeline.event_sources
+    if manifest is None and has_events and is_before_first_event(lake, raw_dataset(read.dataset), pipeline, partition):
+        return
+    if manifest is None or manifest.state != "closed":
+        raise MissingResource(
+            f"{lake.uri(lake.layout.partition(_dataset(pipeline, read), partition))} is not complete: "
+            f"it has no closed manifest; land {read.dataset!r} first, then clear this task"
+        )

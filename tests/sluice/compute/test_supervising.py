@@ -1,0 +1,101 @@
+"""A call runs in a child process within its limits, and whoever waits learns how it has ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from threading import Timer
+from typing import Any
+
+import pytest
+
+from sluice.compute.supervising import supervise
+
+_MB = 1024 * 1024
+_ROOMY, _LONG = 100_000, 60.0
+
+
+def test_child_returns_its_value() -> None:
+    ended = supervise(lambda: {"rows": 3}, _ROOMY, _LONG)
+
+    assert (ended.reason, ended.value) == ("returned", {"rows": 3})
+    assert 0 < ended.seconds < _LONG
+    assert ended.peak_mb > 10
+
+
+def test_child_is_another_process() -> None:
+    assert supervise(os.getpid, _ROOMY, _LONG).value != os.getpid()
+
+
+def test_large_value_arrives_whole() -> None:
+    assert supervise(lambda: b"x" * 10 * _MB, _ROOMY, _LONG).value == b"x" * 10 * _MB
+
+
+def test_error_of_the_child_is_returned() -> None:
+    def fail() -> None:
+        raise ValueError("no such column")
+
+    ended = supervise(fail, _ROOMY, _LONG)
+
+    assert ended.reason == "raised"
+    assert isinstance(ended.value, ValueError)
+
+
+def test_child_that_takes_too_long_is_killed() -> None:
+    ended = supervise(lambda: time.sleep(_LONG), _ROOMY, 0.2)
+
+    assert ended.reason == "time"
+    assert 0.2 <= ended.seconds < 10
+
+
+def test_child_that_holds_too_much_is_killed() -> None:
+    def grow() -> None:
+        held = bytearray(400 * _MB)
+        time.sleep(_LONG)
+        del held
+
+    here = supervise(lambda: None, _ROOMY, _LONG).peak_mb
+
+    ended = supervise(grow, here + 250, _LONG)
+
+    assert ended.reason == "memory"
+    assert ended.peak_mb > here + 150
+    assert ended.seconds < 30
+
+
+def test_child_that_another_kills_has_died() -> None:
+    assert supervise(lambda: os.kill(os.getpid(), signal.SIGKILL), _ROOMY, _LONG).reason == "died"
+
+
+def test_child_is_ended_when_this_process_is_asked_to_stop() -> None:
+    Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+    assert supervise(lambda: time.sleep(_LONG), _ROOMY, _LONG).reason == "stopped"
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def printed() -> None:
+    for n in range(30):
+        sys.stdout.write(f"line {n}\n")
+    os.write(2, b"from below\n")
+
+
+def test_what_the_child_prints_is_printed_and_its_end_is_kept(capfd: pytest.CaptureFixture[str]) -> None:
+    ended = supervise(printed, _ROOMY, _LONG)
+
+    assert len(ended.log) == 20
+    assert {"line 29", "from below"} <= set(ended.log)
+    assert [line for line in capfd.readouterr().out.splitlines() if line.startswith("line")] == [
+        f"line {n}" for n in range(30)
+    ]
+
+
+def unpicklable() -> Callable[[], Any]:
+    return lambda: None
+
+
+def test_answer_that_cannot_be_sent_is_an_end_without_one() -> None:
+    assert supervise(unpicklable, _ROOMY, _LONG).reason == "died"
