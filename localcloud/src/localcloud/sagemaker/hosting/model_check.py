@@ -20,10 +20,10 @@ from pathlib import Path
 
 import psutil
 
+from localcloud.confinement import confine, limit
 from localcloud.sagemaker.algorithms import catalog
 from localcloud.sagemaker.api.errors import cause
 from localcloud.sagemaker.jobs.child import end
-from localcloud.sagemaker.jobs.confinement import confine, limit
 
 _SECONDS = 60
 _LARGEST_FILE = 20 * 1024**3  # bytes

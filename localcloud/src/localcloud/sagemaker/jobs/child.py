@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from localcloud.confinement import confine, limit
 from localcloud.sagemaker.api.errors import cause
-from localcloud.sagemaker.jobs.confinement import confine, limit
 from localcloud.sagemaker.jobs.container import Layout
 
 

@@ -1,4 +1,4 @@
-"""What a job's process may touch: its own folder, and of the machine what Python needs to run.
+"""What a process that runs foreign code may touch: its own folder, and of the machine what Python needs to run.
 
 Linux enforces it by Landlock (https://docs.kernel.org/userspace-api/landlock.html), which needs no privileges. Without
 Landlock, as on other systems, only the checks of paths and archives protect the machine.
@@ -34,13 +34,15 @@ class _PathBeneathAttributes(ctypes.Structure):
     _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
 
 
-def confine(folder: Path) -> bool:
+def confine(folder: Path, readable: Iterable[Path] = (), *, network: bool = False) -> bool:
     """Deny this thread, and what it starts from now on, all other files and the network.
 
     It may still read what the interpreter, its libraries and this package need, and the devices.
 
     Args:
         folder: The folder that it may still read and write.
+        readable: Further folders that it may still read.
+        network: Whether it may still use the network.
 
     Returns:
         Whether the kernel enforces it.
@@ -55,13 +57,13 @@ def confine(folder: Path) -> bool:
     if version < 1:
         return False
     every = _newest(_FILE_RIGHTS, version)
-    wanted = _RulesetAttributes(every, _newest(_TCP_RIGHTS, version))
+    wanted = _RulesetAttributes(every, 0 if network else _newest(_TCP_RIGHTS, version))
     size = ctypes.sizeof(wanted) if version >= min(_TCP_RIGHTS) else ctypes.sizeof(ctypes.c_uint64)
     ruleset = _checked(system.syscall(_CREATE_RULESET, ctypes.byref(wanted), ctypes.c_size_t(size), 0))
     try:
         reading, writing = _EXECUTE | _READ | _LIST, every & ~_EXECUTE
         devices = writing & (_READ | _WRITE | _LIST | _TRUNCATE | (1 << 5) | (1 << 8))
-        for path in _existing((*_READABLE, Path(__file__).resolve().parents[2])):
+        for path in _existing((*_READABLE, Path(__file__).resolve().parent, *readable)):
             _allow(system, ruleset, path, reading)
         _allow(system, ruleset, Path("/dev"), devices)
         _allow(system, ruleset, folder, writing)
@@ -72,12 +74,12 @@ def confine(folder: Path) -> bool:
     return True
 
 
-def limit(volume_bytes: int, memory_bytes: int) -> None:
-    """Limit what this process takes of the machine; it also writes no core dumps, and yields the CPU to the stand-in.
+def limit(volume_bytes: int, memory_bytes: int = resource.RLIM_INFINITY) -> None:
+    """Limit what this process takes of the machine; it also writes no core dumps, and yields the CPU to the cloud.
 
     Args:
         volume_bytes: The largest size of a file.
-        memory_bytes: The largest size of the data segment.
+        memory_bytes: The largest size of the data segment; by default it has no limit.
     """
     for kind, most in (
         (resource.RLIMIT_FSIZE, volume_bytes),
@@ -85,8 +87,8 @@ def limit(volume_bytes: int, memory_bytes: int) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         _, hard = resource.getrlimit(kind)
-        allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (allowed, hard))
+        bounds = [each for each in (most, hard) if each != resource.RLIM_INFINITY]
+        resource.setrlimit(kind, (min(bounds, default=hard), hard))
     os.nice(5)
 
 
