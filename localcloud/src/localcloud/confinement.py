@@ -1,4 +1,4 @@
-"""What a process that runs foreign code may touch: its own folder, and of the machine what Python needs to run.
+"""What a child process may touch: its own folder, and of the machine what it needs to run.
 
 Linux enforces it by Landlock (https://docs.kernel.org/userspace-api/landlock.html), which needs no privileges. Without
 Landlock, as on other systems, only the checks of paths and archives protect the machine.
@@ -21,7 +21,9 @@ _EXECUTE, _WRITE, _READ, _LIST, _TRUNCATE = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 <<
 _FILE_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}  # by the version that adds them
 _TCP_RIGHTS = {4: 0b11}  # bind and connect
 
-_READABLE = ("/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/sys", "/opt", sys.prefix, sys.base_prefix)
+_READABLE = ("/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/sys", "/opt")
+OWN_CODE = (Path(sys.prefix), Path(sys.base_prefix), Path(__file__).resolve().parents[1])
+"""The folders of this interpreter, its libraries and this package."""
 
 
 class _RulesetAttributes(ctypes.Structure):
@@ -34,14 +36,14 @@ class _PathBeneathAttributes(ctypes.Structure):
     _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
 
 
-def confine(folder: Path, readable: Iterable[Path] = (), *, network: bool = False) -> bool:
-    """Deny this thread, and what it starts from now on, all other files and the network.
+def confine(folder: Path, code: Iterable[Path], *, network: bool) -> bool:
+    """Deny this thread, and what it starts from now on, all other files, and the network unless it is allowed.
 
-    It may still read what the interpreter, its libraries and this package need, and the devices.
+    It may still read the system's programs and settings, and use the devices.
 
     Args:
         folder: The folder that it may still read and write.
-        readable: Further folders that it may still read.
+        code: The folders that it may still read, of its interpreter and what it imports.
         network: Whether it may still use the network.
 
     Returns:
@@ -63,7 +65,7 @@ def confine(folder: Path, readable: Iterable[Path] = (), *, network: bool = Fals
     try:
         reading, writing = _EXECUTE | _READ | _LIST, every & ~_EXECUTE
         devices = writing & (_READ | _WRITE | _LIST | _TRUNCATE | (1 << 5) | (1 << 8))
-        for path in _existing((*_READABLE, Path(__file__).resolve().parent, *readable)):
+        for path in _existing((*_READABLE, *code)):
             _allow(system, ruleset, path, reading)
         _allow(system, ruleset, Path("/dev"), devices)
         _allow(system, ruleset, folder, writing)
@@ -74,12 +76,12 @@ def confine(folder: Path, readable: Iterable[Path] = (), *, network: bool = Fals
     return True
 
 
-def limit(volume_bytes: int, memory_bytes: int = resource.RLIM_INFINITY) -> None:
-    """Limit what this process takes of the machine; it also writes no core dumps, and yields the CPU to the cloud.
+def limit(volume_bytes: int, memory_bytes: int) -> None:
+    """Limit what this process takes of the machine; it also writes no core dumps, and yields the CPU to the stand-in.
 
     Args:
         volume_bytes: The largest size of a file.
-        memory_bytes: The largest size of the data segment; by default it has no limit.
+        memory_bytes: The largest size of the data segment.
     """
     for kind, most in (
         (resource.RLIMIT_FSIZE, volume_bytes),
@@ -87,8 +89,8 @@ def limit(volume_bytes: int, memory_bytes: int = resource.RLIM_INFINITY) -> None
         (resource.RLIMIT_CORE, 0),
     ):
         _, hard = resource.getrlimit(kind)
-        bounds = [each for each in (most, hard) if each != resource.RLIM_INFINITY]
-        resource.setrlimit(kind, (min(bounds, default=hard), hard))
+        allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (allowed, hard))
     os.nice(5)
 
 
