@@ -76,12 +76,12 @@ def confine(folder: Path, code: Iterable[Path], *, network: bool) -> bool:
     return True
 
 
-def limit(volume_bytes: int, memory_bytes: int) -> None:
-    """Limit what this process takes of the machine; it also writes no core dumps, and yields the CPU to the stand-in.
+def limit(volume_bytes: int, memory_bytes: int = resource.RLIM_INFINITY) -> None:
+    """Limit what this process takes of the machine; it also writes no core dumps, and yields the CPU to the cloud.
 
     Args:
         volume_bytes: The largest size of a file.
-        memory_bytes: The largest size of the data segment.
+        memory_bytes: The largest size of the data segment; by default it has no limit.
     """
     for kind, most in (
         (resource.RLIMIT_FSIZE, volume_bytes),
@@ -89,8 +89,8 @@ def limit(volume_bytes: int, memory_bytes: int) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         _, hard = resource.getrlimit(kind)
-        allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (allowed, hard))
+        bounds = [each for each in (most, hard) if each != resource.RLIM_INFINITY]
+        resource.setrlimit(kind, (min(bounds, default=hard), hard))
     os.nice(5)
 
 

@@ -33,7 +33,7 @@ class Order:
         environment: All environment variables.
         folder: The only folder that the command may write.
         working_folder: Where the command starts.
-        readable: Further folders that it may read, beside those of this interpreter.
+        readable: The folders that it may read, of its interpreter and what it imports.
         largest_file: The size in bytes that no file may exceed.
     """
 
