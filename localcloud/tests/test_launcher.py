@@ -23,7 +23,7 @@ def _order(folder: Path, script: str) -> Order:
         environment={"GREETING": "hello"},
         folder=str(folder),
         working_folder=str(folder),
-        readable=(sys.prefix,),
+        readable=(sys.prefix, sys.base_prefix),
         largest_file=1_000_000,
     )
 

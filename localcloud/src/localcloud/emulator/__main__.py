@@ -7,11 +7,14 @@ from pathlib import Path
 
 from ministack import app
 
+from localcloud import images
 from localcloud.emulator import alarms, long_polls, object_files, queues, stack_resources, streams, used_services
 from localcloud.emulator.durability import saving
+from localcloud.emulator.functions import installation as functions
 from localcloud.emulator.service_quotas import ServiceQuotas
 from localcloud.emulator.used_services import UsedPathsOnly
 from localcloud.request_guard import RequestGuard
+from localcloud.settings import endpoint_variables
 
 
 def main() -> None:
@@ -23,7 +26,10 @@ def main() -> None:
     object_files.install(Path(os.environ["S3_DATA_DIR"]))
     stack_resources.install()
     used_services.turn_off_unused()
-    saving.install(Path(os.environ["STATE_DIR"]))
+    state = Path(os.environ["STATE_DIR"])
+    endpoints = endpoint_variables(int(os.environ["GATEWAY_PORT"]), int(os.environ["LOCALCLOUD_SAGEMAKER_PORT"]))
+    functions_loaded = functions.install(state, images.parse(os.environ[images.SETTING]), endpoints)
+    saving.install(state, functions_loaded)
     app.app = RequestGuard(ServiceQuotas(UsedPathsOnly(app.app)))
     app.main()
 

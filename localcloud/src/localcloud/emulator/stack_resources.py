@@ -17,6 +17,7 @@ from typing import Any
 from ministack import app
 
 _USED = tuple(f"AWS::{name}::" for name in ("CloudWatch", "IAM", "Kinesis", "Logs", "S3", "SNS", "SQS", "SSM"))
+_LAMBDA = tuple(f"AWS::Lambda::{name}" for name in ("EventInvokeConfig", "Function", "LayerVersion", "Permission"))
 _BUCKET = "AWS::S3::Bucket"
 
 Handler = Callable[..., Awaitable[Any]]
@@ -39,8 +40,10 @@ def _prepared(handle: Handler) -> Handler:
 def _prepare() -> None:
     from ministack.services.cloudformation import provisioners
 
-    # A custom resource needs a Lambda function, and Lambda is off.
-    for name in [name for name in provisioners._RESOURCE_HANDLERS if not name.startswith(_USED)]:
+    # Custom resources are off too: their functions would answer a path of the emulator's own.
+    for name in [
+        name for name in provisioners._RESOURCE_HANDLERS if not name.startswith(_USED) and name not in _LAMBDA
+    ]:
         del provisioners._RESOURCE_HANDLERS[name]
     of_bucket = provisioners._RESOURCE_HANDLERS[_BUCKET]
     of_bucket["create"] = _adopting(of_bucket["create"], of_bucket["update"])

@@ -18,7 +18,7 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ _MODULES = {
     "cloudformation": "cloudformation",
     "iam": "iam",
     "kinesis": "kinesis",
+    "lambda": "lambda_svc",
     "logs": "cloudwatch_logs",
     "monitoring": "cloudwatch",
     "s3": "s3",
@@ -72,12 +73,16 @@ _SECONDS_BETWEEN_SWEEPS = 60.0
 logger = logging.getLogger("durability")
 
 
-def install(state: Path) -> None:
+def install(state: Path, *loaded: Callable[[], None]) -> None:
     """Load the state from the folder when the emulator starts, and save what each request changes.
 
     Install it last, as the handlers that it wraps may have wrappers that change something too.
+
+    Args:
+        state: The folder.
+        loaded: What is called when the state is loaded.
     """
-    keeper = _Keeper(state / "state.sqlite")
+    keeper = _Keeper(state / "state.sqlite", loaded)
     app._load_persisted_state = keeper.load
     app.save_all = keeper.close
     for service, handler in app.SERVICE_HANDLERS.items():
@@ -85,8 +90,9 @@ def install(state: Path) -> None:
 
 
 class _Keeper:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, loaded: Sequence[Callable[[], None]]) -> None:
         self._file = StateFile(path)
+        self._loaded = loaded
         self._queues, self._streams = QueueContent(self._file), StreamContent(self._file)
         self._logs = LogContent(self._file)
         self._documents: dict[str, str] = {}  # as they are in the file
@@ -98,6 +104,8 @@ class _Keeper:
         """Restore all services, or end the process, as the emulator would otherwise run with a part of the state."""
         try:
             self._load()
+            for call in self._loaded:
+                call()
         except Exception:
             logger.exception("the state can't be loaded; it is left as it is")
             os._exit(1)
@@ -182,6 +190,8 @@ class _Keeper:
 
 def _changed_by(service: str, method: str, path: str, headers: Mapping[str, str]) -> Collection[str]:
     """Return the modules whose documents the request may have changed."""
+    if service == "lambda":
+        return () if method == "GET" or path.endswith("/invocations") else ("lambda_svc",)
     if service == "s3":
         is_of_bucket = "/" not in path.strip("/")  # objects are files
         return ("s3",) if is_of_bucket and method not in _READS else ()

@@ -1,0 +1,224 @@
+"""Reads a request of Lambda's REST API by botocore's service model, and refuses what Lambda refuses.
+
+Source: AWS Lambda API reference; AWS Lambda Developer Guide, "Lambda quotas" and "Defined runtime environment
+variables".
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import json
+import re
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.model import OperationModel, Shape
+
+from localcloud.images import Image, MissingImageError, find
+from localcloud.service_model.errors import ServiceError
+from localcloud.service_model.validation import service_model, validate
+
+OPERATIONS = frozenset(
+    {
+        *("CreateFunction", "GetFunction", "GetFunctionConfiguration", "ListFunctions", "DeleteFunction", "Invoke"),
+        *("UpdateFunctionCode", "UpdateFunctionConfiguration", "GetAccountSettings"),
+        *("PutFunctionConcurrency", "GetFunctionConcurrency", "DeleteFunctionConcurrency"),
+        *("PutFunctionEventInvokeConfig", "UpdateFunctionEventInvokeConfig", "GetFunctionEventInvokeConfig"),
+        *("DeleteFunctionEventInvokeConfig", "ListFunctionEventInvokeConfigs"),
+        *("TagResource", "UntagResource", "ListTags", "AddPermission", "RemovePermission", "GetPolicy"),
+        *("PublishLayerVersion", "GetLayerVersion", "GetLayerVersionByArn", "DeleteLayerVersion"),
+        *("ListLayers", "ListLayerVersions"),
+    }
+)
+_LARGEST_SYNCHRONOUS = 6 * 1024 * 1024  # bytes of a payload
+_LARGEST_ASYNCHRONOUS = 1024 * 1024
+_LARGEST_ZIP = 50 * 1024 * 1024  # bytes, as part of a request
+_LARGEST_MEMORY = 10240  # MB; the service model allows more, for functions on instances of one's own
+_UNABLE = "Lambda was unable to configure your environment variables"
+_LARGEST_ENVIRONMENT = 4096  # bytes, as JSON
+_RESERVED = frozenset(
+    {
+        *("_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV"),
+        *("AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION"),
+        *("AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME"),
+        *("AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+        *("AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A valid request: the operation's name, and its members, but for a payload that isn't JSON."""
+
+    operation: str
+    members: Mapping[str, Any]
+
+
+def read(method: str, path: str, query: Mapping[str, Any], headers: Mapping[str, str], body: bytes) -> Request:
+    """Return a request that the service model allows.
+
+    Args:
+        method: The HTTP method.
+        path: The path; it may be percent-encoded.
+        query: The query's parameters.
+        headers: The headers, with names in lower case.
+        body: The body.
+
+    Raises:
+        ServiceError: It is none.
+    """
+    model, parameters = _operation(method, path, query)
+    shape_of_all: Any = model.input_shape
+    members: dict[str, Any] = {} if shape_of_all.serialization.get("payload") else _json(body)
+    for name, shape in shape_of_all.members.items():
+        location, key = shape.serialization.get("location"), shape.serialization.get("name", name)
+        if location == "uri" and key in parameters:
+            members[name] = _converted(shape, parameters[key])
+        elif location == "querystring" and key in query:
+            members[name] = _converted(shape, query[key])
+        elif location == "header" and key.lower() in headers:
+            members[name] = _converted(shape, headers[key.lower()])
+    _check_memory(members)
+    validate(model, members)
+    return Request(model.name, members)
+
+
+def check_function(members: Mapping[str, Any], images: Mapping[str, Image]) -> None:
+    """Refuse what Lambda refuses of a function beyond the service model, of CreateFunction and the two updates.
+
+    Args:
+        members: The request's members.
+        images: What runs in place of images and runtimes, by name.
+
+    Raises:
+        ServiceError: It is refused.
+    """
+    _check_memory(members)
+    _check_variables((members.get("Environment") or {}).get("Variables") or {})
+    if members.get("Publish"):
+        raise _invalid("This cloud has no versions of functions: leave Publish out.")
+    code = members.get("Code") or members
+    zip_file = code.get("ZipFile")
+    if zip_file is not None:
+        _check_zip(zip_file)
+    for named in (code.get("ImageUri"), members.get("Runtime")):
+        try:
+            if named is not None:
+                find(images, named)
+        except MissingImageError as error:
+            raise _invalid(f"{error}.") from error
+
+
+def check_payload(payload: bytes, *, is_event: bool) -> None:
+    """Refuse a payload that is too large or no JSON.
+
+    Args:
+        payload: The payload of Invoke.
+        is_event: Whether the invocation is asynchronous.
+
+    Raises:
+        ServiceError: It is refused.
+    """
+    largest = _LARGEST_ASYNCHRONOUS if is_event else _LARGEST_SYNCHRONOUS
+    if len(payload) > largest:
+        message = f"Request must be smaller than {largest} bytes for the InvokeFunction operation"
+        raise ServiceError("RequestTooLargeException", message, status=413)
+    try:
+        json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        message = f"Could not parse request body into json: {error}"
+        raise ServiceError("InvalidRequestContentException", message) from error
+
+
+def _operation(method: str, path: str, query: Mapping[str, Any]) -> tuple[OperationModel, dict[str, str]]:
+    encoded = path.rstrip("/") if len(path) > 1 else path
+    for name, of_method, pattern, wanted in _routes():
+        if of_method == method and (found := pattern.fullmatch(encoded)) and wanted.items() <= _flat(query).items():
+            if name not in OPERATIONS:
+                raise ServiceError("UnknownOperationException", f"This cloud's Lambda has no operation {name}.")
+            parameters = {key: urllib.parse.unquote(value) for key, value in found.groupdict().items()}
+            return service_model("lambda").operation_model(name), parameters
+    raise ServiceError("UnknownOperationException", f"Lambda has no operation {method} {path}.", status=404)
+
+
+@functools.cache
+def _routes() -> tuple[tuple[str, str, re.Pattern[str], dict[str, str]], ...]:
+    """Return name, method, path and fixed parameters of each operation; the most specific ones are first."""
+    model = service_model("lambda")
+    routes = []
+    for name in model.operation_names:
+        http = model.operation_model(name).http
+        path, _, query = http["requestUri"].partition("?")
+        pattern = re.sub(r"\\{(\w+)\\\+\\}", r"(?P<\1>.+)", re.escape(path.rstrip("/")))
+        pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", pattern)
+        routes.append((name, http["method"], re.compile(pattern), dict(urllib.parse.parse_qsl(query))))
+    return tuple(sorted(routes, key=lambda route: (-len(route[3]), route[2].groups, -len(route[2].pattern))))
+
+
+def _flat(query: Mapping[str, Any]) -> dict[str, str]:
+    return {name: value[0] if isinstance(value, list) else value for name, value in query.items() if value}
+
+
+def _converted(shape: Shape, value: Any) -> Any:
+    if shape.type_name == "list":
+        return value if isinstance(value, list) else [value]
+    text: str = value[0] if isinstance(value, list) else value
+    if shape.type_name in ("integer", "long"):
+        try:
+            return int(text)
+        except ValueError as error:
+            raise ServiceError("SerializationException", f"{text!r} is not a number.") from error
+    return text == "true" if shape.type_name == "boolean" else text
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        members = json.loads(body or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise ServiceError("SerializationException", f"The body is not JSON: {error}") from error
+    if not isinstance(members, dict):
+        raise ServiceError("SerializationException", "The body is not a JSON object.")
+    return members
+
+
+def _check_memory(members: Mapping[str, Any]) -> None:
+    memory = members.get("MemorySize")
+    if isinstance(memory, int) and memory > _LARGEST_MEMORY:
+        constraint = f"Member must have value less than or equal to {_LARGEST_MEMORY}"
+        raise ServiceError(
+            "ValidationException",
+            f"1 validation error detected: Value '{memory}' at 'memorySize' failed to satisfy constraint: {constraint}",
+        )
+
+
+def _check_variables(variables: Mapping[str, str]) -> None:
+    start = (
+        "Lambda was unable to configure your environment variables because the environment variables you have provided"
+    )
+    if reserved := sorted(_RESERVED & variables.keys()):
+        raise _invalid(
+            f"{start} contains reserved keys that are currently not supported for modification. "
+            f"Reserved keys used in this request: {', '.join(reserved)}"
+        )
+    measured = json.dumps(dict(variables), separators=(",", ":"))
+    if len(measured.encode()) > _LARGEST_ENVIRONMENT:
+        raise _invalid(f"{start} exceeded the 4KB limit. String measured: {measured}")
+
+
+def _check_zip(zip_file: str) -> None:
+    try:
+        size = len(base64.b64decode(zip_file, validate=True))
+    except binascii.Error as error:
+        raise ServiceError("SerializationException", "ZipFile is not base64.") from error
+    if size > _LARGEST_ZIP:
+        message = f"Request must be smaller than {_LARGEST_ZIP} bytes for the CreateFunction operation"
+        raise ServiceError("RequestEntityTooLargeException", message, status=413)
+
+
+def _invalid(message: str) -> ServiceError:
+    return ServiceError("InvalidParameterValueException", message)
