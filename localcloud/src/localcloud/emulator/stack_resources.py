@@ -11,40 +11,48 @@ Source: AWS CloudFormation Template Reference, AWS::S3::Bucket ("you can only de
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from ministack import app
 
-_USED = tuple(f"AWS::{name}::" for name in ("CloudWatch", "IAM", "Kinesis", "Logs", "S3", "SNS", "SQS", "SSM"))
-_LAMBDA = tuple(f"AWS::Lambda::{name}" for name in ("EventInvokeConfig", "Function", "LayerVersion", "Permission"))
+from localcloud.emulator.functions import stacks as function_stacks
+from localcloud.images import Image
+
+_USED = (
+    *(f"AWS::{name}::" for name in ("CloudWatch", "IAM", "Kinesis", "Logs", "S3", "SNS", "SQS", "SSM")),
+    *function_stacks.TYPES,
+)
 _BUCKET = "AWS::S3::Bucket"
 
 Handler = Callable[..., Awaitable[Any]]
 
 
-def install() -> None:
-    """Patch CloudFormation at its first request, as it takes a second to load."""
-    app.SERVICE_HANDLERS["cloudformation"] = _prepared(app.SERVICE_HANDLERS["cloudformation"])
+def install(images: Mapping[str, Image]) -> None:
+    """Patch CloudFormation at its first request, as it takes a second to load.
+
+    Args:
+        images: What runs in place of images and runtimes, by name.
+    """
+    prepare = functools.cache(lambda: _prepare(images))
+    app.SERVICE_HANDLERS["cloudformation"] = _prepared(app.SERVICE_HANDLERS["cloudformation"], prepare)
 
 
-def _prepared(handle: Handler) -> Handler:
+def _prepared(handle: Handler, prepare: Callable[[], None]) -> Handler:
     async def call(*request: Any) -> Any:
-        _prepare()
+        prepare()
         return await handle(*request)
 
     return call
 
 
-@functools.cache
-def _prepare() -> None:
+def _prepare(images: Mapping[str, Image]) -> None:
     from ministack.services.cloudformation import provisioners
 
     # Custom resources are off too: their functions would answer a path of the emulator's own.
-    for name in [
-        name for name in provisioners._RESOURCE_HANDLERS if not name.startswith(_USED) and name not in _LAMBDA
-    ]:
+    for name in [name for name in provisioners._RESOURCE_HANDLERS if not name.startswith(_USED)]:
         del provisioners._RESOURCE_HANDLERS[name]
+    function_stacks.patch(provisioners._RESOURCE_HANDLERS, images)
     of_bucket = provisioners._RESOURCE_HANDLERS[_BUCKET]
     of_bucket["create"] = _adopting(of_bucket["create"], of_bucket["update"])
     of_bucket["delete"] = _keeping_content(of_bucket["delete"])

@@ -234,5 +234,5 @@ def _size(folder: Path) -> int:
     for root, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(root, name)).st_blocks * 512
+                total += os.lstat(os.path.join(root, name)).st_size
     return total

@@ -119,7 +119,7 @@ class Operations:
 def settle_at_once() -> None:
     """Make all functions active: what was under way when an earlier cloud ended is done."""
     for function in lambda_svc._functions._data.values():
-        _settle(function)
+        settle(function)
 
 
 def settle_soon(name: str, _delay: float) -> None:
@@ -134,12 +134,13 @@ def settle_soon(name: str, _delay: float) -> None:
         return
     if function["config"].get("StateReasonCode") == "Updating":
         function["config"] |= {"State": "Active", "StateReason": "", "StateReasonCode": ""}  # it still runs as it was
-    timer = threading.Timer(_SETTLE_SECONDS, _settle, [function])
+    timer = threading.Timer(_SETTLE_SECONDS, settle, [function])
     timer.daemon = True
     timer.start()
 
 
-def _settle(function: dict[str, Any]) -> None:
+def settle(function: dict[str, Any]) -> None:
+    """Make a function active, with no update under way."""
     for member in ("StateReason", "StateReasonCode", "LastUpdateStatusReason", "LastUpdateStatusReasonCode"):
         function["config"][member] = ""
     function["config"] |= {"State": "Active", "LastUpdateStatus": "Successful"}

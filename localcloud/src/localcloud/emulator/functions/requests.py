@@ -37,7 +37,8 @@ OPERATIONS = frozenset(
 _LARGEST_SYNCHRONOUS = 6 * 1024 * 1024  # bytes of a payload
 _LARGEST_ASYNCHRONOUS = 1024 * 1024
 _LARGEST_ZIP = 50 * 1024 * 1024  # bytes, as part of a request
-_LARGEST_MEMORY = 10240  # MB; the service model allows more, for functions on instances of one's own
+# Limits that the service model lacks: MB of memory (for functions on instances of one's own, it is more), seconds.
+_MOST = {"MemorySize": 10240, "Timeout": 900}
 _UNABLE = "Lambda was unable to configure your environment variables"
 _LARGEST_ENVIRONMENT = 4096  # bytes, as JSON
 _RESERVED = frozenset(
@@ -83,7 +84,7 @@ def read(method: str, path: str, query: Mapping[str, Any], headers: Mapping[str,
             members[name] = _converted(shape, query[key])
         elif location == "header" and key.lower() in headers:
             members[name] = _converted(shape, headers[key.lower()])
-    _check_memory(members)
+    _check_numbers(members)
     validate(model, members)
     return Request(model.name, members)
 
@@ -98,7 +99,7 @@ def check_function(members: Mapping[str, Any], images: Mapping[str, Image]) -> N
     Raises:
         ServiceError: It is refused.
     """
-    _check_memory(members)
+    _check_numbers(members)
     _check_variables((members.get("Environment") or {}).get("Variables") or {})
     if members.get("Publish"):
         raise _invalid("This cloud has no versions of functions: leave Publish out.")
@@ -186,14 +187,14 @@ def _json(body: bytes) -> dict[str, Any]:
     return members
 
 
-def _check_memory(members: Mapping[str, Any]) -> None:
-    memory = members.get("MemorySize")
-    if isinstance(memory, int) and memory > _LARGEST_MEMORY:
-        constraint = f"Member must have value less than or equal to {_LARGEST_MEMORY}"
-        raise ServiceError(
-            "ValidationException",
-            f"1 validation error detected: Value '{memory}' at 'memorySize' failed to satisfy constraint: {constraint}",
-        )
+def _check_numbers(members: Mapping[str, Any]) -> None:
+    for name, most in _MOST.items():
+        value = members.get(name)
+        if isinstance(value, int) and value > most:
+            member = name[0].lower() + name[1:]
+            fault = f"Value '{value}' at '{member}' failed to satisfy constraint: "
+            constraint = f"Member must have value less than or equal to {most}"
+            raise ServiceError("ValidationException", f"1 validation error detected: {fault}{constraint}")
 
 
 def _check_variables(variables: Mapping[str, str]) -> None:
