@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.images import Image
 from localcloud.testing.clouds import Cloud
-from localcloud.testing.functions import IMAGE_URI, deploy, invoke, settled, zipped
+from localcloud.testing.functions import deploy, invoke, settled, zipped
 from localcloud.testing.waiting import wait_for
 
 
