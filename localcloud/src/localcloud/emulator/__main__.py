@@ -9,9 +9,11 @@ from ministack import app
 
 from localcloud import images
 from localcloud.emulator import alarms, long_polls, object_files, queues, stack_resources, streams, used_services
+from localcloud.emulator.clients import clients
 from localcloud.emulator.durability import saving
 from localcloud.emulator.functions import installation as functions
 from localcloud.emulator.service_quotas import ServiceQuotas
+from localcloud.emulator.state_machines import executions
 from localcloud.emulator.used_services import UsedPathsOnly
 from localcloud.request_guard import RequestGuard
 from localcloud.settings import endpoint_variables
@@ -27,9 +29,11 @@ def main() -> None:
     used_services.turn_off_unused()
     state = Path(os.environ["STATE_DIR"])
     endpoints = endpoint_variables(int(os.environ["GATEWAY_PORT"]), int(os.environ["LOCALCLOUD_SAGEMAKER_PORT"]))
+    client = clients(endpoints["AWS_ENDPOINT_URL"])
     known_images = images.parse(os.environ[images.SETTING])
     stack_resources.install(known_images)
-    functions_loaded = functions.install(state, known_images, endpoints)
+    functions_loaded = functions.install(state, known_images, endpoints, client)
+    executions.install(client)
     saving.install(state, functions_loaded)
     app.app = RequestGuard(ServiceQuotas(UsedPathsOnly(app.app)))
     app.main()

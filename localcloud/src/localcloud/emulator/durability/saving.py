@@ -48,6 +48,7 @@ _MODULES = {
     "sns": "sns",
     "sqs": "sqs",
     "ssm": "ssm",
+    "states": "stepfunctions",
 }
 # Actions that change messages, records or log events only, or nothing at all.
 _CONTENT_ACTIONS = {

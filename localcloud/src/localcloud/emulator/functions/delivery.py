@@ -19,10 +19,11 @@ from typing import Any
 
 from ministack.services import lambda_svc
 
+from localcloud.emulator.clients import Client
 from localcloud.emulator.functions import destinations
 from localcloud.emulator.functions.destinations import Delivered
 from localcloud.emulator.functions.events import Event, EventFile
-from localcloud.emulator.functions.executor import Client, Executor
+from localcloud.emulator.functions.executor import Executor
 from localcloud.emulator.functions.outcome import THROTTLED, Invocation
 
 DUPLICATES_TAG = "localcloud:deliver-events"

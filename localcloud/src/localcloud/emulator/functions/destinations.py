@@ -16,8 +16,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from localcloud.emulator.clients import Client
 from localcloud.emulator.functions.events import Event
-from localcloud.emulator.functions.executor import Client
 from localcloud.emulator.functions.outcome import Outcome
 
 SUCCESS = "Success"

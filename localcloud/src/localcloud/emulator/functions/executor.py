@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 from ministack.services import lambda_svc
 
+from localcloud.emulator.clients import Client
 from localcloud.emulator.functions.deployed import Deployments, Record
 from localcloud.emulator.functions.environment import ExecutionEnvironment
 from localcloud.emulator.functions.logs import InvocationLog
 from localcloud.emulator.functions.outcome import THROTTLED, Invocation, Outcome, error
 from localcloud.emulator.functions.pool import Pool
 from localcloud.images import MissingImageError
-
-Client = Callable[[str, str], Any]
-"""Returns a boto3 client of this cloud for a service and a region."""
 
 _THROTTLE_REASONS = {
     "function": "ReservedFunctionConcurrentInvocationLimitExceeded",

@@ -10,40 +10,37 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from ministack import app
 from ministack.services import eventbridge, lambda_svc, sns
 
+from localcloud.emulator.clients import Client
 from localcloud.emulator.functions import operations
 from localcloud.emulator.functions.delivery import Delivery
 from localcloud.emulator.functions.deployed import Deployments
 from localcloud.emulator.functions.environment import ExecutionEnvironment
 from localcloud.emulator.functions.events import EventFile
-from localcloud.emulator.functions.executor import Client, Executor
+from localcloud.emulator.functions.executor import Executor
 from localcloud.emulator.functions.operations import Operations
 from localcloud.emulator.functions.pool import Pool
 from localcloud.images import Image, MissingImageError
 
-_CONFIG = Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 5})
-
-_ANY_KEY = "localcloud"  # keys are not checked
-
 logger = logging.getLogger("functions")
 
 
-def install(state: Path, images: Mapping[str, Image], endpoints: Mapping[str, str]) -> Callable[[], None]:
+def install(
+    state: Path, images: Mapping[str, Image], endpoints: Mapping[str, str], client: Client
+) -> Callable[[], None]:
     """Replace the emulator's executor, and return what has to be called once the emulator has loaded its state.
 
     Args:
         state: The folder of the emulator's state; the events are in it, and code and scratch folders are beside it.
         images: What runs in place of images and runtimes, by name.
         endpoints: The variables with which boto3 finds this cloud.
+        client: Returns clients of this cloud.
     """
     folder = state.parent / "functions"
     deployments = Deployments(images, folder / "code")
     pool = Pool(folder / "environments", endpoints, functools.partial(_is_current, deployments))
-    client = _clients(endpoints["AWS_ENDPOINT_URL"])
     executor = Executor(deployments, pool, client)
     delivery = Delivery(EventFile(state / "events.sqlite"), executor, client)
     lambda_svc._execute_function = executor.execute_for_service
@@ -107,18 +104,3 @@ def _accept_for(delivery: Delivery, function: str, event: Any) -> None:
         logger.warning("an event for function %s is dropped: there is no such function", name)
         return
     _accept(delivery, {"config": config}, event)
-
-
-def _clients(endpoint: str) -> Client:
-    @functools.cache
-    def client(service: str, region: str) -> Any:
-        return boto3.client(  # type: ignore[call-overload]  # its overloads want a literal name
-            service,
-            endpoint_url=endpoint,
-            region_name=region,
-            aws_access_key_id=_ANY_KEY,
-            aws_secret_access_key=_ANY_KEY,
-            config=_CONFIG,
-        )
-
-    return client

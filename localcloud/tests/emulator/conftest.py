@@ -1,4 +1,4 @@
-"""A cloud with an image whose handlers the tests use."""
+"""Clouds with an image whose handlers the tests of functions and of state machines use."""
 
 from __future__ import annotations
 
