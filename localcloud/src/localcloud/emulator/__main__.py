@@ -12,6 +12,8 @@ from localcloud.emulator import alarms, long_polls, object_files, queues, stack_
 from localcloud.emulator.clients import clients
 from localcloud.emulator.durability import saving
 from localcloud.emulator.functions import installation as functions
+from localcloud.emulator.functions.request_ids import InvocationIds
+from localcloud.emulator.schedules import firing
 from localcloud.emulator.service_quotas import ServiceQuotas
 from localcloud.emulator.state_machines import executions
 from localcloud.emulator.used_services import UsedPathsOnly
@@ -34,8 +36,9 @@ def main() -> None:
     stack_resources.install(known_images)
     functions_loaded = functions.install(state, known_images, endpoints, client)
     executions.install(client)
+    firing.install(client)
     saving.install(state, functions_loaded)
-    app.app = RequestGuard(ServiceQuotas(UsedPathsOnly(app.app)))
+    app.app = RequestGuard(ServiceQuotas(UsedPathsOnly(InvocationIds(app.app))))
     app.main()
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from ministack import app
 
 from localcloud.emulator.functions import stacks as function_stacks
+from localcloud.emulator.schedules import stacks as schedule_stacks
 from localcloud.emulator.state_machines import stacks as state_machine_stacks
 from localcloud.images import Image
 
@@ -24,6 +25,7 @@ _USED = (
     *(f"AWS::{name}::" for name in ("CloudWatch", "IAM", "Kinesis", "Logs", "S3", "SNS", "SQS", "SSM")),
     *function_stacks.TYPES,
     state_machine_stacks.TYPE,
+    schedule_stacks.TYPE,
 )
 _BUCKET = "AWS::S3::Bucket"
 
@@ -56,6 +58,7 @@ def _prepare(images: Mapping[str, Image]) -> None:
         del provisioners._RESOURCE_HANDLERS[name]
     function_stacks.patch(provisioners._RESOURCE_HANDLERS, images)
     state_machine_stacks.patch(provisioners._RESOURCE_HANDLERS)
+    schedule_stacks.patch(provisioners._RESOURCE_HANDLERS)
     of_bucket = provisioners._RESOURCE_HANDLERS[_BUCKET]
     of_bucket["create"] = _adopting(of_bucket["create"], of_bucket["update"])
     of_bucket["delete"] = _keeping_content(of_bucket["delete"])

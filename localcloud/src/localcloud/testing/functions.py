@@ -25,11 +25,13 @@ class Invoked:
         answer: What the function returned, or the error.
         error: The FunctionError, if the function failed.
         log: The last lines of the log.
+        request_id: The id of the request.
     """
 
     answer: Any
     error: str | None
     log: str
+    request_id: str
 
 
 def role(cloud: Cloud, name: str = "function") -> str:
@@ -96,10 +98,12 @@ def invoke(cloud: Cloud, name: str, event: Any, **options: Any) -> Invoked:
     """
     answer = cloud.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event), LogType="Tail", **options)
     log = base64.b64decode(answer["LogResult"]).decode()
-    return Invoked(json.loads(answer["Payload"].read()), answer.get("FunctionError"), log)
+    request_id = answer["ResponseMetadata"]["RequestId"]
+    return Invoked(json.loads(answer["Payload"].read()), answer.get("FunctionError"), log, request_id)
 
 
-def send(cloud: Cloud, name: str, event: Any) -> None:
-    """Invoke a function asynchronously."""
+def send(cloud: Cloud, name: str, event: Any) -> str:
+    """Invoke a function asynchronously, and return the id of the request."""
     answer = cloud.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event), InvocationType="Event")
     assert answer["StatusCode"] == 202
+    return str(answer["ResponseMetadata"]["RequestId"])

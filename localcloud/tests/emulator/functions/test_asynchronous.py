@@ -53,15 +53,16 @@ def test_an_event_is_run_once_and_its_success_is_sent(cloud: Cloud, name: str) -
         FunctionName=name, DestinationConfig={"OnSuccess": {"Destination": arn_of(cloud, successes)}}
     )
     event = {"do": "note", "queue": notes}
-    send(cloud, name, event)
+    request_id = send(cloud, name, event)
     record = json.loads(Mailbox(cloud, successes).wait(1)[0]["Body"])
     note = Mailbox(cloud, notes).wait(1)[0]["Body"]
+    assert note == request_id
     assert record.pop("timestamp").endswith("Z")
     assert record.pop("responsePayload")["calls"] == 1
     assert record == {
         "version": "1.0",
         "requestContext": {
-            "requestId": note,
+            "requestId": request_id,
             "functionArn": f"{arn}:$LATEST",
             "condition": "Success",
             "approximateInvokeCount": 1,

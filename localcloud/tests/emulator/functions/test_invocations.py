@@ -84,7 +84,8 @@ def test_the_context_is_that_of_the_invocation(cloud: Cloud, function: str) -> N
     context = base64.b64encode(json.dumps({"custom": {"key": "value"}}).encode()).decode()
     invoked = invoke(cloud, function, {"do": "context"}, ClientContext=context)
     found = invoked.answer
-    assert f"START RequestId: {found['request_id']} Version: $LATEST" in invoked.log
+    assert found["request_id"] == invoked.request_id
+    assert f"START RequestId: {invoked.request_id} Version: $LATEST" in invoked.log
     assert found["arn"] == f"arn:aws:lambda:us-east-1:000000000000:function:{function}"
     assert (found["name"], found["memory"], found["custom"]) == (function, "128", {"key": "value"})
     assert 0 < found["milliseconds"] <= 3000

@@ -45,6 +45,7 @@ _MODULES = {
     "logs": "cloudwatch_logs",
     "monitoring": "cloudwatch",
     "s3": "s3",
+    "scheduler": "scheduler",
     "sns": "sns",
     "sqs": "sqs",
     "ssm": "ssm",

@@ -25,9 +25,11 @@ from localcloud.emulator.functions import requests
 from localcloud.emulator.functions.delivery import Delivery
 from localcloud.emulator.functions.executor import Executor
 from localcloud.emulator.functions.outcome import THROTTLED, Invocation
+from localcloud.emulator.functions.request_ids import INVOCATION
 from localcloud.emulator.functions.requests import Request
 from localcloud.images import Image
 from localcloud.service_model.errors import ServiceError
+from localcloud.service_model.rest import HttpRequest
 
 Answer = tuple[int, dict[str, Any], Any]
 Handler = Callable[[str, str, dict[str, str], bytes, Mapping[str, Any]], Awaitable[Answer]]
@@ -58,7 +60,7 @@ class Operations:
     ) -> Answer:
         """Answer a request, in place of the emulator's handler."""
         try:
-            request = requests.read(method, path, query, headers, body)
+            request = requests.read(HttpRequest(method, path, query, headers, body))
             if request.operation == "Invoke":
                 return await self._invoke(request, body or b"{}")
             if request.operation == "UpdateFunctionEventInvokeConfig":
@@ -87,10 +89,10 @@ class Operations:
         kind = request.members.get("InvocationType", "RequestResponse")
         requests.check_payload(payload, is_event=kind == "Event")
         arn = config["FunctionArn"] + (f":{qualifier}" if qualifier else "")
-        version = {"X-Amz-Executed-Version": config["Version"]}
+        request_id = str(uuid.uuid4())
+        version = {"X-Amz-Executed-Version": config["Version"], INVOCATION: request_id}
         if kind == "DryRun":
             return 204, version, b""
-        request_id = str(uuid.uuid4())
         if kind == "Event":
             self._delivery.accept(request_id, arn, payload)
             return 202, version, b""
@@ -107,7 +109,7 @@ class Operations:
         lambda_svc._emit_lambda_metrics(name, (time.monotonic() - began) * 1000, outcome.has_failed, throttled)
         if throttled:
             code = "TooManyRequestsException"
-            return 429, {**_JSON, "x-amzn-errortype": code, "Retry-After": "1"}, outcome.payload
+            return 429, {**_JSON, **headers, "x-amzn-errortype": code, "Retry-After": "1"}, outcome.payload
         headers = {**_JSON, **headers}
         if outcome.has_failed:
             headers["X-Amz-Function-Error"] = "Unhandled"

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import functools
 import json
-import re
-import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.model import OperationModel, Shape
-
 from localcloud.images import Image, MissingImageError, find
+from localcloud.service_model import rest
 from localcloud.service_model.errors import ServiceError
-from localcloud.service_model.validation import service_model, validate
+from localcloud.service_model.rest import HttpRequest
+from localcloud.service_model.validation import validate
 
 OPERATIONS = frozenset(
     {
@@ -60,30 +57,13 @@ class Request:
     members: Mapping[str, Any]
 
 
-def read(method: str, path: str, query: Mapping[str, Any], headers: Mapping[str, str], body: bytes) -> Request:
+def read(http: HttpRequest) -> Request:
     """Return a request that the service model allows.
-
-    Args:
-        method: The HTTP method.
-        path: The path; it may be percent-encoded.
-        query: The query's parameters.
-        headers: The headers, with names in lower case.
-        body: The body.
 
     Raises:
         ServiceError: It is none.
     """
-    model, parameters = _operation(method, path, query)
-    shape_of_all: Any = model.input_shape
-    members: dict[str, Any] = {} if shape_of_all.serialization.get("payload") else _json(body)
-    for name, shape in shape_of_all.members.items():
-        location, key = shape.serialization.get("location"), shape.serialization.get("name", name)
-        if location == "uri" and key in parameters:
-            members[name] = _converted(shape, parameters[key])
-        elif location == "querystring" and key in query:
-            members[name] = _converted(shape, query[key])
-        elif location == "header" and key.lower() in headers:
-            members[name] = _converted(shape, headers[key.lower()])
+    model, members = rest.read("lambda", OPERATIONS, http)
     _check_numbers(members)
     validate(model, members)
     return Request(model.name, members)
@@ -134,57 +114,6 @@ def check_payload(payload: bytes, *, is_event: bool) -> None:
     except (ValueError, RecursionError) as error:
         message = f"Could not parse request body into json: {error}"
         raise ServiceError("InvalidRequestContentException", message) from error
-
-
-def _operation(method: str, path: str, query: Mapping[str, Any]) -> tuple[OperationModel, dict[str, str]]:
-    encoded = path.rstrip("/") if len(path) > 1 else path
-    for name, of_method, pattern, wanted in _routes():
-        if of_method == method and (found := pattern.fullmatch(encoded)) and wanted.items() <= _flat(query).items():
-            if name not in OPERATIONS:
-                raise ServiceError("UnknownOperationException", f"This cloud's Lambda has no operation {name}.")
-            parameters = {key: urllib.parse.unquote(value) for key, value in found.groupdict().items()}
-            return service_model("lambda").operation_model(name), parameters
-    raise ServiceError("UnknownOperationException", f"Lambda has no operation {method} {path}.", status=404)
-
-
-@functools.cache
-def _routes() -> tuple[tuple[str, str, re.Pattern[str], dict[str, str]], ...]:
-    """Return name, method, path and fixed parameters of each operation; the most specific ones are first."""
-    model = service_model("lambda")
-    routes = []
-    for name in model.operation_names:
-        http = model.operation_model(name).http
-        path, _, query = http["requestUri"].partition("?")
-        pattern = re.sub(r"\\{(\w+)\\\+\\}", r"(?P<\1>.+)", re.escape(path.rstrip("/")))
-        pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", pattern)
-        routes.append((name, http["method"], re.compile(pattern), dict(urllib.parse.parse_qsl(query))))
-    return tuple(sorted(routes, key=lambda route: (-len(route[3]), route[2].groups, -len(route[2].pattern))))
-
-
-def _flat(query: Mapping[str, Any]) -> dict[str, str]:
-    return {name: value[0] if isinstance(value, list) else value for name, value in query.items() if value}
-
-
-def _converted(shape: Shape, value: Any) -> Any:
-    if shape.type_name == "list":
-        return value if isinstance(value, list) else [value]
-    text: str = value[0] if isinstance(value, list) else value
-    if shape.type_name in ("integer", "long"):
-        try:
-            return int(text)
-        except ValueError as error:
-            raise ServiceError("SerializationException", f"{text!r} is not a number.") from error
-    return text == "true" if shape.type_name == "boolean" else text
-
-
-def _json(body: bytes) -> dict[str, Any]:
-    try:
-        members = json.loads(body or b"{}")
-    except (ValueError, RecursionError) as error:
-        raise ServiceError("SerializationException", f"The body is not JSON: {error}") from error
-    if not isinstance(members, dict):
-        raise ServiceError("SerializationException", "The body is not a JSON object.")
-    return members
 
 
 def _check_numbers(members: Mapping[str, Any]) -> None:
