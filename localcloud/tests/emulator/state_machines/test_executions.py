@@ -274,6 +274,8 @@ def test_a_bad_definition_is_refused(cloud: Cloud, name: str) -> None:
         states.update_state_machine(stateMachineArn=arn, definition=json.dumps(bad))
     with pytest.raises(ClientError, match="InvalidExecutionInput"):
         states.start_execution(stateMachineArn=arn, input="{")
+    with pytest.raises(ClientError, match="no state machines of type EXPRESS"):
+        states.create_state_machine(name=f"{name}-x"[:80], definition=json.dumps(good), roleArn=_ROLE, type="EXPRESS")
     with pytest.raises(ClientError, match="no operation CreateActivity"):
         states.create_activity(name="a")
 

@@ -13,7 +13,6 @@ import signal
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from queue import Empty
 
@@ -166,14 +165,14 @@ class ExecutionEnvironment:
         """Return the outcome if the environment takes more memory or storage than it may, else None."""
         limits = self.function.limits
         self._peak = max(self._peak, self._memory())
-        message = f"RequestId: {invocation.request_id} Error: Runtime exited with error: signal: killed"
         if self._peak > limits.memory:
             self.kill()
-            return error("Runtime.OutOfMemory", message)
+            how = "Runtime exited with error: signal: killed"
+            return error("Runtime.OutOfMemory", f"RequestId: {invocation.request_id} Error: {how}")
         if (used := _size(self._scratch)) > limits.storage:
             self.kill()
-            outcome = error("Runtime.ExitError", message)
-            return replace(outcome, log=f"The scratch folder has {used} bytes of {limits.storage}.")
+            how = f"No space left on device: /tmp has {used} bytes of {limits.storage}"
+            return error("Runtime.ExitError", f"RequestId: {invocation.request_id} Error: {how}")
         return None
 
     def _memory(self) -> int:

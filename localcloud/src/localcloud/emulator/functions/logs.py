@@ -60,7 +60,7 @@ class InvocationLog:
     def ended(self, outcome: Outcome) -> Outcome:
         """Write how the invocation ended, publish everything, and return the outcome with the log's last lines."""
         self._read()
-        self._add(*filter(None, (self._rest, outcome.log)))
+        self._add(*filter(None, [self._rest]))
         if not self._is_json:
             self._add(*self._last_lines(outcome))
         self._report(outcome)

@@ -2,7 +2,7 @@
 
 The emulator gives each answer an id of its own.
 
-Source: AWS Lambda API reference, Invoke; AWS Lambda Developer Guide, "Using the Lambda context object" (aws_request_id).
+Source: AWS Lambda Developer Guide, "Using the Lambda context object" (aws_request_id).
 """
 
 from __future__ import annotations

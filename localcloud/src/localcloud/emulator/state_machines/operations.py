@@ -10,7 +10,7 @@ from ministack.core.responses import error_response_json, get_account_id, get_re
 from ministack.services import stepfunctions
 
 from localcloud.emulator.state_machines.definitions import faults
-from localcloud.service_model.errors import ServiceError
+from localcloud.service_model.errors import ServiceError, validation_error
 from localcloud.service_model.messages import request
 from localcloud.service_model.validation import service_model
 
@@ -48,6 +48,16 @@ def checked(handle: Handler) -> Handler:
     return call
 
 
+def require_known(machine_type: str) -> None:
+    """Refuse a type of state machine that this cloud doesn't have.
+
+    Raises:
+        ServiceError: It is another than STANDARD.
+    """
+    if machine_type != "STANDARD":
+        raise validation_error(f"This cloud has no state machines of type {machine_type}, but of type STANDARD.")
+
+
 def require_valid(definition: str) -> None:
     """Refuse a definition that can't work.
 
@@ -65,8 +75,12 @@ def _own_answer(operation: str, members: Mapping[str, Any]) -> Answer | None:
         return _validated(members)
     if operation == "StartExecution":
         return _running(members)
-    if operation in ("CreateStateMachine", "UpdateStateMachine") and "definition" in members:
-        require_valid(members["definition"])
+    if operation in ("CreateStateMachine", "UpdateStateMachine"):
+        require_known(members.get("type", "STANDARD"))
+        if members.get("publish"):
+            raise validation_error("This cloud has no versions of state machines: leave publish out.")
+        if "definition" in members:
+            require_valid(members["definition"])
     return None
 
 

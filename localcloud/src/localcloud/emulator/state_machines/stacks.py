@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from localcloud.emulator.state_machines.operations import require_valid
+from localcloud.emulator.state_machines.operations import require_known, require_valid
 from localcloud.service_model.errors import ServiceError
 
 TYPE = "AWS::StepFunctions::StateMachine"
@@ -33,6 +33,7 @@ def _checking(handle: Callable[..., Any], place: int) -> Callable[..., Any]:
         from ministack.services.cloudformation import provisioners
 
         try:
+            require_known(arguments[place].get("StateMachineType", "STANDARD"))
             require_valid(provisioners._sfn_definition(arguments[place]))
         except ServiceError as error:
             raise ValueError(error.message) from error
