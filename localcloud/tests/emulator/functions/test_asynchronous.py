@@ -6,6 +6,7 @@ import json
 import sqlite3
 import threading
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psutil
@@ -25,6 +26,21 @@ def make_queue(cloud: Cloud, name: str) -> str:
 def arn_of(cloud: Cloud, queue: str) -> str:
     attributes = cloud.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
     return str(attributes["Attributes"]["QueueArn"])
+
+
+def sum_of(cloud: Cloud, function: str, metric: str) -> float:
+    """Return the sum of a metric of a function in the last minutes."""
+    now = datetime.now(UTC)
+    found = cloud.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/Lambda",
+        MetricName=metric,
+        Dimensions=[{"Name": "FunctionName", "Value": function}],
+        StartTime=now - timedelta(minutes=10),
+        EndTime=now + timedelta(minutes=1),
+        Period=3600,
+        Statistics=["Sum"],
+    )
+    return float(sum(point["Sum"] for point in found["Datapoints"]))
 
 
 class Mailbox:
@@ -94,6 +110,7 @@ def test_an_error_is_tried_again_then_sent_to_both(cloud: Cloud, name: str, retr
     assert not ids
     assert record["responseContext"] == {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"}
     assert (record["responsePayload"]["errorType"], record["requestPayload"]) == ("ValueError", event)
+    assert sum_of(cloud, name, "Errors") == sum_of(cloud, name, "Invocations") == retries + 1
     letter = Mailbox(cloud, dead).wait(1)[0]
     assert json.loads(letter["Body"]) == event
     attributes = {key: value["StringValue"] for key, value in letter["MessageAttributes"].items()}
@@ -136,6 +153,7 @@ def test_throttled_events_wait_and_synchronous_calls_are_refused(cloud: Cloud, n
         send(cloud, name, {"do": "note", "queue": notes})
     assert not mailbox.has(2)
     holder.join(30)
+    assert sum_of(cloud, name, "Throttles") >= 2
     assert len({message["Body"] for message in mailbox.wait(4)}) == 4
 
 

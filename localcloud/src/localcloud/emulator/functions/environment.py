@@ -208,14 +208,9 @@ class ExecutionEnvironment:
             environment={**environment, "PYTHONPATH": os.pathsep.join(filter(None, path))},
             folder=str(self._scratch),
             working_folder=function.working_folder or root,
-            readable=tuple(map(str, (*_prefixes(image.python), *function.code, *image.path))),
+            readable=tuple(map(str, (*function.code, *image.code()))),
             largest_file=function.limits.storage,
         )
-
-
-def _prefixes(python: Path) -> tuple[Path, ...]:
-    """Return the folders of an interpreter's environment, and of the installation that it was made from."""
-    return python.parent.parent, python.resolve().parent.parent
 
 
 def _resident(process: psutil.Process) -> int:

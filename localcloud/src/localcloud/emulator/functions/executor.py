@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from typing import Any
 
 from ministack.services import lambda_svc
 
 from localcloud.emulator.clients import Client
+from localcloud.emulator.functions import metrics
 from localcloud.emulator.functions.deployed import Deployments, Record
 from localcloud.emulator.functions.environment import ExecutionEnvironment
 from localcloud.emulator.functions.logs import InvocationLog
@@ -43,14 +45,11 @@ class Executor:
             record: The function, or the version of it.
             invocation: The invocation.
         """
-        slot, limit = lambda_svc._acquire_execution_slot(_base(record), record["config"])
-        if slot is None:
-            reason = {"Reason": _THROTTLE_REASONS[limit], "Type": "User", "message": "Rate Exceeded."}
-            return Outcome(THROTTLED, json.dumps(reason).encode())
-        try:
-            return self._execute(record, invocation)
-        finally:
-            lambda_svc._release_execution_slot(slot)
+        began = time.monotonic()
+        outcome = self._within_concurrency(record, invocation)
+        _, _, _, region, _, _, name, *_ = record["config"]["FunctionArn"].split(":")
+        metrics.publish(self._client("cloudwatch", region), name, outcome, time.monotonic() - began)
+        return outcome
 
     def execute_for_service(self, record: Record, event: Any) -> dict[str, Any]:
         """Run an invocation of another service, in place of the emulator's `_execute_function`."""
@@ -62,6 +61,16 @@ class Executor:
         if outcome.has_failed:
             return {"error": True, "function_error": "Unhandled", "body": json.loads(outcome.payload)}
         return {"body": outcome.payload}
+
+    def _within_concurrency(self, record: Record, invocation: Invocation) -> Outcome:
+        slot, limit = lambda_svc._acquire_execution_slot(_base(record), record["config"])
+        if slot is None:
+            reason = {"Reason": _THROTTLE_REASONS[limit], "Type": "User", "message": "Rate Exceeded."}
+            return Outcome(THROTTLED, json.dumps(reason).encode())
+        try:
+            return self._execute(record, invocation)
+        finally:
+            lambda_svc._release_execution_slot(slot)
 
     def _execute(self, record: Record, invocation: Invocation) -> Outcome:
         try:

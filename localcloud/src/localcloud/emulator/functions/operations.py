@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import json
 import threading
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -103,11 +102,8 @@ class Operations:
     async def _synchronous(
         self, record: Any, invocation: Invocation, request: Request, headers: dict[str, str]
     ) -> Answer:
-        name, began = record["config"]["FunctionName"], time.monotonic()
         outcome = await run_reentrant(self._executor.execute, record, invocation)
-        throttled = outcome.status == THROTTLED
-        lambda_svc._emit_lambda_metrics(name, (time.monotonic() - began) * 1000, outcome.has_failed, throttled)
-        if throttled:
+        if outcome.status == THROTTLED:
             code = "TooManyRequestsException"
             return 429, {**_JSON, **headers, "x-amzn-errortype": code, "Retry-After": "1"}, outcome.payload
         headers = {**_JSON, **headers}
