@@ -68,7 +68,8 @@ _AT_MOST = "Member must have value less than or equal to"
         ({"FunctionName": "a b"}, "ValidationException", "'functionName' failed to satisfy constraint"),
         ({"Role": None}, "ValidationException", "Value null at 'role'"),
         ({"Timeout": "long"}, "SerializationException", "expected integer"),
-        ({"Publish": True}, "InvalidParameterValueException", "no versions"),
+        ({"Publish": True}, "InvalidParameterValueException", "has no Publish"),
+        ({"SnapStart": {"ApplyOn": "PublishedVersions"}}, "InvalidParameterValueException", "has no SnapStart"),
         ({"Environment": {"Variables": {"AWS_REGION": "x"}}}, "InvalidParameterValueException", "reserved keys"),
         (
             {"Environment": {"Variables": {"AB": "x" * 5000}}},

@@ -38,6 +38,8 @@ _LARGEST_ZIP = 50 * 1024 * 1024  # bytes, as part of a request
 _MOST = {"MemorySize": 10240, "Timeout": 900}
 _UNABLE = "Lambda was unable to configure your environment variables"
 _LARGEST_ENVIRONMENT = 4096  # bytes, as JSON
+_MISSING = {"Publish", "SnapStart", "DurableConfig", "TenancyConfig", "CapacityProviderConfig", "FileSystemConfigs"}
+_NO_SNAPSHOT = {"ApplyOn": "None"}
 _RESERVED = frozenset(
     {
         *("_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV"),
@@ -81,8 +83,9 @@ def check_function(members: Mapping[str, Any], images: Mapping[str, Image]) -> N
     """
     _check_numbers(members)
     _check_variables((members.get("Environment") or {}).get("Variables") or {})
-    if members.get("Publish"):
-        raise _invalid("This cloud has no versions of functions: leave Publish out.")
+    for member in _MISSING & members.keys():
+        if members[member] not in (None, False, _NO_SNAPSHOT):
+            raise _invalid(f"This cloud's Lambda has no {member}: leave it out.")
     code = members.get("Code") or members
     zip_file = code.get("ZipFile")
     if zip_file is not None:
