@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from localcloud import supervisor
+from localcloud import images, supervisor
 from localcloud.processes import CloudError
 from localcloud.settings import Settings
 
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
     """Run one command, and return its exit status: 0, 1 for an error, 3 for `status` of a cloud that isn't up."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    settings = Settings(options.state.resolve(), options.port, options.sagemaker_port)
+    settings = Settings(options.state.resolve(), options.port, options.sagemaker_port, options.images)
     if settings.port == settings.sagemaker_port:
         parser.error(f"--port and --sagemaker-port are both {settings.port}")
     try:
@@ -86,6 +86,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_port,
         default=os.environ.get("LOCALCLOUD_SAGEMAKER_PORT", "4567"),
         help="the SageMaker stand-in's port (LOCALCLOUD_SAGEMAKER_PORT; default 4567)",
+    )
+    parser.add_argument(
+        "--images",
+        default=os.environ.get(images.SETTING, "{}"),
+        help="JSON: what runs in place of container images and Lambda runtimes, by name "
+        f"({images.SETTING}; default none; see the README)",
     )
     return parser
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from localcloud import images
 from localcloud.settings import HOST, Settings
 
 # The services that are on; :mod:`localcloud.emulator.used_services` turns off every way to the others.
@@ -80,6 +81,8 @@ def emulator(settings: Settings) -> Service:
             IOT_MTLS_ENABLED="0",
             SFTP_ENABLED="0",
             LOG_LEVEL="WARNING",
+            LOCALCLOUD_SAGEMAKER_PORT=str(settings.sagemaker_port),
+            **{images.SETTING: settings.images},
         ),
         log=settings.logs / "emulator.log",
         record=settings.state / "emulator.json",

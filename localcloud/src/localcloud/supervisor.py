@@ -14,7 +14,8 @@ from types import FrameType
 
 import psutil
 
-from localcloud import processes
+from localcloud import images, processes
+from localcloud.images import ImagesError
 from localcloud.processes import CloudError
 from localcloud.services import Service, all_services
 from localcloud.settings import Settings
@@ -42,7 +43,8 @@ def up(settings: Settings) -> tuple[ServiceStatus, ...]:
     """Start the services that don't run yet, and wait until both are healthy.
 
     Raises:
-        CloudError: A port is taken, a service ended or isn't healthy in time. What was started is stopped again.
+        CloudError: The images can't be used, a port is taken, a service ended or isn't healthy in time. What was
+            started is stopped again.
         SignalledError: A signal arrived. What was started is stopped again.
     """
     with _lock(settings), _signals() as interrupted:
@@ -94,6 +96,7 @@ def _watch(services: tuple[Service, ...], interrupted: threading.Event) -> None:
 
 
 def _start_missing(settings: Settings, interrupted: threading.Event) -> None:
+    _require_usable_images(settings)
     started: list[tuple[Service, psutil.Process]] = []
     services = all_services(settings)
     missing = [service for service in services if processes.running(service) is None]
@@ -111,6 +114,13 @@ def _start_missing(settings: Settings, interrupted: threading.Event) -> None:
         for service, process in reversed(started):
             processes.stop(service, process)
         raise
+
+
+def _require_usable_images(settings: Settings) -> None:
+    try:
+        images.parse(settings.images)
+    except ImagesError as error:
+        raise CloudError(str(error)) from error
 
 
 def _require_same_port(service: Service) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import boto3
 import psutil
 from botocore.config import Config
 
-from localcloud.settings import HOST
+from localcloud.images import Image, as_setting
+from localcloud.settings import HOST, endpoint_variables
 from localcloud.testing.waiting import wait_for
 
 SERVICES = ("emulator", "sagemaker")
@@ -66,10 +67,7 @@ def cloud_at(port: int, sagemaker_port: int) -> Cloud:
         endpoint_url=endpoint_url,
         sagemaker_endpoint_url=sagemaker_endpoint_url,
         environment={
-            "AWS_ENDPOINT_URL": endpoint_url,
-            "AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING": sagemaker_endpoint_url,
-            "AWS_ENDPOINT_URL_SAGEMAKER": sagemaker_endpoint_url,
-            "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": sagemaker_endpoint_url,
+            **endpoint_variables(port, sagemaker_port),
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": "us-east-1",
@@ -86,12 +84,14 @@ class LocalCloud:
         port: The emulator's port.
         sagemaker_port: The SageMaker stand-in's port.
         python: The interpreter of the environment in which localcloud is installed.
+        images: What takes the place of container images and Lambda runtimes, by name.
     """
 
     state: Path
     port: int
     sagemaker_port: int
     python: Path = Path(sys.executable)
+    images: Mapping[str, Image] = field(default_factory=dict)
 
     def start(self, command: str) -> subprocess.Popen[str]:
         """Start a command (``up``, ``down``, ``status`` or ``run``), and return its process."""
@@ -101,6 +101,7 @@ class LocalCloud:
                 *("--state", str(self.state)),
                 *("--port", str(self.port)),
                 *("--sagemaker-port", str(self.sagemaker_port)),
+                *("--images", as_setting(self.images)),
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -151,15 +152,18 @@ class LocalCloud:
 
 
 @contextmanager
-def running_cloud(state: Path, python: Path = Path(sys.executable)) -> Iterator[Cloud]:
+def running_cloud(
+    state: Path, python: Path = Path(sys.executable), images: Mapping[str, Image] | None = None
+) -> Iterator[Cloud]:
     """Run an embedded cloud for as long as the context lasts.
 
     Args:
         state: The folder of its state; it need not exist, and remains when the cloud is stopped.
         python: The interpreter of the environment in which localcloud is installed.
+        images: What takes the place of container images and Lambda runtimes, by name; None for nothing.
     """
     port, sagemaker_port = free_ports(2)
-    cloud = LocalCloud(state, port, sagemaker_port, python)
+    cloud = LocalCloud(state, port, sagemaker_port, python, images or {})
     try:
         yield cloud.up()
     finally:
