@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from localcloud.sagemaker.api.errors import ServiceError
 from localcloud.sagemaker.api.listing import page
+from localcloud.service_model.errors import ServiceError
 
 JOBS: list[dict[str, Any]] = [
     {"Name": f"job-{letter}", "State": state, "CreationTime": time, "LastModifiedTime": time + 10}

@@ -12,9 +12,9 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from localcloud.sagemaker.api import protocol
-from localcloud.sagemaker.api.errors import ServiceError
 from localcloud.sagemaker.api.protocol import Api, ControlPlane
 from localcloud.sagemaker.api.store import DocumentKind, Store
+from localcloud.service_model.errors import ServiceError
 
 
 def test_a_body_that_does_not_arrive_is_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,6 @@ import xgboost
 from tests.sagemaker.hosting.manual_clock import ManualClock
 from tests.sagemaker.hosting.test_rollout import canary, linear, size
 
-from localcloud.sagemaker.api.errors import ServiceError
 from localcloud.sagemaker.api.protocol import Api, ControlPlane
 from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.api.tags import Tags
@@ -36,6 +35,7 @@ from localcloud.sagemaker.hosting.shifting import Alarms, Clock
 from localcloud.sagemaker.registry.model_package_groups import ModelPackageGroups
 from localcloud.sagemaker.registry.model_packages import ModelPackages
 from localcloud.sagemaker.registry.models import Models
+from localcloud.service_model.errors import ServiceError
 from localcloud.testing.training import IMAGE, ROLE
 from localcloud.testing.waiting import wait_for
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from localcloud.sagemaker.api.errors import ServiceError
 from localcloud.sagemaker.tuning.ranges import Range, ranges_of
+from localcloud.service_model.errors import ServiceError
 
 
 def continuous(least: str, most: str, scale: str = "Auto") -> Range:

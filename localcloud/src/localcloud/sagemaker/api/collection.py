@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Generic
 
 from localcloud.sagemaker.api.arns import arn, name_of
-from localcloud.sagemaker.api.errors import ServiceError, validation_error
 from localcloud.sagemaker.api.listing import ListRequest, Page, page
 from localcloud.sagemaker.api.store import D, DocumentKind, MissingResourceError, NameTakenError, Store
 from localcloud.sagemaker.api.tags import Tags
+from localcloud.service_model.errors import ServiceError, validation_error
 
 
 def could_not_find(what: str) -> Callable[[str], ServiceError]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from localcloud.quotas import quota, quota_name
-from localcloud.sagemaker.api.errors import ServiceError
+from localcloud.service_model.errors import ServiceError
 
 
 def require_quota(instance_type: str, usage: str, instances: int) -> None:

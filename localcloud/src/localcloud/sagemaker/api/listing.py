@@ -7,8 +7,8 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict, TypeVar
 
-from localcloud.sagemaker.api.errors import validation_error
 from localcloud.sagemaker.api.store import OpaqueDocument
+from localcloud.service_model.errors import validation_error
 
 T = TypeVar("T")
 

@@ -13,10 +13,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from localcloud.sagemaker.api.errors import ServiceError, cause, validation_error
 from localcloud.sagemaker.api.http import TooLargeError, bounded_body
 from localcloud.sagemaker.api.store import MissingResourceError
-from localcloud.sagemaker.api.validation import known, service_model, validate
+from localcloud.service_model import messages
+from localcloud.service_model.errors import ServiceError, cause, validation_error
+from localcloud.service_model.validation import service_model
 
 _CONTENT_TYPE = "application/x-amz-json-1.1"
 _LARGEST = 4 * 1024 * 1024  # bytes of a request: several times those of the largest valid one
@@ -85,19 +86,13 @@ class ControlPlane:
         if target not in self._operations:
             raise ServiceError("UnknownOperationException", f"This stand-in has no operation '{target}'.")
         service, name, operation = self._operations[target]
-        request = _parse(body)
         model = service_model(service).operation_model(name)
-        try:
-            validate(model, request)
-            valid = known(model.input_shape, request) if model.input_shape is not None else {}
-        except RecursionError as error:
-            raise ServiceError("SerializationException", "The body is nested too deeply.") from error
+        valid = messages.request(model, body)
         try:
             answer = operation(valid)
         except MissingResourceError as error:  # another request has deleted it meanwhile
             raise validation_error("Requested resource not found.") from error
-        shown = model.output_shape.members if model.output_shape is not None else {}
-        return None if answer is None else {key: value for key, value in answer.items() if key in shown}
+        return None if answer is None else messages.answer(model, answer)
 
 
 async def _body(request: Request) -> bytes:
@@ -109,22 +104,6 @@ async def _body(request: Request) -> bytes:
     except TimeoutError as error:
         message = f"The request's body didn't come in {_SECONDS:g} s."
         raise ServiceError("RequestTimeoutException", message, status=_TIMED_OUT) from error
-
-
-def _parse(body: bytes) -> dict[str, Any]:
-    try:
-        request = json.loads(body or b"{}", parse_constant=_refuse_constant)
-        if rb"\u" in body:
-            json.dumps(request, ensure_ascii=False).encode()  # refuses half of a surrogate pair, which is no text
-    except (ValueError, RecursionError) as error:
-        raise ServiceError("SerializationException", f"The body is not JSON: {error}") from error
-    if not isinstance(request, dict):
-        raise ServiceError("SerializationException", "The body is not a JSON object.")
-    return request
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _error(error: ServiceError) -> Response:

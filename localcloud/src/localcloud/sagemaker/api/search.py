@@ -10,12 +10,12 @@ from typing import Any, NotRequired, TypedDict
 
 from botocore.model import StructureShape
 
-from localcloud.sagemaker.api.errors import validation_error
 from localcloud.sagemaker.api.listing import NextPage, cut
 from localcloud.sagemaker.api.protocol import Operation
 from localcloud.sagemaker.api.store import DocumentKind, OpaqueDocument, Store
 from localcloud.sagemaker.api.tags import as_tags
-from localcloud.sagemaker.api.validation import service_model
+from localcloud.service_model.errors import validation_error
+from localcloud.service_model.validation import service_model
 
 _DEFAULT_SORT = "LastModifiedTime"
 
@@ -125,7 +125,7 @@ class Search:
 
 
 def _shown(document: OpaqueDocument, shape_name: str) -> OpaqueDocument:
-    shape = service_model().shape_for(shape_name)
+    shape = service_model("sagemaker").shape_for(shape_name)
     members = shape.members if isinstance(shape, StructureShape) else {}
     return {key: value for key, value in document.items() if key in members}
 

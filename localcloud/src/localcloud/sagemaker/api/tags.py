@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
-from localcloud.sagemaker.api.errors import validation_error
 from localcloud.sagemaker.api.protocol import Operation
 from localcloud.sagemaker.api.store import DocumentKind, OpaqueDocument, Store
+from localcloud.service_model.errors import validation_error
 
 _MOST = 50  # tags of a resource
 

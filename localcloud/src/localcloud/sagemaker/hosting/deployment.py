@@ -11,13 +11,13 @@ import logging
 import threading
 from collections.abc import Callable
 
-from localcloud.sagemaker.api.errors import cause
 from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.hosting import endpoint_status, rollout
 from localcloud.sagemaker.hosting.documents import ENDPOINT, Deployment
 from localcloud.sagemaker.hosting.fleet import Fleet, Variant
 from localcloud.sagemaker.hosting.loading import Loader, LoadingError
 from localcloud.sagemaker.hosting.shifting import Alarms, Clock, RolledBackError, Shift, StoppedError, TrafficShifter
+from localcloud.service_model.errors import cause
 
 _CLOSE_SECONDS = 15.0
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from localcloud.sagemaker.api.collection import Collection, Kind, already_existing, could_not_find
-from localcloud.sagemaker.api.errors import ServiceError, validation_error
 from localcloud.sagemaker.api.protocol import OpaqueAnswer, Operation
 from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.api.tags import Tags
@@ -17,6 +16,7 @@ from localcloud.sagemaker.hosting.documents import (
     ServerlessConfig,
 )
 from localcloud.sagemaker.registry.models import Models
+from localcloud.service_model.errors import ServiceError, validation_error
 
 _KIND = Kind(
     name=ENDPOINT_CONFIG,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from localcloud.sagemaker.api.collection import Collection, Kind, already_existing, could_not_find
-from localcloud.sagemaker.api.errors import ServiceError, validation_error
 from localcloud.sagemaker.api.limits import require_quota
 from localcloud.sagemaker.api.protocol import OpaqueAnswer, Operation
 from localcloud.sagemaker.api.store import Store
@@ -31,6 +30,7 @@ from localcloud.sagemaker.hosting.endpoint_configs import EndpointConfigs, check
 from localcloud.sagemaker.hosting.scalable_targets import ScalableTargets
 from localcloud.sagemaker.hosting.shifting import Alarms, AlarmsUnknownError, Clock
 from localcloud.sagemaker.registry.models import Models
+from localcloud.service_model.errors import ServiceError, validation_error
 
 _KIND = Kind(
     name=ENDPOINT,

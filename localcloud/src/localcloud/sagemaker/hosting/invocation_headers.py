@@ -8,8 +8,8 @@ import botocore.loaders
 from botocore.model import OperationModel, ServiceModel
 from starlette.datastructures import Headers
 
-from localcloud.sagemaker.api.errors import ServiceError
-from localcloud.sagemaker.api.validation import validate
+from localcloud.service_model.errors import ServiceError
+from localcloud.service_model.validation import validate
 
 
 def members(endpoint: str, headers: Headers) -> dict[str, str]:

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import psutil
 
+from localcloud.confinement import OWN_CODE, confine, limit
 from localcloud.sagemaker.algorithms import catalog
-from localcloud.sagemaker.api.errors import cause
 from localcloud.sagemaker.jobs.child import end
-from localcloud.sagemaker.jobs.confinement import confine, limit
+from localcloud.service_model.errors import cause
 
 _SECONDS = 60
 _LARGEST_FILE = 20 * 1024**3  # bytes
@@ -79,7 +79,7 @@ def _main() -> int:
     # If the stand-in is killed meanwhile, this process ends soon after it.
     resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
     limit(_LARGEST_FILE, psutil.virtual_memory().total)
-    confine(folder)
+    confine(folder, OWN_CODE, network=False)
     try:
         algorithm = catalog.by_image(image)
         if algorithm is None:

@@ -18,10 +18,10 @@ from starlette.routing import Route
 
 from localcloud.sagemaker.algorithms.serving import Answer, Invocation, ModelServer
 from localcloud.sagemaker.api.arns import ACCOUNT, REGION, log_group_arn
-from localcloud.sagemaker.api.errors import ServiceError, cause
 from localcloud.sagemaker.api.http import TooLargeError, bounded_body
 from localcloud.sagemaker.hosting import invocation_headers
 from localcloud.sagemaker.hosting.fleet import Fleet, NotServingError, UnknownVariantError, Variant
+from localcloud.service_model.errors import ServiceError, cause
 
 _SECONDS = 60.0
 _LARGEST = 6_291_456  # bytes of a request

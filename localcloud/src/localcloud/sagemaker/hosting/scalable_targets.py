@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Iterable
 
 from localcloud.sagemaker.api.arns import ACCOUNT, REGION
-from localcloud.sagemaker.api.errors import ServiceError, validation_error
 from localcloud.sagemaker.api.protocol import Api, OpaqueAnswer
 from localcloud.sagemaker.api.store import MissingResourceError, NameTakenError, Store
 from localcloud.sagemaker.hosting.documents import ENDPOINT, DeployedVariant, Deployment
@@ -27,6 +26,7 @@ from localcloud.sagemaker.hosting.scaling_documents import (
     VariantOf,
 )
 from localcloud.sagemaker.hosting.shifting import Clock
+from localcloud.service_model.errors import ServiceError, validation_error
 
 _NAMESPACE, _DIMENSION = "sagemaker", "sagemaker:variant:DesiredInstanceCount"
 _RESOURCE = re.compile(r"endpoint/([^/]+)/variant/([^/]+)")

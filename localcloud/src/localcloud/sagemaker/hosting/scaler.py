@@ -11,7 +11,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from localcloud.sagemaker.api.errors import ServiceError
 from localcloud.sagemaker.api.store import MissingResourceError, Store
 from localcloud.sagemaker.hosting.documents import (
     ENDPOINT,
@@ -22,6 +21,7 @@ from localcloud.sagemaker.hosting.runtime import Invoked
 from localcloud.sagemaker.hosting.scalable_targets import ScalableTargets, endpoint_and_variant
 from localcloud.sagemaker.hosting.scaling_documents import ScalableTarget
 from localcloud.sagemaker.hosting.shifting import Clock
+from localcloud.service_model.errors import ServiceError
 
 _LOOK_SECONDS = 1.0
 _CLOSE_SECONDS = 10.0

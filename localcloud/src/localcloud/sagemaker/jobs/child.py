@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from localcloud.sagemaker.api.errors import cause
-from localcloud.sagemaker.jobs.confinement import confine, limit
+from localcloud.confinement import OWN_CODE, confine, limit
 from localcloud.sagemaker.jobs.container import Layout
+from localcloud.service_model.errors import cause
 
 
 class UserError(Exception):
@@ -60,7 +60,7 @@ def _status(train: Callable[[Layout], None]) -> int:
     layout = Layout(Path(sys.argv[1]))
     try:
         limit(*map(int, sys.argv[2:]))
-        if not confine(layout.root):
+        if not confine(layout.root, OWN_CODE, network=False):
             logging.warning("This system has no Landlock: the job is not shut out of other files.")
         _end_with_parent()
         train(layout)

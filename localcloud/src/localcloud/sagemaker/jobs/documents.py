@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from localcloud.sagemaker.api.collection import Collection, Kind
-from localcloud.sagemaker.api.errors import ServiceError, resource_in_use, validation_error
+from localcloud.sagemaker.api.errors import resource_in_use
 from localcloud.sagemaker.api.protocol import OpaqueAnswer
 from localcloud.sagemaker.api.store import D, DocumentKind, Store
 from localcloud.sagemaker.api.tags import Tags
 from localcloud.sagemaker.jobs.runner import JobRunner
+from localcloud.service_model.errors import ServiceError, validation_error
 
 _OVER = ("Completed", "Failed", "Stopped")
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol
 
-from localcloud.sagemaker.api.errors import cause
 from localcloud.sagemaker.api.store import D, DocumentKind, Store
 from localcloud.sagemaker.data.s3 import Objects
 from localcloud.sagemaker.jobs.container import Layout
 from localcloud.sagemaker.jobs.cores import Cores
+from localcloud.service_model.errors import cause
 
 _CLOSE_SECONDS = 15.0
 

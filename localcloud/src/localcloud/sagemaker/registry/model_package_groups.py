@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from localcloud.sagemaker.api.collection import Collection, Kind
-from localcloud.sagemaker.api.errors import conflict, validation_error
+from localcloud.sagemaker.api.errors import conflict
 from localcloud.sagemaker.api.protocol import OpaqueAnswer, Operation
 from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.api.tags import Tags
@@ -16,6 +16,7 @@ from localcloud.sagemaker.registry.documents import (
     DeleteModelPackageGroup,
     ModelPackageGroup,
 )
+from localcloud.service_model.errors import validation_error
 
 _KIND = Kind(
     name=MODEL_PACKAGE_GROUP,

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from localcloud.sagemaker.api.arns import name_of
 from localcloud.sagemaker.api.collection import Collection, Kind
-from localcloud.sagemaker.api.errors import conflict, validation_error
+from localcloud.sagemaker.api.errors import conflict
 from localcloud.sagemaker.api.listing import Page, page
 from localcloud.sagemaker.api.protocol import OpaqueAnswer, Operation
 from localcloud.sagemaker.api.store import Store
@@ -23,6 +23,7 @@ from localcloud.sagemaker.registry.documents import (
     UpdateModelPackage,
 )
 from localcloud.sagemaker.registry.model_package_groups import ModelPackageGroups
+from localcloud.service_model.errors import validation_error
 
 _KIND = Kind(
     name=MODEL_PACKAGE,

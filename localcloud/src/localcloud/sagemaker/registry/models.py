@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 
 from localcloud.sagemaker.api.collection import Collection, Kind, already_existing, could_not_find
-from localcloud.sagemaker.api.errors import validation_error
 from localcloud.sagemaker.api.protocol import OpaqueAnswer, Operation
 from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.api.tags import Tags
 from localcloud.sagemaker.data.s3 import Location, Objects
 from localcloud.sagemaker.registry.documents import MODEL, Container, CreateModel, Model
 from localcloud.sagemaker.registry.model_packages import ModelPackages
+from localcloud.service_model.errors import validation_error
 
 _KIND = Kind(
     name=MODEL,

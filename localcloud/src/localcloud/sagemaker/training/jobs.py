@@ -8,7 +8,6 @@ import regex
 
 from localcloud.sagemaker.algorithms import catalog
 from localcloud.sagemaker.api.arns import REGION
-from localcloud.sagemaker.api.errors import validation_error
 from localcloud.sagemaker.api.limits import require_quota
 from localcloud.sagemaker.api.protocol import OpaqueAnswer, Operation
 from localcloud.sagemaker.api.store import Store
@@ -28,6 +27,7 @@ from localcloud.sagemaker.training.documents import (
     TrainingJob,
     Tuned,
 )
+from localcloud.service_model.errors import validation_error
 
 _KIND = kind_of_jobs(TRAINING_JOB, "TrainingJob", "TrainingEndTime", "SecondaryStatus")
 _DAY_SECONDS = 86_400

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from localcloud.sagemaker.api.errors import validation_error
 from localcloud.sagemaker.api.limits import require_quota
 from localcloud.sagemaker.api.protocol import OpaqueAnswer, Operation
 from localcloud.sagemaker.api.store import Store
@@ -22,6 +21,7 @@ from localcloud.sagemaker.transform.documents import (
     StopTransformJob,
     TransformJob,
 )
+from localcloud.service_model.errors import validation_error
 
 _KIND = kind_of_jobs(TRANSFORM_JOB, "TransformJob", "TransformEndTime", "FailureReason")
 _MOST_MEGABYTES = 100  # of all payloads at one time (API reference, CreateTransformJob, MaxPayloadInMB)

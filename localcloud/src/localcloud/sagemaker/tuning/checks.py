@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 
 from localcloud.sagemaker.algorithms import catalog
-from localcloud.sagemaker.api.errors import ServiceError, validation_error
 from localcloud.sagemaker.tuning.documents import CreateTuningJob, ResourceLimits, TrainingJobDefinition, TuningConfig
 from localcloud.sagemaker.tuning.ranges import Categories, Range, ranges_of
 from localcloud.sagemaker.tuning.strategies import STRATEGIES
+from localcloud.service_model.errors import ServiceError, validation_error
 
 # The quotas of an account, at their highest (AWS General Reference, "Amazon SageMaker endpoints and quotas").
 _MOST_JOBS, _MOST_PARALLEL = 750, 100

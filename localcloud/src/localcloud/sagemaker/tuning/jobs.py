@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from localcloud.sagemaker.api.collection import Collection
-from localcloud.sagemaker.api.errors import ServiceError, resource_in_use, validation_error
+from localcloud.sagemaker.api.errors import resource_in_use
 from localcloud.sagemaker.api.listing import ListRequest, Page, cut
 from localcloud.sagemaker.api.protocol import OpaqueAnswer, Operation
 from localcloud.sagemaker.api.store import Store
@@ -30,6 +30,7 @@ from localcloud.sagemaker.tuning.progress import progress_of, summary_of
 from localcloud.sagemaker.tuning.ranges import Range, ranges_of
 from localcloud.sagemaker.tuning.strategies import texts
 from localcloud.sagemaker.tuning.tuner import Tuner, training_request
+from localcloud.service_model.errors import ServiceError, validation_error
 
 _OVER = ("Completed", "Failed", "Stopped")
 _SEED_BITS = 31

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from localcloud.sagemaker.api.errors import validation_error
 from localcloud.sagemaker.tuning.documents import CategoricalRange, NumberRange, ParameterRanges
+from localcloud.service_model.errors import validation_error
 
 # Auto: a range that spans this factor is searched on a logarithmic scale. The service's own rule isn't public.
 _ORDERS = 100.0

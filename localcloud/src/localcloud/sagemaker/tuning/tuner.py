@@ -13,7 +13,6 @@ import time
 from collections.abc import Sequence
 from typing import Any, cast
 
-from localcloud.sagemaker.api.errors import ServiceError, cause
 from localcloud.sagemaker.api.store import Store
 from localcloud.sagemaker.api.tags import as_tags
 from localcloud.sagemaker.training.documents import TRAINING_JOB, CreateTrainingJob, TrainingJob
@@ -22,6 +21,7 @@ from localcloud.sagemaker.tuning.documents import TUNING_JOB, TuningJob
 from localcloud.sagemaker.tuning.progress import IN_PROGRESS, merit_of, objective_of, progress_of
 from localcloud.sagemaker.tuning.ranges import ranges_of
 from localcloud.sagemaker.tuning.strategies import STRATEGIES, Trial, texts
+from localcloud.service_model.errors import ServiceError, cause
 
 _CLOSE_SECONDS = 15.0
 _LOOK_SECONDS = 1.0  # between two looks at the time; the ends of training jobs are noticed at once

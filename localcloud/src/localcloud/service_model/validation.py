@@ -15,13 +15,13 @@ import botocore.loaders
 import regex
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StringShape, StructureShape
 
-from localcloud.sagemaker.api.errors import ServiceError, validation_error
+from localcloud.service_model.errors import ServiceError, validation_error
 
 _RESERVED = "aws:"  # the prefix of AWS's own tags, in any case (Tagging AWS resources, tag naming limits)
 
 
 @functools.cache
-def service_model(service: str = "sagemaker") -> ServiceModel:
+def service_model(service: str) -> ServiceModel:
     """Return the service model of an API, of the newest version that this botocore has.
 
     Args:

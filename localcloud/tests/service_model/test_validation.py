@@ -7,22 +7,27 @@ from typing import Any
 
 import pytest
 
-from localcloud.sagemaker.api.errors import ServiceError
-from localcloud.sagemaker.api.validation import known, matches, service_model, validate
+from localcloud.service_model.errors import ServiceError
+from localcloud.service_model.validation import known, matches, service_model, validate
+
+SAGEMAKER = service_model("sagemaker")
 
 
 def refused(operation: str, request: dict[str, Any]) -> ServiceError:
     with pytest.raises(ServiceError) as error:
-        validate(service_model().operation_model(operation), request)
+        validate(SAGEMAKER.operation_model(operation), request)
     return error.value
 
 
 def test_a_valid_request_passes() -> None:
-    validate(service_model().operation_model("DescribeTrainingJob"), {"TrainingJobName": "a-b-1"})
+    validate(SAGEMAKER.operation_model("DescribeTrainingJob"), {"TrainingJobName": "a-b-1"})
 
 
 def test_unknown_members_are_ignored() -> None:
-    validate(service_model().operation_model("DescribeTrainingJob"), {"TrainingJobName": "a", "FromTheFuture": [1]})
+    validate(
+        SAGEMAKER.operation_model("DescribeTrainingJob"),
+        {"TrainingJobName": "a", "FromTheFuture": [1]},
+    )
 
 
 def test_only_known_members_are_kept_and_nulls_are_not() -> None:
@@ -33,7 +38,7 @@ def test_only_known_members_are_kept_and_nulls_are_not() -> None:
         "HyperParameters": {"any": "key"},
         "InputDataConfig": [{"ChannelName": "train", "Served": {}, "DataSource": {"S3DataSource": {"Bucket": "b"}}}],
     }
-    shape = service_model().operation_model("CreateTrainingJob").input_shape
+    shape = SAGEMAKER.operation_model("CreateTrainingJob").input_shape
     assert shape is not None
     assert known(shape, request) == {
         "TrainingJobName": "a",
@@ -106,7 +111,7 @@ def test_true_is_not_a_number() -> None:
 )
 def test_a_number_has_the_range_of_javas_type(operation: str, member: str, most: float, beyond: float) -> None:
     own: dict[str, Any] = {"PipelineName": "p"} if operation == "DescribePipeline" else {}
-    validate(service_model().operation_model(operation), own | {member: most})
+    validate(SAGEMAKER.operation_model(operation), own | {member: most})
     error = refused(operation, own | {member: beyond})
     assert error.code == "SerializationException"
     assert f"The number at '{member[0].lower()}{member[1:]}' is out of range for" in error.message
@@ -115,7 +120,7 @@ def test_a_number_has_the_range_of_javas_type(operation: str, member: str, most:
 @pytest.mark.parametrize("key", ["owner", "cost centre", "équipe/λ:1", "a_b.c+d=e@f-g"])
 def test_java_character_classes_are_understood(key: str) -> None:
     tags = {"ResourceArn": "arn:aws:sagemaker:us-east-1:000000000000:model/m", "Tags": [{"Key": key, "Value": ""}]}
-    validate(service_model().operation_model("AddTags"), tags)
+    validate(SAGEMAKER.operation_model("AddTags"), tags)
 
 
 @pytest.mark.parametrize("key", ["a#b", "semi;colon", "tab\there"])
@@ -125,7 +130,7 @@ def test_java_character_classes_exclude(key: str) -> None:
 
 
 def test_every_pattern_of_the_service_model_can_be_checked() -> None:
-    model = service_model()
+    model = service_model("sagemaker")
     patterns = {
         pattern
         for name in model.shape_names

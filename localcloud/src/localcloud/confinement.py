@@ -1,4 +1,4 @@
-"""What a job's process may touch: its own folder, and of the machine what Python needs to run.
+"""What a child process may touch: its own folder, and of the machine what it needs to run.
 
 Linux enforces it by Landlock (https://docs.kernel.org/userspace-api/landlock.html), which needs no privileges. Without
 Landlock, as on other systems, only the checks of paths and archives protect the machine.
@@ -21,7 +21,9 @@ _EXECUTE, _WRITE, _READ, _LIST, _TRUNCATE = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 <<
 _FILE_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}  # by the version that adds them
 _TCP_RIGHTS = {4: 0b11}  # bind and connect
 
-_READABLE = ("/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/sys", "/opt", sys.prefix, sys.base_prefix)
+_READABLE = ("/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/sys", "/opt")
+OWN_CODE = (Path(sys.prefix), Path(sys.base_prefix), Path(__file__).resolve().parents[1])
+"""The folders of this interpreter, its libraries and this package."""
 
 
 class _RulesetAttributes(ctypes.Structure):
@@ -34,13 +36,15 @@ class _PathBeneathAttributes(ctypes.Structure):
     _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
 
 
-def confine(folder: Path) -> bool:
-    """Deny this thread, and what it starts from now on, all other files and the network.
+def confine(folder: Path, code: Iterable[Path], *, network: bool) -> bool:
+    """Deny this thread, and what it starts from now on, all other files, and the network unless it is allowed.
 
-    It may still read what the interpreter, its libraries and this package need, and the devices.
+    It may still read the system's programs and settings, and use the devices.
 
     Args:
         folder: The folder that it may still read and write.
+        code: The folders that it may still read, of its interpreter and what it imports.
+        network: Whether it may still use the network.
 
     Returns:
         Whether the kernel enforces it.
@@ -55,13 +59,13 @@ def confine(folder: Path) -> bool:
     if version < 1:
         return False
     every = _newest(_FILE_RIGHTS, version)
-    wanted = _RulesetAttributes(every, _newest(_TCP_RIGHTS, version))
+    wanted = _RulesetAttributes(every, 0 if network else _newest(_TCP_RIGHTS, version))
     size = ctypes.sizeof(wanted) if version >= min(_TCP_RIGHTS) else ctypes.sizeof(ctypes.c_uint64)
     ruleset = _checked(system.syscall(_CREATE_RULESET, ctypes.byref(wanted), ctypes.c_size_t(size), 0))
     try:
         reading, writing = _EXECUTE | _READ | _LIST, every & ~_EXECUTE
         devices = writing & (_READ | _WRITE | _LIST | _TRUNCATE | (1 << 5) | (1 << 8))
-        for path in _existing((*_READABLE, Path(__file__).resolve().parents[2])):
+        for path in _existing((*_READABLE, *code)):
             _allow(system, ruleset, path, reading)
         _allow(system, ruleset, Path("/dev"), devices)
         _allow(system, ruleset, folder, writing)
