@@ -12,7 +12,7 @@ from localcloud import images
 from localcloud.settings import HOST, Settings
 
 # The services that are on; :mod:`localcloud.emulator.used_services` turns off every way to the others.
-USED_SERVICES = ("cloudformation", "iam", "kinesis", "logs", "monitoring", "s3", "sns", "sqs", "ssm", "sts")
+USED_SERVICES = ("cloudformation", "ecs", "iam", "kinesis", "logs", "monitoring", "s3", "sns", "sqs", "ssm", "sts")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,12 @@ from typing import Any
 
 from ministack import app
 
-_USED = tuple(f"AWS::{name}::" for name in ("CloudWatch", "IAM", "Kinesis", "Logs", "S3", "SNS", "SQS", "SSM"))
+from localcloud.emulator.ecs import stacks as ecs_stacks
+
+_USED = (
+    *(f"AWS::{name}::" for name in ("CloudWatch", "IAM", "Kinesis", "Logs", "S3", "SNS", "SQS", "SSM")),
+    *("AWS::ECS::Cluster", "AWS::ECS::TaskDefinition"),
+)
 _BUCKET = "AWS::S3::Bucket"
 
 Handler = Callable[..., Awaitable[Any]]
@@ -42,6 +47,7 @@ def _prepare() -> None:
     # A custom resource needs a Lambda function, and Lambda is off.
     for name in [name for name in provisioners._RESOURCE_HANDLERS if not name.startswith(_USED)]:
         del provisioners._RESOURCE_HANDLERS[name]
+    ecs_stacks.patch(provisioners._RESOURCE_HANDLERS)
     of_bucket = provisioners._RESOURCE_HANDLERS[_BUCKET]
     of_bucket["create"] = _adopting(of_bucket["create"], of_bucket["update"])
     of_bucket["delete"] = _keeping_content(of_bucket["delete"])
