@@ -22,7 +22,6 @@ Record = dict[str, Any]
 
 Tag = dict[str, str]
 
-_RESERVED = "aws:"
 _MOST_TAGS = 50
 
 
@@ -61,15 +60,13 @@ def require_valid_tags(new: Sequence[Tag]) -> None:
     """Require that a user may set these tags.
 
     Raises:
-        ServiceError: InvalidParameterException, for a reserved or repeated key, or too many tags.
+        ServiceError: InvalidParameterException, for a missing or repeated key, or too many tags.
     """
     keys = [tag.get("key", "") for tag in new]
     if any(not key for key in keys):
         raise invalid("Tag key cannot be null or empty.")
-    if any(key.lower().startswith(_RESERVED) for key in keys):
-        raise invalid(f"Tag keys that begin with {_RESERVED} are reserved for system use.")
     if len(set(keys)) < len(keys):
-        raise invalid("Duplicate tag keys found. Please note that Tag keys are case insensitive.")
+        raise invalid("Duplicate tag keys found.")
     if len(keys) > _MOST_TAGS:
         raise invalid(f"The maximum number of tags is {_MOST_TAGS}.")
 
