@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, WaiterError
+from botocore.exceptions import WaiterError
 
 from localcloud.testing.clouds import Cloud
 from localcloud.testing.fargate import CONTAINER, Fargate
@@ -129,9 +129,3 @@ def test_a_definition_that_ecs_refuses_fails_its_stack(
     events = cloudformation.describe_stack_events(StackName=fargate.name)["StackEvents"]
     assert any(reason in event.get("ResourceStatusReason", "") for event in events), events
     assert fargate.ecs.list_task_definitions(familyPrefix=fargate.name)["taskDefinitionArns"] == []
-
-
-def test_a_service_can_not_be_in_a_template(fargate: Fargate, cloudformation: Any) -> None:
-    body = json.dumps({"Resources": {"Service": {"Type": "AWS::ECS::Service", "Properties": {}}}})
-    with pytest.raises(ClientError, match="AWS::ECS::Service"):
-        cloudformation.create_stack(StackName=fargate.name, TemplateBody=body)
