@@ -120,6 +120,16 @@ def test_a_process_gets_this_cloud_and_nothing_of_the_user_s_environment(
     }
 
 
+def test_a_process_reads_its_environment_its_installation_and_its_path(tmp_path: Path) -> None:
+    environment, home = tmp_path / "environment", tmp_path / "home"
+    for folder in (environment, home):
+        (folder / "bin").mkdir(parents=True)
+        (folder / "bin/python").symlink_to("/usr/bin/python-of-system")
+    (environment / "pyvenv.cfg").touch()
+    assert Image(environment / "bin/python", (tmp_path,)).code() == (environment, Path("/usr"), tmp_path)
+    assert Image(home / "bin/python").code() == (Path("/usr"),), "a link in a home folder opens nothing of it"
+
+
 def test_a_version_changes_with_any_file_of_the_path(tmp_path: Path) -> None:
     module = tmp_path / "package/module.py"
     module.parent.mkdir()

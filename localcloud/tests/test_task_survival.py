@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import sqlite3
 from pathlib import Path
 
 import psutil
@@ -82,6 +85,25 @@ def test_a_task_ends_with_its_guard(cloud: Cloud) -> None:
     assert task["containers"][0]["exitCode"] == 137
     for process in processes[1:]:
         process.kill()
+
+
+def test_a_stopped_task_is_forgotten_after_an_hour(localcloud: LocalCloud, cloud: Cloud) -> None:
+    fargate = Fargate(cloud, "old")
+    old, new = (fargate.result("print(1)")["taskArn"] for _ in range(2))
+    localcloud.down()
+    with contextlib.closing(sqlite3.connect(localcloud.state / "emulator/state/state.sqlite")) as state, state:
+        [[document]] = state.execute("SELECT document FROM documents WHERE service = 'ecs'")
+        changed, count = re.subn(
+            rf'("taskArn": "{old}", "clusterArn".*?"stoppedAt": )(\d+)',
+            lambda match: f"{match[1]}{int(match[2]) - 3601}",
+            document,
+        )
+        assert count == 1
+        state.execute("UPDATE documents SET document = ? WHERE service = 'ecs'", [changed])
+    localcloud.up()
+    answer = fargate.ecs.describe_tasks(cluster="old", tasks=[old, new])
+    assert [task["taskArn"] for task in answer["tasks"]] == [new]
+    assert answer["failures"] == [{"arn": old, "reason": "MISSING"}]
 
 
 def test_the_same_token_starts_a_task_once_also_after_a_kill(localcloud: LocalCloud, cloud: Cloud) -> None:

@@ -20,6 +20,8 @@ SETTING = "LOCALCLOUD_IMAGES"
 _MEMBERS = {"python", "path"}
 _SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")  # of a Docker image
 _CACHE = "__pycache__"
+_OF_ENVIRONMENT = "pyvenv.cfg"
+_ROOT = Path("/")
 
 
 class ImagesError(Exception):
@@ -41,6 +43,16 @@ class Image:
 
     python: Path
     path: tuple[Path, ...] = ()
+
+    def code(self) -> tuple[Path, ...]:
+        """Return the folders that a process of this image reads: its interpreter's, its environment's, and `path`."""
+        environment = self.python.parent.parent
+        installation = Path(os.path.realpath(self.python)).parent.parent
+        return (
+            *((environment,) if (environment / _OF_ENVIRONMENT).exists() else ()),
+            *((installation,) if installation != _ROOT else ()),
+            *self.path,
+        )
 
     def environment(self, scratch: Path, region: str, endpoints: Mapping[str, str]) -> dict[str, str]:
         """Return all environment variables of a process of this image, but for its credentials and its own ones.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ministack import app
-from ministack.core.responses import json_response
+from ministack.core.responses import error_response_json, json_response
 from ministack.services import ecs
 
 from localcloud.emulator.ecs import clusters, state, status, task_definitions
@@ -26,6 +26,7 @@ from localcloud.service_model.validation import service_model
 
 _PREFIX = "AmazonEC2ContainerServiceV20141113."
 _SERVICE = "ecs"
+_CONTENT_TYPE = "application/x-amz-json-1.1"
 
 Operation = Callable[[Record], Record]
 
@@ -97,6 +98,8 @@ def _handler(operations: Mapping[str, Operation]) -> Callable[..., Any]:
             model = service_model(_SERVICE).operation_model(name)
             return json_response(messages.answer(model, operations[name](messages.request(model, body))))
         except ServiceError as error:
-            return json_response({"__type": error.code, "message": error.message, **error.members}, error.status)
+            return error_response_json(
+                error.code, error.message, error.status, dict(error.members), content_type=_CONTENT_TYPE
+            )
 
     return handle

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import threading
 import time
@@ -24,7 +23,6 @@ _MIB = 1024 * 1024
 _LOOK_SECONDS = 0.2
 _OUTPUT_SECONDS = 10.0
 _GRACE_SECONDS = 30
-_SYSTEM = Path("/")
 
 logger = logging.getLogger("ecs")
 
@@ -102,15 +100,19 @@ class TaskRun:
         if self._stopped.is_set():
             return Exit(None)
         self._folder.mkdir(parents=True)
-        view = ContainerView(self._task, self._wanted.role, self._assume)
-        token = self._platform.endpoints.open(view)
-        running = RunningContainer(self._container(image, token))
+        token = self._platform.endpoints.open(ContainerView(self._task, self._wanted.role, self._assume))
+        try:
+            return self._run_container(self._container(image, token), log)
+        finally:
+            self._platform.endpoints.close(token)
+
+    def _run_container(self, container: Container, log: ContainerLog) -> Exit:
+        running = RunningContainer(container)
         log.follow(running.output)
         try:
             return self._watch(running, log)
         finally:
             running.close()
-            self._platform.endpoints.close(token)
             log.finish(_OUTPUT_SECONDS)
 
     def _watch(self, running: RunningContainer, log: ContainerLog) -> Exit:
@@ -180,7 +182,7 @@ class TaskRun:
                 **self._platform.endpoints.variables(token),
             },
             scratch=self._folder,
-            code=_code(image),
+            code=image.code(),
             memory_bytes=min(limits.get("memory", self._wanted.size.memory), self._wanted.size.memory) * _MIB,
             cores=self._cores,
         )
@@ -188,9 +190,3 @@ class TaskRun:
 
 def _variables(container: Record) -> dict[str, str]:
     return {each["name"]: each["value"] for each in container.get("environment", [])}
-
-
-def _code(image: Image) -> tuple[Path, ...]:
-    """Return the folders of the image's interpreter, of its environment, and of what it imports."""
-    folders = [image.python.parent.parent, Path(os.path.realpath(image.python)).parent.parent, *image.path]
-    return tuple(folder for folder in folders if folder != _SYSTEM)

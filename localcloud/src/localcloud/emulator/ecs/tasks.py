@@ -45,9 +45,9 @@ class Tasks:
         """Carry out RunTask."""
         with LOCK:
             self._forget_old()
-            wanted = requests.checked(request)
-            if earlier := requests.same_token(request, wanted.cluster):
+            if earlier := requests.same_token(request, cluster(request.get("cluster"))):
                 return {"tasks": [shown(task) for task in earlier], "failures": []}
+            wanted = requests.checked(request)
             started, failures = [], []
             for provider in wanted.providers:
                 if failure := faults.failure(wanted.cluster, provider):
