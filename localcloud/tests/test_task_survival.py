@@ -80,11 +80,11 @@ def test_a_task_ends_with_its_guard(cloud: Cloud) -> None:
     guard = processes[0].parent()
     assert guard is not None
     guard.kill()
-    wait_for(lambda: not alive(processes[:1]), seconds=10, what="end of the container's process")
     task = fargate.stopped(arn)
     assert task["containers"][0]["exitCode"] == 137
-    for process in processes[1:]:
-        process.kill()
+    of_its_group, in_its_own = processes[:2], processes[2]
+    wait_for(lambda: not alive(of_its_group), seconds=10, what="end of the container's group")
+    in_its_own.kill()
 
 
 def test_a_stopped_task_is_forgotten_after_an_hour(localcloud: LocalCloud, cloud: Cloud) -> None:

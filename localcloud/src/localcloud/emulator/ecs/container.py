@@ -16,6 +16,7 @@ from typing import IO, Any
 
 _GUARD = "localcloud.emulator.ecs.guard"
 _PACKAGES = Path(__file__).resolve().parents[3]
+_KILLED = 128 + signal.SIGKILL
 _START_SECONDS = 60.0
 _END_SECONDS = 15.0  # longer than the guard needs to end all processes
 
@@ -75,6 +76,7 @@ class RunningContainer:
         self._reports = open(reports, "rb", buffering=0)  # noqa: SIM115 closed by `close`
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._reports, selectors.EVENT_READ)
+        self._pid: int | None = None  # of the container's process, which leads a group
         self._tell({**asdict(container), "scratch": str(container.scratch), "code": [*map(str, container.code)]})
 
     @property
@@ -88,14 +90,18 @@ class RunningContainer:
         if not self._selector.select(_START_SECONDS):
             return Exit(None, fault=f"it didn't start in {_START_SECONDS:g} s")
         report = self._report()
-        return None if "pid" in report else Exit(None, fault=report.get("fault", "its guard has ended"))
+        self._pid = report.get("pid")
+        return None if self._pid else Exit(None, fault=report.get("fault", "its guard has ended"))
 
     def wait(self, seconds: float) -> Exit | None:
         """Return how the container has ended; None if it has not within some seconds."""
         if not self._selector.select(seconds):
             return None
         report = self._report()
-        return Exit(report.get("code", 128 + signal.SIGKILL), report.get("out_of_memory", False))
+        if not report and self._pid:  # the guard was killed, and the container's process with it
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._pid, signal.SIGKILL)
+        return Exit(report.get("code", _KILLED), report.get("out_of_memory", False))
 
     def stop(self, grace: int) -> None:
         """Send SIGTERM to the container's process, and SIGKILL to all of its processes some seconds later."""
