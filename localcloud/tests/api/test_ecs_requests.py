@@ -184,9 +184,11 @@ def test_no_capacity_is_a_failure_and_not_an_error(fargate: Fargate) -> None:
     assert answer["failures"] == [{"reason": NO_CAPACITY}]
     ask_for("no-spot-in-region")
     assert fargate.run(definition)
-    assert "not associated with the cluster" in refused(
-        fargate, fargate.request(definition, capacityProviderStrategy=SPOT)
+    assert refused(fargate, fargate.request(definition, capacityProviderStrategy=SPOT)) == (
+        "InvalidParameterException: The capacity provider FARGATE_SPOT is not supported in this region."
     )
+    ask_for("capacity-exception")
+    assert refused(fargate, fargate.request(definition)) == f"ClientException: {NO_CAPACITY}"
     ask_for("vcpu-limit")
     assert refused(fargate, fargate.request(definition)) == (
         "ClientException: You've reached the limit on the number of vCPUs you can run concurrently"

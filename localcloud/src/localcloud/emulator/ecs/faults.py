@@ -16,10 +16,9 @@ RUN_TASK = "localcloud:run-task"
 INTERRUPT = "localcloud:interrupt"
 
 _NO_CAPACITY = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
-_VALUES = ("no-capacity", "no-spot-capacity", "no-spot-in-region", "vcpu-limit", "throttling")
-NOT_ASSOCIATED = (
-    "The specified capacity provider strategy cannot contain a capacity provider that is not associated with the "
-    "cluster. Associate the capacity provider with the cluster or specify a valid capacity provider and try again."
+_VALUES = (
+    *("no-capacity", "no-spot-capacity", "capacity-exception"),
+    *("no-spot-in-region", "vcpu-limit", "throttling"),
 )
 
 
@@ -34,12 +33,14 @@ def refuse(cluster: Record, uses_spot: bool) -> None:
         ServiceError: The error that a test has asked for.
     """
     fault = _fault(cluster)
+    if fault == "capacity-exception":
+        raise client_error(_NO_CAPACITY)
     if fault == "vcpu-limit":
         raise client_error("You've reached the limit on the number of vCPUs you can run concurrently")
     if fault == "throttling":
         raise ServiceError("ThrottlingException", "Rate exceeded")
     if fault == "no-spot-in-region" and uses_spot:
-        raise invalid(NOT_ASSOCIATED)
+        raise invalid("The capacity provider FARGATE_SPOT is not supported in this region.")
 
 
 def failure(cluster: Record, provider: str) -> Record | None:

@@ -22,6 +22,10 @@ _LARGEST_OVERRIDES = 8192
 _MOST_TASKS = 10
 _MOST_SUBNETS, _MOST_GROUPS = 16, 5
 _PRINCIPAL = "ecs-tasks.amazonaws.com"
+_NOT_ASSOCIATED = (
+    "The specified capacity provider strategy cannot contain a capacity provider that is not associated with the "
+    "cluster. Associate the capacity provider with the cluster or specify a valid capacity provider and try again."
+)
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ def _strategy(request: Record, of_cluster: Record, definition: Record) -> list[R
     elif launch_type is None and (asked or of_cluster["defaultCapacityProviderStrategy"]):
         strategy = asked or of_cluster["defaultCapacityProviderStrategy"]
         if any(item["capacityProvider"] not in of_cluster["capacityProviders"] for item in strategy):
-            raise invalid(faults.NOT_ASSOCIATED)
+            raise invalid(_NOT_ASSOCIATED)
     else:
         raise invalid("No Container Instances were found in your cluster.")
     if "FARGATE" not in definition["compatibilities"]:
