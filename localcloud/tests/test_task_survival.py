@@ -87,6 +87,22 @@ def test_a_task_ends_with_its_guard(cloud: Cloud) -> None:
     in_its_own.kill()
 
 
+def test_a_container_ends_with_its_guard_also_if_its_cloud_can_not_act(localcloud: LocalCloud, cloud: Cloud) -> None:
+    """As if both were killed at once."""
+    _, _, processes = running(Fargate(cloud, "orphaned"))
+    guard = processes[0].parent()
+    assert guard is not None
+    emulator = localcloud.processes()["emulator"]
+    emulator.suspend()
+    try:
+        guard.kill()
+        wait_for(lambda: not alive(processes[:1]), seconds=10, what="end of the container's process")
+    finally:
+        emulator.resume()
+        for process in processes[1:]:
+            process.kill()
+
+
 def test_a_stopped_task_is_forgotten_after_an_hour(localcloud: LocalCloud, cloud: Cloud) -> None:
     fargate = Fargate(cloud, "old")
     old, new = (fargate.result("print(1)")["taskArn"] for _ in range(2))
