@@ -14,6 +14,7 @@ import xgboost
 
 from localcloud.testing import training
 from localcloud.testing.clouds import Cloud, LocalCloud, free_ports, running_cloud
+from localcloud.testing.fargate import IMAGES, Fargate
 from localcloud.testing.serving import create_config, create_model, settled
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ PYTHON = _BESIDE if _BESIDE.exists() else Path(sys.executable)
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """An embedded cloud for the session (under xdist, for the worker), stopped at its end."""
-    with running_cloud(tmp_path_factory.mktemp("cloud"), PYTHON) as cloud:
+    with running_cloud(tmp_path_factory.mktemp("cloud"), PYTHON, IMAGES) as cloud:
         yield cloud
 
 
@@ -46,7 +47,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
 
 
 def _localcloud(folder: Path) -> Iterator[LocalCloud]:
-    cloud = LocalCloud(folder / "state", *free_ports(2), PYTHON)
+    cloud = LocalCloud(folder / "state", *free_ports(2), PYTHON, IMAGES)
     yield cloud
     cloud.command("down")
 
@@ -69,6 +70,12 @@ def bucket(s3: S3Client, name: str) -> str:
     """A bucket for one test."""
     s3.create_bucket(Bucket=name)
     return name
+
+
+@pytest.fixture
+def fargate(cloud: Cloud, name: str) -> Fargate:
+    """A cluster for one test, and what its tasks need."""
+    return Fargate(cloud, name)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from localcloud.settings import HOST, Settings
 
 # The services that are on; :mod:`localcloud.emulator.used_services` turns off every way to the others.
 USED_SERVICES = (
-    *("cloudformation", "iam", "kinesis", "lambda", "logs", "monitoring"),
+    *("cloudformation", "ecs", "iam", "kinesis", "lambda", "logs", "monitoring"),
     *("s3", "scheduler", "sns", "sqs", "ssm", "states", "sts"),
 )
 

@@ -11,6 +11,7 @@ from localcloud import images
 from localcloud.emulator import alarms, long_polls, object_files, queues, stack_resources, streams, used_services
 from localcloud.emulator.clients import clients
 from localcloud.emulator.durability import saving
+from localcloud.emulator.ecs import api as ecs
 from localcloud.emulator.functions import installation as functions
 from localcloud.emulator.functions.request_ids import InvocationIds
 from localcloud.emulator.schedules import firing
@@ -28,7 +29,6 @@ def main() -> None:
     streams.install()
     alarms.install()
     object_files.install(Path(os.environ["S3_DATA_DIR"]))
-    used_services.turn_off_unused()
     state = Path(os.environ["STATE_DIR"])
     endpoints = endpoint_variables(int(os.environ["GATEWAY_PORT"]), int(os.environ["LOCALCLOUD_SAGEMAKER_PORT"]))
     client = clients(endpoints["AWS_ENDPOINT_URL"])
@@ -37,8 +37,10 @@ def main() -> None:
     functions_loaded = functions.install(state, known_images, endpoints, client)
     executions.install(client)
     firing.install(client)
+    used_services.turn_off_unused()
+    containers = ecs.install(known_images, state.parent / "tasks", endpoints)
     saving.install(state, functions_loaded)
-    app.app = RequestGuard(ServiceQuotas(UsedPathsOnly(InvocationIds(app.app))))
+    app.app = RequestGuard(ServiceQuotas(containers.before(UsedPathsOnly(InvocationIds(app.app)))))
     app.main()
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from ministack import app
 
+from localcloud.emulator.ecs import stacks as ecs_stacks
 from localcloud.emulator.functions import stacks as function_stacks
 from localcloud.emulator.schedules import stacks as schedule_stacks
 from localcloud.emulator.state_machines import stacks as state_machine_stacks
@@ -26,6 +27,7 @@ _USED = (
     *function_stacks.TYPES,
     state_machine_stacks.TYPE,
     schedule_stacks.TYPE,
+    *("AWS::ECS::Cluster", "AWS::ECS::TaskDefinition"),
 )
 _BUCKET = "AWS::S3::Bucket"
 
@@ -56,6 +58,7 @@ def _prepare(images: Mapping[str, Image]) -> None:
     # Custom resources are off too: their functions would answer a path of the emulator's own.
     for name in [name for name in provisioners._RESOURCE_HANDLERS if not name.startswith(_USED)]:
         del provisioners._RESOURCE_HANDLERS[name]
+    ecs_stacks.patch(provisioners._RESOURCE_HANDLERS)
     function_stacks.patch(provisioners._RESOURCE_HANDLERS, images)
     state_machine_stacks.patch(provisioners._RESOURCE_HANDLERS)
     schedule_stacks.patch(provisioners._RESOURCE_HANDLERS)

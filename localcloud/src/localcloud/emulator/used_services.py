@@ -1,6 +1,6 @@
 """Turns off the services that nothing here uses.
 
-The emulator has a hundred services; some of them run code (Lambda, ECS), fetch addresses or open ports as the user who
+The emulator has a hundred services; some of them run code (Lambda), fetch addresses or open ports as the user who
 started it. A service that is off can't be reached in any way: by a request to it, a path of the emulator's own
 (``/_ministack/…``), a WebSocket, a host name, or a resource in a template (:mod:`localcloud.emulator.stack_resources`).
 

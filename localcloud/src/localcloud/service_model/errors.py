@@ -13,7 +13,7 @@ class ServiceError(Exception):
         members: Further members of the error's shape, such as ModelError's OriginalStatusCode.
     """
 
-    def __init__(self, code: str, message: str, status: int = 400, **members: str | int) -> None:
+    def __init__(self, code: str, message: str, status: int = 400, **members: str | int | list[str]) -> None:
         super().__init__(message)
         self.code = code
         self.message = message

@@ -39,6 +39,7 @@ Handler = Callable[[str, str, Mapping[str, str], bytes, Any], Awaitable[Answer]]
 # Service → the module whose document it changes. STS has none.
 _MODULES = {
     "cloudformation": "cloudformation",
+    "ecs": "ecs",
     "iam": "iam",
     "kinesis": "kinesis",
     "lambda": "lambda_svc",
