@@ -106,7 +106,7 @@ class Delivery:
             self._deliver(event)
         except Exception:
             logger.exception("%s: an event for %s was not delivered; it is tried again", event.request_id, event.arn)
-            self._file.replace(replace(event, due=self._clock() + _LONGEST_THROTTLE_SECONDS))
+            time.sleep(_LONGEST_THROTTLE_SECONDS)  # it is still due; the file may not be writable
         finally:
             with self._changed:
                 self._running.discard(event.id)
