@@ -28,6 +28,7 @@ from typing import Any
 import psutil
 
 from localcloud.confinement import confine
+from localcloud.memory import held
 
 _LOOK_SECONDS = 0.05
 _END_SECONDS = 10.0
@@ -58,14 +59,6 @@ class _Tree:
             parent = process.ppid()
             self._seen[pid] = process if parent and self._look_at(parent) is not None else None
         return self._seen[pid]
-
-    def memory_bytes(self) -> int:
-        """Return the sum of the resident memory of all processes."""
-        total = 0
-        for process in self.members():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                total += process.memory_info().rss
-        return total
 
     def kill(self) -> bool:
         """Kill all processes, and return whether there were any that still ran."""
@@ -101,7 +94,7 @@ class _Guard:
                     else:
                         selector.unregister(sys.stdin.fileno())
                         self._kill_at = 0.0
-                if self._tree.memory_bytes() > self._memory_bytes:
+                if held(self._tree.members(), self._memory_bytes) > self._memory_bytes:
                     out_of_memory = True
                 if out_of_memory or time.monotonic() > self._kill_at:
                     self._tree.kill()

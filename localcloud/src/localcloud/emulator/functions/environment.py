@@ -23,12 +23,12 @@ from localcloud.emulator.functions.outcome import ERROR, SUCCESS, TIMEOUT, Invoc
 from localcloud.emulator.functions.runtime_api import Answered, Failed, Ready, RuntimeApi
 from localcloud.emulator.functions.runtime_api import Event as Reported
 from localcloud.launcher import SIGNALLED, Order, launch
+from localcloud.memory import held
 
 _INIT_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
 _END_SECONDS = 10.0
 _MIB = 1024 * 1024
-_PEAK = "VmHWM:"
 
 Progress = Callable[[], None]
 
@@ -176,9 +176,9 @@ class ExecutionEnvironment:
         return None
 
     def _memory(self) -> int:
-        """Return the resident memory of the runtime and its children; the peak where the system knows it."""
+        """Return the memory that the runtime and its children hold."""
         try:
-            return sum(map(_resident, psutil.Process(self._process.pid).children(recursive=True)))
+            return held(psutil.Process(self._process.pid).children(recursive=True), self.function.limits.memory)
         except psutil.NoSuchProcess:
             return 0
 
@@ -211,16 +211,6 @@ class ExecutionEnvironment:
             readable=tuple(map(str, (*function.code, *image.code()))),
             largest_file=function.limits.storage,
         )
-
-
-def _resident(process: psutil.Process) -> int:
-    try:
-        for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-            if line.startswith(_PEAK):
-                return int(line.split()[1]) * 1024
-        return int(process.memory_info().rss)
-    except (OSError, psutil.Error):
-        return 0
 
 
 def _size(folder: Path) -> int:
