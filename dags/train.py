@@ -49,7 +49,7 @@ from sluice_airflow.runs import require_upstream_done, snapshot_of_run
 def train(pipeline: Pipeline) -> None:
     """Make the training DAG of a pipeline, if it declares a training."""
     training, deployment = pipeline.training, pipeline.deployment
-    if training is None:
+    if training is None or training.orchestrator is not None:
         return
     with DAG(
         dag_id=f"{pipeline.name}_train",

@@ -9,7 +9,7 @@ partition, and again when a source has changed. The run has the partition's name
 |---|---|
 | **in** | closed raw partitions of the queues, complete drops; earlier partitions where a step looks back |
 | **out** | `PIPELINE/STEP/dt=…/` for each step, `PIPELINE/quarantine/conform/dt=…/`; one SNS event per partition |
-| **order** | steps one after another, partitions in parallel |
+| **order** | steps one after another, partitions in parallel, each in the worker, on Lambda or on Fargate as declared |
 | **re-run** | safe: a step whose inputs and code are unchanged does nothing; later partitions that look back follow |
 
 **Params.** `from`, `to`: a range of partitions, both included, in one run, which then needs no logical date. Without
@@ -19,8 +19,9 @@ sources that are not complete; during the wait the run keeps one of the DAG's ru
 
 **If it fails.** `wait`: a source is not complete, and the message names it with the reason. There is nothing to do: the
 partition is transformed once it is complete. A step: its function or the data is at fault; the message names the
-partition. Bad events never fail a step: they are quarantined and counted. `announce`: a task before it failed, was
-skipped or was marked by hand, so partitions of the run are not transformed; clear that task.
+partition. If it ran on Lambda or Fargate, the message has the end of its log; one that needed more memory or time moves
+up once where `Auto` is declared. Bad events never fail a step: they are quarantined and counted. `announce`: a task
+before it failed, was skipped or was marked by hand, so partitions of the run are not transformed; clear that task.
 """
 
 from __future__ import annotations

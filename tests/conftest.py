@@ -15,13 +15,18 @@ import botocore.session
 import pytest
 from botocore.config import Config
 
+from localcloud.images import Image
 from localcloud.testing.clouds import Cloud, cloud_at, free_ports, running_cloud
 from sluice.aws import clients
 
-__all__ = ["CLOUD_PYTHON", "Cloud", "cloud_at", "free_ports", "running_cloud"]
+__all__ = ["CLOUD_PYTHON", "STEP_IMAGE", "Cloud", "cloud_at", "free_ports", "running_cloud"]
 
 _ROOT = Path(__file__).resolve().parents[1]
 CLOUD_PYTHON = _ROOT / ".venv-cloud/bin/python"
+# What the image of steps is in the tests' clouds. Its first folder has the pipelines that tests declare for it.
+STEP_IMAGE = "sluice-step"
+_STEP_PYTHON = _ROOT / ".venv-step/bin/python"
+_SHARED_PACKAGE = "from pkgutil import extend_path\n\n__path__ = extend_path(__path__, __name__)\n"
 
 # Airflow settles on its folders when it is first imported, whichever test does that: never on the user's own home.
 _AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="sluice-airflow-")
@@ -47,9 +52,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+def image_pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the pipelines that the image of steps has beside those of the project."""
+    folder = tmp_path_factory.mktemp("image") / "pipelines"
+    folder.mkdir()
+    (folder / "__init__.py").write_text(_SHARED_PACKAGE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory, image_pipelines: Path) -> Iterator[Cloud]:
     """An embedded cloud of the session's own (of the worker's own under xdist), gone when it ends."""
-    with running_cloud(tmp_path_factory.mktemp("cloud"), CLOUD_PYTHON) as cloud:
+    image = Image(_STEP_PYTHON, (image_pipelines.parent, _ROOT / "include"))
+    with running_cloud(tmp_path_factory.mktemp("cloud"), CLOUD_PYTHON, {STEP_IMAGE: image}) as cloud:
         yield cloud
 
 

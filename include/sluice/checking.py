@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from sluice.compute.artefacts import Artefacts, StoredArchive
 from sluice.declaration.functions import check_functions
 from sluice.declaration.loading import load_pipeline, resolve
 from sluice.declaration.pipeline import Pipeline
@@ -15,6 +16,9 @@ from sluice.errors import DeclarationError
 from sluice.lake.layout import raw_dataset
 from sluice.provisioning.template import render
 from sluice.workspace import Workspace
+
+# Where AWS finds what steps are made of is no mistake of the declaration.
+_ANY = Artefacts("image", StoredArchive("bucket", "code.zip"), StoredArchive("bucket", "layer.zip"))
 
 
 def check_pipeline(name: str) -> Pipeline:
@@ -35,7 +39,7 @@ def check_pipeline(name: str) -> Pipeline:
                 )
         elif not callable(found):
             raise DeclarationError(f"pipeline {name}: step {step.name!r} names {reference!r}, which can't be called")
-    render(pipeline)
+    render(pipeline, _ANY)
     return pipeline
 
 

@@ -139,6 +139,19 @@ def ended_scoring(workspace: Workspace, job_name: str) -> str | Waiting:
     return job.status if job.ended else Waiting(f"transform job {job_name}, which is {job.status}")
 
 
+def ended_execution(workspace: Workspace, execution: str) -> str | Waiting:
+    """Return the status of a run of the training's machine that has ended.
+
+    Args:
+        workspace: The workspace of the pipeline that trains.
+        execution: The ARN of the execution.
+    """
+    from sluice.orchestration.executions import find_execution
+
+    found = find_execution(workspace, execution)
+    return found.status if found.ended else Waiting(f"execution {execution}, which is {found.status}")
+
+
 def settled_endpoint(workspace: Workspace) -> str | Waiting:
     """Return the status of the pipeline's endpoint if no change is in progress; ``Deleted`` if it does not exist."""
     from sluice.serving.endpoint import find_endpoint

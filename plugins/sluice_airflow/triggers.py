@@ -170,3 +170,14 @@ class StepTrigger(StoppingTrigger):
 
         workspace = open_workspace(pipeline)
         runtime_of(workspace, workspace.pipeline.step(arguments["step"])).cancel(arguments["reference"])
+
+
+class MachineTrigger(StoppingTrigger):
+    """Waits for a training that Step Functions runs."""
+
+    @staticmethod
+    @override
+    def stop(pipeline: str, arguments: Mapping[str, Any]) -> None:
+        from sluice.orchestration.executions import stop_execution
+
+        stop_execution(open_workspace(pipeline), arguments["execution"])

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from tests.conftest import Cloud
+from tests.conftest import STEP_IMAGE, Cloud
 
 from localcloud.testing.clouds import OF_STAND_IN
 
@@ -46,6 +46,7 @@ def airflow_environment(cloud: Cloud, home: Path) -> dict[str, str]:
         "AIRFLOW__CORE__MAX_TASK_RETRY_DELAY": "1",  # seconds: the tests don't wait as long as production does
         "AIRFLOW_CONN_AWS_DEFAULT": aws_connection(cloud.endpoint_url, cloud.sagemaker_endpoint_url),
         "NO_COLOR": "1",
+        "SLUICE_STEP_IMAGE": STEP_IMAGE,
         "PYTHONPATH": str(ROOT / "include"),
     }
 

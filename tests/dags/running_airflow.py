@@ -97,9 +97,12 @@ def _errors(line: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def running_airflow(home: AirflowHome) -> Iterator[Airflow]:
-    """Run all components; each is healthy and every DAG is paused. Their output is in the home's folder."""
-    with _running(home, _COMPONENTS, _HEALTHY, {}) as url:
+def running_airflow(home: AirflowHome, settings: Mapping[str, str] | None = None) -> Iterator[Airflow]:
+    """Run all components, with these environment variables as well; each is healthy and every DAG is paused.
+
+    Their output is in the home's folder.
+    """
+    with _running(home, _COMPONENTS, _HEALTHY, settings or {}) as url:
         with build_opener(ProxyHandler({})).open(f"{url}/auth/token", timeout=30) as answer:
             token = json.load(answer)["access_token"]
         yield Airflow(home, url, token)

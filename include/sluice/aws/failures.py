@@ -55,6 +55,7 @@ _TEMPORARY = {
     "OperationAborted",
     "RequestTimeout",
     "RequestTimeoutException",
+    "ResourceConflictException",
     "ServiceUnavailable",
 }
 _TEMPORARY_STATUS = {408, 425, 429}
@@ -79,8 +80,8 @@ _ABSENT = {
     "ResourceNotFound",
     "ResourceNotFoundException",
 }
-# SageMaker and CloudFormation use one code for all invalid requests; only the message shows that something is absent.
-_INVALID = {"ValidationError", "ValidationException"}
+# SageMaker, CloudFormation and ECS have one code for invalid requests; only the message shows that something is absent.
+_INVALID = {"InvalidParameterException", "ValidationError", "ValidationException"}
 _ABSENT_WORDS = ("could not find", "not found", "does not exist")
 _BUSY = "cannot update in-progress "  # the name of a resource may have the word, too
 _QUOTA = {"ResourceLimitExceeded", "ServiceQuotaExceededException"}

@@ -19,6 +19,7 @@ class Resources:
         topic_arn: The ARN of the completion topic.
         role_arn: The ARN of SageMaker's role; None if the pipeline declares no training.
         completions_queue: The URL of the queue that subscribes to the topic.
+        machine_arn: The ARN of the machine of Step Functions that trains; None if Airflow does.
         of_sources: The resources of sources, by ``<kind>/<source name>``: ``queues/events`` is the URL of a queue,
             ``streams/clicks`` the name of a stream.
     """
@@ -29,6 +30,7 @@ class Resources:
     role_arn: str | None
     completions_queue: str
     of_sources: Mapping[str, str]
+    machine_arn: str | None = None
 
     def require_role(self) -> str:
         """Return the ARN of the role that SageMaker trains and serves with.
@@ -42,6 +44,19 @@ class Resources:
                 f"provisioned before it declared a training; run `sluice provision {self.pipeline}`"
             )
         return self.role_arn
+
+    def require_machine(self) -> str:
+        """Return the ARN of the machine that trains.
+
+        Raises:
+            MissingResource: the stack has no machine.
+        """
+        if self.machine_arn is None:
+            raise MissingResource(
+                f"pipeline {self.pipeline}: no parameter {_root(self.pipeline)}/machine in Parameter Store, so it was "
+                f"provisioned before it declared StepFunctions; run `sluice provision {self.pipeline}`"
+            )
+        return self.machine_arn
 
     def made_for(self, what: str, source: str) -> str:
         """Return a resource of a source.
@@ -99,6 +114,7 @@ def find(aws: Aws, pipeline: str) -> Resources:
         topic_arn=found.pop("topic"),
         role_arn=found.pop("role", None),
         completions_queue=found.pop("completions-queue"),
+        machine_arn=found.pop("machine", None),
         of_sources=found,
     )
 

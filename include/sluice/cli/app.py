@@ -107,6 +107,12 @@ def _provision(
         str | None,
         typer.Option(envvar="SLUICE_STEP_IMAGE", help="URI of the image of steps, for those on Lambda and Fargate."),
     ] = None,
+    archives: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SLUICE_STEP_ARCHIVES", help="s3://BUCKET/PREFIX/ for the archives of steps declared with 'zip'."
+        ),
+    ] = None,
 ) -> None:
     """Create or update the pipeline's CloudFormation stack, with what its folder declares and nothing else.
 
@@ -114,19 +120,21 @@ def _provision(
     changes are comments below the template, so that the whole output is a template.
     """
     # The library that renders templates takes as long to import as all others together, and only this command needs it.
+    from sluice.provisioning.archives import find_artefacts
     from sluice.provisioning.provision import changes, provision
     from sluice.provisioning.template import render
 
     declared, aws = check_pipeline(pipeline), Aws()
+    artefacts = find_artefacts(aws, declared, image, archives)
     if dry_run:
-        changed = changes(aws, declared, image)
-        typer.echo(render(declared, image).to_yaml())
+        changed = changes(aws, declared, artefacts)
+        typer.echo(render(declared, artefacts).to_yaml())
         for change in changed:
             typer.echo(f"# {change.action} {change.resource} ({change.kind})")
         if not changed:
             typer.echo("# the stack is up to date: nothing would change")
         return
-    for name, value in sorted(provision(aws, declared, image).items()):
+    for name, value in sorted(provision(aws, declared, artefacts).items()):
         typer.echo(f"{name}\t{value}")
 
 

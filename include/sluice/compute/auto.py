@@ -10,6 +10,7 @@ from typing import Any
 from typing_extensions import override
 
 from sluice.aws.template import Fragment
+from sluice.compute.artefacts import Artefacts
 from sluice.compute.attempts import Work, find_work
 from sluice.compute.containers import FargateRuntime
 from sluice.compute.contract import Limits, Runtime, Started, StepResult
@@ -32,10 +33,12 @@ class AutoRuntime(Runtime[Auto]):
 
     @classmethod
     @override
-    def template(cls, pipeline: Pipeline, step: Conform | Step, declared: Auto, image: str) -> tuple[Fragment, ...]:
+    def template(
+        cls, pipeline: Pipeline, step: Conform | Step, declared: Auto, artefacts: Artefacts
+    ) -> tuple[Fragment, ...]:
         return (
-            *LambdaRuntime.template(pipeline, step, declared.small, image),
-            *FargateRuntime.template(pipeline, step, declared.large, image),
+            *LambdaRuntime.template(pipeline, step, declared.small, artefacts),
+            *FargateRuntime.template(pipeline, step, declared.large, artefacts),
         )
 
     @property

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from sluice.aws.failures import error_code, is_absent, patiently
 from sluice.aws.template import Fragment
+from sluice.compute.artefacts import Artefacts
 from sluice.compute.attempts import Attempt, Claim, Outcome, Result
 from sluice.compute.logs import last_lines
 from sluice.compute.names import CODE, CONTAINER, cluster_name, own_name
@@ -45,8 +46,10 @@ class FargateRuntime(RemoteRuntime[Fargate]):
 
     @classmethod
     @override
-    def template(cls, pipeline: Pipeline, step: Conform | Step, declared: Fargate, image: str) -> tuple[Fragment, ...]:
-        return (task_template(pipeline, step, declared, image),)
+    def template(
+        cls, pipeline: Pipeline, step: Conform | Step, declared: Fargate, artefacts: Artefacts
+    ) -> tuple[Fragment, ...]:
+        return (task_template(pipeline, step, declared, artefacts.require_image(pipeline)),)
 
     @property
     @override

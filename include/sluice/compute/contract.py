@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from sluice.aws.template import Fragment
+from sluice.compute.artefacts import Artefacts
 from sluice.declaration import runtimes as declared
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
@@ -68,14 +69,19 @@ class Runtime(ABC, Generic[Declared]):
         self.workspace, self.step, self.declared = workspace, step, declared
 
     @classmethod
-    def template(cls, pipeline: Pipeline, step: Conform | Step, declared: Any, image: str) -> tuple[Fragment, ...]:
+    def template(
+        cls, pipeline: Pipeline, step: Conform | Step, declared: Any, artefacts: Artefacts
+    ) -> tuple[Fragment, ...]:
         """Return what a step on this runtime adds to its pipeline's template; by default nothing.
 
         Args:
             pipeline: The pipeline that declares the step.
             step: The step.
             declared: The runtime as declared.
-            image: The URI of the image of steps.
+            artefacts: What the step is made of, where AWS finds it.
+
+        Raises:
+            DeclarationError: what it needs is not known.
         """
         return ()
 

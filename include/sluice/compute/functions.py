@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from sluice.aws.failures import is_absent
 from sluice.aws.template import Fragment
+from sluice.compute.artefacts import Artefacts
 from sluice.compute.attempts import Attempt, Claim, Outcome, Result
 from sluice.compute.function_template import function_template
 from sluice.compute.logs import last_lines
@@ -30,6 +31,8 @@ from sluice.errors import MissingResource, SluiceError
 # How long Lambda keeps an event while all of the reserved concurrency is in use (its most: six hours).
 EVENT_AGE = timedelta(hours=6)
 _AROUND_THE_RUN = timedelta(minutes=5)  # for the start of a function, and its end
+# A function that is killed leaves no result. So its log is read, but not at each look: once a minute.
+_BETWEEN_CHECKS, _CHECK = timedelta(minutes=1), timedelta(seconds=6)
 # What Lambda writes when it ends a function (AWS Lambda developer guide, "Troubleshoot execution issues in Lambda").
 _CAUSES: Mapping[str, Outcome] = {
     "Task timed out": "time",
@@ -43,8 +46,10 @@ class LambdaRuntime(RemoteRuntime[Lambda]):
 
     @classmethod
     @override
-    def template(cls, pipeline: Pipeline, step: Conform | Step, declared: Lambda, image: str) -> tuple[Fragment, ...]:
-        return (function_template(pipeline, step, declared, image, int(EVENT_AGE.total_seconds())),)
+    def template(
+        cls, pipeline: Pipeline, step: Conform | Step, declared: Lambda, artefacts: Artefacts
+    ) -> tuple[Fragment, ...]:
+        return (function_template(pipeline, step, declared, artefacts, int(EVENT_AGE.total_seconds())),)
 
     @property
     @override
@@ -111,18 +116,22 @@ class LambdaRuntime(RemoteRuntime[Lambda]):
     def ended(self, attempt: Attempt, reference: Mapping[str, Any]) -> Result | None:
         result = attempt.result(self.workspace.lake)
         waited = self.workspace.lake.now() - datetime.fromisoformat(reference["since"])
-        if result is not None or waited <= self.longest:
+        if result is not None or waited % _BETWEEN_CHECKS >= _CHECK:
             return result
-        claim = attempt.claimed(self.workspace.lake)
-        if claim is not None and self.workspace.lake.now() > claim.until:
-            return self.conclude(attempt, self._without_result(claim))
-        if claim is None and waited > self.longest + EVENT_AGE:
-            why = f"function {self._function} did not begin within {EVENT_AGE}; see its throttles and errors"
-            return self.conclude(attempt, Result(outcome="interrupted", message=why, size=self.size))
-        return None
+        lost = self._lost(attempt.claimed(self.workspace.lake), waited)
+        return None if lost is None else self.conclude(attempt, lost)
 
-    def _without_result(self, claim: Claim) -> Result:
+    def _lost(self, claim: Claim | None, waited: timedelta) -> Result | None:
+        """Return how a function has ended that was killed with all it had, or has never begun; None if it may run."""
+        if claim is None:
+            why = f"function {self._function} did not begin within {EVENT_AGE}; see its throttles and errors"
+            never = waited > self.longest + EVENT_AGE
+            return Result(outcome="interrupted", message=why, size=self.size) if never else None
         log = last_lines(self.workspace, claim)
+        if self.workspace.lake.now() <= claim.until and not any(
+            f"REPORT RequestId: {claim.by}" in line for line in log
+        ):
+            return None
         outcome = next((found for text, found in _CAUSES.items() if any(text in line for line in log)), "interrupted")
         message = f"function {self._function} ended without a result (request {claim.by})"
         return Result(outcome=outcome, message=message, size=claim.size, log=log)

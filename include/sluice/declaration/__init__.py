@@ -6,6 +6,7 @@ from sluice.declaration.features import Category, Number
 from sluice.declaration.gate import Gate
 from sluice.declaration.linear_learner import LinearLearner
 from sluice.declaration.monitoring import Monitoring
+from sluice.declaration.orchestrators import StepFunctions
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.problems import Binary, Count, Multiclass, Ranking, Regression
 from sluice.declaration.runtimes import Auto, Fargate, Lambda, Worker
@@ -49,6 +50,7 @@ __all__ = [
     "Serverless",
     "StandardQueue",
     "Step",
+    "StepFunctions",
     "Stream",
     "TimeSplit",
     "Training",

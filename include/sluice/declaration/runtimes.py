@@ -58,6 +58,11 @@ class Runtime:
         """Whether it uses spare capacity of Fargate."""
         return False
 
+    @property
+    def needs_archives(self) -> bool:
+        """Whether it runs from zip archives."""
+        return False
+
 
 @dataclass(frozen=True)
 class Worker(Runtime):
@@ -98,6 +103,11 @@ class Lambda(Runtime):
         check_count("Lambda", "concurrency", self.concurrency, 1, _MOST_CONCURRENCY)
         if self.package not in ("image", "zip"):
             raise DeclarationError(f"Lambda: package={self.package!r} is not known; use 'image' or 'zip'")
+
+    @property
+    @override
+    def needs_archives(self) -> bool:
+        return self.package == "zip"
 
 
 @dataclass(frozen=True)
@@ -181,3 +191,8 @@ class Auto(Runtime):
     @override
     def wants_spot(self) -> bool:
         return self.large.wants_spot
+
+    @property
+    @override
+    def needs_archives(self) -> bool:
+        return self.small.needs_archives

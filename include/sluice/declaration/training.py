@@ -14,6 +14,7 @@ from sluice.declaration.checks import (
 )
 from sluice.declaration.features import Feature, Number
 from sluice.declaration.gate import Gate
+from sluice.declaration.orchestrators import StepFunctions
 from sluice.declaration.problems import Binary, Problem
 from sluice.declaration.split import Split, TimeSplit
 from sluice.errors import DeclarationError
@@ -38,6 +39,7 @@ class Training:
         schedule: When Airflow trains (UTC): a preset such as ``@weekly``, or a cron expression.
         max_runtime: The longest time that a training job may run, in whole seconds up to 28 days. It bounds every wait
             for a job as well.
+        orchestrator: :class:`StepFunctions`: a state machine runs the training; None: Airflow's own tasks do.
 
     Raises:
         DeclarationError: a member has a wrong form or is out of its range, two candidates have one name, or a feature,
@@ -53,6 +55,7 @@ class Training:
     split: Split = field(default_factory=TimeSplit)
     schedule: str = "@weekly"
     max_runtime: timedelta = timedelta(hours=1)
+    orchestrator: StepFunctions | None = None
 
     def __post_init__(self) -> None:
         check_text("training", "label", self.label, "late")
@@ -94,6 +97,16 @@ class Training:
         spots = (each.spot for each in self.candidates if each.spot is not None)
         tunings = (each.tuning.longest(self.max_runtime) for each in self.candidates if each.tuning is not None)
         return max([self.max_runtime, *spots, *tunings])
+
+    def require_orchestrator(self) -> StepFunctions:
+        """Return the orchestrator.
+
+        Raises:
+            DeclarationError: Airflow's own tasks train.
+        """
+        if self.orchestrator is None:
+            raise DeclarationError("training has no orchestrator; declare orchestrator=StepFunctions() for one")
+        return self.orchestrator
 
     def candidate(self, name: str) -> Candidate:
         """Return the candidate of that name.

@@ -15,7 +15,7 @@ _TWO_WEEKS = 14 * 24 * 60 * 60  # seconds
 
 def completions_template(pipeline: Pipeline) -> Fragment:
     """Return the topic, a queue that subscribes to it, and the workers' right to publish."""
-    name = f"{pipeline.name}-completions.fifo"
+    name = _name(pipeline)
     encryption: dict[str, Any] = {"KmsMasterKeyId": pipeline.kms_key} if pipeline.kms_key else {}
     topic = sns.Topic(TOPIC, TopicName=name, FifoTopic=True, ContentBasedDeduplication=False, **encryption)
     # The queue has SQS's own encryption. SNS may use a customer's key only if the key's policy allows it. If it didn't,
@@ -43,8 +43,17 @@ def completions_template(pipeline: Pipeline) -> Fragment:
             Export("Topic", "topic", Ref(TOPIC), "ARN of the completion topic; subscribe to it."),
             Export(QUEUE, "completions-queue", Ref(QUEUE), "URL of the queue that subscribes to the completion topic."),
         ),
-        statements=(Statement("AnnounceCompletion", ("sns:Publish",), (arn("sns", name),)),),
+        statements=completions_rights(pipeline),
     )
+
+
+def completions_rights(pipeline: Pipeline) -> tuple[Statement, ...]:
+    """Return the right to publish completion events."""
+    return (Statement("AnnounceCompletion", ("sns:Publish",), (arn("sns", _name(pipeline)),)),)
+
+
+def _name(pipeline: Pipeline) -> str:
+    return f"{pipeline.name}-completions.fifo"
 
 
 def _only_from_the_topic() -> sqs.QueuePolicy:

@@ -12,6 +12,7 @@ from tenacity import RetryError, Retrying, retry_if_exception, retry_if_result, 
 
 from sluice.aws.clients import Aws
 from sluice.aws.failures import explain, is_throttled
+from sluice.compute.artefacts import NONE, Artefacts
 from sluice.declaration.pipeline import Pipeline
 from sluice.errors import SluiceError
 from sluice.provisioning.template import render, template_body
@@ -53,7 +54,7 @@ class Change:
     kind: str
 
 
-def provision(aws: Aws, pipeline: Pipeline, image: str | None = None) -> Mapping[str, str]:
+def provision(aws: Aws, pipeline: Pipeline, artefacts: Artefacts = NONE) -> Mapping[str, str]:
     """Create the pipeline's stack, or update it to the declaration, and wait until that is done.
 
     A stack that is up to date is not changed. If another change is in progress, this waits for it first. Each wait
@@ -62,7 +63,7 @@ def provision(aws: Aws, pipeline: Pipeline, image: str | None = None) -> Mapping
     Args:
         aws: The clients of the pipeline's account and region.
         pipeline: The declaration.
-        image: The URI of the image of steps; only a pipeline with steps on Lambda or Fargate needs it.
+        artefacts: What runs on Lambda and Fargate, where AWS finds it; only a pipeline that declares such needs it.
 
     Returns:
         The stack's outputs by name: ``Bucket``, ``Topic``, ``CompletionsQueue``, ``WorkerPolicy``, those of the
@@ -73,7 +74,11 @@ def provision(aws: Aws, pipeline: Pipeline, image: str | None = None) -> Mapping
         ProvisioningFailed: CloudFormation can't be reached or refuses, a resource fails (the message names the first
             one and why), or the stack isn't done in time.
     """
-    cloudformation, name, body = aws.client("cloudformation"), stack_name(pipeline.name), template_body(pipeline, image)
+    cloudformation, name, body = (
+        aws.client("cloudformation"),
+        stack_name(pipeline.name),
+        template_body(pipeline, artefacts),
+    )
     with _explained(pipeline):
         current = _settled(cloudformation, name)
         if current is None:
@@ -91,7 +96,7 @@ def provision(aws: Aws, pipeline: Pipeline, image: str | None = None) -> Mapping
         return _outputs(changed)
 
 
-def changes(aws: Aws, pipeline: Pipeline, image: str | None = None) -> list[Change]:
+def changes(aws: Aws, pipeline: Pipeline, artefacts: Artefacts = NONE) -> list[Change]:
     """List what :func:`provision` would change, by a change set of CloudFormation. Nothing is changed.
 
     If there is no stack, every resource of the template is added.
@@ -99,16 +104,20 @@ def changes(aws: Aws, pipeline: Pipeline, image: str | None = None) -> list[Chan
     Args:
         aws: The clients of the pipeline's account and region.
         pipeline: The declaration.
-        image: The URI of the image of steps; only a pipeline with steps on Lambda or Fargate needs it.
+        artefacts: What runs on Lambda and Fargate, where AWS finds it; only a pipeline that declares such needs it.
 
     Raises:
         DeclarationError: AWS would refuse the template.
         ProvisioningFailed: CloudFormation can't be reached or refuses.
     """
-    cloudformation, name, body = aws.client("cloudformation"), stack_name(pipeline.name), template_body(pipeline, image)
+    cloudformation, name, body = (
+        aws.client("cloudformation"),
+        stack_name(pipeline.name),
+        template_body(pipeline, artefacts),
+    )
     with _explained(pipeline):
         if _settled(cloudformation, name) is None:
-            made = render(pipeline, image).to_dict()["Resources"]
+            made = render(pipeline, artefacts).to_dict()["Resources"]
             return [Change("Add", resource, made[resource]["Type"]) for resource in sorted(made)]
         return _change_set(cloudformation, name, body)
 

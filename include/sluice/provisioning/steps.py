@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from troposphere import Tags, ecs, iam, logs
 
 from sluice.aws.template import Fragment, Statement, arn, logical_id
+from sluice.compute.artefacts import Artefacts
 from sluice.compute.contract import implementation_of
 from sluice.compute.names import EXECUTION_ROLE, STEP_ROLE, cluster_name, log_group
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
-from sluice.errors import DeclarationError
 from sluice.provisioning.lake import lake_rights
 from sluice.provisioning.policies import policy_document
 
@@ -30,29 +30,24 @@ _JOIN_A_NETWORK = (
 )
 
 
-def steps_template(pipeline: Pipeline, image: str | None) -> tuple[Fragment, ...]:
+def steps_template(pipeline: Pipeline, artefacts: Artefacts) -> tuple[Fragment, ...]:
     """Return what steps on Lambda and Fargate need; nothing for a pipeline whose steps run in the worker.
 
     Args:
         pipeline: The pipeline.
-        image: The URI of the image of steps; None if it is not known.
+        artefacts: What steps are made of.
 
     Raises:
-        DeclarationError: a step needs the image, and it is not known.
+        DeclarationError: what a step needs is not known.
     """
     parts = [
-        (step, implementation_of(step.runtime).template(pipeline, step, step.runtime, image or ""))
+        (step, implementation_of(step.runtime).template(pipeline, step, step.runtime, artefacts))
         for step in pipeline.steps
     ]
     elsewhere = [step for step, fragments in parts if fragments]
     if not elsewhere:
         return ()
-    if not image:
-        raise DeclarationError(
-            f"pipeline {pipeline.name}: step {elsewhere[0].name!r} runs in the image of steps, which is not known; "
-            f"say `sluice provision {pipeline.name} --image URI`, or set SLUICE_STEP_IMAGE"
-        )
-    return _shared(pipeline, elsewhere, image), *(each for _, fragments in parts for each in fragments)
+    return _shared(pipeline, elsewhere, artefacts.image or ""), *(each for _, fragments in parts for each in fragments)
 
 
 def _shared(pipeline: Pipeline, steps: Sequence[Conform | Step], image: str) -> Fragment:

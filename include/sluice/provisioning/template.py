@@ -15,10 +15,12 @@ from troposphere.iam import ManagedPolicy
 from troposphere.ssm import Parameter
 
 from sluice.aws.template import Export, Fragment, Statement
+from sluice.compute.artefacts import NONE, Artefacts
 from sluice.declaration.pipeline import Pipeline
 from sluice.errors import DeclarationError
 from sluice.provisioning.completions import completions_template
 from sluice.provisioning.lake import lake_template
+from sluice.provisioning.machine import machine_template
 from sluice.provisioning.models import models_template
 from sluice.provisioning.policies import packed, policy_document
 from sluice.provisioning.steps import steps_template
@@ -28,22 +30,23 @@ from sluice.sources.contract import source_template
 _MOST_BYTES = 51_200
 
 
-def render(pipeline: Pipeline, image: str | None = None) -> Template:
+def render(pipeline: Pipeline, artefacts: Artefacts = NONE) -> Template:
     """Render the template of a pipeline.
 
     Args:
         pipeline: The declaration.
-        image: The URI of the image of steps; only a pipeline with steps on Lambda or Fargate needs it.
+        artefacts: What runs on Lambda and Fargate, where AWS finds it; only a pipeline that declares such needs it.
 
     Raises:
-        DeclarationError: two resources would have one name, or the image is needed.
+        DeclarationError: two resources would have one name, or an artefact is needed.
     """
     fragments = [
         lake_template(pipeline),
         completions_template(pipeline),
         models_template(pipeline),
         _key_template(pipeline),
-        *steps_template(pipeline, image),
+        *steps_template(pipeline, artefacts),
+        machine_template(pipeline, artefacts),
         *(source_template(pipeline, source) for source in pipeline.sources),
     ]
     _check_names(pipeline, fragments)
@@ -61,17 +64,17 @@ def render(pipeline: Pipeline, image: str | None = None) -> Template:
     return template
 
 
-def template_body(pipeline: Pipeline, image: str | None = None) -> str:
+def template_body(pipeline: Pipeline, artefacts: Artefacts = NONE) -> str:
     """Render the template as JSON, for a request to CloudFormation.
 
     Args:
         pipeline: The declaration.
-        image: The URI of the image of steps, as for :func:`render`.
+        artefacts: As for :func:`render`.
 
     Raises:
         DeclarationError: as for :func:`render`, or the template is too long.
     """
-    body = json.dumps(render(pipeline, image).to_dict(), separators=(",", ":"))
+    body = json.dumps(render(pipeline, artefacts).to_dict(), separators=(",", ":"))
     if len(body.encode()) > _MOST_BYTES:
         raise DeclarationError(
             f"pipeline {pipeline.name}: the template has {len(body.encode()):,} bytes, and CloudFormation accepts "

@@ -1,0 +1,14 @@
+"""The steps of the readings."""
+
+import pandas as pd
+
+
+def doubled(conform: pd.DataFrame) -> pd.DataFrame:
+    """Double each value."""
+    return conform.assign(value=conform["value"] * 2)
+
+
+def compared(doubled: pd.DataFrame, doubled_before: pd.DataFrame) -> pd.DataFrame:
+    """Compare each value with the day before."""
+    before = float(doubled_before["value"].mean()) if len(doubled_before) else 0.0
+    return doubled[["event_id", "event_time", "value"]].assign(before=before, high=(doubled["value"] > 40).astype(int))

@@ -1,0 +1,54 @@
+"""Runs the step of a pipeline where it is declared to run, and waits for the result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from localcloud.testing.waiting import wait_for
+from sluice.compute.contract import Runtime, Started, StepResult, runtime_of
+from sluice.declaration import runtimes as declared
+from sluice.lake.manifests import Manifest
+from sluice.lake.partitions import Partition
+from sluice.workspace import Workspace
+
+STEP = "doubled"
+DAY = "dt=2013-01-01"
+
+
+def runtime(workspace: Workspace) -> Runtime[declared.Runtime]:
+    return runtime_of(workspace, workspace.pipeline.step(STEP))
+
+
+def start(workspace: Workspace, ranges: str = DAY) -> Started:
+    return runtime(workspace).start(ranges)
+
+
+def result(workspace: Workspace, started: Started) -> StepResult:
+    """Return the result of what was started, once it is there."""
+    if started.result is not None:
+        return started.result
+    found: list[StepResult] = []
+
+    def look() -> bool:
+        seen = runtime(workspace).look(started.reference)
+        found.extend([] if seen is None else [seen])
+        return seen is not None
+
+    wait_for(look, what=started.what)
+    return found[0]
+
+
+def run(workspace: Workspace, ranges: str = DAY) -> StepResult:
+    return result(workspace, start(workspace, ranges))
+
+
+def made(workspace: Workspace, day: str = DAY) -> Manifest:
+    manifest = workspace.lake.manifest(STEP, Partition.parse(day))
+    assert manifest is not None
+    return manifest
+
+
+def records(workspace: Workspace) -> Sequence[str]:
+    """Return the names of the records of all attempts."""
+    folder = workspace.lake.layout.computed(STEP, "", "").removesuffix("/")
+    return [key.rpartition("/")[2] for key, _, _ in workspace.lake.objects(folder)]
