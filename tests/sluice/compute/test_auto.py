@@ -10,6 +10,8 @@ from sluice.compute.contract import Started
 from sluice.errors import StepOutgrown
 from sluice.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 SMALL = "Auto(small=Lambda(memory_mb=1024), large=Fargate(vcpu=0.25, memory_gb=0.5))"
 # One byte of input needs so much memory that Lambda never fits, as far as nothing was measured.
 HUNGRY = "Auto(small=Lambda(memory_mb=512), large=Fargate(vcpu=0.25, memory_gb=0.5), expansion=1000)"

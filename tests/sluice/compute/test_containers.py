@@ -14,6 +14,8 @@ from sluice.compute import containers
 from sluice.errors import RunInterrupted, SluiceError, StepOutgrown
 from sluice.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 FARGATE = "Fargate(vcpu=0.25, memory_gb=0.5)"
 SLOW = """
 import time

@@ -17,6 +17,8 @@ from sluice.errors import RunInterrupted, SluiceError, StepOutgrown
 from sluice.lake.partitions import Partition
 from sluice.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 SLOW = """
 import time
 

@@ -41,7 +41,7 @@ def forget_manifest(workspace: Workspace, day: int) -> None:
     workspace.lake.s3.delete_object(Bucket=workspace.lake.bucket, Key=key)
 
 
-@pytest.fixture(params=RUNTIMES)
+@pytest.fixture(params=["Lambda", pytest.param("Fargate", marks=pytest.mark.slow)])
 def kind(request: pytest.FixtureRequest) -> str:
     found: str = request.param
     return found

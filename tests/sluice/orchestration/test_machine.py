@@ -40,6 +40,8 @@ from sluice.training.jobs import find_job
 from sluice.training.launching import launch_training
 from sluice.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 Declare = Callable[..., Workspace]
 
 _PIPELINE = """
