@@ -14,13 +14,11 @@ from tests.dags.airflow_home import AirflowHome
 from tests.dags.own_pipelines import World, world_of
 from tests.sluice.lake_contents import manifest_json, rows_of
 
-from sluice.declaration import FifoQueue
 from sluice.sending.lanes import Event
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 FIRST = datetime(2013, 1, 1, tzinfo=UTC)
-EVENTS = FifoQueue("events", event_id="id", event_time="at")
 READINGS = Path(__file__).parent / "pipelines" / "readings"
 
 

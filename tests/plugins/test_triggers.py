@@ -196,7 +196,7 @@ CODES = (
     "ExpiredTokenException",
 )
 TUNING_JOB = "parcels-9538e9-000000000000"  # of the candidate ``tuned``
-ELSEWHERE = {"work": "0" * 64, "attempt": 1, "since": "2013-01-01T00:00:00+00:00"}
+ELSEWHERE = {"work": "0" * 64, "attempt": 1, "request": "none", "since": "2013-01-01T00:00:00+00:00"}
 # The first call of each probe.
 CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("backlog", "sqs.GetQueueAttributes", {"source": "events"}),

@@ -194,7 +194,7 @@ class FargateRuntime(RemoteRuntime[Fargate]):
             outcome=outcome,
             message=f"task {task} ended without a result: {why}",
             size=claim.size if claim else self.size,
-            log=last_lines(self.workspace, claim) if claim else (),
+            log=last_lines(self.workspace, claim.log) if claim else (),
         )
 
 

@@ -6,7 +6,7 @@ invocation after a lost answer, has no effect; and it leaves the result in S3, w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,8 +18,8 @@ from sluice.aws.template import Fragment
 from sluice.compute.artefacts import Artefacts
 from sluice.compute.attempts import Attempt, Claim, Outcome, Result
 from sluice.compute.function_template import function_template
-from sluice.compute.logs import last_lines
-from sluice.compute.names import CODE, own_name
+from sluice.compute.logs import find_line, last_lines
+from sluice.compute.names import CODE, log_group, own_name
 from sluice.compute.prices import lambda_price
 from sluice.compute.remote import RemoteRuntime
 from sluice.compute.requests import Request, Size
@@ -31,6 +31,8 @@ from sluice.errors import MissingResource, SluiceError
 # How long Lambda keeps an event while all of the reserved concurrency is in use (its most: six hours).
 EVENT_AGE = timedelta(hours=6)
 _AROUND_THE_RUN = timedelta(minutes=5)  # for the start of a function, and its end
+_REPORT = "REPORT RequestId: "  # the last line of each invocation
+_OF_EVERY_INVOCATION = ("INIT_START ", "START RequestId: ", "END RequestId: ", _REPORT)
 # A function that is killed leaves no result. So its log is read, but not at each look: once a minute.
 _BETWEEN_CHECKS, _CHECK = timedelta(minutes=1), timedelta(seconds=6)
 # What Lambda writes when it ends a function (AWS Lambda developer guide, "Troubleshoot execution issues in Lambda").
@@ -100,38 +102,49 @@ class LambdaRuntime(RemoteRuntime[Lambda]):
 
     @override
     def send(self, request: Request) -> Mapping[str, Any]:
-        self.workspace.aws.client("lambda").invoke(
+        sent = self.workspace.aws.client("lambda").invoke(
             FunctionName=self._function, InvocationType="Event", Payload=request.model_dump_json().encode()
         )
-        return self._since_now()
+        return self._reference(sent["ResponseMetadata"]["RequestId"])
 
     @override
     def adopt(self, claim: Claim) -> Mapping[str, Any]:
-        return self._since_now()
+        return self._reference(claim.by)
 
-    def _since_now(self) -> Mapping[str, Any]:
-        return {"since": self.workspace.lake.now().isoformat()}
+    def _reference(self, request: str) -> Mapping[str, Any]:
+        return {"request": request, "since": self.workspace.lake.now().isoformat()}
 
     @override
     def ended(self, attempt: Attempt, reference: Mapping[str, Any]) -> Result | None:
-        result = attempt.result(self.workspace.lake)
-        waited = self.workspace.lake.now() - datetime.fromisoformat(reference["since"])
-        if result is not None or waited % _BETWEEN_CHECKS >= _CHECK:
+        result, since = attempt.result(self.workspace.lake), datetime.fromisoformat(reference["since"])
+        if result is not None or (self.workspace.lake.now() - since) % _BETWEEN_CHECKS >= _CHECK:
             return result
-        lost = self._lost(attempt.claimed(self.workspace.lake), waited)
+        claim = attempt.claimed(self.workspace.lake)
+        lost = self._never_begun(reference["request"], since) if claim is None else self._killed(claim)
         return None if lost is None else self.conclude(attempt, lost)
 
-    def _lost(self, claim: Claim | None, waited: timedelta) -> Result | None:
-        """Return how a function has ended that was killed with all it had, or has never begun; None if it may run."""
-        if claim is None:
+    def _never_begun(self, request: str, since: datetime) -> Result | None:
+        """Return how an invocation has ended that did not claim its attempt; None if it may still begin."""
+        group = log_group(self.workspace.pipeline, self.step)
+        log = find_line(self.workspace, group, f"{_REPORT}{request}", since)
+        if log is not None:
+            why = f"function {self._function} failed before it began (request {request})"
+            return Result(outcome="failed", message=why, size=self.size, log=_own(last_lines(self.workspace, log)))
+        if self.workspace.lake.now() - since > self.longest + EVENT_AGE:
             why = f"function {self._function} did not begin within {EVENT_AGE}; see its throttles and errors"
-            never = waited > self.longest + EVENT_AGE
-            return Result(outcome="interrupted", message=why, size=self.size) if never else None
-        log = last_lines(self.workspace, claim)
-        if self.workspace.lake.now() <= claim.until and not any(
-            f"REPORT RequestId: {claim.by}" in line for line in log
-        ):
+            return Result(outcome="interrupted", message=why, size=self.size)
+        return None
+
+    def _killed(self, claim: Claim) -> Result | None:
+        """Return how a function has ended that was killed with all it had; None if it may still run."""
+        log = last_lines(self.workspace, claim.log)
+        if self.workspace.lake.now() <= claim.until and not any(f"{_REPORT}{claim.by}" in line for line in log):
             return None
         outcome = next((found for text, found in _CAUSES.items() if any(text in line for line in log)), "interrupted")
         message = f"function {self._function} ended without a result (request {claim.by})"
-        return Result(outcome=outcome, message=message, size=claim.size, log=log)
+        return Result(outcome=outcome, message=message, size=claim.size, log=_own(log))
+
+
+def _own(log: Sequence[str]) -> tuple[str, ...]:
+    """Return the lines without those that Lambda writes about every invocation."""
+    return tuple(line for line in log if not line.startswith(_OF_EVERY_INVOCATION))

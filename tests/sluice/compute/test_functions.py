@@ -95,9 +95,28 @@ def test_function_that_dies_with_all_it_has_is_found_by_its_log(elsewhere: Elsew
     assert records(workspace) == ["1-claim.json", "1-result.json"]
 
 
+def test_handler_that_fails_before_it_begins_is_found_by_its_request(elsewhere: Elsewhere) -> None:
+    workspace = elsewhere.make("Lambda(memory_mb=512)")
+    (elsewhere.folder / "pipeline.py").write_text("raise ValueError('no such image')\n")
+    started = start(workspace)
+
+    def failed() -> SluiceError | None:
+        try:
+            runtime(at(workspace, timedelta(seconds=60))).look(started.reference)
+        except SluiceError as error:
+            return error
+        return None
+
+    error = wait_for(failed, what="an end")
+
+    assert not is_transient(error)
+    assert f"function {elsewhere.name}-doubled failed before it began (request " in str(error)
+    assert "ValueError: no such image" in str(error)
+
+
 def test_function_that_never_begins_is_given_up(elsewhere: Elsewhere) -> None:
     workspace = elsewhere.make("Lambda(memory_mb=512)")
-    reference = {"work": "0" * 64, "attempt": 1, "since": workspace.lake.now().isoformat()}
+    reference = {"work": "0" * 64, "attempt": 1, "request": "none", "since": workspace.lake.now().isoformat()}
 
     assert runtime(at(workspace, timedelta(hours=6))).look(reference) is None
     with pytest.raises(RunInterrupted, match=rf"{elsewhere.name}-doubled did not begin within 6:00:00") as failed:
