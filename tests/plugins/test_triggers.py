@@ -197,6 +197,7 @@ CODES = (
 )
 TUNING_JOB = "parcels-9538e9-000000000000"  # of the candidate ``tuned``
 ELSEWHERE = {"work": "0" * 64, "attempt": 1, "request": "none", "since": "2013-01-01T00:00:00+00:00"}
+EXECUTION = "arn:aws:states:us-east-1:000000000000:execution:parcels-train:none"
 # The first call of each probe.
 CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("backlog", "sqs.GetQueueAttributes", {"source": "events"}),
@@ -206,6 +207,7 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("ended_training_job", "sagemaker.DescribeTrainingJob", {"job_name": "no-job"}),
     ("ended_training_job", "sagemaker.DescribeHyperParameterTuningJob", {"job_name": TUNING_JOB}),
     ("ended_scoring", "sagemaker.DescribeTransformJob", {"job_name": "no-job"}),
+    ("ended_execution", "sfn.DescribeExecution", {"execution": EXECUTION}),
     ("settled_endpoint", "sagemaker.DescribeEndpoint", {}),
 ]
 

@@ -26,8 +26,8 @@ def last_lines(workspace: Workspace, log: str) -> tuple[str, ...]:
         )
     except (BotoCoreError, ClientError) as error:
         return (f"the log can't be read: {explain(error)}",)
-    # The first line of a message with a traceback is the error.
-    return tuple(event["message"].partition("\n")[0] for event in found["events"])
+    # The first line of a message with a traceback is the error. Lambda's client separates its lines by \r.
+    return tuple(line for event in found["events"] for line in event["message"].splitlines()[:1])
 
 
 def find_line(workspace: Workspace, group: str, text: str, since: datetime) -> str | None:
