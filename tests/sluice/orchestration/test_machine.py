@@ -6,6 +6,7 @@ import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
 from sluice.compute.artefacts import Artefacts
 from sluice.dataset.snapshot import make_snapshot
+from sluice.declaration import StepFunctions
 from sluice.declaration.loading import load_pipeline
-from sluice.errors import TrainingFailed
+from sluice.errors import DeclarationError, TrainingFailed
 from sluice.evaluation.report import make_report
 from sluice.evaluation.transforms import find_scoring
 from sluice.orchestration.executions import (
@@ -69,7 +71,7 @@ PIPELINE = Pipeline(
             LinearLearner({{"predictor_type": "binary_classifier", "mini_batch_size": 20}}),
         ),
         gate=Gate("auc", at_least={gate}, rows=1),
-        orchestrator=StepFunctions(poll=timedelta(seconds=1)),
+        orchestrator=StepFunctions({schedule!r}, poll=timedelta(seconds=1)),
     ),
     deployment=Deployment({endpoint!r}),
 )
@@ -86,11 +88,11 @@ def declared(
     name = f"m{zlib.crc32(request.node.nodeid.encode()):08x}"
     made: list[Workspace] = []
 
-    def make(gate: float = 0.6, rounds: int = 5) -> Workspace:
+    def make(gate: float = 0.6, rounds: int = 5, schedule: str | None = None) -> Workspace:
         folder = image_pipelines / name
         folder.mkdir()
         (folder / "__init__.py").touch()
-        declaration = _PIPELINE.format(name=name, gate=gate, rounds=rounds, endpoint=f"{name}-late")
+        declaration = _PIPELINE.format(name=name, gate=gate, rounds=rounds, schedule=schedule, endpoint=f"{name}-late")
         (folder / "pipeline.py").write_text(declaration)
         provision(aws, load_pipeline(name), Artefacts(STEP_IMAGE))
         workspace = Workspace.open(aws, name)
@@ -214,3 +216,23 @@ def test_stopped_execution_stops_its_jobs(declared: Declare) -> None:
     assert find_execution(workspace, arn).status == "ABORTED"
     name = next(job for job in sagemaker_jobs(workspace) if "xgboost" in job)
     wait_for(lambda: (job := find_job(workspace, name)) is not None and job.status == "Stopped", what="a stopped job")
+
+
+def test_schedule_of_eventbridge_starts_the_machine_without_airflow(declared: Declare) -> None:
+    workspace = declared(gate=0.99, schedule="rate(1 minute)")
+    machine, states = workspace.resources.require_machine(), workspace.aws.client("stepfunctions")
+
+    wait_for(lambda: states.list_executions(stateMachineArn=machine)["executions"], seconds=120, what="an execution")
+    workspace.aws.client("scheduler").delete_schedule(Name=f"{workspace.pipeline.name}-train")
+    (begun, *_) = states.list_executions(stateMachineArn=machine)["executions"]
+
+    with pytest.raises(TrainingFailed, match="is FAILED: TrainingFailed: "):
+        ended(workspace, begun["executionArn"])
+    assert len(sagemaker_jobs(workspace)) == 4
+
+
+def test_schedule_has_the_form_of_eventbridge() -> None:
+    with pytest.raises(DeclarationError, match=r"write 'rate\(7 days\)' or 'cron\("):
+        StepFunctions(schedule="@weekly")
+    with pytest.raises(DeclarationError, match=r"poll=.* must be a timedelta from 1 seconds to 1 hours"):
+        StepFunctions(poll=timedelta(0))
