@@ -129,4 +129,5 @@ def _tag(template: Template, pipeline: Pipeline) -> None:
     for resource in template.resources.values():
         if "Tags" in resource.props:
             kind = resource.props["Tags"][0]
-            resource.Tags = dict(pipeline.tags) if kind is dict else Tags(dict(pipeline.tags))
+            declared = dict(pipeline.tags)
+            resource.Tags = declared if kind is dict else resource.properties.get("Tags", Tags()) + Tags(declared)
