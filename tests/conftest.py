@@ -25,6 +25,8 @@ _ROOT = Path(__file__).resolve().parents[1]
 CLOUD_PYTHON = _ROOT / ".venv-cloud/bin/python"
 # What the image of steps is in the tests' clouds. Its first folder has the pipelines that tests declare for it.
 STEP_IMAGE = "sluice-step"
+# The runtime of functions from zip archives.
+ZIP_RUNTIME = "python3.11"
 _STEP_PYTHON = _ROOT / ".venv-step/bin/python"
 _SHARED_PACKAGE = "from pkgutil import extend_path\n\n__path__ = extend_path(__path__, __name__)\n"
 
@@ -64,7 +66,8 @@ def image_pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cloud(tmp_path_factory: pytest.TempPathFactory, image_pipelines: Path) -> Iterator[Cloud]:
     """An embedded cloud of the session's own (of the worker's own under xdist), gone when it ends."""
     image = Image(_STEP_PYTHON, (image_pipelines.parent, _ROOT / "include"))
-    with running_cloud(tmp_path_factory.mktemp("cloud"), CLOUD_PYTHON, {STEP_IMAGE: image}) as cloud:
+    images = {STEP_IMAGE: image, ZIP_RUNTIME: Image(_STEP_PYTHON, ())}
+    with running_cloud(tmp_path_factory.mktemp("cloud"), CLOUD_PYTHON, images) as cloud:
         yield cloud
 
 
