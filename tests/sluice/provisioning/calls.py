@@ -178,10 +178,29 @@ def _of_autoscaling(operation: str, parameters: Mapping[str, Any]) -> set[tuple[
     return {(f"application-autoscaling:{operation}", "*")}
 
 
+def _of_lambda(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]]:
+    action = "InvokeFunction" if operation == "Invoke" else operation
+    return {(f"lambda:{action}", f"arn:aws:lambda:{_HERE}:function:{parameters['FunctionName']}")}
+
+
+def _of_ecs(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]]:
+    if operation == "RunTask":
+        needed = {("ecs:RunTask", f"arn:aws:ecs:{_HERE}:task-definition/{parameters['taskDefinition']}:1")}
+        return needed | {("ecs:TagResource", f"arn:aws:ecs:{_HERE}:task/{parameters['cluster']}/1")}
+    tasks = [*parameters.get("tasks", ()), *([parameters["task"]] if "task" in parameters else ())]
+    return {(f"ecs:{operation}", task) for task in tasks or ["*"]}
+
+
+def _of_states(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]]:
+    return {(f"states:{operation}", parameters.get("stateMachineArn") or parameters["executionArn"])}
+
+
 _RIGHTS: Mapping[str, Any] = {
     "application-autoscaling": _of_autoscaling,
     "cloudwatch": _of_cloudwatch,
+    "ecs": _of_ecs,
     "kinesis": _of_kinesis,
+    "lambda": _of_lambda,
     "logs": _of_logs,
     "s3": _of_s3,
     "sagemaker": _of_sagemaker,
@@ -190,4 +209,5 @@ _RIGHTS: Mapping[str, Any] = {
     "sns": _of_sns,
     "sqs": _of_sqs,
     "ssm": _of_ssm,
+    "stepfunctions": _of_states,
 }
