@@ -37,7 +37,7 @@ from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
 from sluice_airflow.job_sensors import ScoringSensor
 from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, poll_param, tags, transformed
-from sluice_airflow.runs import in_chunks, live_job, partitions_to_score
+from sluice_airflow.runs import chunks_to_score, live_job, partitions_to_score
 
 
 def score(pipeline: Pipeline) -> None:
@@ -71,7 +71,7 @@ def score(pipeline: Pipeline) -> None:
             from sluice.scoring.due import due_partitions
 
             asked = partitions_to_score(pipeline.name, get_current_context())
-            return in_chunks(due_partitions(open_workspace(pipeline.name), job, asked))
+            return chunks_to_score(due_partitions(open_workspace(pipeline.name), job, asked))
 
         @task(map_index_template="{{ task.op_kwargs['partitions'] }}")
         @one_line_errors

@@ -63,19 +63,20 @@ def backlog(workspace: Workspace, source: str) -> int | Waiting:
     return connector.backlog() or Waiting(connector.awaited)
 
 
-def complete_partitions(workspace: Workspace, partitions: list[str]) -> bool | Waiting:
-    """Return True if every source is complete for all partitions.
+def complete_partitions(workspace: Workspace, partitions: str) -> list[str] | Waiting:
+    """Return the partitions in chunks, one for each mapped task, once every source is complete for all of them.
 
     Args:
         workspace: The pipeline's workspace.
-        partitions: Partitions, each item as ranges.
+        partitions: The partitions of the run, as a range.
     """
     from sluice.lake.partitions import parse_ranges
     from sluice.sources.completeness import describe, incomplete
+    from sluice.steps.chunks import chunks_of_run
 
-    requested = [partition for ranges in partitions for partition in parse_ranges(ranges)]
+    requested = parse_ranges(partitions)
     missing = incomplete(workspace, requested)
-    return Waiting(describe(workspace.pipeline, missing)) if missing else True
+    return Waiting(describe(workspace.pipeline, missing)) if missing else chunks_of_run(workspace, requested)
 
 
 def due_partitions(workspace: Workspace) -> list[str] | Waiting:

@@ -16,21 +16,18 @@ if TYPE_CHECKING:
     from sluice.declaration.pipeline import Pipeline
     from sluice.lake.partitions import Partition
 
-# At most 60 chunks keep the XCom of a run below 4 KiB (P11), and its mapped tasks far below Airflow's 1,024.
+# A job takes minutes to start, so it scores many partitions. At most 60 chunks keep the XCom below 4 KiB (P11).
 _CHUNK, _MOST_CHUNKS = 31, 60
 # The most runs that wait for a slot. So a run that a user triggers waits behind no more than these.
 _MOST_QUEUED = 4
 
 
-def partitions_of_run(pipeline: str, context: Context) -> list[str]:
+def partitions_of_run(pipeline: str, context: Context) -> list[Partition]:
     """Return the partitions of a run: those from its ``from`` to its ``to``, or else that of its logical date.
 
     Args:
         pipeline: The name of the pipeline.
         context: Airflow's context of a task of the run.
-
-    Returns:
-        The partitions in chunks, each as ranges.
 
     Raises:
         SluiceError: the run has neither a range nor a logical date.
@@ -38,13 +35,11 @@ def partitions_of_run(pipeline: str, context: Context) -> list[str]:
     from sluice.lake.partitions import requested
 
     params = context["params"]
-    return in_chunks(
-        requested(load_pipeline(pipeline).every, context["dag_run"].logical_date, params["from"], params["to"])
-    )
+    return requested(load_pipeline(pipeline).every, context["dag_run"].logical_date, params["from"], params["to"])
 
 
-def in_chunks(partitions: Sequence[Partition]) -> list[str]:
-    """Return partitions in chunks, each as ranges.
+def chunks_to_score(partitions: Sequence[Partition]) -> list[str]:
+    """Return partitions in chunks, each as ranges: one job scores a chunk.
 
     Args:
         partitions: The partitions, in order.
@@ -83,7 +78,7 @@ def partitions_to_score(pipeline: str, context: Context) -> list[Partition]:
     from sluice.lake.partitions import parse_ranges
 
     if context["dag_run"].run_type != "asset_triggered":
-        return [each for chunk in partitions_of_run(pipeline, context) for each in parse_ranges(chunk)]
+        return partitions_of_run(pipeline, context)
     events = context["triggering_asset_events"][transformed(load_pipeline(pipeline))]
     return sorted({each for event in events for each in parse_ranges(event.extra.get("partitions", ""))})
 
@@ -121,8 +116,7 @@ def _require_all_done(pipeline: str, context: Context, done: str) -> None:
     from sluice.errors import SluiceError
     from sluice.lake.partitions import format_ranges, parse_ranges
 
-    requested = {each for chunk in partitions_of_run(pipeline, context) for each in parse_ranges(chunk)}
-    missing = requested - set(parse_ranges(done))
+    missing = set(partitions_of_run(pipeline, context)) - set(parse_ranges(done))
     if missing:
         raise SluiceError(
             f"this run has not transformed {format_ranges(missing)}: a task before this one failed, was skipped or was "

@@ -183,9 +183,9 @@ class BacklogSensor(ContinuousProbeSensor):
 class S3PartitionSensor(ProbeSensor):
     """Waits until every source of a pipeline is complete for the partitions of the run.
 
-    The run's ``from`` and ``to`` determine them, or else its logical date. The sensor returns them in chunks, each as
-    ranges such as ``dt=2013-01-01..dt=2013-01-14``, and records that a run has started on them. ``airflow dags test``
-    makes no run that lasts, so it records nothing.
+    The run's ``from`` and ``to`` determine them, or else its logical date. The sensor returns them in chunks of about
+    equal work, each as a range such as ``dt=2013-01-01..dt=2013-01-14``, and records that a run has started on them.
+    ``airflow dags test`` makes no run that lasts, so it records nothing.
 
     Args:
         pipeline: The name of the pipeline.
@@ -200,20 +200,18 @@ class S3PartitionSensor(ProbeSensor):
 
     @override
     def arguments(self, context: Context) -> dict[str, Any]:
-        return {"pipeline": self.pipeline, "partitions": partitions_of_run(self.pipeline, context)}
+        from sluice.lake.partitions import format_ranges
+
+        return {"pipeline": self.pipeline, "partitions": format_ranges(partitions_of_run(self.pipeline, context))}
 
     @override
-    def found(self, found: bool, context: Context) -> list[str]:
-        from sluice.lake.partitions import parse_ranges
+    def found(self, found: list[str], context: Context) -> list[str]:
         from sluice.sources.due import record_started
         from sluice_airflow.connection import open_workspace
 
-        chunks = partitions_of_run(self.pipeline, context)
         if not is_dags_test(context):
-            workspace = open_workspace(self.pipeline)
-            begun = [each for chunk in chunks for each in parse_ranges(chunk)]
-            record_started(workspace, begun)
-        return chunks
+            record_started(open_workspace(self.pipeline), partitions_of_run(self.pipeline, context))
+        return found
 
     @override
     def timed_out(self, waiting_for: str) -> Any:

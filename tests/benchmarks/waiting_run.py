@@ -30,7 +30,7 @@ def cpu_ms(pipeline: str, job: str) -> Mapping[str, float]:
     """Return the CPU milliseconds of a look of each kind: the least of several rounds, as others only add to it."""
     kinds: Mapping[str, Mapping[str, Any]] = {
         "backlog": {"source": "events"},
-        "complete_partitions": {"partitions": ["dt=2013-01-31"]},
+        "complete_partitions": {"partitions": "dt=2013-01-31"},
         "due_partitions": {},
         "ended_training_job": {"job_name": job},
         "ended_scoring": {"job_name": "no-job"},

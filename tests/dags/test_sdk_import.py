@@ -37,7 +37,7 @@ from sluice_airflow.connection import open_workspace
 
 workspace = open_workspace("flights")
 probes.backlog(workspace, "events")
-probes.complete_partitions(workspace, ["dt=2013-01-01"])
+probes.complete_partitions(workspace, "dt=2013-01-01")
 probes.due_partitions(workspace)
 probes.ended_training_job(workspace, "no-such-job")
 probes.settled_endpoint(workspace)

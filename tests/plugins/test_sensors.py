@@ -175,6 +175,15 @@ def test_partitions_are_complete_once_all_are_closed_and_all_drops_are_marked(pa
 
 
 @pytest.mark.usefixtures("complete_but_for_one_marker")
+def test_partitions_with_much_work_are_a_chunk_each(parcels: Workspace) -> None:
+    put_marker(parcels, PARTITIONS[1])
+    for partition in PARTITIONS:
+        parcels.lake.put(f"drops/tariffs/{partition.key}/tariffs.csv", bytes(2**24))
+
+    assert run(partition_sensor(), CONTEXT) == ["dt=2013-03-01", "dt=2013-03-02"]
+
+
+@pytest.mark.usefixtures("complete_but_for_one_marker")
 def test_marker_that_arrives_during_the_wait_ends_it(parcels: Workspace) -> None:
     trigger = rebuilt(deferral_of(partition_sensor(max_wait_seconds=30), CONTEXT).trigger)
 
@@ -183,7 +192,7 @@ def test_marker_that_arrives_during_the_wait_ends_it(parcels: Workspace) -> None
         await asyncio.to_thread(put_marker, parcels, PARTITIONS[1])
         return (await asyncio.wait_for(first, 30)).payload
 
-    assert asyncio.run(put_while_waiting())["found"] is True
+    assert asyncio.run(put_while_waiting())["found"] == ["dt=2013-03-01..dt=2013-03-02"]
 
 
 # DuePartitionsSensor

@@ -201,7 +201,7 @@ EXECUTION = "arn:aws:states:us-east-1:000000000000:execution:parcels-train:none"
 # The first call of each probe.
 CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("backlog", "sqs.GetQueueAttributes", {"source": "events"}),
-    ("complete_partitions", "s3.GetObject", {"partitions": ["dt=2013-03-01"]}),
+    ("complete_partitions", "s3.GetObject", {"partitions": "dt=2013-03-01"}),
     ("due_partitions", "s3.ListObjectsV2", {}),
     ("ended_step", "s3.GetObject", {"step": "elsewhere", "reference": ELSEWHERE, "what": "a step"}),
     ("ended_training_job", "sagemaker.DescribeTrainingJob", {"job_name": "no-job"}),

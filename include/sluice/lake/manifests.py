@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -16,6 +17,22 @@ from sluice.lake.partitions import Partition
 def digest_of(value: Any) -> str:
     """Return the SHA-256 of a JSON value in canonical form, as 64 hexadecimal digits."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much something holds.
+
+    Attributes:
+        bytes: Stored bytes.
+        rows: Rows; 0 where they are not counted.
+    """
+
+    bytes: int = 0
+    rows: int = 0
+
+    def __add__(self, other: Size) -> Size:
+        return Size(self.bytes + other.bytes, self.rows + other.rows)
 
 
 class File(BaseModel):
@@ -113,6 +130,12 @@ class Manifest(BaseModel):
         encrypted objects differ from one put to the next.
         """
         return digest_of([self.dataset, self.partition, sorted(file.key for file in self.files)])
+
+    @property
+    def size(self) -> Size:
+        """What ``files`` and ``inline`` hold."""
+        stored = sum(file.size for file in self.files) + sum(len(record.encode()) for record in self.inline)
+        return Size(stored, self.rows_out)
 
     @property
     def time_partition(self) -> Partition:

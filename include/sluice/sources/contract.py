@@ -21,6 +21,7 @@ from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource, Source
 from sluice.errors import DeclarationError
 from sluice.lake.layout import raw_dataset
+from sluice.lake.manifests import Size
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.landing.closing import Evidence, is_before_first_event
@@ -88,6 +89,15 @@ class Connector(ABC, Generic[Declared]):
             partition: The only partition to include; None for all.
         """
         return self.lake.manifest_etags(self.dataset, partition)
+
+    def size(self, partition: Partition) -> Size:
+        """Return how much a complete partition of the source holds.
+
+        Args:
+            partition: The partition.
+        """
+        manifest = self.lake.manifest(self.dataset, partition)
+        return Size() if manifest is None else manifest.size
 
     def partitions(self) -> set[Partition]:
         """Return the partitions for which something has landed or waits to land."""

@@ -162,12 +162,12 @@ def reach(pipeline: Pipeline, step: Conform | Step) -> int:
 def _dependants(
     lake: Lake, pipeline: Pipeline, step: Conform | Step, partitions: Sequence[Partition]
 ) -> list[Partition]:
-    """Return the partitions of the step that exist and may look back on one of ``partitions``."""
+    """Return other partitions of the step that exist and may look back on one of ``partitions``."""
     far = reach(pipeline, step)
-    if not far:
-        return []
-    within = {partition.shift(n) for partition in partitions for n in range(1, far + 1)}
-    return [partition for partition in lake.partitions(step.name) if partition in within]
+    within = {partition.shift(n) for partition in partitions for n in range(1, far + 1)} - set(partitions)
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        found = pool.map(partial(lake.manifest, step.name), within)
+        return [partition for partition, manifest in zip(within, found, strict=True) if manifest is not None]
 
 
 def _dataset(pipeline: Pipeline, read: Input) -> str:

@@ -117,6 +117,22 @@ def test_late_data_reruns_what_depends_on_it_and_nothing_else(lake: Lake, toy_pi
     assert manifest_json(lake, "running", "dt=2013-01-02")["revision"] == 2
 
 
+@pytest.mark.usefixtures("no_wire")
+def test_run_reads_no_list_of_all_partitions(lake: Lake, toy_pipeline: Pipeline) -> None:
+    """Many small chunks of a long history would list it again and again."""
+    for day in (1, 2, 3):
+        put_day(lake, day, day)
+    run_all(lake, toy_pipeline, "dt=2013-01-01..dt=2013-01-03")
+    put_day(lake, 1, 1, 100)
+    calls: list[str] = []
+    lake.s3.meta.events.register("before-call.s3", lambda model, **_: calls.append(model.name))
+
+    assert [run["changed"] for run in run_all(lake, toy_pipeline, "dt=2013-01-01")] == [1, 1, 2]
+
+    assert "GetObject" in calls
+    assert "ListObjectsV2" not in calls
+
+
 def test_late_data_that_changes_no_row_reruns_no_later_step(lake: Lake, toy_pipeline: Pipeline) -> None:
     """An equal copy makes another raw revision, and the same conformed bytes: no later step runs."""
     put_day(lake, 1, 7)

@@ -12,7 +12,7 @@ from sluice.aws.template import Fragment, Statement, lake_arn
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import Drops
 from sluice.errors import SluiceError
-from sluice.lake.manifests import digest_of
+from sluice.lake.manifests import Size, digest_of
 from sluice.lake.partitions import Partition, of_path
 from sluice.sources.contract import Connector, Contents
 from sluice.sources.drops.land import is_complete, land_drop
@@ -55,6 +55,12 @@ class DropsConnector(Connector[Drops]):
             if found is not None:
                 by_partition[found].extend((key, etag))
         return {each: digest_of(objects) for each, objects in by_partition.items()}
+
+    @override
+    def size(self, partition: Partition) -> Size:
+        """Return how much was dropped, or has landed if the sender has removed it since. Rows are not counted."""
+        dropped = sum(size for _, size, _ in self.lake.objects(f"{self.source.prefix}{partition.key}/"))
+        return Size(dropped) if dropped else super().size(partition)
 
     @override
     def partitions(self) -> set[Partition]:

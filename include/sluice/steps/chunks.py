@@ -1,0 +1,62 @@
+"""Splits the partitions of a run into chunks, one for each mapped task: the size of a task follows its work.
+
+The chunks of a run hold about equal work, so that tasks which start together end together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate, groupby, product
+
+from sluice.lake.manifests import Size
+from sluice.lake.partitions import Partition, format_ranges
+from sluice.sources.contract import connect
+from sluice.workspace import Workspace
+
+# The work of a partition is counted in bytes. A small row takes as long as this many stored bytes.
+ROW = 2**10
+# A partition takes at least as long as this many bytes, because its manifests are read and written.
+PARTITION = 2**16
+# A chunk of this much work takes several times as long as its task takes to start.
+TARGET = 2**24
+# A range of hours takes 48 bytes in a list. So the chunks of a run are below 4 KiB of XCom (P11), and its mapped tasks
+# far below Airflow's 1,024. The chunks of a longer range are larger.
+MOST = 80
+
+
+def chunks_by_size(sizes: Mapping[Partition, Size]) -> list[str]:
+    """Split partitions into at most ``MOST`` chunks of about equal work.
+
+    Args:
+        sizes: How much each partition holds, of all sources together. The keys are neighbours, in order.
+
+    Returns:
+        The chunks, each as a range. Together they have every partition once, in order. A chunk has about ``TARGET``,
+        or more if there would be too many chunks, or if one partition has more.
+    """
+    work = [max(size.bytes, size.rows * ROW, PARTITION) for size in sizes.values()]
+    total = sum(work)
+    count = min(MOST, -(-total // TARGET))
+    # A partition belongs to the chunk in which the middle of its work lies.
+    places = ((2 * end - own) * count // (2 * total) for end, own in zip(accumulate(work), work, strict=True))
+    chunks = groupby(zip(places, sizes, strict=True), key=lambda placed: placed[0])
+    return [format_ranges(partition for _, partition in chunk) for _, chunk in chunks]
+
+
+def chunks_of_run(workspace: Workspace, partitions: Sequence[Partition]) -> list[str]:
+    """Return complete partitions in chunks, as :func:`chunks_by_size` makes them.
+
+    One request is made for each partition of each source, sixteen at a time.
+
+    Args:
+        workspace: The pipeline that declares the sources.
+        partitions: Neighbours, in order.
+    """
+    connectors = [connect(workspace, source) for source in workspace.pipeline.sources]
+    pairs = list(product(partitions, connectors))
+    sizes = dict.fromkeys(partitions, Size())
+    with ThreadPoolExecutor(16) as pool:
+        for (partition, _), size in zip(pairs, pool.map(lambda pair: pair[1].size(pair[0]), pairs), strict=True):
+            sizes[partition] += size
+    return chunks_by_size(sizes)
