@@ -8,7 +8,7 @@ ENV PATH=/opt/sluice/.venv/bin:$PATH \
     PYTHONPATH=/opt/sluice/include \
     PYTHONUNBUFFERED=1
 # Volumes are mounted here. They get the owner of these folders.
-RUN mkdir -p .sluice/airflow/logs .sluice/cloud && chown -R sluice .sluice
+RUN mkdir -p .sluice/airflow/logs .sluice/cloud .sluice/relay && chown -R sluice .sluice
 
 # A function and a task definition name their entry points themselves; this one is a function's.
 FROM base AS step
@@ -26,6 +26,7 @@ COPY localcloud/src localcloud/src
 # What takes the place of the image of steps: it has no containers of its own.
 COPY --from=step /opt/sluice/.venv .venv-step
 COPY include include
+COPY deploy/relay.py deploy/relay.py
 ENV PYTHONPATH=/opt/sluice/localcloud/src
 USER sluice
 CMD ["python", "-m", "localcloud", "run"]
@@ -36,7 +37,7 @@ RUN python -m venv .venv && pip install --no-cache-dir --require-hashes -r requi
 COPY include include
 COPY plugins plugins
 COPY dags dags
-COPY deploy/prepare.py deploy/prepare.py
+COPY deploy/health.py deploy/prepare.py deploy/relay.py deploy/
 USER sluice
 ENV AIRFLOW_HOME=/opt/sluice/.sluice/airflow \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/sluice/dags \

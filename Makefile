@@ -3,12 +3,13 @@
 PYTHON ?= python3.11
 UV_VERSION := 0.13.9
 DAYS ?= 14
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-localcloud test-slow test-browser golden chaos bench lint types docs check up down lock clean
+.PHONY: help setup demo test test-localcloud test-slow test-browser golden chaos scale bench lint types docs check up down lock clean
 
 UV := .sluice/uv/bin/uv
-WORKERS := .venv/.installed
+AIRFLOW := .venv/.installed
 CLOUD := .venv-cloud/.installed
 SDK := .venv-sdk/.installed
 STEP := .venv-step/.installed
@@ -28,7 +29,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(WORKERS) $(CLOUD) $(STEP)  ## Make the virtual environments (other targets do it when they need them)
+setup: $(AIRFLOW) $(CLOUD) $(STEP)  ## Make the virtual environments (other targets do it when they need them)
 
 demo: setup  ## Run DAYS=14 days of flights from the queue to a live model, and report
 	@$(WITH_SETTINGS) DAYS=$(DAYS) .venv/bin/python -m demo
@@ -53,19 +54,23 @@ chaos: setup  ## Run all tests of kills, faults and floods; CHAOS_SEED=… repea
 	@.venv/bin/pytest -v -n 3 -m '' tests/chaos
 	@.venv/bin/pytest -v -n 3 -m chaos --ignore tests/chaos
 
+scale: DAYS = 60
+scale: setup  ## Run DAYS=60 days of flights on up to WORKERS=2 Celery workers; needs Debian's package redis-server
+	@DAYS=$(DAYS) WORKERS=$(WORKERS) PYTHONPATH=include .venv/bin/python -m deploy.scale
+
 bench: setup  ## Measure the figures of docs/explanation/performance.md, into .sluice/bench.json
 	@PYTHONPATH=include:localcloud/src .venv/bin/python -m tests.benchmarks
 
-lint: $(WORKERS)  ## Check style, formatting, and that imports point down
+lint: $(AIRFLOW)  ## Check style, formatting, and that imports point down
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@PYTHONPATH=include:plugins .venv/bin/lint-imports --no-cache
 	@cd localcloud && PYTHONPATH=src ../.venv/bin/lint-imports --no-cache
 
-types: $(WORKERS)  ## Check types
+types: $(AIRFLOW)  ## Check types
 	@.venv/bin/mypy include localcloud/src plugins demo deploy docs
 
-docs: $(WORKERS)  ## Write DAGS.md from the DAG files
+docs: $(AIRFLOW)  ## Write DAGS.md from the DAG files
 	@.venv/bin/python docs/dags.py
 
 check: lint types test  ## Run every check
@@ -74,7 +79,7 @@ up: setup  ## Start Airflow and the embedded cloud, with the DAGs scheduled
 	@$(WITH_SETTINGS) exec .venv/bin/python -m deploy.laptop up
 
 down:  ## Stop both
-	@if [ -e $(WORKERS) ]; then $(WITH_SETTINGS) exec .venv/bin/python -m deploy.laptop down; fi
+	@if [ -e $(AIRFLOW) ]; then $(WITH_SETTINGS) exec .venv/bin/python -m deploy.laptop down; fi
 
 lock: $(UV)  ## Pin the newest allowed dependencies, with hashes
 	$(call lock,requirements.in,requirements.txt)
@@ -98,7 +103,7 @@ $(UV):
 	@$(PYTHON) -m venv .sluice/uv
 	@.sluice/uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-$(WORKERS): requirements-dev.txt pyproject.toml $(UV)
+$(AIRFLOW): requirements-dev.txt pyproject.toml $(UV)
 	$(call install,$<,$(@D))
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(@D) --editable .
 	@touch $@

@@ -18,7 +18,7 @@ from typing import TextIO
 from urllib.request import ProxyHandler, build_opener
 
 import psycopg
-from deploy import prepare, supervised
+from deploy import prepare, supervised, workers
 from deploy.cloud import CloudFailed, cloud_status, start_cloud, stop_cloud
 from deploy.login import ensure_password, login_link
 from deploy.ports import AIRFLOW_PORTS, PortTaken, require_free
@@ -50,9 +50,11 @@ def up() -> None:
         CloudFailed: the embedded cloud could not be started.
         PortTaken: another program listens on a port; nothing was started.
         SupervisorError: a program ends whenever it is started.
+        WorkersError: there are too many Celery workers, or their broker is not installed.
     """
     with _alone(), ExitStack() as undo:
         _require_secrets()
+        workers.require_redis(os.environ)
         airflow_runs, cloud = supervised.is_running(), cloud_status()
         require_free(os.environ, [*(() if airflow_runs else AIRFLOW_PORTS), *cloud.missing_ports])
         if not cloud.healthy:
@@ -101,6 +103,9 @@ def _start_airflow(*, first_time: bool) -> None:
     _say("starting PostgreSQL, for Airflow's records")
     supervised.start(_DATABASE)
     _wait_until(_database_answers, _DATABASE)
+    if workers.uses_celery(os.environ):
+        workers.make_folders()
+        supervised.start(*workers.BROKER)
     if first_time and prepare.main():
         raise LaptopError("what Airflow and the pipelines need could not be made ready; see above")
     ensure_password(os.environ)
@@ -110,6 +115,20 @@ def _start_airflow(*, first_time: bool) -> None:
     _say(f"starting Airflow's {', '.join(_NEED_THE_WEB)}")
     supervised.start(*_NEED_THE_WEB)
     _wait_until(lambda: all(_health().get(name) == "healthy" for name in _HEALTH_NAMES), *_NEED_THE_WEB)
+    if workers.uses_celery(os.environ):
+        start_workers(int(os.environ["WORKERS"]))
+
+
+def start_workers(count: int) -> None:
+    """Start Celery workers, and wait until each answers.
+
+    Args:
+        count: How many run afterwards.
+    """
+    programs = workers.programs(count)
+    _say(f"starting {count} Celery workers")
+    supervised.start(*programs)
+    _wait_until(lambda: workers.answers(count), *programs)
 
 
 def _wait_until(ready: Callable[[], bool], *programs: str) -> None:
@@ -167,7 +186,7 @@ def main(command: str) -> int:
         signal.signal(number, signal.default_int_handler)
     try:
         {"up": up, "down": down}[command]()
-    except (LaptopError, CloudFailed, PortTaken, supervised.SupervisorError) as error:
+    except (LaptopError, CloudFailed, PortTaken, workers.WorkersError, supervised.SupervisorError) as error:
         _say(f"make {command}: {error}", to=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Starts, probes and stops the programs of deploy/supervisord.conf.
+"""Starts, probes and stops the programs of deploy/supervisord.conf, and of deploy/celery.conf with Celery.
 
 All of them belong to the session of one supervisord. `stop` finds them by that session.
 """
@@ -12,11 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+from deploy import workers
 
 ROOT = Path(__file__).resolve().parents[1]
 LOGS = ROOT / ".sluice" / "airflow" / "logs"
 
 _CONFIG = ROOT / "deploy" / "supervisord.conf"
+_CELERY_CONFIG = ROOT / "deploy" / "celery.conf"
 _PID = ROOT / ".sluice" / "supervisord.pid"
 _SOCKET = ROOT / ".sluice" / "supervisor.sock"
 _LONGEST_SOCKET = 95  # bytes: a Unix socket's name has 103 at most (macOS), and supervisord adds its process id to it
@@ -45,7 +47,8 @@ def start_supervisor() -> None:
             f"the path of {ROOT} is {excess} bytes too long for a Unix socket in it; move the checkout"
         )
     LOGS.mkdir(parents=True, exist_ok=True)
-    done = _supervisor_command("supervisor.supervisord")
+    config = _CELERY_CONFIG if workers.uses_celery(os.environ) else _CONFIG
+    done = _run("supervisor.supervisord", "-c", str(config))
     if done.returncode:
         raise SupervisorError(f"supervisord can't be started: {(done.stderr or done.stdout).strip()}")
 
@@ -61,7 +64,7 @@ def start(*names: str) -> None:
     """
     states = _states()
     if missing := [name for name in names if states.get(name) not in ("RUNNING", "STARTING", "BACKOFF")]:
-        _supervisor_command("supervisor.supervisorctl", "start", *missing)
+        _control("start", *missing)
         require_started(*names)
 
 
@@ -82,7 +85,7 @@ def require_started(*names: str) -> None:
 
 def log_of(name: str) -> Path:
     """Return the path of a program's log, relative to the root of the checkout."""
-    return (LOGS / f"{name}.log").relative_to(ROOT)
+    return (LOGS / f"{name.rpartition(':')[2]}.log").relative_to(ROOT)
 
 
 def stop() -> bool:
@@ -107,7 +110,7 @@ def stop() -> bool:
 
 def _states() -> dict[str, str]:
     """Return the state of each program: RUNNING, STARTING, BACKOFF, STOPPED, EXITED or FATAL."""
-    status = _supervisor_command("supervisor.supervisorctl", "status")
+    status = _control("status")
     lines = [line.split() for line in status.stdout.splitlines()]
     return {words[0]: words[1] for words in lines if len(words) > 1}
 
@@ -118,8 +121,13 @@ def _last_line(name: str) -> str:
     return lines[-1].strip() if lines else "it wrote nothing"
 
 
-def _supervisor_command(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", module, "-c", str(_CONFIG), *arguments]
+def _control(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Tell the running supervisord something. It knows what it includes; supervisorctl reads no include."""
+    return _run("supervisor.supervisorctl", "-c", str(_CONFIG), *arguments)
+
+
+def _run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_LONGEST_COMMAND)
 
 

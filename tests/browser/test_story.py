@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from deploy.checkout import LONGEST, Checkout, make_checkout
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from tests.browser.conftest import Browser, StartBrowser
 from tests.conftest import Cloud, cloud_at
-from tests.deployment.checkout import LONGEST, Checkout, make_checkout
 from tests.deployment.files import ROOT
 
 from localcloud.testing.waiting import wait_for

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from deploy.checkout import make_checkout
 from tests.chaos.audit import Sent, audit
 from tests.chaos.seeds import seeded
 from tests.conftest import cloud_at
-from tests.deployment.checkout import make_checkout
 from tests.deployment.files import ROOT
 from tests.pipelines.flights.flight_days import events_from
 

@@ -13,8 +13,8 @@ import psutil
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from demo.laptop import Laptop, StepFailed
+from deploy.checkout import PORTS, make_checkout
 from rich.console import Console
-from tests.deployment.checkout import PORTS, make_checkout
 
 from demo import laptop
 

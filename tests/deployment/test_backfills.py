@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from tests.deployment.checkout import Checkout, make_checkout
+from deploy.checkout import Checkout, make_checkout
 
 from localcloud.testing.waiting import wait_for
 

@@ -1,4 +1,4 @@
-"""Compose runs what ``make up`` runs: the same commands and settings, but for the database and the executor."""
+"""Compose runs what ``make up`` runs, on Celery workers: the same commands and settings as ``make scale``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from airflow.cli.cli_parser import get_parser
-from tests.deployment.files import ROOT, SETTINGS, read_compose, read_settings, read_supervised
+from deploy.checkout import CELERY, read_settings
+from deploy.worker import MOST_WORKERS
+from tests.deployment.files import ROOT, SETTINGS, read_compose, read_supervised
 
 _BUILT = {"sluice-airflow", "sluice-cloud"}
 
@@ -59,20 +61,20 @@ def test_airflow_knows_every_command_and_check(compose: Any) -> None:
                 assert parse(line[1:]).func, name
 
 
-def test_settings_are_those_of_make_up_except_for_intended_differences(compose: Any) -> None:
-    inside = read_settings(ROOT / ".env.example", Path("/opt/sluice"))
+def test_settings_are_those_of_make_scale_except_for_addresses(compose: Any, tmp_path: Path) -> None:
+    files = [ROOT / ".env.example", CELERY]
+    (tmp_path / "all").write_text("".join(file.read_text() for file in files))
+    inside = read_settings(tmp_path / "all", Path("/opt/sluice"))
     for name, service in _airflow_services(compose).items():
-        assert service["env_file"] == ".env", name
+        assert service["env_file"] == [".env", str(CELERY.relative_to(ROOT))], name
         overridden = {variable for variable, value in service["environment"].items() if inside.get(variable) != value}
         assert overridden == {
             "AIRFLOW__API__HOST",
             "PUBLISHED_ON",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL",
-            "AIRFLOW__CORE__EXECUTOR",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
             "AIRFLOW__CELERY__RESULT_BACKEND",
             "AIRFLOW__CELERY__BROKER_URL",
-            "AIRFLOW__CELERY__WORKER_CONCURRENCY",
         }, name
     assert compose["services"]["localcloud"]["environment"]["LOCALCLOUD_STATE"] == inside["LOCALCLOUD_STATE"]
 
@@ -83,16 +85,61 @@ def test_every_variable_of_the_compose_file_is_a_setting() -> None:
     assert filled_in <= SETTINGS.keys()
 
 
-def test_each_service_that_uses_the_cloud_shares_its_network(compose: Any) -> None:
+def test_each_service_that_uses_the_cloud_has_its_ports_by_the_relay(compose: Any) -> None:
+    cloud = compose["services"]["localcloud"]
+    program, direction, *rest = cloud["entrypoint"][1:]
+    assert (program, direction) == ("deploy/relay.py", "out")
     for name, service in _airflow_services(compose).items():
-        assert service["network_mode"] == "service:localcloud", name
+        assert service["entrypoint"] == ["python", program, "in", *rest], name
         assert service["depends_on"]["localcloud"]["condition"] == "service_healthy", name
+        assert any(volume in cloud["volumes"] for volume in service["volumes"]), name
+
+
+def test_workers_and_schedulers_have_host_names_of_their_own(compose: Any) -> None:
+    """Docker names a container by its id, unless it is told a name or shares the network of another."""
+    for name, service in _airflow_services(compose).items():
+        assert not {"network_mode", "hostname", "container_name"} & service.keys(), name
+        assert "--celery-hostname" not in service["command"], name
+
+
+def test_scheduler_has_more_under_way_than_all_workers_of_one_machine_have_slots() -> None:
+    settings = read_settings(CELERY, ROOT)
+    slots = MOST_WORKERS * int(settings["AIRFLOW__CELERY__WORKER_CONCURRENCY"])
+    assert int(settings["AIRFLOW__CORE__PARALLELISM"]) > slots
+    assert int(settings["AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG"]) > slots
+
+
+def test_broker_writes_down_what_waits_in_both(compose: Any) -> None:
+    mounted = "./deploy/redis.conf:/etc/redis.conf:ro"
+    redis = compose["services"]["redis"]
+    assert redis["command"] == ["redis-server", "/etc/redis.conf"]
+    assert mounted in redis["volumes"]
+    assert read_supervised("celery.conf")["redis"][:2] == ["redis-server", "%(here)s/redis.conf"]
+    assert "\nappendonly yes\n" in (ROOT / "deploy" / "redis.conf").read_text()
+
+
+def test_each_check_asks_the_component_of_its_own_container(compose: Any) -> None:
+    """Without importing Airflow, which takes five seconds of a core each time."""
+    checks = {name: service.get("healthcheck", {}).get("test") for name, service in _airflow_services(compose).items()}
+    assert {name: checks[name] for name in ("scheduler", "dag-processor", "triggerer", "worker")} == {
+        "scheduler": ["CMD", "python", "deploy/health.py", "SchedulerJob"],
+        "dag-processor": ["CMD", "python", "deploy/health.py", "DagProcessorJob"],
+        "triggerer": ["CMD", "python", "deploy/health.py", "TriggererJob"],
+        "worker": ["CMD", "python", "deploy/health.py", "worker"],
+    }
+
+
+def test_worker_that_stops_has_time_for_the_longest_drain(compose: Any) -> None:
+    longest = re.search(r'"max_seconds": Param\((\d+)', (ROOT / "dags" / "ingest.py").read_text())
+    assert longest is not None
+    assert compose["services"]["worker"]["stop_grace_period"] == "12m"
+    assert int(longest[1]) < 12 * 60
 
 
 def test_only_the_web_page_is_published_at_the_checked_address(compose: Any) -> None:
     published = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
-    assert list(published) == ["localcloud"]
-    (mapping,) = published["localcloud"]
+    assert list(published) == ["api-server"]
+    (mapping,) = published["api-server"]
     address, _, port = mapping.rpartition(":${AIRFLOW__API__PORT}:")
     assert address.startswith("${AIRFLOW__API__HOST:?")
     assert port == "8080"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.deployment.checkout import LONGEST, PORTS, Checkout, make_checkout
+from deploy.checkout import LONGEST, PORTS, Checkout, make_checkout
 
 from localcloud.testing.waiting import wait_for
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.deployment.checkout import Checkout, make_checkout
+from deploy.checkout import Checkout, make_checkout
 
 from localcloud.testing.waiting import wait_for
 

@@ -9,7 +9,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
-from tests.deployment.checkout import Checkout, make_checkout
+from deploy.checkout import Checkout, make_checkout
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
