@@ -137,10 +137,11 @@ class Fleet:
         done = self.checkout.program("python", *sending, seconds=_LONGEST_SENDING)
         if done.returncode:
             raise FleetError(f"the flights can't be sent: {done.stderr.strip()}")
-        self._set_paused(_INGEST, paused=False)
+        dag_ids = {_INGEST, TRANSFORM}
+        self.wait_until(lambda: dag_ids <= self._dags(), "Airflow to know the DAGs")
+        for dag_id in dag_ids:
+            self.checkout.call(f"dags/{dag_id}?update_mask=is_paused", {"is_paused": False}, method="PATCH")
         self.wait_until(lambda: not incomplete(self.workspace, self.days), "the days to be complete")
-        self._set_paused(_INGEST, paused=True)
-        self._set_paused(TRANSFORM, paused=False)
 
     def on_one_machine(self) -> Outcome:
         """Transform the days in this process, and return what that made."""
@@ -237,10 +238,6 @@ class Fleet:
     @property
     def _logs(self) -> Path:
         return self.checkout.folder / ".sluice" / "airflow" / "logs"
-
-    def _set_paused(self, dag_id: str, *, paused: bool) -> None:
-        self.wait_until(lambda: dag_id in self._dags(), f"Airflow to know {dag_id}")
-        self.checkout.call(f"dags/{dag_id}?update_mask=is_paused", {"is_paused": paused}, method="PATCH")
 
     def _dags(self) -> set[str]:
         return {dag["dag_id"] for dag in self.checkout.call("dags?limit=1000&exclude_stale=true")["dags"]}

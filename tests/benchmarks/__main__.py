@@ -15,7 +15,7 @@ from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import control_plane, landing, linear, parsing, serving, waiting, xgboost_training
+from tests.benchmarks import control_plane, landing, linear, parsing, scaling, serving, waiting, xgboost_training
 from tests.conftest import CLOUD_PYTHON, Cloud, running_cloud
 
 RESULTS = Path(__file__).resolve().parents[2] / ".sluice" / "bench.json"
@@ -48,6 +48,8 @@ BOUNDS: Mapping[str, Bound] = {
     "parse_ratio": Bound("at most", 1.2),
     "look_cpu_ms": Bound("at most", 5),
     "look_age_ratio": Bound("at most", 2),
+    "celery_task_ratio": Bound("at most", 1.5),
+    "scale_ratio_4": Bound("at least", 3.2),
 }
 
 
@@ -65,6 +67,7 @@ def figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
     yield "drain_hot_group_latency_ratio", landing.late_hot_group_ratio(bench)
     yield "drain_memory_ratio", landing.memory_ratio(bench)
     yield from _sagemaker_figures(cloud)
+    yield from scaling.figures()
 
 
 def _sagemaker_figures(cloud: Cloud) -> Iterator[tuple[str, float]]:

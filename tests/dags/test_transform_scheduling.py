@@ -281,6 +281,22 @@ def test_late_data_clears_the_runs_of_its_day_and_of_days_that_look_back(dispatc
     assert len([name for name in dispatched.airflow.runs(TRANSFORM) if name.startswith(day.key)]) == 1
 
 
+def test_backfill_ahead_leaves_the_days_in_between_their_runs(dispatched: World) -> None:
+    """Airflow counts a schedule from its last run, also from one that a backfill has made."""
+    ahead, in_between = COMPLETE[-1].shift(9), COMPLETE[-1].shift(4)
+    dispatched.events(ahead, 2)
+    dispatched.drop(ahead)
+    date = ahead.start.isoformat()
+    dispatched.airflow.call("POST", "backfills", {"dag_id": TRANSFORM, "from_date": date, "to_date": date})
+    wait_for(lambda: dispatched.lake.manifest("features", ahead), seconds=120, what="the transform ahead")
+
+    dispatched.events(in_between, 2)
+    dispatched.drop(in_between)
+
+    wait_for(lambda: _succeeded(dispatched, in_between), seconds=120, what="the transform in between")
+    assert dispatched.rows(in_between) == 2
+
+
 @pytest.mark.parametrize(("task", "state"), [("wait", "skipped"), ("wait", "success"), ("features", "skipped")])
 def test_run_whose_task_was_marked_by_hand_fails_if_nothing_was_done(dispatched: World, task: str, state: str) -> None:
     """GIVEN a run that waits WHEN a task of it is marked by hand THEN it fails and names what is not done."""

@@ -18,7 +18,8 @@ from sluice.workspace import Workspace
 ROW = 2**10
 # A partition takes at least as long as this many bytes, because its manifests are read and written.
 PARTITION = 2**16
-# A chunk of this much work takes several times as long as its task takes to start.
+# A step takes about as long for this much work as its task takes to start: larger chunks use fewer workers, and smaller
+# ones waste more than half of their time.
 TARGET = 2**24
 # A range of hours takes 48 bytes in a list. So the chunks of a run are below 4 KiB of XCom (P11), and its mapped tasks
 # far below Airflow's 1,024. The chunks of a longer range are larger.
