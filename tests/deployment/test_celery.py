@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from deploy.fleet import Fleet, Outcome, Run, running_fleet
-from deploy.worker import name_of
+from deploy.worker import _namespace, name_of
 from tests.dags.lake_content import LakeContent
 
 from localcloud.testing.waiting import wait_for
@@ -195,6 +195,28 @@ def test_each_content_was_announced_once_whatever_was_killed(fleet: Fleet, expec
 
     assert len(announced) == len(set(announced)) == 2 * _DAYS_OF_FAULTS
     assert _raw_ids(fleet) == _sent_ids(fleet)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(300)
+def test_check_asks_the_component_of_its_own_host(fleet: Fleet) -> None:
+    def status(host: str, component: str) -> int:
+        """Return the exit status of a check on a host of that name."""
+        check = f"hostname {host} && exec .venv/bin/python deploy/health.py {component}"
+        return subprocess.run(
+            [*_namespace()[:1], "--uts", *_namespace()[3:], "sh", "-c", check],
+            cwd=fleet.checkout.folder,
+            env=dict(fleet.checkout.settings),
+            timeout=60,
+            check=False,
+        ).returncode
+
+    fleet.control("stop", "worker:worker-2")
+    assert [status(host, "worker") for host in ("worker-1", "worker-2")] == [0, 1]
+    here = os.uname().nodename
+    assert [status(host, "SchedulerJob") for host in (here, "elsewhere")] == [0, 1]
+    assert [status(here, job) for job in ("TriggererJob", "DagProcessorJob")] == [0, 0]
+    fleet.control("start", "worker:worker-2")
 
 
 @pytest.mark.chaos

@@ -16,6 +16,7 @@ from sluice_airflow.runs import _MOST_QUEUED
 DAY = 86_400  # seconds
 LOOK_SECONDS = 15  # dags/dispatch.py
 ACTIVE_RUNS = 4  # max_active_runs of dags/transform.py
+_USED_UP = 0.97
 RUN_TASKS = 6  # of flights: wait, land_drops, conform, enrich, features, announce
 
 
@@ -39,16 +40,17 @@ class Limits:
     """What serves the load.
 
     Attributes:
-        slots: How many tasks all workers run at once.
+        slots: How many tasks all workers run at once, four each.
         schedulers: How many schedulers there are.
         parallelism: How many tasks one scheduler has under way (deploy/celery.env).
-        queued_a_second: How many tasks one scheduler queues in a second.
+        queued_a_second: How many tasks one scheduler queues in a second, all day: assumed, less than a tenth of what
+            `make bench` measures of a burst.
     """
 
     slots: int = 64
     schedulers: int = 1
     parallelism: int = 64
-    queued_a_second: int = 10
+    queued_a_second: int = 20
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,11 @@ class Result:
     slots_used: float
     under_way_used: float
     queueing_used: float
+
+    @property
+    def keeps_up(self) -> bool:
+        """Whether nothing is used up: what is, lets the partitions wait longer and longer."""
+        return max(self.slots_used, self.under_way_used, self.queueing_used) < _USED_UP
 
 
 @dataclass
