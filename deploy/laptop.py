@@ -116,15 +116,11 @@ def _start_airflow(*, first_time: bool) -> None:
     supervised.start(*_NEED_THE_WEB)
     _wait_until(lambda: all(_health().get(name) == "healthy" for name in _HEALTH_NAMES), *_NEED_THE_WEB)
     if workers.uses_celery(os.environ):
-        start_workers(int(os.environ["WORKERS"]))
+        _start_workers(int(os.environ["WORKERS"]))
 
 
-def start_workers(count: int) -> None:
-    """Start Celery workers, and wait until each answers.
-
-    Args:
-        count: How many run afterwards.
-    """
+def _start_workers(count: int) -> None:
+    """Start Celery workers, and wait until each answers."""
     programs = workers.programs(count)
     _say(f"starting {count} Celery workers")
     supervised.start(*programs)
