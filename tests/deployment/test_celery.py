@@ -220,8 +220,8 @@ def test_check_asks_the_component_of_its_own_host(fleet: Fleet) -> None:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(300)
-def test_worker_without_namespaces_has_an_address_of_its_own(fleet: Fleet) -> None:
+@pytest.mark.timeout(1200)
+def test_worker_without_namespaces_has_an_address_of_its_own(fleet: Fleet, expected: Outcome) -> None:
     settings = fleet.checkout.settings
     command = [".venv/bin/python", "-m", "deploy.worker", "3"]
     log = fleet.checkout.folder / "worker-3.log"
@@ -232,8 +232,14 @@ def test_worker_without_namespaces_has_an_address_of_its_own(fleet: Fleet) -> No
     try:
         ping = f"from deploy.health import workers_answer; exit(not workers_answer(['{name_of(3)}']))"
         wait_for(lambda: fleet.checkout.program("python", "-c", ping).returncode == 0, seconds=120, what="worker 3")
-        assert psutil.Process(worker.pid).environ()["SLUICE_WORKER_ADDRESS"] == "127.0.0.13"
         assert os.readlink(f"/proc/{worker.pid}/ns/net") == os.readlink("/proc/self/ns/net")
+        fleet.control("stop", "worker:*")
+        fleet.forget()
+
+        run = fleet.transform()
+
+        _require_whole(fleet, run, expected)
+        assert set(run.hosts) == {"127.0.0.13"}
     finally:
         worker.terminate()
         worker.wait(60)
