@@ -157,7 +157,7 @@ def make_checkout(
     """
     folder.mkdir(parents=True)
     shutil.copytree(ROOT / "deploy", folder / "deploy")
-    for shared in (".venv", ".venv-cloud", "include", "plugins"):
+    for shared in (".venv", ".venv-cloud", ".venv-step", "include", "plugins"):
         (folder / shared).symlink_to(ROOT / shared)
     (folder / "dags").symlink_to(dags)
     text = (ROOT / ".env.example").read_text()
