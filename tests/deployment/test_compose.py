@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -51,6 +52,12 @@ def test_components_are_those_that_make_up_supervises(compose: Any) -> None:
 
 def test_cloud_is_the_embedded_one(compose: Any) -> None:
     assert compose["services"]["localcloud"]["command"] == ["python", "-m", "localcloud", "run"]
+
+
+def test_cloud_has_the_images_of_the_laptop_in_its_own_folder(compose: Any) -> None:
+    on_a_laptop = read_settings(ROOT / ".env.example", Path("/opt/sluice"))["LOCALCLOUD_IMAGES"]
+
+    assert json.loads(compose["services"]["localcloud"]["environment"]["LOCALCLOUD_IMAGES"]) == json.loads(on_a_laptop)
 
 
 def test_airflow_knows_every_command_and_check(compose: Any) -> None:
