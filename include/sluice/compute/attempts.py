@@ -134,6 +134,17 @@ class Attempt:
         """
         lake.create(self._key(lake, "result"), result.model_dump_json().encode())
 
+    def give_up(self, lake: Lake, claim: Claim) -> Result | None:
+        """Record that an attempt has left no result in its time; return what is on record.
+
+        Args:
+            lake: The pipeline's lake.
+            claim: Who has run it.
+        """
+        why = f"{claim.by} left no result on {claim.size} until {claim.until.isoformat(timespec='seconds')}"
+        self.finish(lake, Result(outcome="interrupted", message=why, size=claim.size))
+        return self.result(lake)
+
     def result(self, lake: Lake) -> Result | None:
         """Return how the attempt has ended; None if it has not."""
         return lake.stored(self._key(lake, "result"), Result).value
@@ -187,9 +198,16 @@ def find_work(workspace: Workspace, step: str, ranges: str) -> Work:
         DeclarationError: there is no such step.
     """
     planned, lake = plan(workspace, step, ranges), workspace.lake
-    if not planned.due:
-        return Work(ranges, planned, (), None)
     ended: list[Result] = []
-    while (result := Attempt(step, planned.digest, len(ended) + 1).result(lake)) is not None:
-        ended.append(result)
-    return Work(ranges, planned, ended, Attempt(step, planned.digest, len(ended) + 1).claimed(lake))
+    claim: Claim | None = None
+    while planned.due and claim is None:
+        attempt = Attempt(step, planned.digest, len(ended) + 1)
+        result, claim = attempt.result(lake), attempt.claimed(lake)
+        if result is None and claim is not None and lake.now() > claim.until:
+            result = attempt.give_up(lake, claim)
+        if result is not None:
+            ended.append(result)
+            claim = None
+        elif claim is None:
+            break
+    return Work(ranges, planned, ended, claim)

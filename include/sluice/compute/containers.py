@@ -200,7 +200,8 @@ class FargateRuntime(RemoteRuntime[Fargate]):
 
 def _has_ended(task: Mapping[str, Any]) -> bool:
     """Return whether its container has stopped. The task itself is STOPPED only some seconds later."""
-    return task["lastStatus"] == "STOPPED" or all(each["lastStatus"] == "STOPPED" for each in task["containers"])
+    containers = [each["lastStatus"] for each in task["containers"]]
+    return task["lastStatus"] == "STOPPED" or (bool(containers) and set(containers) == {"STOPPED"})
 
 
 def _cause(task: Mapping[str, Any]) -> tuple[Outcome, str]:

@@ -13,6 +13,7 @@ from sluice.compute.attempts import Attempt, Claim, Result, Work, find_work
 from sluice.compute.contract import Limits, Runtime, Started, StepResult
 from sluice.compute.requests import Request, Size
 from sluice.declaration import runtimes as declared
+from sluice.errors import RunInterrupted
 from sluice.steps.runner import summary
 
 Declared = TypeVar("Declared", bound=declared.Runtime, covariant=True)
@@ -99,16 +100,34 @@ class RemoteRuntime(Runtime[Declared]):
         if not work.planned.due:
             made = [(each.made, False) for each in work.planned.planned if each.made is not None]
             return Started(f"step {self.step.name!r}", {}, summary(work.planned, made))
-        request = self._request(work, reason)
+        request = self.request(work, reason)
         if work.claim is not None:
-            reference = self.adopt(work.claim)
+            reference = self.adopt(self._own(work.claim))
         else:
             self.require_provisioned(request.code)
             reference = self.send(request)
         found = {**reference, "work": request.work, "attempt": request.attempt}
         return Started(f"{request} ({reason})", found, patience=self.patience)
 
-    def _request(self, work: Work, reason: str) -> Request:
+    def _own(self, claim: Claim) -> Claim:
+        """Require that an attempt runs on this kind of runtime: its declaration may have changed meanwhile."""
+        if claim.size.kind != self.size.kind:
+            raise RunInterrupted(
+                f"step {self.step.name!r} of {self.workspace.pipeline.name} runs on {claim.size} already, until "
+                f"{claim.until.isoformat(timespec='seconds')} at the latest; clear this task then"
+            )
+        return claim
+
+    def request(self, work: Work, reason: str) -> Request:
+        """Return the request of the next attempt.
+
+        Args:
+            work: What the step has to do.
+            reason: Why it runs here.
+
+        Raises:
+            SluiceError: too many attempts have failed.
+        """
         return Request(
             pipeline=self.workspace.pipeline.name,
             step=self.step.name,

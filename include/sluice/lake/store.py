@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model", bound=BaseModel)
 
-# S3's errors for a conditional put when another was faster (S3 user guide, "Conditional writes").
-_CONFLICT = {"PreconditionFailed", "ConditionalRequestConflict"}
+# S3's errors for a conditional put when another was faster, or writes at the same time. After the second one it may be
+# that nobody has written, so the put is repeated (S3 user guide, "Conditional writes").
+_EXISTS, _AT_ONCE = "PreconditionFailed", "ConditionalRequestConflict"
+_CONFLICT = {_EXISTS, _AT_ONCE}
 _ABSENT = {"NoSuchKey", "404"}
 _AGAINST_OTHERS = retrying(ConflictingWrite, attempts=20, first=0.05, longest=2)
 _HEADERS = {"IfMatch": "If-Match", "IfNoneMatch": "If-None-Match"}
@@ -118,14 +120,23 @@ class Lake:
 
         Returns:
             Whether this call wrote the object.
+
+        Raises:
+            ConflictingWrite: others wrote it at once twenty times in a row.
         """
-        try:
-            self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*")
-        except ClientError as error:
-            if error_code(error) not in _CONFLICT:
+
+        def once() -> bool:
+            try:
+                self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*")
+            except ClientError as error:
+                if error_code(error) == _EXISTS:
+                    return False
+                if error_code(error) == _AT_ONCE:
+                    raise ConflictingWrite(f"{self.uri(key)} is being written by others at once; try again") from error
                 raise
-            return False
-        return True
+            return True
+
+        return _AGAINST_OTHERS(once)
 
     def read(self, key: str) -> bytes | None:
         """Read a whole object; return None if there is no such object."""

@@ -13,6 +13,7 @@ from tests.sluice.compute.running import DAY, STEP, made, records, result, runti
 from localcloud.testing.waiting import wait_for
 from sluice.aws.failures import is_transient
 from sluice.compute.attempts import Attempt, find_work
+from sluice.compute.remote import RemoteRuntime
 from sluice.errors import RunInterrupted, SluiceError, StepOutgrown
 from sluice.lake.partitions import Partition
 from sluice.workspace import Workspace
@@ -37,7 +38,7 @@ WAITS = """
 import time
 
 def doubled(conform):
-    time.sleep(0.5)
+    time.sleep(1)
     return conform.assign(value=conform["value"] * 2)
 """
 
@@ -49,16 +50,18 @@ def at(workspace: Workspace, later: timedelta) -> Workspace:
 
 
 def test_too_much_time_ends_the_step_with_a_result(elsewhere: Elsewhere) -> None:
-    workspace = elsewhere.make("Lambda(memory_mb=512, seconds=8)", SLOW)
+    workspace = elsewhere.make("Lambda(memory_mb=512, seconds=10)", SLOW)
 
-    with pytest.raises(StepOutgrown, match=r"needs more time than it has: it was ended after 3 s"):
+    with pytest.raises(StepOutgrown, match=r"needs more time than it has: it was ended after 5 s"):
         result(workspace, start(workspace))
 
 
 def test_event_that_is_delivered_twice_has_one_effect(elsewhere: Elsewhere) -> None:
     workspace = elsewhere.make("Lambda(memory_mb=512)")
     work = find_work(workspace, STEP, DAY)
-    request = runtime(workspace)._request(work, "declared")
+    there = runtime(workspace)
+    assert isinstance(there, RemoteRuntime)
+    request = there.request(work, "declared")
     function = workspace.aws.client("lambda")
 
     answers = [
@@ -136,6 +139,16 @@ def test_reserved_concurrency_bounds_how_many_run_at_once(elsewhere: Elsewhere) 
     function = workspace.aws.client("lambda").get_function_concurrency(FunctionName=f"{elsewhere.name}-doubled")
     assert function["ReservedConcurrentExecutions"] == 1
     assert len(records(workspace)) == 6
+
+
+def test_runtime_that_changes_while_an_attempt_runs_waits_for_its_end(elsewhere: Elsewhere) -> None:
+    workspace = elsewhere.make("Lambda(memory_mb=512)", WAITS)
+    start(workspace)
+    wait_for(lambda: "1-claim.json" in records(workspace), what="a claim")
+    elsewhere.declare("Fargate(vcpu=0.25, memory_gb=0.5)", WAITS)
+
+    with pytest.raises(RunInterrupted, match="runs on Lambda with 512 MB already, until 20"):
+        start(elsewhere.workspace())
 
 
 @pytest.mark.parametrize("declared", ["Lambda(memory_mb=1024)", "Lambda(memory_mb=512, seconds=30)"])

@@ -33,7 +33,7 @@ def test_step_runs_in_the_worker_unless_it_says_otherwise() -> None:
         (lambda: Lambda(memory_mb=10_241), "memory_mb=10241 must be a whole number from 128 to 10,240"),
         (lambda: Lambda(memory_mb=512.0), "memory_mb=512.0 must be a whole number"),  # type: ignore[arg-type]
         (lambda: Lambda(disk_mb=511), "disk_mb=511 must be a whole number from 512 to 10,240"),
-        (lambda: Lambda(seconds=901), "seconds=901 must be a whole number from 1 to 900"),
+        (lambda: Lambda(seconds=901), "seconds=901 must be a whole number from 10 to 900"),
         (lambda: Lambda(concurrency=21), "concurrency=21 must be a whole number from 1 to 20"),
         (lambda: Lambda(concurrency=0), "concurrency=0 must be a whole number from 1 to 20"),
         (lambda: Lambda(package="tar"), "package='tar' is not known; use 'image' or 'zip'"),  # type: ignore[arg-type]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Barrier
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from tests.conftest import Cloud
+from tests.plugins.faults import refused_by_s3
 from tests.sluice.lake_contents import manifest_json, partition
 
 from sluice.aws.wire import Wire
@@ -82,6 +84,19 @@ def test_writer_that_always_conflicts_gives_up_and_names_the_object(
         lake.update_manifest("raw/events", DAY, overtaken)
     assert tries == 20
     assert "mine" not in [file["key"] for file in manifest_json(lake, "raw/events", DAY.key)["files"]]
+
+
+def test_put_that_meets_another_is_repeated(cloud: Cloud, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 answers 409 to conditional puts at the same time, of which none need have succeeded."""
+    monkeypatch.setattr(_AGAINST_OTHERS, "sleep", lambda _: None)
+    s3 = cloud.client("s3")
+    answers = [refused_by_s3("ConditionalRequestConflict", 409)]
+    s3.meta.events.register("before-send.s3.PutObject", lambda **_: answers.pop() if answers else None)
+    mine = replace(lake, s3=s3)
+
+    assert mine.create("toy/key", b"one")
+    assert not mine.create("toy/key", b"two")
+    assert lake.read("toy/key") == b"one"
 
 
 @pytest.mark.usefixtures("no_wire")
