@@ -39,6 +39,27 @@ def test_pages_of_a_forked_process_count_once() -> None:
         child.join()
 
 
+def _spike() -> None:
+    spike = bytearray(300 * _MB)
+    del spike
+    time.sleep(60)
+
+
+def test_peak_between_two_looks_counts() -> None:
+    child = multiprocessing.get_context("spawn").Process(target=_spike, daemon=True)
+    child.start()
+    try:
+        process = psutil.Process(child.pid)
+
+        wait_for(lambda: held([process], limit=0) > 300 * _MB, what="the peak")
+
+        wait_for(lambda: process.memory_info().rss < 200 * _MB, what="the end of the spike")
+        assert held([process], limit=0) > 300 * _MB
+    finally:
+        child.kill()
+        child.join()
+
+
 def test_process_that_has_ended_holds_nothing() -> None:
     child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(0,))
     child.start()

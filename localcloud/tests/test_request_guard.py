@@ -121,7 +121,10 @@ def test_no_answer_allows_other_origins(cloud: Cloud) -> None:
 def test_services_that_nothing_uses_are_off(cloud: Cloud) -> None:
     port = int(cloud.endpoint_url.rpartition(":")[2])
     on = set(json.loads(answer_to(port, "GET", "/_ministack/health").body)["services"])
-    assert on == {"cloudformation", "ecs", "iam", "kinesis", "logs", "monitoring", "s3", "sns", "sqs", "ssm", "sts"}
+    assert on == {
+        *("cloudformation", "ecs", "iam", "kinesis", "lambda", "logs", "monitoring"),
+        *("s3", "scheduler", "sns", "sqs", "ssm", "states", "sts"),
+    }
     function = json.dumps({"FunctionName": "f", "Runtime": "python3.11", "Handler": "h.h", "Role": "r"}).encode()
     for method, path in (
         ("POST", "/2015-03-31/functions"),
