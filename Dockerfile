@@ -10,11 +10,13 @@ ENV PATH=/opt/sluice/.venv/bin:$PATH \
 # Volumes are mounted here. They get the owner of these folders.
 RUN mkdir -p .sluice/airflow/logs .sluice/cloud .sluice/relay && chown -R sluice .sluice
 
-# A function and a task definition name their entry points themselves; this one is a function's.
+# A function and a task definition name their entry points themselves; this one is a function's. A cold start can't write
+# bytecode, so it is here already.
 FROM base AS step
 COPY requirements-step.txt .
 RUN python -m venv .venv && pip install --no-cache-dir --require-hashes -r requirements-step.txt
 COPY include include
+RUN python -m compileall -q include
 USER sluice
 ENTRYPOINT ["python", "-m", "awslambdaric"]
 CMD ["sluice.compute.handler.handle"]

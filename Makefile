@@ -112,8 +112,10 @@ $(SDK): requirements-sdk.txt $(UV)
 	$(call install,$<,$(@D))
 	@touch $@
 
+# Processes of this image can't write bytecode, so each of them would compile all that it imports.
 $(STEP): requirements-step.txt $(UV)
 	$(call install,$<,$(@D))
+	@$(@D)/bin/python -m compileall -q $(@D)/lib
 	@touch $@
 
 $(CLOUD): requirements-cloud.txt localcloud/pyproject.toml requirements-dev.txt $(UV)

@@ -1,7 +1,8 @@
 """``make bench``: every figure of the table, against its limit, into ``.sluice/bench.json``.
 
 A figure is a ratio of two runs side by side on this machine, or a count: so it is the same on a slow machine as on
-a fast one, if nothing else runs on it. A miss is shown, and does not fail the command.
+a fast one, if nothing else runs on it. What a step takes longer elsewhere is in seconds, because it does not grow with
+the step. A miss is shown, and does not fail the command.
 """
 
 from __future__ import annotations
@@ -15,7 +16,17 @@ from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import control_plane, landing, linear, parsing, scaling, serving, waiting, xgboost_training
+from tests.benchmarks import (
+    control_plane,
+    elsewhere,
+    landing,
+    linear,
+    parsing,
+    scaling,
+    serving,
+    waiting,
+    xgboost_training,
+)
 from tests.conftest import CLOUD_PYTHON, Cloud, running_cloud
 
 RESULTS = Path(__file__).resolve().parents[2] / ".sluice" / "bench.json"
@@ -50,6 +61,8 @@ BOUNDS: Mapping[str, Bound] = {
     "look_age_ratio": Bound("at most", 2),
     "celery_task_ratio": Bound("at most", 1.5),
     "scale_ratio_4": Bound("at least", 3.2),
+    "lambda_overhead_s": Bound("at most", 1.0),
+    "fargate_overhead_s": Bound("at most", 3.0),
 }
 
 
@@ -80,6 +93,7 @@ def _sagemaker_figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
     yield "describe_p95_ms", control_plane.describe_p95_ms(cloud)
     yield "linear_ratio", linear.ratio()
     yield from _wait_figures(cloud)
+    yield from _elsewhere_figures()
 
 
 def _wait_figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
@@ -90,6 +104,14 @@ def _wait_figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
         age = bench.look_age()
         yield "look_age_ratio", age["ratio"]
         yield "look_blocked_seconds", age["blocked_seconds"]
+
+
+def _elsewhere_figures() -> Iterator[tuple[str, float]]:
+    with elsewhere.bench() as bench:
+        seconds = bench.seconds()
+    yield "worker_step_s", seconds["worker"]
+    yield "lambda_overhead_s", seconds["lambda"] - seconds["worker"]
+    yield "fargate_overhead_s", seconds["fargate"] - seconds["worker"]
 
 
 def main() -> None:
