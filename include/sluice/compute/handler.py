@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import urllib.request
 from dataclasses import dataclass, field
@@ -15,13 +16,17 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import boto3
+
 from sluice.aws.clients import Aws
 from sluice.aws.failures import explain, is_transient
+from sluice.aws.resources import find
 from sluice.compute.attempts import Attempt, Claim, Outcome, Result
 from sluice.compute.requests import Request
 from sluice.compute.supervising import Ended, supervise
 from sluice.errors import SluiceError
 from sluice.lake.partitions import parse_ranges
+from sluice.lake.store import Lake
 from sluice.steps.code import code_fingerprint
 from sluice.steps.measuring import Place
 from sluice.steps.runner import run_step
@@ -77,19 +82,21 @@ def run(request: Request, by: str, log: str, seconds: float) -> dict[str, Any]:
     Returns:
         The :class:`sluice.compute.attempts.Result`; ``{"outcome": "doubled"}`` if the attempt is another's.
     """
-    workspace = Workspace.open(Aws(), request.pipeline)
-    lake, attempt = workspace.lake, Attempt(request.step, request.work, request.attempt)
+    aws = Aws()
+    # The pipeline's own code is loaded in the child, so that its errors have a result too.
+    lake = Lake(aws.client("s3"), find(aws, request.pipeline).bucket, request.pipeline)
+    attempt = Attempt(request.step, request.work, request.attempt)
     until = datetime.now(UTC) + timedelta(seconds=seconds) + _GRACE
     if not attempt.claim(lake, Claim(by=by, size=request.size, until=until, log=log)):
         return {"outcome": "doubled"}
-    ended = supervise(partial(_run_step, request), request.size.memory_mb, seconds)
+    ended = supervise(partial(_run_step, request, aws.session), request.size.memory_mb, seconds)
     answer = _answer(request, ended)
     result = Result(
         outcome=answer.outcome,
         message=answer.message,
         size=request.size,
         summary=answer.summary,
-        manifests=_manifests(workspace, answer, request.step),
+        manifests=_manifests(lake, answer, request.step),
         seconds=ended.seconds,
         peak_mb=ended.peak_mb,
         dollars=round(ended.seconds * request.dollars_per_second, 8),
@@ -99,10 +106,10 @@ def run(request: Request, by: str, log: str, seconds: float) -> dict[str, Any]:
     return result.model_dump(mode="json")
 
 
-def _run_step(request: Request) -> _Answer:
+def _run_step(request: Request, session: boto3.Session) -> _Answer:
     """Run the step in the child process. It has clients of its own: connections must not be shared with the parent."""
     try:
-        workspace = Workspace.open(Aws(), request.pipeline)
+        workspace = Workspace.open(Aws(session), request.pipeline)
         _check_code(workspace, request)
         place = Place(str(request.size), request.reason, request.dollars_per_second)
         return _Answer("done", summary=run_step(workspace, request.step, request.partitions, place))
@@ -134,15 +141,18 @@ def _answer(request: Request, ended: Ended) -> _Answer:
             return _Answer("time", f"{request} needs more time than it has: it was ended after {ended.seconds:,.0f} s")
         case "stopped":
             return _Answer("interrupted", f"{request} was stopped from outside; clear this task to run it again")
-        case "died":
+        case "died" if ended.value == -signal.SIGKILL:
             return _Answer("memory", f"{request} was killed by the system, as for want of memory")
+        case "died":
+            how = f"by signal {-ended.value}" if ended.value < 0 else f"with exit code {ended.value}"
+            return _Answer("failed", f"{request} ended its process {how}; correct the step, then clear this task")
         case "raised":
             return _Answer("failed", f"{request}: {explain(ended.value)}")
 
 
-def _manifests(workspace: Workspace, answer: _Answer, step: str) -> tuple[str, ...]:
+def _manifests(lake: Lake, answer: _Answer, step: str) -> tuple[str, ...]:
     partitions = parse_ranges(answer.summary.get("partitions", ""))
-    return tuple(workspace.lake.layout.manifest(step, partition) for partition in partitions)
+    return tuple(lake.layout.manifest(step, partition) for partition in partitions)
 
 
 def _task_arn() -> str:

@@ -64,7 +64,7 @@ def supervise(call: Callable[[], Any], memory_mb: int, seconds: float) -> Ended:
     """
     answers, answer = _FORK.Pipe(duplex=False)
     output, printed = os.pipe()
-    child = _FORK.Process(target=_run, args=(call, answer, printed), daemon=True)
+    child = _FORK.Process(target=_run, args=(call, answer, printed))  # a daemon could have no processes of its own
     begun = time.monotonic()
     sys.stdout.flush()
     child.start()
@@ -73,12 +73,16 @@ def supervise(call: Callable[[], Any], memory_mb: int, seconds: float) -> Ended:
     tail: deque[str] = deque(maxlen=_LOG_LINES)
     printing = Thread(target=_print_on, args=(output, tail), daemon=True)
     printing.start()
-    with _asked_to_stop() as asked:
-        reason, value, peak = _watch(child, answers, memory_mb - _OWN_MB, begun + seconds, asked)
-    ended = time.monotonic()
-    child.join(_PATIENCE_SECONDS)
-    child.kill()
+    try:
+        with _asked_to_stop() as asked:
+            reason, value, peak = _watch(child, answers, memory_mb - _OWN_MB, begun + seconds, asked)
+        ended = time.monotonic()
+        child.join(_PATIENCE_SECONDS)
+    finally:
+        child.kill()
+        child.join(_PATIENCE_SECONDS)
     printing.join(_PATIENCE_SECONDS)
+    value = child.exitcode if reason == "died" else value
     return Ended(reason, value, round(ended - begun, 3), round(peak), tuple(tail))
 
 
@@ -110,6 +114,8 @@ def _watch(
     """Wait for the answer, or kill the child; return why it has ended, its answer, and its peak of memory in MiB."""
     peak = 0.0
     while not answers.poll(_LOOK_SECONDS):
+        if not child.is_alive() and not answers.poll():  # a process of its own may still hold the pipe
+            return "died", None, peak
         resident = _resident_mb(child)
         peak = max(peak, resident)
         reason = _reason_to_kill(resident > memory_mb, time.monotonic() > deadline, asked.is_set())

@@ -112,7 +112,7 @@ def test_role_of_steps_allows_exactly_the_calls_of_the_handler(
     policy = Policy.of(document["PolicyDocument"])
     request = remote(workspace)._request(find_work(workspace, STEP, DAY), "declared")
     recording = RecordingAws(elsewhere.aws.session, elsewhere.aws.endpoint)
-    monkeypatch.setattr(handler, "Aws", lambda: recording)
+    monkeypatch.setattr(handler, "Aws", lambda *_: recording)
     monkeypatch.setattr(handler, "supervise", lambda call, *_: Ended("returned", call(), 0, 0, ()))
 
     with recording.on_the_wire():

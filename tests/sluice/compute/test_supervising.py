@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -66,8 +67,41 @@ def test_child_that_holds_too_much_is_killed() -> None:
     assert ended.seconds < 30
 
 
-def test_child_that_another_kills_has_died() -> None:
-    assert supervise(lambda: os.kill(os.getpid(), signal.SIGKILL), _ROOMY, _LONG).reason == "died"
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), -signal.SIGKILL),
+        (lambda: os.kill(os.getpid(), signal.SIGUSR1), -signal.SIGUSR1),
+        (lambda: os._exit(3), 3),
+    ],
+)
+def test_child_that_ends_without_an_answer_has_died_of_its_exit_code(end: Callable[[], None], code: int) -> None:
+    ended = supervise(end, _ROOMY, _LONG)
+
+    assert (ended.reason, ended.value) == ("died", code)
+
+
+def test_child_that_dies_is_seen_while_a_process_of_its_own_lives() -> None:
+    def leave_another() -> None:
+        if os.fork() == 0:
+            time.sleep(3)
+            os._exit(0)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    ended = supervise(leave_another, _ROOMY, _LONG)
+
+    assert (ended.reason, ended.value) == ("died", -signal.SIGKILL)
+    assert ended.seconds < 2
+
+
+def test_child_may_have_processes_of_its_own() -> None:
+    def in_a_pool() -> list[int]:
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            return pool.map(abs, [-1, 2])
+
+    ended = supervise(in_a_pool, _ROOMY, _LONG)
+
+    assert (ended.reason, ended.value) == ("returned", [1, 2])
 
 
 def test_child_is_ended_when_this_process_is_asked_to_stop() -> None:
