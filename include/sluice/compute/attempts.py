@@ -26,7 +26,7 @@ from sluice.workspace import Workspace
 # How an attempt has ended. After "interrupted" the same may succeed a moment later.
 Outcome = Literal["done", "failed", "interrupted", "memory", "time"]
 
-_MOST_ATTEMPTS = 20
+_MOST_FAILURES = 20
 _LONGEST_LOG = 500  # characters of a message
 
 
@@ -176,13 +176,14 @@ class Work:
         Raises:
             SluiceError: too many have failed.
         """
-        number = len(self.ended) + 1
-        if number > _MOST_ATTEMPTS:
+        # Work that was done is due again where its inputs or its code are changed, and changed back.
+        failed = [each for each in self.ended if each.outcome != "done"]
+        if len(failed) >= _MOST_FAILURES:
             raise SluiceError(
-                f"step {self.planned.step.name!r} over {self.ranges} has failed {_MOST_ATTEMPTS} times with the same "
-                f"inputs and code, at last: {self.ended[-1].message}; change the step or its runtime"
+                f"step {self.planned.step.name!r} over {self.ranges} has failed {_MOST_FAILURES} times with the same "
+                f"inputs and code, at last: {failed[-1].message}; change the step or its runtime"
             )
-        return Attempt(self.planned.step.name, self.planned.digest, number)
+        return Attempt(self.planned.step.name, self.planned.digest, len(self.ended) + 1)
 
 
 def find_work(workspace: Workspace, step: str, ranges: str) -> Work:

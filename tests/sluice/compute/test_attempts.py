@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,12 +10,13 @@ from tests.draining import workspace_of
 from tests.sluice.lake_contents import put_raw
 from tests.sluice.toy import EVENTS, message, reading
 
-from sluice.compute.attempts import Attempt, Claim, Outcome, Result, find_work
+from sluice.compute.attempts import Attempt, Claim, Outcome, Result, Work, find_work
 from sluice.compute.requests import Size
+from sluice.declaration import Input, Step
 from sluice.declaration.pipeline import Pipeline
 from sluice.errors import RunInterrupted, SluiceError, StepOutgrown
 from sluice.lake.store import Lake
-from sluice.steps.plan import plan
+from sluice.steps.plan import Plan, plan
 
 DAY = "2013-01-01"
 SIZE = Size(kind="Lambda", memory_mb=512)
@@ -113,3 +115,23 @@ def test_work_that_fails_again_and_again_is_given_up(lake: Lake, toy_pipeline: P
 
     with pytest.raises(SluiceError, match=rf"over dt={DAY} has failed 20 times with the same inputs and code, at last"):
         _ = work.next
+
+
+STEP = Step("doubled", run="steps:doubled", reads=(Input("conform"),))
+
+
+def work(outcomes: Sequence[Outcome]) -> Work:
+    ended = [Result(outcome=outcome, message=f"no {outcome}", size=SIZE) for outcome in outcomes]
+    return Work("dt=2013-01-01", Plan(STEP, "0" * 64, ()), ended, None)
+
+
+def test_work_that_was_done_often_is_done_again() -> None:
+    """Such as work whose code is changed and changed back."""
+    assert work(["done"] * 30).next.number == 31
+    assert work(["interrupted", "done"] * 19).next.number == 39
+
+
+def test_work_that_has_failed_often_is_given_up_with_the_last_reason() -> None:
+    assert work(["failed"] * 19).next.number == 20
+    with pytest.raises(SluiceError, match=r"has failed 20 times .*, at last: no memory; change the step"):
+        work([*["failed"] * 19, "memory", "done"]).next  # noqa: B018
