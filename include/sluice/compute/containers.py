@@ -7,7 +7,7 @@ does, and leaves the result in S3, so the result outlives the task and whoever w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -36,6 +36,7 @@ _INTERRUPTIONS = {"SpotInterruption", "TerminationNotice", "UserInitiated"}
 _KILLED = 137  # the exit code of a container that was killed: for want of memory, unless something has stopped it
 _CAPACITY_SECONDS = 60.0
 _AROUND_THE_RUN = timedelta(minutes=30)  # for the start of a task, and its end
+_UNTIL_IT_SHOWS = timedelta(minutes=5)
 _LATER = "it is tried again; if that goes on, declare more subnets, or spot=False"
 _CANCELLED = "the Airflow task that waits for it was cleared, failed or marked by a user"
 _TOKEN = 64  # characters
@@ -113,7 +114,8 @@ class FargateRuntime(RemoteRuntime[Fargate]):
     def send(self, request: Request) -> Mapping[str, Any]:
         started_by = f"sluice-{request.work[:24]}-{request.attempt}"
         running = self._ecs.list_tasks(cluster=self._cluster, startedBy=started_by)["taskArns"]
-        return {"task": running[0] if running else self._run(request, started_by)}
+        task = running[0] if running else self._run(request, started_by)
+        return {"task": task, "since": self.workspace.lake.now().isoformat()}
 
     def _run(self, request: Request, started_by: str) -> str:
         """Start a task, and be patient while Fargate has no capacity; return its ARN."""
@@ -149,8 +151,9 @@ class FargateRuntime(RemoteRuntime[Fargate]):
             "cluster": self._cluster,
             "taskDefinition": self._family,
             "startedBy": started_by,
-            # A client that retries a lost answer gets the task that it has started.
-            "clientToken": digest_of([request.work, request.attempt, size])[:_TOKEN],
+            # A client that retries a lost answer gets the task that it has started. ECS refuses a token that comes with
+            # another request, such as that of a run that asks for the same work by other ranges.
+            "clientToken": digest_of(request.model_dump(mode="json"))[:_TOKEN],
             "capacityProviderStrategy": [
                 {"capacityProvider": "FARGATE_SPOT" if self.declared.spot else "FARGATE", "weight": 1}
             ],
@@ -179,17 +182,27 @@ class FargateRuntime(RemoteRuntime[Fargate]):
 
     @override
     def ended(self, attempt: Attempt, reference: Mapping[str, Any]) -> Result | None:
-        found = self._ecs.describe_tasks(cluster=self._cluster, tasks=[reference["task"]])["tasks"]
+        lake, task = self.workspace.lake, reference["task"]
+        found = self._ecs.describe_tasks(cluster=self._cluster, tasks=[task])["tasks"]
         if found and not _has_ended(found[0]):
             return None
-        result = attempt.result(self.workspace.lake)
-        if result is None:
-            cause = _cause(found[0]) if found else ("interrupted", "ECS knows it no more")
-            result = self.conclude(attempt, self._without_result(attempt, reference["task"], *cause))
-        return result
+        result, claim = attempt.result(lake), attempt.claimed(lake)
+        if result is not None or (not found and self._may_not_show_yet(reference)):
+            return result
+        if claim is not None and claim.by != task and lake.now() <= claim.until:
+            return None  # another run was faster to claim the attempt, so this task had nothing to do
+        cause = _cause(found[0]) if found else ("interrupted", "ECS knows it no more")
+        return self.conclude(attempt, self._without_result(claim, task, *cause))
 
-    def _without_result(self, attempt: Attempt, task: str, outcome: Outcome, why: str) -> Result:
-        claim = attempt.claimed(self.workspace.lake)
+    def _may_not_show_yet(self, reference: Mapping[str, Any]) -> bool:
+        """Return whether the task is so new that a description may not have it yet (Amazon ECS API reference, RunTask).
+
+        One that was adopted has run already.
+        """
+        since = reference.get("since")
+        return since is not None and self.workspace.lake.now() - datetime.fromisoformat(since) < _UNTIL_IT_SHOWS
+
+    def _without_result(self, claim: Claim | None, task: str, outcome: Outcome, why: str) -> Result:
         return Result(
             outcome=outcome,
             message=f"task {task} ended without a result: {why}",
