@@ -100,7 +100,7 @@ def test_function_that_dies_with_all_it_has_is_found_by_its_log(elsewhere: Elsew
 
 def test_handler_that_fails_before_it_begins_is_found_by_its_request(elsewhere: Elsewhere) -> None:
     workspace = elsewhere.make("Lambda(memory_mb=512)")
-    (elsewhere.folder / "pipeline.py").write_text("raise ValueError('no such image')\n")
+    workspace.aws.client("ssm").delete_parameter(Name=f"/sluice/{elsewhere.name}/bucket")  # so it finds no lake
     started = start(workspace)
 
     def failed() -> SluiceError | None:
@@ -114,7 +114,7 @@ def test_handler_that_fails_before_it_begins_is_found_by_its_request(elsewhere: 
 
     assert not is_transient(error)
     assert f"function {elsewhere.name}-doubled failed before it began (request " in str(error)
-    assert "ValueError: no such image" in str(error)
+    assert f"MissingResource: pipeline {elsewhere.name}: no parameter /sluice/{elsewhere.name}/bucket" in str(error)
 
 
 def test_function_that_never_begins_is_given_up(elsewhere: Elsewhere) -> None:

@@ -27,7 +27,7 @@ def test_pipeline_that_can_not_be_loaded_there_has_a_result(elsewhere: Elsewhere
     workspace = elsewhere.make(declared)
     there: Any = runtime(workspace)
     assert isinstance(there, RemoteRuntime)
-    request = there._request(find_work(workspace, STEP, DAY), "declared")
+    request = there.request(find_work(workspace, STEP, DAY), "declared")
     (elsewhere.folder / "pipeline.py").write_text("raise ValueError('broken')\n")
 
     sent = Started(str(request), {**there.send(request), "work": request.work, "attempt": 1})
