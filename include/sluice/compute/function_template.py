@@ -62,6 +62,11 @@ def function_template(
                 ("lambda:GetFunctionConfiguration", "lambda:InvokeFunction"),
                 (arn("lambda", f"function:{name}"),),
             ),
+            Statement(
+                "SearchTheLogsOfFunctions",
+                ("logs:FilterLogEvents",),
+                (arn("logs", f"log-group:{log_group(pipeline, step)}:*"),),
+            ),
         ),
     )
 

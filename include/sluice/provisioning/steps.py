@@ -56,16 +56,11 @@ def _shared(pipeline: Pipeline, steps: Sequence[Conform | Step], image: str) -> 
         for step in steps
     )
     streams = tuple(arn("logs", f"log-group:{log_group(pipeline, step)}:log-stream:*") for step in steps)
-    searched = tuple(arn("logs", f"log-group:{log_group(pipeline, step)}:*") for step in steps)
     write = Statement("WriteLogs", ("logs:CreateLogStream", "logs:PutLogEvents"), streams)
     tasks = _on_fargate(pipeline, write, image) if any(step.runtime.needs_network for step in steps) else Fragment()
     return Fragment(
         resources=(*groups, _step_role(pipeline, write), *tasks.resources),
-        statements=(
-            Statement("ReadTheLogsOfSteps", ("logs:GetLogEvents",), streams),
-            Statement("SearchTheLogsOfSteps", ("logs:FilterLogEvents",), searched),
-            *tasks.statements,
-        ),
+        statements=(Statement("ReadTheLogsOfSteps", ("logs:GetLogEvents",), streams), *tasks.statements),
     )
 
 

@@ -55,7 +55,7 @@ def test_second_task_for_an_attempt_waits_for_the_first(elsewhere: Elsewhere) ->
     """Two runs may ask for the same work in other words, such as by other ranges, before ECS lists the first task."""
     workspace = elsewhere.make(FARGATE, SLOW)
     there: Any = runtime(workspace)
-    request = there._request(find_work(workspace, STEP, DAY), "declared")
+    request = there.request(find_work(workspace, STEP, DAY), "declared")
     first = there.send(request)
     wait_for(lambda: "1-claim.json" in records(workspace), what="a claim")
 

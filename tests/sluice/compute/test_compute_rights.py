@@ -110,7 +110,7 @@ def test_role_of_steps_allows_exactly_the_calls_of_the_handler(
     arn = cloud.client("lambda").get_function_configuration(FunctionName=f"{elsewhere.name}-{STEP}")["Role"]
     document = cloud.client("iam").get_role_policy(RoleName=arn.rpartition("/")[2], PolicyName="run-steps")
     policy = Policy.of(document["PolicyDocument"])
-    request = remote(workspace)._request(find_work(workspace, STEP, DAY), "declared")
+    request = remote(workspace).request(find_work(workspace, STEP, DAY), "declared")
     recording = RecordingAws(elsewhere.aws.session, elsewhere.aws.endpoint)
     monkeypatch.setattr(handler, "Aws", lambda *_: recording)
     monkeypatch.setattr(handler, "supervise", lambda call, *_: Ended("returned", call(), 0, 0, ()))
