@@ -24,7 +24,8 @@ class StepFunctions:
     Args:
         schedule: When EventBridge starts the machine (UTC), such as ``rate(7 days)`` or ``cron(0 3 ? * MON *)``; None:
             only Airflow and people start it.
-        poll: How long it waits between two looks at a job, from a second to an hour.
+        poll: How long it waits between two looks at a job, from a second to an hour. It waits longer where the longest
+            wait would not fit into an execution of the machine: a 500th of it.
 
     Raises:
         DeclarationError: a member has a wrong form or is out of its range.

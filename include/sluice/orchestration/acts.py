@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from sluice.dataset.snapshot import make_snapshot
 from sluice.errors import DeploymentFailed
 from sluice.evaluation.report import make_report
 from sluice.evaluation.transforms import completed_scoring, find_scoring
-from sluice.serving.deployment import Done, Failed, Step, advance, give_up, start
+from sluice.serving.deployment import Done, Failed, Step, advance, start
 from sluice.serving.driver import restore, take
 from sluice.serving.judging import announce_winner, launch_scorings, make_verdict
 from sluice.serving.promotion import promote
@@ -92,23 +91,22 @@ def _approve(workspace: Workspace, state: State) -> State:
 
 def _deploy(workspace: Workspace, state: State) -> State:
     """Take the next step of the deployment: at its end the winner is live and proven, or what served before is."""
-    target, now = target_of_verdict(workspace, state["verdict"]), workspace.lake.now()
-    since = datetime.fromisoformat(state.get("changing_since", now.isoformat()))
-    if now - since > longest_change(workspace.pipeline):
-        too_long = f"the endpoint did not settle within {longest_change(workspace.pipeline)}"
-        step = take(partial(give_up, reason=too_long, passes=True), workspace, target, _PATIENCE_SECONDS)
-    else:
-        step = take(advance if state.get("begun") else start, workspace, target, _PATIENCE_SECONDS)
-    return _after(step, state, since.isoformat())
+    since = _within(workspace, state.get("changing_since"), "the endpoint did not settle")
+    target = target_of_verdict(workspace, state["verdict"])
+    step = take(advance if state.get("begun") else start, workspace, target, _PATIENCE_SECONDS)
+    return _after(step, {**state, "changing_since": since})
 
 
 def _undo(workspace: Workspace, state: State) -> State:
-    """Restore what served before, after a state of the deployment has failed."""
+    """Restore what served before, after a state of the deployment has failed or took too long."""
+    endpoint = workspace.pipeline.require_deployment().endpoint
+    too_long = f"{state['reason']}; endpoint {endpoint} may serve an unproven model: check it. It did not settle again"
+    since = _within(workspace, state.get("undoing_since"), too_long)
     target = target_of_verdict(workspace, state["verdict"])
     step = restore(workspace, target, state["reason"], passes=False, seconds=_PATIENCE_SECONDS)
     if isinstance(step, Failed):
         return {**state, "waiting": False}
-    return _after(step, state, state.get("changing_since", workspace.lake.now().isoformat()))
+    return _after(step, {**state, "undoing_since": since})
 
 
 def _make_live(workspace: Workspace, state: State) -> State:
@@ -116,12 +114,20 @@ def _make_live(workspace: Workspace, state: State) -> State:
     return {**state, "deployment": promote(workspace, state["verdict"])}
 
 
-def _after(step: Step, state: State, since: str) -> State:
+def _within(workspace: Workspace, since: str | None, failure: str) -> str:
+    """Return since when the endpoint changes, and require that this is not longer than a change may take."""
+    now, longest = workspace.lake.now(), longest_change(workspace.pipeline)
+    if since is not None and now - datetime.fromisoformat(since) > longest:
+        raise DeploymentFailed(f"{failure} within {longest}")
+    return since or now.isoformat()
+
+
+def _after(step: Step, state: State) -> State:
     if isinstance(step, Failed):
         raise DeploymentFailed(step.reason)
     if isinstance(step, Done):
         return {**state, "waiting": False, "deployment": step.number}
-    return {**state, "waiting": True, "begun": step.begun, "changing_since": since}
+    return {**state, "waiting": True, "begun": step.begun}
 
 
 def _has_trained(workspace: Workspace, name: str) -> bool:

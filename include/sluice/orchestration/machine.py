@@ -5,12 +5,18 @@ The names of its states are those that a user sees in the console. Whatever fail
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from sluice.declaration.pipeline import Pipeline
+from sluice.serving.rollout import longest_change
 
 _SETTLING_SECONDS = 15  # between two looks at an endpoint that changes
+# An execution has at most 25,000 events (Step Functions developer guide, "Quotas"), and there are at most five waits. A
+# look makes 9 events: two each to wait and to choose, five to call.
+_MOST_LOOKS = 500
 # Faults of Lambda itself, and what passes by itself (Step Functions developer guide, "Handling errors").
 _RETRIED = [
     "Transient",
@@ -41,13 +47,14 @@ def definition(pipeline: Pipeline, function: str) -> Mapping[str, Any]:
         pipeline: The pipeline.
         function: The name or the ARN of the function that does the acts.
     """
+    longest_job = pipeline.require_training().longest_job
     begin = "{% $merge([$states.input, {'run': $states.context.Execution.Name}]) %}"
     states = {
         "Snapshot": _act(pipeline, function, "snapshot", "Launch", state=begin),
         "Launch": _act(pipeline, function, "launch", "WaitForTraining"),
-        **_waited(pipeline, function, "Training", "look_at_training", "Score"),
+        **_waited(pipeline, function, "Training", "look_at_training", "Score", longest=longest_job),
         "Score": _act(pipeline, function, "score", "WaitForScores"),
-        **_waited(pipeline, function, "Scores", "look_at_scores", "Judge"),
+        **_waited(pipeline, function, "Scores", "look_at_scores", "Judge", longest=longest_job),
         "Judge": _act(pipeline, function, "judge", "Announce"),
         "Announce": _act(pipeline, function, "announce", _after_announcement(pipeline)),
         **_going_live(pipeline, function),
@@ -79,16 +86,19 @@ def _going_live(pipeline: Pipeline, function: str) -> Mapping[str, Any]:
     states: dict[str, Any] = {}
     if pipeline.approval is not None:
         following = _first_of_going_live(pipeline)
-        states |= _waited(pipeline, function, "Approval", "approve", following, look="LookForApproval")
+        states |= _waited(
+            pipeline, function, "Approval", "approve", following, longest=pipeline.approval, look="LookForApproval"
+        )
     if pipeline.deployment is not None:
+        settling = _seconds_between_looks(timedelta(seconds=_SETTLING_SECONDS), longest_change(pipeline))
         states |= {
             # An error in between may leave an unproven model live, so it is undone first.
             "Deploy": _act(pipeline, function, "deploy", "HasSettled", caught_by="Undo"),
             "HasSettled": _choice("WaitForEndpoint", "Live"),
-            "WaitForEndpoint": _wait(_SETTLING_SECONDS, "Deploy"),
+            "WaitForEndpoint": _wait(settling, "Deploy"),
             "Undo": _act(pipeline, function, "undo", "IsUndone", state=_WITH_REASON),
             "IsUndone": _choice("WaitForUndo", FAILED),
-            "WaitForUndo": _wait(_SETTLING_SECONDS, "Undo"),
+            "WaitForUndo": _wait(settling, "Undo"),
         }
     elif pipeline.scoring is not None:
         states["MakeLive"] = _act(pipeline, function, "make_live", "Live")
@@ -96,16 +106,28 @@ def _going_live(pipeline: Pipeline, function: str) -> Mapping[str, Any]:
 
 
 def _waited(
-    pipeline: Pipeline, function: str, what: str, act: str, following: str, look: str | None = None
+    pipeline: Pipeline,
+    function: str,
+    what: str,
+    act: str,
+    following: str,
+    *,
+    longest: timedelta,
+    look: str | None = None,
 ) -> Mapping[str, Any]:
     """Return the states that look until something has ended: wait, look, choose."""
     wait, look, has_ended = f"WaitFor{what}", look or f"LookAt{what}", f"Has{what}Ended"
-    seconds = int(pipeline.require_training().require_orchestrator().poll.total_seconds())
+    seconds = _seconds_between_looks(pipeline.require_training().require_orchestrator().poll, longest)
     return {
         wait: _wait(seconds, look),
         look: _act(pipeline, function, act, has_ended),
         has_ended: _choice(wait, following),
     }
+
+
+def _seconds_between_looks(poll: timedelta, longest: timedelta) -> int:
+    """Return the interval that is asked for, or a longer one with which the longest wait fits into an execution."""
+    return math.ceil(max(poll, longest / _MOST_LOOKS).total_seconds())
 
 
 def _act(

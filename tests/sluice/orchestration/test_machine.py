@@ -71,6 +71,7 @@ PIPELINE = Pipeline(
             LinearLearner({{"predictor_type": "binary_classifier", "mini_batch_size": 20}}),
         ),
         gate=Gate("auc", at_least={gate}, rows=1),
+        max_runtime=timedelta(minutes=5),
         orchestrator=StepFunctions({schedule!r}, poll=timedelta(seconds=1)),
     ),
     deployment=Deployment({endpoint!r}),

@@ -36,6 +36,7 @@ PIPELINE = Pipeline(
         candidates=(XGBoost({"objective": "binary:logistic", "num_round": 5, "nthread": 1}),),
         gate=Gate("auc", at_least=0.6, rows=10),
         split=TimeSplit(0.2, 0.2),
+        max_runtime=timedelta(minutes=5),
         orchestrator=StepFunctions(poll=timedelta(seconds=1)),
     ),
     deployment=Deployment("readings-high"),
