@@ -12,6 +12,8 @@ from localcloud.sagemaker.api.http import BoundedHttp
 from localcloud.sagemaker.app import create_app
 from localcloud.settings import HOST
 
+# A client reuses its connections. One that is closed just as a request is sent is an error that no service makes so soon.
+_IDLE_SECONDS = 75
 _GRACE_SECONDS = 5  # for requests under way when the process has to end
 
 
@@ -32,6 +34,7 @@ def main(arguments: list[str]) -> None:
         http=BoundedHttp,
         log_level="warning",
         access_log=False,
+        timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
 
