@@ -12,7 +12,7 @@ from localcloud.sagemaker.api.http import BoundedHttp
 from localcloud.sagemaker.app import create_app
 from localcloud.settings import HOST
 
-# A client reuses its connections. One that is closed just as a request is sent is an error that no service makes so soon.
+# A client reuses its connections. A request that it sends just as one is closed fails, so they are closed late.
 _IDLE_SECONDS = 75
 _GRACE_SECONDS = 5  # for requests under way when the process has to end
 
