@@ -18,7 +18,7 @@ from sluice.errors import DeclarationError
 
 # AWS Lambda developer guide, "Lambda quotas".
 LAMBDA_SECONDS = 900
-_LEAST_LAMBDA_SECONDS = 10  # a step that is out of time has the last five to say so
+_LEAST_SECONDS = 10  # the last five are for the result
 _LEAST_LAMBDA_MB, _MOST_LAMBDA_MB = 128, 10_240
 _LEAST_DISK_MB, _MOST_DISK_MB = 512, 10_240
 # A reader has at most 20 lanes, and so has a step: what is shared with others, such as S3, is not flooded.
@@ -80,7 +80,7 @@ class Lambda(Runtime):
         memory_mb: The memory of the function in MiB, 128 to 10,240. The share of a CPU grows with it: 1,769 MiB are
             one vCPU.
         disk_mb: The size of ``/tmp`` in MiB, 512 to 10,240.
-        seconds: The longest time of a run, 10 to 900.
+        seconds: The longest time of a run, 10 to 900; the last five of them are for the result.
         concurrency: How many runs there may be at once, 1 to 20. It is reserved for the function.
         package: ``image``: the function is the image of steps. ``zip``: it is an archive of the code and a layer of the
             libraries, for pipelines whose libraries fit into 250 MB.
@@ -100,7 +100,7 @@ class Lambda(Runtime):
     def __post_init__(self) -> None:
         check_count("Lambda", "memory_mb", self.memory_mb, _LEAST_LAMBDA_MB, _MOST_LAMBDA_MB)
         check_count("Lambda", "disk_mb", self.disk_mb, _LEAST_DISK_MB, _MOST_DISK_MB)
-        check_count("Lambda", "seconds", self.seconds, _LEAST_LAMBDA_SECONDS, LAMBDA_SECONDS)
+        check_count("Lambda", "seconds", self.seconds, _LEAST_SECONDS, LAMBDA_SECONDS)
         check_count("Lambda", "concurrency", self.concurrency, 1, _MOST_CONCURRENCY)
         if self.package not in ("image", "zip"):
             raise DeclarationError(f"Lambda: package={self.package!r} is not known; use 'image' or 'zip'")

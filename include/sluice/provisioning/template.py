@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from troposphere import Output, Ref, Tags, Template
+from troposphere.awslambda import Function
 from troposphere.iam import ManagedPolicy
 from troposphere.ssm import Parameter
 
@@ -84,12 +85,13 @@ def template_body(pipeline: Pipeline, artefacts: Artefacts = NONE) -> str:
 
 
 def _check_names(pipeline: Pipeline, fragments: Sequence[Fragment]) -> None:
-    names = Counter(resource.title for fragment in fragments for resource in fragment.resources)
-    for name, count in names.items():
+    resources = [resource for fragment in fragments for resource in fragment.resources]
+    functions = [resource.FunctionName for resource in resources if isinstance(resource, Function)]
+    for name, count in Counter([*(resource.title for resource in resources), *functions]).items():
         if count > 1:
             raise DeclarationError(
                 f"pipeline {pipeline.name}: {count} resources of its template would be called {name}, because names "
-                f"have no '_' there; rename a source"
+                f"have no '_' there, or because Sluice has that name; rename a source or a step"
             )
 
 

@@ -84,7 +84,7 @@ def test_longer_than_declared_is_refused() -> None:
     seconds=st.floats(0, 6 * 3600),
     disk_mb=st.integers(0, 20_000),
     small=st.builds(
-        Lambda, memory_mb=st.integers(128, 10_240), disk_mb=st.integers(512, 10_240), seconds=st.integers(1, 900)
+        Lambda, memory_mb=st.integers(128, 10_240), disk_mb=st.integers(512, 10_240), seconds=st.integers(10, 900)
     ),
     large=st.sampled_from(SIZES).map(lambda size: Fargate(*size)),
 )

@@ -29,7 +29,7 @@ from tests.sluice.provisioning.steps_elsewhere import (
 from tests.sluice.toy import TOY
 
 from sluice.compute.artefacts import Artefacts
-from sluice.declaration import Lambda, Pipeline, Worker
+from sluice.declaration import Input, Lambda, Pipeline, Worker
 from sluice.errors import DeclarationError
 from sluice.provisioning.provision import provision
 from sluice.provisioning.template import render, template_body
@@ -37,7 +37,7 @@ from sluice.steps.code import code_fingerprint
 
 ELSEWHERE = "AWS::Lambda::", "AWS::ECS::", "AWS::StepFunctions::", "AWS::Scheduler::", "AWS::Logs::"
 HERE = "us-east-1:000000000000"
-NAMES = ("placed", "guarded_steps", "bare", "made", "moved", "changed")
+NAMES = ("placed", "guarded_steps", "bare", "made", "moved", "changed", "namesakes")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -148,6 +148,15 @@ def _worker_policies(declared: Pipeline) -> list[Policy]:
 def _resolved(document: Any) -> Any:
     """Return a policy document whose references are texts."""
     return json.loads(json.dumps(document), object_hook=lambda each: each.get("Fn::Sub", each))
+
+
+@pytest.mark.parametrize(("step", "name"), [("train", "namesakes-train"), ("training", "TrainingLogs")])
+def test_step_with_a_name_of_the_machine_is_refused_before_any_call(step: str, name: str) -> None:
+    bare = without_network("namesakes")
+    steps = (replace(bare.steps[0], name=step), replace(bare.steps[1], reads=(Input(step),)), bare.steps[2])
+
+    with pytest.raises(DeclarationError, match=rf"2 resources .* be called {name}, .*rename a source or a step"):
+        render(replace(bare, steps=steps), ARTEFACTS)
 
 
 def test_step_in_the_image_needs_its_address() -> None:
