@@ -22,6 +22,7 @@ from sluice.aws.clients import Aws
 from sluice.aws.failures import explain, is_transient
 from sluice.aws.resources import find
 from sluice.compute.attempts import Attempt, Claim, Outcome, Result
+from sluice.compute.names import LOG
 from sluice.compute.requests import Request
 from sluice.compute.supervising import Ended, supervise
 from sluice.errors import SluiceError
@@ -67,7 +68,8 @@ def main() -> None:
     """Run an attempt in a task on Fargate. The command line has the request, as JSON."""
     request = Request.model_validate_json(sys.argv[1])
     task = _task_arn()
-    print(json.dumps(run(request, task, f"{os.environ['SLUICE_LOG']}/{task.rpartition('/')[2]}", request.seconds)))  # noqa: T201
+    log = f"{os.environ[LOG]}/{task.rpartition('/')[2]}"
+    print(json.dumps(run(request, task, log, request.seconds)))  # noqa: T201
 
 
 def run(request: Request, by: str, log: str, seconds: float) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -79,14 +79,23 @@ def supervise(call: Callable[[], Any], memory_mb: int, seconds: float) -> Ended:
         ended = time.monotonic()
         child.join(_PATIENCE_SECONDS)
     finally:
-        child.kill()
+        _kill(child)
         child.join(_PATIENCE_SECONDS)
     printing.join(_PATIENCE_SECONDS)
     value = child.exitcode if reason == "died" else value
     return Ended(reason, value, round(ended - begun, 3), round(peak), tuple(tail))
 
 
+def _kill(child: BaseProcess) -> None:
+    """Kill the child with the processes that it has started; in a function they would live on."""
+    child.kill()
+    if child.pid is not None:
+        with suppress(ProcessLookupError):  # all of them have ended
+            os.killpg(child.pid, signal.SIGKILL)
+
+
 def _run(call: Callable[[], Any], answer: Connection, printed: int) -> None:
+    os.setpgid(0, 0)  # so that its own processes can be killed with it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.dup2(printed, 1)  # for what is not Python
     os.dup2(printed, 2)
@@ -120,7 +129,7 @@ def _watch(
         peak = max(peak, resident)
         reason = _reason_to_kill(resident > memory_mb, time.monotonic() > deadline, asked.is_set())
         if reason is not None:
-            child.kill()
+            _kill(child)
             return reason, None, peak
     try:
         returned, value, peak = answers.recv()

@@ -5,14 +5,18 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from threading import Timer
 from typing import Any
 
+import psutil
 import pytest
 
+from localcloud.testing.waiting import wait_for
 from sluice.compute.supervising import supervise
 
 _MB = 1024 * 1024
@@ -133,3 +137,18 @@ def unpicklable() -> Callable[[], Any]:
 
 def test_answer_that_cannot_be_sent_is_an_end_without_one() -> None:
     assert supervise(unpicklable, _ROOMY, _LONG).reason == "died"
+
+
+def test_processes_of_the_child_are_killed_with_it(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+
+    def start_another() -> None:
+        other = subprocess.Popen(["sleep", "60"])
+        note.write_text(str(other.pid))
+        time.sleep(_LONG)
+
+    ended = supervise(start_another, _ROOMY, 1)
+
+    assert ended.reason == "time"
+    other = int(note.read_text())
+    wait_for(lambda: not psutil.pid_exists(other) or psutil.Process(other).status() == "zombie", what="its end")
