@@ -12,6 +12,10 @@ partition, and again when a source has changed. The run has the partition's name
 | **order** | steps one after another, partitions in parallel, each in the worker, on Lambda or on Fargate as declared |
 | **re-run** | safe: a step whose inputs and code are unchanged does nothing; later partitions that look back follow |
 
+Where a step looks back, a run also writes later partitions again. Then `announce` waits, without a worker, until no
+other run is at work that may replace what it announces: ten minutes at most. It does not wait for a run that has failed
+or is queued.
+
 **Params.** `from`, `to`: a range of partitions, both included, in one run, which then needs no logical date. Without
 them the run transforms the partition that contains its logical date. So `airflow dags test flights_transform
 2013-01-15`, `airflow backfill create` and clearing a run all mean the partition. `wait_seconds`: how long to wait for
@@ -29,9 +33,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Param, TriggerRule, get_current_context, task
+from airflow.sdk import DAG, Param, TriggerRule, task
 
 from sluice.declaration.pipeline import Pipeline
+from sluice_airflow.announcing import AnnounceTransformedOperator
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
@@ -71,24 +76,6 @@ def transform(pipeline: Pipeline) -> None:
 
             return land_partitions(open_workspace(pipeline.name), partitions)
 
-        # It always runs: a run in which tasks were skipped or marked by hand must not be green.
-        @task(
-            execution_timeout=timedelta(minutes=15),
-            trigger_rule=TriggerRule.ALL_DONE,
-            outlets=[transformed(pipeline)] if pipeline.scoring else [],
-        )
-        @one_line_errors
-        def announce(runs: Any) -> int:
-            """Publish one event for each partition of the last step whose content is not announced yet."""
-            from sluice.completions import announce_partitions
-            from sluice_airflow.runs import end_transform
-
-            context, done = get_current_context(), ",".join(run["partitions"] for run in runs or ())
-            workspace, last = open_workspace(pipeline.name), pipeline.steps[-1].name
-            announced = announce_partitions(workspace, last, done, context["run_id"])
-            end_transform(pipeline, context, done)
-            return announced
-
         before: Any = land_drops.expand(partitions=partitions)
         for step in pipeline.steps:
             ran = StepOperator.partial(
@@ -96,7 +83,17 @@ def transform(pipeline: Pipeline) -> None:
             ).expand(partitions=partitions)
             before >> ran
             before = ran
-        announce(before.output)
+        # It always runs: a run in which tasks were skipped or marked by hand must not be green.
+        AnnounceTransformedOperator(
+            task_id="announce",
+            pipeline=pipeline.name,
+            runs=before.output,
+            poll_seconds=5,
+            max_wait_seconds=600,
+            trigger_rule=TriggerRule.ALL_DONE,
+            outlets=[transformed(pipeline)] if pipeline.scoring else [],
+            execution_timeout=timedelta(minutes=15),
+        )
 
 
 build_dags(transform)

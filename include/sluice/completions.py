@@ -21,7 +21,7 @@ class CompletionEvent(BaseModel):
     """The body of the message, as JSON.
 
     ``stage`` is a dataset, ``training`` or ``monitoring``. ``subject`` is a partition key, or the name of a training
-    job or of an endpoint. ``late`` is true if the partition was complete before and has changed. ``findings`` say what
+    job or of an endpoint. ``late`` is true if the partition was announced before and has changed. ``findings`` say what
     exceeds a bound, each with the next action.
     """
 
@@ -59,7 +59,8 @@ def announce_partitions(workspace: Workspace, dataset: str, ranges: str, run_id:
     closed = [manifest for manifest in found if manifest is not None and manifest.state == "closed"]
     waiting = unannounced(lake, dataset, closed)
     for manifest in waiting:
-        _publish(workspace, _partition_event(lake, manifest, run_id))
+        late = any(lake.objects(lake.layout.announcement(dataset, manifest.partition, "")))
+        _publish(workspace, _partition_event(lake, manifest, run_id, late))
     return len(waiting)
 
 
@@ -72,7 +73,7 @@ def unannounced(lake: Lake, dataset: str, manifests: Iterable[Manifest]) -> list
         manifests: The manifests to choose from.
     """
     markers = {key for key, _, _ in lake.objects(lake.layout.announcements(dataset))}
-    return [manifest for manifest in manifests if _marker(lake, _partition_event(lake, manifest, "")) not in markers]
+    return [manifest for manifest in manifests if _marker(lake, _partition_event(lake, manifest)) not in markers]
 
 
 def announce(workspace: Workspace, event: CompletionEvent) -> bool:
@@ -91,13 +92,13 @@ def announce(workspace: Workspace, event: CompletionEvent) -> bool:
     return True
 
 
-def _partition_event(lake: Lake, manifest: Manifest, run_id: str) -> CompletionEvent:
+def _partition_event(lake: Lake, manifest: Manifest, run_id: str = "", late: bool = False) -> CompletionEvent:
     return CompletionEvent(
         pipeline=lake.pipeline,
         stage=manifest.dataset,
         subject=manifest.partition,
         revision=manifest.revision,
-        late=manifest.revision > 1,
+        late=late,
         manifest_uri=lake.uri(lake.layout.manifest(manifest.dataset, manifest.time_partition)),
         checksum=manifest.digest,
         rows_in=manifest.rows_in,

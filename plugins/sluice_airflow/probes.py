@@ -1,4 +1,4 @@
-"""The probes of the sensors. A probe reads AWS once. :class:`Waiting` continues the wait; any other value ends it.
+"""The probes of the sensors. A probe looks once. :class:`Waiting` continues the wait; any other value ends it.
 
 All probes of a process share a workspace of their pipeline, so that a probe makes its calls and no new clients (P9).
 """
@@ -88,6 +88,28 @@ def due_partitions(workspace: Workspace) -> list[str] | Waiting:
     if found.ready:
         return [partition.key for partition in found.ready]
     return Waiting(describe(workspace.pipeline, found.waiting) or f"new data of {workspace.pipeline.name}")
+
+
+def lasting_partitions(workspace: Workspace, partitions: str) -> bool | Waiting:
+    """Return True unless a run is about to write these partitions of the last step again.
+
+    Only where a step looks back do runs write partitions of each other.
+
+    Args:
+        workspace: The pipeline's workspace.
+        partitions: The partitions, as ranges.
+    """
+    from sluice.lake.partitions import parse_ranges
+    from sluice.sources.due import last_runs
+    from sluice.steps.plan import reach
+    from sluice_airflow.runs import runs_at_work
+
+    far = reach(workspace.pipeline, workspace.pipeline.steps[-1])
+    if not far:
+        return True
+    read = {partition.shift(-n) for partition in parse_ranges(partitions) for n in range(far + 1)}
+    at_work = runs_at_work(workspace.pipeline, last_runs(workspace.lake, read))
+    return Waiting(f"runs that may change what is announced: {', '.join(at_work)}") if at_work else True
 
 
 def ended_step(workspace: Workspace, step: str, reference: dict[str, Any], what: str) -> bool | Waiting:

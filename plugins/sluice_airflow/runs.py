@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _CHUNK, _MOST_CHUNKS = 31, 60
 # The most runs that wait for a slot. So a run that a user triggers waits behind no more than these.
 _MOST_QUEUED = 4
+# The states of a task that does nothing any more.
+_ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
 def partitions_of_run(pipeline: str, context: Context) -> list[Partition]:
@@ -63,6 +65,25 @@ def end_transform(pipeline: Pipeline, context: Context, done: str) -> None:
     _require_all_done(pipeline.name, context, done)
     if pipeline.scoring is not None:
         context["outlet_events"][transformed(pipeline)].extra = {"partitions": done}
+
+
+def runs_at_work(pipeline: Pipeline, runs: Collection[str]) -> list[str]:
+    """Return those of some transform runs that are running and have not ended the last step.
+
+    A run that is queued or has failed is not at work, and neither is one that only has to announce.
+
+    Args:
+        pipeline: The pipeline of the runs.
+        runs: The names of the runs. One that Airflow does not know is not at work.
+    """
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    if not runs:
+        return []  # Airflow takes no names for the names of all runs
+    dag_id, last = f"{pipeline.name}_transform", pipeline.steps[-1].name
+    states = RuntimeTaskInstance.get_task_states(dag_id, task_ids=[last], run_ids=sorted(runs))
+    unfinished = sorted(run for run, tasks in states.items() if not _ENDED.issuperset(tasks.values()))
+    return [run for run in unfinished if RuntimeTaskInstance.get_dr_count(dag_id, run_ids=[run], states=["running"])]
 
 
 def partitions_to_score(pipeline: str, context: Context) -> list[Partition]:

@@ -210,7 +210,8 @@ class S3PartitionSensor(ProbeSensor):
         from sluice_airflow.connection import open_workspace
 
         if not is_dags_test(context):
-            record_started(open_workspace(self.pipeline), partitions_of_run(self.pipeline, context))
+            partitions = partitions_of_run(self.pipeline, context)
+            record_started(open_workspace(self.pipeline), partitions, context["run_id"])
         return found
 
     @override

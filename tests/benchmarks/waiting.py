@@ -84,7 +84,7 @@ def bench(cloud: Cloud) -> Iterator[Bench]:
         put_raw(workspace.lake, pipeline.event_sources[0], day.start.date().isoformat())
         for name in ("part.csv", "_SUCCESS"):
             workspace.lake.put(f"drops/weather/{day.key}/{name}", b"")
-    record_started(workspace, _DAYS)
+    record_started(workspace, _DAYS, "run")
     data = training.put_data(cloud.client("s3"), "bench-waiting")
     cloud.client("s3").put_object(
         Bucket=data.bucket, Key="data/train/part-0.csv", Body=training.csv(training.rows(1, _ROWS))

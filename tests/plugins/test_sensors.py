@@ -131,6 +131,7 @@ def partition_sensor(**more: Any) -> S3PartitionSensor:
 
 
 CONTEXT: Any = {
+    "run_id": "run",
     "params": {"from": "2013-03-01", "to": "2013-03-02"},
     "dag_run": SimpleNamespace(logical_date=None, triggering_user_name="admin"),
 }

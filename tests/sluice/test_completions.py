@@ -117,6 +117,17 @@ def test_late_data_is_announced_as_late(workspace: Workspace, subscriber: Any) -
     assert len(subscriber()) == 2
 
 
+def test_first_event_of_a_partition_is_not_late_whatever_its_revision(workspace: Workspace, subscriber: Any) -> None:
+    """A subscriber that takes no late events gets each partition once, also one that changed meanwhile."""
+    put_event(workspace.lake, 1)
+    put_event(workspace.lake, 1, 2)
+
+    assert announce_partitions(workspace, "raw/events", f"dt={DAY}", "run") == 1
+
+    ((event, attributes),) = subscriber()
+    assert (event["revision"], event["late"], attributes["late"]) == (2, False, "false")
+
+
 def test_restored_content_is_a_revision_of_its_own(workspace: Workspace, subscriber: Any) -> None:
     for places in ([1], [1, 2], [1]):
         put_event(workspace.lake, *places)

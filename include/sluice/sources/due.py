@@ -1,13 +1,13 @@
 """Finds the partitions that are due: complete, and with content on which no transform run has started yet.
 
-The lake records on which content runs have started, in one object a month. So it alone decides what is due, and
-Airflow's own records of the runs don't matter. Late data and an overwritten drop make a partition due again.
+The lake records which runs have started, and on which content, in one object a month. So it alone decides what is due,
+and Airflow's own records of the runs don't matter. Late data and an overwritten drop make a partition due again.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -32,12 +32,14 @@ class Started(BaseModel):
     Attributes:
         schema_version: The version of this JSON.
         partitions: The digest of the sources' content, by partition key.
+        runs: The name of the run that has started last, by partition key.
     """
 
     model_config = ConfigDict(frozen=True)
 
     schema_version: int = 1
     partitions: Mapping[str, str] = Field(default_factory=dict)
+    runs: Mapping[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,9 @@ def due_partitions(workspace: Workspace, most: int) -> Due:
             if partition.every == pipeline.every and not is_outside(pipeline, partition)
         }
     )
-    started = _read_started(lake, arrived)
+    started = {
+        Partition.parse(key): digest for each in _read_started(lake, arrived) for key, digest in each.partitions.items()
+    }
     new = [partition for partition in arrived if started.get(partition) != _digest(contents, partition)]
     ready: list[Partition] = []
     waiting: list[Incomplete] = []
@@ -86,12 +90,13 @@ def due_partitions(workspace: Workspace, most: int) -> Due:
     return Due(tuple(ready[:most]), tuple(waiting))
 
 
-def record_started(workspace: Workspace, partitions: Sequence[Partition]) -> None:
+def record_started(workspace: Workspace, partitions: Sequence[Partition], run_id: str) -> None:
     """Record that a run has started on the current content of some partitions.
 
     Args:
         workspace: The pipeline.
         partitions: The partitions of the run.
+        run_id: The name of the run.
 
     Raises:
         ConflictingWrite: other runs kept writing the same record.
@@ -104,9 +109,23 @@ def record_started(workspace: Workspace, partitions: Sequence[Partition]) -> Non
     for month, digests in months.items():
 
         def add(before: Started | None, digests: Mapping[str, str] = digests) -> Started:
-            return Started(partitions={**(before.partitions if before else {}), **digests})
+            known = before or Started()
+            return Started(
+                partitions={**known.partitions, **digests}, runs={**known.runs, **dict.fromkeys(digests, run_id)}
+            )
 
         lake.update(_key(lake, month), Started, add)
+
+
+def last_runs(lake: Lake, partitions: Collection[Partition]) -> set[str]:
+    """Return the names of the runs that have started last on some partitions. They may have ended.
+
+    Args:
+        lake: The pipeline's lake.
+        partitions: The partitions. One on which no run has started adds nothing.
+    """
+    wanted = {partition.key for partition in partitions}
+    return {run for each in _read_started(lake, partitions) for key, run in each.runs.items() if key in wanted}
 
 
 def _contents(connector: Connector[Any], partitions: Sequence[Partition | None]) -> Contents:
@@ -120,16 +139,12 @@ def _digest(contents: Iterable[Contents], partition: Partition) -> str:
     return digest_of([each.get(partition, "") for each in contents])[:16]
 
 
-def _read_started(lake: Lake, partitions: Iterable[Partition]) -> dict[Partition, str]:
+def _read_started(lake: Lake, partitions: Iterable[Partition]) -> list[Started]:
+    """Return the records of the months of some partitions."""
     months = sorted({_month(partition) for partition in partitions})
     with ThreadPoolExecutor(16) as pool:
         found = pool.map(lambda month: lake.stored(_key(lake, month), Started).value, months)
-        return {
-            Partition.parse(key): digest
-            for each in found
-            if each is not None
-            for key, digest in each.partitions.items()
-        }
+        return [each for each in found if each is not None]
 
 
 def _month(partition: Partition) -> str:

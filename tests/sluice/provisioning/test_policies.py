@@ -230,7 +230,7 @@ def _in_two_days() -> datetime:
 def transform(workspace: Workspace) -> None:
     ready = due_partitions(workspace, 20).ready
     assert [each.key for each in ready] == [f"dt={day}" for day in DAYS]
-    record_started(workspace, ready)
+    record_started(workspace, ready, "run")
     land_partitions(workspace, RANGE)
     for step in workspace.pipeline.steps:
         run_step(workspace, step.name, RANGE)

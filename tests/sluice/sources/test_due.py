@@ -11,7 +11,7 @@ from tests.sluice.toy import EVENTS, TOY, message
 
 from sluice.lake.partitions import Partition, between
 from sluice.lake.store import Lake
-from sluice.sources.due import due_partitions, record_started
+from sluice.sources.due import due_partitions, last_runs, record_started
 
 DAYS = [partition(f"2013-01-0{day}") for day in range(1, 8)]
 
@@ -55,10 +55,10 @@ def test_empty_lake_has_nothing_due_and_nothing_to_wait_for(lake: Lake) -> None:
 def test_partition_that_a_run_has_begun_on_is_due_again_when_a_source_changes(lake: Lake) -> None:
     arrive(lake, *DAYS[:3])
     drop(lake, *DAYS[:3])
-    record_started(workspace_of(lake, TOY), DAYS[:2])
+    record_started(workspace_of(lake, TOY), DAYS[:2], "run")
     assert ready(lake) == [DAYS[2]]
 
-    record_started(workspace_of(lake, TOY), DAYS[2:3])
+    record_started(workspace_of(lake, TOY), DAYS[2:3], "run")
     assert ready(lake) == []
 
     put_raw(lake, EVENTS, "2013-01-01", [message("{}")], [message("{}", 2)])
@@ -70,7 +70,7 @@ def test_change_during_a_run_is_due_after_it(lake: Lake) -> None:
     """The record is what the run began on, not what exists when it ends."""
     arrive(lake, DAYS[0])
     drop(lake, DAYS[0])
-    record_started(workspace_of(lake, TOY), DAYS[:1])
+    record_started(workspace_of(lake, TOY), DAYS[:1], "run")
     put_raw(lake, EVENTS, "2013-01-01", [message("{}")], [message("{}", 2)])
 
     assert ready(lake) == [DAYS[0]]
@@ -80,10 +80,10 @@ def test_recording_one_by_one_equals_recording_all_at_once(lake: Lake) -> None:
     days = list(between(partition("2013-01-20"), partition("2013-04-10")))
     arrive(lake, *days)
     drop(lake, *days)
-    record_started(workspace_of(lake, TOY), days[:40])
+    record_started(workspace_of(lake, TOY), days[:40], "run")
     assert ready(lake) == days[40:]
 
-    record_started(workspace_of(lake, TOY), days)
+    record_started(workspace_of(lake, TOY), days, "run")
 
     assert ready(lake) == []
     assert keys_below(lake, "toy/started/") == [f"toy/started/2013-0{month}.json" for month in (1, 2, 3, 4)]
@@ -110,3 +110,20 @@ def test_at_most_the_requested_number_of_first_partitions_is_returned(lake: Lake
     drop(lake, *days[100:])
 
     assert ready(lake, 3) == days[100:103]
+
+
+def test_run_that_has_started_last_on_a_partition_is_known(lake: Lake) -> None:
+    """A run may start on a range over two months, and another one again on a day of it."""
+    days = list(between(partition("2013-01-30"), partition("2013-02-02")))
+    record_started(workspace_of(lake, TOY), days, "range")
+    record_started(workspace_of(lake, TOY), days[1:2], "dt=2013-01-31")
+
+    assert last_runs(lake, days) == {"range", "dt=2013-01-31"}
+    assert last_runs(lake, days[1:2]) == {"dt=2013-01-31"}
+    assert last_runs(lake, [days[0].shift(-1), days[-1].shift(1)]) == set()
+
+
+def test_record_of_an_earlier_version_names_no_run(lake: Lake) -> None:
+    lake.put("toy/started/2013-01.json", b'{"schema_version":1,"partitions":{"dt=2013-01-01":"0123456789abcdef"}}')
+
+    assert last_runs(lake, DAYS) == set()
