@@ -38,7 +38,7 @@ PIPELINE = Pipeline(
     steps=(
         Conform("conform", source="events", contract="contracts:Parcel"),
         Step("features", run="steps:features", reads=(Input("conform"), Input("tariffs"))),
-        Step("elsewhere", run="steps:elsewhere", reads=(Input("features", look_back=1),), runtime=Lambda()),
+        Step("elsewhere", run="steps:elsewhere", reads=(Input("features"),), runtime=Lambda()),
     ),
     training=Training(
         rows="features",
