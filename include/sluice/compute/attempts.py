@@ -5,7 +5,7 @@
     s3://BUCKET/PIPELINE/computed/STEP/<digest of the work>/<attempt>-{claim,result}.json
 
 An attempt is claimed by a conditional put. So it has one effect, however often a service delivers its event. Its result
-outlives whoever started it and whoever ran it.
+outlives both the task that started it and the process that ran it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Runs steps in ECS tasks on AWS Fargate.
 
 A task is named by its work: a second start finds it by ``startedBy`` and adopts it. It claims the attempt as a function
-does, and leaves the result in S3, so the result outlives the task and whoever waits for it.
+does, and leaves the result in S3, so the result outlives both this task and the one that waits.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the states of a training's machine do: the same calls, in the same order, as the tasks of Airflow's ``train``.
 
 Each act takes the state of the run and returns it with what it adds. A state has names, digests and counts only. Every
-act is safe to repeat: it adopts or reuses what is there, whoever has begun it.
+act is safe to repeat: it adopts or reuses what Airflow or another run has begun.
 """
 
 from __future__ import annotations

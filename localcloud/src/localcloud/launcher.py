@@ -1,4 +1,4 @@
-"""Runs a command in place of a container: confined, and ended with whoever started it.
+"""Runs a command in place of a container: confined, and ended with the process that started it.
 
 It is started as ``python -m localcloud.launcher`` in a session of its own, and reads an :class:`Order` as one line of
 JSON from standard input, as a command line would show secrets. When standard input closes, because its writer was

@@ -1,6 +1,6 @@
 """The emulator's records of ECS, and what the modules here need to find in them.
 
-The threads of tasks change records too, so whoever reads or changes one holds :data:`LOCK`.
+The threads of tasks change records too, so every reader and writer holds :data:`LOCK`.
 """
 
 from __future__ import annotations
