@@ -113,9 +113,12 @@ def stop_execution(workspace: Workspace, arn: str) -> None:
         workspace: The workspace of the pipeline.
         arn: The ARN of the execution.
     """
-    workspace.aws.client("stepfunctions").stop_execution(
-        executionArn=arn, error="Stopped", cause="The task that waited for it was cleared, failed or marked by a user."
-    )
+    why = "The task that waited for it was cleared, failed or marked by a user."
+    try:
+        workspace.aws.client("stepfunctions").stop_execution(executionArn=arn, error="Stopped", cause=why)
+    except ClientError:
+        if not find_execution(workspace, arn).ended:  # one that has just ended needs no stop
+            raise
     state = newest_state(workspace, arn)
     for name in state.get("jobs", ()):
         kind_of(workspace.pipeline, name).stop(workspace, name)
