@@ -1,6 +1,6 @@
 """How much memory processes hold, as the limit of a container counts it: a page that they share counts once.
 
-Source: Linux, "Control Group v2", memory: a page is charged once; proc(5): smaps_rollup (Pss), status (VmHWM).
+Source: Linux, "Control Group v2", memory: a page is charged once; proc(5): smaps_rollup (Rss, Pss), status (VmHWM).
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
-
-_PEAK = "VmHWM:"
 
 
 def held(processes: Iterable[psutil.Process], limit: int) -> int:
@@ -24,20 +22,25 @@ def held(processes: Iterable[psutil.Process], limit: int) -> int:
         processes: The processes; one that has ended holds nothing.
         limit: What they may hold, in bytes.
     """
-    alive = list(processes)
-    peak = sum(_peak(process, shared_once=False) for process in alive)
-    return peak if peak <= limit else sum(_peak(process, shared_once=True) for process in alive)
+    pids = [process.pid for process in processes]
+    peak = sum(_peak(pid) for pid in pids)
+    return peak if peak <= limit else sum(max(0, _peak(pid) - _shared(pid)) for pid in pids)
 
 
-def _peak(process: psutil.Process, *, shared_once: bool) -> int:
-    """Return what a process holds, and what it has held beyond that: a peak between two looks counts as well."""
-    with contextlib.suppress(psutil.Error, OSError):
-        resident = int(process.memory_info().rss)
-        holds = int(process.memory_full_info().pss) if shared_once else resident
-        return holds + max(0, _most_resident(process) - resident)
-    return 0
+def _peak(pid: int) -> int:
+    """Return the most that a process has held, in bytes: a peak between two looks counts as well."""
+    return _sizes(pid, "status").get("VmHWM", 0)
 
 
-def _most_resident(process: psutil.Process) -> int:
-    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(_PEAK)), 0)
+def _shared(pid: int) -> int:
+    """Return what others hold of the pages of a process, in bytes. Both sizes come from one walk through its pages."""
+    sizes = _sizes(pid, "smaps_rollup")
+    return sizes.get("Rss", 0) - sizes.get("Pss", 0)
+
+
+def _sizes(pid: int, file: str) -> dict[str, int]:
+    """Return the sizes in a file of ``/proc``, in bytes by their names; none if the process has ended."""
+    with contextlib.suppress(OSError):
+        lines = (line.split() for line in Path(f"/proc/{pid}/{file}").read_text().splitlines())
+        return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if words[-1:] == ["kB"]}
+    return {}
