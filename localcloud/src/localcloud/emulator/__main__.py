@@ -38,7 +38,7 @@ def main() -> None:
     executions.install(client)
     firing.install(client)
     used_services.turn_off_unused()
-    containers = ecs.install(known_images, state.parent / "tasks", endpoints)
+    containers = ecs.install(known_images, state.parent / "tasks", endpoints, client)
     saving.install(state, functions_loaded)
     app.app = RequestGuard(ServiceQuotas(containers.before(UsedPathsOnly(InvocationIds(app.app)))))
     app.main()

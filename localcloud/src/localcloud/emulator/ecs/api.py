@@ -12,8 +12,8 @@ from ministack import app
 from ministack.core.responses import error_response_json, json_response
 from ministack.services import ecs
 
+from localcloud.emulator.clients import Client
 from localcloud.emulator.ecs import clusters, state, status, task_definitions
-from localcloud.emulator.ecs.clients import Clients
 from localcloud.emulator.ecs.metadata import ContainerEndpoints
 from localcloud.emulator.ecs.state import Record
 from localcloud.emulator.ecs.tags import Tags
@@ -31,18 +31,20 @@ _CONTENT_TYPE = "application/x-amz-json-1.1"
 Operation = Callable[[Record], Record]
 
 
-def install(images: Mapping[str, Image], folder: Path, variables: Mapping[str, str]) -> ContainerEndpoints:
+def install(
+    images: Mapping[str, Image], folder: Path, variables: Mapping[str, str], client: Client
+) -> ContainerEndpoints:
     """Patch ECS, and return what answers its containers.
 
     Args:
         images: What takes the place of images, by name.
         folder: The folder of running tasks; what an earlier process left there is removed.
         variables: The environment variables with which boto3 finds this cloud.
+        client: Returns clients of this cloud.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    endpoint = variables["AWS_ENDPOINT_URL"]
-    endpoints = ContainerEndpoints(endpoint)
-    tasks = Tasks(Platform(images, folder, variables, Clients(endpoint), endpoints))
+    endpoints = ContainerEndpoints(variables["AWS_ENDPOINT_URL"])
+    tasks = Tasks(Platform(images, folder, variables, client, endpoints))
     state.keep_records(status.stop_with_cloud)
     app.SERVICE_HANDLERS[_SERVICE] = _handler(_operations(tasks))
     return endpoints

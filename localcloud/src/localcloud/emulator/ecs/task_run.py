@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from localcloud.emulator.clients import Client
 from localcloud.emulator.ecs import status
-from localcloud.emulator.ecs.clients import Clients
 from localcloud.emulator.ecs.container import Container, Exit, RunningContainer
 from localcloud.emulator.ecs.logs import ContainerLog, LogError, log_of
 from localcloud.emulator.ecs.metadata import ContainerEndpoints, ContainerView
@@ -35,14 +35,14 @@ class Platform:
         images: What takes the place of images, by name.
         scratch: Has a folder for each running task.
         variables: The environment variables with which boto3 finds this cloud.
-        clients: Clients of this cloud.
+        client: Returns clients of this cloud.
         endpoints: Answers containers.
     """
 
     images: Mapping[str, Image]
     scratch: Path
     variables: Mapping[str, str]
-    clients: Clients
+    client: Client
     endpoints: ContainerEndpoints
 
 
@@ -151,7 +151,7 @@ class TaskRun:
     def _log(self) -> ContainerLog:
         container = self._wanted.container
         options = container.get("logConfiguration", {}).get("options", {})
-        client = self._platform.clients.client("logs", options.get("awslogs-region", self._region), self._account)
+        client = self._platform.client("logs", options.get("awslogs-region", self._region), self._account)
         try:
             return log_of(container, self._id, client)
         except LogError as error:
@@ -162,7 +162,7 @@ class TaskRun:
 
     def _assume(self) -> Mapping[str, object]:
         """Return new credentials of the task's role."""
-        sts = self._platform.clients.client("sts", self._region, self._account)
+        sts = self._platform.client("sts", self._region, self._account)
         credentials: Mapping[str, object] = sts.assume_role(RoleArn=self._wanted.role, RoleSessionName=self._id)[
             "Credentials"
         ]
