@@ -43,6 +43,7 @@ test-localcloud: setup  ## Run the embedded cloud's own tests, a part of `make t
 
 test-slow: setup $(SDK)  ## Run the slow tests: whole pipelines, a whole Airflow, a year of flights; FILES=… some of them
 	@$(PYTEST) -m "slow and not chaos and not browser" $(FILES)
+	@$(if $(FILES),,$(PYTEST) -m "slow and not chaos" localcloud/tests)
 
 test-browser: setup  ## Run the tests in a real browser; needs Debian's packages chromium and chromium-driver
 	@.venv/bin/pytest -q -m browser tests/browser
@@ -53,6 +54,7 @@ golden: setup  ## Replay transcripts of a real container, in DIR=…, through th
 chaos: setup  ## Run all tests of kills, faults and floods; CHAOS_SEED=… repeats one seed
 	@.venv/bin/pytest -v -n 3 -m '' tests/chaos
 	@.venv/bin/pytest -v -n 3 -m chaos --ignore tests/chaos
+	@.venv/bin/pytest -v -n 3 -m chaos localcloud/tests
 
 scale: DAYS = 60
 scale: setup  ## Run DAYS=60 days of flights on up to WORKERS=2 Celery workers; needs Debian's package redis-server

@@ -38,6 +38,7 @@ def baking(cloud: Cloud) -> Any:
     return endpoint if pending["VariantStatus"][0]["Status"] == "Baking" else None
 
 
+@pytest.mark.chaos
 def test_a_deployment_continues_after_a_kill_during_its_bake(localcloud: LocalCloud) -> None:
     cloud = localcloud.up()
     put_endpoint(cloud)

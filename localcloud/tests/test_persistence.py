@@ -21,6 +21,7 @@ def send(sqs: Any, url: str, body: str) -> str:
     return number
 
 
+@pytest.mark.slow
 def test_the_emulators_state_survives_down_and_up(localcloud: LocalCloud) -> None:
     cloud = localcloud.up()
     cloudformation = cloud.client("cloudformation")
@@ -90,12 +91,14 @@ def answer_of(cloud: Cloud) -> bytes:
     return body
 
 
+@pytest.mark.slow
 def test_endpoints_serve_again_after_down_and_up(shared: LocalCloud, serving: Serving) -> None:
     _, _, expected = serving
     shared.command("down")
     assert answer_of(shared.up()) == expected
 
 
+@pytest.mark.chaos
 def test_a_killed_stand_in_starts_again_with_its_state(shared: LocalCloud, serving: Serving) -> None:
     cloud, data, expected = serving
     name = "running-at-the-kill"
@@ -114,6 +117,7 @@ def test_a_killed_stand_in_starts_again_with_its_state(shared: LocalCloud, servi
     assert answer_of(cloud) == expected
 
 
+@pytest.mark.slow
 def test_down_ends_a_running_job(shared: LocalCloud, serving: Serving) -> None:
     cloud, data, _ = serving
     name = "running-at-down"

@@ -16,6 +16,8 @@ from localcloud.testing.waiting import wait_for
 
 TREE = """
 import os, subprocess, sys, time
+
+pytestmark = pytest.mark.chaos
 sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
 children = [subprocess.Popen(sleep), subprocess.Popen(sleep, start_new_session=True)]
 print(os.getcwd(), os.getpid(), *(child.pid for child in children), flush=True)

@@ -34,6 +34,7 @@ def shuffled(load: Any) -> tuple[Array, Array]:
     return features[order], labels[order]
 
 
+@pytest.mark.slow
 def test_breast_cancer_in_ten_folds(jobs: Jobs, name: str, tmp_path: Path) -> None:
     features, labels = shuffled(datasets.load_breast_cancer)
     folds = np.arange(len(labels)) % 10

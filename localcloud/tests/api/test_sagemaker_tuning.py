@@ -280,6 +280,7 @@ def test_a_name_is_found_or_free(sagemaker: SageMakerClient, data: training.Data
         sagemaker.create_hyper_parameter_tuning_job(**tuning.request("n" * 33, data, 2))
 
 
+@pytest.mark.chaos
 def test_a_tuning_job_goes_on_after_a_kill(localcloud: LocalCloud) -> None:
     cloud = localcloud.up()
     data, sagemaker = training.put_data(cloud.client("s3"), "data"), cloud.client("sagemaker")

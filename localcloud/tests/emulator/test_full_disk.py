@@ -15,6 +15,8 @@ from botocore.exceptions import ClientError
 
 from localcloud.testing.clouds import Cloud, LocalCloud
 
+pytestmark = pytest.mark.chaos
+
 MEGABYTE = 1_000_000
 
 

@@ -15,6 +15,8 @@ from localcloud.testing.clouds import Cloud, LocalCloud
 from localcloud.testing.stacks import WAIT, template
 from localcloud.testing.waiting import wait_for
 
+pytestmark = pytest.mark.chaos
+
 NAME = "killed"
 
 

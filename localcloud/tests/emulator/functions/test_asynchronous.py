@@ -193,6 +193,7 @@ def test_a_notification_invokes_a_function(cloud: Cloud, name: str) -> None:
     assert record["requestPayload"]["Records"][0]["Sns"]["Message"] == "hello"
 
 
+@pytest.mark.chaos
 def test_an_accepted_event_survives_a_kill_and_may_be_too_old(localcloud: LocalCloud) -> None:
     cloud = localcloud.up()
     deploy(cloud, "killed", Timeout=60)

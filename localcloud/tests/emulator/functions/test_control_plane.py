@@ -300,6 +300,7 @@ def test_a_stack_with_a_function_that_lambda_refuses_fails(cloud: Cloud, name: s
     assert any("Value '64' at 'memorySize'" in event.get("ResourceStatusReason", "") for event in events)
 
 
+@pytest.mark.chaos
 def test_functions_survive_a_kill(localcloud: LocalCloud) -> None:
     cloud = localcloud.up()
     source = {"index.py": "def handler(event, context):\n    return 'zip'\n"}

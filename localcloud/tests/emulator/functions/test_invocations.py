@@ -169,6 +169,7 @@ def test_an_initialization_that_fails_is_an_error(cloud: Cloud, name: str, handl
         assert (invoked.error, invoked.answer["errorType"]) == ("Unhandled", error_type)
 
 
+@pytest.mark.slow
 def test_scratch_space_has_a_limit(cloud: Cloud, name: str) -> None:
     deploy(cloud, name, Timeout=30, MemorySize=1024)
     assert invoke(cloud, name, {"do": "fill", "files": 1, "megabytes": 10}).answer["files"] == 1

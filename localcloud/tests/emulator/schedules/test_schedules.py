@@ -153,6 +153,7 @@ def test_a_stack_makes_changes_and_removes_schedules(cloud: Cloud, name: str) ->
         stacks.get_waiter("stack_create_complete").wait(StackName=refused, WaiterConfig=WAIT)
 
 
+@pytest.mark.chaos
 def test_a_schedule_survives_a_kill(localcloud: LocalCloud) -> None:
     cloud = localcloud.up()
     machine = make_machine(cloud, "killed")

@@ -312,6 +312,7 @@ def test_a_stack_makes_changes_and_removes_machines(cloud: Cloud, name: str) -> 
         states.describe_state_machine(stateMachineArn=arn)
 
 
+@pytest.mark.chaos
 def test_executions_survive_a_kill_and_one_that_ran_has_failed(localcloud: LocalCloud) -> None:
     cloud = localcloud.up()
     arn = create(

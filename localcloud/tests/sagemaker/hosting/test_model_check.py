@@ -35,6 +35,7 @@ def test_a_sound_model_passes_and_stays_the_same(tmp_path: Path, raw_format: str
     assert file.read_bytes() == trained().save_raw("ubj")
 
 
+@pytest.mark.slow
 def test_an_empty_model_ends_its_own_process_only(tmp_path: Path) -> None:
     with pytest.raises(ModelCheckError, match=r"^its process ended with signal SIGABRT$"):
         check(IMAGE, put(tmp_path, b""), {})
@@ -47,6 +48,7 @@ def test_a_tree_with_a_cycle_is_refused(tmp_path: Path) -> None:
         check(IMAGE, put(tmp_path, json.dumps(model).encode()), {})
 
 
+@pytest.mark.slow
 def test_the_models_environment_and_messages_are_used(tmp_path: Path) -> None:
     with pytest.raises(ModelCheckError, match=r"invalid literal for int.*'many'"):
         check(IMAGE, put(tmp_path, trained().save_raw("ubj")), {"MAX_CONTENT_LENGTH": "many"})

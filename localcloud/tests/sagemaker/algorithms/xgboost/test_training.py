@@ -271,6 +271,7 @@ def test_a_job_without_checkpoint_config_writes_none(tmp_path: Path) -> None:
     assert not prepared(tmp_path, BINARY, TRAIN).run().layout.checkpoints.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [True, False])
 def test_sigterm_leaves_a_model_only_if_requested(tmp_path: Path, keep: bool) -> None:
     endless = {"num_round": "1000000", "save_model_on_termination": str(keep).lower()}
