@@ -42,6 +42,7 @@ def snapshots(lake: Lake) -> Iterator[list[str]]:
         yield snapshots
 
 
+@pytest.mark.slow
 def test_leftovers_are_shown_by_default_and_removed_on_request(
     airflow_home: AirflowHome, own_cloud: Cloud, lake: Lake, snapshots: list[str]
 ) -> None:

@@ -13,6 +13,7 @@ from localcloud.testing import training
 NAME, BUCKET = "by-the-provider", "provider-dag"
 
 
+@pytest.mark.slow
 def test_classes_of_the_provider_train_deploy_and_transform(cloud: Cloud, airflow_home: AirflowHome) -> None:
     s3, rows = cloud.client("s3"), training.rows(9, 20)[:, 1:]
     training.put_data(s3, BUCKET)

@@ -33,6 +33,7 @@ def dead_letters(cloud: Cloud, flights: Resources) -> Iterator[Any]:
         sqs.purge_queue(QueueUrl=url)
 
 
+@pytest.mark.slow
 def test_dead_letters_are_shown_by_default_and_sent_back_on_request(
     airflow_home: AirflowHome, flights: Resources, dead_letters: Any
 ) -> None:

@@ -178,6 +178,7 @@ def world(cloud: Cloud, folder: Path, tmp_path_factory: pytest.TempPathFactory) 
         airflow.close()
 
 
+@pytest.mark.slow
 def test_stream_is_landed_through_a_split_and_deleted_parts_are_replayed_to_the_byte(world: World) -> None:
     kinesis, stream = world.cloud.client("kinesis"), world.resources.made_for("streams", "stream")
     world.send(150)

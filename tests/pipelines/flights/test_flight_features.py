@@ -93,6 +93,7 @@ def test_one_long_partition_has_the_rows_of_three_short_ones() -> None:
     assert_frame_equal(steps.features(now, before), storm_rows(), check_exact=True)
 
 
+@pytest.mark.slow
 def test_three_days_of_look_back_are_enough_for_every_row() -> None:
     # HA51 of the 9th left 21 hours late: no flight took longer from its announcement to its arrival.
     first, day = date(2013, 1, 5), date(2013, 1, 10)
@@ -130,7 +131,10 @@ def rewritten(events: pd.DataFrame, later: pd.Series[bool], announced: pd.Series
     return events.assign(**{name: events[name].mask(later, value) for name, value in changes.items()})
 
 
-@pytest.mark.parametrize("change", [dropped, left_late, came_late])
+@pytest.mark.parametrize(
+    "change",
+    [dropped, pytest.param(left_late, marks=pytest.mark.slow), pytest.param(came_late, marks=pytest.mark.slow)],
+)
 def test_nothing_at_or_after_the_announcement_changes_a_feature(
     change: Callable[[pd.DataFrame, pd.Series[bool], pd.Series[Any]], pd.DataFrame],
 ) -> None:

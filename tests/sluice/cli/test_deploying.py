@@ -13,6 +13,7 @@ from sluice.serving import deployment
 from sluice.serving.endpoint import Endpoint, delete
 
 
+@pytest.mark.slow
 def test_endpoint_that_never_settles_ends_the_command(
     live: Live, own_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

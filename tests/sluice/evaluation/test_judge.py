@@ -44,26 +44,20 @@ def noisy(workspace: Workspace) -> Workspace:
 @pytest.mark.parametrize(
     ("settings", "printed_is_served"),
     [
-        ({"num_round": 5}, True),
-        (OVERFITTING, True),
-        (STOPPING, False),
-        ({**STOPPING, "save_model_on_termination": "true"}, False),
-        ({**STOPPING, "eval_metric": "auc,logloss"}, False),  # the last metric decides which round is best
-        ({**DART, "seed": 3}, True),
-        ({**DART, "seed": 3, "early_stopping_rounds": 3}, False),
-        ({"booster": "gblinear", "num_round": 5}, True),
-        ({"_kfold": 3, "num_round": 5}, False),
-    ],
-    ids=[
-        "plain",
-        "overfitting",
-        "stopping",
-        "on-termination",
-        "two-metrics",
-        "dart",
-        "dart-stopping",
-        "linear",
-        "folds",
+        pytest.param({"num_round": 5}, True, id="plain"),
+        pytest.param(STOPPING, False, id="stopping"),
+        pytest.param(OVERFITTING, True, id="overfitting", marks=pytest.mark.slow),
+        pytest.param(
+            {**STOPPING, "save_model_on_termination": "true"}, False, id="on-termination", marks=pytest.mark.slow
+        ),
+        # The last metric decides which round is best.
+        pytest.param({**STOPPING, "eval_metric": "auc,logloss"}, False, id="two-metrics", marks=pytest.mark.slow),
+        pytest.param({**DART, "seed": 3}, True, id="dart", marks=pytest.mark.slow),
+        pytest.param(
+            {**DART, "seed": 3, "early_stopping_rounds": 3}, False, id="dart-stopping", marks=pytest.mark.slow
+        ),
+        pytest.param({"booster": "gblinear", "num_round": 5}, True, id="linear", marks=pytest.mark.slow),
+        pytest.param({"_kfold": 3, "num_round": 5}, False, id="folds", marks=pytest.mark.slow),
     ],
 )
 def test_model_that_is_served_is_judged(noisy: Workspace, settings: Settings, printed_is_served: bool) -> None:

@@ -367,6 +367,7 @@ def test_drift_is_shown_once_where_the_champion_was_trained_on_the_same_rows(bin
 COMMON = ("Slices", "Drift of the features", "Importance of the features, by a surrogate")
 
 
+@pytest.mark.slow
 def test_each_problem_has_its_pictures(
     binary: Reported, multiclass: Reported, regression: Reported, count: Reported, ranking: Reported
 ) -> None:
@@ -380,6 +381,7 @@ def test_each_problem_has_its_pictures(
         assert set(Page(each.page).pictures) == set(each.titles)
 
 
+@pytest.mark.slow
 def test_confusion_matrix_has_the_shares_of_each_class(multiclass: Reported) -> None:
     labels, answers = multiclass.rows(8)["late"].to_numpy(), multiclass.answers("toy-deep-2").argmax(axis=1)
     expected = [
@@ -392,6 +394,7 @@ def test_confusion_matrix_has_the_shares_of_each_class(multiclass: Reported) -> 
     assert "".join(expected) in "".join(text for text in found if re.fullmatch(r"\d\.\d\d", text))
 
 
+@pytest.mark.slow
 def test_relevance_by_place_is_that_of_the_order_of_the_answers(ranking: Reported) -> None:
     """The ten rows of each of the 15 queries of the test, by numpy alone; the picture is in its own unit."""
     labels = ranking.rows(8)["late"].to_numpy().reshape(15, 10)
@@ -407,6 +410,7 @@ def test_relevance_by_place_is_that_of_the_order_of_the_answers(ranking: Reporte
         assert ideal[0] + (found[:, 1] - best[0, 1]) / unit == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_slices_of_a_ranking_are_those_of_the_rows_that_have_the_value(ranking: Reported) -> None:
     """A query's rows of one carrier are ranked among themselves."""
     page, test = Page(ranking.page), ranking.rows(8).rename(columns={"late": "relevance"}).reset_index(drop=True)
@@ -418,6 +422,7 @@ def test_slices_of_a_ranking_are_those_of_the_rows_that_have_the_value(ranking: 
         assert page.line(carrier) == [str(own.sum()), *expected]
 
 
+@pytest.mark.slow
 def test_errors_are_shown_in_the_unit_of_the_label(regression: Reported) -> None:
     labels, values = regression.rows(8)["late"].to_numpy(), regression.answers("toy-deep-2")[:, 0]
     rmse = np.sqrt(np.mean((labels - values) ** 2))
@@ -428,6 +433,7 @@ def test_errors_are_shown_in_the_unit_of_the_label(regression: Reported) -> None
     assert {"deep (champion)", "deep", "flat", "late - predicted"} <= set(texts(residuals))
 
 
+@pytest.mark.slow
 def test_page_needs_nothing_but_itself(
     binary: Reported, multiclass: Reported, regression: Reported, count: Reported
 ) -> None:
@@ -456,6 +462,7 @@ def test_text_of_the_data_is_text_of_the_page(binary: Reported) -> None:
     assert f"{HOSTILE} ({own})" in texts(page.pictures["Slices"])
 
 
+@pytest.mark.slow
 def test_same_verdict_gives_the_same_bytes(binary: Reported, regression: Reported) -> None:
     for each in (binary, regression):
         assert render_report(each.workspace, each.number) == each.page
@@ -478,6 +485,7 @@ def test_verdict_that_does_not_exist_has_no_report(binary: Reported) -> None:
         make_report(binary.workspace, 99)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("winner", "champion", "headline"),
     [
@@ -496,6 +504,7 @@ def test_outcome_is_told_as_it_is(count: Reported, winner: str | None, champion:
     assert ("over the champion" in page) == (champion is not None)
 
 
+@pytest.mark.slow
 def test_worst_slices_are_shown_where_there_are_many(count: Reported) -> None:
     """Of the deviance, more is worse. A slice that could not be judged comes last."""
     slices = tuple(

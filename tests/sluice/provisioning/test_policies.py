@@ -140,6 +140,7 @@ NOT_CALLED = {
 }
 
 
+@pytest.mark.slow
 def test_policy_of_the_workers_allows_exactly_the_calls_of_the_code(cloud: Cloud, aws: Aws, declare: Declare) -> None:
     policy = rights_of_workers(cloud, provision(cloud, LIFE))
     recording = RecordingAws(aws.session, aws.endpoint)

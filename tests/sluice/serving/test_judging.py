@@ -117,6 +117,7 @@ def test_champion_scores_the_rows_that_its_challengers_score(own: Workspace) -> 
     assert verdict.winner in {champion, *challengers}
 
 
+@pytest.mark.slow
 def test_model_of_shuffled_labels_never_goes_live(own: Workspace) -> None:
     random = np.random.default_rng(8)
     for day in range(1, 9):
@@ -135,7 +136,13 @@ def test_model_of_shuffled_labels_never_goes_live(own: Workspace) -> None:
     assert find_endpoint(own, own.pipeline.deployment.endpoint) is None
 
 
-@pytest.mark.parametrize("gone", ["artefact", "snapshot", "endpoint", "label", "classes"])
+@pytest.mark.parametrize(
+    "gone",
+    [
+        "label",
+        *(pytest.param(gone, marks=pytest.mark.slow) for gone in ("artefact", "snapshot", "endpoint", "classes")),
+    ],
+)
 def test_champion_that_can_not_be_judged_is_left_out(own: Workspace, gone: str) -> None:
     put_learnable(own.lake, 6)
     fingerprint, jobs = trained(own)
