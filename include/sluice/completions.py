@@ -55,8 +55,7 @@ def announce_partitions(workspace: Workspace, dataset: str, ranges: str, run_id:
         The number of events that were published.
     """
     lake = workspace.lake
-    found = (lake.manifest(dataset, partition) for partition in parse_ranges(ranges))
-    closed = [manifest for manifest in found if manifest is not None and manifest.state == "closed"]
+    closed = [each for each in lake.manifests(dataset, parse_ranges(ranges)) if each.state == "closed"]
     waiting = unannounced(lake, dataset, closed)
     for manifest in waiting:
         late = any(lake.objects(lake.layout.announcement(dataset, manifest.partition, "")))

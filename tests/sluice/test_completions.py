@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -178,3 +179,15 @@ def test_missing_topic_fails_and_leaves_no_marker(workspace: Workspace) -> None:
         announce_partitions(replace(workspace, resources=gone), "raw/events", f"dt={DAY}", "run")
     assert keys_below(workspace.lake, "toy/announced/") == []
     assert manifest_json(workspace.lake, "raw/events", f"dt={DAY}")["state"] == "closed"
+
+
+def test_manifests_are_read_side_by_side(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each read waits until eight of them are under way."""
+    together = Barrier(8, timeout=20)
+
+    def read(*_: object) -> None:
+        together.wait()
+
+    monkeypatch.setattr(Lake, "manifest", read)
+
+    assert announce_partitions(workspace, "raw/events", f"dt={DAY}..dt=2013-01-08", "run") == 0

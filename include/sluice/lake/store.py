@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -297,8 +297,14 @@ class Lake:
             return Partition.parse(entry["Key"].removeprefix(prefix).rpartition("/")[0])
         return None
 
-    def manifests(self, dataset: str) -> list[Manifest]:
-        """Read every manifest of a dataset, in partition order."""
+    def manifests(self, dataset: str, partitions: Iterable[Partition] | None = None) -> list[Manifest]:
+        """Read manifests of a dataset, sixteen at a time, in the order of the partitions.
+
+        Args:
+            dataset: The dataset, such as ``raw/events``.
+            partitions: The partitions; those without a manifest are left out. None: all of the dataset.
+        """
+        asked = self.partitions(dataset) if partitions is None else partitions
         with ThreadPoolExecutor(16) as pool:
-            found = pool.map(lambda partition: self.manifest(dataset, partition), self.partitions(dataset))
+            found = pool.map(lambda partition: self.manifest(dataset, partition), asked)
             return [manifest for manifest in found if manifest is not None]
