@@ -37,7 +37,7 @@ from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
 from sluice_airflow.job_sensors import ScoringSensor
 from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, poll_param, tags, transformed
-from sluice_airflow.runs import chunks_to_score, live_job, partitions_to_score
+from sluice_airflow.runs import live_job, partitions_to_score
 
 
 def score(pipeline: Pipeline) -> None:
@@ -68,10 +68,11 @@ def score(pipeline: Pipeline) -> None:
         @one_line_errors
         def plan(job: str) -> list[str]:
             """Return the partitions that have to be scored, in chunks."""
-            from sluice.scoring.due import due_partitions
+            from sluice.scoring.due import due_chunks
 
-            asked = partitions_to_score(pipeline.name, get_current_context())
-            return chunks_to_score(due_partitions(open_workspace(pipeline.name), job, asked))
+            return due_chunks(
+                open_workspace(pipeline.name), job, partitions_to_score(pipeline.name, get_current_context())
+            )
 
         @task(map_index_template="{{ task.op_kwargs['partitions'] }}")
         @one_line_errors

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from sluice.declaration.pipeline import Pipeline
     from sluice.lake.partitions import Partition
 
-# A job takes minutes to start, so it scores many partitions. At most 60 chunks keep the XCom below 4 KiB (P11).
-_CHUNK, _MOST_CHUNKS = 31, 60
 # The most runs that wait for a slot. So a run that a user triggers waits behind no more than these.
 _MOST_QUEUED = 4
 # The states of a task that does nothing any more.
@@ -38,17 +35,6 @@ def partitions_of_run(pipeline: str, context: Context) -> list[Partition]:
 
     params = context["params"]
     return requested(load_pipeline(pipeline).every, context["dag_run"].logical_date, params["from"], params["to"])
-
-
-def chunks_to_score(partitions: Sequence[Partition]) -> list[str]:
-    """Return partitions in chunks, each as ranges: one job scores a chunk.
-
-    Args:
-        partitions: The partitions, in order.
-    """
-    from sluice.lake.partitions import chunks
-
-    return chunks(partitions, max(_CHUNK, math.ceil(len(partitions) / _MOST_CHUNKS)))
 
 
 def end_transform(pipeline: Pipeline, context: Context, done: str) -> None:

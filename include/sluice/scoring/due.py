@@ -7,14 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sluice.errors import MissingResource
 from sluice.lake.layout import Folder
-from sluice.lake.manifests import Manifest, digest_of
-from sluice.lake.partitions import Partition, format_ranges
+from sluice.lake.manifests import Manifest, Size, digest_of
+from sluice.lake.partitions import Partition, format_ranges, parse_ranges
 from sluice.serving.champion import model_of_job
+from sluice.steps.chunks import TARGET, chunks_by_size
 from sluice.training.models import Model
 from sluice.workspace import Workspace
 
 _FORM = 1  # increase it when the same rows and answers are written as other bytes
 _MODEL = f"{Folder.MODELS}/"
+# The work of a chunk. A job takes minutes to start, and each is paid for, so its chunk is larger than a step's: about
+# what a small instance scores meanwhile.
+_TARGET = 16 * TARGET
 
 
 def due_rows(workspace: Workspace, model: Model, partitions: Sequence[Partition]) -> list[Manifest]:
@@ -47,18 +51,27 @@ def due_rows(workspace: Workspace, model: Model, partitions: Sequence[Partition]
     ]
 
 
-def due_partitions(workspace: Workspace, job: str, partitions: Sequence[Partition]) -> list[Partition]:
-    """Return the partitions that have to be scored, in order.
+def due_chunks(workspace: Workspace, job: str, partitions: Sequence[Partition]) -> list[str]:
+    """Return the partitions that have to be scored, in chunks: one job scores a chunk.
+
+    A chunk is a range, in which partitions that do not have to be scored are left out by who scores it. So the chunks
+    of a range are small enough for XCom, whichever of its partitions have to be scored.
 
     Args:
         workspace: The workspace of a pipeline that declares a scoring.
         job: The training job of the model that scores.
-        partitions: The partitions; each must be closed.
+        partitions: The partitions, in order; each must be closed.
+
+    Returns:
+        The chunks in which there is something to score, each as ranges.
 
     Raises:
         MissingResource: a partition is not complete, or the model was never live.
     """
-    return [rows.time_partition for rows in due_rows(workspace, model_of_job(workspace, job), partitions)]
+    rows = due_rows(workspace, model_of_job(workspace, job), partitions)
+    due = {manifest.time_partition: manifest.size for manifest in rows}
+    chunks = chunks_by_size({each: due.get(each, Size()) for each in partitions}, _TARGET)
+    return [chunk for chunk in chunks if not due.keys().isdisjoint(parse_ranges(chunk))]
 
 
 def inputs_of(rows: Manifest, model: Model) -> Mapping[str, str]:

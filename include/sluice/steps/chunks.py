@@ -26,19 +26,20 @@ TARGET = 2**24
 MOST = 80
 
 
-def chunks_by_size(sizes: Mapping[Partition, Size]) -> list[str]:
+def chunks_by_size(sizes: Mapping[Partition, Size], target: int = TARGET) -> list[str]:
     """Split partitions into at most ``MOST`` chunks of about equal work.
 
     Args:
         sizes: How much each partition holds, of all sources together. The keys are neighbours, in order.
+        target: How much work a chunk should have.
 
     Returns:
-        The chunks, each as a range. Together they have every partition once, in order. A chunk has about ``TARGET``,
+        The chunks, each as a range. Together they have every partition once, in order. A chunk has about ``target``,
         or more if there would be too many chunks, or if one partition has more.
     """
     work = [max(size.bytes, size.rows * ROW, PARTITION) for size in sizes.values()]
     total = sum(work)
-    count = min(MOST, -(-total // TARGET))
+    count = min(MOST, -(-total // target))
     # A partition belongs to the chunk in which the middle of its work lies.
     places = ((2 * end - own) * count // (2 * total) for end, own in zip(accumulate(work), work, strict=True))
     chunks = groupby(zip(places, sizes, strict=True), key=lambda placed: placed[0])
