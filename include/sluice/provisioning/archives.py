@@ -1,13 +1,15 @@
 """The archives of a function that is no image: the code, and a layer of the libraries that it imports.
 
 Both are made of what is installed here, so a function has the versions of who provisions it. The same files give the
-same bytes.
+same bytes. They have the bytecode of all modules, because a function can't keep what it has compiled: each cold start
+would compile everything that it imports.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import marshal
 import platform
 import re
 import sys
@@ -15,6 +17,7 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import distribution
+from importlib.util import MAGIC_NUMBER, source_hash
 from pathlib import Path
 
 from botocore.exceptions import ClientError
@@ -41,6 +44,9 @@ _LEFT_OUT = re.compile(
 _PLACE = re.compile(r"s3://(?P<bucket>[a-z0-9.-]{3,63})/(?P<prefix>([^/]+/)*)")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can have
 _READABLE = 0o100644
+_UNCHECKED = 1  # the flags of a pyc
+# Later versions of the format have references, which differ with what else the process has compiled.
+_WITHOUT_REFERENCES = 2
 _LIBRARY = Path(__file__).resolve().parents[1]
 
 
@@ -71,7 +77,7 @@ def code_archive(pipeline: Pipeline) -> Archive:
     own = next(folder for folder in package_folders(pipeline.name) if folder.is_dir())
     files = [(f"sluice/{file.relative_to(_LIBRARY)}", file) for file in _sources(_LIBRARY)]
     files += [(f"{PACKAGE}/{pipeline.name}/{file.relative_to(own)}", file) for file in _sources(own)]
-    return _zipped({**dict(files), f"{PACKAGE}/__init__.py": None})
+    return _zipped({**dict(files), f"{PACKAGE}/__init__.py": None}, "/var/task")
 
 
 def layer_archive() -> Archive:
@@ -87,7 +93,7 @@ def layer_archive() -> Archive:
         for file in distribution(name).files or ():
             if not _LEFT_OUT.search(str(file)) and (found := Path(str(file.locate()))).is_file():
                 files[f"python/{file}"] = found
-    return _zipped(files)
+    return _zipped(files, "/opt")
 
 
 def store_archives(aws: Aws, pipeline: Pipeline, bucket: str, prefix: str) -> tuple[StoredArchive, StoredArchive]:
@@ -164,14 +170,32 @@ def _closure(names: Iterable[str]) -> set[str]:
     return found
 
 
-def _zipped(files: Mapping[str, Path | None]) -> Archive:
-    """Return an archive of files by name; None is an empty file."""
-    buffer, unzipped = io.BytesIO(), 0
+def _zipped(files: Mapping[str, Path | None], place: str) -> Archive:
+    """Return an archive of files by name, and of their bytecode; None is an empty file.
+
+    Args:
+        files: The files by their names in the archive.
+        place: The folder into which Lambda unpacks the archive.
+    """
+    contents = {name: b"" if file is None else file.read_bytes() for name, file in files.items()}
+    for name in [each for each in contents if each.endswith(".py")]:
+        folder, _, module = name.removesuffix(".py").rpartition("/")
+        cached = f"{folder}/__pycache__/{module}.{sys.implementation.cache_tag}.pyc"
+        contents[cached] = _bytecode(contents[name], f"{place}/{name}")
+    buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, file in sorted(files.items()):
-            content = b"" if file is None else file.read_bytes()
+        for name, content in sorted(contents.items()):
             info = zipfile.ZipInfo(name, _EPOCH)
             info.external_attr = _READABLE << 16
             archive.writestr(info, content, zipfile.ZIP_DEFLATED)
-            unzipped += len(content)
-    return Archive(buffer.getvalue(), unzipped)
+    return Archive(buffer.getvalue(), sum(map(len, contents.values())))
+
+
+def _bytecode(source: bytes, file: str) -> bytes:
+    """Return the bytecode of a module, which Python takes without a look at the source (PEP 552, "unchecked" hash).
+
+    What a time stamp would say is lost in a zip.
+    """
+    code = compile(source, file, "exec", dont_inherit=True, optimize=0)
+    header = MAGIC_NUMBER + _UNCHECKED.to_bytes(4, "little") + source_hash(source)
+    return header + marshal.dumps(code, _WITHOUT_REFERENCES)

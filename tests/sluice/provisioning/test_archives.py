@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import marshal
+import os
 import subprocess
 import sys
 import zipfile
@@ -81,8 +83,45 @@ def test_code_has_the_library_and_the_pipeline_and_the_same_bytes() -> None:
         "pipelines/__init__.py",
         "pipelines/flights/steps.py",
     } <= set(names)
-    assert not any("__pycache__" in name or name.startswith("airflow") for name in names)
+    assert not any(name.startswith("airflow") for name in names)
     assert code_archive(flights) == archive
+
+
+def test_each_module_has_the_bytecode_that_python_takes_without_a_look_at_the_source(tmp_path: Path) -> None:
+    """A cold start can't keep what it compiles. The source in the archive is broken here, and nobody notices."""
+    archive = code_archive(load_pipeline("flights"))
+    task = unpacked(archive.body, tmp_path)
+    modules = {file.relative_to(task) for file in task.rglob("*.py")}
+    cached = {file.relative_to(task) for file in task.rglob("*.pyc")}
+    assert cached == {each.parent / "__pycache__" / f"{each.stem}.cpython-311.pyc" for each in modules}
+    for file in modules:
+        (task / file).write_text("raise SystemExit('compiled')")
+
+    script = f"import sys; sys.path[:0] = [{str(task)!r}]; import sluice.errors as e; print(e.__file__, e.SluiceError)"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.stdout.split()[0] == str(task / "sluice/errors.py"), done.stderr
+    assert archive.unzipped == sum(
+        file.stat().st_size for file in unpacked(archive.body, tmp_path / "again").rglob("*.*")
+    )
+
+
+def test_bytecode_has_the_place_where_lambda_unpacks_it_and_depends_on_nothing_else() -> None:
+    with zipfile.ZipFile(io.BytesIO(code_archive(load_pipeline("flights")).body)) as archive:
+        here = archive.read("sluice/__pycache__/errors.cpython-311.pyc")
+    script = (
+        "import sys, pandas\n"
+        "from sluice.provisioning.archives import _bytecode\n"
+        "import sluice.errors\n"
+        "source = open(sluice.errors.__file__, 'rb').read()\n"
+        "sys.stdout.buffer.write(_bytecode(source, '/var/task/sluice/errors.py'))"
+    )
+    there = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=True, env=os.environ)
+
+    assert there.stdout == here
+    assert marshal.loads(here[16:]).co_filename == "/var/task/sluice/errors.py"
 
 
 def small(_: object = None) -> archives.Archive:
