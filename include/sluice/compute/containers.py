@@ -23,6 +23,7 @@ from sluice.compute.prices import fargate_price
 from sluice.compute.remote import RemoteRuntime
 from sluice.compute.requests import Request, Size
 from sluice.compute.task_template import task_template
+from sluice.compute.versions import require_same_code
 from sluice.declaration.cloud import Network
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.runtimes import Fargate
@@ -104,11 +105,8 @@ class FargateRuntime(RemoteRuntime[Fargate]):
             ) from error
         variables = found["containerDefinitions"][0].get("environment", ())
         there = next((each["value"] for each in variables if each["name"] == CODE), "")
-        if there != code:
-            raise SluiceError(
-                f"task definition {self._family} has the code {there[:12] or 'of nobody'} of step {self.step.name!r}, "
-                f"and this DAG has {code[:12]}; build the image of steps from the code of the DAGs, then {advice}"
-            )
+        pipeline = self.workspace.pipeline.name
+        require_same_code(f"task definition {self._family}", there, f"step {self.step.name!r}", code, pipeline)
 
     @override
     def send(self, request: Request) -> Mapping[str, Any]:

@@ -19,10 +19,11 @@ from sluice.compute.artefacts import Artefacts
 from sluice.compute.attempts import Attempt, Claim, Outcome, Result
 from sluice.compute.function_template import function_template
 from sluice.compute.logs import find_line, last_lines
-from sluice.compute.names import CODE, log_group, own_name
+from sluice.compute.names import log_group, own_name
 from sluice.compute.prices import lambda_price
 from sluice.compute.remote import RemoteRuntime
 from sluice.compute.requests import Request, Size
+from sluice.compute.versions import code_of_function, require_same_code
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.runtimes import Lambda
 from sluice.declaration.steps import Conform, Step
@@ -88,12 +89,10 @@ class LambdaRuntime(RemoteRuntime[Lambda]):
             raise MissingResource(
                 f"step {self.step.name!r} runs on Lambda, but there is no function {self._function}; {advice}"
             ) from error
-        there = found.get("Environment", {}).get("Variables", {}).get(CODE, "")
-        if there != code:
-            raise SluiceError(
-                f"function {self._function} has the code {there[:12] or 'of nobody'} of step {self.step.name!r}, and "
-                f"this DAG has {code[:12]}; build the image of steps from the code of the DAGs, then {advice}"
-            )
+        pipeline = self.workspace.pipeline.name
+        require_same_code(
+            f"function {self._function}", code_of_function(found), f"step {self.step.name!r}", code, pipeline
+        )
         if found["MemorySize"] != self.declared.memory_mb or found["Timeout"] != self.declared.seconds:
             raise SluiceError(
                 f"function {self._function} has {found['MemorySize']} MB and {found['Timeout']} s, and the declaration "

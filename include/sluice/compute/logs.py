@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -10,6 +11,8 @@ from sluice.aws.failures import explain
 from sluice.workspace import Workspace
 
 _MOST_LINES = 10
+
+_log = logging.getLogger(__name__)
 
 
 def last_lines(workspace: Workspace, log: str) -> tuple[str, ...]:
@@ -43,6 +46,7 @@ def find_line(workspace: Workspace, group: str, text: str, since: datetime) -> s
         found = workspace.aws.client("logs").filter_log_events(
             logGroupName=group, filterPattern=f'"{text}"', startTime=int(since.timestamp() * 1000), limit=1
         )
-    except (BotoCoreError, ClientError):
-        return None  # the next look tries again
+    except (BotoCoreError, ClientError) as error:
+        _log.warning("log group %s can't be searched: %s", group, explain(error))  # the next look tries again
+        return None
     return next((f"{group}:{event['logStreamName']}" for event in found["events"]), None)
