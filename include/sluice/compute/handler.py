@@ -6,6 +6,7 @@ records how it has ended. An event that is delivered twice, or a task that is st
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -22,14 +23,15 @@ from sluice.aws.clients import Aws
 from sluice.aws.failures import explain, is_transient
 from sluice.aws.resources import find
 from sluice.compute.attempts import Attempt, Claim, Outcome, Result
+from sluice.compute.memory import Peak
 from sluice.compute.names import LOG
 from sluice.compute.requests import Request
 from sluice.compute.supervising import Ended, supervise
-from sluice.errors import SluiceError
+from sluice.compute.versions import require_same_code
 from sluice.lake.partitions import parse_ranges
 from sluice.lake.store import Lake
 from sluice.steps.code import code_fingerprint
-from sluice.steps.measuring import Place
+from sluice.steps.measuring import Place, peak_mb
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 
@@ -91,7 +93,7 @@ def run(request: Request, by: str, log: str, seconds: float) -> dict[str, Any]:
     until = datetime.now(UTC) + timedelta(seconds=seconds) + _GRACE
     if not attempt.claim(lake, Claim(by=by, size=request.size, until=until, log=log)):
         return {"outcome": "doubled"}
-    ended = supervise(partial(_run_step, request, aws.session), request.size.memory_mb, seconds)
+    ended = _supervised(request, aws.session, seconds)
     answer = _answer(request, ended)
     result = Result(
         outcome=answer.outcome,
@@ -108,12 +110,26 @@ def run(request: Request, by: str, log: str, seconds: float) -> dict[str, Any]:
     return result.model_dump(mode="json")
 
 
-def _run_step(request: Request, session: boto3.Session) -> _Answer:
+def _supervised(request: Request, session: boto3.Session, seconds: float) -> Ended:
+    """Run the step in a child process; return how it has ended, also if it could not begin.
+
+    The attempt is claimed, so who waits for it needs a result.
+    """
+    peak = Peak()
+    try:
+        return supervise(partial(_run_step, request, session, peak), request.size.memory_mb, seconds, peak)
+    except Exception as error:
+        return Ended("raised", error, 0.0, 0, ())
+
+
+def _run_step(request: Request, session: boto3.Session, peak: Peak) -> _Answer:
     """Run the step in the child process. It has clients of its own: connections must not be shared with the parent."""
     try:
         workspace = Workspace.open(Aws(session), request.pipeline)
         _check_code(workspace, request)
-        place = Place(str(request.size), request.reason, request.dollars_per_second)
+        place = Place(
+            str(request.size), request.reason, request.dollars_per_second, lambda: max(peak_mb(), round(peak.mb))
+        )
         return _Answer("done", summary=run_step(workspace, request.step, request.partitions, place))
     except MemoryError as error:
         return _Answer("memory", str(error))
@@ -124,11 +140,7 @@ def _run_step(request: Request, session: boto3.Session) -> _Answer:
 def _check_code(workspace: Workspace, request: Request) -> None:
     """Require that this is the code that was asked for. An older one would write other bytes under the same names."""
     here = code_fingerprint(workspace.pipeline, workspace.pipeline.step(request.step))
-    if here != request.code:
-        raise SluiceError(
-            f"{request.size} has the code {here[:12]} of step {request.step!r}, and the DAG has {request.code[:12]}; "
-            f"build the image of steps from the code of the DAGs, then run `sluice provision {request.pipeline}`"
-        )
+    require_same_code(str(request.size), here, f"step {request.step!r}", request.code, request.pipeline)
 
 
 def _answer(request: Request, ended: Ended) -> _Answer:
@@ -148,6 +160,8 @@ def _answer(request: Request, ended: Ended) -> _Answer:
         case "died":
             how = f"by signal {-ended.value}" if ended.value < 0 else f"with exit code {ended.value}"
             return _Answer("failed", f"{request} ended its process {how}; correct the step, then clear this task")
+        case "raised" if isinstance(ended.value, OSError) and ended.value.errno == errno.ENOMEM:
+            return _Answer("memory", f"{request} found no memory for its process")
         case "raised":
             return _Answer("failed", f"{request}: {explain(ended.value)}")
 

@@ -17,17 +17,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Literal
 
+from sluice.compute.memory import Peak, held_by_group
 from sluice.steps.measuring import peak_mb
 
 _FORK = multiprocessing.get_context("fork")  # the child has all imports already
-_LOOK_SECONDS = 0.05
+_LOOK_SECONDS, _LOOK_SHARE = 0.05, 0.1  # between two looks at least, and the most of the time that they may take
 _PATIENCE_SECONDS = 5.0  # for a child that has answered, or was killed
 _LOG_LINES, _LONGEST_LINE = 20, 400  # lines, characters
-_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1024 / 1024
 # What this process itself needs beside the child, with which it shares most of its memory.
 _OWN_MB = 48
 
@@ -43,7 +42,8 @@ class Ended:
             process was asked to stop; ``died`` if something else has killed it, such as the system for want of memory.
         value: What it returned or raised; None otherwise.
         seconds: How long it took.
-        peak_mb: The most resident memory of the child, in MiB; of one that was killed, as far as it was seen.
+        peak_mb: The most memory that the child held with its own processes, in MiB, each page once; of these, and of a
+            child that was killed, as far as it was seen.
         log: The last lines that it has printed.
     """
 
@@ -54,28 +54,39 @@ class Ended:
     log: tuple[str, ...]
 
 
-def supervise(call: Callable[[], Any], memory_mb: int, seconds: float) -> Ended:
+def supervise(call: Callable[[], Any], memory_mb: int, seconds: float, peak: Peak | None = None) -> Ended:
     """Run a call in a child process within limits. What it prints is printed here as well.
 
     Args:
         call: The call. What it returns or raises must be picklable.
         memory_mb: The memory that this process and the child have together, in MiB.
         seconds: The longest time.
+        peak: What notes the peak of memory, so that the call can read it; None if it does not.
+
+    Raises:
+        OSError: there is no memory for a child process, or there are too many processes.
     """
+    peak = peak or Peak()
     answers, answer = _FORK.Pipe(duplex=False)
     output, printed = os.pipe()
     child = _FORK.Process(target=_run, args=(call, answer, printed))  # a daemon could have no processes of its own
-    begun = time.monotonic()
-    sys.stdout.flush()
-    child.start()
-    answer.close()
-    os.close(printed)
     tail: deque[str] = deque(maxlen=_LOG_LINES)
     printing = Thread(target=_print_on, args=(output, tail), daemon=True)
-    printing.start()
+    begun = time.monotonic()
+    sys.stdout.flush()
     try:
+        child.start()
+    except OSError:
+        os.close(output)
+        answers.close()
+        raise
+    finally:
+        answer.close()
+        os.close(printed)
+    try:
+        printing.start()
         with _asked_to_stop() as asked:
-            reason, value, peak = _watch(child, answers, memory_mb - _OWN_MB, begun + seconds, asked)
+            reason, value = _watch(child, answers, memory_mb - _OWN_MB, begun + seconds, asked, peak)
         ended = time.monotonic()
         child.join(_PATIENCE_SECONDS)
     finally:
@@ -83,7 +94,7 @@ def supervise(call: Callable[[], Any], memory_mb: int, seconds: float) -> Ended:
         child.join(_PATIENCE_SECONDS)
     printing.join(_PATIENCE_SECONDS)
     value = child.exitcode if reason == "died" else value
-    return Ended(reason, value, round(ended - begun, 3), round(peak), tuple(tail))
+    return Ended(reason, value, round(ended - begun, 3), round(peak.mb), tuple(tail))
 
 
 def _kill(child: BaseProcess) -> None:
@@ -118,24 +129,27 @@ def _print_on(output: int, tail: deque[str]) -> None:
 
 
 def _watch(
-    child: BaseProcess, answers: Connection, memory_mb: float, deadline: float, asked: Event
-) -> tuple[Reason, Any, float]:
-    """Wait for the answer, or kill the child; return why it has ended, its answer, and its peak of memory in MiB."""
-    peak = 0.0
-    while not answers.poll(_LOOK_SECONDS):
+    child: BaseProcess, answers: Connection, memory_mb: float, deadline: float, asked: Event, peak: Peak
+) -> tuple[Reason, Any]:
+    """Wait for the answer, or kill the child; return why it has ended, and its answer."""
+    pause = _LOOK_SECONDS
+    while not answers.poll(pause):
         if not child.is_alive() and not answers.poll():  # a process of its own may still hold the pipe
-            return "died", None, peak
-        resident = _resident_mb(child)
-        peak = max(peak, resident)
-        reason = _reason_to_kill(resident > memory_mb, time.monotonic() > deadline, asked.is_set())
+            return "died", None
+        begun = time.monotonic()
+        held = held_by_group(child.pid or 0)
+        pause = max(_LOOK_SECONDS, (time.monotonic() - begun) / _LOOK_SHARE)
+        peak.note(held.peak)
+        reason = _reason_to_kill(held.now > memory_mb, time.monotonic() > deadline, asked.is_set())
         if reason is not None:
             _kill(child)
-            return reason, None, peak
+            return reason, None
     try:
-        returned, value, peak = answers.recv()
+        returned, value, alone = answers.recv()
     except EOFError:
-        return "died", None, peak
-    return ("returned" if returned else "raised"), value, peak
+        return "died", None
+    peak.note(alone)
+    return ("returned" if returned else "raised"), value
 
 
 def _reason_to_kill(too_large: bool, too_long: bool, asked: bool) -> Reason | None:
@@ -144,14 +158,6 @@ def _reason_to_kill(too_large: bool, too_long: bool, asked: bool) -> Reason | No
     if too_long:
         return "time"
     return "stopped" if asked else None
-
-
-def _resident_mb(child: BaseProcess) -> float:
-    try:
-        pages = Path(f"/proc/{child.pid}/statm").read_text().split()[1]
-    except (OSError, IndexError):
-        return 0.0  # it has ended
-    return int(pages) * _PAGE_MB
 
 
 @contextmanager

@@ -62,7 +62,8 @@ class Run(BaseModel):
         bytes: The bytes of the objects that were read for the partition.
         bytes_at_once: The most bytes of inputs that the run had to hold at one time, for all of its partitions.
         seconds: How long it took to make the output, beside other partitions of the same run.
-        peak_mb: The most resident memory of the process until then, in MiB.
+        peak_mb: The most memory of the process until then, in MiB; of a run elsewhere with the processes that it has
+            started, each page once.
         dollars: The list price of these seconds, in US dollars.
     """
 

@@ -10,6 +10,11 @@ from sluice.lake.manifests import Run
 from sluice.steps.plan import Plan, Planned
 
 
+def peak_mb() -> int:
+    """Return the most resident memory that this process has had, in MiB, without processes of its own."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # KiB on Linux
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a step runs, and why there.
@@ -18,11 +23,13 @@ class Place:
         runtime: The runtime with its size, such as ``Lambda with 2048 MB``.
         reason: Why it was chosen.
         dollars_per_second: The list price of a second, in US dollars; 0 if it costs nothing beside what runs anyway.
+        peak_mb: Returns the most memory that the step has held until now, in MiB.
     """
 
     runtime: str
     reason: str
     dollars_per_second: float = 0.0
+    peak_mb: Callable[[], int] = peak_mb
 
 
 WORKER = Place("the Airflow worker", "declared")
@@ -51,11 +58,6 @@ class Stopwatch:
             bytes=self._planned.size,
             bytes_at_once=self._plan.bytes_at_once,
             seconds=seconds,
-            peak_mb=peak_mb(),
+            peak_mb=self._place.peak_mb(),
             dollars=round(seconds * self._place.dollars_per_second, 8),
         )
-
-
-def peak_mb() -> int:
-    """Return the most resident memory that this process has had, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # KiB on Linux

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from localcloud.testing.waiting import wait_for
+from sluice.compute.memory import Peak
 from sluice.compute.supervising import supervise
 
 _MB = 1024 * 1024
@@ -69,6 +70,46 @@ def test_child_that_holds_too_much_is_killed() -> None:
     assert ended.reason == "memory"
     assert ended.peak_mb > here + 150
     assert ended.seconds < 30
+
+
+def hold_in_two(mb: int, until: Callable[[], bool]) -> None:
+    """Hold so much in each of two processes of this one."""
+    fork = multiprocessing.get_context("fork")
+    processes = [fork.Process(target=hold, args=(mb, until)) for _ in range(2)]
+    for each in processes:
+        each.start()
+    for each in processes:
+        each.join()
+
+
+def hold(mb: int, until: Callable[[], bool]) -> None:
+    held, deadline = bytearray(mb * _MB), time.monotonic() + 30
+    while not until() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    del held
+
+
+def test_processes_that_hold_too_much_together_are_killed() -> None:
+    alone = supervise(lambda: None, _ROOMY, _LONG).peak_mb
+
+    ended = supervise(lambda: hold_in_two(200, lambda: False), alone + 300, _LONG)
+
+    assert ended.reason == "memory"
+    assert ended.peak_mb > alone + 250
+    assert ended.seconds < 30
+
+
+def test_peak_has_what_the_processes_of_the_child_hold_and_the_child_can_read_it() -> None:
+    alone, peak = supervise(lambda: None, _ROOMY, _LONG).peak_mb, Peak()
+
+    def note() -> float:
+        hold_in_two(200, lambda: peak.mb > alone + 380)
+        return peak.mb
+
+    ended = supervise(note, _ROOMY, _LONG, peak)
+
+    assert ended.value > alone + 380
+    assert ended.peak_mb >= round(ended.value)
 
 
 @pytest.mark.parametrize(
