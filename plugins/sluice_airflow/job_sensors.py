@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import Context
 from typing_extensions import override
 
+from sluice.declaration.training import AROUND_A_JOB
 from sluice_airflow.links import TrainingJobLink
 from sluice_airflow.sensors import ProbeSensor
 from sluice_airflow.shared import WORKSPACES
@@ -32,13 +33,11 @@ class JobSensor(ProbeSensor):
 
     trigger_class: ClassVar[type[StoppingTrigger]]
     template_fields = (*ProbeSensor.template_fields, "job_name")
-    # The limit of a job does not include the start of its instance and the upload of its result.
-    _AROUND_THE_JOB = timedelta(minutes=30)
 
     def __init__(
         self, *, pipeline: str, job_name: Any, max_runtime: timedelta, poll_seconds: float | str = 60, **kwargs: Any
     ) -> None:
-        max_wait = (max_runtime + self._AROUND_THE_JOB).total_seconds()
+        max_wait = (max_runtime + AROUND_A_JOB).total_seconds()
         super().__init__(poll_seconds=poll_seconds, max_wait_seconds=max_wait, **kwargs)
         self.pipeline = pipeline
         self.job_name = job_name

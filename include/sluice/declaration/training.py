@@ -19,6 +19,8 @@ from sluice.declaration.problems import Binary, Problem
 from sluice.declaration.split import Split, TimeSplit
 from sluice.errors import DeclarationError
 
+# The limit of a job does not include the start of its instance and the upload of its result.
+AROUND_A_JOB = timedelta(minutes=30)
 _LONGEST_TUNING = timedelta(days=30)  # developer guide, "Resource limits for automatic model tuning"
 
 

@@ -6,12 +6,13 @@ act is safe to repeat: it adopts or reuses what Airflow or another run has begun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from sluice.dataset.snapshot import make_snapshot
-from sluice.errors import DeploymentFailed
+from sluice.declaration.training import AROUND_A_JOB
+from sluice.errors import DeploymentFailed, SluiceError, TrainingFailed
 from sluice.evaluation.report import make_report
 from sluice.evaluation.transforms import completed_scoring, find_scoring
 from sluice.serving.deployment import Done, Failed, Step, advance, start
@@ -50,7 +51,7 @@ def _launch(workspace: Workspace, state: State) -> State:
 def _look_at_training(workspace: Workspace, state: State) -> State:
     """Look at the jobs; fail if one has failed."""
     waiting = [name for name in state["jobs"] if not _has_trained(workspace, name)]
-    return {**state, "waiting": bool(waiting)}
+    return _waiting_for_jobs(workspace, state, "training jobs", waiting)
 
 
 def _score(workspace: Workspace, state: State) -> State:
@@ -61,7 +62,7 @@ def _score(workspace: Workspace, state: State) -> State:
 def _look_at_scores(workspace: Workspace, state: State) -> State:
     """Look at the scoring jobs; fail if one has failed."""
     waiting = [name for name in state["scorings"] if not _has_scored(workspace, name)]
-    return {**state, "waiting": bool(waiting)}
+    return _waiting_for_jobs(workspace, state, "scoring jobs", waiting)
 
 
 def _judge(workspace: Workspace, state: State) -> State:
@@ -83,30 +84,26 @@ def _approve(workspace: Workspace, state: State) -> State:
     status, allowed = approval(workspace, version), workspace.pipeline.approval
     if status == "Rejected":
         raise DeploymentFailed(f"version {version.number} was rejected in the model registry; what is live stays")
-    waiting, since = status != "Approved", state.get("asked", workspace.lake.now().isoformat())
-    if waiting and allowed is not None and workspace.lake.now() - datetime.fromisoformat(since) > allowed:
-        raise DeploymentFailed(f"nobody has approved version {version.number} in time; start the machine again to ask")
-    return {**state, "waiting": waiting, "asked": since}
+    if status == "Approved" or allowed is None:
+        return {**state, "waiting": status != "Approved"}
+    late = DeploymentFailed(f"nobody has approved version {version.number} in time; start the machine again to ask")
+    return _waiting(workspace, state, f"approval of version {version.number}", allowed, late)
 
 
 def _deploy(workspace: Workspace, state: State) -> State:
     """Take the next step of the deployment: at its end the winner is live and proven, or what served before is."""
-    since = _within(workspace, state.get("changing_since"), "the endpoint did not settle")
     target = target_of_verdict(workspace, state["verdict"])
     step = take(advance if state.get("begun") else start, workspace, target, _PATIENCE_SECONDS)
-    return _after(step, {**state, "changing_since": since})
+    return _after(workspace, state, "deploy", step, "")
 
 
 def _undo(workspace: Workspace, state: State) -> State:
-    """Restore what served before, after a state of the deployment has failed or took too long."""
+    """Restore what served before, after the deployment has failed or took too long; fail, and say what is live."""
     endpoint = workspace.pipeline.require_deployment().endpoint
-    too_long = f"{state['reason']}; endpoint {endpoint} may serve an unproven model: check it. It did not settle again"
-    since = _within(workspace, state.get("undoing_since"), too_long)
     target = target_of_verdict(workspace, state["verdict"])
     step = restore(workspace, target, state["reason"], passes=False, seconds=_PATIENCE_SECONDS)
-    if isinstance(step, Failed):
-        return {**state, "waiting": False}
-    return _after(step, {**state, "undoing_since": since})
+    unproven = f"{state['reason']}; endpoint {endpoint} may serve an unproven model: check it, then deploy again; "
+    return _after(workspace, state, "undo", step, unproven)
 
 
 def _make_live(workspace: Workspace, state: State) -> State:
@@ -114,20 +111,34 @@ def _make_live(workspace: Workspace, state: State) -> State:
     return {**state, "deployment": promote(workspace, state["verdict"])}
 
 
-def _within(workspace: Workspace, since: str | None, failure: str) -> str:
-    """Return since when the endpoint changes, and require that this is not longer than a change may take."""
-    now, longest = workspace.lake.now(), longest_change(workspace.pipeline)
-    if since is not None and now - datetime.fromisoformat(since) > longest:
-        raise DeploymentFailed(f"{failure} within {longest}")
-    return since or now.isoformat()
+def _waiting_for_jobs(workspace: Workspace, state: State, what: str, waiting: Sequence[str]) -> State:
+    if not waiting:
+        return {**state, "waiting": False}
+    longest = workspace.pipeline.require_training().longest_job + AROUND_A_JOB
+    late = TrainingFailed(
+        f"{', '.join(waiting)} did not end within {longest}; look at it in SageMaker, then train again"
+    )
+    return _waiting(workspace, state, what, longest, late)
 
 
-def _after(step: Step, state: State) -> State:
+def _after(workspace: Workspace, state: State, act: str, step: Step, before: str) -> State:
+    """Return the state after a step of a deployment. It may wait for several changes, and each has its own bound."""
     if isinstance(step, Failed):
         raise DeploymentFailed(step.reason)
     if isinstance(step, Done):
         return {**state, "waiting": False, "deployment": step.number}
-    return {**state, "waiting": True, "begun": step.begun}
+    longest = longest_change(workspace.pipeline)
+    late = DeploymentFailed(f"{before}the wait for {step.what} took longer than {longest}")
+    return {**_waiting(workspace, state, f"{act}: {step.what}", longest, late), "begun": step.begun}
+
+
+def _waiting(workspace: Workspace, state: State, what: str, longest: timedelta, late: SluiceError) -> State:
+    """Return the state of a run that waits for something; raise ``late`` if it has waited for it too long."""
+    now = workspace.lake.now()
+    since = state["since"] if state.get("waiting_for") == what else now.isoformat()
+    if now - datetime.fromisoformat(since) > longest:
+        raise late
+    return {**state, "waiting": True, "waiting_for": what, "since": since}
 
 
 def _has_trained(workspace: Workspace, name: str) -> bool:
@@ -147,6 +158,9 @@ def _has_scored(workspace: Workspace, name: str) -> bool:
     return True
 
 
+FIRST = "snapshot"
+# Those that start jobs, which cost money.
+PAID = ("launch", "score")
 # By the name under which the machine asks for them.
 ACTS: Mapping[str, Act] = {
     "snapshot": _snapshot,
