@@ -8,6 +8,7 @@ from troposphere import GetAtt, Ref, Tags, awslambda
 
 from sluice.aws.template import Fragment, Statement, arn, logical_id
 from sluice.compute.artefacts import Artefacts
+from sluice.compute.joining import network_of_function
 from sluice.compute.names import CODE, HANDLER, STEP_ROLE, log_group, own_name
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.runtimes import Lambda
@@ -44,7 +45,7 @@ def function_template(
         LoggingConfig=awslambda.LoggingConfig(LogGroup=log_group(pipeline, step)),
         DependsOn=[logical_id(step.name, "Logs")],
         Tags=Tags({"sluice:pipeline": pipeline.name}),
-        **_network(pipeline),
+        **network_of_function(pipeline),
     )
     invoked = awslambda.EventInvokeConfig(
         logical_id(step.name, "Invocations"),
@@ -103,12 +104,3 @@ def _layers(
             Content=awslambda.Content(S3Bucket=layer.bucket, S3Key=layer.key),
         ),
     )
-
-
-def _network(pipeline: Pipeline) -> dict[str, Any]:
-    if pipeline.network is None:
-        return {}
-    config = awslambda.VPCConfig(
-        SubnetIds=list(pipeline.network.subnets), SecurityGroupIds=list(pipeline.network.security_groups)
-    )
-    return {"VpcConfig": config}

@@ -10,6 +10,7 @@ from troposphere import Tags, ecs, iam, logs
 from sluice.aws.template import Fragment, Statement, arn, logical_id
 from sluice.compute.artefacts import Artefacts
 from sluice.compute.contract import implementation_of
+from sluice.compute.joining import joining_rights
 from sluice.compute.names import EXECUTION_ROLE, STEP_ROLE, cluster_name, log_group
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
@@ -19,15 +20,6 @@ from sluice.provisioning.policies import policy_document
 _LOG_DAYS = 30
 _TASKS = "ecs-tasks.amazonaws.com"
 _ECR_IMAGE = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.[a-z.]+/(?P<repository>[^:@]+)")
-# AWS managed policy AWSLambdaVPCAccessExecutionRole.
-_JOIN_A_NETWORK = (
-    "ec2:AssignPrivateIpAddresses",
-    "ec2:CreateNetworkInterface",
-    "ec2:DeleteNetworkInterface",
-    "ec2:DescribeNetworkInterfaces",
-    "ec2:DescribeSubnets",
-    "ec2:UnassignPrivateIpAddresses",
-)
 
 
 def steps_template(pipeline: Pipeline, artefacts: Artefacts) -> tuple[Fragment, ...]:
@@ -100,7 +92,7 @@ def _step_role(pipeline: Pipeline, write_logs: Statement) -> iam.Role:
         *lake_rights(pipeline),
         write_logs,
         *([Statement("UseTheKey", use_key, (pipeline.kms_key,))] if pipeline.kms_key else []),
-        *([Statement("JoinTheNetwork", _JOIN_A_NETWORK, ("*",))] if pipeline.network else []),
+        *joining_rights(pipeline),
     ]
     return _role(STEP_ROLE, pipeline, "a step of it may do", ("lambda.amazonaws.com", _TASKS), statements)
 

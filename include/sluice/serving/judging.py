@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sluice.evaluation.judge import judge
-from sluice.evaluation.scoring import launch_scoring
+from sluice.evaluation.scoring import launch_scoring, scoring_request
 from sluice.evaluation.verdict import newest_number, read_verdict, record_verdict, require_winner
 from sluice.serving.champion import find_champion
 from sluice.serving.registry import register
 from sluice.training.announce import announce_training
+from sluice.training.attempts import attempts
 from sluice.training.models import Model, trained_models
 from sluice.workspace import Workspace
 
@@ -28,10 +29,32 @@ def launch_scorings(workspace: Workspace, job_names: Sequence[str], fingerprint:
     Raises:
         TrainingFailed: a job has not completed, or a scoring failed five times.
     """
+    models = _contestants(workspace, job_names, fingerprint)
+    return [launch_scoring(workspace, model, fingerprint).job_name for model in models]
+
+
+def names_of_scorings(workspace: Workspace, job_names: Sequence[str], fingerprint: str) -> list[str]:
+    """Return the names that the jobs of :func:`launch_scorings` have or would have: one for each model and attempt.
+
+    Args:
+        workspace: The workspace of the pipeline that trained.
+        job_names: The completed training jobs and tuning jobs.
+        fingerprint: The fingerprint of the snapshot that they were trained on.
+
+    Raises:
+        TrainingFailed: a job has not completed.
+    """
+    requests = (
+        scoring_request(workspace, model, fingerprint) for model in _contestants(workspace, job_names, fingerprint)
+    )
+    return [name for request in requests for name in attempts(request["TransformJobName"])]
+
+
+def _contestants(workspace: Workspace, job_names: Sequence[str], fingerprint: str) -> list[Model]:
+    """Return the models that score the same rows: those of the jobs, and the one that is live."""
     champion = find_champion(workspace, fingerprint)
     models = trained_models(workspace, job_names, fingerprint)
-    contestants = {model.job: model for model in [*models, *([champion] if champion else [])]}
-    return [launch_scoring(workspace, model, fingerprint).job_name for model in contestants.values()]
+    return list({model.job: model for model in [*models, *([champion] if champion else [])]}.values())
 
 
 def make_verdict(workspace: Workspace, job_names: Sequence[str], fingerprint: str) -> int:

@@ -1,4 +1,4 @@
-"""The fingerprint of a step's code. When it changes, the step runs again."""
+"""The fingerprints of code. When a step's changes, the step runs again. What runs elsewhere must have the DAG's."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
 from sluice.errors import DeclarationError
 from sluice.lake.manifests import digest_of
+
+_LIBRARY = Path(__file__).resolve().parents[1]
 
 
 def code_fingerprint(pipeline: Pipeline, step: Conform | Step) -> str:
@@ -37,8 +39,32 @@ def code_fingerprint(pipeline: Pipeline, step: Conform | Step) -> str:
     modules = _closure(f"{package}.{reference.partition(':')[0]}", package)
     if isinstance(step, Conform):
         modules.add("sluice.steps.conform")
-    sources = {name: hashlib.sha256(_source(name).read_bytes()).hexdigest() for name in modules}
+    sources = {name: _digest(_source(name)) for name in modules}
     return digest_of([repr(step), sources])
+
+
+def training_fingerprint(pipeline: Pipeline) -> str:
+    """Return the fingerprint of the code that decides how a pipeline trains.
+
+    It covers the pipeline's declaration, with all modules of the pipeline that it imports, and the library.
+
+    Args:
+        pipeline: The pipeline.
+
+    Returns:
+        A SHA-256 in hexadecimal digits.
+
+    Raises:
+        DeclarationError: the pipeline has no declaration in its folder.
+    """
+    package = f"{PACKAGE}.{pipeline.name}"
+    declaration = {name: _digest(_source(name)) for name in _closure(f"{package}.pipeline", package)}
+    library = {str(file.relative_to(_LIBRARY)): _digest(file) for file in _LIBRARY.rglob("*.py")}
+    return digest_of([declaration, library])
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _closure(module: str, package: str) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from sluice.dataset.snapshot import read_snapshot
 from sluice.declaration.candidates import Candidate
 from sluice.declaration.tuning import Tuning
-from sluice.training.attempts import Launch, PaidJob, launch
+from sluice.training.attempts import Launch, PaidJob, attempts, launch
 from sluice.training.kinds import TRAINING, TUNING, JobKind
 from sluice.training.members import run_tags
 from sluice.training.models import has_artefact
@@ -47,6 +47,24 @@ def launch_training(workspace: Workspace, candidate: Candidate, fingerprint: str
         "tuning job %s (%s): %s", launched.job_name, launched.action, _most(workspace, candidate, candidate.tuning)
     )
     return launched
+
+
+def names_of_training(workspace: Workspace, candidate: Candidate, fingerprint: str) -> Iterator[str]:
+    """Return the names that the jobs of a candidate on a snapshot have or would have: one for each attempt.
+
+    Args:
+        workspace: The workspace of a pipeline that declares a training.
+        candidate: What is trained.
+        fingerprint: The fingerprint of the snapshot.
+
+    Raises:
+        MissingResource: there is no such snapshot.
+    """
+    snapshot = read_snapshot(workspace.lake, fingerprint)
+    if candidate.tuning is None:
+        return attempts(training_request(workspace, candidate, snapshot)["TrainingJobName"])
+    request = tuning_request(workspace, candidate, candidate.tuning, snapshot)
+    return attempts(request["HyperParameterTuningJobName"])
 
 
 def _tagged(request: Mapping[str, Any], run_id: str | None) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ from sluice.compute.artefacts import Artefacts
 from sluice.dataset.snapshot import make_snapshot
 from sluice.declaration import StepFunctions
 from sluice.declaration.loading import load_pipeline
-from sluice.errors import DeclarationError, TrainingFailed
+from sluice.errors import DeclarationError, SluiceError, TrainingFailed
 from sluice.evaluation.report import make_report
 from sluice.evaluation.transforms import find_scoring
+from sluice.orchestration import executions, handler
 from sluice.orchestration.executions import (
     completed_execution,
     find_execution,
@@ -34,10 +36,11 @@ from sluice.orchestration.executions import (
 from sluice.provisioning.provision import provision
 from sluice.serving.deployment import Done
 from sluice.serving.endpoint import delete, find_endpoint
-from sluice.serving.judging import announce_winner, launch_scorings, make_verdict
+from sluice.serving.judging import announce_winner, launch_scorings, make_verdict, names_of_scorings
 from sluice.serving.quotas import require_quotas
 from sluice.serving.records import deployment_records
 from sluice.serving.targets import target_of_verdict
+from sluice.steps.code import training_fingerprint
 from sluice.training.jobs import find_job
 from sluice.training.launching import launch_training
 from sluice.workspace import Workspace
@@ -156,6 +159,7 @@ def test_machine_makes_a_model_live_and_airflow_adopts_all_of_it(declared: Decla
     assert state["jobs"] == [job for job in state["jobs"] if job in by_machine]
     assert sagemaker_jobs(workspace) == by_machine
     assert len(by_machine) == 4
+    assert set(state["scorings"]) < set(names_of_scorings(workspace, state["jobs"], state["snapshot"]))
     records = deployment_records(workspace.lake)
     assert list(records) == [1]
     endpoint = find_endpoint(workspace, workspace.pipeline.require_deployment().endpoint)
@@ -205,18 +209,122 @@ def test_run_has_one_execution_at_a_time(declared: Declare) -> None:
         stop_execution(workspace, arn)
 
 
+def require_stopped(workspace: Workspace) -> None:
+    """Require that the training job which would never end is stopped."""
+    name = next(job for job in sagemaker_jobs(workspace) if "xgboost" in job)
+    wait_for(lambda: (job := find_job(workspace, name)) is not None and job.status == "Stopped", what="a stopped job")
+
+
 def test_stopped_execution_stops_its_jobs(declared: Declare) -> None:
     workspace = declared(rounds=100_000_000)
     arn = start_execution(workspace, "run")
-    wait_for(lambda: len(sagemaker_jobs(workspace)) == 2, what="both training jobs")
     wait_for(lambda: "jobs" in newest_state(workspace, arn), what="the end of the launch")
 
     stop_execution(workspace, arn)
     stop_execution(workspace, arn)
 
     assert find_execution(workspace, arn).status == "ABORTED"
-    name = next(job for job in sagemaker_jobs(workspace) if "xgboost" in job)
-    wait_for(lambda: (job := find_job(workspace, name)) is not None and job.status == "Stopped", what="a stopped job")
+    require_stopped(workspace)
+
+
+def an_ended_execution(workspace: Workspace) -> str:
+    arn = start_execution(workspace, "over", last="2013-01-01")
+    with pytest.raises(TrainingFailed):
+        ended(workspace, arn)
+    return arn
+
+
+def launched(workspace: Workspace) -> Mapping[str, Any]:
+    """Launch as the act does; return the state before it."""
+    fingerprint = make_snapshot(workspace).fingerprint
+    for candidate in workspace.pipeline.require_training().candidates:
+        launch_training(workspace, candidate, fingerprint, "run")
+    return {"snapshot": fingerprint, "run": "run"}
+
+
+def test_execution_that_is_stopped_while_it_launches_stops_its_jobs(
+    declared: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its newest state is that of the snapshot: the names of the jobs are not in it."""
+    workspace = declared(rounds=100_000_000)
+    before, arn = launched(workspace), an_ended_execution(workspace)
+    monkeypatch.setattr(executions, "newest_state", lambda *_: before)
+
+    stop_execution(workspace, arn)
+
+    require_stopped(workspace)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_launch_whose_execution_was_stopped_meanwhile_stops_what_it_has_started(
+    declared: Declare, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    workspace = declared(rounds=100_000_000)
+    arn = an_ended_execution(workspace)
+    before = {"snapshot": make_snapshot(workspace).fingerprint, "run": "run"}
+    monkeypatch.setattr(handler, "Aws", lambda: workspace.aws)
+    if fails:
+        monkeypatch.setitem(handler.ACTS, "launch", launch_and_fail)
+
+    with pytest.raises(handler.Refused, match="no more") if fails else nullcontext():
+        handler.handle({**event_of(workspace, "launch", arn), "state": before}, None)
+
+    require_stopped(workspace)
+
+
+def launch_and_fail(workspace: Workspace, state: Mapping[str, Any]) -> Mapping[str, Any]:
+    launch_training(workspace, workspace.pipeline.require_training().candidates[0], state["snapshot"], "run")
+    raise TrainingFailed("no more")
+
+
+def event_of(workspace: Workspace, act: str, arn: str) -> Mapping[str, Any]:
+    code = training_fingerprint(workspace.pipeline)
+    return {"pipeline": workspace.pipeline.name, "act": act, "code": code, "execution": arn}
+
+
+def test_machine_of_other_code_than_the_dag_is_not_started(declared: Declare, image_pipelines: Path) -> None:
+    workspace = declared()
+    name = workspace.pipeline.name
+    with (image_pipelines / name / "pipeline.py").open("a") as declaration:
+        declaration.write("# other code\n")
+
+    with pytest.raises(
+        SluiceError, match=rf"^function {name}-train has the code [0-9a-f]{{12}} of the training, and the DAG has"
+    ):
+        start_execution(workspace, "run")
+
+
+def test_function_of_other_code_than_the_machine_is_refused_before_it_has_an_effect(
+    declared: Declare, image_pipelines: Path
+) -> None:
+    """As where the image was built from other code than `sluice provision` has run with."""
+    workspace = declared()
+    arn = workspace.resources.require_machine()
+    with (image_pipelines / workspace.pipeline.name / "pipeline.py").open("a") as declaration:
+        declaration.write("# other code\n")
+    started = workspace.aws.client("stepfunctions").start_execution(stateMachineArn=arn, name="run", input="{}")
+
+    with pytest.raises(
+        TrainingFailed,
+        match=rf"is FAILED: TrainingFailed: the machine's function has the code [0-9a-f]{{12}} of the training, and "
+        rf"the DAG has [0-9a-f]{{12}}; build the image .* `sluice provision {workspace.pipeline.name}`",
+    ):
+        ended(workspace, started["executionArn"])
+
+    assert sagemaker_jobs(workspace) == set()
+    assert list(workspace.lake.objects(workspace.lake.layout.snapshots())) == []
+
+
+def test_code_is_not_compared_once_an_endpoint_may_change(declared: Declare, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = declared()
+    monkeypatch.setattr(handler, "Aws", lambda: workspace.aws)
+    for act in ("judge", "announce", "deploy", "undo"):
+        monkeypatch.setitem(handler.ACTS, act, lambda _, state: state)
+        event = {**event_of(workspace, act, "none"), "code": "other", "state": {"verdict": 1}}
+        assert handler.handle(event, None) == {"verdict": 1}
+    for act in ("snapshot", "launch", "score"):
+        with pytest.raises(handler.Refused, match="of the training, and the DAG has other; build the image"):
+            handler.handle({**event_of(workspace, act, "none"), "code": "other", "state": {}}, None)
 
 
 def test_schedule_of_eventbridge_starts_the_machine_without_airflow(declared: Declare) -> None:

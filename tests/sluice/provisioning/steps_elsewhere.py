@@ -69,10 +69,10 @@ def without_network(name: str) -> Pipeline:
 
 @contextmanager
 def folders(parent: Path, *names: str) -> Iterator[None]:
-    """Give each of these pipelines a folder with its code, which the fingerprint of a step needs."""
+    """Give each of these pipelines a folder with its code, which the fingerprints need."""
     for name in names:
         (parent / name).mkdir()
-        for module, source in {"__init__": "", "contract": CONTRACT, "steps": STEPS}.items():
+        for module, source in {"__init__": "", "contract": CONTRACT, "steps": STEPS, "pipeline": ""}.items():
             (parent / name / f"{module}.py").write_text(source)
     with patch.object(pipelines, "__path__", [*pipelines.__path__, str(parent)]):
         yield

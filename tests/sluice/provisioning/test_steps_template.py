@@ -189,15 +189,17 @@ def test_key_and_network_are_those_of_the_pipeline() -> None:
     for role in ("StepRole", "TrainingFunctionRole"):
         assert _role(with_key, role).resources("kms:Decrypt") == {KEY}
         assert _role(without, role).resources("kms:Decrypt") == set()
-    for function in ("ConformFunction", "DoubledFunction", "SummedFunction"):
+    for function in ("ConformFunction", "DoubledFunction", "SummedFunction", "TrainingFunction"):
         assert without[function]["Properties"]["VpcConfig"] == {
             "SubnetIds": list(NETWORK.subnets),
             "SecurityGroupIds": list(NETWORK.security_groups),
         }
     bare = resources(without_network("bare"))
-    assert "VpcConfig" not in bare["ConformFunction"]["Properties"]
-    assert "ec2:CreateNetworkInterface" in _role(without, "StepRole").actions
-    assert "ec2:CreateNetworkInterface" not in _role(bare, "StepRole").actions
+    for function in ("ConformFunction", "TrainingFunction"):
+        assert "VpcConfig" not in bare[function]["Properties"]
+    for role in ("StepRole", "TrainingFunctionRole"):
+        assert "ec2:CreateNetworkInterface" in _role(without, role).actions
+        assert "ec2:CreateNetworkInterface" not in _role(bare, role).actions
 
 
 def _role(made: Mapping[str, Any], name: str) -> Policy:
