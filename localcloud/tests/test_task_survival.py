@@ -14,10 +14,11 @@ from localcloud.testing.clouds import Cloud, LocalCloud
 from localcloud.testing.fargate import Fargate
 from localcloud.testing.waiting import wait_for
 
+pytestmark = pytest.mark.chaos
+
 TREE = """
 import os, subprocess, sys, time
 
-pytestmark = pytest.mark.chaos
 sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
 children = [subprocess.Popen(sleep), subprocess.Popen(sleep, start_new_session=True)]
 print(os.getcwd(), os.getpid(), *(child.pid for child in children), flush=True)
