@@ -84,7 +84,9 @@ def test_a_command_that_does_not_exist_is_named(tmp_path: Path) -> None:
 
 
 def test_all_of_it_ends_when_its_starter_is_gone(tmp_path: Path) -> None:
-    script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    """Also a process that leads a group of its own."""
+    child = "[sys.executable, '-c', 'import time; time.sleep(600)'], process_group=0"
+    script = f"import subprocess, sys; subprocess.run({child})"
     process = launch(_order(tmp_path, script), subprocess.DEVNULL)
     descendants = wait_for(lambda: _descendants(process.pid, 2), what="command with a child")
     assert process.stdin is not None

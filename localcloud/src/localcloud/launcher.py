@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from localcloud.confinement import confine, limit
+from localcloud.sessions import kill_session
 
 SIGNALLED = 128
 _UNABLE = 127
@@ -86,7 +87,8 @@ def main() -> int:
 
 def _end_with_writer() -> None:
     os.read(sys.stdin.fileno(), 1)
-    os.killpg(0, signal.SIGKILL)
+    kill_session(os.getpid())
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -62,6 +63,14 @@ def _eat_in_child(event: Any, context: Any) -> Any:
     subprocess.run([sys.executable, "-c", script], check=False)
 
 
+def _die_with_a_child(event: Any, context: Any) -> Any:
+    """Leave a child in a group of its own."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], process_group=0)
+    sys.stdout.write(f"child {child.pid}\n")
+    sys.stdout.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _fill(event: Any, context: Any) -> Any:
     for number in range(event["files"]):
         Path(tempfile.gettempdir(), str(number)).write_bytes(bytes(event["megabytes"] * 1024 * 1024))
@@ -100,6 +109,7 @@ _ACTIONS = {
     "leave": _leave,
     "eat": _eat,
     "eat in child": _eat_in_child,
+    "die with a child": _die_with_a_child,
     "fill": _fill,
     "wait": _wait,
     "answer": _answer,

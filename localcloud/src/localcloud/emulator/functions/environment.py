@@ -24,6 +24,7 @@ from localcloud.emulator.functions.runtime_api import Answered, Failed, Ready, R
 from localcloud.emulator.functions.runtime_api import Event as Reported
 from localcloud.launcher import SIGNALLED, Order, launch
 from localcloud.memory import held
+from localcloud.sessions import kill_session
 
 _INIT_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
@@ -114,8 +115,7 @@ class ExecutionEnvironment:
     def kill(self) -> None:
         """End its processes at once."""
         self._is_initialized = False
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        kill_session(self._process.pid)
         self._process.wait(_END_SECONDS)
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ from localcloud.sagemaker.jobs.container import Layout
 from localcloud.sagemaker.jobs.log import JobLog
 from localcloud.sagemaker.jobs.metrics import FinalMetrics
 from localcloud.sagemaker.jobs.runner import StoppedError
+from localcloud.sessions import kill_session
 
 _GRACE_SECONDS = 120.0
 _LOOK_SECONDS = 0.1
@@ -148,8 +149,5 @@ def _wait(child: subprocess.Popen[str], log: JobLog, check: Callable[[], None]) 
 
 def _kill_session(child: subprocess.Popen[str]) -> None:
     """Kill the child, and all processes that it started."""
-    try:
-        os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+    kill_session(child.pid)
     child.wait(_END_SECONDS)
