@@ -130,6 +130,15 @@ def test_a_runtime_that_exits_is_an_error(cloud: Cloud, function: str, code: int
     assert invoke(cloud, function, {}).answer["calls"] == 1
 
 
+def test_what_a_runtime_has_started_ends_with_it(cloud: Cloud, name: str) -> None:
+    """The environment is reset, whichever groups its processes are in."""
+    deploy(cloud, name, Timeout=60)
+    invoked = invoke(cloud, name, {"do": "die with a child"})
+    assert invoked.answer["errorMessage"].endswith("Error: Runtime exited with error: signal: killed")
+    (pid,) = re.findall(r"child (\d+)", invoked.log)
+    assert not runs(int(pid))
+
+
 @pytest.mark.parametrize("action", ["eat", "eat in child"])
 def test_more_memory_than_the_limit_ends_the_runtime(cloud: Cloud, name: str, action: str) -> None:
     deploy(cloud, name, Timeout=60)
@@ -256,6 +265,32 @@ def test_a_zip_imports_its_code_first_then_its_layers(cloud: Cloud, name: str) -
     }
     deploy_zip(cloud, name, zipped(code), Layers=[layer["LayerVersionArn"] for layer in layers])
     assert invoke(cloud, name, {}).answer == ["own", "second", 1, 2]
+
+
+def test_layers_are_extracted_into_one_folder_in_their_order(cloud: Cloud, name: str) -> None:
+    """So a package may have modules in several layers."""
+    files = (
+        {
+            "python/shared/__init__.py": "",
+            "python/shared/first.py": "value = 'first'",
+            "python/shared/both.py": "n = 1",
+        },
+        {"python/shared/second.py": "value = 'second'", "python/shared/both.py": "n = 2"},
+    )
+    functions = cloud.client("lambda")
+    layers = [
+        functions.publish_layer_version(LayerName=f"{name}-{number}", Content={"ZipFile": zipped(content)})
+        for number, content in enumerate(files)
+    ]
+    code = zipped(
+        {
+            "index.py": "from shared import both, first, second\n"
+            "def handler(event, context):\n    return [first.value, second.value, both.n]\n"
+        }
+    )
+    for order, n in ((1, 2), (-1, 1)):
+        deploy_zip(cloud, f"{name}-{n}", code, Layers=[layer["LayerVersionArn"] for layer in layers[::order]])
+        assert invoke(cloud, f"{name}-{n}", {}).answer == ["first", "second", n]
 
 
 def test_new_code_and_settings_end_warm_environments(cloud: Cloud, name: str) -> None:

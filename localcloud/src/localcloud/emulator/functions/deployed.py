@@ -6,7 +6,7 @@ import hashlib
 import io
 import threading
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,20 +124,28 @@ class Deployments:
         return f"{arn}:{config['Version']} {config['RevisionId']} {image.version()}"
 
     def _code(self, record: Record) -> tuple[Path, ...]:
-        """Return the folders of a zip and of its layers, of which the last has precedence."""
-        folders = [self._unpacked(record["code_zip"] or b"")]
-        for layer in reversed(record["config"].get("Layers") or []):
-            layer_folder = self._unpacked(lambda_svc._resolve_layer_zip(layer) or b"")
-            folders += [layer_folder / "python" / _SITE_PACKAGES, layer_folder / "python"]
-        return tuple(folders)
+        """Return the folders of a zip, and of its layers what Python imports from ``/opt``.
 
-    def _unpacked(self, content: bytes) -> Path:
-        folder = self._folder / hashlib.sha256(content).hexdigest()[:_HASHED]
+        Source: AWS Lambda Developer Guide, "Managing Lambda dependencies with layers": layers are extracted into
+        ``/opt`` in their order, and of two files of one name the later one counts; "Working with layers for Python
+        Lambda functions": the folders below ``/opt`` that are imported from.
+        """
+        code = self._unpacked([record["code_zip"] or b""])
+        layers = [lambda_svc._resolve_layer_zip(layer) or b"" for layer in record["config"].get("Layers") or []]
+        if not layers:
+            return (code,)
+        opt = self._unpacked(layers)
+        return code, opt / "python" / _SITE_PACKAGES, opt / "python"
+
+    def _unpacked(self, contents: Sequence[bytes]) -> Path:
+        """Return the folder into which some zips are extracted, one over the other."""
+        digests = b"".join(hashlib.sha256(content).digest() for content in contents)
+        folder = self._folder / hashlib.sha256(digests).hexdigest()[:_HASHED]
         with self._lock:
             if not folder.exists():
                 unfinished = folder.with_suffix(".unfinished")
                 unfinished.mkdir(parents=True, exist_ok=True)
-                if content:
+                for content in filter(None, contents):
                     with zipfile.ZipFile(io.BytesIO(content)) as archive:
                         lambda_svc._extract_zip_preserving_mode(archive, str(unfinished))
                 unfinished.rename(folder)
