@@ -6,7 +6,7 @@ does, and leaves the result in S3, so the result outlives both this task and the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from sluice.aws.template import Fragment
 from sluice.compute.artefacts import Artefacts
 from sluice.compute.attempts import Attempt, Claim, Outcome, Result
 from sluice.compute.logs import last_lines
-from sluice.compute.names import CODE, CONTAINER, cluster_name, own_name
+from sluice.compute.names import CODE, CONTAINER, cluster_name, own_name, task_logs
 from sluice.compute.prices import fargate_price
 from sluice.compute.remote import RemoteRuntime
 from sluice.compute.requests import Request, Size
@@ -189,8 +189,14 @@ class FargateRuntime(RemoteRuntime[Fargate]):
             return result
         if claim is not None and claim.by != task and lake.now() <= claim.until:
             return None  # another run was faster to claim the attempt, so this task had nothing to do
-        cause = _cause(found[0]) if found else ("interrupted", "ECS knows it no more")
-        return self.conclude(attempt, self._without_result(claim, task, *cause))
+        outcome, why = _cause(found[0]) if found else ("interrupted", "ECS knows it no more")
+        lost = Result(
+            outcome=outcome,
+            message=f"task {task} ended without a result: {why}",
+            size=claim.size if claim else self.size,
+            log=self._log(claim, found),
+        )
+        return self.conclude(attempt, lost)
 
     def _may_not_show_yet(self, reference: Mapping[str, Any]) -> bool:
         """Return whether the task is so new that a description may not have it yet (Amazon ECS API reference, RunTask).
@@ -200,13 +206,14 @@ class FargateRuntime(RemoteRuntime[Fargate]):
         since = reference.get("since")
         return since is not None and self.workspace.lake.now() - datetime.fromisoformat(since) < _UNTIL_IT_SHOWS
 
-    def _without_result(self, claim: Claim | None, task: str, outcome: Outcome, why: str) -> Result:
-        return Result(
-            outcome=outcome,
-            message=f"task {task} ended without a result: {why}",
-            size=claim.size if claim else self.size,
-            log=last_lines(self.workspace, claim.log) if claim else (),
-        )
+    def _log(self, claim: Claim | None, found: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+        """Return the end of the log of who claimed the attempt, or of a task that ended before it could."""
+        if claim is not None:
+            return last_lines(self.workspace, claim.log)
+        if not found or "exitCode" not in found[0]["containers"][0]:
+            return ()  # it has no log: its container has never run
+        task = found[0]["taskArn"].rpartition("/")[2]
+        return last_lines(self.workspace, f"{task_logs(self.workspace.pipeline, self.step)}/{task}")
 
 
 def _has_ended(task: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ CODE = "SLUICE_CODE"
 # The variable of a task definition that has its log group and the prefix of its streams, as ``group:prefix``.
 LOG = "SLUICE_LOG"
 CONTAINER = "step"
+STREAMS = "fargate"  # the prefix of the log streams of tasks
 # What a function calls; a task runs the same module.
 HANDLER = "sluice.compute.handler.handle"
 # The logical ids of the role with which steps run, and of the one with which ECS starts tasks.
@@ -39,3 +40,13 @@ def log_group(pipeline: Pipeline, step: Conform | Step) -> str:
         step: The step.
     """
     return f"/sluice/{pipeline.name}/{step.name}"
+
+
+def task_logs(pipeline: Pipeline, step: Conform | Step) -> str:
+    """Return where the logs of a step's tasks are, as ``group:prefix``. A task's own stream is ``prefix/<task id>``.
+
+    Args:
+        pipeline: The pipeline that declares the step.
+        step: The step.
+    """
+    return f"{log_group(pipeline, step)}:{STREAMS}/{CONTAINER}"

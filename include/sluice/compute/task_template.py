@@ -5,13 +5,22 @@ from __future__ import annotations
 from troposphere import GetAtt, Ref, Tags, ecs
 
 from sluice.aws.template import Fragment, Statement, arn, logical_id
-from sluice.compute.names import CODE, CONTAINER, EXECUTION_ROLE, LOG, STEP_ROLE, cluster_name, log_group, own_name
+from sluice.compute.names import (
+    CODE,
+    CONTAINER,
+    EXECUTION_ROLE,
+    LOG,
+    STEP_ROLE,
+    STREAMS,
+    cluster_name,
+    log_group,
+    own_name,
+    task_logs,
+)
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.runtimes import Fargate
 from sluice.declaration.steps import Conform, Step
 from sluice.steps.code import code_fingerprint
-
-_STREAMS = "fargate"  # the prefix of log streams
 
 
 def task_template(pipeline: Pipeline, step: Conform | Step, declared: Fargate, image: str) -> Fragment:
@@ -24,7 +33,7 @@ def task_template(pipeline: Pipeline, step: Conform | Step, declared: Fargate, i
         image: The URI of the image of steps.
     """
     name, group = own_name(pipeline, step), log_group(pipeline, step)
-    variables = {CODE: code_fingerprint(pipeline, step), LOG: f"{group}:{_STREAMS}/{CONTAINER}"}
+    variables = {CODE: code_fingerprint(pipeline, step), LOG: task_logs(pipeline, step)}
     container = ecs.ContainerDefinition(
         Name=CONTAINER,
         Image=image,
@@ -32,7 +41,7 @@ def task_template(pipeline: Pipeline, step: Conform | Step, declared: Fargate, i
         Environment=[ecs.Environment(Name=key, Value=value) for key, value in variables.items()],
         LogConfiguration=ecs.LogConfiguration(
             LogDriver="awslogs",
-            Options={"awslogs-group": group, "awslogs-region": Ref("AWS::Region"), "awslogs-stream-prefix": _STREAMS},
+            Options={"awslogs-group": group, "awslogs-region": Ref("AWS::Region"), "awslogs-stream-prefix": STREAMS},
         ),
     )
     definition = ecs.TaskDefinition(

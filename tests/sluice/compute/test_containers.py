@@ -157,6 +157,18 @@ def test_task_that_dies_with_all_it_has_leaves_the_end_of_its_log(elsewhere: Els
     assert records(workspace) == ["1-claim.json", "1-result.json"]
 
 
+def test_task_that_fails_before_it_begins_leaves_the_end_of_its_log(elsewhere: Elsewhere) -> None:
+    workspace = elsewhere.make(FARGATE)
+    workspace.aws.client("ssm").delete_parameter(Name=f"/sluice/{elsewhere.name}/bucket")  # so it finds no lake
+
+    with pytest.raises(SluiceError, match="ended without a result") as failed:
+        run(workspace)
+
+    assert "; its log ends: " in str(failed.value)
+    assert f"MissingResource: pipeline {elsewhere.name}: no parameter /sluice/{elsewhere.name}/b" in str(failed.value)
+    assert records(workspace) == ["1-result.json"]
+
+
 def test_result_outlives_its_task_and_who_waited(elsewhere: Elsewhere) -> None:
     workspace = elsewhere.make(FARGATE)
     started = start(workspace)
