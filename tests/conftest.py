@@ -27,7 +27,7 @@ CLOUD_PYTHON = _ROOT / ".venv-cloud/bin/python"
 STEP_IMAGE = "sluice-step"
 # The runtime of functions from zip archives.
 ZIP_RUNTIME = "python3.11"
-_STEP_PYTHON = _ROOT / ".venv-step/bin/python"
+STEP_PYTHON = _ROOT / ".venv-step/bin/python"
 _SHARED_PACKAGE = "from pkgutil import extend_path\n\n__path__ = extend_path(__path__, __name__)\n"
 
 # Airflow settles on its folders when it is first imported, whichever test does that: never on the user's own home.
@@ -65,8 +65,8 @@ def image_pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory, image_pipelines: Path) -> Iterator[Cloud]:
     """An embedded cloud of the session's own (of the worker's own under xdist), gone when it ends."""
-    image = Image(_STEP_PYTHON, (image_pipelines.parent, _ROOT / "include"))
-    images = {STEP_IMAGE: image, ZIP_RUNTIME: Image(_STEP_PYTHON, ())}
+    image = Image(STEP_PYTHON, (image_pipelines.parent, _ROOT / "include"))
+    images = {STEP_IMAGE: image, ZIP_RUNTIME: Image(STEP_PYTHON, ())}
     with running_cloud(tmp_path_factory.mktemp("cloud"), CLOUD_PYTHON, images) as cloud:
         yield cloud
 
