@@ -125,7 +125,7 @@ def _print_on(output: int, tail: deque[str]) -> None:
         for line in lines:
             tail.append(line.rstrip()[:_LONGEST_LINE])
             sys.stdout.write(line)
-    sys.stdout.flush()
+            sys.stdout.flush()  # whatever kills this process, the log has it
 
 
 def _watch(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
+import sluice
 from localcloud.testing.waiting import wait_for
 from sluice.compute.memory import Peak
 from sluice.compute.supervising import supervise
@@ -193,3 +195,27 @@ def test_processes_of_the_child_are_killed_with_it(tmp_path: Path) -> None:
     assert ended.reason == "time"
     other = int(note.read_text())
     wait_for(lambda: not psutil.pid_exists(other) or psutil.Process(other).status() == "zombie", what="its end")
+
+
+def test_line_is_in_the_log_before_anything_can_kill_the_process() -> None:
+    script = """
+import time
+from sluice.compute.supervising import supervise
+
+def call():
+    print("begun")
+    time.sleep(60)
+
+supervise(call, 4096, 60)
+"""
+    path = str(Path(sluice.__file__).parents[1])
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], env={"PATH": os.defpath, "PYTHONPATH": path}, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        assert select.select([process.stdout], [], [], 30)[0], "nothing was printed while the call runs"
+        assert process.stdout.readline() == b"begun\n"
+    finally:
+        process.terminate()
+        process.wait(30)
