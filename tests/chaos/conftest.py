@@ -16,10 +16,14 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.trial import Trial
 from tests.conftest import CLOUD_PYTHON, Cloud, free_ports
 from tests.pipelines.flights.flight_days import events_from
+from tests.sluice.compute.conftest import elsewhere
+from tests.sluice.conftest import aws
 
 from localcloud.testing.clouds import LocalCloud
 from sluice.declaration.loading import load_pipeline
 from sluice.sending.lanes import Event
+
+__all__ = ["aws", "elsewhere"]  # fixtures that are used here, too
 
 MakeTrial = Callable[..., Trial]
 Flights = Callable[[int], list[Event]]

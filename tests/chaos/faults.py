@@ -41,7 +41,7 @@ class Reset:
 
 @dataclass(frozen=True)
 class Kill:
-    """The process that calls is killed (SIGKILL, see ``Proxy.victim``): before the call happened, or right after it."""
+    """The process that calls is killed (SIGKILL): before the call happened, or right after it."""
 
     happened: bool
 
@@ -84,12 +84,13 @@ class Rule:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """``headers`` are named in lower case: a client may write their names in either."""
+    """``headers`` are named in lower case: a client may write their names in either. ``port`` is the client's."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
+    port: int = 0
 
     @property
     def service(self) -> str:

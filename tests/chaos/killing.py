@@ -61,8 +61,8 @@ KillAt = Callable[..., int]
 
 
 def begin(trial: Worked, work: str, proxy: Proxy | None) -> subprocess.Popen[str]:
-    """Start work in a process of its own; behind a proxy, it is the proxy's victim."""
-    process = subprocess.Popen(
+    """Start work in a process of its own, behind a proxy if there is one."""
+    return subprocess.Popen(
         [sys.executable, working.__file__, work, trial.bucket, trial.target],
         env={
             **os.environ,
@@ -73,6 +73,3 @@ def begin(trial: Worked, work: str, proxy: Proxy | None) -> subprocess.Popen[str
         stdout=subprocess.PIPE,
         text=True,
     )
-    if proxy:
-        proxy.victim = process
-    return process

@@ -21,6 +21,7 @@ import sagemaker.core.image_uris  # noqa: F401  imported once, not in each child
 import sklearn.metrics  # noqa: F401
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError
+from tests.chaos.forking import serve
 from tests.sluice.toy import TOY
 
 from localcloud.testing.clouds import OF_STAND_IN
@@ -159,21 +160,7 @@ def main(bucket: str, endpoint: str) -> None:
     """Fork a child for each line of standard input."""
     clients._CONFIG = clients._CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
     Wire.send = lambda *_: None  # type: ignore[method-assign, assignment]  # boto3 makes every call
-    for line in sys.stdin:
-        kind, nth = line.split()
-        read, write = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.close(read)
-            ended = child(bucket, endpoint, kind, int(nth))
-            os.write(write, " ".join(ended.split()).encode())
-            os._exit(0)
-        os.close(write)
-        _, status = os.waitpid(pid, 0)
-        said = os.read(read, 65536).decode()
-        os.close(read)
-        sys.stdout.write(("killed" if os.WIFSIGNALED(status) else said) + "\n")
-        sys.stdout.flush()
+    serve(lambda kind, nth: child(bucket, endpoint, kind, int(nth)))
 
 
 if __name__ == "__main__":

@@ -7,16 +7,16 @@ import json
 import random
 import socket
 import struct
-import subprocess
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+import psutil
 from tests.chaos.faults import Delay, Fault, Kill, Partial, Refuse, Request, Reset, Rule, Schedule
 
 _FORWARD_SECONDS = 60
@@ -36,7 +36,6 @@ class Proxy:
     def __init__(self, upstream: str, seed: int, *rules: Rule) -> None:
         self.schedule = Schedule(seed, rules)
         self.over = threading.Event()
-        self.victim: subprocess.Popen[str] | None = None
         self._held: set[Request] = set()
         self.upstream = urlsplit(upstream)
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -89,8 +88,8 @@ class Proxy:
             case (Reset(happened) | Kill(happened), _):
                 if happened:
                     self.forward(request)
-                if isinstance(struck[0], Kill) and self.victim is not None:
-                    self.victim.kill()
+                if isinstance(struck[0], Kill):
+                    caller(request.port).kill()
                 return None
             case (Partial() as partial, chance):
                 return self._in_part(request, partial, chance)
@@ -112,7 +111,7 @@ class Proxy:
         done: dict[str, Any] = {}
         if kept:
             body = json.dumps({**batch, member: kept}).encode()
-            answer = self.forward(Request(request.method, request.path, _without_length(request.headers), body))
+            answer = self.forward(replace(request, headers=_without_length(request.headers), body=body))
             if answer.status != 200:
                 return answer
             done = json.loads(answer.body)
@@ -139,6 +138,12 @@ def _records_in_part(
     results = iter(done.get("Records", []))
     records = [{"ErrorCode": fault.code, "ErrorMessage": "injected"} if fails else next(results) for fails in failed]
     return {**done, "FailedRecordCount": sum("ErrorCode" in record for record in records), "Records": records}
+
+
+def caller(port: int) -> psutil.Process:
+    """Return the process whose end of a connection has this port; the older one, if it has forked since."""
+    ends = (each for each in psutil.net_connections("inet") if each.laddr and each.laddr.port == port and each.pid)
+    return psutil.Process(min(each.pid for each in ends))
 
 
 def refused(request: Request, fault: Refuse) -> Answer:
@@ -180,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(self.command, self.path, headers, self.rfile.read(length))
+        request = Request(self.command, self.path, headers, self.rfile.read(length), self.client_address[1])
         try:
             answer = self.server.proxy.answer(request)
         except OSError:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.chaos import model_life
+from tests.chaos.forking import Ask, forking
 from tests.conftest import Cloud
 from tests.sluice.lake_contents import rows_of
 from tests.sluice.serving.live import put_learnable
@@ -21,9 +18,7 @@ from sluice.lake.store import Lake
 from sluice.provisioning.provision import provision
 from sluice.serving.records import deployment_records
 
-ROOT = Path(__file__).parents[2]
 MOST_CALLS = 400
-Ask = Callable[[str, int], str]
 
 
 @pytest.fixture
@@ -49,23 +44,8 @@ def endpoint(own_name: str) -> str:
 @pytest.fixture
 def ask(cloud: Cloud, toy_stack: Resources, lake: Lake, endpoint: str) -> Iterator[Ask]:
     """Runs a model's life with a fault at its nth call, and returns how it ended."""
-    process = subprocess.Popen(
-        [sys.executable, model_life.__file__, lake.bucket, endpoint],
-        env={**os.environ, **cloud.environment, "PYTHONPATH": f"{ROOT / 'include'}:{ROOT / 'localcloud/src'}:{ROOT}"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-
-    def run(fault: str, nth: int) -> str:
-        print(f"{fault} {nth}", file=process.stdin, flush=True)
-        return process.stdout.readline().strip()  # type: ignore[union-attr]
-
-    yield run
-    process.stdin.close()
-    process.wait(120)
+    with forking(model_life, lake.bucket, endpoint, **cloud.environment) as ask:
+        yield ask
 
 
 def names(listed: Any, member: str) -> list[str]:
