@@ -82,6 +82,7 @@ def main() -> int:
         sys.stderr.write(f"{order['command'][0]} can't be run: {error}\n")
         return _UNABLE
     code = child.wait()
+    kill_session(os.getpid())  # here too: the other thread ends with this one
     return code if code >= 0 else SIGNALLED - code
 
 
