@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import psutil
+
 _SERVICES = {"AmazonSQS": "sqs", "Kinesis_20131202": "kinesis"}
 
 
@@ -84,13 +86,16 @@ class Rule:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """``headers`` are named in lower case: a client may write their names in either. ``port`` is the client's."""
+    """``headers`` are named in lower case: a client may write their names in either.
+
+    ``caller`` is who may be killed for it, if the schedule kills.
+    """
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
-    port: int = 0
+    caller: psutil.Process | None = None
 
     @property
     def service(self) -> str:
@@ -115,6 +120,7 @@ class Schedule:
 
     def __init__(self, seed: int, rules: Sequence[Rule]) -> None:
         self.injected: Counter[Fault] = Counter()
+        self.kills = any(isinstance(rule.fault, Kill) for rule in rules)
         self._seed, self._rules = seed, rules
         self._seen: Counter[int] = Counter()
         self._struck: Counter[int] = Counter()

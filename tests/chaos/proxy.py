@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -88,8 +89,8 @@ class Proxy:
             case (Reset(happened) | Kill(happened), _):
                 if happened:
                     self.forward(request)
-                if isinstance(struck[0], Kill):
-                    caller(request.port).kill()
+                if isinstance(struck[0], Kill) and request.caller is not None:
+                    request.caller.kill()
                 return None
             case (Partial() as partial, chance):
                 return self._in_part(request, partial, chance)
@@ -140,12 +141,6 @@ def _records_in_part(
     return {**done, "FailedRecordCount": sum("ErrorCode" in record for record in records), "Records": records}
 
 
-def caller(port: int) -> psutil.Process:
-    """Return the process whose end of a connection has this port; the older one, if it has forked since."""
-    ends = (each for each in psutil.net_connections("inet") if each.laddr and each.laddr.port == port and each.pid)
-    return psutil.Process(min(each.pid for each in ends))
-
-
 def refused(request: Request, fault: Refuse) -> Answer:
     """Return the error in the format of the service."""
     if request.service == "s3":
@@ -185,7 +180,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(self.command, self.path, headers, self.rfile.read(length), self.client_address[1])
+        body = self.rfile.read(length)
+        # The search takes a while, in which its other calls would happen: so it comes before the fault.
+        caller = self._caller if self.server.proxy.schedule.kills else None
+        request = Request(self.command, self.path, headers, body, caller)
         try:
             answer = self.server.proxy.answer(request)
         except OSError:
@@ -194,6 +192,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._reset()
         else:
             self._send(answer)
+
+    @cached_property
+    def _caller(self) -> psutil.Process:
+        """The process at the other end of the connection; the older one, if it has forked since."""
+        port = self.client_address[1]
+        ends = (each for each in psutil.net_connections("inet") if each.laddr and each.laddr.port == port and each.pid)
+        return psutil.Process(min(each.pid for each in ends))
 
     def _send(self, answer: Answer) -> None:
         self.send_response_only(answer.status)
