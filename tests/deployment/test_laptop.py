@@ -54,6 +54,7 @@ def test_shipped_secrets_are_refused_where_others_can_reach(checkout: Checkout) 
     assert checkout.processes() == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root needs what is refused here")
 def test_root_without_user_namespaces_gets_the_next_action(checkout: Checkout) -> None:
     programs = checkout.folder / "programs"

@@ -130,6 +130,7 @@ def served(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
             yield Served(url, log_in(url, json.loads(passwords.read_text())["reader"]), lake)
 
 
+@pytest.mark.slow
 def test_user_who_is_logged_in_reads_the_report(served: Served) -> None:
     status, headers, body = served.read("/sluice/reports/flights/1")
 
@@ -141,6 +142,7 @@ def test_user_who_is_logged_in_reads_the_report(served: Served) -> None:
     assert headers["cache-control"] == "no-store"
 
 
+@pytest.mark.slow
 def test_nobody_else_reads_it(served: Served) -> None:
     for headers in ({}, {"Cookie": "_token=x"}, {"Authorization": f"Basic {served.token}"}):
         status, _, body = served.get("/sluice/reports/flights/1", **headers)
@@ -148,6 +150,7 @@ def test_nobody_else_reads_it(served: Served) -> None:
         assert b"report" not in body
 
 
+@pytest.mark.slow
 def test_user_who_may_not_read_the_dag_does_not_read_its_reports(served: Served) -> None:
     """The user may read ``flights_train`` and no other DAG; whether there is a pipeline, the answer does not tell."""
     for pipeline in ("parcels", "no_such_pipeline"):
@@ -155,6 +158,7 @@ def test_user_who_may_not_read_the_dag_does_not_read_its_reports(served: Served)
         assert (status, json.loads(body)) == (403, {"detail": "Forbidden"})
 
 
+@pytest.mark.slow
 def test_report_that_does_not_exist_is_not_found(served: Served) -> None:
     status, _, body = served.read("/sluice/reports/flights/2")
 
@@ -162,6 +166,7 @@ def test_report_that_does_not_exist_is_not_found(served: Served) -> None:
     assert json.loads(body) == {"detail": "there is no report 2; clear the task report of flights_train to write it"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     ["flights/0", "flights/-1", "flights/x", "..%2Fflights/1", "flights%2F..%2Fother/1", "Flights/1", "", "docs"],

@@ -106,6 +106,7 @@ def raw_row(frame: pd.DataFrame, place: int) -> dict[str, object]:
     return json.loads(json.dumps(values, default=lambda value: value.item()))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(frames(), st.booleans())
 def test_single_rows_are_encoded_as_those_of_a_frame(frame: pd.DataFrame, filled: bool) -> None:

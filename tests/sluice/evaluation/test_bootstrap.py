@@ -23,6 +23,7 @@ def test_interval_of_a_mean_is_that_of_the_normal_distribution() -> None:
     assert (reached - low, high - reached) == (pytest.approx(error, rel=0.25), pytest.approx(error, rel=0.25))
 
 
+@pytest.mark.slow
 def test_draws_are_the_same_for_all_models_and_each_time() -> None:
     labels, answers = np.array([0.0, 1, 1, 0, 1, 0] * 20), np.linspace(0, 1, 120)
 

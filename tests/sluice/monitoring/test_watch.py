@@ -96,7 +96,10 @@ def test_outcome_that_arrives_late_is_judged_by_the_next_look(live: Live, lake: 
 
 @pytest.mark.parametrize(
     ("retrain", "action"),
-    [(False, "run toy_train"), (True, "toy_train is triggered: read its verdict")],
+    [
+        (False, "run toy_train"),
+        pytest.param(True, "toy_train is triggered: read its verdict", marks=pytest.mark.slow),
+    ],
 )
 def test_model_that_is_worse_than_its_bound_is_found_with_the_next_action(
     live: Live, lake: Lake, retrain: bool, action: str

@@ -92,6 +92,7 @@ def lint(*templates: Path) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_template_is_valid_and_so_is_the_machine_in_it(tmp_path: Path) -> None:
     for each in (pipeline("placed"), guarded("guarded_steps"), without_network("bare")):
         (tmp_path / f"{each.name}.json").write_text(template_body(each, ARTEFACTS))

@@ -39,6 +39,7 @@ def resources(cloud: Cloud, outputs: dict[str, str]) -> Resources:
     return find(cloud, "my_pipe")
 
 
+@pytest.mark.slow
 def test_template_is_valid_in_every_region_that_it_may_go_to(tmp_path: Path) -> None:
     """One process for all shapes: the start of cfn-lint takes seconds."""
     for pipeline in (*SHAPES.values(), *REAL):

@@ -97,6 +97,7 @@ def test_whole_training_repeated_creates_nothing(own: Workspace) -> None:
     assert [call for call in calls if call.startswith(("Create", "Update", "Delete", "Stop"))] == []
 
 
+@pytest.mark.slow
 def test_champion_scores_the_rows_that_its_challengers_score(own: Workspace) -> None:
     put_learnable(own.lake, 6)
     fingerprint, jobs = trained(own)
