@@ -45,6 +45,7 @@ _LONGEST = (
     "test_transform_scheduling.py",
     "test_dags_run.py",
     "test_problems.py",
+    "test_machine.py",
     "test_operators.py",
 )
 
