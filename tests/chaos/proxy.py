@@ -10,6 +10,7 @@ import struct
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,6 +39,7 @@ class Proxy:
         self.schedule = Schedule(seed, rules)
         self.over = threading.Event()
         self._held: set[Request] = set()
+        self._callers: set[psutil.Process] = set()
         self.upstream = urlsplit(upstream)
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.proxy = self
@@ -65,6 +67,19 @@ class Proxy:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(10)
+
+    def caller(self, port: int) -> psutil.Process:
+        """Return the process whose end of a connection has this port; the oldest one, if it has forked since.
+
+        Who has called before is looked at first: to look at all processes takes much longer.
+        """
+        known = [each for each in tuple(self._callers) if port in _ports(each)]
+        if not known:
+            ends = psutil.net_connections("tcp4")
+            known = [psutil.Process(each.pid) for each in ends if each.laddr.port == port and each.pid]
+        oldest = min(known, key=lambda each: each.pid)
+        self._callers.add(oldest)
+        return oldest
 
     def forward(self, request: Request) -> Answer:
         connection = http.client.HTTPConnection(
@@ -118,6 +133,13 @@ class Proxy:
             done = json.loads(answer.body)
         spoil = _records_in_part if member == "Records" else _entries_in_part
         return _json(200, spoil(batch[member], failed, done, fault))
+
+
+def _ports(process: psutil.Process) -> set[int]:
+    """Return the local ports of a process; none if it has ended."""
+    with suppress(psutil.Error):
+        return {end.laddr.port for end in process.net_connections("tcp4")}
+    return set()
 
 
 def _entries_in_part(
@@ -195,10 +217,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     @cached_property
     def _caller(self) -> psutil.Process:
-        """The process at the other end of the connection; the older one, if it has forked since."""
-        port = self.client_address[1]
-        ends = (each for each in psutil.net_connections("inet") if each.laddr and each.laddr.port == port and each.pid)
-        return psutil.Process(min(each.pid for each in ends))
+        """The process at the other end of the connection."""
+        return self.server.proxy.caller(self.client_address[1])
 
     def _send(self, answer: Answer) -> None:
         self.send_response_only(answer.status)
