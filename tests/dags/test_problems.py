@@ -24,7 +24,7 @@ from tests.sluice.lake_contents import rows_of
 from pipelines.flights import data
 from sluice.sending.lanes import Event
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 FIRST = datetime(2013, 1, 1, tzinfo=UTC)
 NAMES = ("digits", "departures", "searches", "archive", "pumps")

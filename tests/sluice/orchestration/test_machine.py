@@ -45,7 +45,7 @@ from sluice.training.jobs import find_job
 from sluice.training.launching import launch_training
 from sluice.workspace import Workspace
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 Declare = Callable[..., Workspace]
 
