@@ -131,14 +131,14 @@ def test_child_that_ends_without_an_answer_has_died_of_its_exit_code(end: Callab
 def test_child_that_dies_is_seen_while_a_process_of_its_own_lives() -> None:
     def leave_another() -> None:
         if os.fork() == 0:
-            time.sleep(3)
+            time.sleep(_LONG)
             os._exit(0)
         os.kill(os.getpid(), signal.SIGKILL)
 
     ended = supervise(leave_another, _ROOMY, _LONG)
 
     assert (ended.reason, ended.value) == ("died", -signal.SIGKILL)
-    assert ended.seconds < 2
+    assert ended.seconds < _LONG / 2
 
 
 def test_child_may_have_processes_of_its_own() -> None:
