@@ -175,7 +175,7 @@ def test_wrong_clocks_neither_lose_events_nor_close_current_partitions(trial: Ma
     states = {manifest.partition: manifest.state for manifest in here.lake().manifests("raw/events")}
     today = f"dt={now.date()}"
     assert {key for key, state in states.items() if state == "open"} >= {today}
-    assert states["dt=2013-01-02"] == states["dt=0001-01-01"] == "closed"
+    assert states["dt=2013-01-02"] == states["dt=1970-01-01"] == "closed"
     here.close_at(now - timedelta(days=30 * 365))  # by one that is decades behind: what is closed stays closed
     assert states == {manifest.partition: manifest.state for manifest in here.lake().manifests("raw/events")}
 
@@ -183,8 +183,7 @@ def test_wrong_clocks_neither_lose_events_nor_close_current_partitions(trial: Ma
 
     assert counts.conformed == 40 + len({"a little ahead", "behind", "another zone"})
     assert counts.quarantined == {
-        "event_time: not usable": len({"ahead", "far ahead", "before all time"}),
-        "event_time: out of range": len({"far behind"}),
+        "event_time: out of range": len({"ahead", "far ahead", "far behind", "before all time"}),
         "event_time: offset_missing": len({"no zone"}),
         "event_time: datetime_parsing": len({"no such day"}),
     }

@@ -103,7 +103,7 @@ def malformed(good: Sequence[Event]) -> dict[str, Event]:
     return {
         "not_json": event("bad-json", '{"id": "bad-json", '),
         "body: model_type": event("bad-list", "[1, 2]"),
-        "event_time: not usable": event("bad-future", flight("bad-future", event_time="2099-01-01T00:00:00+00:00")),
+        "event_time: out of range": event("bad-future", flight("bad-future", event_time="2099-01-01T00:00:00+00:00")),
         "carrier: missing": event("bad-missing", json.dumps(without_carrier)),
         "distance: int_type": event("bad-type", flight("bad-type", distance="far")),
     }

@@ -8,12 +8,14 @@ from __future__ import annotations
 from datetime import timedelta
 from math import isfinite
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sluice.errors import DeclarationError
 
 _HOUR = timedelta(hours=1)
 LONGEST_JOB = timedelta(days=28)  # SageMaker API reference, StoppingCondition
 LONGEST_APPROVAL = timedelta(days=28)
+_UNITS = ("s", "ms", "us", "ns")
 
 
 def check_tuple(where: str, member: str, value: object, kind: Any, example: str) -> None:
@@ -151,3 +153,38 @@ def check_duration(
 def _text(duration: timedelta) -> str:
     hours = duration / _HOUR
     return f"{duration.total_seconds():g} seconds" if hours < 1 else f"{hours:g} hours"
+
+
+def check_unit(where: str, member: str, value: object) -> None:
+    """Require None or a unit of time since 1970.
+
+    Args:
+        where: The owner of the member, such as ``source events``.
+        member: The name of the member.
+        value: What the user declared.
+
+    Raises:
+        DeclarationError: the value is no such unit.
+    """
+    if value is not None and value not in _UNITS:
+        raise DeclarationError(f"{where}: {member}={value!r} must be one of {', '.join(_UNITS)}, or None")
+
+
+def check_zone(where: str, member: str, value: object) -> None:
+    """Require None or the name of a time zone.
+
+    Args:
+        where: The owner of the member, such as ``source events``.
+        member: The name of the member.
+        value: What the user declared.
+
+    Raises:
+        DeclarationError: the value is no name of a time zone.
+    """
+    try:
+        if value is not None:
+            ZoneInfo(value)  # type: ignore[arg-type]
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:  # OSError: the name of a folder
+        raise DeclarationError(
+            f"{where}: {member}={value!r} must be the name of a time zone, such as 'Europe/Berlin', or None"
+        ) from error

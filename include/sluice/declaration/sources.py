@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from sluice.declaration.checks import check_count, check_duration, check_text
+from sluice.declaration.checks import check_count, check_duration, check_text, check_unit, check_zone
 from sluice.errors import DeclarationError
 
 _MOST_LATE = timedelta(days=365)
@@ -52,9 +52,13 @@ class EventSource(Source):
 
     Args:
         event_id: The member of the JSON body that has the event's id.
-        event_time: The member of the JSON body that has the event's time, in ISO 8601 with an offset.
+        event_time: The member of the JSON body that has the event's time.
         lateness: How far the watermark trails the highest event time seen, in whole seconds, up to 365 days. A longer
             one closes partitions later; a shorter one makes late revisions of more partitions.
+        event_time_unit: ``s``, ``ms``, ``us`` or ``ns``: what times that are numbers, or digits as text, count since
+            1970-01-01T00:00:00Z; None if times are never numbers. It holds for the times of the contract as well.
+        event_time_zone: The IANA name of the zone of times without an offset, such as ``Europe/Berlin``; None if all
+            times have an offset. It holds for the times of the contract as well.
 
     Attributes:
         keeps_arrivals: Whether the kind can be replayed by time of arrival, as far as its retention reaches.
@@ -68,10 +72,14 @@ class EventSource(Source):
     event_id: str
     event_time: str
     lateness: timedelta = field(default=timedelta(hours=1), kw_only=True)
+    event_time_unit: str | None = field(default=None, kw_only=True)
+    event_time_zone: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         check_text(self._where, "event_id", self.event_id, "id")
         check_text(self._where, "event_time", self.event_time, "event_time")
+        check_unit(self._where, "event_time_unit", self.event_time_unit)
+        check_zone(self._where, "event_time_zone", self.event_time_zone)
         check_duration(self._where, "lateness", self.lateness, timedelta(0), _MOST_LATE)
 
 

@@ -12,9 +12,12 @@ from typing import Any, NamedTuple
 
 from sluice.declaration.sources import EventSource
 from sluice.records.record import Record
+from sluice.records.times import OUT_OF_RANGE, TimeFault, parse_time
 
-# A producer's clock may be wrong. An event time in the far future would move the watermark past all other events.
+# A producer's clock may be wrong. An event time in the far future would move the watermark past all other events, and
+# the zero of a clock is none of an event.
 _MOST_AHEAD = timedelta(days=1)
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2263, 1, 1, tzinfo=UTC)
 
 
 class Body(NamedTuple):
@@ -23,11 +26,13 @@ class Body(NamedTuple):
     Attributes:
         event_id: The event's id; None if the body has none that is usable.
         event_time: The event's time (UTC); None if the body has none that is usable.
+        fault: Why it has none, as ``conform`` gives it for the reason; None if it has one.
         members: All members; empty if the body is no JSON object.
     """
 
     event_id: str | None
     event_time: datetime | None
+    fault: str | None
     members: Mapping[str, Any]
 
     def text(self, member: str) -> str | None:
@@ -38,11 +43,12 @@ class Body(NamedTuple):
 def parse_body(body: str, source: EventSource, sent_at: datetime) -> Body:
     """Parse a body, with id and time under the names that the source declares.
 
-    A time without an offset is not usable. Neither is a time more than a day after ``sent_at``.
+    A time is usable if it is in the years 1970 to 2262, and at most a day after ``sent_at``: other times come from a
+    wrong clock.
 
     Args:
         body: The body as text.
-        source: The source, which declares the names of the members.
+        source: The source, which declares the names of the members, and the unit and the zone of times.
         sent_at: When the message was sent (UTC).
     """
     try:
@@ -51,8 +57,8 @@ def parse_body(body: str, source: EventSource, sent_at: datetime) -> Body:
         members = {}
     if not isinstance(members, dict):
         members = {}
-    event_time = _moment(members.get(source.event_time), sent_at)
-    return Body(text_of(members.get(source.event_id)), event_time, members)
+    event_time, fault = _event_time(members, source, sent_at)
+    return Body(text_of(members.get(source.event_id)), event_time, fault, members)
 
 
 def text_of(value: object) -> str | None:
@@ -82,14 +88,20 @@ def derive_again(record: Record, source: EventSource) -> Record:
         event_id=body.event_id or record.event_id,
         event_time=body.event_time or record.sent_at,
         event_time_from="sent" if body.event_time is None else "body",
+        fault=body.fault,
     )
 
 
-def _moment(value: object, sent_at: datetime) -> datetime | None:
-    if not isinstance(value, str):
-        return None
+def _event_time(
+    members: Mapping[str, Any], source: EventSource, sent_at: datetime
+) -> tuple[datetime | None, str | None]:
+    """Return the usable time of an event, or why it has none."""
+    if source.event_time not in members:
+        return None, "event_time: missing"
     try:
-        moment = datetime.fromisoformat(value)
-        return moment.astimezone(UTC) if moment.tzinfo and moment - sent_at <= _MOST_AHEAD else None
-    except (ValueError, OverflowError):
-        return None
+        moment = parse_time(members[source.event_time], source.event_time_unit, source.event_time_zone)
+    except TimeFault as fault:
+        return None, f"event_time: {fault}"
+    if not _EARLIEST <= moment < _LATEST or moment - sent_at > _MOST_AHEAD:
+        return None, f"event_time: {OUT_OF_RANGE}"
+    return moment, None

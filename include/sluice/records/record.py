@@ -28,9 +28,13 @@ _COLUMNS: Mapping[str, pa.DataType] = {
     "message_id": pa.string(),
     "attributes": pa.string(),
     "body": pa.string(),
+    "outer": pa.string(),
+    "fault": pa.string(),
 }
+_NULLABLE = {"outer", "fault"}  # parts of earlier versions don't have them
 _ORDER = attrgetter("group", "sequence_number", "message_id", "receive_count")
-SCHEMA = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _COLUMNS.items()])
+CONTROL = "control"
+SCHEMA = pa.schema([pa.field(name, kind, nullable=name in _NULLABLE) for name, kind in _COLUMNS.items()])
 
 
 class Record(NamedTuple):
@@ -47,7 +51,11 @@ class Record(NamedTuple):
         receive_count: How often the message had been received.
         message_id: The id that the service gave to the message.
         attributes: The message's other attributes, as JSON.
-        body: The body, verbatim.
+        body: The body of the event, verbatim.
+        outer: What the source delivered, verbatim, if the body was taken out of it. If it holds several events, only
+            the first of them has it.
+        fault: Why this is no event, or none with a usable time, as ``conform`` gives it for the reason;
+            :data:`CONTROL` for a message of a service that holds no event. None for an event.
     """
 
     event_id: str
@@ -60,6 +68,8 @@ class Record(NamedTuple):
     message_id: str
     attributes: str
     body: str
+    outer: str | None = None
+    fault: str | None = None
 
 
 def part_bytes(records: Iterable[Record]) -> tuple[str, bytes]:

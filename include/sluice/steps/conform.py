@@ -91,7 +91,7 @@ def _check(
     except ValidationError as error:
         return None, _reason(error)
     if record["event_time_from"] != "body":
-        return None, "event_time: not usable"
+        return None, record["fault"] or "event_time: not usable"  # an earlier version kept no fault
     row = {**members, **{name: record[name] for name in ENVELOPE}}
     too_large = next((name for name in schema.names if not _fits(row[name])), None)
     return (row, "") if too_large is None else (None, f"{too_large}: out of range")

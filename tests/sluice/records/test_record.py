@@ -97,6 +97,8 @@ def test_invalid_id_is_replaced_by_the_deduplication_id(event_id: str, expected:
         '"2014-01-02T00:00:00.000001+00:00"',  # more than a day after it was sent
         '"9999-12-31T23:59:59-14:00"',
         '"0001-01-01T00:00:00+14:00"',  # before the beginning of time in UTC
+        '"0001-01-01T00:00:00Z"',  # the zero of a clock
+        '"1969-12-31T23:59:59.999999Z"',
         "1388534400",
         "null",
         "[]",
@@ -109,7 +111,7 @@ def test_unusable_time_is_replaced_by_the_sent_time(at: str) -> None:
     assert record.event_id == "r-1"
 
 
-@pytest.mark.parametrize("at", ["2014-01-02T00:00:00+00:00", "0001-01-01T00:00:00+00:00", "2013-06-01T12:00:00Z"])
+@pytest.mark.parametrize("at", ["2014-01-02T00:00:00+00:00", "1970-01-01T00:00:00+00:00", "2013-06-01T12:00:00Z"])
 def test_time_up_to_a_day_ahead_of_the_queue_is_accepted(at: str) -> None:
     record = record_from_sqs(message(reading("r-1", at)), EVENTS)
 

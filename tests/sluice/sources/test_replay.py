@@ -198,7 +198,7 @@ def test_records_of_a_corrected_declaration_move_to_their_partition(
     assert [row["value"] for row in rows_of(lake, "conform", DAYS[0])] == list(range(0, 20, 2))
     assert [row["value"] for row in rows_of(lake, "conform", DAYS[1])] == list(range(1, 20, 2))
     assert rows_of(lake, "conform", sent_on) == []
-    assert manifest_json(lake, "conform", sent_on)["rejected"] == {"event_time: not usable": 20}
+    assert manifest_json(lake, "conform", sent_on)["rejected"] == {"event_time: missing": 20}
 
 
 def test_records_that_already_count_stay_under_any_new_declaration(

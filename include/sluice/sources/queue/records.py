@@ -70,6 +70,7 @@ def _record(message: Message, source: EventSource) -> tuple[Record, Body]:
         message_id=message_id,
         attributes=_attributes(message.get("MessageAttributes")),
         body=message["Body"],
+        fault=body.fault,
     )
     return record, body
 

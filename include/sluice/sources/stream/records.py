@@ -43,4 +43,5 @@ def record_from_kinesis(record: Mapping[str, Any], shard_id: str, source: Stream
         message_id=message_id,
         attributes=attributes,
         body=text,
+        fault=body.fault,
     )
