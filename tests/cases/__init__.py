@@ -1,0 +1,1 @@
+"""Small inputs that people who do this job have tripped over, each with the right answer."""

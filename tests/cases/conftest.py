@@ -1,0 +1,15 @@
+"""The fixtures of the library's tests."""
+
+from __future__ import annotations
+
+from tests.sluice.conftest import (  # noqa: F401
+    aws,
+    declare,
+    lake,
+    queue,
+    short_poll,
+    sqs,
+    toy_pipeline,
+    toy_resources,
+    workspace,
+)
