@@ -77,7 +77,9 @@ def _written(found: re.Match[str], zone: str | None) -> datetime:
         second, after = 59, timedelta(seconds=1)
     try:
         day = datetime.fromisoformat(found["date"])
-        moment = day.replace(hour=hour, minute=minute, second=second, microsecond=microsecond, tzinfo=_zone(found, zone))
+        moment = day.replace(
+            hour=hour, minute=minute, second=second, microsecond=microsecond, tzinfo=_zone(found, zone)
+        )
     except ValueError as error:
         raise TimeFault(NO_TIME) from error
     try:
