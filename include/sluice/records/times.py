@@ -61,7 +61,7 @@ def parse_time(value: object, unit: str | None = None, zone: str | None = None) 
         if unit is not None and _NUMBER.fullmatch(value):
             return _counted(Decimal(value), unit)
     elif unit is not None and isinstance(value, int) and not isinstance(value, bool):
-        return _counted(value, unit)
+        return _counted(Decimal(value), unit)
     elif unit is not None and isinstance(value, float) and isfinite(value):
         return _counted(Decimal(repr(value)), unit)  # its shortest decimal, which is what the body had
     raise TimeFault(NO_TIME)
@@ -107,10 +107,10 @@ def _fixed(offset: str) -> timezone:
     return timezone(-ahead if offset[0] == "-" else ahead)  # 24 hours or more raise ValueError
 
 
-def _counted(count: int | Decimal, unit: str) -> datetime:
+def _counted(count: Decimal, unit: str) -> datetime:
     if abs(count) > _FURTHEST * 1000:
         raise TimeFault(OUT_OF_RANGE)
     try:
-        return _EPOCH + timedelta(microseconds=int(Decimal(count) * _MICROSECONDS[unit]))
+        return _EPOCH + timedelta(microseconds=int(count * _MICROSECONDS[unit]))
     except OverflowError as error:
         raise TimeFault(OUT_OF_RANGE) from error
