@@ -29,7 +29,7 @@ _EXTENDED = re.compile(
 _BASIC = re.compile(
     rf"(?P<date>\d{{8}})[Tt](?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d){_FRACTION}{_OFFSET}", re.ASCII
 )
-_NUMBER = re.compile(r"[+-]?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?\d{1,20}(?:\.\d{1,9})?", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECONDS = {"s": Decimal(1_000_000), "ms": Decimal(1_000), "us": Decimal(1), "ns": Decimal("0.001")}
 _FURTHEST = 10**18  # microseconds; far outside what Python can tell
