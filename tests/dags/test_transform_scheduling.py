@@ -168,7 +168,7 @@ def test_broken_pipeline_is_shown_and_stops_no_other(dispatched: World) -> None:
 
 def test_log_names_once_what_a_run_waits_for(dispatched: World) -> None:
     """The first dispatch has started the complete partitions; a later one waits for the rest."""
-    text = f"parcels/tariffs {INCOMPLETE[0].key}..{INCOMPLETE[-1].key}: no marker under drops/tariffs/dt=…/"
+    text = f"parcels/tariffs {INCOMPLETE[0].key}..{INCOMPLETE[-1].key}: no _SUCCESS under drops/tariffs/dt=…/"
 
     def waiting() -> str | None:
         for name, run in dispatched.airflow.runs(DISPATCH).items():
@@ -243,7 +243,7 @@ def test_run_of_an_incomplete_partition_names_what_is_missing(dispatched: World)
     assert name == day.key
     assert dispatched.airflow.ended(TRANSFORM, name, seconds=60)["state"] == "failed"
     log = dispatched.airflow.log(TRANSFORM, name, "wait")
-    assert f"not complete: parcels/tariffs {day.key}: no marker under drops/tariffs/{day.key}/." in log
+    assert f"not complete: parcels/tariffs {day.key}: no _SUCCESS under drops/tariffs/{day.key}/." in log
 
 
 def test_days_before_the_first_event_are_empty_and_a_range_over_them_succeeds(dispatched: World) -> None:

@@ -163,7 +163,7 @@ def complete_but_for_one_marker(parcels: Workspace) -> Iterator[None]:
 
 @pytest.mark.usefixtures("complete_but_for_one_marker")
 def test_partitions_are_complete_once_all_are_closed_and_all_drops_are_marked(parcels: Workspace) -> None:
-    missing = r"^not complete: parcels/tariffs dt=2013-03-02: no marker under drops/tariffs/dt=2013-03-02/\. These "
+    missing = r"^not complete: parcels/tariffs dt=2013-03-02: no _SUCCESS under drops/tariffs/dt=2013-03-02/\. These "
     with pytest.raises(AirflowFailException, match=missing):
         run(partition_sensor(), CONTEXT)
 

@@ -1,8 +1,11 @@
 """The declaration of a pipeline: values only, cheap to import. A ``pipeline.py`` imports nothing else of Sluice."""
 
 from sluice.declaration.cloud import Network
+from sluice.declaration.completeness import ManifestFile, Marker, ObjectCount, RootMarker, Unchanged
 from sluice.declaration.deployment import Autoscaling, Canary, Deployment, Serverless
+from sluice.declaration.drops import Drops
 from sluice.declaration.features import Category, Number
+from sluice.declaration.file_formats import Csv, JsonLines, Parquet
 from sluice.declaration.gate import Gate
 from sluice.declaration.linear_learner import LinearLearner
 from sluice.declaration.monitoring import Monitoring
@@ -11,7 +14,7 @@ from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.problems import Binary, Count, Multiclass, Ranking, Regression
 from sluice.declaration.runtimes import Auto, Fargate, Lambda, Worker
 from sluice.declaration.scoring import Scoring
-from sluice.declaration.sources import Drops, FifoQueue, Marker, StandardQueue, Stream
+from sluice.declaration.sources import FifoQueue, StandardQueue, Stream
 from sluice.declaration.split import DateSplit, TimeSplit
 from sluice.declaration.steps import Conform, Input, Step
 from sluice.declaration.training import Training
@@ -28,6 +31,7 @@ __all__ = [
     "Conform",
     "Continuous",
     "Count",
+    "Csv",
     "DateSplit",
     "Deployment",
     "Drops",
@@ -36,16 +40,21 @@ __all__ = [
     "Gate",
     "Input",
     "Integer",
+    "JsonLines",
     "Lambda",
     "LinearLearner",
+    "ManifestFile",
     "Marker",
     "Monitoring",
     "Multiclass",
     "Network",
     "Number",
+    "ObjectCount",
+    "Parquet",
     "Pipeline",
     "Ranking",
     "Regression",
+    "RootMarker",
     "Scoring",
     "Serverless",
     "StandardQueue",
@@ -55,6 +64,7 @@ __all__ = [
     "TimeSplit",
     "Training",
     "Tuning",
+    "Unchanged",
     "Worker",
     "XGBoost",
 ]

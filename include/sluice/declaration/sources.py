@@ -10,10 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar
 
-from typing_extensions import override
-
 from sluice.declaration.checks import check_count, check_duration, check_text, check_unit, check_zone
-from sluice.errors import DeclarationError
 
 _MOST_LATE = timedelta(days=365)
 
@@ -29,10 +26,13 @@ class Source:
         kind: The name of the kind, such as ``queue``. The names of ingest DAGs have it.
         connector: ``"module:Class"`` of the connector. It is imported only when the source is used, because a
             declaration must be cheap to parse.
+        reader: ``"module:function"`` of the function that reads a landed object for a step, ``(source, file, body) ->
+            table``; None for a source that only a ``Conform`` step reads.
     """
 
     kind: ClassVar[str]
     connector: ClassVar[str]
+    reader: ClassVar[str | None] = None
 
     name: str
 
@@ -178,49 +178,3 @@ class Stream(EventSource):
         check_count(self._where, "shards", self.shards, 1, 10_000)
         hour, day = timedelta(hours=1), timedelta(days=1)
         check_duration(self._where, "retention", self.retention, day, 365 * day, unit=hour)
-
-
-@dataclass(frozen=True)
-class Marker:
-    """A dropped partition is complete once its folder has an object of this name.
-
-    Args:
-        name: The name of the object, without a slash. The default is what Hadoop and Spark write.
-    """
-
-    name: str = "_SUCCESS"
-
-
-@dataclass(frozen=True)
-class Drops(Source):
-    """CSV or Parquet objects that another system writes to the pipeline's bucket.
-
-    Args:
-        prefix: Where the objects are: it ends with a slash, and those of a partition are below ``<prefix>dt=…/``.
-        complete: The marker that makes a partition complete.
-
-    Raises:
-        DeclarationError: the prefix does not end with a slash, or begins with one; the marker's name has a slash.
-    """
-
-    kind: ClassVar[str] = "drops"
-    connector: ClassVar[str] = "sluice.sources.drops.connector:DropsConnector"
-
-    prefix: str
-    complete: Marker = field(default_factory=Marker)
-
-    def __post_init__(self) -> None:
-        check_text(self._where, "prefix", self.prefix, f"drops/{self.name}/")
-        if not self.prefix.endswith("/") or self.prefix.startswith("/"):
-            raise DeclarationError(
-                f"{self._where}: prefix={self.prefix!r} must end with a slash and not begin with one; write it as "
-                f"'drops/{self.name}/'"
-            )
-        check_text(self._where, "complete", self.complete.name, "_SUCCESS")
-        if "/" in self.complete.name:
-            raise DeclarationError(f"{self._where}: the marker {self.complete.name!r} must have no slash in its name")
-
-    @property
-    @override
-    def foreign_folders(self) -> tuple[str, ...]:
-        return (self.prefix,)

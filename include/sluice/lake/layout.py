@@ -6,7 +6,7 @@
     s3://BUCKET/PIPELINE/STEP/dt=…/rev=<digest>/part-0.parquet
     s3://BUCKET/PIPELINE/{raw/SOURCE,STEP}/dt=…/_manifest.json
     s3://BUCKET/PIPELINE/quarantine/STEP/dt=…/rev=<digest>/part-0.parquet
-    s3://BUCKET/PIPELINE/checkpoints/SOURCE/<shard id>.json
+    s3://BUCKET/PIPELINE/checkpoints/SOURCE/<shard id, or partition of drops>.json
     s3://BUCKET/PIPELINE/redriven/SOURCE/<digest of a message id>/{1-intended,1-refused,…,sent}
     s3://BUCKET/PIPELINE/announced/STAGE/<subject>/<digest of the content>
     s3://BUCKET/PIPELINE/started/<month>.json
@@ -133,6 +133,15 @@ class Layout:
             shard: The id of the shard.
         """
         return f"{self.checkpoints(source)}{shard}.json"
+
+    def look(self, source: str, partition: Partition) -> str:
+        """Return the key of what a partition of drops held when it was looked at.
+
+        Args:
+            source: The name of the drops.
+            partition: The partition.
+        """
+        return f"{self.checkpoints(source)}{partition.label}.json"
 
     def redriven(self, source: str, message: str = "") -> str:
         """Return the folder of what was sent back to a source.

@@ -43,6 +43,7 @@ class File(BaseModel):
         size: The size in bytes.
         etag: The ETag without its quotes.
         rows: The number of rows; 0 for a copied drop, whose rows are not counted.
+        origin: The key of which a drop is the copy; None for another object.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,6 +52,7 @@ class File(BaseModel):
     size: int
     etag: str
     rows: int
+    origin: str | None = None
 
 
 class Run(BaseModel):

@@ -49,7 +49,7 @@ def incomplete(workspace: Workspace, partitions: Iterable[Partition]) -> list[In
 
 
 def describe(pipeline: Pipeline, found: Iterable[Incomplete]) -> str:
-    """Describe what is not complete in one line, such as ``flights/weather dt=2013-01-06: no marker under …``.
+    """Describe what is not complete in one line, such as ``flights/weather dt=2013-01-06: no _SUCCESS under …``.
 
     Args:
         pipeline: The pipeline, whose name goes before the names of sources.
@@ -66,4 +66,4 @@ def _described(source: str, reason: str, partitions: list[Partition]) -> str:
     ranges = format_ranges(partitions)
     if len(ranges) > _LONGEST_RANGES:
         ranges = f"{ranges[:_LONGEST_RANGES].rpartition(',')[0]},… ({len(partitions)} partitions)"
-    return f"{source} {ranges}: {reason.format(partition=partitions[0].key if len(partitions) == 1 else 'dt=…')}"
+    return f"{source} {ranges}: {reason.replace('{partition}', partitions[0].key if len(partitions) == 1 else 'dt=…')}"

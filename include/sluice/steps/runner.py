@@ -26,10 +26,11 @@ from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.records.record import read_parts
 from sluice.steps.conform import conform
-from sluice.steps.frames import read_object, to_frame
+from sluice.steps.frames import to_frame
 from sluice.steps.measuring import WORKER, Place, Stopwatch
 from sluice.steps.output import Output, commit
 from sluice.steps.plan import SIDE_BY_SIDE, Plan, Planned, plan, plan_partition
+from sluice.steps.reading import reader_of
 from sluice.workspace import Workspace
 
 _MOST_RUNS = 5
@@ -125,9 +126,10 @@ def _conform(lake: Lake, pipeline: Pipeline, step: Conform, planned: Planned) ->
 def _call(lake: Lake, pipeline: Pipeline, step: Step, planned: Planned) -> Output:
     frames: dict[str, pd.DataFrame] = {}
     for read in step.reads:
-        frames[read.dataset] = _frame(lake, [planned.found[read, 0]])
+        frames[read.dataset] = _frame(lake, pipeline, read.dataset, [planned.found[read, 0]])
         if read.look_back:
-            before = _frame(lake, [planned.found[read, n] for n in range(read.look_back, 0, -1)])
+            earlier = [planned.found[read, n] for n in range(read.look_back, 0, -1)]
+            before = _frame(lake, pipeline, read.dataset, earlier)
             # Without any earlier partition the step still gets the columns.
             frames[name_before(read.dataset)] = before if len(before.columns) else frames[read.dataset].iloc[:0]
     run = resolve(pipeline, step.run)
@@ -159,9 +161,10 @@ def _blamed(pipeline: Pipeline, step: Conform | Step, partition: Partition) -> I
         ) from error
 
 
-def _frame(lake: Lake, manifests: Sequence[Manifest | None]) -> pd.DataFrame:
-    keys = [file.key for manifest in manifests if manifest is not None for file in manifest.files]
-    return to_frame([read_object(key, body) for key, body in zip(keys, _bodies(lake, keys), strict=True)])
+def _frame(lake: Lake, pipeline: Pipeline, dataset: str, manifests: Sequence[Manifest | None]) -> pd.DataFrame:
+    files = [file for manifest in manifests if manifest is not None for file in manifest.files]
+    bodies, read = _bodies(lake, [file.key for file in files]), reader_of(pipeline, dataset)
+    return to_frame([read(file, body) for file, body in zip(files, bodies, strict=True)])
 
 
 def _bodies(lake: Lake, keys: Sequence[str]) -> list[bytes]:

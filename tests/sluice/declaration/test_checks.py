@@ -139,7 +139,7 @@ MISTAKES = [
     ("drops/weather/", "", "source weather: prefix='' must be text; write it as prefix='drops/weather/'"),
     ("drops/weather/", "mistaken/raw/events/", "which is inside the lake's own folders; use another one, such as"),
     (DROPS, f'{DROPS}, Drops("rain", prefix="drops/weather/rain/")', "the folders of weather and rain overlap"),
-    ('/weather/")', '/weather/", complete=Marker(""))', "source weather: complete='' must be text"),
+    ('/weather/")', '/weather/", complete=Marker(""))', "drops: complete='' must be text"),
     ('/weather/")', '/weather/", complete=Marker("a/b"))', "the marker 'a/b' must have no slash"),
     (STEP, f"{BEFORE},\n{STEP}", "dataset 'conform_before' has the name under which a step looks back on 'conform'"),
     ("look_back=1", "look_back=-1", "input doubled: look_back=-1 must be a whole number from 0"),

@@ -114,11 +114,10 @@ def _of_s3(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]
     if operation == "DeleteObjects":
         return {("s3:DeleteObject", f"{target}/{each['Key']}") for each in parameters["Delete"]["Objects"]}
     if operation == "CopyObject":
-        source = parameters["CopySource"]
-        return {
-            ("s3:GetObject", f"arn:aws:s3:::{source['Bucket']}/{source['Key']}"),
-            ("s3:PutObject", f"{target}/{parameters['Key']}"),
-        }
+        source = "arn:aws:s3:::{Bucket}/{Key}".format(**parameters["CopySource"])
+        # By default, the tags of the source are copied as well (Amazon S3 API reference, CopyObject, "Permissions").
+        tags = set() if parameters.get("TaggingDirective") == "REPLACE" else {("s3:GetObjectTagging", source)}
+        return {("s3:GetObject", source), ("s3:PutObject", f"{target}/{parameters['Key']}"), *tags}
     return {(f"s3:{_S3[operation]}", f"{target}/{parameters['Key']}" if "Key" in parameters else target)}
 
 

@@ -31,7 +31,7 @@ def test_each_source_is_complete_by_its_own_rule(lake: Lake) -> None:
     assert describe(TOY, found) == (
         "toy/events dt=2013-01-03: no event has arrived in it, and none in a later partition has closed it; "
         "toy/events dt=2013-01-01: still open, because events of that time may still arrive; "
-        "toy/weather dt=2013-01-02..dt=2013-01-03: no marker under drops/weather/dt=…/"
+        "toy/weather dt=2013-01-02..dt=2013-01-03: no _SUCCESS under drops/weather/dt=…/"
     )
 
 
@@ -39,7 +39,7 @@ def test_one_partition_is_described_with_its_own_folder(lake: Lake) -> None:
     put_raw(lake, EVENTS, "2013-01-01")
 
     assert describe(TOY, incomplete(workspace_of(lake, TOY), DAYS[:1])) == (
-        "toy/weather dt=2013-01-01: no marker under drops/weather/dt=2013-01-01/"
+        "toy/weather dt=2013-01-01: no _SUCCESS under drops/weather/dt=2013-01-01/"
     )
 
 

@@ -271,6 +271,18 @@ def test_step_reads_drops_as_they_were_landed(lake: Lake, declare: Declare) -> N
     lake.put("drops/weather/dt=2013-01-01/_SUCCESS", b"")
     land_drop(lake, DROPS, Partition.parse("dt=2013-01-01"))
 
+    assert own(lake, pipeline) == [{"place": "EWR", "wind": "5"}, {"place": "JFK", "wind": ""}]
+
+
+def test_step_reads_drops_in_their_declared_types(lake: Lake, declare: Declare) -> None:
+    typed = replace(DROPS, schema={"place": "string", "wind": "int64"})
+    pipeline = replace(
+        with_step(declare, "def own(weather): return weather\n", Input("weather")), sources=(EVENTS, typed)
+    )
+    lake.put("drops/weather/dt=2013-01-01/a.csv", b"place,wind\nEWR,5\nJFK,\n")
+    lake.put("drops/weather/dt=2013-01-01/_SUCCESS", b"")
+    land_drop(lake, typed, Partition.parse("dt=2013-01-01"))
+
     assert own(lake, pipeline) == [{"place": "EWR", "wind": 5}, {"place": "JFK", "wind": None}]
 
 

@@ -1,23 +1,20 @@
-"""The connector of drops, which are complete once their marker exists. The transform lands them."""
+"""The connector of drops, which are complete by the rule that they declare. The transform lands them."""
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from contextlib import suppress
 
 from typing_extensions import override
 
 from sluice.aws.template import Fragment, Statement, lake_arn
+from sluice.declaration.drops import Drops
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.sources import Drops
-from sluice.errors import SluiceError
 from sluice.lake.manifests import Size, digest_of
-from sluice.lake.partitions import Partition, of_path
+from sluice.lake.partitions import Partition
 from sluice.sources.contract import Connector, Contents
-from sluice.sources.drops.land import is_complete, land_drop
-
-_FOLDER = re.compile(r"dt=[^/]+(?:/hour=[^/]+)?(?=/)")
+from sluice.sources.drops.completeness import why_incomplete
+from sluice.sources.drops.land import land_drop
+from sluice.sources.drops.listing import all_dropped, dropped, of_partition
 
 
 class DropsConnector(Connector[Drops]):
@@ -37,41 +34,38 @@ class DropsConnector(Connector[Drops]):
 
     @override
     def why_incomplete(self, partition: Partition) -> str | None:
-        """Return why a drop is not complete. It is complete once its marker exists or it has landed."""
-        if is_complete(self.lake, self.source, partition):
-            return None
-        return f"no marker under {self.source.prefix}{{partition}}/"
+        """Return why a drop is not complete. It is complete by its declared rule, or once it has landed."""
+        return why_incomplete(self.lake, self.source, partition)
 
     @override
     def contents(self, partition: Partition | None = None) -> Contents:
-        """Return digests of the dropped objects, or of what has landed if the sender has removed them since."""
+        """Return digests of the dropped files, or of what has landed if the sender has removed them since."""
         return {**super().contents(partition), **self._dropped(partition)}
 
     def _dropped(self, partition: Partition | None) -> Contents:
-        prefix, every = self.source.prefix, self.workspace.pipeline.every
         by_partition: dict[Partition, list[str]] = defaultdict(list)
-        for key, _, etag in self.lake.objects(prefix if partition is None else f"{prefix}{partition.key}/"):
-            found = of_path(key.removeprefix(prefix), every)
-            if found is not None:
-                by_partition[found].extend((key, etag))
+        every = self.workspace.pipeline.every
+        listed = (
+            all_dropped(self.lake, self.source, every)
+            if partition is None
+            else of_partition(self.lake, self.source, partition)
+        )
+        for found, each in listed:
+            by_partition[found].extend((each.key, each.etag) if each.holds_rows else ())  # a marker alone counts, too
         return {each: digest_of(objects) for each, objects in by_partition.items()}
 
     @override
     def size(self, partition: Partition) -> Size:
         """Return how much was dropped, or has landed if the sender has removed it since. Rows are not counted."""
-        dropped = sum(size for _, size, _ in self.lake.objects(f"{self.source.prefix}{partition.key}/"))
-        return Size(dropped) if dropped else super().size(partition)
+        size = sum(each.size for each in dropped(self.lake, self.source, partition))
+        return Size(size) if size else super().size(partition)
 
     @override
     def partitions(self) -> set[Partition]:
-        """Return the partitions that have landed or have a folder of drops. Folders with other names are ignored."""
-        prefix = self.source.prefix
-        matches = (_FOLDER.match(key.removeprefix(prefix)) for key, _, _ in self.lake.objects(prefix))
-        found = super().partitions()
-        for folder in {match[0] for match in matches if match}:
-            with suppress(SluiceError):
-                found.add(Partition.parse(folder))
-        return found
+        """Return the partitions that have landed, or have dropped files or a marker."""
+        return super().partitions() | {
+            found for found, _ in all_dropped(self.lake, self.source, self.workspace.pipeline.every)
+        }
 
     @override
     def land(self, partition: Partition) -> bool:

@@ -1,39 +1,26 @@
-"""Copies a complete drop into the raw dataset, unchanged."""
+"""Copies a complete drop into the raw dataset, unchanged, once each of its files can be read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha256
-from pathlib import PurePosixPath
 
-from botocore.exceptions import ClientError
-
-from sluice.aws.failures import error_code
-from sluice.declaration.sources import Drops
-from sluice.errors import ConflictingWrite, MissingResource
+from sluice.declaration.drops import Drops
+from sluice.errors import MissingResource
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import File, Manifest
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
+from sluice.sources.drops.completeness import listed_files, missing
+from sluice.sources.drops.copying import copy
+from sluice.sources.drops.listing import Dropped
+from sluice.sources.drops.reading import RefusedDrop, format_of, read_drop
 
-
-def is_complete(lake: Lake, source: Drops, partition: Partition) -> bool:
-    """Return whether a drop is complete: its folder has the marker, or the drop has already landed.
-
-    Args:
-        lake: The lake, whose bucket has the drops.
-        source: The declared drops.
-        partition: The partition of the drop.
-    """
-    return _is_marked(lake, source, partition) or lake.manifest(raw_dataset(source.name), partition) is not None
-
-
-def _is_marked(lake: Lake, source: Drops, partition: Partition) -> bool:
-    return lake.read(f"{source.prefix}{partition.key}/{source.complete.name}") is not None
+_MOST_CHECKED = 256 * 1024 * 1024  # bytes; a larger file is read by the first step only
 
 
 def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
-    """Copy a complete drop into its raw partition and close the partition.
+    """Copy a complete drop into its raw partition, check that it can be read, and close the partition.
 
     The copy does not change if the drop is overwritten later. Landing an overwritten drop makes a new revision. A drop
     that has not changed, or that its sender has removed since, is not copied again.
@@ -47,22 +34,24 @@ def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
         Whether anything was copied.
 
     Raises:
-        MissingResource: the marker does not exist, and the drop has never landed.
+        MissingResource: the drop is not complete, and has never landed.
         ConflictingWrite: the drop was overwritten while it was copied.
+        RefusedDrop: a file can't be read as declared, or there is none and there must be one. Nothing has landed.
     """
     dataset = raw_dataset(source.name)
     landed = lake.manifest(dataset, partition)
-    if not _is_marked(lake, source, partition):
+    reason = missing(lake, source, partition)
+    if reason is not None:
         if landed is not None:
             return False
         raise MissingResource(
-            f"{lake.uri(source.prefix + partition.key)}/ has no {source.complete.name}: the drop is not complete; "
-            f"have its sender put the marker last, then clear this task"
+            f"{lake.uri(source.prefix + partition.key)}/ is not complete: "
+            f"{reason.replace('{partition}', partition.key)}; once its sender is done, clear this task"
         )
     targets = _targets(lake, source, partition)
     if landed is not None and {file.key for file in landed.files} == set(targets):
         return False
-    files = tuple(_copy(lake, target, *dropped) for target, dropped in sorted(targets.items()))
+    files = tuple(_landed(lake, source, target, *targets[target]) for target in sorted(targets))
 
     def replace(before: Manifest | None) -> Manifest:
         if before is not None and before.files == files:
@@ -80,33 +69,34 @@ def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
     return True
 
 
-def _targets(lake: Lake, source: Drops, partition: Partition) -> Mapping[str, tuple[str, int, str]]:
-    """Return the key, the size in bytes and the ETag of each dropped object, by the key of its copy.
+def _targets(lake: Lake, source: Drops, partition: Partition) -> Mapping[str, tuple[Dropped, str | None]]:
+    """Return each file of the drop, and its digest if its sender gives one, by the key of its copy.
 
     The copy's name is a digest of key and ETag, so new content gets a new name.
     """
-    folder = f"{source.prefix}{partition.key}/"
+    files = listed_files(lake, source, partition)
+    if not files and not source.may_be_empty:
+        raise RefusedDrop(
+            f"{lake.uri(source.prefix + partition.key)}/ is complete and has no files, which source {source.name} does "
+            f"not allow; have its sender write them, then clear this task"
+        )
     targets = {}
-    for key, size, etag in lake.objects(folder):
-        # S3's console represents a folder by a key that ends in a slash.
-        if key != folder + source.complete.name and not key.endswith("/"):
-            name = f"part-{sha256(f'{key} {etag}'.encode()).hexdigest()[:16]}{PurePosixPath(key).suffix}"
-            targets[lake.layout.raw_part(raw_dataset(source.name), partition, name)] = (key, size, etag)
+    for file, digest in files:
+        _, suffix = format_of(source, lake.uri(file.key))
+        name = f"part-{sha256(f'{file.key} {file.etag}'.encode()).hexdigest()[:16]}{suffix}"
+        targets[lake.layout.raw_part(raw_dataset(source.name), partition, name)] = (file, digest)
     return targets
 
 
-def _copy(lake: Lake, target: str, key: str, size: int, etag: str) -> File:
-    try:
-        copied = lake.s3.copy_object(
-            Bucket=lake.bucket,
-            Key=target,
-            CopySource={"Bucket": lake.bucket, "Key": key},
-            CopySourceIfMatch=f'"{etag}"',
-        )
-    except ClientError as error:
-        if error_code(error) not in {"PreconditionFailed", "NoSuchKey"}:
-            raise
-        raise ConflictingWrite(
-            f"{lake.uri(key)} was changed while it was landed; clear this task once its sender is done"
-        ) from error
-    return File(key=target, size=size, etag=copied["CopyObjectResult"]["ETag"].strip('"'), rows=0)
+def _landed(lake: Lake, source: Drops, target: str, file: Dropped, digest: str | None) -> File:
+    """Copy a file, and check the copy: what its sender writes meanwhile does not matter."""
+    etag = copy(lake, file, target)
+    if digest is not None or file.size <= _MOST_CHECKED:
+        body = lake.get(target)
+        if digest is not None and sha256(body).hexdigest() != digest.lower():
+            raise RefusedDrop(
+                f"{lake.uri(file.key)} has another SHA-256 than its sender's manifest says; have its sender write both "
+                f"again, then clear this task"
+            )
+        read_drop(source, lake.uri(file.key), body)
+    return File(key=target, size=file.size, etag=etag, rows=0, origin=file.key)

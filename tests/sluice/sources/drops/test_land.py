@@ -13,7 +13,8 @@ from tests.sluice.toy import DROPS, TOY
 
 from sluice.errors import ConflictingWrite, MissingResource
 from sluice.lake.store import Lake
-from sluice.sources.drops.land import is_complete, land_drop
+from sluice.sources.drops.completeness import why_incomplete
+from sluice.sources.drops.land import land_drop
 from sluice.sources.ingest import land_partitions
 
 DAY = partition("2013-01-01")
@@ -100,8 +101,11 @@ def test_drop_that_changes_while_it_is_copied_is_not_landed(cloud: Cloud, lake: 
 def test_drop_without_its_marker_is_not_complete(lake: Lake) -> None:
     put_drop(lake, marker=None, a=b"x\n1\n")
 
-    assert is_complete(lake, DROPS, DAY) is False
-    with pytest.raises(MissingResource, match="has no _SUCCESS: the drop is not complete; have its sender put"):
+    assert why_incomplete(lake, DROPS, DAY) == "no _SUCCESS under drops/weather/{partition}/"
+    with pytest.raises(
+        MissingResource,
+        match="is not complete: no _SUCCESS under drops/weather/dt=2013-01-01/; once its sender is done",
+    ):
         land_drop(lake, DROPS, DAY)
     assert lake.manifest("raw/weather", DAY) is None
 
@@ -112,7 +116,7 @@ def test_landed_drop_is_kept_after_its_sender_has_removed_it(lake: Lake) -> None
     for name in ("a.csv", "_SUCCESS"):
         lake.s3.delete_object(Bucket=lake.bucket, Key=FOLDER + name)
 
-    assert is_complete(lake, DROPS, DAY)
+    assert why_incomplete(lake, DROPS, DAY) is None
     assert land_drop(lake, DROPS, DAY) is False
     assert raw_partition(lake) == ("closed", 1, [b"x\n1\n"])
 
@@ -137,11 +141,11 @@ def test_folder_object_of_the_console_is_no_part(lake: Lake) -> None:
 
 
 def test_names_of_any_characters_are_copied(lake: Lake) -> None:
-    put_drop(lake, **{"Zürich HB + 50%&a=b": b"x\n1\n", "sub/folder": b"x\n2\n"})
+    put_drop(lake, **{"Zürich HB + 50%&a=b": b"x\n1\n", "sub/folder": b"x\n2\n", "{a}": b"x\n3\n"})
 
     land_drop(lake, DROPS, DAY)
 
-    assert raw_partition(lake) == ("closed", 1, [b"x\n1\n", b"x\n2\n"])
+    assert raw_partition(lake) == ("closed", 1, [b"x\n1\n", b"x\n2\n", b"x\n3\n"])
 
 
 def test_two_landings_at_once_make_one_revision(cloud: Cloud, lake: Lake) -> None:
@@ -169,5 +173,5 @@ def test_range_is_landed_and_changes_are_counted(lake: Lake) -> None:
 def test_missing_drop_is_named_among_many(lake: Lake) -> None:
     put_drop(lake, a=b"x\n1\n")
 
-    with pytest.raises(MissingResource, match=r"dt=2013-01-02/ has no _SUCCESS"):
+    with pytest.raises(MissingResource, match=r"dt=2013-01-02/ is not complete: no _SUCCESS under"):
         land_partitions(workspace_of(lake, TOY), "dt=2013-01-01..dt=2013-01-02")

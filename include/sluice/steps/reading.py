@@ -1,0 +1,30 @@
+"""Reads the objects of a step's inputs: the source says how its own are read, all others are Parquet."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+
+from sluice.declaration.pipeline import Pipeline
+from sluice.lake.manifests import File
+from sluice.steps.frames import read_object
+
+Read = Callable[[File, bytes], pa.Table]
+
+
+def reader_of(pipeline: Pipeline, dataset: str) -> Read:
+    """Return the function that reads an object of an input.
+
+    Args:
+        pipeline: The pipeline.
+        dataset: The input: a source or a step.
+    """
+    for source in pipeline.sources:
+        if source.name == dataset and source.reader is not None:
+            module, _, name = source.reader.partition(":")
+            read: Callable[[Any, File, bytes], pa.Table] = getattr(importlib.import_module(module), name)
+            return lambda file, body, source=source: read(source, file, body)  # type: ignore[misc]
+    return lambda file, body: read_object(file.key, body)
