@@ -141,33 +141,53 @@ def _provision(
 @app.command("send")
 def _send(
     file: Annotated[
-        Path, typer.Argument(help="Events, one JSON object per line: id, group, event_time, body; - is standard input.")
+        Path,
+        typer.Argument(
+            help="Events: id, group, event_time, body. One JSON object a line, or a .csv with a header; - is standard "
+            "input, as JSON lines."
+        ),
     ],
     pipeline: Annotated[str, typer.Option(help="Name of a folder under include/pipelines.")],
     source: Annotated[str | None, typer.Option(help="The queue or stream; needed if the pipeline has several.")] = None,
+    keep_going: Annotated[bool, typer.Option(help="Send the other events if a line is not an event.")] = False,
 ) -> None:
     """Send a file of events (plain or gzipped) to the pipeline's queue or stream, in order within each group.
 
-    The whole file is checked first: if a line is not an event, nothing is sent. A body that is an object gets the id
-    and the time under the names that the source declares, unless it has them. Ids and groups are text or whole numbers.
+    The whole file is checked first: if a line is not an event, nothing is sent. With **--keep-going**, each such line
+    is named, the other events are sent, and the exit status is 1.
+
+    A body that is an object gets the id and the time under the names that the source declares, unless it has them. Ids
+    and groups are text or whole numbers. In a CSV, columns beside id, group, event_time and body are members of the
+    body, as text.
     """
     workspace = Workspace.open(Aws(), pipeline)
     declared = _source_of_events(workspace.pipeline, source)
     sender = connect_events(workspace, declared).sender()
+    refused: list[SluiceError] = []
+
+    def on_fault(fault: SluiceError) -> None:
+        if not keep_going:
+            raise fault
+        refused.append(fault)
+        typer.echo(f"refused: {fault}", err=True)
+
     with event_file(file, sys.stdin.buffer) as events, _progress() as progress:
         try:
             checking = progress.add_task("checking", total=None)
-            count = events.check(declared, sender, on_line=lambda: progress.advance(checking))
+            count = events.check(declared, sender, lambda: progress.advance(checking), on_fault)
         except SluiceError as error:
             raise SluiceError(f"{error}; nothing was sent: correct it and send again") from error
         progress.update(checking, total=count)
         sending = progress.add_task("sending", total=count)
         try:
-            result = send_events(events.events(declared), sender, on_sent=lambda sent: progress.advance(sending, sent))
+            good = events.events(declared, sender, on_fault=lambda _: None)
+            result = send_events(good, sender, on_sent=lambda sent: progress.advance(sending, sent))
         except (SluiceError, BotoCoreError, ClientError) as error:
             done = int(progress.tasks[sending].completed)
             raise SluiceError(f"{explain(error)} ({done} of {count} events were sent before)") from error
     typer.echo(f"{result.sent} events sent to {sender.target}{_dropped(result)}")
+    if refused:
+        raise SluiceError(f"{len(refused)} lines of {file} are no events and were not sent; see above")
 
 
 def _dropped(result: SendResult) -> str:

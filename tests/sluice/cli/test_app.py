@@ -221,6 +221,63 @@ def test_events_are_sent_from_standard_input(sluice: Run, sqs: Any, empty_queue:
     assert "standard input line 1 is not an event" in failed(sluice("send", "-", "--pipeline", "toy", given="{}"))
 
 
+def test_rows_of_a_csv_are_sent_with_the_other_columns_as_their_body(
+    sluice: Run, sqs: Any, empty_queue: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "events.csv"
+    file.write_bytes(
+        b"\xef\xbb\xbfid,group,event_time,value,note\r\n"
+        b'csv-1,g,2013-01-01T07:00:00Z,007,"a, b"\r\n\r\n'
+        b"csv-2,g,2013-01-01 08:00:00+00,,\r\n"
+    )
+
+    done = sluice("send", str(file), "--pipeline", "toy")
+
+    assert done.out == f"2 events sent to {empty_queue}\n", done.error
+    got = sqs.receive_message(QueueUrl=empty_queue, MaxNumberOfMessages=10)["Messages"]
+    assert [json.loads(each["Body"]) for each in got] == [
+        {"id": "csv-1", "at": "2013-01-01T07:00:00Z", "value": "007", "note": "a, b"},
+        {"id": "csv-2", "at": "2013-01-01 08:00:00+00", "value": "", "note": ""},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"id,group,event_time,body\ne,g,2013-01-01T07:00:00Z\n", "line 2 is not an event ("),
+        (b"id,group,event_time,value\ne,g,yesterday,1\n", "line 2 is not an event (event_time 'yesterday': not_a_time"),
+        (b"id,group,event_time,value\n,g,2013-01-01T07:00:00Z,1\n", "line 2 is not an event (id is empty)"),
+        (b"id,group,event_time\ne,g,2013-01-01T07:00:00Z\n", "line 2 is not an event (body missing)"),
+        (b"key,group\ne,g\n", "can't be read: its header has no id, event_time"),
+        (b"", "can't be read: its header has no id, group, event_time"),
+        (b'id,group,event_time,body\n"open\n', "can't be read: line 2 is no CSV"),
+        (b"id,group,event_time,body\n\xff\n", "can't be read: 'utf-8' codec can't decode"),
+        (b"id,group,event_time,body\n" + b"x" * 200_000, "can't be read: line 2 is no CSV (field larger than"),
+    ],
+)
+def test_csv_with_a_line_that_is_no_event_is_refused_by_its_line(
+    sluice: Run, tmp_path: Path, content: bytes, reason: str
+) -> None:
+    (tmp_path / "events.csv").write_bytes(content)
+
+    assert f"events.csv {reason}" in failed(sluice("send", str(tmp_path / "events.csv"), "--pipeline", "toy"))
+
+
+def test_send_that_keeps_going_names_each_bad_line_and_sends_the_others(
+    sluice: Run, sqs: Any, empty_queue: str, tmp_path: Path
+) -> None:
+    lines = [event("going-1"), "{", event("going-2"), event("going-3", id=None), event("going-4")]
+    file = write(tmp_path / "events.jsonl", *lines)
+
+    done = sluice("send", file, "--pipeline", "toy", "--keep-going")
+
+    refused = [line for line in done.error.splitlines() if line.startswith("refused: ")]
+    assert [line.partition(" is not")[0] for line in refused] == [f"refused: {file} line {n}" for n in (2, 4)]
+    assert done.error.endswith(f"error: 2 lines of {file} are no events and were not sent; see above\n")
+    assert (done.status, done.out) == (1, f"3 events sent to {empty_queue}\n")
+    assert backlog(sqs, empty_queue) == 3
+
+
 def test_send_that_the_queue_ends_reports_how_much_was_sent(
     sluice: Run, sqs: Any, empty_queue: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,5 +63,5 @@ def test_reason_is_cut_to_a_useful_length() -> None:
     found = outcome(json.dumps(event).encode())
 
     assert isinstance(found, str)
-    assert found.startswith("events.jsonl line 1 is not an event (Invalid isoformat string: 'xxx")
+    assert found.startswith("events.jsonl line 1 is not an event (event_time 'xxx")
     assert len(found) < 400
