@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.sluice.conftest import (  # noqa: F401
     aws,
     declare,
@@ -13,3 +15,5 @@ from tests.sluice.conftest import (  # noqa: F401
     toy_resources,
     workspace,
 )
+
+pytest.register_assert_rewrite("tests.cases.delivered")
