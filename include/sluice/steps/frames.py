@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from sluice.errors import SluiceError
@@ -36,22 +35,25 @@ def parquet_bytes(table: pa.Table) -> bytes:
 
 
 def read_object(key: str, body: bytes) -> pa.Table:
-    """Return the table in an object.
+    """Return the table in an object of a step.
 
     Args:
-        key: The object's key; it ends in ``.parquet`` or ``.csv``.
-        body: The object's content. A CSV has a header.
+        key: The object's key.
+        body: The object's content, which is Parquet.
 
     Raises:
-        SluiceError: the key has another suffix.
+        SluiceError: it can't be read, or two of its columns have one name.
     """
-    match PurePosixPath(key).suffix:
-        case ".parquet":
-            return pq.read_table(io.BytesIO(body))
-        case ".csv":
-            return pyarrow.csv.read_csv(io.BytesIO(body))
-        case suffix:
-            raise SluiceError(f"{key} ends in {suffix!r}; a step can read .parquet and .csv")
+    try:
+        table = pq.ParquetFile(io.BytesIO(body)).read()
+    except (pa.ArrowException, OSError) as error:
+        raise SluiceError(
+            f"{key} can't be read ({str(error).splitlines()[0]}): it is damaged; run its step again on the partition"
+        ) from error
+    for name, count in Counter(table.column_names).items():
+        if count > 1:
+            raise SluiceError(f"{key} has {count} columns {name!r}; let the step return one, then clear its task")
+    return table
 
 
 def to_frame(tables: Sequence[pa.Table]) -> pd.DataFrame:

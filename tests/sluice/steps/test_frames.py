@@ -122,7 +122,16 @@ def test_empty_partition_keeps_its_columns() -> None:
     assert len(empty) == 0
 
 
-def test_csv_and_parquet_are_read_and_nothing_else() -> None:
-    assert read_object("drops/a.csv", b"x,y\n1,a\n,b\n").to_pylist() == [{"x": 1, "y": "a"}, {"x": None, "y": "b"}]
-    with pytest.raises(SluiceError, match=r"drops/a.json ends in '.json'; a step can read .parquet and .csv"):
-        read_object("drops/a.json", b"{}")
+@pytest.mark.parametrize("body", [b"", b"PAR1", written(ROWS)[:-8], written(ROWS)[:100]])
+def test_damaged_object_is_named(body: bytes) -> None:
+    with pytest.raises(
+        SluiceError, match=r"dt=2013-01-01/a.parquet can't be read \(.*\): it is damaged; run"
+    ):
+        read_object("toy/own/dt=2013-01-01/a.parquet", body)
+
+
+def test_object_with_two_columns_of_one_name_is_refused() -> None:
+    twice = parquet_bytes(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["x", "x"]))
+
+    with pytest.raises(SluiceError, match=r"a.parquet has 2 columns 'x'; let the step return one"):
+        read_object("a.parquet", twice)
