@@ -40,7 +40,7 @@ def invoke(workspace: Workspace, endpoint: str, model: Model, rows: Sequence[str
     runtime, algorithm = workspace.aws.client("sagemaker-runtime"), algorithm_named(model.algorithm)
     problem = workspace.pipeline.require_training().problem
     answered: list[Numbers] = [read_answers(algorithm, "", problem.scores)]
-    for some in _calls(rows):
+    for some in calls_of(rows):
         response = runtime.invoke_endpoint(
             EndpointName=endpoint,
             ContentType=algorithm.content_type,
@@ -58,8 +58,12 @@ def invoke(workspace: Workspace, endpoint: str, model: Model, rows: Sequence[str
     return np.concatenate(answered)
 
 
-def _calls(rows: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the rows of each call: as many as its bytes allow."""
+def calls_of(rows: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the rows of each call: as many as its bytes allow.
+
+    Args:
+        rows: Features as CSV, without line ends.
+    """
     some: list[str] = []
     size = 0
     for row in rows:

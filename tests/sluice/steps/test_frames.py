@@ -124,9 +124,7 @@ def test_empty_partition_keeps_its_columns() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"PAR1", written(ROWS)[:-8], written(ROWS)[:100]])
 def test_damaged_object_is_named(body: bytes) -> None:
-    with pytest.raises(
-        SluiceError, match=r"dt=2013-01-01/a.parquet can't be read \(.*\): it is damaged; run"
-    ):
+    with pytest.raises(SluiceError, match=r"dt=2013-01-01/a.parquet can't be read \(.*\): it is damaged; run"):
         read_object("toy/own/dt=2013-01-01/a.parquet", body)
 
 
