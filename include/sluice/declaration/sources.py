@@ -158,9 +158,12 @@ class Stream(EventSource):
     """A Kinesis stream: ordered within a partition key, which is the group. Its records stay until retention ends.
 
     Args:
-        shards: How many shards the stream has, 1 to 10,000; each takes 1 MiB or 1,000 records a second.
+        shards: How many shards the stream has, 1 to 10,000; each takes 1 MiB or 1,000 records a second. None: the
+            stream is on demand, and Kinesis adds shards as they are needed; AWS bills it by what it takes.
         retention: How long the stream keeps a record, in whole hours from 24 hours to 365 days. AWS bills more than 24
             hours. With the default of a week, an outage over a long weekend loses nothing.
+        reads_per_second: How often each shard is read, 1 to 5. All readers of a shard share five reads a second, so
+            the default leaves four to others.
 
     Raises:
         DeclarationError: one of these is out of its range.
@@ -170,11 +173,14 @@ class Stream(EventSource):
     connector: ClassVar[str] = "sluice.sources.stream.connector:StreamConnector"
     keeps_arrivals: ClassVar[bool] = True
 
-    shards: int = field(default=1, kw_only=True)
+    shards: int | None = field(default=1, kw_only=True)
     retention: timedelta = field(default=timedelta(days=7), kw_only=True)
+    reads_per_second: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_count(self._where, "shards", self.shards, 1, 10_000)
+        if self.shards is not None:
+            check_count(self._where, "shards", self.shards, 1, 10_000)
+        check_count(self._where, "reads_per_second", self.reads_per_second, 1, 5)
         hour, day = timedelta(hours=1), timedelta(days=1)
         check_duration(self._where, "retention", self.retention, day, 365 * day, unit=hour)

@@ -20,6 +20,7 @@ SEVERAL = (
     replace(MESSAGES, name="late_messages", retention=timedelta(days=1), max_receives=3),
     STREAM,
     Stream("clicks", event_id="id", event_time="at", shards=2, retention=timedelta(days=2)),
+    Stream("bursts", event_id="id", event_time="at", shards=None),
     DROPS,
     replace(DROPS, name="tariffs", prefix="drops/tariffs/"),
 )

@@ -102,10 +102,10 @@ QUEUES_OF_EVENTS = {"events.fifo", "events-dead.fifo"}
                 QUEUES_OF_EVENTS
                 | {"returns.fifo", "returns-dead.fifo", "messages", "messages-dead"}
                 | {"late_messages", "late_messages-dead"},
-                {"stream", "clicks"},
+                {"stream", "clicks", "bursts"},
                 {f"queues/{name}" for name in ("events", "returns", "messages", "late_messages")}
                 | {f"dead-letter-queues/{name}" for name in ("events", "returns", "messages", "late_messages")}
-                | {"streams/stream", "streams/clicks", "role"},
+                | {"streams/stream", "streams/clicks", "streams/bursts", "role"},
             )
             for shape in ("several", "guarded")
         ),
@@ -177,6 +177,9 @@ def test_source_has_its_declared_properties(cloud: Cloud) -> None:
     assert json.loads(late["RedrivePolicy"])["maxReceiveCount"] in (3, "3")
     described = cloud.client("kinesis").describe_stream_summary(StreamName="several-clicks")["StreamDescriptionSummary"]
     assert (described["OpenShardCount"], described["RetentionPeriodHours"]) == (2, 48)
+    assert described["StreamModeDetails"] == {"StreamMode": "PROVISIONED"}
+    described = cloud.client("kinesis").describe_stream_summary(StreamName="several-bursts")["StreamDescriptionSummary"]
+    assert (described["StreamModeDetails"], described["RetentionPeriodHours"]) == ({"StreamMode": "ON_DEMAND"}, 168)
 
 
 @pytest.mark.parametrize(("queue", "dead"), [("events.fifo", "events-dead.fifo"), ("messages", "messages-dead")])

@@ -48,7 +48,7 @@ class StreamConnector(EventConnector[Stream]):
     @property
     def _stream(self) -> KinesisStream:
         name = self.workspace.resources.made_for("streams", self.source.name)
-        return KinesisStream(self.workspace.aws.client("kinesis"), name)
+        return KinesisStream(self.workspace.aws.client("kinesis"), name, self.source.reads_per_second)
 
     @property
     @override

@@ -88,9 +88,8 @@ def read_window(
 
         for batch in stream.batches(shard, place_of(checkpoint), landing.lake.now, stop, most):
             reader.take(batch)
-            nothing_left = batch.at_tip and not batch.records
             out_of_time = time.monotonic() - started >= limits.seconds
-            if nothing_left or out_of_time or reader.records >= limits.messages or reader.bytes >= limits.bytes:
+            if batch.at_tip or out_of_time or reader.records >= limits.messages or reader.bytes >= limits.bytes:
                 break
         reader.flush()
     return WindowRead(

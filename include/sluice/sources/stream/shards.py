@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from mypy_boto3_kinesis.type_defs import RecordTypeDef
 
 MOST_RECORDS = 10_000  # in one read
-_SECONDS_BETWEEN_READS = 0.2
 _ATTEMPTS = 8
 _EXPIRED = "ExpiredIteratorException"
 
@@ -94,10 +93,12 @@ class KinesisStream:
     Args:
         kinesis: A client of Kinesis.
         name: The name of the stream at AWS.
+        reads_per_second: How often each shard is read at most.
     """
 
     kinesis: KinesisClient
     name: str
+    reads_per_second: int = 1
 
     def list_shards(self) -> list[Shard]:
         """List every shard that the stream holds, by id.
@@ -186,7 +187,7 @@ class KinesisStream:
             iterator = response.get("NextShardIterator")
             read_until = requested_at - timedelta(milliseconds=behind)
             yield ShardBatch(records, read_until, at_tip=behind == 0, ended=iterator is None)
-            stop.wait(max(0.0, _SECONDS_BETWEEN_READS - (time.monotonic() - started)))
+            stop.wait(max(0.0, 1 / self.reads_per_second - (time.monotonic() - started)))
 
     def _iterator(self, shard: str, place: Place) -> str:
         where: Any = {"ShardIteratorType": "TRIM_HORIZON"}

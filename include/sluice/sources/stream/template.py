@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from troposphere import Ref
 from troposphere.kinesis import Stream as KinesisStream
-from troposphere.kinesis import StreamEncryption
+from troposphere.kinesis import StreamEncryption, StreamModeDetails
 
 from sluice.aws.template import Export, Fragment, Statement, arn, logical_id
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import Stream
+
+
+def _capacity(source: Stream) -> Mapping[str, Any]:
+    if source.shards is None:
+        return {"StreamModeDetails": StreamModeDetails(StreamMode="ON_DEMAND")}
+    return {"ShardCount": source.shards}
 
 
 def stream_template(pipeline: Pipeline, source: Stream) -> Fragment:
@@ -26,7 +34,7 @@ def stream_template(pipeline: Pipeline, source: Stream) -> Fragment:
         DeletionPolicy="Delete",
         UpdateReplacePolicy="Delete",
         Name=name,
-        ShardCount=source.shards,
+        **_capacity(source),
         RetentionPeriodHours=source.retention // timedelta(hours=1),
         StreamEncryption=StreamEncryption(EncryptionType="KMS", KeyId=pipeline.kms_key or "alias/aws/kinesis"),
     )

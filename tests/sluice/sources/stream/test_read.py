@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from threading import Event as Flag
 from typing import Any
 
@@ -23,7 +26,7 @@ from sluice.sources.stream import progress as stream_progress
 from sluice.sources.stream import read as landing
 from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance, read_checkpoints
 from sluice.sources.stream.progress import note_lost_shards, shards_to_read, stream_backlog
-from sluice.sources.stream.shards import KinesisStream, Shard
+from sluice.sources.stream.shards import KinesisStream, Place, Shard
 
 FIRST, SECOND, THIRD, FOURTH = (f"shardId-{number:012d}" for number in range(4))
 
@@ -284,6 +287,46 @@ def test_busy_shard_is_retried_up_to_a_limit(trial: Trial, monkeypatch: pytest.M
     with pytest.raises(ClientError, match="ProvisionedThroughputExceededException"):
         trial.read(FIRST)
     assert len(seen) == 8
+
+
+@pytest.mark.parametrize("per_second", [1, 4])
+def test_shard_is_read_as_often_as_declared(trial: Trial, per_second: int) -> None:
+    """All readers of a shard share five reads a second."""
+    trial.send(30)
+    waits: list[float] = []
+
+    class Recording(Flag):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout or 0.0)
+            return False
+
+    stream = replace(trial.at_aws, reads_per_second=per_second)
+    batches = stream.batches(trial.readable()[0], Place(), lambda: datetime.now(UTC), Recording(), lambda: 1)
+    for _ in islice(batches, 4):
+        pass
+
+    assert len(waits) == 3
+    assert all(0 < wait <= 1 / per_second for wait in waits)
+    assert max(waits) > 0.5 / per_second
+
+
+def test_read_that_has_reached_the_tip_ends_the_window(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial.send(50)
+    reads = Counter[str]()
+    monkeypatch.setattr(KinesisStream, "_get", counted(KinesisStream._get, reads))
+
+    landed = [trial.read(shard).messages for shard in trial.readable()]
+
+    assert sum(landed) == 50
+    assert reads["get"] == len(landed)
+
+
+def counted(get: Callable[..., Any], reads: Counter[str]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        reads["get"] += 1
+        return get(*arguments)
+
+    return call
 
 
 def test_iterator_that_expires_is_replaced_by_one_behind_the_last_record(
