@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,27 +13,49 @@ from sluice.declaration.sources import FifoQueue, Source, StandardQueue, Stream
 from sluice.lake.partitions import Grain
 from sluice.lake.store import Lake
 from sluice.landing.parts import Landing, Limits
+from sluice.records.body import Body
+from sluice.records.payloads import Payloads
 from sluice.records.record import Record
+from sluice.records.unpacking import Unpacker
 from sluice.sending.lanes import Event, send_events
 from sluice.sources.queue import drain as engine
 from sluice.sources.queue.messages import Message, MessageQueue
-from sluice.sources.queue.records import record_from_fifo, record_from_standard
+from sluice.sources.queue.records import delivery_of, place_in_fifo, place_in_standard
 from sluice.sources.queue.send import QueueSender
 from sluice.sources.stream.progress import shards_to_read
 from sluice.sources.stream.read import WindowRead, read_window
-from sluice.sources.stream.records import record_from_kinesis
+from sluice.sources.stream.records import delivery_of as delivery_of_kinesis
 from sluice.sources.stream.shards import KinesisStream
 from sluice.workspace import Workspace
 
 Queue = FifoQueue | StandardQueue
 _LIMITS = Limits()
+NO_LAKE: Any = None  # of a source whose messages point to no payload
+
+
+def records_from_sqs(message: Message, source: Queue, lake: Lake = NO_LAKE) -> list[Record]:
+    """Return the records of a message, as the connector of such a queue makes them."""
+
+    def place(record: Record, body: Body) -> Record:
+        if isinstance(source, FifoQueue):
+            return place_in_fifo(record, body, source)
+        return place_in_standard(record, body, source)
+
+    return Unpacker(source, Payloads(lake, source.name), place).records(delivery_of(message))
 
 
 def record_from_sqs(message: Message, source: Queue) -> Record:
-    """Return the record of a message, as the connector of such a queue makes it."""
-    if isinstance(source, FifoQueue):
-        return record_from_fifo(message, source)
-    return record_from_standard(message, source)
+    """Return the record of a message that holds one event."""
+    (record,) = records_from_sqs(message, source)
+    return record
+
+
+def records_from_kinesis(
+    record: Mapping[str, Any], shard_id: str, source: Stream, lake: Lake = NO_LAKE
+) -> list[Record]:
+    """Return the records of a Kinesis record, as the connector of a stream makes them."""
+    unpacker = Unpacker(source, Payloads(lake, source.name), lambda record, _: record)
+    return unpacker.records(delivery_of_kinesis(record, shard_id))
 
 
 def backlog(sqs: Any, queue_url: str) -> int:
@@ -50,13 +72,13 @@ def drain(
     sqs: Any, queue_url: str, lake: Lake, source: Queue, every: Grain, limits: Limits = _LIMITS, **options: Any
 ) -> engine.Drained:
     """Land what waits in the queue of that URL."""
-    read, landing = partial(record_from_sqs, source=source), Landing(lake, source.name, every)
+    read, landing = partial(records_from_sqs, source=source, lake=lake), Landing(lake, source.name, every)
     return engine.drain(MessageQueue(sqs, queue_url), read, landing, limits, **options)
 
 
 def read_shards(stream: KinesisStream, lake: Lake, source: Stream, limits: Limits = _LIMITS) -> list[WindowRead]:
     """Land a window of each shard that may be read, in partitions of a day."""
-    read, landing = partial(record_from_kinesis, source=source), Landing(lake, source.name, "day")
+    read, landing = partial(records_from_kinesis, source=source, lake=lake), Landing(lake, source.name, "day")
     return [read_window(stream, shard, read, landing, limits) for shard in shards_to_read(stream, lake, source)]
 
 

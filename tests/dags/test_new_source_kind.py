@@ -86,8 +86,7 @@ from concurrent.futures import ThreadPoolExecutor
 from sluice.aws.template import Fragment, Statement, lake_arn
 from sluice.landing.closing import Evidence
 from sluice.landing.parts import Flush, Landed, Parts
-from sluice.records.body import parse_body
-from sluice.records.record import Record
+from sluice.records.unpacking import Delivery
 from sluice.sources.contract import EventConnector
 
 
@@ -135,24 +134,13 @@ class JsonLinesConnector(EventConnector):
         answer = self.lake.s3.get_object(Bucket=self.lake.bucket, Key=key)
         sent_at = answer["LastModified"]
         return [
-            self._record(f"{key}:{number:09d}", line, sent_at)
+            record
             for number, line in enumerate(answer["Body"].read().decode().splitlines())
+            for record in self.records(Delivery(line, f"{key}:{number:09d}", "", f"{key}:{number:09d}", sent_at))
         ]
 
-    def _record(self, place, line, sent_at):
-        body = parse_body(line, self.source, sent_at)
-        return Record(
-            event_id=body.event_id or place,
-            group=body.text("meter") or "",
-            sequence_number=place,
-            sent_at=sent_at,
-            event_time=body.event_time or sent_at,
-            event_time_from="body" if body.event_time else "sent",
-            receive_count=1,
-            message_id=place,
-            attributes="{}",
-            body=line,
-        )
+    def place(self, record, body):
+        return record._replace(group=body.text("meter") or "")
 '''
 
 _MODULES = {

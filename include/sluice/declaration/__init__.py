@@ -4,6 +4,17 @@ from sluice.declaration.cloud import Network
 from sluice.declaration.completeness import ManifestFile, Marker, ObjectCount, RootMarker, Unchanged
 from sluice.declaration.deployment import Autoscaling, Canary, Deployment, Serverless
 from sluice.declaration.drops import Drops
+from sluice.declaration.envelopes import (
+    CloudEvents,
+    CloudWatchLogs,
+    ConcatenatedJson,
+    EventBridge,
+    Gzip,
+    Ndjson,
+    S3Notification,
+    Sns,
+    SqsExtended,
+)
 from sluice.declaration.features import Category, Number
 from sluice.declaration.file_formats import Csv, JsonLines, Parquet
 from sluice.declaration.gate import Gate
@@ -28,6 +39,9 @@ __all__ = [
     "Canary",
     "Categorical",
     "Category",
+    "CloudEvents",
+    "CloudWatchLogs",
+    "ConcatenatedJson",
     "Conform",
     "Continuous",
     "Count",
@@ -35,9 +49,11 @@ __all__ = [
     "DateSplit",
     "Deployment",
     "Drops",
+    "EventBridge",
     "Fargate",
     "FifoQueue",
     "Gate",
+    "Gzip",
     "Input",
     "Integer",
     "JsonLines",
@@ -47,6 +63,7 @@ __all__ = [
     "Marker",
     "Monitoring",
     "Multiclass",
+    "Ndjson",
     "Network",
     "Number",
     "ObjectCount",
@@ -55,8 +72,11 @@ __all__ = [
     "Ranking",
     "Regression",
     "RootMarker",
+    "S3Notification",
     "Scoring",
     "Serverless",
+    "Sns",
+    "SqsExtended",
     "StandardQueue",
     "Step",
     "StepFunctions",

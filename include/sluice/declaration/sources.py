@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
-from sluice.declaration.checks import check_count, check_duration, check_text, check_unit, check_zone
+from typing_extensions import override
 
+from sluice.declaration.checks import check_count, check_duration, check_text, check_tuple, check_unit, check_zone
+from sluice.declaration.envelopes import Aggregated, Envelope
+from sluice.errors import DeclarationError
+
+Order = Literal["queue", "event_time"]
 _MOST_LATE = timedelta(days=365)
 
 
@@ -59,6 +64,8 @@ class EventSource(Source):
             1970-01-01T00:00:00Z; None if times are never numbers. It holds for the times of the contract as well.
         event_time_zone: The IANA name of the zone of times without an offset, such as ``Europe/Berlin``; None if all
             times have an offset. It holds for the times of the contract as well.
+        unwrap: The envelopes and encodings around the events, in the order in which they are taken off: those of what
+            delivers last come first, as in ``(Sns(), S3Notification())``.
 
     Attributes:
         keeps_arrivals: Whether the kind can be replayed by time of arrival, as far as its retention reaches.
@@ -74,12 +81,20 @@ class EventSource(Source):
     lateness: timedelta = field(default=timedelta(hours=1), kw_only=True)
     event_time_unit: str | None = field(default=None, kw_only=True)
     event_time_zone: str | None = field(default=None, kw_only=True)
+    unwrap: tuple[Envelope, ...] = field(default=(), kw_only=True)
+
+    @property
+    def envelopes(self) -> tuple[Envelope, ...]:
+        """What is taken off each message, in this order."""
+        return self.unwrap
 
     def __post_init__(self) -> None:
         check_text(self._where, "event_id", self.event_id, "id")
         check_text(self._where, "event_time", self.event_time, "event_time")
         check_unit(self._where, "event_time_unit", self.event_time_unit)
         check_zone(self._where, "event_time_zone", self.event_time_zone)
+        if self.unwrap != ():
+            check_tuple(self._where, "unwrap", self.unwrap, Envelope, "Sns()")
         check_duration(self._where, "lateness", self.lateness, timedelta(0), _MOST_LATE)
 
 
@@ -123,12 +138,26 @@ class FifoQueue(Queue):
 
     ``retention`` is at most 13 days, which is also its default. The age of a message starts again at 0 when SQS moves
     it to the dead-letter queue.
+
+    Args:
+        order: ``queue``: the events of a group are in the order in which they were sent. ``event_time``: they are in the
+            order of their event times, and those of equal time in the order of their event ids. That is for senders
+            that are not in order within a group. A wrong clock then puts an event in a wrong place.
+
+    Raises:
+        DeclarationError: the order is another one.
     """
 
     connector: ClassVar[str] = "sluice.sources.queue.connector:FifoQueueConnector"
     longest_retention: ClassVar[timedelta] = timedelta(days=13)
 
     retention: timedelta = field(default=timedelta(days=13), kw_only=True)
+    order: Order = field(default="queue", kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.order not in get_args(Order):
+            raise DeclarationError(f"{self._where}: order={self.order!r} must be 'queue' or 'event_time'")
 
 
 @dataclass(frozen=True)
@@ -157,6 +186,8 @@ class StandardQueue(Queue):
 class Stream(EventSource):
     """A Kinesis stream: ordered within a partition key, which is the group. Its records stay until retention ends.
 
+    Records that the Kinesis Producer Library has packed into one are taken out of it, each with its own partition key.
+
     Args:
         shards: How many shards the stream has, 1 to 10,000; each takes 1 MiB or 1,000 records a second. None: the
             stream is on demand, and Kinesis adds shards as they are needed; AWS bills it by what it takes.
@@ -176,6 +207,11 @@ class Stream(EventSource):
     shards: int | None = field(default=1, kw_only=True)
     retention: timedelta = field(default=timedelta(days=7), kw_only=True)
     reads_per_second: int = field(default=1, kw_only=True)
+
+    @property
+    @override
+    def envelopes(self) -> tuple[Envelope, ...]:
+        return (Aggregated(), *self.unwrap)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,6 +7,8 @@
     s3://BUCKET/PIPELINE/{raw/SOURCE,STEP}/dt=…/_manifest.json
     s3://BUCKET/PIPELINE/quarantine/STEP/dt=…/rev=<digest>/part-0.parquet
     s3://BUCKET/PIPELINE/checkpoints/SOURCE/<shard id, or partition of drops>.json
+    s3://BUCKET/PIPELINE/checkpoints/SOURCE/<shard id>.json
+    s3://BUCKET/PIPELINE/payloads/SOURCE/<digest of a pointer>
     s3://BUCKET/PIPELINE/redriven/SOURCE/<digest of a message id>/{1-intended,1-refused,…,sent}
     s3://BUCKET/PIPELINE/announced/STAGE/<subject>/<digest of the content>
     s3://BUCKET/PIPELINE/started/<month>.json
@@ -45,6 +47,7 @@ class Folder(StrEnum):
     ENDPOINTS = "endpoints"
     MODELS = "models"
     MONITORING = "monitoring"
+    PAYLOADS = "payloads"
     QUARANTINE = "quarantine"
     RAW = "raw"
     REDRIVEN = "redriven"
@@ -142,6 +145,15 @@ class Layout:
             partition: The partition.
         """
         return f"{self.checkpoints(source)}{partition.label}.json"
+
+    def payload(self, source: str, digest: str) -> str:
+        """Return the key of a payload to which a message of a source has pointed.
+
+        Args:
+            source: The name of the source.
+            digest: The digest of its bucket and key.
+        """
+        return self._key(Folder.PAYLOADS, source, digest)
 
     def redriven(self, source: str, message: str = "") -> str:
         """Return the folder of what was sent back to a source.

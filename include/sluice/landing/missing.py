@@ -57,7 +57,7 @@ def _merged(batches: Iterable[Sequence[Record]]) -> Iterator[list[Record]]:
     characters = 0
     for batch in batches:
         buffer += batch
-        characters += sum(len(record.body) for record in batch)
+        characters += sum(record.characters for record in batch)
         if len(buffer) >= _BUFFERED_RECORDS or characters >= _BUFFERED_CHARACTERS:
             yield buffer
             buffer, characters = [], 0

@@ -32,7 +32,7 @@ class Flush:
 
     Attributes:
         messages: The number of messages.
-        bytes: The size of their bodies.
+        bytes: The size of their bodies, and of the attributes of a queue's messages.
         parts: The number of parts written, one for each partition.
         seconds: How long the flush took.
         lag_seconds: The age of the oldest message at the end of the flush.
@@ -76,7 +76,7 @@ class Limits:
 
     Attributes:
         messages: The most messages; exact.
-        bytes: The most bytes of bodies. Calls in progress may exceed it.
+        bytes: The most bytes of bodies, and of the attributes of a queue's messages. Calls in progress may exceed it.
         seconds: The longest time in seconds. Calls in progress may exceed it.
     """
 
@@ -91,7 +91,7 @@ class Landed:
 
     Attributes:
         messages: The number of messages.
-        bytes: The size of their bodies.
+        bytes: The size of their bodies, and of the attributes of a queue's messages.
         flushes: The number of flushes.
         parts: The number of parts written.
         partitions: The partitions that got records, in order.
@@ -222,7 +222,7 @@ def _put_part(lake: Lake, manifest: Manifest, records: Sequence[Record]) -> File
 
 
 def _is_small(records: Sequence[Record]) -> bool:
-    return len(records) < _SMALL_ROWS and sum(len(record.body) for record in records) < _SMALL_CHARACTERS
+    return len(records) < _SMALL_ROWS and sum(record.characters for record in records) < _SMALL_CHARACTERS
 
 
 def _sorted(files: Iterable[File]) -> tuple[File, ...]:

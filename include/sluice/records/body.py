@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sluice.declaration.sources import EventSource
-from sluice.records.record import Record
 from sluice.records.times import OUT_OF_RANGE, TimeFault, parse_time
 
 # A producer's clock may be wrong. An event time in the far future would move the watermark past all other events, and
 # the zero of a clock is none of an event.
 _MOST_AHEAD = timedelta(days=1)
+_OF_TIME = "event_time: "
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2263, 1, 1, tzinfo=UTC)
 
 
@@ -38,6 +38,9 @@ class Body(NamedTuple):
     def text(self, member: str) -> str | None:
         """Return a member as text, as :func:`text_of` does."""
         return text_of(self.members.get(member))
+
+
+NO_BODY = Body(None, None, None, {})
 
 
 def parse_body(body: str, source: EventSource, sent_at: datetime) -> Body:
@@ -74,22 +77,9 @@ def text_of(value: object) -> str | None:
     return value
 
 
-def derive_again(record: Record, source: EventSource) -> Record:
-    """Derive the id and the time of a stored record from its body again, by today's declaration.
-
-    A record keeps its id if its body has none.
-
-    Args:
-        record: The record as it is stored.
-        source: The source, which declares the names of the members.
-    """
-    body = parse_body(record.body, source, record.sent_at)
-    return record._replace(
-        event_id=body.event_id or record.event_id,
-        event_time=body.event_time or record.sent_at,
-        event_time_from="sent" if body.event_time is None else "body",
-        fault=body.fault,
-    )
+def is_of_time(fault: str) -> bool:
+    """Return whether a fault is of the time of an event alone: then the rest of it can be judged."""
+    return fault.startswith(_OF_TIME)
 
 
 def _event_time(
@@ -97,11 +87,11 @@ def _event_time(
 ) -> tuple[datetime | None, str | None]:
     """Return the usable time of an event, or why it has none."""
     if source.event_time not in members:
-        return None, "event_time: missing"
+        return None, f"{_OF_TIME}missing"
     try:
         moment = parse_time(members[source.event_time], source.event_time_unit, source.event_time_zone)
     except TimeFault as fault:
-        return None, f"event_time: {fault}"
+        return None, f"{_OF_TIME}{fault}"
     if not _EARLIEST <= moment < _LATEST or moment - sent_at > _MOST_AHEAD:
-        return None, f"event_time: {OUT_OF_RANGE}"
+        return None, f"{_OF_TIME}{OUT_OF_RANGE}"
     return moment, None

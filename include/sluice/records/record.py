@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from base64 import b64decode
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
@@ -34,11 +35,18 @@ _COLUMNS: Mapping[str, pa.DataType] = {
 _NULLABLE = {"outer", "fault"}  # parts of earlier versions don't have them
 _ORDER = attrgetter("group", "sequence_number", "message_id", "receive_count")
 CONTROL = "control"
+# Bytes that are not UTF-8 are stored as base64. An attribute of the record says so, of its body and of ``outer``.
+BASE64, BODY_ENCODING, OUTER_ENCODING = "base64", "encoding", "outer_encoding"
+_DIGITS = 6  # more than there are in the most events of a message
+_MESSAGE, _FIRST_EVENT_TIME = "message", "first_event_time"
 SCHEMA = pa.schema([pa.field(name, kind, nullable=name in _NULLABLE) for name, kind in _COLUMNS.items()])
 
 
 class Record(NamedTuple):
-    """One received message. Times are in UTC.
+    """One event as it was received. Times are in UTC.
+
+    A message that holds several events makes as many records. The first has the ids and the sequence number of the
+    message; those of the others have the number of the event after a colon, as in ``<message id>:000001``.
 
     Attributes:
         event_id: The producer's id, from the body; else the deduplication id or the message id.
@@ -50,7 +58,8 @@ class Record(NamedTuple):
         event_time_from: ``body``, or ``sent`` if the body has no usable time.
         receive_count: How often the message had been received.
         message_id: The id that the service gave to the message.
-        attributes: The message's other attributes, as JSON.
+        attributes: The message's other attributes, as JSON. Those of a record that is not the first of its message say
+            where the first is (:func:`first_of`).
         body: The body of the event, verbatim.
         outer: What the source delivered, verbatim, if the body was taken out of it. If it holds several events, only
             the first of them has it.
@@ -71,6 +80,58 @@ class Record(NamedTuple):
     outer: str | None = None
     fault: str | None = None
 
+    @property
+    def characters(self) -> int:
+        """How many characters it holds in the members that producers fill."""
+        return len(self.body) + len(self.attributes) + (0 if self.outer is None else len(self.outer))
+
+
+class First(NamedTuple):
+    """Where the first record of a message is.
+
+    Attributes:
+        message_id: Its message id.
+        event_time: Its event time (UTC), which tells its partition.
+    """
+
+    message_id: str
+    event_time: datetime
+
+
+def numbered(text: str, number: int) -> str:
+    """Return the id or the sequence number of one event of a message.
+
+    The first has the message's own, so that it keeps them however the message is taken apart. Sequence numbers of equal
+    length still sort as text.
+
+    Args:
+        text: The message's own.
+        number: The number of the event, from 0.
+    """
+    return f"{text}:{number:0{_DIGITS}d}" if number else text
+
+
+def reference_to(first: Record) -> dict[str, str]:
+    """Return the attributes by which the other records of a message name the first one."""
+    return {_MESSAGE: first.message_id, _FIRST_EVENT_TIME: first.event_time.isoformat()}
+
+
+def first_of(record: Record) -> First | None:
+    """Return where the first record of a message is; None if this is the first."""
+    if _FIRST_EVENT_TIME not in record.attributes:
+        return None
+    attributes = json.loads(record.attributes)
+    message_id, moment = attributes.get(_MESSAGE), attributes.get(_FIRST_EVENT_TIME)
+    if not isinstance(message_id, str) or not isinstance(moment, str):
+        return None  # a message may have attributes of these names, but the values of those are no texts
+    return First(message_id, datetime.fromisoformat(moment))
+
+
+def content_of(record: Record) -> str | bytes:
+    """Return what the source delivered, of the first record of a message."""
+    text, name = (record.body, BODY_ENCODING) if record.outer is None else (record.outer, OUTER_ENCODING)
+    return b64decode(text) if json.loads(record.attributes).get(name) == BASE64 else text
+
 
 def part_bytes(records: Iterable[Record]) -> tuple[str, bytes]:
     """Encode records as a part, in group order. The same records give the same bytes.
@@ -83,7 +144,7 @@ def part_bytes(records: Iterable[Record]) -> tuple[str, bytes]:
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns, schema=SCHEMA), buffer, compression="zstd")
     body = buffer.getvalue()
-    first = min(record.sequence_number for record in ordered)
+    first = min(record.sequence_number for record in ordered).partition(":")[0]
     return f"part-{first}-{hashlib.sha256(body).hexdigest()[:16]}.parquet", body
 
 

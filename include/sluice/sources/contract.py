@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from threading import Event as Signal
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -26,8 +27,10 @@ from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.landing.closing import Evidence, is_before_first_event
 from sluice.landing.parts import Flush, Landed, Landing, Limits
-from sluice.records.body import derive_again
+from sluice.records.body import Body
+from sluice.records.payloads import Payloads
 from sluice.records.record import Record
+from sluice.records.unpacking import Delivery, Unpacker
 from sluice.sending.lanes import Sender
 from sluice.workspace import Workspace
 
@@ -164,6 +167,26 @@ class EventConnector(Connector[DeclaredEvents]):
         """Where the records of the source land."""
         return Landing(self.lake, self.source.name, self.workspace.pipeline.every)
 
+    # Records
+
+    @cached_property
+    def unpacker(self) -> Unpacker:
+        """What makes records of what the source delivers, by its declaration."""
+        return Unpacker(self.source, Payloads(self.lake, self.source.name), self.place)
+
+    def records(self, delivery: Delivery) -> list[Record]:
+        """Make the records of a message, one for each event in it."""
+        return self.unpacker.records(delivery)
+
+    def place(self, record: Record, body: Body) -> Record:
+        """Return a record in its place in its group. A kind whose bodies name the group or the place overrides this.
+
+        Args:
+            record: The record, with the group and the sequence number of its message.
+            body: Its parsed body.
+        """
+        return record
+
     # Landing
 
     @property
@@ -243,10 +266,6 @@ class EventConnector(Connector[DeclaredEvents]):
     def dead_letters(self) -> DeadLetters | None:
         """Return the dead letters of the source; None if its kind has none."""
         return None
-
-    def derive_again(self, record: Record) -> Record:
-        """Derive a stored record from its body again, by today's declaration."""
-        return derive_again(record, self.source)
 
     def replay_units(self, since: datetime) -> list[str]:
         """Return the units that can be replayed in parallel, if the kind ``keeps_arrivals``.

@@ -167,16 +167,17 @@ def _counted(batches: Iterable[list[Record]], counts: Counter[str]) -> Iterator[
 def _derived(
     connector: EventConnector[Any], partitions: Iterable[Partition], counts: Counter[str]
 ) -> Iterator[list[Record]]:
-    """Yield the records of raw partitions whose event time can be read only now, part by part.
+    """Yield the events of raw partitions whose event time can be read only now, part by part.
 
-    All others stay in their partition, even where today's declaration derives them differently. Their first copies were
-    conformed, so a second copy in another partition would count twice.
+    A message from which no event was taken may give several now. All other records stay in their partition, even where
+    today's declaration derives them differently. Their first copies were conformed, so a second copy in another
+    partition would count twice.
     """
     for partition in partitions:
         manifest = connector.lake.manifest(connector.dataset, partition)
         for body in recorded_parts(connector.lake, manifest) if manifest else ():
             stored = [Record(**row) for row in read_parts([body]).to_pylist()]
-            changed = [(old, new) for old in stored if (new := connector.derive_again(old)) != old]
+            changed = [(old, new) for old in stored if (new := connector.unpacker.derive_again(old)) != [old]]
             counts["read"] += len(stored)
             counts["left"] += sum(old.event_time_from == "body" for old, _ in changed)
-            yield [new for old, new in changed if old.event_time_from == "sent"]
+            yield [each for old, new in changed if old.event_time_from == "sent" for each in new]

@@ -118,7 +118,7 @@ def test_time_up_to_a_day_ahead_of_the_queue_is_accepted(at: str) -> None:
     assert (record.event_time, record.event_time_from) == (datetime.fromisoformat(at), "body")
 
 
-@pytest.mark.parametrize("body", ["[" * 100_000, "9" * 10_000, "{", '"text"', "[1]", "null", "\ufeff{}", "\u2028"])
+@pytest.mark.parametrize("body", ["[" * 100_000, "9" * 10_000, "{", '"text"', "[1]", "null", "\u2028"])
 def test_body_that_is_no_object_is_landed_with_the_values_of_the_queue(body: str) -> None:
     record = record_from_sqs(message(body), EVENTS)
 

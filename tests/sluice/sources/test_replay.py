@@ -250,8 +250,9 @@ NOWHERE = Workspace(TOY, Resources("toy", "", "", "", "", {}), Lake(None, "", "t
 
 
 def derive_again(record: Record, source: Any) -> Record:
-    """Derive a record again, as the connector of such a queue does."""
-    return connect_events(NOWHERE, source).derive_again(record)
+    """Derive the record of a message with one event again, as the connector of such a queue does."""
+    (derived,) = connect_events(NOWHERE, source).unpacker.derive_again(record)
+    return derived
 
 
 JSON = st.none() | st.integers(0, 9) | st.text(max_size=5) | st.datetimes().map(lambda moment: f"{moment}+00:00")

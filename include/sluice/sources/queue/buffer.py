@@ -25,9 +25,10 @@ class Batch:
     """The messages of one receive.
 
     Attributes:
-        records: Their records.
-        handles: Their receipt handles, in the same order.
-        bytes: The size of their bodies.
+        records: Their records, at least one a message.
+        handles: Their receipt handles.
+        bytes: The size of the messages: their bodies and attributes.
+        characters: The size of the records, which may be larger than that of the messages.
         since: When they were received. Times are seconds of a monotonic clock.
         until: Until when they are hidden from other readers.
     """
@@ -35,6 +36,7 @@ class Batch:
     records: Sequence[Record]
     handles: Sequence[str]
     bytes: int
+    characters: int
     since: float
     until: float
 
@@ -82,8 +84,8 @@ class Buffer:
     _messages: int = 0
     _bytes: int = 0
     _flushes: int = 0
-    _waiting_messages: int = 0
-    _waiting_bytes: int = 0
+    _waiting_records: int = 0
+    _waiting_characters: int = 0
     _empty_poll_after: int = -1  # how many flushes had ended before the latest long poll that returned nothing
     _busy: set[int] = field(init=False)  # receivers whose last receive returned messages, or that have not received yet
 
@@ -102,7 +104,7 @@ class Buffer:
         """
         most = min(BATCH, self.limits.messages - self._messages - self._requested)
         # At most one part waits while another is written, so memory does not grow with the queue.
-        has_room = self._waiting_messages < FLUSH_MESSAGES and self._waiting_bytes < FLUSH_BYTES
+        has_room = self._waiting_records < FLUSH_MESSAGES and self._waiting_characters < FLUSH_BYTES
         is_long_poll = receiver not in self._busy or self._is_half_idle
         # With few messages, one long poll more than there are busy receivers is enough.
         polls_enough = is_long_poll and self._polling > len(self._busy)
@@ -129,10 +131,10 @@ class Buffer:
                 self._empty_poll_after = max(self._empty_poll_after, request.flushes)
             return
         self._busy.add(receiver)
-        self._messages += len(batch.records)
+        self._messages += len(batch.handles)
         self._bytes += batch.bytes
-        self._waiting_messages += len(batch.records)
-        self._waiting_bytes += batch.bytes
+        self._waiting_records += len(batch.records)
+        self._waiting_characters += batch.characters
         self.waiting.append(batch)
 
     def is_over(self, now: float) -> bool:
@@ -154,8 +156,8 @@ class Buffer:
         """Return whether to flush the waiting batches now."""
         return bool(self.waiting) and (
             self._is_half_idle
-            or self._waiting_messages >= FLUSH_MESSAGES
-            or self._waiting_bytes >= FLUSH_BYTES
+            or self._waiting_records >= FLUSH_MESSAGES
+            or self._waiting_characters >= FLUSH_BYTES
             or now - self.waiting[0].since >= FLUSH_SECONDS
         )
 
@@ -167,7 +169,7 @@ class Buffer:
     def begin_flush(self) -> Sequence[Batch]:
         """Begin a flush of all waiting batches, and return them."""
         self.flushing, self.waiting = self.waiting, []
-        self._waiting_messages = self._waiting_bytes = 0
+        self._waiting_records = self._waiting_characters = 0
         return self.flushing
 
     def end_flush(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from threading import Event
@@ -18,17 +17,25 @@ from sluice.declaration.sources import FifoQueue, Queue, StandardQueue
 from sluice.errors import MissingResource
 from sluice.landing.closing import Evidence
 from sluice.landing.parts import Flush, Limits
-from sluice.records.record import Record
+from sluice.records.body import Body, parse_body
+from sluice.records.record import Record, content_of
 from sluice.sending.lanes import Sender
 from sluice.sources.contract import EventConnector, Figures
 from sluice.sources.queue.dead_letters import DeadLetterQueue
 from sluice.sources.queue.drain import Drained, drain, lanes_for
 from sluice.sources.queue.messages import Message, MessageQueue
-from sluice.sources.queue.records import derive_standard_again, record_from_fifo, record_from_standard
+from sluice.sources.queue.records import (
+    EVENT_ID,
+    attributes_to_send,
+    delivery_of,
+    place_in_fifo,
+    place_in_standard,
+)
 from sluice.sources.queue.send import QueueSender
 
 Declared = TypeVar("Declared", bound=Queue, covariant=True)
 
+_MOST_ATTRIBUTES = 10  # of a message (SQS developer guide, "Amazon SQS message quotas")
 _REPORTED = timedelta(minutes=15)  # SQS reports once a minute, and may be some minutes late
 
 
@@ -59,9 +66,9 @@ class QueueConnector(EventConnector[Declared]):
     def drain(self, unit: str, limits: Limits, on_flush: Callable[[Flush], None], stop: Event) -> Drained:
         return drain(self._queue, self.read, self.landing, limits, on_flush=on_flush, stop=stop)
 
-    @abstractmethod
-    def read(self, message: Message) -> Record:
-        """Make the record of a received message."""
+    def read(self, message: Message) -> list[Record]:
+        """Make the records of a received message."""
+        return self.records(delivery_of(message))
 
     @override
     def evidence(self) -> Evidence:
@@ -102,16 +109,24 @@ class QueueConnector(EventConnector[Declared]):
 
     @override
     def post(self, record: Record, repeat_id: str) -> str:
-        queue, attributes = self._queue, _attributes_as_sent(record)
-        message: Any = {
-            "MessageBody": record.body,
-            "MessageAttributes": attributes,
-            **self._order_of(record, repeat_id),
-        }
-        sent = queue.sqs.send_message(QueueUrl=queue.url, **message)
+        queue, message = self._queue, self._order_of(record, repeat_id)
+        sent = queue.sqs.send_message(
+            QueueUrl=queue.url,
+            MessageBody=str(content_of(record)),
+            MessageAttributes=self._attributes_with_id(record),
+            **message,
+        )
         return str(sent["MessageId"])
 
-    def _order_of(self, record: Record, repeat_id: str) -> Mapping[str, str]:
+    def _attributes_with_id(self, record: Record) -> dict[str, Any]:
+        """Return the attributes to send, with the event's id if only the message has told it."""
+        attributes = attributes_to_send(json.loads(record.attributes))
+        told = parse_body(record.body, self.source, record.sent_at).event_id
+        if told is None and len(attributes) < _MOST_ATTRIBUTES:
+            attributes.setdefault(EVENT_ID, {"DataType": "String", "StringValue": record.event_id})
+        return attributes
+
+    def _order_of(self, record: Record, repeat_id: str) -> Mapping[str, Any]:
         """Return the arguments of a send that put the message in its group."""
         return {}
 
@@ -129,7 +144,7 @@ class QueueConnector(EventConnector[Declared]):
                 f"pipeline {name}: the queue {self.source.name!r} has no dead-letter queue; run `sluice provision "
                 f"{name}`"
             )
-        return DeadLetterQueue(self._queue_at(url), self.read)
+        return DeadLetterQueue(self._queue_at(url), lambda message: self.unpacker.message(delivery_of(message)))
 
 
 class FifoQueueConnector(QueueConnector[FifoQueue]):
@@ -145,11 +160,11 @@ class FifoQueueConnector(QueueConnector[FifoQueue]):
         return queue_template(pipeline, source, is_fifo=True)
 
     @override
-    def read(self, message: Message) -> Record:
-        return record_from_fifo(message, self.source)
+    def place(self, record: Record, body: Body) -> Record:
+        return place_in_fifo(record, body, self.source)
 
     @override
-    def _order_of(self, record: Record, repeat_id: str) -> Mapping[str, str]:
+    def _order_of(self, record: Record, repeat_id: str) -> Mapping[str, Any]:
         return {"MessageGroupId": record.group, "MessageDeduplicationId": repeat_id}
 
 
@@ -164,19 +179,5 @@ class StandardQueueConnector(QueueConnector[StandardQueue]):
         return queue_template(pipeline, source, is_fifo=False)
 
     @override
-    def read(self, message: Message) -> Record:
-        return record_from_standard(message, self.source)
-
-    @override
-    def derive_again(self, record: Record) -> Record:
-        return derive_standard_again(record, self.source)
-
-
-def _attributes_as_sent(record: Record) -> Mapping[str, Mapping[str, Any]]:
-    """Return the message's attributes as they were sent. Landing stores binary values as hexadecimal digits."""
-    return {
-        name: {"DataType": value["DataType"], "BinaryValue": bytes.fromhex(value["BinaryValue"])}
-        if "BinaryValue" in value
-        else {"DataType": value["DataType"], "StringValue": value["StringValue"]}
-        for name, value in json.loads(record.attributes).items()
-    }
+    def place(self, record: Record, body: Body) -> Record:
+        return place_in_standard(record, body, self.source)

@@ -17,9 +17,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from sluice.lake.partitions import Partition
 from sluice.landing.parts import Flush, Landed, Landing, Limits, Parts
-from sluice.records.record import Record
+from sluice.records.record import Record, first_of
 from sluice.sources.queue.buffer import Batch, Buffer, ReceiveRequest
-from sluice.sources.queue.messages import BATCH, Message, MessageQueue, in_batches
+from sluice.sources.queue.messages import BATCH, Message, MessageQueue, in_batches, size_of
 
 RECEIVERS = 8
 _LIMITS = Limits()
@@ -55,7 +55,7 @@ def lanes_for(waiting: int, most: int) -> int:
 
 def drain(
     queue: MessageQueue,
-    read: Callable[[Message], Record],
+    read: Callable[[Message], list[Record]],
     landing: Landing,
     limits: Limits = _LIMITS,
     *,
@@ -71,7 +71,7 @@ def drain(
 
     Args:
         queue: The queue.
-        read: Makes the record of a message.
+        read: Makes the records of a message.
         landing: Where the records land.
         limits: When to end although more waits.
         receivers: How many threads receive.
@@ -103,7 +103,7 @@ class _Drain:
     def __init__(
         self,
         queue: MessageQueue,
-        read: Callable[[Message], Record],
+        read: Callable[[Message], list[Record]],
         landing: Landing,
         buffer: Buffer,
         stop: threading.Event,
@@ -171,11 +171,12 @@ class _Drain:
             return request
 
     def _batch(self, messages: Sequence[Message], since: float) -> Batch:
-        records = [self._read(message) for message in messages]
+        records = [each for message in messages for each in self._read(message)]
         return Batch(
             records=records,
             handles=[message["ReceiptHandle"] for message in messages],
-            bytes=sum(len(record.body) for record in records),
+            bytes=sum(map(size_of, messages)),
+            characters=sum(record.characters for record in records),
             since=since,
             until=since + self._queue.visibility_seconds,
         )
@@ -206,10 +207,10 @@ class _Drain:
             self._changed.notify_all()
         oldest = min(record.sent_at for record in records)
         flush = Flush(
-            messages=len(records),
+            messages=len(handles),
             bytes=sum(batch.bytes for batch in batches),
             parts=len(touched),
-            redelivered=sum(record.receive_count > 1 for record in records),
+            redelivered=sum(record.receive_count > 1 and first_of(record) is None for record in records),
             expired=expired,
             seconds=self._clock() - began,
             lag_seconds=(self._landing.lake.now() - oldest).total_seconds(),

@@ -184,6 +184,15 @@ class MessageQueue:
         return failed
 
 
+def size_of(message: Message) -> int:
+    """Return about how many bytes a received message has: its body, and the names and values of its attributes."""
+    attributes = message.get("MessageAttributes", {})
+    return len(message["Body"]) + sum(
+        len(name) + len(value.get("StringValue") or value.get("BinaryValue") or "")
+        for name, value in attributes.items()
+    )
+
+
 def in_batches(handles: Sequence[str]) -> Iterator[Sequence[str]]:
     """Split receipt handles into batches of ten."""
     for start in range(0, len(handles), BATCH):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from threading import Event
@@ -17,13 +15,13 @@ from sluice.declaration.sources import Stream
 from sluice.errors import SluiceError
 from sluice.landing.closing import Evidence
 from sluice.landing.parts import Flush, Limits
-from sluice.records.record import Record
+from sluice.records.record import Record, content_of
 from sluice.sending.lanes import Sender
 from sluice.sources.contract import EventConnector, Figures
 from sluice.sources.stream.checkpoints import Checkpoint, read_checkpoints
 from sluice.sources.stream.progress import evidence_of_stream, shards_to_read, stream_backlog
 from sluice.sources.stream.read import WindowRead, read_window
-from sluice.sources.stream.records import record_from_kinesis
+from sluice.sources.stream.records import delivery_of
 from sluice.sources.stream.send import StreamSender
 from sluice.sources.stream.shards import KinesisStream, Place
 
@@ -72,14 +70,14 @@ class StreamConnector(EventConnector[Stream]):
     def drain(self, unit: str, limits: Limits, on_flush: Callable[[Flush], None], stop: Event) -> WindowRead:
         return read_window(self._stream, unit, self.read, self.landing, limits, on_flush=on_flush, stop=stop)
 
-    def read(self, record: Mapping[str, Any], shard_id: str) -> Record:
-        """Make the raw record of a Kinesis record.
+    def read(self, record: Mapping[str, Any], shard_id: str) -> list[Record]:
+        """Make the records of a Kinesis record.
 
         Args:
             record: The record as GetRecords returns it.
             shard_id: The id of the shard that it was read from.
         """
-        return record_from_kinesis(record, shard_id, self.source)
+        return self.records(delivery_of(record, shard_id))
 
     @override
     def evidence(self) -> Evidence:
@@ -117,9 +115,8 @@ class StreamConnector(EventConnector[Stream]):
 
     @override
     def post(self, record: Record, repeat_id: str) -> str:
-        encoded = json.loads(record.attributes).get("encoding") == "base64"
-        data = b64decode(record.body) if encoded else record.body.encode()
-        stream = self._stream
+        content, stream = content_of(record), self._stream
+        data = content.encode() if isinstance(content, str) else content
         sent = stream.kinesis.put_record(StreamName=stream.name, PartitionKey=record.group, Data=data)
         return str(sent["SequenceNumber"])
 
@@ -152,7 +149,7 @@ class StreamConnector(EventConnector[Stream]):
         """
         until = min(until, self.lake.now())
         for batch in self._stream.batches(unit, Place(at=since), self.lake.now, Event()):
-            records = [self.read(record, unit) for record in batch.records]
+            records = [each for record in batch.records for each in self.read(record, unit)]
             in_range = [record for record in records if record.sent_at <= until]
             yield in_range
             if len(in_range) < len(records) or batch.read_until >= until or (batch.at_tip and not records):

@@ -29,7 +29,7 @@ _WRITERS = 8
 _FLUSH_SECONDS = 60.0
 _LIMITS = Limits()
 
-Read = Callable[[Mapping[str, Any], str], Record]
+Read = Callable[[Mapping[str, Any], str], list[Record]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def read_window(
     Args:
         stream: The stream at AWS.
         shard: The id of the shard.
-        read: Makes the record of a Kinesis record and the id of its shard.
+        read: Makes the records of a Kinesis record, which it gets with the id of its shard.
         landing: Where the records land.
         limits: When to end although more waits.
         on_flush: Called after each flush.
@@ -142,22 +142,25 @@ class _Reader:
 
     def _clear(self) -> None:
         self._held: list[Record] = []
-        self._held_bytes, self._held_since = 0, time.monotonic()
+        self._held_messages, self._received_bytes, self._held_characters = 0, 0, 0
+        self._held_since = time.monotonic()
 
     def take(self, batch: ShardBatch) -> None:
         """Hold the records of a batch. Flush once they fill a part or are a minute old."""
         if not self._held:
             self._held_since = time.monotonic()
         size = sum(len(record["Data"]) for record in batch.records)
-        records = [self.read(record, self.shard.id) for record in batch.records]
+        records = [each for record in batch.records for each in self.read(record, self.shard.id)]
         self._held += records
-        self._held_bytes += size
+        self._held_messages += len(batch.records)
+        self._received_bytes += size
+        self._held_characters += sum(record.characters for record in records)
         self.records += len(batch.records)
         self.bytes += size
         self._reached = self._after(batch, records)
         if (
             len(self._held) >= FLUSH_MESSAGES
-            or self._held_bytes >= FLUSH_BYTES
+            or self._held_characters >= FLUSH_BYTES
             or (self._held and time.monotonic() - self._held_since >= _FLUSH_SECONDS)
         ):
             self.flush()
@@ -190,8 +193,8 @@ class _Reader:
             oldest = min(record.sent_at for record in held)
             self.on_flush(
                 Flush(
-                    messages=len(held),
-                    bytes=self._held_bytes,
+                    messages=self._held_messages,
+                    bytes=self._received_bytes,
                     parts=len(partitions),
                     seconds=time.monotonic() - started,
                     lag_seconds=(self.landing.lake.now() - oldest).total_seconds(),

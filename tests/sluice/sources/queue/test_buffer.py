@@ -82,7 +82,7 @@ class Draining(RuleBasedStateMachine):
     def ends_to_receive(self, receiver: int) -> None:
         if receiver in self.receives:
             request, records = self.receives.pop(receiver)
-            batch = Batch(records, [each.event_id for each in records], 2 * len(records), self.now, self.now + 30)
+            batch = Batch(records, [each.event_id for each in records], 2, 2 * len(records), self.now, self.now + 30)
             self.buffer.end_receive(receiver, request, batch if records else None)
 
     @precondition(lambda self: not self.flushing)
@@ -160,7 +160,7 @@ def test_hot_group_is_flushed_as_soon_as_the_other_receivers_find_nothing() -> N
     assert not buffer.is_due(0), "nothing is buffered"
     (hot,) = requests[3:]
     assert hot is not None
-    buffer.end_receive(3, hot, Batch([record(0, "hot")], ["r"], 2, 0, 30))
+    buffer.end_receive(3, hot, Batch([record(0, "hot")], ["r"], 2, 2, 0, 30))
 
     assert buffer.is_due(0)
     again = buffer.begin_receive(3, 0)
@@ -173,7 +173,7 @@ def test_many_groups_are_not_flushed_before_a_part_is_full_or_old() -> None:
     for receiver in range(4):
         request = buffer.begin_receive(receiver, 0)
         assert request is not None
-        buffer.end_receive(receiver, request, Batch([record(receiver, f"g{receiver}")], ["r"], 2, 0, 30))
+        buffer.end_receive(receiver, request, Batch([record(receiver, f"g{receiver}")], ["r"], 2, 2, 0, 30))
 
     assert not buffer.is_due(buffering.FLUSH_SECONDS - 1)
     assert buffer.is_due(buffering.FLUSH_SECONDS)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from tests.chaos import audit
+from tests.draining import records_from_kinesis
 from tests.sluice.toy import DROPS, reading, toy
 
 from sluice.declaration import Conform, Pipeline, Stream
@@ -19,7 +20,6 @@ from sluice.sending.lanes import Event, send_events
 from sluice.sources.stream.checkpoints import read_checkpoints
 from sluice.sources.stream.progress import evidence_of_stream, readable_shards
 from sluice.sources.stream.read import WindowRead, read_window
-from sluice.sources.stream.records import record_from_kinesis
 from sluice.sources.stream.send import StreamSender
 from sluice.sources.stream.shards import KinesisStream
 from sluice.steps.runner import run_step
@@ -67,7 +67,7 @@ class Trial:
         return [shard.id for shard in readable_shards(self.at_aws, checkpoints)]
 
     def read(self, shard: str, limits: Limits = EVERYTHING, **more: Any) -> WindowRead:
-        read, landing = partial(record_from_kinesis, source=CLICKS), Landing(self.lake, "clicks", "day")
+        read, landing = partial(records_from_kinesis, source=CLICKS), Landing(self.lake, "clicks", "day")
         return read_window(self.at_aws, shard, read, landing, limits, **more)
 
     def read_all(self) -> list[WindowRead]:

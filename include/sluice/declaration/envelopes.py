@@ -1,0 +1,105 @@
+"""The envelopes and encodings that a user declares for a source. Like all of a declaration, they are values only.
+
+Each class names the function that takes it off (:class:`sluice.records.envelopes.Unwrap`), so there is no list of kinds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sluice.declaration.checks import check_text
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """The base of what a service, or a producer, wraps around events.
+
+    Attributes:
+        implementation: ``"module:function"`` of the function that takes it off. It is imported only when the source is
+            read, because a declaration must be cheap to parse.
+    """
+
+    implementation: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class Sns(Envelope):
+    """A notification of an SNS topic without raw message delivery. The event is its ``Message``."""
+
+    implementation: ClassVar[str] = "sluice.records.envelopes.sns:unwrap"
+
+
+@dataclass(frozen=True)
+class EventBridge(Envelope):
+    """An event of an EventBridge bus. The event is its ``detail``."""
+
+    implementation: ClassVar[str] = "sluice.records.envelopes.eventbridge:unwrap"
+
+
+@dataclass(frozen=True)
+class S3Notification(Envelope):
+    """A notification of an S3 bucket. Each of its ``Records`` is an event, with its key URL-decoded."""
+
+    implementation: ClassVar[str] = "sluice.records.envelopes.s3_notification:unwrap"
+
+
+@dataclass(frozen=True)
+class CloudEvents(Envelope):
+    """A CloudEvent in structured JSON. The event is its ``data`` or ``data_base64``."""
+
+    implementation: ClassVar[str] = "sluice.records.envelopes.cloudevents:unwrap"
+
+
+@dataclass(frozen=True)
+class CloudWatchLogs(Envelope):
+    """What a subscription filter of CloudWatch Logs sends, with its gzip. Each ``message`` is an event."""
+
+    implementation: ClassVar[str] = "sluice.records.envelopes.cloudwatch_logs:unwrap"
+
+
+@dataclass(frozen=True)
+class Gzip(Envelope):
+    """Gzip: as bytes, or as base64 where only text is carried, as in SQS."""
+
+    implementation: ClassVar[str] = "sluice.records.envelopes.gzipped:unwrap"
+
+
+@dataclass(frozen=True)
+class Ndjson(Envelope):
+    """Lines of JSON. Each line that is not blank is an event."""
+
+    implementation: ClassVar[str] = "sluice.records.envelopes.ndjson:unwrap"
+
+
+@dataclass(frozen=True)
+class ConcatenatedJson(Envelope):
+    """JSON objects one after another, without a separator. Each is an event."""
+
+    implementation: ClassVar[str] = "sluice.records.envelopes.concatenated_json:unwrap"
+
+
+@dataclass(frozen=True)
+class SqsExtended(Envelope):
+    """A pointer of the SQS or SNS extended client library to a payload in S3. A body without a pointer stays as it is.
+
+    Args:
+        bucket: The bucket of the payloads. Workers may read it; a pointer to another bucket is not followed.
+
+    Raises:
+        DeclarationError: the bucket is empty.
+    """
+
+    implementation: ClassVar[str] = "sluice.records.envelopes.sqs_extended:unwrap"
+
+    bucket: str
+
+    def __post_init__(self) -> None:
+        check_text("envelope SqsExtended", "bucket", self.bucket, "my-payloads")
+
+
+@dataclass(frozen=True)
+class Aggregated(Envelope):
+    """A Kinesis record in which the Kinesis Producer Library has packed several. Streams recognise it by themselves."""
+
+    implementation: ClassVar[str] = "sluice.records.envelopes.aggregated:unwrap"

@@ -1,0 +1,255 @@
+"""Makes the records of what a source delivers: one for each event that is in it.
+
+Envelopes are taken off in the order in which they are declared. The first record of a message has what was delivered,
+verbatim. So nothing is lost whatever the declaration says, and a corrected one can derive the events from it again.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from sluice.declaration.envelopes import Envelope
+from sluice.declaration.sources import EventSource
+from sluice.errors import DeclarationError
+from sluice.records.body import NO_BODY, Body, is_of_time, parse_body
+from sluice.records.envelopes import MOST_BYTES, MOST_EVENTS, Fault, Inner, Unwrap
+from sluice.records.payloads import Payloads
+from sluice.records.record import (
+    BASE64,
+    BODY_ENCODING,
+    OUTER_ENCODING,
+    Record,
+    content_of,
+    first_of,
+    numbered,
+    reference_to,
+)
+
+_BYTE_ORDER_MARK = "\ufeff"
+_NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
+
+Place = Callable[[Record, Body], Record]
+
+
+class Delivery(NamedTuple):
+    """One message, as a source delivers it. Times are in UTC.
+
+    Attributes:
+        content: The body.
+        message_id: The id that the service gave to it.
+        group: Its group; empty if it has none.
+        sequence_number: Its place in the group, with as many digits as that of every message of the source.
+        sent_at: When it was sent.
+        event_id: The id of an event whose body has none; None: the message id.
+        receive_count: How often it had been received.
+        attributes: Its other attributes.
+    """
+
+    content: str | bytes
+    message_id: str
+    group: str
+    sequence_number: str
+    sent_at: datetime
+    event_id: str | None = None
+    receive_count: int = 1
+    attributes: Mapping[str, Any] = _NO_ATTRIBUTES
+
+
+class _Text(NamedTuple):
+    """Content as it is stored: text, or base64 where it is not UTF-8."""
+
+    text: str
+    is_base64: bool
+
+
+class _Event(NamedTuple):
+    """One event of a message, why it can't be read, and the group that an envelope names."""
+
+    body: _Text
+    fault: str | None = None
+    group: str | None = None
+
+
+class Unpacker:
+    """Makes the records of one source.
+
+    Args:
+        source: The source, which declares the envelopes and the members of bodies.
+        payloads: Reads payloads to which messages point.
+        place: Returns the record of a body in its place in a group, if the body names that.
+
+    Raises:
+        DeclarationError: the function that an envelope names can't be imported.
+    """
+
+    def __init__(self, source: EventSource, payloads: Payloads, place: Place) -> None:
+        self._source, self._payloads, self._place = source, payloads, place
+        self._layers = [(_implementation(source, envelope), envelope) for envelope in source.envelopes]
+
+    def records(self, delivery: Delivery) -> list[Record]:
+        """Make the records of a message, at least one, in the order of its events.
+
+        Args:
+            delivery: The message.
+
+        Raises:
+            ClientError: the message points to a payload, and S3 is busy or unavailable.
+        """
+        came = _stored(delivery.content)
+        event, *others = self._events(delivery.content, came)
+        outer = None if not others and event.body == came else came.text
+        encodings = _encoding(BODY_ENCODING, event.body) | (_encoding(OUTER_ENCODING, came) if outer else {})
+        first = self._record(delivery, 0, event, {**encodings, **delivery.attributes})._replace(outer=outer)
+        if not others:
+            return [first]
+        reference = reference_to(first)
+        return [
+            first,
+            *(
+                self._record(delivery, number, event, {**reference, **_encoding(BODY_ENCODING, event.body)})
+                for number, event in enumerate(others, 1)
+            ),
+        ]
+
+    def message(self, delivery: Delivery) -> Record:
+        """Make the record of a whole message: nothing is taken off, and no payload is read.
+
+        Args:
+            delivery: The message.
+        """
+        body = _stored(delivery.content)
+        return self._record(delivery, 0, _Event(body), {**_encoding(BODY_ENCODING, body), **delivery.attributes})
+
+    def derive_again(self, stored: Record) -> list[Record]:
+        """Make the records of a stored one again, by today's declaration. A stored id stays where the body has none.
+
+        Args:
+            stored: The record as it is stored.
+
+        Returns:
+            All records of its message if it is taken apart in another way today, else its own one.
+
+        Raises:
+            ClientError: as for :meth:`records`.
+        """
+        if first_of(stored) is not None:  # its body is one event, and the first record has the message
+            is_event = stored.fault is None or is_of_time(stored.fault)
+            return [self._derived(stored, None) if is_event else stored]
+        attributes = json.loads(stored.attributes)
+        delivery = Delivery(
+            content=content_of(stored),
+            message_id=stored.message_id,
+            group=stored.group,
+            sequence_number=stored.sequence_number,
+            sent_at=stored.sent_at,
+            event_id=stored.event_id,
+            receive_count=stored.receive_count,
+            attributes={name: value for name, value in attributes.items() if value != BASE64},
+        )
+        made = self.records(delivery)
+        return made[:1] if made[0].body == stored.body else made
+
+    def _events(self, content: str | bytes, came: _Text) -> Sequence[_Event]:
+        if not self._layers:
+            return (_Event(_without_mark(came)),)
+        inners = self._inners(content.encode() if isinstance(content, str) else content)
+        return [_Event(_without_mark(_stored(each.content)), each.fault, each.group) for each in inners]
+
+    def _inners(self, content: bytes) -> Sequence[Inner]:
+        """Return what is left once every envelope is off, within bounds: a message of a few bytes may unpack to many."""
+        found, size = list[Inner](), 0
+        for inner in self._without(content, None, 0):
+            found.append(inner)
+            size += len(inner.content)
+            if len(found) > MOST_EVENTS or size > MOST_BYTES:
+                return (Inner(content, "envelope: too_large"),)
+        return found or (Inner(content, "envelope: no_event"),)
+
+    def _without(self, content: bytes, group: str | None, place: int) -> Iterator[Inner]:
+        """Yield what is left once the envelopes from a place on are off."""
+        if place == len(self._layers):
+            yield Inner(content, None, group)
+            return
+        unwrap, envelope = self._layers[place]
+        try:
+            inners = unwrap(content, envelope, self._payloads)
+        except Fault as fault:
+            yield Inner(content, str(fault), group)
+            return
+        for inner in inners:
+            if inner.fault is None:
+                yield from self._without(inner.content, inner.group or group, place + 1)
+            else:
+                yield inner._replace(group=inner.group or group)
+
+    def _record(self, delivery: Delivery, number: int, event: _Event, attributes: Mapping[str, Any]) -> Record:
+        record = Record(
+            event_id=numbered(delivery.event_id or delivery.message_id, number),
+            group=delivery.group if event.group is None else event.group,
+            sequence_number=numbered(delivery.sequence_number, number),
+            sent_at=delivery.sent_at,
+            event_time=delivery.sent_at,
+            event_time_from="sent",
+            receive_count=delivery.receive_count,
+            message_id=numbered(delivery.message_id, number),
+            attributes=_json(attributes) if attributes else "{}",
+            body=event.body.text,
+        )
+        return self._derived(record, event.fault)
+
+    def _derived(self, record: Record, fault: str | None) -> Record:
+        """Set what is derived from the body. Of a body that can't be read, nothing is."""
+        body = NO_BODY if fault else parse_body(record.body, self._source, record.sent_at)
+        derived = record._replace(
+            event_id=body.event_id or record.event_id,
+            event_time=body.event_time or record.sent_at,
+            event_time_from="sent" if body.event_time is None else "body",
+            fault=fault or body.fault,
+        )
+        return self._place(derived, body)
+
+
+def _stored(content: str | bytes) -> _Text:
+    if isinstance(content, str):
+        return _Text(content, is_base64=False)
+    try:
+        return _Text(content.decode(), is_base64=False)
+    except UnicodeDecodeError:
+        return _Text(b64encode(content).decode(), is_base64=True)
+
+
+def _without_mark(text: _Text) -> _Text:
+    """Take off the byte order mark that editors on Windows put before a text."""
+    return text._replace(text=text.text[1:]) if text.text.startswith(_BYTE_ORDER_MARK) else text
+
+
+def _encoding(name: str, text: _Text) -> dict[str, Any]:
+    return {name: BASE64} if text.is_base64 else {}
+
+
+def _json(attributes: Mapping[str, Any]) -> str:
+    return json.dumps(attributes, sort_keys=True, default=_hexadecimal)
+
+
+def _hexadecimal(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    raise TypeError(f"message attribute of type {type(value).__name__}")
+
+
+def _implementation(source: EventSource, envelope: Envelope) -> Unwrap:
+    module, _, name = envelope.implementation.partition(":")
+    try:
+        found: Unwrap = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise DeclarationError(
+            f"source {source.name}: the function of its envelope, {envelope.implementation!r}, can't be imported "
+            f"({error}); write it as 'module:function'"
+        ) from error
+    return found
