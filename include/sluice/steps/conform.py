@@ -19,7 +19,8 @@ import pyarrow as pa
 from pydantic import BaseModel, ValidationError
 
 from sluice.errors import DeclarationError
-from sluice.records.record import SCHEMA
+from sluice.records.body import is_of_time
+from sluice.records.record import CONTROL, SCHEMA
 
 # A standard queue's sequence may hold the same number twice: then the id orders, and of its copies the time of sending.
 _ORDER = itemgetter("group", "sequence_number", "event_id", "sent_at", "message_id", "receive_count")
@@ -43,13 +44,15 @@ class Conformed:
     """``rows`` in group order, ``quarantined`` raw records with a ``reason`` column, and what was counted.
 
     A message that was landed twice is quarantined once; its copies count as ``duplicates``, like equal copies of a row.
-    So rows, duplicates and rejected records add up to the records that came in.
+    ``control`` counts messages of a service that hold no event.
+    So rows, duplicates, rejected records and control messages add up to the records that came in.
     """
 
     rows: pa.Table
     quarantined: pa.Table
     duplicates: int
     rejected: Mapping[str, int]
+    control: int = 0
 
 
 def conform(records: pa.Table, contract: type[BaseModel]) -> Conformed:
@@ -62,8 +65,11 @@ def conform(records: pa.Table, contract: type[BaseModel]) -> Conformed:
     kept: dict[str, str] = {}
     rows: list[dict[str, Any]] = []
     quarantined: dict[str, dict[str, Any]] = {}
-    duplicates = 0
+    duplicates, control = 0, 0
     for record in sorted(records.to_pylist(), key=_ORDER):
+        if record["fault"] == CONTROL:
+            control += 1
+            continue
         row, reason = _check(record, contract, schema)
         event_id, message_id, body = record["event_id"], record["message_id"], record["body"]
         if row is not None and event_id not in kept:
@@ -79,6 +85,7 @@ def conform(records: pa.Table, contract: type[BaseModel]) -> Conformed:
         quarantined=pa.Table.from_pylist(rejected, QUARANTINE_SCHEMA),
         duplicates=duplicates,
         rejected=dict(sorted(Counter(row["reason"] for row in rejected).items())),
+        control=control,
     )
 
 
@@ -86,6 +93,8 @@ def _check(
     record: Mapping[str, Any], contract: type[BaseModel], schema: pa.Schema
 ) -> tuple[dict[str, Any] | None, str]:
     """The row of a record, or why there is none."""
+    if record["fault"] and not is_of_time(record["fault"]):
+        return None, record["fault"]
     try:
         members = contract.model_validate_json(record["body"], strict=True).model_dump()
     except ValidationError as error:

@@ -24,13 +24,14 @@ _EVENT_TIME = pa.timestamp("us", "UTC")
 class Output:
     """The output of a step for one partition, before it is written.
 
-    ``quarantined``, ``duplicates`` and ``rejected`` (counts by reason) are those of a ``Conform`` step.
+    ``quarantined``, ``duplicates``, ``rejected`` (counts by reason) and ``control`` are those of a ``Conform`` step.
     """
 
     rows: pa.Table
     quarantined: pa.Table | None = None
     duplicates: int = 0
     rejected: Mapping[str, int] | None = None
+    control: int = 0
 
 
 def commit(
@@ -80,6 +81,7 @@ def commit(
             rows_out=output.rows.num_rows,
             duplicates=output.duplicates,
             rejected=output.rejected or {},
+            control=output.control,
             run=run,
             first_event_time=first,
             last_event_time=last,

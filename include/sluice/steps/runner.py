@@ -120,7 +120,7 @@ def _conform(lake: Lake, pipeline: Pipeline, step: Conform, planned: Planned) ->
     records, contract = read_parts(_bodies(lake, keys)), resolve(pipeline, step.contract)
     with _blamed(pipeline, step, planned.partition):
         result = conform(records, contract)
-    return Output(result.rows, result.quarantined, result.duplicates, result.rejected)
+    return Output(result.rows, result.quarantined, result.duplicates, result.rejected, result.control)
 
 
 def _call(lake: Lake, pipeline: Pipeline, step: Step, planned: Planned) -> Output:
