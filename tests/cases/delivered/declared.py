@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tests.sluice import toy
-
 from sluice.declaration import (
     CloudEvents,
     CloudWatchLogs,
@@ -26,6 +24,7 @@ from sluice.declaration import (
 )
 from sluice.declaration.envelopes import Envelope
 from sluice.declaration.sources import EventSource
+from tests.sluice import toy
 
 SOURCE = "events"
 _ENVELOPES: Mapping[str, Envelope] = {

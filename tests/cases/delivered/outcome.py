@@ -12,15 +12,15 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tests.cases.delivered.declared import SOURCE
-from tests.sluice.lake_contents import manifest_json, rows_of
 
 from sluice.declaration.sources import StandardQueue
 from sluice.lake.partitions import Partition, format_ranges
-from sluice.landing.closing import Evidence, close_source
 from sluice.lake.store import Lake
+from sluice.landing.closing import Evidence, close_source
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
+from tests.cases.delivered.declared import SOURCE
+from tests.sluice.lake_contents import manifest_json, rows_of
 
 RAW = f"raw/{SOURCE}"
 _INNER = re.compile(r"(?P<message>.+?)(?::(?P<inner>\d{6}))?")

@@ -8,11 +8,6 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from tests.cases.case import Case
-from tests.cases.delivered import scripted_queue
-from tests.cases.delivered.declared import contract_module, pipeline_of, source_of
-from tests.cases.delivered.outcome import RAW, Outcome
-from tests.sluice import toy
 
 from sluice.landing.closing import Evidence, close_source
 from sluice.landing.parts import Limits
@@ -21,6 +16,11 @@ from sluice.sources.queue.drain import drain
 from sluice.sources.queue.messages import Message, MessageQueue
 from sluice.sources.queue.records import delivery_of
 from sluice.workspace import Workspace
+from tests.cases.case import Case
+from tests.cases.delivered import scripted_queue
+from tests.cases.delivered.declared import contract_module, pipeline_of, source_of
+from tests.cases.delivered.outcome import RAW, Outcome
+from tests.sluice import toy
 
 
 @dataclass(frozen=True)

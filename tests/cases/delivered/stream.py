@@ -8,11 +8,6 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from tests.cases.case import Case
-from tests.cases.delivered import scripted_stream
-from tests.cases.delivered.declared import source_of
-from tests.cases.delivered.outcome import Outcome
-from tests.cases.delivered.queue import workspace_of
 
 from localcloud.testing.waiting import wait_for
 from sluice.sources.contract import connect_events
@@ -20,6 +15,11 @@ from sluice.sources.stream.checkpoints import read_checkpoints
 from sluice.sources.stream.progress import shards_to_read
 from sluice.sources.stream.read import read_window
 from sluice.sources.stream.shards import KinesisStream
+from tests.cases.case import Case
+from tests.cases.delivered import scripted_stream
+from tests.cases.delivered.declared import source_of
+from tests.cases.delivered.outcome import Outcome
+from tests.cases.delivered.queue import workspace_of
 
 _HASH_KEYS = 2**128
 
