@@ -75,6 +75,11 @@ def bucket_name(pipeline: str) -> str:
     return f"sluice-{pipeline.replace('_', '-')}-${{AWS::AccountId}}-${{AWS::Region}}"
 
 
+def bucket_arn(bucket: str) -> str:
+    """Return the ARN of a bucket."""
+    return f"arn:${{AWS::Partition}}:s3:::{bucket}"
+
+
 def lake_arn(pipeline: str, path: str = "") -> str:
     """Return the ARN of the lake's bucket, or of objects in it.
 
@@ -82,7 +87,7 @@ def lake_arn(pipeline: str, path: str = "") -> str:
         pipeline: The name of the pipeline.
         path: The objects, such as ``/drops/*``; empty for the bucket itself.
     """
-    return f"arn:${{AWS::Partition}}:s3:::{bucket_name(pipeline)}{path}"
+    return f"{bucket_arn(bucket_name(pipeline))}{path}"
 
 
 def logical_id(source: str, kind: str) -> str:

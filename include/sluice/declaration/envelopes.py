@@ -1,12 +1,14 @@
 """The envelopes and encodings that a user declares for a source. Like all of a declaration, they are values only.
 
-Each class names the function that takes it off (:class:`sluice.records.envelopes.Unwrap`), so there is no list of kinds.
+Each class names the function that takes it off (:class:`sluice.records.envelopes.Unwrap`), so no list has all kinds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
+
+from typing_extensions import override
 
 from sluice.declaration.checks import check_text
 
@@ -21,6 +23,11 @@ class Envelope:
     """
 
     implementation: ClassVar[str]
+
+    @property
+    def buckets(self) -> tuple[str, ...]:
+        """The buckets of others from which it is completed. Workers may read them."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,11 @@ class SqsExtended(Envelope):
     implementation: ClassVar[str] = "sluice.records.envelopes.sqs_extended:unwrap"
 
     bucket: str
+
+    @property
+    @override
+    def buckets(self) -> tuple[str, ...]:
+        return (self.bucket,)
 
     def __post_init__(self) -> None:
         check_text("envelope SqsExtended", "bucket", self.bucket, "my-payloads")

@@ -140,9 +140,9 @@ class FifoQueue(Queue):
     it to the dead-letter queue.
 
     Args:
-        order: ``queue``: the events of a group are in the order in which they were sent. ``event_time``: they are in the
-            order of their event times, and those of equal time in the order of their event ids. That is for senders
-            that are not in order within a group. A wrong clock then puts an event in a wrong place.
+        order: ``queue``: the events of a group are in the order in which they were sent. ``event_time``: in the order
+            of their event times, and those of equal time in the order of their event ids. That is for senders that are
+            not in order within a group. A wrong clock then puts an event in a wrong place.
 
     Raises:
         DeclarationError: the order is another one.

@@ -1,4 +1,4 @@
-"""Payloads that a message only points to: read from S3, and kept in the lake, since their sender may let them expire."""
+"""Payloads that a message only points to: read from S3, and kept in the lake, because their sender may remove them."""
 
 from __future__ import annotations
 

@@ -116,12 +116,16 @@ def reference_to(first: Record) -> dict[str, str]:
     return {_MESSAGE: first.message_id, _FIRST_EVENT_TIME: first.event_time.isoformat()}
 
 
-def first_of(record: Record) -> First | None:
-    """Return where the first record of a message is; None if this is the first."""
-    if _FIRST_EVENT_TIME not in record.attributes:
+def first_of(attributes: str) -> First | None:
+    """Return where the first record of a message is; None if this is the first.
+
+    Args:
+        attributes: The attributes of a record.
+    """
+    if _FIRST_EVENT_TIME not in attributes:
         return None
-    attributes = json.loads(record.attributes)
-    message_id, moment = attributes.get(_MESSAGE), attributes.get(_FIRST_EVENT_TIME)
+    named = json.loads(attributes)
+    message_id, moment = named.get(_MESSAGE), named.get(_FIRST_EVENT_TIME)
     if not isinstance(message_id, str) or not isinstance(moment, str):
         return None  # a message may have attributes of these names, but the values of those are no texts
     return First(message_id, datetime.fromisoformat(moment))

@@ -138,7 +138,7 @@ class Unpacker:
         Raises:
             ClientError: as for :meth:`records`.
         """
-        if first_of(stored) is not None:  # its body is one event, and the first record has the message
+        if first_of(stored.attributes) is not None:  # its body is one event, and the first record has the message
             is_event = stored.fault is None or is_of_time(stored.fault)
             return [self._derived(stored, None) if is_event else stored]
         attributes = json.loads(stored.attributes)
@@ -162,7 +162,7 @@ class Unpacker:
         return [_Event(_without_mark(_stored(each.content)), each.fault, each.group) for each in inners]
 
     def _inners(self, content: bytes) -> Sequence[Inner]:
-        """Return what is left once every envelope is off, within bounds: a message of a few bytes may unpack to many."""
+        """Return what is left once every envelope is off, within bounds: a few bytes may unpack to very many."""
         found, size = list[Inner](), 0
         for inner in self._without(content, None, 0):
             found.append(inner)

@@ -206,7 +206,7 @@ def _held_quarantined(
         if choice.lists(each):
             none = Held(source.name, "quarantine", each.reason, 0, None, each.event_id, 0, 0)
             before = by_reason.get(each.reason, none)
-            state = entry_of(entries, each.message_id).state
+            state = entry_of(entries, each.of_message).state
             by_reason[each.reason] = replace(
                 before,
                 count=before.count + 1,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,12 +20,12 @@ from sluice.declaration.sources import EventSource
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.landing.parts import inline_records
-from sluice.records.record import Record
+from sluice.records.record import Record, first_of
 from sluice.sources.coverage import conform_steps, outside_and_not_conformed
 from sluice.workspace import Workspace
 
 OUTSIDE = "outside start and end"
-_ENVELOPE = ("event_id", "group", "sequence_number", "sent_at", "message_id")
+_ENVELOPE = ("event_id", "group", "sequence_number", "sent_at", "message_id", "attributes")
 _COLUMNS = (*_ENVELOPE, "reason")
 _FILES_AT_ONCE = 8
 
@@ -39,7 +39,8 @@ class Quarantined:
         group: The group of the event.
         sequence_number: The place in the group.
         sent_at: When the message was sent (UTC).
-        message_id: The message's id when it was received.
+        message_id: The message's id when it was received, with the number of the event in it.
+        of_message: The message's id alone.
         reason: Why the record is held back.
         key: The Parquet object that holds the body; empty if ``record`` is set.
         row: The row of the record in that object, from 0.
@@ -51,6 +52,7 @@ class Quarantined:
     sequence_number: str
     sent_at: datetime
     message_id: str
+    of_message: str
     reason: str
     key: str = ""
     row: int = 0
@@ -81,7 +83,7 @@ def _by_steps(workspace: Workspace, source: EventSource, wanted: Callable[[Parti
         for manifest in lake.manifests(step.name):
             for file in manifest.quarantined if wanted(manifest.time_partition) else ():
                 for row, values in enumerate(_rows(lake, file.key, _COLUMNS)):
-                    yield Quarantined(**values, key=file.key, row=row)
+                    yield _quarantined(values, key=file.key, row=row)
 
 
 def _outside(workspace: Workspace, source: EventSource, wanted: Callable[[Partition], bool]) -> Iterator[Quarantined]:
@@ -91,10 +93,16 @@ def _outside(workspace: Workspace, source: EventSource, wanted: Callable[[Partit
         if wanted(manifest.time_partition):
             for file in manifest.files:
                 for row, values in enumerate(_rows(lake, file.key, _ENVELOPE)):
-                    yield Quarantined(**values, reason=OUTSIDE, key=file.key, row=row)
+                    yield _quarantined(values, reason=OUTSIDE, key=file.key, row=row)
             for record in inline_records(manifest):
                 envelope = {name: getattr(record, name) for name in _ENVELOPE}
-                yield Quarantined(**envelope, reason=OUTSIDE, record=record)
+                yield _quarantined(envelope, reason=OUTSIDE, record=record)
+
+
+def _quarantined(values: Mapping[str, Any], **more: Any) -> Quarantined:
+    named = {name: value for name, value in values.items() if name != "attributes"}
+    first = first_of(values["attributes"])
+    return Quarantined(**named, **more, of_message=values["message_id"] if first is None else first.message_id)
 
 
 def _rows(lake: Lake, key: str, columns: Sequence[str]) -> list[dict[str, Any]]:

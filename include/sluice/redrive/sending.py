@@ -1,8 +1,9 @@
 """Sends quarantined and dead-lettered events back to their source, in group order, and none twice.
 
 An event that is sent back lands as a new message, after everything that its group has sent since. If its body is still
-bad, it is quarantined again under its new message id. A corrected contract needs no redrive: raw keeps every event, so
-a new run of the ``conform`` step conforms the events where they first landed.
+bad, it is quarantined again under its new message id. A message that holds several events is sent back as a whole. A
+corrected contract needs no redrive: raw keeps every event, so a new run of the ``conform`` step conforms the events
+where they first landed.
 
 The ledger (:mod:`sluice.redrive.ledger`) lets only one redrive send a message, and only once. A FIFO queue also drops
 the second of two equal sends within five minutes. If a redrive was stopped between a send and its record in the ledger,
@@ -23,7 +24,7 @@ from sluice.declaration.sources import EventSource
 from sluice.errors import SluiceError
 from sluice.redrive.held import Choice, Where, quarantined_of, sources_named
 from sluice.redrive.ledger import Ledger, State, entry_of
-from sluice.redrive.quarantined import records_of
+from sluice.redrive.messages import messages_of, with_landed_ids
 from sluice.redrive.redriver import Outcome, Redriver
 from sluice.sources.contract import DeadLetters, Letter, connect_events
 from sluice.workspace import Workspace
@@ -124,9 +125,9 @@ def sent(results: Iterable[SentBack]) -> dict[str, int]:
 
 def _send_quarantined(workspace: Workspace, redriver: Redriver, choice: Choice, pool: Executor) -> SentBack:
     chosen = [each for each in quarantined_of(workspace, redriver.connector.source, choice) if choice.selects(each)]
-    waiting = [each for each in chosen if entry_of(redriver.entries, each.message_id).state is not State.SENT]
+    waiting = [each for each in chosen if entry_of(redriver.entries, each.of_message).state is not State.SENT]
     waiting.sort(key=attrgetter("group", "sequence_number", "message_id"))
-    outcomes = redriver.send(records_of(workspace.lake, waiting[: choice.limit]), pool)
+    outcomes = redriver.send(messages_of(redriver.connector.landing, waiting[: choice.limit]), pool)
     done = _result(redriver, "quarantine", outcomes)
     return replace(done, already=done.already + len(chosen) - len(waiting))
 
@@ -138,7 +139,7 @@ def _send_dead_letters(dead: DeadLetters, redriver: Redriver, limit: int, pool: 
     undeleted = set[str]()
     try:
         while len(outcomes) < limit and (wave := dead.take(limit - len(outcomes))):
-            done = redriver.send([letter.record for letter in wave], pool)
+            done = redriver.send(with_landed_ids(redriver.connector.landing, [each.record for each in wave]), pool)
             outcomes = {**done, **outcomes}  # a message that is received again is counted once
             back = [letter for letter in wave if done[letter.record.message_id] in ("sent", "already")]
             undeleted -= {letter.record.message_id for letter in back}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from threading import Event as Signal
@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from typing_extensions import override
 
-from sluice.aws.template import Fragment
+from sluice.aws.template import Fragment, Statement, bucket_arn
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource, Source
 from sluice.errors import DeclarationError
@@ -305,7 +305,17 @@ def source_template(pipeline: Pipeline, source: Source) -> Fragment:
     Raises:
         DeclarationError: the class that the source names can't be imported.
     """
-    return _connector_class(source).template(pipeline, source)
+    fragment = _connector_class(source).template(pipeline, source)
+    envelopes = source.envelopes if isinstance(source, EventSource) else ()
+    buckets = [bucket_arn(bucket) for envelope in envelopes for bucket in envelope.buckets]
+    if not buckets:
+        return fragment
+    # Without the right to list a bucket, S3 denies what is gone, so the two can't be told apart.
+    rights = (
+        Statement("ReadThePayloads", ("s3:GetObject",), tuple(f"{each}/*" for each in buckets)),
+        Statement("ListThePayloads", ("s3:ListBucket",), tuple(buckets)),
+    )
+    return replace(fragment, statements=(*fragment.statements, *rights))
 
 
 def connect(workspace: Workspace, source: Source) -> Connector[Any]:

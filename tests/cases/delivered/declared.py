@@ -61,10 +61,10 @@ def source_of(given: Mapping[str, Any], payloads: str = "payloads") -> Any:
     return Stream(SOURCE, **options)
 
 
-def pipeline_of(given: Mapping[str, Any], source: EventSource) -> Pipeline:
+def pipeline_of(given: Mapping[str, Any], source: EventSource, contract: str = "contract:Contract") -> Pipeline:
     """Return the pipeline of a case, whose step ``conform`` conforms the source."""
     every = given.get("pipeline", {}).get("every", "day")
-    conform = Conform("conform", source=SOURCE, contract="contract:Contract")
+    conform = Conform("conform", source=SOURCE, contract=contract)
     return toy.toy(every=every, sources=(source, toy.DROPS), steps=(conform, *toy.TOY.steps[1:]))
 
 

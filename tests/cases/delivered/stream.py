@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from localcloud.testing.waiting import wait_for
 from sluice.sources.contract import connect_events
 from sluice.sources.stream.checkpoints import read_checkpoints
 from sluice.sources.stream.progress import shards_to_read
@@ -71,7 +70,8 @@ def _filled(case: Case, request: pytest.FixtureRequest) -> DatedStream:
     """Return a stream with the records, in their order."""
     kinesis, name = request.getfixturevalue("cloud").client("kinesis"), request.getfixturevalue("own_name")
     shards = sorted({record["shard"] for record in case.given["records"]})
-    make_stream(kinesis, name, len(shards))
+    kinesis.create_stream(StreamName=name, ShardCount=len(shards))
+    kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1})
     stream = DatedStream(kinesis, name)
     for record in case.given["records"]:
         sent = kinesis.put_record(
@@ -82,11 +82,3 @@ def _filled(case: Case, request: pytest.FixtureRequest) -> DatedStream:
         )
         stream.described[sent["SequenceNumber"]] = record
     return stream
-
-
-def make_stream(kinesis: Any, name: str, shards: int) -> None:
-    """Make a stream and wait until it takes records."""
-    kinesis.create_stream(StreamName=name, ShardCount=shards)
-    wait_for(
-        lambda: kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamStatus"] == "ACTIVE"
-    )

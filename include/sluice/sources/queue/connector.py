@@ -119,10 +119,10 @@ class QueueConnector(EventConnector[Declared]):
         return str(sent["MessageId"])
 
     def _attributes_with_id(self, record: Record) -> dict[str, Any]:
-        """Return the attributes to send, with the event's id if only the message has told it."""
+        """Return the attributes to send, with the event's id unless its body tells it."""
         attributes = attributes_to_send(json.loads(record.attributes))
         told = parse_body(record.body, self.source, record.sent_at).event_id
-        if told is None and len(attributes) < _MOST_ATTRIBUTES:
+        if told != record.event_id and len(attributes) < _MOST_ATTRIBUTES:
             attributes.setdefault(EVENT_ID, {"DataType": "String", "StringValue": record.event_id})
         return attributes
 

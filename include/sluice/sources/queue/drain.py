@@ -210,7 +210,7 @@ class _Drain:
             messages=len(handles),
             bytes=sum(batch.bytes for batch in batches),
             parts=len(touched),
-            redelivered=sum(record.receive_count > 1 and first_of(record) is None for record in records),
+            redelivered=sum(record.receive_count > 1 and first_of(record.attributes) is None for record in records),
             expired=expired,
             seconds=self._clock() - began,
             lag_seconds=(self._landing.lake.now() - oldest).total_seconds(),
