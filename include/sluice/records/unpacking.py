@@ -48,7 +48,7 @@ class Delivery(NamedTuple):
         sent_at: When it was sent.
         event_id: The id of an event whose body has none; None: the message id.
         receive_count: How often it had been received.
-        attributes: Its other attributes.
+        attributes: Its other attributes. Those of bytes have none named ``encoding`` or ``outer_encoding``.
     """
 
     content: str | bytes
