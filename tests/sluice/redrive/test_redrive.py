@@ -18,16 +18,17 @@ from typing import Any
 
 import pytest
 from tests.conftest import Cloud
-from tests.draining import backlog, drain, record_from_sqs, records_from_kinesis, workspace_of
+from tests.draining import backlog, drain, read_shards, record_from_sqs, records_from_kinesis, workspace_of
 from tests.sluice import toy
 from tests.sluice.conftest import Declare
 from tests.sluice.lake_contents import rows_of
+from tests.sluice.records.wrapped import aggregated
 from tests.sluice.redrive.dying_redrive import BOUNDARIES
 from tests.sluice.toy import EVENTS, reading
 
 from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
-from sluice.declaration import Conform, Pipeline, StandardQueue, Stream
+from sluice.declaration import Conform, Ndjson, Pipeline, Sns, StandardQueue, Stream
 from sluice.errors import DeclarationError, SluiceError
 from sluice.lake.partitions import format_ranges
 from sluice.lake.store import Lake
@@ -35,9 +36,11 @@ from sluice.landing.closing import Evidence, close_source
 from sluice.landing.parts import Landing, Parts
 from sluice.redrive.held import CONFLICT, DEAD_LETTER, Choice, sources_named, survey
 from sluice.redrive.ledger import Ledger
+from sluice.redrive.messages import with_landed_ids
 from sluice.redrive.quarantined import OUTSIDE, quarantined, records_of
 from sluice.redrive.sending import RedriveIncomplete, SentBack, require_complete, send_back
 from sluice.sources.queue import dead_letters
+from sluice.sources.stream.shards import KinesisStream
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 
@@ -343,6 +346,118 @@ def test_message_is_sent_back_as_it_was_sent(world: World) -> None:
     assert message["Body"] == body
     assert message["MessageAttributes"].items() >= attributes.items()
     assert message["Attributes"]["MessageGroupId"] == "A/b-1"
+
+
+def test_message_of_several_events_is_sent_back_as_a_whole_and_once(world: World) -> None:
+    """Its events land in other partitions than its first one; those that were good are duplicates."""
+    lines = [reading("a", at(1)), bad("b", 2, "2013-01-02"), bad("c", 3, "2013-01-03")]
+    content = json.dumps({"Type": "Notification", "Message": "\n".join(lines)})
+    source = replace(EVENTS, unwrap=(Sns(), Ndjson()))
+    world = replace(world, workspace=with_source(world.workspace, source))
+    world.send(content)
+    drain(world.sqs, world.url(), world.lake, source, "day")
+    world.conform()
+
+    (held,) = survey(world.workspace, source, Choice(where="quarantine"))
+    assert (held.count, held.sent_back) == (2, 0)
+    assert send_back(world.workspace, source, Choice(where="quarantine")) == [SentBack("events", "quarantine", sent=1)]
+    (held,) = survey(world.workspace, source, Choice(where="quarantine"))
+    assert (held.count, held.sent_back) == (2, 2)
+    assert send_back(world.workspace, source, Choice(where="quarantine")) == [
+        SentBack("events", "quarantine", already=2)
+    ]
+    (message,) = world.take_all(world.url())
+    assert message["Body"] == content
+
+
+def with_source(workspace: Workspace, source: Any) -> Workspace:
+    sources = (source, *workspace.pipeline.sources[1:])
+    return replace(workspace, pipeline=replace(workspace.pipeline, sources=sources))
+
+
+def test_packed_record_of_a_stream_is_sent_back_as_it_was(world: World) -> None:
+    name = world.workspace.resources.made_for("streams", "stream")
+    world.kinesis.create_stream(StreamName=name, ShardCount=1)
+    wait_for(lambda: is_active(world, name), what="the stream")
+    content = aggregated(("k1", reading("a", at(1)).encode()), ("k2", bad("b").encode()), ("k2", b"\xff"))
+    world.kinesis.put_record(StreamName=name, PartitionKey="k1", Data=content)
+    read_shards(KinesisStream(world.kinesis, name), world.lake, STREAM)
+    close_source(world.later(timedelta(days=2)).lake, STREAM, Evidence(is_drained=True))
+    run_step(world.workspace, "conform_stream", format_ranges(world.lake.partitions("raw/stream")))
+
+    (result,) = send_back(world.workspace, STREAM, Choice(where="quarantine"))
+
+    assert result.sent == 1
+    shard = {"StreamName": name, "ShardId": "shardId-000000000000", "ShardIteratorType": "TRIM_HORIZON"}
+    iterator = world.kinesis.get_shard_iterator(**shard)["ShardIterator"]
+    records = world.kinesis.get_records(ShardIterator=iterator)["Records"]
+    assert [(record["PartitionKey"], record["Data"]) for record in records] == [("k1", content)] * 2
+
+
+def is_active(world: World, name: str) -> bool:
+    summary = world.kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+    return bool(summary["StreamStatus"] == "ACTIVE")
+
+
+# The id of an event whose body has none
+
+NO_ID = '{"at": "2013-01-01T07:00:00+00:00", "value": 1}'
+
+
+def raw_ids(world: World) -> list[str]:
+    partitions = world.lake.partitions("raw/events")
+    return [row["event_id"] for each in partitions for row in rows_of(world.lake, "raw/events", each.key)]
+
+
+def test_event_without_an_id_keeps_that_of_its_first_landing(world: World) -> None:
+    """Through the quarantine, and then through a move of dead letters by SQS itself, which keeps the attributes."""
+    world.sqs.send_message(QueueUrl=world.url(), MessageBody=NO_ID, MessageGroupId="g", MessageDeduplicationId="first")
+    world.land_all()
+    world.conform()
+    send_back(world.workspace, EVENTS, Choice(where="quarantine"))
+    (back,) = world.take_all(world.url())
+    world.sqs.send_message(
+        QueueUrl=world.url(),
+        MessageBody=back["Body"],
+        MessageAttributes={
+            name: {"DataType": value["DataType"], "StringValue": value["StringValue"]}
+            for name, value in back["MessageAttributes"].items()
+        },
+        MessageGroupId="g",
+        MessageDeduplicationId="another",
+    )
+    world.land_all()
+
+    assert raw_ids(world) == ["first", "first"]
+
+
+@pytest.mark.parametrize("body", [NO_ID, f"{NO_ID}\n{NO_ID}"])
+def test_inner_events_without_an_id_keep_theirs(world: World, body: str) -> None:
+    source = replace(EVENTS, unwrap=(Ndjson(),))
+    world = replace(world, workspace=with_source(world.workspace, source))
+    world.sqs.send_message(QueueUrl=world.url(), MessageBody=body, MessageGroupId="g", MessageDeduplicationId="first")
+    drain(world.sqs, world.url(), world.lake, source, "day")
+    before = raw_ids(world)
+    world.conform()
+    send_back(world.workspace, source, Choice(where="quarantine"))
+    drain(world.sqs, world.url(), world.lake, source, "day")
+
+    assert sorted(raw_ids(world)) == sorted(before * 2)
+
+
+def test_dead_letter_that_had_landed_takes_the_id_of_its_landing(world: World) -> None:
+    """SQS gives a dead letter of a FIFO queue its message id as deduplication id. The emulator does not."""
+    world.sqs.send_message(QueueUrl=world.url(), MessageBody=NO_ID, MessageGroupId="g", MessageDeduplicationId="first")
+    (received,) = world.take_all(world.url())
+    landed = record_from_sqs(received, EVENTS)
+    with ThreadPoolExecutor(1) as pool:
+        Parts(Landing(world.lake, "events", "day"), pool).land([landed])
+    letter = landed._replace(event_id=landed.message_id)
+    other = letter._replace(message_id="other", event_id="other")
+
+    found = with_landed_ids(Landing(world.lake, "events", "day"), [letter, other])
+
+    assert found == [landed._replace(event_id="first"), other]
 
 
 def test_dead_letters_of_a_standard_queue_are_sent_back(world: World) -> None:

@@ -17,7 +17,7 @@ from tests.sluice.sources.stream.streams import CLICKS, FIRST_DAY, PIPELINE, Tri
 from tests.sluice.toy import EVENTS, TOY, message, reading, toy
 
 from sluice.aws.resources import Resources
-from sluice.declaration.sources import StandardQueue
+from sluice.declaration import Ndjson, Sns, StandardQueue
 from sluice.errors import MissingResource, SluiceError
 from sluice.lake.store import Lake
 from sluice.landing import missing
@@ -199,6 +199,31 @@ def test_records_of_a_corrected_declaration_move_to_their_partition(
     assert [row["value"] for row in rows_of(lake, "conform", DAYS[1])] == list(range(1, 20, 2))
     assert rows_of(lake, "conform", sent_on) == []
     assert manifest_json(lake, "conform", sent_on)["rejected"] == {"event_time: missing": 20}
+
+
+def test_message_that_was_not_taken_apart_gives_its_events_once_the_envelopes_are_declared(
+    workspace: Workspace, sqs: Any, queue: str
+) -> None:
+    """An event that was conformed meanwhile, and a message that holds none, land no second time."""
+    lake, lines = workspace.lake, [reading(f"r-{n}", FIRST_DAY + timedelta(days=n % 2, minutes=n), n) for n in range(6)]
+    wrapped = [json.dumps({"Type": "Notification", "Message": "\n".join(lines[n : n + 3])}) for n in (0, 3)]
+    for number, body in enumerate([*wrapped, reading("plain", FIRST_DAY, 7)]):
+        sqs.send_message(QueueUrl=queue, MessageBody=body, MessageGroupId="g", MessageDeduplicationId=f"{number}")
+    drain(sqs, queue, lake, EVENTS, "day")
+    (sent_on,) = {partition.key for partition in lake.partitions("raw/events")} - set(DAYS)
+    corrected = replace(EVENTS, unwrap=(Sns(), Ndjson()))
+    everything = raw(FIRST_DAY, datetime.now(UTC), corrected)
+    pipeline = replace(workspace.pipeline, sources=(corrected, *workspace.pipeline.sources[1:]))
+
+    assert replay_all(workspace, everything) == (3, 6)
+    assert replay_all(workspace, everything) == (9, 0)
+
+    close_source(replace(lake, now=lambda: datetime.now(UTC) + timedelta(days=2)), corrected, Evidence(is_drained=True))
+    for day in (*DAYS, sent_on):
+        run_step(workspace_of(lake, pipeline), "conform", day)
+    assert [row["event_id"] for row in rows_of(lake, "conform", DAYS[0])] == ["r-0", "r-2", "r-4", "plain"]
+    assert [row["event_id"] for row in rows_of(lake, "conform", DAYS[1])] == ["r-1", "r-3", "r-5"]
+    assert rows_of(lake, "conform", sent_on) == []
 
 
 def test_records_that_already_count_stay_under_any_new_declaration(

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -20,6 +21,8 @@ from tests.sluice.lake_contents import manifest_json, put_raw, rows_of
 from tests.sluice.toy import EVENTS, message, reading
 
 from localcloud.testing.waiting import wait_for
+from sluice.declaration import Ndjson
+from sluice.errors import DeclarationError
 from sluice.lake.manifests import File
 from sluice.lake.store import Lake
 from sluice.landing.parts import Flush, Limits
@@ -341,6 +344,51 @@ def test_message_attributes_are_kept(sqs: Any, queue: str, lake: Lake) -> None:
 
     (row,) = rows_of(lake, "raw/events", "dt=2013-01-01")
     assert json.loads(row["attributes"])["origin"]["StringValue"] == "EWR"
+
+
+def test_attributes_count_in_the_bounds_of_a_drain(sqs: Any, queue: str, lake: Lake) -> None:
+    """GIVEN small bodies with large attributes THEN flushes stay small, and no manifest holds them."""
+    flushes: list[Flush] = []
+    large = {"DataType": "String", "StringValue": "x" * 100_000}
+    for number in range(12):
+        sqs.send_message(
+            QueueUrl=queue,
+            MessageBody=reading(f"r-{number}", DAY),
+            MessageAttributes={"a": large},
+            MessageGroupId=f"g{number}",
+            MessageDeduplicationId=f"{number}",
+        )
+
+    drained = drain(sqs, queue, lake, EVENTS, "day", Limits(bytes=500_000), receivers=1, on_flush=flushes.append)
+
+    assert drained.messages == 10  # one receive has passed the limit
+    assert drained.bytes > 1_000_000
+    assert sum(flush.bytes for flush in flushes) == drained.bytes
+    manifest = manifest_json(lake, "raw/events", "dt=2013-01-01")
+    assert (manifest["inline"], [file["rows"] for file in manifest["files"]]) == ([], [10])
+
+
+def test_messages_are_counted_as_received_and_their_events_as_rows(sqs: Any, queue: str, lake: Lake) -> None:
+    flushes: list[Flush] = []
+    lines = "\n".join(reading(f"r-{number}", DAY) for number in range(4))
+    put(sqs, queue, lines, "\n", groups=2)
+
+    drained = drain(sqs, queue, lake, replace(EVENTS, unwrap=(Ndjson(),)), "day", on_flush=flushes.append)
+
+    assert (drained.messages, drained.bytes) == (2, len(lines) + 1)
+    assert sum(flush.messages for flush in flushes) == 2
+    assert raw_ids(lake, "2013-01-01") == Counter(f"r-{number}" for number in range(4))
+
+
+def test_group_of_a_sender_that_is_not_in_order_is_ordered_by_event_time(sqs: Any, queue: str, lake: Lake) -> None:
+    put(sqs, queue, *(reading(f"r-{minute}", DAY + timedelta(minutes=minute)) for minute in (3, 1, 2)), groups=1)
+
+    drain(sqs, queue, lake, replace(EVENTS, order="event_time"), "day")
+
+    rows = sorted(raw_rows(lake, "dt=2013-01-01"), key=lambda row: row["sequence_number"])
+    assert [row["event_id"] for row in rows] == ["r-1", "r-2", "r-3"]
+    with pytest.raises(DeclarationError, match="order='time' must be 'queue' or 'event_time'"):
+        replace(EVENTS, order="time")
 
 
 def test_rows_too_few_for_an_object_wait_in_the_manifest_for_the_next_drain(sqs: Any, queue: str, lake: Lake) -> None:
