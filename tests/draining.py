@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sluice.aws.clients import Aws
 from sluice.aws.resources import Resources
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.sources import FifoQueue, Source, StandardQueue, Stream
+from sluice.declaration.sources import EventSource, FifoQueue, Source, StandardQueue, Stream
 from sluice.lake.partitions import Grain
 from sluice.lake.store import Lake
 from sluice.landing.parts import Landing, Limits
@@ -33,15 +32,20 @@ _LIMITS = Limits()
 NO_LAKE: Any = None  # of a source whose messages point to no payload
 
 
-def records_from_sqs(message: Message, source: Queue, lake: Lake = NO_LAKE) -> list[Record]:
-    """Return the records of a message, as the connector of such a queue makes them."""
+def unpacker_of(source: EventSource, lake: Lake = NO_LAKE) -> Unpacker:
+    """Return what makes the records of a source, as its connector has it."""
 
     def place(record: Record, body: Body) -> Record:
         if isinstance(source, FifoQueue):
             return place_in_fifo(record, body, source)
-        return place_in_standard(record, body, source)
+        return place_in_standard(record, body, source) if isinstance(source, StandardQueue) else record
 
-    return Unpacker(source, Payloads(lake, source.name), place).records(delivery_of(message))
+    return Unpacker(source, Payloads(lake, source.name), place)
+
+
+def records_from_sqs(message: Message, source: Queue, lake: Lake = NO_LAKE) -> list[Record]:
+    """Return the records of a message."""
+    return unpacker_of(source, lake).records(delivery_of(message))
 
 
 def record_from_sqs(message: Message, source: Queue) -> Record:
@@ -50,12 +54,10 @@ def record_from_sqs(message: Message, source: Queue) -> Record:
     return record
 
 
-def records_from_kinesis(
-    record: Mapping[str, Any], shard_id: str, source: Stream, lake: Lake = NO_LAKE
-) -> list[Record]:
-    """Return the records of a Kinesis record, as the connector of a stream makes them."""
-    unpacker = Unpacker(source, Payloads(lake, source.name), lambda record, _: record)
-    return unpacker.records(delivery_of_kinesis(record, shard_id))
+def reader_of_kinesis(source: Stream, lake: Lake = NO_LAKE) -> Callable[[Mapping[str, Any], str], list[Record]]:
+    """Return what makes the records of a Kinesis record and the id of its shard."""
+    unpacker = unpacker_of(source, lake)
+    return lambda record, shard_id: unpacker.records(delivery_of_kinesis(record, shard_id))
 
 
 def backlog(sqs: Any, queue_url: str) -> int:
@@ -72,13 +74,17 @@ def drain(
     sqs: Any, queue_url: str, lake: Lake, source: Queue, every: Grain, limits: Limits = _LIMITS, **options: Any
 ) -> engine.Drained:
     """Land what waits in the queue of that URL."""
-    read, landing = partial(records_from_sqs, source=source, lake=lake), Landing(lake, source.name, every)
+    unpacker, landing = unpacker_of(source, lake), Landing(lake, source.name, every)
+
+    def read(message: Message) -> list[Record]:
+        return unpacker.records(delivery_of(message))
+
     return engine.drain(MessageQueue(sqs, queue_url), read, landing, limits, **options)
 
 
 def read_shards(stream: KinesisStream, lake: Lake, source: Stream, limits: Limits = _LIMITS) -> list[WindowRead]:
     """Land a window of each shard that may be read, in partitions of a day."""
-    read, landing = partial(records_from_kinesis, source=source, lake=lake), Landing(lake, source.name, "day")
+    read, landing = reader_of_kinesis(source, lake), Landing(lake, source.name, "day")
     return [read_window(stream, shard, read, landing, limits) for shard in shards_to_read(stream, lake, source)]
 
 

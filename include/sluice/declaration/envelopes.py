@@ -1,6 +1,6 @@
 """The envelopes and encodings that a user declares for a source. Like all of a declaration, they are values only.
 
-Each class names the function that takes it off (:class:`sluice.records.envelopes.Unwrap`), so no list has all kinds.
+Each class names the one that takes it off (:class:`sluice.records.envelopes.Opener`), so there is no list of kinds.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ class Envelope:
     """The base of what a service, or a producer, wraps around events.
 
     Attributes:
-        implementation: ``"module:function"`` of the function that takes it off. It is imported only when the source is
-            read, because a declaration must be cheap to parse.
+        opener: ``"module:Class"`` of what takes it off. It is imported only when the source is read, because a
+            declaration must be cheap to parse.
     """
 
-    implementation: ClassVar[str]
+    opener: ClassVar[str]
 
     @property
     def buckets(self) -> tuple[str, ...]:
@@ -34,56 +34,56 @@ class Envelope:
 class Sns(Envelope):
     """A notification of an SNS topic without raw message delivery. The event is its ``Message``."""
 
-    implementation: ClassVar[str] = "sluice.records.envelopes.sns:unwrap"
+    opener: ClassVar[str] = "sluice.records.envelopes.sns:SnsOpener"
 
 
 @dataclass(frozen=True)
 class EventBridge(Envelope):
     """An event of an EventBridge bus. The event is its ``detail``."""
 
-    implementation: ClassVar[str] = "sluice.records.envelopes.eventbridge:unwrap"
+    opener: ClassVar[str] = "sluice.records.envelopes.eventbridge:EventBridgeOpener"
 
 
 @dataclass(frozen=True)
 class S3Notification(Envelope):
     """A notification of an S3 bucket. Each of its ``Records`` is an event, with its key URL-decoded."""
 
-    implementation: ClassVar[str] = "sluice.records.envelopes.s3_notification:unwrap"
+    opener: ClassVar[str] = "sluice.records.envelopes.s3_notification:S3NotificationOpener"
 
 
 @dataclass(frozen=True)
 class CloudEvents(Envelope):
     """A CloudEvent in structured JSON. The event is its ``data`` or ``data_base64``."""
 
-    implementation: ClassVar[str] = "sluice.records.envelopes.cloudevents:unwrap"
+    opener: ClassVar[str] = "sluice.records.envelopes.cloudevents:CloudEventsOpener"
 
 
 @dataclass(frozen=True)
 class CloudWatchLogs(Envelope):
     """What a subscription filter of CloudWatch Logs sends, with its gzip. Each ``message`` is an event."""
 
-    implementation: ClassVar[str] = "sluice.records.envelopes.cloudwatch_logs:unwrap"
+    opener: ClassVar[str] = "sluice.records.envelopes.cloudwatch_logs:CloudWatchLogsOpener"
 
 
 @dataclass(frozen=True)
 class Gzip(Envelope):
     """Gzip: as bytes, or as base64 where only text is carried, as in SQS."""
 
-    implementation: ClassVar[str] = "sluice.records.envelopes.gzipped:unwrap"
+    opener: ClassVar[str] = "sluice.records.envelopes.gzipped:GzipOpener"
 
 
 @dataclass(frozen=True)
 class Ndjson(Envelope):
     """Lines of JSON. Each line that is not blank is an event."""
 
-    implementation: ClassVar[str] = "sluice.records.envelopes.ndjson:unwrap"
+    opener: ClassVar[str] = "sluice.records.envelopes.ndjson:NdjsonOpener"
 
 
 @dataclass(frozen=True)
 class ConcatenatedJson(Envelope):
     """JSON objects one after another, without a separator. Each is an event."""
 
-    implementation: ClassVar[str] = "sluice.records.envelopes.concatenated_json:unwrap"
+    opener: ClassVar[str] = "sluice.records.envelopes.concatenated_json:ConcatenatedJsonOpener"
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class SqsExtended(Envelope):
         DeclarationError: the bucket is empty.
     """
 
-    implementation: ClassVar[str] = "sluice.records.envelopes.sqs_extended:unwrap"
+    opener: ClassVar[str] = "sluice.records.envelopes.sqs_extended:SqsExtendedOpener"
 
     bucket: str
 
@@ -114,4 +114,4 @@ class SqsExtended(Envelope):
 class Aggregated(Envelope):
     """A Kinesis record in which the Kinesis Producer Library has packed several. Streams recognise it by themselves."""
 
-    implementation: ClassVar[str] = "sluice.records.envelopes.aggregated:unwrap"
+    opener: ClassVar[str] = "sluice.records.envelopes.aggregated:AggregatedOpener"

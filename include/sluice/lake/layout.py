@@ -7,7 +7,6 @@
     s3://BUCKET/PIPELINE/{raw/SOURCE,STEP}/dt=…/_manifest.json
     s3://BUCKET/PIPELINE/quarantine/STEP/dt=…/rev=<digest>/part-0.parquet
     s3://BUCKET/PIPELINE/checkpoints/SOURCE/<shard id, or partition of drops>.json
-    s3://BUCKET/PIPELINE/checkpoints/SOURCE/<shard id>.json
     s3://BUCKET/PIPELINE/payloads/SOURCE/<digest of a pointer>
     s3://BUCKET/PIPELINE/redriven/SOURCE/<digest of a message id>/{1-intended,1-refused,…,sent}
     s3://BUCKET/PIPELINE/announced/STAGE/<subject>/<digest of the content>

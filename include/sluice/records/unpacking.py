@@ -18,7 +18,7 @@ from sluice.declaration.envelopes import Envelope
 from sluice.declaration.sources import EventSource
 from sluice.errors import DeclarationError
 from sluice.records.body import NO_BODY, Body, is_of_time, parse_body
-from sluice.records.envelopes import MOST_BYTES, MOST_EVENTS, Fault, Inner, Unwrap
+from sluice.records.envelopes import MOST_BYTES, MOST_EVENTS, Fault, Inner, Opener
 from sluice.records.payloads import Payloads
 from sluice.records.record import (
     BASE64,
@@ -85,12 +85,12 @@ class Unpacker:
         place: Returns the record of a body in its place in a group, if the body names that.
 
     Raises:
-        DeclarationError: the function that an envelope names can't be imported.
+        DeclarationError: the class that an envelope names can't be imported.
     """
 
     def __init__(self, source: EventSource, payloads: Payloads, place: Place) -> None:
-        self._source, self._payloads, self._place = source, payloads, place
-        self._layers = [(_implementation(source, envelope), envelope) for envelope in source.envelopes]
+        self._source, self._place = source, place
+        self._openers = [_opener_class(source, each)(each, payloads) for each in source.envelopes]
 
     def records(self, delivery: Delivery) -> list[Record]:
         """Make the records of a message, at least one, in the order of its events.
@@ -156,7 +156,7 @@ class Unpacker:
         return made[:1] if made[0].body == stored.body else made
 
     def _events(self, content: str | bytes, came: _Text) -> Sequence[_Event]:
-        if not self._layers:
+        if not self._openers:
             return (_Event(_without_mark(came)),)
         inners = self._inners(content.encode() if isinstance(content, str) else content)
         return [_Event(_without_mark(_stored(each.content)), each.fault, each.group) for each in inners]
@@ -173,12 +173,11 @@ class Unpacker:
 
     def _without(self, content: bytes, group: str | None, place: int) -> Iterator[Inner]:
         """Yield what is left once the envelopes from a place on are off."""
-        if place == len(self._layers):
+        if place == len(self._openers):
             yield Inner(content, None, group)
             return
-        unwrap, envelope = self._layers[place]
         try:
-            inners = unwrap(content, envelope, self._payloads)
+            inners = self._openers[place].open(content)
         except Fault as fault:
             yield Inner(content, str(fault), group)
             return
@@ -243,13 +242,13 @@ def _hexadecimal(value: object) -> str:
     raise TypeError(f"message attribute of type {type(value).__name__}")
 
 
-def _implementation(source: EventSource, envelope: Envelope) -> Unwrap:
-    module, _, name = envelope.implementation.partition(":")
+def _opener_class(source: EventSource, envelope: Envelope) -> type[Opener]:
+    module, _, name = envelope.opener.partition(":")
     try:
-        found: Unwrap = getattr(importlib.import_module(module), name)
+        found: type[Opener] = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise DeclarationError(
-            f"source {source.name}: the function of its envelope, {envelope.implementation!r}, can't be imported "
-            f"({error}); write it as 'module:function'"
+            f"source {source.name}: the opener of its envelope, {envelope.opener!r}, can't be imported ({error}); "
+            f"write it as 'module:Class'"
         ) from error
     return found

@@ -238,28 +238,28 @@ def test_wrong_declaration_is_refused(unwrap: Any) -> None:
         FifoQueue("s", event_id="id", event_time="at", unwrap=unwrap)
 
 
-def test_envelope_of_a_user_is_one_class_and_one_function(declare: Any) -> None:
+def test_envelope_of_a_user_is_a_declared_class_and_an_opener(declare: Any) -> None:
     declare(
         "toy",
         {
             "reverse": (
-                "from sluice.records.envelopes import Inner\n"
-                "def unwrap(content, envelope, payloads):\n    return [Inner(content[::-1])]\n"
+                "from sluice.records.envelopes import Inner, Opener\n"
+                "class Reverse(Opener):\n    def open(self, content):\n        return [Inner(content[::-1])]\n"
             )
         },
     )
 
     class Reversed(Envelope):
-        implementation = "pipelines.toy.reverse:unwrap"
+        opener = "pipelines.toy.reverse:Reverse"
 
     (record,) = unpacked(EVENT[::-1], Reversed())
 
     assert record.body == EVENT
 
 
-def test_missing_implementation_is_named() -> None:
+def test_missing_opener_is_named() -> None:
     class Missing(Envelope):
-        implementation = "pipelines.nowhere:unwrap"
+        opener = "pipelines.nowhere:Opener"
 
-    with pytest.raises(DeclarationError, match=r"^source s: the function of its envelope, 'pipelines\.nowhere:unwrap'"):
+    with pytest.raises(DeclarationError, match=r"^source s: the opener of its envelope, 'pipelines\.nowhere:Opener'"):
         unpacked(EVENT, Missing())

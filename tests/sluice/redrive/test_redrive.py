@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import Cloud
-from tests.draining import backlog, drain, read_shards, record_from_sqs, records_from_kinesis, workspace_of
+from tests.draining import backlog, drain, read_shards, reader_of_kinesis, record_from_sqs, workspace_of
 from tests.sluice import toy
 from tests.sluice.conftest import Declare
 from tests.sluice.lake_contents import rows_of
@@ -653,7 +653,7 @@ def put_stream_quarantine(world: World, *records: tuple[str, bytes]) -> None:
     for group, data in records:
         world.kinesis.put_record(StreamName=name, PartitionKey=group, Data=data)
     given = records_of_stream(world, len(records))
-    landed = [each for record in given for each in records_from_kinesis(record, "shard", STREAM)]
+    landed = [each for record in given for each in reader_of_kinesis(STREAM)(record, "shard")]
     with ThreadPoolExecutor(1) as pool:
         partitions = Parts(Landing(world.lake, "stream", "day"), pool).land(landed)
     close_source(world.later(timedelta(days=2)).lake, STREAM, Evidence(is_drained=True))

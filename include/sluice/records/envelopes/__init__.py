@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from sluice.records.payloads import Payloads
 
@@ -30,19 +31,26 @@ class Fault(Exception):
     """An envelope can't be taken off. Its text is the reason, as ``conform`` gives it."""
 
 
-class Unwrap(Protocol):
-    """Takes one envelope off."""
+class Opener(ABC):
+    """Takes one kind of envelope off.
 
-    def __call__(self, content: bytes, envelope: Any, payloads: Payloads) -> Iterable[Inner]:
+    Args:
+        envelope: What the user has declared.
+        payloads: Reads payloads from S3.
+    """
+
+    def __init__(self, envelope: Any, payloads: Payloads) -> None:
+        self.envelope, self.payloads = envelope, payloads
+
+    @abstractmethod
+    def open(self, content: bytes) -> Iterable[Inner]:
         """Return what an envelope holds, in order.
 
         Args:
             content: The envelope.
-            envelope: What the user has declared.
-            payloads: Reads payloads from S3.
 
         Raises:
-            Fault: it is no such envelope, or holds no event. Nothing was returned before.
+            Fault: it is no such envelope, or holds no event. It is raised by the call, before anything is returned.
         """
 
 

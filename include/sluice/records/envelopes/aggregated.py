@@ -11,25 +11,28 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
-from sluice.declaration.envelopes import Aggregated
-from sluice.records.envelopes import Inner
-from sluice.records.payloads import Payloads
+from typing_extensions import override
+
+from sluice.records.envelopes import Inner, Opener
 
 _MAGIC = b"\xf3\x89\x9a\xc2"
 _DIGEST_BYTES = 16
 
 
-def unwrap(content: bytes, envelope: Aggregated, payloads: Payloads) -> Iterable[Inner]:
-    """Return the packed records with their partition keys, as :class:`~sluice.records.envelopes.Unwrap` says.
+class AggregatedOpener(Opener):
+    """Returns the packed records with their partition keys.
 
     Content that only looks packed is a plain record.
     """
-    if not content.startswith(_MAGIC):
-        return (Inner(content),)
-    packed, digest = content[len(_MAGIC) : -_DIGEST_BYTES], content[-_DIGEST_BYTES:]
-    if hashlib.md5(packed, usedforsecurity=False).digest() != digest:
-        return (Inner(content),)
-    return _records(content, packed)
+
+    @override
+    def open(self, content: bytes) -> Iterable[Inner]:
+        if not content.startswith(_MAGIC):
+            return (Inner(content),)
+        packed, digest = content[len(_MAGIC) : -_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+        if hashlib.md5(packed, usedforsecurity=False).digest() != digest:
+            return (Inner(content),)
+        return _records(content, packed)
 
 
 def _records(content: bytes, packed: bytes) -> Iterator[Inner]:

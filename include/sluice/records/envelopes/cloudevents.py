@@ -6,30 +6,33 @@ import json
 from base64 import b64decode
 from collections.abc import Iterable
 
-from sluice.declaration.envelopes import CloudEvents
-from sluice.records.envelopes import Fault, Inner, encoded
+from typing_extensions import override
+
+from sluice.records.envelopes import Fault, Inner, Opener, encoded
 from sluice.records.envelopes.members import written_members
-from sluice.records.payloads import Payloads
 
 _JSON = '"application/json"'
 
 
-def unwrap(content: bytes, envelope: CloudEvents, payloads: Payloads) -> Iterable[Inner]:
-    """Return the data of an event, as :class:`~sluice.records.envelopes.Unwrap` says.
+class CloudEventsOpener(Opener):
+    """Returns the data of an event.
 
     Data that is a JSON text is the event itself, unless its content type is JSON: then it is a JSON value like others.
     """
-    members = written_members(content)
-    if "specversion" not in members:
-        raise Fault("envelope: no_specversion")
-    if "data_base64" in members:
-        return (Inner(_bytes(members["data_base64"])),)
-    data = members.get("data", "null")
-    if data == "null":
-        raise Fault("envelope: no_data")
-    if data.startswith('"') and not _is_json(members.get("datacontenttype", _JSON)):
-        return (Inner(encoded(json.loads(data))),)
-    return (Inner(data.encode()),)
+
+    @override
+    def open(self, content: bytes) -> Iterable[Inner]:
+        members = written_members(content)
+        if "specversion" not in members:
+            raise Fault("envelope: no_specversion")
+        if "data_base64" in members:
+            return (Inner(_bytes(members["data_base64"])),)
+        data = members.get("data", "null")
+        if data == "null":
+            raise Fault("envelope: no_data")
+        if data.startswith('"') and not _is_json(members.get("datacontenttype", _JSON)):
+            return (Inner(encoded(json.loads(data))),)
+        return (Inner(data.encode()),)
 
 
 def _bytes(written: str) -> bytes:

@@ -6,25 +6,28 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sluice.declaration.envelopes import CloudWatchLogs
-from sluice.records.envelopes import Fault, Inner, encoded, parse_object
+from typing_extensions import override
+
+from sluice.records.envelopes import Fault, Inner, Opener, encoded, parse_object
 from sluice.records.envelopes.gzipped import inflated
-from sluice.records.payloads import Payloads
 from sluice.records.record import CONTROL
 
 
-def unwrap(content: bytes, envelope: CloudWatchLogs, payloads: Payloads) -> Iterable[Inner]:
-    """Return the messages of the log events, as :class:`~sluice.records.envelopes.Unwrap` says.
+class CloudWatchLogsOpener(Opener):
+    """Returns the messages of the log events.
 
     A control message, by which the service checks that the target can be reached, holds none.
     """
-    members = parse_object(inflated(content))
-    if members.get("messageType") == "CONTROL_MESSAGE":
-        raise Fault(CONTROL)
-    events = members.get("logEvents")
-    if not isinstance(events, list):
-        raise Fault("envelope: no_logEvents")
-    return map(_message, events)
+
+    @override
+    def open(self, content: bytes) -> Iterable[Inner]:
+        members = parse_object(inflated(content))
+        if members.get("messageType") == "CONTROL_MESSAGE":
+            raise Fault(CONTROL)
+        events = members.get("logEvents")
+        if not isinstance(events, list):
+            raise Fault("envelope: no_logEvents")
+        return map(_message, events)
 
 
 def _message(event: Any) -> Inner:

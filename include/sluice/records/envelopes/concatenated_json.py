@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from sluice.declaration.envelopes import ConcatenatedJson
-from sluice.records.envelopes import Inner
-from sluice.records.payloads import Payloads
+from typing_extensions import override
+
+from sluice.records.envelopes import Inner, Opener
 
 # A text, to its end or to that of the content, or a brace outside of texts. It never goes back over what it has seen.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[{}]', re.DOTALL)
 _BLANKS = b" \t\r\n"
 
 
-def unwrap(content: bytes, envelope: ConcatenatedJson, payloads: Payloads) -> Iterable[Inner]:
-    """Return the objects, and what stands between them, as :class:`~sluice.records.envelopes.Unwrap` says."""
-    return (Inner(piece) for each in _pieces(content) if (piece := each.strip(_BLANKS)))
+class ConcatenatedJsonOpener(Opener):
+    """Returns the objects, and what stands between them."""
+
+    @override
+    def open(self, content: bytes) -> Iterable[Inner]:
+        return (Inner(piece) for each in _pieces(content) if (piece := each.strip(_BLANKS)))
 
 
 def _pieces(content: bytes) -> Iterator[bytes]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sluice.declaration.envelopes import EventBridge
-from sluice.records.envelopes import Fault, Inner
+from typing_extensions import override
+
+from sluice.records.envelopes import Fault, Inner, Opener
 from sluice.records.envelopes.members import written_members
-from sluice.records.payloads import Payloads
 
 
-def unwrap(content: bytes, envelope: EventBridge, payloads: Payloads) -> Iterable[Inner]:
-    """Return the ``detail`` of an event, as :class:`~sluice.records.envelopes.Unwrap` says."""
-    detail = written_members(content).get("detail")
-    if detail is None:
-        raise Fault("envelope: no_detail")
-    return (Inner(detail.encode()),)
+class EventBridgeOpener(Opener):
+    """Returns the ``detail`` of an event."""
+
+    @override
+    def open(self, content: bytes) -> Iterable[Inner]:
+        detail = written_members(content).get("detail")
+        if detail is None:
+            raise Fault("envelope: no_detail")
+        return (Inner(detail.encode()),)

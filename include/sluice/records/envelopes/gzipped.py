@@ -6,17 +6,20 @@ import zlib
 from base64 import b64decode
 from collections.abc import Iterable
 
-from sluice.declaration.envelopes import Gzip
-from sluice.records.envelopes import MOST_BYTES, Fault, Inner
-from sluice.records.payloads import Payloads
+from typing_extensions import override
+
+from sluice.records.envelopes import MOST_BYTES, Fault, Inner, Opener
 
 _MAGIC = b"\x1f\x8b"
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's number for a gzip header and trailer
 
 
-def unwrap(content: bytes, envelope: Gzip, payloads: Payloads) -> Iterable[Inner]:
-    """Return what was packed, as :class:`~sluice.records.envelopes.Unwrap` says."""
-    return (Inner(inflated(content)),)
+class GzipOpener(Opener):
+    """Returns what was packed."""
+
+    @override
+    def open(self, content: bytes) -> Iterable[Inner]:
+        return (Inner(inflated(content)),)
 
 
 def inflated(content: bytes) -> bytes:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sluice.declaration.envelopes import Ndjson
-from sluice.records.envelopes import Inner
-from sluice.records.payloads import Payloads
+from typing_extensions import override
+
+from sluice.records.envelopes import Inner, Opener
 
 _BLANKS = b" \t\r"
 
 
-def unwrap(content: bytes, envelope: Ndjson, payloads: Payloads) -> Iterable[Inner]:
-    """Return the lines that are not blank, as :class:`~sluice.records.envelopes.Unwrap` says."""
-    return (Inner(line) for each in content.split(b"\n") if (line := each.strip(_BLANKS)))
+class NdjsonOpener(Opener):
+    """Returns the lines that are not blank."""
+
+    @override
+    def open(self, content: bytes) -> Iterable[Inner]:
+        return (Inner(line) for each in content.split(b"\n") if (line := each.strip(_BLANKS)))

@@ -7,24 +7,27 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote_plus
 
-from sluice.declaration.envelopes import S3Notification
-from sluice.records.envelopes import Fault, Inner, parse_object
-from sluice.records.payloads import Payloads
+from typing_extensions import override
+
+from sluice.records.envelopes import Fault, Inner, Opener, parse_object
 from sluice.records.record import CONTROL
 
 
-def unwrap(content: bytes, envelope: S3Notification, payloads: Payloads) -> Iterable[Inner]:
-    """Return the records of a notification, as :class:`~sluice.records.envelopes.Unwrap` says.
+class S3NotificationOpener(Opener):
+    """Returns the records of a notification.
 
     The test event that S3 sends when notifications are set up holds none.
     """
-    members = parse_object(content)
-    if members.get("Event") == "s3:TestEvent":
-        raise Fault(CONTROL)
-    records = members.get("Records")
-    if not isinstance(records, list):
-        raise Fault("envelope: no_Records")
-    return [_with_decoded_key(record) for record in records]
+
+    @override
+    def open(self, content: bytes) -> Iterable[Inner]:
+        members = parse_object(content)
+        if members.get("Event") == "s3:TestEvent":
+            raise Fault(CONTROL)
+        records = members.get("Records")
+        if not isinstance(records, list):
+            raise Fault("envelope: no_Records")
+        return [_with_decoded_key(record) for record in records]
 
 
 def _with_decoded_key(record: Any) -> Inner:

@@ -5,25 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from sluice.declaration.envelopes import SqsExtended
-from sluice.records.envelopes import MOST_BYTES, Fault, Inner
-from sluice.records.payloads import Payloads, Unreadable
+from typing_extensions import override
+
+from sluice.records.envelopes import MOST_BYTES, Fault, Inner, Opener
+from sluice.records.payloads import Unreadable
 
 _CLASSES = ("software.amazon.payloadoffloading.PayloadS3Pointer", "com.amazon.sqs.javamessaging.MessageS3Pointer")
 
 
-def unwrap(content: bytes, envelope: SqsExtended, payloads: Payloads) -> Iterable[Inner]:
-    """Return the payload, as :class:`~sluice.records.envelopes.Unwrap` says. A small body holds no pointer."""
-    pointer = _pointer(content)
-    if pointer is None:
-        return (Inner(content),)
-    bucket, key = pointer
-    if bucket != envelope.bucket:
-        raise Fault("payload: other_bucket")
-    try:
-        return (Inner(payloads.read(bucket, key, MOST_BYTES)),)
-    except Unreadable as error:
-        raise Fault(f"payload: {error}") from error
+class SqsExtendedOpener(Opener):
+    """Returns the payload. A small body holds no pointer."""
+
+    @override
+    def open(self, content: bytes) -> Iterable[Inner]:
+        pointer = _pointer(content)
+        if pointer is None:
+            return (Inner(content),)
+        bucket, key = pointer
+        if bucket != self.envelope.bucket:
+            raise Fault("payload: other_bucket")
+        try:
+            return (Inner(self.payloads.read(bucket, key, MOST_BYTES)),)
+        except Unreadable as error:
+            raise Fault(f"payload: {error}") from error
 
 
 def _pointer(content: bytes) -> tuple[str, str] | None:

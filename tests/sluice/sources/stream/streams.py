@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 from tests.chaos import audit
-from tests.draining import records_from_kinesis
+from tests.draining import reader_of_kinesis
 from tests.sluice.toy import DROPS, reading, toy
 
 from sluice.declaration import Conform, Pipeline, Stream
@@ -67,7 +66,7 @@ class Trial:
         return [shard.id for shard in readable_shards(self.at_aws, checkpoints)]
 
     def read(self, shard: str, limits: Limits = EVERYTHING, **more: Any) -> WindowRead:
-        read, landing = partial(records_from_kinesis, source=CLICKS), Landing(self.lake, "clicks", "day")
+        read, landing = reader_of_kinesis(CLICKS), Landing(self.lake, "clicks", "day")
         return read_window(self.at_aws, shard, read, landing, limits, **more)
 
     def read_all(self) -> list[WindowRead]:
