@@ -45,6 +45,7 @@ class Bound:
 
 BOUNDS: Mapping[str, Bound] = {
     "drain_cpu_ratio": Bound("at most", 1.3),
+    "drain_envelope_ratio": Bound("at most", 1.15),
     "drain_latency_ratio": Bound("at least", 0.95),
     "drain_sqs_calls_per_1000": Bound("at most", 210),
     "drain_s3_calls_per_1000": Bound("at most", 5),
@@ -70,6 +71,7 @@ def figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
     yield "parse_ratio", parsing.parse_ratio()
     bench = landing.Bench(cloud, 200_000)
     yield "drain_cpu_ratio", landing.cpu_ratio(bench)
+    yield "drain_envelope_ratio", landing.envelope_ratio(bench)
     yield "drain_latency_ratio", landing.latency_ratio(bench)
     for kind, messages, queued in (("drain", 20_000, 25_000), ("sensor", 2_000, 2_000), ("single", 500, 500)):
         calls = landing.calls_per_1000(bench, kind, messages, queued)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import count, islice
 from pathlib import Path
@@ -51,10 +52,11 @@ class Bench:
     ) -> Any:
         """Return the figures of one measured run in its own process, over so many messages of a queue.
 
-        The queue holds these messages, or ``waiting`` ones if that is more; all of one group, if it is named. The run
-        goes through a relay, if its port is given.
+        The queue holds these messages, or ``waiting`` ones if that is more; all of one group, if it is named. For a
+        drain of the kind ``notified``, SNS has wrapped them. The run goes through a relay, if its port is given.
         """
-        queue, bucket = self._filled(islice(self._events, waiting or messages), group)
+        events = islice(self._events, waiting or messages)
+        queue, bucket = self._filled(map(_notified, events) if kind == "notified" else events, group)
         environment = {
             **os.environ,
             **self.cloud.environment,
@@ -126,6 +128,26 @@ def _batches(events: Iterable[Event], group: str) -> Iterator[list[Mapping[str, 
             }
             for place, event in enumerate(batch)
         ]
+
+
+def _notified(event: Event) -> Event:
+    """Return an event as SNS wraps it for a queue."""
+    notification = {
+        "Type": "Notification",
+        "MessageId": "6b1b0c1e-7f0e-5d0a-9d6f-52b1c7e9a3f4",
+        "SequenceNumber": "10000000000000000000",
+        "TopicArn": "arn:aws:sns:eu-west-1:123456789012:flights.fifo",
+        "Message": event.body,
+        "Timestamp": "2013-01-01T10:00:00.000Z",
+        "UnsubscribeURL": "https://sns.eu-west-1.amazonaws.com/?Action=Unsubscribe&SubscriptionArn=arn:aws:sns:eu-west-1",
+    }
+    return replace(event, body=json.dumps(notification))
+
+
+def envelope_ratio(bench: Bench) -> float:
+    """Return the client CPU of a drain of events that SNS has wrapped, against one of the same events as they are."""
+    pairs = [(bench.run("notified", 20_000, 8), bench.run("drain", 20_000, 8)) for _ in range(ROUNDS)]
+    return median(notified["cpu_seconds"] / drain["cpu_seconds"] for notified, drain in pairs)
 
 
 def cpu_ratio(bench: Bench) -> float:

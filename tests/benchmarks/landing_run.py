@@ -1,9 +1,10 @@
 """One measured run in a process of its own: ``python -m … KIND QUEUE BUCKET RECEIVERS MOST``.
 
-``KIND`` is ``drain``, which lands at most ``MOST`` messages; ``bare``, which only receives and deletes; ``sensor``, the
-AWS provider's own, with one put for what each poke brings; or ``single``, which receives, puts and deletes one message
-at a time. Prints as JSON: messages, seconds from when its clients are made to the last message deleted, CPU seconds of
-this process in that time, and its peak resident memory in KiB.
+``KIND`` is ``drain``, which lands at most ``MOST`` messages; ``notified``, the same of messages that SNS has wrapped;
+``bare``, which only receives and deletes; ``sensor``, the AWS provider's own, with one put for what each poke brings; or
+``single``, which receives, puts and deletes one message at a time. Prints as JSON: messages, seconds from when its
+clients are made to the last message deleted, CPU seconds of this process in that time, and its peak resident memory in
+KiB.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
@@ -23,6 +25,8 @@ from botocore.config import Config
 from tests.draining import drain
 
 from sluice.aws.clients import Aws
+from sluice.declaration import Sns
+from sluice.declaration.envelopes import Envelope
 from sluice.declaration.loading import load_pipeline
 from sluice.lake.store import Lake
 from sluice.landing.parts import Flush, Limits
@@ -59,10 +63,11 @@ def bare(queue: str, receivers: int) -> Run:
     return run
 
 
-def landed(queue: str, bucket: str, receivers: int, most: int) -> Run:
+def landed(queue: str, bucket: str, receivers: int, most: int, unwrap: tuple[Envelope, ...] = ()) -> Run:
     """Return the drain, as the ingest DAG runs it, except for its bounds."""
     aws, pipeline = Aws(), load_pipeline("flights")
-    sqs, lake, source = aws.client("sqs"), Lake(aws.client("s3"), bucket, "flights"), pipeline.event_sources[0]
+    sqs, lake = aws.client("sqs"), Lake(aws.client("s3"), bucket, "flights")
+    source = replace(pipeline.event_sources[0], unwrap=unwrap)
     limits = Limits(messages=most, bytes=10**12, seconds=3600)
 
     def run(deleted: Deleted) -> None:
@@ -134,6 +139,7 @@ def measured(run: Run) -> dict[str, float]:
 def main(kind: str, queue: str, bucket: str, receivers: int, most: int) -> None:
     made: Mapping[str, Callable[[], Run]] = {
         "drain": lambda: landed(queue, bucket, receivers, most),
+        "notified": lambda: landed(queue, bucket, receivers, most, (Sns(),)),
         "bare": lambda: bare(queue, receivers),
         "sensor": lambda: sensor(queue, bucket),
         "single": lambda: single(queue, bucket),
