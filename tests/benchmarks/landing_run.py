@@ -1,7 +1,7 @@
 """One measured run in a process of its own: ``python -m … KIND QUEUE BUCKET RECEIVERS MOST``.
 
 ``KIND`` is ``drain``, which lands at most ``MOST`` messages; ``notified``, the same of messages that SNS has wrapped;
-``bare``, which only receives and deletes; ``sensor``, the AWS provider's own, with one put for what each poke brings; or
+``bare``, which only receives and deletes; ``sensor``, the AWS provider's own, with a put for what each poke brings; or
 ``single``, which receives, puts and deletes one message at a time. Prints as JSON: messages, seconds from when its
 clients are made to the last message deleted, CPU seconds of this process in that time, and its peak resident memory in
 KiB.
