@@ -101,10 +101,10 @@ class Outcome:
             for row in rows_of(self.lake, RAW, each.key)
             if self._number(row["message_id"])[0] in undecided
         }
+        rows = [row for row in self._conformed() if row["event_id"] not in left_out]
+        likes = [*right["rows"], *[{}] * len(rows)]
         return [
-            {name: plain(row[name], right["rows"][0][name]) for name in columns}
-            for row in self._conformed()
-            if row["event_id"] not in left_out
+            {name: plain(row[name], like.get(name)) for name in columns} for row, like in zip(rows, likes, strict=False)
         ]
 
     def _quarantined(self) -> Iterable[tuple[str, dict[str, Any]]]:
@@ -141,7 +141,8 @@ def _message(message_id: str) -> tuple[str, int]:
 
 def spelled(kind: object) -> str:
     """Return an Arrow type as the cases spell it."""
-    return re.sub(r"(list<)\w+: ", r"\1", str(kind)).replace("date32[day]", "date32").replace("time64[us]", "time64")
+    plain_lists = re.sub(r"(?<=list<)\w+: | \('\w+'\)", "", str(kind))
+    return plain_lists.replace("date32[day]", "date32").replace("time64[us]", "time64")
 
 
 def plain(value: Any, like: Any) -> Any:
