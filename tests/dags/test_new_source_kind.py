@@ -21,14 +21,14 @@ _DECLARATION = '''
 
 from datetime import UTC, datetime
 
-from pipelines.meters.json_lines import JsonLines
+from pipelines.meters.meter_files import MeterFiles
 from sluice.declaration import Conform, Deployment, Gate, Input, Pipeline, Step, Training, XGBoost
 
 PIPELINE = Pipeline(
     name="meters",
     every="day",
     start=datetime(2013, 1, 1, tzinfo=UTC),
-    sources=(JsonLines("readings", event_id="id", event_time="at", prefix="incoming/"),),
+    sources=(MeterFiles("readings", event_id="id", event_time="at", prefix="incoming/"),),
     steps=(
         Conform("conform", source="readings", contract="contract:Reading"),
         Step("doubled", run="steps:doubled", reads=(Input("conform"),)),
@@ -50,7 +50,7 @@ def doubled(conform):
 """
 
 # All that a kind needs: what a user declares, and the connector that the declared class names.
-_JSON_LINES = '''
+_METER_FILES = '''
 """Objects of JSON lines under a prefix: each line is an event, each object is deleted once it has landed."""
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ from sluice.declaration.sources import EventSource
 
 
 @dataclass(frozen=True)
-class JsonLines(EventSource):
+class MeterFiles(EventSource):
     """The member ``meter`` of a line is its group; the names of the objects and the lines in them are the order."""
 
-    kind: ClassVar[str] = "json_file"
-    connector: ClassVar[str] = "pipelines.meters.json_lines_connector:JsonLinesConnector"
+    kind: ClassVar[str] = "meter_file"
+    connector: ClassVar[str] = "pipelines.meters.meter_files_connector:MeterFilesConnector"
 
     prefix: str
 '''
@@ -90,11 +90,11 @@ from sluice.records.unpacking import Delivery
 from sluice.sources.contract import EventConnector
 
 
-class JsonLinesConnector(EventConnector):
+class MeterFilesConnector(EventConnector):
     @classmethod
     def template(cls, pipeline, source):
         objects = lake_arn(pipeline.name, f"/{source.prefix}*")
-        return Fragment(statements=(Statement("TakeJsonLines", ("s3:GetObject", "s3:DeleteObject"), (objects,)),))
+        return Fragment(statements=(Statement("TakeMeterFiles", ("s3:GetObject", "s3:DeleteObject"), (objects,)),))
 
     @property
     def awaited(self):
@@ -147,8 +147,8 @@ _MODULES = {
     "pipeline": _DECLARATION,
     "contract": CONTRACT.replace("value: int", "value: int\n    meter: str"),
     "steps": _STEPS,
-    "json_lines": _JSON_LINES,
-    "json_lines_connector": _CONNECTOR,
+    "meter_files": _METER_FILES,
+    "meter_files_connector": _CONNECTOR,
 }
 RUN = "2013-01-09"
 FIRST_DAY = datetime(2013, 1, 1, tzinfo=UTC)
@@ -211,7 +211,7 @@ def test_new_source_kind_is_landed_closed_transformed_and_shown(
     lake.put("incoming/poison.jsonl", b'{"id": "bad", "at": "2013-01-02T23:59:00+00:00", "meter": "m1", "value": "?"}')
 
     before = status(airflow)
-    airflow.dags_test("meters_ingest_json_file", RUN, wait_seconds=0).succeeded()
+    airflow.dags_test("meters_ingest_meter_file", RUN, wait_seconds=0).succeeded()
     airflow.dags_test("meters_transform", RUN, **{"from": "2013-01-01", "to": "2013-01-03"}).succeeded()
     after = status(airflow)
 
@@ -225,7 +225,7 @@ def test_new_source_kind_is_landed_closed_transformed_and_shown(
     (rejected,) = rows_of(lake, "conform", "dt=2013-01-02", files="quarantined")
     assert json.loads(rejected["body"])["id"] == "bad"
     assert list(lake.objects("incoming/")) == []
-    assert "meters: json_files" in before
+    assert "meters: meter_files" in before
     assert [objects_shown(text) for text in (before, after)] == ["4", "0"]
     assert "dt=2013-01-01..dt=2013-01-03" in after
 
@@ -235,4 +235,6 @@ def test_library_and_dags_do_not_name_the_kind() -> None:
     for root in ("include/sluice", "plugins", "dags"):
         for file in (ROOT / root).rglob("*.py"):
             text = file.read_text().lower()
-            assert not any(word in text for word in ("json_lines", "jsonlines(", "json_file", "pipelines.meters")), file
+            assert not any(word in text for word in ("meter_files", "meterfiles(", "meter_file", "pipelines.meters")), (
+                file
+            )
