@@ -235,6 +235,4 @@ def test_library_and_dags_do_not_name_the_kind() -> None:
     for root in ("include/sluice", "plugins", "dags"):
         for file in (ROOT / root).rglob("*.py"):
             text = file.read_text().lower()
-            assert not any(word in text for word in ("meter_files", "meterfiles(", "meter_file", "pipelines.meters")), (
-                file
-            )
+            assert not any(word in text for word in ("meterfiles(", "meter_file", "pipelines.meters")), file

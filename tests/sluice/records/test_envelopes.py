@@ -62,8 +62,8 @@ def unpacked(content: str | bytes, *unwrap: Envelope, stream: bool = False) -> l
         (wrapped.cloudevent(data=EVENT, datacontenttype="text/plain"), (CloudEvents(),), [EVENT]),
         (wrapped.cloudevent(data=EVENT), (CloudEvents(),), [json.dumps(EVENT)]),
         (wrapped.cloudwatch_logs(EVENT, OTHER), (CloudWatchLogs(),), [EVENT, OTHER]),
-        (gzip.compress(EVENT.encode()), (Gzip(),), [EVENT]),
-        (gzip.compress(EVENT.encode()) + gzip.compress(OTHER.encode()), (Gzip(),), [EVENT + OTHER]),
+        (wrapped.packed(EVENT), (Gzip(),), [EVENT]),
+        (wrapped.packed(EVENT) + wrapped.packed(OTHER), (Gzip(),), [EVENT + OTHER]),
         (wrapped.gzip_as_text(EVENT), (Gzip(),), [EVENT]),
         (f"{EVENT}\n\n{OTHER}\r\n", (Ndjson(),), [EVENT, OTHER]),
         (f"{EVENT}{OTHER} \n{EVENT}", (ConcatenatedJson(),), [EVENT, OTHER, EVENT]),
@@ -125,11 +125,11 @@ def test_message_without_an_event_is_no_fault(content: str | bytes, envelope: En
         (wrapped.cloudevent(data_base64="?"), CloudEvents(), "envelope: data_base64"),
         (EVENT, S3Notification(), "envelope: no_Records"),
         ('{"Records": []}', S3Notification(), "envelope: no_event"),
-        (gzip.compress(EVENT.encode()), CloudWatchLogs(), "envelope: no_logEvents"),
+        (wrapped.packed(EVENT), CloudWatchLogs(), "envelope: no_logEvents"),
         (" \n ", Ndjson(), "envelope: no_event"),
         (EVENT, Gzip(), "gzip: not_gzip"),
-        (gzip.compress(EVENT.encode())[:-9], Gzip(), "gzip: truncated"),
-        (gzip.compress(EVENT.encode())[:-8] + b"12345678", Gzip(), "gzip: damaged"),
+        (wrapped.packed(EVENT)[:-9], Gzip(), "gzip: truncated"),
+        (wrapped.packed(EVENT)[:-8] + b"12345678", Gzip(), "gzip: damaged"),
         (wrapped.pointer("another", "k"), SqsExtended("b"), "payload: other_bucket"),
         (wrapped.pointer("b", "\ud800"), SqsExtended("b"), "payload: no_pointer"),
     ],
@@ -146,7 +146,7 @@ def test_envelope_that_cannot_be_taken_off_keeps_what_came(
 
 def test_fault_of_one_event_leaves_the_others() -> None:
     content = json.dumps({"Records": [{"s3": {}}, *json.loads(wrapped.s3_notification("a+b"))["Records"]]})
-    logs = gzip.compress(json.dumps({"logEvents": [{"id": "1"}, {"message": EVENT}]}).encode())
+    logs = wrapped.packed(json.dumps({"logEvents": [{"id": "1"}, {"message": EVENT}]}))
 
     assert [each.fault for each in unpacked(content, S3Notification())] == ["envelope: no_key", "event_time: missing"]
     assert [each.fault for each in unpacked(logs, CloudWatchLogs())] == ["envelope: no_message", None]
@@ -206,7 +206,7 @@ def as_stored(data: bytes) -> str:
 
 
 def test_aggregation_goes_with_what_is_declared() -> None:
-    content = wrapped.aggregated(("a", gzip.compress(f"{EVENT}\n{OTHER}".encode())), ("b", gzip.compress(b"{}")))
+    content = wrapped.aggregated(("a", wrapped.packed(f"{EVENT}\n{OTHER}")), ("b", wrapped.packed("{}")))
 
     records = unpacked(content, Gzip(), Ndjson(), stream=True)
 
