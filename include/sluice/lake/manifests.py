@@ -98,7 +98,7 @@ class Manifest(BaseModel):
         rows_out: How many rows ``files`` and ``inline`` hold.
         duplicates: How many rows were dropped because they repeat an event.
         rejected: How many rows were rejected, by reason.
-        control: How many messages hold no event, such as a test message of the service that delivers them.
+        control: How many messages of a service were passed over, because they hold no event.
         run: What the run that made the partition has needed; None for a partition that no step has made.
         first_event_time: The earliest event time in the bodies (UTC); None while there is none.
         last_event_time: The latest event time in the bodies (UTC); None while there is none.

@@ -6,14 +6,17 @@ import ast
 import hashlib
 import importlib
 import importlib.util
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import sluice.contracts
 from sluice.declaration.folders import PACKAGE
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
 from sluice.errors import DeclarationError
 from sluice.lake.manifests import digest_of
+from sluice.sources.contract import events_source
 
 _LIBRARY = Path(__file__).resolve().parents[1]
 
@@ -37,10 +40,14 @@ def code_fingerprint(pipeline: Pipeline, step: Conform | Step) -> str:
     reference = step.contract if isinstance(step, Conform) else step.run
     package = f"{PACKAGE}.{pipeline.name}"
     modules = _closure(f"{package}.{reference.partition(':')[0]}", package)
+    declared = [repr(step)]
     if isinstance(step, Conform):
-        modules.add("sluice.steps.conform")
+        source = events_source(pipeline, step.source)
+        declared += [str(source.event_time_unit), str(source.event_time_zone)]
+        modules |= {"sluice.steps.conform", "sluice.records.times"}
+        modules |= {f"sluice.contracts.{module.name}" for module in pkgutil.iter_modules(sluice.contracts.__path__)}
     sources = {name: _digest(_source(name)) for name in modules}
-    return digest_of([repr(step), sources])
+    return digest_of([*declared, sources])
 
 
 def training_fingerprint(pipeline: Pipeline) -> str:

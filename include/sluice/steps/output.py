@@ -24,7 +24,7 @@ _EVENT_TIME = pa.timestamp("us", "UTC")
 class Output:
     """The output of a step for one partition, before it is written.
 
-    ``quarantined``, ``duplicates``, ``rejected`` (counts by reason) and ``control`` are those of a ``Conform`` step.
+    ``duplicates`` and ``control`` are those of a ``Conform`` step; ``rejected`` counts ``quarantined`` by reason.
     """
 
     rows: pa.Table

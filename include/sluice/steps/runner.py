@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from sluice.contracts.reading import Contract
 from sluice.declaration.loading import resolve
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step, name_before
@@ -25,6 +26,7 @@ from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.records.record import read_parts
+from sluice.sources.contract import events_source
 from sluice.steps.conform import conform
 from sluice.steps.frames import to_frame
 from sluice.steps.measuring import WORKER, Place, Stopwatch
@@ -117,7 +119,9 @@ def _run_partition(
 
 def _conform(lake: Lake, pipeline: Pipeline, step: Conform, planned: Planned) -> Output:
     keys = [file.key for manifest in planned.found.values() if manifest is not None for file in manifest.files]
-    records, contract = read_parts(_bodies(lake, keys)), resolve(pipeline, step.contract)
+    source = events_source(pipeline, step.source)
+    contract = Contract(resolve(pipeline, step.contract), source.event_time_unit, source.event_time_zone)
+    records = read_parts(_bodies(lake, keys))
     with _blamed(pipeline, step, planned.partition):
         result = conform(records, contract)
     return Output(result.rows, result.quarantined, result.duplicates, result.rejected, result.control)

@@ -18,6 +18,7 @@ from pipelines.flights.contracts import FlightEvent
 from pipelines.flights.events import events_of_days
 from pipelines.flights.pipeline import PIPELINE
 from pipelines.flights.weather import weather_of_day
+from sluice.contracts.reading import Contract
 from sluice.declaration.sources import FifoQueue
 from sluice.records.record import SCHEMA
 from sluice.sending.lanes import Event
@@ -51,7 +52,7 @@ def conformed(sent: Iterable[Event]) -> pd.DataFrame:
     assert isinstance(source, FifoQueue)
     records = [record_from_sqs(_message(event, place), source) for place, event in enumerate(sent, start=1)]
     columns = {name: [getattr(record, name) for record in records] for name in SCHEMA.names}
-    result = conform(pa.table(columns, schema=SCHEMA), FlightEvent)
+    result = conform(pa.table(columns, schema=SCHEMA), Contract(FlightEvent))
     assert result.rejected == {}
     return to_frame([result.rows])
 

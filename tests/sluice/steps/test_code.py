@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from tests.sluice.conftest import Declare
-from tests.sluice.toy import TOY
+from tests.sluice.toy import DROPS, EVENTS, TOY
 
+from sluice.contracts import reading
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Input, Step
 from sluice.errors import DeclarationError
+from sluice.records import times
 from sluice.steps import code, conform
 from sluice.steps.code import code_fingerprint
 
@@ -134,21 +137,33 @@ def test_folder_without_init_is_followed_into_its_modules(declare: Declare, code
     assert code_fingerprint(coded, STEP) != before
 
 
+@pytest.mark.parametrize("module", [conform, reading, times])
 def test_conforming_code_of_the_library_is_part_of_a_conform_step(
-    declare: Declare, coded: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    declare: Declare, coded: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, module: ModuleType
 ) -> None:
     declare("coded", MODULES)
     step = coded.steps[0]
     before = code_fingerprint(coded, step), code_fingerprint(coded, STEP)
     changed = tmp_path / "conform.py"
-    changed.write_text(Path(conform.__file__).read_text() + "\n# more")
+    changed.write_text(Path(str(module.__file__)).read_text() + "\n# more")
     real = code._source
-    monkeypatch.setattr(code, "_source", lambda name: changed if name == "sluice.steps.conform" else real(name))
+    monkeypatch.setattr(code, "_source", lambda name: changed if name == module.__name__ else real(name))
 
     after = code_fingerprint(coded, step), code_fingerprint(coded, STEP)
 
     assert after[0] != before[0]
     assert after[1] == before[1]
+
+
+@pytest.mark.parametrize("declared", [{"event_time_unit": "ms"}, {"event_time_zone": "Europe/Berlin"}])
+def test_how_a_source_reads_times_is_part_of_its_conform_step(
+    declare: Declare, coded: Pipeline, declared: dict[str, str]
+) -> None:
+    declare("coded", MODULES)
+    other = replace(coded, sources=(replace(EVENTS, **declared), DROPS))
+
+    assert code_fingerprint(other, other.steps[0]) != code_fingerprint(coded, coded.steps[0])
+    assert code_fingerprint(other, STEP) == code_fingerprint(coded, STEP)
 
 
 @pytest.mark.parametrize("run", ["nothing:run", "deep.nothing:run", "steps.nothing:run"])

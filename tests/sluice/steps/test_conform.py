@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from itertools import permutations
+from typing import Any, Literal
 
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from tests.draining import record_from_sqs
 from tests.sluice.toy import EVENTS, message, reading
 
-from sluice.errors import DeclarationError
-from sluice.records.record import SCHEMA, part_bytes, read_parts
-from sluice.steps.conform import ENVELOPE, Conformed, conform, row_schema
+from sluice.contracts.reading import Contract
+from sluice.records.record import CONTROL, part_bytes, read_parts
+from sluice.steps.conform import Conformed, conform
 from sluice.steps.frames import parquet_bytes
 
 AT = "2013-06-01T12:00:00+00:00"
@@ -32,9 +34,12 @@ class Reading(BaseModel):
     seen: datetime | None = None
 
 
+CONTRACT = Contract(Reading)
+
+
 def conformed(*messages: dict[str, Any], contract: type[BaseModel] = Reading) -> Conformed:
     """Return the messages, landed in one part, conformed."""
-    return conform(landed([messages]), contract)
+    return conform(landed([messages]), Contract(contract))
 
 
 def landed(parts: Sequence[Sequence[dict[str, Any]]]) -> pa.Table:
@@ -81,7 +86,7 @@ def test_every_event_counts_once_and_the_first_content_wins(sent: list[Sent], da
     """The specification, message by message, beside what conform makes of them in any arrival order."""
     arrived = data.draw(st.permutations(deliveries(sent)))
 
-    result = conform(landed([arrived[n::3] for n in range(3)]), Reading)
+    result = conform(landed([arrived[n::3] for n in range(3)]), CONTRACT)
 
     first_valid: dict[int, int] = {}
     for place, each in enumerate(sent, 1):
@@ -107,7 +112,7 @@ def test_rows_of_a_group_are_in_the_order_in_which_they_were_sent(sent: list[Sen
     """P3, and the rows of a group are adjacent."""
     arrived = deliveries(sent)[::-1]
 
-    rows = conform(landed([arrived[n::3] for n in range(3)]), Reading).rows.to_pylist()
+    rows = conform(landed([arrived[n::3] for n in range(3)]), CONTRACT).rows.to_pylist()
 
     by_group: dict[str, list[int]] = defaultdict(list)
     for row in rows:
@@ -123,7 +128,7 @@ def test_bytes_do_not_depend_on_how_records_were_split_into_parts(sent: list[Sen
     cuts = sorted(data.draw(st.lists(st.integers(0, len(arrived)), max_size=4)))
     parts = [arrived[start:end] for start, end in zip([0, *cuts], [*cuts, len(arrived)], strict=True)]
 
-    one, other = conform(landed([deliveries(sent)]), Reading), conform(landed(parts), Reading)
+    one, other = conform(landed([deliveries(sent)]), CONTRACT), conform(landed(parts), CONTRACT)
 
     assert parquet_bytes(one.rows) == parquet_bytes(other.rows)
     assert parquet_bytes(one.quarantined) == parquet_bytes(other.quarantined)
@@ -159,7 +164,7 @@ def test_quarantined_record_is_kept_verbatim() -> None:
         (reading("r", AT, True), "value: int_type"),
         ('{"id": "r", "at": "' + AT + '"}', "value: missing"),
         ('{"id": 17, "at": "' + AT + '", "value": 1}', "id: string_type"),
-        (reading("r", "2013-06-01T12:00:00", 1), "event_time: not_a_time"),
+        (reading("r", "2013-06-01T12:00:00", 1), "at: not_a_time"),
         (reading("r", "2015-06-01T12:00:00+00:00", 1), "event_time: out of range"),
         # What is of the right type, and more than a column can hold, must not fail the partition.
         (reading("r", AT, 2**63), "value: out of range"),
@@ -209,54 +214,81 @@ def test_envelope_takes_precedence_over_a_member_of_its_name() -> None:
     assert row["group"] == "Z%C3%BCrich%20HB"
 
 
-@pytest.mark.parametrize("name", ["sent_at", "sequence_number"])
-def test_member_that_the_queue_would_overwrite_is_refused(name: str) -> None:
-    contract = type("Clashing", (BaseModel,), {"__annotations__": {"id": str, name: str}})
-
-    with pytest.raises(DeclarationError, match=f"member {name} would be lost"):
-        conformed(message(reading("r", AT, 1)), contract=contract)
-
-
-def test_columns_have_their_types_for_any_rows() -> None:
-    class Typed(BaseModel):
-        text: Annotated[str, Field(min_length=1)]
-        whole: Annotated[int, Field(gt=0)] | None
-        real: float | None
-        true: bool
-        time: datetime
-        choice: Literal["a", "b"]
-        number: Literal[1, 2] | None
-
-    expected = {
-        "text": pa.string(),
-        "whole": pa.int64(),
-        "real": pa.float64(),
-        "true": pa.bool_(),
-        "time": pa.timestamp("us", tz="UTC"),
-        "choice": pa.string(),
-        "number": pa.int64(),
-    }
-
-    schema = row_schema(Typed)
-
-    assert {name: schema.field(name).type for name in expected} == expected
-    assert schema.names == [*ENVELOPE, *expected]
-    assert conform(SCHEMA.empty_table(), Typed).rows.schema == schema
+SPELLINGS = [
+    reading("r", AT, 1, weight=2),
+    json.dumps({"weight": 2.0, "value": 1, "at": "2013-06-01T14:00:00+02:00", "id": "r"}),
+    '{ "id":"r",\n "at": "2013-06-01 12:00:00z", "value":1, "weight":20e-1, "attempt": 5 }\n',
+]
 
 
-class _Listed(BaseModel):
-    tags: list[str]
+@pytest.mark.parametrize("order", permutations(range(3)))
+def test_rows_that_are_equal_as_conformed_are_duplicates(order: tuple[int, ...]) -> None:
+    """Neither key order, blanks, spellings of numbers and times, nor a member outside the contract make a conflict."""
+    result = conformed(*(message(SPELLINGS[n], place) for place, n in enumerate(order, 1)))
+
+    assert (result.rows.num_rows, result.duplicates, result.rejected) == (1, 2, {})
 
 
-class _Either(BaseModel):
-    value: int | str
+@pytest.mark.parametrize(
+    "other",
+    [
+        reading("r", AT, 2, weight=2),
+        reading("r", AT, 1, weight=2.0000000000000004),
+        reading("r", AT, 1),
+        reading("r", "2013-06-01T12:00:00.000001Z", 1, weight=2),
+    ],
+)
+def test_other_row_under_the_same_id_is_a_conflict(other: str) -> None:
+    result = conformed(message(SPELLINGS[0], 1), message(other, 2))
+
+    assert (result.rows.num_rows, result.duplicates) == (1, 0)
+    assert quarantined(result) == [("message-2", "conflict")]
 
 
-class _Mixed(BaseModel):
-    value: Literal["a", 1]
+def test_same_event_in_another_group_is_a_duplicate_unless_the_contract_has_the_group() -> None:
+    """A partition key may be random, so a copy may come in any group."""
+
+    class Grouped(Reading):
+        group: str
+
+    body = reading("r", AT, 1, group="g")
+    copies = [message(body, place, group=f"g{place}") for place in (1, 2)]
+
+    assert conformed(*copies).duplicates == 1
+    assert conformed(*copies, contract=Grouped).rejected == {"conflict": 1}
 
 
-@pytest.mark.parametrize("contract", [_Listed, _Either, _Mixed])
-def test_member_without_a_column_type_is_refused(contract: type[BaseModel]) -> None:
-    with pytest.raises(DeclarationError, match=rf"contract {contract.__name__}: member '\w+' is .*a column can be str"):
-        row_schema(contract)
+def test_message_of_a_service_is_neither_row_nor_reject_and_is_counted() -> None:
+    event, other = (record_from_sqs(message(reading(f"r{n}", AT, n), n), EVENTS) for n in (1, 2))
+    records = read_parts([part_bytes([event, other._replace(body="x", fault=CONTROL)])[1]])
+
+    result = conform(records, CONTRACT)
+
+    assert (result.rows.num_rows, result.quarantined.num_rows, result.control) == (1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "value", "reason"),
+    [
+        ("envelope: gzip", 1, "envelope: gzip"),
+        ("envelope: gzip", "nine", "envelope: gzip"),
+        ("event_time: out of range", "nine", "value: int_type"),
+        ("event_time: out of range", 1, "event_time: out of range"),
+        (None, 1, "event_time: not usable"),
+    ],
+)
+def test_fault_of_landing_is_the_reason_and_that_of_the_time_comes_last(
+    fault: str | None, value: Any, reason: str
+) -> None:
+    record = record_from_sqs(message(reading("r", AT, value)), EVENTS)._replace(event_time_from="sent", fault=fault)
+
+    result = conform(read_parts([part_bytes([record])[1]]), CONTRACT)
+
+    assert result.rejected == {reason: 1}
+
+
+def test_events_of_one_message_are_quarantined_each() -> None:
+    record = record_from_sqs(message("x"), EVENTS)
+    records = [record._replace(sequence_number=f"{n:020}", event_id=f"r{n}") for n in (1, 2)]
+
+    assert conform(read_parts([part_bytes(records)[1]]), CONTRACT).rejected == {"not_json": 2}

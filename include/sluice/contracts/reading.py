@@ -1,0 +1,142 @@
+"""Reads raw records by a contract: the columns of those that fit, and the reasons of those that don't."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel, ValidationError
+
+from sluice.contracts.columns import columns_of, within
+from sluice.contracts.validation import body_validator
+from sluice.contracts.values import Unfit
+from sluice.errors import DeclarationError
+from sluice.records.record import SCHEMA
+
+# Columns of a row that come from the record. A member of their name is checked, and the record's value kept.
+ENVELOPE = ("event_id", "group", "sequence_number", "event_time", "sent_at")
+_QUEUE_ALONE_KNOWS = {"sequence_number", "sent_at"}
+_EVENT_TIME = "event_time: "
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a contract makes of records.
+
+    Attributes:
+        rows: The rows of the records that fit, in their order.
+        reasons: Why a record does not fit, for each record; None if it does.
+    """
+
+    rows: pa.Table
+    reasons: Sequence[str | None]
+
+
+class Contract:
+    """A contract, ready to read.
+
+    Args:
+        model: The pydantic model of the JSON body.
+        unit: The unit of times that are numbers, as the source declares it.
+        zone: The zone of times without an offset, as the source declares it.
+
+    Attributes:
+        schema: The columns of rows: the envelope, then the members that it does not hold.
+
+    Raises:
+        DeclarationError: a member can't be a column, or its name is taken.
+    """
+
+    def __init__(self, model: type[BaseModel], unit: str | None = None, zone: str | None = None) -> None:
+        taken = _QUEUE_ALONE_KNOWS & set(model.model_fields)
+        if taken:
+            raise DeclarationError(
+                f"contract {model.__name__}: member {', '.join(sorted(taken))} would be lost, the queue's own is kept "
+                f"under that name; rename it, with the old name as its alias"
+            )
+        columns = columns_of(model)
+        self._columns = {name: column for name, column in columns.items() if name not in ENVELOPE}
+        self._validate = body_validator(model, unit, zone)
+        # Members that the record knows: a body may leave them out.
+        self._known = {_name_in_body(model, name): name for name in columns if name in ENVELOPE}
+        members = [pa.field(name, column.type) for name, column in self._columns.items()]
+        self.schema = pa.schema([*(SCHEMA.field(name) for name in ENVELOPE), *members])
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The columns that the event itself tells, by which two copies of it are the same."""
+        return ("event_time", *(name for name in self._known.values() if name != "event_time"), *self._columns)
+
+    def read(self, records: pa.Table) -> Read:
+        """Read records.
+
+        Args:
+            records: A table of the records' schema.
+        """
+        rows: list[dict[str, Any]] = []
+        reasons: list[str | None] = []
+        for record in records.drop_columns(["attributes", "outer"]).to_pylist():
+            try:
+                row, reason = self._checked(record)
+            except MemoryError:
+                raise
+            except Exception as error:  # the contract's own code may raise anything
+                row, reason = None, _reason(error)
+            if row is not None:
+                rows.append(row)
+            reasons.append(reason)
+        return Read(pa.Table.from_pylist(rows, self.schema), reasons)
+
+    def _checked(self, record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
+        """Return the row of a record, or why there is none."""
+        fault = record["fault"]
+        if fault is not None and not fault.startswith(_EVENT_TIME):
+            return None, fault
+        row = self._row(record)
+        if record["event_time_from"] != "body":
+            return None, fault or "event_time: not usable"  # earlier versions kept no fault
+        return row, None
+
+    def _row(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            instance = self._validate(record["body"])
+        except ValidationError as error:
+            lacking = [each["loc"][0] for each in error.errors() if each["type"] == "missing" and len(each["loc"]) == 1]
+            known = {name: record[self._known[name]] for name in lacking if name in self._known}
+            if not known:
+                raise
+            instance = self._validate(_with(record["body"], known))
+        row = {name: record[name] for name in ENVELOPE}
+        for name, column in self._columns.items():
+            row[name] = within(column, getattr(instance, name), name)
+        return row
+
+
+def _name_in_body(model: type[BaseModel], member: str) -> str:
+    alias = model.model_fields[member].validation_alias
+    return alias if isinstance(alias, str) else member
+
+
+def _with(body: str, members: Mapping[Any, Any]) -> str:
+    """Return a JSON object with more members. The rest of the text stays, so numbers keep their digits."""
+    added = json.dumps(members, default=datetime.isoformat)
+    rest = body.strip().removeprefix("{").lstrip()
+    return added if rest == "}" else f"{added[:-1]}, {rest}"
+
+
+def _reason(error: Exception) -> str:
+    """Return ``not_json``, or ``<member>: <kind of fault>`` for the first fault, without the offending value."""
+    where: Sequence[int | str] = ()
+    kind = type(error).__name__
+    if isinstance(error, Unfit):
+        where, kind = error.where, error.kind
+    elif isinstance(error, ValidationError):
+        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        if fault["type"] == "json_invalid":
+            return "not_json"
+        where, kind = fault["loc"], fault["type"]
+    return f"{'.'.join(map(str, where)) or 'body'}: {kind}"
