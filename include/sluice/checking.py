@@ -8,13 +8,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from sluice.compute.artefacts import Artefacts, StoredArchive
+from sluice.contracts.reading import Contract
 from sluice.declaration.functions import check_functions
 from sluice.declaration.loading import load_pipeline, resolve
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.steps import Conform
+from sluice.declaration.steps import Conform, Step
 from sluice.errors import DeclarationError
 from sluice.lake.layout import raw_dataset
 from sluice.provisioning.template import render
+from sluice.steps.output_schema import OutputSchema
 from sluice.workspace import Workspace
 
 # Where AWS finds what steps are made of is no mistake of the declaration.
@@ -30,17 +32,30 @@ def check_pipeline(name: str) -> Pipeline:
     pipeline = load_pipeline(name)
     check_functions(pipeline)
     for step in pipeline.steps:
-        reference = step.contract if isinstance(step, Conform) else step.run
-        found = _resolved(pipeline, reference)
+        found = [_resolved(pipeline, reference) for reference in step.references]
+        where = f"pipeline {name}: step {step.name!r}"
         if isinstance(step, Conform):
-            if not inspect.isclass(found) or not issubclass(found, BaseModel):
-                raise DeclarationError(
-                    f"pipeline {name}: step {step.name!r} names {reference!r}, which is no pydantic model"
-                )
-        elif not callable(found):
-            raise DeclarationError(f"pipeline {name}: step {step.name!r} names {reference!r}, which can't be called")
+            _check_contract(where, step, found[0])
+        else:
+            _check_step(where, step, *found)
     render(pipeline, _ANY)
     return pipeline
+
+
+def _check_contract(where: str, step: Conform, contract: Any) -> None:
+    if not inspect.isclass(contract) or not issubclass(contract, BaseModel):
+        raise DeclarationError(f"{where} names {step.contract!r}, which is no pydantic model")
+    try:
+        Contract(contract)
+    except DeclarationError as error:
+        raise DeclarationError(f"{where}: {error}") from error
+
+
+def _check_step(where: str, step: Step, run: Any, output: Any = None) -> None:
+    if not callable(run):
+        raise DeclarationError(f"{where} names {step.run!r}, which can't be called")
+    if step.output is not None:
+        OutputSchema(where, step.output, output)
 
 
 def _resolved(pipeline: Pipeline, reference: str) -> Any:

@@ -31,6 +31,10 @@ def test_valid_code_passes(declare: Declare) -> None:
             {"contract": f"{CONTRACT}\nraise OSError('no licence')"},
             "'contract:Reading' can't be imported: OSError: no",
         ),
+        (
+            {"contract": CONTRACT.replace("value: int", "value: object")},
+            "step 'conform': contract Reading: member 'value'",
+        ),
         ({"steps": STEPS.replace("def doubled", "doubled = 3\ndef other")}, "'steps:doubled', which can't be called"),
         ({"steps": STEPS.replace("import pandas", "import pandaz")}, "No module named 'pandaz'"),
     ],

@@ -17,16 +17,15 @@ from sluice.errors import DeclarationError
 
 
 def check_functions(pipeline: Pipeline) -> None:
-    """Check that every function and contract exists, and that every function takes the inputs of its step.
+    """Check that every function, contract and schema exists, and that every function takes the inputs of its step.
 
     Raises:
         DeclarationError: a module or a name does not exist, or a function takes other parameters.
     """
     for step in pipeline.steps:
-        reference = step.contract if isinstance(step, Conform) else step.run
-        node = _definition(pipeline, step, reference)
-        if isinstance(step, Step) and isinstance(node, ast.FunctionDef):
-            _check_parameters(pipeline, step, node)
+        code, *_ = [_definition(pipeline, step, reference) for reference in step.references]
+        if isinstance(step, Step) and isinstance(code, ast.FunctionDef):
+            _check_parameters(pipeline, step, code)
 
 
 def _definition(pipeline: Pipeline, step: Conform | Step, reference: str) -> ast.AST | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sluice.declaration.checks import check_count, check_tuple
+from sluice.declaration.checks import check_count, check_share, check_tuple
 from sluice.declaration.runtimes import Runtime, Worker
 from sluice.errors import DeclarationError
 
@@ -71,6 +71,11 @@ class Conform:
         """The one input: the source, without a look-back."""
         return (Input(self.source),)
 
+    @property
+    def references(self) -> tuple[str, ...]:
+        """What the step names in the pipeline's modules, the code that runs first."""
+        return (self.contract,)
+
 
 @dataclass(frozen=True)
 class Step:
@@ -82,21 +87,34 @@ class Step:
             gets one keyword argument for each input, named for the dataset, with the rows of this partition; an input
             with a look-back adds ``<dataset>_before``. It returns the rows of this partition.
         reads: The inputs; at least one, and each dataset once.
+        output: ``"module:name"`` of a pandera schema of the rows that the function returns; the module is beside
+            ``pipeline.py``. Rows that break it are quarantined, each with a reason. None: any rows are right.
+        most_rejected: The share of the rows that may break ``output``, 0 to 1. Above it the step fails, and the
+            partition stays as it was.
         runtime: Where the step runs.
 
     Raises:
-        DeclarationError: ``reads`` is not a tuple of inputs, or ``runtime`` is no runtime.
+        DeclarationError: ``reads`` is not a tuple of inputs, ``most_rejected`` is no share, or ``runtime`` is no
+            runtime.
     """
 
     name: str
     run: str
     reads: tuple[Input, ...]
+    output: str | None = None
+    most_rejected: float = 0.01
     # The fingerprint of a step's code covers its repr. Another runtime gives the same bytes, so nothing runs again.
     runtime: Runtime = field(default=Worker(), repr=False)
 
     def __post_init__(self) -> None:
         _check_runtime(self.name, self.runtime)
         check_tuple(f"step {self.name}", "reads", self.reads, Input, "Input('conform')")
+        check_share(f"step {self.name}", "most_rejected", self.most_rejected)
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """What the step names in the pipeline's modules, the code that runs first."""
+        return (self.run,) if self.output is None else (self.run, self.output)
 
 
 def _check_runtime(step: str, runtime: object) -> None:

@@ -24,8 +24,9 @@ _LIBRARY = Path(__file__).resolve().parents[1]
 def code_fingerprint(pipeline: Pipeline, step: Conform | Step) -> str:
     """Return the fingerprint of a step's code.
 
-    It covers the step's declaration, the module that it names, and all modules of the pipeline that this one imports.
-    Installed libraries are not included: their versions are pinned, and a patch release returns the same bytes.
+    It covers the step's declaration, the modules that it names, and all modules of the pipeline that these import; for
+    a ``Conform`` also how its source reads times, and the library's own code that conforms. Installed libraries are not
+    included: their versions are pinned, and a patch release returns the same bytes.
 
     Args:
         pipeline: The pipeline whose package has the modules.
@@ -37,9 +38,8 @@ def code_fingerprint(pipeline: Pipeline, step: Conform | Step) -> str:
     Raises:
         DeclarationError: the module that the step names does not exist.
     """
-    reference = step.contract if isinstance(step, Conform) else step.run
     package = f"{PACKAGE}.{pipeline.name}"
-    modules = _closure(f"{package}.{reference.partition(':')[0]}", package)
+    modules = _closure([f"{package}.{reference.partition(':')[0]}" for reference in step.references], package)
     declared = [repr(step)]
     if isinstance(step, Conform):
         source = events_source(pipeline, step.source)
@@ -65,7 +65,7 @@ def training_fingerprint(pipeline: Pipeline) -> str:
         DeclarationError: the pipeline has no declaration in its folder.
     """
     package = f"{PACKAGE}.{pipeline.name}"
-    declaration = {name: _digest(_source(name)) for name in _closure(f"{package}.pipeline", package)}
+    declaration = {name: _digest(_source(name)) for name in _closure([f"{package}.pipeline"], package)}
     library = {str(file.relative_to(_LIBRARY)): _digest(file) for file in _LIBRARY.rglob("*.py")}
     return digest_of([declaration, library])
 
@@ -74,9 +74,9 @@ def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _closure(module: str, package: str) -> set[str]:
+def _closure(waiting: list[str], package: str) -> set[str]:
+    """Return modules, and all modules of the package that they import."""
     found: set[str] = set()
-    waiting = [module]
     while waiting:
         name = waiting.pop()
         if name not in found:

@@ -15,13 +15,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
 from sluice.contracts.reading import Contract
 from sluice.declaration.loading import resolve
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step, name_before
-from sluice.errors import ConflictingWrite, DeclarationError, SluiceError
+from sluice.errors import ConflictingWrite, SluiceError
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
@@ -31,8 +30,10 @@ from sluice.steps.conform import conform
 from sluice.steps.frames import to_frame
 from sluice.steps.measuring import WORKER, Place, Stopwatch
 from sluice.steps.output import Output, commit
+from sluice.steps.output_schema import OutputSchema
 from sluice.steps.plan import SIDE_BY_SIDE, Plan, Planned, plan, plan_partition
 from sluice.steps.reading import reader_of
+from sluice.steps.returned import frame_of, table_of
 from sluice.workspace import Workspace
 
 _MOST_RUNS = 5
@@ -137,18 +138,14 @@ def _call(lake: Lake, pipeline: Pipeline, step: Step, planned: Planned) -> Outpu
             # Without any earlier partition the step still gets the columns.
             frames[name_before(read.dataset)] = before if len(before.columns) else frames[read.dataset].iloc[:0]
     run = resolve(pipeline, step.run)
+    where = f"step {step.name!r} of {pipeline.name} on {planned.partition.key}: {step.run}"
     with _blamed(pipeline, step, planned.partition):
-        return Output(_table(pipeline, step, run(**frames)))
-
-
-def _table(pipeline: Pipeline, step: Step, rows: object) -> pa.Table:
-    returned = f"step {step.name!r} of {pipeline.name}: {step.run} returned"
-    if not isinstance(rows, pd.DataFrame):
-        raise DeclarationError(f"{returned} {type(rows).__name__}; return a DataFrame")
-    names = [str(name) for name in rows.index.names if name is not None]
-    if names:
-        raise DeclarationError(f"{returned} {', '.join(names)} as index, which is not kept; return reset_index()")
-    return pa.Table.from_pandas(rows, preserve_index=False)
+        rows = frame_of(where, run(**frames))
+        if step.output is None:
+            return Output(table_of(where, rows))
+        schema = OutputSchema(where, step.output, resolve(pipeline, step.output))
+        checked = schema.check(rows, step.most_rejected)
+        return Output(table_of(where, checked.rows), checked.quarantined, rejected=checked.rejected)
 
 
 @contextmanager

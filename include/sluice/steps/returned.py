@@ -1,0 +1,76 @@
+"""Makes the output of a step of what its function returned, or says in the user's words why that can't be stored."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pandas as pd
+import pyarrow as pa
+
+from sluice.errors import DeclarationError, SluiceError
+from sluice.steps.frames import parquet_bytes
+
+_BEYOND = 2**63
+
+
+def frame_of(where: str, returned: object) -> pd.DataFrame:
+    """Return what a function returned, if it is a frame that can be stored by its columns.
+
+    Args:
+        where: The step, its function and the partition, for messages.
+        returned: What the function returned.
+
+    Raises:
+        DeclarationError: it is no DataFrame, or its index has a name.
+        SluiceError: two of its columns have the same name.
+    """
+    if not isinstance(returned, pd.DataFrame):
+        raise DeclarationError(f"{where} returned {type(returned).__name__}; return a DataFrame")
+    names = [str(name) for name in returned.index.names if name is not None]
+    if names:
+        raise DeclarationError(f"{where} returned {', '.join(names)} as index, which is not kept; return reset_index()")
+    twice = [name for name, count in Counter(map(str, returned.columns)).items() if count > 1]
+    if twice:
+        raise SluiceError(f"{where} returned two columns {twice[0]!r}; rename one of them, then clear this task")
+    return returned
+
+
+def table_of(where: str, frame: pd.DataFrame) -> pa.Table:
+    """Return the rows of a frame.
+
+    Args:
+        where: The step, its function and the partition, for messages.
+        frame: What :func:`frame_of` returned.
+
+    Raises:
+        SluiceError: Parquet can't hold a column.
+    """
+    try:
+        return _stored(frame)
+    except (pa.ArrowException, OverflowError):
+        for name in frame.columns:
+            try:
+                _stored(frame[[name]])
+            except (pa.ArrowException, OverflowError) as error:
+                raise SluiceError(
+                    f"{where} returned a column {str(name)!r} that Parquet can't hold: {_why(frame[name], error)}; "
+                    f"correct the step, then clear this task"
+                ) from error
+        raise
+
+
+def _stored(frame: pd.DataFrame) -> pa.Table:
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    parquet_bytes(table.slice(0, 0))  # some types are Arrow's alone
+    return table
+
+
+def _why(column: pd.Series, error: Exception) -> str:
+    values = column.dropna()
+    kinds = sorted({type(value).__name__ for value in values})
+    if len(kinds) > 1:
+        return f"its values are of several types ({', '.join(kinds)})"
+    large = next((value for value in values if isinstance(value, int) and not -_BEYOND <= value < _BEYOND), None)
+    if large is not None:
+        return f"{str(large)[:40]} is beyond 64 bits; make it text"
+    return " ".join(str(error).split())
