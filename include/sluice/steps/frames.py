@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pandas.api.extensions import ExtensionDtype
 
 from sluice.errors import SluiceError
 
@@ -24,6 +25,15 @@ _NULLABLE = {
     pa.uint64(): pd.UInt64Dtype(),
     pa.bool_(): pd.BooleanDtype(),
 }
+
+# pandas would make objects of these, whose type depends on the values.
+_ARROW_BACKED = (
+    pa.types.is_decimal,
+    pa.types.is_date,
+    pa.types.is_time,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+)
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
@@ -57,13 +67,18 @@ def read_object(key: str, body: bytes) -> pa.Table:
 
 
 def to_frame(tables: Sequence[pa.Table]) -> pd.DataFrame:
-    """Return the rows of several tables, in their order.
+    """Return the rows of several tables of the same columns, in their order.
 
     Returns:
-        A frame of nullable columns; without any table, a frame without columns.
+        A frame whose columns can hold every value of theirs exactly; without any table, a frame without columns.
     """
     if not tables:
         return pd.DataFrame()
-    # A column that is all null in one partition has no type there: it takes the type of the others.
-    whole = pa.concat_tables(tables, promote_options="permissive")
-    return whole.to_pandas(types_mapper=_NULLABLE.get)
+    return pa.concat_tables(tables).to_pandas(types_mapper=_column_type)
+
+
+def _column_type(kind: pa.DataType) -> ExtensionDtype | None:
+    """Return the pandas type of a column; None for pandas's own choice, which is exact."""
+    if pa.types.is_nested(kind) or any(is_kind(kind) for is_kind in _ARROW_BACKED):
+        return pd.ArrowDtype(kind)
+    return _NULLABLE.get(kind)

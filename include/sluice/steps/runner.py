@@ -19,7 +19,7 @@ import pandas as pd
 from sluice.contracts.reading import Contract
 from sluice.declaration.loading import resolve
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.steps import Conform, Step, name_before
+from sluice.declaration.steps import Conform, Input, Step, name_before
 from sluice.errors import ConflictingWrite, SluiceError
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
@@ -34,6 +34,7 @@ from sluice.steps.output_schema import OutputSchema
 from sluice.steps.plan import SIDE_BY_SIDE, Plan, Planned, plan, plan_partition
 from sluice.steps.reading import reader_of
 from sluice.steps.returned import frame_of, table_of
+from sluice.steps.unifying import unified
 from sluice.workspace import Workspace
 
 _MOST_RUNS = 5
@@ -131,12 +132,7 @@ def _conform(lake: Lake, pipeline: Pipeline, step: Conform, planned: Planned) ->
 def _call(lake: Lake, pipeline: Pipeline, step: Step, planned: Planned) -> Output:
     frames: dict[str, pd.DataFrame] = {}
     for read in step.reads:
-        frames[read.dataset] = _frame(lake, pipeline, read.dataset, [planned.found[read, 0]])
-        if read.look_back:
-            earlier = [planned.found[read, n] for n in range(read.look_back, 0, -1)]
-            before = _frame(lake, pipeline, read.dataset, earlier)
-            # Without any earlier partition the step still gets the columns.
-            frames[name_before(read.dataset)] = before if len(before.columns) else frames[read.dataset].iloc[:0]
+        frames |= _frames(lake, pipeline, read, [planned.found[read, n] for n in range(read.look_back, -1, -1)])
     run = resolve(pipeline, step.run)
     where = f"step {step.name!r} of {pipeline.name} on {planned.partition.key}: {step.run}"
     with _blamed(pipeline, step, planned.partition):
@@ -162,10 +158,21 @@ def _blamed(pipeline: Pipeline, step: Conform | Step, partition: Partition) -> I
         ) from error
 
 
-def _frame(lake: Lake, pipeline: Pipeline, dataset: str, manifests: Sequence[Manifest | None]) -> pd.DataFrame:
+def _frames(
+    lake: Lake, pipeline: Pipeline, read: Input, manifests: Sequence[Manifest | None]
+) -> dict[str, pd.DataFrame]:
+    """Return what a step gets of an input: the last partition, and those before it if it looks back."""
+    places = [n for n, manifest in enumerate(manifests) if manifest is not None for _ in manifest.files]
     files = [file for manifest in manifests if manifest is not None for file in manifest.files]
-    bodies, read = _bodies(lake, [file.key for file in files]), reader_of(pipeline, dataset)
-    return to_frame([read(file, body) for file, body in zip(files, bodies, strict=True)])
+    bodies, table_of_object = _bodies(lake, [file.key for file in files]), reader_of(pipeline, read.dataset)
+    tables = unified([(file.key, table_of_object(file, body)) for file, body in zip(files, bodies, strict=True)])
+    last = len(manifests) - 1
+    before = [table for place, table in zip(places, tables, strict=True) if place < last]
+    rows = to_frame([table for place, table in zip(places, tables, strict=True) if place == last])
+    if not read.look_back:
+        return {read.dataset: rows}
+    # Without any earlier partition the step still gets the columns.
+    return {read.dataset: rows, name_before(read.dataset): to_frame(before) if before else rows.iloc[:0]}
 
 
 def _bodies(lake: Lake, keys: Sequence[str]) -> list[bytes]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 
 from sluice.errors import SluiceError
 from sluice.steps.frames import parquet_bytes, read_object, to_frame
+from sluice.steps.unifying import unified
 
 
 def written(frame: pd.DataFrame) -> bytes:
@@ -24,7 +27,7 @@ def written(frame: pd.DataFrame) -> bytes:
 
 def seen(*frames: pd.DataFrame) -> pd.DataFrame:
     """Return what a step sees of partitions that were written from these frames."""
-    return to_frame([read_object("a.parquet", written(frame)) for frame in frames])
+    return to_frame(unified([("a.parquet", read_object("a.parquet", written(frame))) for frame in frames]))
 
 
 ROWS = pd.DataFrame(
@@ -133,3 +136,30 @@ def test_object_with_two_columns_of_one_name_is_refused() -> None:
 
     with pytest.raises(SluiceError, match=r"a.parquet has 2 columns 'x'; let the step return one"):
         read_object("a.parquet", twice)
+
+
+NESTED = {
+    "whole": pa.array([2**53 + 1, None], pa.int64()),
+    "money": pa.array([Decimal("0.1234567890123456789"), None], pa.decimal128(38, 19)),
+    "day": pa.array([date(2021, 6, 30), None]),
+    "at": pa.array([time(10), None], pa.time64("us")),
+    "raw": pa.array([b"x", None], pa.binary()),
+    "list": pa.array([[2**53 + 1, None], None], pa.list_(pa.int64())),
+    "struct": pa.array([{"a": 2**53 + 1, "b": None}, None], pa.struct([("a", pa.int64()), ("b", pa.string())])),
+    "map": pa.array([[("a", 2**53 + 1)], None], pa.map_(pa.string(), pa.int64())),
+    "when": pa.array([datetime(9999, 12, 31, tzinfo=UTC), None], pa.timestamp("us", "UTC")),
+}
+
+
+@pytest.mark.parametrize(
+    "rows", [slice(0, 2), slice(0, 1), slice(1, 2), slice(0, 0)], ids=["both", "full", "null", "none"]
+)
+@pytest.mark.parametrize("name", NESTED)
+def test_column_passes_through_a_step_with_its_type_and_values(name: str, rows: slice) -> None:
+    """Whatever a partition holds: all null, nothing, or numbers that no double holds."""
+    table = pa.table({name: NESTED[name][rows]})
+
+    passed = pa.Table.from_pandas(to_frame([table]), preserve_index=False)
+
+    assert passed.schema.field(name).type == table.schema.field(name).type
+    assert passed.to_pylist() == table.to_pylist()

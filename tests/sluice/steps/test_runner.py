@@ -16,7 +16,7 @@ from tests.conftest import Cloud
 from tests.draining import workspace_of
 from tests.sluice.conftest import Declare
 from tests.sluice.lake_contents import keys_below, manifest_json, put_raw, rows_of
-from tests.sluice.toy import DROPS, EVENTS, MODULES, STEPS, TOY, message, reading, toy
+from tests.sluice.toy import CONTRACT, DROPS, EVENTS, MODULES, STEPS, TOY, message, reading, toy
 
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Input, Step
@@ -435,3 +435,46 @@ def test_reach_adds_up_over_the_steps() -> None:
     pipeline = replace(TOY, steps=steps, training=replace(TOY.training, rows="b"))
 
     assert [reach(pipeline, step) for step in steps] == [0, 2, 5]
+
+
+def changed_contract(lake: Lake, declare: Declare, kind: str) -> Pipeline:
+    """Return a pipeline of which day 1 was conformed by a contract of whole numbers, and day 2 by another."""
+    code = "import pandas as pd\ndef both(conform, conform_before): return pd.concat([conform_before, conform])\n"
+    step = Step("both", run="steps:both", reads=(Input("conform", look_back=1),))
+    pipeline = replace(TOY, steps=(TOY.steps[0], step), training=None, deployment=None)
+    put_day(lake, 1, 1)
+    put_raw(
+        lake, EVENTS, "2013-01-02", [message(reading("r", "2013-01-02T00:00:00Z", 0.5 if kind == "float" else "a"))]
+    )
+    for day, contract in ((1, CONTRACT), (2, CONTRACT.replace("value: int", f"value: {kind}"))):
+        declare("toy", {"contract": contract, "steps": code})
+        run_step(workspace_of(lake, pipeline), "conform", f"dt=2013-01-{day:02d}")
+    return pipeline
+
+
+def test_look_back_over_a_changed_contract_unifies_types(lake: Lake, declare: Declare) -> None:
+    pipeline = changed_contract(lake, declare, "float")
+
+    run_step(workspace_of(lake, pipeline), "both", "dt=2013-01-02")
+
+    assert [row["value"] for row in rows_of(lake, "both", "dt=2013-01-02")] == [1.0, 0.5]
+
+
+def test_look_back_over_types_that_no_type_holds_is_refused(lake: Lake, declare: Declare) -> None:
+    pipeline = changed_contract(lake, declare, "str")
+
+    with pytest.raises(
+        SluiceError,
+        match=r"column 'value' is int64 in toy/conform/dt=2013-01-01/.* and string in toy/conform/dt=2013-01-02/",
+    ):
+        run_step(workspace_of(lake, pipeline), "both", "dt=2013-01-02")
+
+
+def test_changed_contract_is_a_new_revision_of_its_partitions(lake: Lake, declare: Declare) -> None:
+    pipeline = changed_contract(lake, declare, "float")
+
+    ran = run_step(workspace_of(lake, pipeline), "conform", "dt=2013-01-01")
+
+    assert ran["changed"] == 1
+    assert manifest_json(lake, "conform", "dt=2013-01-01")["revision"] == 2
+    assert [type(row["value"]) for row in rows_of(lake, "conform", "dt=2013-01-01")] == [float]
