@@ -48,19 +48,22 @@ def conform(records: pa.Table, contract: Contract) -> Conformed:
         records: A table of :data:`SCHEMA`, in any order.
         contract: What an event must look like.
     """
-    events = records.filter(pc.invert(pc.is_in(records["fault"], pa.array([CONTROL]))))
-    events = events.take(pc.sort_indices(events, [(name, "ascending") for name in _ORDER]))
+    is_control = pc.is_in(records["fault"], pa.array([CONTROL]))
+    events = records.filter(pc.invert(is_control)) if pc.any(is_control).as_py() else records
     read = contract.read(events)
-    first, conflicts = _first_and_conflicts(read.rows, contract.told)
-    reasons = np.array(read.reasons, dtype=object)
-    fits = np.flatnonzero(reasons == None)  # noqa: E711 - element by element
-    reasons[fits[conflicts]] = "conflict"
-    faulty = np.flatnonzero(reasons != None)  # noqa: E711
+    fits = read.reasons.is_null().to_numpy(zero_copy_only=False)
+    order = pc.sort_indices(events.select(_ORDER), [(name, "ascending") for name in _ORDER]).to_numpy()
+    fitting = order[fits[order]]
+    rows = read.rows.take((np.cumsum(fits) - 1)[fitting])
+    first, conflicts = _first_and_conflicts(rows, contract.told)
+    reasons = read.reasons.to_numpy(zero_copy_only=False)
+    reasons[fitting[conflicts]] = "conflict"
+    faulty = order[np.isin(order, fitting[conflicts]) | ~fits[order]]
     why = pa.array(reasons[faulty], pa.string())
     quarantined = _once(events.take(faulty).append_column(QUARANTINE_SCHEMA.field("reason"), why))
     rejected: Counter[Any] = Counter(quarantined["reason"].to_pylist())
     return Conformed(
-        rows=read.rows.take(first),
+        rows=rows.take(first) if len(first) < rows.num_rows else rows,
         quarantined=quarantined,
         duplicates=events.num_rows - len(first) - quarantined.num_rows,
         rejected=dict(sorted(rejected.items())),

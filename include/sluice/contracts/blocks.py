@@ -1,0 +1,90 @@
+"""Reads many bodies at once by Arrow's JSON reader, where it reads what pydantic does.
+
+A contract of flat members can be read so. A body that may not fit is not judged here: it is left to pydantic, as is
+every body of a block that Arrow refuses. So both ways give the same rows, and all reasons are pydantic's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json
+
+from sluice.contracts.flat import Member
+
+Mask = npt.NDArray[np.bool_]
+
+_MOMENT = pa.timestamp("us", "UTC")
+_DEEPEST = 100  # pydantic refuses what is nested deeper than 200 levels, and Arrow does not
+_PARSED_AT_ONCE = 2**20  # bytes
+
+
+class BlockReader:
+    """Reads blocks of bodies by a contract of flat members.
+
+    Args:
+        members: How each member is read.
+        takes_others: Whether a body may have other members.
+    """
+
+    def __init__(self, members: Mapping[str, Member], *, takes_others: bool) -> None:
+        self._members = members
+        self._options = pa.json.ParseOptions(
+            explicit_schema=pa.schema([(name, member.read_as) for name, member in members.items()]),
+            unexpected_field_behavior="ignore" if takes_others else "error",
+        )
+
+    def read(self, bodies: pa.Array[Any]) -> tuple[dict[str, pa.Array[Any]], Mask] | None:
+        """Return the column of each member, and which bodies fit. None: this can't be told of the block.
+
+        Args:
+            bodies: Texts that may be anything.
+        """
+        try:
+            lines: Any = pc.binary_join(pa.ListArray.from_arrays([0, len(bodies)], bodies), "\n")
+            joined = lines[0].as_buffer()
+            if not _are_plain_objects(bodies, joined.to_pybytes()):
+                return None
+            options = pa.json.ReadOptions(block_size=_PARSED_AT_ONCE)
+            source: Any = pa.BufferReader(joined)
+            table = pa.json.read_json(source, options, self._options)
+            if table.num_rows != len(bodies):  # a line may hold two objects
+                return None
+            columns, fits = {}, np.ones(len(bodies), dtype=bool)
+            for name, member in self._members.items():
+                column = table[name].combine_chunks()
+                fits &= _fitting(member, column)
+                columns[name] = _moments(column, fits) if member.is_time else column
+        except pa.ArrowException:
+            return None
+        return columns, fits
+
+
+def _are_plain_objects(bodies: pa.Array[Any], joined: bytes) -> bool:
+    """Whether each body is one line from ``{`` to ``}``, without what the two readers may read in different ways."""
+    return (
+        joined.count(b"\n") == len(bodies) - 1
+        and not any(doubtful in joined for doubtful in (b"\r", b"NaN", b"Inf"))
+        and joined.count(b"{") + joined.count(b"[") <= len(bodies) + _DEEPEST
+        and bool(pc.all(pc.and_(pc.starts_with(bodies, "{"), pc.ends_with(bodies, "}"))).as_py())
+    )
+
+
+def _fitting(member: Member, column: pa.Array[Any]) -> Mask:
+    fits: Any = member.fits(column) if member.fits is not None else column.is_valid()
+    if column.null_count:
+        fits = pc.if_else(column.is_valid(), fits, pa.scalar(member.may_lack))
+    mask: Mask = fits.to_numpy(zero_copy_only=False)
+    return mask
+
+
+def _moments(column: pa.Array[Any], fits: Mask) -> pa.Array[Any]:
+    """Return texts as moments; null where a body does not fit."""
+    texts: Any = pc.if_else(pa.array(fits), column, pa.scalar(None, pa.string()))
+    moments: pa.Array[Any] = texts.cast(_MOMENT)
+    return moments

@@ -1,0 +1,108 @@
+"""Finds out whether a contract is flat: only members that Arrow's JSON reader reads as pydantic does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import SchemaValidator
+
+Check: TypeAlias = "Callable[[pa.Array[Any]], pa.Array[Any]]"
+
+# The common form of a time. Others are left to the parser of times.
+_TIME = r"^[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$"
+_COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "gt": pc.greater,
+    "ge": pc.greater_equal,
+    "lt": pc.less,
+    "le": pc.less_equal,
+}
+_TEXT_RULES = {"pattern", "min_length", "max_length"}
+_ALLOWED = {"type", "metadata"}
+
+
+@dataclass(frozen=True)
+class Member:
+    """How a member is read.
+
+    Attributes:
+        read_as: The type that Arrow reads.
+        may_lack: Whether None stands for a member that is null, and for one that is absent.
+        is_time: Whether it is a time, which is read as text.
+        fits: Returns which values fit; None: all that Arrow reads.
+    """
+
+    read_as: pa.DataType
+    may_lack: bool = False
+    is_time: bool = False
+    fits: Check | None = None
+
+
+def flat_members(contract: type[BaseModel]) -> tuple[dict[str, Member], bool] | None:
+    """Return how the members of a contract are read, and whether a body may have others; None if it is not flat."""
+    schema: Mapping[str, Any] = TypeAdapter(contract).core_schema
+    fields = schema.get("schema", {})
+    if schema["type"] != "model" or fields["type"] != "model-fields" or contract.__pydantic_post_init__:
+        return None
+    config = schema.get("config", {})
+    others = config.get("extra_fields_behavior", "ignore")
+    if schema.get("custom_init") or config.keys() - {"title", "frozen", "extra_fields_behavior"} or others == "allow":
+        return None
+    members = {name: _member(field) for name, field in fields["fields"].items()}
+    found = {name: member for name, member in members.items() if member is not None}
+    return (found, others == "ignore") if found.keys() == members.keys() else None
+
+
+def _member(field: Mapping[str, Any]) -> Member | None:
+    if field.keys() - {"type", "schema", "metadata"}:  # such as an alias
+        return None
+    schema, lacks, takes_none = field["schema"], False, False
+    if schema["type"] == "default" and schema.keys() <= {"type", "schema", "default"}:
+        schema, lacks = schema["schema"], schema["default"] is None
+    if schema["type"] == "nullable" and schema.keys() <= {"type", "schema"}:
+        schema, takes_none = schema["schema"], True
+    leaf = _leaf(schema)
+    return None if leaf is None else Member(leaf.read_as, lacks and takes_none, leaf.is_time, leaf.fits)
+
+
+def _leaf(schema: Mapping[str, Any]) -> Member | None:
+    rules = schema.keys() - _ALLOWED
+    match schema["type"]:
+        case "str" if rules <= _TEXT_RULES:
+            return Member(pa.string(), fits=partial(_each_text, SchemaValidator(schema)) if rules else None)
+        case "literal" if all(type(choice) is str for choice in schema["expected"]):
+            return Member(pa.string(), fits=partial(_each_text, SchemaValidator(schema)))
+        case "int" if rules <= _COMPARISONS.keys() and all(type(schema[rule]) is int for rule in rules):
+            return Member(pa.int64(), fits=partial(_compared, schema, rules) if rules else None)
+        case "float" if rules <= _COMPARISONS.keys():
+            return Member(pa.float64(), fits=partial(_compared, schema, rules))
+        case "bool" if not rules:
+            return Member(pa.bool_())
+        case "datetime" if rules <= {"microseconds_precision", "tz_constraint"}:
+            if schema.get("tz_constraint") in {None, "aware"}:
+                return Member(pa.string(), is_time=True, fits=_in_common_form)
+    return None
+
+
+def _in_common_form(column: pa.Array[Any]) -> pa.Array[Any]:
+    common: pa.Array[Any] = pc.match_substring_regex(column, _TIME)
+    return common
+
+
+def _each_text(validator: SchemaValidator, column: pa.Array[Any]) -> pa.Array[Any]:
+    """Return which texts pydantic takes; it is asked once for each of them."""
+    encoded = column.dictionary_encode()
+    taken = [validator.isinstance_python(text, strict=True) for text in encoded.dictionary.to_pylist()]
+    return pa.array(taken, pa.bool_()).take(encoded.indices)
+
+
+def _compared(schema: Mapping[str, Any], rules: set[str], column: pa.Array[Any]) -> pa.Array[Any]:
+    fits = pc.is_finite(column)
+    for rule in rules:
+        fits = pc.and_(fits, _COMPARISONS[rule](column, pa.scalar(schema[rule], column.type)))
+    return fits
