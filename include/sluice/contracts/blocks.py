@@ -33,7 +33,7 @@ class BlockReader:
     """
 
     def __init__(self, members: Mapping[str, Member], *, takes_others: bool) -> None:
-        self._members = members
+        self._members, self._takes_others = members, takes_others
         self._options = pa.json.ParseOptions(
             explicit_schema=pa.schema([(name, member.read_as) for name, member in members.items()]),
             unexpected_field_behavior="ignore" if takes_others else "error",
@@ -48,12 +48,12 @@ class BlockReader:
         try:
             lines: Any = pc.binary_join(pa.ListArray.from_arrays([0, len(bodies)], bodies), "\n")
             joined = lines[0].as_buffer()
-            if not _are_plain_objects(bodies, joined.to_pybytes()):
+            if not _are_lines(bodies) or (self._takes_others and _is_doubtful(joined, len(bodies))):
                 return None
             options = pa.json.ReadOptions(block_size=_PARSED_AT_ONCE)
             source: Any = pa.BufferReader(joined)
             table = pa.json.read_json(source, options, self._options)
-            if table.num_rows != len(bodies):  # a line may hold two objects
+            if table.num_rows != len(bodies):  # a line has two objects
                 return None
             columns, fits = {}, np.ones(len(bodies), dtype=bool)
             for name, member in self._members.items():
@@ -65,14 +65,16 @@ class BlockReader:
         return columns, fits
 
 
-def _are_plain_objects(bodies: pa.Array[Any], joined: bytes) -> bool:
-    """Whether each body is one line from ``{`` to ``}``, without what the two readers may read in different ways."""
-    return (
-        joined.count(b"\n") == len(bodies) - 1
-        and not any(doubtful in joined for doubtful in (b"\r", b"NaN", b"Inf"))
-        and joined.count(b"{") + joined.count(b"[") <= len(bodies) + _DEEPEST
-        and bool(pc.all(pc.and_(pc.starts_with(bodies, "{"), pc.ends_with(bodies, "}"))).as_py())
-    )
+def _are_lines(bodies: pa.Array[Any]) -> bool:
+    """Whether bodies can be told apart once they are joined: after ``}`` no JSON goes on with ``{``."""
+    return bool(pc.all(pc.and_(pc.starts_with(bodies, "{"), pc.ends_with(bodies, "}"))).as_py())
+
+
+def _is_doubtful(joined: pa.Buffer, bodies: int) -> bool:
+    """Whether Arrow may pass over a member that pydantic refuses: a spelling of infinity, or one that is too deep."""
+    letters = np.frombuffer(joined, np.uint8)
+    opened = np.count_nonzero(letters == ord("{")) + np.count_nonzero(letters == ord("["))
+    return opened > bodies + _DEEPEST or b"Inf" in joined.to_pybytes()
 
 
 def _fitting(member: Member, column: pa.Array[Any]) -> Mask:

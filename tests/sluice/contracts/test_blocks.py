@@ -1,0 +1,173 @@
+"""Bodies that are read in blocks give the rows and the reasons that pydantic gives them one by one."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    create_model,
+    field_validator,
+    model_validator,
+)
+from tests.draining import record_from_sqs
+from tests.sluice.toy import EVENTS, message
+
+from sluice.contracts import reading
+from sluice.contracts.flat import flat_members
+from sluice.contracts.reading import Contract
+from sluice.records.record import part_bytes, read_parts
+from sluice.steps.frames import parquet_bytes
+
+
+class Flat(BaseModel):
+    id: str
+    at: AwareDatetime
+    group: str
+    kind: Literal["a", "b"]
+    code: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None
+    count: Annotated[int, Field(ge=-5, lt=2**53 + 1)]
+    real: float = 0.5
+    share: Annotated[float, Field(gt=0)] | None = None
+    good: bool | None = None
+    seen: datetime | None = None
+
+
+class Strict(Flat):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+AT = "2013-06-01T12:00:00Z"
+GOOD = {"id": "r", "at": AT, "group": "g", "kind": "a", "code": "AB", "count": 1, "real": 1.5}
+TIMES = [AT, "2013-06-01T12:00:00.25+02:00", "2013-06-01 12:00:00Z", "2013-02-30T12:00:00Z", "0000-01-01T00:00:00Z", 1]
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "id": st.text(max_size=3) | st.integers(),
+    "at": st.sampled_from(TIMES),
+    "seen": st.sampled_from([None, *TIMES, "2016-12-31T23:59:60Z", "2016-12-31T24:00:00Z"]),
+    "group": st.text(max_size=3) | st.none(),
+    "kind": st.sampled_from(["a", "b", "c", None, 1]),
+    "code": st.sampled_from(["AB", "ABC", "AB\n", "", None]),
+    "count": st.integers(-7, 7) | st.sampled_from([2**53, 2**53 + 1, 2**63, 1.0, True, "1", None]),
+    "real": st.floats() | st.integers() | st.sampled_from([None, "1", 10**400]),
+    "share": st.floats() | st.none(),
+    "good": st.sampled_from([True, False, None, 0, "true"]),
+    "other": st.recursive(st.none() | st.floats() | st.text(max_size=3), st.lists, max_leaves=5),
+}
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> str:
+    """Draw a body, of which a few members are not as they should be."""
+    changed = draw(st.fixed_dictionaries({}, optional=VALUES)) if draw(st.integers(0, 3)) == 0 else {}
+    members = {**GOOD, **changed}
+    for lacking in draw(st.lists(st.sampled_from(sorted(GOOD)), max_size=1)) if changed else ():
+        members.pop(lacking)
+    return json.dumps(members, ensure_ascii=draw(st.booleans()))
+
+
+ODD = st.sampled_from(
+    [
+        "",
+        "{",
+        "[]",
+        " {}",
+        json.dumps(GOOD, indent=1),
+        json.dumps(GOOD) * 2,
+        json.dumps(GOOD)[:-1] + ', "id": "twice"}',
+        json.dumps(GOOD)[:-1] + ', "other": Inf}',
+        json.dumps(GOOD)[:-1] + ', "other": -Infinity}',
+        json.dumps(GOOD)[:-1] + ', "other": "\\ud800"}',
+        json.dumps(GOOD)[:-1] + ', "other": ' + "[" * 300 + "]" * 300 + "}",
+        json.dumps(GOOD)[:-1] + ', "real": 1e999}',
+        json.dumps(GOOD)[:-1] + ', "other": {"}',
+        json.dumps(GOOD)[:-1] + ', "other": "}',
+        '"}',
+        "{'id': 1}",
+    ]
+)
+LISTS = st.lists(bodies() | bodies() | bodies() | ODD, max_size=12)
+
+
+@pytest.fixture(autouse=True)
+def _blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_FEW", 1)
+
+
+@pytest.mark.parametrize("contract", [Contract(Flat), Contract(Strict), Contract(Flat, "ms", "Europe/Berlin")])
+@given(texts=LISTS)
+@example(texts=[json.dumps(GOOD)] * 5)
+@example(texts=[json.dumps(GOOD), json.dumps({**GOOD, "real": None}), json.dumps({**GOOD, "kind": "c"})])
+def test_blocks_give_the_rows_and_reasons_of_single_bodies(contract: Contract, texts: list[str]) -> None:
+    parts = [part_bytes([record_from_sqs(message(text, n), EVENTS)])[1] for n, text in enumerate(texts, 1)]
+    records = read_parts(parts)
+
+    found, expected = contract.read(records), contract._each(records)
+
+    assert found.reasons.to_pylist() == expected.reasons.to_pylist()
+    assert found.rows.schema == expected.rows.schema
+    assert found.rows.to_pylist() == expected.rows.to_pylist()
+    assert parquet_bytes(found.rows.combine_chunks()) == parquet_bytes(expected.rows.combine_chunks())
+
+
+@pytest.mark.parametrize("contract", [Flat, Strict])
+def test_good_bodies_need_no_single_reading(contract: type[BaseModel], monkeypatch: pytest.MonkeyPatch) -> None:
+    records = read_parts([part_bytes([record_from_sqs(message(json.dumps(GOOD), n), EVENTS) for n in range(9)])[1]])
+    ready = Contract(contract)
+    monkeypatch.setattr(ready, "_each", lambda _: pytest.fail("a body was read alone"))
+
+    assert ready.read(records).rows["real"].to_pylist() == [1.5] * 9
+
+
+class Validated(BaseModel):
+    value: int
+
+    @field_validator("value")
+    @classmethod
+    def _check(cls, value: int) -> int:
+        return value
+
+
+class Whole(BaseModel):
+    value: int
+
+    @model_validator(mode="after")
+    def _check(self) -> Whole:
+        return self
+
+
+class Stripped(BaseModel):
+    model_config = ConfigDict(str_strip_whitespace=True)
+    value: str
+
+
+class Afterwards(BaseModel):
+    value: int
+
+    def model_post_init(self, context: Any, /) -> None:
+        self.value += 1
+
+
+@pytest.mark.parametrize(
+    "contract",
+    [
+        Validated,
+        Whole,
+        Stripped,
+        Afterwards,
+        create_model("Aliased", value=(Annotated[int, Field(alias="v")], ...)),
+        create_model("Nested", value=(Validated, ...)),
+        create_model("Lower", value=(Annotated[str, StringConstraints(to_lower=True)], ...)),
+        create_model("Open", __config__=ConfigDict(extra="allow"), value=(int, ...)),
+    ],
+)
+def test_other_contracts_are_read_one_by_one(contract: type[BaseModel]) -> None:
+    assert flat_members(contract) is None
