@@ -17,6 +17,7 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 from tests.benchmarks import (
+    conforming,
     control_plane,
     elsewhere,
     landing,
@@ -51,6 +52,8 @@ BOUNDS: Mapping[str, Bound] = {
     "drain_s3_calls_per_1000": Bound("at most", 5),
     "drain_memory_ratio": Bound("at most", 1.1),
     "drain_hot_group_ratio": Bound("at least", 0.8),
+    "conform_rows_per_s": Bound("at least", 1_500_000),
+    "conform_duckdb_ratio": Bound("at least", 0.8),
     "train_ratio": Bound("at most", 1.1),
     "linear_ratio": Bound("at most", 1.5),
     "invoke_ratio": Bound("at most", 2.0),
@@ -81,6 +84,7 @@ def figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
     yield "drain_hot_group_ratio", landing.hot_group_ratio(bench)
     yield "drain_hot_group_latency_ratio", landing.late_hot_group_ratio(bench)
     yield "drain_memory_ratio", landing.memory_ratio(bench)
+    yield from conforming.figures()
     yield from _sagemaker_figures(cloud)
     yield from scaling.figures()
 

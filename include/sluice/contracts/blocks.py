@@ -34,10 +34,7 @@ class BlockReader:
 
     def __init__(self, members: Mapping[str, Member], *, takes_others: bool) -> None:
         self._members, self._takes_others = members, takes_others
-        self._options = pa.json.ParseOptions(
-            explicit_schema=pa.schema([(name, member.read_as) for name, member in members.items()]),
-            unexpected_field_behavior="ignore" if takes_others else "error",
-        )
+        self._schema = pa.schema([(name, member.read_as) for name, member in members.items()])
 
     def read(self, bodies: pa.Array[Any]) -> tuple[dict[str, pa.Array[Any]], Mask] | None:
         """Return the column of each member, and which bodies fit. None: this can't be told of the block.
@@ -47,13 +44,10 @@ class BlockReader:
         """
         try:
             lines: Any = pc.binary_join(pa.ListArray.from_arrays([0, len(bodies)], bodies), "\n")
-            joined = lines[0].as_buffer()
-            if not _are_lines(bodies) or (self._takes_others and _is_doubtful(joined, len(bodies))):
+            if not _are_lines(bodies):
                 return None
-            options = pa.json.ReadOptions(block_size=_PARSED_AT_ONCE)
-            source: Any = pa.BufferReader(joined)
-            table = pa.json.read_json(source, options, self._options)
-            if table.num_rows != len(bodies):  # a line has two objects
+            table = self._parsed(lines[0].as_buffer(), len(bodies))
+            if table is None or table.num_rows != len(bodies):  # a line has two objects
                 return None
             columns, fits = {}, np.ones(len(bodies), dtype=bool)
             for name, member in self._members.items():
@@ -64,17 +58,29 @@ class BlockReader:
             return None
         return columns, fits
 
+    def _parsed(self, lines: pa.Buffer, count: int) -> pa.Table | None:
+        try:
+            return self._table(lines, "error")
+        except pa.ArrowInvalid:  # a body has other members, or does not fit
+            return self._table(lines, "ignore") if self._takes_others and not _is_doubtful(lines, count) else None
+
+    def _table(self, lines: pa.Buffer, other_members: str) -> pa.Table:
+        source: Any = pa.BufferReader(lines)
+        options = pa.json.ParseOptions(explicit_schema=self._schema, unexpected_field_behavior=other_members)
+        return pa.json.read_json(source, pa.json.ReadOptions(block_size=_PARSED_AT_ONCE), options)
+
 
 def _are_lines(bodies: pa.Array[Any]) -> bool:
     """Whether bodies can be told apart once they are joined: after ``}`` no JSON goes on with ``{``."""
     return bool(pc.all(pc.and_(pc.starts_with(bodies, "{"), pc.ends_with(bodies, "}"))).as_py())
 
 
-def _is_doubtful(joined: pa.Buffer, bodies: int) -> bool:
+def _is_doubtful(lines: pa.Buffer, count: int) -> bool:
     """Whether Arrow may pass over a member that pydantic refuses: a spelling of infinity, or one that is too deep."""
-    letters = np.frombuffer(joined, np.uint8)
+    content = lines.to_pybytes()
+    letters = np.frombuffer(content, np.uint8)
     opened = np.count_nonzero(letters == ord("{")) + np.count_nonzero(letters == ord("["))
-    return opened > bodies + _DEEPEST or b"Inf" in joined.to_pybytes()
+    return int(opened) > count + _DEEPEST or b"Inf" in content
 
 
 def _fitting(member: Member, column: pa.Array[Any]) -> Mask:
