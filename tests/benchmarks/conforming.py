@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,7 +43,7 @@ class Flight(BaseModel):
 
 
 def figures() -> Iterator[tuple[str, float]]:
-    """Yield the rows a second; and the same divided by DuckDB's, which reads, drops repeats and orders; or only reads."""
+    """Yield the rows a second, and that against DuckDB, which drops repeats and orders as well, or only reads."""
     records = _records()
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
         bodies = Path(folder) / "bodies.ndjson"
@@ -68,7 +69,7 @@ def _seconds(*runs: Callable[[], Any]) -> list[float]:
         for run in runs:
             run()
             begun.append(time.perf_counter())
-        taken.append([after - before for before, after in zip(begun, begun[1:], strict=False)])
+        taken.append([after - before for before, after in pairwise(begun)])
     return [statistics.median(each) for each in zip(*taken[1:], strict=True)]
 
 

@@ -7,7 +7,7 @@ every body of a block that Arrow refuses. So both ways give the same rows, and a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +64,7 @@ class BlockReader:
         except pa.ArrowInvalid:  # a body has other members, or does not fit
             return self._table(lines, "ignore") if self._takes_others and not _is_doubtful(lines, count) else None
 
-    def _table(self, lines: pa.Buffer, other_members: str) -> pa.Table:
+    def _table(self, lines: pa.Buffer, other_members: Literal["ignore", "error"]) -> pa.Table:
         source: Any = pa.BufferReader(lines)
         options = pa.json.ParseOptions(explicit_schema=self._schema, unexpected_field_behavior=other_members)
         return pa.json.read_json(source, pa.json.ReadOptions(block_size=_PARSED_AT_ONCE), options)
