@@ -91,13 +91,22 @@ class _Described:
         self._open: list[str] = []  # the definitions in which the walk is
 
     def members(self, schema: Schema, where: tuple[str, ...]) -> dict[str, Column]:
-        """Return the columns of a model's members."""
+        """Return the columns of a model's members.
+
+        Args:
+            schema: The core schema of the model.
+            where: The way to it, from outside.
+        """
         while "fields" not in schema:
             schema = self._resolved(schema, where)
         return {name: self.column(field["schema"], (*where, name)) for name, field in schema["fields"].items()}
 
     def column(self, schema: Schema, where: tuple[str, ...]) -> Column:
         """Return the column of any value.
+
+        Args:
+            schema: The core schema of the value.
+            where: The way to it, from outside.
 
         Raises:
             DeclarationError: there is none.

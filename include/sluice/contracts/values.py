@@ -33,7 +33,15 @@ class Unfit(ValueError):
 
 
 def require(fits: bool, kind: str) -> None:
-    """Raise :class:`Unfit` of a kind unless a value fits."""
+    """Require that a value fits.
+
+    Args:
+        fits: Whether it does.
+        kind: The kind of the fault.
+
+    Raises:
+        Unfit: it does not.
+    """
     if not fits:
         raise Unfit(kind)
 
