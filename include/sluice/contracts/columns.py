@@ -154,10 +154,7 @@ class _Described:
         return _struct(columns, attrgetter)
 
     def _typed_dict(self, schema: Schema, where: tuple[str, ...]) -> Column:
-        def getter(name: str) -> Callable[[Any], Any]:
-            return lambda members: members.get(name)
-
-        return _struct(self.members(schema, where), getter)
+        return _struct(self.members(schema, where), lambda name: lambda members: members.get(name))
 
     def _list(self, schema: Schema, where: tuple[str, ...]) -> Column:
         return _list(self.column(schema.get("items_schema", {"type": "any"}), (*where, "0")))
@@ -235,6 +232,11 @@ class _Described:
 def within(column: Column, member: Any, name: str) -> Any:
     """Return a member as :meth:`Column.value` does; its name leads to the fault.
 
+    Args:
+        column: The column of the member.
+        member: Its value.
+        name: Its name.
+
     Raises:
         Unfit: the column can't hold it.
     """
@@ -261,9 +263,8 @@ def _list(item: Column) -> Column:
 
 
 def _is_number_or_text(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_int64(kind) or pa.types.is_float64(kind) or pa.types.is_decimal(kind)
-    )
+    kinds = (pa.types.is_string, pa.types.is_int64, pa.types.is_float64, pa.types.is_decimal)
+    return any(is_kind(kind) for is_kind in kinds)
 
 
 _CHOICES = {
