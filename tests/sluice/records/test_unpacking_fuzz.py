@@ -19,6 +19,7 @@ from tests.docs.pages import ROOT
 from tests.draining import unpacker_of
 from tests.sluice.records import wrapped
 
+from sluice.contracts.reading import Contract
 from sluice.declaration import (
     CloudEvents,
     CloudWatchLogs,
@@ -139,7 +140,7 @@ def test_nothing_is_lost_nothing_crashes_and_each_fault_has_a_reason() -> None:
         records += made
 
     stored = read_parts([part_bytes(records)[1]])
-    result = conform(stored, Reading)
+    result = conform(stored, Contract(Reading))
 
     assert sorted(Record(**row) for row in stored.to_pylist()) == sorted(records)
     counted = result.rows.num_rows + result.duplicates + sum(result.rejected.values()) + result.control
