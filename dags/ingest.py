@@ -15,9 +15,14 @@ A queue is drained in parallel lanes, and a message is deleted only once it has 
 Its checkpoint moves once the records have landed. A shard that was split or merged is read to its end before its
 children.
 
+A partition closes on evidence that everything sent before its end and the lateness has landed. The counters of a queue
+lag, so `settled` waits until they have been zero for `settling_seconds`, or until more waits.
+
 **Params.** `lanes`: the most drains of a queue that run in parallel; a stream has one for each shard. Each takes a slot
 of the pool `sluice_ingest`. `max_messages`, `max_bytes`, `max_seconds`: the limits of one drain. `wait_seconds`: how
-long to wait for messages; then the partitions whose time has passed are closed, even if none came.
+long to wait for messages; then the partitions whose time has passed are closed, even if none came. `settling_seconds`:
+how long the counters of a queue have to be zero before partitions close. Two minutes suit SQS; an emulator counts
+exactly and needs none.
 
 **When it is stopped.** On SIGTERM a drain finishes its flush, acknowledges what has landed, and returns the rest.
 
@@ -35,7 +40,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param, get_current_context, task
 
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.sources import EventSource
+from sluice.declaration.sources import SETTLING, EventSource
 from sluice.pool import INGEST_POOL
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
@@ -43,7 +48,7 @@ from sluice_airflow.errors import one_line_errors
 from sluice_airflow.metrics import flush_metrics, report_source
 from sluice_airflow.operators import AnnounceLandedOperator
 from sluice_airflow.policy import CONTINUOUS, CONTINUOUS_WAIT, DEFAULT_ARGS, tags
-from sluice_airflow.sensors import BacklogSensor
+from sluice_airflow.sensors import BacklogSensor, SettledSensor
 
 PARAMS = {
     "lanes": Param(10, type="integer", minimum=1, maximum=20, description="Most drains of a queue in parallel"),
@@ -53,6 +58,12 @@ PARAMS = {
     ),
     "max_seconds": Param(600, type="integer", minimum=1, description="Most seconds that one drain runs"),
     "wait_seconds": Param(300, type="integer", minimum=0, description="Seconds to wait for messages"),
+    "settling_seconds": Param(
+        int(SETTLING.total_seconds()),
+        type="integer",
+        minimum=0,
+        description="Seconds over which a queue's counters have to be zero before partitions close",
+    ),
 }
 
 
@@ -107,6 +118,15 @@ def ingest(pipeline: Pipeline, source: EventSource) -> None:
                 landed = connect_events(workspace, source).drain(unit, limits, on_flush, stop)
             return {"messages": landed.messages, "parts": landed.parts, "flushes": landed.flushes}
 
+        settled = SettledSensor(
+            task_id="settled",
+            pipeline=pipeline.name,
+            source=source.name,
+            settling_seconds="{{ params.settling_seconds }}",
+            poll_seconds=5,
+            max_wait_seconds="{{ params.settling_seconds + 60 }}",
+        )
+
         @task(execution_timeout=timedelta(minutes=15))
         @one_line_errors
         def close() -> str:
@@ -115,14 +135,15 @@ def ingest(pipeline: Pipeline, source: EventSource) -> None:
 
             workspace = open_workspace(pipeline.name)
             report_source(workspace, source)
-            return close_partitions(workspace, source)
+            settling = timedelta(seconds=get_current_context()["params"]["settling_seconds"])
+            return close_partitions(workspace, source, settling)
 
         listed, closed = units(), close()
         announce = AnnounceLandedOperator(
             task_id="announce", pipeline=pipeline.name, source=source.name, partitions=closed
         )
         wait >> listed
-        drain.expand(unit=listed) >> closed >> announce
+        drain.expand(unit=listed) >> settled >> closed >> announce
 
 
 def ingests(pipeline: Pipeline) -> None:

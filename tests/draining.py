@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from sluice.aws.clients import Aws
@@ -11,6 +12,7 @@ from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource, FifoQueue, Source, StandardQueue, Stream
 from sluice.lake.partitions import Grain
 from sluice.lake.store import Lake
+from sluice.landing.closing import Evidence
 from sluice.landing.parts import Landing, Limits
 from sluice.records.body import Body
 from sluice.records.payloads import Payloads
@@ -47,6 +49,9 @@ def records_from_sqs(message: Message, source: Queue, lake: Lake = NO_LAKE) -> l
     """Return the records of a message."""
     return unpacker_of(source, lake).records(delivery_of(message))
 
+# As if whoever closes knew that everything sent until now has landed.
+ALL_LANDED = Evidence(landed_until=datetime.max.replace(tzinfo=UTC))
+
 
 def record_from_sqs(message: Message, source: Queue) -> Record:
     """Return the record of a message that holds one event."""
@@ -62,7 +67,7 @@ def reader_of_kinesis(source: Stream, lake: Lake = NO_LAKE) -> Callable[[Mapping
 
 def backlog(sqs: Any, queue_url: str) -> int:
     """Return how many messages wait, are in flight or are delayed in the queue of that URL."""
-    return MessageQueue(sqs, queue_url).backlog()
+    return MessageQueue(sqs, queue_url).look().backlog
 
 
 def send(sqs: Any, queue_url: str, events: Iterable[Event]) -> None:

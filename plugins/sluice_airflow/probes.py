@@ -6,6 +6,7 @@ All probes of a process share a workspace of their pipeline, so that a probe mak
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sluice_airflow.shared import WORKSPACES
@@ -61,6 +62,21 @@ def backlog(workspace: Workspace, source: str) -> int | Waiting:
 
     connector = connect_events(workspace, events_source(workspace.pipeline, source))
     return connector.backlog() or Waiting(connector.awaited)
+
+
+def settled(workspace: Workspace, source: str, settling_seconds: float) -> bool | Waiting:
+    """Return True once closing has nothing to wait for: the source has settled, or more waits to land.
+
+    Args:
+        workspace: The workspace of the pipeline that declares the source.
+        source: The name of a queue or stream.
+        settling_seconds: How long counters that are approximate have to agree.
+    """
+    from sluice.sources.contract import connect_events, events_source
+
+    connector = connect_events(workspace, events_source(workspace.pipeline, source))
+    waiting = connector.unsettled(timedelta(seconds=settling_seconds))
+    return Waiting(waiting) if waiting else True
 
 
 def complete_partitions(workspace: Workspace, partitions: str) -> list[str] | Waiting:

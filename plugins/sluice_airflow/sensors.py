@@ -180,6 +180,41 @@ class BacklogSensor(ContinuousProbeSensor):
         return 0
 
 
+class SettledSensor(ProbeSensor):
+    """Waits until the counters of a source have settled, or until more waits to land. Nothing is received.
+
+    A source that does not settle is not a failure: after ``max_wait_seconds`` the sensor returns False, and the next
+    run of the ingest waits again.
+
+    Args:
+        pipeline: The name of the pipeline.
+        source: The name of its queue or stream.
+        settling_seconds: How long counters that are approximate have to agree; a template.
+        kwargs: Those of ProbeSensor.
+    """
+
+    probe = "settled"
+    template_fields: Sequence[str] = (*ProbeSensor.template_fields, "settling_seconds")
+
+    def __init__(self, *, pipeline: str, source: str, settling_seconds: float | str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+        self.source = source
+        self.settling_seconds = settling_seconds
+
+    @override
+    def arguments(self, context: Context) -> dict[str, Any]:
+        return {
+            "pipeline": self.pipeline,
+            "source": self.source,
+            "settling_seconds": float(self.settling_seconds),
+        }
+
+    @override
+    def timed_out(self, waiting_for: str) -> bool:
+        return False
+
+
 class S3PartitionSensor(ProbeSensor):
     """Waits until every source of a pipeline is complete for the partitions of the run.
 

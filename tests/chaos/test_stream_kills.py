@@ -13,13 +13,13 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.trial import later
 from tests.chaos.working import STREAM
 from tests.conftest import Cloud
-from tests.draining import read_shards, without_events, workspace_of
+from tests.draining import ALL_LANDED, read_shards, without_events, workspace_of
 
 from localcloud.testing.waiting import wait_for
 from sluice.declaration.loading import load_pipeline
 from sluice.declaration.pipeline import Pipeline
 from sluice.lake.store import Lake
-from sluice.landing.closing import Evidence, close_source
+from sluice.landing.closing import close_source
 from sluice.sending.lanes import Event, send_events
 from sluice.sources.stream.send import StreamSender
 from sluice.sources.stream.shards import KinesisStream
@@ -85,7 +85,7 @@ class StreamTrial:
     def finish(self) -> Counts:
         wait_for(lambda: self.read() == 0, what="the end of the stream")
         lake = replace(self.lake, now=later)
-        run_step(workspace_of(lake, self.pipeline), "conform", close_source(lake, STREAM, Evidence(is_drained=True)))
+        run_step(workspace_of(lake, self.pipeline), "conform", close_source(lake, self.pipeline, STREAM, ALL_LANDED))
         return audit(self.s3, self.bucket, "flights", STREAM.name, self.sent)
 
 

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 from tests.chaos.audit import Counts, Sent, audit
 from tests.conftest import Cloud
-from tests.draining import Queue, backlog, drain, send, workspace_of
+from tests.draining import ALL_LANDED, Queue, backlog, drain, send, workspace_of
 
 from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
@@ -22,7 +22,7 @@ from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import FifoQueue
 from sluice.errors import SluiceError
 from sluice.lake.store import Lake
-from sluice.landing.closing import Evidence, close_source
+from sluice.landing.closing import close_source
 from sluice.landing.parts import Flush, Limits
 from sluice.sending.lanes import Event
 from sluice.sources.queue.drain import Drained
@@ -131,7 +131,7 @@ class Trial:
         return self.close_at(later(), url)
 
     def close_at(self, now: datetime, url: str | None = None) -> str:
-        return close_source(replace(self.lake(url), now=lambda: now), self.source, Evidence(is_drained=True))
+        return close_source(replace(self.lake(url), now=lambda: now), self.pipeline, self.source, ALL_LANDED)
 
     def finish(self) -> Counts:
         """Drain without faults, close and conform; return the counts of the lake."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from tests.draining import drain, read_shards
+from tests.draining import ALL_LANDED, drain, read_shards
 
 from sluice.aws.clients import Aws
 from sluice.declaration.loading import load_pipeline
 from sluice.declaration.sources import Stream
 from sluice.lake.store import Lake
-from sluice.landing.closing import Evidence, close_source
+from sluice.landing.closing import close_source
 from sluice.landing.parts import Limits
 from sluice.sources.stream.shards import KinesisStream
 
@@ -35,7 +35,7 @@ def main(work: str, bucket: str, target: str) -> None:
         while _read_round(aws.client("kinesis"), target, lake):
             pass
     else:
-        close_source(lake, source, Evidence(is_drained=True))
+        close_source(lake, pipeline, source, ALL_LANDED)
 
 
 def _read_round(kinesis: Any, stream: str, lake: Lake) -> int:

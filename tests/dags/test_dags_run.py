@@ -22,7 +22,7 @@ import xgboost
 from tests.conftest import Cloud
 from tests.dags.airflow_home import AirflowHome, Finished
 from tests.dags.lake_content import LakeContent
-from tests.draining import send
+from tests.draining import ALL_LANDED, send
 
 from pipelines.flights import data
 from pipelines.flights.events import events_of_days
@@ -30,7 +30,7 @@ from pipelines.flights.pipeline import PIPELINE
 from pipelines.flights.weather import drop_weather
 from sluice.aws.resources import Resources
 from sluice.lake.store import Lake
-from sluice.landing.closing import Evidence, close_source
+from sluice.landing.closing import close_source
 from sluice.sending.lanes import Event
 
 DAYS = [date(2013, 1, day) for day in (1, 2, 3, 4)]
@@ -188,7 +188,7 @@ def quarantined(world: World, stream: Stream, repeated: State) -> list[str]:
     lake = Lake(
         world.cloud.client("s3"), world.resources.bucket, "flights", now=lambda: datetime.now(UTC) + timedelta(days=2)
     )
-    close_source(lake, PIPELINE.event_sources[0], Evidence(is_drained=True))
+    close_source(lake, PIPELINE, PIPELINE.event_sources[0], ALL_LANDED)
     days = [partition.removeprefix("dt=") for partition in today]
     drop_weather(lake.s3, lake.bucket, data.weather(), [date.fromisoformat(day) for day in days])
     world.airflow.dags_test(

@@ -121,8 +121,8 @@ class MeterFilesConnector(EventConnector):
                 on_flush(Flush(len(records), 0, len(touched), time.monotonic() - started, 0.0))
         return Landed(landed, 0, flushes, parts, tuple(sorted(partitions)))
 
-    def evidence(self):
-        return Evidence(is_drained=not self._keys())
+    def evidence(self, settling):
+        return Evidence(landed_until=None if self._keys() else self.lake.now())
 
     def figures(self):
         return {"objects": len(self._keys())}

@@ -19,10 +19,10 @@ from airflow.sdk.observability.metrics import stats_utils
 from opentelemetry import metrics as opentelemetry_metrics
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.sdk.metrics import MeterProvider
-from tests.draining import drain, send, workspace_of
+from tests.draining import ALL_LANDED, drain, send, workspace_of
 
 from sluice.declaration.sources import FifoQueue, Stream
-from sluice.landing.closing import Evidence, close_source
+from sluice.landing.closing import close_source
 from sluice.sending.lanes import Event
 from sluice.sources.stream.checkpoints import Checkpoint, advance
 from sluice.steps.runner import run_step
@@ -144,7 +144,7 @@ def test_landed_waiting_and_quarantined_events_are_reported(parcels: Workspace, 
     report_source(parcels, EVENTS)
     assert collector.read("events.backlog") == [0]
 
-    close_source(lake, EVENTS, Evidence(is_drained=True))
+    close_source(lake, parcels.pipeline, EVENTS, ALL_LANDED)
     (folder,) = importlib.import_module("pipelines.parcels").__path__
     (Path(folder) / "contracts.py").write_text(CONTRACT)
     ran = run_step(workspace_of(lake, parcels.pipeline), "conform", "dt=2013-01-01")

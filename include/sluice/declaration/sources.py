@@ -17,7 +17,14 @@ from sluice.declaration.envelopes import Aggregated, Envelope
 from sluice.errors import DeclarationError
 
 Order = Literal["queue", "event_time"]
+
+# What moves the watermark of a source of events.
+Close = Literal["evidence", "event_time"]
+
 _MOST_LATE = timedelta(days=365)
+
+# How long the counters of a queue have to be zero before it counts as drained: twice as long as they may lag.
+SETTLING = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
@@ -58,8 +65,11 @@ class EventSource(Source):
     Args:
         event_id: The member of the JSON body that has the event's id.
         event_time: The member of the JSON body that has the event's time.
-        lateness: How far the watermark trails the highest event time seen, in whole seconds, up to 365 days. A longer
-            one closes partitions later; a shorter one makes late revisions of more partitions.
+        lateness: How long after its time an event may be sent, in whole seconds, up to 365 days. The watermark trails
+            by as much. A longer one closes partitions later; a shorter one makes late revisions of more partitions.
+        close: What moves the watermark. ``evidence``: the moment up to which everything that was sent has landed; so
+            nothing closes while more waits. ``event_time``: also the event time that most events of several flushes
+            agree on, for a source that always has a backlog.
         event_time_unit: ``s``, ``ms``, ``us`` or ``ns``: what times that are numbers, or digits as text, count since
             1970-01-01T00:00:00Z; None if times are never numbers. It holds for the times of the contract as well.
         event_time_zone: The IANA name of the zone of times without an offset, such as ``Europe/Berlin``; None if all
@@ -79,6 +89,7 @@ class EventSource(Source):
     event_id: str
     event_time: str
     lateness: timedelta = field(default=timedelta(hours=1), kw_only=True)
+    close: Close = field(default="evidence", kw_only=True)
     event_time_unit: str | None = field(default=None, kw_only=True)
     event_time_zone: str | None = field(default=None, kw_only=True)
     unwrap: tuple[Envelope, ...] = field(default=(), kw_only=True)
@@ -96,6 +107,10 @@ class EventSource(Source):
         if self.unwrap != ():
             check_tuple(self._where, "unwrap", self.unwrap, Envelope, "Sns()")
         check_duration(self._where, "lateness", self.lateness, timedelta(0), _MOST_LATE)
+        if self.close not in get_args(Close):
+            raise DeclarationError(
+                f"{self._where}: close={self.close!r} is none of {', '.join(get_args(Close))}; write it as 'evidence'"
+            )
 
 
 @dataclass(frozen=True)

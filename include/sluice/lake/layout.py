@@ -8,6 +8,7 @@
     s3://BUCKET/PIPELINE/quarantine/STEP/dt=…/rev=<digest>/part-0.parquet
     s3://BUCKET/PIPELINE/checkpoints/SOURCE/<shard id, or partition of drops>.json
     s3://BUCKET/PIPELINE/payloads/SOURCE/<digest of a pointer>
+    s3://BUCKET/PIPELINE/closing/SOURCE/{observed,queue}.json
     s3://BUCKET/PIPELINE/redriven/SOURCE/<digest of a message id>/{1-intended,1-refused,…,sent}
     s3://BUCKET/PIPELINE/announced/STAGE/<subject>/<digest of the content>
     s3://BUCKET/PIPELINE/started/<month>.json
@@ -40,6 +41,7 @@ class Folder(StrEnum):
     ANNOUNCED = "announced"
     BATCHES = "batches"
     CHECKPOINTS = "checkpoints"
+    CLOSING = "closing"
     COMPUTED = "computed"
     DEPLOYMENTS = "deployments"
     EVALUATIONS = "evaluations"
@@ -153,6 +155,14 @@ class Layout:
             digest: The digest of its bucket and key.
         """
         return self._key(Folder.PAYLOADS, source, digest)
+
+    def observed(self, source: str) -> str:
+        """Return the key of the record that says since when a source is observed."""
+        return self._key(Folder.CLOSING, source, "observed.json")
+
+    def queue_progress(self, source: str) -> str:
+        """Return the key of the record of how far a queue has landed."""
+        return self._key(Folder.CLOSING, source, "queue.json")
 
     def redriven(self, source: str, message: str = "") -> str:
         """Return the folder of what was sent back to a source.

@@ -284,19 +284,6 @@ class Lake:
             if key.endswith("/" + MANIFEST)
         }
 
-    def first_partition(self, dataset: str, since: Partition) -> Partition | None:
-        """Return the first partition of a dataset that holds anything; None if there is none.
-
-        Args:
-            dataset: The dataset, such as ``raw/events``.
-            since: The first partition that counts.
-        """
-        prefix = self.layout.dataset(dataset)
-        page = self._list({"Prefix": f"{prefix}dt=", "StartAfter": f"{prefix}{since.key}", "MaxKeys": 1})
-        for entry in page.get("Contents", ()):
-            return Partition.parse(entry["Key"].removeprefix(prefix).rpartition("/")[0])
-        return None
-
     def manifests(self, dataset: str, partitions: Iterable[Partition] | None = None) -> list[Manifest]:
         """Read manifests of a dataset, sixteen at a time, in the order of the partitions.
 

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from datetime import datetime
 
 from sluice.errors import ConflictingWrite
 from sluice.lake.layout import raw_dataset
@@ -39,6 +40,7 @@ class Flush:
         redelivered: How many messages of a queue had been received before.
         expired: How many messages of a queue were not deleted, because their receipts had expired. They will be
             received again.
+        middle_time: The event time (UTC) that half of the events have reached; None if none has a time of its own.
     """
 
     messages: int
@@ -48,6 +50,7 @@ class Flush:
     lag_seconds: float
     redelivered: int = 0
     expired: int = 0
+    middle_time: datetime | None = None
 
 
 @dataclass(frozen=True)

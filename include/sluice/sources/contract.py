@@ -25,7 +25,7 @@ from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Size
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
-from sluice.landing.closing import Evidence, is_before_first_event
+from sluice.landing.closing import Evidence, is_empty_by_rule
 from sluice.landing.parts import Flush, Landed, Landing, Limits
 from sluice.records.body import Body
 from sluice.records.payloads import Payloads
@@ -217,9 +217,21 @@ class EventConnector(Connector[DeclaredEvents]):
             stop: Set it to end the drain early. What was received is then flushed or given back.
         """
 
+    def unsettled(self, settling: timedelta) -> str | None:
+        """Return what closing should wait for a little longer, in words; None if there is nothing such.
+
+        Args:
+            settling: How long counters that are approximate have to agree.
+        """
+        return None
+
     @abstractmethod
-    def evidence(self) -> Evidence:
-        """Return how far the source has landed, for the watermark."""
+    def evidence(self, settling: timedelta) -> Evidence:
+        """Return how far the source has landed, for the watermark.
+
+        Args:
+            settling: How long counters that are approximate have to agree. A kind that counts exactly needs no time.
+        """
 
     @abstractmethod
     def figures(self) -> Figures:
@@ -231,11 +243,11 @@ class EventConnector(Connector[DeclaredEvents]):
 
     @override
     def why_incomplete(self, partition: Partition) -> str | None:
-        """Return why a partition is not complete. It is complete once closed, or if it is before the first event."""
+        """Return why a partition is not complete. It is complete once closed, or if it is empty by rule."""
         manifest = self.lake.manifest(self.dataset, partition)
         if manifest is None:
-            empty = is_before_first_event(self.lake, self.dataset, self.workspace.pipeline, partition)
-            return None if empty else "no event has arrived in it, and none in a later partition has closed it"
+            empty = is_empty_by_rule(self.lake, self.source.name, partition)
+            return None if empty else "no event has arrived in it, and nothing proves yet that none will"
         return None if manifest.state == "closed" else "still open, because events of that time may still arrive"
 
     # Sending, sending back, and replay

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from itertools import product
 
-from sluice.declaration.sources import EventSource
+from sluice.declaration.sources import SETTLING, EventSource
 from sluice.lake.partitions import parse_ranges
 from sluice.landing.closing import close_source
 from sluice.sources.contract import connect, connect_events
 from sluice.workspace import Workspace
 
 
-def close_partitions(workspace: Workspace, source: EventSource) -> str:
+def close_partitions(workspace: Workspace, source: EventSource, settling: timedelta = SETTLING) -> str:
     """Close every partition of a source that is complete.
 
     Args:
         workspace: The pipeline that declares the source.
         source: The source of events.
+        settling: How long the counters of a queue have to be zero.
 
     Returns:
         The ranges of closed partitions that were not announced yet.
@@ -25,7 +27,8 @@ def close_partitions(workspace: Workspace, source: EventSource) -> str:
     Raises:
         ConflictingWrite: other writers kept changing a manifest.
     """
-    return close_source(workspace.lake, source, connect_events(workspace, source).evidence())
+    evidence = connect_events(workspace, source).evidence(settling)
+    return close_source(workspace.lake, workspace.pipeline, source, evidence)
 
 
 def land_partitions(workspace: Workspace, ranges: str) -> int:

@@ -14,7 +14,7 @@ from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.partitions import Partition, format_ranges, parse_ranges
 from sluice.lake.store import Lake
-from sluice.landing.closing import is_before_first_event
+from sluice.landing.closing import is_empty_by_rule
 from sluice.steps.code import code_fingerprint
 from sluice.workspace import Workspace
 
@@ -179,7 +179,7 @@ def _check_complete(
 ) -> None:
     source = pipeline.source(read.dataset)
     has_events = source in pipeline.event_sources
-    if manifest is None and has_events and is_before_first_event(lake, raw_dataset(read.dataset), pipeline, partition):
+    if manifest is None and has_events and is_empty_by_rule(lake, read.dataset, partition):
         return
     if manifest is None or manifest.state != "closed":
         raise MissingResource(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,15 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import Cloud
-from tests.draining import drain
-from tests.sluice.lake_contents import keys_below, manifest_json, partition, put_raw, rows_of
-from tests.sluice.toy import EVENTS, message, reading
+from tests.draining import ALL_LANDED, drain
+from tests.sluice.lake_contents import manifest_json, partition, put_raw, rows_of
+from tests.sluice.toy import EVENTS, TOY, message, reading, toy
 
 from sluice.completions import announce_partitions
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.sources import Close, FifoQueue
 from sluice.lake.manifests import Manifest
 from sluice.lake.store import Lake
 from sluice.landing import closing
-from sluice.landing.closing import Evidence, close_source, watermark
+from sluice.landing.closing import Evidence, close_source, is_empty_by_rule, watermark
 from sluice.workspace import Workspace
 
 NOON = datetime(2013, 1, 10, 12, tzinfo=UTC)
@@ -30,6 +31,10 @@ HOUR = timedelta(hours=1)
 
 
 pytestmark = pytest.mark.usefixtures("short_poll")
+
+
+def close(lake: Lake, evidence: Evidence = ALL_LANDED, source: FifoQueue = EVENTS, pipeline: Pipeline = TOY) -> str:
+    return close_source(lake, pipeline, source, evidence)
 
 
 def at(lake: Lake, now: datetime) -> Lake:
@@ -56,47 +61,36 @@ def states(lake: Lake) -> dict[str, tuple[str, int, int]]:
     return {key[3:]: (each["state"], each["revision"], each["rows_out"]) for key, each in manifests.items()}
 
 
-def test_watermark_is_the_highest_time_seen_less_the_lateness(lake: Lake) -> None:
+def manifest_count(lake: Lake) -> int:
+    return len(lake.partitions("raw/events"))
+
+
+NOTHING_PROVED = Evidence(landed_until=None)
+
+
+def test_nothing_closes_without_evidence_however_late_the_event_times_are(lake: Lake) -> None:
+    for day in ("2013-01-01", "2013-01-02", "2013-01-10"):
+        put_day(lake, day)
+
+    assert close(at(lake, NOON), NOTHING_PROVED) == ""
+    assert {state for state, _, _ in states(lake).values()} == {"open"}
+
+
+def test_watermark_trails_the_evidence_by_the_lateness(lake: Lake) -> None:
     put_day(lake, "2013-01-01")
-    put_day(lake, "2013-01-02", "00:59")
+    put_day(lake, "2013-01-02")
+    midnight = datetime(2013, 1, 3, tzinfo=UTC)
 
-    assert (
-        close_source(at(lake, NOON), EVENTS, Evidence(is_drained=False)) == ""
-    )  # 00:59 less an hour is the day before
-    put_day(lake, "2013-01-02", "01:00")
-    assert close_source(at(lake, NOON), EVENTS, Evidence(is_drained=False)) == "dt=2013-01-01"
-
-    assert states(lake) == {"2013-01-01": ("closed", 1, 1), "2013-01-02": ("open", 0, 1)}
+    assert close(at(lake, NOON), Evidence(midnight + timedelta(minutes=59))) == "dt=2013-01-01"
+    assert close(at(lake, NOON), Evidence(midnight + HOUR)) == "dt=2013-01-01..dt=2013-01-02"
 
 
-def test_watermark_of_a_queue_that_is_drained_empty_is_the_wall_clock(lake: Lake) -> None:
+def test_watermark_never_passes_the_wall_clock_less_the_lateness(lake: Lake) -> None:
     put_day(lake, "2013-01-09")
     put_day(lake, "2013-01-10")
+    put_day(lake, "2013-01-11")  # a producer whose clock is ahead
 
-    closed = close_source(at(lake, NOON), EVENTS, Evidence(is_drained=True))
-
-    assert closed == "dt=2013-01-09"
-    assert states(lake)["2013-01-10"] == ("open", 0, 1)
-
-
-def test_nothing_is_closed_without_a_watermark(lake: Lake) -> None:
-    assert close_source(at(lake, NOON), EVENTS, Evidence(is_drained=True)) == ""
-    assert keys_below(lake, "toy/") == []
-
-
-def test_event_without_a_time_of_the_producer_closes_nothing(lake: Lake) -> None:
-    put_day(lake, "2013-01-01", "12:00")
-    put_raw(lake, EVENTS, "2013-01-09", [message("no json")], state="open")
-
-    assert close_source(at(lake, NOON), EVENTS, Evidence(is_drained=False)) == ""
-
-
-def test_event_from_the_future_closes_only_past_partitions(lake: Lake) -> None:
-    """GIVEN a producer whose clock is a day ahead, THEN partitions that are not over stay open."""
-    for day in ("2013-01-09", "2013-01-10", "2013-01-11"):
-        put_day(lake, day, "12:00")
-
-    assert close_source(at(lake, NOON), EVENTS, Evidence(is_drained=False)) == "dt=2013-01-09"
+    assert close(at(lake, NOON)) == "dt=2013-01-09"
     assert {day: state for day, (state, _, _) in states(lake).items()} == {
         "2013-01-09": "closed",
         "2013-01-10": "open",
@@ -104,92 +98,145 @@ def test_event_from_the_future_closes_only_past_partitions(lake: Lake) -> None:
     }
 
 
-TIMES = st.lists(st.none() | st.integers(-100, 100).map(lambda hours: NOON + hours * HOUR), max_size=5)
+MOMENTS = st.none() | st.integers(-100, 100).map(lambda hours: NOON + hours * HOUR)
 
 
-@given(TIMES, st.booleans(), st.integers(0, 48))
-def test_watermark_never_passes_the_seen_times_or_the_clock(
-    times: Sequence[datetime | None], drained_empty: bool, lateness: int
+@given(MOMENTS, MOMENTS, st.integers(0, 48), st.sampled_from(["evidence", "event_time"]))
+def test_watermark_is_bounded_by_what_counts(
+    landed: datetime | None, reached: datetime | None, lateness: int, by: Close
 ) -> None:
-    manifests = [
-        Manifest(dataset="raw/events", partition="dt=2013-01-01", state="open", last_event_time=time, written_at=NOON)
-        for time in times
-    ]
-    source = replace(EVENTS, lateness=lateness * HOUR)
+    passed = watermark(replace(EVENTS, lateness=lateness * HOUR, close=by), Evidence(landed, reached), NOON)
 
-    passed = watermark(manifests, source, Evidence(drained_empty), NOON)
-
-    seen = [time for time in times if time is not None]
-    if drained_empty:
-        assert passed == NOON - lateness * HOUR
-    elif not seen:
-        assert passed is None
-    else:
-        assert passed == min(NOON, max(seen)) - lateness * HOUR
+    counts = [moment for moment in (landed, reached if by == "event_time" else None) if moment is not None]
+    assert passed == (min(NOON, max(counts)) - lateness * HOUR if counts else None)
 
 
-def test_gap_is_closed_empty_so_that_no_run_waits_for_it(lake: Lake) -> None:
+def test_source_with_a_backlog_closes_by_event_times_only_if_it_is_declared_so(lake: Lake) -> None:
     put_day(lake, "2013-01-01")
+    evidence = Evidence(landed_until=None, reached=datetime(2013, 1, 2, 1, tzinfo=UTC))
+
+    assert close(at(lake, NOON), evidence) == ""
+    assert close(at(lake, NOON), evidence, replace(EVENTS, close="event_time")) == "dt=2013-01-01"
+
+
+# What is empty
+
+
+def test_partitions_that_had_passed_when_the_source_is_first_observed_are_empty_by_rule(lake: Lake) -> None:
+    """Before the first event, and between two of history: nothing is written for them, and nothing waits for them."""
     put_day(lake, "2013-01-04")
-    put_day(lake, "2013-01-07", "12:00")
+    put_day(lake, "2013-01-07")
+    days = [partition(f"2013-01-{day:02d}") for day in range(1, 12)]
+    assert not any(is_empty_by_rule(lake, "events", day) for day in days)
 
-    closed = close_source(at(lake, NOON), EVENTS, Evidence(is_drained=False))
+    assert close(at(lake, NOON)) == "dt=2013-01-04,dt=2013-01-07"
 
-    assert closed == "dt=2013-01-01..dt=2013-01-06"
-    empty = ("closed", 1, 0)
-    assert states(lake) == {
-        "2013-01-01": ("closed", 1, 1),
-        **dict.fromkeys(["2013-01-02", "2013-01-03", "2013-01-05", "2013-01-06"], empty),
-        "2013-01-04": ("closed", 1, 1),
-        "2013-01-07": ("open", 0, 1),
-    }
+    assert set(states(lake)) == {"2013-01-04", "2013-01-07"}
+    assert [is_empty_by_rule(lake, "events", day) for day in days] == [True] * 9 + [False] * 2
 
 
-def test_late_data_in_a_gap_raises_its_revision(lake: Lake, sqs: Any, queue: str) -> None:
-    put_day(lake, "2013-01-01")
-    put_day(lake, "2013-01-03")
-    close_source(at(lake, NOON), EVENTS, Evidence(is_drained=True))
+def test_silence_closes_empty_up_to_the_watermark(lake: Lake) -> None:
+    put_day(lake, "2013-01-09")
+    close(at(lake, NOON))
+
+    closed = close(at(lake, NOON + timedelta(days=3)))
+
+    assert closed == "dt=2013-01-09..dt=2013-01-12"
+    assert {day: states(lake)[day] for day in ("2013-01-10", "2013-01-11", "2013-01-12")} == dict.fromkeys(
+        ["2013-01-10", "2013-01-11", "2013-01-12"], ("closed", 1, 0)
+    )
+
+
+def test_silence_after_the_end_of_the_pipeline_is_nobody_s_business(lake: Lake) -> None:
+    ended = toy(end=datetime(2013, 1, 10, tzinfo=UTC))
+    put_day(lake, "2013-01-09")
+    close(at(lake, NOON), pipeline=ended)
+
+    assert close(at(lake, NOON + timedelta(days=30)), pipeline=ended) == "dt=2013-01-09..dt=2013-01-10"
+
+
+def test_source_that_never_had_an_event_writes_no_manifests(lake: Lake) -> None:
+    assert close(at(lake, NOON)) == ""
+    assert close(at(lake, NOON + timedelta(days=3))) == ""
+
+    assert manifest_count(lake) == 0
+    assert is_empty_by_rule(lake, "events", partition("2013-01-12"))
+    assert not is_empty_by_rule(lake, "events", partition("2013-01-13"))
+
+
+def test_six_weeks_of_silent_hours_close(lake: Lake) -> None:
+    hourly = toy(every="hour")
+    put_raw(lake, EVENTS, "2013-01-10/hour=10", [message(reading("r", "2013-01-10T10:10:00+00:00"))], state="open")
+    close(at(lake, NOON), pipeline=hourly)
+
+    closed = close(at(lake, NOON + timedelta(weeks=6)), pipeline=hourly)
+
+    assert closed == "dt=2013-01-10/hour=10..dt=2013-02-21/hour=10"
+    assert manifest_count(lake) == 6 * 7 * 24 + 1
+
+
+def test_silence_that_nobody_can_afford_is_empty_by_rule(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closing, "_LONGEST_SILENCE", 3)
+    put_day(lake, "2013-01-09")
+    close(at(lake, NOON))
+
+    assert close(at(lake, NOON + timedelta(days=4))) == "dt=2013-01-09"
+    assert is_empty_by_rule(lake, "events", partition("2013-01-13"))
+    assert close(at(lake, NOON + timedelta(days=7))) == "dt=2013-01-09,dt=2013-01-14..dt=2013-01-16"
+
+
+def test_wrong_clocks_do_not_close_the_hours_since(lake: Lake) -> None:
+    """GIVEN three clocks that are weeks behind, one that was never set and one of the year 1, THEN nothing is empty."""
+    hours = [
+        "2013-01-10/hour=10",
+        "2012-11-30/hour=06",
+        "2012-10-20/hour=00",
+        "1970-01-01/hour=00",
+        "0001-01-01/hour=00",
+    ]
+    for hour in hours:
+        put_raw(lake, EVENTS, hour, [message(reading("r", "2013-01-10T10:10:00+00:00"))], state="open")
+
+    closed = close(at(lake, NOON), pipeline=toy(every="hour"))
+
+    assert closed == ",".join(f"dt={hour}" for hour in sorted(hours))
+    assert manifest_count(lake) == len(hours)
+
+
+def test_late_data_in_a_silence_raises_its_revision(lake: Lake, sqs: Any, queue: str) -> None:
+    put_day(lake, "2013-01-09")
+    close(at(lake, NOON))
+    close(at(lake, NOON + timedelta(days=3)))
     sqs.send_message(
         QueueUrl=queue,
-        MessageBody=reading("late", "2013-01-02T07:00:00+00:00"),
+        MessageBody=reading("late", "2013-01-11T07:00:00+00:00"),
         MessageGroupId="g",
         MessageDeduplicationId="late",
     )
 
     drain(sqs, queue, lake, EVENTS, "day")
 
-    assert states(lake)["2013-01-02"] == ("closed", 2, 1)
+    assert states(lake)["2013-01-11"] == ("closed", 2, 1)
 
 
-@pytest.mark.parametrize("day", ["1970-01-01", "0001-01-01"])
-def test_unset_clock_does_not_close_a_partition_for_every_day_since(lake: Lake, day: str) -> None:
-    """One event of the year 1970 or 1 must neither make thousands of empty partitions nor stop the closing."""
-    put_day(lake, day)
-    put_day(lake, "2013-01-08")
-    put_day(lake, "2013-01-10", "01:00")
+def test_event_of_a_time_that_is_empty_by_rule_opens_its_partition(lake: Lake) -> None:
+    put_day(lake, "2013-01-09")
+    close(at(lake, NOON))
 
-    closed = close_source(at(lake, NOON), EVENTS, Evidence(is_drained=False))
+    put_day(lake, "2013-01-05")
 
-    assert closed == f"dt={day},dt=2013-01-08..dt=2013-01-09"
-    assert set(states(lake)) == {day, "2013-01-08", "2013-01-09", "2013-01-10"}
+    assert close(at(lake, NOON)) == "dt=2013-01-05,dt=2013-01-09"
 
 
-def test_gap_is_closed_up_to_the_longest_length_of_a_silence(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(closing, "_LONGEST_GAP", 3)
-    for day in ("2013-01-01", "2013-01-05", "2013-01-10"):
-        put_day(lake, day)
-
-    closed = close_source(at(lake, datetime(2014, 1, 1, tzinfo=UTC)), EVENTS, Evidence(is_drained=True))
-
-    assert closed == "dt=2013-01-01..dt=2013-01-05,dt=2013-01-10"
+# Closing
 
 
 def test_closing_again_changes_nothing(lake: Lake) -> None:
     put_day(lake, "2013-01-01")
-    first = close_source(at(lake, NOON), EVENTS, Evidence(is_drained=True))
+    first = close(at(lake, NOON))
     manifest = manifest_json(lake, "raw/events", "dt=2013-01-01")
 
-    second = close_source(at(lake, NOON + HOUR), EVENTS, Evidence(is_drained=True))
+    second = close(at(lake, NOON + HOUR))
 
     assert first == second == "dt=2013-01-01"  # until it is announced
     assert manifest_json(lake, "raw/events", "dt=2013-01-01") == manifest
@@ -199,12 +246,12 @@ def test_announced_partition_is_returned_again_only_when_it_has_changed(workspac
     lake = at(workspace.lake, NOON)
     put_day(lake, "2013-01-01")
     put_day(lake, "2013-01-02")
-    announce_partitions(workspace, "raw/events", close_source(lake, EVENTS, Evidence(is_drained=True)), "run-1")
-    assert close_source(lake, EVENTS, Evidence(is_drained=True)) == ""
+    announce_partitions(workspace, "raw/events", close(lake), "run-1")
+    assert close(lake) == ""
 
     put_raw(lake, EVENTS, "2013-01-02", [message(reading("late", "2013-01-02T07:00:00+00:00"), 2)])
 
-    assert close_source(lake, EVENTS, Evidence(is_drained=True)) == "dt=2013-01-02"
+    assert close(lake) == "dt=2013-01-02"
 
 
 def test_two_closers_and_a_drain_at_once_lose_nothing(cloud: Cloud, lake: Lake, sqs: Any, queue: str) -> None:
@@ -226,7 +273,7 @@ def test_two_closers_and_a_drain_at_once_lose_nothing(cloud: Cloud, lake: Lake, 
         if work == 0:
             drain(cloud.client("sqs"), queue, own, EVENTS, "day")
         else:
-            close_source(own, EVENTS, Evidence(is_drained=True))
+            close(own)
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(run, range(3)))

@@ -18,13 +18,13 @@ from typing import Any
 
 import pytest
 from tests.conftest import Cloud
-from tests.draining import backlog, drain, read_shards, reader_of_kinesis, record_from_sqs, workspace_of
+from tests.draining import ALL_LANDED, backlog, drain, read_shards, reader_of_kinesis, record_from_sqs, workspace_of
 from tests.sluice import toy
 from tests.sluice.conftest import Declare
 from tests.sluice.lake_contents import rows_of
 from tests.sluice.records.wrapped import aggregated
 from tests.sluice.redrive.dying_redrive import BOUNDARIES
-from tests.sluice.toy import EVENTS, reading
+from tests.sluice.toy import EVENTS, TOY, reading
 
 from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
@@ -32,7 +32,7 @@ from sluice.declaration import Conform, Ndjson, Pipeline, Sns, StandardQueue, St
 from sluice.errors import DeclarationError, SluiceError
 from sluice.lake.partitions import format_ranges
 from sluice.lake.store import Lake
-from sluice.landing.closing import Evidence, close_source
+from sluice.landing.closing import close_source
 from sluice.landing.parts import Landing, Parts
 from sluice.redrive.held import CONFLICT, DEAD_LETTER, Choice, sources_named, survey
 from sluice.redrive.ledger import Ledger
@@ -89,7 +89,7 @@ class World:
     def conform(self) -> None:
         """Close what has landed, and conform it."""
         # Bodies without a time are in the partition of today.
-        close_source(self.later(timedelta(days=2)).lake, EVENTS, Evidence(is_drained=True))
+        close_source(self.later(timedelta(days=2)).lake, TOY, EVENTS, ALL_LANDED)
         run_step(
             workspace_of(self.lake, self.workspace.pipeline),
             "conform",
@@ -259,9 +259,9 @@ def test_events_outside_of_start_and_end_are_shown_and_can_be_sent_back(world: W
     ended_world.send(timeless, *good("a", range(2)), bad("b"))
     ended_world.land_all()
     if closed:
-        close_source(world.later(timedelta(days=2)).lake, EVENTS, Evidence(is_drained=True))
+        close_source(world.later(timedelta(days=2)).lake, TOY, EVENTS, ALL_LANDED)
     run_day = f"dt={DAY}"
-    close_source(world.later(timedelta(0)).lake, EVENTS, Evidence(is_drained=True))
+    close_source(world.later(timedelta(0)).lake, TOY, EVENTS, ALL_LANDED)
     run_step(workspace_of(world.lake, ended), "conform", run_day)
 
     held = survey(ended_world.workspace, EVENTS, Choice())
@@ -285,7 +285,7 @@ def test_partition_conformed_by_a_manual_run_is_not_held_back(world: World) -> N
     world.send(*good("a", range(2)))
     world.land_all()
     assert [each.reason for each in survey(later, EVENTS, Choice())] == [OUTSIDE]
-    close_source(world.lake, EVENTS, Evidence(is_drained=True))
+    close_source(world.lake, TOY, EVENTS, ALL_LANDED)
     run_step(workspace_of(world.lake, later.pipeline), "conform", f"dt={DAY}")
 
     assert survey(later, EVENTS, Choice()) == []
@@ -656,7 +656,7 @@ def put_stream_quarantine(world: World, *records: tuple[str, bytes]) -> None:
     landed = [each for record in given for each in reader_of_kinesis(STREAM)(record, "shard")]
     with ThreadPoolExecutor(1) as pool:
         partitions = Parts(Landing(world.lake, "stream", "day"), pool).land(landed)
-    close_source(world.later(timedelta(days=2)).lake, STREAM, Evidence(is_drained=True))
+    close_source(world.later(timedelta(days=2)).lake, TOY, STREAM, ALL_LANDED)
     run_step(workspace_of(world.lake, world.workspace.pipeline), "conform_stream", format_ranges(partitions))
 
 

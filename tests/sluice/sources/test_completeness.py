@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from tests.draining import workspace_of
+from dataclasses import replace
+
+from tests.draining import ALL_LANDED, workspace_of
 from tests.sluice.lake_contents import partition, put_raw
 from tests.sluice.toy import EVENTS, TOY, message
 
+from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
-from sluice.landing.closing import is_before_first_event
+from sluice.landing.closing import close_source
 from sluice.sources.completeness import describe, incomplete
 
 DAYS = [partition(f"2013-01-0{day}") for day in (1, 2, 3)]
@@ -29,7 +32,7 @@ def test_each_source_is_complete_by_its_own_rule(lake: Lake) -> None:
         ("weather", "dt=2013-01-03"),
     ]
     assert describe(TOY, found) == (
-        "toy/events dt=2013-01-03: no event has arrived in it, and none in a later partition has closed it; "
+        "toy/events dt=2013-01-03: no event has arrived in it, and nothing proves yet that none will; "
         "toy/events dt=2013-01-01: still open, because events of that time may still arrive; "
         "toy/weather dt=2013-01-02..dt=2013-01-03: no _SUCCESS under drops/weather/dt=…/"
     )
@@ -60,13 +63,15 @@ def test_nothing_is_incomplete_once_all_sources_are_complete(lake: Lake) -> None
     assert incomplete(workspace_of(lake, TOY), []) == []
 
 
-def test_partitions_before_the_first_event_are_empty_by_rule(lake: Lake) -> None:
-    """Not while there is no event at all, and not because of an event that is older than the pipeline."""
-    assert not is_before_first_event(lake, "raw/events", TOY, DAYS[0])
-    put_raw(lake, EVENTS, "2012-12-31", [message("{}")])
-    assert not is_before_first_event(lake, "raw/events", TOY, DAYS[0])
-
+def test_partitions_are_empty_by_rule_only_once_the_evidence_is_there(lake: Lake) -> None:
+    """Days before the first event hold nothing by rule; but an older event may still wait."""
     put_raw(lake, EVENTS, "2013-01-02", [message("{}")], state="open")
 
-    assert [is_before_first_event(lake, "raw/events", TOY, day) for day in DAYS] == [True, False, False]
-    assert [each.partition for each in incomplete(workspace_of(lake, TOY), DAYS) if each.source == "events"] == DAYS[1:]
+    def waited_for() -> list[Partition]:
+        return [each.partition for each in incomplete(workspace_of(lake, TOY), DAYS) if each.source == "events"]
+
+    assert waited_for() == DAYS
+    close_source(replace(lake, now=lambda: DAYS[1].end), TOY, EVENTS, ALL_LANDED)
+    assert waited_for() == DAYS[1:]
+    close_source(replace(lake, now=lambda: DAYS[1].end + EVENTS.lateness), TOY, EVENTS, ALL_LANDED)
+    assert waited_for() == DAYS[2:]

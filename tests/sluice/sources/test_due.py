@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from tests.draining import workspace_of
+from tests.draining import ALL_LANDED, workspace_of
 from tests.sluice.lake_contents import keys_below, partition, put_raw
 from tests.sluice.toy import EVENTS, TOY, message
 
 from sluice.lake.partitions import Partition, between
 from sluice.lake.store import Lake
+from sluice.landing.closing import close_source
 from sluice.sources.due import due_partitions, last_runs, record_started
 
 DAYS = [partition(f"2013-01-0{day}") for day in range(1, 8)]
@@ -100,6 +101,9 @@ def test_only_partitions_between_start_and_end_are_due(lake: Lake) -> None:
 def test_before_the_first_event_a_drop_alone_makes_a_partition_complete(lake: Lake) -> None:
     arrive(lake, DAYS[2])
     drop(lake, DAYS[0], DAYS[2])
+    assert ready(lake) == [DAYS[2]]  # nothing proves yet that no older event waits
+
+    close_source(lake, TOY, EVENTS, ALL_LANDED)
 
     assert ready(lake) == [DAYS[0], DAYS[2]]
 

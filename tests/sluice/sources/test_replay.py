@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.draining import drain, record_from_sqs, workspace_of
+from tests.draining import ALL_LANDED, drain, record_from_sqs, workspace_of
 from tests.sluice.lake_contents import manifest_json, rows_of
 from tests.sluice.sources.stream.streams import CLICKS, FIRST_DAY, PIPELINE, Trial, parts
 from tests.sluice.toy import EVENTS, TOY, message, reading, toy
@@ -21,7 +21,7 @@ from sluice.declaration import Ndjson, Sns, StandardQueue
 from sluice.errors import MissingResource, SluiceError
 from sluice.lake.store import Lake
 from sluice.landing import missing
-from sluice.landing.closing import Evidence, close_source
+from sluice.landing.closing import close_source
 from sluice.records.record import Record, part_bytes, read_parts
 from sluice.sources import replay as replaying
 from sluice.sources.contract import connect_events
@@ -83,8 +83,7 @@ def test_replay_of_existing_data_changes_no_byte(trial: Trial, on_stream: Worksp
     assert read_checkpoints(trial.lake, "clicks") == checkpoints
 
 
-@pytest.mark.parametrize("noticed", [False, True], ids=["at once", "after it was closed empty"])
-def test_deleted_partition_is_restored_unchanged(trial: Trial, on_stream: Workspace, noticed: bool) -> None:
+def test_deleted_partition_is_restored_unchanged(trial: Trial, on_stream: Workspace) -> None:
     trial.send(300, days=3)
     trial.read_all()
     trial.conform()
@@ -92,17 +91,13 @@ def test_deleted_partition_is_restored_unchanged(trial: Trial, on_stream: Worksp
     for key in landed:
         if DAYS[1] in key:
             trial.lake.s3.delete_object(Bucket=trial.lake.bucket, Key=key)
-    if noticed:
-        assert trial.close() == "dt=2013-01-01..dt=2013-01-03"
 
     assert replay_all(on_stream, today()) == (300, 100)
     ranges = close_partitions(on_stream, CLICKS)
     run_step(workspace_of(trial.lake, PIPELINE), "conform", ranges)
 
     assert {key for key in landed if DAYS[1] not in key} <= trial.content("raw/").keys()
-    assert manifest_json(trial.lake, "raw/clicks", DAYS[1])["revision"] == (
-        3 if noticed else 1
-    )  # late data, of two shards
+    assert manifest_json(trial.lake, "raw/clicks", DAYS[1])["revision"] == 1
     assert parts(trial.content("conform/")) == parts(conformed)
     assert trial.audit().conformed == 300
     assert replay_all(on_stream, today()) == (300, 0)
@@ -192,7 +187,7 @@ def test_records_of_a_corrected_declaration_move_to_their_partition(
     assert replay_all(workspace, everything) == (20, 20)
     assert replay_all(workspace, everything) == (40, 0)
 
-    close_source(replace(lake, now=lambda: datetime.now(UTC) + timedelta(days=2)), EVENTS, Evidence(is_drained=True))
+    close_source(replace(lake, now=lambda: datetime.now(UTC) + timedelta(days=2)), TOY, EVENTS, ALL_LANDED)
     for day in (*DAYS, sent_on):
         run_step(workspace_of(lake, pipeline), "conform", day)
     assert [row["value"] for row in rows_of(lake, "conform", DAYS[0])] == list(range(0, 20, 2))

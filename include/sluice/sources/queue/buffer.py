@@ -5,6 +5,10 @@ It has no threads, makes no calls and reads no clock.
 SQS returns no more messages of a FIFO group while some of its messages are in flight. So a flush is due as soon as half
 of the receivers get empty responses, even if few messages are buffered. Otherwise it is due once the messages fill a
 part, or once the oldest has waited for ten seconds.
+
+A drain that dies raises the receive count of all messages that it holds, and SQS moves a message to the dead-letter
+queue once it was received too often. So the more often a message was received, the fewer are held beside it: at its
+last receive, it is alone.
 """
 
 from __future__ import annotations
@@ -18,6 +22,21 @@ from sluice.records.record import Record
 from sluice.sources.queue.messages import BATCH
 
 FLUSH_SECONDS = 10
+_MOST_HELD = 3 * FLUSH_MESSAGES  # more than the receivers and the writer ever hold
+_LESS_WITH_EACH_RECEIVE = 10
+
+
+def most_held(receives: int, max_receives: int) -> int:
+    """Return how many messages a drain may hold at once.
+
+    Args:
+        receives: How often they have been received, at most.
+        max_receives: How often a message is received before SQS moves it to the dead-letter queue.
+    """
+    if receives < 2:  # nobody has died with it
+        return _MOST_HELD
+    left = max(0, max_receives - receives)
+    return min(_MOST_HELD, _LESS_WITH_EACH_RECEIVE ** min(left, _LESS_WITH_EACH_RECEIVE))
 
 
 @dataclass
@@ -71,11 +90,13 @@ class Buffer:
         waiting: The batches that wait for a flush.
         flushing: The batches that are being written and deleted.
         closed: Set it to end the drain early.
+        most_held: The most messages that are requested, wait or are being flushed.
     """
 
     limits: Limits
     receivers: int
     ends_at: float
+    most_held: int = _MOST_HELD
     waiting: list[Batch] = field(default_factory=list)
     flushing: list[Batch] = field(default_factory=list)
     closed: bool = False
@@ -86,6 +107,8 @@ class Buffer:
     _flushes: int = 0
     _waiting_records: int = 0
     _waiting_characters: int = 0
+    _waiting_messages: int = 0
+    _flushing_messages: int = 0
     _empty_poll_after: int = -1  # how many flushes had ended before the latest long poll that returned nothing
     _busy: set[int] = field(init=False)  # receivers whose last receive returned messages, or that have not received yet
 
@@ -102,7 +125,8 @@ class Buffer:
         Returns:
             None if the drain :meth:`is_over`, or if the receiver has to wait until something changes.
         """
-        most = min(BATCH, self.limits.messages - self._messages - self._requested)
+        held = self._requested + self._waiting_messages + self._flushing_messages
+        most = min(BATCH, self.limits.messages - self._messages - self._requested, self.most_held - held)
         # At most one part waits while another is written, so memory does not grow with the queue.
         has_room = self._waiting_records < FLUSH_MESSAGES and self._waiting_characters < FLUSH_BYTES
         is_long_poll = receiver not in self._busy or self._is_half_idle
@@ -158,6 +182,7 @@ class Buffer:
             self._is_half_idle
             or self._waiting_records >= FLUSH_MESSAGES
             or self._waiting_characters >= FLUSH_BYTES
+            or self._waiting_messages >= self.most_held
             or now - self.waiting[0].since >= FLUSH_SECONDS
         )
 
@@ -169,7 +194,8 @@ class Buffer:
     def begin_flush(self) -> Sequence[Batch]:
         """Begin a flush of all waiting batches, and return them."""
         self.flushing, self.waiting = self.waiting, []
-        self._waiting_records = self._waiting_characters = 0
+        self._flushing_messages = self._waiting_messages
+        self._waiting_messages = self._waiting_records = self._waiting_characters = 0
         return self.flushing
 
     def end_flush(self) -> None:
@@ -177,4 +203,5 @@ class Buffer:
         for batch in self.flushing:
             batch.until = inf
         self.flushing = []
+        self._flushing_messages = 0
         self._flushes += 1

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from threading import Event
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from typing_extensions import override
 
@@ -15,6 +16,7 @@ from sluice.aws.template import Fragment
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import FifoQueue, Queue, StandardQueue
 from sluice.errors import MissingResource
+from sluice.landing.agreement import agreed
 from sluice.landing.closing import Evidence
 from sluice.landing.parts import Flush, Limits
 from sluice.records.body import Body, parse_body
@@ -22,8 +24,9 @@ from sluice.records.record import Record, content_of
 from sluice.sending.lanes import Sender
 from sluice.sources.contract import EventConnector, Figures
 from sluice.sources.queue.dead_letters import DeadLetterQueue
-from sluice.sources.queue.drain import Drained, drain, lanes_for
+from sluice.sources.queue.drain import Caution, Drained, drain, lanes_for
 from sluice.sources.queue.messages import Message, MessageQueue
+from sluice.sources.queue.progress import Look, QueueProgress
 from sluice.sources.queue.records import (
     EVENT_ID,
     attributes_to_send,
@@ -56,7 +59,10 @@ class QueueConnector(EventConnector[Declared]):
 
     @override
     def backlog(self) -> int:
-        return self._queue.backlog()
+        """Return how many messages have not landed, by SQS's counters. What they show is noted as evidence."""
+        look = self._queue.look()
+        self._note(lambda progress: progress.looked(look))
+        return look.backlog
 
     @override
     def units(self, most: int) -> list[str]:
@@ -64,16 +70,53 @@ class QueueConnector(EventConnector[Declared]):
 
     @override
     def drain(self, unit: str, limits: Limits, on_flush: Callable[[Flush], None], stop: Event) -> Drained:
-        return drain(self._queue, self.read, self.landing, limits, on_flush=on_flush, stop=stop)
+        """Land what waits in the queue. If it fails or is killed, its mark remains, and proofs wait for it."""
+        queue, own = self._queue, uuid4().hex
+        before = queue.look()
+        hidden = timedelta(seconds=limits.seconds) + before.visibility
+        marked = self._note(lambda progress: progress.begun(own, before.at + hidden))
+        caution = Caution(
+            receives=marked.receives(own),
+            max_receives=self.source.max_receives,
+            note=lambda receives: self._redelivered(own, receives),
+        )
+        drained = drain(queue, self.read, self.landing, limits, on_flush=on_flush, stop=stop, caution=caution)
+        self._note(
+            lambda progress: progress.ended(
+                own, drained.after, is_dry=drained.is_dry, received=drained.messages, times=drained.times
+            )
+        )
+        return drained
+
+    def _redelivered(self, drain: str, receives: int) -> None:
+        self._note(lambda progress: progress.redelivered(drain, receives))
+
+    def _note(self, change: Callable[[QueueProgress], QueueProgress]) -> QueueProgress:
+        key = self.lake.layout.queue_progress(self.source.name)
+        return self.lake.update(key, QueueProgress, lambda before: change(before or QueueProgress()))
 
     def read(self, message: Message) -> list[Record]:
         """Make the records of a received message."""
         return self.records(delivery_of(message))
 
     @override
-    def evidence(self) -> Evidence:
-        """Return how far the queue has landed. It is drained if no message waits, is in flight or is delayed."""
-        return Evidence(is_drained=self.backlog() == 0)
+    def unsettled(self, settling: timedelta) -> str | None:
+        look, progress = self._settled(settling)
+        if look.backlog or progress.is_settled(look, settling):
+            return None
+        return (
+            f"the counters of the queue {self._queue.url} to stay at zero for {settling.total_seconds():g} s, while no "
+            f"drain that died may still hide a message"
+        )
+
+    @override
+    def evidence(self, settling: timedelta) -> Evidence:
+        _, progress = self._settled(settling)
+        return Evidence(progress.landed_until, agreed(progress.times))
+
+    def _settled(self, settling: timedelta) -> tuple[Look, QueueProgress]:
+        look = self._queue.look()
+        return look, self._note(lambda progress: progress.settled(look, settling))
 
     @override
     def figures(self) -> Figures:
@@ -82,17 +125,14 @@ class QueueConnector(EventConnector[Declared]):
         SQS reports the age of the oldest message to CloudWatch only (``ApproximateAgeOfOldestMessage``). Each flush
         sends the age of its oldest message as a metric.
         """
-        counted = self._queue.attributes()
-        waiting = int(counted["ApproximateNumberOfMessages"])
-        in_flight = int(counted["ApproximateNumberOfMessagesNotVisible"])
-        delayed = int(counted["ApproximateNumberOfMessagesDelayed"])
+        look = self._queue.look()
         dead = self.workspace.resources.found_for("dead-letter-queues", self.source.name)
         return {
-            "waiting": waiting,
-            "in_flight": in_flight,
-            "delayed": delayed,
-            "backlog": waiting + in_flight + delayed,
-            "dead_letters": None if dead is None else self._queue_at(dead).backlog(),
+            "waiting": look.waiting,
+            "in_flight": look.in_flight,
+            "delayed": look.delayed,
+            "backlog": look.backlog,
+            "dead_letters": None if dead is None else self._queue_at(dead).look().backlog,
         }
 
     @override

@@ -27,7 +27,7 @@ class DeadLetterQueue:
 
     def count(self) -> int:
         """Return SQS's approximate count."""
-        return self.queue.backlog()
+        return self.queue.look().backlog
 
     def peek(self, most: int) -> list[Letter]:
         """Read at most ``most`` messages, and put them back.

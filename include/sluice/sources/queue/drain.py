@@ -2,24 +2,31 @@
 
 Several receivers fill a :class:`Buffer`, and one writer flushes it. A heartbeat renews the visibility time-out of the
 buffered messages. The buffer decides when to receive and when to flush.
+
+A message on which the process dies (a poison) takes down with it what is held. So a drain holds less, the more often
+the messages that it receives were received before.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sluice.lake.partitions import Partition
+from sluice.landing.agreement import middle_time
 from sluice.landing.parts import Flush, Landed, Landing, Limits, Parts
 from sluice.records.record import Record, first_of
-from sluice.sources.queue.buffer import Batch, Buffer, ReceiveRequest
+from sluice.sources.queue.buffer import Batch, Buffer, ReceiveRequest, most_held
 from sluice.sources.queue.messages import BATCH, Message, MessageQueue, in_batches, size_of
+from sluice.sources.queue.progress import Look
 
 RECEIVERS = 8
 _LIMITS = Limits()
@@ -36,11 +43,35 @@ class Drained(Landed):
 
     Attributes:
         redelivered: How many messages had been received before.
-        empty: Whether no message was waiting or in flight at the end.
+        is_dry: Whether a long poll returned nothing after all that was received had been deleted.
+        after: The counters of the queue at the end.
+        times: The middle event times of the flushes.
     """
 
     redelivered: int
-    empty: bool
+    is_dry: bool
+    after: Look
+    times: tuple[datetime | None, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether the drain ran dry, and no message was waiting or in flight at the end."""
+        return self.is_dry and self.after.backlog == 0
+
+
+@dataclass(frozen=True)
+class Caution:
+    """What a drain knows of drains that died.
+
+    Attributes:
+        receives: How often the messages that they may have left will have been received, at most.
+        max_receives: How often a message is received before SQS moves it to the dead-letter queue.
+        note: Called with a higher number of receives, before the messages are read.
+    """
+
+    receives: int = 1
+    max_receives: int = sys.maxsize
+    note: Callable[[int], None] = lambda _: None
 
 
 def lanes_for(waiting: int, most: int) -> int:
@@ -63,6 +94,7 @@ def drain(
     on_flush: Callable[[Flush], None] = lambda _: None,
     stop: threading.Event | None = None,
     clock: Callable[[], float] = time.monotonic,
+    caution: Caution | None = None,
 ) -> Drained:
     """Land what waits in the queue, until it is dry, a limit is reached or ``stop`` is set.
 
@@ -78,6 +110,7 @@ def drain(
         on_flush: Called after each flush, in the calling thread.
         stop: Set it to end early: the drain finishes the current flush and returns the other messages to the queue.
         clock: Seconds of a monotonic clock.
+        caution: How much to hold of what was received before; None to hold as much as of anything else.
 
     Raises:
         MissingResource: there is no such queue.
@@ -85,7 +118,8 @@ def drain(
         ConflictingWrite: other writers kept changing a manifest.
     """
     buffer = Buffer(limits, receivers, ends_at=clock() + limits.seconds)
-    flushes, partitions = _Drain(queue, read, landing, buffer, stop or threading.Event(), clock).run(on_flush)
+    running = _Drain(queue, read, landing, buffer, stop or threading.Event(), clock, caution or Caution())
+    flushes, partitions = running.run(on_flush)
     return Drained(
         messages=sum(flush.messages for flush in flushes),
         bytes=sum(flush.bytes for flush in flushes),
@@ -93,7 +127,9 @@ def drain(
         parts=sum(flush.parts for flush in flushes),
         partitions=tuple(sorted(partitions)),
         redelivered=sum(flush.redelivered for flush in flushes),
-        empty=buffer.is_dry and queue.backlog() == 0,
+        is_dry=buffer.is_dry,
+        after=queue.look(),
+        times=tuple(flush.middle_time for flush in flushes),
     )
 
 
@@ -108,9 +144,12 @@ class _Drain:
         buffer: Buffer,
         stop: threading.Event,
         clock: Callable[[], float],
+        caution: Caution,
     ) -> None:
         self._queue, self._read, self._landing = queue, read, landing
         self._buffer, self._stop, self._clock = buffer, stop, clock
+        self._caution, self._receives = caution, 1
+        buffer.most_held = most_held(caution.receives, caution.max_receives)
         self._changed = threading.Condition()
         self._receiving = buffer.receivers
         self._done = threading.Event()
@@ -149,6 +188,7 @@ class _Drain:
             while request := self._next_receive(number):
                 since = self._clock()
                 messages = self._queue.receive(request.most, _LONG_POLL_SECONDS if request.is_long_poll else 0)
+                self._beware(max((int(each["Attributes"]["ApproximateReceiveCount"]) for each in messages), default=0))
                 batch = self._batch(messages, since) if messages else None
                 with self._changed:
                     self._buffer.end_receive(number, request, batch)
@@ -169,6 +209,15 @@ class _Drain:
                     break
                 self._changed.wait(_SECONDS_BETWEEN_CHECKS)
             return request
+
+    def _beware(self, receives: int) -> None:
+        """Hold less once messages come that were received often. This is noted before any of them is read."""
+        with self._changed:
+            if receives <= self._receives:
+                return
+            self._receives = receives
+            self._buffer.most_held = min(self._buffer.most_held, most_held(receives, self._caution.max_receives))
+        self._caution.note(receives)
 
     def _batch(self, messages: Sequence[Message], since: float) -> Batch:
         records = [each for message in messages for each in self._read(message)]
@@ -214,6 +263,7 @@ class _Drain:
             expired=expired,
             seconds=self._clock() - began,
             lag_seconds=(self._landing.lake.now() - oldest).total_seconds(),
+            middle_time=middle_time(records),
         )
         return flush, touched
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -12,10 +14,10 @@ from uuid import uuid4
 from sluice.aws.retrying import retrying
 from sluice.aws.wire import SqsWire
 from sluice.errors import MissingResource, SluiceError
+from sluice.sources.queue.progress import Look
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_sqs.literals import QueueAttributeNameType
 
 BATCH = 10  # the most messages that SQS returns, deletes or hides in one call
 _DELETE_ATTEMPTS = 5
@@ -52,33 +54,28 @@ class MessageQueue:
     @cached_property
     def visibility_seconds(self) -> int:
         """The queue's visibility time-out, in seconds: how long a received message is hidden from other readers."""
-        return max(1, int(self.attributes()["VisibilityTimeout"]))
+        return max(1, int(self.look().visibility.total_seconds()))
 
-    def attributes(self) -> Mapping[QueueAttributeNameType, str]:
-        """Read all attributes of the queue. Nothing is received.
+    def look(self) -> Look:
+        """Read the counters of the queue, with the service's time. Nothing is received.
 
         Raises:
             MissingResource: there is no such queue.
         """
         try:
-            return self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])["Attributes"]
+            response = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])
         except self.sqs.exceptions.QueueDoesNotExist as error:
             raise MissingResource(
                 f"queue {self.url} is gone; something outside Sluice deleted it: make it again as "
                 f"`sluice provision --dry-run` prints it for its pipeline"
             ) from error
-
-    def backlog(self) -> int:
-        """Count the messages that wait, are in flight or are delayed. The counts are approximate. Nothing is received.
-
-        Raises:
-            MissingResource: there is no such queue.
-        """
-        attributes = self.attributes()
-        return (
-            int(attributes["ApproximateNumberOfMessages"])
-            + int(attributes["ApproximateNumberOfMessagesNotVisible"])
-            + int(attributes["ApproximateNumberOfMessagesDelayed"])
+        attributes = response["Attributes"]
+        return Look(
+            at=parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"]),
+            waiting=int(attributes["ApproximateNumberOfMessages"]),
+            in_flight=int(attributes["ApproximateNumberOfMessagesNotVisible"]),
+            delayed=int(attributes["ApproximateNumberOfMessagesDelayed"]),
+            visibility=timedelta(seconds=int(attributes["VisibilityTimeout"])),
         )
 
     def receive(self, most: int, wait_seconds: int, hidden_seconds: int | None = None) -> Sequence[Message]:

@@ -40,7 +40,7 @@ class Checkpoint(BaseModel):
         sequence_number: All records up to this one are durable and recorded; None before the first.
         read_until: Everything that arrived up to this moment (UTC) is read and durable.
         at_tip: Whether no more records waited at that moment.
-        last_event_time: The highest event time in the bodies of those records (UTC).
+        times: The middle event times of the last flushes (UTC).
         ended: Whether the shard is closed and read to its end.
         gaps: The time ranges whose records were trimmed before they were read.
     """
@@ -52,20 +52,24 @@ class Checkpoint(BaseModel):
     sequence_number: str | None = None
     read_until: datetime | None = None
     at_tip: bool = False
-    last_event_time: datetime | None = None
+    times: tuple[datetime, ...] = ()
     ended: bool = False
     gaps: tuple[Gap, ...] = ()
 
     def merged(self, other: Checkpoint) -> Checkpoint:
         """Merge two checkpoints of one shard: each member gets the value that is farther. The order does not matter."""
-        newer = max(self, other, key=lambda each: (each.read_until is not None, each.read_until or 0, not each.at_tip))
+        newer = max(
+            self,
+            other,
+            key=lambda each: (each.read_until is not None, each.read_until or 0, not each.at_tip, each.times),
+        )
         gaps = {(gap.since, gap.until): gap for gap in (*self.gaps, *other.gaps)}
         return Checkpoint(
             shard=self.shard,
             sequence_number=max(self.sequence_number, other.sequence_number, key=lambda number: int(number or -1)),
             read_until=latest([self.read_until, other.read_until]),
             at_tip=newer.at_tip,
-            last_event_time=latest([self.last_event_time, other.last_event_time]),
+            times=newer.times,
             ended=self.ended or other.ended,
             gaps=tuple(gaps[key] for key in sorted(gaps)),
         )

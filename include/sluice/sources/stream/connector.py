@@ -80,7 +80,7 @@ class StreamConnector(EventConnector[Stream]):
         return self.records(delivery_of(record, shard_id))
 
     @override
-    def evidence(self) -> Evidence:
+    def evidence(self, settling: timedelta) -> Evidence:
         return evidence_of_stream(self._stream, self.lake, self.source)
 
     @override

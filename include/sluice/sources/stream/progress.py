@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from sluice.declaration.sources import Stream
+from sluice.lake.manifests import earliest
 from sluice.lake.store import Lake
+from sluice.landing.agreement import agreed
 from sluice.landing.closing import Evidence
 from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance, read_checkpoints
 from sluice.sources.stream.read import place_of, warn_of_gap
@@ -93,11 +95,11 @@ def note_lost_shards(stream: KinesisStream, lake: Lake, source: Stream) -> Mappi
 
 
 def evidence_of_stream(stream: KinesisStream, lake: Lake, source: Stream) -> Evidence:
-    """Return how far the stream has landed, by its checkpoints.
+    """Return how far the stream has landed, by its checkpoints, which are exact.
 
-    The stream is drained if nothing waited in any shard when it was last read. Its watermark then follows the moment up
-    to which every shard is read, instead of the wall clock. A shard in which something waits bounds the watermark by
-    the highest event time read from it. So a fast shard does not close a partition of a slow one.
+    If nothing waited in any shard when it was last read, everything that was sent before the earliest of these reads
+    has landed. Event times agree only as far as the shard that is behind: a fast shard does not close a partition of a
+    slow one.
 
     Args:
         stream: The stream at AWS.
@@ -105,22 +107,15 @@ def evidence_of_stream(stream: KinesisStream, lake: Lake, source: Stream) -> Evi
         source: The declared stream.
     """
     checkpoints = read_checkpoints(lake, source.name)
-    waiting = [shard for shard in stream.list_shards() if not _ended(shard.id, checkpoints)]
-    bounds = [moment for shard in waiting for moment in _bounds(shard, checkpoints) if moment is not None]
-    return Evidence(
-        is_drained=bool(waiting) and all(_at_tip(shard, checkpoints) for shard in waiting),
-        no_later_than=min(bounds, default=None),
-    )
+    unfinished = [shard for shard in stream.list_shards() if not _ended(shard.id, checkpoints)]
+    read = [checkpoints[shard.id] for shard in unfinished if shard.is_open and shard.id in checkpoints]
+    if len(read) < len(unfinished):
+        return Evidence(landed_until=None)
+    landed = [each.read_until if each.at_tip else None for each in read]
+    reached = [each.read_until if each.at_tip else agreed(each.times) for each in read]
+    return Evidence(landed_until=_earliest_of_all(landed), reached=_earliest_of_all(reached))
 
 
-def _bounds(shard: Shard, checkpoints: Mapping[str, Checkpoint]) -> Iterator[datetime | None]:
-    """Yield the bounds that a shard sets for the watermark. If it was never read, its parents set them."""
-    for name in [shard.id] if shard.id in checkpoints else shard.parents:
-        if name in checkpoints:
-            yield checkpoints[name].read_until
-            if not _at_tip(shard, checkpoints):
-                yield checkpoints[name].last_event_time
-
-
-def _at_tip(shard: Shard, checkpoints: Mapping[str, Checkpoint]) -> bool:
-    return shard.is_open and shard.id in checkpoints and checkpoints[shard.id].at_tip
+def _earliest_of_all(moments: Sequence[datetime | None]) -> datetime | None:
+    """Return the earliest moment; None if one of them is not known."""
+    return None if None in moments else earliest(moments)

@@ -18,6 +18,7 @@ from typing import Any
 from sluice.errors import MissingResource
 from sluice.lake.manifests import latest
 from sluice.lake.partitions import Partition
+from sluice.landing.agreement import last_times, middle_time
 from sluice.landing.parts import FLUSH_BYTES, FLUSH_MESSAGES, Flush, Landed, Landing, Limits, Parts
 from sluice.records.record import Record
 from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance, read_checkpoints, unread_since
@@ -170,13 +171,12 @@ class _Reader:
         if batch.ended or not self.shard.is_open:
             # Its children received records before it was read to its end. So only its own records bound the moment.
             read_until = latest([self._reached.read_until, *(record.sent_at for record in records)])
-        times = (record.event_time for record in records if record.event_time_from == "body")
         return Checkpoint(
             shard=self.shard.id,
             sequence_number=batch.records[-1]["SequenceNumber"] if records else self._reached.sequence_number,
             read_until=read_until,
             at_tip=batch.at_tip,
-            last_event_time=latest([self._reached.last_event_time, *times]),
+            times=self._reached.times,
             ended=batch.ended,
         )
 
@@ -188,6 +188,8 @@ class _Reader:
             self.flushes += 1
             self.parts += len(partitions)
             self.partitions.update(partitions)
+            times = last_times(self._reached.times, [middle_time(held)])
+            self._reached = self._reached.model_copy(update={"times": times})
         self.checkpoint = advance(self.landing.lake, self.landing.source, self._reached)
         if held:
             oldest = min(record.sent_at for record in held)

@@ -88,7 +88,10 @@ def test_event_without_a_time_of_the_producer_moves_no_watermark(sqs: Any, queue
 
 
 def test_empty_queue_is_drained_at_once_and_nothing_is_written(sqs: Any, queue: str, lake: Lake) -> None:
-    assert drain(sqs, queue, lake, EVENTS, "day") == Drained(0, 0, 0, 0, (), redelivered=0, empty=True)
+    drained = drain(sqs, queue, lake, EVENTS, "day")
+
+    assert drained == Drained(0, 0, 0, 0, (), redelivered=0, is_dry=True, after=drained.after, times=())
+    assert drained.empty
     assert list(lake.objects("toy/")) == []
 
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from tests.conftest import Cloud
-from tests.draining import backlog, drain, workspace_of
+from tests.draining import ALL_LANDED, backlog, drain, workspace_of
 from tests.sluice.lake_contents import manifest_json, rows_of
 from tests.sluice.toy import EVENTS, TOY, reading
 
@@ -84,14 +84,12 @@ class Landing(RuleBasedStateMachine):
     def close(self) -> None:
         empty = backlog(self.sqs, self.queue) == 0
         before = self.manifests()
-        ranges = close_source(self.lake, EVENTS, Evidence(is_drained=empty))
+        ranges = close_source(self.lake, TOY, EVENTS, ALL_LANDED if empty else Evidence(landed_until=None))
 
-        highest = max(filter(None, (manifest["last_event_time"] for manifest in before.values())), default=None)
-        passed = self.now if empty else min(datetime.fromisoformat(str(highest)), self.now)
         after = self.manifests()
         for key, manifest in after.items():
             day = datetime.fromisoformat(key.removeprefix("dt=")).replace(tzinfo=UTC)
-            is_due = day + timedelta(days=1) <= passed - LATENESS
+            is_due = empty and day + timedelta(days=1) <= self.now - LATENESS
             was_closed = key in before and before[key]["state"] == "closed"
             assert (manifest["state"] == "closed") == (is_due or was_closed), key
         closed = {key for key, manifest in after.items() if manifest["state"] == "closed"}
@@ -141,7 +139,7 @@ class Landing(RuleBasedStateMachine):
         if self.sent:
             self.drain(10_000)
             self.now = FIRST + timedelta(days=DAYS + 2)
-            close_source(self.lake, EVENTS, Evidence(is_drained=True))
+            close_source(self.lake, TOY, EVENTS, ALL_LANDED)
             self.transform()
             keys = [partition.key for partition in self.lake.partitions("conform")]
             ids = Counter(row["id"] for key in keys for row in rows_of(self.lake, "conform", key))

@@ -12,6 +12,7 @@ from tests.draining import reader_of_kinesis
 from tests.sluice.toy import DROPS, reading, toy
 
 from sluice.declaration import Conform, Pipeline, Stream
+from sluice.declaration.sources import Close
 from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
 from sluice.landing.parts import Landing, Limits
@@ -79,8 +80,9 @@ class Trial:
                 return reads
         raise AssertionError("the stream does not run dry")
 
-    def close(self) -> str:
-        return close_source(self.lake, CLICKS, evidence_of_stream(self.at_aws, self.lake, CLICKS))
+    def close(self, by: Close = "evidence") -> str:
+        evidence = evidence_of_stream(self.at_aws, self.lake, CLICKS)
+        return close_source(self.lake, PIPELINE, replace(CLICKS, close=by), evidence)
 
     def conform(self) -> None:
         run_step(self, "conform", self.close())

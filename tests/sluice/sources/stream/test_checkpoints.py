@@ -31,7 +31,7 @@ CHECKPOINTS = st.builds(
     sequence_number=st.none() | st.integers(0, 10**30).map(str),
     read_until=st.none() | _moments,
     at_tip=st.booleans(),
-    last_event_time=st.none() | _moments,
+    times=st.lists(_moments, max_size=5).map(tuple),
     ended=st.booleans(),
     gaps=st.lists(st.builds(Gap, since=_moments, until=_moments), max_size=3).map(tuple),
 )
