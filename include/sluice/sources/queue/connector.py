@@ -73,7 +73,8 @@ class QueueConnector(EventConnector[Declared]):
         """Land what waits in the queue. If it fails or is killed, its mark remains, and proofs wait for it."""
         queue, own = self._queue, uuid4().hex
         before = queue.look()
-        hidden = timedelta(seconds=limits.seconds) + before.visibility
+        # It receives no more after its limit. Its last flush may take a while, in which its messages stay hidden.
+        hidden = timedelta(seconds=limits.seconds) + 2 * before.visibility
         marked = self._note(lambda progress: progress.begun(own, before.at + hidden))
         caution = Caution(
             receives=marked.receives(own),
