@@ -36,6 +36,7 @@ class SourceStatus:
 class DatasetStatus:
     """The partitions of one dataset by state, as ranges, and the sums of their counts.
 
+    ``late`` is how often late data has changed a source's closed partition, by partition key.
     ``outside`` has those of a source's partitions, as ranges, that are before the pipeline's start or after its end.
     ``not_conformed`` is the number of a queue's or stream's raw records that no conform step has read yet.
     """
@@ -49,6 +50,7 @@ class DatasetStatus:
     rejected: Mapping[str, int]
     outside: str = ""
     not_conformed: int = 0
+    late: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ def source_status(workspace: Workspace, source: Source) -> DatasetStatus:
         _dataset_status(raw_dataset(source.name), manifests),
         outside=format_ranges(outside(workspace, source)),
         not_conformed=not_conformed(workspace.lake, workspace.pipeline, source, manifests),
+        late={each.partition: each.revision - 1 for each in manifests if each.revision > 1},
     )
 
 

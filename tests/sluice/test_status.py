@@ -107,7 +107,9 @@ def test_all_landed_events_are_shown(workspace: Workspace) -> None:
     assert (events.outside, weather.outside) == ("dt=2012-12-31,dt=2014-01-01",) * 2
     assert events.not_conformed == 3 + 2  # three days that were not run, and what came late to one that was
     (table,) = [each for each in status_tables("toy", pipeline_status(ended)) if each.title == "toy: datasets"]
-    assert {"outside start and end", "not conformed"} <= {str(column.header) for column in table.columns}
+    assert events.late == {"dt=2013-01-01": 1}
+    columns = {str(column.header) for column in table.columns}
+    assert {"outside start and end", "not conformed", "changed late"} <= columns
     assert next(iter(table.columns[3].cells)).plain == "dt=2012-12-31,dt=2014-01-01"
 
 

@@ -47,6 +47,7 @@ def _datasets(name: str, status: PipelineStatus) -> Table:
             "parts",
             "rows",
             "not conformed",
+            "changed late",
             "duplicates",
             "rejected",
         ),
@@ -59,6 +60,7 @@ def _datasets(name: str, status: PipelineStatus) -> Table:
                 dataset.parts,
                 dataset.rows_out,
                 dataset.not_conformed or "",
+                _counts(dataset.late),
                 dataset.duplicates,
                 _counts(dataset.rejected),
             )

@@ -88,8 +88,8 @@ class Manifest(BaseModel):
         partition: The key of the partition.
         revision: How often the content has changed since the partition was first closed; 0 while it is open.
         files: The objects that hold the rows.
-        inline: Records of an open raw partition that are too few for an object, each as JSON: one write makes them
-            durable and records them.
+        inline: Records of a raw partition that are too few for an object, each as JSON: one write makes them durable
+            and records them.
         quarantined: The objects that hold the rejected rows.
         inputs: The digest of each input that a step read, by ``dataset/partition key``. Scores have the model that gave
             them as well, by ``models/<training job>``.
@@ -134,7 +134,8 @@ class Manifest(BaseModel):
         It is made of the keys, each of which contains a digest of its object. ETags can't replace it: those of
         encrypted objects differ from one put to the next.
         """
-        return digest_of([self.dataset, self.partition, sorted(file.key for file in self.files)])
+        content = [self.dataset, self.partition, sorted(file.key for file in self.files)]
+        return digest_of([*content, sorted(self.inline)] if self.inline else content)
 
     @property
     def size(self) -> Size:

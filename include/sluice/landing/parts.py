@@ -139,10 +139,10 @@ class _Tail:
 class Parts:
     """Lands the records of one source, flush by flush.
 
-    A few records are stored in the manifest of their open partition, until there are enough for an object or the
-    partition closes. This keeps small files few. It also saves a hot FIFO group one of two puts: SQS returns ten
-    messages of a group, and no more until they are deleted. The manifests of the partitions written last are cached,
-    which saves a read for each flush.
+    A few records are stored in the manifest of their partition, until there are enough for an object or the partition
+    closes. So are those that come late. This keeps small files few. It also saves a hot FIFO group one of two puts: SQS
+    returns ten messages of a group, and no more until they are deleted. The manifests of the partitions written last
+    are cached, which saves a read for each flush.
 
     Args:
         landing: Where the records land.
@@ -208,7 +208,7 @@ class Parts:
             "last_event_time": latest([manifest.last_event_time, *times]),
             "written_at": now,
         }
-        if manifest.state == "open" and _is_small(together):
+        if _is_small(together):
             stored = (*manifest.inline, *map(record_json, records))
             rows = manifest.rows_in + len(records)
             return manifest.model_copy(update={**described, "inline": stored, "rows_in": rows, "rows_out": rows})

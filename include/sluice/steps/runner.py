@@ -24,7 +24,8 @@ from sluice.errors import ConflictingWrite, SluiceError
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
-from sluice.records.record import read_parts
+from sluice.landing.parts import inline_records
+from sluice.records.record import part_bytes, read_parts
 from sluice.sources.contract import events_source
 from sluice.steps.conform import conform
 from sluice.steps.frames import to_frame
@@ -120,10 +121,13 @@ def _run_partition(
 
 
 def _conform(lake: Lake, pipeline: Pipeline, step: Conform, planned: Planned) -> Output:
-    keys = [file.key for manifest in planned.found.values() if manifest is not None for file in manifest.files]
+    manifests = [manifest for manifest in planned.found.values() if manifest is not None]
+    parts = _bodies(lake, [file.key for manifest in manifests for file in manifest.files])
+    if late := [record for manifest in manifests for record in inline_records(manifest)]:
+        parts.append(part_bytes(late)[1])
     source = events_source(pipeline, step.source)
     contract = Contract(resolve(pipeline, step.contract), source.event_time_unit, source.event_time_zone)
-    records = read_parts(_bodies(lake, keys))
+    records = read_parts(parts)
     with _blamed(pipeline, step, planned.partition):
         result = conform(records, contract)
     return Output(result.rows, result.quarantined, result.duplicates, result.rejected, result.control)

@@ -157,6 +157,7 @@ class Buffer:
         self._busy.add(receiver)
         self._messages += len(batch.handles)
         self._bytes += batch.bytes
+        self._waiting_messages += len(batch.handles)
         self._waiting_records += len(batch.records)
         self._waiting_characters += batch.characters
         self.waiting.append(batch)
