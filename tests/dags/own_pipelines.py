@@ -59,7 +59,7 @@ class World:
         send(self.cloud.client("sqs"), queue, events)
         first, last = (moment(event.event_time for event in events).date().isoformat() for moment in (min, max))
         days = {"from": first, "to": last}
-        self.airflow.dags_test(f"{pipeline}_ingest_queue", last, wait_seconds=2).succeeded()
+        self.airflow.dags_test(f"{pipeline}_ingest_queue", last, wait_seconds=2, settling_seconds=0).succeeded()
         self.airflow.dags_test(f"{pipeline}_transform", last, wait_seconds=60, **days).succeeded()
 
 

@@ -144,7 +144,7 @@ def stream(world: World) -> Stream:
 
 @pytest.fixture(scope="module")
 def landed(world: World, stream: Stream) -> Finished:
-    return world.airflow.cold_dags_test("flights_ingest_queue", "2013-01-04", wait_seconds=2).succeeded()
+    return world.airflow.cold_dags_test("flights_ingest_queue", "2013-01-04", wait_seconds=2, settling_seconds=0).succeeded()
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,7 @@ def trained(world: World, transformed: Finished) -> State:
 def repeated(world: World, trained: State) -> State:
     """The same three runs again."""
     for dag_id, params in (
-        ("flights_ingest_queue", {"wait_seconds": 0}),
+        ("flights_ingest_queue", {"wait_seconds": 0, "settling_seconds": 0}),
         ("flights_transform", {**RANGE, "wait_seconds": 0}),
         ("flights_train", {**RANGE, "poll_seconds": 0.2}),
     ):
@@ -217,7 +217,7 @@ def late(world: World, stream: Stream, quarantined: list[str]) -> Late:
 
     before = manifests()
     send(world.cloud.client("sqs"), world.resources.made_for("queues", "events"), [stream.held_back])
-    world.airflow.dags_test("flights_ingest_queue", "2013-01-04", wait_seconds=5).succeeded()
+    world.airflow.dags_test("flights_ingest_queue", "2013-01-04", wait_seconds=5, settling_seconds=0).succeeded()
     landed = manifests()
     world.airflow.dags_test("flights_transform", "2013-01-02", wait_seconds=0).succeeded()
     return Late(before, landed, manifests(), world.take_events())

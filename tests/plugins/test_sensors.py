@@ -27,7 +27,7 @@ from sluice.training.names import tuning_name_stem
 from sluice.workspace import Workspace
 from sluice_airflow.job_sensors import TrainingJobSensor
 from sluice_airflow.probes import Probe
-from sluice_airflow.sensors import BacklogSensor, DuePartitionsSensor, S3PartitionSensor
+from sluice_airflow.sensors import BacklogSensor, DuePartitionsSensor, S3PartitionSensor, SettledSensor
 from sluice_airflow.triggers import TrainingJobTrigger
 
 # BacklogSensor
@@ -117,6 +117,37 @@ def test_throttled_opening_begins_the_wait(
 
     assert run(backlog_sensor(max_wait_seconds=30)) == 3
     assert answers == []
+
+
+# SettledSensor
+
+
+def settled_sensor(**more: Any) -> SettledSensor:
+    limits = {"poll_seconds": 0.05, "max_wait_seconds": 0.2, "settling_seconds": "600", **more}
+    return SettledSensor(task_id="settled", pipeline="parcels", source="events", **limits)
+
+
+@pytest.fixture
+def nothing_proved(parcels: Workspace) -> None:
+    parcels.lake.s3.delete_object(Bucket=parcels.lake.bucket, Key=parcels.lake.layout.queue_progress("events"))
+
+
+@pytest.mark.usefixtures("nothing_proved")
+def test_closing_waits_until_the_counters_have_settled_and_holds_no_worker(parcels: Workspace) -> None:
+    trigger = deferral_of(settled_sensor()).trigger
+
+    assert trigger.arguments == {"pipeline": "parcels", "source": "events", "settling_seconds": 600}
+    assert "to stay at zero for 600 s" in trigger.waiting_for
+    assert run(settled_sensor(settling_seconds="1", max_wait_seconds=30))
+
+
+@pytest.mark.usefixtures("nothing_proved")
+def test_counters_that_do_not_settle_are_no_failure(parcels: Workspace) -> None:
+    assert run(settled_sensor()) is False
+
+
+def test_closing_waits_no_longer_once_more_waits_to_land(parcels: Workspace, three_messages: str) -> None:
+    assert run(settled_sensor()) is True
 
 
 # S3PartitionSensor

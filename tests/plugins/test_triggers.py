@@ -202,6 +202,7 @@ EXECUTION = "arn:aws:states:us-east-1:000000000000:execution:parcels-train:none"
 # The first call of each probe.
 CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("backlog", "sqs.GetQueueAttributes", {"source": "events"}),
+    ("settled", "sqs.GetQueueAttributes", {"source": "events", "settling_seconds": 120}),
     ("complete_partitions", "s3.GetObject", {"partitions": "dt=2013-03-01"}),
     ("due_partitions", "s3.ListObjectsV2", {}),
     ("lasting_partitions", "s3.GetObject", {"partitions": "dt=2013-03-01"}),
