@@ -113,7 +113,7 @@ def test_stream_dags_follow_the_rules_for_all_dags(
 def test_only_reading_a_shard_takes_slots_of_the_ingest_pool(stream_dags: DagBag) -> None:
     tasks = stream_dags.dags["clicks_ingest_stream"].tasks
     assert [task.task_id for task in tasks if task.pool == INGEST_POOL] == ["drain"]
-    assert {task.task_id for task in tasks} == {"wait", "units", "drain", "close", "announce"}
+    assert {task.task_id for task in tasks} == {"wait", "units", "drain", "settled", "close", "announce"}
 
 
 # Runs
