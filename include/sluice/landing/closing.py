@@ -25,7 +25,7 @@ from sluice.lake.store import Lake
 from sluice.landing.parts import without_inline
 
 # A silence is closed partition by partition, which makes a manifest and a completion event of each. Nearly three months
-# of hours take seconds and cost a cent. A longer one, such as from replayed history to today, is empty by rule.
+# of hours take seconds and a cent. A longer one, such as from replayed history to today, is empty by rule.
 _LONGEST_SILENCE = 2_000
 
 

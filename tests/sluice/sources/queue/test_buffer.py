@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sluice.landing.parts import Limits
 from sluice.records.record import Record
 from sluice.sources.queue import buffer as buffering
-from sluice.sources.queue.buffer import Batch, Buffer, ReceiveRequest
+from sluice.sources.queue.buffer import Batch, Buffer, ReceiveRequest, most_held
 
 THEN = datetime(2013, 1, 1, tzinfo=UTC)
 FLUSH = 40
@@ -191,3 +191,32 @@ def test_only_a_long_poll_proves_that_a_queue_is_dry() -> None:
     assert waiting.is_long_poll
     buffer.end_receive(0, waiting, None)
     assert buffer.is_dry
+
+
+@pytest.mark.parametrize(("receives", "most"), [(2, 1000), (3, 100), (4, 10), (5, 1), (9, 1)])
+def test_the_more_often_messages_were_received_the_fewer_are_held(receives: int, most: int) -> None:
+    """At the last receive before the dead-letter queue, a message is alone."""
+    assert most_held(receives, max_receives=5) == most
+
+
+def test_healthy_drain_holds_as_much_as_it_can() -> None:
+    assert most_held(1, max_receives=1) == Buffer(Limits(), 8, ends_at=60).most_held > 2 * buffering.FLUSH_MESSAGES
+
+
+def test_receivers_together_hold_no_more_than_they_may() -> None:
+    buffer = Buffer(Limits(), receivers=4, ends_at=60, most_held=12)
+    requests = [buffer.begin_receive(receiver, 0) for receiver in range(4)]
+    assert [request and request.most for request in requests] == [10, 2, None, None]
+    first, second = requests[0], requests[1]
+    assert first is not None
+    assert second is not None
+    buffer.end_receive(0, first, Batch([record(n, "g") for n in range(10)], ["r"] * 10, 20, 0, 30))
+    buffer.end_receive(1, second, Batch([record(n, "h") for n in range(2)], ["r"] * 2, 4, 0, 30))
+
+    assert buffer.is_due(0), "what is held is flushed at once"
+    buffer.begin_flush()
+    assert buffer.begin_receive(0, 0) is None, "what is being flushed is still held"
+    buffer.end_flush()
+    again = buffer.begin_receive(0, 0)
+    assert again is not None
+    assert again.most == 10

@@ -10,13 +10,14 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from tests.conftest import Cloud
-from tests.draining import backlog, drain
+from tests.draining import backlog, drain, record_from_sqs
 from tests.sluice.lake_contents import manifest_json, put_raw, rows_of
 from tests.sluice.toy import EVENTS, message, reading
 
@@ -25,10 +26,12 @@ from sluice.declaration import Ndjson
 from sluice.errors import DeclarationError
 from sluice.lake.manifests import File
 from sluice.lake.store import Lake
-from sluice.landing.parts import Flush, Limits
+from sluice.landing.parts import Flush, Landing, Limits
 from sluice.landing.stopping import stopping
-from sluice.sources.queue.drain import Drained, lanes_for
-from sluice.sources.queue.messages import DeleteFailed
+from sluice.records.record import Record
+from sluice.sources.queue import drain as engine
+from sluice.sources.queue.drain import Caution, Drained, lanes_for
+from sluice.sources.queue.messages import DeleteFailed, MessageQueue
 
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
 
@@ -422,3 +425,32 @@ def test_backlog_is_counted_without_a_receive(sqs: Any, queue: str) -> None:
     )["Messages"]
     assert received["Attributes"]["ApproximateReceiveCount"] == "1"
     assert backlog(sqs, queue) == 3  # in flight counts too
+
+
+def test_drain_notes_how_often_messages_were_received_before_it_reads_them(sqs: Any, queue: str, lake: Lake) -> None:
+    put(sqs, queue, *readings(3), groups=1)
+    sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, VisibilityTimeout=0)
+    noted: list[int] = []
+    seen_before: list[list[int]] = []
+
+    def read(received: Any) -> Record:
+        seen_before.append([*noted])
+        return record_from_sqs(received, EVENTS)
+
+    landing = Landing(lake, "events", "day")
+    caution = Caution(max_receives=5, note=noted.append)
+    drained = engine.drain(MessageQueue(sqs, queue), read, landing, caution=caution)
+
+    assert (drained.messages, drained.redelivered, noted) == (3, 3, [2])
+    assert seen_before == [[2]] * 3
+
+
+def test_healthy_drain_makes_no_call_for_its_caution(sqs: Any, queue: str, lake: Lake) -> None:
+    put(sqs, queue, *readings(30))
+    noted: list[int] = []
+    read, landing = partial(record_from_sqs, source=EVENTS), Landing(lake, "events", "day")
+
+    caution = Caution(max_receives=5, note=noted.append)
+    drained = engine.drain(MessageQueue(sqs, queue), read, landing, caution=caution)
+
+    assert (drained.messages, noted) == (30, [])
