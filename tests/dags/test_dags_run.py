@@ -66,7 +66,8 @@ class World:
         jobs = sagemaker.list_training_jobs(NameContains="flights-", MaxResults=100)["TrainingJobSummaries"]
         endpoint = sagemaker.describe_endpoint(EndpointName="flights-late")
         return State(
-            objects=self.lake.etags(),
+            # How far the queue has landed is known up to a later moment with each look.
+            objects={key: etag for key, etag in self.lake.etags().items() if not key.startswith("flights/closing/")},
             jobs={job["TrainingJobName"]: job["TrainingJobStatus"] for job in jobs},
             endpoint={name: endpoint[name] for name in ("EndpointStatus", "EndpointConfigName", "LastModifiedTime")},
             announced=self.take_events(),
@@ -144,7 +145,9 @@ def stream(world: World) -> Stream:
 
 @pytest.fixture(scope="module")
 def landed(world: World, stream: Stream) -> Finished:
-    return world.airflow.cold_dags_test("flights_ingest_queue", "2013-01-04", wait_seconds=2, settling_seconds=0).succeeded()
+    return world.airflow.cold_dags_test(
+        "flights_ingest_queue", "2013-01-04", wait_seconds=2, settling_seconds=0
+    ).succeeded()
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from sluice.sources.queue.messages import BATCH
 
 FLUSH_SECONDS = 10
 _MOST_HELD = 3 * FLUSH_MESSAGES  # more than the receivers and the writer ever hold
-_LESS_WITH_EACH_RECEIVE = 10
+_MOST_AT_LAST = (1, 10, 100, 1_000)  # at the last receive, at the one before it, and so on
 
 
 def most_held(receives: int, max_receives: int) -> int:
@@ -36,7 +36,7 @@ def most_held(receives: int, max_receives: int) -> int:
     if receives < 2:  # nobody has died with it
         return _MOST_HELD
     left = max(0, max_receives - receives)
-    return min(_MOST_HELD, _LESS_WITH_EACH_RECEIVE ** min(left, _LESS_WITH_EACH_RECEIVE))
+    return _MOST_AT_LAST[left] if left < len(_MOST_AT_LAST) else _MOST_HELD
 
 
 @dataclass
