@@ -18,6 +18,7 @@ from sluice.declaration.scoring import Scoring
 from sluice.declaration.sources import Stream
 from sluice.lake.store import Lake
 from sluice.serving.records import DeploymentRecord, record_deployment
+from sluice.sources.contract import connect_events
 from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance
 from sluice.status import (
     DatasetStatus,
@@ -39,6 +40,7 @@ def queue_status(waiting: int, in_flight: int) -> SourceStatus:
         "delayed": 0,
         "backlog": waiting + in_flight,
         "dead_letters": 0,
+        "landed_until": None,
     }
     return SourceStatus("events", "queue", figures)
 
@@ -126,6 +128,14 @@ def test_backlog_is_shown_and_unchanged(workspace: Workspace, sqs: Any) -> None:
         assert statuses == [(waiting,), (waiting,), (received,)]
     finally:
         sqs.purge_queue(QueueUrl=url)
+
+
+def test_moment_up_to_which_a_queue_has_landed_is_shown(workspace: Workspace) -> None:
+    proved = connect_events(workspace, EVENTS).evidence(timedelta(0)).landed_until
+
+    (shown,) = pipeline_status(workspace).sources
+    assert proved is not None
+    assert shown.figures["landed_until"] == proved
 
 
 def test_queue_without_dead_letters_has_none(workspace: Workspace) -> None:

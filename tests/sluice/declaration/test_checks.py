@@ -133,6 +133,7 @@ MISTAKES = [
     ("TimeSplit(0.15, 0.15)", "TimeSplit(0.5, 0.5)", "leave nothing to train on; write shares whose sum is below 1"),
     ('event_time="at")', 'event_time="at", lateness=timedelta(days=-2))', "lateness=.* must be a timedelta from 0 sec"),
     ('event_time="at")', 'event_time="at", lateness=3600)', "source events: lateness=3600 must be a timedelta"),
+    ('event_time="at")', 'event_time="at", close="never")', "close='never' is none of evidence, event_time; write"),
     ('event_id="id"', 'event_id=""', "source events: event_id='' must be text; write it as event_id='id'"),
     ("drops/weather/", "drops/weather", "prefix='drops/weather' must end with a slash .*write it as 'drops/weather/'"),
     ("drops/weather/", "/drops/", "prefix='/drops/' must end with a slash and not begin with one"),

@@ -93,8 +93,11 @@ class QueueConnector(EventConnector[Declared]):
         self._note(lambda progress: progress.redelivered(drain, receives))
 
     def _note(self, change: Callable[[QueueProgress], QueueProgress]) -> QueueProgress:
-        key = self.lake.layout.queue_progress(self.source.name)
-        return self.lake.update(key, QueueProgress, lambda before: change(before or QueueProgress()))
+        return self.lake.update(self._progress_key, QueueProgress, lambda before: change(before or QueueProgress()))
+
+    @property
+    def _progress_key(self) -> str:
+        return self.lake.layout.queue_progress(self.source.name)
 
     def read(self, message: Message) -> list[Record]:
         """Make the records of a received message."""
@@ -123,10 +126,12 @@ class QueueConnector(EventConnector[Declared]):
     def figures(self) -> Figures:
         """Return SQS's approximate counts. ``dead_letters`` is None if the queue has no dead-letter queue.
 
+        Everything that was sent before ``landed_until`` (UTC) is proved to have landed; None before the first proof.
         SQS reports the age of the oldest message to CloudWatch only (``ApproximateAgeOfOldestMessage``). Each flush
         sends the age of its oldest message as a metric.
         """
         look = self._queue.look()
+        progress = self.lake.stored(self._progress_key, QueueProgress).value
         dead = self.workspace.resources.found_for("dead-letter-queues", self.source.name)
         return {
             "waiting": look.waiting,
@@ -134,6 +139,7 @@ class QueueConnector(EventConnector[Declared]):
             "delayed": look.delayed,
             "backlog": look.backlog,
             "dead_letters": None if dead is None else self._queue_at(dead).look().backlog,
+            "landed_until": None if progress is None else progress.landed_until,
         }
 
     @override
