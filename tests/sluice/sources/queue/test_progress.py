@@ -79,6 +79,14 @@ def test_nothing_is_proved_while_a_drain_may_hide_a_message() -> None:
     assert settled(killed, 720).landed_until == at(600)
 
 
+def test_quiet_time_does_not_outlast_a_drain_that_died_in_it() -> None:
+    """Its messages became visible just before the next look, so the counters may not show them yet."""
+    died = NEW.looked(look(0)).begun("lane", at(600))
+
+    assert settled(died, 601).landed_until is None
+    assert settled(settled(died, 601), 721).landed_until == at(601)
+
+
 def test_look_that_is_noted_late_begins_no_quiet_time() -> None:
     ended = dry(NEW, 0, 60, received=1)
 
