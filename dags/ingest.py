@@ -21,8 +21,7 @@ lag, so `settled` waits until they have been zero for `settling_seconds`, or unt
 **Params.** `lanes`: the most drains of a queue that run in parallel; a stream has one for each shard. Each takes a slot
 of the pool `sluice_ingest`. `max_messages`, `max_bytes`, `max_seconds`: the limits of one drain. `wait_seconds`: how
 long to wait for messages; then the partitions whose time has passed are closed, even if none came. `settling_seconds`:
-how long the counters of a queue have to be zero before partitions close. Two minutes suit SQS; an emulator counts
-exactly and needs none.
+how long the counters of a queue have to be zero before partitions close: two minutes suit SQS.
 
 **When it is stopped.** On SIGTERM a drain finishes its flush, acknowledges what has landed, and returns the rest.
 
@@ -58,12 +57,7 @@ PARAMS = {
     ),
     "max_seconds": Param(600, type="integer", minimum=1, description="Most seconds that one drain runs"),
     "wait_seconds": Param(300, type="integer", minimum=0, description="Seconds to wait for messages"),
-    "settling_seconds": Param(
-        int(SETTLING.total_seconds()),
-        type="integer",
-        minimum=0,
-        description="Seconds over which a queue's counters have to be zero before partitions close",
-    ),
+    "settling_seconds": Param(SETTLING.seconds, type="integer", minimum=0, description="Seconds of empty counters"),
 }
 
 
