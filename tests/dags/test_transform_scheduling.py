@@ -24,6 +24,7 @@ from sluice.aws.resources import find
 from sluice.declaration.sources import FifoQueue
 from sluice.lake.partitions import Partition, between
 from sluice.lake.store import Lake
+from sluice.landing.closing import Observed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -128,6 +129,9 @@ def world(cloud: Cloud, folder: Path, tmp_path_factory: pytest.TempPathFactory) 
             world.events(partition, 2)
         for partition in COMPLETE:
             world.drop(partition)
+        # Whoever closed them knew that no older event waits.
+        observed = Observed(since=FIRST_EVENT.start)
+        lake.put(lake.layout.observed(EVENTS.name), observed.model_dump_json().encode())
         wait_for(lambda: {TRANSFORM, DISPATCH} <= _dags(airflow), seconds=60, what="the DAGs")
         airflow.unpause(TRANSFORM, DISPATCH)
         yield world
