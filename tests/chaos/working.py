@@ -54,7 +54,7 @@ class Mortal(FifoQueueConnector):
     """Reading a poison kills the process, as running out of memory does."""
 
     @override
-    def read(self, message: Message) -> Record:
+    def read(self, message: Message) -> list[Record]:
         if "poison" in message["Body"]:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().read(message)

@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 from sluice.declaration.sources import StandardQueue
 from sluice.lake.partitions import Partition, format_ranges
 from sluice.lake.store import Lake
-from sluice.landing.closing import Evidence, close_source
+from sluice.landing.closing import close_source
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 from tests.cases.delivered.declared import SOURCE
+from tests.draining import ALL_LANDED
 from tests.sluice.lake_contents import manifest_json, rows_of
 
 RAW = f"raw/{SOURCE}"
@@ -48,7 +49,7 @@ class Outcome:
         """Close everything that has landed, and conform it."""
         last = max(partition.end for partition in self.lake.partitions(RAW))
         later = replace(self.lake, now=lambda: last + timedelta(days=2))
-        close_source(later, self.source, Evidence(is_drained=True))
+        close_source(later, self.workspace.pipeline, self.source, ALL_LANDED)
         partitions = self.lake.partitions(RAW)
         run_step(self.workspace, "conform", format_ranges(partitions))
 

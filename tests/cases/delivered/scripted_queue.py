@@ -15,7 +15,7 @@ import pytest
 from sluice.declaration import FifoQueue
 from sluice.lake.partitions import format_ranges
 from sluice.lake.store import Lake
-from sluice.landing.closing import Evidence, close_source
+from sluice.landing.closing import close_source
 from sluice.landing.parts import Limits
 from sluice.redrive.held import Choice
 from sluice.redrive.sending import send_back
@@ -25,6 +25,7 @@ from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 from tests.cases.case import Case
 from tests.cases.delivered.declared import SOURCE, pipeline_of
+from tests.draining import ALL_LANDED
 from tests.sluice.lake_contents import rows_of
 
 _RECEIVES = 5
@@ -154,7 +155,7 @@ def body_of(name: str) -> str:
 def rows_in_order(workspace: Workspace, source: Any) -> dict[str, list[str]]:
     """Close and conform the day of the events, and return the ids of each group in the order of its rows."""
     lake, dataset = workspace.lake, f"raw/{source.name}"
-    close_source(replace(lake, now=lambda: AT + timedelta(days=3)), source, Evidence(is_drained=True))
+    close_source(replace(lake, now=lambda: AT + timedelta(days=3)), workspace.pipeline, source, ALL_LANDED)
     run_step(workspace, "conform", format_ranges(lake.partitions(dataset)))
     rows: dict[str, list[str]] = {}
     for row in rows_of(lake, "conform", f"dt={AT:%Y-%m-%d}"):

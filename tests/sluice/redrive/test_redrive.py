@@ -382,7 +382,7 @@ def test_packed_record_of_a_stream_is_sent_back_as_it_was(world: World) -> None:
     content = aggregated(("k1", reading("a", at(1)).encode()), ("k2", bad("b").encode()), ("k2", b"\xff"))
     world.kinesis.put_record(StreamName=name, PartitionKey="k1", Data=content)
     read_shards(KinesisStream(world.kinesis, name), world.lake, STREAM)
-    close_source(world.later(timedelta(days=2)).lake, STREAM, Evidence(is_drained=True))
+    close_source(world.later(timedelta(days=2)).lake, TOY, STREAM, ALL_LANDED)
     run_step(world.workspace, "conform_stream", format_ranges(world.lake.partitions("raw/stream")))
 
     (result,) = send_back(world.workspace, STREAM, Choice(where="quarantine"))

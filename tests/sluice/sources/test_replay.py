@@ -213,7 +213,7 @@ def test_message_that_was_not_taken_apart_gives_its_events_once_the_envelopes_ar
     assert replay_all(workspace, everything) == (3, 6)
     assert replay_all(workspace, everything) == (9, 0)
 
-    close_source(replace(lake, now=lambda: datetime.now(UTC) + timedelta(days=2)), corrected, Evidence(is_drained=True))
+    close_source(replace(lake, now=lambda: datetime.now(UTC) + timedelta(days=2)), TOY, corrected, ALL_LANDED)
     for day in (*DAYS, sent_on):
         run_step(workspace_of(lake, pipeline), "conform", day)
     assert [row["event_id"] for row in rows_of(lake, "conform", DAYS[0])] == ["r-0", "r-2", "r-4", "plain"]

@@ -210,8 +210,8 @@ def test_receivers_together_hold_no_more_than_they_may() -> None:
     first, second = requests[0], requests[1]
     assert first is not None
     assert second is not None
-    buffer.end_receive(0, first, Batch([record(n, "g") for n in range(10)], ["r"] * 10, 20, 0, 30))
-    buffer.end_receive(1, second, Batch([record(n, "h") for n in range(2)], ["r"] * 2, 4, 0, 30))
+    buffer.end_receive(0, first, Batch([record(n, "g") for n in range(10)], ["r"] * 10, 20, 20, 0, 30))
+    buffer.end_receive(1, second, Batch([record(n, "h") for n in range(2)], ["r"] * 2, 4, 4, 0, 30))
 
     assert buffer.is_due(0), "what is held is flushed at once"
     buffer.begin_flush()

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from tests.conftest import Cloud
-from tests.draining import backlog, drain, record_from_sqs
+from tests.draining import backlog, drain, records_from_sqs
 from tests.sluice.lake_contents import manifest_json, put_raw, rows_of
 from tests.sluice.toy import EVENTS, message, reading
 
@@ -433,9 +433,9 @@ def test_drain_notes_how_often_messages_were_received_before_it_reads_them(sqs: 
     noted: list[int] = []
     seen_before: list[list[int]] = []
 
-    def read(received: Any) -> Record:
+    def read(received: Any) -> list[Record]:
         seen_before.append([*noted])
-        return record_from_sqs(received, EVENTS)
+        return records_from_sqs(received, EVENTS)
 
     landing = Landing(lake, "events", "day")
     caution = Caution(max_receives=5, note=noted.append)
@@ -448,7 +448,7 @@ def test_drain_notes_how_often_messages_were_received_before_it_reads_them(sqs: 
 def test_healthy_drain_makes_no_call_for_its_caution(sqs: Any, queue: str, lake: Lake) -> None:
     put(sqs, queue, *readings(30))
     noted: list[int] = []
-    read, landing = partial(record_from_sqs, source=EVENTS), Landing(lake, "events", "day")
+    read, landing = partial(records_from_sqs, source=EVENTS), Landing(lake, "events", "day")
 
     caution = Caution(max_receives=5, note=noted.append)
     drained = engine.drain(MessageQueue(sqs, queue), read, landing, caution=caution)
