@@ -127,7 +127,7 @@ def _check_visibility(case: Case, request: pytest.FixtureRequest) -> None:
     class SlowLake(Lake):
         def _put(self, key: str, body: bytes, condition: Mapping[str, Any]) -> str:
             ends = time.monotonic() + 1.25 * case.given["queue"]["VisibilityTimeout"]
-            while time.monotonic() < ends:
+            while "/raw/" in key and time.monotonic() < ends:  # before, nothing is held
                 others.append(world.drain().messages)
             return super()._put(key, body, condition)
 
