@@ -38,6 +38,7 @@ class DatasetStatus:
 
     ``late`` is how often late data has changed a source's closed partition, by partition key.
     ``outside`` has those of a source's partitions, as ranges, that are before the pipeline's start or after its end.
+    ``control`` counts messages that hold no event.
     ``not_conformed`` is the number of a queue's or stream's raw records that no conform step has read yet.
     """
 
@@ -48,6 +49,7 @@ class DatasetStatus:
     rows_out: int
     duplicates: int
     rejected: Mapping[str, int]
+    control: int = 0
     outside: str = ""
     not_conformed: int = 0
     late: Mapping[str, int] = field(default_factory=dict)
@@ -166,4 +168,5 @@ def _dataset_status(name: str, manifests: Sequence[Manifest]) -> DatasetStatus:
         rows_out=sum(manifest.rows_out for manifest in manifests),
         duplicates=sum(manifest.duplicates for manifest in manifests),
         rejected=dict(sorted(rejected.items())),
+        control=sum(manifest.control for manifest in manifests),
     )

@@ -74,3 +74,4 @@ def report_conformed(workspace: Workspace, name: str, ranges: str) -> None:
     stats.gauge(f"{prefix}.conformed", sum(manifest.rows_out for manifest in manifests))
     stats.gauge(f"{prefix}.duplicates", sum(manifest.duplicates for manifest in manifests))
     stats.gauge(f"{prefix}.quarantined", sum(sum(manifest.rejected.values()) for manifest in manifests))
+    stats.gauge(f"{prefix}.control", sum(manifest.control for manifest in manifests))

@@ -150,6 +150,7 @@ def test_landed_waiting_and_quarantined_events_are_reported(parcels: Workspace, 
     ran = run_step(workspace_of(lake, parcels.pipeline), "conform", "dt=2013-01-01")
     report_conformed(parcels, "conform", ran["partitions"])
     assert collector.read("events.conformed", "events.duplicates", "events.quarantined") == [2, 1, 1]
+    assert collector.read("events.control") == [0]
 
 
 def test_progress_of_a_stream_is_reported(parcels: Workspace, collector: Collector) -> None:

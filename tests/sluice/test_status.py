@@ -14,6 +14,7 @@ from tests.sluice.toy import DROPS, EVENTS, message, reading, toy
 
 from sluice.cli.tables import status_tables
 from sluice.declaration.deployment import Deployment
+from sluice.declaration.envelopes import Sns
 from sluice.declaration.scoring import Scoring
 from sluice.declaration.sources import Stream
 from sluice.lake.store import Lake
@@ -90,6 +91,17 @@ def test_partitions_rows_and_rejects_are_summed(workspace: Workspace) -> None:
         duplicates=2,
         rejected={"value: int_type": 2},
     )
+
+
+def test_messages_that_hold_no_event_are_counted(workspace: Workspace) -> None:
+    lake, wrapped = workspace.lake, replace(EVENTS, unwrap=(Sns(),))
+    put_raw(lake, wrapped, "2013-01-01", [message('{"Type": "SubscriptionConfirmation"}')])
+    run_step(workspace_of(lake, workspace.pipeline), "conform", "dt=2013-01-01")
+
+    status = dataset_status(workspace, "conform")
+
+    assert (status.control, status.rows_out, status.rejected) == (1, 0, {})
+    assert source_status(workspace, EVENTS).not_conformed == 0
 
 
 def test_all_landed_events_are_shown(workspace: Workspace) -> None:

@@ -50,6 +50,7 @@ def _datasets(name: str, status: PipelineStatus) -> Table:
             "changed late",
             "duplicates",
             "rejected",
+            "no event",
         ),
         [
             (
@@ -63,6 +64,7 @@ def _datasets(name: str, status: PipelineStatus) -> Table:
                 _counts(dataset.late),
                 dataset.duplicates,
                 _counts(dataset.rejected),
+                dataset.control or "",
             )
             for dataset in status.datasets
         ],
