@@ -39,11 +39,13 @@ def backlog_sensor(**more: Any) -> BacklogSensor:
 
 
 @pytest.fixture
-def three_messages(parcels: Workspace) -> Iterator[str]:
+def three_messages(parcels: Workspace, own_name: str) -> Iterator[str]:
     """The URL of the queue, on which three messages wait."""
     sqs, queue = parcels.aws.client("sqs"), parcels.resources.made_for("queues", "events")
     for n in range(3):
-        sqs.send_message(QueueUrl=queue, MessageBody="{}", MessageGroupId=f"g{n}", MessageDeduplicationId=f"three-{n}")
+        sqs.send_message(
+            QueueUrl=queue, MessageBody="{}", MessageGroupId=f"g{n}", MessageDeduplicationId=f"{own_name}-{n}"
+        )
     yield queue
     sqs.purge_queue(QueueUrl=queue)
 
