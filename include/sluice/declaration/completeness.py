@@ -114,7 +114,7 @@ class ObjectCount(Completeness):
 class Unchanged(Completeness):
     """A partition is complete once the names, sizes and ETags of its objects have been the same for so long.
 
-    The first look at a partition begins the time. Whoever takes longer between two writes is taken to be done.
+    The time begins with the first look at a partition. A sender that pauses for longer seems to be done.
 
     Args:
         duration: How long, in whole seconds from one minute to a day.

@@ -169,7 +169,9 @@ def _frames(
     places = [n for n, manifest in enumerate(manifests) if manifest is not None for _ in manifest.files]
     files = [file for manifest in manifests if manifest is not None for file in manifest.files]
     bodies, table_of_object = _bodies(lake, [file.key for file in files]), reader_of(pipeline, read.dataset)
-    tables = unified([(file.key, table_of_object(file, body)) for file, body in zip(files, bodies, strict=True)])
+    tables = unified(
+        [(file.origin or file.key, table_of_object(file, body)) for file, body in zip(files, bodies, strict=True)]
+    )
     last = len(manifests) - 1
     before = [table for place, table in zip(places, tables, strict=True) if place < last]
     rows = to_frame([table for place, table in zip(places, tables, strict=True) if place == last])

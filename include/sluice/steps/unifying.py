@@ -96,5 +96,5 @@ def _exactly(column: pa.ChunkedArray[Any], kind: pa.DataType) -> pa.ChunkedArray
 def _refused(name: str, one: tuple[str, pa.DataType], other: tuple[str, pa.DataType]) -> SluiceError:
     return SluiceError(
         f"column {name!r} is {one[1]} in {one[0]} and {other[1]} in {other[0]}, and no type holds both without loss; "
-        f"run the step that writes them again over both partitions, with the same code"
+        f"run the step that writes them over both partitions again, or, if they were dropped, declare their schema"
     )

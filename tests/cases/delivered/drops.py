@@ -25,6 +25,7 @@ from sluice.sources.contract import connect
 from sluice.sources.drops.copying import copy
 from sluice.sources.drops.listing import Dropped
 from sluice.steps.reading import reader_of
+from sluice.steps.unifying import unified
 from tests.cases.case import Case
 from tests.draining import workspace_of
 
@@ -67,13 +68,7 @@ def put(case: Case, lake: Lake, stage: int) -> None:
 
 def read(case: Case, lake: Lake, source: Drops) -> tuple[dict[str, Rows], dict[str, str]]:
     """Land every partition that there is; return the rows as a step gets them, and the refusals, by partition."""
-    pipeline = Pipeline(
-        "toy",
-        every=case.given["pipeline"]["every"],
-        start=datetime(2021, 1, 1, tzinfo=UTC),
-        sources=(source,),
-        steps=(Step("read", run="steps:read", reads=(Input("weather"),)),),
-    )
+    pipeline = pipeline_of(case, source)
     connector = connect(workspace_of(lake, pipeline), source)
     tables, refused = dict[str, Rows](), dict[str, str]()
     for partition in sorted(connector.partitions()):
@@ -85,6 +80,16 @@ def read(case: Case, lake: Lake, source: Drops) -> tuple[dict[str, Rows], dict[s
             refused[partition.key] = str(error)
             assert lake.manifest(connector.dataset, partition) is None
     return tables, refused
+
+
+def pipeline_of(case: Case, source: Drops) -> Pipeline:
+    return Pipeline(
+        "toy",
+        every=case.given["pipeline"]["every"],
+        start=datetime(2021, 1, 1, tzinfo=UTC),
+        sources=(source,),
+        steps=(Step("read", run="steps:read", reads=(Input("weather"),)),),
+    )
 
 
 def rows_of(lake: Lake, pipeline: Pipeline, partition: Partition) -> Rows:
@@ -116,7 +121,27 @@ def check_tables(case: Case, lake: Lake, source: Drops, right: Mapping[str, Any]
 
 
 def check_neighbours(case: Case, lake: Lake, source: Drops) -> None:
-    """Without a declared schema, the partitions in one frame have the same values, or are refused."""
+    """Without a declared schema, the partitions in one frame have the same values, or are refused, as the case says."""
+    _, refused = read(case, lake, source)
+    found, message = dict[str, Rows](), "; ".join(refused.values())
+    if not refused:
+        labelled = [(key, file) for key in case.right["with_schema"]["tables"] for file in manifest_files(lake, key)]
+        reader = reader_of(pipeline_of(case, source), "weather")
+        try:
+            tables = unified([(file.origin, reader(file, lake.get(file.key))) for _, file in labelled])
+            found = {key: table.to_pylist() for (key, _), table in zip(labelled, tables, strict=True)}
+        except SluiceError as error:
+            message = str(error)
+    if message:
+        assert "refused" in case.right["without_schema"]
+        for word in case.right["if_refused"]["must_name"]:
+            assert word == "both types" or word in message
+    else:
+        assert "same values" in case.right["without_schema"]
+        right = case.right["with_schema"]["tables"]
+        assert {key: in_order(map(shown_row, rows)) for key, rows in found.items()} == {
+            key: in_order(rows) for key, rows in right.items()
+        }
 
 
 def check_large(case: Case, lake: Lake) -> None:

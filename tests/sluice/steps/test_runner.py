@@ -281,6 +281,27 @@ def test_step_reads_drops_as_they_were_landed(lake: Lake, declare: Declare) -> N
     assert own(lake, pipeline) == [{"place": "EWR", "wind": "5"}, {"place": "JFK", "wind": ""}]
 
 
+def test_drops_whose_types_differ_are_named_as_they_were_dropped(lake: Lake, declare: Declare) -> None:
+    body = "def own(weather, weather_before): return weather\n"
+    pipeline = with_step(declare, body, Input("weather", look_back=1))
+    for day, rows in (("2012-12-31", b'{"wind": 5}'), ("2013-01-01", b'{"wind": "strong"}')):
+        lake.put(f"drops/weather/dt={day}/a.json", rows)
+        lake.put(f"drops/weather/dt={day}/_SUCCESS", b"")
+        land_drop(lake, DROPS, Partition.parse(f"dt={day}"))
+
+    with pytest.raises(SluiceError, match="wind") as refused:
+        own(lake, pipeline)
+
+    for name in (
+        "drops/weather/dt=2012-12-31/a.json",
+        "drops/weather/dt=2013-01-01/a.json",
+        "int64",
+        "string",
+        "schema",
+    ):
+        assert name in str(refused.value)
+
+
 def test_step_reads_drops_in_their_declared_types(lake: Lake, declare: Declare) -> None:
     typed = replace(DROPS, schema={"place": "string", "wind": "int64"})
     pipeline = replace(
