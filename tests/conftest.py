@@ -14,6 +14,7 @@ import botocore.loaders
 import botocore.session
 import pytest
 from botocore.config import Config
+from hypothesis import HealthCheck, settings
 
 from localcloud.images import Image
 from localcloud.testing.clouds import Cloud, cloud_at, free_ports, running_cloud
@@ -38,6 +39,10 @@ os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(_ROOT / "plugins")
 # Each boto3 session parses the descriptions of its services again. A test opens as many workspaces as many processes
 # would: without this, half of its time goes into that.
 botocore.session.create_loader = botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
+
+# How long an example takes says nothing about what it shows: a machine may be slow.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # A file runs on one worker from its start to its end, so those that take longest start first.
 _LONGEST = (

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import xgboost
+from hypothesis import HealthCheck, settings
 
 from localcloud.testing import training
 from localcloud.testing.clouds import Cloud, LocalCloud, free_ports, running_cloud
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+
+# How long an example takes says nothing about what it shows: a machine may be slow.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # The emulator pins its botocore, so the cloud may have another environment than the tests.
 _BESIDE = Path(__file__).resolve().parents[2] / ".venv-cloud/bin/python"

@@ -129,7 +129,6 @@ def test_landing_keeps_its_promises_under_faults_in_any_order(cloud: Cloud, flig
         settings=settings(
             max_examples=10,
             stateful_step_count=10,
-            deadline=None,
             phases=[Phase.generate],  # a history takes many seconds: to search for a shorter one would take hours
             suppress_health_check=list(HealthCheck),
         ),

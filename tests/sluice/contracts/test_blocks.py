@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import (
     AwareDatetime,
@@ -103,7 +103,6 @@ def _blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("contract", [Contract(Flat), Contract(Strict), Contract(Flat, "ms", "Europe/Berlin")])
-@settings(deadline=None)  # a machine may be slow
 @given(texts=LISTS)
 @example(texts=[json.dumps(GOOD)] * 5)
 @example(texts=[json.dumps(GOOD), json.dumps({**GOOD, "real": None}), json.dumps({**GOOD, "kind": "c"})])

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AwareDatetime, BaseModel, Field, create_model, field_validator
 from tests.draining import record_from_sqs
@@ -235,7 +235,6 @@ READERS = {
 }
 
 
-@settings(deadline=None)  # a machine may be slow
 @given(TIMES, st.sampled_from(list(READERS)))
 def test_contract_and_landing_accept_the_same_times(time: Any, declared: tuple[str | None, str | None]) -> None:
     text = json.dumps(time)

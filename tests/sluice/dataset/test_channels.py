@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import Cloud
 
@@ -36,7 +36,6 @@ def test_rows_are_csv_with_empty_fields() -> None:
     assert csv_rows(frame.iloc[:0]) == []
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3).flatmap(lambda width: st.lists(st.lists(FLOATS, min_size=width, max_size=width), max_size=5)))
 def test_rows_hold_every_number_exactly(rows: list[list[float]]) -> None:
     width = len(rows[0]) if rows else 2

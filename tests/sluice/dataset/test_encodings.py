@@ -107,7 +107,7 @@ def raw_row(frame: pd.DataFrame, place: int) -> dict[str, object]:
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(frames(), st.booleans())
 def test_single_rows_are_encoded_as_those_of_a_frame(frame: pd.DataFrame, filled: bool) -> None:
     expected = ENCODING.encode(frame, filled=filled)

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import xgboost
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.declaration import Binary, Count, Multiclass, Ranking, Regression
@@ -233,7 +233,6 @@ def test_value_of_several_classes_is_that_of_the_definition(metric: str, rows: V
 
 
 @pytest.mark.parametrize("metric", RANKS)
-@settings(deadline=None)
 @given(rows=RANKED)
 def test_value_of_a_ranking_is_that_of_the_definition(metric: str, rows: Ranked) -> None:
     groups, labels, scores = (np.array([row[place] for row in rows]) for place in range(3))

@@ -43,7 +43,7 @@ def outcome(content: bytes) -> int | str:
             return str(error)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.binary() | st.one_of(JSON, ALMOST_EVENTS).map(lambda value: json.dumps(value).encode()), max_size=3))
 def test_any_file_is_events_or_one_clear_line(lines: list[bytes]) -> None:
     content = b"\n".join(lines)

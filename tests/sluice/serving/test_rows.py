@@ -41,7 +41,7 @@ def outcome(lines: list[bytes], encoding: Encoding = PLAIN, *, filled: bool = Fa
         return str(error)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(ROWS, max_size=4))
 def test_any_rows_are_numbers_or_one_clear_line(lines: list[bytes]) -> None:
     found = outcome(lines)
@@ -105,7 +105,7 @@ VALUES = {
 }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.fixed_dictionaries(VALUES), min_size=1, max_size=5), st.booleans())
 def test_rows_in_every_form_are_those_of_the_training_channel(rows: list[dict[str, Any]], filled: bool) -> None:
     """Against the encoding of a frame, which is how the channels are written."""

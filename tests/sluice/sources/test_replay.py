@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.draining import ALL_LANDED, drain, record_from_sqs, workspace_of
 from tests.sluice.lake_contents import manifest_json, rows_of
@@ -279,7 +279,6 @@ JSON = st.none() | st.integers(0, 9) | st.text(max_size=5) | st.datetimes().map(
 
 
 # A busy machine makes examples slowly; that is no fault of the code.
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     st.lists(
         st.fixed_dictionaries({}, optional={name: JSON for name in ("id", "at", "g", "n")}), min_size=1, max_size=5

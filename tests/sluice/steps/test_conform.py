@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from tests.draining import record_from_sqs
@@ -81,7 +81,6 @@ def deliveries(sent: Sequence[Sent]) -> list[dict[str, Any]]:
     ]
 
 
-@settings(deadline=None)
 @given(SENT, st.data())
 def test_every_event_counts_once_and_the_first_content_wins(sent: list[Sent], data: st.DataObject) -> None:
     """The specification, message by message, beside what conform makes of them in any arrival order."""
@@ -108,7 +107,6 @@ def test_every_event_counts_once_and_the_first_content_wins(sent: list[Sent], da
     assert len(rows) + result.duplicates + sum(result.rejected.values()) == sum(each.copies for each in sent)
 
 
-@settings(deadline=None)
 @given(SENT)
 def test_rows_of_a_group_are_in_the_order_in_which_they_were_sent(sent: list[Sent]) -> None:
     """P3, and the rows of a group are adjacent."""
@@ -123,7 +121,6 @@ def test_rows_of_a_group_are_in_the_order_in_which_they_were_sent(sent: list[Sen
     assert [row["group"] for row in rows] == sorted(row["group"] for row in rows)
 
 
-@settings(deadline=None)
 @given(SENT, st.data())
 def test_bytes_do_not_depend_on_how_records_were_split_into_parts(sent: list[Sent], data: st.DataObject) -> None:
     """P4: rows and quarantine are the same for any division of any order."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.errors import SluiceError
@@ -80,7 +80,6 @@ def test_types_that_lose_a_value_are_refused_with_partitions_column_and_both_typ
     assert "\n" not in message
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1), st.lists(st.floats(allow_nan=False), min_size=1))
 def test_whole_numbers_stay_exact_beside_floats_or_are_refused(whole: list[int], real: list[float]) -> None:
     try:

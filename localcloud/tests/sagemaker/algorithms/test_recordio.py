@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.sagemaker.algorithms import recordio
@@ -153,7 +153,6 @@ def test_damage_is_an_error_with_its_place(buffer: bytes, message: str) -> None:
         recordio.decode(buffer)
 
 
-@settings(deadline=None)
 @given(
     position=st.integers(0, 2**16),
     bits=st.integers(1, 255),
@@ -176,7 +175,6 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(
     assert rows.features.shape[0] <= 3
 
 
-@settings(deadline=None)
 @given(buffer=st.binary(max_size=200))
 def test_arbitrary_records_are_read_or_refused_and_nothing_else(buffer: bytes) -> None:
     try:

@@ -141,5 +141,5 @@ class Shares(RuleBasedStateMachine):
                     assert abs(self.answers[target, each] - share * self.requests[target]) < 1
 
 
-Shares.TestCase.settings = settings(max_examples=60, stateful_step_count=12, deadline=None)
+Shares.TestCase.settings = settings(max_examples=60, stateful_step_count=12)
 TestShares = Shares.TestCase

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from google.protobuf.internal.decoder import _DecodeVarint  # type: ignore[attr-defined]
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_svmlight_file
 
@@ -80,7 +80,6 @@ def test_every_format_that_may_be_declared_is_written() -> None:
 
 
 @pytest.mark.parametrize("name", READERS)
-@settings(deadline=None)
 @given(parts=blocks())
 def test_file_holds_the_rows_of_all_blocks_in_order(name: str, parts: list[Block]) -> None:
     expected = np.vstack([np.column_stack([part.labels, part.features]) for part in parts])

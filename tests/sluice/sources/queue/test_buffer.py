@@ -147,7 +147,7 @@ class Draining(RuleBasedStateMachine):
 
 
 TestDraining = Draining.TestCase
-TestDraining.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestDraining.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 def test_hot_group_is_flushed_as_soon_as_the_other_receivers_find_nothing() -> None:

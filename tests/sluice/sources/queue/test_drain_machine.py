@@ -164,7 +164,6 @@ def _run(machine: Any, examples: int, steps: int) -> None:
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
-            deadline=None,
             phases=[Phase.generate],  # a history takes a second: to search for a shorter one would take many minutes
             suppress_health_check=list(HealthCheck),
         ),

@@ -190,7 +190,6 @@ def run(machine: type[Evidence], examples: int) -> None:
         settings=settings(
             max_examples=examples,
             stateful_step_count=40,
-            deadline=None,
             derandomize=True,
             database=None,
             phases=[Phase.generate],

@@ -165,7 +165,6 @@ def test_readers_in_any_order_never_move_a_checkpoint_past_what_is_durable(cloud
         settings=settings(
             max_examples=examples,
             stateful_step_count=25,
-            deadline=None,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),

@@ -268,7 +268,7 @@ def test_the_number_of_features_must_be_feature_dim(tmp_path: Path) -> None:
 CELLS = st.sampled_from(["1", "0", "-2.5", "1e300", "nan", "inf", "", " ", "x", '"', '"1"', "1 2", "é", "\x00", "1_0"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     content=st.binary(max_size=200)
     | st.lists(st.lists(CELLS, max_size=4).map(",".join), max_size=6).map("\n".join).map(str.encode),
@@ -286,7 +286,7 @@ def test_any_csv_or_recordio_is_read_or_refused(
     assert np.isfinite(table.features if not table.sparse else table.features.data).all()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(place=st.integers(0, 10**6), value=st.integers(0, 255))
 def test_recordio_with_a_changed_byte_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, place: int, value: int

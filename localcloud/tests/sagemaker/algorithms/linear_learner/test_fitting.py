@@ -129,7 +129,7 @@ def test_a_stopped_training_ends_with_the_model_so_far(after: int) -> None:
     assert error < data.labels.std() * {1: 1.1, 7: 0.7, 40: 0.3}[after]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_finite_rows_give_a_finite_model_or_a_refusal(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(sorted(KINDS)))

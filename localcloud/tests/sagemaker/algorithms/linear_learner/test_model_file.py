@@ -93,7 +93,7 @@ def test_nothing_is_decompressed(tmp_path: Path, compression: int) -> None:
         LinearModel.load(archive(tmp_path / NAME, parts(), compression))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(place=st.integers(0, 10**6), value=st.integers(0, 255))
 def test_a_file_with_a_changed_byte_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, place: int, value: int

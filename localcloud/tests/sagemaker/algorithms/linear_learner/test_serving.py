@@ -301,7 +301,7 @@ json_values = st.recursive(
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     body=st.binary(max_size=100)
     | st.text(alphabet='0123456789.,-+enaif\n "{}[]:', max_size=60).map(str.encode)

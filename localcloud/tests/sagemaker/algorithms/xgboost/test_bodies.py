@@ -51,7 +51,7 @@ def outcome(read: Any) -> Any:
         ]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(rows=ROWS, line_end=st.sampled_from(["\n", "\r\n", "\n\n"]), copies=st.sampled_from([1, 2500]))
 @example(rows=[["1", "2"], ["3"]], line_end="\n", copies=1)
 @example(rows=[["", ""], ["", "1"]], line_end="\n", copies=2500)
@@ -64,7 +64,6 @@ def test_csv_has_the_rows_of_the_container(rows: list[list[str]], line_end: str,
     assert read == outcome(lambda: container(stripped))
 
 
-@settings(deadline=None)
 @given(text=st.text(alphabet="0123456789.,;:- e\t|\n\"'a", min_size=1, max_size=60))
 def test_any_text_has_the_outcome_of_the_container(text: str) -> None:
     read = outcome(lambda: bodies.read(text.encode(), "text/csv"))
