@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -140,7 +141,7 @@ class Unpacker:
         """
         if first_of(stored.attributes) is not None:  # its body is one event, and the first record has the message
             is_event = stored.fault is None or is_of_time(stored.fault)
-            return [self._derived(stored, None) if is_event else stored]
+            return [self._derived_again(stored) if is_event else stored]
         attributes = json.loads(stored.attributes)
         delivery = Delivery(
             content=content_of(stored),
@@ -163,55 +164,60 @@ class Unpacker:
 
     def _inners(self, content: bytes) -> Sequence[Inner]:
         """Return what is left once every envelope is off, within bounds: a few bytes may unpack to very many."""
-        found, size = list[Inner](), 0
-        for inner in self._without(content, None, 0):
-            found.append(inner)
-            size += len(inner.content)
-            if len(found) > MOST_EVENTS or size > MOST_BYTES:
-                return (Inner(content, "envelope: too_large"),)
-        return found or (Inner(content, "envelope: no_event"),)
-
-    def _without(self, content: bytes, group: str | None, place: int) -> Iterator[Inner]:
-        """Yield what is left once the envelopes from a place on are off."""
-        if place == len(self._openers):
-            yield Inner(content, None, group)
-            return
-        try:
-            inners = self._openers[place].open(content)
-        except Fault as fault:
-            yield Inner(content, str(fault), group)
-            return
-        for inner in inners:
-            if inner.fault is None:
-                yield from self._without(inner.content, inner.group or group, place + 1)
-            else:
-                yield inner._replace(group=inner.group or group)
+        inners = [Inner(content)]
+        for opener in self._openers:
+            opened, size = list[Inner](), 0
+            for inner in chain.from_iterable(_opened(opener, each) for each in inners):
+                opened.append(inner)
+                size += len(inner.content)
+                if len(opened) > MOST_EVENTS or size > MOST_BYTES:
+                    return (Inner(content, "envelope: too_large"),)
+            inners = opened
+        return inners or (Inner(content, "envelope: no_event"),)
 
     def _record(self, delivery: Delivery, number: int, event: _Event, attributes: Mapping[str, Any]) -> Record:
+        """Make a record. Of a body that can't be read, nothing is derived."""
+        text, sent_at = event.body.text, delivery.sent_at
+        body = NO_BODY if event.fault else parse_body(text, self._source, sent_at)
         record = Record(
-            event_id=numbered(delivery.event_id or delivery.message_id, number),
+            event_id=body.event_id or numbered(delivery.event_id or delivery.message_id, number),
             group=delivery.group if event.group is None else event.group,
             sequence_number=numbered(delivery.sequence_number, number),
-            sent_at=delivery.sent_at,
-            event_time=delivery.sent_at,
-            event_time_from="sent",
+            sent_at=sent_at,
+            event_time=body.event_time or sent_at,
+            event_time_from="sent" if body.event_time is None else "body",
             receive_count=delivery.receive_count,
             message_id=numbered(delivery.message_id, number),
             attributes=_json(attributes) if attributes else "{}",
-            body=event.body.text,
+            body=text,
+            fault=event.fault or body.fault,
         )
-        return self._derived(record, event.fault)
+        return self._place(record, body)
 
-    def _derived(self, record: Record, fault: str | None) -> Record:
-        """Set what is derived from the body. Of a body that can't be read, nothing is."""
-        body = NO_BODY if fault else parse_body(record.body, self._source, record.sent_at)
+    def _derived_again(self, record: Record) -> Record:
+        """Set again what is derived from the body."""
+        body = parse_body(record.body, self._source, record.sent_at)
         derived = record._replace(
             event_id=body.event_id or record.event_id,
             event_time=body.event_time or record.sent_at,
             event_time_from="sent" if body.event_time is None else "body",
-            fault=fault or body.fault,
+            fault=body.fault,
         )
         return self._place(derived, body)
+
+
+def _opened(opener: Opener, inner: Inner) -> Iterable[Inner]:
+    """Return what an envelope holds; the envelope itself with its fault, if it can't be taken off.
+
+    The group that an envelope names is that of all in it, unless an inner one names another.
+    """
+    if inner.fault is not None:
+        return (inner,)
+    try:
+        opened = opener.open(inner.content)
+    except Fault as fault:
+        return (inner._replace(fault=str(fault)),)
+    return opened if inner.group is None else (each._replace(group=each.group or inner.group) for each in opened)
 
 
 def _stored(content: str | bytes) -> _Text:
