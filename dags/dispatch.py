@@ -1,17 +1,18 @@
 """
-### Complete partitions to transform runs
+### Partitions to transform runs
 
-Starts one transform run for each partition that is complete in all sources, unless a run has started on its present
-content. Runs all the time, one run after another. Waiting holds no worker.
+Starts one transform run for each partition for which a step can run, unless a run has started on its present content.
+Runs all the time, one run after another. Waiting holds no worker.
 
 | | |
 |---|---|
 | **in** | manifests of raw partitions, markers of drops, `PIPELINE/started/…` |
 | **out** | runs of the transform DAG, named for their partitions; late data clears the run of its partition |
-| **order** | by time, a few at once; a partition that is not complete holds back no other |
+| **order** | by time, a few at once; partitions that lack a drop come after those that lack nothing |
 | **re-run** | safe: the lake determines what is due, and a run that has nothing to do changes nothing |
 
-The log of `wait` lists the partitions that are not complete, with the reason, whenever that changes. The dispatch does
+The log of `wait` lists what is not complete in partitions that are due or can't start, with the reason, whenever that
+changes. The dispatch does
 not wait for partitions before the first event of a source or outside the pipeline's start and end.
 
 **Params.** `wait_seconds`: how long one run waits before the next one takes over.
@@ -39,7 +40,7 @@ def dispatch(pipeline: Pipeline) -> None:
     transform = f"{pipeline.name}_transform"
     with DAG(
         dag_id=f"{pipeline.name}_dispatch",
-        description=f"Complete partitions → runs of {transform}",
+        description=f"Partitions whose steps can run → runs of {transform}",
         schedule="@continuous",
         **CONTINUOUS,
         default_args=DEFAULT_ARGS,

@@ -2,8 +2,8 @@
 ### Raw partitions to features
 
 One run is one time partition. It runs the pipeline's steps in their order, each of which persists its output, and
-announces the last one on the completion topic. The dispatch DAG starts the run once every source is complete for the
-partition, and again when a source has changed. The run has the partition's name, such as `dt=2013-01-15`.
+announces the last one on the completion topic. The dispatch DAG starts the run once a step can run, and again when a
+source has changed. The run has the partition's name, such as `dt=2013-01-15`.
 
 | | |
 |---|---|
@@ -16,16 +16,22 @@ Where a step looks back, a run also writes later partitions again. Then `announc
 other run is at work that may replace what it announces: ten minutes at most. It does not wait for a run that has failed
 or is queued.
 
+A drop that is missing holds back the steps that read it, also those of later partitions that look back on it. All
+others run. The log of the step names the drop. Once it has landed, the dispatch clears the run, and what was held back
+follows.
+
 **Params.** `from`, `to`: a range of partitions, both included, in one run, which then needs no logical date. Without
 them the run transforms the partition that contains its logical date. So `airflow dags test flights_transform
 2013-01-15`, `airflow backfill create` and clearing a run all mean the partition. `wait_seconds`: how long to wait for
-sources that are not complete; during the wait the run keeps one of the DAG's run slots.
+sources that are not complete, before the run goes on without them; it keeps one of the DAG's run slots meanwhile.
 
-**If it fails.** `wait`: a source is not complete, and the message names it with the reason. There is nothing to do: the
-partition is transformed once it is complete. A step: its function or the data is at fault; the message names the
-partition. If it ran on Lambda or Fargate, the message has the end of its log; one that needed more memory or time moves
-up once where `Auto` is declared. Bad events never fail a step: they are quarantined and counted. `announce`: a task
-before it failed, was skipped or was marked by hand, so partitions of the run are not transformed; clear that task.
+**If it fails.** `wait`: no step can run, because a source is not complete; the message names it with the reason. There
+is nothing to do: the partition is transformed once it is complete. A step: its function or the data is at fault; the
+message names the partition. If it ran on Lambda or Fargate, the message has the end of its log; one that needed more
+memory or time moves up once where `Auto` is declared. Bad events never fail a step: they are quarantined and counted.
+`announce`: in a run that a person has started, steps were held back, and the message names what they wait for; in a run
+of the dispatch the task is skipped instead. Or a task before it failed, was skipped or was marked by hand, so
+partitions of the run are not transformed; clear that task.
 """
 
 from __future__ import annotations
@@ -77,17 +83,19 @@ def transform(pipeline: Pipeline) -> None:
             return land_partitions(open_workspace(pipeline.name), partitions)
 
         before: Any = land_drops.expand(partitions=partitions)
+        runs: list[Any] = []
         for step in pipeline.steps:
             ran = StepOperator.partial(
                 task_id=step.name, pipeline=pipeline.name, step=step.name, map_index_template="{{ task.partitions }}"
             ).expand(partitions=partitions)
             before >> ran
             before = ran
+            runs.append(ran.output)
         # It always runs: a run in which tasks were skipped or marked by hand must not be green.
         AnnounceTransformedOperator(
             task_id="announce",
             pipeline=pipeline.name,
-            runs=before.output,
+            runs=runs,
             poll_seconds=5,
             max_wait_seconds=600,
             trigger_rule=TriggerRule.ALL_DONE,

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowSkipException
 from typing_extensions import override
 
 from sluice_airflow.errors import one_line_errors
-from sluice_airflow.runs import end_transform
+from sluice_airflow.policy import transformed
+from sluice_airflow.runs import is_dags_test, partitions_of_run
 from sluice_airflow.sensors import ProbeSensor
 from sluice_airflow.shared import WORKSPACES
+
+if TYPE_CHECKING:
+    from sluice.lake.partitions import Partition
+    from sluice.workspace import Workspace
 
 
 class AnnounceTransformedOperator(ProbeSensor):
@@ -23,11 +29,12 @@ class AnnounceTransformedOperator(ProbeSensor):
     failed, or has only to announce is not waited for. After ``max_wait_seconds`` it announces all the same, so that no
     event is lost; content that replaces what was announced is announced as well.
 
-    It fails if the run has not transformed all of its partitions.
+    It fails if the run has not transformed all of its partitions. A run that the dispatch has started is skipped here
+    instead if steps were held back: it runs again by itself once what they wait for has landed.
 
     Args:
         pipeline: The name of the pipeline.
-        runs: The summaries of the last step, one for each of its mapped tasks; a template.
+        runs: The summaries of each step, in order, one for each of its mapped tasks; a template.
         kwargs: Those of ProbeSensor.
 
     Returns:
@@ -43,15 +50,15 @@ class AnnounceTransformedOperator(ProbeSensor):
         self.runs = runs
 
     @cached_property
-    def transformed(self) -> str:
+    def done(self) -> str:
         """The partitions that the last step has transformed, as ranges."""
-        from sluice.lake.partitions import format_ranges, parse_ranges
+        from sluice.lake.partitions import format_ranges
 
-        return format_ranges(each for run in self.runs or () for each in parse_ranges(run["partitions"]))
+        return format_ranges(_made(self.runs[-1]))
 
     @override
     def arguments(self, context: Context) -> dict[str, Any]:
-        return {"pipeline": self.pipeline, "partitions": self.transformed}
+        return {"pipeline": self.pipeline, "partitions": self.done}
 
     @override
     @one_line_errors
@@ -65,7 +72,54 @@ class AnnounceTransformedOperator(ProbeSensor):
     def found(self, found: Any, context: Context) -> int:
         from sluice.completions import announce_partitions
 
-        workspace, transformed = WORKSPACES.get(self.pipeline), self.transformed
-        announced = announce_partitions(workspace, workspace.pipeline.steps[-1].name, transformed, context["run_id"])
-        end_transform(workspace.pipeline, context, transformed)
+        workspace = WORKSPACES.get(self.pipeline)
+        last = workspace.pipeline.steps[-1].name
+        announced = announce_partitions(workspace, last, self.done, context["run_id"])
+        self._require_all_done(workspace, context)
+        if workspace.pipeline.scoring is not None:  # it tells the scoring run that follows what there is to score
+            context["outlet_events"][transformed(workspace.pipeline)].extra = {"partitions": self.done}
         return announced
+
+    def _require_all_done(self, workspace: Workspace, context: Context) -> None:
+        """Require that every step has made every partition of the run.
+
+        Raises:
+            AirflowSkipException: the dispatch has started the run, and its last step was held back.
+            SluiceError: another run has not made all; or tasks were skipped or marked by hand.
+        """
+        from sluice.errors import SluiceError
+        from sluice.lake.partitions import format_ranges
+
+        requested = set(partitions_of_run(self.pipeline, context))
+        undone = [requested - _made(summaries) for summaries in self.runs]
+        held_back = [sum(each.get("held_back", 0) for each in summaries or ()) for summaries in self.runs]
+        if len(undone[-1]) > held_back[-1]:
+            raise SluiceError(
+                f"this run has not transformed {format_ranges(undone[-1])}: a task before this one failed, was skipped "
+                f"or was marked by hand; clear that task"
+            )
+        if any(held_back):
+            waited_for = self._wait_for(workspace, sorted({each for step in undone for each in step}), context)
+            reason = f"held back: {waited_for}"
+            if context["dag_run"].run_type != "operator_triggered":
+                raise SluiceError(f"{reason}. Its steps run by themselves once that has landed; all others have run")
+            if undone[-1]:
+                raise AirflowSkipException(reason)
+            self.log.warning("%s", reason)
+
+    def _wait_for(self, workspace: Workspace, undone: Sequence[Partition], context: Context) -> str:
+        """Record what steps wait for, so that a run starts on it by itself, and return it in words."""
+        from sluice.sources.due import record_held_back
+        from sluice.steps.lacking import describe_held_back, held_back
+
+        waits = held_back(workspace, workspace.pipeline.steps, undone)
+        if not is_dags_test(context):
+            record_held_back(workspace, {each: waits.get(each, ()) for each in undone})
+        return describe_held_back(waits)
+
+
+def _made(summaries: Iterable[Mapping[str, Any]] | None) -> set[Partition]:
+    """Return the partitions that a step has made; none if its tasks did not run."""
+    from sluice.lake.partitions import parse_ranges
+
+    return {each for summary in summaries or () for each in parse_ranges(summary["partitions"])}

@@ -37,22 +37,6 @@ def partitions_of_run(pipeline: str, context: Context) -> list[Partition]:
     return requested(load_pipeline(pipeline).every, context["dag_run"].logical_date, params["from"], params["to"])
 
 
-def end_transform(pipeline: Pipeline, context: Context, done: str) -> None:
-    """Require that a run has transformed all of its partitions, and tell the scoring run that follows which.
-
-    Args:
-        pipeline: The pipeline; nothing follows unless it scores in batch.
-        context: Airflow's context of a task whose outlet is the asset.
-        done: The partitions that the last step has transformed, as ranges.
-
-    Raises:
-        SluiceError: partitions of the run are not among them, because tasks were skipped or marked by hand.
-    """
-    _require_all_done(pipeline.name, context, done)
-    if pipeline.scoring is not None:
-        context["outlet_events"][transformed(pipeline)].extra = {"partitions": done}
-
-
 def runs_at_work(pipeline: Pipeline, runs: Collection[str]) -> list[str]:
     """Return those of some transform runs that are running and have not ended the last step.
 
@@ -117,18 +101,6 @@ def live_job(pipeline: str, context: Context) -> str:
 def is_dags_test(context: Context) -> bool:
     """Return whether this is a run of ``airflow dags test``, which no scheduler manages."""
     return context["dag_run"].triggering_user_name == "dag_test"  # what DAG.test() of the Task SDK sets
-
-
-def _require_all_done(pipeline: str, context: Context, done: str) -> None:
-    from sluice.errors import SluiceError
-    from sluice.lake.partitions import format_ranges, parse_ranges
-
-    missing = set(partitions_of_run(pipeline, context)) - set(parse_ranges(done))
-    if missing:
-        raise SluiceError(
-            f"this run has not transformed {format_ranges(missing)}: a task before this one failed, was skipped or was "
-            f"marked by hand; clear that task"
-        )
 
 
 def require_upstream_done(context: Context) -> None:

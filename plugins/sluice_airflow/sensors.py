@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSensorTimeout
@@ -16,6 +16,9 @@ from sluice_airflow.probes import Probe, Waiting
 from sluice_airflow.runs import is_dags_test, partitions_of_run
 from sluice_airflow.shared import WORKSPACES
 from sluice_airflow.triggers import ProbeTrigger
+
+if TYPE_CHECKING:
+    from sluice.sources.completeness import Incomplete
 
 
 class ProbeSensor(BaseSensorOperator):
@@ -99,7 +102,7 @@ class ProbeSensor(BaseSensorOperator):
         if "error" in event:
             raise (AirflowFailException if event.get("refused") else AirflowException)(event["error"])
         if event.get("timed_out"):
-            return self.timed_out(event["waiting_for"])
+            return self.timed_out(event["waiting_for"], context)
         return self.found(event["found"], context)
 
     def found(self, found: Any, context: Context) -> Any:
@@ -111,11 +114,12 @@ class ProbeSensor(BaseSensorOperator):
         """
         return found
 
-    def timed_out(self, waiting_for: str) -> Any:
+    def timed_out(self, waiting_for: str, context: Context) -> Any:
         """Return the task's return value after ``max_wait_seconds``, or fail. A subclass may override it.
 
         Args:
             waiting_for: What was not found.
+            context: Airflow's context of the task.
 
         Raises:
             AirflowSensorTimeout: always, unless it is overridden.
@@ -176,7 +180,7 @@ class BacklogSensor(ContinuousProbeSensor):
         return {"pipeline": self.pipeline, "source": self.source}
 
     @override
-    def timed_out(self, waiting_for: str) -> int:
+    def timed_out(self, waiting_for: str, context: Context) -> int:
         return 0
 
 
@@ -211,7 +215,7 @@ class SettledSensor(ProbeSensor):
         }
 
     @override
-    def timed_out(self, waiting_for: str) -> bool:
+    def timed_out(self, waiting_for: str, context: Context) -> bool:
         return False
 
 
@@ -221,6 +225,9 @@ class S3PartitionSensor(ProbeSensor):
     The run's ``from`` and ``to`` determine them, or else its logical date. The sensor returns them in chunks of about
     equal work, each as a range such as ``dt=2013-01-01..dt=2013-01-14``, and records that a run has started on them.
     ``airflow dags test`` makes no run that lasts, so it records nothing.
+
+    After ``max_wait_seconds`` the run goes on without what is not complete. The sensor fails if then no step could run
+    for any partition.
 
     Args:
         pipeline: The name of the pipeline.
@@ -241,20 +248,33 @@ class S3PartitionSensor(ProbeSensor):
 
     @override
     def found(self, found: list[str], context: Context) -> list[str]:
+        self._record(context, ())
+        return found
+
+    @override
+    def timed_out(self, waiting_for: str, context: Context) -> list[str]:
+        from sluice.sources.completeness import can_begin, incomplete
+        from sluice.steps.chunks import chunks_of_run
+        from sluice_airflow.connection import open_workspace
+
+        workspace, partitions = open_workspace(self.pipeline), partitions_of_run(self.pipeline, context)
+        missing = incomplete(workspace, partitions)
+        if not any(can_begin(workspace.pipeline, partition, missing) for partition in partitions):
+            raise AirflowFailException(
+                f"not complete: {waiting_for}. These partitions are transformed by themselves once they are complete; "
+                f"to transform others, trigger a run with from and to"
+            )
+        self.log.info("not complete: %s. Steps that read it are held back", waiting_for)
+        self._record(context, missing)
+        return chunks_of_run(workspace, partitions)
+
+    def _record(self, context: Context, missing: Sequence[Incomplete]) -> None:
         from sluice.sources.due import record_started
         from sluice_airflow.connection import open_workspace
 
         if not is_dags_test(context):
             partitions = partitions_of_run(self.pipeline, context)
-            record_started(open_workspace(self.pipeline), partitions, context["run_id"])
-        return found
-
-    @override
-    def timed_out(self, waiting_for: str) -> Any:
-        raise AirflowFailException(
-            f"not complete: {waiting_for}. These partitions are transformed by themselves once they are complete; to "
-            f"transform others, trigger a run with from and to"
-        )
+            record_started(open_workspace(self.pipeline), partitions, context["run_id"], missing)
 
 
 class DuePartitionsSensor(ContinuousProbeSensor):
@@ -283,5 +303,5 @@ class DuePartitionsSensor(ContinuousProbeSensor):
         self.wait(context)
 
     @override
-    def timed_out(self, waiting_for: str) -> list[str]:
+    def timed_out(self, waiting_for: str, context: Context) -> list[str]:
         return []

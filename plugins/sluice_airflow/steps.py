@@ -102,9 +102,14 @@ class StepOperator(BaseOperator):
         self.defer(trigger=trigger, method_name="resume")
 
     def _done(self, workspace: Workspace, result: StepResult) -> dict[str, Any]:
+        from sluice.lake.partitions import parse_ranges
+        from sluice.steps.lacking import describe_held_back, held_back
         from sluice_airflow.metrics import report_conformed
 
         if "ran" in result:
             self.log.info("step %s ran %s", self.step, result["ran"])
+        if result.get("held_back"):
+            waits = held_back(workspace, [workspace.pipeline.step(self.step)], parse_ranges(self.partitions))
+            self.log.warning("held back: %s", describe_held_back(waits))
         report_conformed(workspace, self.step, result["partitions"])
         return dict(result)

@@ -1,7 +1,7 @@
 """Which transform runs exist, and when they start, in an Airflow that really schedules.
 
 The pipeline ``parcels`` starts ten days before its first event. Forty days follow whose drop is missing, then four
-that are complete.
+that are complete, and one that is still open.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ EVENTS = FifoQueue("events", event_id="id", event_time="event_time")
 FIRST_EVENT = Partition.parse("dt=2013-01-11")
 INCOMPLETE = list(between(FIRST_EVENT, FIRST_EVENT.shift(39)))
 COMPLETE = list(between(FIRST_EVENT.shift(40), FIRST_EVENT.shift(43)))
+OPEN = COMPLETE[-1].shift(1)
 TRANSFORM, DISPATCH = "parcels_transform", "parcels_dispatch"
 
 DECLARATION = '''
@@ -81,12 +82,12 @@ class World:
     def __init__(self, cloud: Cloud, lake: Lake, airflow: Airflow) -> None:
         self.cloud, self.lake, self.airflow = cloud, lake, airflow
 
-    def events(self, partition: Partition, count: int) -> None:
-        """Close the raw partition with so many events; if it is closed already, they are late."""
+    def events(self, partition: Partition, count: int, state: str = "closed") -> None:
+        """Put so many events into the raw partition; if it is closed already, they are late."""
         day = partition.key.removeprefix("dt=")
         at = (partition.start + timedelta(hours=7)).isoformat()
         bodies = [json.dumps({"id": f"{day}-{n}", "event_time": at, "weight": n}) for n in range(count)]
-        put_raw(self.lake, EVENTS, day, [message(body, n) for n, body in enumerate(bodies)])
+        put_raw(self.lake, EVENTS, day, [message(body, n) for n, body in enumerate(bodies)], state=state)
 
     def drop(self, partition: Partition) -> None:
         self.lake.put(f"drops/tariffs/{partition.key}/tariff.csv", b"zone\n1\n")
@@ -129,6 +130,7 @@ def world(cloud: Cloud, folder: Path, tmp_path_factory: pytest.TempPathFactory) 
             world.events(partition, 2)
         for partition in COMPLETE:
             world.drop(partition)
+        world.events(OPEN, 2, "open")
         # Whoever closed them knew that no older event waits.
         observed = Observed(since=FIRST_EVENT.start)
         lake.put(lake.layout.observed(EVENTS.name), observed.model_dump_json().encode())
@@ -150,14 +152,36 @@ def dispatched(world: World) -> World:
     return world
 
 
-def test_each_complete_partition_and_no_other_has_a_run(dispatched: World) -> None:
-    runs = dispatched.airflow.runs(TRANSFORM)
+def test_complete_partitions_are_not_behind_those_that_lack_a_drop(dispatched: World) -> None:
+    """Forty days wait for a drop, and the runs of the next four have started first."""
+    runs = {name: run["start_date"] or "later" for name, run in dispatched.airflow.runs(TRANSFORM).items()}
 
-    assert sorted(runs) == [partition.key for partition in COMPLETE]
-    assert {name: run["logical_date"] for name, run in runs.items()} == {
-        partition.key: partition.start.isoformat().replace("+00:00", "Z") for partition in COMPLETE
-    }
+    complete = {partition.key: runs.pop(partition.key) for partition in COMPLETE}
+    assert set(runs) <= {partition.key for partition in INCOMPLETE}
+    assert max(complete.values()) < min(runs.values(), default="later")
     assert [dispatched.rows(partition) for partition in COMPLETE] == [2] * 4
+
+
+def test_missing_drop_holds_back_only_the_steps_that_read_it(dispatched: World) -> None:
+    for partition in INCOMPLETE:
+        wait_for(lambda key=partition.key: key in dispatched.airflow.runs(TRANSFORM), seconds=120, what=partition.key)
+        assert dispatched.airflow.ended(TRANSFORM, partition.key)["state"] == "success"
+
+    assert dispatched.lake.partitions("conform") == [*INCOMPLETE, *COMPLETE]
+    assert dispatched.lake.partitions("features") == COMPLETE
+    states = {task["task_id"]: task["state"] for task in dispatched.airflow.tasks(TRANSFORM, INCOMPLETE[0].key)}
+    assert states.pop("announce") == "skipped"
+    assert set(states.values()) == {"success"}
+    key, log = INCOMPLETE[0].key, dispatched.airflow.log(TRANSFORM, INCOMPLETE[0].key, "announce")
+    assert f"held back: {key} waits for tariffs {key}" in log
+
+
+def test_runs_have_the_dates_of_their_partitions(dispatched: World) -> None:
+    dates = {name: run["logical_date"] for name, run in dispatched.airflow.runs(TRANSFORM).items()}
+
+    assert dates == {
+        partition.key: partition.start.isoformat().replace("+00:00", "Z") for partition in (*INCOMPLETE, *COMPLETE)
+    }
 
 
 def test_broken_pipeline_is_shown_and_stops_no_other(dispatched: World) -> None:
@@ -171,8 +195,7 @@ def test_broken_pipeline_is_shown_and_stops_no_other(dispatched: World) -> None:
 
 
 def test_log_names_once_what_a_run_waits_for(dispatched: World) -> None:
-    """The first dispatch has started the complete partitions; a later one waits for the rest."""
-    text = f"parcels/tariffs {INCOMPLETE[0].key}..{INCOMPLETE[-1].key}: no _SUCCESS under drops/tariffs/dt=…/"
+    text = f"parcels/events {OPEN.key}: still open, because events of that time may still arrive"
 
     def waiting() -> str | None:
         for name, run in dispatched.airflow.runs(DISPATCH).items():
@@ -239,15 +262,23 @@ def test_no_dag_needs_a_logical_date(dispatched: World, dag: str, state: str) ->
         assert {"snapshot": "train", "units": "from"}[task] in log
 
 
-def test_run_of_an_incomplete_partition_names_what_is_missing(dispatched: World) -> None:
-    day = INCOMPLETE[5]
+def test_range_by_hand_fails_after_all_that_can_be_done_and_names_what_is_missing(dispatched: World) -> None:
+    first, last = (partition.key.removeprefix("dt=") for partition in (INCOMPLETE[-1], COMPLETE[0]))
 
-    name = dispatched.airflow.trigger(TRANSFORM, logical_date=day.start.isoformat())
+    name = dispatched.airflow.trigger(TRANSFORM, **{"from": first, "to": last})
 
-    assert name == day.key
     assert dispatched.airflow.ended(TRANSFORM, name, seconds=60)["state"] == "failed"
-    log = dispatched.airflow.log(TRANSFORM, name, "wait")
-    assert f"not complete: parcels/tariffs {day.key}: no _SUCCESS under drops/tariffs/{day.key}/." in log
+    states = {task["task_id"]: task["state"] for task in dispatched.airflow.tasks(TRANSFORM, name)}
+    assert [task for task, state in states.items() if state != "success"] == ["announce"]
+    log = dispatched.airflow.log(TRANSFORM, name, "announce")
+    assert f"held back: {INCOMPLETE[-1].key} waits for tariffs {INCOMPLETE[-1].key}" in log
+
+
+def test_run_of_a_partition_for_which_no_step_can_run_fails_at_once(dispatched: World) -> None:
+    name = dispatched.airflow.trigger(TRANSFORM, **{"from": OPEN.key.removeprefix("dt=")})
+
+    assert dispatched.airflow.ended(TRANSFORM, name, seconds=60)["state"] == "failed"
+    assert f"not complete: parcels/events {OPEN.key}: still open" in dispatched.airflow.log(TRANSFORM, name, "wait")
 
 
 def test_days_before_the_first_event_are_empty_and_a_range_over_them_succeeds(dispatched: World) -> None:
@@ -260,14 +291,16 @@ def test_days_before_the_first_event_are_empty_and_a_range_over_them_succeeds(di
     assert dispatched.rows(before) == 0
 
 
-def test_drop_that_arrives_starts_the_run_of_its_day(dispatched: World) -> None:
-    """The run of that day that was tried too early is cleared, and no other is made."""
-    day = INCOMPLETE[5]
+def test_drop_that_arrives_clears_the_run_of_its_day(dispatched: World) -> None:
+    """What was held back goes on by itself, and no other run is made."""
+    day, before = INCOMPLETE[5], set(dispatched.airflow.runs(TRANSFORM))
 
     dispatched.drop(day)
 
-    wait_for(lambda: _succeeded(dispatched, day), seconds=120, what="the transform of the day")
+    wait_for(lambda: dispatched.lake.manifest("features", day), seconds=120, what="the transform of the day")
     assert dispatched.rows(day) == 2
+    wait_for(lambda: _announced(dispatched, day), what="the announcement")
+    assert set(dispatched.airflow.runs(TRANSFORM)) == before
 
 
 def test_late_data_clears_the_runs_of_its_day_and_of_days_that_look_back(dispatched: World) -> None:
@@ -352,3 +385,8 @@ def _state(world: World, run: str, task: str) -> str | None:
 def _succeeded(world: World, day: Partition) -> bool:
     run = world.airflow.runs(TRANSFORM).get(day.key)
     return run is not None and run["state"] == "success"
+
+
+def _announced(world: World, day: Partition) -> bool:
+    states = {task["task_id"]: task["state"] for task in world.airflow.tasks(TRANSFORM, day.key)}
+    return states["announce"] == "success"

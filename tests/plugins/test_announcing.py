@@ -10,11 +10,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from tests.plugins.task_life import run
 from tests.sluice.lake_contents import keys_below, partition, put_rows
 
-from sluice.sources.due import record_started
+from sluice.lake.manifests import Manifest
+from sluice.sources.due import Started, record_started
+from sluice.steps import lacking
 from sluice.workspace import Workspace
 from sluice_airflow.announcing import AnnounceTransformedOperator
 
@@ -22,15 +24,18 @@ ROWS = pd.DataFrame({"weight": [1, 2]})
 
 
 def announcing(*ranges: str) -> AnnounceTransformedOperator:
-    summaries = [{"partitions": each} for each in ranges]
+    return announcing_runs([[{"partitions": each, "held_back": 0} for each in ranges]])
+
+
+def announcing_runs(runs: Any) -> AnnounceTransformedOperator:
     return AnnounceTransformedOperator(
-        task_id="announce", pipeline="parcels", runs=summaries, poll_seconds=0.1, max_wait_seconds=600
+        task_id="announce", pipeline="parcels", runs=runs, poll_seconds=0.1, max_wait_seconds=600
     )
 
 
-def context(day: str, last: str | None = None) -> Any:
-    params = {"from": day, "to": last}
-    return {"params": params, "dag_run": SimpleNamespace(logical_date=None), "run_id": "run"}
+def context(day: str, last: str | None = None, *, run_type: str = "manual", user: str | None = None) -> Any:
+    run = SimpleNamespace(logical_date=None, run_type=run_type, triggering_user_name=user)
+    return {"params": {"from": day, "to": last}, "dag_run": run, "run_id": "run"}
 
 
 def announced(parcels: Workspace, day: str) -> int:
@@ -79,3 +84,68 @@ def test_run_that_has_not_made_all_of_its_partitions_fails(parcels: Workspace) -
         run(announcing("dt=2013-05-05"), context("2013-05-05", "2013-05-06"))
 
     assert announced(parcels, "2013-05-05") == 1
+
+
+def held_back(parcels: Workspace, *, last_is_held_back: bool = True) -> AnnounceTransformedOperator:
+    """Return the task of a run of two days, of which the second has no tariffs."""
+    days = "dt=2013-05-07..dt=2013-05-08"
+    for day in (7, 8):
+        key = partition(f"2013-05-0{day}")
+        manifest = Manifest(dataset="raw/events", partition=key.key, state="closed", written_at=parcels.lake.now())
+        parcels.lake.update_manifest("raw/events", key, lambda _, manifest=manifest: manifest)  # type: ignore[misc]
+    put_rows(parcels.lake, "raw/tariffs", "2013-05-07", ROWS)
+    put_rows(parcels.lake, "elsewhere", "2013-05-07", ROWS)
+    all_made = [{"partitions": days, "held_back": 0}]
+    half = [{"partitions": "dt=2013-05-07", "held_back": 1}]
+    return announcing_runs([all_made, half, half if last_is_held_back else all_made])
+
+
+WAITS = "held back: dt=2013-05-08 waits for tariffs dt=2013-05-08"
+
+
+def test_run_by_hand_fails_if_steps_were_held_back_after_it_has_announced_the_others(parcels: Workspace) -> None:
+    with pytest.raises(AirflowFailException, match=WAITS):
+        run(held_back(parcels), context("2013-05-07", "2013-05-08"))
+
+    assert announced(parcels, "2013-05-07") == 1
+
+
+def test_run_of_the_dispatch_is_skipped_if_its_last_step_was_held_back(
+    parcels: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It runs again by itself. A run whose last step has made all is a success."""
+    dispatched = context("2013-05-07", "2013-05-08", run_type="operator_triggered")
+    with pytest.raises(AirflowSkipException, match=WAITS):
+        run(held_back(parcels), dispatched)
+
+    run(held_back(parcels, last_is_held_back=False), dispatched)
+    assert WAITS in capsys.readouterr().out
+
+
+def test_run_whose_tasks_were_marked_by_hand_fails_whoever_has_started_it(parcels: Workspace) -> None:
+    """A task that was marked has left no summary."""
+    for runs in ([None, None, None], [[{"partitions": "dt=2013-05-07", "held_back": 1}], None, None]):
+        with pytest.raises(
+            AirflowFailException, match=r"has not transformed dt=2013-05-07\.\.dt=2013-05-08: .*by hand"
+        ):
+            run(announcing_runs(runs), context("2013-05-07", "2013-05-08", run_type="operator_triggered"))
+
+
+@pytest.mark.parametrize(
+    ("day", "user", "recorded"), [("2013-05-12", "admin", True), ("2013-05-22", "dag_test", False)]
+)
+def test_what_an_earlier_partition_lacks_is_recorded(
+    parcels: Workspace, monkeypatch: pytest.MonkeyPatch, day: str, user: str, recorded: bool
+) -> None:
+    """So the dispatch starts a run once it has landed. It sees a change of the partition itself anyway."""
+    own = partition(day)
+    waits = {own: (("tariffs", own.shift(-1)), ("tariffs", own))}
+    monkeypatch.setattr(lacking, "held_back", lambda *_: waits)
+    held = announcing_runs([[{"partitions": "", "held_back": 1}]])
+
+    with pytest.raises(AirflowFailException, match="waits for tariffs dt=2013-05-"):
+        run(held, context(day, user=user))
+
+    stored = parcels.lake.stored(parcels.lake.layout.started("2013-05"), Started).value
+    found = stored.held_back if stored else {}
+    assert found.get(own.key) == ((f"tariffs/{own.shift(-1).key}",) if recorded else None)

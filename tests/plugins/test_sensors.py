@@ -195,16 +195,23 @@ def complete_but_for_one_marker(parcels: Workspace) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("complete_but_for_one_marker")
-def test_partitions_are_complete_once_all_are_closed_and_all_drops_are_marked(parcels: Workspace) -> None:
-    missing = r"^not complete: parcels/tariffs dt=2013-03-02: no _SUCCESS under drops/tariffs/dt=2013-03-02/\. These "
-    with pytest.raises(AirflowFailException, match=missing):
-        run(partition_sensor(), CONTEXT)
+def test_run_goes_on_without_a_drop_and_fails_if_no_step_can_run(
+    parcels: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = ["dt=2013-03-01..dt=2013-03-02"]
+    missing = "parcels/tariffs dt=2013-03-02: no _SUCCESS under drops/tariffs/dt=2013-03-02/"
+    assert run(partition_sensor(), CONTEXT) == both
+    assert f"not complete: {missing}. Steps that read it are held back" in capsys.readouterr().out
 
     put_marker(parcels, PARTITIONS[1])
-    assert run(partition_sensor(), CONTEXT) == ["dt=2013-03-01..dt=2013-03-02"]
+    assert run(partition_sensor(), CONTEXT) == both
+    assert "held back" not in capsys.readouterr().out
 
     set_manifest(parcels, PARTITIONS[0], "open")
-    with pytest.raises(AirflowFailException, match="parcels/events dt=2013-03-01: still open"):
+    assert run(partition_sensor(), CONTEXT) == both
+    set_manifest(parcels, PARTITIONS[1], "open")
+    reason = r"^not complete: parcels/events dt=2013-03-01\.\.dt=2013-03-02: still open.* These partitions are "
+    with pytest.raises(AirflowFailException, match=reason):
         run(partition_sensor(), CONTEXT)
 
 
@@ -237,18 +244,22 @@ def due_sensor() -> DuePartitionsSensor:
 
 
 @pytest.mark.usefixtures("complete_but_for_one_marker")
-def test_complete_partition_is_due_until_a_run_has_begun_on_it(parcels: Workspace) -> None:
-    assert run(due_sensor()) == ["dt=2013-03-01"]
+def test_partition_is_due_until_a_run_has_begun_on_what_is_there(parcels: Workspace) -> None:
+    first, second = (partition.key for partition in PARTITIONS)
+    assert run(due_sensor()) == [first, second]
 
     in_dags_test = SimpleNamespace(logical_date=None, triggering_user_name="dag_test")
     run(partition_sensor(), {"params": {"from": "2013-03-01", "to": None}, "dag_run": in_dags_test})
-    assert run(due_sensor()) == ["dt=2013-03-01"]
+    assert run(due_sensor()) == [first, second]
 
     run(partition_sensor(), {**CONTEXT, "params": {"from": "2013-03-01", "to": None}})
+    assert run(due_sensor()) == [second]
+
+    run(partition_sensor(), {**CONTEXT, "params": {"from": "2013-03-02", "to": None}})
     assert run(due_sensor()) == []
 
     put_marker(parcels, PARTITIONS[1])
-    assert run(due_sensor()) == ["dt=2013-03-02"]
+    assert run(due_sensor()) == [second]
 
 
 # TrainingJobSensor

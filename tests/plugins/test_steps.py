@@ -67,6 +67,7 @@ def test_worker_runs_the_step_in_the_task(elsewhere: Elsewhere) -> None:
 
     assert operator(elsewhere).execute({}) == {
         "partitions": DAY,
+        "held_back": 0,
         "changed": 1,
         "rows_in": 1,
         "rows_out": 1,

@@ -195,7 +195,7 @@ def find_work(workspace: Workspace, step: str, ranges: str) -> Work:
         ranges: The partitions, as ranges.
 
     Raises:
-        MissingResource: an input of a partition is not complete.
+        MissingResource: a step before it has not made a partition.
         DeclarationError: there is no such step.
     """
     planned, lake = plan(workspace, step, ranges), workspace.lake

@@ -23,6 +23,7 @@ from sluice.declaration.runtimes import FARGATE_MEMORY_GB, Auto, Fargate, Lambda
 from sluice.declaration.steps import Conform, Step
 from sluice.errors import StepOutgrown
 from sluice.lake.manifests import Run
+from sluice.lake.partitions import parse_ranges
 
 # How many earlier partitions are asked for their measured runs.
 _HISTORY = 8
@@ -95,8 +96,7 @@ class AutoRuntime(Runtime[Auto]):
 
     def _history(self, work: Work) -> list[Run]:
         """Return the measured runs of the step: of these partitions, and of those before them."""
-        planned = work.planned.planned
-        first = planned[0].partition
+        planned, first = work.planned.planned, parse_ranges(work.ranges)[0]
         with ThreadPoolExecutor(_HISTORY) as pool:
             before = pool.map(
                 lambda n: self.workspace.lake.manifest(self.step.name, first.shift(-n)), range(1, _HISTORY + 1)

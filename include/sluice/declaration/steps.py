@@ -17,8 +17,9 @@ class Input:
 
     Args:
         dataset: The name of the source or step.
-        look_back: Of how many earlier partitions the step also gets the rows, 0 to 1,000, as ``<dataset>_before``. A
-            partition that was never written has no rows.
+        look_back: Of how many earlier partitions the step also gets the rows, 0 to 1,000, as ``<dataset>_before``. The
+            step waits for those of drops, from the pipeline's start or the first event on. Other partitions that were
+            never written have no rows.
 
     Raises:
         DeclarationError: ``look_back`` is out of its range.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby, product
 
 from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.steps import Conform, Step
 from sluice.lake.partitions import Partition, format_ranges
 from sluice.sources.contract import connect
 from sluice.workspace import Workspace
@@ -48,6 +49,31 @@ def incomplete(workspace: Workspace, partitions: Iterable[Partition]) -> list[In
         ]
 
 
+def can_begin(pipeline: Pipeline, partition: Partition, missing: Iterable[Incomplete]) -> bool:
+    """Return whether a run has something to do for a partition: every source of a step is complete.
+
+    Args:
+        pipeline: The pipeline that declares the steps.
+        partition: The partition.
+        missing: What is not complete, of any partitions.
+    """
+    lacking = {each.source for each in missing if each.partition == partition}
+    return any(lacking.isdisjoint(sources_of(pipeline, step)) for step in pipeline.steps)
+
+
+def sources_of(pipeline: Pipeline, step: Conform | Step) -> set[str]:
+    """Return the sources that a step reads, itself or through earlier steps.
+
+    Args:
+        pipeline: The pipeline that declares the step.
+        step: The step.
+    """
+    earlier = {known.name: known for known in pipeline.steps}
+    reads = {read.dataset for read in step.reads}
+    of_steps = (sources_of(pipeline, earlier[name]) for name in reads & earlier.keys())
+    return (reads - earlier.keys()).union(*of_steps)
+
+
 def describe(pipeline: Pipeline, found: Iterable[Incomplete]) -> str:
     """Describe what is not complete in one line, such as ``flights/weather dt=2013-01-06: no _SUCCESS under …``.
 
@@ -62,8 +88,14 @@ def describe(pipeline: Pipeline, found: Iterable[Incomplete]) -> str:
     )
 
 
-def _described(source: str, reason: str, partitions: list[Partition]) -> str:
+def short_ranges(partitions: Sequence[Partition]) -> str:
+    """Return partitions as ranges for a message, cut after some of them."""
     ranges = format_ranges(partitions)
-    if len(ranges) > _LONGEST_RANGES:
-        ranges = f"{ranges[:_LONGEST_RANGES].rpartition(',')[0]},… ({len(partitions)} partitions)"
-    return f"{source} {ranges}: {reason.replace('{partition}', partitions[0].key if len(partitions) == 1 else 'dt=…')}"
+    if len(ranges) <= _LONGEST_RANGES:
+        return ranges
+    return f"{ranges[:_LONGEST_RANGES].rpartition(',')[0]},… ({len(partitions)} partitions)"
+
+
+def _described(source: str, reason: str, partitions: Sequence[Partition]) -> str:
+    key = partitions[0].key if len(partitions) == 1 else "dt=…"
+    return f"{source} {short_ranges(partitions)}: {reason.replace('{partition}', key)}"

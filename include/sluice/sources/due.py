@@ -1,23 +1,25 @@
-"""Finds the partitions that are due: complete, and with content on which no transform run has started yet.
+"""Finds the partitions that are due: a step can run, and no transform run has started on what the sources have.
 
-The lake records which runs have started, and on which content, in one object a month. So it alone decides what is due,
-and Airflow's own records of the runs don't matter. Late data and an overwritten drop make a partition due again.
+The lake records which runs have started, on which content, and what they were held back by, in one object a month. So
+it alone decides what is due, and Airflow's own records of the runs don't matter. Late data, an overwritten drop, and
+one that a step has waited for make a partition due again.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import digest_of
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
-from sluice.sources.completeness import Incomplete, incomplete
+from sluice.sources.completeness import Incomplete, can_begin, incomplete
 from sluice.sources.contract import Connector, Contents, connect
 from sluice.sources.coverage import is_outside
 from sluice.workspace import Workspace
@@ -33,6 +35,8 @@ class Started(BaseModel):
         schema_version: The version of this JSON.
         partitions: The digest of the sources' content, by partition key.
         runs: The name of the run that has started last, by partition key.
+        held_back: The raw partitions, such as ``weather/dt=2013-01-05``, that steps of the run look back on and that
+            had not landed, by partition key.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,15 +44,16 @@ class Started(BaseModel):
     schema_version: int = 1
     partitions: Mapping[str, str] = Field(default_factory=dict)
     runs: Mapping[str, str] = Field(default_factory=dict)
+    held_back: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Due:
-    """The partitions on which a run can start, and those that are not complete.
+    """The partitions on which a run can start, and what is not complete.
 
     Attributes:
-        ready: The partitions that are due, in time order.
-        waiting: Why other partitions are not complete.
+        ready: The partitions that are due, in time order; those of which something is missing come last.
+        waiting: Why partitions are not complete, or not in every source.
     """
 
     ready: tuple[Partition, ...]
@@ -65,56 +70,95 @@ def due_partitions(workspace: Workspace, most: int) -> Due:
         most: The most partitions to return as ready.
     """
     lake, pipeline = workspace.lake, workspace.pipeline
-    contents = [connect(workspace, source).contents() for source in pipeline.sources]
+    contents = {source.name: connect(workspace, source).contents() for source in pipeline.sources}
     arrived = sorted(
         {
             partition
-            for each in contents
+            for each in contents.values()
             for partition in each
             if partition.every == pipeline.every and not is_outside(pipeline, partition)
         }
     )
-    started = {
-        Partition.parse(key): digest for each in _read_started(lake, arrived) for key, digest in each.partitions.items()
-    }
-    new = [partition for partition in arrived if started.get(partition) != _digest(contents, partition)]
-    ready: list[Partition] = []
-    waiting: list[Incomplete] = []
+    records = _read_started(lake, arrived)
+    started = {key: digest for each in records for key, digest in each.partitions.items()}
+    released = _released(lake, records)
+    new = [each for each in arrived if started.get(each.key) != _digest(contents, each) or each.key in released]
+    whole, partial, waiting = list[Partition](), list[Partition](), list[Incomplete]()
     for first in range(0, len(new), _CHUNK):
         some = new[first : first + _CHUNK]
-        held_back = incomplete(workspace, some)
-        waiting.extend(held_back)
-        ready.extend(sorted(set(some) - {each.partition for each in held_back}))
-        if len(ready) >= most:
+        missing = incomplete(workspace, some)
+        waiting.extend(missing)
+        lacking = {each.partition for each in missing}
+        for each in some:
+            changed = each.key in released or started.get(each.key) != _digest(contents, each, missing)
+            if changed and can_begin(pipeline, each, missing):
+                (partial if each in lacking else whole).append(each)
+        if len(whole) >= most:
             break
-    return Due(tuple(ready[:most]), tuple(waiting))
+    return Due(tuple((whole + partial)[:most]), tuple(waiting))
 
 
-def record_started(workspace: Workspace, partitions: Sequence[Partition], run_id: str) -> None:
+def _released(lake: Lake, records: Iterable[Started]) -> set[str]:
+    """Return the keys of partitions that were held back, and for which all has landed since."""
+    held_back = {key: raws for each in records for key, raws in each.held_back.items()}
+    sources = {raw.partition("/")[0] for raws in held_back.values() for raw in raws}
+    landed = {f"{source}/{each.key}" for source in sources for each in lake.partitions(raw_dataset(source))}
+    return {key for key, raws in held_back.items() if landed.issuperset(raws)}
+
+
+def record_started(
+    workspace: Workspace, partitions: Sequence[Partition], run_id: str, missing: Iterable[Incomplete] = ()
+) -> None:
     """Record that a run has started on the current content of some partitions.
 
     Args:
         workspace: The pipeline.
         partitions: The partitions of the run.
         run_id: The name of the run.
+        missing: What is not complete; the run goes without it.
 
     Raises:
         ConflictingWrite: other runs kept writing the same record.
     """
-    lake, one_by_one = workspace.lake, partitions if len(partitions) <= _FEW else (None,)
-    contents = [_contents(connect(workspace, source), one_by_one) for source in workspace.pipeline.sources]
-    months: dict[str, dict[str, str]] = defaultdict(dict)
-    for partition in partitions:
-        months[_month(partition)][partition.key] = _digest(contents, partition)
-    for month, digests in months.items():
+    one_by_one = partitions if len(partitions) <= _FEW else (None,)
+    sources, missing = workspace.pipeline.sources, tuple(missing)
+    contents = {source.name: _contents(connect(workspace, source), one_by_one) for source in sources}
+    digests = {partition.key: _digest(contents, partition, missing) for partition in partitions}
 
-        def add(before: Started | None, digests: Mapping[str, str] = digests) -> Started:
-            known = before or Started()
-            return Started(
-                partitions={**known.partitions, **digests}, runs={**known.runs, **dict.fromkeys(digests, run_id)}
-            )
+    def started(before: Started, keys: Collection[str]) -> Started:
+        return Started(
+            partitions={**before.partitions, **{key: digests[key] for key in keys}},
+            runs={**before.runs, **dict.fromkeys(keys, run_id)},
+            held_back={key: raws for key, raws in before.held_back.items() if key not in keys},
+        )
 
-        lake.update(_key(lake, month), Started, add)
+    _update(workspace.lake, partitions, started)
+
+
+def record_held_back(workspace: Workspace, held_back: Mapping[Partition, Collection[tuple[str, Partition]]]) -> None:
+    """Record what the last run of some partitions has waited for: once all of it has landed, they are due again.
+
+    A partition that waits for its own drop alone needs no record: it is due anyway once its content changes.
+
+    Args:
+        workspace: The pipeline.
+        held_back: The sources and partitions for which steps of a partition wait; none if they have come meanwhile.
+
+    Raises:
+        ConflictingWrite: other runs kept writing the same record.
+    """
+    earlier = {each: [raw for raw in raws if raw[1] != each] for each, raws in held_back.items()}
+    recorded = {
+        each.key: tuple(f"{source}/{partition.key}" for source, partition in raws)
+        for each, raws in earlier.items()
+        if raws or not held_back[each]
+    }
+
+    def waits(before: Started, keys: Collection[str]) -> Started:
+        now = {key: recorded[key] for key in keys if key in recorded}
+        return before.model_copy(update={"held_back": {**before.held_back, **now}})
+
+    _update(workspace.lake, held_back, waits)
 
 
 def last_runs(lake: Lake, partitions: Collection[Partition]) -> set[str]:
@@ -135,8 +179,24 @@ def _contents(connector: Connector[Any], partitions: Sequence[Partition | None])
         return {partition: digest for each in found for partition, digest in each.items()}
 
 
-def _digest(contents: Iterable[Contents], partition: Partition) -> str:
-    return digest_of([each.get(partition, "") for each in contents])[:16]
+def _digest(contents: Mapping[str, Contents], partition: Partition, missing: Iterable[Incomplete] = ()) -> str:
+    """Return a digest of what the sources have of a partition. What is not complete may grow, and does not count."""
+    lacking = {each.source for each in missing if each.partition == partition}
+    found = ["" if source in lacking else each.get(partition, "") for source, each in contents.items()]
+    return digest_of(found)[:16]
+
+
+def _update(lake: Lake, partitions: Iterable[Partition], change: Callable[[Started, Collection[str]], Started]) -> None:
+    """Change the record of each month, for the keys of the partitions in it."""
+    months: dict[str, list[str]] = defaultdict(list)
+    for partition in partitions:
+        months[_month(partition)].append(partition.key)
+    for month, keys in months.items():
+
+        def changed(before: Started | None, keys: Collection[str] = keys) -> Started:
+            return change(before or Started(), keys)
+
+        lake.update(_key(lake, month), Started, changed)
 
 
 def _read_started(lake: Lake, partitions: Iterable[Partition]) -> list[Started]:

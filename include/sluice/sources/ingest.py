@@ -5,11 +5,12 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import product
+from typing import Any
 
 from sluice.declaration.sources import SETTLING, EventSource
-from sluice.lake.partitions import parse_ranges
+from sluice.lake.partitions import Partition, parse_ranges
 from sluice.landing.closing import close_source
-from sluice.sources.contract import connect, connect_events
+from sluice.sources.contract import Connector, connect, connect_events
 from sluice.workspace import Workspace
 
 
@@ -32,7 +33,7 @@ def close_partitions(workspace: Workspace, source: EventSource, settling: timede
 
 
 def land_partitions(workspace: Workspace, ranges: str) -> int:
-    """Land partitions of every source that has no ingest DAG.
+    """Land the complete partitions of every source that has no ingest DAG. Others are left out.
 
     Args:
         workspace: The pipeline that declares the sources.
@@ -42,9 +43,13 @@ def land_partitions(workspace: Workspace, ranges: str) -> int:
         How many partitions have changed.
 
     Raises:
-        MissingResource: a partition is not complete.
         ConflictingWrite: a drop was overwritten while it landed.
     """
+
+    def landed(pair: tuple[Connector[Any], Partition]) -> bool:
+        connector, partition = pair
+        return connector.why_incomplete(partition) is None and connector.land(partition)
+
     connectors = [connect(workspace, source) for source in workspace.pipeline.sources]
     with ThreadPoolExecutor(8) as pool:
-        return sum(pool.map(lambda pair: pair[0].land(pair[1]), product(connectors, parse_ranges(ranges))))
+        return sum(pool.map(landed, product(connectors, parse_ranges(ranges))))

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.steps import Conform, Input, Step
+from sluice.declaration.steps import Conform, Step
 from sluice.errors import MissingResource
-from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.partitions import Partition, format_ranges, parse_ranges
 from sluice.lake.store import Lake
-from sluice.landing.closing import is_empty_by_rule
 from sluice.steps.code import code_fingerprint
+from sluice.steps.lacking import Found, Raw, dataset_of, find_inputs, lacking
 from sluice.workspace import Workspace
 
 # How many partitions of one run are read, or made, at the same time.
@@ -33,13 +32,15 @@ class Planned:
         inputs: The digest of each input, by ``dataset/partition key``.
         current: The manifest of the step's own output; None before its first run.
         code: The fingerprint of the step's code.
+        lacks: The raw partitions for which the step has to wait; empty if it can run.
     """
 
     partition: Partition
-    found: Mapping[tuple[Input, int], Manifest | None]
+    found: Found
     inputs: Mapping[str, str]
     current: Manifest | None
     code: str
+    lacks: tuple[Raw, ...] = ()
 
     @property
     def made(self) -> Manifest | None:
@@ -67,11 +68,13 @@ class Plan:
         step: The step.
         code: The fingerprint of its code.
         planned: The partitions, in order.
+        held_back: Those of the run that can't be made yet, because something that they read is not complete.
     """
 
     step: Conform | Step
     code: str
     planned: Sequence[Planned]
+    held_back: Sequence[Planned] = ()
 
     @property
     def ranges(self) -> str:
@@ -103,7 +106,7 @@ def plan(workspace: Workspace, name: str, ranges: str) -> Plan:
         ranges: Partitions as ranges, such as ``dt=2013-01-01..dt=2013-01-14``.
 
     Raises:
-        MissingResource: an input of a partition is not complete.
+        MissingResource: a step before it has not made a partition.
         DeclarationError: there is no such step, or its module does not exist.
     """
     lake, pipeline = workspace.lake, workspace.pipeline
@@ -112,7 +115,9 @@ def plan(workspace: Workspace, name: str, ranges: str) -> Plan:
     targets = sorted({*partitions, *_dependants(lake, pipeline, step, partitions)})
     code = code_fingerprint(pipeline, step)
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        return Plan(step, code, tuple(pool.map(partial(plan_partition, lake, pipeline, step, code), targets)))
+        found = list(pool.map(partial(plan_partition, lake, pipeline, step, code), targets))
+    held_back = [each for each in found if each.lacks and each.partition in partitions]
+    return Plan(step, code, [each for each in found if not each.lacks], held_back)
 
 
 def plan_partition(lake: Lake, pipeline: Pipeline, step: Conform | Step, code: str, partition: Partition) -> Planned:
@@ -126,20 +131,21 @@ def plan_partition(lake: Lake, pipeline: Pipeline, step: Conform | Step, code: s
         partition: The partition.
 
     Raises:
-        MissingResource: an input is not complete.
+        MissingResource: a step before it has not made the partition.
     """
-    found = {
-        (read, n): lake.manifest(_dataset(pipeline, read), partition.shift(-n))
-        for read in step.reads
-        for n in range(read.look_back, -1, -1)
-    }
+    found = find_inputs(lake, pipeline, step, partition)
+    lacks = lacking(lake, pipeline, partition, found)
     for read in step.reads:
-        _check_complete(lake, pipeline, read, partition, found[read, 0])
+        if not lacks and found[read, 0] is None and pipeline.source(read.dataset) is None:
+            raise MissingResource(
+                f"{lake.uri(lake.layout.partition(read.dataset, partition))} has no manifest; run step "
+                f"{read.dataset!r} first, then clear this task"
+            )
     inputs = {
-        f"{_dataset(pipeline, read)}/{partition.shift(-n).key}": manifest.digest if manifest else _ABSENT
+        f"{dataset_of(pipeline, read)}/{partition.shift(-n).key}": manifest.digest if manifest else _ABSENT
         for (read, n), manifest in found.items()
     }
-    return Planned(partition, found, inputs, lake.manifest(step.name, partition), code)
+    return Planned(partition, found, inputs, lake.manifest(step.name, partition), code, lacks)
 
 
 def reach(pipeline: Pipeline, step: Conform | Step) -> int:
@@ -168,21 +174,3 @@ def _dependants(
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         found = pool.map(partial(lake.manifest, step.name), within)
         return [partition for partition, manifest in zip(within, found, strict=True) if manifest is not None]
-
-
-def _dataset(pipeline: Pipeline, read: Input) -> str:
-    return read.dataset if pipeline.source(read.dataset) is None else raw_dataset(read.dataset)
-
-
-def _check_complete(
-    lake: Lake, pipeline: Pipeline, read: Input, partition: Partition, manifest: Manifest | None
-) -> None:
-    source = pipeline.source(read.dataset)
-    has_events = source in pipeline.event_sources
-    if manifest is None and has_events and is_empty_by_rule(lake, read.dataset, partition):
-        return
-    if manifest is None or manifest.state != "closed":
-        raise MissingResource(
-            f"{lake.uri(lake.layout.partition(_dataset(pipeline, read), partition))} is not complete: "
-            f"it has no closed manifest; land {read.dataset!r} first, then clear this task"
-        )

@@ -44,6 +44,8 @@ _MOST_RUNS = 5
 def run_step(workspace: Workspace, name: str, ranges: str, place: Place = WORKER) -> dict[str, Any]:
     """Run a step over each partition in ``ranges``, a few in parallel, and over later ones that look back on them.
 
+    A partition that is held back, because a raw partition that it reads is not complete, is left out.
+
     Args:
         workspace: The workspace of the pipeline that declares the step.
         name: The name of the step.
@@ -54,7 +56,7 @@ def run_step(workspace: Workspace, name: str, ranges: str, place: Place = WORKER
         The summary, as :func:`summary` returns it.
 
     Raises:
-        MissingResource: an input of a partition is not complete.
+        MissingResource: a step before it has not made a partition.
         DeclarationError: there is no such step, or its function did not return a DataFrame.
         SluiceError: the step's function failed.
         ConflictingWrite: the inputs kept changing while the step ran.
@@ -76,11 +78,12 @@ def summary(planned: Plan, runs: Sequence[tuple[Manifest, bool]]) -> dict[str, A
         runs: The manifest of each partition afterwards, and whether its content is new.
 
     Returns:
-        ``partitions`` as ranges, ``changed`` as the number of partitions with new content, and the sums of
-        ``rows_in``, ``rows_out`` and ``rejected``.
+        ``partitions`` as ranges, ``held_back`` as the number of partitions that are left out, ``changed`` as the number
+        of partitions with new content, and the sums of ``rows_in``, ``rows_out`` and ``rejected``.
     """
     return {
         "partitions": planned.ranges,
+        "held_back": len(planned.held_back),
         "changed": sum(changed for _, changed in runs),
         "rows_in": sum(manifest.rows_in for manifest, _ in runs),
         "rows_out": sum(manifest.rows_out for manifest, _ in runs),

@@ -1,6 +1,6 @@
 """Takes the partitions of a run that has no logical date from its params, as the first task of the DAG does.
 
-A case with a first event is about what the runs of earlier days wait for, and has a module of its own.
+A case without such runs is about those that the dispatch starts, and what they wait for: a module of its own.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from sluice.lake.manifests import Size
 from sluice.lake.partitions import Partition, parse_ranges, requested
 from sluice.steps.chunks import chunks_by_size
 from tests.cases.case import Case
-from tests.cases.delivered import before_first_event
+from tests.cases.delivered import before_first_event, missing_drops
 from tests.dags.airflow_home import ROOT
 
 
 def check(case: Case, request: pytest.FixtureRequest) -> None:
-    if "first_event" in case.given:
-        before_first_event.check(case, request)
+    if "runs" not in case.given:
+        of_dispatch = before_first_event if "first_event" in case.given else missing_drops
+        of_dispatch.check(case, request)
         return
     dag = DagBag(ROOT / "dags").dags["flights_transform"]
     for run in case.given["runs"]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from tests.draining import ALL_LANDED, workspace_of
 from tests.sluice.lake_contents import partition, put_raw
-from tests.sluice.toy import EVENTS, TOY, message
+from tests.sluice.toy import EVENTS, TOY, message, toy
 
+from sluice.declaration.steps import Input, Step
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
-from sluice.sources.completeness import describe, incomplete
+from sluice.sources.completeness import Incomplete, can_begin, describe, incomplete, sources_of
 
 DAYS = [partition(f"2013-01-0{day}") for day in (1, 2, 3)]
 
@@ -75,3 +77,15 @@ def test_partitions_are_empty_by_rule_only_once_the_evidence_is_there(lake: Lake
     assert waited_for() == DAYS[1:]
     close_source(replace(lake, now=lambda: DAYS[1].end + EVENTS.lateness), TOY, EVENTS, ALL_LANDED)
     assert waited_for() == DAYS[2:]
+
+
+@pytest.mark.parametrize(
+    ("missing", "begins"), [(["weather"], True), (["events"], False), (["weather", "events"], False), ([], True)]
+)
+def test_run_begins_if_a_step_has_all_that_it_reads(missing: list[str], begins: bool) -> None:
+    joined = Step("joined", run="steps:joined", reads=(Input("conform"), Input("weather")))
+    pipeline = toy(steps=(TOY.step("conform"), joined), training=None, deployment=None)
+    lacks = [Incomplete(source, "gone", DAYS[0]) for source in missing]
+
+    assert can_begin(pipeline, DAYS[0], [*lacks, Incomplete("events", "gone", DAYS[0].shift(1))]) is begins
+    assert sources_of(pipeline, joined) == {"events", "weather"}

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 
 from tests.draining import ALL_LANDED, workspace_of
 from tests.sluice.lake_contents import keys_below, partition, put_raw
-from tests.sluice.toy import EVENTS, TOY, message
+from tests.sluice.toy import DROPS, EVENTS, TOY, message
 
 from sluice.lake.partitions import Partition, between
 from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
-from sluice.sources.due import due_partitions, last_runs, record_started
+from sluice.sources.completeness import Incomplete, incomplete
+from sluice.sources.drops.land import land_drop
+from sluice.sources.due import due_partitions, last_runs, record_held_back, record_started
 
 DAYS = [partition(f"2013-01-0{day}") for day in range(1, 8)]
 
@@ -32,14 +34,14 @@ def ready(lake: Lake, most: int = 100) -> list[Partition]:
     return list(due_partitions(workspace_of(lake, TOY), most).ready)
 
 
-def test_complete_partition_is_due_and_an_incomplete_one_delays_no_other(lake: Lake) -> None:
+def test_partition_is_due_once_a_step_can_run_and_one_that_lacks_nothing_comes_first(lake: Lake) -> None:
     arrive(lake, *DAYS[:5])
     arrive(lake, DAYS[5], state="open")
     drop(lake, DAYS[0], DAYS[2], DAYS[4], DAYS[5], DAYS[6])
 
     due = due_partitions(workspace_of(lake, TOY), 100)
 
-    assert list(due.ready) == [DAYS[0], DAYS[2], DAYS[4]]
+    assert list(due.ready) == [DAYS[0], DAYS[2], DAYS[4], DAYS[1], DAYS[3]]
     assert [(each.source, each.partition) for each in sorted(due.waiting)] == [
         ("events", DAYS[6]),
         ("events", DAYS[5]),
@@ -114,6 +116,56 @@ def test_at_most_the_requested_number_of_first_partitions_is_returned(lake: Lake
     drop(lake, *days[100:])
 
     assert ready(lake, 3) == days[100:103]
+    assert ready(lake, 100) == [*days[100:], *days[: 200 - len(days)]]
+
+
+def missing_in(lake: Lake, *days: Partition) -> list[Incomplete]:
+    return incomplete(workspace_of(lake, TOY), days)
+
+
+def test_partition_is_due_again_once_the_drop_is_complete_that_its_run_went_without(lake: Lake) -> None:
+    """A drop that is on its way changes often; until it is complete, no run starts for it."""
+    arrive(lake, DAYS[0])
+    record_started(workspace_of(lake, TOY), DAYS[:1], "run", missing_in(lake, DAYS[0]))
+    assert ready(lake) == []
+
+    lake.put(f"drops/weather/{DAYS[0].key}/first.csv", b"x\n")
+    assert ready(lake) == []
+
+    record_started(workspace_of(lake, TOY), DAYS[:1], "run", missing_in(lake, DAYS[0]))
+    lake.put(f"drops/weather/{DAYS[0].key}/second.csv", b"x\n")
+    assert ready(lake) == []
+
+    lake.put(f"drops/weather/{DAYS[0].key}/_SUCCESS", b"")
+    assert ready(lake) == DAYS[:1]
+
+
+def test_partition_that_was_held_back_is_due_once_all_that_it_waits_for_has_landed(lake: Lake) -> None:
+    arrive(lake, DAYS[2])
+    drop(lake, DAYS[2])
+    record_started(workspace_of(lake, TOY), DAYS[2:3], "run")
+    record_held_back(workspace_of(lake, TOY), {DAYS[2]: [("weather", day) for day in DAYS[:3]]})
+
+    drop(lake, *DAYS[:2])
+    assert DAYS[2] not in ready(lake)  # their own runs have to land them first
+    land_drop(lake, DROPS, DAYS[0])
+    assert DAYS[2] not in ready(lake)
+    land_drop(lake, DROPS, DAYS[1])
+    assert DAYS[2] in ready(lake)
+
+    record_started(workspace_of(lake, TOY), DAYS[2:3], "run")
+    assert DAYS[2] not in ready(lake)
+
+
+def test_what_came_while_a_run_was_held_back_makes_it_due(lake: Lake) -> None:
+    arrive(lake, DAYS[2])
+    record_started(workspace_of(lake, TOY), DAYS[2:3], "run", missing_in(lake, DAYS[2]))
+    record_held_back(workspace_of(lake, TOY), {DAYS[2]: [("weather", DAYS[2])]})
+    assert ready(lake) == []
+
+    record_held_back(workspace_of(lake, TOY), {DAYS[2]: []})
+
+    assert ready(lake) == [DAYS[2]]
 
 
 def test_run_that_has_started_last_on_a_partition_is_known(lake: Lake) -> None:

@@ -59,6 +59,7 @@ def test_steps_run_one_after_another_and_persist_what_they_make(lake: Lake, toy_
     assert totals(lake, 1, 2) == [6, 16]
     assert ran[0] == {
         "partitions": "dt=2013-01-01..dt=2013-01-02",
+        "held_back": 0,
         "changed": 2,
         "rows_in": 3,
         "rows_out": 3,
@@ -164,13 +165,23 @@ def test_changed_code_reruns_its_step_and_equal_rows_rerun_no_later_step(
 
 
 @pytest.mark.parametrize("state", ["absent", "open"])
-def test_input_that_is_not_complete_is_named(lake: Lake, toy_pipeline: Pipeline, state: str) -> None:
+def test_partition_whose_events_are_not_complete_is_held_back(lake: Lake, toy_pipeline: Pipeline, state: str) -> None:
+    put_day(lake, 2, 7)
     if state == "open":
         put_raw(lake, EVENTS, "2013-01-01", [message("{}")], state="open")
 
-    with pytest.raises(MissingResource, match=r"/toy/raw/events/dt=2013-01-01/ is not complete: .*land 'events' first"):
-        run_step(workspace_of(lake, toy_pipeline), "conform", "dt=2013-01-01")
-    assert lake.partitions("conform") == []
+    ran = run_all(lake, toy_pipeline, "dt=2013-01-01..dt=2013-01-02")
+
+    assert [(each["partitions"], each["held_back"]) for each in ran] == [("dt=2013-01-02", 1)] * 3
+    assert lake.partitions("conform") == [Partition.parse("dt=2013-01-02")]
+
+
+def test_step_before_that_has_not_run_is_named(lake: Lake, toy_pipeline: Pipeline) -> None:
+    put_day(lake, 1, 7)
+
+    with pytest.raises(MissingResource, match=r"/toy/conform/dt=2013-01-01/ has no manifest; run step 'conform' first"):
+        run_step(workspace_of(lake, toy_pipeline), "doubled", "dt=2013-01-01")
+    assert lake.partitions("doubled") == []
 
 
 def test_empty_partition_goes_through_every_step_with_its_columns(lake: Lake, toy_pipeline: Pipeline) -> None:

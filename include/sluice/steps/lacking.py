@@ -1,0 +1,125 @@
+"""Finds what holds a step back: raw partitions that are not complete, and that it or a step before it reads.
+
+A drop that is missing holds back the partitions whose steps read it, look-back included, and nothing else. An earlier
+partition of a queue or stream holds back nothing: partitions close in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby, product
+from typing import TypeAlias
+
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.steps import Conform, Input, Step
+from sluice.lake.layout import raw_dataset
+from sluice.lake.manifests import Manifest
+from sluice.lake.partitions import Partition
+from sluice.lake.store import Lake
+from sluice.landing.closing import is_empty_by_rule
+from sluice.sources.completeness import short_ranges
+from sluice.sources.coverage import is_outside
+from sluice.workspace import Workspace
+
+# A raw partition: the name of its source, and the partition.
+Raw: TypeAlias = tuple[str, Partition]
+# The manifest of each input, and of how many partitions earlier; None if there is none.
+Found: TypeAlias = Mapping[tuple[Input, int], Manifest | None]
+
+
+def dataset_of(pipeline: Pipeline, read: Input) -> str:
+    """Return the dataset of an input: that of a step, or the raw one of a source."""
+    return read.dataset if pipeline.source(read.dataset) is None else raw_dataset(read.dataset)
+
+
+def find_inputs(lake: Lake, pipeline: Pipeline, step: Conform | Step, partition: Partition) -> Found:
+    """Read the manifests of what a step reads for a partition, the earliest first.
+
+    Args:
+        lake: The pipeline's lake.
+        pipeline: The pipeline that declares the step.
+        step: The step.
+        partition: The partition.
+    """
+    return {
+        (read, n): lake.manifest(dataset_of(pipeline, read), partition.shift(-n))
+        for read in step.reads
+        for n in range(read.look_back, -1, -1)
+    }
+
+
+def lacking(
+    lake: Lake, pipeline: Pipeline, partition: Partition, found: Found, *, is_earlier: bool = False
+) -> tuple[Raw, ...]:
+    """Return the raw partitions that have to be complete before a step runs, and are not.
+
+    Args:
+        lake: The pipeline's lake.
+        pipeline: The pipeline that declares the step.
+        partition: The partition of the step.
+        found: What it reads, as :func:`find_inputs` returns it.
+        is_earlier: Whether another step looks back on this partition.
+    """
+    lacks: dict[Raw, None] = {}
+    for (read, n), manifest in found.items():
+        if manifest is None or manifest.state != "closed":
+            of_input = _lacking_of(lake, pipeline, read, partition.shift(-n), manifest, is_earlier or n > 0)
+            lacks |= dict.fromkeys(of_input)
+    return tuple(lacks)
+
+
+def held_back(
+    workspace: Workspace, steps: Iterable[Conform | Step], partitions: Sequence[Partition]
+) -> dict[Partition, tuple[Raw, ...]]:
+    """Return the raw partitions for which steps wait, for each partition in which one of them waits.
+
+    Args:
+        workspace: The pipeline that declares the steps.
+        steps: The steps.
+        partitions: Their partitions.
+    """
+    lake, pipeline, waits = workspace.lake, workspace.pipeline, dict[Partition, tuple[Raw, ...]]()
+    for step, partition in product(steps, partitions):
+        lacks = lacking(lake, pipeline, partition, find_inputs(lake, pipeline, step, partition))
+        if lacks:
+            waits[partition] = tuple(dict.fromkeys((*waits.get(partition, ()), *lacks)))
+    return waits
+
+
+def describe_held_back(waits: Mapping[Partition, Iterable[Raw]]) -> str:
+    """Describe what is held back in one line, such as ``dt=2013-01-05..dt=2013-01-06 waits for weather dt=2013-01-05``.
+
+    Args:
+        waits: As :func:`held_back` returns it.
+    """
+    raws = sorted({raw for each in waits.values() for raw in each})
+    awaited = [
+        f"{source} {short_ranges([partition for _, partition in group])}"
+        for source, group in groupby(raws, key=lambda raw: raw[0])
+    ]
+    return f"{short_ranges(sorted(waits))} waits for {', '.join(awaited)}"
+
+
+def _lacking_of(
+    lake: Lake, pipeline: Pipeline, read: Input, partition: Partition, manifest: Manifest | None, is_earlier: bool
+) -> Iterable[Raw]:
+    """Return what is lacking of an input that has no closed manifest."""
+    if is_earlier and is_outside(pipeline, partition):
+        return ()
+    source = pipeline.source(read.dataset)
+    if source is None:
+        before = find_inputs(lake, pipeline, pipeline.step(read.dataset), partition)
+        return lacking(lake, pipeline, partition, before, is_earlier=is_earlier)
+    if source in pipeline.event_sources:
+        needless = is_earlier or (manifest is None and is_empty_by_rule(lake, source.name, partition))
+    else:
+        needless = is_earlier and _is_before_all_events(lake, pipeline, partition)
+    return () if needless else ((source.name, partition),)
+
+
+def _is_before_all_events(lake: Lake, pipeline: Pipeline, partition: Partition) -> bool:
+    """Return whether a partition is empty by rule in every queue and stream: then no run makes it."""
+    return bool(pipeline.event_sources) and all(
+        is_empty_by_rule(lake, source.name, partition) and lake.manifest(raw_dataset(source.name), partition) is None
+        for source in pipeline.event_sources
+    )
