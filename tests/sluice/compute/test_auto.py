@@ -44,6 +44,16 @@ def test_first_run_goes_by_its_bytes(elsewhere: Elsewhere) -> None:
     )
 
 
+def test_partitions_that_are_held_back_start_nothing(elsewhere: Elsewhere) -> None:
+    workspace = elsewhere.make(SMALL)
+
+    started = start(workspace, "dt=2013-01-08..dt=2013-01-09")  # no event of these days has come
+
+    assert started.result is not None
+    assert (started.result["partitions"], started.result["held_back"]) == ("", 2)
+    assert records(workspace) == []
+
+
 def test_next_run_goes_by_what_was_measured(elsewhere: Elsewhere) -> None:
     workspace = elsewhere.make(SMALL, days=2)
     run(workspace)

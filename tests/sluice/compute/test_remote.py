@@ -88,7 +88,8 @@ def test_step_that_has_nothing_to_do_starts_nothing(elsewhere: Elsewhere, kind: 
 
     started = start(workspace)
 
-    assert started.result == {"partitions": DAY, "changed": 0, "rows_in": 1, "rows_out": 1, "rejected": 0}
+    counts = {"changed": 0, "rows_in": 1, "rows_out": 1, "rejected": 0}
+    assert started.result == {"partitions": DAY, "held_back": 0, **counts}
     assert records(workspace) == []
 
 

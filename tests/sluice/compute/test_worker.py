@@ -24,5 +24,6 @@ def test_worker_returns_what_the_runner_returns(lake: Lake, toy_pipeline: Pipeli
 
     assert result is not None
     assert runtime.look(started.reference) == result
-    assert dict(result) == {"partitions": f"dt={DAY}", "changed": 1, "rows_in": 1, "rows_out": 1, "rejected": 0}
+    counts = {"held_back": 0, "changed": 1, "rows_in": 1, "rows_out": 1, "rejected": 0}
+    assert dict(result) == {"partitions": f"dt={DAY}", **counts}
     assert dict(result) == {**run_step(workspace, "conform", f"dt={DAY}"), "changed": 1}
