@@ -1,7 +1,7 @@
 """When a dropped partition is complete, as a user declares it.
 
-Each of these classes names the function that decides it, ``(lake, source, partition) -> why it is not complete``, so
-there is no list of them.
+Each of these classes names the one that decides it (:class:`sluice.sources.drops.completeness.Rule`), so there is no
+list of kinds.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class Completeness:
     """The base of all rules.
 
     Attributes:
-        decided_by: ``"module:function"`` of the function that decides. It is imported only when it is used.
+        rule: ``"module:Class"`` of what decides. It is imported only when it is used.
     """
 
-    decided_by: ClassVar[str]
+    rule: ClassVar[str]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Marker(Named):
         name: The name of the object, without a slash. The default is what Hadoop and Spark write.
     """
 
-    decided_by: ClassVar[str] = "sluice.sources.drops.completeness:missing_marker"
+    rule: ClassVar[str] = "sluice.sources.drops.completeness:MarkerRule"
 
     name: str = "_SUCCESS"
 
@@ -67,7 +67,7 @@ class RootMarker(Named):
         name: The name of the object, without a slash.
     """
 
-    decided_by: ClassVar[str] = "sluice.sources.drops.completeness:missing_root_marker"
+    rule: ClassVar[str] = "sluice.sources.drops.completeness:RootMarkerRule"
 
     name: str = "_SUCCESS"
 
@@ -84,7 +84,7 @@ class ManifestFile(Named):
         name: The name of the manifest, without a slash.
     """
 
-    decided_by: ClassVar[str] = "sluice.sources.drops.completeness:missing_of_manifest"
+    rule: ClassVar[str] = "sluice.sources.drops.completeness:ManifestRule"
 
     name: str = "_manifest.json"
 
@@ -102,7 +102,7 @@ class ObjectCount(Completeness):
         DeclarationError: ``least`` is out of its range.
     """
 
-    decided_by: ClassVar[str] = "sluice.sources.drops.completeness:missing_of_count"
+    rule: ClassVar[str] = "sluice.sources.drops.completeness:CountRule"
 
     least: int
 
@@ -123,7 +123,7 @@ class Unchanged(Completeness):
         DeclarationError: ``duration`` is out of its range.
     """
 
-    decided_by: ClassVar[str] = "sluice.sources.drops.completeness:still_changing"
+    rule: ClassVar[str] = "sluice.sources.drops.completeness:UnchangedRule"
 
     duration: timedelta = timedelta(minutes=10)
 

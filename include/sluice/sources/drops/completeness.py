@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from typing_extensions import override
 
-from sluice.declaration.completeness import ManifestFile, Marker, ObjectCount, RootMarker, Unchanged
 from sluice.declaration.drops import Drops
 from sluice.errors import SluiceError
 from sluice.lake.layout import raw_dataset
@@ -17,9 +19,6 @@ from sluice.lake.manifests import digest_of
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.sources.drops.listing import Dropped, dropped, folders
-
-# The rule is of the class that names the function.
-Decide = Callable[[Lake, Drops, Partition, Any], str | None]
 
 
 class Listed(BaseModel):
@@ -60,161 +59,171 @@ class Look(BaseModel):
     since: datetime
 
 
-def why_incomplete(lake: Lake, source: Drops, partition: Partition) -> str | None:
-    """Return why a drop is not complete, as :func:`missing` does; None if it is, or has landed.
+@dataclass(frozen=True)
+class Rule(ABC):
+    """Decides whether one partition of a drop is complete.
+
+    Attributes:
+        lake: The lake, whose bucket has the drops.
+        source: The declared drops.
+        partition: The partition.
+    """
+
+    lake: Lake
+    source: Drops
+    partition: Partition
+
+    @property
+    def declared(self) -> Any:
+        """The rule as it is declared: of the class that names this one."""
+        return self.source.complete
+
+    @property
+    def folder(self) -> str:
+        """The folder of the partition, as a reason names it."""
+        return f"{self.source.prefix}{{partition}}/"
+
+    @cached_property
+    def dropped(self) -> list[Dropped]:
+        """The objects of the partition that hold rows."""
+        return dropped(self.lake, self.source, self.partition)
+
+    @abstractmethod
+    def missing(self) -> str | None:
+        """Return what is still missing, where ``{partition}`` stands for the partition's key; None if nothing is."""
+
+    def files(self) -> list[tuple[Dropped, str | None]]:
+        """Return the files of the complete drop, with their SHA-256 where the sender says it.
+
+        Raises:
+            SluiceError: what the sender says of them can't be parsed.
+        """
+        return [(each, None) for each in self.dropped]
+
+
+class MarkerRule(Rule):
+    """By a marker in the folder of the partition."""
+
+    @override
+    def missing(self) -> str | None:
+        name = self.declared.name
+        keys = (f"{self.source.prefix}{folder}{name}" for folder in folders(self.partition))
+        return None if any(self.lake.read(key) is not None for key in keys) else f"no {name} under {self.folder}"
+
+
+class RootMarkerRule(Rule):
+    """By a marker of the whole dataset."""
+
+    @override
+    def missing(self) -> str | None:
+        if self.lake.read(self.source.prefix + self.declared.name) is None:
+            return f"no {self.declared.name} under {self.source.prefix}"
+        return None if self.dropped else f"no files under {self.folder}"
+
+
+class ManifestRule(Rule):
+    """By the sender's manifest: it is there, and the files that it names have their sizes."""
+
+    @override
+    def missing(self) -> str | None:
+        try:
+            listed = self._manifest()
+        except SluiceError as error:  # no other partition, and no other pipeline, waits for it
+            return str(error)
+        if listed is None:
+            return f"no {self.declared.name} under {self.folder}"
+        sizes = {self._name(each): each.size for each in self.dropped}
+        for file in listed.files:
+            if file.name not in sizes:
+                return f"no {file.name}, which the sender's manifest names, under {self.folder}"
+            size = sizes[file.name]
+            if file.size is not None and file.size != size:
+                return f"{self.folder}{file.name} has {size} bytes, the sender's manifest says {file.size}"
+        return None
+
+    @override
+    def files(self) -> list[tuple[Dropped, str | None]]:
+        manifest = self._manifest()
+        digests = {} if manifest is None else {each.name: each.sha256 for each in manifest.files}
+        return [(each, digests[name]) for each in self.dropped if (name := self._name(each)) in digests]
+
+    def _manifest(self) -> SenderManifest | None:
+        """Return the manifest that the sender has written; None if there is none."""
+        for folder in folders(self.partition):
+            key = f"{self.source.prefix}{folder}{self.declared.name}"
+            body = self.lake.read(key)
+            if body is not None:
+                return _parsed(self.lake.uri(key), body)
+        return None
+
+    def _name(self, file: Dropped) -> str:
+        """Return the path of a file below the folder of its partition."""
+        return next(
+            file.path.removeprefix(folder) for folder in folders(self.partition) if file.path.startswith(folder)
+        )
+
+
+class CountRule(Rule):
+    """By the number of files."""
+
+    @override
+    def missing(self) -> str | None:
+        found, least = len(self.dropped), self.declared.least
+        return None if found >= least else f"{found} of {least} files under {self.folder}"
+
+
+class UnchangedRule(Rule):
+    """By how long the files have been the same. The lake keeps what was seen first."""
+
+    @override
+    def missing(self) -> str | None:
+        if not self.dropped:
+            return f"no files under {self.folder}"
+        digest, now = digest_of([(each.path, each.size, each.etag) for each in self.dropped]), self.lake.now()
+
+        def look(before: Look | None) -> Look:
+            return before if before is not None and before.digest == digest else Look(digest=digest, since=now)
+
+        since = self.lake.update(self.lake.layout.look(self.source.name, self.partition), Look, look).since
+        if now - since >= self.declared.duration:
+            return None
+        return f"the files under {self.folder} have changed in the last {self.declared.duration}"
+
+
+def rule_of(lake: Lake, source: Drops, partition: Partition) -> Rule:
+    """Return what decides whether a partition of a drop is complete.
 
     Args:
         lake: The lake, whose bucket has the drops.
         source: The declared drops.
         partition: The partition of the drop.
     """
-    reason = missing(lake, source, partition)
+    module, _, name = source.complete.rule.partition(":")
+    rule: type[Rule] = getattr(importlib.import_module(module), name)
+    return rule(lake, source, partition)
+
+
+def why_incomplete(lake: Lake, source: Drops, partition: Partition) -> str | None:
+    """Return why a drop is not complete, as :meth:`Rule.missing` does; None if it is, or has landed.
+
+    Args:
+        lake: The lake, whose bucket has the drops.
+        source: The declared drops.
+        partition: The partition of the drop.
+    """
+    reason = rule_of(lake, source, partition).missing()
     if reason is None or lake.manifest(raw_dataset(source.name), partition) is not None:
         return None
     return reason
 
 
-def missing(lake: Lake, source: Drops, partition: Partition) -> str | None:
-    """Return what a drop still lacks, where ``{partition}`` stands for the partition's key; None if nothing.
-
-    Args:
-        lake: The lake, whose bucket has the drops.
-        source: The declared drops.
-        partition: The partition of the drop.
-    """
-    module, _, name = source.complete.decided_by.partition(":")
-    decide: Decide = getattr(importlib.import_module(module), name)
-    return decide(lake, source, partition, source.complete)
-
-
-def missing_marker(lake: Lake, source: Drops, partition: Partition, rule: Marker) -> str | None:
-    """Decide by a marker in the folder of the partition.
-
-    Args:
-        lake: The lake, whose bucket has the drops.
-        source: The declared drops.
-        partition: The partition of the drop.
-        rule: The declared rule.
-    """
-    if any(lake.read(f"{source.prefix}{folder}{rule.name}") is not None for folder in folders(partition)):
-        return None
-    return f"no {rule.name} under {source.prefix}{{partition}}/"
-
-
-def missing_root_marker(lake: Lake, source: Drops, partition: Partition, rule: RootMarker) -> str | None:
-    """Decide by a marker of the whole dataset.
-
-    Args:
-        lake: The lake, whose bucket has the drops.
-        source: The declared drops.
-        partition: The partition of the drop.
-        rule: The declared rule.
-    """
-    if lake.read(source.prefix + rule.name) is None:
-        return f"no {rule.name} under {source.prefix}"
-    return None if dropped(lake, source, partition) else f"no files under {source.prefix}{{partition}}/"
-
-
-def missing_of_manifest(lake: Lake, source: Drops, partition: Partition, rule: ManifestFile) -> str | None:
-    """Decide by the sender's manifest: it is there, and the files that it names have their sizes.
-
-    Args:
-        lake: The lake, whose bucket has the drops.
-        source: The declared drops.
-        partition: The partition of the drop.
-        rule: The declared rule.
-    """
+def _parsed(uri: str, body: bytes) -> SenderManifest:
     try:
-        listed = _sender_manifest(lake, source, partition, rule)
-    except SluiceError as error:  # no other partition, and no other pipeline, waits for it
-        return str(error)
-    if listed is None:
-        return f"no {rule.name} under {source.prefix}{{partition}}/"
-    sizes = {_name(each, partition): each.size for each in dropped(lake, source, partition)}
-    for file in listed.files:
-        if file.name not in sizes:
-            return f"no {file.name}, which the sender's manifest names, under {source.prefix}{{partition}}/"
-        if file.size is not None and file.size != sizes[file.name]:
-            return (
-                f"{source.prefix}{{partition}}/{file.name} has {sizes[file.name]} bytes, the sender's manifest says "
-                f"{file.size}"
-            )
-    return None
-
-
-def missing_of_count(lake: Lake, source: Drops, partition: Partition, rule: ObjectCount) -> str | None:
-    """Decide by the number of files.
-
-    Args:
-        lake: The lake, whose bucket has the drops.
-        source: The declared drops.
-        partition: The partition of the drop.
-        rule: The declared rule.
-    """
-    found = len(dropped(lake, source, partition))
-    return None if found >= rule.least else f"{found} of {rule.least} files under {source.prefix}{{partition}}/"
-
-
-def still_changing(lake: Lake, source: Drops, partition: Partition, rule: Unchanged) -> str | None:
-    """Decide by how long the files have been the same. The lake keeps what was seen first.
-
-    Args:
-        lake: The lake, whose bucket has the drops.
-        source: The declared drops.
-        partition: The partition of the drop.
-        rule: The declared rule.
-    """
-    files = [(each.path, each.size, each.etag) for each in dropped(lake, source, partition)]
-    if not files:
-        return f"no files under {source.prefix}{{partition}}/"
-    digest, now = digest_of(files), lake.now()
-
-    def look(before: Look | None) -> Look:
-        return before if before is not None and before.digest == digest else Look(digest=digest, since=now)
-
-    since = lake.update(lake.layout.look(source.name, partition), Look, look).since
-    if now - since >= rule.duration:
-        return None
-    return f"the files under {source.prefix}{{partition}}/ have changed in the last {rule.duration}"
-
-
-def listed_files(lake: Lake, source: Drops, partition: Partition) -> list[tuple[Dropped, str | None]]:
-    """Return the files of a complete drop, with their digests where the sender's manifest has them.
-
-    Args:
-        lake: The lake, whose bucket has the drops.
-        source: The declared drops.
-        partition: The partition of the drop.
-
-    Raises:
-        SluiceError: the sender's manifest can't be parsed.
-    """
-    files = dropped(lake, source, partition)
-    if not isinstance(source.complete, ManifestFile):
-        return [(each, None) for each in files]
-    manifest = _sender_manifest(lake, source, partition, source.complete)
-    digests = {} if manifest is None else {each.name: each.sha256 for each in manifest.files}
-    return [(each, digests[name]) for each in files if (name := _name(each, partition)) in digests]
-
-
-def _sender_manifest(lake: Lake, source: Drops, partition: Partition, rule: ManifestFile) -> SenderManifest | None:
-    """Return the manifest that the sender of a drop has written; None if there is none."""
-    for folder in folders(partition):
-        key = f"{source.prefix}{folder}{rule.name}"
-        body = lake.read(key)
-        if body is not None:
-            try:
-                return SenderManifest.model_validate_json(body)
-            except ValidationError as error:
-                fault = error.errors(include_url=False)[0]
-                where = ".".join(map(str, fault["loc"])) or "the manifest"
-                raise SluiceError(
-                    f"{lake.uri(key)} is no manifest of a drop: {where}: {fault['msg']}; have its sender write "
-                    f'{{"files": [{{"name": "a.csv", "size": 123}}]}}'
-                ) from error
-    return None
-
-
-def _name(file: Dropped, partition: Partition) -> str:
-    """Return the path of a file below the folder of its partition."""
-    return next(file.path.removeprefix(folder) for folder in folders(partition) if file.path.startswith(folder))
+        return SenderManifest.model_validate_json(body)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        where = ".".join(map(str, fault["loc"])) or "the manifest"
+        raise SluiceError(
+            f"{uri} is no manifest of a drop: {where}: {fault['msg']}; have its sender write "
+            f'{{"files": [{{"name": "a.csv", "size": 123}}]}}'
+        ) from error

@@ -11,7 +11,7 @@ from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import File, Manifest
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
-from sluice.sources.drops.completeness import listed_files, missing
+from sluice.sources.drops.completeness import Rule, rule_of
 from sluice.sources.drops.copying import copy
 from sluice.sources.drops.listing import Dropped
 from sluice.sources.drops.reading import RefusedDrop, format_of, read_drop
@@ -40,7 +40,8 @@ def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
     """
     dataset = raw_dataset(source.name)
     landed = lake.manifest(dataset, partition)
-    reason = missing(lake, source, partition)
+    rule = rule_of(lake, source, partition)
+    reason = rule.missing()
     if reason is not None:
         if landed is not None:
             return False
@@ -48,7 +49,7 @@ def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
             f"{lake.uri(source.prefix + partition.key)}/ is not complete: "
             f"{reason.replace('{partition}', partition.key)}; once its sender is done, clear this task"
         )
-    targets = _targets(lake, source, partition)
+    targets = _targets(rule)
     if landed is not None and {file.key for file in landed.files} == set(targets):
         return False
     files = tuple(_landed(lake, source, target, *targets[target]) for target in sorted(targets))
@@ -69,12 +70,12 @@ def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
     return True
 
 
-def _targets(lake: Lake, source: Drops, partition: Partition) -> Mapping[str, tuple[Dropped, str | None]]:
+def _targets(rule: Rule) -> Mapping[str, tuple[Dropped, str | None]]:
     """Return each file of the drop, and its digest if its sender gives one, by the key of its copy.
 
     The copy's name is a digest of key and ETag, so new content gets a new name.
     """
-    files = listed_files(lake, source, partition)
+    lake, source, partition, files = rule.lake, rule.source, rule.partition, rule.files()
     if not files and not source.may_be_empty:
         raise RefusedDrop(
             f"{lake.uri(source.prefix + partition.key)}/ is complete and has no files, which source {source.name} does "
