@@ -50,7 +50,7 @@ def records_from_sqs(message: Message, source: Queue, lake: Lake = NO_LAKE) -> l
     return unpacker_of(source, lake).records(delivery_of(message))
 
 
-# As if whoever closes knew that everything sent until now has landed.
+# As if it were known that everything sent until now has landed.
 ALL_LANDED = Evidence(landed_until=datetime.max.replace(tzinfo=UTC))
 
 

@@ -1,6 +1,6 @@
 """Which transform runs exist, and when they start, in an Airflow that really schedules.
 
-The pipeline ``parcels`` starts ten days before its first event. Forty days follow whose drop is missing, then four
+The pipeline ``parcels`` starts ten days before its first event. Twelve days follow whose drop is missing, then four
 that are complete, and one that is still open.
 """
 
@@ -30,8 +30,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 EVENTS = FifoQueue("events", event_id="id", event_time="event_time")
 FIRST_EVENT = Partition.parse("dt=2013-01-11")
-INCOMPLETE = list(between(FIRST_EVENT, FIRST_EVENT.shift(39)))
-COMPLETE = list(between(FIRST_EVENT.shift(40), FIRST_EVENT.shift(43)))
+INCOMPLETE = list(between(FIRST_EVENT, FIRST_EVENT.shift(11)))
+COMPLETE = list(between(FIRST_EVENT.shift(12), FIRST_EVENT.shift(15)))
 OPEN = COMPLETE[-1].shift(1)
 TRANSFORM, DISPATCH = "parcels_transform", "parcels_dispatch"
 
@@ -153,7 +153,7 @@ def dispatched(world: World) -> World:
 
 
 def test_complete_partitions_are_not_behind_those_that_lack_a_drop(dispatched: World) -> None:
-    """Forty days wait for a drop, and the runs of the next four have started first."""
+    """Twelve days wait for a drop, and the runs of the next four have started first."""
     runs = {name: run["start_date"] or "later" for name, run in dispatched.airflow.runs(TRANSFORM).items()}
 
     complete = {partition.key: runs.pop(partition.key) for partition in COMPLETE}

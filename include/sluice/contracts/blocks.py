@@ -37,7 +37,7 @@ class BlockReader:
         self._schema = pa.schema([(name, member.read_as) for name, member in members.items()])
 
     def read(self, bodies: pa.Array[Any]) -> tuple[dict[str, pa.Array[Any]], Mask] | None:
-        """Return the column of each member, and which bodies fit. None: this can't be told of the block.
+        """Return the column of each member, and which bodies fit; None if the block can't be read so.
 
         Args:
             bodies: Texts that may be anything.
@@ -71,7 +71,7 @@ class BlockReader:
 
 
 def _are_lines(bodies: pa.Array[Any]) -> bool:
-    """Whether bodies can be told apart once they are joined: after ``}`` no JSON goes on with ``{``."""
+    """Whether bodies stay apart once they are joined: after ``}`` no JSON goes on with ``{``."""
     return bool(pc.all(pc.and_(pc.starts_with(bodies, "{"), pc.ends_with(bodies, "}"))).as_py())
 
 

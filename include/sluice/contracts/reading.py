@@ -80,8 +80,8 @@ class Contract:
         self.schema = pa.schema([*(SCHEMA.field(name) for name in ENVELOPE), *members])
 
     @property
-    def told(self) -> tuple[str, ...]:
-        """The columns that the event itself tells, by which two copies of it are the same."""
+    def compared(self) -> tuple[str, ...]:
+        """The columns of the event itself: if they are equal in two rows of one id, the second is a duplicate."""
         return ("event_time", *(name for name in self._known.values() if name != "event_time"), *self._columns)
 
     def read(self, records: pa.Table) -> Read:
@@ -114,9 +114,9 @@ class Contract:
         rows = pa.table([*(records[name] for name in ENVELOPE), *members], schema=self.schema)
         if fits.all():
             return Read(rows, pa.nulls(size, pa.string()))
-        return self._mended(records, rows, fits)
+        return self._with_others(records, rows, fits)
 
-    def _mended(self, records: pa.Table, rows: pa.Table, fits: npt.NDArray[np.bool_]) -> Read:
+    def _with_others(self, records: pa.Table, rows: pa.Table, fits: npt.NDArray[np.bool_]) -> Read:
         """Read again, one by one, the records of a block that may not fit."""
         others = np.flatnonzero(~fits)
         again = self._each(records.take(others))

@@ -322,7 +322,7 @@ def source_template(pipeline: Pipeline, source: Source) -> Fragment:
     buckets = [bucket_arn(bucket) for envelope in envelopes for bucket in envelope.buckets]
     if not buckets:
         return fragment
-    # Without the right to list a bucket, S3 denies what is gone, so the two can't be told apart.
+    # Without the right to list a bucket, S3 denies what is gone, so both look the same.
     rights = (
         Statement("ReadThePayloads", ("s3:GetObject",), tuple(f"{each}/*" for each in buckets)),
         Statement("ListThePayloads", ("s3:ListBucket",), tuple(buckets)),

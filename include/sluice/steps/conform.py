@@ -22,6 +22,7 @@ from sluice.records.record import CONTROL, SCHEMA
 
 # A standard queue's sequence may hold the same number twice: then the id orders, and of its copies the time of sending.
 _ORDER = ("group", "sequence_number", "event_id", "sent_at", "message_id", "receive_count")
+_FEW = 64  # rows that are compared one by one
 Places = npt.NDArray[np.int64]
 QUARANTINE_SCHEMA = SCHEMA.append(pa.field("reason", pa.string(), nullable=False))
 
@@ -57,7 +58,7 @@ def conform(records: pa.Table, contract: Contract) -> Conformed:
     order, fits = sorting.result(), read.reasons.is_null().to_numpy(zero_copy_only=False)
     fitting = order[fits[order]]
     rows = read.rows.combine_chunks().take((np.cumsum(fits) - 1)[fitting])
-    first, conflicts = _first_and_conflicts(rows.select(contract.told), numbering.result()[fitting])
+    first, conflicts = _first_and_conflicts(rows.select(contract.compared), numbering.result()[fitting])
     reasons = read.reasons.to_numpy(zero_copy_only=False)
     reasons[fitting[conflicts]] = "conflict"
     faulty = order[np.isin(order, fitting[conflicts]) | ~fits[order]]
@@ -86,11 +87,11 @@ def _numbered(ids: pa.ChunkedArray[Any]) -> Places:
     return numbers
 
 
-def _first_and_conflicts(told: pa.Table, ids: Places) -> tuple[Places, Places]:
-    """Return the places of the first row of each id, and of those that tell something else under the same id.
+def _first_and_conflicts(rows: pa.Table, ids: Places) -> tuple[Places, Places]:
+    """Return the places of the first row of each id, and of those that differ from it under the same id.
 
     Args:
-        told: What each row tells.
+        rows: The columns to compare.
         ids: The number of each row's id.
     """
     places = np.arange(len(ids))
@@ -98,9 +99,19 @@ def _first_and_conflicts(told: pa.Table, ids: Places) -> tuple[Places, Places]:
     first_of[ids[::-1]] = places[::-1]  # of several rows of an id the first is written last
     is_first = first_of[ids] == places
     first, repeats = places[is_first], places[~is_first]
-    ones, others = (told.take(pa.array(rows)).to_pylist() for rows in (first_of[ids[repeats]], repeats))
-    different = np.array([one != other for one, other in zip(ones, others, strict=True)], dtype=bool)
-    return first, repeats[different]
+    return first, repeats[_different(rows.take(first_of[ids[repeats]]), rows.take(repeats))]
+
+
+def _different(ones: pa.Table, others: pa.Table) -> npt.NDArray[np.bool_]:
+    """Return which rows differ from their counterparts. Most are equal, so they are compared many at once."""
+    size = ones.num_rows
+    if ones.equals(others):
+        return np.zeros(size, dtype=bool)
+    if size <= _FEW:
+        pairs = zip(ones.to_pylist(), others.to_pylist(), strict=True)
+        return np.array([one != other for one, other in pairs], dtype=bool)
+    half = size // 2
+    return np.concatenate([_different(ones.slice(at, half + 1), others.slice(at, half + 1)) for at in (0, half + 1)])
 
 
 def _once(quarantined: pa.Table) -> pa.Table:

@@ -1,4 +1,4 @@
-"""A call runs in a child process within its limits, and whoever waits learns how it has ended."""
+"""A call runs in a child process within its limits, and its caller learns how it has ended."""
 
 from __future__ import annotations
 

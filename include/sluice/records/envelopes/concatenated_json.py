@@ -15,7 +15,7 @@ _BLANKS = b" \t\r\n"
 
 
 class ConcatenatedJsonOpener(Opener):
-    """Returns the objects, and what stands between them."""
+    """Returns the objects, and what is between them."""
 
     @override
     def open(self, content: bytes) -> Iterable[Inner]:

@@ -168,8 +168,8 @@ class QueueConnector(EventConnector[Declared]):
     def _attributes_with_id(self, record: Record) -> dict[str, Any]:
         """Return the attributes to send, with the event's id unless its body tells it."""
         attributes = attributes_to_send(json.loads(record.attributes))
-        told = parse_body(record.body, self.source, record.sent_at).event_id
-        if told != record.event_id and len(attributes) < _MOST_ATTRIBUTES:
+        own_id = parse_body(record.body, self.source, record.sent_at).event_id
+        if own_id != record.event_id and len(attributes) < _MOST_ATTRIBUTES:
             attributes.setdefault(EVENT_ID, {"DataType": "String", "StringValue": record.event_id})
         return attributes
 

@@ -99,7 +99,7 @@ def test_csv_is_text(body: bytes, found: list[dict[str, str]]) -> None:
         (b'x,y\n"a\nb",2\n3,4,5\n', "line 4 has 3 values, the header has 2"),
         (b'x,y\n1,"open\n3,4\n', "line 3 is no CSV (unexpected end of data); the file may be truncated"),
         (b'x,y\n1,"a"b\n', "line 2 is no CSV"),
-        (b"x,x\n1,2\n", "column 'x' is there 2 times (string): which one is meant can't be told"),
+        (b"x,x\n1,2\n", "column 'x' is there 2 times (string), so it is not clear which one is meant"),
         (b"x;y\n1;2\n", "its header 'x;y' is one value, and has ';' in it; declare its delimiter"),
         (b"x\ty\n1\t2\n", "declare its delimiter"),
         ("ort\nKöln\n".encode("latin-1"), "its encoding is not utf-8"),
