@@ -8,7 +8,16 @@ from pathlib import Path
 from ministack import app
 
 from localcloud import images
-from localcloud.emulator import alarms, long_polls, object_files, queues, stack_resources, streams, used_services
+from localcloud.emulator import (
+    alarms,
+    long_polls,
+    object_files,
+    queues,
+    stack_resources,
+    streams,
+    subscriptions,
+    used_services,
+)
 from localcloud.emulator.clients import clients
 from localcloud.emulator.durability import saving
 from localcloud.emulator.ecs import api as ecs
@@ -27,6 +36,7 @@ def main() -> None:
     queues.install()
     long_polls.install()
     streams.install()
+    subscriptions.install()
     alarms.install()
     object_files.install(Path(os.environ["S3_DATA_DIR"]))
     state = Path(os.environ["STATE_DIR"])

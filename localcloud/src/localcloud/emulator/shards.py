@@ -81,6 +81,23 @@ def shard_for(hash_key: int, stream: Stream) -> str:
     raise ValueError(f"no open shard of {stream['StreamName']} takes the hash key {hash_key}")
 
 
+def why_foreign(number: str | None, name: str, stream: Stream) -> str | None:
+    """Return why a sequence number can't be one of a shard: it is older than the shard; None if it can.
+
+    Args:
+        number: The sequence number; None if a request has none.
+        name: The id of the shard.
+        stream: The emulator's stream.
+    """
+    shard = stream["shards"].get(name)
+    if number is None or shard is None or int(number) >= int(shard["starting_sequence_number"]):
+        return None
+    return (
+        f"StartingSequenceNumber {number} used on shard {name} in stream {stream['StreamName']} is invalid because it "
+        f"did not come from this stream."
+    )
+
+
 def close_parents(stream: Stream, before: Mapping[str, Shard], ending_sequence_number: str, now: float) -> None:
     """Put the shards that a split or a merge has removed back into the stream, as closed ones.
 

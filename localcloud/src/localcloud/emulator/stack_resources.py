@@ -16,6 +16,7 @@ from typing import Any
 
 from ministack import app
 
+from localcloud.emulator import stream_consumers
 from localcloud.emulator.ecs import stacks as ecs_stacks
 from localcloud.emulator.functions import stacks as function_stacks
 from localcloud.emulator.schedules import stacks as schedule_stacks
@@ -62,6 +63,7 @@ def _prepare(images: Mapping[str, Image]) -> None:
     function_stacks.patch(provisioners._RESOURCE_HANDLERS, images)
     state_machine_stacks.patch(provisioners._RESOURCE_HANDLERS)
     schedule_stacks.patch(provisioners._RESOURCE_HANDLERS)
+    stream_consumers.patch(provisioners._RESOURCE_HANDLERS, provisioners._REPLACING_PROPERTIES)
     of_bucket = provisioners._RESOURCE_HANDLERS[_BUCKET]
     of_bucket["create"] = _adopting(of_bucket["create"], of_bucket["update"])
     of_bucket["delete"] = _keeping_content(of_bucket["delete"])

@@ -1,11 +1,12 @@
 """Streams that can be split and merged: no record of a parent is lost.
 
 Restores: a parent is closed, stays readable to its end, which names its children, and expires; a closed shard can't be
-split again; ListShards continues by its token alone. The emulator's own handlers are wrapped; the changes of shards are
-in :mod:`localcloud.emulator.shards`.
+split again; ListShards continues by its token alone; a sequence number of another stream, such as an earlier one of the
+same name, is refused. The emulator's own handlers are wrapped; the changes of shards are in
+:mod:`localcloud.emulator.shards`.
 
-Source: Amazon Kinesis Data Streams Developer Guide, "After resharding"; API reference, GetRecords, ListShards,
-SplitShard, MergeShards and DescribeStreamSummary.
+Source: Amazon Kinesis Data Streams Developer Guide, "After resharding"; API reference, GetRecords, GetShardIterator,
+ListShards, SplitShard, MergeShards and DescribeStreamSummary.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from localcloud.emulator.shards import (
     is_open,
     open_shards,
     shard_for,
+    why_foreign,
 )
 
 Request = Mapping[str, Any]
@@ -43,6 +45,7 @@ def install() -> None:
     kinesis._expire_records = _with_shards(kinesis._expire_records)
     kinesis._split_shard = _keeping_parents(kinesis._split_shard, "ShardToSplit")
     kinesis._merge_shards = _keeping_parents(kinesis._merge_shards, "ShardToMerge", "AdjacentShardToMerge")
+    kinesis._get_shard_iterator = _from_this_stream(kinesis._get_shard_iterator)
     kinesis._get_records = _ending_with_the_shard(kinesis._get_records)
     kinesis._list_shards = _continuing_by_token(kinesis._list_shards)
     kinesis._describe_stream_summary = _counting_open_shards(kinesis._describe_stream_summary)
@@ -83,6 +86,15 @@ def _keeping_parents(reshard: Handler, *members: str) -> Handler:
         if answer[0] == _OK:
             close_parents(stream, before, ending_sequence_number, time.time())
         return answer
+
+    return call
+
+
+def _from_this_stream(get_shard_iterator: Handler) -> Handler:
+    def call(data: Request) -> Answer:
+        _, stream = kinesis._resolve_stream(data)
+        why = stream and why_foreign(data.get("StartingSequenceNumber"), data.get("ShardId", ""), stream)
+        return _refusal("InvalidArgumentException", why) if why else get_shard_iterator(data)
 
     return call
 
