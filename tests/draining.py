@@ -23,6 +23,7 @@ from sluice.sources.queue import drain as engine
 from sluice.sources.queue.messages import Message, MessageQueue
 from sluice.sources.queue.records import delivery_of, place_in_fifo, place_in_standard
 from sluice.sources.queue.send import QueueSender
+from sluice.sources.stream.polling import Polling
 from sluice.sources.stream.progress import shards_to_read
 from sluice.sources.stream.read import WindowRead, read_window
 from sluice.sources.stream.records import delivery_of as delivery_of_kinesis
@@ -91,7 +92,8 @@ def drain(
 def read_shards(stream: KinesisStream, lake: Lake, source: Stream, limits: Limits = _LIMITS) -> list[WindowRead]:
     """Land a window of each shard that may be read, in partitions of a day."""
     read, landing = reader_of_kinesis(source, lake), Landing(lake, source.name, "day")
-    return [read_window(stream, shard, read, landing, limits) for shard in shards_to_read(stream, lake, source)]
+    shards = shards_to_read(stream, lake, source)
+    return [read_window(Polling(stream), shard, read, landing, limits) for shard in shards]
 
 
 def workspace_of(lake: Lake, pipeline: Pipeline, **of_sources: str) -> Workspace:

@@ -19,6 +19,7 @@ from sluice.landing.parts import Limits
 from sluice.sources.contract import connect_events
 from sluice.sources.stream import read as reading
 from sluice.sources.stream.checkpoints import read_checkpoints
+from sluice.sources.stream.polling import Polling
 from sluice.sources.stream.progress import shards_to_read
 from sluice.sources.stream.read import WindowRead, read_window
 from sluice.sources.stream.shards import KinesisStream
@@ -128,7 +129,7 @@ def _readable(stream: KinesisStream, workspace: Workspace) -> list[str]:
 
 def _read(stream: KinesisStream, workspace: Workspace, shard: str, limits: Limits) -> WindowRead:
     connector: Any = connect_events(workspace, _SOURCE)
-    return read_window(stream, shard, connector.read, connector.landing, limits)
+    return read_window(Polling(stream), shard, connector.read, connector.landing, limits)
 
 
 def _put(stream: KinesisStream, key: str, name: str) -> None:

@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from sluice.sources.contract import connect_events
 from sluice.sources.stream.checkpoints import read_checkpoints
+from sluice.sources.stream.polling import Polling
 from sluice.sources.stream.progress import shards_to_read
 from sluice.sources.stream.read import read_window
 from sluice.sources.stream.shards import KinesisStream
@@ -29,8 +31,9 @@ class DatedStream(KinesisStream):
 
     described: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def _get(self, iterator: str, most: int) -> Any:
-        response = super()._get(iterator, most)
+    @override
+    def get(self, iterator: str, most: int) -> Any:
+        response = super().get(iterator, most)
         return {**response, "Records": [self._dated(record) for record in response["Records"]]}
 
     def _dated(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -52,7 +55,7 @@ def check(case: Case, request: pytest.FixtureRequest) -> None:
     connector: Any = connect_events(workspace, source)
 
     for shard in shards_to_read(stream, workspace.lake, source):
-        read_window(stream, shard, connector.read, connector.landing)
+        read_window(Polling(stream), shard, connector.read, connector.landing)
 
     numbers = {
         f"{record['shard']}:{record['sequence_number']}": number

@@ -1,7 +1,8 @@
 """Checkpoints: up to where each shard of a stream is durable and recorded, in one JSON object per shard.
 
 A checkpoint is written after its records have landed, and only moves forward (P1). Each of its members is true by
-itself, so two readers' checkpoints of one shard are merged member by member.
+itself, so two readers' checkpoints of one shard are merged member by member. A stream that was deleted and made again
+has other records under the same shard ids; so each checkpoint names its stream by the time at which that was made.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from sluice.lake.manifests import latest
+from sluice.lake.manifests import earliest, latest
 from sluice.lake.store import Lake
 
 
@@ -37,6 +38,7 @@ class Checkpoint(BaseModel):
     Attributes:
         schema_version: The version of this JSON.
         shard: The id of the shard.
+        stream_created: When the stream was made (UTC); None in a checkpoint of a version that did not keep it.
         sequence_number: All records up to this one are durable and recorded; None before the first.
         read_until: Everything that arrived up to this moment (UTC) is read and durable.
         at_tip: Whether no more records waited at that moment.
@@ -49,6 +51,7 @@ class Checkpoint(BaseModel):
 
     schema_version: Literal[1] = 1
     shard: str
+    stream_created: datetime | None = None
     sequence_number: str | None = None
     read_until: datetime | None = None
     at_tip: bool = False
@@ -57,21 +60,30 @@ class Checkpoint(BaseModel):
     gaps: tuple[Gap, ...] = ()
 
     def merged(self, other: Checkpoint) -> Checkpoint:
-        """Merge two checkpoints of one shard: each member gets the value that is farther. The order does not matter."""
+        """Merge two checkpoints of one shard: each member gets the value that is farther. The order does not matter.
+
+        Of two streams, the later one counts; the gaps of both are kept.
+        """
+        gaps = {(gap.since, gap.until): gap for gap in (*self.gaps, *other.gaps)}
+        all_gaps = tuple(gaps[key] for key in sorted(gaps))
+        created = latest([self.stream_created, other.stream_created])
+        if self.stream_created and other.stream_created and self.stream_created != other.stream_created:
+            of_later = self if self.stream_created == created else other
+            return of_later.model_copy(update={"gaps": all_gaps})
         newer = max(
             self,
             other,
             key=lambda each: (each.read_until is not None, each.read_until or 0, not each.at_tip, each.times),
         )
-        gaps = {(gap.since, gap.until): gap for gap in (*self.gaps, *other.gaps)}
         return Checkpoint(
             shard=self.shard,
+            stream_created=created,
             sequence_number=max(self.sequence_number, other.sequence_number, key=lambda number: int(number or -1)),
             read_until=latest([self.read_until, other.read_until]),
             at_tip=newer.at_tip,
             times=newer.times,
             ended=self.ended or other.ended,
-            gaps=tuple(gaps[key] for key in sorted(gaps)),
+            gaps=all_gaps,
         )
 
 
@@ -86,6 +98,40 @@ def read_checkpoints(lake: Lake, source: str) -> Mapping[str, Checkpoint]:
     with ThreadPoolExecutor(16) as pool:
         found = [Checkpoint.model_validate_json(body) for body in pool.map(lake.get, keys)]
     return {checkpoint.shard: checkpoint for checkpoint in found}
+
+
+def owner_of_unnamed(checkpoints: Iterable[Checkpoint], created: datetime | None) -> datetime | None:
+    """Return when the stream was made (UTC) to which checkpoints belong that do not name theirs: the first one.
+
+    Args:
+        checkpoints: The checkpoints of a source.
+        created: When the stream that is there now was made (UTC).
+    """
+    return earliest(each.stream_created for each in checkpoints) or created
+
+
+def of_stream(checkpoints: Mapping[str, Checkpoint], created: datetime | None) -> Mapping[str, Checkpoint]:
+    """Return the checkpoints of one stream, without those of earlier or later ones of its name.
+
+    Args:
+        checkpoints: The checkpoints of a source, by shard id.
+        created: When the stream was made (UTC).
+    """
+    unnamed = owner_of_unnamed(checkpoints.values(), created)
+    return {
+        shard: each.model_copy(update={"stream_created": created})
+        for shard, each in checkpoints.items()
+        if (each.stream_created or unnamed) == created
+    }
+
+
+def of_latest_stream(checkpoints: Mapping[str, Checkpoint]) -> Mapping[str, Checkpoint]:
+    """Return the checkpoints of the stream that was made last, as far as they were written.
+
+    Args:
+        checkpoints: The checkpoints of a source, by shard id.
+    """
+    return of_stream(checkpoints, latest(each.stream_created for each in checkpoints.values()))
 
 
 def advance(lake: Lake, source: str, reached: Checkpoint) -> Checkpoint:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from threading import Event
 from typing import Any
@@ -18,7 +18,8 @@ from sluice.landing.parts import Flush, Limits
 from sluice.records.record import Record, content_of
 from sluice.sending.lanes import Sender
 from sluice.sources.contract import EventConnector, Figures
-from sluice.sources.stream.checkpoints import Checkpoint, read_checkpoints
+from sluice.sources.stream.checkpoints import Checkpoint, of_latest_stream, read_checkpoints
+from sluice.sources.stream.polling import Polling
 from sluice.sources.stream.progress import evidence_of_stream, shards_to_read, stream_backlog
 from sluice.sources.stream.read import WindowRead, read_window
 from sluice.sources.stream.records import delivery_of
@@ -46,7 +47,11 @@ class StreamConnector(EventConnector[Stream]):
     @property
     def _stream(self) -> KinesisStream:
         name = self.workspace.resources.made_for("streams", self.source.name)
-        return KinesisStream(self.workspace.aws.client("kinesis"), name, self.source.reads_per_second)
+        return KinesisStream(self.workspace.aws.client("kinesis"), name)
+
+    @property
+    def _polling(self) -> Polling:
+        return Polling(self._stream, self.source.reads_per_second)
 
     @property
     @override
@@ -62,13 +67,13 @@ class StreamConnector(EventConnector[Stream]):
     def units(self, most: int) -> list[str]:
         """Return every shard that may be read now; ``most`` does not limit them.
 
-        Gaps of shards that are gone are recorded first.
+        First it is recorded if the stream was made again, or has gaps of shards that are gone.
         """
         return shards_to_read(self._stream, self.lake, self.source)
 
     @override
     def drain(self, unit: str, limits: Limits, on_flush: Callable[[Flush], None], stop: Event) -> WindowRead:
-        return read_window(self._stream, unit, self.read, self.landing, limits, on_flush=on_flush, stop=stop)
+        return read_window(self._polling, unit, self.read, self.landing, limits, on_flush=on_flush, stop=stop)
 
     def read(self, record: Mapping[str, Any], shard_id: str) -> list[Record]:
         """Make the records of a Kinesis record.
@@ -91,7 +96,7 @@ class StreamConnector(EventConnector[Stream]):
         Both are None before the first read. ``shards`` counts the shards that are being read, ``ended`` those that are
         read to their end. ``gaps`` counts how often the stream trimmed records before they were read.
         """
-        checkpoints = read_checkpoints(self.lake, self.source.name).values()
+        checkpoints = self._checkpoints()
         read_until = _read_until(checkpoints)
         return {
             "shards": sum(not each.ended for each in checkpoints),
@@ -106,8 +111,11 @@ class StreamConnector(EventConnector[Stream]):
         """Return how long ago the moment is up to which the stream is durable: no event that waits is older."""
         if not self.backlog():
             return None
-        read_until = _read_until(read_checkpoints(self.lake, self.source.name).values())
+        read_until = _read_until(self._checkpoints())
         return None if read_until is None else self.lake.now() - read_until
+
+    def _checkpoints(self) -> Collection[Checkpoint]:
+        return of_latest_stream(read_checkpoints(self.lake, self.source.name)).values()
 
     @override
     def sender(self) -> Sender:
@@ -148,7 +156,7 @@ class StreamConnector(EventConnector[Stream]):
             until: The last time of arrival (UTC), included.
         """
         until = min(until, self.lake.now())
-        for batch in self._stream.batches(unit, Place(at=since), self.lake.now, Event()):
+        for batch in self._polling.batches(unit, Place(at=since), self.lake.now, Event()):
             records = [each for record in batch.records for each in self.read(record, unit)]
             in_range = [record for record in records if record.sent_at <= until]
             yield in_range

@@ -11,15 +11,18 @@ from sluice.lake.manifests import earliest
 from sluice.lake.store import Lake
 from sluice.landing.agreement import agreed
 from sluice.landing.closing import Evidence
-from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance, read_checkpoints
+from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance, of_stream, read_checkpoints
 from sluice.sources.stream.read import place_of, warn_of_gap
+from sluice.sources.stream.remade import settled_checkpoints
 from sluice.sources.stream.shards import KinesisStream, Shard
 
 _PARALLEL_PEEKS = 8
 
 
 def shards_to_read(stream: KinesisStream, lake: Lake, source: Stream) -> list[str]:
-    """Return the ids of the shards that may be read now. Gaps of lost shards are recorded first.
+    """Return the ids of the shards that may be read now.
+
+    First it is recorded if the stream was made again, or has gaps of lost shards.
 
     Args:
         stream: The stream at AWS.
@@ -29,8 +32,15 @@ def shards_to_read(stream: KinesisStream, lake: Lake, source: Stream) -> list[st
     Raises:
         MissingResource: there is no such stream.
     """
+    created = stream.retention(lake.now()).created
+    settled_checkpoints(stream, lake, source.name, created)
     note_lost_shards(stream, lake, source)
-    return [shard.id for shard in readable_shards(stream, read_checkpoints(lake, source.name))]
+    checkpoints = of_stream(read_checkpoints(lake, source.name), created)
+    return [shard.id for shard in readable_shards(stream, checkpoints)]
+
+
+def _checkpoints(stream: KinesisStream, lake: Lake, source: Stream) -> Mapping[str, Checkpoint]:
+    return of_stream(read_checkpoints(lake, source.name), stream.retention(lake.now()).created)
 
 
 def readable_shards(stream: KinesisStream, checkpoints: Mapping[str, Checkpoint]) -> list[Shard]:
@@ -62,7 +72,7 @@ def stream_backlog(stream: KinesisStream, lake: Lake, source: Stream) -> int:
         lake: The lake that holds the checkpoints.
         source: The declared stream.
     """
-    checkpoints = read_checkpoints(lake, source.name)
+    checkpoints = _checkpoints(stream, lake, source)
 
     def waits(shard: Shard) -> bool:
         return not shard.is_open or stream.peek(shard.id, place_of(checkpoints.get(shard.id)))
@@ -83,9 +93,9 @@ def note_lost_shards(stream: KinesisStream, lake: Lake, source: Stream) -> Mappi
         The gaps found now, by shard id.
     """
     held = {shard.id for shard in stream.list_shards()}
-    horizon = stream.retention(lake.now()).horizon
-    found = {}
-    for name, checkpoint in read_checkpoints(lake, source.name).items():
+    retention = stream.retention(lake.now())
+    horizon, found = retention.horizon, {}
+    for name, checkpoint in of_stream(read_checkpoints(lake, source.name), retention.created).items():
         if name not in held and not checkpoint.ended:
             gap = Gap(since=checkpoint.read_until or horizon, until=max(horizon, checkpoint.read_until or horizon))
             advance(lake, source.name, checkpoint.model_copy(update={"ended": True, "gaps": (*checkpoint.gaps, gap)}))
@@ -106,7 +116,7 @@ def evidence_of_stream(stream: KinesisStream, lake: Lake, source: Stream) -> Evi
         lake: The lake that holds the checkpoints.
         source: The declared stream.
     """
-    checkpoints = read_checkpoints(lake, source.name)
+    checkpoints = _checkpoints(stream, lake, source)
     unfinished = [shard for shard in stream.list_shards() if not _ended(shard.id, checkpoints)]
     read = [checkpoints[shard.id] for shard in unfinished if shard.is_open and shard.id in checkpoints]
     if len(read) < len(unfinished):

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event
@@ -21,8 +22,9 @@ from sluice.lake.partitions import Partition
 from sluice.landing.agreement import last_times, middle_time
 from sluice.landing.parts import FLUSH_BYTES, FLUSH_MESSAGES, Flush, Landed, Landing, Limits, Parts
 from sluice.records.record import Record
-from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance, read_checkpoints, unread_since
-from sluice.sources.stream.shards import MOST_RECORDS, KinesisStream, Place, Shard, ShardBatch
+from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance, unread_since
+from sluice.sources.stream.remade import settled_checkpoints
+from sluice.sources.stream.shards import MOST_RECORDS, KinesisStream, Place, Shard, ShardBatch, ShardReader
 
 _LOG = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ class WindowRead(Landed):
 
 
 def read_window(
-    stream: KinesisStream,
+    reader: ShardReader,
     shard: str,
     read: Read,
     landing: Landing,
@@ -62,7 +64,7 @@ def read_window(
     again what was read after the checkpoint. A gap is logged as a warning and kept in the checkpoint.
 
     Args:
-        stream: The stream at AWS.
+        reader: Reads the shards of the stream.
         shard: The id of the shard.
         read: Makes the records of a Kinesis record, which it gets with the id of its shard.
         landing: Where the records land.
@@ -74,7 +76,7 @@ def read_window(
         MissingResource: there is no such stream or shard.
         ConflictingWrite: other writers kept changing a manifest or the checkpoint.
     """
-    started, stop = time.monotonic(), stop or Event()
+    started, stop, stream = time.monotonic(), stop or Event(), reader.stream
     of_stream = {each.id: each for each in stream.list_shards()}
     if shard not in of_stream:
         raise MissingResource(
@@ -82,35 +84,37 @@ def read_window(
         )
     checkpoint, gap = _begin(stream, of_stream[shard], landing)
     with ThreadPoolExecutor(_WRITERS) as pool:
-        reader = _Reader(of_stream[shard], read, landing, pool, on_flush, checkpoint)
+        window = _Window(of_stream[shard], read, landing, pool, on_flush, checkpoint)
 
         def most() -> int:
-            return max(1, min(MOST_RECORDS, limits.messages - reader.records))
+            return max(1, min(MOST_RECORDS, limits.messages - window.records))
 
-        for batch in stream.batches(shard, place_of(checkpoint), landing.lake.now, stop, most):
-            reader.take(batch)
-            out_of_time = time.monotonic() - started >= limits.seconds
-            if batch.at_tip or out_of_time or reader.records >= limits.messages or reader.bytes >= limits.bytes:
-                break
-        reader.flush()
+        with closing(reader.batches(shard, place_of(checkpoint), landing.lake.now, stop, most)) as batches:
+            for batch in batches:
+                window.take(batch)
+                out_of_time = time.monotonic() - started >= limits.seconds
+                if batch.at_tip or out_of_time or window.records >= limits.messages or window.bytes >= limits.bytes:
+                    break
+        window.flush()
     return WindowRead(
-        messages=reader.records,
-        bytes=reader.bytes,
-        flushes=reader.flushes,
-        parts=reader.parts,
-        partitions=tuple(sorted(reader.partitions)),
-        checkpoint=reader.checkpoint,
+        messages=window.records,
+        bytes=window.bytes,
+        flushes=window.flushes,
+        parts=window.parts,
+        partitions=tuple(sorted(window.partitions)),
+        checkpoint=window.checkpoint,
         gap=gap,
     )
 
 
 def _begin(stream: KinesisStream, shard: Shard, landing: Landing) -> tuple[Checkpoint, Gap | None]:
     """Return the checkpoint from which to read, and the gap after it, if any."""
-    checkpoints = read_checkpoints(landing.lake, landing.source)
+    held = stream.retention(landing.lake.now())
+    horizon, created = held.horizon, held.created
+    checkpoints = settled_checkpoints(stream, landing.lake, landing.source, created)
     own = checkpoints.get(shard.id)
     since = own.read_until if own else unread_since(shard.parents, checkpoints)
-    checkpoint = own or Checkpoint(shard=shard.id)
-    horizon = stream.retention(landing.lake.now()).horizon
+    checkpoint = own or Checkpoint(shard=shard.id, stream_created=created)
     if since is None or since >= horizon:
         return checkpoint, None
     gap = Gap(since=since, until=horizon)
@@ -121,7 +125,7 @@ def _begin(stream: KinesisStream, shard: Shard, landing: Landing) -> tuple[Check
 
 
 @dataclass
-class _Reader:
+class _Window:
     """One read of a shard: the records that it holds, and what it has landed. ``checkpoint`` is the one in the lake."""
 
     shard: Shard
@@ -173,6 +177,7 @@ class _Reader:
             read_until = latest([self._reached.read_until, *(record.sent_at for record in records)])
         return Checkpoint(
             shard=self.shard.id,
+            stream_created=self._reached.stream_created,
             sequence_number=batch.records[-1]["SequenceNumber"] if records else self._reached.sequence_number,
             read_until=read_until,
             at_tip=batch.at_tip,

@@ -1,31 +1,28 @@
-"""The calls of one Kinesis stream: list its shards, and read their records batch by batch, within Kinesis's limits.
-
-All readers of a shard share 5 reads and 2 MiB a second (Kinesis developer guide, "Quotas and limits").
-"""
+"""The calls of one Kinesis stream, and the protocol of what reads its shards batch by batch."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import ClientError
 
-from sluice.aws.failures import error_code, is_absent, is_throttled
+from sluice.aws.failures import is_absent, is_throttled
 from sluice.aws.retrying import retrying
 from sluice.errors import MissingResource
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from mypy_boto3_kinesis import KinesisClient
     from mypy_boto3_kinesis.type_defs import RecordTypeDef
 
 MOST_RECORDS = 10_000  # in one read
 _ATTEMPTS = 8
-_EXPIRED = "ExpiredIteratorException"
 
 
 @dataclass(frozen=True)
@@ -48,12 +45,17 @@ class Retention:
     """What a stream still holds.
 
     Attributes:
+        created: When the stream was made (UTC), in whole seconds. It tells one that is made again under its name.
         horizon: Records that arrived after this moment (UTC) are there.
-        trimmed: Whether older records were trimmed; False if the stream is younger than its retention period.
     """
 
+    created: datetime
     horizon: datetime
-    trimmed: bool
+
+    @property
+    def trimmed(self) -> bool:
+        """Whether older records were trimmed; False if the stream is younger than its retention period."""
+        return self.created < self.horizon
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,10 @@ class Place:
 
 @dataclass(frozen=True)
 class ShardBatch:
-    """The records of one read of a shard.
+    """The next records of a shard.
 
     Attributes:
-        records: The records as GetRecords returns them.
+        records: The records as Kinesis returns them.
         read_until: All records that arrived up to this moment (UTC) are in this batch or an earlier one.
         at_tip: Whether no more records waited at that moment.
         ended: Whether the shard is closed and this is its last batch.
@@ -93,12 +95,10 @@ class KinesisStream:
     Args:
         kinesis: A client of Kinesis.
         name: The name of the stream at AWS.
-        reads_per_second: How often each shard is read at most.
     """
 
     kinesis: KinesisClient
     name: str
-    reads_per_second: int = 1
 
     def list_shards(self) -> list[Shard]:
         """List every shard that the stream holds, by id.
@@ -109,7 +109,7 @@ class KinesisStream:
         found: list[Shard] = []
         request: Any = {"StreamName": self.name}
         while request:
-            response = self._named_if_gone(partial(self.kinesis.list_shards, **request))
+            response = self.named_if_gone(partial(self.kinesis.list_shards, **request))
             for shard in response["Shards"]:
                 parents = (shard.get("ParentShardId"), shard.get("AdjacentParentShardId"))
                 is_open = "EndingSequenceNumber" not in shard["SequenceNumberRange"]
@@ -127,10 +127,10 @@ class KinesisStream:
         Raises:
             MissingResource: there is no such stream.
         """
-        response = self._named_if_gone(lambda: self.kinesis.describe_stream_summary(StreamName=self.name))
+        response = self.named_if_gone(lambda: self.kinesis.describe_stream_summary(StreamName=self.name))
         summary = response["StreamDescriptionSummary"]
-        horizon = now - timedelta(hours=summary["RetentionPeriodHours"])
-        return Retention(horizon, trimmed=summary["StreamCreationTimestamp"] < horizon)
+        created = summary["StreamCreationTimestamp"].astimezone(UTC)
+        return Retention(created, horizon=now - timedelta(hours=summary["RetentionPeriodHours"]))
 
     def peek(self, shard: str, place: Place) -> bool:
         """Return whether a record, or the end of the shard, waits after a place. One record is read.
@@ -142,8 +142,77 @@ class KinesisStream:
         Raises:
             MissingResource: there is no such stream or shard.
         """
-        response = self._get(self._iterator(shard, place), 1)
+        response = self.get(self.iterator(shard, place), 1)
         return bool(response["Records"]) or response["MillisBehindLatest"] > 0 or "NextShardIterator" not in response
+
+    def iterator(self, shard: str, place: Place) -> str:
+        """Return an iterator of a shard, for :meth:`get`.
+
+        Args:
+            shard: The id of the shard.
+            place: Where to begin.
+
+        Raises:
+            MissingResource: there is no such stream or shard.
+        """
+        where: Any = {"ShardIteratorType": "TRIM_HORIZON"}
+        if place.after is not None:
+            where = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": place.after}
+        elif place.at is not None:
+            where = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": place.at}
+        get = partial(self.kinesis.get_shard_iterator, StreamName=self.name, ShardId=shard, **where)
+        iterator: str = self.named_if_gone(lambda: _retry_throttled(get))["ShardIterator"]
+        return iterator
+
+    def get(self, iterator: str, most: int) -> Any:
+        """Return the response to GetRecords, which is retried while other readers use up the limits.
+
+        Args:
+            iterator: An iterator of the shard.
+            most: The most records.
+        """
+        get = partial(self.kinesis.get_records, ShardIterator=iterator, Limit=min(most, MOST_RECORDS))
+        return _retry_throttled(get)
+
+    def named_if_gone(self, call: Callable[[], Any]) -> Any:
+        """Make a call, and name the stream if it or the shard is gone.
+
+        Args:
+            call: The call.
+
+        Raises:
+            MissingResource: there is no such stream or shard.
+        """
+        try:
+            return call()
+        except ClientError as error:
+            if not is_absent(error):
+                raise
+            raise self.gone() from error
+
+    def gone(self) -> MissingResource:
+        """Return the error that says that the stream or its shard is gone."""
+        return MissingResource(
+            f"stream {self.name} or its shard is gone; make the stream again as `sluice provision --dry-run` "
+            f"prints it for its pipeline, or, if it was resharded, run the ingest again"
+        )
+
+
+def as_many_as_fit() -> int:
+    """Return the most records that a batch may have if nothing else limits it."""
+    return MOST_RECORDS
+
+
+class ShardReader(Protocol):
+    """A way to read shards. Each way begins at the same places and yields the same records in the same order.
+
+    So another way may go on where one has ended.
+    """
+
+    @property
+    def stream(self) -> KinesisStream:
+        """The stream at AWS."""
+        ...
 
     def batches(
         self,
@@ -151,68 +220,24 @@ class KinesisStream:
         place: Place,
         now: Callable[[], datetime],
         stop: Event,
-        most: Callable[[], int] = lambda: MOST_RECORDS,
-    ) -> Iterator[ShardBatch]:
-        """Read a shard from a place on, until it ends or ``stop`` is set.
-
-        An iterator expires after five minutes. A new one then continues after the last record.
+        most: Callable[[], int] = as_many_as_fit,
+    ) -> Generator[ShardBatch, None, None]:
+        """Read a shard from a place on, until it ends or ``stop`` is set; close the generator to end earlier.
 
         Args:
             shard: The id of the shard.
             place: Where to begin.
             now: Returns the current time (UTC).
-            stop: Set it to end before the next read.
-            most: Called before each read; returns how many records it may return at most.
+            stop: Set it to end soon.
+            most: Called before each batch; returns how many records it may have at most.
 
         Yields:
-            A batch for each read. It may be empty.
+            The next records. A batch may be empty.
 
         Raises:
             MissingResource: there is no such stream or shard.
-            ClientError: Kinesis refused eight times in a row.
         """
-        iterator: str | None = self._iterator(shard, place)
-        while iterator is not None and not stop.is_set():
-            requested_at, started = now(), time.monotonic()
-            try:
-                response = self._get(iterator, most())
-            except ClientError as error:
-                if error_code(error) != _EXPIRED:
-                    raise
-                # A new iterator can't have expired, so an error of this read is raised.
-                response = self._get(self._iterator(shard, place), most())
-            records, behind = response["Records"], response["MillisBehindLatest"]
-            if records:
-                place = Place(after=records[-1]["SequenceNumber"])
-            iterator = response.get("NextShardIterator")
-            read_until = requested_at - timedelta(milliseconds=behind)
-            yield ShardBatch(records, read_until, at_tip=behind == 0, ended=iterator is None)
-            stop.wait(max(0.0, 1 / self.reads_per_second - (time.monotonic() - started)))
-
-    def _iterator(self, shard: str, place: Place) -> str:
-        where: Any = {"ShardIteratorType": "TRIM_HORIZON"}
-        if place.after is not None:
-            where = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": place.after}
-        elif place.at is not None:
-            where = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": place.at}
-        get = partial(self.kinesis.get_shard_iterator, StreamName=self.name, ShardId=shard, **where)
-        iterator: str = self._named_if_gone(lambda: _retry_throttled(get))["ShardIterator"]
-        return iterator
-
-    def _get(self, iterator: str, most: int) -> Any:
-        get = partial(self.kinesis.get_records, ShardIterator=iterator, Limit=min(most, MOST_RECORDS))
-        return _retry_throttled(get)
-
-    def _named_if_gone(self, call: Callable[[], Any]) -> Any:
-        try:
-            return call()
-        except ClientError as error:
-            if not is_absent(error):
-                raise
-            raise MissingResource(
-                f"stream {self.name} or its shard is gone; make the stream again as `sluice provision --dry-run` "
-                f"prints it for its pipeline, or, if it was resharded, run the ingest again"
-            ) from error
+        ...
 
 
 def _retry_throttled(call: Callable[[], Any]) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from botocore.exceptions import ClientError
 from tests.chaos import audit
 from tests.draining import reader_of_kinesis
 from tests.sluice.toy import DROPS, reading, toy
@@ -17,11 +18,11 @@ from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
 from sluice.landing.parts import Landing, Limits
 from sluice.sending.lanes import Event, send_events
-from sluice.sources.stream.checkpoints import read_checkpoints
-from sluice.sources.stream.progress import evidence_of_stream, readable_shards
+from sluice.sources.stream.polling import Polling
+from sluice.sources.stream.progress import evidence_of_stream, shards_to_read
 from sluice.sources.stream.read import WindowRead, read_window
 from sluice.sources.stream.send import StreamSender
-from sluice.sources.stream.shards import KinesisStream
+from sluice.sources.stream.shards import KinesisStream, ShardReader
 from sluice.steps.runner import run_step
 
 CLICKS = Stream("clicks", event_id="id", event_time="at")
@@ -33,6 +34,7 @@ PIPELINE = replace(
 FIRST_DAY = datetime(2013, 1, 1, tzinfo=UTC)
 WHOLE = 2**128  # hash keys
 EVERYTHING = Limits()
+FIRST, SECOND, THIRD, FOURTH = (f"shardId-{number:012d}" for number in range(4))
 
 
 @dataclass
@@ -49,6 +51,10 @@ class Trial:
     def at_aws(self) -> KinesisStream:
         return KinesisStream(self.kinesis, self.stream)
 
+    @property
+    def reader(self) -> ShardReader:
+        return Polling(self.at_aws)
+
     def events(self, count: int, groups: int = 7, days: int = 2) -> list[Event]:
         """Return the next events: groups in turn, over some days."""
         made = []
@@ -63,12 +69,11 @@ class Trial:
         send_events(self.events(count, **more), StreamSender(self.at_aws), lanes=2)
 
     def readable(self) -> list[str]:
-        checkpoints = read_checkpoints(self.lake, "clicks")
-        return [shard.id for shard in readable_shards(self.at_aws, checkpoints)]
+        return shards_to_read(self.at_aws, self.lake, CLICKS)
 
     def read(self, shard: str, limits: Limits = EVERYTHING, **more: Any) -> WindowRead:
         read, landing = reader_of_kinesis(CLICKS), Landing(self.lake, "clicks", "day")
-        return read_window(self.at_aws, shard, read, landing, limits, **more)
+        return read_window(self.reader, shard, read, landing, limits, **more)
 
     def read_all(self) -> list[WindowRead]:
         """Read window by window until nothing is left in any shard; children become readable after their parents."""
@@ -97,6 +102,43 @@ class Trial:
     def content(self, prefix: str) -> dict[str, str]:
         """Return the ETag of each object, by key."""
         return {key: etag for key, _, etag in self.lake.objects(f"toy/{prefix}")}
+
+
+class Died(BaseException):
+    """A death that nothing in the library catches."""
+
+
+def dying(client: Any, event: str, nth: int) -> None:
+    """Raise ``Died`` in place of the client's nth such call."""
+    calls = 0
+
+    def die(**_: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == nth:
+            raise Died
+
+    client.meta.events.register(event, die)
+
+
+def refusing(client: Any, operation: str, code: str, times: int) -> list[str]:
+    """Answer the first calls by an error; return the list of the errors so far."""
+    seen: list[str] = []
+
+    def refuse(**_: Any) -> None:
+        if len(seen) < times:
+            seen.append(code)
+            raise ClientError({"Error": {"Code": code, "Message": "made by the test"}}, operation)
+
+    client.meta.events.register(f"before-call.kinesis.{operation}", refuse)
+    return seen
+
+
+def stream_waits(trial: Trial, shard: str) -> bool:
+    iterator = trial.kinesis.get_shard_iterator(
+        StreamName=trial.stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
+    )["ShardIterator"]
+    return bool(trial.kinesis.get_records(ShardIterator=iterator, Limit=1)["Records"])
 
 
 def parts(content: Mapping[str, str]) -> dict[str, str]:

@@ -28,6 +28,7 @@ _moments = st.integers(0, 50).map(at)
 CHECKPOINTS = st.builds(
     Checkpoint,
     shard=st.just(SHARD),
+    stream_created=st.just(START),
     sequence_number=st.none() | st.integers(0, 10**30).map(str),
     read_until=st.none() | _moments,
     at_tip=st.booleans(),
@@ -48,6 +49,26 @@ def test_merged_checkpoint_does_not_depend_on_the_order_of_the_writes(one: Check
         assert (merged.read_until or START) >= (each.read_until or START)
         assert merged.ended >= each.ended
         assert set(merged.gaps) >= set(each.gaps)
+
+
+@given(CHECKPOINTS, CHECKPOINTS)
+def test_of_two_streams_of_one_name_the_later_counts(one: Checkpoint, other: Checkpoint) -> None:
+    later = other.model_copy(update={"stream_created": at(60)})
+
+    merged = one.merged(later)
+
+    assert merged == later.merged(one)
+    assert merged.model_copy(update={"gaps": ()}) == later.model_copy(update={"gaps": ()})
+    assert set(merged.gaps) == {*one.gaps, *later.gaps}
+
+
+@given(CHECKPOINTS, CHECKPOINTS)
+def test_checkpoint_without_a_time_of_creation_is_merged_as_one_of_the_same_stream(
+    one: Checkpoint, other: Checkpoint
+) -> None:
+    unnamed = other.model_copy(update={"stream_created": None})
+
+    assert one.merged(unnamed) == unnamed.merged(one) == one.merged(other)
 
 
 def test_sequence_numbers_are_compared_as_numbers_and_the_later_read_decides_whether_more_waits() -> None:

@@ -9,14 +9,24 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from threading import Event as Flag
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 from tests.conftest import Cloud
-from tests.sluice.sources.stream.streams import CLICKS, FIRST_DAY, WHOLE, Trial
+from tests.sluice.sources.stream.streams import (
+    CLICKS,
+    FIRST,
+    FIRST_DAY,
+    FOURTH,
+    SECOND,
+    THIRD,
+    WHOLE,
+    Died,
+    Trial,
+    dying,
+    stream_waits,
+)
 
 from sluice.errors import MissingResource
 from sluice.lake.partitions import format_ranges
@@ -27,40 +37,7 @@ from sluice.sources.stream import progress as stream_progress
 from sluice.sources.stream import read as landing
 from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance, read_checkpoints
 from sluice.sources.stream.progress import note_lost_shards, shards_to_read, stream_backlog
-from sluice.sources.stream.shards import KinesisStream, Place, Shard
-
-FIRST, SECOND, THIRD, FOURTH = (f"shardId-{number:012d}" for number in range(4))
-
-
-class Died(BaseException):
-    """A death that nothing in the library catches."""
-
-
-def dying(client: Any, event: str, nth: int) -> None:
-    """Raise ``Died`` in place of the client's nth such call."""
-    calls = 0
-
-    def die(**_: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == nth:
-            raise Died
-
-    client.meta.events.register(event, die)
-
-
-def refusing(client: Any, operation: str, code: str, times: int) -> list[str]:
-    """Answer the first calls by an error; return the list of the errors so far."""
-    seen: list[str] = []
-
-    def refuse(**_: Any) -> None:
-        if len(seen) < times:
-            seen.append(code)
-            raise ClientError({"Error": {"Code": code, "Message": "made by the test"}}, operation)
-
-    client.meta.events.register(f"before-call.kinesis.{operation}", refuse)
-    return seen
-
+from sluice.sources.stream.shards import KinesisStream, Shard
 
 # Windows
 
@@ -96,13 +73,6 @@ def test_window_ends_at_each_of_its_limits_and_the_next_continues(trial: Trial) 
     trial.read_all()
     trial.conform()
     assert trial.audit().raw == 350
-
-
-def stream_waits(trial: Trial, shard: str) -> bool:
-    iterator = trial.kinesis.get_shard_iterator(
-        StreamName=trial.stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
-    )["ShardIterator"]
-    return bool(trial.kinesis.get_records(ShardIterator=iterator, Limit=1)["Records"])
 
 
 def test_records_are_flushed_by_size_and_each_flush_is_reported(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,47 +244,13 @@ def test_two_readers_at_once_land_what_one_would(cloud: Cloud, trial: Trial, mon
     assert trial.audit().conformed == 600
 
 
-# Throttles
-
-
-def test_busy_shard_is_retried_up_to_a_limit(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
-    trial.send(100)
-    seen = refusing(trial.kinesis, "GetRecords", "ProvisionedThroughputExceededException", 7)
-    assert sum(trial.read(shard).messages for shard in (FIRST, SECOND)) == 100
-    assert len(seen) == 7
-
-    seen = refusing(trial.kinesis, "GetRecords", "ProvisionedThroughputExceededException", 100)
-    with pytest.raises(ClientError, match="ProvisionedThroughputExceededException"):
-        trial.read(FIRST)
-    assert len(seen) == 8
-
-
-@pytest.mark.parametrize("per_second", [1, 4])
-def test_shard_is_read_as_often_as_declared(trial: Trial, per_second: int) -> None:
-    """All readers of a shard share five reads a second."""
-    trial.send(30)
-    waits: list[float] = []
-
-    class Recording(Flag):
-        def wait(self, timeout: float | None = None) -> bool:
-            waits.append(timeout or 0.0)
-            return False
-
-    stream = replace(trial.at_aws, reads_per_second=per_second)
-    batches = stream.batches(trial.readable()[0], Place(), lambda: datetime.now(UTC), Recording(), lambda: 1)
-    for _ in islice(batches, 4):
-        pass
-
-    assert len(waits) == 3
-    assert all(0 < wait <= 1 / per_second for wait in waits)
-    assert max(waits) > 0.5 / per_second
+# The tip
 
 
 def test_read_that_has_reached_the_tip_ends_the_window(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     trial.send(50)
     reads = Counter[str]()
-    monkeypatch.setattr(KinesisStream, "_get", counted(KinesisStream._get, reads))
+    monkeypatch.setattr(KinesisStream, "get", counted(KinesisStream.get, reads))
 
     landed = [trial.read(shard).messages for shard in trial.readable()]
 
@@ -328,29 +264,6 @@ def counted(get: Callable[..., Any], reads: Counter[str]) -> Callable[..., Any]:
         return get(*arguments)
 
     return call
-
-
-def test_iterator_that_expires_is_replaced_by_one_behind_the_last_record(
-    trial: Trial, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(landing, "MOST_RECORDS", 30)
-    trial.send(100, groups=1)
-    (shard,) = [name for name in trial.readable() if stream_waits(trial, name)]
-    calls = 0
-
-    def expire_every_other(**_: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls % 2 == 0:
-            raise ClientError({"Error": {"Code": "ExpiredIteratorException", "Message": "old"}}, "GetRecords")
-
-    trial.kinesis.meta.events.register("before-call.kinesis.GetRecords", expire_every_other)
-
-    assert trial.read(shard, Limits(messages=500)).messages == 100
-    assert calls > 6
-    trial.read_all()
-    trial.conform()
-    assert trial.audit().raw == 100
 
 
 # Retention
@@ -405,7 +318,8 @@ def test_shard_that_was_trimmed_before_it_was_read_to_its_end_is_reported_once(
     for shard, ended in (("shard-gone", False), ("shard-done", True)):
         reached = Checkpoint(shard=shard, sequence_number="7", read_until=now - timedelta(days=2), ended=ended)
         advance(trial.lake, "clicks", reached)
-    trial.read_all()
+    for shard in (FIRST, SECOND):
+        trial.read(shard)
 
     found = note_lost_shards(trial.at_aws, trial.lake, CLICKS)
 
