@@ -25,6 +25,10 @@ _CONFIG = Config(
 # What a log says goes into messages only. No wait and no failure becomes late because it can't be read.
 _LOGS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
 
+# A subscription brings an event every five seconds (Kinesis API reference, SubscribeToShard), and no call takes longer.
+_KINESIS = Config(read_timeout=30)
+_OF_SERVICE = {"kinesis": _KINESIS, "logs": _LOGS}
+
 
 def _from_environment(service: str) -> str | None:
     return None
@@ -58,5 +62,5 @@ class Aws:
 
     def make_client(self, service: str) -> Any:
         """Return a new client of a service. :meth:`client` caches it."""
-        config = _CONFIG.merge(_LOGS) if service == "logs" else _CONFIG
+        config = _CONFIG.merge(_OF_SERVICE.get(service, Config()))
         return self.session.client(service, endpoint_url=self.endpoint(service), config=config)  # type: ignore[call-overload]

@@ -51,6 +51,7 @@ _TEMPORARY = {
     "ConditionalRequestConflict",
     "InternalError",
     "InternalFailure",
+    "InternalFailureException",
     "ModelNotReadyException",
     "OperationAborted",
     "RequestTimeout",

@@ -21,7 +21,7 @@ class Resources:
         completions_queue: The URL of the queue that subscribes to the topic.
         machine_arn: The ARN of the machine of Step Functions that trains; None if Airflow does.
         of_sources: The resources of sources, by ``<kind>/<source name>``: ``queues/events`` is the URL of a queue,
-            ``streams/clicks`` the name of a stream.
+            ``streams/clicks`` the name of a stream, ``consumers/clicks`` the ARN of its consumer.
     """
 
     pipeline: str
@@ -62,11 +62,11 @@ class Resources:
         """Return a resource of a source.
 
         Args:
-            what: The kind of the resource, such as ``queues``, ``dead-letter-queues`` or ``streams``.
+            what: The kind of the resource, such as ``queues``, ``dead-letter-queues``, ``streams`` or ``consumers``.
             source: The name of the source.
 
         Returns:
-            The URL of a queue, or the name of a stream.
+            The URL of a queue, the name of a stream, or the ARN of a consumer.
 
         Raises:
             MissingResource: the stack has no such resource.

@@ -210,9 +210,12 @@ class Stream(EventSource):
             hours. With the default of a week, an outage over a long weekend loses nothing.
         reads_per_second: How often each shard is read, 1 to 5. All readers of a shard share five reads a second, so
             the default leaves four to others.
+        fan_out: Whether the stream is read by enhanced fan-out: Kinesis pushes 2 MiB a second of each shard to a
+            consumer of the pipeline's own, whatever others read. AWS bills the consumer by the hour and shard, and by
+            what it reads.
 
     Raises:
-        DeclarationError: one of these is out of its range.
+        DeclarationError: one of these is out of its range, or ``reads_per_second`` is set although nothing is polled.
     """
 
     kind: ClassVar[str] = "stream"
@@ -222,6 +225,7 @@ class Stream(EventSource):
     shards: int | None = field(default=1, kw_only=True)
     retention: timedelta = field(default=timedelta(days=7), kw_only=True)
     reads_per_second: int = field(default=1, kw_only=True)
+    fan_out: bool = field(default=False, kw_only=True)
 
     @property
     @override
@@ -233,5 +237,12 @@ class Stream(EventSource):
         if self.shards is not None:
             check_count(self._where, "shards", self.shards, 1, 10_000)
         check_count(self._where, "reads_per_second", self.reads_per_second, 1, 5)
+        if not isinstance(self.fan_out, bool):
+            raise DeclarationError(f"{self._where}: fan_out={self.fan_out!r} must be True or False")
+        if self.fan_out and self.reads_per_second != 1:
+            raise DeclarationError(
+                f"{self._where}: reads_per_second={self.reads_per_second} has no effect with fan_out=True, because "
+                f"Kinesis pushes the records; leave one of them out"
+            )
         hour, day = timedelta(hours=1), timedelta(days=1)
         check_duration(self._where, "retention", self.retention, day, 365 * day, unit=hour)

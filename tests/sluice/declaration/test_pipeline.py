@@ -102,6 +102,11 @@ def test_wrong_declaration_is_refused_in_one_line(changes: dict[str, Any], messa
         (lambda: replace(STREAM, shards=0), "source stream: shards=0 must be a whole number from 1 to 10,000"),
         (lambda: replace(STREAM, retention=timedelta(hours=23)), "from 24 hours to 8760 hours, in whole hours"),
         (lambda: replace(STREAM, retention=timedelta(hours=24.5)), "in whole hours"),
+        (lambda: replace(STREAM, fan_out="yes"), "^source stream: fan_out='yes' must be True or False$"),
+        (
+            lambda: replace(STREAM, fan_out=True, reads_per_second=2),
+            "^source stream: reads_per_second=2 has no effect with fan_out=True, because Kinesis pushes the records; ",
+        ),
         (lambda: Network(("subnet-1",), ()), r"security_groups=\(\) must be 1 to 5 ids; write it as \('sg-"),
         (lambda: Network(("subnet-1",) * 17, ("sg-1",)), "must be 1 to 16 ids"),
         (lambda: Network("subnet-1", ("sg-1",)), "subnets='subnet-1' must be .*; write it as \\('subnet-"),  # type: ignore[arg-type]

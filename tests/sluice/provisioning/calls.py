@@ -130,6 +130,11 @@ def _of_sns(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str
 
 
 def _of_kinesis(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]]:
+    if operation == "SubscribeToShard":
+        return {("kinesis:SubscribeToShard", parameters["ConsumerARN"])}
+    if operation == "DescribeStreamConsumer":
+        consumer = f"{parameters['StreamARN']}/consumer/{parameters['ConsumerName']}:1"
+        return {("kinesis:DescribeStreamConsumer", consumer)}
     # An iterator also names its stream, in Kinesis's own form; here there is one stream.
     stream = parameters.get("StreamName", "life-stream")
     return {(f"kinesis:{operation}", f"arn:aws:kinesis:{_HERE}:stream/{stream}")}

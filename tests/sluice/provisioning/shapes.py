@@ -21,6 +21,7 @@ SEVERAL = (
     STREAM,
     Stream("clicks", event_id="id", event_time="at", shards=2, retention=timedelta(days=2)),
     Stream("bursts", event_id="id", event_time="at", shards=None),
+    Stream("pushed", event_id="id", event_time="at", fan_out=True),
     DROPS,
     replace(DROPS, name="tariffs", prefix="drops/tariffs/"),
 )

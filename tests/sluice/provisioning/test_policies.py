@@ -79,7 +79,7 @@ from sluice.workspace import Workspace
 
 DAYS = [f"2013-01-0{day}" for day in range(1, 9)]
 RANGE = f"dt={DAYS[0]}..dt={DAYS[-1]}"
-SOURCES = (EVENTS, MESSAGES, STREAM)
+SOURCES = (EVENTS, MESSAGES, replace(STREAM, fan_out=True))
 
 LIFE = Pipeline(
     name="life",
@@ -220,7 +220,7 @@ def ingest(workspace: Workspace) -> None:
             connector.drain(unit, Limits(seconds=20), lambda _: None, Signal())
         connector.figures()
         later = replace(workspace, lake=replace(workspace.lake, now=_in_two_days))
-        closed = close_partitions(later, source)
+        closed = close_partitions(later, source, timedelta(0))
         announce_partitions(workspace, f"raw/{source.name}", closed, "run")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.conftest import Cloud
 from tests.sluice.provisioning.shapes import KEY, SHAPES
-from tests.sluice.provisioning.stacks import bucket_of, made, role_policy, worker_policy
+from tests.sluice.provisioning.stacks import bucket_of, made, rights_of_workers, role_policy, worker_policy
 from tests.sluice.toy import EVENTS, MESSAGES, STREAM, TOY, toy
 
 from sluice.aws.resources import Resources, find
@@ -102,10 +102,11 @@ QUEUES_OF_EVENTS = {"events.fifo", "events-dead.fifo"}
                 QUEUES_OF_EVENTS
                 | {"returns.fifo", "returns-dead.fifo", "messages", "messages-dead"}
                 | {"late_messages", "late_messages-dead"},
-                {"stream", "clicks", "bursts"},
+                {"stream", "clicks", "bursts", "pushed"},
                 {f"queues/{name}" for name in ("events", "returns", "messages", "late_messages")}
                 | {f"dead-letter-queues/{name}" for name in ("events", "returns", "messages", "late_messages")}
-                | {"streams/stream", "streams/clicks", "streams/bursts", "role"},
+                | {f"streams/{name}" for name in ("stream", "clicks", "bursts", "pushed")}
+                | {"consumers/pushed", "role"},
             )
             for shape in ("several", "guarded")
         ),
@@ -405,6 +406,23 @@ def test_stream_keeps_a_week(cloud: Cloud, resources: Resources) -> None:
     described = cloud.client("kinesis").describe_stream_summary(StreamName=resources.made_for("streams", "stream"))
     summary = described["StreamDescriptionSummary"]
     assert (summary["StreamStatus"], summary["RetentionPeriodHours"]) == ("ACTIVE", 168)
+
+
+def test_stream_with_fan_out_has_a_consumer_which_the_workers_may_subscribe(cloud: Cloud) -> None:
+    outputs, stream = provision(cloud, SHAPES["several"]), "arn:aws:kinesis:us-east-1:000000000000:stream/several-"
+    policy, kinesis = rights_of_workers(cloud, outputs), cloud.client("kinesis")
+
+    (consumer,) = kinesis.list_stream_consumers(StreamARN=f"{stream}pushed")["Consumers"]
+    assert consumer["ConsumerName"] == "sluice"
+    assert (
+        find(cloud, "several").made_for("consumers", "pushed") == consumer["ConsumerARN"] == outputs["PushedConsumer"]
+    )
+    for action in ("kinesis:SubscribeToShard", "kinesis:DescribeStreamConsumer"):
+        assert policy.resources(action) == {f"{stream}pushed/consumer/sluice:*"}
+    assert policy.resources("kinesis:GetRecords") == {
+        f"{stream}{name}" for name in ("stream", "clicks", "bursts", "pushed")
+    }
+    assert kinesis.list_stream_consumers(StreamARN=f"{stream}clicks")["Consumers"] == []
 
 
 def test_sagemaker_reaches_the_models_and_snapshots_of_its_pipeline_only(cloud: Cloud, resources: Resources) -> None:

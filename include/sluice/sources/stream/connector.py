@@ -19,12 +19,13 @@ from sluice.records.record import Record, content_of
 from sluice.sending.lanes import Sender
 from sluice.sources.contract import EventConnector, Figures
 from sluice.sources.stream.checkpoints import Checkpoint, of_latest_stream, read_checkpoints
+from sluice.sources.stream.fan_out import FanOut
 from sluice.sources.stream.polling import Polling
 from sluice.sources.stream.progress import evidence_of_stream, shards_to_read, stream_backlog
 from sluice.sources.stream.read import WindowRead, read_window
 from sluice.sources.stream.records import delivery_of
 from sluice.sources.stream.send import StreamSender
-from sluice.sources.stream.shards import KinesisStream, Place
+from sluice.sources.stream.shards import KinesisStream, Place, ShardReader
 
 
 class RangeTrimmed(SluiceError):
@@ -54,6 +55,13 @@ class StreamConnector(EventConnector[Stream]):
         return Polling(self._stream, self.source.reads_per_second)
 
     @property
+    def _reader(self) -> ShardReader:
+        """How the declaration says that shards are read."""
+        if not self.source.fan_out:
+            return self._polling
+        return FanOut(self._stream, self.workspace.resources.made_for("consumers", self.source.name))
+
+    @property
     @override
     def awaited(self) -> str:
         return f"a record in the stream {self._stream.name}"
@@ -73,7 +81,7 @@ class StreamConnector(EventConnector[Stream]):
 
     @override
     def drain(self, unit: str, limits: Limits, on_flush: Callable[[Flush], None], stop: Event) -> WindowRead:
-        return read_window(self._polling, unit, self.read, self.landing, limits, on_flush=on_flush, stop=stop)
+        return read_window(self._reader, unit, self.read, self.landing, limits, on_flush=on_flush, stop=stop)
 
     def read(self, record: Mapping[str, Any], shard_id: str) -> list[Record]:
         """Make the records of a Kinesis record.
@@ -149,6 +157,8 @@ class StreamConnector(EventConnector[Stream]):
     @override
     def arrived(self, unit: str, since: datetime, until: datetime) -> Iterator[list[Record]]:
         """Yield the records that arrived in a shard in the range, batch by batch, up to now at the latest.
+
+        They are polled even if the source has a consumer, whose subscription would be taken over from the ingest.
 
         Args:
             unit: The id of the shard.

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from troposphere import Ref
+from troposphere import GetAtt, Ref
 from troposphere.kinesis import Stream as KinesisStream
-from troposphere.kinesis import StreamEncryption, StreamModeDetails
+from troposphere.kinesis import StreamConsumer, StreamEncryption, StreamModeDetails
 
 from sluice.aws.template import Export, Fragment, Statement, arn, logical_id
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import Stream
+
+# A name is unique in its stream.
+_CONSUMER = "sluice"
 
 
 def _capacity(source: Stream) -> Mapping[str, Any]:
@@ -22,7 +25,7 @@ def _capacity(source: Stream) -> Mapping[str, Any]:
 
 
 def stream_template(pipeline: Pipeline, source: Stream) -> Fragment:
-    """Return the stream, its name, and the workers' rights.
+    """Return the stream, its name, and the workers' rights; with fan-out also the consumer, and its ARN.
 
     Args:
         pipeline: The pipeline that declares the stream.
@@ -38,12 +41,14 @@ def stream_template(pipeline: Pipeline, source: Stream) -> Fragment:
         RetentionPeriodHours=source.retention // timedelta(hours=1),
         StreamEncryption=StreamEncryption(EncryptionType="KMS", KeyId=pipeline.kms_key or "alias/aws/kinesis"),
     )
+    consumer = _consumer(name, source) if source.fan_out else Fragment()
     return Fragment(
-        resources=(stream,),
+        resources=(stream, *consumer.resources),
         exports=(
             Export(
                 stream_id, f"streams/{source.name}", Ref(stream_id), f"Name of the Kinesis stream of {source.name}."
             ),
+            *consumer.exports,
         ),
         statements=(
             Statement(
@@ -58,6 +63,31 @@ def stream_template(pipeline: Pipeline, source: Stream) -> Fragment:
             ),
             Statement(
                 "SendToTheStreams", ("kinesis:PutRecord", "kinesis:PutRecords"), (arn("kinesis", f"stream/{name}"),)
+            ),
+            *consumer.statements,
+        ),
+    )
+
+
+def _consumer(stream: str, source: Stream) -> Fragment:
+    stream_id, consumer_id = logical_id(source.name, "Stream"), logical_id(source.name, "Consumer")
+    consumer = StreamConsumer(consumer_id, ConsumerName=_CONSUMER, StreamARN=GetAtt(stream_id, "Arn"))
+    return Fragment(
+        resources=(consumer,),
+        exports=(
+            Export(
+                consumer_id,
+                f"consumers/{source.name}",
+                Ref(consumer_id),
+                f"ARN of the consumer that reads the Kinesis stream of {source.name}.",
+            ),
+        ),
+        statements=(
+            Statement(
+                "SubscribeToTheStreams",
+                ("kinesis:DescribeStreamConsumer", "kinesis:SubscribeToShard"),
+                # The ARN ends with the time of registration, which another one for the same name changes.
+                (arn("kinesis", f"stream/{stream}/consumer/{_CONSUMER}:*"),),
             ),
         ),
     )

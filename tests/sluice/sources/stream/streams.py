@@ -18,6 +18,7 @@ from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
 from sluice.landing.parts import Landing, Limits
 from sluice.sending.lanes import Event, send_events
+from sluice.sources.stream.fan_out import FanOut
 from sluice.sources.stream.polling import Polling
 from sluice.sources.stream.progress import evidence_of_stream, shards_to_read
 from sluice.sources.stream.read import WindowRead, read_window
@@ -46,6 +47,7 @@ class Trial:
     lake: Lake
     sent: list[audit.Sent] = field(default_factory=list)
     pipeline: Pipeline = PIPELINE
+    consumer: str | None = None
 
     @property
     def at_aws(self) -> KinesisStream:
@@ -53,7 +55,13 @@ class Trial:
 
     @property
     def reader(self) -> ShardReader:
-        return Polling(self.at_aws)
+        return FanOut(self.at_aws, self.consumer) if self.consumer else Polling(self.at_aws)
+
+    def by_fan_out(self) -> Trial:
+        """Return the same stream and lake, read by a consumer that is registered now."""
+        arn = self.kinesis.describe_stream_summary(StreamName=self.stream)["StreamDescriptionSummary"]["StreamARN"]
+        made = self.kinesis.register_stream_consumer(StreamARN=arn, ConsumerName="sluice")
+        return replace(self, consumer=made["Consumer"]["ConsumerARN"])
 
     def events(self, count: int, groups: int = 7, days: int = 2) -> list[Event]:
         """Return the next events: groups in turn, over some days."""

@@ -21,7 +21,7 @@ from sluice.sources.stream.connector import StreamConnector
 from sluice.sources.stream.progress import evidence_of_stream, shards_to_read, stream_backlog
 
 Read = Callable[[Trial], Trial]
-WAYS = {"polled": lambda trial: trial}
+WAYS = {"polled": lambda trial: trial, "pushed": lambda trial: trial.by_fan_out()}
 
 
 @pytest.fixture(params=WAYS)
