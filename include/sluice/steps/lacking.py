@@ -28,7 +28,12 @@ Found: TypeAlias = Mapping[tuple[Input, int], Manifest | None]
 
 
 def dataset_of(pipeline: Pipeline, read: Input) -> str:
-    """Return the dataset of an input: that of a step, or the raw one of a source."""
+    """Return the dataset of an input: that of a step, or the raw one of a source.
+
+    Args:
+        pipeline: The pipeline that declares the input's source or step.
+        read: The input.
+    """
     return read.dataset if pipeline.source(read.dataset) is None else raw_dataset(read.dataset)
 
 
