@@ -165,7 +165,8 @@ def test_complete_partitions_are_not_behind_those_that_lack_a_drop(dispatched: W
 def test_missing_drop_holds_back_only_the_steps_that_read_it(dispatched: World) -> None:
     for partition in INCOMPLETE:
         wait_for(lambda key=partition.key: key in dispatched.airflow.runs(TRANSFORM), seconds=120, what=partition.key)
-        assert dispatched.airflow.ended(TRANSFORM, partition.key)["state"] == "success"
+        run = dispatched.airflow.ended(TRANSFORM, partition.key)
+        assert (run["state"], _failures(dispatched, partition.key)) == ("success", {})
 
     assert dispatched.lake.partitions("conform") == [*INCOMPLETE, *COMPLETE]
     assert dispatched.lake.partitions("features") == COMPLETE
@@ -199,8 +200,10 @@ def test_log_names_once_what_a_run_waits_for(dispatched: World) -> None:
 
     def waiting() -> str | None:
         for name, run in dispatched.airflow.runs(DISPATCH).items():
-            if run["state"] == "running" and text in (log := dispatched.airflow.log(DISPATCH, name, "wait")):
-                return log
+            if run["state"] == "running" and _state(dispatched, name, "wait", DISPATCH) == "deferred":
+                log = dispatched.airflow.log(DISPATCH, name, "wait")
+                if text in log:
+                    return log
         return None
 
     assert wait_for(waiting, seconds=90, what="a log that names what a run waits for").count(text) == 1
@@ -377,8 +380,8 @@ def test_ingest_whose_queue_is_gone_is_paused_after_three_runs(dispatched: World
         assert f"queue {queue} is gone" in airflow.log(dag, name, "wait", 6)
 
 
-def _state(world: World, run: str, task: str) -> str | None:
-    states = [each["state"] for each in world.airflow.tasks(TRANSFORM, run) if each["task_id"] == task]
+def _state(world: World, run: str, task: str, dag: str = TRANSFORM) -> str | None:
+    states = [each["state"] for each in world.airflow.tasks(dag, run) if each["task_id"] == task]
     return states[0] if states else None
 
 
@@ -390,3 +393,9 @@ def _succeeded(world: World, day: Partition) -> bool:
 def _announced(world: World, day: Partition) -> bool:
     states = {task["task_id"]: task["state"] for task in world.airflow.tasks(TRANSFORM, day.key)}
     return states["announce"] == "success"
+
+
+def _failures(world: World, run: str) -> dict[str, str]:
+    """Return the log of each task of a run that has failed."""
+    failed = [task["task_id"] for task in world.airflow.tasks(TRANSFORM, run) if task["state"] == "failed"]
+    return {task: world.airflow.log(TRANSFORM, run, task) for task in failed}
