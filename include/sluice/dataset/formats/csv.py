@@ -31,12 +31,17 @@ def csv_rows(frame: pd.DataFrame) -> list[str]:
 
 
 class Csv(Format):
-    """CSV: the label, then the columns, as :func:`csv_rows` writes them."""
+    """CSV: the label, then the columns, as :func:`csv_rows` writes them, but for the last one.
+
+    That is ``nan`` if it is missing: XGBoost takes the last field that is not empty in any row for the last column, so
+    the train rows would have fewer columns than others.
+    """
 
     extension: ClassVar[str] = "csv"
     content_type: ClassVar[str] = "text/csv"
 
     @override
     def write(self, block: Block) -> None:
-        lines = zip(csv_rows(pd.DataFrame(block.labels)), csv_rows(pd.DataFrame(block.features)), strict=True)
-        self._file.write("".join(f"{label},{features}\n" for label, features in lines).encode("ascii"))
+        labels, rows = (csv_rows(pd.DataFrame(cells)) for cells in (block.labels, block.features))
+        whole = (f"{row}nan" if row.endswith(",") else row for row in rows)
+        self._file.write("".join(f"{label},{row}\n" for label, row in zip(labels, whole, strict=True)).encode("ascii"))

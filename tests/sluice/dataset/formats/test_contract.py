@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import xgboost
 from google.protobuf.internal.decoder import _DecodeVarint  # type: ignore[attr-defined]
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,7 +97,16 @@ ROWS = Block(np.array([2.0, 0, 1]), np.array([[1, np.nan, np.nan], [0.1, 0, 1e-7
 
 
 def test_csv_has_the_label_first() -> None:
-    assert written("csv", [ROWS]) == b"2,1,,\n0,0.1,0,1e-7\n1,,0.3333333333333333,-2.5\n"
+    assert written("csv", [ROWS]) == b"2,1,,nan\n0,0.1,0,1e-7\n1,,0.3333333333333333,-2.5\n"
+
+
+def test_xgboost_finds_every_column_of_csv_though_the_last_is_missing_in_all_rows(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes(written("csv", [Block(np.array([1.0, 0]), np.array([[1, np.nan, np.nan], [2, 3, np.nan]]))]))
+
+    matrix = xgboost.DMatrix(f"{file}?format=csv&label_column=0")
+
+    assert (matrix.num_row(), matrix.num_col(), matrix.num_nonmissing()) == (2, 3, 3)
 
 
 def test_libsvm_leaves_out_what_is_missing_and_has_the_groups() -> None:

@@ -65,7 +65,9 @@ def _checked(header: list[str | None]) -> list[str]:
         raise UnreadableFile("it is empty: it has no header")
     for name, count in Counter(names).items():
         if count > 1:
-            raise UnreadableFile(f"column {name!r} is there {count} times (string), so it is not clear which one is meant")
+            raise UnreadableFile(
+                f"column {name!r} is there {count} times (string), so it is not clear which one is meant"
+            )
     if len(names) == 1 and (found := _OTHER_DELIMITERS.search(names[0])):
         raise UnreadableFile(f"its header {names[0]!r} is one value, and has {found[0]!r} in it; declare its delimiter")
     return names

@@ -29,5 +29,7 @@ def read(body: bytes, form: Parquet) -> pa.Table:
     for name, count in Counter(table.column_names).items():
         if count > 1:
             types = " and ".join(str(field.type) for field in table.schema if field.name == name)
-            raise UnreadableFile(f"column {name!r} is there {count} times ({types}), so it is not clear which one is meant")
+            raise UnreadableFile(
+                f"column {name!r} is there {count} times ({types}), so it is not clear which one is meant"
+            )
     return table
