@@ -16,6 +16,7 @@ from sluice.training.algorithms.contract import algorithm_named
 from sluice.training.attempts import Launch, attempts, launch
 from sluice.training.members import pipeline_tags
 from sluice.training.models import Model, make_model, model_request
+from sluice.training.stopping import WHO_STOPS, stop
 from sluice.workspace import Workspace
 
 _PAYLOAD_MB = 6  # the most that an endpoint takes as well
@@ -178,7 +179,7 @@ def completed_scoring(workspace: Workspace, name: str) -> TransformJob:
     """
     scoring = find_scoring(workspace, name)
     if scoring is None or not scoring.completed:
-        found = "does not exist" if scoring is None else f"ended {scoring.status} ({scoring.failure_reason})"
+        found = "does not exist" if scoring is None else f"ended {scoring.status} ({_why(scoring)})"
         raise TrainingFailed(
             f"transform job {name} {found}; its log is /aws/sagemaker/TransformJobs, stream {name}; correct the cause, "
             f"then clear the task that launched it"
@@ -186,13 +187,16 @@ def completed_scoring(workspace: Workspace, name: str) -> TransformJob:
     return scoring
 
 
-def stop_scoring(workspace: Workspace, name: str) -> None:
-    """Stop a transform job, unless it has ended or does not exist.
+def _why(scoring: TransformJob) -> str:
+    return scoring.failure_reason or (WHO_STOPS if scoring.status == "Stopped" else "SageMaker gives no reason")
+
+
+def stop_scoring(workspace: Workspace, name: str) -> bool:
+    """Stop a transform job, unless it has ended or does not exist; return whether it was in progress.
 
     Args:
         workspace: The workspace of the pipeline that trains.
         name: The name of the job.
     """
-    scoring = find_scoring(workspace, name)
-    if scoring is not None and not scoring.ended:
-        workspace.aws.client("sagemaker").stop_transform_job(TransformJobName=name)
+    request = workspace.aws.client("sagemaker").stop_transform_job
+    return stop(lambda: find_scoring(workspace, name), lambda: request(TransformJobName=name))

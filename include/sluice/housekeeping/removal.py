@@ -61,21 +61,6 @@ def _still_left(workspace: Workspace, leftovers: Leftovers, kind: Kind) -> Itera
             yield each
 
 
-def _stop_training(workspace: Workspace, name: str) -> bool:
-    stop_job(workspace, name)
-    return True
-
-
-def _stop_tuning(workspace: Workspace, name: str) -> bool:
-    stop_tuning(workspace, name)
-    return True
-
-
-def _stop_scoring(workspace: Workspace, name: str) -> bool:
-    stop_scoring(workspace, name)
-    return True
-
-
 def _delete_config(workspace: Workspace, name: str) -> bool:
     return _deleted(workspace.aws.client("sagemaker").delete_endpoint_config, EndpointConfigName=name)
 
@@ -132,9 +117,9 @@ def _delete_objects(lake: Lake, keys: Sequence[str]) -> None:
 
 
 _REMOVE: Mapping[Kind, Callable[[Workspace, str], bool]] = {
-    Kind.TUNING_JOB: _stop_tuning,
-    Kind.TRAINING_JOB: _stop_training,
-    Kind.TRANSFORM_JOB: _stop_scoring,
+    Kind.TUNING_JOB: stop_tuning,
+    Kind.TRAINING_JOB: stop_job,
+    Kind.TRANSFORM_JOB: stop_scoring,
     Kind.CONFIG: _delete_config,
     Kind.MODEL: _delete_model,
     Kind.ARTEFACT: _delete_artefact,

@@ -13,10 +13,17 @@ from sluice.aws.failures import is_absent
 from sluice.errors import TrainingFailed
 from sluice.training.log import GROUP, last_lines
 from sluice.training.names import is_job_of, listed_by
+from sluice.training.stopping import WHO_STOPS, stop
 from sluice.workspace import Workspace
 
 _ENDED_WITHOUT_A_MODEL = {"Failed", "Stopped"}
 _LINES_OF_A_FAILURE = 5
+# The secondary statuses of a job that SageMaker itself has stopped (API reference, DescribeTrainingJob).
+_STOPPED_BY = {
+    "MaxRuntimeExceeded": "it ran for the max_runtime of Training; declare a longer one, or fewer rounds",
+    "MaxWaitTimeExceeded": "it waited and ran for the time that spot of its candidate allows; declare a longer one",
+    "Interrupted": "SageMaker took its spare capacity back; a new attempt goes on from its last checkpoint",
+}
 
 
 @dataclass(frozen=True)
@@ -132,20 +139,27 @@ def completed_job(workspace: Workspace, name: str) -> Job:
         raise TrainingFailed(f"training job {name} does not exist; clear the launch task")
     if not job.completed:
         raise TrainingFailed(
-            f"training job {name} ended {job.status} ({job.failure_reason or job.secondary_status}); its log "
+            f"training job {name} ended {job.status} ({_why(job)}); its log "
             f"({GROUP}, stream {name}/…) ends: {last_lines(workspace, name, _LINES_OF_A_FAILURE) or 'no lines'}; "
             f"correct the cause, then clear the launch task for a new attempt"
         )
     return job
 
 
-def stop_job(workspace: Workspace, name: str) -> None:
-    """Stop a job, unless it has ended or does not exist.
+def _why(job: Job) -> str:
+    """Return why a job ended without a model, in SageMaker's words and in those of the declaration."""
+    if job.status != "Stopped":
+        return job.failure_reason or job.secondary_status
+    told = f"{job.secondary_status}, {job.failure_reason}" if job.failure_reason else job.secondary_status
+    return f"{told}: {_STOPPED_BY.get(job.secondary_status, WHO_STOPS)}"
+
+
+def stop_job(workspace: Workspace, name: str) -> bool:
+    """Stop a job, unless it has ended or does not exist; return whether it was in progress.
 
     Args:
         workspace: The workspace of the pipeline that trains.
         name: The name of the job.
     """
-    job = find_job(workspace, name)
-    if job is not None and not job.ended:
-        workspace.aws.client("sagemaker").stop_training_job(TrainingJobName=name)
+    request = workspace.aws.client("sagemaker").stop_training_job
+    return stop(lambda: find_job(workspace, name), lambda: request(TrainingJobName=name))

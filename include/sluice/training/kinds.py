@@ -27,7 +27,7 @@ class JobKind:
         progress: Returns how far a job is that was found.
         artefact: Returns the artefact of a completed job that was found; empty if it is not known any more.
         completed: Returns the training job that has the model; fails unless the job of that name has completed.
-        stop: Stops the job of a name, unless it has ended.
+        stop: Stops the job of a name, unless it has ended; returns whether it was in progress.
     """
 
     title: str
@@ -36,7 +36,7 @@ class JobKind:
     progress: Callable[[Workspace, Any], str]
     artefact: Callable[[Workspace, Any], str]
     completed: Callable[[Workspace, str], Job]
-    stop: Callable[[Workspace, str], None]
+    stop: Callable[[Workspace, str], bool]
 
 
 TRAINING = JobKind(

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from sluice.aws.failures import is_absent
 from sluice.errors import TrainingFailed
 from sluice.training.jobs import Job, completed_job, find_job
+from sluice.training.stopping import WHO_STOPS, stop
 from sluice.workspace import Workspace
 
 _IN_PROGRESS = {"InProgress", "Stopping"}
@@ -116,6 +117,7 @@ def completed_tuning(workspace: Workspace, name: str) -> Job:
         raise TrainingFailed(f"tuning job {name} does not exist; clear the launch task")
     if not tuning.completed:
         told = tuning.failure_reason or f"no training job has reported {tuning.metric}"
+        told = f"{told}: {WHO_STOPS}" if tuning.status == "Stopped" else told
         raise TrainingFailed(
             f"tuning job {name} ended {tuning.status} without a best training job ({told}); "
             f"{tuning.failed} of {tuning.over} training jobs failed{_why(workspace, tuning)}; "
@@ -137,16 +139,15 @@ def best_artefact(workspace: Workspace, tuning: TuningJob) -> str:
     return best.model_uri if best else ""
 
 
-def stop_tuning(workspace: Workspace, name: str) -> None:
-    """Stop a tuning job and its training jobs, unless it has ended or does not exist.
+def stop_tuning(workspace: Workspace, name: str) -> bool:
+    """Stop a tuning job and its training jobs, unless it has ended or does not exist; return whether it was in progress.
 
     Args:
         workspace: The workspace of the pipeline that trains.
         name: The name of the tuning job.
     """
-    tuning = find_tuning(workspace, name)
-    if tuning is not None and not tuning.ended:
-        workspace.aws.client("sagemaker").stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    request = workspace.aws.client("sagemaker").stop_hyper_parameter_tuning_job
+    return stop(lambda: find_tuning(workspace, name), lambda: request(HyperParameterTuningJobName=name))
 
 
 def _trained(workspace: Workspace, name: str, **filters: Any) -> Iterator[Any]:

@@ -15,8 +15,9 @@ from tests.sluice.housekeeping.test_survey import TWO_MONTHS, _endless, endless_
 from tests.sluice.lake_contents import keys_below
 from tests.sluice.serving.live import settled
 
-from localcloud.testing import tuning
+from localcloud.testing import training, tuning
 from localcloud.testing.waiting import wait_for
+from sluice.aws.clients import Aws
 from sluice.errors import MissingResource, SluiceError
 from sluice.housekeeping import removal
 from sluice.housekeeping.needed import find_needed, read_book
@@ -168,6 +169,22 @@ def test_orphaned_job_is_stopped(past: Past, cloud: Cloud) -> None:
 
     wait_for(stopped, what="the end of the orphan")
     assert not any(each.thing.kind.is_job for each in survey(past.after(TWO_MONTHS), Keep(3, 30)).found)
+
+
+def test_orphaned_job_that_ends_before_it_is_stopped_is_not_counted(past: Past, cloud: Cloud) -> None:
+    past.serve(2)
+    sagemaker, name = cloud.client("sagemaker"), f"{past.workspace.pipeline.name}-xgboost-{'9' * 16}"
+    sagemaker.create_training_job(**_endless(past, name))
+    late = past.after(timedelta(hours=3))
+    late = replace(late, aws=Aws(late.aws.session, late.aws.endpoint))
+
+    def overtake(**_: Any) -> None:
+        sagemaker.stop_training_job(TrainingJobName=name)
+        training.finished(sagemaker, name)
+
+    late.aws.client("sagemaker").meta.events.register("before-call.sagemaker.StopTrainingJob", overtake)
+
+    assert remove(late, survey(late, Keep(3, 30))) == {"bytes": 0}
 
 
 def test_orphaned_tuning_is_stopped_with_its_training_jobs(past: Past, cloud: Cloud) -> None:

@@ -17,6 +17,7 @@ from tests.conftest import Cloud
 from tests.sluice.toy import TOY
 
 from localcloud.testing.waiting import wait_for
+from sluice.aws.clients import Aws
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.xgboost import XGBoost
 from sluice.errors import TrainingFailed
@@ -201,6 +202,62 @@ def test_ended_or_missing_job_is_not_stopped(workspace: Workspace, request_for: 
     stop_job(workspace, "no-such-job")
 
     assert completed_job(workspace, name).status == "Completed"
+
+
+def test_job_that_ends_before_the_request_to_stop_it_is_no_failure(
+    cloud: Cloud, workspace: Workspace, request_for: Callable[..., dict[str, Any]]
+) -> None:
+    """GIVEN a running job WHEN it ends after it was found THEN SageMaker refuses to stop it, and nothing was stopped."""
+    name = launch(workspace, request_for(ENDLESS)).job_name
+    ours, refusals = cloud.client("sagemaker"), list[str]()
+
+    def overtake(**_: Any) -> None:
+        workspace.aws.client("sagemaker").stop_training_job(TrainingJobName=name)
+        ended(workspace, name)
+
+    ours.meta.events.register("before-call.sagemaker.StopTrainingJob", overtake)
+    ours.meta.events.register(
+        "after-call.sagemaker.StopTrainingJob", lambda parsed, **_: refusals.append(parsed["Error"]["Message"])
+    )
+
+    assert not stop_job(replace(workspace, aws=OneClient(only=ours)), name)
+    assert refusals == ["The request was rejected because the training job is in status Stopped."]
+
+
+def test_job_in_progress_is_stopped_and_its_end_says_by_whom(
+    workspace: Workspace, request_for: Callable[..., dict[str, Any]]
+) -> None:
+    name = launch(workspace, request_for(ENDLESS)).job_name
+
+    assert stop_job(workspace, name)
+    ended(workspace, name)
+
+    with pytest.raises(TrainingFailed, match=rf"{name} ended Stopped \(Stopped: it was stopped by a user .*CloudTrail"):
+        completed_job(workspace, name)
+
+
+@pytest.mark.parametrize(
+    ("secondary", "setting"),
+    [
+        ("MaxRuntimeExceeded", "max_runtime of Training"),
+        ("MaxWaitTimeExceeded", "spot of its candidate"),
+        ("Interrupted", "goes on from its last checkpoint"),
+    ],
+)
+def test_job_that_sagemaker_stopped_names_the_setting(
+    cloud: Cloud, workspace: Workspace, request_for: Callable[..., dict[str, Any]], secondary: str, setting: str
+) -> None:
+    name = launch(workspace, request_for(ENDLESS)).job_name
+    stop_job(workspace, name)
+    ended(workspace, name)
+    told = replace(workspace, aws=Aws(workspace.aws.session, workspace.aws.endpoint))
+    told.aws.client("sagemaker").meta.events.register(
+        "after-call.sagemaker.DescribeTrainingJob", lambda parsed, **_: parsed.update(SecondaryStatus=secondary)
+    )
+
+    with pytest.raises(TrainingFailed, match=rf"ended Stopped \({secondary}: .*{setting}") as failed:
+        completed_job(told, name)
+    assert "CloudTrail" not in str(failed.value)
 
 
 def listed(pipeline: Pipeline, digits: str) -> str:
