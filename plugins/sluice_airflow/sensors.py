@@ -25,7 +25,7 @@ class ProbeSensor(BaseSensorOperator):
     """The base of the sensors: probes once; if nothing is found, defers to a trigger that probes again.
 
     A transient failure, such as a throttled call, does not end the wait. Any other failure ends it at once. The log
-    names what the sensor waits for, again each time that changes.
+    names what the sensor waits for, again each time that changes, and every ten minutes how long the wait has lasted.
 
     Args:
         poll_seconds: Seconds between two probes; a template.

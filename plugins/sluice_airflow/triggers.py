@@ -8,6 +8,7 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -33,7 +34,8 @@ class ProbeTrigger(BaseTrigger):
         deadline: Seconds since the epoch (UTC) after which the trigger times out.
         carried: What the waiting task needs when it resumes. It is in the event, because ``airflow dags test`` drops
             the keyword arguments of a deferral.
-        waiting_for: What the log has named already; the log names it again when it changes.
+        waiting_for: What the log has named already; the log names it again when it changes, and every ten minutes.
+        begun: Seconds since the epoch (UTC) at which the wait began; None: now.
 
     Its event is ``{"found": …}``, ``{"timed_out": True, "waiting_for": …}`` or ``{"error": one line}``, and
     ``"carried"``. The task has probed before it deferred, so the first probe comes after ``poll_seconds``, or up to
@@ -41,6 +43,8 @@ class ProbeTrigger(BaseTrigger):
     transient failure (throttling, an expired token, an unavailable service) it probes again until the deadline: a wait
     of days outlives an outage of minutes. Any other failure ends it at once, and the event has ``"refused"`` as well.
     """
+
+    _SILENT_SECONDS: ClassVar[float] = 600
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class ProbeTrigger(BaseTrigger):
         deadline: float,
         carried: dict[str, Any] | None = None,
         waiting_for: str = "",
+        begun: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.probe = probe
@@ -58,6 +63,8 @@ class ProbeTrigger(BaseTrigger):
         self.deadline = deadline
         self.carried = carried or {}
         self.waiting_for = waiting_for
+        self.begun = time.time() if begun is None else begun
+        self._said_at = self.begun
 
     @override
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -68,6 +75,7 @@ class ProbeTrigger(BaseTrigger):
             "deadline": self.deadline,
             "carried": self.carried,
             "waiting_for": self.waiting_for,
+            "begun": self.begun,
         }
         return f"{_PATH}.{type(self).__name__}", arguments
 
@@ -92,9 +100,7 @@ class ProbeTrigger(BaseTrigger):
                 if not isinstance(found, Waiting):
                     return {"found": found}
                 not_found: dict[str, Any] = {"timed_out": True, "waiting_for": found.what}
-                if found.what != self.waiting_for:
-                    self.waiting_for = found.what
-                    self.log.info("waiting for %s", found.what)
+                self._say(found.what)
             except (SluiceError, BotoCoreError, ClientError) as error:
                 not_found = {"error": one_line(error)}
                 if not is_transient(error):
@@ -105,6 +111,14 @@ class ProbeTrigger(BaseTrigger):
                 return {"error": one_line(error), "refused": True}
             if time.time() >= self.deadline:
                 return not_found
+
+    def _say(self, waiting_for: str) -> None:
+        """Name what is waited for in the log, and how long the wait has lasted, if it changes or after ten minutes."""
+        now = time.time()
+        if waiting_for == self.waiting_for and now - self._said_at < self._SILENT_SECONDS:
+            return
+        self.waiting_for, self._said_at = waiting_for, now
+        self.log.info("waiting for %s; %s so far", waiting_for, timedelta(seconds=round(now - self.begun)))
 
     def _first_pause(self) -> float:
         """Return the seconds before the first probe. They follow from the wait's arguments and its deadline."""

@@ -1,4 +1,4 @@
-"""Answers of AWS to calls that fail, for the fixture ``at_aws``."""
+"""Answers of AWS in place of its own, most of them refusals, for the fixture ``at_aws``."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ def refused(code: str, message: str = "Rate exceeded", status: int = 400) -> AWS
 def refused_by_s3(code: str, status: int = 400) -> AWSResponse:
     """Return an error as S3 does, in XML."""
     return _answer(status, f"<Error><Code>{code}</Code><Message>Rate exceeded</Message></Error>".encode(), {})
+
+
+def answered(body: str) -> AWSResponse:
+    """Return a success in AWS's JSON protocol."""
+    return _answer(200, body.encode(), {})
 
 
 def _answer(status: int, body: bytes, headers: dict[str, str]) -> AWSResponse:

@@ -6,12 +6,42 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import TaskDeferred
 
+from sluice_airflow import operators, sensors, triggers
+
 _SECONDS = 60
+
+
+class Clock:
+    """The clock of operators, sensors and triggers, in seconds since the epoch: a pause moves it, and lasts no time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        for module in (operators, sensors, triggers):
+            monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: self.now))
+        paused = SimpleNamespace(**{**vars(asyncio), "sleep": self._sleep})
+        monkeypatch.setattr(triggers, "asyncio", paused)
+
+    async def _sleep(self, seconds: float) -> None:
+        self.now += max(seconds, 0.001)  # a rest that is too small to add would never end
+        await asyncio.sleep(0)
+
+
+def lines_of_triggers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that gets each line which triggers log from now on."""
+    lines: list[str] = []
+
+    def log(message: str, *arguments: Any) -> None:
+        lines.append(message % arguments)
+
+    monkeypatch.setattr(triggers.ProbeTrigger, "log", SimpleNamespace(info=log, warning=log))
+    return lines
 
 
 def run(operator: BaseOperator, context: Any = None) -> Any:

@@ -51,11 +51,7 @@ class Trained:
 
     def deploy(self, **more: Any) -> DeployEndpointOperator:
         return DeployEndpointOperator(
-            task_id="deploy",
-            pipeline="parcels",
-            verdict=self.verdict,
-            poll_seconds=0.1,
-            **more,
+            task_id="deploy", pipeline="parcels", verdict=self.verdict, **{"poll_seconds": 0.1, **more}
         )
 
 
@@ -116,6 +112,11 @@ def second(parcels: Workspace) -> Trained:
 def nothing_deployed(parcels: Workspace) -> Iterator[None]:
     """Each test begins without endpoint, configurations, models and records."""
     yield
+    nothing_is_deployed(parcels)
+
+
+def nothing_is_deployed(parcels: Workspace) -> None:
+    """Delete endpoint, configurations, models and records."""
     sagemaker = parcels.aws.client("sagemaker")
     for name in Serving.read(parcels).endpoints:
         wait_for(lambda: status(parcels) not in ("Creating", "Updating", "Deleting"), what="an endpoint at rest")
@@ -584,7 +585,7 @@ def test_endpoint_of_others_that_does_not_settle_is_named(parcels: Workspace, fi
 
     assert not isinstance(failure.value, AirflowFailException)
     assert str(failure.value) == (
-        f"the wait for {waiting} took longer than 0:30:00; check the endpoint's events in SageMaker, then clear this "
+        f"the wait for {waiting} took longer than 1:30:00; check the endpoint's events in SageMaker, then clear this "
         f"task"
     )
 

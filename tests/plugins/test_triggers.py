@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from tests.conftest import Cloud, free_ports
 from tests.dags.airflow_home import aws_connection
 from tests.plugins.faults import Happens, refused, refused_by_s3
-from tests.plugins.task_life import event_of, rebuilt
+from tests.plugins.task_life import Clock, event_of, lines_of_triggers, rebuilt
 
 from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
@@ -57,6 +58,7 @@ def test_trigger_survives_serialization(kind: type[ProbeTrigger]) -> None:
         1e9,
         carried={"config": "a", "n": 1},
         waiting_for="x",
+        begun=7,
     )
 
     back = rebuilt(trigger)
@@ -64,7 +66,7 @@ def test_trigger_survives_serialization(kind: type[ProbeTrigger]) -> None:
     assert type(back) is kind
     assert back.serialize() == trigger.serialize()
     assert vars(back).items() >= {"probe": "backlog", "poll_seconds": 0.5, "deadline": 1e9}.items()
-    assert (back.carried, back.waiting_for) == ({"config": "a", "n": 1}, "x")
+    assert (back.carried, back.waiting_for, back.begun) == ({"config": "a", "n": 1}, "x", 7)
 
 
 def test_finding_is_returned_with_the_carried_values(parcels: Workspace) -> None:
@@ -82,16 +84,28 @@ def test_reason_for_waiting_is_logged_when_it_changes(parcels: Workspace, monkey
     """GIVEN probes that wait for this, this, that and that THEN each is logged once."""
     answers = iter([Waiting("this"), Waiting("this"), Waiting("that"), Waiting("that"), 7])
     monkeypatch.setattr(probes, "backlog", lambda *_, **__: next(answers))
-    trigger, lines = queue_probe(seconds=30), []
+    lines = lines_of_triggers(monkeypatch)
 
-    class Log:
-        def info(self, message: str, *arguments: Any) -> None:
-            lines.append(message % arguments)
+    assert asyncio.run(first_event(queue_probe(seconds=30)))["found"] == 7
+    assert lines == ["waiting for this; 0:00:00 so far", "waiting for that; 0:00:00 so far"]
 
-    monkeypatch.setattr(trigger, "_log", Log())
 
-    assert asyncio.run(first_event(trigger))["found"] == 7
-    assert lines == ["waiting for this", "waiting for that"]
+def test_reason_for_waiting_is_logged_every_ten_minutes(parcels: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GIVEN a wait of half an hour for the same, that the task has named, and a triggerer that restarts meanwhile."""
+    clock, lines = Clock(monkeypatch), lines_of_triggers(monkeypatch)
+    monkeypatch.setattr(probes, "backlog", lambda *_, **__: 7 if clock.now >= 2100 else Waiting("this"))
+    arguments = {"pipeline": "parcels", "source": "events"}
+    trigger = ProbeTrigger("backlog", arguments, poll_seconds=60, deadline=1e9, waiting_for="this")
+
+    assert event_of(trigger)["found"] == 7
+    minutes = [re.fullmatch(r"waiting for this; 0:(\d\d):\d\d so far", line) for line in lines]
+    assert [each and each[1] for each in minutes] == ["10", "20", "30"]
+    assert 2100 <= clock.now < 2160
+    clock.now = 2000
+    lines.clear()
+    assert event_of(trigger)["found"] == 7
+    (line,) = lines
+    assert re.fullmatch(r"waiting for this; 0:3[34]:\d\d so far", line)
 
 
 def test_wait_makes_its_clients_once_and_again_after_a_failure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -98,9 +99,9 @@ def _drive(workspace: Workspace, target: Target) -> None:
 
 def _follow(workspace: Workspace, target: Target, step: Step, seconds: float) -> Step:
     """Take the steps after this one; return the last, which is a wait if the time is over."""
-    deadline = time.monotonic() + seconds
-    while isinstance(step, Wait) and time.monotonic() < deadline:
-        typer.echo(f"waiting for {step.what}", err=True)
+    begun = time.monotonic()
+    while isinstance(step, Wait) and (lasted := time.monotonic() - begun) < seconds:
+        typer.echo(f"waiting for {step.what}; {timedelta(seconds=round(lasted))} so far", err=True)
         time.sleep(_LOOK_SECONDS)
         step = take(advance if step.begun else start, workspace, target)
     return step

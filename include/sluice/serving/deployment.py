@@ -18,7 +18,7 @@ from sluice.lake.store import Lake
 from sluice.serving.endpoint import Endpoint, delete, find_endpoint, serve
 from sluice.serving.plan import Phase, Plan, Target, begin_plan, read_plan, taken_over, update_plan
 from sluice.serving.proof import prove_live, record_of
-from sluice.serving.recipe import Recipe, make, recipe_of_config
+from sluice.serving.recipe import Recipe, deleted_part, make, recipe_of_config
 from sluice.serving.records import DeploymentRecord, last_proven, newest_deployments, record_deployment
 from sluice.serving.rollout import deployment_config
 from sluice.serving.scaling import apply_scaling, scales_as_declared, suspend_scaling
@@ -149,6 +149,7 @@ def _confirm(workspace: Workspace, target: Target, live: Endpoint) -> Step:
     records = newest_deployments(lake)
     number, record = next((n, each) for n, each in records if each.endpoint == deployment.endpoint)
     try:
+        make(workspace, target.recipe)  # what serves goes on without its configuration, but can't be changed
         prove_live(workspace, target, live)
         apply_scaling(workspace, target.recipe, scaled=record.scales)
     except Exception as error:
@@ -203,7 +204,7 @@ def _prove(workspace: Workspace, plan: Plan, live: Endpoint | None) -> Step:
 def _restore(workspace: Workspace, plan: Plan, live: Endpoint | None) -> Step:
     """Request what served before until it is live again. If nothing served, delete the endpoint."""
     if live is None if plan.former is None else live is not None and live.serves(plan.former):
-        outcome = f"{_outcome(plan)}{_scaling_again(workspace, plan)}"
+        outcome = f"{_outcome(plan)}{_loss(workspace, plan)}{_scaling_again(workspace, plan)}"
         _record(workspace, plan, "ended")
         return Failed(f"{plan.reason} ({outcome})", plan.passes)
     if plan.requests == _MOST_REQUESTS:
@@ -260,6 +261,19 @@ def _scaling_again(workspace: Workspace, plan: Plan) -> str:
             raise
         return f", and its instances do not follow the requests: {explain(error)}"
     return ""
+
+
+def _loss(workspace: Workspace, plan: Plan) -> str:
+    """Return what to say if the configuration of what serves again was deleted; empty if it was not.
+
+    What serves answers without it, but SageMaker may refuse to change the endpoint.
+    """
+    deleted = deleted_part(workspace, plan.former) if plan.former else ""
+    if not deleted:
+        return ""
+    number = next((n for n, each in newest_deployments(workspace.lake) if each.config == plan.former), None)
+    again = f"run `sluice rollback {workspace.pipeline.name} --to {number}`, which creates it again"
+    return f", but {deleted} is gone: {again if number else 'create it again as it was'}, then deploy again"
 
 
 def _recipe_of(lake: Lake, config: str) -> Recipe | None:

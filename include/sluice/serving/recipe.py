@@ -92,21 +92,43 @@ def recipe_of_config(workspace: Workspace, name: str) -> Recipe | None:
     Returns:
         None if the configuration or one of its models does not exist.
     """
+    config = _request(workspace, "EndpointConfig", name)
+    models = [_request(workspace, "Model", model) for model in _models_of(config)]
+    existing = tuple(model for model in models if model is not None)
+    return Recipe(models=existing, config=config) if config is not None and len(existing) == len(models) else None
+
+
+def deleted_part(workspace: Workspace, name: str) -> str:
+    """Return what was deleted of a configuration that serves, in words; empty if all of it exists.
+
+    Args:
+        workspace: The workspace of the pipeline that declares the deployment.
+        name: The name of the configuration.
+    """
+    config = _request(workspace, "EndpointConfig", name)
+    if config is None:
+        return f"endpoint configuration {name}"
+    return next((f"model {each}" for each in _models_of(config) if _request(workspace, "Model", each) is None), "")
+
+
+def _models_of(config: Mapping[str, Any] | None) -> list[str]:
+    variants = config["ProductionVariants"] if config else []
+    return sorted({variant["ModelName"] for variant in variants if "ModelName" in variant})
+
+
+def _request(workspace: Workspace, kind: str, name: str) -> Mapping[str, Any] | None:
+    """Return the request that creates a resource again: those members of its description that the request has.
+
+    It is None if the resource does not exist.
+    """
+    sagemaker = workspace.aws.client("sagemaker")
+    calls: Any = {"Model": sagemaker.describe_model, "EndpointConfig": sagemaker.describe_endpoint_config}
     try:
-        config = _request(workspace, "EndpointConfig", name)
-        names = {variant["ModelName"] for variant in config["ProductionVariants"] if "ModelName" in variant}
-        return Recipe(models=tuple(_request(workspace, "Model", model) for model in sorted(names)), config=config)
+        described = calls[kind](**{f"{kind}Name": name})
     except ClientError as error:
         if not is_absent(error):
             raise
         return None
-
-
-def _request(workspace: Workspace, kind: str, name: str) -> Mapping[str, Any]:
-    """Return the request that creates a resource again: those members of its description that the request has."""
-    sagemaker = workspace.aws.client("sagemaker")
-    calls: Any = {"Model": sagemaker.describe_model, "EndpointConfig": sagemaker.describe_endpoint_config}
-    described = calls[kind](**{f"{kind}Name": name})
     members = sagemaker.meta.service_model.operation_model(f"Create{kind}").input_shape.members
     return {member: described[member] for member in members if member in described}
 

@@ -10,6 +10,8 @@ from sluice.declaration.pipeline import Pipeline
 
 _FEWEST_FOR_A_CANARY = 2  # it is half of them at most
 _AROUND_THE_BAKES = timedelta(minutes=30)  # the new instances start, and load the model
+# If a container never answers its ping, SageMaker may try for an hour until it says Failed, and why.
+_LATE_END = timedelta(hours=1)
 
 
 def alarm_names(pipeline: Pipeline) -> tuple[str, str]:
@@ -42,7 +44,7 @@ def deployment_config(pipeline: Pipeline, instances: int) -> Mapping[str, Any]:
                     "WaitIntervalInSeconds": bake,
                 },
                 "TerminationWaitInSeconds": bake,
-                "MaximumExecutionTimeoutInSeconds": int(longest_change(pipeline).total_seconds()),
+                "MaximumExecutionTimeoutInSeconds": int(_longest_shift(pipeline).total_seconds()),
             },
             "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name} for name in alarm_names(pipeline)]},
         }
@@ -50,6 +52,11 @@ def deployment_config(pipeline: Pipeline, instances: int) -> Mapping[str, Any]:
 
 
 def longest_change(pipeline: Pipeline) -> timedelta:
-    """Return how long a change of the endpoint may take."""
+    """Return how long a change of the endpoint may take, also one that fails."""
+    return _longest_shift(pipeline) + _LATE_END
+
+
+def _longest_shift(pipeline: Pipeline) -> timedelta:
+    """Return after how long SageMaker itself rolls a canary back."""
     canary = pipeline.require_deployment().canary
     return _AROUND_THE_BAKES + (2 * canary.bake if canary else timedelta(0))

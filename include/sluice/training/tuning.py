@@ -140,7 +140,7 @@ def best_artefact(workspace: Workspace, tuning: TuningJob) -> str:
 
 
 def stop_tuning(workspace: Workspace, name: str) -> bool:
-    """Stop a tuning job and its training jobs, unless it has ended or does not exist; return whether it was in progress.
+    """Stop a tuning job with its training jobs, unless it has ended or does not exist; return whether it was running.
 
     Args:
         workspace: The workspace of the pipeline that trains.

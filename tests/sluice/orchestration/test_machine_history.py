@@ -60,6 +60,6 @@ def test_short_waits_have_the_declared_interval() -> None:
         "WaitForTraining": 60,
         "WaitForScores": 60,
         "WaitForApproval": 60,
-        "WaitForEndpoint": 15,
-        "WaitForUndo": 15,
+        "WaitForEndpoint": 45,
+        "WaitForUndo": 45,
     }

@@ -17,7 +17,9 @@ from sluice.errors import DeploymentFailed
 from sluice.serving.deployment import Done, Failed, Wait, advance, give_up, start
 from sluice.serving.endpoint import check_live, find_endpoint
 from sluice.serving.plan import Target, read_plan
+from sluice.serving.recipe import deleted_part, make
 from sluice.serving.records import deployment_records
+from sluice.serving.targets import target_of_record, target_of_verdict
 from sluice.training.models import Model
 from sluice.workspace import Workspace
 
@@ -266,6 +268,53 @@ def test_deleted_proven_configuration_is_created_again_from_its_record(
     assert sagemaker.describe_endpoint_config(EndpointConfigName=first.config)["ProductionVariants"] == made
 
 
+@pytest.mark.parametrize("deleted", ["endpoint configuration", "model"])
+def test_deleted_part_of_what_serves_is_named_and_made_again_by_the_roll_back_that_is_named(
+    live: Live, sagemaker: Any, own: Workspace, deleted: str
+) -> None:
+    """GIVEN that what serves was deleted WHEN the next deployment is refused THEN what serves is live, and is whole
+    again once it was deployed again."""
+    first = live.target(own, live.model)
+    done = deploy(own, first)
+    assert isinstance(done, Done)
+    name = {"endpoint configuration": first.config, "model": live.model.job}[deleted]
+    if deleted == "model":
+        sagemaker.delete_model(ModelName=name)
+    else:
+        sagemaker.delete_endpoint_config(EndpointConfigName=name)
+    model = broken(live)
+
+    failed = deploy(own, Target(model=model, recipe=live.target(own, model).recipe, verdict=live.verdict))
+
+    assert isinstance(failed, Failed)
+    assert failed.reason.endswith(
+        f"(rolled back: {first.config} is live, but {deleted} {name} is gone: run `sluice rollback toy --to "
+        f"{done.number}`, which creates it again, then deploy again)"
+    )
+    assert serves(own, first.config)
+    assert deploy(own, target_of_record(own, done.number)) == done
+    assert deleted_part(own, first.config) == ""
+
+
+def test_deleted_configuration_of_others_that_serves_is_named(live: Live, sagemaker: Any, own: Workspace) -> None:
+    """No deployment has made it, so no roll-back makes it again."""
+    theirs = live.target(own, live.other)
+    make(own, theirs.recipe)
+    sagemaker.create_endpoint(EndpointName=name_of(own), EndpointConfigName=theirs.config)
+    settled(own, name_of(own))
+    sagemaker.delete_endpoint_config(EndpointConfigName=theirs.config)
+    model = broken(live)
+
+    failed = deploy(own, Target(model=model, recipe=live.target(own, model).recipe, verdict=live.verdict))
+
+    assert isinstance(failed, Failed)
+    assert failed.reason.endswith(
+        f"(rolled back: {theirs.config} is live, but endpoint configuration {theirs.config} is gone: create it again "
+        f"as it was, then deploy again)"
+    )
+    assert serves(own, theirs.config)
+
+
 def test_endpoint_that_failed_is_deleted_and_made_again_with_what_served_before(
     live: Live, sagemaker: Any, own: Workspace
 ) -> None:
@@ -453,8 +502,6 @@ def test_quota_error_names_the_setting(live: Live, own: Workspace, cloud: Cloud)
 
 
 def test_declared_deployment_makes_the_target(live: Live, own: Workspace) -> None:
-    from sluice.serving.targets import target_of_record, target_of_verdict
-
     target = target_of_verdict(own, live.verdict)
     done = deploy(own, target)
     assert isinstance(done, Done)

@@ -207,7 +207,7 @@ def test_ended_or_missing_job_is_not_stopped(workspace: Workspace, request_for: 
 def test_job_that_ends_before_the_request_to_stop_it_is_no_failure(
     cloud: Cloud, workspace: Workspace, request_for: Callable[..., dict[str, Any]]
 ) -> None:
-    """GIVEN a running job WHEN it ends after it was found THEN SageMaker refuses to stop it, and nothing was stopped."""
+    """SageMaker refuses to stop a job that has ended."""
     name = launch(workspace, request_for(ENDLESS)).job_name
     ours, refusals = cloud.client("sagemaker"), list[str]()
 

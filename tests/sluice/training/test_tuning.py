@@ -176,7 +176,8 @@ def test_running_tuning_job_is_followed_adopted_and_stopped(own: Workspace, fing
     with pytest.raises(
         TrainingFailed,
         match=rf"^tuning job {endless} ended Stopped without a best training job \(no training job has reported "
-        r"validation:auc: it was stopped by a user .*, whom CloudTrail names\); 0 of 2 training jobs failed; correct the cause, then clear the launch task for a new att",
+        r"validation:auc: it was stopped by a user .*, whom CloudTrail names\); 0 of 2 training jobs failed; "
+        r"correct the cause, then clear the launch task for a new att",
     ):
         completed_tuning(own, endless)
     kind.stop(own, endless)  # it has ended
