@@ -1,4 +1,4 @@
-"""What SageMaker, and the stand-in for it, is asked and answers."""
+"""What SageMaker is asked, and what its refusals say."""
 
 from __future__ import annotations
 
@@ -11,17 +11,13 @@ import pandas as pd
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud.testing.training import Data as Channels
-from localcloud.testing.training import channel, finished, log_of, request
 from sluice.aws.clients import Aws
 from sluice.aws.failures import explain
 from sluice.dataset.snapshot import make_snapshot
-from sluice.lake.store import Lake
 from sluice.training.jobs import list_jobs
 from sluice.training.launching import launch_training
 from sluice.workspace import Workspace
 from tests.cases.case import Case
-from tests.conftest import Cloud
 from tests.plugins.faults import refused
 from tests.sluice.lake_contents import put_rows
 
@@ -33,7 +29,6 @@ def check(case: Case, request: pytest.FixtureRequest) -> None:
         "quick-start": check_quick_start,
         "job-api/01-quota-of-zero": check_quota,
         "job-api/02-five-thousand-foreign-jobs": check_foreign_jobs,
-        "container-contract/01-prefixes-that-are-siblings": check_siblings,
     }
     checks[case.id if case.id in checks else case.kind](case, request)
 
@@ -74,25 +69,6 @@ def check_foreign_jobs(case: Case, request: pytest.FixtureRequest) -> None:
 
     assert 1 <= len(asked) <= case.right["list_calls_at_most"]
     assert all(params[case.right["filter"]] for params in asked)
-
-
-def check_siblings(case: Case, request: pytest.FixtureRequest) -> None:
-    cloud: Cloud = request.getfixturevalue("cloud")
-    lake: Lake = request.getfixturevalue("lake")
-    for key, name in case.given["objects"].items():
-        lake.s3.put_object(Bucket=lake.bucket, Key=key, Body=case.read(name))
-    channels = [channel(name, uri.replace("BUCKET", lake.bucket)) for name, uri in case.given["channels"].items()]
-    asked = request_of(lake, "siblings", channels)
-    cloud.client("sagemaker").create_training_job(**asked)
-    finished(cloud.client("sagemaker"), asked["TrainingJobName"])
-    rows = case.right["stand_in"]["train_rows"]
-    assert any(f"The train matrix has {rows} rows" in line for line in log_of(cloud, asked["TrainingJobName"]))
-    assert lake.layout.channel("f1", "gaps", "train").endswith("/")
-
-
-def request_of(lake: Lake, name: str, channels: list[dict[str, Any]]) -> Any:
-    data = Channels(lake.bucket, None)  # type: ignore[arg-type]  # its rows are not used
-    return request(name, data, {"objective": "reg:squarederror", "eval_metric": "rmse"}, InputDataConfig=channels)
 
 
 def with_snapshot(request: pytest.FixtureRequest) -> Workspace:
