@@ -79,9 +79,12 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, image_pipelines: Path) -> It
 
 @pytest.fixture
 def own_name(request: pytest.FixtureRequest) -> str:
-    """A name that no other test uses, fit for every service: at most 39 lower-case letters, digits and dashes."""
-    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:30].strip("-")
-    return f"{words}-{zlib.crc32(request.node.nodeid.encode()):08x}"
+    """A name that no other test uses, fit for every service: at most 39 lower-case letters, digits and dashes.
+
+    It begins as no pipeline does: what a test finds by the name of its pipeline is not of another test.
+    """
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:29].strip("-")
+    return f"t{zlib.crc32(request.node.nodeid.encode()):08x}-{words}"
 
 
 @pytest.fixture

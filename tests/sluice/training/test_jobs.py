@@ -49,8 +49,6 @@ def data(cloud: Cloud) -> str:
 @pytest.fixture
 def request_for(data: str, own_name: str, workspace: Workspace) -> Iterator[Callable[..., dict[str, Any]]]:
     """Makes requests of the test's own; a job that still runs in the end is stopped."""
-    name = own_name[-40:].strip("-")
-
     def make(hyperparameters: Mapping[str, str] = MappingProxyType({}), source: str = data) -> dict[str, Any]:
         def channel(of: str) -> dict[str, Any]:
             where = {"S3DataType": "S3Prefix", "S3Uri": f"{source}/{of}/", "S3DataDistributionType": "FullyReplicated"}
@@ -58,7 +56,7 @@ def request_for(data: str, own_name: str, workspace: Workspace) -> Iterator[Call
 
         settings = {"objective": "binary:logistic", "num_round": "2", "nthread": "1", "eval_metric": "auc"}
         return {
-            "TrainingJobName": name,
+            "TrainingJobName": own_name,
             "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
             "RoleArn": ROLE,
             "HyperParameters": {**settings, **hyperparameters},
@@ -69,7 +67,7 @@ def request_for(data: str, own_name: str, workspace: Workspace) -> Iterator[Call
         }
 
     yield make
-    for job in names(workspace, name):
+    for job in names(workspace, own_name):
         stop_job(workspace, job)
 
 
