@@ -69,14 +69,16 @@ class Proxy:
         self._thread.join(10)
 
     def caller(self, port: int) -> psutil.Process:
-        """Return the process whose end of a connection has this port; the oldest one, if it has forked since.
+        """Return the process that calls from this port; the oldest one, if it has forked since.
 
+        Another process, also the test's own, may have a connection from the same port to another server (Linux, ip(7)).
         Who has called before is looked at first: to look at all processes takes much longer.
         """
-        known = [each for each in tuple(self._callers) if port in _ports(each)]
+        ends = (port, self._server.server_port)
+        known = [each for each in tuple(self._callers) if ends in _connections(each)]
         if not known:
-            ends = psutil.net_connections("tcp4")
-            known = [psutil.Process(each.pid) for each in ends if each.laddr.port == port and each.pid]
+            every = psutil.net_connections("tcp4")
+            known = [psutil.Process(each.pid) for each in every if each.pid and _ends(each) == ends]
         oldest = min(known, key=lambda each: each.pid)
         self._callers.add(oldest)
         return oldest
@@ -135,11 +137,16 @@ class Proxy:
         return _json(200, spoil(batch[member], failed, done, fault))
 
 
-def _ports(process: psutil.Process) -> set[int]:
-    """Return the local ports of a process; none if it has ended."""
+def _connections(process: psutil.Process) -> set[tuple[int, int]]:
+    """Return the ports at both ends of the connections of a process; none if it has ended."""
     with suppress(psutil.Error):
-        return {end.laddr.port for end in process.net_connections("tcp4")}
+        return {_ends(each) for each in process.net_connections("tcp4")}
     return set()
+
+
+def _ends(connection: Any) -> tuple[int, int]:
+    """Return the port of the process, and that of its peer; 0 if it has none."""
+    return connection.laddr.port, connection.raddr.port if connection.raddr else 0
 
 
 def _entries_in_part(

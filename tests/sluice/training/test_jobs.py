@@ -49,6 +49,7 @@ def data(cloud: Cloud) -> str:
 @pytest.fixture
 def request_for(data: str, own_name: str, workspace: Workspace) -> Iterator[Callable[..., dict[str, Any]]]:
     """Makes requests of the test's own; a job that still runs in the end is stopped."""
+
     def make(hyperparameters: Mapping[str, str] = MappingProxyType({}), source: str = data) -> dict[str, Any]:
         def channel(of: str) -> dict[str, Any]:
             where = {"S3DataType": "S3Prefix", "S3Uri": f"{source}/{of}/", "S3DataDistributionType": "FullyReplicated"}

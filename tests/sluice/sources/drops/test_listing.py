@@ -1,0 +1,87 @@
+"""Which objects of a drop hold rows, and to which partition they belong."""
+
+from __future__ import annotations
+
+import pytest
+from tests.sluice.lake_contents import partition
+from tests.sluice.toy import DROPS
+
+from sluice.lake.partitions import Grain, Partition
+from sluice.lake.store import Lake
+from sluice.sources.drops.listing import Dropped, all_dropped, dropped, folders, of_partition, partition_of
+
+DAY = partition("2013-01-15")
+
+
+def put(lake: Lake, *paths: str) -> None:
+    for path in paths:
+        lake.s3.put_object(Bucket=lake.bucket, Key=DROPS.prefix + path, Body=b"x")
+
+
+@pytest.mark.parametrize(
+    ("path", "holds"),
+    [
+        ("dt=2013-01-15/a.csv", True),
+        ("dt=2013-01-15/more/a.csv", True),
+        ("dt=2013-01-15/a_b.c.csv", True),
+        ("dt=2013-01-15/_a.csv", False),
+        ("dt=2013-01-15/.a.csv", False),
+        ("dt=2013-01-15/_temporary/0/a.csv", False),
+        ("dt=2013-01-15/.spark/a.csv", False),
+        ("_delta_log/dt=2013-01-15/a.csv", False),
+    ],
+)
+def test_hidden_names_and_folders_hold_no_rows(path: str, holds: bool) -> None:
+    assert Dropped(path, path, 1, "etag").holds_rows is holds
+
+
+@pytest.mark.parametrize(
+    ("path", "every", "key"),
+    [
+        ("dt=2013-01-15/a.csv", "day", "dt=2013-01-15"),
+        ("dt=2013-01-15/hour=23/a.csv", "day", "dt=2013-01-15"),
+        ("dt=2013-01-15/hour=07/a.csv", "hour", "dt=2013-01-15/hour=07"),
+        ("dt=2013-01-15/hour=7/a.csv", "hour", "dt=2013-01-15/hour=07"),
+        ("dt=2013-01-15/a.csv", "hour", None),
+        ("dt=2013-01-15/hour=24/a.csv", "hour", None),
+        ("dt=2013-02-30/a.csv", "day", None),
+        ("dt=2013-01-15", "day", None),
+        ("more/dt=2013-01-15/a.csv", "day", None),
+        ("dt=2013-1-15/a.csv", "day", None),
+    ],
+)
+def test_object_belongs_to_the_partition_whose_folder_contains_it(path: str, every: Grain, key: str | None) -> None:
+    found = partition_of(path, every)
+
+    assert (None if found is None else found.key) == key
+
+
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [
+        ("dt=2013-01-15", ("dt=2013-01-15/",)),
+        ("dt=2013-01-15/hour=00", ("dt=2013-01-15/hour=00/", "dt=2013-01-15/hour=0/")),
+        ("dt=2013-01-15/hour=09", ("dt=2013-01-15/hour=09/", "dt=2013-01-15/hour=9/")),
+        ("dt=2013-01-15/hour=10", ("dt=2013-01-15/hour=10/",)),
+    ],
+)
+def test_hour_below_ten_has_two_folders(key: str, found: tuple[str, ...]) -> None:
+    assert folders(Partition.parse(key)) == found
+
+
+def test_partition_has_its_own_objects_in_key_order_and_no_folders_of_the_console(lake: Lake) -> None:
+    put(lake, "dt=2013-01-15/b.csv", "dt=2013-01-15/a.csv", "dt=2013-01-15/_SUCCESS", "dt=2013-01-15/", "_SUCCESS")
+    put(lake, "dt=2013-01-15/hour=24/c.csv", "dt=2013-01-16/a.csv", "elsewhere/a.csv")
+
+    assert [each.path for each in dropped(lake, DROPS, DAY)] == ["dt=2013-01-15/a.csv", "dt=2013-01-15/b.csv"]
+    assert [each.path for _, each in of_partition(lake, DROPS, DAY)] == [
+        "dt=2013-01-15/_SUCCESS",
+        "dt=2013-01-15/a.csv",
+        "dt=2013-01-15/b.csv",
+    ]
+    assert [(found.key, each.path) for found, each in all_dropped(lake, DROPS, "day")] == [
+        ("dt=2013-01-15", "dt=2013-01-15/_SUCCESS"),
+        ("dt=2013-01-15", "dt=2013-01-15/a.csv"),
+        ("dt=2013-01-15", "dt=2013-01-15/b.csv"),
+        ("dt=2013-01-16", "dt=2013-01-16/a.csv"),
+    ]
