@@ -76,8 +76,6 @@ def _declared(table: pa.Table, name: str, kind: str) -> pa.ChunkedArray[Any]:
 def _each(column: pa.ChunkedArray[Any], name: str, kind: str, wanted: pa.DataType) -> pa.ChunkedArray[Any]:
     """Convert each different value once. Of text for a column that is none, an empty value is missing."""
     convert, physical = _converter(kind), column.type
-    if pa.types.is_timestamp(physical) and physical.unit == "ns":
-        column = column.cast(pa.timestamp("us", physical.tz), safe=False)
     encoded = None if pa.types.is_nested(physical) else column.combine_chunks().dictionary_encode()
     missing = "" if pa.types.is_string(physical) and kind not in ("string", "binary") else None
     converted, value = [], None

@@ -15,6 +15,7 @@ from sluice.sources.drops.columns import arrow_type, with_schema
 from sluice.sources.drops.formats.contract import UnreadableFile
 
 MORNING = datetime(2021, 5, 4, 10, tzinfo=UTC)
+BEFORE_1970 = datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 # With any offset, these are moments that Python can tell.
 _TELLABLE = datetime.min + timedelta(days=1), datetime.max - timedelta(days=1)  # noqa: DTZ901
 
@@ -41,6 +42,7 @@ def converted(values: Any, kind: str, physical: pa.DataType | None = None) -> li
         ([12, -1], pa.int32(), "string", ["12", "-1"]),
         (["", "NA"], None, "string", ["", "NA"]),
         ([b"dry"], pa.binary(), "string", ["dry"]),
+        (["", "dry"], None, "binary", [b"", b"dry"]),
         (["dry", "dry", None], pa.dictionary(pa.int8(), pa.string()), "string", ["dry", "dry", None]),
         ([None, None], pa.null(), "string", [None, None]),
         (["2021-05-04", ""], None, "date32", [date(2021, 5, 4), None]),
@@ -50,7 +52,10 @@ def converted(values: Any, kind: str, physical: pa.DataType | None = None) -> li
         ([MORNING.replace(tzinfo=None)], pa.timestamp("ms"), "timestamp[us, UTC]", [MORNING]),
         ([MORNING], pa.timestamp("s", "Asia/Tokyo"), "timestamp[us, UTC]", [MORNING]),
         ([1620122400000000999], pa.timestamp("ns", "UTC"), "timestamp[us, UTC]", [MORNING]),
+        ([-1], pa.timestamp("ns", "UTC"), "timestamp[us, UTC]", [BEFORE_1970]),
+        (["1969-12-31T23:59:59.999999999Z"], None, "timestamp[us, UTC]", [BEFORE_1970]),
         ([date(2021, 5, 4)], pa.date32(), "timestamp[us, UTC]", [datetime(2021, 5, 4, tzinfo=UTC)]),
+        ([date(2021, 5, 4)], pa.date32(), "timestamp[us, Europe/Berlin]", [datetime(2021, 5, 3, 22, tzinfo=UTC)]),
         (["0.10", "1e1", ""], None, "decimal128(4, 2)", [Decimal("0.10"), Decimal("10.00"), None]),
         ([Decimal("1.10")], pa.decimal128(10, 2), "decimal128(12, 4)", [Decimal("1.1000")]),
         ([0.1], None, "decimal128(3, 1)", [Decimal("0.1")]),
@@ -85,6 +90,8 @@ def test_value_that_the_type_holds(values: Any, physical: pa.DataType | None, ki
         ("yes", None, "bool"),
         (1.0, None, "string"),
         (True, None, "string"),
+        (True, None, "double"),
+        (True, None, "decimal128(4, 2)"),
         ("04.05.2021", None, "date32"),
         ("2021-W18-2", None, "date32"),
         (MORNING.replace(tzinfo=None), pa.timestamp("us"), "date32"),
@@ -118,6 +125,11 @@ def test_times_are_the_same_moment_with_any_offset(values: list[datetime], hours
     written = [value.replace(tzinfo=UTC).astimezone(zone).isoformat() for value in values]
 
     assert converted(written, "timestamp[us, UTC]") == [value.replace(tzinfo=UTC) for value in values]
+
+
+def test_number_of_too_many_digits_is_named() -> None:
+    with pytest.raises(UnreadableFile, match=r"its value '123\.00' is no decimal128\(4, 2\), as declared"):
+        converted(["1.00", "123.00"], "decimal128(4, 2)")
 
 
 def test_columns_are_the_declared_ones_in_their_order() -> None:

@@ -15,6 +15,7 @@ from tests.sluice.toy import DROPS
 from sluice.declaration.completeness import ManifestFile, Marker, ObjectCount, RootMarker, Unchanged
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
+from sluice.sources.drops import land
 from sluice.sources.drops.completeness import why_incomplete
 from sluice.sources.drops.land import land_drop
 from sluice.sources.drops.reading import RefusedDrop
@@ -122,6 +123,37 @@ def test_partition_is_complete_once_it_has_not_changed_for_long_enough(lake: Lak
     assert [complete(minutes) for minutes in (80, 89, 90, 91)] == [False, False, True, True]
     lake.s3.delete_object(Bucket=lake.bucket, Key=f"{FOLDER}b.csv")
     assert [complete(minutes) for minutes in (92, 101, 102)] == [False, False, True]
+
+
+def test_partition_that_never_had_files_never_completes_by_not_changing(lake: Lake) -> None:
+    source, start = replace(DROPS, complete=Unchanged(timedelta(minutes=10))), datetime(2013, 1, 2, tzinfo=UTC)
+
+    for minutes in (0, 60, 600):
+        at = replace(lake, now=lambda minutes=minutes: start + timedelta(minutes=minutes))  # type: ignore[misc]
+        assert why_incomplete(at, source, DAY) == "no files under drops/weather/{partition}/"
+
+
+def test_drop_that_has_landed_stays_complete_without_its_marker(lake: Lake) -> None:
+    put(lake, "a.csv")
+    put(lake, "_SUCCESS", b"")
+    land_drop(lake, DROPS, DAY)
+
+    lake.s3.delete_object(Bucket=lake.bucket, Key=f"{FOLDER}_SUCCESS")
+
+    assert why_incomplete(lake, DROPS, DAY) is None
+    assert why_incomplete(lake, DROPS, NEXT) == "no _SUCCESS under drops/weather/{partition}/"
+
+
+def test_digest_of_a_file_too_large_to_be_read_for_its_format_is_checked(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(land, "_MOST_CHECKED", 0)
+    source = replace(DROPS, complete=ManifestFile())
+    put(lake, "a.csv")
+    put(lake, "_manifest.json", listing({"name": "a.csv", "sha256": "0" * 64}))
+
+    with pytest.raises(RefusedDrop, match=r"a\.csv has another SHA-256 than its sender's manifest says"):
+        land_drop(lake, source, DAY)
 
 
 def test_hour_may_have_one_digit(lake: Lake) -> None:
