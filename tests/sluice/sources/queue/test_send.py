@@ -171,12 +171,23 @@ def test_encoded_names_are_readable_where_possible_and_unique() -> None:
     [
         (Event("", "g", START, "{}"), "neither may be empty"),
         (Event("e", "", START, "{}"), "neither may be empty"),
+        (Event("e", "g", START, ""), "event 'e': body has 0 bytes; SQS accepts 1 byte to 1 MiB"),
         (Event("e", "g", START, "x" * (1024 * 1024 + 1)), "SQS accepts 1 byte to 1 MiB"),
+        (Event("e", "g", START, "a\x00"), r"event 'e': body contains the character '\\x00', which SQS does not accept"),
     ],
 )
 def test_event_that_can_not_be_sent_is_named(cloud: Any, queue: str, event: Event, message: str) -> None:
     with pytest.raises(SendFailed, match=message):
         send_events([event], QueueSender(MessageQueue(cloud.client("sqs"), queue)))
+
+
+def test_largest_body_that_sqs_accepts_is_sent(cloud: Any, queue: str) -> None:
+    body = "é" * (512 * 1024)
+
+    send_events([Event("e", "g", START, body)], QueueSender(MessageQueue(cloud.client("sqs"), queue)))
+
+    (message,) = received(cloud.client("sqs"), queue)
+    assert message["Body"] == body
 
 
 def test_large_bodies_are_split_over_batches(cloud: Any, queue: str) -> None:
