@@ -190,6 +190,15 @@ def test_largest_body_that_sqs_accepts_is_sent(cloud: Any, queue: str) -> None:
     assert message["Body"] == body
 
 
+def test_event_that_the_queue_has_already_is_sent_and_not_kept_again(cloud: Any, queue: str) -> None:
+    events = stream(3, groups=1)
+
+    result = send_events([*events, events[0]], QueueSender(MessageQueue(cloud.client("sqs"), queue)))
+
+    assert (result.sent, result.kept) == (4, 3)
+    assert len(received(cloud.client("sqs"), queue)) == 3
+
+
 def test_large_bodies_are_split_over_batches(cloud: Any, queue: str) -> None:
     events = [Event(f"e{n}", f"g{n}", START, "x" * 400_000) for n in range(5)]
 
