@@ -30,7 +30,7 @@ def test_type_that_a_column_can_have_is_allowed(kind: str) -> None:
     [
         *("text", "", "int", "int65", "STRING", 7, None, int),
         *("decimal128(0, 0)", "decimal128(39, 0)", "decimal128(4, 5)", "decimal128(4)", "decimal128(4, -1)"),
-        *("timestamp[us]", "timestamp[ns, UTC]", "list<text>", "list<string", "list<>", "struct<a: string", "list"),
+        *("timestamp[us]", "timestamp[ns, UTC]", "list<text>", "list<int64x", "list<>", "struct<a: int64x", "list"),
     ],
 )
 def test_other_type_is_refused(kind: Any) -> None:
