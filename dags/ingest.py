@@ -91,7 +91,7 @@ def ingest(pipeline: Pipeline, source: EventSource) -> None:
         @one_line_errors
         def units() -> list[str]:
             """Return what can be drained in parallel: as many lanes as the backlog needs, or the shards."""
-            from sluice.sources.contract import connect_events
+            from sluice.sources.connecting import connect_events
 
             workspace = open_workspace(pipeline.name)
             report_source(workspace, source)
@@ -103,7 +103,7 @@ def ingest(pipeline: Pipeline, source: EventSource) -> None:
             """Receive, write, record and acknowledge until nothing arrives or a limit is reached."""
             from sluice.landing.parts import Limits
             from sluice.landing.stopping import stopping
-            from sluice.sources.contract import connect_events
+            from sluice.sources.connecting import connect_events
 
             params, workspace = get_current_context()["params"], open_workspace(pipeline.name)
             limits = Limits(params["max_messages"], params["max_bytes"], params["max_seconds"])

@@ -86,7 +86,7 @@ def replay(pipeline: Pipeline) -> None:
         @one_line_errors
         def close() -> str:
             """Close what the watermark has passed; return what is not announced yet."""
-            from sluice.sources.contract import events_source
+            from sluice.sources.connecting import events_source
             from sluice.sources.ingest import close_partitions
 
             source = events_source(pipeline, get_current_context()["params"]["source"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from sluice.sources.contract import connect_events
+from sluice.sources.connecting import connect_events
 from sluice.training.jobs import list_jobs
 from sluice.workspace import Workspace
 

@@ -16,7 +16,8 @@ from sluice.serving.champion import newest_record
 from sluice.serving.cost import endpoint_price
 from sluice.serving.endpoint import Endpoint, find_endpoint
 from sluice.serving.records import DeploymentRecord, last_proven
-from sluice.sources.contract import Figures, connect_events
+from sluice.sources.connecting import connect_events
+from sluice.sources.contract import Figures
 from sluice.sources.coverage import not_conformed, outside
 from sluice.training.jobs import Job, list_jobs
 from sluice.training.prices import price_of

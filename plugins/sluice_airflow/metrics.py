@@ -48,7 +48,7 @@ def report_source(workspace: Workspace, source: EventSource) -> None:
         workspace: The workspace of the pipeline that declares the source.
         source: The queue or stream.
     """
-    from sluice.sources.contract import connect_events
+    from sluice.sources.connecting import connect_events
 
     for name, value in connect_events(workspace, source).figures().items():
         if isinstance(value, int | float):

@@ -58,7 +58,7 @@ def backlog(workspace: Workspace, source: str) -> int | Waiting:
         workspace: The workspace of the pipeline that declares the source.
         source: The name of a queue or stream.
     """
-    from sluice.sources.contract import connect_events, events_source
+    from sluice.sources.connecting import connect_events, events_source
 
     connector = connect_events(workspace, events_source(workspace.pipeline, source))
     return connector.backlog() or Waiting(connector.awaited)
@@ -72,7 +72,7 @@ def settled(workspace: Workspace, source: str, settling_seconds: float) -> bool 
         source: The name of a queue or stream.
         settling_seconds: How long counters that are approximate have to agree.
     """
-    from sluice.sources.contract import connect_events, events_source
+    from sluice.sources.connecting import connect_events, events_source
 
     connector = connect_events(workspace, events_source(workspace.pipeline, source))
     waiting = connector.unsettled(timedelta(seconds=settling_seconds))

@@ -19,7 +19,7 @@ from sluice.declaration.scoring import Scoring
 from sluice.declaration.sources import Stream
 from sluice.lake.store import Lake
 from sluice.serving.records import DeploymentRecord, record_deployment
-from sluice.sources.contract import connect_events
+from sluice.sources.connecting import connect_events
 from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance
 from sluice.status import (
     DatasetStatus,

@@ -33,7 +33,7 @@ from sluice.sending.lanes import SendResult, send_events
 from sluice.serving.probe import invoke
 from sluice.serving.records import require_proven
 from sluice.serving.rows import BadRow, model_rows
-from sluice.sources.contract import connect_events
+from sluice.sources.connecting import connect_events
 from sluice.status import pipeline_status
 from sluice.workspace import Workspace
 

@@ -5,7 +5,6 @@ The DAGs and the command line run steps through :class:`Runtime` only. :func:`ru
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from sluice.aws.template import Fragment
 from sluice.compute.artefacts import Artefacts
 from sluice.declaration import runtimes as declared
 from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.references import imported
 from sluice.declaration.steps import Conform, Step
 from sluice.errors import DeclarationError, StepOutgrown
 from sluice.workspace import Workspace
@@ -162,14 +162,7 @@ def implementation_of(runtime: declared.Runtime) -> type[Runtime[declared.Runtim
     Raises:
         DeclarationError: it names no class of runtimes.
     """
-    module, _, name = runtime.implementation.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise DeclarationError(
-            f"{type(runtime).__name__} has implementation={runtime.implementation!r}, which can't be imported "
-            f"({error}); write it as 'module:Class'"
-        ) from error
+    found = imported(runtime.implementation, f"runtime {type(runtime).__name__}")
     if not (isinstance(found, type) and issubclass(found, Runtime)):
         raise DeclarationError(f"{runtime.implementation} is no runtime; derive it from {Runtime.__module__}.Runtime")
     return found

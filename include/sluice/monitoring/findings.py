@@ -14,7 +14,7 @@ from sluice.monitoring.health import Health
 from sluice.monitoring.quality import Quality
 from sluice.monitoring.report import Finding
 from sluice.serving.records import DeploymentRecord
-from sluice.sources.contract import events_source
+from sluice.sources.connecting import events_source
 
 _ENDPOINT_LOGS = "/aws/sagemaker/Endpoints"
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from sluice.aws.metrics import Metric, highest
 from sluice.serving.endpoint import Endpoint, find_endpoint
 from sluice.serving.recipe import VARIANT
-from sluice.sources.contract import connect_events
+from sluice.sources.connecting import connect_events
 from sluice.workspace import Workspace
 
 _DAY = timedelta(days=1)

@@ -25,7 +25,7 @@ from sluice.provisioning.machine import machine_template
 from sluice.provisioning.models import models_template
 from sluice.provisioning.policies import packed, policy_document
 from sluice.provisioning.steps import steps_template
-from sluice.sources.contract import source_template
+from sluice.sources.connecting import source_template
 
 # CloudFormation user guide, "Understand CloudFormation quotas": the size of a template that is part of the request.
 _MOST_BYTES = 51_200

@@ -6,7 +6,6 @@ verbatim. So nothing is lost whatever the declaration says, and a corrected one 
 
 from __future__ import annotations
 
-import importlib
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,9 +14,8 @@ from itertools import chain
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sluice.declaration.envelopes import Envelope
+from sluice.declaration.references import imported
 from sluice.declaration.sources import EventSource
-from sluice.errors import DeclarationError
 from sluice.records.body import NO_BODY, Body, is_of_time, parse_body
 from sluice.records.envelopes import MOST_BYTES, MOST_EVENTS, Fault, Inner, Opener
 from sluice.records.payloads import Payloads
@@ -91,7 +89,8 @@ class Unpacker:
 
     def __init__(self, source: EventSource, payloads: Payloads, place: Place) -> None:
         self._source, self._place = source, place
-        self._openers = [_opener_class(source, each)(each, payloads) for each in source.envelopes]
+        openers = [(each, imported(each.opener, f"an envelope of source {source.name}")) for each in source.envelopes]
+        self._openers: list[Opener] = [opener(each, payloads) for each, opener in openers]
 
     def records(self, delivery: Delivery) -> list[Record]:
         """Make the records of a message, at least one, in the order of its events.
@@ -246,15 +245,3 @@ def _hexadecimal(value: object) -> str:
     if isinstance(value, bytes):
         return value.hex()
     raise TypeError(f"message attribute of type {type(value).__name__}")
-
-
-def _opener_class(source: EventSource, envelope: Envelope) -> type[Opener]:
-    module, _, name = envelope.opener.partition(":")
-    try:
-        found: type[Opener] = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise DeclarationError(
-            f"source {source.name}: the opener of its envelope, {envelope.opener!r}, can't be imported ({error}); "
-            f"write it as 'module:Class'"
-        ) from error
-    return found

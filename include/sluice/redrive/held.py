@@ -16,7 +16,8 @@ from sluice.lake.manifests import earliest
 from sluice.lake.partitions import Grain, Partition, partition_at
 from sluice.redrive.ledger import Entry, Ledger, State, entry_of
 from sluice.redrive.quarantined import OUTSIDE, Quarantined, quarantined
-from sluice.sources.contract import DeadLetters, connect_events, events_source
+from sluice.sources.connecting import connect_events, events_source
+from sluice.sources.contract import DeadLetters
 from sluice.workspace import Workspace
 
 CONFLICT = "conflict"

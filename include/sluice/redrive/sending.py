@@ -26,7 +26,8 @@ from sluice.redrive.held import Choice, Where, quarantined_of, sources_named
 from sluice.redrive.ledger import Ledger, State, entry_of
 from sluice.redrive.messages import messages_of, with_landed_ids
 from sluice.redrive.redriver import Outcome, Redriver
-from sluice.sources.contract import DeadLetters, Letter, connect_events
+from sluice.sources.connecting import connect_events
+from sluice.sources.contract import DeadLetters, Letter
 from sluice.workspace import Workspace
 
 _GROUPS_IN_PARALLEL = 8

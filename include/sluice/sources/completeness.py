@@ -10,7 +10,7 @@ from itertools import groupby, product
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
 from sluice.lake.partitions import Partition, format_ranges
-from sluice.sources.contract import connect
+from sluice.sources.connecting import connect
 from sluice.workspace import Workspace
 
 _LONGEST_RANGES = 200  # characters

@@ -15,7 +15,7 @@ from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
-from sluice.sources.contract import connect
+from sluice.sources.connecting import connect
 from sluice.workspace import Workspace
 
 

@@ -20,7 +20,8 @@ from sluice.lake.manifests import digest_of
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.sources.completeness import Incomplete, can_begin, incomplete
-from sluice.sources.contract import Connector, Contents, connect
+from sluice.sources.connecting import connect
+from sluice.sources.contract import Connector, Contents
 from sluice.sources.coverage import is_outside
 from sluice.workspace import Workspace
 

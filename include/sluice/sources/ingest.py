@@ -10,7 +10,8 @@ from typing import Any
 from sluice.declaration.sources import SETTLING, EventSource
 from sluice.lake.partitions import Partition, parse_ranges
 from sluice.landing.closing import close_source
-from sluice.sources.contract import Connector, connect, connect_events
+from sluice.sources.connecting import connect, connect_events
+from sluice.sources.contract import Connector
 from sluice.workspace import Workspace
 
 

@@ -23,7 +23,8 @@ from sluice.lake.partitions import Partition, chunks, parse_ranges
 from sluice.lake.store import Lake
 from sluice.landing.missing import land_missing, recorded_parts
 from sluice.records.record import Record, read_parts
-from sluice.sources.contract import EventConnector, connect_events, events_source
+from sluice.sources.connecting import connect_events, events_source
+from sluice.sources.contract import EventConnector
 from sluice.workspace import Workspace
 
 _LOG = logging.getLogger(__name__)

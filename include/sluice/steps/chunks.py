@@ -11,7 +11,7 @@ from itertools import accumulate, groupby, product
 
 from sluice.lake.manifests import Size
 from sluice.lake.partitions import Partition, format_ranges
-from sluice.sources.contract import connect
+from sluice.sources.connecting import connect
 from sluice.workspace import Workspace
 
 # The work of a partition is counted in bytes. A small row takes as long as this many stored bytes.

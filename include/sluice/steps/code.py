@@ -16,7 +16,7 @@ from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
 from sluice.errors import DeclarationError
 from sluice.lake.manifests import digest_of
-from sluice.sources.contract import events_source
+from sluice.sources.connecting import events_source
 
 _LIBRARY = Path(__file__).resolve().parents[1]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
 
 from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.references import imported
 from sluice.lake.manifests import File
 from sluice.steps.frames import read_object
 
@@ -21,10 +21,12 @@ def reader_of(pipeline: Pipeline, dataset: str) -> Read:
     Args:
         pipeline: The pipeline.
         dataset: The input: a source or a step.
+
+    Raises:
+        DeclarationError: the function that the source names can't be imported.
     """
     for source in pipeline.sources:
         if source.name == dataset and source.reader is not None:
-            module, _, name = source.reader.partition(":")
-            read: Callable[[Any, File, bytes], pa.Table] = getattr(importlib.import_module(module), name)
+            read: Callable[[Any, File, bytes], pa.Table] = imported(source.reader, f"source {source.name}")
             return lambda file, body, source=source: read(source, file, body)  # type: ignore[misc]
     return lambda file, body: read_object(file.key, body)

@@ -26,7 +26,7 @@ from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.landing.parts import inline_records
 from sluice.records.record import part_bytes, read_parts
-from sluice.sources.contract import events_source
+from sluice.sources.connecting import events_source
 from sluice.steps.conform import conform
 from sluice.steps.frames import to_frame
 from sluice.steps.measuring import WORKER, Place, Stopwatch

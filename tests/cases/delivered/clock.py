@@ -20,7 +20,8 @@ from sluice.declaration.sources import FifoQueue, StandardQueue
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition, between
 from sluice.landing.parts import Limits
-from sluice.sources.contract import EventConnector, connect_events
+from sluice.sources.connecting import connect_events
+from sluice.sources.contract import EventConnector
 from sluice.sources.due import due_partitions, record_started
 from sluice.sources.ingest import close_partitions
 from sluice.status import source_status

@@ -21,7 +21,7 @@ from sluice.declaration.steps import Input, Step
 from sluice.errors import SluiceError
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
-from sluice.sources.contract import connect
+from sluice.sources.connecting import connect
 from sluice.sources.drops.copying import copy
 from sluice.sources.drops.listing import Dropped
 from sluice.steps.reading import reader_of

@@ -11,7 +11,8 @@ import pytest
 
 from sluice.landing.closing import Evidence, close_source
 from sluice.landing.parts import Limits
-from sluice.sources.contract import EventConnector, connect_events
+from sluice.sources.connecting import connect_events
+from sluice.sources.contract import EventConnector
 from sluice.sources.queue.drain import drain
 from sluice.sources.queue.messages import Message, MessageQueue
 from sluice.sources.queue.records import delivery_of

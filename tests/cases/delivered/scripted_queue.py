@@ -19,7 +19,7 @@ from sluice.landing.closing import close_source
 from sluice.landing.parts import Limits
 from sluice.redrive.held import Choice
 from sluice.redrive.sending import send_back
-from sluice.sources.contract import connect_events
+from sluice.sources.connecting import connect_events
 from sluice.sources.queue.records import delivery_of
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace

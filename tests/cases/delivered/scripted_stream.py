@@ -16,7 +16,7 @@ from sluice.lake.layout import MANIFEST
 from sluice.lake.store import Lake
 from sluice.landing import parts
 from sluice.landing.parts import Limits
-from sluice.sources.contract import connect_events
+from sluice.sources.connecting import connect_events
 from sluice.sources.stream import read as reading
 from sluice.sources.stream.checkpoints import read_checkpoints
 from sluice.sources.stream.polling import Polling

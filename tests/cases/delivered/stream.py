@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from sluice.sources.contract import connect_events
+from sluice.sources.connecting import connect_events
 from sluice.sources.stream.checkpoints import read_checkpoints
 from sluice.sources.stream.polling import Polling
 from sluice.sources.stream.progress import shards_to_read

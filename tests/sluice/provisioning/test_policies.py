@@ -63,7 +63,7 @@ from sluice.serving.plan import Target
 from sluice.serving.quotas import require_quotas
 from sluice.serving.registry import decide, register
 from sluice.serving.targets import target_of_verdict
-from sluice.sources.contract import connect_events
+from sluice.sources.connecting import connect_events
 from sluice.sources.due import due_partitions, record_started
 from sluice.sources.ingest import close_partitions, land_partitions
 from sluice.sources.replay import ReplayRequest, plan

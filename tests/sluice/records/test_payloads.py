@@ -16,7 +16,7 @@ from tests.sluice.toy import EVENTS, message, reading
 from sluice.declaration import Pipeline, Sns, SqsExtended
 from sluice.lake.store import Lake
 from sluice.records.envelopes import sqs_extended
-from sluice.sources.contract import source_template
+from sluice.sources.connecting import source_template
 
 AT = "2013-01-01T07:00:00+00:00"
 BODY = reading("big", AT, 5)

@@ -24,7 +24,7 @@ from sluice.landing import missing
 from sluice.landing.closing import close_source
 from sluice.records.record import Record, part_bytes, read_parts
 from sluice.sources import replay as replaying
-from sluice.sources.contract import connect_events
+from sluice.sources.connecting import connect_events
 from sluice.sources.ingest import close_partitions
 from sluice.sources.replay import ReplayRequest, plan, replay
 from sluice.sources.stream.checkpoints import read_checkpoints

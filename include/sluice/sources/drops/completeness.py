@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import override
 
 from sluice.declaration.drops import Drops
+from sluice.declaration.references import imported
 from sluice.errors import SluiceError
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import digest_of
@@ -197,9 +197,11 @@ def rule_of(lake: Lake, source: Drops, partition: Partition) -> Rule:
         lake: The lake, whose bucket has the drops.
         source: The declared drops.
         partition: The partition of the drop.
+
+    Raises:
+        DeclarationError: the class that the declared rule names can't be imported.
     """
-    module, _, name = source.complete.rule.partition(":")
-    rule: type[Rule] = getattr(importlib.import_module(module), name)
+    rule: type[Rule] = imported(source.complete.rule, f"the rule of source {source.name}")
     return rule(lake, source, partition)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from sluice.errors import DeclarationError
+from sluice.declaration.references import imported
 
 
 class Algorithm(ABC):
@@ -55,11 +54,5 @@ def algorithm_named(reference: str) -> Algorithm:
     Raises:
         DeclarationError: it can't be imported.
     """
-    module, _, name = reference.partition(":")
-    try:
-        found: type[Algorithm] = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise DeclarationError(
-            f"the algorithm {reference!r} can't be imported ({error}); write it as 'module:Class'"
-        ) from error
-    return found()
+    algorithm: type[Algorithm] = imported(reference, "the algorithm of a candidate")
+    return algorithm()

@@ -261,5 +261,5 @@ def test_missing_opener_is_named() -> None:
     class Missing(Envelope):
         opener = "pipelines.nowhere:Opener"
 
-    with pytest.raises(DeclarationError, match=r"^source s: the opener of its envelope, 'pipelines\.nowhere:Opener'"):
+    with pytest.raises(DeclarationError, match=r"^an envelope of source s names 'pipelines\.nowhere:Opener', "):
         unpacked(EVENT, Missing())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.sluice.lake_contents import partition
 from tests.sluice.toy import DROPS
 
-from sluice.sources.contract import connect
+from sluice.sources.connecting import connect
 from sluice.workspace import Workspace
 
 DAY, NEXT = partition("2013-01-01"), partition("2013-01-02")

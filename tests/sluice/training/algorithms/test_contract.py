@@ -43,5 +43,6 @@ def test_line_of_linear_learner_without_a_score_is_refused(line: str) -> None:
 
 
 def test_missing_algorithm_is_named() -> None:
-    with pytest.raises(DeclarationError, match=r"'sluice\.training\.algorithms\.nowhere:Nothing' can't be imported"):
+    missing = r"names 'sluice\.training\.algorithms\.nowhere:Nothing', which can't be imported"
+    with pytest.raises(DeclarationError, match=missing):
         algorithm_named("sluice.training.algorithms.nowhere:Nothing")

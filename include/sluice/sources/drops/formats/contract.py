@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from sluice.declaration.file_formats import FileFormat
+from sluice.declaration.references import imported
 
 _GZIP = b"\x1f\x8b"
 
@@ -22,9 +22,12 @@ class UnreadableFile(Exception):
 
 
 def reader_of(form: FileFormat) -> Reader:
-    """Return the function that reads a format."""
-    module, _, name = form.reader.partition(":")
-    reader: Reader = getattr(importlib.import_module(module), name)
+    """Return the function that reads a format.
+
+    Raises:
+        DeclarationError: the function that the declared format names can't be imported.
+    """
+    reader: Reader = imported(form.reader, f"format {type(form).__name__}")
     return reader
 
 
