@@ -96,9 +96,9 @@ def test_channels_hold_label_first_and_nothing_else_but_the_features(lake: Lake)
     snapshot = made(lake)
 
     assert channels(lake, snapshot) == {
-        "train": "0,1,0.3333333333333333\n1,2,\n0,3,1e-7\n0,2,0.6666666666666666\n1,3,\n0,4,1e-7\n",
-        "validation": "0,3,1\n1,4,\n0,5,1e-7\n",
-        "test": "0,4,1.3333333333333333\n1,5,\n0,6,1e-7\n",
+        "train": "0,1,0.3333333333333333\n1,2,nan\n0,3,1e-7\n0,2,0.6666666666666666\n1,3,nan\n0,4,1e-7\n",
+        "validation": "0,3,1\n1,4,nan\n0,5,1e-7\n",
+        "test": "0,4,1.3333333333333333\n1,5,nan\n0,6,1e-7\n",
     }
     assert snapshot.rows == {"train": 6, "validation": 3, "test": 3}
     assert snapshot.partitions == {
@@ -217,7 +217,7 @@ def test_rows_without_a_label_are_left_out(lake: Lake) -> None:
     assert channels(lake, snapshot)["train"] == "0,1,0.3333333333333333\n1,3,1e-7\n"
 
 
-def test_booleans_become_numbers_and_a_feature_without_any_value_stays_empty(lake: Lake) -> None:
+def test_booleans_become_numbers_and_a_feature_without_any_value_stays_missing(lake: Lake) -> None:
     put_days(lake, range(1, 4))
     put_rows(
         lake,
@@ -231,7 +231,7 @@ def test_booleans_become_numbers_and_a_feature_without_any_value_stays_empty(lak
         ),
     )
 
-    assert channels(lake, made(lake))["train"] == "1,1,\n0,,\n1,0,\n"
+    assert channels(lake, made(lake))["train"] == "1,1,nan\n0,,nan\n1,0,nan\n"
 
 
 def test_missing_column_is_named(lake: Lake) -> None:
