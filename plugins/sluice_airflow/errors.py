@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+_LOG = logging.getLogger("airflow.task")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -17,6 +20,8 @@ def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
 
     A transient failure (see :func:`sluice.aws.failures.is_transient`) is retried as often as the task declares. A wrong
     declaration, a missing resource, a failed training or deployment, and a call that AWS refuses fail the task at once.
+
+    Why a task is skipped is a line of its log as well. Airflow's own line is in a group that the web UI folds.
 
     Raises:
         AirflowException: the task failed transiently.
@@ -33,6 +38,9 @@ def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except (SluiceError, BotoCoreError, ClientError) as error:
             raise _task_failure(error) from None
+        except AirflowSkipException as skip:
+            _LOG.warning("skipped: %s", skip)
+            raise
 
     return call
 

@@ -43,7 +43,7 @@ class PartitionTimetable(CronDataIntervalTimetable):
     @property
     @override
     def summary(self) -> str:
-        return f"each {self._every}, once complete"
+        return f"each {self._every}, once its data is there"
 
     @override
     def next_dagrun_info(

@@ -82,10 +82,10 @@ class Airflow:
         self.call("PATCH", path, {"new_state": state})
 
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
-        """Return the log of a task as the UI shows it, with its errors, and the reason of a task that was skipped."""
+        """Return the log of a task as the UI shows it, with its errors."""
         path = f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/logs/{try_number}"
         content = self.call("GET", f"{path}?full_content=true")["content"]
-        return "\n".join(f"{line['event']} {line.get('reason', '')} {_errors(line)}" for line in content)
+        return "\n".join(f"{line['event']} {_errors(line)}" for line in content)
 
     def unpause(self, *dag_ids: str) -> None:
         for dag_id in dag_ids:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from botocore.exceptions import ClientError, EndpointConnectionError, ParamValidationError
 
 from sluice.errors import ConflictingWrite, MissingResource
@@ -40,3 +40,14 @@ def test_only_transient_errors_are_retried(error: Exception, final: bool) -> Non
 
     assert isinstance(failure.value, AirflowFailException) is final
     assert "\n" not in str(failure.value)
+
+
+def test_reason_of_a_skip_is_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    @one_line_errors
+    def task() -> None:
+        raise AirflowSkipException("there is nothing to do")
+
+    with pytest.raises(AirflowSkipException):
+        task()
+
+    assert "skipped: there is nothing to do" in caplog.messages
