@@ -23,9 +23,17 @@ class Progress:
         self.sources = workspace.pipeline.event_sources
 
     def ingest(self) -> str:
+        """Return how many messages are not landed yet, in words."""
+        return f"({self.to_land():,} messages to go)"
+
+    def to_land(self) -> int:
         """Return how many messages are not landed yet."""
-        waiting = sum(connect_events(self.workspace, source).backlog() for source in self.sources)
-        return f"({waiting:,} messages to go)"
+        return sum(connect_events(self.workspace, source).backlog() for source in self.sources)
+
+    def all_hidden(self) -> bool:
+        """Return whether no message that is left can be received, because a reader that was killed holds all."""
+        figures = [connect_events(self.workspace, source).figures() for source in self.sources]
+        return self.to_land() > 0 and not any(each["waiting"] for each in figures)
 
     def transform(self) -> str:
         """Return how many days each step has written."""

@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 from tests.chaos.audit import Counts, Sent, audit
 from tests.conftest import Cloud
@@ -31,7 +32,8 @@ from sluice.steps.runner import run_step
 
 ALL = Limits()
 _SENDINGS = 20
-TROUBLE = (SluiceError, ClientError, BotoCoreError)  # what work may fail with while the cloud fails
+# What work may fail with while the cloud fails; the last one if botocore parses a response that was cut off.
+TROUBLE = (SluiceError, ClientError, BotoCoreError, ResponseParserError)
 
 
 def later() -> datetime:

@@ -103,9 +103,12 @@ class QueueProgress(BaseModel):
 
         Args:
             look: The counters.
-            settling: How long the counters have to be zero.
+            settling: How long the counters have to be zero. Zero says that they are exact, as those of an emulator:
+                then they count what a drain that died hides as well.
         """
         after = self.looked(look)
+        if not settling and not look.backlog:
+            return after._with(landed_until=latest([after.landed_until, look.at]))
         if after.quiet_since is None or look.at - after.quiet_since < settling:
             return after
         return after._with(landed_until=latest([after.landed_until, look.at - settling]))

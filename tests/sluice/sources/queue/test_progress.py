@@ -79,6 +79,14 @@ def test_nothing_is_proved_while_a_drain_may_hide_a_message() -> None:
     assert settled(killed, 720).landed_until == at(600)
 
 
+def test_exact_counters_count_what_a_drain_that_died_hides() -> None:
+    """So one look at zero proves all, though the mark of the drain is there."""
+    killed, exact = NEW.looked(look(0)).begun("lane", at(600)), timedelta(0)
+
+    assert killed.settled(look(30, in_flight=1), exact).landed_until is None
+    assert killed.settled(look(30), exact).landed_until == at(30)
+
+
 def test_quiet_time_does_not_outlast_a_drain_that_died_in_it() -> None:
     """Its messages became visible just before the next look, so the counters may not show them yet."""
     died = NEW.looked(look(0)).begun("lane", at(600))
