@@ -112,6 +112,15 @@ def test_what_a_partition_waits_for_is_named(lake: Lake, pipeline: Pipeline) -> 
     assert describe_held_back(waits) == "dt=2013-01-03..dt=2013-01-08 waits for weather dt=2013-01-03,dt=2013-01-05"
 
 
+def test_earlier_partition_of_a_queue_holds_nothing_back(lake: Lake, pipeline: Pipeline) -> None:
+    """Partitions close in order, so one that is not there was made by no run, and has nothing to wait for."""
+    put_events(lake, DAYS[5])
+    for day in DAYS[:6]:
+        land_weather(lake, day)
+
+    assert run_all(lake, pipeline, DAYS[5])["features"] == (DAYS[5].key, 0)
+
+
 def test_nothing_is_expected_before_the_start_or_before_the_first_event(lake: Lake, pipeline: Pipeline) -> None:
     """No weather was ever sent for the days before."""
     put_events(lake, DAYS[5])
