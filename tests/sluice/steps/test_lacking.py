@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pandas as pd
 import pytest
 from tests.draining import ALL_LANDED, workspace_of
 from tests.sluice.conftest import Declare
-from tests.sluice.lake_contents import keys_below, partition, put_raw, rows_of
+from tests.sluice.lake_contents import keys_below, manifest_json, partition, put_raw, put_rows, rows_of
 from tests.sluice.toy import DROPS, EVENTS, MODULES, STEPS, message, reading, toy
 
 from sluice.declaration.pipeline import Pipeline
@@ -119,6 +120,18 @@ def test_earlier_partition_of_a_queue_holds_nothing_back(lake: Lake, pipeline: P
         land_weather(lake, day)
 
     assert run_all(lake, pipeline, DAYS[5])["features"] == (DAYS[5].key, 0)
+
+
+def test_run_counts_only_its_own_partitions_as_held_back(lake: Lake, pipeline: Pipeline) -> None:
+    """The next day, which looks back on this one, lacks its weather and stays as it is."""
+    put_events(lake, DAYS[0])
+    put_events(lake, DAYS[1])
+    land_weather(lake, DAYS[0])
+    put_rows(lake, "enriched", DAYS[1].key.removeprefix("dt="), pd.DataFrame({"event_id": ["r"], "degrees": [1]}))
+    before = manifest_json(lake, "enriched", DAYS[1].key)
+
+    assert run_all(lake, pipeline, DAYS[0])["enriched"] == (DAYS[0].key, 0)
+    assert manifest_json(lake, "enriched", DAYS[1].key) == before
 
 
 def test_nothing_is_expected_before_the_start_or_before_the_first_event(lake: Lake, pipeline: Pipeline) -> None:
