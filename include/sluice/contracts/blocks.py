@@ -6,7 +6,9 @@ every body of a block that Arrow refuses. So both ways give the same rows, and a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 import numpy as np
@@ -15,12 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
+from sluice.contracts.alike import LONGEST_INTEGER, split_alike
 from sluice.contracts.flat import Member
 
 Mask = npt.NDArray[np.bool_]
 
 _MOMENT = pa.timestamp("us", "UTC")
 _DEEPEST = 100  # pydantic refuses what is nested deeper than 200 levels, and Arrow does not
+_LONG_INTEGER = re.compile(rb"[0-9]{%d}" % (LONGEST_INTEGER + 1))
 _PARSED_AT_ONCE = 2**20  # bytes
 
 
@@ -34,7 +38,7 @@ class BlockReader:
 
     def __init__(self, members: Mapping[str, Member], *, takes_others: bool) -> None:
         self._members, self._takes_others = members, takes_others
-        self._schema = pa.schema([(name, member.read_as) for name, member in members.items()])
+        self._types = {name: member.read_as for name, member in members.items()}
 
     def read(self, bodies: pa.Array[Any]) -> tuple[dict[str, pa.Array[Any]], Mask] | None:
         """Return the column of each member, and which bodies fit; None if the block can't be read so.
@@ -46,7 +50,7 @@ class BlockReader:
             lines: Any = pc.binary_join(pa.ListArray.from_arrays([0, len(bodies)], bodies), "\n")
             if not _are_lines(bodies):
                 return None
-            table = self._parsed(lines[0].as_buffer(), len(bodies))
+            table = self._parsed(bodies, lines[0].as_buffer())
             if table is None or table.num_rows != len(bodies):  # a line has two objects
                 return None
             columns, fits = {}, np.ones(len(bodies), dtype=bool)
@@ -58,15 +62,18 @@ class BlockReader:
             return None
         return columns, fits
 
-    def _parsed(self, lines: pa.Buffer, count: int) -> pa.Table | None:
-        try:
+    def _parsed(self, bodies: pa.Array[Any], lines: pa.Buffer) -> pa.Table | None:
+        with suppress(pa.ArrowInvalid):
+            return split_alike(bodies, lines, self._types, others=self._takes_others)
+        with suppress(pa.ArrowInvalid):
             return self._table(lines, "error")
-        except pa.ArrowInvalid:  # a body has other members, or does not fit
-            return self._table(lines, "ignore") if self._takes_others and not _is_doubtful(lines, count) else None
+        # A body has other members, or does not fit.
+        return self._table(lines, "ignore") if self._takes_others and not _is_doubtful(bodies, lines) else None
 
     def _table(self, lines: pa.Buffer, other_members: Literal["ignore", "error"]) -> pa.Table:
         source: Any = pa.BufferReader(lines)
-        options = pa.json.ParseOptions(explicit_schema=self._schema, unexpected_field_behavior=other_members)
+        schema = pa.schema(self._types.items())
+        options = pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior=other_members)
         return pa.json.read_json(source, pa.json.ReadOptions(block_size=_PARSED_AT_ONCE), options)
 
 
@@ -75,12 +82,14 @@ def _are_lines(bodies: pa.Array[Any]) -> bool:
     return bool(pc.all(pc.and_(pc.starts_with(bodies, "{"), pc.ends_with(bodies, "}"))).as_py())
 
 
-def _is_doubtful(lines: pa.Buffer, count: int) -> bool:
-    """Whether Arrow may pass over a member that pydantic refuses: a spelling of infinity, or one that is too deep."""
+def _is_doubtful(bodies: Any, lines: pa.Buffer) -> bool:
+    """Whether Arrow may pass over a member that pydantic refuses: infinity, one that is too deep, or too long."""
     content = lines.to_pybytes()
     letters = np.frombuffer(content, np.uint8)
     opened = np.count_nonzero(letters == ord("{")) + np.count_nonzero(letters == ord("["))
-    return int(opened) > count + _DEEPEST or b"Inf" in content
+    longest: Any = pc.max(pc.binary_length(bodies)).as_py()
+    is_long = longest > LONGEST_INTEGER and _LONG_INTEGER.search(content) is not None
+    return int(opened) > len(bodies) + _DEEPEST or b"Inf" in content or is_long
 
 
 def _fitting(member: Member, column: pa.Array[Any]) -> Mask:

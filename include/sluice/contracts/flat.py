@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -83,7 +84,7 @@ def _leaf(schema: Mapping[str, Any]) -> Member | None:
         case "int" if rules <= _COMPARISONS.keys() and all(type(schema[rule]) is int for rule in rules):
             return Member(pa.int64(), fits=partial(_compared, schema, rules) if rules else None)
         case "float" if rules <= _COMPARISONS.keys():
-            return Member(pa.float64(), fits=partial(_compared, schema, rules))
+            return Member(pa.float64(), fits=partial(_finite, schema, rules))
         case "bool" if not rules:
             return Member(pa.bool_())
         case "datetime" if rules <= {"microseconds_precision", "tz_constraint"}:
@@ -116,8 +117,16 @@ def _each_text(validator: SchemaValidator, column: pa.Array[Any]) -> pa.Array[An
     return pa.array(taken, pa.bool_()).take(encoded.indices)
 
 
+def _finite(schema: Mapping[str, Any], rules: set[str], column: pa.Array[Any]) -> pa.Array[Any]:
+    """Return which numbers are finite and in range. ``-0`` is left to pydantic: it is zero there, and -0.0 in Arrow."""
+    is_minus_zero = pc.equal(pc.divide(pa.scalar(1.0), column), pa.scalar(-math.inf))
+    fits = pc.and_(pc.is_finite(column), _compared(schema, rules, column))
+    settled: pa.Array[Any] = pc.and_not(fits, is_minus_zero)
+    return settled
+
+
 def _compared(schema: Mapping[str, Any], rules: set[str], column: pa.Array[Any]) -> pa.Array[Any]:
-    fits = pc.is_finite(column)
+    fits: pa.Array[Any] = column.is_valid()
     for rule in rules:
         fits = pc.and_(fits, _COMPARISONS[rule](column, pa.scalar(schema[rule], column.type)))
     return fits

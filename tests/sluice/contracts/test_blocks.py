@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from tests.draining import record_from_sqs
 from tests.sluice.toy import EVENTS, message
 
 from sluice.contracts import reading
+from sluice.contracts.alike import split_alike
 from sluice.contracts.flat import flat_members
 from sluice.contracts.reading import Contract
 from sluice.records.record import part_bytes, read_parts
@@ -88,6 +90,7 @@ ODD = st.sampled_from(
         json.dumps(GOOD)[:-1] + ', "other": "\\ud800"}',
         json.dumps(GOOD)[:-1] + ', "other": ' + "[" * 300 + "]" * 300 + "}",
         json.dumps(GOOD)[:-1] + ', "real": 1e999}',
+        json.dumps(GOOD)[:-1] + ', "other": [' + "1" * 4301 + "]}",
         json.dumps(GOOD)[:-1] + ', "other": {"}',
         json.dumps(GOOD)[:-1] + ', "other": "}',
         '"}',
@@ -95,6 +98,36 @@ ODD = st.sampled_from(
     ]
 )
 LISTS = st.lists(bodies() | bodies() | bodies() | ODD, max_size=12)
+
+
+# What a body may hold in a member's place, right or wrong, as it is written.
+# fmt: off
+ODD_VALUES = [
+    "null", "nul", "true", "True", "false", "0", "-0", "+1", "007", "0x1F", "1_000", "1.", ".5", "-", "1.0", "-0.0",
+    "1e5", "1E+2", "1e999", "2e", "Infinity", "NaN", "9223372036854775808", "[]", "{}", "[1,2]", "", " ", " 1", "1 ",
+    "'a'", '"', '""', '"a"b"', '"a,b"', '"a","id":"b"', '"\\""', '"\\\\"', '"é"', '"null"', '"AB" ',
+    '"\t"', '"\r"', '"\n"', '"\0"', '"\x7f"', "1" * 4300, "1" * 4301, "1" * 4300 + ".5", '"' + "1" * 4301 + '"',
+]
+# fmt: on
+SPELLED = {name: json.dumps(value) for name, value in GOOD.items()}
+
+
+@st.composite
+def written_alike(draw: st.DrawFn) -> list[str]:
+    """Draw bodies with the same members in the same order, most of them with one wrong value or none."""
+    names = draw(st.permutations([*GOOD, *draw(st.lists(st.sampled_from(["share", "seen", "other"]), unique=True))]))
+    comma, colon, first, last = (draw(st.sampled_from([text, f"{text} "])) for text in (",", ":", "{", ""))
+    texts = []
+    for _ in range(draw(st.integers(1, 9))):
+        values = {name: SPELLED.get(name, "null") for name in names}
+        for name in draw(st.lists(st.sampled_from(names), max_size=2)):
+            values[name] = draw(st.sampled_from(ODD_VALUES))
+        texts.append(_written(values, comma, colon, first, last))
+    return texts
+
+
+def _written(values: dict[str, str], comma: str = ",", colon: str = ":", first: str = "{", last: str = "") -> str:
+    return first + comma.join(f'"{name}"{colon}{value}' for name, value in values.items()) + last + "}"
 
 
 @pytest.fixture(autouse=True)
@@ -106,10 +139,60 @@ def _blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
 @given(texts=LISTS)
 @example(texts=[json.dumps(GOOD)] * 5)
 @example(texts=[json.dumps(GOOD), json.dumps({**GOOD, "real": None}), json.dumps({**GOOD, "kind": "c"})])
+@example(texts=[json.dumps({**GOOD, "real": 1.5}).replace("1.5", number) for number in ("-0", "-0.0", "0")])
+@example(texts=[json.dumps({**GOOD, "other": 7}).replace("7", "7" * length) for length in (4300, 4301)])
+@example(texts=[json.dumps({**GOOD, "other": [7]}).replace("7", "7" * length) for length in (4300, 4301)])
 def test_blocks_give_the_rows_and_reasons_of_single_bodies(contract: Contract, texts: list[str]) -> None:
-    parts = [part_bytes([record_from_sqs(message(text, n), EVENTS)])[1] for n, text in enumerate(texts, 1)]
-    records = read_parts(parts)
+    _assert_read_as_one_by_one(contract, _landed(texts))
 
+
+@pytest.mark.parametrize("contract", [Contract(Flat), Contract(Strict)])
+@given(texts=written_alike())
+def test_blocks_of_any_spelling_are_read_as_one_by_one(contract: Contract, texts: list[str]) -> None:
+    _assert_read_as_one_by_one(contract, _with_bodies(texts))
+
+
+@pytest.mark.parametrize("contract", [Contract(Flat), Contract(Strict)])
+@pytest.mark.parametrize("name", [*GOOD, "seen", "share", "other"])
+def test_each_spelling_of_a_value_is_read_as_one_by_one(contract: Contract, name: str) -> None:
+    spelled = {name: "null", **SPELLED}
+    for value in ODD_VALUES:
+        texts = [_written(spelled), _written({**spelled, name: value})]
+        _assert_read_as_one_by_one(contract, _with_bodies(texts))
+        _assert_read_as_one_by_one(contract, _with_bodies(texts[::-1]))
+    # Together they have as many quotes as three good ones.
+    texts = [_written({**spelled, name: value}) for value in ('"a"', '"', '"a"b"')]
+    _assert_read_as_one_by_one(contract, _with_bodies(texts))
+
+
+def test_bodies_may_be_more_than_one_object_on_a_line() -> None:
+    _assert_read_as_one_by_one(Contract(Flat), _with_bodies([json.dumps(GOOD).replace(', "kind"', '}, {"kind"')] * 2))
+
+
+@pytest.mark.parametrize("added", [{}, {"other": "text"}, {"other": -1.5}, {"share": None}, {"seen": AT}])
+def test_bodies_that_are_written_alike_are_split(added: dict[str, Any]) -> None:
+    events = [{**GOOD, **added, "id": number, "good": None} for number in ("ä", "", "1", "null")]
+    bodies = pa.array([json.dumps(event, ensure_ascii=False) for event in events])
+    lines = pa.py_buffer("\n".join(bodies.to_pylist()).encode())
+    types = {"good": pa.bool_(), "id": pa.string(), "count": pa.int64(), "share": pa.float64(), "real": pa.float64()}
+
+    found = split_alike(bodies, lines, types, others=True)
+
+    assert found.schema == pa.schema(types.items())
+    assert found.to_pylist() == [{name: event.get(name) for name in types} for event in events]
+
+
+def _landed(texts: list[str]) -> pa.Table:
+    return read_parts(part_bytes([record_from_sqs(message(text, n), EVENTS)])[1] for n, text in enumerate(texts, 1))
+
+
+def _with_bodies(texts: list[str]) -> pa.Table:
+    """Return records whose bodies are read whether or not landing would find a fault in them."""
+    records = _landed([json.dumps(GOOD)] * len(texts))
+    return records.set_column(records.schema.get_field_index("body"), records.schema.field("body"), [texts])
+
+
+def _assert_read_as_one_by_one(contract: Contract, records: pa.Table) -> None:
     found, expected = contract.read(records), contract._each(records)
 
     assert found.reasons.to_pylist() == expected.reasons.to_pylist()
