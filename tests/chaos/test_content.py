@@ -188,6 +188,7 @@ def test_wrong_clocks_neither_lose_events_nor_close_current_partitions(trial: Ma
     }
 
 
+@pytest.mark.slow
 def test_queues_clock_may_differ_from_the_lakes(trial: MakeTrial, flights: Flights) -> None:
     """GIVEN a lake whose clock is years behind the queue's, THEN it closes nothing too early, and later all."""
     here = trial()

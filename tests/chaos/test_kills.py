@@ -19,6 +19,7 @@ from localcloud.testing.waiting import wait_for
 DAY = date(2013, 1, 2)
 
 
+@pytest.mark.slow
 def test_drain_killed_at_every_boundary_loses_nothing(trial: MakeTrial, flights: Flights, kill: KillAt) -> None:
     here = trial(visibility_seconds=3)
     here.send(flights(900))
@@ -32,6 +33,7 @@ def test_drain_killed_at_every_boundary_loses_nothing(trial: MakeTrial, flights:
     assert counts.raw > 900, "what was recorded and not deleted was redelivered"
 
 
+@pytest.mark.slow
 def test_closing_killed_before_and_after_it_commits_is_finished_by_the_next_one(trial: MakeTrial, kill: KillAt) -> None:
     here = trial()
     here.send([event for place, event in enumerate(events_from(DAY, 4)) if place % 20 == 0])

@@ -97,6 +97,7 @@ ODD = st.sampled_from(
         "{'id': 1}",
     ]
 )
+CONTRACTS = st.sampled_from([Contract(Flat), Contract(Strict), Contract(Flat, "ms", "Europe/Berlin")])
 LISTS = st.lists(bodies() | bodies() | bodies() | ODD, max_size=12)
 
 
@@ -135,19 +136,29 @@ def _blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "_FEW", 1)
 
 
-@pytest.mark.parametrize("contract", [Contract(Flat), Contract(Strict), Contract(Flat, "ms", "Europe/Berlin")])
-@given(texts=LISTS)
-@example(texts=[json.dumps(GOOD)] * 5)
-@example(texts=[json.dumps(GOOD), json.dumps({**GOOD, "real": None}), json.dumps({**GOOD, "kind": "c"})])
-@example(texts=[json.dumps({**GOOD, "real": 1.5}).replace("1.5", number) for number in ("-0", "-0.0", "0")])
-@example(texts=[json.dumps({**GOOD, "other": 7}).replace("7", "7" * length) for length in (4300, 4301)])
-@example(texts=[json.dumps({**GOOD, "other": [7]}).replace("7", "7" * length) for length in (4300, 4301)])
+@given(contract=CONTRACTS, texts=LISTS)
+@example(contract=Contract(Strict), texts=[json.dumps(GOOD)] * 5)
+@example(
+    contract=Contract(Strict),
+    texts=[json.dumps(GOOD), json.dumps({**GOOD, "real": None}), json.dumps({**GOOD, "kind": "c"})],
+)
+@example(
+    contract=Contract(Strict),
+    texts=[json.dumps({**GOOD, "real": 1.5}).replace("1.5", number) for number in ("-0", "-0.0", "0")],
+)
+@example(
+    contract=Contract(Strict),
+    texts=[json.dumps({**GOOD, "other": 7}).replace("7", "7" * length) for length in (4300, 4301)],
+)
+@example(
+    contract=Contract(Strict),
+    texts=[json.dumps({**GOOD, "other": [7]}).replace("7", "7" * length) for length in (4300, 4301)],
+)
 def test_blocks_give_the_rows_and_reasons_of_single_bodies(contract: Contract, texts: list[str]) -> None:
     _assert_read_as_one_by_one(contract, _landed(texts))
 
 
-@pytest.mark.parametrize("contract", [Contract(Flat), Contract(Strict)])
-@given(texts=written_alike())
+@given(contract=CONTRACTS, texts=written_alike())
 def test_blocks_of_any_spelling_are_read_as_one_by_one(contract: Contract, texts: list[str]) -> None:
     _assert_read_as_one_by_one(contract, _with_bodies(texts))
 

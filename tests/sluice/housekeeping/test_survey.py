@@ -85,8 +85,8 @@ def test_both_ends_of_an_update_stay_under_every_policy(past: Past) -> None:
     past.serve(2)
     shift = {
         "BlueGreenUpdatePolicy": {
-            "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 20},
-            "TerminationWaitInSeconds": 20,
+            "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 10},
+            "TerminationWaitInSeconds": 0,
         }
     }
     past.workspace.aws.client("sagemaker").update_endpoint(
