@@ -8,7 +8,6 @@ import pytest
 
 from tests.cases.case import Case, cases
 
-
 # They wait for jobs and endpoints, or deliver a month.
 SLOW = {
     "container-contract/02-widths-content-types-and-headers",
