@@ -23,7 +23,8 @@ _LONGEST_WORK = 1.0  # seconds between a start and the next kill
 
 
 @pytest.mark.parametrize(
-    ("kills", "events"), [pytest.param(2, 300, id="2"), pytest.param(50, 3_000, id="50", marks=pytest.mark.chaos)]
+    ("kills", "events"),
+    [pytest.param(2, 300, id="2", marks=pytest.mark.slow), pytest.param(50, 3_000, id="50", marks=pytest.mark.chaos)],
 )
 @seeded(1)
 def test_pipeline_survives_repeated_kills_of_the_emulator(

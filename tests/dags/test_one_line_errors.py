@@ -85,7 +85,7 @@ def test_dags_test_of_an_unknown_pipeline_names_the_dag(airflow_home: AirflowHom
     assert reason.startswith("Dag 'trains_transform' could not be found")
 
 
-@pytest.mark.parametrize("kind", ["ingest_queue", "train"])
+@pytest.mark.parametrize("kind", [pytest.param("ingest_queue", marks=pytest.mark.slow), "train"])
 def test_pipeline_that_is_not_provisioned_gets_the_command_to_run(airflow_home: AirflowHome, kind: str) -> None:
     command = ("dags", "test", f"flights_{kind}", "2013-01-02")
 

@@ -84,6 +84,7 @@ def test_tests_in_the_documentation_pass(checkout: Path) -> None:
     assert " passed" in output
 
 
+@pytest.mark.slow
 def test_types_in_the_documentation_are_right(checkout: Path) -> None:
     folders = [checkout / "include" / "pipelines" / name for name in _pipelines(checkout)]
     files = [str(file) for folder in folders for file in folder.glob("*.py")]

@@ -51,6 +51,7 @@ def test_new_task_that_ecs_does_not_show_yet_is_not_lost(elsewhere: Elsewhere) -
         runtime(at(workspace, timedelta(minutes=6))).look(reference)
 
 
+@pytest.mark.slow
 def test_second_task_for_an_attempt_waits_for_the_first(elsewhere: Elsewhere) -> None:
     """Two runs may ask for the same work in other words, such as by other ranges, before ECS lists the first task."""
     workspace = elsewhere.make(FARGATE, SLOW)

@@ -136,6 +136,7 @@ def test_alarm_in_the_bake_returns_all_traffic_and_no_client_sees_an_error(
     assert set(after) == {old}
 
 
+@pytest.mark.slow
 def test_model_that_answers_wrongly_is_undone_while_a_client_sees_no_error(live: Live, own: Workspace) -> None:
     """GIVEN another model behind the name of the winner THEN the proof finds it, and all traffic returns.
 

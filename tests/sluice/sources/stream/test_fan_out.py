@@ -119,6 +119,7 @@ def test_both_ways_land_the_same_rows_in_the_same_order_with_the_same_checkpoint
     both(lambda each: parts(each.content("conform/")))
 
 
+@pytest.mark.slow
 def test_readers_take_turns_without_loss_or_repeat(pushed: Trial) -> None:
     polled = replace(pushed, consumer=None)
     pushed.send(900, groups=1)
