@@ -98,8 +98,7 @@ class RemoteRuntime(Runtime[Declared]):
             SluiceError: it was provisioned with other code, or the work has failed too often.
         """
         if not work.planned.due:
-            made = [(each.made, False) for each in work.planned.planned if each.made is not None]
-            return Started(f"step {self.step.name!r}", {}, summary(work.planned, made))
+            return Started(f"step {self.step.name!r}", {}, summary(work.planned, changed=()))
         request = self.request(work, reason)
         if work.claim is not None:
             reference = self.adopt(self._own(work.claim))

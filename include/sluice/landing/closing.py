@@ -19,6 +19,7 @@ from sluice.completions import unannounced
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource
 from sluice.lake.layout import raw_dataset
+from sluice.lake.look import Reads
 from sluice.lake.manifests import Manifest, latest
 from sluice.lake.partitions import Partition, between, format_ranges
 from sluice.lake.store import Lake
@@ -104,14 +105,14 @@ def close_source(lake: Lake, pipeline: Pipeline, source: EventSource, evidence: 
     return format_ranges(manifest.time_partition for manifest in unannounced(lake, dataset, closed))
 
 
-def is_empty_by_rule(lake: Lake, source: str, partition: Partition) -> bool:
+def is_empty_by_rule(lake: Reads, source: str, partition: Partition) -> bool:
     """Return whether a partition without a manifest is empty for good.
 
     It is if it had passed when its source was first seen without a backlog. Nothing closes it, and nothing waits for
     it. If an event of that time comes later, the partition gets a manifest.
 
     Args:
-        lake: The lake of the pipeline.
+        lake: The lake of the pipeline, or a look at it.
         source: The name of the source.
         partition: A raw partition that has no manifest.
     """

@@ -13,9 +13,9 @@ from typing import TypeAlias
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Input, Step
 from sluice.lake.layout import raw_dataset
+from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
-from sluice.lake.store import Lake
 from sluice.landing.closing import is_empty_by_rule
 from sluice.sources.completeness import short_ranges
 from sluice.sources.coverage import is_outside
@@ -37,29 +37,32 @@ def dataset_of(pipeline: Pipeline, read: Input) -> str:
     return read.dataset if pipeline.source(read.dataset) is None else raw_dataset(read.dataset)
 
 
-def find_inputs(lake: Lake, pipeline: Pipeline, step: Conform | Step, partition: Partition) -> Found:
+def find_inputs(look: Look, pipeline: Pipeline, step: Conform | Step, partition: Partition) -> Found:
     """Read the manifests of what a step reads for a partition, the earliest first.
 
     Args:
-        lake: The pipeline's lake.
+        look: A look at the pipeline's lake.
         pipeline: The pipeline that declares the step.
         step: The step.
         partition: The partition.
     """
     return {
-        (read, n): lake.manifest(dataset_of(pipeline, read), partition.shift(-n))
-        for read in step.reads
-        for n in range(read.look_back, -1, -1)
+        (read, n): look.manifest(dataset_of(pipeline, read), partition.shift(-n)) for read, n in places_of_inputs(step)
     }
 
 
+def places_of_inputs(step: Conform | Step) -> list[tuple[Input, int]]:
+    """Return the inputs of a step, each with how many partitions earlier it reads, the earliest first."""
+    return [(read, n) for read in step.reads for n in range(read.look_back, -1, -1)]
+
+
 def lacking(
-    lake: Lake, pipeline: Pipeline, partition: Partition, found: Found, *, is_earlier: bool = False
+    look: Look, pipeline: Pipeline, partition: Partition, found: Found, *, is_earlier: bool = False
 ) -> tuple[Raw, ...]:
     """Return the raw partitions that have to be complete before a step runs, and are not.
 
     Args:
-        lake: The pipeline's lake.
+        look: A look at the pipeline's lake.
         pipeline: The pipeline that declares the step.
         partition: The partition of the step.
         found: What it reads, as :func:`find_inputs` returns it.
@@ -68,7 +71,7 @@ def lacking(
     lacks: dict[Raw, None] = {}
     for (read, n), manifest in found.items():
         if manifest is None or manifest.state != "closed":
-            of_input = _lacking_of(lake, pipeline, read, partition.shift(-n), manifest, is_earlier or n > 0)
+            of_input = _lacking_of(look, pipeline, read, partition.shift(-n), manifest, is_earlier or n > 0)
             lacks |= dict.fromkeys(of_input)
     return tuple(lacks)
 
@@ -83,9 +86,9 @@ def held_back(
         steps: The steps.
         partitions: Their partitions.
     """
-    lake, pipeline, waits = workspace.lake, workspace.pipeline, dict[Partition, tuple[Raw, ...]]()
+    look, pipeline, waits = Look(workspace.lake), workspace.pipeline, dict[Partition, tuple[Raw, ...]]()
     for step, partition in product(steps, partitions):
-        lacks = lacking(lake, pipeline, partition, find_inputs(lake, pipeline, step, partition))
+        lacks = lacking(look, pipeline, partition, find_inputs(look, pipeline, step, partition))
         if lacks:
             waits[partition] = tuple(dict.fromkeys((*waits.get(partition, ()), *lacks)))
     return waits
@@ -106,25 +109,25 @@ def describe_held_back(waits: Mapping[Partition, Iterable[Raw]]) -> str:
 
 
 def _lacking_of(
-    lake: Lake, pipeline: Pipeline, read: Input, partition: Partition, manifest: Manifest | None, is_earlier: bool
+    look: Look, pipeline: Pipeline, read: Input, partition: Partition, manifest: Manifest | None, is_earlier: bool
 ) -> Iterable[Raw]:
     """Return what is lacking of an input that has no closed manifest."""
     if is_earlier and is_outside(pipeline, partition):
         return ()
     source = pipeline.source(read.dataset)
     if source is None:
-        before = find_inputs(lake, pipeline, pipeline.step(read.dataset), partition)
-        return lacking(lake, pipeline, partition, before, is_earlier=is_earlier)
+        before = find_inputs(look, pipeline, pipeline.step(read.dataset), partition)
+        return lacking(look, pipeline, partition, before, is_earlier=is_earlier)
     if source in pipeline.event_sources:
-        needless = is_earlier or (manifest is None and is_empty_by_rule(lake, source.name, partition))
+        needless = is_earlier or (manifest is None and is_empty_by_rule(look, source.name, partition))
     else:
-        needless = is_earlier and _is_before_all_events(lake, pipeline, partition)
+        needless = is_earlier and _is_before_all_events(look, pipeline, partition)
     return () if needless else ((source.name, partition),)
 
 
-def _is_before_all_events(lake: Lake, pipeline: Pipeline, partition: Partition) -> bool:
+def _is_before_all_events(look: Look, pipeline: Pipeline, partition: Partition) -> bool:
     """Return whether a partition is empty by rule in every queue and stream: then no run makes it."""
     return bool(pipeline.event_sources) and all(
-        is_empty_by_rule(lake, source.name, partition) and lake.manifest(raw_dataset(source.name), partition) is None
+        is_empty_by_rule(look, source.name, partition) and look.manifest(raw_dataset(source.name), partition) is None
         for source in pipeline.event_sources
     )

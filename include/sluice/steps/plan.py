@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
 from sluice.errors import MissingResource
+from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.partitions import Partition, format_ranges, parse_ranges
-from sluice.lake.store import Lake
 from sluice.steps.code import code_fingerprint
-from sluice.steps.lacking import Found, Raw, dataset_of, find_inputs, lacking
+from sluice.steps.lacking import Found, Raw, dataset_of, find_inputs, lacking, places_of_inputs
 from sluice.workspace import Workspace
 
 # How many partitions of one run are read, or made, at the same time.
@@ -109,43 +108,34 @@ def plan(workspace: Workspace, name: str, ranges: str) -> Plan:
         MissingResource: a step before it has not made a partition.
         DeclarationError: there is no such step, or its module does not exist.
     """
-    lake, pipeline = workspace.lake, workspace.pipeline
+    look, pipeline = Look(workspace.lake), workspace.pipeline
     step = pipeline.step(name)
     partitions = parse_ranges(ranges)
-    targets = sorted({*partitions, *_dependants(lake, pipeline, step, partitions)})
+    targets = sorted({*partitions, *_dependants(look, pipeline, step, partitions)})
+    look.read_manifests((step.name, each) for each in targets)
+    look.read_manifests(
+        (dataset_of(pipeline, read), each.shift(-n)) for each in targets for read, n in places_of_inputs(step)
+    )
     code = code_fingerprint(pipeline, step)
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        found = list(pool.map(partial(plan_partition, lake, pipeline, step, code), targets))
+    found = [_planned(look, pipeline, step, code, each) for each in targets]
     held_back = [each for each in found if each.lacks and each.partition in partitions]
     return Plan(step, code, [each for each in found if not each.lacks], held_back)
 
 
-def plan_partition(lake: Lake, pipeline: Pipeline, step: Conform | Step, code: str, partition: Partition) -> Planned:
-    """Read what a step has to do for one partition.
-
-    Args:
-        lake: The pipeline's lake.
-        pipeline: The pipeline that declares the step.
-        step: One of its steps.
-        code: The fingerprint of the step's code.
-        partition: The partition.
-
-    Raises:
-        MissingResource: a step before it has not made the partition.
-    """
-    found = find_inputs(lake, pipeline, step, partition)
-    lacks = lacking(lake, pipeline, partition, found)
+def _planned(look: Look, pipeline: Pipeline, step: Conform | Step, code: str, partition: Partition) -> Planned:
+    found = find_inputs(look, pipeline, step, partition)
+    lacks = lacking(look, pipeline, partition, found)
     for read in step.reads:
         if not lacks and found[read, 0] is None and pipeline.source(read.dataset) is None:
             raise MissingResource(
-                f"{lake.uri(lake.layout.partition(read.dataset, partition))} has no manifest; run step "
+                f"{look.lake.uri(look.layout.partition(read.dataset, partition))} has no manifest; run step "
                 f"{read.dataset!r} first, then clear this task"
             )
     inputs = {
         f"{dataset_of(pipeline, read)}/{partition.shift(-n).key}": manifest.digest if manifest else _ABSENT
         for (read, n), manifest in found.items()
     }
-    return Planned(partition, found, inputs, lake.manifest(step.name, partition), code, lacks)
+    return Planned(partition, found, inputs, look.manifest(step.name, partition), code, lacks)
 
 
 def reach(pipeline: Pipeline, step: Conform | Step) -> int:
@@ -166,11 +156,10 @@ def reach(pipeline: Pipeline, step: Conform | Step) -> int:
 
 
 def _dependants(
-    lake: Lake, pipeline: Pipeline, step: Conform | Step, partitions: Sequence[Partition]
+    look: Look, pipeline: Pipeline, step: Conform | Step, partitions: Sequence[Partition]
 ) -> list[Partition]:
     """Return other partitions of the step that exist and may look back on one of ``partitions``."""
     far = reach(pipeline, step)
     within = {partition.shift(n) for partition in partitions for n in range(1, far + 1)} - set(partitions)
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        found = pool.map(partial(lake.manifest, step.name), within)
-        return [partition for partition, manifest in zip(within, found, strict=True) if manifest is not None]
+    look.read_manifests((step.name, each) for each in within)
+    return [each for each in within if look.manifest(step.name, each) is not None]

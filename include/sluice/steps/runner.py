@@ -2,16 +2,17 @@
 
 A step runs again only when its inputs or its code have changed (P4). Its output is named by the digest of its bytes,
 so the steps after it run again only when the output has changed. Runs may overlap, even runs of the same partition.
-After a commit the inputs are read again, and the step repeats if they have changed. So the last output was made from
-the last inputs.
+After the commits the inputs are read again, and the step repeats where they have changed. So the last output was made
+from the last inputs.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -32,7 +33,7 @@ from sluice.steps.frames import to_frame
 from sluice.steps.measuring import WORKER, Place, Stopwatch
 from sluice.steps.output import Output, commit
 from sluice.steps.output_schema import OutputSchema
-from sluice.steps.plan import SIDE_BY_SIDE, Plan, Planned, plan, plan_partition
+from sluice.steps.plan import SIDE_BY_SIDE, Plan, Planned, plan
 from sluice.steps.reading import reader_of
 from sluice.steps.returned import frame_of, table_of
 from sluice.steps.unifying import unified
@@ -61,66 +62,62 @@ def run_step(workspace: Workspace, name: str, ranges: str, place: Place = WORKER
         SluiceError: the step's function failed.
         ConflictingWrite: the inputs kept changing while the step ran.
     """
-    planned = plan(workspace, name, ranges)
+    planned, changed = plan(workspace, name, ranges), set[Partition]()
+    for _ in range(_MOST_RUNS):
+        if not planned.due:
+            return summary(planned, changed)
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            made = pool.map(partial(_make, workspace, planned, place), planned.due)
+            changed |= {each.partition for each, is_new in zip(planned.due, made, strict=True) if is_new}
+        planned = plan(workspace, name, ranges)
+    raise ConflictingWrite(
+        f"{workspace.lake.uri(workspace.lake.layout.partition(name, planned.due[0].partition))} was made {_MOST_RUNS} "
+        f"times, and each time its inputs changed during the run or a run with other code wrote it; wait for the other "
+        f"runs and clear this task"
+    )
 
-    def run(each: Planned) -> tuple[Manifest, bool]:
-        return _run_partition(workspace.lake, workspace.pipeline, planned, each, place)
 
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        return summary(planned, list(pool.map(run, planned.planned)))
-
-
-def summary(planned: Plan, runs: Sequence[tuple[Manifest, bool]]) -> dict[str, Any]:
+def summary(planned: Plan, changed: Collection[Partition]) -> dict[str, Any]:
     """Return what a run has done, small enough for XCom.
 
     Args:
-        planned: What it had to do.
-        runs: The manifest of each partition afterwards, and whether its content is new.
+        planned: What there is to do after it: nothing, so each partition has its manifest.
+        changed: The partitions whose content is new.
 
     Returns:
         ``partitions`` as ranges, ``held_back`` as the number of partitions that are left out, ``changed`` as the number
         of partitions with new content, and the sums of ``rows_in``, ``rows_out`` and ``rejected``.
     """
+    manifests = [each.current for each in planned.planned if each.current is not None]
     return {
         "partitions": planned.ranges,
         "held_back": len(planned.held_back),
-        "changed": sum(changed for _, changed in runs),
-        "rows_in": sum(manifest.rows_in for manifest, _ in runs),
-        "rows_out": sum(manifest.rows_out for manifest, _ in runs),
-        "rejected": sum(sum(manifest.rejected.values()) for manifest, _ in runs),
+        "changed": len(changed),
+        "rows_in": sum(manifest.rows_in for manifest in manifests),
+        "rows_out": sum(manifest.rows_out for manifest in manifests),
+        "rejected": sum(sum(manifest.rejected.values()) for manifest in manifests),
     }
 
 
-def _run_partition(
-    lake: Lake, pipeline: Pipeline, whole: Plan, planned: Planned, place: Place
-) -> tuple[Manifest, bool]:
-    """Return the manifest after the run, and whether its content is new."""
-    step, partition, changed = whole.step, planned.partition, False
-    for _ in range(_MOST_RUNS):
-        if planned.made is not None:
-            return planned.made, changed
-        stopwatch = Stopwatch(place, whole, planned, time.monotonic)
-        output = (
-            _conform(lake, pipeline, step, planned)
-            if isinstance(step, Conform)
-            else _call(lake, pipeline, step, planned)
-        )
-        written = commit(
-            lake,
-            step.name,
-            partition,
-            output,
-            inputs=planned.inputs,
-            code=whole.code,
-            rows_in=planned.rows,
-            run=stopwatch.read(),
-        )
-        changed = changed or planned.current is None or written.digest != planned.current.digest
-        planned = plan_partition(lake, pipeline, step, whole.code, partition)
-    raise ConflictingWrite(
-        f"{lake.uri(lake.layout.partition(step.name, partition))} was made {_MOST_RUNS} times, and each time its "
-        f"inputs changed during the run or a run with other code wrote it; wait for the other runs and clear this task"
+def _make(workspace: Workspace, whole: Plan, place: Place, planned: Planned) -> bool:
+    """Make one partition, and return whether its content is new."""
+    lake, pipeline, step = workspace.lake, workspace.pipeline, whole.step
+    stopwatch = Stopwatch(place, whole, planned, time.monotonic)
+    if isinstance(step, Conform):
+        output = _conform(lake, pipeline, step, planned)
+    else:
+        output = _call(lake, pipeline, step, planned)
+    written = commit(
+        lake,
+        step.name,
+        planned.partition,
+        output,
+        inputs=planned.inputs,
+        code=whole.code,
+        rows_in=planned.rows,
+        run=stopwatch.read(),
     )
+    return planned.current is None or written.digest != planned.current.digest
 
 
 def _conform(lake: Lake, pipeline: Pipeline, step: Conform, planned: Planned) -> Output:

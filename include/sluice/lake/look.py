@@ -1,0 +1,76 @@
+"""A look at the lake: each object that changes is read once, however many readers ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from sluice.lake.layout import Layout
+from sluice.lake.manifests import Manifest
+from sluice.lake.partitions import Partition
+from sluice.lake.store import Lake, Stored
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Reads(Protocol):
+    """What a lake and a look at it have in common."""
+
+    @property
+    def layout(self) -> Layout:
+        """The keys of the pipeline's objects."""
+
+    def stored(self, key: str, kind: type[Model]) -> Stored[Model]:
+        """Read an object that changes."""
+
+
+class Look:
+    """A lake as it was when its objects were first asked for.
+
+    Args:
+        lake: The lake.
+    """
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self._seen: dict[str, Stored[Any]] = {}
+
+    @property
+    def layout(self) -> Layout:
+        """The keys of the pipeline's objects."""
+        return self.lake.layout
+
+    def stored(self, key: str, kind: type[Model]) -> Stored[Model]:
+        """Read an object, or return it as it was read before.
+
+        Args:
+            key: The key of the object.
+            kind: The model that parses its JSON.
+
+        Raises:
+            SluiceError: the object is no such JSON.
+        """
+        if key not in self._seen:
+            self._seen[key] = self.lake.stored(key, kind)
+        return self._seen[key]
+
+    def manifest(self, dataset: str, partition: Partition) -> Manifest | None:
+        """Read a partition's manifest, or return it as it was read before; return None if there is none.
+
+        Args:
+            dataset: The dataset, such as ``raw/events``.
+            partition: The partition.
+        """
+        return self.stored(self.layout.manifest(dataset, partition), Manifest).value
+
+    def read_manifests(self, wanted: Iterable[tuple[str, Partition]]) -> None:
+        """Read manifests that will be asked for, sixteen at a time.
+
+        Args:
+            wanted: Their datasets and partitions, in any order, also more than once.
+        """
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(lambda each: self.manifest(*each), dict.fromkeys(wanted)))
