@@ -7,7 +7,7 @@ Types come from the core schema of the model, in which pydantic has resolved ann
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from datetime import datetime
 from decimal import Context, Decimal, InvalidOperation
 from enum import Enum
 from operator import attrgetter, itemgetter
@@ -17,6 +17,8 @@ import pyarrow as pa
 from pydantic import BaseModel, TypeAdapter
 
 from sluice.contracts.values import (
+    MOMENT,
+    Column,
     Spelled,
     Unfit,
     day,
@@ -29,6 +31,7 @@ from sluice.contracts.values import (
     time_of_day,
     truth,
     whole,
+    within,
 )
 from sluice.errors import DeclarationError
 from sluice.records.times import OUT_OF_RANGE
@@ -49,27 +52,6 @@ _INNER: Mapping[str, str] = {
     "json-or-python": "json_schema",
 }
 _MOST_DIGITS = 38  # decimal128
-
-
-@dataclass(frozen=True)
-class Column:
-    """How a member becomes a column.
-
-    Attributes:
-        type: The Arrow type.
-        convert: Returns a validated value as Arrow takes it; raises :class:`Unfit`. It gets no None.
-    """
-
-    type: pa.DataType
-    convert: Callable[[Any], Any]
-
-    def value(self, member: Any) -> Any:
-        """Return a validated value as Arrow takes it.
-
-        Raises:
-            Unfit: the column can't hold it.
-        """
-        return None if member is None else self.convert(member)
 
 
 def columns_of(contract: type[BaseModel]) -> dict[str, Column]:
@@ -200,7 +182,7 @@ class _Described:
     def _datetime(self, schema: Schema, where: tuple[str, ...]) -> Column:
         if schema.get("tz_constraint") == "naive":
             raise self._refused(where, "a time without a zone; use datetime, and declare event_time_zone at the source")
-        return Column(pa.timestamp("us", tz="UTC"), moment)
+        return Column(MOMENT, moment, datetime)
 
     def _chosen(self, schema: Schema, where: tuple[str, ...]) -> Column:
         """The column of an Enum or a Literal: that of its values."""
@@ -229,23 +211,6 @@ class _Described:
         return DeclarationError(f"contract {self._contract}: member {'.'.join(where)!r} is {what}; {_POSSIBLE}")
 
 
-def within(column: Column, member: Any, name: str) -> Any:
-    """Return a member as :meth:`Column.value` does; its name leads to the fault.
-
-    Args:
-        column: The column of the member.
-        member: Its value.
-        name: Its name.
-
-    Raises:
-        Unfit: the column can't hold it.
-    """
-    try:
-        return column.value(member)
-    except Unfit as fault:
-        raise Unfit(fault.kind, name, *fault.where) from None
-
-
 def _struct(columns: Mapping[str, Column], getter: Callable[[str], Callable[[Any], Any]]) -> Column:
     getters = {name: getter(name) for name in columns}
 
@@ -268,10 +233,10 @@ def _is_number_or_text(kind: pa.DataType) -> bool:
 
 
 _CHOICES = {
-    str: Column(pa.string(), text),
-    int: Column(pa.int64(), whole),
-    float: Column(pa.float64(), real),
-    bool: Column(pa.bool_(), truth),
+    str: Column(pa.string(), text, str),
+    int: Column(pa.int64(), whole, int),
+    float: Column(pa.float64(), real, float),
+    bool: Column(pa.bool_(), truth, bool),
 }
 _SCALARS: Mapping[str, Column] = {
     "str": _CHOICES[str],

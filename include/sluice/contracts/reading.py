@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from sluice.contracts.blocks import BlockReader
-from sluice.contracts.columns import columns_of, within
+from sluice.contracts.bodies import BodyReader
+from sluice.contracts.columns import columns_of
 from sluice.contracts.flat import flat_members
 from sluice.contracts.validation import body_validator
-from sluice.contracts.values import Unfit
 from sluice.errors import DeclarationError
 from sluice.records.record import SCHEMA
 
 # Columns of a row that come from the record. A member of their name is checked, and the record's value kept.
 ENVELOPE = ("event_id", "group", "sequence_number", "event_time", "sent_at")
 _QUEUE_ALONE_KNOWS = {"sequence_number", "sent_at"}
-_EVENT_TIME = "event_time: "
-_READ = [*ENVELOPE, "event_time_from", "body", "fault"]
 _BLOCK = 2**16  # records
 _AT_ONCE = 2  # Arrow's reader does not hold the interpreter
 _FEW = 64  # records, of which a block is no quicker
@@ -71,11 +66,11 @@ class Contract:
             )
         columns = columns_of(model)
         self._columns = {name: column for name, column in columns.items() if name not in ENVELOPE}
-        self._validate = body_validator(model, unit, zone)
         flat = flat_members(model)
         self._blocks = None if flat is None else BlockReader(flat[0], takes_others=flat[1])
         # Members that the record knows: a body may leave them out.
         self._known = {_name_in_body(model, name): name for name in columns if name in ENVELOPE}
+        self._bodies = BodyReader(body_validator(model, unit, zone), self._columns, self._known)
         members = [pa.field(name, column.type) for name, column in self._columns.items()]
         self.schema = pa.schema([*(SCHEMA.field(name) for name in ENVELOPE), *members])
 
@@ -129,66 +124,13 @@ class Contract:
 
     def _each(self, records: pa.Table) -> Read:
         """Read records one by one."""
-        rows: list[dict[str, Any]] = []
-        reasons: list[str | None] = []
-        for record in records.select(_READ).to_pylist():
-            try:
-                row, reason = self._checked(record)
-            except MemoryError:
-                raise
-            except Exception as error:  # the contract's own code may raise anything
-                row, reason = None, _reason(error)
-            if row is not None:
-                rows.append(row)
-            reasons.append(reason)
-        return Read(pa.Table.from_pylist(rows, self.schema), pa.array(reasons, pa.string()))
-
-    def _checked(self, record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
-        """Return the row of a record, or why there is none."""
-        fault = record["fault"]
-        if fault is not None and not fault.startswith(_EVENT_TIME):
-            return None, fault
-        row = self._row(record)
-        if record["event_time_from"] != "body":
-            return None, fault or "event_time: not usable"  # earlier versions kept no fault
-        return row, None
-
-    def _row(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        try:
-            instance = self._validate(record["body"])
-        except ValidationError as error:
-            lacking = [each["loc"][0] for each in error.errors() if each["type"] == "missing" and len(each["loc"]) == 1]
-            known = {name: record[self._known[name]] for name in lacking if name in self._known}
-            if not known:
-                raise
-            instance = self._validate(_with(record["body"], known))
-        row = {name: record[name] for name in ENVELOPE}
-        for name, column in self._columns.items():
-            row[name] = within(column, getattr(instance, name), name)
-        return row
+        columns, reasons = self._bodies.read(records)
+        why = pa.array(reasons, pa.string())
+        fitting = records.filter(why.is_null())
+        rows = pa.table([*(fitting[name] for name in ENVELOPE), *columns.values()], schema=self.schema)
+        return Read(rows, why)
 
 
 def _name_in_body(model: type[BaseModel], member: str) -> str:
     alias = model.model_fields[member].validation_alias
     return alias if isinstance(alias, str) else member
-
-
-def _with(body: str, members: Mapping[Any, Any]) -> str:
-    """Return a JSON object with more members. The rest of the text stays, so numbers keep their digits."""
-    added = json.dumps(members, default=datetime.isoformat)
-    rest = body.strip().removeprefix("{").lstrip()
-    return added if rest == "}" else f"{added[:-1]}, {rest}"
-
-
-def _reason(error: Exception) -> str:
-    """Return ``not_json``, or ``<member>: <kind of fault>`` for the first fault, without the offending value."""
-    where: Sequence[int | str] = ()
-    kind = type(error).__name__
-    if isinstance(error, Unfit):
-        where, kind = error.where, error.kind
-    elif isinstance(error, ValidationError):
-        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        if fault["type"] == "json_invalid":
-            return "not_json"
-        where, kind = fault["loc"], fault["type"]
-    return f"{'.'.join(map(str, where)) or 'body'}: {kind}"

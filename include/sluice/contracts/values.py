@@ -1,21 +1,29 @@
-"""The values of columns: what a validated member becomes, or why its column can't hold it."""
+"""Columns and their values: what a validated member becomes, or why its column can't hold it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from math import isfinite
+from types import NoneType
 from typing import Any
 from uuid import UUID
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import AnyUrl
 
 from sluice.records.times import OUT_OF_RANGE
 
 # What a column spells as its text.
 Spelled = UUID | AnyUrl | IPv4Address | IPv4Interface | IPv4Network | IPv6Address | IPv6Interface | IPv6Network
+MOMENT = pa.timestamp("us", tz="UTC")
+_FIRST = pa.scalar(datetime.min.replace(tzinfo=UTC), MOMENT)
+_LAST = pa.scalar(datetime.max.replace(tzinfo=UTC), MOMENT)
 _LARGEST = 400  # decimal digits before or after the point, of a number that is text
 
 
@@ -30,6 +38,56 @@ class Unfit(ValueError):
     def __init__(self, kind: str, *where: str) -> None:
         super().__init__(kind)
         self.kind, self.where = kind, where
+
+
+@dataclass(frozen=True)
+class Column:
+    """How a member becomes a column.
+
+    Attributes:
+        type: The Arrow type.
+        convert: Returns a validated value as Arrow takes it; raises :class:`Unfit`. It gets no None.
+        takes: The one Python type whose values Arrow reads as ``convert`` does; None if there is none.
+    """
+
+    type: pa.DataType
+    convert: Callable[[Any], Any]
+    takes: Any = None
+
+    def value(self, member: Any) -> Any:
+        """Return a validated value as Arrow takes it.
+
+        Raises:
+            Unfit: the column can't hold it.
+        """
+        return None if member is None else self.convert(member)
+
+    def plain(self, members: Sequence[Any]) -> pa.Array[Any] | None:
+        """Return validated values as a column, all at once; None if one of them has to be looked at."""
+        if self.takes is None or not {*map(type, members)} <= {self.takes, NoneType}:
+            return None
+        try:
+            array: Any = pa.array(members, self.type)
+        except (pa.ArrowException, ValueError, OverflowError):
+            return None
+        return array if _is_in_range(array) else None
+
+
+def within(column: Column, member: Any, name: str) -> Any:
+    """Return a member as :meth:`Column.value` does; its name leads to the fault.
+
+    Args:
+        column: The column of the member.
+        member: Its value.
+        name: Its name.
+
+    Raises:
+        Unfit: the column can't hold it.
+    """
+    try:
+        return column.value(member)
+    except Unfit as fault:
+        raise Unfit(fault.kind, name, *fault.where) from None
 
 
 def require(fits: bool, kind: str) -> None:
@@ -118,3 +176,14 @@ def number_or_text(value: Any) -> str:
     require(number.is_finite() and abs(number.adjusted()) <= _LARGEST, OUT_OF_RANGE)
     text = format(number, "f")
     return (text.rstrip("0").rstrip(".") if "." in text else text) if number else "0"
+
+
+def _is_in_range(array: Any) -> bool:
+    """Whether all values can be told: finite numbers, and times of the years 1 to 9999."""
+    if pa.types.is_floating(array.type):
+        fits = pc.is_finite(array)
+    elif pa.types.is_timestamp(array.type):
+        fits = pc.and_(pc.greater_equal(array, _FIRST), pc.less_equal(array, _LAST))
+    else:
+        return True
+    return bool(pc.all(fits, min_count=0).as_py())

@@ -24,7 +24,12 @@ class Reads(Protocol):
         """The keys of the pipeline's objects."""
 
     def stored(self, key: str, kind: type[Model]) -> Stored[Model]:
-        """Read an object that changes."""
+        """Read an object that changes.
+
+        Args:
+            key: The key of the object.
+            kind: The model that parses its JSON.
+        """
 
 
 class Look:
