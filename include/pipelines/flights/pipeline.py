@@ -46,8 +46,13 @@ PIPELINE = Pipeline(
     ),
     steps=(
         Conform("conform", source="events", contract="contracts:FlightEvent"),
-        Step("enrich", run="steps:enrich", reads=(Input("conform"), Input("weather", look_back=1))),
-        Step("features", run="steps:features", reads=(Input("enrich", look_back=3),)),
+        Step(
+            "enrich",
+            run="steps:enrich",
+            reads=(Input("conform"), Input("weather", look_back=1)),
+            split_by="event_time",
+        ),
+        Step("features", run="steps:features", reads=(Input("enrich", look_back=3),), split_by="event_time"),
     ),
     training=Training(
         rows="features",

@@ -95,7 +95,11 @@ def _schedule(flights: pd.DataFrame) -> pd.DataFrame:
 def _aircraft(flights: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
     """``AIRCRAFT_FEATURES`` for each row of ``flights``; all missing without an aircraft or a history."""
     announced = flights.loc[flights["tailnum"].notna(), ["group", "sequence_number", "as_of", "sched_dep"]]
-    history = announced.reset_index(names="row").merge(events, on="group", suffixes=("", "_event"))
+    # The events of the 24 hours before lie in two days, so a long window costs no more than its days do.
+    days = announced["as_of"].dt.floor("D")
+    asked = pd.concat([announced.assign(day=days), announced.assign(day=days - pd.Timedelta(days=1))])
+    of_day = events.assign(day=events["event_time"].dt.floor("D"))
+    history = asked.reset_index(names="row").merge(of_day, on=["group", "day"], suffixes=("", "_event"))
     history = history[
         (history["sequence_number_event"] < history["sequence_number"])
         & (history["event_time"] <= history["as_of"])

@@ -92,6 +92,9 @@ class Step:
             ``pipeline.py``. Rows that break it are quarantined, each with a reason. None: any rows are right.
         most_rejected: The share of the rows that may break ``output``, 0 to 1. Above it the step fails, and the
             partition stays as it was.
+        split_by: A column of times with a zone, by which the rows are split into partitions. It says that the function
+            may get several neighbours at once, as if they were one long partition, and returns the same rows then: a
+            range runs much faster. None: each partition has a call of its own.
         runtime: Where the step runs.
 
     Raises:
@@ -104,7 +107,8 @@ class Step:
     reads: tuple[Input, ...]
     output: str | None = None
     most_rejected: float = 0.01
-    # The fingerprint of a step's code covers its repr. Another runtime gives the same bytes, so nothing runs again.
+    # The fingerprint of a step's code covers its repr. These give the same bytes, so nothing runs again.
+    split_by: str | None = field(default=None, repr=False)
     runtime: Runtime = field(default=Worker(), repr=False)
 
     def __post_init__(self) -> None:

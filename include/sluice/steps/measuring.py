@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sluice.lake.manifests import Run
-from sluice.steps.plan import Plan, Planned
+from sluice.steps.plan import Plan, Span
 
 
 def peak_mb() -> int:
@@ -36,28 +36,31 @@ WORKER = Place("the Airflow worker", "declared")
 
 
 class Stopwatch:
-    """Measures the run of one partition, from now on.
+    """Measures the run of partitions that are made together, from now on.
 
     Args:
         place: Where it runs.
-        plan: The run of which the partition is a part.
-        planned: The partition.
+        plan: The run of which they are a part.
+        span: The partitions.
         clock: Returns seconds.
     """
 
-    def __init__(self, place: Place, plan: Plan, planned: Planned, clock: Callable[[], float]) -> None:
-        self._place, self._plan, self._planned, self._clock = place, plan, planned, clock
+    def __init__(self, place: Place, plan: Plan, span: Span, clock: Callable[[], float]) -> None:
+        self._place, self._plan, self._span, self._clock = place, plan, span, clock
         self._begun = clock()
 
-    def read(self) -> Run:
-        """Return what was measured until now."""
-        seconds = round(self._clock() - self._begun, 3)
-        return Run(
-            runtime=self._place.runtime,
-            reason=self._place.reason,
-            bytes=self._planned.size,
-            bytes_at_once=self._plan.bytes_at_once,
-            seconds=seconds,
-            peak_mb=self._place.peak_mb(),
-            dollars=round(seconds * self._place.dollars_per_second, 8),
-        )
+    def read(self) -> list[Run]:
+        """Return what was measured until now, for each partition. Each has an equal share of the time."""
+        seconds = round((self._clock() - self._begun) / len(self._span), 3)
+        return [
+            Run(
+                runtime=self._place.runtime,
+                reason=self._place.reason,
+                bytes=planned.size,
+                bytes_at_once=self._plan.bytes_at_once,
+                seconds=seconds,
+                peak_mb=self._place.peak_mb(),
+                dollars=round(seconds * self._place.dollars_per_second, 8),
+            )
+            for planned in self._span
+        ]

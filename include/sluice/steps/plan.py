@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
@@ -18,6 +19,8 @@ from sluice.workspace import Workspace
 
 # How many partitions of one run are read, or made, at the same time.
 SIDE_BY_SIDE = 4
+# How many bytes of objects one call of a step's function may read: about a gigabyte of rows in memory.
+LARGEST_SPAN = 2**25
 _ABSENT = "absent"
 
 
@@ -54,9 +57,23 @@ class Planned:
         return sum(file.size for manifest in self.found.values() if manifest is not None for file in manifest.files)
 
     @property
+    def own_size(self) -> int:
+        """The bytes of those of its own time."""
+        return sum(file.size for manifest in self.own if manifest is not None for file in manifest.files)
+
+    @property
+    def own(self) -> list[Manifest | None]:
+        """The manifests of its own time."""
+        return [manifest for (_, n), manifest in self.found.items() if n == 0]
+
+    @property
     def rows(self) -> int:
         """How many rows the step reads of this partition, without those of earlier ones."""
-        return sum(manifest.rows_out for (_, n), manifest in self.found.items() if manifest is not None and n == 0)
+        return sum(manifest.rows_out for manifest in self.own if manifest is not None)
+
+
+# Partitions that one call of the step's function makes.
+Span: TypeAlias = tuple[Planned, ...]
 
 
 @dataclass(frozen=True)
@@ -85,10 +102,35 @@ class Plan:
         """The partitions that have to run: their inputs or the code have changed, or they were never made."""
         return tuple(each for each in self.planned if each.made is None)
 
+    @cached_property
+    def spans(self) -> tuple[Span, ...]:
+        """What has to run, by calls of the step's function.
+
+        A call makes one partition; of a step whose rows are split by their time as many neighbours as fit. One for
+        which an input has no object is made alone, as its function gets no columns of it.
+        """
+        spans: list[list[Planned]] = []
+        held = 0
+        for each in self.due:
+            held += each.own_size
+            joins = spans and self.is_split and _are_neighbours(spans[-1][-1], each) and held <= LARGEST_SPAN
+            if joins:
+                spans[-1].append(each)
+            else:
+                spans.append([each])
+                held = each.size
+        return tuple(map(tuple, spans))
+
+    @property
+    def is_split(self) -> bool:
+        """Whether one call of the step's function can make several partitions."""
+        return isinstance(self.step, Step) and self.step.split_by is not None
+
     @property
     def bytes_at_once(self) -> int:
         """The most bytes of inputs that the run has to hold at one time."""
-        return sum(sorted((each.size for each in self.due), reverse=True)[:SIDE_BY_SIDE])
+        sizes = [span[0].size + sum(each.own_size for each in span[1:]) for span in self.spans]
+        return sum(sorted(sizes, reverse=True)[:SIDE_BY_SIDE])
 
     @property
     def digest(self) -> str:
@@ -136,6 +178,12 @@ def _planned(look: Look, pipeline: Pipeline, step: Conform | Step, code: str, pa
         for (read, n), manifest in found.items()
     }
     return Planned(partition, found, inputs, look.manifest(step.name, partition), code, lacks)
+
+
+def _are_neighbours(one: Planned, other: Planned) -> bool:
+    """Whether a partition follows another one, and each input of both has objects."""
+    whole = all(manifest is not None and manifest.files for each in (one, other) for manifest in each.own)
+    return whole and one.partition.shift(1) == other.partition
 
 
 def reach(pipeline: Pipeline, step: Conform | Step) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -10,9 +11,24 @@ import pyarrow as pa
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.references import imported
 from sluice.lake.manifests import File
+from sluice.lake.store import Lake
 from sluice.steps.frames import read_object
 
 Read = Callable[[File, bytes], pa.Table]
+
+
+def objects(lake: Lake, keys: Sequence[str]) -> list[bytes]:
+    """Return the content of objects, which are read eight at a time.
+
+    Args:
+        lake: The lake.
+        keys: The keys of the objects.
+
+    Raises:
+        MissingResource: one of them is gone.
+    """
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(lake.get, keys))
 
 
 def reader_of(pipeline: Pipeline, dataset: str) -> Read:

@@ -9,34 +9,27 @@ from the last inputs.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
-
-import pandas as pd
 
 from sluice.contracts.reading import Contract
 from sluice.declaration.loading import resolve
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.steps import Conform, Input, Step, name_before
+from sluice.declaration.steps import Conform
 from sluice.errors import ConflictingWrite, SluiceError
-from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.landing.parts import inline_records
 from sluice.records.record import part_bytes, read_parts
 from sluice.sources.connecting import events_source
+from sluice.steps.calling import NotAlike, blamed, call
 from sluice.steps.conform import conform
-from sluice.steps.frames import to_frame
 from sluice.steps.measuring import WORKER, Place, Stopwatch
 from sluice.steps.output import Output, commit
-from sluice.steps.output_schema import OutputSchema
-from sluice.steps.plan import SIDE_BY_SIDE, Plan, Planned, plan
-from sluice.steps.reading import reader_of
-from sluice.steps.returned import frame_of, table_of
-from sluice.steps.unifying import unified
+from sluice.steps.plan import SIDE_BY_SIDE, Plan, Planned, Span, plan
+from sluice.steps.reading import objects
 from sluice.workspace import Workspace
 
 _MOST_RUNS = 5
@@ -67,8 +60,7 @@ def run_step(workspace: Workspace, name: str, ranges: str, place: Place = WORKER
         if not planned.due:
             return summary(planned, changed)
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            made = pool.map(partial(_make, workspace, planned, place), planned.due)
-            changed |= {each.partition for each, is_new in zip(planned.due, made, strict=True) if is_new}
+            changed.update(*pool.map(partial(_make, workspace, planned, place), planned.spans))
         planned = plan(workspace, name, ranges)
     raise ConflictingWrite(
         f"{workspace.lake.uri(workspace.lake.layout.partition(name, planned.due[0].partition))} was made {_MOST_RUNS} "
@@ -99,88 +91,60 @@ def summary(planned: Plan, changed: Collection[Partition]) -> dict[str, Any]:
     }
 
 
-def _make(workspace: Workspace, whole: Plan, place: Place, planned: Planned) -> bool:
-    """Make one partition, and return whether its content is new."""
+def _make(workspace: Workspace, whole: Plan, place: Place, span: Span) -> set[Partition]:
+    """Make a span, and return the partitions whose content is new.
+
+    If it can't be made as a whole, its partitions are made one by one: so one that fails is named, and the others are
+    made.
+    """
+    try:
+        return _made(workspace, whole, place, span)
+    except (NotAlike, SluiceError):
+        if len(span) == 1:
+            raise
+    new, failures = set[Partition](), []
+    for each in span:
+        try:
+            new |= _made(workspace, whole, place, (each,))
+        except SluiceError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return new
+
+
+def _made(workspace: Workspace, whole: Plan, place: Place, span: Span) -> set[Partition]:
     lake, pipeline, step = workspace.lake, workspace.pipeline, whole.step
-    stopwatch = Stopwatch(place, whole, planned, time.monotonic)
+    stopwatch = Stopwatch(place, whole, span, time.monotonic)
     if isinstance(step, Conform):
-        output = _conform(lake, pipeline, step, planned)
+        outputs = [_conform(lake, pipeline, step, planned) for planned in span]
     else:
-        output = _call(lake, pipeline, step, planned)
-    written = commit(
-        lake,
-        step.name,
-        planned.partition,
-        output,
-        inputs=planned.inputs,
-        code=whole.code,
-        rows_in=planned.rows,
-        run=stopwatch.read(),
-    )
-    return planned.current is None or written.digest != planned.current.digest
+        outputs = call(lake, pipeline, step, span)
+    runs, new = stopwatch.read(), set[Partition]()
+    for planned, output, run in zip(span, outputs, runs, strict=True):
+        written = commit(
+            lake,
+            step.name,
+            planned.partition,
+            output,
+            inputs=planned.inputs,
+            code=whole.code,
+            rows_in=planned.rows,
+            run=run,
+        )
+        if planned.current is None or written.digest != planned.current.digest:
+            new.add(planned.partition)
+    return new
 
 
 def _conform(lake: Lake, pipeline: Pipeline, step: Conform, planned: Planned) -> Output:
     manifests = [manifest for manifest in planned.found.values() if manifest is not None]
-    parts = _bodies(lake, [file.key for manifest in manifests for file in manifest.files])
+    parts = objects(lake, [file.key for manifest in manifests for file in manifest.files])
     if late := [record for manifest in manifests for record in inline_records(manifest)]:
         parts.append(part_bytes(late)[1])
     source = events_source(pipeline, step.source)
     contract = Contract(resolve(pipeline, step.contract), source.event_time_unit, source.event_time_zone)
     records = read_parts(parts)
-    with _blamed(pipeline, step, planned.partition):
+    with blamed(pipeline, step, [planned]):
         result = conform(records, contract)
     return Output(result.rows, result.quarantined, result.duplicates, result.rejected, result.control)
-
-
-def _call(lake: Lake, pipeline: Pipeline, step: Step, planned: Planned) -> Output:
-    frames: dict[str, pd.DataFrame] = {}
-    for read in step.reads:
-        frames |= _frames(lake, pipeline, read, [planned.found[read, n] for n in range(read.look_back, -1, -1)])
-    run = resolve(pipeline, step.run)
-    where = f"step {step.name!r} of {pipeline.name} on {planned.partition.key}: {step.run}"
-    with _blamed(pipeline, step, planned.partition):
-        rows = frame_of(where, run(**frames))
-        if step.output is None:
-            return Output(table_of(where, rows))
-        schema = OutputSchema(where, step.output, resolve(pipeline, step.output))
-        checked = schema.check(rows, step.most_rejected)
-        return Output(table_of(where, checked.rows), checked.quarantined, rejected=checked.rejected)
-
-
-@contextmanager
-def _blamed(pipeline: Pipeline, step: Conform | Step, partition: Partition) -> Iterator[None]:
-    """Raise any error of the pipeline's code or data as a SluiceError, because a retry does not repair it."""
-    try:
-        yield
-    except (SluiceError, MemoryError):
-        raise
-    except Exception as error:
-        raise SluiceError(
-            f"step {step.name!r} of {pipeline.name} failed on {partition.key}: {type(error).__name__}: {error}; "
-            f"correct pipelines/{pipeline.name}, then clear this task"
-        ) from error
-
-
-def _frames(
-    lake: Lake, pipeline: Pipeline, read: Input, manifests: Sequence[Manifest | None]
-) -> dict[str, pd.DataFrame]:
-    """Return what a step gets of an input: the last partition, and those before it if it looks back."""
-    places = [n for n, manifest in enumerate(manifests) if manifest is not None for _ in manifest.files]
-    files = [file for manifest in manifests if manifest is not None for file in manifest.files]
-    bodies, table_of_object = _bodies(lake, [file.key for file in files]), reader_of(pipeline, read.dataset)
-    tables = unified(
-        [(file.origin or file.key, table_of_object(file, body)) for file, body in zip(files, bodies, strict=True)]
-    )
-    last = len(manifests) - 1
-    before = [table for place, table in zip(places, tables, strict=True) if place < last]
-    rows = to_frame([table for place, table in zip(places, tables, strict=True) if place == last])
-    if not read.look_back:
-        return {read.dataset: rows}
-    # Without any earlier partition the step still gets the columns.
-    return {read.dataset: rows, name_before(read.dataset): to_frame(before) if before else rows.iloc[:0]}
-
-
-def _bodies(lake: Lake, keys: Sequence[str]) -> list[bytes]:
-    with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(lake.get, keys))

@@ -1,0 +1,135 @@
+"""Calls the function of a step: for one partition, or once for neighbours whose rows are then split by their time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from sluice.declaration.loading import resolve
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.steps import Conform, Input, Step, name_before
+from sluice.errors import DeclarationError, SluiceError
+from sluice.lake.manifests import Manifest
+from sluice.lake.partitions import format_ranges
+from sluice.lake.store import Lake
+from sluice.steps.frames import to_frame
+from sluice.steps.output import Output
+from sluice.steps.output_schema import OutputSchema
+from sluice.steps.plan import Planned, Span
+from sluice.steps.reading import objects, reader_of
+from sluice.steps.returned import frame_of, table_of
+from sluice.steps.unifying import unified
+
+# What a step gets of an input: the objects of earlier partitions, and those of its own, as tables.
+Tables: TypeAlias = tuple[Sequence[pa.Table], Sequence[pa.Table]]
+
+
+class NotAlike(Exception):
+    """The inputs of neighbours have other columns or types, so that each partition has to be made alone."""
+
+
+def call(lake: Lake, pipeline: Pipeline, step: Step, span: Span) -> list[Output]:
+    """Return the output of a step for each partition of a span.
+
+    Args:
+        lake: The pipeline's lake.
+        pipeline: The pipeline that declares the step.
+        step: The step.
+        span: The partitions.
+
+    Raises:
+        NotAlike: there are several partitions, whose inputs have not all the same columns.
+        DeclarationError: the function did not return a DataFrame, or not the column by which its rows are split.
+        SluiceError: the function failed, or what it returned breaks the declaration.
+    """
+    frames: dict[str, pd.DataFrame] = {}
+    for read in step.reads:
+        frames |= _frames(read, *_tables(lake, pipeline, read, span))
+    run = resolve(pipeline, step.run)
+    where = f"step {step.name!r} of {pipeline.name} on {format_ranges(each.partition for each in span)}: {step.run}"
+    with blamed(pipeline, step, span):
+        rows = frame_of(where, run(**frames))
+        parts = [rows] if step.split_by is None else _split(where, rows, step.split_by, span)
+        return [_output(pipeline, step, where, part) for part in parts]
+
+
+def _tables(lake: Lake, pipeline: Pipeline, read: Input, span: Span) -> Tables:
+    """Return the objects of an input with the same columns, those of earlier partitions apart."""
+    before = [file for n in range(read.look_back, 0, -1) for file in _files(span[0].found[read, n])]
+    own = [file for each in span for file in _files(each.found[read, 0])]
+    files, table_of_object = [*before, *own], reader_of(pipeline, read.dataset)
+    bodies = objects(lake, [file.key for file in files])
+    found = [(file.origin or file.key, table_of_object(file, body)) for file, body in zip(files, bodies, strict=True)]
+    # Alone, a partition would not get the columns and types of all its neighbours.
+    if len(span) > 1 and not all(table.schema.equals(found[0][1].schema) for _, table in found):
+        raise NotAlike
+    tables = unified(found)
+    return tables[: len(before)], tables[len(before) :]
+
+
+def _files(manifest: Manifest | None) -> Sequence[Any]:
+    return () if manifest is None else manifest.files
+
+
+def _frames(read: Input, before: Sequence[pa.Table], own: Sequence[pa.Table]) -> dict[str, pd.DataFrame]:
+    rows = to_frame(own)
+    if not read.look_back:
+        return {read.dataset: rows}
+    # Without any earlier partition the step still gets the columns.
+    return {read.dataset: rows, name_before(read.dataset): to_frame(before) if before else rows.iloc[:0]}
+
+
+def _split(where: str, rows: pd.DataFrame, column: str, span: Span) -> list[pd.DataFrame]:
+    """Return the rows of each partition, in the order in which the function returned them."""
+    times = rows.get(column)
+    if times is None or not (isinstance(times.dtype, pd.DatetimeTZDtype) or _is_arrow_time(times.dtype)):
+        raise DeclarationError(
+            f"{where} returned no column {column!r} of times with a zone, by which its rows are split"
+        )
+    ends = pd.DatetimeIndex([span[0].partition.start, *(each.partition.end for each in span)]).as_unit("us")
+    moments = pd.DatetimeIndex(times).tz_convert("UTC").as_unit("us")
+    places = ends.searchsorted(moments, side="right") - 1
+    outside = np.asarray(moments.isna()) | (places < 0) | (places >= len(span))
+    if outside.any():
+        raise SluiceError(
+            f"{where} returned {np.count_nonzero(outside):,} rows outside of the partitions that it makes, such as "
+            f"one of {column}={times[outside].iloc[0]}; let it return only rows of what it reads without a look-back"
+        )
+    return [rows[places == place].reset_index(drop=True) for place in range(len(span))]
+
+
+def _is_arrow_time(kind: Any) -> bool:
+    return isinstance(kind, pd.ArrowDtype) and pa.types.is_timestamp(kind.pyarrow_dtype) and bool(kind.pyarrow_dtype.tz)
+
+
+def _output(pipeline: Pipeline, step: Step, where: str, rows: pd.DataFrame) -> Output:
+    if step.output is None:
+        return Output(table_of(where, rows))
+    schema = OutputSchema(where, step.output, resolve(pipeline, step.output))
+    checked = schema.check(rows, step.most_rejected)
+    return Output(table_of(where, checked.rows), checked.quarantined, rejected=checked.rejected)
+
+
+@contextmanager
+def blamed(pipeline: Pipeline, step: Conform | Step, span: Sequence[Planned]) -> Iterator[None]:
+    """Raise any error of the pipeline's code or data as a SluiceError, because a retry does not repair it.
+
+    Args:
+        pipeline: The pipeline.
+        step: The step whose code runs.
+        span: The partitions that it makes.
+    """
+    try:
+        yield
+    except (SluiceError, MemoryError):
+        raise
+    except Exception as error:
+        raise SluiceError(
+            f"step {step.name!r} of {pipeline.name} failed on {format_ranges(each.partition for each in span)}: "
+            f"{type(error).__name__}: {error}; correct pipelines/{pipeline.name}, then clear this task"
+        ) from error
