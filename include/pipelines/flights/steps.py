@@ -55,9 +55,12 @@ def features(enrich: pd.DataFrame, enrich_before: pd.DataFrame) -> pd.DataFrame:
     that event in the group's order, of the 24 hours before it. Those of the airports, carriers and routes come from
     the events of at most 36 hours before it by event time, because a FIFO queue keeps no order across groups.
     """
-    events = _rows([enrich_before, enrich], list(enrich.columns))
+    both = [
+        rows.assign(is_own=is_own) for rows, is_own in ((enrich_before, False), (enrich, True)) if len(rows.columns)
+    ]
+    events = _rows(both, [*enrich.columns, "is_own"])
     events = _in_group_order(events.astype(dict.fromkeys(["event_time", "sched_dep", "sched_arr"], _TIME)))
-    arrived = events[(events["type"] == "arrived") & events["event_id"].isin(enrich["event_id"])]
+    arrived = events[(events["type"] == "arrived") & events["is_own"]]
     flights = events[events["type"] == "scheduled"].merge(
         arrived[[*_FLIGHT, "event_id", "event_time", "arr_delay"]], on=_FLIGHT, suffixes=("_scheduled", "")
     )

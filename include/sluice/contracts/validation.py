@@ -7,8 +7,9 @@ ordinary model, and all that it says elsewhere holds.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -18,6 +19,7 @@ from sluice.contracts.exact import Number, is_marked, marked, unmarked
 from sluice.records.times import TimeFault, parse_time
 
 Change = Callable[[dict[str, Any]], Any]
+_TIMES_KEPT = 4096
 _NUMBERS = {"int", "float", "decimal"}
 _BOUNDS = ("gt", "ge", "lt", "le", "multiple_of")
 # What a core schema holds that is no schema.
@@ -99,9 +101,13 @@ def _before(function: Callable[[Any], Any], node: dict[str, Any]) -> Any:
 
 
 def _time(unit: str | None, zone: str | None) -> Callable[[Any], Any]:
+    @lru_cache(_TIMES_KEPT)  # the events of one thing have some times in common
+    def parse_text(text: str) -> datetime:
+        return parse_time(unmarked(text), unit, zone)
+
     def parse(value: Any) -> Any:
         try:
-            return parse_time(unmarked(value), unit, zone)
+            return parse_text(value) if isinstance(value, str) else parse_time(value, unit, zone)
         except TimeFault as fault:
             kind: Any = str(fault)
             raise PydanticCustomError(kind, "is no time that is accepted") from fault

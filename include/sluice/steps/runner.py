@@ -19,6 +19,7 @@ from sluice.declaration.loading import resolve
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform
 from sluice.errors import ConflictingWrite, SluiceError
+from sluice.lake.manifests import Manifest, Run
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.landing.parts import inline_records
@@ -33,6 +34,7 @@ from sluice.steps.reading import objects
 from sluice.workspace import Workspace
 
 _MOST_RUNS = 5
+_COMMITS_AT_ONCE = 8
 
 
 def run_step(workspace: Workspace, name: str, ranges: str, place: Place = WORKER) -> dict[str, Any]:
@@ -120,21 +122,15 @@ def _made(workspace: Workspace, whole: Plan, place: Place, span: Span) -> set[Pa
         outputs = [_conform(lake, pipeline, step, planned) for planned in span]
     else:
         outputs = call(lake, pipeline, step, span)
-    runs, new = stopwatch.read(), set[Partition]()
-    for planned, output, run in zip(span, outputs, runs, strict=True):
-        written = commit(
-            lake,
-            step.name,
-            planned.partition,
-            output,
-            inputs=planned.inputs,
-            code=whole.code,
-            rows_in=planned.rows,
-            run=run,
-        )
-        if planned.current is None or written.digest != planned.current.digest:
-            new.add(planned.partition)
-    return new
+
+    def write(planned: Planned, output: Output, run: Run) -> Manifest:
+        inputs, partition = planned.inputs, planned.partition
+        return commit(lake, step.name, partition, output, inputs=inputs, code=whole.code, rows_in=planned.rows, run=run)
+
+    with ThreadPoolExecutor(_COMMITS_AT_ONCE) as pool:
+        written = pool.map(write, span, outputs, stopwatch.read())
+    new = zip(span, written, strict=True)
+    return {each.partition for each, now in new if each.current is None or now.digest != each.current.digest}
 
 
 def _conform(lake: Lake, pipeline: Pipeline, step: Conform, planned: Planned) -> Output:
