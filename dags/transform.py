@@ -82,7 +82,9 @@ def transform(pipeline: Pipeline) -> None:
 
             return land_partitions(open_workspace(pipeline.name), partitions)
 
-        before: Any = land_drops.expand(partitions=partitions)
+        before: Any = wait
+        if pipeline.sources != pipeline.event_sources:  # events land in ingest DAGs
+            before = land_drops.expand(partitions=partitions)
         runs: list[Any] = []
         for step in pipeline.steps:
             ran = StepOperator.partial(

@@ -23,7 +23,7 @@ import json, sys
 from airflow.dag_processing.dagbag import DagBag
 
 bag = DagBag(sys.argv[1])
-print(json.dumps([sorted(bag.dags), bag.import_errors]))
+print(json.dumps([{name: sorted(bag.dags[name].task_ids) for name in sorted(bag.dags)}, bag.import_errors]))
 """
 
 _SECOND_PIPELINE = '''
@@ -75,8 +75,8 @@ def add(pipelines: Path, name: str, declaration: str | None) -> None:
             (pipelines / name / module).symlink_to(pipelines / "flights" / module)
 
 
-def listed(pipelines: Path) -> tuple[list[str], dict[str, str]]:
-    """Return the DAGs and the import errors that Airflow finds with these pipelines."""
+def listed(pipelines: Path) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Return the tasks of the DAGs, and the import errors that Airflow finds with these pipelines."""
     done = subprocess.run(
         [sys.executable, "-c", _LIST_DAGS, str(ROOT / "dags")],
         env={
@@ -89,18 +89,19 @@ def listed(pipelines: Path) -> tuple[list[str], dict[str, str]]:
         timeout=120,
         check=True,
     )
-    dag_ids, import_errors = json.loads(done.stdout.splitlines()[-1])
-    return dag_ids, import_errors
+    dags, import_errors = json.loads(done.stdout.splitlines()[-1])
+    return dags, import_errors
 
 
 def test_second_folder_adds_its_dags_with_no_other_change(pipelines: Path) -> None:
     add(pipelines, "parcels", _SECOND_PIPELINE)
 
-    dag_ids, import_errors = listed(pipelines)
+    dags, import_errors = listed(pipelines)
 
     assert import_errors == {}
     expected = [f"{name}_{kind}" for name in ("flights", "parcels") for kind in KINDS]
-    assert dag_ids == sorted([*expected, "parcels_ingest_queue_messages"])
+    assert [*dags] == sorted([*expected, "parcels_ingest_queue_messages"])
+    assert "land_drops" in dags["parcels_transform"]
 
 
 _ENDS_EARLY = """
@@ -118,6 +119,8 @@ def test_pipeline_may_end_at_its_lake_or_at_its_model_or_score_in_batch(pipeline
     add(pipelines, "model", _ENDS_EARLY.format(name="model", changes="deployment=None"))
     scoring = "deployment=None, scoring=Scoring(keep=('event_id',))"
     add(pipelines, "scored", _ENDS_EARLY.format(name="scored", changes=scoring))
+    conformed = "sources=FLIGHTS.event_sources, steps=FLIGHTS.steps[:1], training=None, deployment=None"
+    add(pipelines, "undropped", _ENDS_EARLY.format(name="undropped", changes=conformed))
 
     dags, import_errors = listed(pipelines)
 
@@ -128,6 +131,7 @@ def test_pipeline_may_end_at_its_lake_or_at_its_model_or_score_in_batch(pipeline
     assert [dag for dag in dags if dag.startswith("model_")] == [
         f"model_{kind}" for kind in KINDS if kind != "rollback"
     ]
+    assert dags["undropped_transform"] == ["announce", "conform", "wait"]
     assert [dag for dag in dags if dag.startswith("scored_")] == sorted(f"scored_{kind}" for kind in (*KINDS, "score"))
 
 
@@ -141,9 +145,9 @@ def test_pipeline_that_is_broken_has_no_dags_and_removes_none_of_others(pipeline
     add(pipelines, "Not-A-Name", "")
     add(pipelines, "__pycache__", None)
 
-    dag_ids, import_errors = listed(pipelines)
+    dags, import_errors = listed(pipelines)
 
-    assert dag_ids == [f"flights_{kind}" for kind in KINDS]
+    assert [*dags] == [f"flights_{kind}" for kind in KINDS]
     assert [Path(file).name for file in import_errors] == ["broken_pipelines.py"]
     (error,) = import_errors.values()
     for line in (

@@ -50,7 +50,7 @@ def conformed(sent: Iterable[Event]) -> pd.DataFrame:
     """Return the rows of ``conform`` for events that were sent in this order; none may be rejected."""
     source = PIPELINE.source("events")
     assert isinstance(source, FifoQueue)
-    records = [record_from_sqs(_message(event, place), source) for place, event in enumerate(sent, start=1)]
+    records = [record_from_sqs(raw_message(event, place), source) for place, event in enumerate(sent, start=1)]
     columns = {name: [getattr(record, name) for record in records] for name in SCHEMA.names}
     result = conform(pa.table(columns, schema=SCHEMA), Contract(FlightEvent))
     assert result.rejected == {}
@@ -106,7 +106,7 @@ def late_messages(sent: Sequence[Event], every: int) -> list[Event]:
     return [next(queues[event.group]) for event in sent]
 
 
-def _message(event: Event, sequence_number: int) -> dict[str, Any]:
+def raw_message(event: Event, sequence_number: int) -> dict[str, Any]:
     return {
         "MessageId": str(sequence_number),
         "Body": event.body,
