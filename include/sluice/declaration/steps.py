@@ -95,11 +95,13 @@ class Step:
         split_by: A column of times with a zone, by which the rows are split into partitions. It says that the function
             may get several neighbours at once, as if they were one long partition, and returns the same rows then: a
             range runs much faster. None: each partition has a call of its own.
+        packages: Installed packages whose versions decide what the function returns, such as ``("scikit-learn",)``:
+            the step runs again when one of them changes.
         runtime: Where the step runs.
 
     Raises:
-        DeclarationError: ``reads`` is not a tuple of inputs, ``most_rejected`` is no share, or ``runtime`` is no
-            runtime.
+        DeclarationError: ``reads`` is not a tuple of inputs, or ``packages`` none of names, ``most_rejected`` is no
+            share, or ``runtime`` is no runtime.
     """
 
     name: str
@@ -109,12 +111,15 @@ class Step:
     most_rejected: float = 0.01
     # The fingerprint of a step's code covers its repr. These give the same bytes, so nothing runs again.
     split_by: str | None = field(default=None, repr=False)
+    packages: tuple[str, ...] = field(default=(), repr=False)  # their versions are in the fingerprint
     runtime: Runtime = field(default=Worker(), repr=False)
 
     def __post_init__(self) -> None:
         _check_runtime(self.name, self.runtime)
         check_tuple(f"step {self.name}", "reads", self.reads, Input, "Input('conform')")
         check_share(f"step {self.name}", "most_rejected", self.most_rejected)
+        if self.packages:
+            check_tuple(f"step {self.name}", "packages", self.packages, str, "'scikit-learn'")
 
     @property
     def references(self) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from sluice.compute.artefacts import Artefacts, StoredArchive
 from sluice.declaration.folders import PACKAGE, package_folders
 from sluice.declaration.pipeline import Pipeline
 from sluice.errors import DeclarationError, SluiceError
+from sluice.steps.code import shared_modules
 
 # AWS Lambda developer guide, "Lambda quotas": the code and all layers, unzipped.
 MOST_BYTES = 250 * 1024 * 1024
@@ -69,7 +70,7 @@ class Archive:
 
 
 def code_archive(pipeline: Pipeline) -> Archive:
-    """Return the archive of the library and of the pipeline's folder.
+    """Return the archive of the library, of the pipeline's folder, and of what it imports from beside it.
 
     Args:
         pipeline: The pipeline.
@@ -77,7 +78,13 @@ def code_archive(pipeline: Pipeline) -> Archive:
     own = next(folder for folder in package_folders(pipeline.name) if folder.is_dir())
     files = [(f"sluice/{file.relative_to(_LIBRARY)}", file) for file in _sources(_LIBRARY)]
     files += [(f"{PACKAGE}/{pipeline.name}/{file.relative_to(own)}", file) for file in _sources(own)]
+    files += [(_place_of(name, file), file) for name, file in shared_modules(pipeline).items()]
     return _zipped({**dict(files), f"{PACKAGE}/__init__.py": None}, "/var/task")
+
+
+def _place_of(module: str, file: Path) -> str:
+    folder = module.replace(".", "/")
+    return f"{folder}/__init__.py" if file.name == "__init__.py" else f"{folder}.py"
 
 
 def layer_archive() -> Archive:

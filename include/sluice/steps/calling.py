@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -33,7 +34,7 @@ class NotAlike(Exception):
     """The inputs of neighbours have other columns or types, so that each partition has to be made alone."""
 
 
-def call(lake: Lake, pipeline: Pipeline, step: Step, span: Span) -> list[Output]:
+def call(lake: Lake, pipeline: Pipeline, step: Step, span: Span, turn: Lock) -> list[Output]:
     """Return the output of a step for each partition of a span.
 
     Args:
@@ -41,6 +42,7 @@ def call(lake: Lake, pipeline: Pipeline, step: Step, span: Span) -> list[Output]
         pipeline: The pipeline that declares the step.
         step: The step.
         span: The partitions.
+        turn: Held while the function runs: one that seeds a generator of random numbers shares it with all threads.
 
     Raises:
         NotAlike: there are several partitions, whose inputs have not all the same columns.
@@ -53,7 +55,9 @@ def call(lake: Lake, pipeline: Pipeline, step: Step, span: Span) -> list[Output]
     run = resolve(pipeline, step.run)
     where = f"step {step.name!r} of {pipeline.name} on {format_ranges(each.partition for each in span)}: {step.run}"
     with blamed(pipeline, step, span):
-        rows = frame_of(where, run(**frames))
+        with turn:
+            returned = run(**frames)
+        rows = frame_of(where, returned)
         parts = [rows] if step.split_by is None else _split(where, rows, step.split_by, span)
         return [_output(pipeline, step, where, part) for part in parts]
 

@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import pkgutil
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import sluice.contracts
@@ -24,9 +25,9 @@ _LIBRARY = Path(__file__).resolve().parents[1]
 def code_fingerprint(pipeline: Pipeline, step: Conform | Step) -> str:
     """Return the fingerprint of a step's code.
 
-    It covers the step's declaration, the modules that it names, and all modules of the pipeline that these import; for
-    a ``Conform`` also how its source reads times, and the library's own code that conforms. Installed libraries are not
-    included: their versions are pinned, and a patch release returns the same bytes.
+    It covers the step's declaration, the modules that it names, and all modules in the folder of pipelines that these
+    import; for a ``Conform`` also how its source reads times, and the library's own code that conforms. Of installed
+    libraries it covers the versions of those that the step declares: a release of another one makes nothing run again.
 
     Args:
         pipeline: The pipeline whose package has the modules.
@@ -36,12 +37,13 @@ def code_fingerprint(pipeline: Pipeline, step: Conform | Step) -> str:
         A SHA-256 in hexadecimal digits.
 
     Raises:
-        DeclarationError: the module that the step names does not exist.
+        DeclarationError: the module that the step names does not exist, or a package that it declares is not installed.
     """
-    package = f"{PACKAGE}.{pipeline.name}"
-    modules = _closure([f"{package}.{reference.partition(':')[0]}" for reference in step.references], package)
+    modules = _closure(_named(pipeline, step))
     declared = [repr(step)]
-    if isinstance(step, Conform):
+    if isinstance(step, Step):
+        declared += [f"{package}=={_version(package, step)}" for package in sorted(step.packages)]
+    else:
         source = events_source(pipeline, step.source)
         declared += [str(source.event_time_unit), str(source.event_time_zone)]
         modules |= {"sluice.steps.conform", "sluice.records.times"}
@@ -64,29 +66,64 @@ def training_fingerprint(pipeline: Pipeline) -> str:
     Raises:
         DeclarationError: the pipeline has no declaration in its folder.
     """
-    package = f"{PACKAGE}.{pipeline.name}"
-    declaration = {name: _digest(_source(name)) for name in _closure([f"{package}.pipeline"], package)}
+    declaration = {name: _digest(_source(name)) for name in _closure([f"{PACKAGE}.{pipeline.name}.pipeline"])}
     library = {str(file.relative_to(_LIBRARY)): _digest(file) for file in _LIBRARY.rglob("*.py")}
     return digest_of([declaration, library])
+
+
+def shared_modules(pipeline: Pipeline) -> dict[str, Path]:
+    """Return the files of modules that a pipeline's declaration and steps import from outside of its own folder.
+
+    Args:
+        pipeline: The pipeline.
+
+    Returns:
+        The files of modules in the folder of pipelines, by name.
+    """
+    own = f"{PACKAGE}.{pipeline.name}"
+    named = [f"{own}.pipeline", *(name for step in pipeline.steps for name in _named(pipeline, step))]
+    return {name: _source(name) for name in _closure(named) if not f"{name}.".startswith(f"{own}.")}
+
+
+def _named(pipeline: Pipeline, step: Conform | Step) -> list[str]:
+    return [f"{PACKAGE}.{pipeline.name}.{reference.partition(':')[0]}" for reference in step.references]
+
+
+def _version(package: str, step: Step) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError as error:
+        raise DeclarationError(
+            f"step {step.name}: packages has {package!r}, which is not installed here; install it, or leave it out"
+        ) from error
 
 
 def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _closure(waiting: list[str], package: str) -> set[str]:
-    """Return modules, and all modules of the package that they import."""
+def _closure(waiting: list[str]) -> set[str]:
+    """Return modules, and all modules in the folder of pipelines that they import."""
     found: set[str] = set()
     while waiting:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            waiting.extend(_imports(name, package))
+            waiting.extend([*_imports(name), *_packages(name)])
     return found
 
 
-def _imports(module: str, package: str) -> Iterator[str]:
-    """Yield the modules of ``package`` that a module imports, anywhere in its source."""
+def _packages(module: str) -> Iterator[str]:
+    """Yield the packages of a module, whose own code an import runs too."""
+    package = module.rpartition(".")[0]
+    while package and package != PACKAGE:
+        if _is_module(package):
+            yield package
+        package = package.rpartition(".")[0]
+
+
+def _imports(module: str) -> Iterator[str]:
+    """Yield the modules in the folder of pipelines that a module imports, anywhere in its source."""
     source = _source(module)
     own = module if source.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(source.read_bytes())):
@@ -96,7 +133,7 @@ def _imports(module: str, package: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             origin = importlib.util.resolve_name("." * node.level + (node.module or ""), own)
             names = [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
-        yield from (name for name in names if f"{name}.".startswith(f"{package}.") and _is_module(name))
+        yield from (name for name in names if name.startswith(f"{PACKAGE}.") and _is_module(name))
 
 
 def _is_module(name: str) -> bool:

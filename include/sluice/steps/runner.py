@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Lock
 from typing import Any
 
 from sluice.contracts.reading import Contract
@@ -57,12 +58,12 @@ def run_step(workspace: Workspace, name: str, ranges: str, place: Place = WORKER
         SluiceError: the step's function failed.
         ConflictingWrite: the inputs kept changing while the step ran.
     """
-    planned, changed = plan(workspace, name, ranges), set[Partition]()
+    planned, changed, turn = plan(workspace, name, ranges), set[Partition](), Lock()
     for _ in range(_MOST_RUNS):
         if not planned.due:
             return summary(planned, changed)
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            changed.update(*pool.map(partial(_make, workspace, planned, place), planned.spans))
+            changed.update(*pool.map(partial(_make, workspace, planned, place, turn), planned.spans))
         planned = plan(workspace, name, ranges)
     raise ConflictingWrite(
         f"{workspace.lake.uri(workspace.lake.layout.partition(name, planned.due[0].partition))} was made {_MOST_RUNS} "
@@ -93,21 +94,21 @@ def summary(planned: Plan, changed: Collection[Partition]) -> dict[str, Any]:
     }
 
 
-def _make(workspace: Workspace, whole: Plan, place: Place, span: Span) -> set[Partition]:
+def _make(workspace: Workspace, whole: Plan, place: Place, turn: Lock, span: Span) -> set[Partition]:
     """Make a span, and return the partitions whose content is new.
 
     If it can't be made as a whole, its partitions are made one by one: so one that fails is named, and the others are
     made.
     """
     try:
-        return _made(workspace, whole, place, span)
+        return _made(workspace, whole, place, turn, span)
     except (NotAlike, SluiceError):
         if len(span) == 1:
             raise
     new, failures = set[Partition](), []
     for each in span:
         try:
-            new |= _made(workspace, whole, place, (each,))
+            new |= _made(workspace, whole, place, turn, (each,))
         except SluiceError as error:
             failures.append(error)
     if failures:
@@ -115,13 +116,13 @@ def _make(workspace: Workspace, whole: Plan, place: Place, span: Span) -> set[Pa
     return new
 
 
-def _made(workspace: Workspace, whole: Plan, place: Place, span: Span) -> set[Partition]:
+def _made(workspace: Workspace, whole: Plan, place: Place, turn: Lock, span: Span) -> set[Partition]:
     lake, pipeline, step = workspace.lake, workspace.pipeline, whole.step
     stopwatch = Stopwatch(place, whole, span, time.monotonic)
     if isinstance(step, Conform):
         outputs = [_conform(lake, pipeline, step, planned) for planned in span]
     else:
-        outputs = call(lake, pipeline, step, span)
+        outputs = call(lake, pipeline, step, span, turn)
 
     def write(planned: Planned, output: Output, run: Run) -> Manifest:
         inputs, partition = planned.inputs, planned.partition

@@ -11,6 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tests.sluice.conftest import Declare
+from tests.sluice.toy import MODULES, TOY
 
 from sluice.aws.clients import Aws
 from sluice.compute.artefacts import Artefacts, StoredArchive
@@ -126,6 +128,17 @@ def test_bytecode_has_the_place_where_lambda_unpacks_it_and_depends_on_nothing_e
 
 def small(_: object = None) -> archives.Archive:
     return archives.Archive(b"zip", 3)
+
+
+def test_archive_of_the_code_has_what_the_pipeline_imports_from_beside_it(declare: Declare) -> None:
+    steps = "from pipelines._shared.rates import RATE\ndef doubled(conform): ...\n"
+    declare("_shared", {"rates": "RATE = 1\n", "other": ""})
+    declare("toy", {**MODULES, "steps": steps, "pipeline": ""})
+
+    names = zipfile.ZipFile(io.BytesIO(code_archive(TOY).body)).namelist()
+
+    shared = [name for name in names if name.startswith("pipelines/_shared/") and name.endswith(".py")]
+    assert sorted(shared) == ["pipelines/_shared/__init__.py", "pipelines/_shared/rates.py"]
 
 
 def test_archives_are_stored_once_under_their_digest(aws: Aws, own_name: str, monkeypatch: pytest.MonkeyPatch) -> None:

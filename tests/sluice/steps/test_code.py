@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
@@ -72,6 +73,7 @@ def fingerprint_with(declare: Declare, coded: Pipeline) -> Callable[..., str]:
         "deep/well",
         "deep/water",
         "deep/rock",
+        "deep/__init__",
         "outside",
         "__init__",
     ],
@@ -104,6 +106,49 @@ def test_fingerprint_does_not_change_with_other_modules(fingerprint_with: Callab
 )
 def test_fingerprint_changes_with_the_declaration(fingerprint_with: Callable[..., str], step: Step) -> None:
     assert fingerprint_with(step=step) != fingerprint_with()
+
+
+def test_fingerprint_changes_with_modules_beside_the_folder_of_the_pipeline(declare: Declare, coded: Pipeline) -> None:
+    """GIVEN a module that several pipelines share, and one of another pipeline."""
+    steps = "from pipelines._shared.rates import RATE\nfrom pipelines.priced import words\ndef doubled(conform): ...\n"
+    declare("coded", {**MODULES, "steps": steps})
+    fingerprints = set()
+    for rate, word in (("1", "a"), ("2", "a"), ("2", "b")):
+        declare("_shared", {"rates": f"RATE = {rate}\n", "other": f"RATE = {rate}\n"})
+        declare("priced", {"words": f"WORD = {word!r}\n", "steps": f"WORD = {word!r}\n"})
+        fingerprints.add(code_fingerprint(coded, STEP))
+        declare("_shared", {"rates": f"RATE = {rate}\n", "other": "RATE = 9\n"})
+        fingerprints.add(code_fingerprint(coded, STEP))
+
+    assert len(fingerprints) == 3
+    shared = {"pipelines._shared", "pipelines._shared.rates", "pipelines.priced", "pipelines.priced.words"}
+    assert code.shared_modules(coded).keys() == shared
+
+
+def test_fingerprint_changes_with_the_versions_of_declared_packages(
+    declare: Declare, coded: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare("coded", MODULES)
+    before = code_fingerprint(coded, STEP)
+    declared = replace(STEP, packages=("pandas", "numpy"))
+    assert repr(declared) == repr(STEP)
+    with_versions = code_fingerprint(coded, declared)
+    assert code_fingerprint(coded, replace(STEP, packages=("numpy", "pandas"))) == with_versions != before
+
+    monkeypatch.setattr(code, "version", lambda name: "99.1" if name == "numpy" else version(name))
+
+    assert code_fingerprint(coded, declared) != with_versions
+    assert code_fingerprint(coded, replace(STEP, packages=("pandas",))) not in {before, with_versions}
+    assert code_fingerprint(coded, STEP) == before
+
+
+def test_package_that_is_not_installed_is_named(declare: Declare, coded: Pipeline) -> None:
+    declare("coded", MODULES)
+
+    with pytest.raises(
+        DeclarationError, match="step doubled: packages has 'no-such-thing', which is not installed here"
+    ):
+        code_fingerprint(coded, replace(STEP, packages=("no-such-thing",)))
 
 
 def test_fingerprint_does_not_depend_on_the_folder_of_the_code(

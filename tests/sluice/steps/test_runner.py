@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -132,6 +133,23 @@ def test_run_reads_no_list_of_all_partitions(lake: Lake, toy_pipeline: Pipeline)
 
     assert "GetObject" in calls
     assert "ListObjectsV2" not in calls
+
+
+@pytest.mark.usefixtures("no_wire")
+def test_run_that_has_nothing_to_do_reads_each_manifest_once(lake: Lake, toy_pipeline: Pipeline) -> None:
+    """Though each partition looks back on the one before."""
+    days = [f"dt=2013-01-{day:02d}" for day in range(1, 6)]
+    for day in range(1, 6):
+        put_day(lake, day, day)
+    run_all(lake, toy_pipeline, "dt=2013-01-01..dt=2013-01-05")
+    keys: list[str] = []
+    lake.s3.meta.events.register("provide-client-params.s3.GetObject", lambda params, **_: keys.append(params["Key"]))
+
+    run_step(workspace_of(lake, toy_pipeline), "running", "dt=2013-01-01..dt=2013-01-05")
+
+    own = [f"toy/running/{day}/_manifest.json" for day in [*days, "dt=2013-01-06"]]
+    read = [f"toy/doubled/{day}/_manifest.json" for day in ["dt=2012-12-31", *days]]
+    assert sorted(key for key in keys if key.endswith("_manifest.json")) == sorted([*own, *read])
 
 
 def test_late_data_that_changes_no_row_reruns_no_later_step(lake: Lake, toy_pipeline: Pipeline) -> None:
@@ -440,6 +458,33 @@ def test_two_days_at_once_end_as_if_run_one_after_another(
         second.result(_SECONDS)
 
     assert totals(lake, 1, 2) == [2, 6]
+
+
+SEEDED = """
+import numpy as np
+
+def doubled(conform):
+    np.random.seed(7)
+    noise = np.mean([np.random.rand(len(conform)) for _ in range(500)], axis=0)
+    return conform.assign(noise=noise)
+"""
+
+
+def test_step_that_seeds_random_numbers_gives_the_same_bytes_each_time(lake: Lake, declare: Declare) -> None:
+    """The generator belongs to the process, and a run makes several partitions side by side."""
+    declare("toy", {**MODULES, "steps": SEEDED})
+    for day in range(1, 9):
+        put_day(lake, day, 1, 2, 3)
+    run_step(workspace_of(lake, TOY), "conform", "dt=2013-01-01..dt=2013-01-08")
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        run_step(workspace_of(lake, TOY), "doubled", "dt=2013-01-01..dt=2013-01-08")
+    finally:
+        sys.setswitchinterval(before)
+
+    rows = [rows_of(lake, "doubled", f"dt=2013-01-{day:02d}") for day in range(1, 9)]
+    assert len({tuple(row["noise"] for row in each) for each in rows}) == 1
 
 
 def test_inputs_that_keep_changing_fail_the_step(lake: Lake, hook: Callable[[Callable[[], None]], None]) -> None:
