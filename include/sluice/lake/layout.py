@@ -119,7 +119,7 @@ class Layout:
         Args:
             dataset: The dataset of the step, or its quarantine.
             partition: The partition, an hour or a day.
-            digest: The digest of the object's bytes.
+            digest: The digest of the object's content.
         """
         return self._key(dataset, partition.key, f"rev={digest}", "part-0.parquet")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ from sluice.lake.layout import quarantine_dataset
 from sluice.lake.manifests import File, Manifest, Run
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
+from sluice.steps.content import content_digest
 from sluice.steps.frames import parquet_bytes
 
 _EVENT_TIME = pa.timestamp("us", "UTC")
@@ -45,7 +45,7 @@ def commit(
     rows_in: int,
     run: Run | None = None,
 ) -> Manifest:
-    """Write an output, then the manifest. The same rows give the same bytes under the same key.
+    """Write an output, then the manifest. The same rows are under the same key, whichever library has written them.
 
     Args:
         lake: The lake to write.
@@ -92,9 +92,8 @@ def commit(
 
 
 def _put(lake: Lake, dataset: str, partition: Partition, table: pa.Table) -> File:
-    body = parquet_bytes(table)
-    digest = hashlib.sha256(body).hexdigest()[:16]
-    return lake.put(lake.layout.output(dataset, partition, digest), body, rows=table.num_rows)
+    key = lake.layout.output(dataset, partition, content_digest(table))
+    return lake.put(key, parquet_bytes(table), rows=table.num_rows)
 
 
 def _event_times(rows: pa.Table) -> tuple[datetime | None, datetime | None]:

@@ -1,6 +1,6 @@
 """Runs one step over partitions: reads the inputs, runs the step, persists the output, commits the manifest.
 
-A step runs again only when its inputs or its code have changed (P4). Its output is named by the digest of its bytes,
+A step runs again only when its inputs or its code have changed (P4). Its output is named by the digest of its rows,
 so the steps after it run again only when the output has changed. Runs may overlap, even runs of the same partition.
 After the commits the inputs are read again, and the step repeats where they have changed. So the last output was made
 from the last inputs.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,8 @@ from functools import partial
 from threading import Event
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from tests.conftest import Cloud
@@ -25,6 +28,7 @@ from sluice.errors import ConflictingWrite, DeclarationError, MissingResource, S
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.sources.drops.land import land_drop
+from sluice.steps import output
 from sluice.steps.plan import reach
 from sluice.steps.runner import run_step
 
@@ -180,6 +184,30 @@ def test_changed_code_reruns_its_step_and_equal_rows_rerun_no_later_step(
     assert [run["changed"] for run in run_all(lake, toy_pipeline, "dt=2013-01-01")] == [0, 0, 0]
     assert manifest_json(lake, "running", "dt=2013-01-01")["code"] != before
     assert manifest_json(lake, "running", "dt=2013-01-01")["revision"] == 2
+
+
+def test_other_bytes_of_the_same_rows_are_no_change(
+    lake: Lake, toy_pipeline: Pipeline, declare: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another version of the library that writes Parquet makes them."""
+    put_day(lake, 1, 7)
+    run_all(lake, toy_pipeline, "dt=2013-01-01")
+    before = manifest_json(lake, "doubled", "dt=2013-01-01")
+    declare("toy", {**MODULES, "steps": STEPS + "# a comment\n"})
+    monkeypatch.setattr(output, "parquet_bytes", written_by_another_version)
+
+    assert [run["changed"] for run in run_all(lake, toy_pipeline, "dt=2013-01-01")] == [0, 0, 0]
+
+    after = manifest_json(lake, "doubled", "dt=2013-01-01")
+    assert (after["revision"], after["files"][0]["key"]) == (1, before["files"][0]["key"])
+    assert after["files"][0]["etag"] != before["files"][0]["etag"]
+    assert totals(lake, 1) == [14]
+
+
+def written_by_another_version(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata({"by": "another version"}), buffer, compression="snappy")
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize("state", ["absent", "open"])
