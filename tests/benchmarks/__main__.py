@@ -25,6 +25,7 @@ from tests.benchmarks import (
     parsing,
     scaling,
     serving,
+    transforming,
     waiting,
     xgboost_training,
 )
@@ -54,6 +55,9 @@ BOUNDS: Mapping[str, Bound] = {
     "drain_hot_group_ratio": Bound("at least", 0.8),
     "conform_rows_per_s": Bound("at least", 1_500_000),
     "conform_duckdb_ratio": Bound("at least", 0.8),
+    "transform_memory_ratio": Bound("at most", 1.2),
+    "noop_year_s": Bound("at most", 5),
+    "late_partitions": Bound("at most", 4),
     "train_ratio": Bound("at most", 1.1),
     "linear_ratio": Bound("at most", 1.5),
     "invoke_ratio": Bound("at most", 2.0),
@@ -85,6 +89,7 @@ def figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
     yield "drain_hot_group_latency_ratio", landing.late_hot_group_ratio(bench)
     yield "drain_memory_ratio", landing.memory_ratio(bench)
     yield from conforming.figures()
+    yield from transforming.figures(cloud)
     yield from _sagemaker_figures(cloud)
     yield from scaling.figures()
 

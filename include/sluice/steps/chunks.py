@@ -15,7 +15,7 @@ from sluice.sources.connecting import connect
 from sluice.workspace import Workspace
 
 # The work of a partition is counted in bytes. A small row takes as long as this many stored bytes.
-ROW = 2**10
+ROW = 2**8
 # A partition takes at least as long as this many bytes, because its manifests are read and written.
 PARTITION = 2**16
 # A step takes about as long for this much work as its task takes to start: larger chunks use fewer workers, and smaller

@@ -30,7 +30,7 @@ from sluice.steps.calling import NotAlike, blamed, call
 from sluice.steps.conform import conform
 from sluice.steps.measuring import WORKER, Place, Stopwatch
 from sluice.steps.output import Output, commit
-from sluice.steps.plan import SIDE_BY_SIDE, Plan, Planned, Span, plan
+from sluice.steps.plan import Plan, Planned, Span, plan
 from sluice.steps.reading import objects
 from sluice.workspace import Workspace
 
@@ -62,7 +62,7 @@ def run_step(workspace: Workspace, name: str, ranges: str, place: Place = WORKER
     for _ in range(_MOST_RUNS):
         if not planned.due:
             return summary(planned, changed)
-        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        with ThreadPoolExecutor(planned.side_by_side) as pool:
             changed.update(*pool.map(partial(_make, workspace, planned, place, turn), planned.spans))
         planned = plan(workspace, name, ranges)
     raise ConflictingWrite(

@@ -68,7 +68,7 @@ def test_equal_partitions_make_chunks_that_differ_by_one_at_most(size: int, coun
     ("size", "lengths"),
     [
         (Size(), [60]),  # empty days
-        (Size(bytes=400_000, rows=2_700), [6] * 10),  # days of flights
+        (Size(bytes=400_000, rows=2_700), [20] * 3),  # days of flights
         (Size(bytes=100_000_000, rows=100), [1] * 60),
         (Size(bytes=100, rows=1_000_000), [1] * 60),
     ],
