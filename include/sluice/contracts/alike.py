@@ -26,7 +26,7 @@ _SPLIT_AT_ONCE = 2**20  # bytes
 
 @dataclass(frozen=True)
 class _Piece:
-    """What stands before and after the value of a member, in each body."""
+    """The text before and after the value of a member: the same in each body."""
 
     before: str
     after: str

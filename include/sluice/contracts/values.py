@@ -179,7 +179,7 @@ def number_or_text(value: Any) -> str:
 
 
 def _is_in_range(array: Any) -> bool:
-    """Whether all values can be told: finite numbers, and times of the years 1 to 9999."""
+    """Whether all values are in range: finite numbers, and times of the years 1 to 9999."""
     if pa.types.is_floating(array.type):
         fits = pc.is_finite(array)
     elif pa.types.is_timestamp(array.type):

@@ -51,6 +51,7 @@ def land_partitions(workspace: Workspace, ranges: str) -> int:
         connector, partition = pair
         return connector.why_incomplete(partition) is None and connector.land(partition)
 
-    connectors = [connect(workspace, source) for source in workspace.pipeline.sources]
+    pipeline = workspace.pipeline
+    connectors = [connect(workspace, source) for source in pipeline.sources if source not in pipeline.event_sources]
     with ThreadPoolExecutor(8) as pool:
         return sum(pool.map(landed, product(connectors, parse_ranges(ranges))))

@@ -161,6 +161,16 @@ def test_two_landings_at_once_make_one_revision(cloud: Cloud, lake: Lake) -> Non
     assert (state, revision, len(bodies)) == ("closed", 1, 5)
 
 
+@pytest.mark.usefixtures("no_wire")
+def test_queues_are_not_asked_for_what_only_drops_land(lake: Lake) -> None:
+    keys: list[str] = []
+    lake.s3.meta.events.register("provide-client-params.s3.GetObject", lambda params, **_: keys.append(params["Key"]))
+
+    land_partitions(workspace_of(lake, TOY), "dt=2013-01-01..dt=2013-01-02")
+
+    assert [key for key in keys if "raw/events" in key] == []
+
+
 def test_range_is_landed_and_changes_are_counted(lake: Lake) -> None:
     put_drop(lake, a=b"x\n1\n")
     put_drop(lake, day="2013-01-02", a=b"x\n2\n")
