@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sluice.declaration.checks import check_count, check_share, check_tuple
+from sluice.declaration.checks import check_count, check_share, check_text, check_tuple
 from sluice.declaration.runtimes import Runtime, Worker
 from sluice.errors import DeclarationError
 
@@ -101,7 +101,7 @@ class Step:
 
     Raises:
         DeclarationError: ``reads`` is not a tuple of inputs, or ``packages`` none of names, ``most_rejected`` is no
-            share, or ``runtime`` is no runtime.
+            share, ``split_by`` is no text, or ``runtime`` is no runtime.
     """
 
     name: str
@@ -118,6 +118,8 @@ class Step:
         _check_runtime(self.name, self.runtime)
         check_tuple(f"step {self.name}", "reads", self.reads, Input, "Input('conform')")
         check_share(f"step {self.name}", "most_rejected", self.most_rejected)
+        if self.split_by is not None:
+            check_text(f"step {self.name}", "split_by", self.split_by, "event_time")
         if self.packages:
             check_tuple(f"step {self.name}", "packages", self.packages, str, "'scikit-learn'")
 

@@ -236,3 +236,20 @@ def test_folder_that_declares_nothing_is_named(declare: Declare, modules: dict[s
 def test_unknown_pipeline_is_reported_with_the_known_ones() -> None:
     with pytest.raises(DeclarationError, match=r"there is no pipeline 'flight'; known: .*flights"):
         load_pipeline("flight")
+
+
+@pytest.mark.parametrize(
+    ("declared", "reason"),
+    [
+        ({"split_by": ""}, "split_by='' must be text; write it as split_by='event_time'"),
+        ({"split_by": 5}, "split_by=5 must be text"),
+        (
+            {"packages": "scikit-learn"},
+            r"packages='scikit-learn' must be a tuple; write it as packages=\('scikit-learn',\)",
+        ),
+        ({"packages": (1,)}, r"packages=\(1,\) must be a tuple"),
+    ],
+)
+def test_step_that_is_declared_wrongly_is_refused(declared: dict[str, Any], reason: str) -> None:
+    with pytest.raises(DeclarationError, match=f"step doubled: {reason}"):
+        Step("doubled", run="steps:doubled", reads=(Input("conform"),), **declared)
