@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from sluice.contracts.letters import letters_of
+
 _NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 _PLAIN = rf'("[^"]*"|{_NUMBER}|true|false|null)'
 _PIECE = re.compile(rf'(?P<before> *"(?P<name>[^"]+)" *: *){_PLAIN}(?P<after> *)')
@@ -37,7 +39,7 @@ def split_alike(bodies: pa.Array[Any], lines: pa.Buffer, types: Mapping[str, Any
 
     Args:
         bodies: Texts, each from ``{`` to ``}``.
-        lines: The same texts, each on its line.
+        lines: The same texts, each with a line break behind it.
         types: The type of each member: string, int64, float64 or bool.
         others: Whether a body may have other members.
 
@@ -106,11 +108,25 @@ def _typed(texts: Any, kind: pa.DataType) -> Any:
     if pa.types.is_string(kind):
         return texts
     values = texts.cast(kind)
-    if pa.types.is_floating(kind):
+    if pa.types.is_integer(kind):
+        spelled = _are_shortest(texts, values)
+    elif pa.types.is_floating(kind):
         spelled = pc.all(pc.match_substring_regex(texts, f"^{_NUMBER}$")).as_py()
     else:
         spelled = values.cast(pa.string()).equals(texts)
     return values if spelled else _refuse("a value is spelled in another way")
+
+
+def _are_shortest(texts: pa.Array[Any], values: pa.Array[Any]) -> bool:
+    """Return whether integers are spelled as JSON has them: without a leading zero, a plus, or the letters of hex.
+
+    Each spelling in decimal that JSON does not have is longer than the one that it has.
+    """
+    letters, numbers = letters_of(texts), values.drop_null().to_numpy()
+    shortest, power = len(numbers) + np.count_nonzero(numbers < 0), 10
+    while longer := np.count_nonzero((numbers >= power) | (numbers <= -power)):
+        shortest, power = shortest + longer, power * 10
+    return len(letters) == shortest and not (letters > ord("9")).any()
 
 
 def _others(piece: _Piece, column: Any) -> Any:
@@ -132,7 +148,7 @@ def _refuse_hidden(lines: Any, count: int, quotes: int) -> None:
     letters = np.frombuffer(lines, np.uint8)
     if np.count_nonzero(letters == ord('"')) > quotes or (letters == ord("\\")).any():
         _refuse("a text has a quote or an escape")
-    if np.count_nonzero(letters < ord(" ")) > count - 1:
+    if np.count_nonzero(letters < ord(" ")) > count:
         _refuse("a body has a control character")
 
 

@@ -19,6 +19,7 @@ import pyarrow.json
 
 from sluice.contracts.alike import LONGEST_INTEGER, split_alike
 from sluice.contracts.flat import Member
+from sluice.contracts.letters import letters_of
 
 Mask = npt.NDArray[np.bool_]
 
@@ -47,10 +48,9 @@ class BlockReader:
             bodies: Texts that may be anything.
         """
         try:
-            lines: Any = pc.binary_join(pa.ListArray.from_arrays([0, len(bodies)], bodies), "\n")
             if not _are_lines(bodies):
                 return None
-            table = self._parsed(bodies, lines[0].as_buffer())
+            table = self._parsed(bodies, _lines(bodies))
             if table is None or table.num_rows != len(bodies):  # a line has two objects
                 return None
             columns, fits = {}, np.ones(len(bodies), dtype=bool)
@@ -80,6 +80,12 @@ class BlockReader:
 def _are_lines(bodies: pa.Array[Any]) -> bool:
     """Whether bodies stay apart once they are joined: after ``}`` no JSON goes on with ``{``."""
     return bool(pc.all(pc.and_(pc.starts_with(bodies, "{"), pc.ends_with(bodies, "}"))).as_py())
+
+
+def _lines(bodies: Any) -> pa.Buffer:
+    """Return bodies with a line break behind each."""
+    letters: Any = letters_of(pc.binary_join_element_wise(bodies, "", "\n"))
+    return pa.py_buffer(letters)
 
 
 def _is_doubtful(bodies: Any, lines: pa.Buffer) -> bool:

@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import SchemaValidator
 
+from sluice.contracts.letters import letters_of
+
 Check: TypeAlias = "Callable[[pa.Array[Any]], pa.Array[Any]]"
 
 # The common form of a time. Others are left to the parser of times.
@@ -105,8 +107,7 @@ def _are_whole_seconds(column: Any) -> bool:
     lengths: Any = pc.min_max(pc.binary_length(column)).as_py()
     if column.null_count or set(lengths.values()) != {len(_LEAST)}:
         return False
-    joined: Any = pc.binary_join(pa.ListArray.from_arrays([0, len(column)], column), "")
-    letters = np.frombuffer(joined[0].as_buffer(), np.uint8).reshape(-1, len(_LEAST))
+    letters = letters_of(column).reshape(-1, len(_LEAST))
     return bool((letters.min(axis=0) >= _LEAST).all() and (letters.max(axis=0) <= _GREATEST).all())
 
 

@@ -63,7 +63,8 @@ def conform(records: pa.Table, contract: Contract) -> Conformed:
     reasons[fitting[conflicts]] = "conflict"
     faulty = order[np.isin(order, fitting[conflicts]) | ~fits[order]]
     why = pa.array(reasons[faulty], pa.string())
-    quarantined = _once(events.take(faulty).append_column(QUARANTINE_SCHEMA.field("reason"), why))
+    held = events.take(faulty) if len(faulty) else events.slice(0, 0)  # Arrow copies all texts even to take none
+    quarantined = _once(held.append_column(QUARANTINE_SCHEMA.field("reason"), why))
     rejected: Counter[Any] = Counter(quarantined["reason"].to_pylist())
     return Conformed(
         rows=rows.take(first) if len(first) < rows.num_rows else rows,

@@ -26,6 +26,7 @@ from tests.sluice.toy import EVENTS, message
 from sluice.contracts import reading
 from sluice.contracts.alike import split_alike
 from sluice.contracts.flat import flat_members
+from sluice.contracts.letters import letters_of
 from sluice.contracts.reading import Contract
 from sluice.records.record import part_bytes, read_parts
 from sluice.steps.frames import parquet_bytes
@@ -104,7 +105,8 @@ LISTS = st.lists(bodies() | bodies() | bodies() | ODD, max_size=12)
 # What a body may hold in a member's place, right or wrong, as it is written.
 # fmt: off
 ODD_VALUES = [
-    "null", "nul", "true", "True", "false", "0", "-0", "+1", "007", "0x1F", "1_000", "1.", ".5", "-", "1.0", "-0.0",
+    "null", "nul", "true", "True", "false", "0", "-0", "+1", "007", "0x1F", "0xFFFFFFFF", "0x1FFFFFFFFF", "-12", "-012",
+    "9223372036854775807", "-9223372036854775808", "1_000", "1.", ".5", "-", "1.0", "-0.0",
     "1e5", "1E+2", "1e999", "2e", "Infinity", "NaN", "9223372036854775808", "[]", "{}", "[1,2]", "", " ", " 1", "1 ",
     "'a'", '"', '""', '"a"b"', '"a,b"', '"a","id":"b"', '"\\""', '"\\\\"', '"é"', '"null"', '"AB" ',
     '"\t"', '"\r"', '"\n"', '"\0"', '"\x7f"', "1" * 4300, "1" * 4301, "1" * 4300 + ".5", '"' + "1" * 4301 + '"',
@@ -182,15 +184,27 @@ def test_bodies_may_be_more_than_one_object_on_a_line() -> None:
 
 @pytest.mark.parametrize("added", [{}, {"other": "text"}, {"other": -1.5}, {"share": None}, {"seen": AT}])
 def test_bodies_that_are_written_alike_are_split(added: dict[str, Any]) -> None:
-    events = [{**GOOD, **added, "id": number, "good": None} for number in ("ä", "", "1", "null")]
+    counts = {"ä": 9, "": -10, "1": 2**63 - 1, "null": -(2**63)}
+    events = [{**GOOD, **added, "id": name, "count": count, "good": None} for name, count in counts.items()]
     bodies = pa.array([json.dumps(event, ensure_ascii=False) for event in events])
-    lines = pa.py_buffer("\n".join(bodies.to_pylist()).encode())
+    lines = pa.py_buffer("".join(f"{body}\n" for body in bodies.to_pylist()).encode())
     types = {"good": pa.bool_(), "id": pa.string(), "count": pa.int64(), "share": pa.float64(), "real": pa.float64()}
 
     found = split_alike(bodies, lines, types, others=True)
 
     assert found.schema == pa.schema(types.items())
     assert found.to_pylist() == [{name: event.get(name) for name in types} for event in events]
+
+
+@pytest.mark.parametrize(
+    ("texts", "letters"),
+    [([], ""), (["ä", "", "bc", "d"], "äbcd"), (["a", None, "b"], "ab"), ([None], "")],
+)
+def test_letters_of_texts_stand_one_behind_the_other(texts: list[str | None], letters: str) -> None:
+    whole = pa.array(["before", *texts, "behind"])
+
+    for array in (pa.array(texts, pa.string()), whole.slice(1, len(texts))):
+        assert bytes(letters_of(array)).decode() == letters
 
 
 def _landed(texts: list[str]) -> pa.Table:
