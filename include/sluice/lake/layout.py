@@ -57,6 +57,7 @@ class Folder(StrEnum):
 
 
 MANIFEST = "_manifest.json"
+PARTS = "/part-"  # in the key of each object that holds rows, and of no manifest
 
 
 def raw_dataset(source: str) -> str:

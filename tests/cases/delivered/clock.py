@@ -92,8 +92,8 @@ class World:
 
     def waited_for(self, first: str, last: str) -> list[Partition]:
         """Return the partitions of a range for which runs still wait."""
-        partitions = between(Partition.parse(first), Partition.parse(last))
-        return [each for each in partitions if self.connector.why_incomplete(each) is not None]
+        partitions = list(between(Partition.parse(first), Partition.parse(last)))
+        return sorted(self.connector.incomplete(partitions))
 
 
 def check(case: Case, request: pytest.FixtureRequest) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.sluice.lake_contents import partition
 from tests.sluice.toy import DROPS
 
+from sluice.lake.manifests import Size
 from sluice.sources.connecting import connect
 from sluice.workspace import Workspace
 
@@ -24,22 +25,22 @@ def test_size_is_that_of_the_files_and_of_what_has_landed_of_removed_ones(worksp
     drops = connect(workspace, DROPS)
     put(workspace, "dt=2013-01-01/a.csv", b"x\n1\n")
     put(workspace, "dt=2013-01-01/_SUCCESS", b"hidden")
-    assert drops.size(DAY).bytes == 4
-    drops.land(DAY)
+    assert drops.sizes([DAY]).get(DAY, Size()).bytes == 4
+    drops.land([DAY])
     put(workspace, "dt=2013-01-01/b.csv", b"x\n12\n")
-    assert drops.size(DAY).bytes == 9
+    assert drops.sizes([DAY]).get(DAY, Size()).bytes == 9
 
     remove(workspace, "dt=2013-01-01/a.csv", "dt=2013-01-01/b.csv", "dt=2013-01-01/_SUCCESS")
 
-    assert drops.size(DAY).bytes == 4
-    assert drops.size(NEXT).bytes == 0
+    assert drops.sizes([DAY]).get(DAY, Size()).bytes == 4
+    assert drops.sizes([NEXT]).get(NEXT, Size()).bytes == 0
 
 
 def test_partitions_are_those_that_have_landed_or_have_objects(workspace: Workspace) -> None:
     drops = connect(workspace, DROPS)
     put(workspace, "dt=2013-01-01/a.csv", b"x\n1\n")
     put(workspace, "dt=2013-01-01/_SUCCESS", b"")
-    drops.land(DAY)
+    drops.land([DAY])
     remove(workspace, "dt=2013-01-01/a.csv", "dt=2013-01-01/_SUCCESS")
     put(workspace, "dt=2013-01-02/_SUCCESS", b"")
 
@@ -48,17 +49,17 @@ def test_partitions_are_those_that_have_landed_or_have_objects(workspace: Worksp
 
 def test_contents_follow_the_files_and_not_the_marker_and_stay_once_they_are_removed(workspace: Workspace) -> None:
     drops = connect(workspace, DROPS)
-    assert drops.contents(DAY) == {}
+    assert drops.contents([DAY]) == {}
     put(workspace, "dt=2013-01-01/_SUCCESS", b"")
-    alone = drops.contents(DAY)
+    alone = drops.contents([DAY])
     put(workspace, "dt=2013-01-01/a.csv", b"x\n1\n")
-    first = drops.contents(DAY)
+    first = drops.contents([DAY])
     put(workspace, "dt=2013-01-01/_SUCCESS", b"again")
-    assert drops.contents(DAY) == drops.contents() == first
+    assert drops.contents([DAY]) == drops.contents() == first
     put(workspace, "dt=2013-01-01/a.csv", b"x\n2\n")
-    second = drops.contents(DAY)
-    drops.land(DAY)
+    second = drops.contents([DAY])
+    drops.land([DAY])
     remove(workspace, "dt=2013-01-01/a.csv", "dt=2013-01-01/_SUCCESS")
 
-    assert set(alone) == set(first) == set(second) == set(drops.contents(DAY)) == {DAY}
+    assert set(alone) == set(first) == set(second) == set(drops.contents([DAY])) == {DAY}
     assert len({each[DAY] for each in (alone, first, second)}) == 3
