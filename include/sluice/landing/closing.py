@@ -22,6 +22,7 @@ from sluice.lake.layout import raw_dataset
 from sluice.lake.look import Reads
 from sluice.lake.manifests import Manifest, latest
 from sluice.lake.partitions import Partition, between, format_ranges
+from sluice.lake.pending import expect, read_pending, settle
 from sluice.lake.store import Lake
 from sluice.landing.parts import without_inline
 
@@ -51,12 +52,15 @@ class Observed(BaseModel):
         schema_version: The version of this JSON.
         since: The end of the last partition (UTC) that had passed when the source was first seen without a backlog. A
             partition that ends by then is empty by rule, unless it has a manifest.
+        until: Each partition that ends by then (UTC), and not by ``since``, has a manifest. None until an event has
+            landed.
     """
 
     model_config = ConfigDict(frozen=True)
 
     schema_version: Literal[1] = 1
     since: datetime
+    until: datetime | None = None
 
 
 def watermark(source: EventSource, evidence: Evidence, now: datetime) -> datetime | None:
@@ -92,17 +96,17 @@ def close_source(lake: Lake, pipeline: Pipeline, source: EventSource, evidence: 
     Raises:
         ConflictingWrite: other writers kept changing a manifest.
     """
-    dataset = raw_dataset(source.name)
-    known = {manifest.time_partition: manifest for manifest in lake.manifests(dataset)}
+    dataset, listed = raw_dataset(source.name), read_pending(lake, source.name).partitions
+    known = {manifest.time_partition: manifest for manifest in lake.manifests(dataset, listed)}
     passed = watermark(source, evidence, lake.now())
     if passed is not None:
-        still_open = [partition for partition, manifest in known.items() if manifest.state == "open"]
-        due = [partition for partition in still_open if partition.end <= passed]
-        due += _silent(lake, pipeline, source, known, passed)
-        with ThreadPoolExecutor(16) as pool:
-            known.update(zip(due, pool.map(partial(_close, lake, dataset), due), strict=True))
+        ended = [each for each, manifest in known.items() if manifest.state == "open" and each.end <= passed]
+        known |= _closed(lake, dataset, ended)
+        known |= _silence_closed(lake, pipeline, source, passed, has_events=bool(known))
     closed = [manifest for manifest in known.values() if manifest.state == "closed"]
-    return format_ranges(manifest.time_partition for manifest in unannounced(lake, dataset, closed))
+    waiting = {manifest.time_partition for manifest in unannounced(lake, dataset, closed)}
+    settle(lake, source.name, [manifest for manifest in closed if manifest.time_partition not in waiting])
+    return format_ranges(waiting)
 
 
 def is_empty_by_rule(lake: Reads, source: str, partition: Partition) -> bool:
@@ -120,27 +124,52 @@ def is_empty_by_rule(lake: Reads, source: str, partition: Partition) -> bool:
     return observed is not None and partition.end <= observed.since
 
 
-def _silent(
-    lake: Lake, pipeline: Pipeline, source: EventSource, known: Collection[Partition], passed: datetime
-) -> list[Partition]:
-    """Return the partitions without an event since the source is observed, up to the watermark.
+def _silence_closed(
+    lake: Lake, pipeline: Pipeline, source: EventSource, passed: datetime, *, has_events: bool
+) -> dict[Partition, Manifest]:
+    """Close the partitions without an event since the source is observed, up to the watermark.
 
-    Until the first event arrives, the observation begins anew with each call.
+    Until the first event arrives, the observation begins anew with each call. What an earlier call has closed is not
+    looked at again.
     """
+    key, dataset = lake.layout.observed(source.name), raw_dataset(source.name)
+    before = lake.stored(key, Observed).value
+    landed = has_events or (before is not None and before.until is not None) or _has_landed(lake, dataset)
     first_open = Partition.containing(passed, pipeline.every)
     last = first_open.shift(-1)
     if pipeline.end is not None:
         last = min(last, Partition.containing(pipeline.end, pipeline.every))
+    silent = _without_events(lake, dataset, before, last) if before is not None and landed else []
+    if before is None or not landed or len(silent) > _LONGEST_SILENCE:
+        anew = Observed(since=first_open.start, until=first_open.start if landed else None)
+        lake.update(key, Observed, lambda _: anew)
+        return {}
+    if silent:
+        expect(lake, source.name, dict.fromkeys(silent, 1))
+    closed = _closed(lake, dataset, silent)
+    lake.update(key, Observed, lambda now: _seen_until(now or before, last.end))
+    return closed
 
-    def without_events(since: datetime) -> list[Partition]:
-        return [each for each in between(Partition.containing(since, pipeline.every), last) if each not in known]
 
-    def observe(before: Observed | None) -> Observed:
-        if before is None or not known or len(without_events(before.since)) > _LONGEST_SILENCE:
-            return Observed(since=first_open.start)
-        return before
+def _without_events(lake: Lake, dataset: str, observed: Observed, last: Partition) -> list[Partition]:
+    """Return the partitions without a manifest that no call has looked at, up to the last one."""
+    seen = observed.since if observed.until is None else max(observed.since, observed.until)
+    later = list(between(Partition.containing(seen, last.every), last))
+    present = lake.manifest_etags(dataset, later)
+    return [each for each in later if each not in present]
 
-    return without_events(lake.update(lake.layout.observed(source.name), Observed, observe).since)
+
+def _has_landed(lake: Lake, dataset: str) -> bool:
+    return next(lake.objects(lake.layout.dataset(dataset)), None) is not None
+
+
+def _seen_until(observed: Observed, moment: datetime) -> Observed:
+    return observed.model_copy(update={"until": latest([observed.until, moment])})
+
+
+def _closed(lake: Lake, dataset: str, partitions: Collection[Partition]) -> dict[Partition, Manifest]:
+    with ThreadPoolExecutor(16) as pool:
+        return dict(zip(partitions, pool.map(partial(_close, lake, dataset), partitions), strict=True))
 
 
 def _close(lake: Lake, dataset: str, partition: Partition) -> Manifest:
