@@ -6,15 +6,17 @@ a crash between the two it is published again under the same deduplication id, a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal
 
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, Field
 
+from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.partitions import parse_ranges
+from sluice.lake.pending import see_pending, settle
 from sluice.lake.store import Lake
 from sluice.workspace import Workspace
 
@@ -61,27 +63,38 @@ def announce_partitions(workspace: Workspace, dataset: str, ranges: str, run_id:
     Returns:
         The number of events that were published.
     """
+    manifests = workspace.lake.manifests(dataset, parse_ranges(ranges))
+    return _announce(workspace, dataset, [each for each in manifests if each.state == "closed"], run_id)
+
+
+def announce_landed(workspace: Workspace, source: str, run_id: str) -> int:
+    """Publish the event of each closed raw partition of a source whose content was not announced yet.
+
+    Args:
+        workspace: The pipeline's workspace; its topic gets the events.
+        source: The name of the source.
+        run_id: The Airflow run that publishes, for the event.
+
+    Returns:
+        The number of events that were published.
+    """
+    lake, dataset = workspace.lake, raw_dataset(source)
+    pending, seen = see_pending(lake, source)
+    manifests = lake.manifests(dataset, pending.partitions)
+    closed = [each for each in manifests if each.state == "closed"]
+    published = _announce(workspace, dataset, closed, run_id)
+    settle(lake, source, closed, seen)
+    return published
+
+
+def _announce(workspace: Workspace, dataset: str, closed: Collection[Manifest], run_id: str) -> int:
     lake = workspace.lake
-    closed = [each for each in lake.manifests(dataset, parse_ranges(ranges)) if each.state == "closed"]
     announced = _announced(lake, dataset, closed)
     waiting = [each for each in closed if not _is_announced(lake, each, announced)]
     _publish(
         workspace, [_partition_event(lake, each, run_id, late=bool(announced[each.partition])) for each in waiting]
     )
     return len(waiting)
-
-
-def unannounced(lake: Lake, dataset: str, manifests: Iterable[Manifest]) -> list[Manifest]:
-    """Return the manifests whose content was not announced yet.
-
-    Args:
-        lake: The lake that has the markers.
-        dataset: The dataset of all the manifests.
-        manifests: The manifests to choose from.
-    """
-    asked = list(manifests)
-    announced = _announced(lake, dataset, asked)
-    return [manifest for manifest in asked if not _is_announced(lake, manifest, announced)]
 
 
 def _announced(lake: Lake, dataset: str, manifests: Collection[Manifest]) -> Mapping[str, set[str]]:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
-from sluice.lake.store import Lake
+from sluice.lake.store import Lake, Stored
 
 
 class Pending(BaseModel):
@@ -35,6 +35,11 @@ class Pending(BaseModel):
         """The partitions, in order."""
         return sorted(Partition.parse(key) for key in self.revisions)
 
+    @property
+    def changed(self) -> set[Partition]:
+        """Those that have been closed before."""
+        return {Partition.parse(key) for key, revision in self.revisions.items() if revision > 1}
+
 
 def next_revision(before: Manifest | None) -> int:
     """Return the revision that has to be announced after a manifest changes: an open one closes as the first.
@@ -47,6 +52,17 @@ def next_revision(before: Manifest | None) -> int:
 
 def read_pending(lake: Lake, source: str) -> Pending:
     """Read the list of a source; make it if there is none.
+
+    Args:
+        lake: The lake of the pipeline.
+        source: The name of the source.
+    """
+    pending, _ = see_pending(lake, source)
+    return pending
+
+
+def see_pending(lake: Lake, source: str) -> tuple[Pending, Stored[Pending]]:
+    """Read the list of a source as :func:`read_pending` does, also as :func:`settle` may have seen it.
 
     Args:
         lake: The lake of the pipeline.
@@ -71,13 +87,14 @@ def expect(lake: Lake, source: str, revisions: Mapping[Partition, int]) -> None:
     _update(lake, source, with_more)
 
 
-def settle(lake: Lake, source: str, announced: Collection[Manifest]) -> None:
+def settle(lake: Lake, source: str, announced: Collection[Manifest], seen: Stored[Pending]) -> None:
     """Take partitions off the list, unless another change of them is expected since.
 
     Args:
         lake: The lake of the pipeline.
         source: The name of the source.
         announced: The manifests whose content is announced.
+        seen: The list as it was read.
     """
     reached = {each.partition: each.revision for each in announced}
 
@@ -85,15 +102,16 @@ def settle(lake: Lake, source: str, announced: Collection[Manifest]) -> None:
         left = {key: revision for key, revision in before.revisions.items() if revision > reached.get(key, 0)}
         return Pending(revisions=left)
 
-    if reached:
-        _update(lake, source, without_them)
+    _update(lake, source, without_them, seen)
 
 
-def _update(lake: Lake, source: str, change: Callable[[Pending], Pending]) -> Pending:
+def _update(
+    lake: Lake, source: str, change: Callable[[Pending], Pending], seen: Stored[Pending] | None = None
+) -> tuple[Pending, Stored[Pending]]:
     def changed(before: Pending | None) -> Pending:
         return change(_of_all(lake, source) if before is None else before)
 
-    return lake.update(lake.layout.pending(source), Pending, changed)
+    return lake.updated(lake.layout.pending(source), Pending, changed, seen)
 
 
 def _of_all(lake: Lake, source: str) -> Pending:

@@ -226,7 +226,13 @@ class Lake:
                 f"{self.uri(key)} keeps being changed by another writer; wait for the other run and clear this task"
             ) from error
 
-    def update(self, key: str, kind: type[Model], change: Callable[[Model | None], Model]) -> Model:
+    def update(
+        self,
+        key: str,
+        kind: type[Model],
+        change: Callable[[Model | None], Model],
+        seen: Stored[Model] | None = None,
+    ) -> Model:
         """Change an object so that no other writer's change is lost.
 
         Args:
@@ -234,6 +240,8 @@ class Lake:
             kind: The model that parses its JSON.
             change: Returns the new value for the current one, which is None if there is no object. It is called again
                 if another writer was faster. An equal value is not written.
+            seen: The object as this writer has read it already, which saves a read. It may be an older one, if the
+                change makes another value of it in any case.
 
         Returns:
             The value of the object afterwards.
@@ -241,12 +249,33 @@ class Lake:
         Raises:
             ConflictingWrite: other writers were faster twenty times in a row.
         """
+        after, _ = self.updated(key, kind, change, seen)
+        return after
 
-        def once() -> Model:
-            before = self.stored(key, kind)
+    def updated(
+        self,
+        key: str,
+        kind: type[Model],
+        change: Callable[[Model | None], Model],
+        seen: Stored[Model] | None = None,
+    ) -> tuple[Model, Stored[Model]]:
+        """Change an object as :meth:`update` does; return its value, and the object as it is then.
+
+        Args:
+            key: The key of the object.
+            kind: The model that parses its JSON.
+            change: As for :meth:`update`.
+            seen: As for :meth:`update`.
+
+        Raises:
+            ConflictingWrite: as for :meth:`update`.
+        """
+        known = [seen] if seen is not None else []
+
+        def once() -> tuple[Model, Stored[Model]]:
+            before = known.pop() if known else self.stored(key, kind)
             after = change(before.value)
-            self.replace(key, before, after)
-            return after
+            return after, self.replace(key, before, after)
 
         return _AGAINST_OTHERS(once)
 
@@ -262,7 +291,11 @@ class Lake:
         return self.stored(self.layout.manifest(dataset, partition), Manifest).value
 
     def update_manifest(
-        self, dataset: str, partition: Partition, change: Callable[[Manifest | None], Manifest]
+        self,
+        dataset: str,
+        partition: Partition,
+        change: Callable[[Manifest | None], Manifest],
+        seen: Stored[Manifest] | None = None,
     ) -> Manifest:
         """Change a partition's manifest, as :meth:`update` does.
 
@@ -270,11 +303,12 @@ class Lake:
             dataset: The dataset, such as ``raw/events``.
             partition: The partition, an hour or a day.
             change: Returns the new manifest for the current one, which is None if there is none.
+            seen: As for :meth:`update`.
 
         Raises:
             ConflictingWrite: as for :meth:`update`.
         """
-        return self.update(self.layout.manifest(dataset, partition), Manifest, change)
+        return self.update(self.layout.manifest(dataset, partition), Manifest, change, seen)
 
     def partitions(self, dataset: str) -> list[Partition]:
         """List the partitions of a dataset that have a manifest, in order."""

@@ -15,14 +15,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from sluice.completions import unannounced
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource
 from sluice.lake.layout import raw_dataset
-from sluice.lake.look import Reads
+from sluice.lake.look import Look, Reads
 from sluice.lake.manifests import Manifest, latest
 from sluice.lake.partitions import Partition, between, format_ranges
-from sluice.lake.pending import expect, read_pending, settle
+from sluice.lake.pending import expect, read_pending
 from sluice.lake.store import Lake
 from sluice.landing.parts import without_inline
 
@@ -90,23 +89,24 @@ def close_source(lake: Lake, pipeline: Pipeline, source: EventSource, evidence: 
         evidence: How far the source has landed.
 
     Returns:
-        The ranges of closed partitions whose current content is not announced yet: those that this call closed, those
-        that late data changed, and those that an earlier run closed before it died.
+        The ranges of closed partitions that are to be announced: those that this call closed, those that late data
+        changed, and those that an earlier run closed before it died.
 
     Raises:
         ConflictingWrite: other writers kept changing a manifest.
     """
-    dataset, listed = raw_dataset(source.name), read_pending(lake, source.name).partitions
-    known = {manifest.time_partition: manifest for manifest in lake.manifests(dataset, listed)}
+    look, dataset = Look(lake), raw_dataset(source.name)
+    pending = read_pending(lake, source.name)
+    first = [each for each in pending.partitions if each not in pending.changed]
+    look.read_manifests((dataset, each) for each in first)
+    found = {each: manifest for each in first if (manifest := look.manifest(dataset, each)) is not None}
+    still_open = {each for each, manifest in found.items() if manifest.state == "open"}
+    closed = {*found, *pending.changed} - still_open
     passed = watermark(source, evidence, lake.now())
     if passed is not None:
-        ended = [each for each, manifest in known.items() if manifest.state == "open" and each.end <= passed]
-        known |= _closed(lake, dataset, ended)
-        known |= _silence_closed(lake, pipeline, source, passed, has_events=bool(known))
-    closed = [manifest for manifest in known.values() if manifest.state == "closed"]
-    waiting = {manifest.time_partition for manifest in unannounced(lake, dataset, closed)}
-    settle(lake, source.name, [manifest for manifest in closed if manifest.time_partition not in waiting])
-    return format_ranges(waiting)
+        closed |= _closed(look, dataset, {each for each in still_open if each.end <= passed})
+        closed |= _silence_closed(look, pipeline, source, passed, closed | still_open)
+    return format_ranges(closed)
 
 
 def is_empty_by_rule(lake: Reads, source: str, partition: Partition) -> bool:
@@ -125,36 +125,39 @@ def is_empty_by_rule(lake: Reads, source: str, partition: Partition) -> bool:
 
 
 def _silence_closed(
-    lake: Lake, pipeline: Pipeline, source: EventSource, passed: datetime, *, has_events: bool
-) -> dict[Partition, Manifest]:
+    look: Look, pipeline: Pipeline, source: EventSource, passed: datetime, known: Collection[Partition]
+) -> set[Partition]:
     """Close the partitions without an event since the source is observed, up to the watermark.
 
     Until the first event arrives, the observation begins anew with each call. What an earlier call has closed is not
     looked at again.
     """
-    key, dataset = lake.layout.observed(source.name), raw_dataset(source.name)
-    before = lake.stored(key, Observed).value
-    landed = has_events or (before is not None and before.until is not None) or _has_landed(lake, dataset)
+    lake, dataset, key = look.lake, raw_dataset(source.name), look.layout.observed(source.name)
+    seen = lake.stored(key, Observed)
+    before = seen.value
+    landed = bool(known) or (before is not None and before.until is not None) or _has_landed(lake, dataset)
     first_open = Partition.containing(passed, pipeline.every)
     last = first_open.shift(-1)
     if pipeline.end is not None:
         last = min(last, Partition.containing(pipeline.end, pipeline.every))
-    silent = _without_events(lake, dataset, before, last) if before is not None and landed else []
+    silent = _without_events(lake, dataset, before, last, known) if before is not None and landed else []
     if before is None or not landed or len(silent) > _LONGEST_SILENCE:
         anew = Observed(since=first_open.start, until=first_open.start if landed else None)
-        lake.update(key, Observed, lambda _: anew)
-        return {}
+        lake.update(key, Observed, lambda _: anew, seen)
+        return set()
     if silent:
         expect(lake, source.name, dict.fromkeys(silent, 1))
-    closed = _closed(lake, dataset, silent)
-    lake.update(key, Observed, lambda now: _seen_until(now or before, last.end))
+    closed = _closed(look, dataset, silent)
+    lake.update(key, Observed, lambda now: _seen_until(now or before, last.end), seen)
     return closed
 
 
-def _without_events(lake: Lake, dataset: str, observed: Observed, last: Partition) -> list[Partition]:
+def _without_events(
+    lake: Lake, dataset: str, observed: Observed, last: Partition, known: Collection[Partition]
+) -> list[Partition]:
     """Return the partitions without a manifest that no call has looked at, up to the last one."""
     seen = observed.since if observed.until is None else max(observed.since, observed.until)
-    later = list(between(Partition.containing(seen, last.every), last))
+    later = [each for each in between(Partition.containing(seen, last.every), last) if each not in known]
     present = lake.manifest_etags(dataset, later)
     return [each for each in later if each not in present]
 
@@ -167,12 +170,15 @@ def _seen_until(observed: Observed, moment: datetime) -> Observed:
     return observed.model_copy(update={"until": latest([observed.until, moment])})
 
 
-def _closed(lake: Lake, dataset: str, partitions: Collection[Partition]) -> dict[Partition, Manifest]:
+def _closed(look: Look, dataset: str, partitions: Collection[Partition]) -> set[Partition]:
     with ThreadPoolExecutor(16) as pool:
-        return dict(zip(partitions, pool.map(partial(_close, lake, dataset), partitions), strict=True))
+        list(pool.map(partial(_close, look, dataset), partitions))
+    return set(partitions)
 
 
-def _close(lake: Lake, dataset: str, partition: Partition) -> Manifest:
+def _close(look: Look, dataset: str, partition: Partition) -> None:
+    lake = look.lake
+
     def close(before: Manifest | None) -> Manifest:
         manifest = before or Manifest(dataset=dataset, partition=partition.key, state="open", written_at=lake.now())
         if manifest.state == "closed":
@@ -181,4 +187,5 @@ def _close(lake: Lake, dataset: str, partition: Partition) -> Manifest:
             update={"state": "closed", "revision": 1, "written_at": lake.now()}
         )
 
-    return lake.update_manifest(dataset, partition, close)
+    seen = look.stored(look.layout.manifest(dataset, partition), Manifest)
+    lake.update_manifest(dataset, partition, close, seen)

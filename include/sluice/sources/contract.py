@@ -242,6 +242,10 @@ class EventConnector(Connector[DeclaredEvents]):
     def figures(self) -> Figures:
         """Return what ``status`` and the metrics show of the source."""
 
+    def gauges(self) -> Mapping[str, int | float]:
+        """Return those of the figures that are numbers, for the metrics of each cycle."""
+        return {name: value for name, value in self.figures().items() if isinstance(value, int | float)}
+
     def oldest(self) -> timedelta | None:
         """Return at most how old the oldest event is that waits to land; None if the kind can't tell, or none waits."""
         return None

@@ -7,6 +7,7 @@ from datetime import timedelta
 from sluice.declaration.sources import SETTLING, EventSource
 from sluice.lake.partitions import parse_ranges
 from sluice.landing.closing import close_source
+from sluice.sources.completeness import short_ranges
 from sluice.sources.connecting import connect, connect_events
 from sluice.workspace import Workspace
 
@@ -20,13 +21,13 @@ def close_partitions(workspace: Workspace, source: EventSource, settling: timede
         settling: How long the counters of a queue have to be zero.
 
     Returns:
-        The ranges of closed partitions that were not announced yet.
+        The ranges of closed partitions that are to be announced, short enough for XCom: of many the first ones.
 
     Raises:
         ConflictingWrite: other writers kept changing a manifest.
     """
     evidence = connect_events(workspace, source).evidence(settling)
-    return close_source(workspace.lake, workspace.pipeline, source, evidence)
+    return short_ranges(parse_ranges(close_source(workspace.lake, workspace.pipeline, source, evidence)))
 
 
 def land_partitions(workspace: Workspace, ranges: str) -> int:

@@ -11,7 +11,7 @@ from tests.sluice.toy import EVENTS, message, reading
 
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
-from sluice.lake.pending import expect, next_revision, read_pending, settle
+from sluice.lake.pending import expect, next_revision, read_pending, see_pending, settle
 from sluice.lake.store import Lake
 
 DAYS = [partition(f"2013-01-{day:02d}") for day in range(1, 21)]
@@ -51,9 +51,10 @@ def test_partition_stays_while_another_change_of_it_is_expected(lake: Lake) -> N
     """A writer that has announced its change, and died before it, leaves the partition on the list."""
     put_raw(lake, EVENTS, "2013-01-01", [message("{}")])
     put_raw(lake, EVENTS, "2013-01-02", [message("{}")])
+    _, seen = see_pending(lake, "events")
     expect(lake, "events", {DAYS[0]: 2})
 
-    settle(lake, "events", [manifest(lake, DAYS[0]), manifest(lake, DAYS[1])])
+    settle(lake, "events", [manifest(lake, DAYS[0]), manifest(lake, DAYS[1])], seen)
 
     assert listed(lake) == {DAYS[0].key: 2}
 

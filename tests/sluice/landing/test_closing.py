@@ -17,7 +17,7 @@ from tests.draining import ALL_LANDED, drain
 from tests.sluice.lake_contents import manifest_json, partition, put_raw, rows_of
 from tests.sluice.toy import EVENTS, TOY, message, reading, toy
 
-from sluice.completions import announce_partitions
+from sluice.completions import announce_landed
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import Close, FifoQueue
 from sluice.lake.manifests import Manifest
@@ -246,7 +246,8 @@ def test_announced_partition_is_returned_again_only_when_it_has_changed(workspac
     lake = at(workspace.lake, NOON)
     put_day(lake, "2013-01-01")
     put_day(lake, "2013-01-02")
-    announce_partitions(workspace, "raw/events", close(lake), "run-1")
+    assert close(lake) == "dt=2013-01-01..dt=2013-01-02"
+    assert announce_landed(workspace, "events", "run-1") == 2
     assert close(lake) == ""
 
     put_raw(lake, EVENTS, "2013-01-02", [message(reading("late", "2013-01-02T07:00:00+00:00"), 2)])
