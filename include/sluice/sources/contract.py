@@ -21,6 +21,7 @@ from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource, Source
 from sluice.errors import DeclarationError
 from sluice.lake.layout import raw_dataset
+from sluice.lake.look import Look
 from sluice.lake.manifests import Size
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
@@ -104,6 +105,14 @@ class Connector(ABC, Generic[Declared]):
     def partitions(self) -> set[Partition]:
         """Return the partitions for which something has landed or waits to land."""
         return set(self.lake.partitions(self.dataset))
+
+    def unlanded(self, look: Look) -> set[Partition]:
+        """Return the partitions of which :meth:`land` would land something new, if they are complete.
+
+        Args:
+            look: A look at the lake. Nothing is written.
+        """
+        return set()
 
     def land(self, partition: Partition) -> bool:
         """Land a complete partition before its steps run. Only a source without an ingest DAG does anything here.

@@ -9,12 +9,13 @@ from typing_extensions import override
 from sluice.aws.template import Fragment, Statement, lake_arn
 from sluice.declaration.drops import Drops
 from sluice.declaration.pipeline import Pipeline
+from sluice.lake.look import Look
 from sluice.lake.manifests import Size, digest_of
 from sluice.lake.partitions import Partition
 from sluice.sources.contract import Connector, Contents
 from sluice.sources.drops.completeness import why_incomplete
-from sluice.sources.drops.land import land_drop
-from sluice.sources.drops.listing import all_dropped, dropped, of_partition
+from sluice.sources.drops.land import is_unlanded, land_drop
+from sluice.sources.drops.listing import Dropped, all_dropped, dropped, of_partition
 
 
 class DropsConnector(Connector[Drops]):
@@ -65,6 +66,20 @@ class DropsConnector(Connector[Drops]):
         """Return the partitions that have landed, or have dropped files or a marker."""
         return super().partitions() | {
             found for found, _ in all_dropped(self.lake, self.source, self.workspace.pipeline.every)
+        }
+
+    @override
+    def unlanded(self, look: Look) -> set[Partition]:
+        by_partition: dict[Partition, list[Dropped]] = defaultdict(list)
+        for partition, each in all_dropped(self.lake, self.source, self.workspace.pipeline.every):
+            by_partition[partition].extend([each] if each.holds_rows else ())  # a marker alone counts, too
+        look.read_manifests((self.dataset, each) for each in by_partition)
+        landed = {each: look.manifest(self.dataset, each) for each in by_partition}
+        return {
+            partition
+            for partition, files in by_partition.items()
+            if (manifest := landed[partition]) is None
+            or is_unlanded(self.lake, self.source, partition, files, manifest)
         }
 
     @override

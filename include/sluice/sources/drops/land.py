@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from pathlib import PurePosixPath
 
 from sluice.declaration.drops import Drops
-from sluice.errors import MissingResource
+from sluice.errors import MissingResource, SluiceError
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import File, Manifest
 from sluice.lake.partitions import Partition
@@ -70,6 +71,25 @@ def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
     return True
 
 
+def is_unlanded(lake: Lake, source: Drops, partition: Partition, files: Iterable[Dropped], landed: Manifest) -> bool:
+    """Return whether a drop that has landed before would land again, if it is complete. Nothing is written.
+
+    Args:
+        lake: The lake, whose bucket has the drops.
+        source: The declared drops.
+        partition: The partition of the drop.
+        files: Its objects that hold rows.
+        landed: The manifest of its raw partition.
+    """
+    copies = {PurePosixPath(file.key).name.partition(".")[0] for file in landed.files}
+    if {_stem(file) for file in files} == copies:
+        return False
+    try:
+        return {_stem(file) for file, _ in rule_of(lake, source, partition).files()} != copies
+    except SluiceError:  # what its sender says of the files is wrong, so it is not complete
+        return False
+
+
 def _targets(rule: Rule) -> Mapping[str, tuple[Dropped, str | None]]:
     """Return each file of the drop, and its digest if its sender gives one, by the key of its copy.
 
@@ -84,9 +104,13 @@ def _targets(rule: Rule) -> Mapping[str, tuple[Dropped, str | None]]:
     targets = {}
     for file, digest in files:
         _, suffix = format_of(source, lake.uri(file.key))
-        name = f"part-{sha256(f'{file.key} {file.etag}'.encode()).hexdigest()[:16]}{suffix}"
-        targets[lake.layout.raw_part(raw_dataset(source.name), partition, name)] = (file, digest)
+        targets[lake.layout.raw_part(raw_dataset(source.name), partition, _stem(file) + suffix)] = (file, digest)
     return targets
+
+
+def _stem(file: Dropped) -> str:
+    """Return the name of a file's copy, without the suffix."""
+    return f"part-{sha256(f'{file.key} {file.etag}'.encode()).hexdigest()[:16]}"
 
 
 def _landed(lake: Lake, source: Drops, target: str, file: Dropped, digest: str | None) -> File:
