@@ -1,4 +1,4 @@
-"""The command that says what a transform run would do, and why."""
+"""The commands that say what a transform run would do and why, and what is late."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sluice.aws.clients import Aws
 from sluice.cli.arguments import PipelineArgument
 from sluice.cli.tables import table
 from sluice.lake.partitions import Partition, requested
+from sluice.lateness import group_late, in_words, late_partitions
 from sluice.sources.completeness import short_ranges
 from sluice.steps.outlook import Outlook, outlook
 from sluice.steps.reasons import Reason, describe_reasons
@@ -45,6 +46,25 @@ def _plan(
         Console().print(_table(pipeline, due))
     done = len(found) - len(due)
     typer.echo(f"{done} of {len(found)} partitions of steps are as they should be" if found else "nothing has arrived")
+
+
+@commands.command("late")
+def _late(pipeline: PipelineArgument) -> None:
+    """Show which partitions are late, by how much, and for what each waits. Nothing is changed.
+
+    A partition of a step is late once its end and the lateness of the sources are over, and the step has not made it
+    from what the sources have now: it was never made, it is **outdated** by late data, or it **waits** for a source.
+    """
+    workspace = Workspace.open(Aws(), pipeline)
+    groups, now = group_late(workspace, late_partitions(workspace)), workspace.lake.now()
+    if not groups:
+        typer.echo(f"{pipeline}: nothing is late")
+        return
+    rows = [
+        (", ".join(each.steps), short_ranges(each.partitions), in_words(now - each.since), each.what, each.why)
+        for each in groups
+    ]
+    Console().print(table(f"{pipeline}: late", ("steps", "partitions", "late by", "", "why"), rows))
 
 
 def _table(name: str, found: Iterable[Outlook]) -> Table:

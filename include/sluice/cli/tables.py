@@ -32,6 +32,7 @@ def status_tables(name: str, status: PipelineStatus) -> list[Table | str]:
     return [
         *_sources(name, status),
         _datasets(name, status),
+        status.late,
         *([f"{name} ends at its lake: it declares no training"] if status.jobs is None else _model(name, status)),
     ]
 

@@ -30,15 +30,20 @@ class Outlook:
 
     Attributes:
         step: The name of the step.
-        partition: The partition.
+        planned: The partition, and what it reads.
         reasons: Why it runs, or what it waits for; empty if there is nothing to do.
         lacks: The raw partitions for which it waits. Then it does not run.
     """
 
     step: str
-    partition: Partition
+    planned: Planned
     reasons: tuple[Reason, ...]
-    lacks: tuple[Raw, ...]
+    lacks: tuple[Raw, ...] = ()
+
+    @property
+    def partition(self) -> Partition:
+        """The partition."""
+        return self.planned.partition
 
     @property
     def verdict(self) -> Literal["runs", "may run", "waits", "is done"]:
@@ -50,7 +55,9 @@ class Outlook:
         return "runs" if any(each.certain for each in self.reasons) else "may run"
 
 
-def outlook(workspace: Workspace, partitions: Sequence[Partition] | None = None) -> list[Outlook]:
+def outlook(
+    workspace: Workspace, partitions: Sequence[Partition] | None = None, *, with_code: bool = True
+) -> list[Outlook]:
     """Return what a run over some partitions would do, step by step, in order of time.
 
     Partitions that look back on them are included, as in a run.
@@ -59,6 +66,7 @@ def outlook(workspace: Workspace, partitions: Sequence[Partition] | None = None)
         workspace: The pipeline.
         partitions: The partitions of the run, in order; None: those for which a source has something, between the
             pipeline's start and end, and those that a step has made.
+        with_code: Whether code that has changed is a reason to run. If not, the code is not read.
 
     Raises:
         DeclarationError: the code of a step does not exist.
@@ -72,7 +80,7 @@ def outlook(workspace: Workspace, partitions: Sequence[Partition] | None = None)
     }
     found: list[Outlook] = []
     for step in pipeline.steps:
-        of_step = list(_of_step(look, pipeline, step, of_run, written))
+        of_step = list(_of_step(look, pipeline, step, of_run, written, with_code))
         written |= {(each.step, each.partition) for each in of_step if each.verdict in ("runs", "may run")}
         found += of_step
     return found
@@ -87,23 +95,27 @@ def _all_partitions(workspace: Workspace) -> list[Partition]:
 
 
 def _of_step(
-    look: Look, pipeline: Pipeline, step: Conform | Step, of_run: Sequence[Partition], written: _Written
+    look: Look,
+    pipeline: Pipeline,
+    step: Conform | Step,
+    of_run: Sequence[Partition],
+    written: _Written,
+    with_code: bool,
 ) -> Iterator[Outlook]:
-    code = code_of(pipeline, step)
-    record = describe_code(code)
+    code = code_of(pipeline, step) if with_code else None
+    record = describe_code(code) if code else None
     targets = sorted({*of_run, *dependants(look, pipeline, step, of_run)})
-    for planned in look_at(look, pipeline, step, code.fingerprint, targets):
+    for planned in look_at(look, pipeline, step, code.fingerprint if code else "", targets):
         lacks = tuple(raw for raw in planned.lacks if (raw_dataset(raw[0]), raw[1]) not in written)
         if lacks:
-            yield Outlook(step.name, planned.partition, tuple(waiting_reasons(planned.partition, lacks)), lacks)
+            yield Outlook(step.name, planned, tuple(waiting_reasons(planned.partition, lacks)), lacks)
             continue
         current = planned.current
-        reasons = [Reason(NEVER_MADE)] if current is None else []
-        if current is not None:
-            reasons += [*input_reasons(pipeline, planned, current)]
-            reasons += code_reasons(look, current, code.fingerprint, record)
+        reasons = [Reason(NEVER_MADE)] if current is None else [*input_reasons(pipeline, planned, current)]
+        if current is not None and record is not None:
+            reasons += code_reasons(look, current, planned.code, record)
         reasons += _before(pipeline, planned, written)
-        yield Outlook(step.name, planned.partition, tuple(reasons), ())
+        yield Outlook(step.name, planned, tuple(reasons))
 
 
 def _before(pipeline: Pipeline, planned: Planned, written: _Written) -> Iterator[Reason]:

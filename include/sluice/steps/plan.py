@@ -51,6 +51,16 @@ class Planned:
         return current if same else None
 
     @property
+    def unread(self) -> list[Manifest]:
+        """The manifests of inputs from whose present content the output was not made."""
+        read = {} if self.current is None else self.current.inputs
+        return [
+            manifest
+            for manifest in self.found.values()
+            if manifest is not None and read.get(f"{manifest.dataset}/{manifest.partition}") != manifest.digest
+        ]
+
+    @property
     def size(self) -> int:
         """The bytes of all objects that the step reads."""
         return sum(file.size for manifest in self.found.values() if manifest is not None for file in manifest.files)

@@ -26,14 +26,12 @@ class Reason:
         dataset: That dataset; empty if the text names none.
         earlier: How many partitions before the one that is made that partition is.
         certain: Whether the step runs for this reason alone. If not, it runs if what it reads changes before.
-        is_code: Whether the code is the reason.
     """
 
     text: str
     dataset: str = ""
     earlier: int = 0
     certain: bool = True
-    is_code: bool = False
 
     def describe(self, partition: Partition | None = None) -> str:
         """Return the reason in words.
@@ -88,7 +86,7 @@ def code_reasons(look: Look, current: Manifest, fingerprint: str, now: CodeRecor
         return
     before = look.stored(look.layout.code(current.code), CodeRecord).value
     found = ["all of it: what made the partition is not on record"] if before is None else [*changes(before, now)]
-    yield from (Reason(f"code: {each}", is_code=True) for each in found)
+    yield from (Reason(f"code: {each}") for each in found)
 
 
 def waiting_reasons(partition: Partition, lacks: Iterable[Raw]) -> Iterator[Reason]:

@@ -99,3 +99,19 @@ def test_what_does_not_exist_is_named(
 
     assert isinstance(done.exception, kind)
     assert str(done.exception) == message
+
+
+def test_late_partitions_are_shown_or_that_nothing_is(cloud: Cloud, lake: Lake) -> None:
+    def late() -> Result:
+        return CliRunner().invoke(app, ["late", "planned"], env={"COLUMNS": "160", **cloud.environment})
+
+    done = late()
+    assert (done.exit_code, done.output) == (0, "planned: nothing is late\n")
+
+    put_raw(lake, EVENTS, "2013-01-01", [message(reading("e", "2013-01-01T07:00:00+00:00"))])
+
+    first, *_ = rows(late())
+    assert (first[0], first[1], first[3], first[4]) == (
+        "conform, doubled, running", "dt=2013-01-01", "not made", "never made"
+    )  # fmt: skip
+    assert first[2].endswith(" h")

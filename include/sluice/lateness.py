@@ -1,0 +1,204 @@
+"""Which partitions are late, by how much, and for what each waits.
+
+A partition of a step is late once its end and the declared lateness of the sources are over, and the step has not made
+it from what the sources have now. Code that has changed makes nothing late.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias
+
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.steps import Conform, Step
+from sluice.lake.look import Look
+from sluice.lake.partitions import Partition, between
+from sluice.landing.closing import is_empty_by_rule
+from sluice.sources.completeness import Incomplete, describe, incomplete, short_ranges, sources_of
+from sluice.sources.coverage import is_outside
+from sluice.steps.lacking import Raw, dataset_of
+from sluice.steps.outlook import Outlook, outlook
+from sluice.steps.reasons import NEVER_MADE, Reason, describe_reasons
+from sluice.workspace import Workspace
+
+What: TypeAlias = Literal["not made", "outdated", "waits"]
+
+
+@dataclass(frozen=True)
+class Late:
+    """A partition of a step that is late.
+
+    Attributes:
+        step: The name of the step.
+        partition: The partition.
+        since: From when on it is late (UTC): the end of the partition and of the lateness of the sources that the step
+            reads. If it was made before: when what it has not read was written, if that is later.
+        what: ``waits`` if what it reads is not complete, ``outdated`` if it was made before, else ``not made``.
+        reasons: Why.
+        lacks: The raw partitions for which it waits.
+    """
+
+    step: str
+    partition: Partition
+    since: datetime
+    what: What
+    reasons: tuple[Reason, ...]
+    lacks: tuple[Raw, ...] = ()
+
+
+@dataclass(frozen=True)
+class LateGroup:
+    """Partitions that are late for the same reason, in some steps.
+
+    Attributes:
+        steps: The names of the steps, in their order.
+        partitions: The partitions, in order.
+        since: From when on the first of them is late (UTC).
+        what: As of :class:`Late`.
+        why: Why, in one line.
+    """
+
+    steps: tuple[str, ...]
+    partitions: tuple[Partition, ...]
+    since: datetime
+    what: What
+    why: str
+
+
+def late_partitions(workspace: Workspace) -> list[Late]:
+    """Return the partitions that are late now, step by step, in order of time. Manifests are read, and no rows.
+
+    Partitions before the first one for which a source has something are not expected; nor is a time that is empty by
+    rule in every queue and stream.
+
+    Args:
+        workspace: The pipeline.
+    """
+    now, pipeline = workspace.lake.now(), workspace.pipeline
+    found = outlook(workspace, with_code=False)
+    gaps = _gaps(workspace, {each.partition for each in found}, now)
+    by_step = defaultdict[str, list[Outlook]](list)
+    for each in found:
+        by_step[each.step].append(each)
+    late: dict[tuple[str, Partition], Late] = {}
+    for step in pipeline.steps:
+        allowed = _lateness(pipeline, step)
+        of_step = [
+            *(_late(pipeline, step, each, allowed, late, now) for each in by_step[step.name] if each.reasons),
+            *(_gap(pipeline, step, each, allowed) for each in gaps),
+        ]
+        in_time = sorted(of_step, key=lambda each: each.partition)
+        late |= {(step.name, each.partition): each for each in in_time if each.since <= now}
+    return list(late.values())
+
+
+def group_late(workspace: Workspace, late: Iterable[Late]) -> list[LateGroup]:
+    """Return what is late in groups, those first that are late for the longest time.
+
+    Args:
+        workspace: The pipeline, whose sources are asked for what is not complete.
+        late: What is late, as :func:`late_partitions` returns it.
+    """
+    late = list(late)
+    missing = _missing(workspace, late)
+    alike = defaultdict[tuple[str, What, Collection[object]], list[Late]](list)
+    for each in late:
+        waits = frozenset((raw[0], missing[raw].reason) for raw in each.lacks if raw in missing)
+        alike[each.step, each.what, waits or each.reasons].append(each)
+    of_steps = defaultdict[tuple[tuple[Partition, ...], What, str], list[Late]](list)
+    for (_, what, _), group in alike.items():
+        partitions = tuple(each.partition for each in group)
+        of_steps[partitions, what, _why(workspace.pipeline, group, missing)].extend(group)
+    groups = [
+        LateGroup(
+            steps=tuple(dict.fromkeys(each.step for each in group)),
+            partitions=partitions,
+            since=min(each.since for each in group),
+            what=what,
+            why=why,
+        )
+        for (partitions, what, why), group in of_steps.items()
+    ]
+    return sorted(groups, key=lambda each: each.since)
+
+
+def describe_late(pipeline: Pipeline, late: Sequence[Late], now: datetime) -> str:
+    """Describe what is late in one line, for a status.
+
+    Args:
+        pipeline: The pipeline.
+        late: What is late, as :func:`late_partitions` returns it.
+        now: The time (UTC), up to which it is late.
+    """
+    if not late:
+        return f"{pipeline.name}: nothing is late"
+    partitions, longest = sorted({each.partition for each in late}), now - min(each.since for each in late)
+    return (
+        f"{pipeline.name}: {short_ranges(partitions)} {'is' if len(partitions) == 1 else 'are'} late, by up to "
+        f"{in_words(longest)}; `sluice late {pipeline.name}` says why"
+    )
+
+
+def in_words(duration: timedelta) -> str:
+    """Return a duration as ``3 d 4 h``, ``4 h 5 min`` or ``5 min``."""
+    minutes = int(duration.total_seconds()) // 60
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def _lateness(pipeline: Pipeline, step: Conform | Step) -> timedelta:
+    """Return the longest lateness of the queues and streams that a step reads, itself or through earlier steps."""
+    read = sources_of(pipeline, step)
+    return max((each.lateness for each in pipeline.event_sources if each.name in read), default=timedelta(0))
+
+
+def _late(
+    pipeline: Pipeline,
+    step: Conform | Step,
+    found: Outlook,
+    allowed: timedelta,
+    late: Mapping[tuple[str, Partition], Late],
+    now: datetime,
+) -> Late:
+    planned, passed = found.planned, found.partition.end + allowed
+    if found.lacks:
+        return Late(found.step, found.partition, passed, "waits", found.reasons, found.lacks)
+    if planned.current is None:
+        return Late(found.step, found.partition, passed, "not made", (Reason(NEVER_MADE),))
+    read = [(dataset_of(pipeline, read), found.partition.shift(-n)) for read, n in planned.found]
+    changed = [each.written_at for each in planned.unread] + [late[each].since for each in read if each in late]
+    since = max(passed, *changed) if changed else now  # when a drop was overwritten that has not landed is not known
+    return Late(found.step, found.partition, since, "outdated", found.reasons)
+
+
+def _gap(pipeline: Pipeline, step: Conform | Step, partition: Partition, allowed: timedelta) -> Late:
+    reason = Reason(f"nothing of {', '.join(sorted(sources_of(pipeline, step)))} has arrived")
+    return Late(step.name, partition, partition.end + allowed, "waits", (reason,))
+
+
+def _gaps(workspace: Workspace, known: set[Partition], now: datetime) -> list[Partition]:
+    """Return the partitions that have passed, and for which no source has anything although something is expected."""
+    look, pipeline = Look(workspace.lake), workspace.pipeline
+    covered = [each for each in known if not is_outside(pipeline, each)]
+    if not covered:
+        return []
+    last = Partition.containing(now, pipeline.every).shift(-1)
+    silent = [each for each in between(min(covered), last) if each not in known and not is_outside(pipeline, each)]
+    events = [source.name for source in pipeline.event_sources]
+    return [each for each in silent if not events or not all(is_empty_by_rule(look, name, each) for name in events)]
+
+
+def _missing(workspace: Workspace, late: Iterable[Late]) -> Mapping[Raw, Incomplete]:
+    """Return why the raw partitions are not complete for which something waits."""
+    partitions = {partition for each in late for _, partition in each.lacks}
+    return {(each.source, each.partition): each for each in incomplete(workspace, sorted(partitions))}
+
+
+def _why(pipeline: Pipeline, group: Sequence[Late], missing: Mapping[Raw, Incomplete]) -> str:
+    waits = {missing[raw] for each in group for raw in each.lacks if raw in missing}
+    return describe(pipeline, waits) or describe_reasons(group[0].reasons, [each.partition for each in group])
