@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
@@ -21,10 +21,12 @@ from sluice.sources.completeness import Incomplete, describe, incomplete, short_
 from sluice.sources.coverage import is_outside
 from sluice.steps.lacking import Raw, dataset_of
 from sluice.steps.outlook import Outlook, outlook
-from sluice.steps.reasons import NEVER_MADE, Reason, describe_reasons
+from sluice.steps.reasons import LANDS_FIRST, MADE_FIRST, NEVER_MADE, Reason, describe_reasons
 from sluice.workspace import Workspace
 
 What: TypeAlias = Literal["not made", "outdated", "waits"]
+# What a run would write first is, before the run, late itself.
+_BEFORE_A_RUN = {MADE_FIRST: "{input} is late itself", LANDS_FIRST: "{input} has not landed as it is now"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Late:
         partition: The partition.
         since: From when on it is late (UTC): the end of the partition and of the lateness of the sources that the step
             reads. If it was made before: when what it has not read was written, if that is later.
+        begun: From when on its age counts (UTC): as ``since``, but without the lateness.
         what: ``waits`` if what it reads is not complete, ``outdated`` if it was made before, else ``not made``.
         reasons: Why.
         lacks: The raw partitions for which it waits.
@@ -44,6 +47,7 @@ class Late:
     step: str
     partition: Partition
     since: datetime
+    begun: datetime
     what: What
     reasons: tuple[Reason, ...]
     lacks: tuple[Raw, ...] = ()
@@ -85,10 +89,9 @@ def late_partitions(workspace: Workspace) -> list[Late]:
         by_step[each.step].append(each)
     late: dict[tuple[str, Partition], Late] = {}
     for step in pipeline.steps:
-        allowed = _lateness(pipeline, step)
         of_step = [
-            *(_late(pipeline, step, each, allowed, late, now) for each in by_step[step.name] if each.reasons),
-            *(_gap(pipeline, step, each, allowed) for each in gaps),
+            *(_late(pipeline, step, each, late, now) for each in by_step[step.name] if each.reasons),
+            *(_gap(pipeline, step, each) for each in gaps),
         ]
         in_time = sorted(of_step, key=lambda each: each.partition)
         late |= {(step.name, each.partition): each for each in in_time if each.since <= now}
@@ -151,34 +154,30 @@ def in_words(duration: timedelta) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
-def _lateness(pipeline: Pipeline, step: Conform | Step) -> timedelta:
-    """Return the longest lateness of the queues and streams that a step reads, itself or through earlier steps."""
-    read = sources_of(pipeline, step)
-    return max((each.lateness for each in pipeline.event_sources if each.name in read), default=timedelta(0))
-
-
 def _late(
     pipeline: Pipeline,
     step: Conform | Step,
     found: Outlook,
-    allowed: timedelta,
     late: Mapping[tuple[str, Partition], Late],
     now: datetime,
 ) -> Late:
-    planned, passed = found.planned, found.partition.end + allowed
+    planned, end = found.planned, found.partition.end
+    passed = end + pipeline.lateness(step)
     if found.lacks:
-        return Late(found.step, found.partition, passed, "waits", found.reasons, found.lacks)
+        return Late(step.name, found.partition, passed, end, "waits", found.reasons, found.lacks)
     if planned.current is None:
-        return Late(found.step, found.partition, passed, "not made", (Reason(NEVER_MADE),))
+        return Late(step.name, found.partition, passed, end, "not made", (Reason(NEVER_MADE),))
     read = [(dataset_of(pipeline, read), found.partition.shift(-n)) for read, n in planned.found]
-    changed = [each.written_at for each in planned.unread] + [late[each].since for each in read if each in late]
-    since = max(passed, *changed) if changed else now  # when a drop was overwritten that has not landed is not known
-    return Late(found.step, found.partition, since, "outdated", found.reasons)
+    changed = [each.written_at for each in planned.unread] + [late[each].begun for each in read if each in late]
+    begun = max(changed, default=now)  # when a drop was overwritten that has not landed is not known
+    reasons = tuple(replace(each, text=_BEFORE_A_RUN.get(each.text, each.text)) for each in found.reasons)
+    return Late(step.name, found.partition, max(passed, begun), max(end, begun), "outdated", reasons)
 
 
-def _gap(pipeline: Pipeline, step: Conform | Step, partition: Partition, allowed: timedelta) -> Late:
+def _gap(pipeline: Pipeline, step: Conform | Step, partition: Partition) -> Late:
     reason = Reason(f"nothing of {', '.join(sorted(sources_of(pipeline, step)))} has arrived")
-    return Late(step.name, partition, partition.end + allowed, "waits", (reason,))
+    passed = partition.end + pipeline.lateness(step)
+    return Late(step.name, partition, passed, partition.end, "waits", (reason,))
 
 
 def _gaps(workspace: Workspace, known: set[Partition], now: datetime) -> list[Partition]:

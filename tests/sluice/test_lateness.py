@@ -105,13 +105,26 @@ def test_late_data_that_a_step_has_not_read_is_listed_since_it_has_come(joining:
 
     assert listed(joining) == [
         ("conform", day, "2 h 0 min", "outdated", f"raw/events/{day} has changed"),
-        ("joined", day, "2 h 0 min", "outdated", f"conform/{day} is made first"),
+        ("joined", day, "2 h 0 min", "outdated", f"conform/{day} is late itself"),
     ]
 
     run_step(at(joining, WRITTEN + timedelta(minutes=90)), "conform", day)
     assert listed(joining) == [("joined", day, "30 min", "outdated", f"conform/{day} has changed")]
     declare("toy", {**MODULES, "steps": STEPS + JOINED + "MORE = 1\n"})
     assert len(listed(joining)) == 1  # code that has changed makes nothing late
+    run(joining, day)
+    assert listed(joining) == []
+
+
+def test_overwritten_drop_that_has_not_landed_is_listed(joining: Workspace) -> None:
+    for day in DAYS:
+        put_day(joining, day, 1)
+        drop_weather(joining, day)
+    run(joining)
+    joining.lake.put(f"drops/weather/{DAYS[3].key}/day.csv", b"degrees\n1\n2\n")
+
+    day = "dt=2013-01-04"
+    assert listed(joining) == [("joined", day, "0 min", "outdated", f"raw/weather/{day} has not landed as it is now")]
     run(joining, day)
     assert listed(joining) == []
 

@@ -26,6 +26,7 @@
     s3://BUCKET/PIPELINE/deployments/<n>.json
     s3://BUCKET/PIPELINE/endpoints/<endpoint>.json
     s3://BUCKET/PIPELINE/monitoring/<n>.json
+    s3://BUCKET/PIPELINE/freshness/STEP/<n>.json
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Folder(StrEnum):
     DEPLOYMENTS = "deployments"
     EVALUATIONS = "evaluations"
     ENDPOINTS = "endpoints"
+    FRESHNESS = "freshness"
     MODELS = "models"
     MONITORING = "monitoring"
     PAYLOADS = "payloads"
@@ -214,6 +216,10 @@ class Layout:
             fingerprint: The fingerprint of the code, as manifests have it.
         """
         return self._key(Folder.CODE, f"{fingerprint}.json")
+
+    def freshness(self, step: str) -> str:
+        """Return the folder of the records of which partitions of a step are not fresh."""
+        return self._key(Folder.FRESHNESS, step, "")
 
     # Models
 

@@ -17,7 +17,15 @@ from sluice.steps.code import code_of
 from sluice.steps.code_record import describe_code
 from sluice.steps.lacking import Raw, dataset_of
 from sluice.steps.plan import Planned, dependants, look_at
-from sluice.steps.reasons import NEVER_MADE, Reason, code_reasons, input_reasons, waiting_reasons
+from sluice.steps.reasons import (
+    LANDS_FIRST,
+    MADE_FIRST,
+    NEVER_MADE,
+    Reason,
+    code_reasons,
+    input_reasons,
+    waiting_reasons,
+)
 from sluice.workspace import Workspace
 
 # The partitions of datasets that the run itself writes before a step reads them.
@@ -123,5 +131,4 @@ def _before(pipeline: Pipeline, planned: Planned, written: _Written) -> Iterator
     for read, n in planned.found:
         dataset, is_raw = dataset_of(pipeline, read), pipeline.source(read.dataset) is not None
         if (dataset, planned.partition.shift(-n)) in written and (is_raw or planned.current is not None):
-            text = "lands first, if it is complete" if is_raw else "is made first"
-            yield Reason(f"{{input}} {text}", dataset, n, certain=False)
+            yield Reason(LANDS_FIRST if is_raw else MADE_FIRST, dataset, n, certain=False)

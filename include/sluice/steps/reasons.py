@@ -15,6 +15,8 @@ from sluice.steps.lacking import Raw, dataset_of
 from sluice.steps.plan import ABSENT, Planned
 
 NEVER_MADE = "never made"
+# What the run itself writes before the step reads it.
+LANDS_FIRST, MADE_FIRST = "{input} lands first, if it is complete", "{input} is made first"
 
 
 @dataclass(frozen=True, order=True)
