@@ -7,7 +7,7 @@ it from what the sources have now. Code that has changed makes nothing late.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
@@ -25,8 +25,6 @@ from sluice.steps.reasons import LANDS_FIRST, MADE_FIRST, NEVER_MADE, Reason, de
 from sluice.workspace import Workspace
 
 What: TypeAlias = Literal["not made", "outdated", "waits"]
-# What a run would write first is, before the run, late itself.
-_BEFORE_A_RUN = {MADE_FIRST: "{input} is late itself", LANDS_FIRST: "{input} has not landed as it is now"}
 
 
 @dataclass(frozen=True)
@@ -170,8 +168,21 @@ def _late(
     read = [(dataset_of(pipeline, read), found.partition.shift(-n)) for read, n in planned.found]
     changed = [each.written_at for each in planned.unread] + [late[each].begun for each in read if each in late]
     begun = max(changed, default=now)  # when a drop was overwritten that has not landed is not known
-    reasons = tuple(replace(each, text=_BEFORE_A_RUN.get(each.text, each.text)) for each in found.reasons)
+    reasons = tuple(dict.fromkeys(root for each in found.reasons for root in _roots(each, found.partition, late)))
     return Late(step.name, found.partition, max(passed, begun), max(end, begun), "outdated", reasons)
+
+
+def _roots(reason: Reason, partition: Partition, late: Mapping[tuple[str, Partition], Late]) -> Iterator[Reason]:
+    """Yield why an input has to be made, or to land, for which a partition is late: at the end what has come."""
+    before = late.get((reason.dataset, partition.shift(-reason.earlier)))
+    if reason.text == LANDS_FIRST:
+        yield replace(reason, text="{input} has not landed as it is now")
+    elif reason.text == MADE_FIRST and before is not None and before.what == "outdated":
+        yield from (replace(each, earlier=each.earlier + reason.earlier) for each in before.reasons)
+    elif reason.text == MADE_FIRST:
+        yield replace(reason, text="{input} is not made")
+    else:
+        yield reason
 
 
 def _gap(pipeline: Pipeline, step: Conform | Step, partition: Partition) -> Late:

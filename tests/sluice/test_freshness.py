@@ -111,7 +111,7 @@ def test_late_data_has_to_be_read_within_the_same_time(watched: Workspace, event
     assert look(watched, WRITTEN + timedelta(hours=8)) == 1
 
     assert [each["findings"] for each in events()] == [
-        [f"doubled of dt=2013-01-02 is not fresh within 6 h 0 min: conform/dt=2013-01-02 is late itself; {NEXT}"],
+        [f"doubled of dt=2013-01-02 is not fresh within 6 h 0 min: raw/events/dt=2013-01-02 has changed; {NEXT}"],
         ["doubled of dt=2013-01-02 is fresh again"],
     ]
 

@@ -103,10 +103,7 @@ def test_late_data_that_a_step_has_not_read_is_listed_since_it_has_come(joining:
     put_day(joining, DAYS[1], 1, 2)
     day = "dt=2013-01-02"
 
-    assert listed(joining) == [
-        ("conform", day, "2 h 0 min", "outdated", f"raw/events/{day} has changed"),
-        ("joined", day, "2 h 0 min", "outdated", f"conform/{day} is late itself"),
-    ]
+    assert listed(joining) == [("conform,joined", day, "2 h 0 min", "outdated", f"raw/events/{day} has changed")]
 
     run_step(at(joining, WRITTEN + timedelta(minutes=90)), "conform", day)
     assert listed(joining) == [("joined", day, "30 min", "outdated", f"conform/{day} has changed")]
@@ -114,6 +111,32 @@ def test_late_data_that_a_step_has_not_read_is_listed_since_it_has_come(joining:
     assert len(listed(joining)) == 1  # code that has changed makes nothing late
     run(joining, day)
     assert listed(joining) == []
+
+
+def test_late_data_is_named_also_where_a_step_looks_back_on_what_read_it(workspace: Workspace) -> None:
+    late = at(replace(workspace, pipeline=toy(end=DAYS[3].start)), WRITTEN + timedelta(hours=1))
+    for day in DAYS:
+        put_day(late, day, 1)
+    run(late)
+    put_day(late, DAYS[1], 2)
+
+    changed = "raw/events/dt=2013-01-02 has changed"
+    assert listed(late) == [
+        ("conform,doubled,running", "dt=2013-01-02", "1 h 0 min", "outdated", changed),
+        ("running", "dt=2013-01-03", "1 h 0 min", "outdated", changed),
+    ]
+
+
+def test_partition_that_was_made_without_one_before_it_names_it(workspace: Workspace) -> None:
+    late = at(replace(workspace, pipeline=toy(end=DAYS[1].start)), WRITTEN + timedelta(hours=1))
+    put_day(late, DAYS[1], 1)
+    run(late, "dt=2013-01-02")
+    put_day(late, DAYS[0], 1)
+
+    assert [each[1:2] + each[3:] for each in listed(late)] == [
+        ("dt=2013-01-01", "not made", "never made"),
+        ("dt=2013-01-02", "outdated", "doubled/dt=2013-01-01 is not made"),
+    ]
 
 
 def test_overwritten_drop_that_has_not_landed_is_listed(joining: Workspace) -> None:

@@ -231,7 +231,7 @@ def _status(
 def _shows_status(name: str, *, raises: bool) -> bool:
     """Print the status of a pipeline. Unless ``raises``, print an error instead of raising it, and return False."""
     try:
-        Console().print(*status_tables(name, pipeline_status(Workspace.open(Aws(), name))))
+        Console().print(*status_tables(name, pipeline_status(Workspace.open(Aws(), name))), sep="\n")
     except (SluiceError, BotoCoreError, ClientError) as error:
         if raises:
             raise

@@ -122,13 +122,12 @@ def _of_step(
         reasons = [Reason(NEVER_MADE)] if current is None else [*input_reasons(pipeline, planned, current)]
         if current is not None and record is not None:
             reasons += code_reasons(look, current, planned.code, record)
-        reasons += _before(pipeline, planned, written)
-        yield Outlook(step.name, planned, tuple(reasons))
+        yield Outlook(step.name, planned, (*reasons, *_before(pipeline, planned, written, runs=bool(reasons))))
 
 
-def _before(pipeline: Pipeline, planned: Planned, written: _Written) -> Iterator[Reason]:
-    """Yield the inputs that the run itself writes before. Those of a step say nothing new of what was never made."""
+def _before(pipeline: Pipeline, planned: Planned, written: _Written, *, runs: bool) -> Iterator[Reason]:
+    """Yield the inputs that the run itself writes before. Those of steps say nothing new if the step runs anyway."""
     for read, n in planned.found:
         dataset, is_raw = dataset_of(pipeline, read), pipeline.source(read.dataset) is not None
-        if (dataset, planned.partition.shift(-n)) in written and (is_raw or planned.current is not None):
+        if (dataset, planned.partition.shift(-n)) in written and (is_raw or not runs):
             yield Reason(LANDS_FIRST if is_raw else MADE_FIRST, dataset, n, certain=False)

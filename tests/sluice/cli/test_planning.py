@@ -69,10 +69,12 @@ def test_each_step_is_shown_with_its_partitions_and_why(lake: Lake, plan: Plan, 
     put_raw(lake, EVENTS, "2013-01-02", [message(reading("late", "2013-01-02T07:00:00+00:00", 7))])
     declare("planned", {**MODULES, "pipeline": PIPELINE, "steps": STEPS.replace('"total"', '"sum"')})
 
+    code = "code: running in pipelines.planned.steps"
     shown = rows(plan())
-    assert shown[:2] == [
+    assert shown == [
         ["conform", "dt=2013-01-02", "runs", "raw/events/dt=2013-01-02 has changed"],
-        ["doubled", "dt=2013-01-01,dt=2013-01-03", "runs", "code: running in pipelines.planned.steps"],
+        ["doubled", "dt=2013-01-01..dt=2013-01-03", "runs", code],
+        ["running", "dt=2013-01-01..dt=2013-01-03", "runs", code],
     ]
     assert rows(plan("conform")) == shown[:1]
     assert plan("conform").output.endswith("2 of 3 partitions of steps are as they should be\n")
@@ -107,6 +109,8 @@ def test_late_partitions_are_shown_or_that_nothing_is(cloud: Cloud, lake: Lake) 
 
     done = late()
     assert (done.exit_code, done.output) == (0, "planned: nothing is late\n")
+    status = CliRunner().invoke(app, ["status", "planned"], env={"COLUMNS": "160", **cloud.environment})
+    assert "planned: nothing is late" in status.output.splitlines()
 
     put_raw(lake, EVENTS, "2013-01-01", [message(reading("e", "2013-01-01T07:00:00+00:00"))])
 
