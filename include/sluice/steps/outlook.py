@@ -84,7 +84,7 @@ def outlook(
     written = {
         (raw_dataset(source.name), partition)
         for source in pipeline.sources
-        for partition in connect(workspace, source).unlanded(look)
+        for partition in connect(workspace, source).unlanded(look).intersection(of_run)  # a run lands its own alone
     }
     found: list[Outlook] = []
     for step in pipeline.steps:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -188,3 +190,31 @@ def test_code_that_does_not_exist_is_named(workspace: Workspace) -> None:
 
     with pytest.raises(DeclarationError, match=r"there is no module pipelines\.toy\.nowhere"):
         outlook(broken)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_run_does_what_was_said(joining: Workspace, declare: Declare, seed: int) -> None:
+    """GIVEN any mix of late, open and missing events, of drops, and of code WHEN a run follows THEN it was foreseen."""
+    drawn = random.Random(seed)
+    days = [partition(f"2013-01-{day:02d}") for day in range(1, 8)]
+    for moment in range(3):
+        for day in drawn.sample(days, 4):
+            put_day(joining.lake, day, *drawn.choices(range(9), k=2), state=drawn.choice(("closed", "closed", "open")))
+        for day in drawn.sample(days, 3):
+            drop_weather(joining.lake, day, f"{drawn.randint(1, 3)}\n")
+        more = f"VERSION = {drawn.randint(0, 1)}\n"
+        declare("toy", {**MODULES, "steps": STEPS + JOINED + more})
+        over = sorted(drawn.sample(days, drawn.randint(2, 7)))
+        foreseen = {(each.step, each.partition): each.verdict for each in outlook(joining, over)}
+
+        then = datetime(2014, 1, 1 + moment, tzinfo=UTC)
+        run(replace(joining, lake=replace(joining.lake, now=lambda then=then: then)), format_ranges(over))
+
+        made = {
+            (step.name, manifest.time_partition)
+            for step in joining.pipeline.steps
+            for manifest in joining.lake.manifests(step.name)
+            if manifest.written_at == then
+        }
+        assert {each for each, verdict in foreseen.items() if verdict == "runs"} <= made
+        assert made <= {each for each, verdict in foreseen.items() if verdict in ("runs", "may run")}
