@@ -185,6 +185,24 @@ def test_time_for_which_nothing_has_come_is_late_unless_it_is_empty_by_rule(join
     assert {each.partition for each in late_partitions(joining)} == {DAYS[0], DAYS[3]}
 
 
+def test_hours_are_late_as_days_are(workspace: Workspace) -> None:
+    hours = [partition(f"2013-01-01/hour={hour:02d}") for hour in (7, 8)]
+    hourly = at(
+        replace(workspace, pipeline=toy(every="hour", end=hours[1].start, training=None, deployment=None)),
+        WRITTEN + timedelta(hours=1),
+    )
+    for hour in hours:
+        put_raw(hourly.lake, EVENTS, hour.key.removeprefix("dt="), [message(reading("r", hour.start))])
+    run(hourly, format_ranges(hours))
+    put_raw(hourly.lake, EVENTS, "2013-01-01/hour=07", [message(reading("r", hours[0].start, 9))])
+
+    changed = "raw/events/dt=2013-01-01/hour=07 has changed"
+    assert listed(hourly) == [
+        ("conform,doubled,running", "dt=2013-01-01/hour=07", "1 h 0 min", "outdated", changed),
+        ("running", "dt=2013-01-01/hour=08", "1 h 0 min", "outdated", changed),
+    ]
+
+
 def test_pipeline_for_which_nothing_has_come_yet_is_not_late(joining: Workspace) -> None:
     assert late_partitions(joining) == []
     assert describe_late(joining.pipeline, [], WRITTEN) == "toy: nothing is late"
