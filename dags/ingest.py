@@ -124,7 +124,7 @@ def ingest(pipeline: Pipeline, source: EventSource) -> None:
         @task(execution_timeout=timedelta(minutes=15))
         @one_line_errors
         def close() -> str:
-            """Close what the watermark has passed; return what is not announced yet."""
+            """Close what the watermark has passed; return what is to be announced."""
             from sluice.sources.ingest import close_partitions
 
             workspace = open_workspace(pipeline.name)
@@ -133,9 +133,7 @@ def ingest(pipeline: Pipeline, source: EventSource) -> None:
             return close_partitions(workspace, source, settling)
 
         listed, closed = units(), close()
-        announce = AnnounceLandedOperator(
-            task_id="announce", pipeline=pipeline.name, source=source.name, partitions=closed
-        )
+        announce = AnnounceLandedOperator(task_id="announce", pipeline=pipeline.name, source=source.name, closed=closed)
         wait >> listed
         drain.expand(unit=listed) >> settled >> closed >> announce
 

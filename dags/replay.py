@@ -85,7 +85,7 @@ def replay(pipeline: Pipeline) -> None:
         @task(execution_timeout=timedelta(minutes=15))
         @one_line_errors
         def close() -> str:
-            """Close what the watermark has passed; return what is not announced yet."""
+            """Close what the watermark has passed; return what is to be announced."""
             from sluice.sources.connecting import events_source
             from sluice.sources.ingest import close_partitions
 
@@ -94,7 +94,7 @@ def replay(pipeline: Pipeline) -> None:
 
         closed = close()
         announce = AnnounceLandedOperator(
-            task_id="announce", pipeline=pipeline.name, source="{{ params.source }}", partitions=closed
+            task_id="announce", pipeline=pipeline.name, source="{{ params.source }}", closed=closed
         )
         land.expand(unit=units()) >> closed >> announce
 

@@ -6,15 +6,24 @@ a crash between the two it is published again under the same deduplication id, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Literal
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Literal
 
+from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, Field
 
+from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.partitions import parse_ranges
+from sluice.lake.pending import see_pending, settle
 from sluice.lake.store import Lake
 from sluice.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns.type_defs import PublishBatchRequestEntryTypeDef
+
+_AT_ONCE = 10  # events in a call (Amazon SNS API reference, PublishBatch)
 
 
 class CompletionEvent(BaseModel):
@@ -54,25 +63,53 @@ def announce_partitions(workspace: Workspace, dataset: str, ranges: str, run_id:
     Returns:
         The number of events that were published.
     """
+    manifests = workspace.lake.manifests(dataset, parse_ranges(ranges))
+    return _announce(workspace, dataset, [each for each in manifests if each.state == "closed"], run_id)
+
+
+def announce_landed(workspace: Workspace, source: str, run_id: str) -> int:
+    """Publish the event of each closed raw partition of a source whose content was not announced yet.
+
+    Args:
+        workspace: The pipeline's workspace; its topic gets the events.
+        source: The name of the source.
+        run_id: The Airflow run that publishes, for the event.
+
+    Returns:
+        The number of events that were published.
+    """
+    lake, dataset = workspace.lake, raw_dataset(source)
+    pending, seen = see_pending(lake, source)
+    manifests = lake.manifests(dataset, pending.partitions)
+    closed = [each for each in manifests if each.state == "closed"]
+    published = _announce(workspace, dataset, closed, run_id)
+    settle(lake, source, closed, seen)
+    return published
+
+
+def _announce(workspace: Workspace, dataset: str, closed: Collection[Manifest], run_id: str) -> int:
     lake = workspace.lake
-    closed = [each for each in lake.manifests(dataset, parse_ranges(ranges)) if each.state == "closed"]
-    waiting = unannounced(lake, dataset, closed)
-    for manifest in waiting:
-        late = any(lake.objects(lake.layout.announcement(dataset, manifest.partition, "")))
-        _publish(workspace, _partition_event(lake, manifest, run_id, late))
+    announced = _announced(lake, dataset, closed)
+    waiting = [each for each in closed if not _is_announced(lake, each, announced)]
+    _publish(
+        workspace, [_partition_event(lake, each, run_id, late=bool(announced[each.partition])) for each in waiting]
+    )
     return len(waiting)
 
 
-def unannounced(lake: Lake, dataset: str, manifests: Iterable[Manifest]) -> list[Manifest]:
-    """Return the manifests whose content was not announced yet.
+def _announced(lake: Lake, dataset: str, manifests: Collection[Manifest]) -> Mapping[str, set[str]]:
+    """Return the markers of all contents of each partition that were announced, by partition key."""
+    folder = lake.layout.announcements(dataset)
+    markers: dict[str, set[str]] = {manifest.partition: set() for manifest in manifests}
+    for key, _, _ in lake.between(folder, [manifest.time_partition for manifest in manifests]):
+        subject = key.removeprefix(folder).rpartition("/")[0]
+        if subject in markers:
+            markers[subject].add(key)
+    return markers
 
-    Args:
-        lake: The lake that has the markers.
-        dataset: The dataset of all the manifests.
-        manifests: The manifests to choose from.
-    """
-    markers = {key for key, _, _ in lake.objects(lake.layout.announcements(dataset))}
-    return [manifest for manifest in manifests if _marker(lake, _partition_event(lake, manifest)) not in markers]
+
+def _is_announced(lake: Lake, manifest: Manifest, announced: Mapping[str, set[str]]) -> bool:
+    return _marker(lake, _partition_event(lake, manifest)) in announced[manifest.partition]
 
 
 def announce(workspace: Workspace, event: CompletionEvent) -> bool:
@@ -87,7 +124,7 @@ def announce(workspace: Workspace, event: CompletionEvent) -> bool:
     """
     if workspace.lake.read(_marker(workspace.lake, event)) is not None:
         return False
-    _publish(workspace, event)
+    _publish(workspace, [event])
     return True
 
 
@@ -115,13 +152,32 @@ def _marker(lake: Lake, event: CompletionEvent) -> str:
     return lake.layout.announcement(event.stage, event.subject, _identity(event)[:16])
 
 
-def _publish(workspace: Workspace, event: CompletionEvent) -> None:
+def _publish(workspace: Workspace, events: Sequence[CompletionEvent]) -> None:
+    """Publish events in their order, and mark each.
+
+    Raises:
+        ClientError: the topic has refused one. Those before it are published and marked.
+    """
+    sns, lake = workspace.aws.client("sns"), workspace.lake
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for start in range(0, len(events), _AT_ONCE):
+            batch = events[start : start + _AT_ONCE]
+            entries = [_entry(place, event) for place, event in enumerate(batch)]
+            answer = sns.publish_batch(TopicArn=workspace.resources.topic_arn, PublishBatchRequestEntries=entries)
+            published = (batch[int(each["Id"])] for each in answer["Successful"])
+            list(pool.map(lambda event: lake.create(_marker(lake, event), b""), published))
+            for failed in answer["Failed"]:
+                raise ClientError(
+                    {"Error": {"Code": failed["Code"], "Message": failed.get("Message", "")}}, "PublishBatch"
+                )
+
+
+def _entry(place: int, event: CompletionEvent) -> PublishBatchRequestEntryTypeDef:
     attributes = {"pipeline": event.pipeline, "stage": event.stage, "late": str(event.late).lower()}
-    workspace.aws.client("sns").publish(
-        TopicArn=workspace.resources.topic_arn,
-        Message=event.model_dump_json(),
-        MessageGroupId=event.stage,
-        MessageDeduplicationId=_identity(event),
-        MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
-    )
-    workspace.lake.create(_marker(workspace.lake, event), b"")
+    return {
+        "Id": str(place),
+        "Message": event.model_dump_json(),
+        "MessageGroupId": event.stage,
+        "MessageDeduplicationId": _identity(event),
+        "MessageAttributes": {name: {"DataType": "String", "StringValue": text} for name, text in attributes.items()},
+    }

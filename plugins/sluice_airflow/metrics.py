@@ -50,9 +50,8 @@ def report_source(workspace: Workspace, source: EventSource) -> None:
     """
     from sluice.sources.connecting import connect_events
 
-    for name, value in connect_events(workspace, source).figures().items():
-        if isinstance(value, int | float):
-            stats.gauge(f"sluice.{workspace.pipeline.name}.{source.name}.{name}", value)
+    for name, value in connect_events(workspace, source).gauges().items():
+        stats.gauge(f"sluice.{workspace.pipeline.name}.{source.name}.{name}", value)
 
 
 def report_conformed(workspace: Workspace, name: str, ranges: str) -> None:

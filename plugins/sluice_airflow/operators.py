@@ -33,26 +33,24 @@ class AnnounceLandedOperator(BaseOperator):
     Args:
         pipeline: The name of the pipeline.
         source: The name of the source; a template.
-        partitions: Ranges such as ``dt=2013-01-01..dt=2013-01-14``, as text; a template.
+        closed: What the task that closes partitions has returned; empty if there is nothing to announce. A template.
         kwargs: Those of BaseOperator. The default of ``execution_timeout`` is 15 minutes.
     """
 
-    template_fields: Sequence[str] = ("source", "partitions")
+    template_fields: Sequence[str] = ("source", "closed")
 
-    def __init__(self, *, pipeline: str, source: str, partitions: Any, **kwargs: Any) -> None:
+    def __init__(self, *, pipeline: str, source: str, closed: Any, **kwargs: Any) -> None:
         super().__init__(**{"execution_timeout": timedelta(minutes=15), **kwargs})
         self.pipeline = pipeline
         self.source = source
-        self.partitions = partitions
+        self.closed = closed
 
     @override
     @one_line_errors
     def execute(self, context: Context) -> int:
-        from sluice.completions import announce_partitions
-        from sluice.lake.layout import raw_dataset
+        from sluice.completions import announce_landed
 
-        workspace, dataset = open_workspace(self.pipeline), raw_dataset(self.source)
-        return announce_partitions(workspace, dataset, self.partitions, context["run_id"])
+        return announce_landed(open_workspace(self.pipeline), self.source, context["run_id"]) if self.closed else 0
 
 
 class EndpointOperator(BaseOperator):

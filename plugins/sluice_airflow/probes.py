@@ -117,7 +117,7 @@ def lasting_partitions(workspace: Workspace, partitions: str) -> bool | Waiting:
     """
     from sluice.lake.partitions import parse_ranges
     from sluice.sources.due import last_runs
-    from sluice.steps.plan import reach
+    from sluice.steps.lacking import reach
     from sluice_airflow.runs import runs_at_work
 
     far = reach(workspace.pipeline, workspace.pipeline.steps[-1])

@@ -17,6 +17,7 @@ from tests.draining import record_from_sqs
 from sluice.declaration.sources import FifoQueue
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
+from sluice.lake.pending import expect, next_revision
 from sluice.lake.store import Lake
 from sluice.records.record import part_bytes
 from sluice.steps.frames import parquet_bytes
@@ -30,13 +31,12 @@ def partition(key: str) -> Partition:
 
 def put_raw(lake: Lake, source: FifoQueue, day: str, *parts: Sequence[dict[str, Any]], state: str = "closed") -> None:
     """Put one raw partition that holds these messages, a part each; it replaces an existing one."""
-    files = []
+    files, dataset = [], f"raw/{source.name}"
+    expect(lake, source.name, {partition(day): next_revision(lake.manifest(dataset, partition(day)))})
     for messages in parts:
         name, body = part_bytes([record_from_sqs(message, source) for message in messages])
-        files.append(
-            lake.put(lake.layout.raw_part(f"raw/{source.name}", partition(day), name), body, rows=len(messages))
-        )
-    _commit(lake, f"raw/{source.name}", day, state, files)
+        files.append(lake.put(lake.layout.raw_part(dataset, partition(day), name), body, rows=len(messages)))
+    _commit(lake, dataset, day, state, files)
 
 
 def put_rows(lake: Lake, dataset: str, day: str, rows: pd.DataFrame, state: str = "closed") -> None:

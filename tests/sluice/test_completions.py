@@ -12,8 +12,9 @@ from tests.sluice.dataset.test_snapshot import put_days
 from tests.sluice.lake_contents import keys_below, manifest_json, partition, put_raw
 from tests.sluice.toy import EVENTS, message, reading
 
-from sluice.completions import announce_partitions, unannounced
+from sluice.completions import announce_landed, announce_partitions
 from sluice.dataset.snapshot import make_snapshot
+from sluice.lake.pending import expect, read_pending
 from sluice.lake.store import Lake
 from sluice.training.announce import announce_training
 from sluice.workspace import Workspace
@@ -128,13 +129,41 @@ def test_open_or_absent_partition_is_not_announced(workspace: Workspace, subscri
 
 def test_datasets_whose_names_begin_the_same_have_markers_of_their_own(workspace: Workspace) -> None:
     put_event(workspace.lake, 1)
+    put_raw(workspace.lake, replace(EVENTS, name="events_2"), DAY, [message("{}")])
     announce_partitions(workspace, "raw/events", f"dt={DAY}", "run")
-    manifest = workspace.lake.manifest("raw/events", partition(DAY))
-    assert manifest is not None
-    other = manifest.model_copy(update={"dataset": "raw/events_2"})
 
-    assert unannounced(workspace.lake, "raw/events", [manifest]) == []
-    assert unannounced(workspace.lake, "raw/events_2", [other]) == [other]
+    assert announce_partitions(workspace, "raw/events_2", f"dt={DAY}", "run") == 1
+
+
+def test_landed_partitions_are_announced_from_the_list_and_leave_it(workspace: Workspace, subscriber: Any) -> None:
+    put_event(workspace.lake, 1)
+    put_raw(workspace.lake, EVENTS, "2013-01-03", [message("{}")], state="open")
+
+    assert [announce_landed(workspace, "events", f"run-{n}") for n in (1, 2)] == [1, 0]
+    assert read_pending(workspace.lake, "events").revisions == {"dt=2013-01-03": 1}
+
+    put_event(workspace.lake, 1, 2)
+    assert announce_landed(workspace, "events", "run-3") == 1
+    assert [(event["revision"], event["late"]) for event, _ in subscriber()] == [(1, False), (2, True)]
+
+
+def test_crash_before_a_partition_leaves_the_list_announces_nothing_again(workspace: Workspace) -> None:
+    put_event(workspace.lake, 1)
+    announce_landed(workspace, "events", "run-1")
+    expect(workspace.lake, "events", {partition(DAY): 1})
+
+    assert announce_landed(workspace, "events", "run-2") == 0
+    assert read_pending(workspace.lake, "events").revisions == {}
+
+
+def test_events_are_published_in_the_order_of_their_partitions(workspace: Workspace, subscriber: Any) -> None:
+    days = [f"2013-01-{day:02d}" for day in range(1, 26)]
+    for day in reversed(days):
+        put_raw(workspace.lake, EVENTS, day, [message("{}")])
+
+    assert announce_landed(workspace, "events", "run") == 25
+
+    assert [event["subject"] for event, _ in subscriber()] == [f"dt={day}" for day in days]
 
 
 def test_training_is_announced_once_with_its_snapshot(workspace: Workspace, subscriber: Any) -> None:

@@ -8,7 +8,7 @@
     s3://BUCKET/PIPELINE/quarantine/STEP/dt=…/rev=<digest>/part-0.parquet
     s3://BUCKET/PIPELINE/checkpoints/SOURCE/<shard id, or partition of drops>.json
     s3://BUCKET/PIPELINE/payloads/SOURCE/<digest of a pointer>
-    s3://BUCKET/PIPELINE/closing/SOURCE/{observed,queue}.json
+    s3://BUCKET/PIPELINE/closing/SOURCE/{observed,pending,queue}.json
     s3://BUCKET/PIPELINE/redriven/SOURCE/<digest of a message id>/{1-intended,1-refused,…,sent}
     s3://BUCKET/PIPELINE/announced/STAGE/<subject>/<digest of the content>
     s3://BUCKET/PIPELINE/started/<month>.json
@@ -61,6 +61,7 @@ class Folder(StrEnum):
 
 
 MANIFEST = "_manifest.json"
+PARTS = "/part-"  # in the key of each object that holds rows, and of no manifest
 
 
 def raw_dataset(source: str) -> str:
@@ -163,6 +164,10 @@ class Layout:
     def observed(self, source: str) -> str:
         """Return the key of the record that says since when a source is observed."""
         return self._key(Folder.CLOSING, source, "observed.json")
+
+    def pending(self, source: str) -> str:
+        """Return the key of the list of a source's partitions that are open or not announced."""
+        return self._key(Folder.CLOSING, source, "pending.json")
 
     def queue_progress(self, source: str) -> str:
         """Return the key of the record of how far a queue has landed."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -77,5 +79,13 @@ class Look:
         Args:
             wanted: Their datasets and partitions, in any order, also more than once.
         """
+        by_dataset: dict[str, dict[Partition, None]] = defaultdict(dict)
+        for dataset, partition in wanted:
+            if self.layout.manifest(dataset, partition) not in self._seen:
+                by_dataset[dataset][partition] = None
         with ThreadPoolExecutor(16) as pool:
-            list(pool.map(lambda each: self.manifest(*each), dict.fromkeys(wanted)))
+            for dataset, partitions in by_dataset.items():
+                likely = dict.fromkeys(self.lake.likely(dataset, partitions))
+                absent = (self.layout.manifest(dataset, each) for each in partitions if each not in likely)
+                self._seen.update(dict.fromkeys(absent, Stored[Any](None, None)))
+                list(pool.map(partial(self.manifest, dataset), likely))

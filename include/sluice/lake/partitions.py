@@ -90,13 +90,23 @@ def between(first: Partition, last: Partition) -> Iterator[Partition]:
 
 def format_ranges(partitions: Iterable[Partition]) -> str:
     """Format a set of partitions, with neighbours merged: ``dt=2013-01-01..dt=2013-01-14,dt=2013-01-20``."""
-    runs: list[list[Partition]] = []
+    runs = neighbours(partitions)
+    return ",".join(first.key if first == last else f"{first.key}..{last.key}" for first, last in runs)
+
+
+def neighbours(partitions: Iterable[Partition]) -> list[tuple[Partition, Partition]]:
+    """Return the first and the last of each run of partitions that follow one another, in order.
+
+    Args:
+        partitions: A set of partitions, in any order.
+    """
+    runs: list[tuple[Partition, Partition]] = []
     for partition in sorted(set(partitions)):
         if runs and runs[-1][1].shift(1) == partition:
-            runs[-1][1] = partition
+            runs[-1] = runs[-1][0], partition
         else:
-            runs.append([partition, partition])
-    return ",".join(first.key if first == last else f"{first.key}..{last.key}" for first, last in runs)
+            runs.append((partition, partition))
+    return runs
 
 
 def parse_ranges(text: str) -> list[Partition]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,9 +17,9 @@ from sluice.aws.failures import error_code
 from sluice.aws.retrying import retrying
 from sluice.aws.wire import BucketWire
 from sluice.errors import ConflictingWrite, MissingResource
-from sluice.lake.layout import MANIFEST, Layout
+from sluice.lake.layout import MANIFEST, PARTS, Layout
 from sluice.lake.manifests import File, Manifest
-from sluice.lake.partitions import Partition
+from sluice.lake.partitions import Partition, neighbours
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -32,6 +32,8 @@ _EXISTS, _AT_ONCE = "PreconditionFailed", "ConditionalRequestConflict"
 _CONFLICT = {_EXISTS, _AT_ONCE}
 _ABSENT = {"NoSuchKey", "404"}
 _AGAINST_OTHERS = retrying(ConflictingWrite, attempts=20, first=0.05, longest=2)
+_AFTER_FOLDER = chr(ord("/") + 1)  # after all keys in a folder
+_FEW = 64  # manifests that are read without a listing
 _HEADERS = {"IfMatch": "If-Match", "IfNoneMatch": "If-None-Match"}
 
 
@@ -156,17 +158,25 @@ class Lake:
             return b"", None
         return found["Body"].read(), found["ETag"]
 
-    def objects(self, prefix: str, after: str = "") -> Iterator[tuple[str, int, str]]:
+    def objects(
+        self, prefix: str, after: str = "", before: str = "", without: str = ""
+    ) -> Iterator[tuple[str, int, str]]:
         """Yield the key, the size in bytes and the ETag (unquoted) of each object under a prefix, in key order.
 
         Args:
             prefix: What the keys begin with.
             after: Only keys after this one; empty for all.
+            before: Only keys before this one; empty for all.
+            without: Only keys that don't have this after the prefix: those of a folder count as one in a page. Empty
+                for all.
         """
-        parameters = {"Prefix": prefix, **({"StartAfter": after} if after else {})}
+        parameters = {"Prefix": prefix, "StartAfter": after, "Delimiter": without}
+        parameters = {name: value for name, value in parameters.items() if value}
         while True:
             page = self._list(parameters)
             for entry in page.get("Contents", ()):
+                if before and entry["Key"] >= before:
+                    return
                 yield entry["Key"], entry["Size"], entry["ETag"].strip('"')
             if "NextContinuationToken" not in page:
                 return
@@ -216,7 +226,13 @@ class Lake:
                 f"{self.uri(key)} keeps being changed by another writer; wait for the other run and clear this task"
             ) from error
 
-    def update(self, key: str, kind: type[Model], change: Callable[[Model | None], Model]) -> Model:
+    def update(
+        self,
+        key: str,
+        kind: type[Model],
+        change: Callable[[Model | None], Model],
+        seen: Stored[Model] | None = None,
+    ) -> Model:
         """Change an object so that no other writer's change is lost.
 
         Args:
@@ -224,6 +240,8 @@ class Lake:
             kind: The model that parses its JSON.
             change: Returns the new value for the current one, which is None if there is no object. It is called again
                 if another writer was faster. An equal value is not written.
+            seen: The object as this writer has read it already, which saves a read. It may be an older one, if the
+                change makes another value of it in any case.
 
         Returns:
             The value of the object afterwards.
@@ -231,12 +249,33 @@ class Lake:
         Raises:
             ConflictingWrite: other writers were faster twenty times in a row.
         """
+        after, _ = self.updated(key, kind, change, seen)
+        return after
 
-        def once() -> Model:
-            before = self.stored(key, kind)
+    def updated(
+        self,
+        key: str,
+        kind: type[Model],
+        change: Callable[[Model | None], Model],
+        seen: Stored[Model] | None = None,
+    ) -> tuple[Model, Stored[Model]]:
+        """Change an object as :meth:`update` does; return its value, and the object as it is then.
+
+        Args:
+            key: The key of the object.
+            kind: The model that parses its JSON.
+            change: As for :meth:`update`.
+            seen: As for :meth:`update`.
+
+        Raises:
+            ConflictingWrite: as for :meth:`update`.
+        """
+        known = [seen] if seen is not None else []
+
+        def once() -> tuple[Model, Stored[Model]]:
+            before = known.pop() if known else self.stored(key, kind)
             after = change(before.value)
-            self.replace(key, before, after)
-            return after
+            return after, self.replace(key, before, after)
 
         return _AGAINST_OTHERS(once)
 
@@ -252,7 +291,11 @@ class Lake:
         return self.stored(self.layout.manifest(dataset, partition), Manifest).value
 
     def update_manifest(
-        self, dataset: str, partition: Partition, change: Callable[[Manifest | None], Manifest]
+        self,
+        dataset: str,
+        partition: Partition,
+        change: Callable[[Manifest | None], Manifest],
+        seen: Stored[Manifest] | None = None,
     ) -> Manifest:
         """Change a partition's manifest, as :meth:`update` does.
 
@@ -260,29 +303,61 @@ class Lake:
             dataset: The dataset, such as ``raw/events``.
             partition: The partition, an hour or a day.
             change: Returns the new manifest for the current one, which is None if there is none.
+            seen: As for :meth:`update`.
 
         Raises:
             ConflictingWrite: as for :meth:`update`.
         """
-        return self.update(self.layout.manifest(dataset, partition), Manifest, change)
+        return self.update(self.layout.manifest(dataset, partition), Manifest, change, seen)
 
     def partitions(self, dataset: str) -> list[Partition]:
         """List the partitions of a dataset that have a manifest, in order."""
         return sorted(self.manifest_etags(dataset))
 
-    def manifest_etags(self, dataset: str, partition: Partition | None = None) -> dict[Partition, str]:
+    def manifest_etags(self, dataset: str, partitions: Iterable[Partition] | None = None) -> dict[Partition, str]:
         """List the ETags of manifests. An ETag changes when its manifest does.
 
         Args:
             dataset: The dataset, such as ``raw/events``.
-            partition: The only partition to list; None for all of the dataset.
+            partitions: The only partitions to list; neighbours are listed together. None for all of the dataset.
         """
         prefix = self.layout.dataset(dataset)
         return {
             Partition.parse(key.removeprefix(prefix).removesuffix("/" + MANIFEST)): etag
-            for key, _, etag in self.objects(prefix if partition is None else self.layout.partition(dataset, partition))
+            for key, _, etag in self.between(prefix, partitions, without=PARTS)
             if key.endswith("/" + MANIFEST)
         }
+
+    def between(
+        self, prefix: str, partitions: Iterable[Partition] | None, without: str = ""
+    ) -> Iterator[tuple[str, int, str]]:
+        """Yield the objects in folders of partitions, as :meth:`objects` does. Each run of neighbours is listed once.
+
+        Args:
+            prefix: The folder that has the partitions' folders.
+            partitions: The partitions; None for all objects under the prefix.
+            without: As for :meth:`objects`.
+        """
+        if partitions is None:
+            yield from self.objects(prefix, without=without)
+            return
+        for first, last in neighbours(partitions):
+            if first == last:
+                yield from self.objects(f"{prefix}{first.key}/", without=without)
+            else:
+                yield from self.objects(prefix, prefix + first.key, prefix + last.key + _AFTER_FOLDER, without)
+
+    def likely(self, dataset: str, partitions: Collection[Partition]) -> Collection[Partition]:
+        """Return the partitions that may have a manifest. Of many, a listing shows which have none.
+
+        Args:
+            dataset: The dataset, such as ``raw/events``.
+            partitions: The partitions, in any order.
+        """
+        if len(partitions) <= _FEW:
+            return partitions
+        listed = self.manifest_etags(dataset, partitions)
+        return [partition for partition in partitions if partition in listed]
 
     def manifests(self, dataset: str, partitions: Iterable[Partition] | None = None) -> list[Manifest]:
         """Read manifests of a dataset, sixteen at a time, in the order of the partitions.
@@ -291,7 +366,7 @@ class Lake:
             dataset: The dataset, such as ``raw/events``.
             partitions: The partitions; those without a manifest are left out. None: all of the dataset.
         """
-        asked = self.partitions(dataset) if partitions is None else partitions
+        asked = self.partitions(dataset) if partitions is None else self.likely(dataset, list(partitions))
         with ThreadPoolExecutor(16) as pool:
             found = pool.map(lambda partition: self.manifest(dataset, partition), asked)
             return [manifest for manifest in found if manifest is not None]

@@ -15,13 +15,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from sluice.completions import unannounced
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource
 from sluice.lake.layout import raw_dataset
-from sluice.lake.look import Reads
+from sluice.lake.look import Look, Reads
 from sluice.lake.manifests import Manifest, latest
 from sluice.lake.partitions import Partition, between, format_ranges
+from sluice.lake.pending import expect, read_pending
 from sluice.lake.store import Lake
 from sluice.landing.parts import without_inline
 
@@ -51,12 +51,15 @@ class Observed(BaseModel):
         schema_version: The version of this JSON.
         since: The end of the last partition (UTC) that had passed when the source was first seen without a backlog. A
             partition that ends by then is empty by rule, unless it has a manifest.
+        until: Each partition that ends by then (UTC), and not by ``since``, has a manifest. None until an event has
+            landed.
     """
 
     model_config = ConfigDict(frozen=True)
 
     schema_version: Literal[1] = 1
     since: datetime
+    until: datetime | None = None
 
 
 def watermark(source: EventSource, evidence: Evidence, now: datetime) -> datetime | None:
@@ -86,23 +89,24 @@ def close_source(lake: Lake, pipeline: Pipeline, source: EventSource, evidence: 
         evidence: How far the source has landed.
 
     Returns:
-        The ranges of closed partitions whose current content is not announced yet: those that this call closed, those
-        that late data changed, and those that an earlier run closed before it died.
+        The ranges of closed partitions that are to be announced: those that this call closed, those that late data
+        changed, and those that an earlier run closed before it died.
 
     Raises:
         ConflictingWrite: other writers kept changing a manifest.
     """
-    dataset = raw_dataset(source.name)
-    known = {manifest.time_partition: manifest for manifest in lake.manifests(dataset)}
+    look, dataset = Look(lake), raw_dataset(source.name)
+    pending = read_pending(lake, source.name)
+    first = [each for each in pending.partitions if each not in pending.changed]
+    look.read_manifests((dataset, each) for each in first)
+    found = {each: manifest for each in first if (manifest := look.manifest(dataset, each)) is not None}
+    still_open = {each for each, manifest in found.items() if manifest.state == "open"}
+    closed = {*found, *pending.changed} - still_open
     passed = watermark(source, evidence, lake.now())
     if passed is not None:
-        still_open = [partition for partition, manifest in known.items() if manifest.state == "open"]
-        due = [partition for partition in still_open if partition.end <= passed]
-        due += _silent(lake, pipeline, source, known, passed)
-        with ThreadPoolExecutor(16) as pool:
-            known.update(zip(due, pool.map(partial(_close, lake, dataset), due), strict=True))
-    closed = [manifest for manifest in known.values() if manifest.state == "closed"]
-    return format_ranges(manifest.time_partition for manifest in unannounced(lake, dataset, closed))
+        closed |= _closed(look, dataset, {each for each in still_open if each.end <= passed})
+        closed |= _silence_closed(look, pipeline, source, passed, closed | still_open)
+    return format_ranges(closed)
 
 
 def is_empty_by_rule(lake: Reads, source: str, partition: Partition) -> bool:
@@ -120,30 +124,61 @@ def is_empty_by_rule(lake: Reads, source: str, partition: Partition) -> bool:
     return observed is not None and partition.end <= observed.since
 
 
-def _silent(
-    lake: Lake, pipeline: Pipeline, source: EventSource, known: Collection[Partition], passed: datetime
-) -> list[Partition]:
-    """Return the partitions without an event since the source is observed, up to the watermark.
+def _silence_closed(
+    look: Look, pipeline: Pipeline, source: EventSource, passed: datetime, known: Collection[Partition]
+) -> set[Partition]:
+    """Close the partitions without an event since the source is observed, up to the watermark.
 
-    Until the first event arrives, the observation begins anew with each call.
+    Until the first event arrives, the observation begins anew with each call. What an earlier call has closed is not
+    looked at again.
     """
+    lake, dataset, key = look.lake, raw_dataset(source.name), look.layout.observed(source.name)
+    seen = lake.stored(key, Observed)
+    before = seen.value
+    landed = bool(known) or (before is not None and before.until is not None) or _has_landed(lake, dataset)
     first_open = Partition.containing(passed, pipeline.every)
     last = first_open.shift(-1)
     if pipeline.end is not None:
         last = min(last, Partition.containing(pipeline.end, pipeline.every))
+    silent = _without_events(lake, dataset, before, last, known) if before is not None and landed else []
+    if before is None or not landed or len(silent) > _LONGEST_SILENCE:
+        anew = Observed(since=first_open.start, until=first_open.start if landed else None)
+        lake.update(key, Observed, lambda _: anew, seen)
+        return set()
+    if silent:
+        expect(lake, source.name, dict.fromkeys(silent, 1))
+    closed = _closed(look, dataset, silent)
+    lake.update(key, Observed, lambda now: _seen_until(now or before, last.end), seen)
+    return closed
 
-    def without_events(since: datetime) -> list[Partition]:
-        return [each for each in between(Partition.containing(since, pipeline.every), last) if each not in known]
 
-    def observe(before: Observed | None) -> Observed:
-        if before is None or not known or len(without_events(before.since)) > _LONGEST_SILENCE:
-            return Observed(since=first_open.start)
-        return before
+def _without_events(
+    lake: Lake, dataset: str, observed: Observed, last: Partition, known: Collection[Partition]
+) -> list[Partition]:
+    """Return the partitions without a manifest that no call has looked at, up to the last one."""
+    seen = observed.since if observed.until is None else max(observed.since, observed.until)
+    later = [each for each in between(Partition.containing(seen, last.every), last) if each not in known]
+    present = lake.manifest_etags(dataset, later)
+    return [each for each in later if each not in present]
 
-    return without_events(lake.update(lake.layout.observed(source.name), Observed, observe).since)
+
+def _has_landed(lake: Lake, dataset: str) -> bool:
+    return next(lake.objects(lake.layout.dataset(dataset)), None) is not None
 
 
-def _close(lake: Lake, dataset: str, partition: Partition) -> Manifest:
+def _seen_until(observed: Observed, moment: datetime) -> Observed:
+    return observed.model_copy(update={"until": latest([observed.until, moment])})
+
+
+def _closed(look: Look, dataset: str, partitions: Collection[Partition]) -> set[Partition]:
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(partial(_close, look, dataset), partitions))
+    return set(partitions)
+
+
+def _close(look: Look, dataset: str, partition: Partition) -> None:
+    lake = look.lake
+
     def close(before: Manifest | None) -> Manifest:
         manifest = before or Manifest(dataset=dataset, partition=partition.key, state="open", written_at=lake.now())
         if manifest.state == "closed":
@@ -152,4 +187,5 @@ def _close(lake: Lake, dataset: str, partition: Partition) -> Manifest:
             update={"state": "closed", "revision": 1, "written_at": lake.now()}
         )
 
-    return lake.update_manifest(dataset, partition, close)
+    seen = look.stored(look.layout.manifest(dataset, partition), Manifest)
+    lake.update_manifest(dataset, partition, close, seen)

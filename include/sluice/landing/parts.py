@@ -6,7 +6,7 @@ Once :meth:`Parts.land` has returned, the records are durable and may be acknowl
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +15,7 @@ from sluice.errors import ConflictingWrite
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import File, Manifest, earliest, latest
 from sluice.lake.partitions import Grain, Partition
+from sluice.lake.pending import expect, next_revision
 from sluice.lake.store import Lake, Stored
 from sluice.records.record import Record, part_bytes, record_from_json, record_json
 
@@ -150,7 +151,8 @@ class Parts:
     """
 
     def __init__(self, landing: Landing, pool: Executor) -> None:
-        self._lake, self._dataset, self._every, self._pool = landing.lake, landing.dataset, landing.every, pool
+        self._lake, self._source, self._every, self._pool = landing.lake, landing.source, landing.every, pool
+        self._dataset = landing.dataset
         self._tails: dict[Partition, _Tail] = {}
 
     def land(self, records: Iterable[Record]) -> list[Partition]:
@@ -163,6 +165,8 @@ class Parts:
         for record in records:
             by_partition[Partition.containing(record.event_time, self._every)].append(record)
         in_parallel = map if len(by_partition) == 1 else self._pool.map  # one partition gains nothing from a thread
+        self._tails.update(zip(by_partition, in_parallel(self._tail, by_partition), strict=True))
+        self._expect({partition: self._tails[partition].stored.value for partition in by_partition})
         tails = list(in_parallel(self._land, by_partition, by_partition.values()))
         for partition, tail in zip(by_partition, tails, strict=True):
             self._tails.pop(partition, None)
@@ -172,12 +176,22 @@ class Parts:
             del self._tails[oldest]
         return list(by_partition)
 
+    def _tail(self, partition: Partition) -> _Tail:
+        found = self._tails.get(partition)
+        if found is not None:
+            return found
+        stored = self._lake.stored(self._lake.layout.manifest(self._dataset, partition), Manifest)
+        return _Tail(stored, inline_records(stored.value))
+
+    def _expect(self, manifests: Mapping[Partition, Manifest | None]) -> None:
+        """Put partitions on the list of what is pending. An open one is there already."""
+        changed = {each: before for each, before in manifests.items() if before is None or before.state != "open"}
+        if changed:
+            expect(self._lake, self._source, {each: next_revision(before) for each, before in changed.items()})
+
     def _land(self, partition: Partition, records: Sequence[Record]) -> _Tail | None:
         key = self._lake.layout.manifest(self._dataset, partition)
-        tail = self._tails.get(partition)
-        if tail is None:
-            stored = self._lake.stored(key, Manifest)
-            tail = _Tail(stored, inline_records(stored.value))
+        tail = self._tails[partition]
         try:
             after = self._with_records(partition, records, tail.stored.value, tail.inline)
             stored = self._lake.replace(key, tail.stored, after)
@@ -185,6 +199,7 @@ class Parts:
         except ConflictingWrite:
 
             def change(before: Manifest | None) -> Manifest:
+                self._expect({partition: before})
                 return self._with_records(partition, records, before, inline_records(before))
 
             self._lake.update(key, Manifest, change)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby, product
+from itertools import groupby
 
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
@@ -38,15 +37,14 @@ def incomplete(workspace: Workspace, partitions: Iterable[Partition]) -> list[In
         workspace: The pipeline. All its sources are checked.
         partitions: The partitions to check.
     """
-    connectors = [connect(workspace, source) for source in workspace.pipeline.sources]
-    pairs = list(product(connectors, partitions))
-    with ThreadPoolExecutor(16) as pool:
-        reasons = pool.map(lambda pair: pair[0].why_incomplete(pair[1]), pairs)
-        return [
-            Incomplete(connector.source.name, reason, partition)
-            for (connector, partition), reason in zip(pairs, reasons, strict=True)
-            if reason is not None
-        ]
+    asked = list(partitions)
+    return [
+        Incomplete(source.name, reasons[partition], partition)
+        for source in workspace.pipeline.sources
+        for reasons in [connect(workspace, source).incomplete(asked)]
+        for partition in asked
+        if partition in reasons
+    ]
 
 
 def can_begin(pipeline: Pipeline, partition: Partition, missing: Iterable[Incomplete]) -> bool:

@@ -7,7 +7,7 @@ The rest of the library, the command line and the DAGs use sources through :clas
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -77,30 +77,32 @@ class Connector(ABC, Generic[Declared]):
         return raw_dataset(self.source.name)
 
     @abstractmethod
-    def why_incomplete(self, partition: Partition) -> str | None:
-        """Return why a partition of the source is not complete.
+    def incomplete(self, partitions: Collection[Partition]) -> Mapping[Partition, str]:
+        """Return why partitions of the source are not complete.
+
+        Args:
+            partitions: The partitions to look at.
 
         Returns:
-            The reason, which is shown after the partition's key; ``{partition}`` in it is replaced by the key. None if
-            the partition is complete.
+            The reason of each that is not complete, which is shown after the partition's key; ``{partition}`` in it is
+            replaced by the key.
         """
 
-    def contents(self, partition: Partition | None = None) -> Contents:
+    def contents(self, partitions: Collection[Partition] | None = None) -> Contents:
         """Return digests of what the source has. Only listings are read.
 
         Args:
-            partition: The only partition to include; None for all.
+            partitions: The only partitions to include; None for all.
         """
-        return self.lake.manifest_etags(self.dataset, partition)
+        return self.lake.manifest_etags(self.dataset, partitions)
 
-    def size(self, partition: Partition) -> Size:
-        """Return how much a complete partition of the source holds.
+    def sizes(self, partitions: Collection[Partition]) -> Mapping[Partition, Size]:
+        """Return how much complete partitions of the source hold. One that holds nothing may be left out.
 
         Args:
-            partition: The partition.
+            partitions: The partitions.
         """
-        manifest = self.lake.manifest(self.dataset, partition)
-        return Size() if manifest is None else manifest.size
+        return {each.time_partition: each.size for each in self.lake.manifests(self.dataset, partitions)}
 
     def partitions(self) -> set[Partition]:
         """Return the partitions for which something has landed or waits to land."""
@@ -114,13 +116,16 @@ class Connector(ABC, Generic[Declared]):
         """
         return set()
 
-    def land(self, partition: Partition) -> bool:
-        """Land a complete partition before its steps run. Only a source without an ingest DAG does anything here.
+    def land(self, partitions: Collection[Partition]) -> int:
+        """Land complete partitions before their steps run. Only a source without an ingest DAG does anything here.
+
+        Args:
+            partitions: The partitions; those that are not complete are left out.
 
         Returns:
-            Whether the lake has changed.
+            How many partitions have changed.
         """
-        return False
+        return 0
 
 
 @dataclass(frozen=True)
@@ -245,18 +250,31 @@ class EventConnector(Connector[DeclaredEvents]):
     def figures(self) -> Figures:
         """Return what ``status`` and the metrics show of the source."""
 
+    def gauges(self) -> Mapping[str, int | float]:
+        """Return those of the figures that are numbers, for the metrics of each cycle."""
+        return {name: value for name, value in self.figures().items() if isinstance(value, int | float)}
+
     def oldest(self) -> timedelta | None:
         """Return at most how old the oldest event is that waits to land; None if the kind can't tell, or none waits."""
         return None
 
     @override
-    def why_incomplete(self, partition: Partition) -> str | None:
-        """Return why a partition is not complete. It is complete once closed, or if it is empty by rule."""
-        manifest = self.lake.manifest(self.dataset, partition)
-        if manifest is None:
-            empty = is_empty_by_rule(self.lake, self.source.name, partition)
-            return None if empty else "no event has arrived in it, and nothing proves yet that none will"
-        return None if manifest.state == "closed" else "still open, because events of that time may still arrive"
+    def incomplete(self, partitions: Collection[Partition]) -> Mapping[Partition, str]:
+        """Return why partitions are not complete. One is complete once closed, or if it is empty by rule."""
+        look, dataset = Look(self.lake), self.dataset
+        look.read_manifests((dataset, each) for each in partitions)
+        found = {each: look.manifest(dataset, each) for each in partitions}
+        absent = {
+            each: "no event has arrived in it, and nothing proves yet that none will"
+            for each, manifest in found.items()
+            if manifest is None and not is_empty_by_rule(look, self.source.name, each)
+        }
+        still_open = {
+            each: "still open, because events of that time may still arrive"
+            for each, manifest in found.items()
+            if manifest is not None and manifest.state != "closed"
+        }
+        return absent | still_open
 
     # Sending, sending back, and replay
 

@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,12 +20,11 @@ from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.sources.completeness import Incomplete, can_begin, incomplete
 from sluice.sources.connecting import connect
-from sluice.sources.contract import Connector, Contents
+from sluice.sources.contract import Contents
 from sluice.sources.coverage import is_outside
 from sluice.workspace import Workspace
 
 _CHUNK = 64  # partitions that are checked for completeness together
-_FEW = 62  # up to so many partitions are listed one by one, more by one listing of all
 
 
 class Started(BaseModel):
@@ -121,9 +119,8 @@ def record_started(
     Raises:
         ConflictingWrite: other runs kept writing the same record.
     """
-    one_by_one = partitions if len(partitions) <= _FEW else (None,)
     sources, missing = workspace.pipeline.sources, tuple(missing)
-    contents = {source.name: _contents(connect(workspace, source), one_by_one) for source in sources}
+    contents = {source.name: connect(workspace, source).contents(partitions) for source in sources}
     digests = {partition.key: _digest(contents, partition, missing) for partition in partitions}
 
     def started(before: Started, keys: Collection[str]) -> Started:
@@ -171,13 +168,6 @@ def last_runs(lake: Lake, partitions: Collection[Partition]) -> set[str]:
     """
     wanted = {partition.key for partition in partitions}
     return {run for each in _read_started(lake, partitions) for key, run in each.runs.items() if key in wanted}
-
-
-def _contents(connector: Connector[Any], partitions: Sequence[Partition | None]) -> Contents:
-    """Return digests of what a source has of some partitions; None means all of them."""
-    with ThreadPoolExecutor(16) as pool:
-        found = pool.map(connector.contents, partitions)
-        return {partition: digest for each in found for partition, digest in each.items()}
 
 
 def _digest(contents: Mapping[str, Contents], partition: Partition, missing: Iterable[Incomplete] = ()) -> str:

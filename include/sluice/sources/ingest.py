@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from itertools import product
-from typing import Any
 
 from sluice.declaration.sources import SETTLING, EventSource
-from sluice.lake.partitions import Partition, parse_ranges
+from sluice.lake.partitions import parse_ranges
 from sluice.landing.closing import close_source
+from sluice.sources.completeness import short_ranges
 from sluice.sources.connecting import connect, connect_events
-from sluice.sources.contract import Connector
 from sluice.workspace import Workspace
 
 
@@ -24,13 +21,13 @@ def close_partitions(workspace: Workspace, source: EventSource, settling: timede
         settling: How long the counters of a queue have to be zero.
 
     Returns:
-        The ranges of closed partitions that were not announced yet.
+        The ranges of closed partitions that are to be announced, short enough for XCom: of many the first ones.
 
     Raises:
         ConflictingWrite: other writers kept changing a manifest.
     """
     evidence = connect_events(workspace, source).evidence(settling)
-    return close_source(workspace.lake, workspace.pipeline, source, evidence)
+    return short_ranges(parse_ranges(close_source(workspace.lake, workspace.pipeline, source, evidence)))
 
 
 def land_partitions(workspace: Workspace, ranges: str) -> int:
@@ -47,11 +44,6 @@ def land_partitions(workspace: Workspace, ranges: str) -> int:
         ConflictingWrite: a drop was overwritten while it landed.
     """
 
-    def landed(pair: tuple[Connector[Any], Partition]) -> bool:
-        connector, partition = pair
-        return connector.why_incomplete(partition) is None and connector.land(partition)
-
-    pipeline = workspace.pipeline
-    connectors = [connect(workspace, source) for source in pipeline.sources if source not in pipeline.event_sources]
-    with ThreadPoolExecutor(8) as pool:
-        return sum(pool.map(landed, product(connectors, parse_ranges(ranges))))
+    pipeline, partitions = workspace.pipeline, parse_ranges(ranges)
+    others = [source for source in pipeline.sources if source not in pipeline.event_sources]
+    return sum(connect(workspace, source).land(partitions) for source in others)

@@ -6,8 +6,7 @@ The chunks of a run hold about equal work, so that tasks which start together en
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate, groupby, product
+from itertools import accumulate, groupby
 
 from sluice.lake.manifests import Size
 from sluice.lake.partitions import Partition, format_ranges
@@ -49,16 +48,12 @@ def chunks_by_size(sizes: Mapping[Partition, Size], target: int = TARGET) -> lis
 def chunks_of_run(workspace: Workspace, partitions: Sequence[Partition]) -> list[str]:
     """Return complete partitions in chunks, as :func:`chunks_by_size` makes them.
 
-    One request is made for each partition of each source, sixteen at a time.
-
     Args:
         workspace: The pipeline that declares the sources.
         partitions: Neighbours, in order.
     """
-    connectors = [connect(workspace, source) for source in workspace.pipeline.sources]
-    pairs = list(product(partitions, connectors))
     sizes = dict.fromkeys(partitions, Size())
-    with ThreadPoolExecutor(16) as pool:
-        for (partition, _), size in zip(pairs, pool.map(lambda pair: pair[1].size(pair[0]), pairs), strict=True):
+    for source in workspace.pipeline.sources:
+        for partition, size in connect(workspace, source).sizes(partitions).items():
             sizes[partition] += size
     return chunks_by_size(sizes)

@@ -11,6 +11,7 @@ from itertools import groupby, product
 from typing import TypeAlias
 
 from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.sources import Source
 from sluice.declaration.steps import Conform, Input, Step
 from sluice.lake.layout import raw_dataset
 from sluice.lake.look import Look
@@ -76,6 +77,53 @@ def lacking(
     return tuple(lacks)
 
 
+def is_needless(look: Look, pipeline: Pipeline, partition: Partition) -> bool:
+    """Return whether no step has anything to make: no source has, or will have, anything that one of them reads.
+
+    A gap in a history is needless, but not while a step looks back on rows before it.
+
+    Args:
+        look: A look at the pipeline's lake.
+        pipeline: The pipeline.
+        partition: The partition.
+    """
+    return all(
+        _is_absent_for_good(look, pipeline, source, partition.shift(-n))
+        for n in range(farthest(pipeline) + 1)
+        for source in pipeline.sources
+    )
+
+
+def _is_absent_for_good(look: Look, pipeline: Pipeline, source: Source, partition: Partition) -> bool:
+    if look.manifest(raw_dataset(source.name), partition) is not None:
+        return False
+    if source in pipeline.event_sources:
+        return is_empty_by_rule(look, source.name, partition)
+    return _is_before_all_events(look, pipeline, partition)
+
+
+def farthest(pipeline: Pipeline) -> int:
+    """Return how many partitions later a change of a source can still change the output of any step."""
+    return max((reach(pipeline, step) for step in pipeline.steps), default=0)
+
+
+def reach(pipeline: Pipeline, step: Conform | Step) -> int:
+    """Return how many partitions later a change of a source can still change this step's output.
+
+    Args:
+        pipeline: The pipeline that declares the step.
+        step: One of its steps.
+
+    Returns:
+        The largest sum of look-backs on a way from a source to the step; 0 without any look-back.
+    """
+    earlier = {known.name: known for known in pipeline.steps}
+    return max(
+        read.look_back + (reach(pipeline, earlier[read.dataset]) if read.dataset in earlier else 0)
+        for read in step.reads
+    )
+
+
 def held_back(
     workspace: Workspace, steps: Iterable[Conform | Step], partitions: Sequence[Partition]
 ) -> dict[Partition, tuple[Raw, ...]]:
@@ -87,7 +135,13 @@ def held_back(
         partitions: Their partitions.
     """
     look, pipeline, waits = Look(workspace.lake), workspace.pipeline, dict[Partition, tuple[Raw, ...]]()
-    for step, partition in product(steps, partitions):
+    pairs = list(product(steps, partitions))
+    look.read_manifests(
+        (dataset_of(pipeline, read), partition.shift(-n))
+        for step, partition in pairs
+        for read, n in places_of_inputs(step)
+    )
+    for step, partition in pairs:
         lacks = lacking(look, pipeline, partition, find_inputs(look, pipeline, step, partition))
         if lacks:
             waits[partition] = tuple(dict.fromkeys((*waits.get(partition, ()), *lacks)))

@@ -15,8 +15,8 @@ from sluice.sources.connecting import connect
 from sluice.sources.coverage import is_outside
 from sluice.steps.code import code_of
 from sluice.steps.code_record import describe_code
-from sluice.steps.lacking import Raw, dataset_of
-from sluice.steps.plan import Planned, dependants, look_at
+from sluice.steps.lacking import Raw, dataset_of, farthest
+from sluice.steps.plan import Planned, dependants, find_needless, look_at
 from sluice.steps.reasons import (
     LANDS_FIRST,
     MADE_FIRST,
@@ -113,7 +113,12 @@ def _of_step(
     code = code_of(pipeline, step) if with_code else None
     record = describe_code(code) if code else None
     targets = sorted({*of_run, *dependants(look, pipeline, step, of_run)})
+    needless = {
+        each for each in find_needless(look, pipeline, step, targets) if not _will_land(pipeline, each, written)
+    }
     for planned in look_at(look, pipeline, step, code.fingerprint if code else "", targets):
+        if planned.partition in needless:
+            continue
         lacks = tuple(raw for raw in planned.lacks if (raw_dataset(raw[0]), raw[1]) not in written)
         if lacks:
             yield Outlook(step.name, planned, tuple(waiting_reasons(planned.partition, lacks)), lacks)
@@ -123,6 +128,12 @@ def _of_step(
         if current is not None and record is not None:
             reasons += code_reasons(look, current, planned.code, record)
         yield Outlook(step.name, planned, (*reasons, *_before(pipeline, planned, written, runs=bool(reasons))))
+
+
+def _will_land(pipeline: Pipeline, partition: Partition, written: _Written) -> bool:
+    """Return whether the run lands something for a partition, or for one on which its steps look back."""
+    within = [partition.shift(-n) for n in range(farthest(pipeline) + 1)]
+    return any((raw_dataset(source.name), each) in written for source in pipeline.sources for each in within)
 
 
 def _before(pipeline: Pipeline, planned: Planned, written: _Written, *, runs: bool) -> Iterator[Reason]:

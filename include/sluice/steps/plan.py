@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -10,11 +10,22 @@ from typing import TypeAlias
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
 from sluice.errors import MissingResource
+from sluice.lake.layout import raw_dataset
 from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.partitions import Partition, format_ranges, parse_ranges
 from sluice.steps.code import code_fingerprint
-from sluice.steps.lacking import Found, Raw, dataset_of, find_inputs, lacking, places_of_inputs
+from sluice.steps.lacking import (
+    Found,
+    Raw,
+    dataset_of,
+    farthest,
+    find_inputs,
+    is_needless,
+    lacking,
+    places_of_inputs,
+    reach,
+)
 from sluice.workspace import Workspace
 
 # How many bytes of objects one call of a step's function reads at most, if it makes several partitions. Four times as
@@ -94,17 +105,19 @@ class Plan:
         code: The fingerprint of its code.
         planned: The partitions, in order.
         held_back: Those of the run that can't be made yet, because something that they read is not complete.
+        needless: Those for which no step has anything to make. They have no output, and count as made.
     """
 
     step: Conform | Step
     code: str
     planned: Sequence[Planned]
     held_back: Sequence[Planned] = ()
+    needless: Sequence[Partition] = ()
 
     @property
     def ranges(self) -> str:
-        """All of its partitions, as ranges."""
-        return format_ranges(each.partition for each in self.planned)
+        """All of its partitions, and the needless ones, as ranges."""
+        return format_ranges([*(each.partition for each in self.planned), *self.needless])
 
     @cached_property
     def due(self) -> tuple[Planned, ...]:
@@ -169,11 +182,31 @@ def plan(workspace: Workspace, name: str, ranges: str) -> Plan:
     partitions = parse_ranges(ranges)
     targets = sorted({*partitions, *dependants(look, pipeline, step, partitions)})
     code = code_fingerprint(pipeline, step)
-    found = look_at(look, pipeline, step, code, targets)
+    looked_at = look_at(look, pipeline, step, code, targets)
+    needless = find_needless(look, pipeline, step, targets)
+    found = [each for each in looked_at if each.partition not in needless]
     for each in found:
         _require_inputs(look, pipeline, step, each)
     held_back = [each for each in found if each.lacks and each.partition in partitions]
-    return Plan(step, code, [each for each in found if not each.lacks], held_back)
+    return Plan(step, code, [each for each in found if not each.lacks], held_back, sorted(needless))
+
+
+def find_needless(look: Look, pipeline: Pipeline, step: Conform | Step, targets: Iterable[Partition]) -> set[Partition]:
+    """Return the partitions that were never made, and for which there is nothing to make.
+
+    Args:
+        look: A look at the pipeline's lake.
+        pipeline: The pipeline that declares the step.
+        step: The step.
+        targets: The partitions to choose from.
+    """
+    own = [step.name, *(dataset_of(pipeline, read) for read in step.reads)]
+    without = [each for each in targets if not any(look.manifest(dataset, each) for dataset in own)]
+    within = range(farthest(pipeline) + 1)
+    look.read_manifests(
+        (raw_dataset(source.name), each.shift(-n)) for each in without for source in pipeline.sources for n in within
+    )
+    return {each for each in without if is_needless(look, pipeline, each)}
 
 
 def look_at(
@@ -219,23 +252,6 @@ def _are_neighbours(one: Planned, other: Planned) -> bool:
     """Whether a partition follows another one, and each input of both has objects."""
     whole = all(manifest is not None and manifest.files for each in (one, other) for manifest in each.own)
     return whole and one.partition.shift(1) == other.partition
-
-
-def reach(pipeline: Pipeline, step: Conform | Step) -> int:
-    """Return how many partitions later a change of a source can still change this step's output.
-
-    Args:
-        pipeline: The pipeline that declares the step.
-        step: One of its steps.
-
-    Returns:
-        The largest sum of look-backs on a way from a source to the step; 0 without any look-back.
-    """
-    earlier = {known.name: known for known in pipeline.steps}
-    return max(
-        read.look_back + (reach(pipeline, earlier[read.dataset]) if read.dataset in earlier else 0)
-        for read in step.reads
-    )
 
 
 def dependants(

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from sluice.completions import announce_partitions
+from sluice.completions import announce_landed
 from sluice.declaration.sources import FifoQueue, StandardQueue
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition, between
@@ -72,12 +72,12 @@ class World:
     def drain(self, most: int = _EVERYTHING) -> int:
         return self.connector.drain("lane 0", Limits(messages=most), lambda _: None, Event()).messages
 
-    def close(self) -> str:
-        """Close what is complete; return what is not announced."""
-        return close_partitions(self.at_now, self.source, _AT_ONCE)
+    def close(self) -> None:
+        """Close what is complete."""
+        close_partitions(self.at_now, self.source, _AT_ONCE)
 
-    def announce(self, ranges: str) -> None:
-        announce_partitions(self.at_now, RAW, ranges, "run")
+    def announce(self) -> None:
+        announce_landed(self.at_now, self.source.name, "run")
 
     def announced(self, day: str) -> int:
         """Return how many completion events of a partition were published."""
@@ -92,8 +92,8 @@ class World:
 
     def waited_for(self, first: str, last: str) -> list[Partition]:
         """Return the partitions of a range for which runs still wait."""
-        partitions = between(Partition.parse(first), Partition.parse(last))
-        return [each for each in partitions if self.connector.why_incomplete(each) is not None]
+        partitions = list(between(Partition.parse(first), Partition.parse(last)))
+        return sorted(self.connector.incomplete(partitions))
 
 
 def check(case: Case, request: pytest.FixtureRequest) -> None:
@@ -185,7 +185,8 @@ def _play_late_events(case: Case, world: World) -> None:
         world.send_event(f"on-time-{number}", (partition.start + timedelta(minutes=number)).isoformat())
     world.now = _moment(late[0]["arrives"])
     world.drain()
-    world.announce(world.close())
+    world.close()
+    world.announce()
     assert world.announced(day) == 1
     world.workspace.lake.put(f"{DROPS.prefix}{day}/{DROPS.complete.name}", b"")
 
@@ -194,7 +195,8 @@ def _play_late_events(case: Case, world: World) -> None:
         record_started(world.at_now, [partition], "run")
         world.send_event(each["id"], each["event_time"])
         world.drain()
-        world.announce(world.close())
+        world.close()
+        world.announce()
         assert partition in due_partitions(world.at_now, 100).ready  # what depends on it runs again by itself
 
     manifest = world.manifests()[day]

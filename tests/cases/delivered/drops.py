@@ -72,9 +72,9 @@ def read(case: Case, lake: Lake, source: Drops) -> tuple[dict[str, Rows], dict[s
     connector = connect(workspace_of(lake, pipeline), source)
     tables, refused = dict[str, Rows](), dict[str, str]()
     for partition in sorted(connector.partitions()):
-        assert connector.why_incomplete(partition) is None
+        assert not connector.incomplete([partition])
         try:
-            connector.land(partition)
+            connector.land([partition])
             tables[partition.key] = rows_of(lake, pipeline, partition)
         except SluiceError as error:
             refused[partition.key] = str(error)

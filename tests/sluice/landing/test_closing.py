@@ -13,17 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import Cloud
-from tests.draining import ALL_LANDED, drain
+from tests.draining import ALL_LANDED, drain, record_from_sqs
 from tests.sluice.lake_contents import manifest_json, partition, put_raw, rows_of
 from tests.sluice.toy import EVENTS, TOY, message, reading, toy
 
-from sluice.completions import announce_partitions
+from sluice.completions import announce_landed
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import Close, FifoQueue
 from sluice.lake.manifests import Manifest
 from sluice.lake.store import Lake
 from sluice.landing import closing
 from sluice.landing.closing import Evidence, close_source, is_empty_by_rule, watermark
+from sluice.landing.parts import Landing, Parts
 from sluice.workspace import Workspace
 
 NOON = datetime(2013, 1, 10, 12, tzinfo=UTC)
@@ -246,12 +247,38 @@ def test_announced_partition_is_returned_again_only_when_it_has_changed(workspac
     lake = at(workspace.lake, NOON)
     put_day(lake, "2013-01-01")
     put_day(lake, "2013-01-02")
-    announce_partitions(workspace, "raw/events", close(lake), "run-1")
+    assert close(lake) == "dt=2013-01-01..dt=2013-01-02"
+    assert announce_landed(workspace, "events", "run-1") == 2
     assert close(lake) == ""
 
     put_raw(lake, EVENTS, "2013-01-02", [message(reading("late", "2013-01-02T07:00:00+00:00"), 2)])
 
     assert close(lake) == "dt=2013-01-02"
+
+
+def test_silent_partitions_are_announced(workspace: Workspace) -> None:
+    lake = at(workspace.lake, NOON)
+    put_day(lake, "2013-01-09")
+    close(lake)
+    announce_landed(workspace, "events", "run-1")
+
+    assert close(at(lake, NOON + timedelta(days=2))) == "dt=2013-01-10..dt=2013-01-11"
+    assert announce_landed(workspace, "events", "run-2") == 2
+
+
+def test_writer_that_was_overtaken_by_the_close_has_its_event_announced(workspace: Workspace) -> None:
+    """It has the partition as open in its cache, which was closed and announced since."""
+    lake = at(workspace.lake, NOON)
+    with ThreadPoolExecutor(1) as pool:
+        parts = Parts(Landing(lake, "events", "day"), pool)
+        parts.land([record_from_sqs(message(reading("r", "2013-01-01T07:00:00+00:00")), EVENTS)])
+        close(lake)
+        announce_landed(workspace, "events", "run-1")
+
+        parts.land([record_from_sqs(message(reading("late", "2013-01-01T08:00:00+00:00"), 2), EVENTS)])
+
+    assert close(lake) == "dt=2013-01-01"
+    assert announce_landed(workspace, "events", "run-2") == 1
 
 
 def test_two_closers_and_a_drain_at_once_lose_nothing(cloud: Cloud, lake: Lake, sqs: Any, queue: str) -> None:

@@ -20,7 +20,7 @@ from tests.sluice.toy import DROPS, EVENTS, MESSAGES, STREAM
 from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
 from sluice.aws.template import Statement
-from sluice.completions import announce_partitions
+from sluice.completions import announce_landed, announce_partitions
 from sluice.dataset.snapshot import make_snapshot
 from sluice.declaration import (
     Autoscaling,
@@ -220,8 +220,8 @@ def ingest(workspace: Workspace) -> None:
             connector.drain(unit, Limits(seconds=20), lambda _: None, Signal())
         connector.figures()
         later = replace(workspace, lake=replace(workspace.lake, now=_in_two_days))
-        closed = close_partitions(later, source, timedelta(0))
-        announce_partitions(workspace, f"raw/{source.name}", closed, "run")
+        close_partitions(later, source, timedelta(0))
+        announce_landed(workspace, source.name, "run")
 
 
 def _in_two_days() -> datetime:

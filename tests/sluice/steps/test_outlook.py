@@ -17,6 +17,7 @@ from sluice.declaration.steps import Input, Step
 from sluice.errors import DeclarationError
 from sluice.lake.partitions import Partition, format_ranges
 from sluice.lake.store import Lake
+from sluice.landing.closing import Observed
 from sluice.sources.drops.land import land_drop
 from sluice.sources.ingest import land_partitions
 from sluice.steps.outlook import outlook
@@ -218,3 +219,18 @@ def test_run_does_what_was_said(joining: Workspace, declare: Declare, seed: int)
         }
         assert {each for each, verdict in foreseen.items() if verdict == "runs"} <= made
         assert made <= {each for each, verdict in foreseen.items() if verdict in ("runs", "may run")}
+
+
+def test_gap_in_a_history_has_nothing_to_do_until_something_lands_in_it(joining: Workspace) -> None:
+    lake, gap = joining.lake, partition("2013-01-07")
+    put_day(lake, DAYS[0], 1)
+    lake.put(lake.layout.observed("events"), Observed(since=gap.end).model_dump_json().encode())
+
+    assert plans(joining, gap) == []
+    drop_weather(lake, gap)
+    said = plans(joining, gap)
+
+    assert [each[:3] for each in said] == [(step, gap.key, "runs") for step in ("conform", "joined")]
+    run(joining, gap.key)
+    assert [lake.partitions(step) for step in ("conform", "joined")] == [[gap], [gap]]
+    assert plans(joining, gap) == []

@@ -18,7 +18,7 @@ from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import digest_of
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
-from sluice.sources.drops.listing import Dropped, dropped, folders
+from sluice.sources.drops.listing import Dropped, Listing, folders
 
 
 class Listed(BaseModel):
@@ -64,14 +64,22 @@ class Rule(ABC):
     """Decides whether one partition of a drop is complete.
 
     Attributes:
-        lake: The lake, whose bucket has the drops.
-        source: The declared drops.
+        listing: What the drops held when they were listed, of this partition at least.
         partition: The partition.
     """
 
-    lake: Lake
-    source: Drops
+    listing: Listing
     partition: Partition
+
+    @property
+    def lake(self) -> Lake:
+        """The lake, whose bucket has the drops."""
+        return self.listing.lake
+
+    @property
+    def source(self) -> Drops:
+        """The declared drops."""
+        return self.listing.source
 
     @property
     def declared(self) -> Any:
@@ -86,7 +94,17 @@ class Rule(ABC):
     @cached_property
     def dropped(self) -> list[Dropped]:
         """The objects of the partition that hold rows."""
-        return dropped(self.lake, self.source, self.partition)
+        return self.listing.rows(self.partition)
+
+    def named(self, name: str) -> Dropped | None:
+        """Return an object directly in the folder of the partition; None if it was not there.
+
+        Args:
+            name: The name of the object, such as that of a marker.
+        """
+        paths = [folder + name for folder in folders(self.partition)]
+        found = {each.path: each for each in self.listing.objects.get(self.partition, ())}
+        return next((found[path] for path in paths if path in found), None)
 
     @abstractmethod
     def missing(self) -> str | None:
@@ -107,8 +125,7 @@ class MarkerRule(Rule):
     @override
     def missing(self) -> str | None:
         name = self.declared.name
-        keys = (f"{self.source.prefix}{folder}{name}" for folder in folders(self.partition))
-        return None if any(self.lake.read(key) is not None for key in keys) else f"no {name} under {self.folder}"
+        return f"no {name} under {self.folder}" if self.named(name) is None else None
 
 
 class RootMarkerRule(Rule):
@@ -116,7 +133,7 @@ class RootMarkerRule(Rule):
 
     @override
     def missing(self) -> str | None:
-        if self.lake.read(self.source.prefix + self.declared.name) is None:
+        if not self.listing.has_root(self.declared.name):
             return f"no {self.declared.name} under {self.source.prefix}"
         return None if self.dropped else f"no files under {self.folder}"
 
@@ -149,12 +166,9 @@ class ManifestRule(Rule):
 
     def _manifest(self) -> SenderManifest | None:
         """Return the manifest that the sender has written; None if there is none."""
-        for folder in folders(self.partition):
-            key = f"{self.source.prefix}{folder}{self.declared.name}"
-            body = self.lake.read(key)
-            if body is not None:
-                return _parsed(self.lake.uri(key), body)
-        return None
+        found = self.named(self.declared.name)
+        body = None if found is None else self.lake.read(found.key)
+        return None if found is None or body is None else _parsed(self.lake.uri(found.key), body)
 
     def _name(self, file: Dropped) -> str:
         """Return the path of a file below the folder of its partition."""
@@ -190,31 +204,29 @@ class UnchangedRule(Rule):
         return f"the files under {self.folder} have changed in the last {self.declared.duration}"
 
 
-def rule_of(lake: Lake, source: Drops, partition: Partition) -> Rule:
+def rule_of(listing: Listing, partition: Partition) -> Rule:
     """Return what decides whether a partition of a drop is complete.
 
     Args:
-        lake: The lake, whose bucket has the drops.
-        source: The declared drops.
+        listing: What the drops held when they were listed.
         partition: The partition of the drop.
 
     Raises:
         DeclarationError: the class that the declared rule names can't be imported.
     """
-    rule: type[Rule] = imported(source.complete.rule, f"the rule of source {source.name}")
-    return rule(lake, source, partition)
+    rule: type[Rule] = imported(listing.source.complete.rule, f"the rule of source {listing.source.name}")
+    return rule(listing, partition)
 
 
-def why_incomplete(lake: Lake, source: Drops, partition: Partition) -> str | None:
+def why_incomplete(listing: Listing, partition: Partition) -> str | None:
     """Return why a drop is not complete, as :meth:`Rule.missing` does; None if it is, or has landed.
 
     Args:
-        lake: The lake, whose bucket has the drops.
-        source: The declared drops.
+        listing: What the drops held when they were listed.
         partition: The partition of the drop.
     """
-    reason = rule_of(lake, source, partition).missing()
-    if reason is None or lake.manifest(raw_dataset(source.name), partition) is not None:
+    reason = rule_of(listing, partition).missing()
+    if reason is None or listing.lake.manifest(raw_dataset(listing.source.name), partition) is not None:
         return None
     return reason
 

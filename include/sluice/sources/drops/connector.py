@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from typing_extensions import override
 
@@ -13,9 +15,9 @@ from sluice.lake.look import Look
 from sluice.lake.manifests import Size, digest_of
 from sluice.lake.partitions import Partition
 from sluice.sources.contract import Connector, Contents
-from sluice.sources.drops.completeness import why_incomplete
-from sluice.sources.drops.land import is_unlanded, land_drop
-from sluice.sources.drops.listing import Dropped, all_dropped, dropped, of_partition
+from sluice.sources.drops.completeness import rule_of, why_incomplete
+from sluice.sources.drops.land import is_unlanded, land_drops
+from sluice.sources.drops.listing import Listing, list_all_drops, list_drops
 
 
 class DropsConnector(Connector[Drops]):
@@ -34,54 +36,48 @@ class DropsConnector(Connector[Drops]):
         return Fragment(statements=(Statement("ReadTheLake", ("s3:GetObject",), (dropped,)),))
 
     @override
-    def why_incomplete(self, partition: Partition) -> str | None:
-        """Return why a drop is not complete. It is complete by its declared rule, or once it has landed."""
-        return why_incomplete(self.lake, self.source, partition)
+    def incomplete(self, partitions: Collection[Partition]) -> Mapping[Partition, str]:
+        """Return why drops are not complete. One is complete by its declared rule, or once it has landed."""
+        listing = list_drops(self.lake, self.source, partitions)
+        with ThreadPoolExecutor(16) as pool:
+            reasons = pool.map(partial(why_incomplete, listing), partitions)
+            return {each: why for each, why in zip(partitions, reasons, strict=True) if why is not None}
 
     @override
-    def contents(self, partition: Partition | None = None) -> Contents:
+    def contents(self, partitions: Collection[Partition] | None = None) -> Contents:
         """Return digests of the dropped files, or of what has landed if the sender has removed them since."""
-        return {**super().contents(partition), **self._dropped(partition)}
+        dropped = {
+            partition: digest_of([name for each in objects if each.holds_rows for name in (each.key, each.etag)])
+            for partition, objects in self._listed(partitions).objects.items()  # a marker alone counts, too
+        }
+        return {**super().contents(partitions), **dropped}
 
-    def _dropped(self, partition: Partition | None) -> Contents:
-        by_partition: dict[Partition, list[str]] = defaultdict(list)
-        every = self.workspace.pipeline.every
-        listed = (
-            all_dropped(self.lake, self.source, every)
-            if partition is None
-            else of_partition(self.lake, self.source, partition)
-        )
-        for found, each in listed:
-            by_partition[found].extend((each.key, each.etag) if each.holds_rows else ())  # a marker alone counts, too
-        return {each: digest_of(objects) for each, objects in by_partition.items()}
+    def _listed(self, partitions: Collection[Partition] | None) -> Listing:
+        if partitions is None:
+            return list_all_drops(self.lake, self.source, self.workspace.pipeline.every)
+        return list_drops(self.lake, self.source, partitions)
 
     @override
-    def size(self, partition: Partition) -> Size:
+    def sizes(self, partitions: Collection[Partition]) -> Mapping[Partition, Size]:
         """Return how much was dropped, or has landed if the sender has removed it since. Rows are not counted."""
-        size = sum(each.size for each in dropped(self.lake, self.source, partition))
-        return Size(size) if size else super().size(partition)
+        listing = list_drops(self.lake, self.source, partitions)
+        dropped = {each: Size(sum(file.size for file in listing.rows(each))) for each in partitions}
+        removed = [each for each, size in dropped.items() if not size.bytes]
+        return {**dropped, **super().sizes(removed)}
 
     @override
     def partitions(self) -> set[Partition]:
         """Return the partitions that have landed, or have dropped files or a marker."""
-        return super().partitions() | {
-            found for found, _ in all_dropped(self.lake, self.source, self.workspace.pipeline.every)
-        }
+        return super().partitions() | set(self._listed(None).objects)
 
     @override
     def unlanded(self, look: Look) -> set[Partition]:
-        by_partition: dict[Partition, list[Dropped]] = defaultdict(list)
-        for partition, each in all_dropped(self.lake, self.source, self.workspace.pipeline.every):
-            by_partition[partition].extend([each] if each.holds_rows else ())  # a marker alone counts, too
-        look.read_manifests((self.dataset, each) for each in by_partition)
-        landed = {each: look.manifest(self.dataset, each) for each in by_partition}
+        listing = self._listed(None)
+        look.read_manifests((self.dataset, each) for each in listing.objects)
         return {
-            partition
-            for partition, files in by_partition.items()
-            if (manifest := landed[partition]) is None
-            or is_unlanded(self.lake, self.source, partition, files, manifest)
+            each for each in listing.objects if is_unlanded(rule_of(listing, each), look.manifest(self.dataset, each))
         }
 
     @override
-    def land(self, partition: Partition) -> bool:
-        return land_drop(self.lake, self.source, partition)
+    def land(self, partitions: Collection[Partition]) -> int:
+        return land_drops(self.lake, self.source, partitions)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import PurePosixPath
 
@@ -14,10 +15,37 @@ from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.sources.drops.completeness import Rule, rule_of
 from sluice.sources.drops.copying import copy
-from sluice.sources.drops.listing import Dropped
+from sluice.sources.drops.listing import Dropped, list_drops
 from sluice.sources.drops.reading import RefusedDrop, format_of, read_drop
 
 _MOST_CHECKED = 256 * 1024 * 1024  # bytes; a larger file is read by the first step only
+
+
+def land_drops(lake: Lake, source: Drops, partitions: Collection[Partition]) -> int:
+    """Land the drops of partitions that are complete, as :func:`land_drop` does. Others are left out.
+
+    Args:
+        lake: The lake, whose bucket has the drops.
+        source: The declared drops.
+        partitions: The partitions of the drops.
+
+    Returns:
+        How many partitions have changed.
+
+    Raises:
+        ConflictingWrite: a drop was overwritten while it was copied.
+        RefusedDrop: a file can't be read as declared, or there is none and there must be one. The other partitions have
+            landed.
+    """
+    listing = list_drops(lake, source, partitions)
+
+    def landed(partition: Partition) -> bool:
+        rule, manifest = rule_of(listing, partition), lake.manifest(raw_dataset(source.name), partition)
+        has_changed = rule.missing() is None and not _has_landed(_targets(rule), manifest)
+        return has_changed and land_drop(lake, source, partition)
+
+    with ThreadPoolExecutor(8) as pool:
+        return sum(pool.map(landed, partitions))
 
 
 def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
@@ -40,18 +68,18 @@ def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
         RefusedDrop: a file can't be read as declared, or there is none and there must be one. Nothing has landed.
     """
     dataset = raw_dataset(source.name)
-    landed = lake.manifest(dataset, partition)
-    rule = rule_of(lake, source, partition)
+    before = lake.manifest(dataset, partition)
+    rule = rule_of(list_drops(lake, source, [partition]), partition)
     reason = rule.missing()
     if reason is not None:
-        if landed is not None:
+        if before is not None:
             return False
         raise MissingResource(
             f"{lake.uri(source.prefix + partition.key)}/ is not complete: "
             f"{reason.replace('{partition}', partition.key)}; once its sender is done, clear this task"
         )
     targets = _targets(rule)
-    if landed is not None and {file.key for file in landed.files} == set(targets):
+    if _has_landed(targets, before):
         return False
     files = tuple(_landed(lake, source, target, *targets[target]) for target in sorted(targets))
 
@@ -71,23 +99,26 @@ def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
     return True
 
 
-def is_unlanded(lake: Lake, source: Drops, partition: Partition, files: Iterable[Dropped], landed: Manifest) -> bool:
-    """Return whether a drop that has landed before would land again, if it is complete. Nothing is written.
+def is_unlanded(rule: Rule, landed: Manifest | None) -> bool:
+    """Return whether a drop would land, or land again, if it is complete. Nothing is written.
 
     Args:
-        lake: The lake, whose bucket has the drops.
-        source: The declared drops.
-        partition: The partition of the drop.
-        files: Its objects that hold rows.
-        landed: The manifest of its raw partition.
+        rule: The rule of its partition, which has objects.
+        landed: The manifest of its raw partition; None if it has never landed.
     """
+    if landed is None:
+        return True
     copies = {PurePosixPath(file.key).name.partition(".")[0] for file in landed.files}
-    if {_stem(file) for file in files} == copies:
+    if {_stem(file) for file in rule.dropped} == copies:
         return False
     try:
-        return {_stem(file) for file, _ in rule_of(lake, source, partition).files()} != copies
+        return {_stem(file) for file, _ in rule.files()} != copies
     except SluiceError:  # what its sender says of the files is wrong, so it is not complete
         return False
+
+
+def _has_landed(targets: Iterable[str], manifest: Manifest | None) -> bool:
+    return manifest is not None and {file.key for file in manifest.files} == set(targets)
 
 
 def _targets(rule: Rule) -> Mapping[str, tuple[Dropped, str | None]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sluice.declaration.drops import Drops
 from sluice.errors import SluiceError
@@ -37,43 +38,76 @@ class Dropped:
         return not any(name.startswith(_HIDDEN) for name in self.path.split("/"))
 
 
-def dropped(lake: Lake, source: Drops, partition: Partition) -> list[Dropped]:
-    """Return the objects of a partition that hold rows, in key order.
+@dataclass(frozen=True)
+class Listing:
+    """What drops held of some partitions when they were listed, all at once.
+
+    Attributes:
+        lake: The lake, whose bucket has the drops.
+        source: The declared drops.
+        objects: The objects of each partition in key order, its writer's own as well. One without any has no entry.
+    """
+
+    lake: Lake
+    source: Drops
+    objects: Mapping[Partition, Sequence[Dropped]]
+    _roots: dict[str, bool] = field(default_factory=dict, init=False)
+
+    def rows(self, partition: Partition) -> list[Dropped]:
+        """Return the objects of a partition that hold rows, in key order."""
+        return [each for each in self.objects.get(partition, ()) if each.holds_rows]
+
+    def has_root(self, name: str) -> bool:
+        """Return whether an object is directly under the prefix. It is looked for once.
+
+        Args:
+            name: The name of the object, such as that of a marker of the whole dataset.
+        """
+        if name not in self._roots:
+            self._roots[name] = self.lake.read(self.source.prefix + name) is not None
+        return self._roots[name]
+
+
+def list_drops(lake: Lake, source: Drops, partitions: Collection[Partition]) -> Listing:
+    """List the objects of partitions. Neighbours are listed together.
 
     Args:
         lake: The lake, whose bucket has the drops.
         source: The declared drops.
-        partition: The partition.
+        partitions: The partitions, all of one length.
     """
-    return [each for _, each in of_partition(lake, source, partition) if each.holds_rows]
+    # An hour is also written with one digit, so the hours of a day are listed together.
+    wanted, days = set(partitions), {Partition.containing(each.start, "day") for each in partitions}
+    found = (each for every in {each.every for each in wanted} for each in _listed(lake, source, every, days))
+    return _listing(lake, source, (each for each in found if each[0] in wanted))
 
 
-def of_partition(lake: Lake, source: Drops, partition: Partition) -> Iterator[tuple[Partition, Dropped]]:
-    """Yield all objects of a partition, with the partition, in key order.
-
-    Args:
-        lake: The lake, whose bucket has the drops.
-        source: The declared drops.
-        partition: The partition.
-    """
-    for folder in folders(partition):
-        for each in _listed(lake, source, folder):
-            if partition_of(each.path, partition.every) == partition:
-                yield partition, each
-
-
-def all_dropped(lake: Lake, source: Drops, every: Grain) -> Iterator[tuple[Partition, Dropped]]:
-    """Yield all objects with their partitions, in key order. Folders of no partition are passed over.
+def list_all_drops(lake: Lake, source: Drops, every: Grain) -> Listing:
+    """List the objects of all partitions. Folders of no partition are passed over.
 
     Args:
         lake: The lake, whose bucket has the drops.
         source: The declared drops.
         every: The length of a partition.
     """
-    for each in _listed(lake, source, ""):
-        found = partition_of(each.path, every)
-        if found is not None:
-            yield found, each
+    return _listing(lake, source, _listed(lake, source, every, None))
+
+
+def _listing(lake: Lake, source: Drops, found: Iterable[tuple[Partition, Dropped]]) -> Listing:
+    objects: dict[Partition, list[Dropped]] = defaultdict(list)
+    for partition, each in found:
+        objects[partition].append(each)
+    return Listing(lake, source, objects)
+
+
+def _listed(
+    lake: Lake, source: Drops, every: Grain, days: Collection[Partition] | None
+) -> Iterator[tuple[Partition, Dropped]]:
+    for key, size, etag in lake.between(source.prefix, days):
+        path = key.removeprefix(source.prefix)
+        partition = partition_of(path, every)
+        if partition is not None and not path.endswith("/"):  # S3's console represents a folder by such a key
+            yield partition, Dropped(key, path, size, etag)
 
 
 def folders(partition: Partition) -> tuple[str, ...]:
@@ -100,10 +134,3 @@ def partition_of(path: str, every: Grain) -> Partition | None:
     except SluiceError:
         return None
     return None if found.every == "day" and every == "hour" else Partition.containing(found.start, every)
-
-
-def _listed(lake: Lake, source: Drops, folder: str) -> Iterator[Dropped]:
-    for key, size, etag in lake.objects(source.prefix + folder):
-        path = key.removeprefix(source.prefix)
-        if not path.endswith("/"):  # S3's console represents a folder by such a key
-            yield Dropped(key, path, size, etag)

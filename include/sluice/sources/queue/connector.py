@@ -16,6 +16,7 @@ from sluice.aws.template import Fragment
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import FifoQueue, Queue, StandardQueue
 from sluice.errors import MissingResource
+from sluice.lake.store import Stored
 from sluice.landing.agreement import agreed
 from sluice.landing.closing import Evidence
 from sluice.landing.parts import Flush, Limits
@@ -75,17 +76,18 @@ class QueueConnector(EventConnector[Declared]):
         before = queue.look()
         # It receives no more after its limit. Its last flush may take a while, in which its messages stay hidden.
         hidden = timedelta(seconds=limits.seconds) + 2 * before.visibility
-        marked = self._note(lambda progress: progress.begun(own, before.at + hidden))
+        marked, seen = self._noted(lambda progress: progress.begun(own, before.at + hidden))
         caution = Caution(
             receives=marked.receives(own),
             max_receives=self.source.max_receives,
             note=lambda receives: self._redelivered(own, receives),
         )
         drained = drain(queue, self.read, self.landing, limits, on_flush=on_flush, stop=stop, caution=caution)
-        self._note(
+        self._noted(
             lambda progress: progress.ended(
                 own, drained.after, is_dry=drained.is_dry, received=drained.messages, times=drained.times
-            )
+            ),
+            seen,
         )
         return drained
 
@@ -93,7 +95,16 @@ class QueueConnector(EventConnector[Declared]):
         self._note(lambda progress: progress.redelivered(drain, receives))
 
     def _note(self, change: Callable[[QueueProgress], QueueProgress]) -> QueueProgress:
-        return self.lake.update(self._progress_key, QueueProgress, lambda before: change(before or QueueProgress()))
+        progress, _ = self._noted(change)
+        return progress
+
+    def _noted(
+        self, change: Callable[[QueueProgress], QueueProgress], seen: Stored[QueueProgress] | None = None
+    ) -> tuple[QueueProgress, Stored[QueueProgress]]:
+        def noted(before: QueueProgress | None) -> QueueProgress:
+            return change(before or QueueProgress())
+
+        return self.lake.updated(self._progress_key, QueueProgress, noted, seen)
 
     @property
     def _progress_key(self) -> str:
@@ -130,17 +141,22 @@ class QueueConnector(EventConnector[Declared]):
         SQS reports the age of the oldest message to CloudWatch only (``ApproximateAgeOfOldestMessage``). Each flush
         sends the age of its oldest message as a metric.
         """
-        look = self._queue.look()
-        progress = self.lake.stored(self._progress_key, QueueProgress).value
         dead = self.workspace.resources.found_for("dead-letter-queues", self.source.name)
-        return {
+        progress = self.lake.stored(self._progress_key, QueueProgress).value
+        landed_until = None if progress is None else progress.landed_until
+        return {**({"dead_letters": None} if dead is None else {}), **self.gauges(), "landed_until": landed_until}
+
+    @override
+    def gauges(self) -> Mapping[str, int | float]:
+        look = self._queue.look()
+        dead = self.workspace.resources.found_for("dead-letter-queues", self.source.name)
+        counts = {
             "waiting": look.waiting,
             "in_flight": look.in_flight,
             "delayed": look.delayed,
             "backlog": look.backlog,
-            "dead_letters": None if dead is None else self._queue_at(dead).look().backlog,
-            "landed_until": None if progress is None else progress.landed_until,
         }
+        return counts if dead is None else {**counts, "dead_letters": self._queue_at(dead).look().backlog}
 
     @override
     def oldest(self) -> timedelta | None:

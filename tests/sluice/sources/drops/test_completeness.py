@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 from tests.sluice.lake_contents import partition
+from tests.sluice.sources.drops.looking import why_incomplete
 from tests.sluice.toy import DROPS
 
 from sluice.declaration.completeness import ManifestFile, Marker, ObjectCount, RootMarker, Unchanged
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.sources.drops import land
-from sluice.sources.drops.completeness import why_incomplete
 from sluice.sources.drops.land import land_drop
 from sluice.sources.drops.reading import RefusedDrop
 

@@ -9,11 +9,11 @@ import pytest
 from tests.conftest import Cloud
 from tests.draining import workspace_of
 from tests.sluice.lake_contents import body_of, manifest_json, partition
+from tests.sluice.sources.drops.looking import why_incomplete
 from tests.sluice.toy import DROPS, TOY
 
 from sluice.errors import ConflictingWrite, MissingResource
 from sluice.lake.store import Lake
-from sluice.sources.drops.completeness import why_incomplete
 from sluice.sources.drops.land import land_drop
 from sluice.sources.ingest import land_partitions
 

@@ -8,7 +8,7 @@ from tests.sluice.toy import DROPS
 
 from sluice.lake.partitions import Grain, Partition
 from sluice.lake.store import Lake
-from sluice.sources.drops.listing import Dropped, all_dropped, dropped, folders, of_partition, partition_of
+from sluice.sources.drops.listing import Dropped, Listing, folders, list_all_drops, list_drops, partition_of
 
 DAY = partition("2013-01-15")
 
@@ -73,15 +73,25 @@ def test_partition_has_its_own_objects_in_key_order_and_no_folders_of_the_consol
     put(lake, "dt=2013-01-15/b.csv", "dt=2013-01-15/a.csv", "dt=2013-01-15/_SUCCESS", "dt=2013-01-15/", "_SUCCESS")
     put(lake, "dt=2013-01-15/hour=24/c.csv", "dt=2013-01-16/a.csv", "elsewhere/a.csv")
 
-    assert [each.path for each in dropped(lake, DROPS, DAY)] == ["dt=2013-01-15/a.csv", "dt=2013-01-15/b.csv"]
-    assert [each.path for _, each in of_partition(lake, DROPS, DAY)] == [
-        "dt=2013-01-15/_SUCCESS",
-        "dt=2013-01-15/a.csv",
-        "dt=2013-01-15/b.csv",
-    ]
-    assert [(found.key, each.path) for found, each in all_dropped(lake, DROPS, "day")] == [
-        ("dt=2013-01-15", "dt=2013-01-15/_SUCCESS"),
-        ("dt=2013-01-15", "dt=2013-01-15/a.csv"),
-        ("dt=2013-01-15", "dt=2013-01-15/b.csv"),
-        ("dt=2013-01-16", "dt=2013-01-16/a.csv"),
-    ]
+    listed = list_drops(lake, DROPS, [DAY])
+
+    assert [each.path for each in listed.rows(DAY)] == ["dt=2013-01-15/a.csv", "dt=2013-01-15/b.csv"]
+    paths = {"dt=2013-01-15": ["dt=2013-01-15/_SUCCESS", "dt=2013-01-15/a.csv", "dt=2013-01-15/b.csv"]}
+    assert _paths(listed) == paths
+    assert _paths(list_all_drops(lake, DROPS, "day")) == {**paths, "dt=2013-01-16": ["dt=2013-01-16/a.csv"]}
+
+
+def test_hours_of_a_range_are_listed_under_both_of_their_names_and_no_others(lake: Lake) -> None:
+    put(lake, "dt=2013-01-15/hour=8/a", "dt=2013-01-15/hour=09/a", "dt=2013-01-15/hour=9/b", "dt=2013-01-15/hour=10/a")
+    put(lake, "dt=2013-01-15/hour=11/a", "dt=2013-01-15/a", "dt=2013-01-16/hour=09/a")
+    hours = [Partition.parse(f"dt=2013-01-15/hour={hour:02d}") for hour in (9, 10)]
+
+    assert _paths(list_drops(lake, DROPS, hours)) == {
+        "dt=2013-01-15/hour=09": ["dt=2013-01-15/hour=09/a", "dt=2013-01-15/hour=9/b"],
+        "dt=2013-01-15/hour=10": ["dt=2013-01-15/hour=10/a"],
+    }
+    assert _paths(list_drops(lake, DROPS, [])) == {}
+
+
+def _paths(listed: Listing) -> dict[str, list[str]]:
+    return {found.key: [each.path for each in objects] for found, objects in listed.objects.items()}

@@ -1,0 +1,87 @@
+"""A lake with a long history, and what the DAGs do again and again: an ingest cycle, and the transform of one day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from threading import Event as Signal
+
+import pyarrow as pa
+
+from sluice.completions import announce_landed, announce_partitions
+from sluice.declaration.sources import EventSource
+from sluice.lake.layout import raw_dataset
+from sluice.lake.manifests import File, Manifest
+from sluice.lake.partitions import Partition, format_ranges
+from sluice.lake.pending import Pending
+from sluice.landing.closing import Observed
+from sluice.landing.parts import Limits
+from sluice.sources.completeness import incomplete
+from sluice.sources.connecting import connect_events
+from sluice.sources.due import record_started
+from sluice.sources.ingest import close_partitions, land_partitions
+from sluice.steps.chunks import chunks_of_run
+from sluice.steps.frames import parquet_bytes
+from sluice.steps.runner import run_step
+from sluice.workspace import Workspace
+
+AT = datetime(2013, 1, 1, tzinfo=UTC)
+# A row as the steps of the toy pipeline look back on it.
+_ROW = parquet_bytes(pa.table({"event_id": ["r"], "event_time": [AT], "value": [1]}))
+
+
+def put_history(workspace: Workspace, days: Sequence[Partition]) -> None:
+    """Put days that were closed, transformed and announced long ago, each with an object in every dataset."""
+    lake, pipeline = workspace.lake, workspace.pipeline
+    raw = [raw_dataset(source.name) for source in pipeline.event_sources]
+
+    def put(dataset: str, day: Partition) -> None:
+        key = f"{lake.layout.partition(dataset, day)}part-0.parquet"
+        manifest = Manifest(
+            dataset=dataset,
+            partition=day.key,
+            state="closed",
+            revision=1,
+            files=(File(key=key, size=len(_ROW), etag="", rows=1),),
+            rows_out=1,
+            written_at=AT,
+        )
+        lake.put(key, _ROW)
+        lake.put(lake.layout.manifest(dataset, day), manifest.model_dump_json().encode())
+        lake.put(lake.layout.announcement(dataset, day.key, "announced"), b"")
+
+    with ThreadPoolExecutor(16) as pool:
+        for dataset in (*raw, *(step.name for step in pipeline.steps)):
+            list(pool.map(lambda day, dataset=dataset: put(dataset, day), days))
+    for source in pipeline.event_sources:
+        observed = Observed(since=days[0].start, until=days[-1].end)
+        lake.put(lake.layout.pending(source.name), Pending().model_dump_json().encode())
+        lake.put(lake.layout.observed(source.name), observed.model_dump_json().encode())
+
+
+def ingest_cycle(workspace: Workspace, source: EventSource) -> str:
+    """Do what a run of the ingest does, with counters that agree at once; return what it has announced."""
+    connector = connect_events(workspace, source)
+    connector.backlog()
+    connector.gauges()
+    for unit in connector.units(1):
+        connector.drain(unit, Limits(), lambda _: None, Signal())
+    connector.unsettled(timedelta(0))
+    connector.gauges()
+    closed = close_partitions(workspace, source, timedelta(0))
+    if closed:
+        announce_landed(workspace, source.name, "run")
+    return closed
+
+
+def transform_of(workspace: Workspace, days: Iterable[Partition]) -> None:
+    """Do what a run of the transform does for some days."""
+    asked = list(days)
+    assert not incomplete(workspace, asked)
+    record_started(workspace, asked, "run")
+    for chunk in chunks_of_run(workspace, asked):
+        land_partitions(workspace, chunk)
+        for step in workspace.pipeline.steps:
+            run_step(workspace, step.name, chunk)
+    announce_partitions(workspace, workspace.pipeline.steps[-1].name, format_ranges(asked), "run")
