@@ -19,6 +19,7 @@ from rich.table import Table
 from tests.benchmarks import (
     conforming,
     control_plane,
+    cycling,
     elsewhere,
     landing,
     linear,
@@ -58,6 +59,10 @@ BOUNDS: Mapping[str, Bound] = {
     "transform_memory_ratio": Bound("at most", 1.2),
     "noop_year_s": Bound("at most", 5),
     "late_partitions": Bound("at most", 4),
+    "cycle_calls_at_10": Bound("at most", 12),
+    "cycle_calls_at_10000": Bound("at most", 12),
+    "sparse_history_s": Bound("at most", 300),
+    "sparse_increment_s": Bound("at most", 15),
     "train_ratio": Bound("at most", 1.1),
     "linear_ratio": Bound("at most", 1.5),
     "invoke_ratio": Bound("at most", 2.0),
@@ -90,6 +95,7 @@ def figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
     yield "drain_memory_ratio", landing.memory_ratio(bench)
     yield from conforming.figures()
     yield from transforming.figures(cloud)
+    yield from cycling.figures(cloud)
     yield from _sagemaker_figures(cloud)
     yield from scaling.figures()
 

@@ -9,6 +9,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from tests.conftest import Cloud
@@ -75,9 +76,21 @@ def _put(workspace: Workspace, day: str, messages: list[dict[str, Any]]) -> None
 
 
 def _run(cloud: Cloud, workspace: Workspace, days: int) -> dict[str, Any]:
-    ranges = f"dt={_FIRST}..dt={_FIRST + timedelta(days=days - 1)}"
+    return run_range(cloud, workspace, f"dt={_FIRST}..dt={_FIRST + timedelta(days=days - 1)}")
+
+
+def run_range(cloud: Cloud, workspace: Workspace, ranges: str, folder: Path | None = None) -> dict[str, Any]:
+    """Run the steps of a pipeline over partitions in processes of their own; return what was measured.
+
+    Args:
+        cloud: The cloud that has the lake.
+        workspace: The pipeline.
+        ranges: The partitions.
+        folder: The folder that has the pipeline's, if it is no declared one.
+    """
+    where = [workspace.pipeline.name, workspace.lake.bucket, ranges, *([str(folder)] if folder else [])]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.transforming_run", workspace.lake.bucket, ranges],
+        [sys.executable, "-m", "tests.benchmarks.transforming_run", *where],
         env={**os.environ, **cloud.environment},
         stdout=subprocess.PIPE,
         text=True,

@@ -1,6 +1,6 @@
-"""One measured range run in processes of its own: ``python -m … BUCKET RANGE``.
+"""One measured range run in processes of its own: ``python -m … PIPELINE BUCKET RANGE [FOLDER OF THE PIPELINE]``.
 
-It lands the drops, and runs the steps of the flights one after another, each in the chunks of the transform DAG,
+It lands the drops, and runs the steps of the pipeline one after another, each in the chunks of the transform DAG,
 two at a time. Airflow's own time is no part of it. Prints as JSON: seconds, the peak resident memory of a process in
 KiB, and how many partitions of each step have changed.
 """
@@ -12,11 +12,13 @@ import multiprocessing
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from multiprocessing.synchronize import Barrier
 
 from tests.draining import workspace_of
 
+import pipelines
 from sluice.aws.clients import Aws
 from sluice.declaration.loading import load_pipeline
 from sluice.lake.partitions import parse_ranges
@@ -30,32 +32,34 @@ _CORES = 2
 _LONGEST_START = 60  # seconds
 
 
-def opened(bucket: str) -> Workspace:
-    return workspace_of(Lake(Aws().client("s3"), bucket, "flights"), load_pipeline("flights"))
+def opened(name: str, bucket: str, *folders: str) -> Workspace:
+    pipelines.__path__[:] = [*dict.fromkeys([*pipelines.__path__, *folders])]
+    return workspace_of(Lake(Aws().client("s3"), bucket, name), load_pipeline(name))
 
 
-def start(ready: Barrier, bucket: str) -> None:
+def start(ready: Barrier, *where: str) -> None:
     """Load what a process loads once."""
-    opened(bucket)
+    opened(*where)
     ready.wait(_LONGEST_START)
 
 
-def run(bucket: str, step: str, ranges: str) -> int:
-    changed: int = run_step(opened(bucket), step, ranges)["changed"]
+def run(where: Sequence[str], step: str, ranges: str) -> int:
+    changed: int = run_step(opened(*where), step, ranges)["changed"]
     return changed
 
 
-def main(bucket: str, ranges: str) -> None:
-    workspace, changed, context = opened(bucket), dict[str, int](), multiprocessing.get_context("spawn")
+def main(name: str, bucket: str, ranges: str, *folders: str) -> None:
+    where = (name, bucket, *folders)
+    workspace, changed, context = opened(*where), dict[str, int](), multiprocessing.get_context("spawn")
     ready = context.Barrier(_CORES + 1)
-    with context.Pool(_CORES, start, (ready, bucket)) as pool:
+    with context.Pool(_CORES, start, (ready, *where)) as pool:
         ready.wait(_LONGEST_START)
         begun = time.perf_counter()
         chunks = chunks_of_run(workspace, parse_ranges(ranges))
         for chunk in chunks:
             land_partitions(workspace, chunk)
         for step in workspace.pipeline.steps:
-            changed[step.name] = sum(pool.map(partial(run, bucket, step.name), chunks, chunksize=1))
+            changed[step.name] = sum(pool.map(partial(run, where, step.name), chunks, chunksize=1))
         seconds = time.perf_counter() - begun
         pool.close()
         pool.join()

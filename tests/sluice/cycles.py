@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Event as Signal
 
 import pyarrow as pa
+from tests.sluice.s3_calls import counted
+from tests.sluice.toy import EVENTS, reading, toy
 
 from sluice.completions import announce_landed, announce_partitions
 from sluice.declaration.sources import EventSource
@@ -17,6 +20,7 @@ from sluice.lake.partitions import Partition, format_ranges
 from sluice.lake.pending import Pending
 from sluice.landing.closing import Observed
 from sluice.landing.parts import Limits
+from sluice.sending.lanes import Event, send_events
 from sluice.sources.completeness import incomplete
 from sluice.sources.connecting import connect_events
 from sluice.sources.due import record_started
@@ -85,3 +89,37 @@ def transform_of(workspace: Workspace, days: Iterable[Partition]) -> None:
         for step in workspace.pipeline.steps:
             run_step(workspace, step.name, chunk)
     announce_partitions(workspace, workspace.pipeline.steps[-1].name, format_ranges(asked), "run")
+
+
+_DAY = Partition.containing(AT, "day")
+_NOON, _AFTER = _DAY.start + timedelta(hours=12), _DAY.end + timedelta(hours=2)
+MOMENTS = {"opens": _NOON, "lands": _NOON, "closes": _AFTER, "comes late": _AFTER, "has nothing": _AFTER}
+
+
+def cycles(workspace: Workspace, history: int) -> dict[str, int]:
+    """Return the calls, beside puts, of each cycle of a day that follows a history; the transform is the last."""
+    world, found = replace(workspace, pipeline=toy(sources=(EVENTS,))), dict[str, int]()
+    put_history(world, [_DAY.shift(-n) for n in range(history, 0, -1)])
+    for name, now in MOMENTS.items():
+        there = replace(world, lake=replace(world.lake, now=lambda now=now: now))
+        if name != "has nothing":
+            id_ = f"{world.lake.bucket}-{name}"
+            event = Event(id_, "g", _NOON, reading(id_, _NOON))
+            send_events([event], connect_events(world, EVENTS).sender())
+        with counted(world.lake.bucket) as calls:
+            ingest_cycle(there, EVENTS)
+        found[name] = _beside_puts(calls)
+    assert _revision(world) == 2
+    with counted(world.lake.bucket) as calls:
+        transform_of(world, [_DAY])
+    return {**found, "transform": _beside_puts(calls)}
+
+
+def _beside_puts(calls: Mapping[str, int]) -> int:
+    return sum(count for kind, count in calls.items() if kind != "put")
+
+
+def _revision(world: Workspace) -> int:
+    manifest = world.lake.manifest("raw/events", _DAY)
+    assert manifest is not None
+    return manifest.revision

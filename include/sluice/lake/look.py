@@ -44,6 +44,7 @@ class Look:
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
         self._seen: dict[str, Stored[Any]] = {}
+        self._manifests: dict[tuple[str, Partition], Manifest | None] = {}  # asked for often: a key takes time to make
 
     @property
     def layout(self) -> Layout:
@@ -71,7 +72,10 @@ class Look:
             dataset: The dataset, such as ``raw/events``.
             partition: The partition.
         """
-        return self.stored(self.layout.manifest(dataset, partition), Manifest).value
+        if (dataset, partition) not in self._manifests:
+            found = self.stored(self.layout.manifest(dataset, partition), Manifest).value
+            self._manifests[dataset, partition] = found
+        return self._manifests[dataset, partition]
 
     def read_manifests(self, wanted: Iterable[tuple[str, Partition]]) -> None:
         """Read manifests that will be asked for, sixteen at a time.
@@ -81,11 +85,10 @@ class Look:
         """
         by_dataset: dict[str, dict[Partition, None]] = defaultdict(dict)
         for dataset, partition in wanted:
-            if self.layout.manifest(dataset, partition) not in self._seen:
+            if (dataset, partition) not in self._manifests:
                 by_dataset[dataset][partition] = None
         with ThreadPoolExecutor(16) as pool:
             for dataset, partitions in by_dataset.items():
                 likely = dict.fromkeys(self.lake.likely(dataset, partitions))
-                absent = (self.layout.manifest(dataset, each) for each in partitions if each not in likely)
-                self._seen.update(dict.fromkeys(absent, Stored[Any](None, None)))
+                self._manifests |= {(dataset, each): None for each in partitions if each not in likely}
                 list(pool.map(partial(self.manifest, dataset), likely))
