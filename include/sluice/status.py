@@ -11,6 +11,7 @@ from sluice.declaration.sources import Source
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import format_ranges
+from sluice.lateness import describe_late, late_partitions
 from sluice.scoring.due import scored_by
 from sluice.serving.champion import newest_record
 from sluice.serving.cost import endpoint_price
@@ -78,7 +79,7 @@ class PipelineStatus:
     ``served`` is whether the pipeline declares one. ``scoring`` is None if it scores nothing in batch. ``metric`` is
     that of its gate; empty without a training.
     ``job_prices`` is what AWS bills for each of ``jobs``, in USD by name, and ``endpoint_price`` for the deployment's
-    endpoint, in USD per hour; None if no price is known.
+    endpoint, in USD per hour; None if no price is known. ``late`` says in one line which partitions are late.
     """
 
     sources: tuple[SourceStatus, ...]
@@ -92,6 +93,7 @@ class PipelineStatus:
     metric: str = ""
     job_prices: Mapping[str, float | None] = field(default_factory=dict)
     endpoint_price: float | None = None
+    late: str = ""
 
 
 def pipeline_status(workspace: Workspace) -> PipelineStatus:
@@ -119,6 +121,7 @@ def pipeline_status(workspace: Workspace) -> PipelineStatus:
         metric=pipeline.training.gate.metric if pipeline.training else "",
         job_prices={job.name: price_of(workspace, job.instance_type, job.billable_seconds) for job in jobs or ()},
         endpoint_price=endpoint_price(workspace, deployment.recipe) if deployment and deployment.recipe else None,
+        late=describe_late(pipeline, late_partitions(workspace), workspace.lake.now()),
     )
 
 

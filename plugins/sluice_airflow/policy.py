@@ -10,7 +10,17 @@ from airflow.sdk import Asset, Param
 from sluice.declaration.pipeline import Pipeline
 
 Stage = Literal[
-    "dispatch", "housekeeping", "ingest", "monitor", "redrive", "replay", "rollback", "score", "train", "transform"
+    "dispatch",
+    "freshness",
+    "housekeeping",
+    "ingest",
+    "monitor",
+    "redrive",
+    "replay",
+    "rollback",
+    "score",
+    "train",
+    "transform",
 ]
 
 # A transient failure is retried; what only a change can repair fails at once (see errors.py).

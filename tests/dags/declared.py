@@ -38,4 +38,6 @@ def dag_ids(pipeline: Pipeline) -> Sequence[str]:
         kinds.append("score")
     if pipeline.deployment is not None and pipeline.deployment.monitoring is not None:
         kinds.append("monitor")
+    if pipeline.fresh_within:
+        kinds.append("freshness")
     return sorted(f"{pipeline.name}_{kind}" for kind in kinds)

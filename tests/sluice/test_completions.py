@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from threading import Barrier
 from typing import Any
 
 import pytest
+from tests.sluice.announcements import subscribed, with_topic
 from tests.sluice.dataset.test_snapshot import put_days
 from tests.sluice.lake_contents import keys_below, manifest_json, partition, put_raw
 from tests.sluice.toy import EVENTS, message, reading
@@ -24,33 +24,14 @@ DAY = "2013-01-01"
 
 @pytest.fixture
 def workspace(workspace: Workspace, own_name: str) -> Workspace:
-    """The workspace with a FIFO topic of the test's own: the emulator's CloudFormation makes one that is not FIFO."""
-    made = workspace.aws.client("sns").create_topic(Name=f"{own_name}.fifo", Attributes={"FifoTopic": "true"})
-    return replace(workspace, resources=replace(workspace.resources, topic_arn=made["TopicArn"]))
+    """The workspace with a topic of the test's own."""
+    return with_topic(workspace, own_name)
 
 
 @pytest.fixture
 def subscriber(sqs: Any, queue: str, workspace: Workspace) -> Any:
     """Returns what a subscriber of the topic has received so far: the events, and their message attributes."""
-    workspace.aws.client("sns").subscribe(
-        TopicArn=workspace.resources.topic_arn,
-        Protocol="sqs",
-        Endpoint=sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"],
-        Attributes={"RawMessageDelivery": "true"},
-    )
-    received: list[tuple[dict[str, Any], dict[str, str]]] = []
-
-    def receive() -> list[tuple[dict[str, Any], dict[str, str]]]:
-        while messages := sqs.receive_message(
-            QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-        ).get("Messages"):
-            for each in messages:
-                attributes = {name: value["StringValue"] for name, value in each["MessageAttributes"].items()}
-                received.append((json.loads(each["Body"]), attributes))
-                sqs.delete_message(QueueUrl=queue, ReceiptHandle=each["ReceiptHandle"])
-        return received
-
-    return receive
+    return subscribed(workspace, sqs, queue)
 
 
 def put_event(lake: Lake, *places: int) -> None:

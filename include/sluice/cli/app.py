@@ -18,6 +18,7 @@ from sluice.checking import check_lake, check_pipeline
 from sluice.cli.arguments import PipelineArgument
 from sluice.cli.cleaning import commands as cleaning
 from sluice.cli.deploying import commands as deploying
+from sluice.cli.planning import commands as planning
 from sluice.cli.tables import held_table, sent_table, status_tables
 from sluice.dataset.snapshot import read_snapshot
 from sluice.declaration.folders import pipeline_names
@@ -230,7 +231,7 @@ def _status(
 def _shows_status(name: str, *, raises: bool) -> bool:
     """Print the status of a pipeline. Unless ``raises``, print an error instead of raising it, and return False."""
     try:
-        Console().print(*status_tables(name, pipeline_status(Workspace.open(Aws(), name))))
+        Console().print(*status_tables(name, pipeline_status(Workspace.open(Aws(), name))), sep="\n")
     except (SluiceError, BotoCoreError, ClientError) as error:
         if raises:
             raise
@@ -280,6 +281,7 @@ def _redrive(
     require_complete(results)
 
 
+app.add_typer(planning)
 app.add_typer(deploying)
 app.add_typer(cleaning)
 

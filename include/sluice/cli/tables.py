@@ -32,12 +32,13 @@ def status_tables(name: str, status: PipelineStatus) -> list[Table | str]:
     return [
         *_sources(name, status),
         _datasets(name, status),
+        status.late,
         *([f"{name} ends at its lake: it declares no training"] if status.jobs is None else _model(name, status)),
     ]
 
 
 def _datasets(name: str, status: PipelineStatus) -> Table:
-    return _table(
+    return table(
         f"{name}: datasets",
         (
             "dataset",
@@ -72,7 +73,7 @@ def _datasets(name: str, status: PipelineStatus) -> Table:
 
 
 def _model(name: str, status: PipelineStatus) -> Iterator[Table | str]:
-    yield _table(
+    yield table(
         f"{name}: training jobs",
         ("job", "status", "seconds", "billed", "metrics"),
         [
@@ -96,7 +97,7 @@ def _model(name: str, status: PipelineStatus) -> Iterator[Table | str]:
 
 def _scoring(name: str, scoring: ScoringStatus, metric: str) -> Table:
     live = scoring.live
-    return _table(
+    return table(
         f"{name}: batch scoring",
         ("dataset", "newest partition", "scored by", "live model", "trained", f"test {metric}"),
         [
@@ -114,7 +115,7 @@ def _scoring(name: str, scoring: ScoringStatus, metric: str) -> Table:
 
 def _endpoint(name: str, status: PipelineStatus) -> Table:
     deployment, metric = status.deployment, status.metric
-    return _table(
+    return table(
         f"{name}: endpoint",
         ("endpoint", "status", "config", "proven", "model", "trained", "on", f"test {metric}", "an hour"),
         [
@@ -142,7 +143,7 @@ def deployments_table(name: str, records: Mapping[int, DeploymentRecord]) -> Tab
         name: The name of the pipeline.
         records: The records of deployments, by their numbers.
     """
-    return _table(
+    return table(
         f"{name}: deployments",
         ("number", "endpoint", "model", "trained", "verdict", "test metrics"),
         [
@@ -168,7 +169,7 @@ def _sources(name: str, status: PipelineStatus) -> Iterator[Table]:
     for kind, group in groupby(sorted(status.sources, key=attrgetter("kind")), key=attrgetter("kind")):
         sources: list[SourceStatus] = list(group)
         figures = list(sources[0].figures)
-        yield _table(
+        yield table(
             f"{name}: {kind}s",
             ("source", *(figure.replace("_", " ") for figure in figures)),
             [(each.source, *(_figure(each.figures[figure]) for figure in figures)) for each in sources],
@@ -202,7 +203,7 @@ def leftovers_table(leftovers: Iterable[Leftover], now: datetime) -> Table:
         leftovers: What a survey has found.
         now: The time (UTC), from which ages count.
     """
-    return _table(
+    return table(
         "may go",
         ("kind", "name", "days old", "objects", "size", "reason"),
         [
@@ -221,7 +222,7 @@ def leftovers_table(leftovers: Iterable[Leftover], now: datetime) -> Table:
 
 def held_table(rows: Iterable[Held]) -> Table:
     """Return a table of what can be sent back."""
-    return _table(
+    return table(
         "held back",
         ("source", "where", "reason", "count", "sent back", "unknown", "oldest", "example"),
         [
@@ -242,7 +243,7 @@ def held_table(rows: Iterable[Held]) -> Table:
 
 def sent_table(rows: Iterable[SentBack]) -> Table:
     """Return a table of what was sent back."""
-    return _table(
+    return table(
         "sent back",
         ("source", "where", "sent", "already sent", "unknown", "failed", "behind these", "not deleted"),
         [
@@ -252,13 +253,20 @@ def sent_table(rows: Iterable[SentBack]) -> Table:
     )
 
 
-def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    table = Table(title=title, title_justify="left")
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """Return a table of cells that may come from producers.
+
+    Args:
+        title: The title.
+        columns: The headers.
+        rows: The cells of each row.
+    """
+    made = Table(title=title, title_justify="left")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        made.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*map(_cell, row))
-    return table
+        made.add_row(*map(_cell, row))
+    return made
 
 
 def _cell(value: object) -> Text:

@@ -44,7 +44,7 @@ def _definition(pipeline: Pipeline, step: Conform | Step, reference: str) -> ast
         tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
     except SyntaxError as error:
         raise DeclarationError(f"{where} names {reference!r}: {file.name} line {error.lineno}: {error.msg}") from error
-    defined = dict(_definitions(tree.body))
+    defined = dict(definitions(tree.body))
     if name not in defined and "*" not in defined:
         known = ", ".join(sorted(each for each in defined if not each.startswith("_"))) or "nothing"
         raise DeclarationError(f"{where} names {reference!r}, but {file.name} defines no {name!r}; it defines {known}")
@@ -60,8 +60,8 @@ def _file_of(pipeline: Pipeline, module: str) -> Path | None:
     return None
 
 
-def _definitions(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
-    """Yield each name that the statements define, with its node; the name ``*`` for an ``import *``."""
+def definitions(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
+    """Yield each name that statements of a module define, with its node; the name ``*`` for an ``import *``."""
     for node in body:
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
@@ -73,7 +73,7 @@ def _definitions(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
                 for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                     yield from ((each.id, node) for each in ast.walk(target) if isinstance(each, ast.Name))
             case ast.If() | ast.Try() | ast.With():
-                yield from _definitions([each for each in ast.iter_child_nodes(node) if isinstance(each, ast.stmt)])
+                yield from definitions([each for each in ast.iter_child_nodes(node) if isinstance(each, ast.stmt)])
 
 
 def _check_parameters(pipeline: Pipeline, step: Step, function: ast.FunctionDef) -> None:

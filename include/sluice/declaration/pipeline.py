@@ -103,6 +103,7 @@ class Pipeline:
                     f"pipeline {self.name}: dataset {name_before(name)!r} has the name under which a step looks back "
                     f"on {name!r}; rename one of the two"
                 )
+        self._check_freshness()
         self._check_model()
         if self.kms_key is not None:
             check_kms_key(self.name, self.kms_key)
@@ -167,6 +168,15 @@ class Pipeline:
         names = [read.dataset for read in step.reads]
         if len(set(names)) < len(names):
             raise DeclarationError(f"pipeline {self.name}: step {step.name!r} must read each dataset once")
+
+    def _check_freshness(self) -> None:
+        for name, bound in self.fresh_within.items():
+            lateness = self.lateness(self.step(name))
+            if bound <= lateness:
+                raise DeclarationError(
+                    f"pipeline {self.name}: step {name!r} has fresh_within={bound}, but what it reads closes "
+                    f"{lateness} after its end at the earliest; make it longer, or the lateness of the source shorter"
+                )
 
     def _check_folder(self, name: str) -> None:
         if name in set(Folder):
@@ -294,6 +304,20 @@ class Pipeline:
     def source(self, name: str) -> Source | None:
         """Return the source of that name; None if there is none."""
         return next((source for source in self.sources if source.name == name), None)
+
+    @property
+    def fresh_within(self) -> Mapping[str, timedelta]:
+        """How fresh the steps have to be that declare it, by their names."""
+        return {step.name: step.fresh_within for step in self.steps if step.fresh_within is not None}
+
+    def lateness(self, step: Conform | Step) -> timedelta:
+        """Return the longest lateness of the queues and streams that a step reads, itself or through earlier steps."""
+        sources = {source.name: source.lateness for source in self.event_sources}
+        earlier = {known.name: known for known in self.steps}
+        names = [read.dataset for read in step.reads]
+        return max(
+            self.lateness(earlier[name]) if name in earlier else sources.get(name, timedelta(0)) for name in names
+        )
 
     def step(self, name: str) -> Conform | Step:
         """Return the step of that name.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
-from sluice.declaration.checks import check_count, check_share, check_text, check_tuple
+from sluice.declaration.checks import check_count, check_duration, check_share, check_text, check_tuple
 from sluice.declaration.runtimes import Runtime, Worker
 from sluice.errors import DeclarationError
 
 _LONGEST_LOOK_BACK = 1_000  # partitions
+_SHORTEST_FRESHNESS, _LONGEST_FRESHNESS = timedelta(minutes=1), timedelta(days=365)
 
 
 @dataclass(frozen=True)
@@ -54,18 +56,21 @@ class Conform:
         source: The name of the queue or stream.
         contract: ``"module:name"`` of a pydantic model of the JSON body; the module is beside ``pipeline.py``.
         runtime: Where the step runs.
+        fresh_within: As in :class:`Step`.
 
     Raises:
-        DeclarationError: ``runtime`` is no runtime.
+        DeclarationError: ``runtime`` is no runtime, or ``fresh_within`` is out of its range.
     """
 
     name: str
     source: str
     contract: str
     runtime: Runtime = field(default=Worker(), repr=False)  # as in Step
+    fresh_within: timedelta | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         _check_runtime(self.name, self.runtime)
+        _check_fresh_within(self.name, self.fresh_within)
 
     @property
     def reads(self) -> tuple[Input, ...]:
@@ -98,10 +103,13 @@ class Step:
         packages: Installed packages whose versions decide what the function returns, such as ``("scikit-learn",)``:
             the step runs again when one of them changes.
         runtime: Where the step runs.
+        fresh_within: How long after its end a partition may take until the step has made it, and how long late data may
+            take until the step has read it, in whole seconds from one minute to 365 days. What takes longer is
+            announced on the completion topic. None: this is not watched.
 
     Raises:
         DeclarationError: ``reads`` is not a tuple of inputs, or ``packages`` none of names, ``most_rejected`` is no
-            share, ``split_by`` is no text, or ``runtime`` is no runtime.
+            share, ``split_by`` is no text, ``runtime`` is no runtime, or ``fresh_within`` is out of its range.
     """
 
     name: str
@@ -113,9 +121,11 @@ class Step:
     split_by: str | None = field(default=None, repr=False)
     packages: tuple[str, ...] = field(default=(), repr=False)  # their versions are in the fingerprint
     runtime: Runtime = field(default=Worker(), repr=False)
+    fresh_within: timedelta | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         _check_runtime(self.name, self.runtime)
+        _check_fresh_within(self.name, self.fresh_within)
         check_tuple(f"step {self.name}", "reads", self.reads, Input, "Input('conform')")
         check_share(f"step {self.name}", "most_rejected", self.most_rejected)
         if self.split_by is not None:
@@ -132,3 +142,8 @@ class Step:
 def _check_runtime(step: str, runtime: object) -> None:
     if not isinstance(runtime, Runtime):
         raise DeclarationError(f"step {step}: runtime={runtime!r} is no runtime; write it as runtime=Lambda()")
+
+
+def _check_fresh_within(step: str, fresh_within: object) -> None:
+    if fresh_within is not None:
+        check_duration(f"step {step}", "fresh_within", fresh_within, _SHORTEST_FRESHNESS, _LONGEST_FRESHNESS)

@@ -12,6 +12,7 @@
     s3://BUCKET/PIPELINE/redriven/SOURCE/<digest of a message id>/{1-intended,1-refused,…,sent}
     s3://BUCKET/PIPELINE/announced/STAGE/<subject>/<digest of the content>
     s3://BUCKET/PIPELINE/started/<month>.json
+    s3://BUCKET/PIPELINE/code/<fingerprint>.json
     s3://BUCKET/PIPELINE/computed/STEP/<digest of the work>/<attempt>-{claim,result}.json
     s3://BUCKET/PIPELINE/snapshots/<fingerprint>/{snapshot,profile}.json
     s3://BUCKET/PIPELINE/snapshots/<fingerprint>/{gaps,filled}[-<format>]/{train,validation,test}/part-0.<format>
@@ -25,6 +26,7 @@
     s3://BUCKET/PIPELINE/deployments/<n>.json
     s3://BUCKET/PIPELINE/endpoints/<endpoint>.json
     s3://BUCKET/PIPELINE/monitoring/<n>.json
+    s3://BUCKET/PIPELINE/freshness/STEP/<n>.json
 """
 
 from __future__ import annotations
@@ -42,10 +44,12 @@ class Folder(StrEnum):
     BATCHES = "batches"
     CHECKPOINTS = "checkpoints"
     CLOSING = "closing"
+    CODE = "code"
     COMPUTED = "computed"
     DEPLOYMENTS = "deployments"
     EVALUATIONS = "evaluations"
     ENDPOINTS = "endpoints"
+    FRESHNESS = "freshness"
     MODELS = "models"
     MONITORING = "monitoring"
     PAYLOADS = "payloads"
@@ -209,6 +213,18 @@ class Layout:
             name: The name of the record.
         """
         return self._key(Folder.COMPUTED, step, work, name)
+
+    def code(self, fingerprint: str) -> str:
+        """Return the key of the record of a step's code.
+
+        Args:
+            fingerprint: The fingerprint of the code, as manifests have it.
+        """
+        return self._key(Folder.CODE, f"{fingerprint}.json")
+
+    def freshness(self, step: str) -> str:
+        """Return the folder of the records of which partitions of a step are not fresh."""
+        return self._key(Folder.FRESHNESS, step, "")
 
     # Models
 

@@ -108,6 +108,14 @@ class Connector(ABC, Generic[Declared]):
         """Return the partitions for which something has landed or waits to land."""
         return set(self.lake.partitions(self.dataset))
 
+    def unlanded(self, look: Look) -> set[Partition]:
+        """Return the partitions of which :meth:`land` would land something new, if they are complete.
+
+        Args:
+            look: A look at the lake. Nothing is written.
+        """
+        return set()
+
     def land(self, partitions: Collection[Partition]) -> int:
         """Land complete partitions before their steps run. Only a source without an ingest DAG does anything here.
 

@@ -7,7 +7,8 @@ import hashlib
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -22,8 +23,39 @@ from sluice.sources.connecting import events_source
 _LIBRARY = Path(__file__).resolve().parents[1]
 
 
+@dataclass(frozen=True)
+class Code:
+    """What decides the output of a step, beside its inputs.
+
+    Attributes:
+        fingerprint: The digest of all of it: a SHA-256 in hexadecimal digits.
+        declaration: The members of the declaration that count, by name, as Python writes them; of a ``Conform`` also
+            how its source reads times.
+        packages: The versions of the packages that the step declares, by name.
+        modules: The files of its modules, by name.
+    """
+
+    fingerprint: str
+    declaration: Mapping[str, str]
+    packages: Mapping[str, str]
+    modules: Mapping[str, Path]
+
+
 def code_fingerprint(pipeline: Pipeline, step: Conform | Step) -> str:
-    """Return the fingerprint of a step's code.
+    """Return the fingerprint of a step's code, as :func:`code_of` does.
+
+    Args:
+        pipeline: The pipeline whose package has the modules.
+        step: One of its steps.
+
+    Raises:
+        DeclarationError: as for :func:`code_of`.
+    """
+    return code_of(pipeline, step).fingerprint
+
+
+def code_of(pipeline: Pipeline, step: Conform | Step) -> Code:
+    """Return a step's code.
 
     It covers the step's declaration, the modules that it names, and all modules in the folder of pipelines that these
     import; for a ``Conform`` also how its source reads times, and the library's own code that conforms. Of installed
@@ -33,23 +65,26 @@ def code_fingerprint(pipeline: Pipeline, step: Conform | Step) -> str:
         pipeline: The pipeline whose package has the modules.
         step: One of its steps.
 
-    Returns:
-        A SHA-256 in hexadecimal digits.
-
     Raises:
         DeclarationError: the module that the step names does not exist, or a package that it declares is not installed.
     """
     modules = _closure(_named(pipeline, step))
-    declared = [repr(step)]
+    packages, times = dict[str, str](), dict[str, str]()
     if isinstance(step, Step):
-        declared += [f"{package}=={_version(package, step)}" for package in sorted(step.packages)]
+        packages = {package: _version(package, step) for package in sorted(step.packages)}
     else:
         source = events_source(pipeline, step.source)
-        declared += [str(source.event_time_unit), str(source.event_time_zone)]
+        times = {name: str(getattr(source, name)) for name in ("event_time_unit", "event_time_zone")}
         modules |= {"sluice.steps.conform", "sluice.records.times"}
         modules |= {f"sluice.contracts.{module.name}" for module in pkgutil.iter_modules(sluice.contracts.__path__)}
-    sources = {name: _digest(_source(name)) for name in modules}
-    return digest_of([*declared, sources])
+    files = {name: _source(name) for name in sorted(modules)}
+    declared = [repr(step), *times.values(), *(f"{package}=={version}" for package, version in packages.items())]
+    return Code(
+        fingerprint=digest_of([*declared, {name: _digest(file) for name, file in files.items()}]),
+        declaration={each.name: repr(getattr(step, each.name)) for each in fields(step) if each.repr} | times,
+        packages=packages,
+        modules=files,
+    )
 
 
 def training_fingerprint(pipeline: Pipeline) -> str:

@@ -31,7 +31,7 @@ from sluice.workspace import Workspace
 # How many bytes of objects one call of a step's function reads at most, if it makes several partitions. Four times as
 # much would save a tenth of the time of a range of flights, and take a quarter more memory.
 LARGEST_SPAN = 2**20
-_ABSENT = "absent"
+ABSENT = "absent"  # in place of the digest of an input that is not there
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,16 @@ class Planned:
         current = self.current
         same = current is not None and current.inputs == self.inputs and current.code == self.code
         return current if same else None
+
+    @property
+    def unread(self) -> list[Manifest]:
+        """The manifests of inputs from whose present content the output was not made."""
+        read = {} if self.current is None else self.current.inputs
+        return [
+            manifest
+            for manifest in self.found.values()
+            if manifest is not None and read.get(f"{manifest.dataset}/{manifest.partition}") != manifest.digest
+        ]
 
     @property
     def size(self) -> int:
@@ -170,20 +180,26 @@ def plan(workspace: Workspace, name: str, ranges: str) -> Plan:
     look, pipeline = Look(workspace.lake), workspace.pipeline
     step = pipeline.step(name)
     partitions = parse_ranges(ranges)
-    targets = sorted({*partitions, *_dependants(look, pipeline, step, partitions)})
-    look.read_manifests((step.name, each) for each in targets)
-    look.read_manifests(
-        (dataset_of(pipeline, read), each.shift(-n)) for each in targets for read, n in places_of_inputs(step)
-    )
-    needless = _needless(look, pipeline, step, targets)
+    targets = sorted({*partitions, *dependants(look, pipeline, step, partitions)})
     code = code_fingerprint(pipeline, step)
-    found = [_planned(look, pipeline, step, code, each) for each in targets if each not in needless]
+    looked_at = look_at(look, pipeline, step, code, targets)
+    needless = find_needless(look, pipeline, step, targets)
+    found = [each for each in looked_at if each.partition not in needless]
+    for each in found:
+        _require_inputs(look, pipeline, step, each)
     held_back = [each for each in found if each.lacks and each.partition in partitions]
     return Plan(step, code, [each for each in found if not each.lacks], held_back, sorted(needless))
 
 
-def _needless(look: Look, pipeline: Pipeline, step: Conform | Step, targets: Iterable[Partition]) -> set[Partition]:
-    """Return the partitions that were never made, and for which there is nothing to make."""
+def find_needless(look: Look, pipeline: Pipeline, step: Conform | Step, targets: Iterable[Partition]) -> set[Partition]:
+    """Return the partitions that were never made, and for which there is nothing to make.
+
+    Args:
+        look: A look at the pipeline's lake.
+        pipeline: The pipeline that declares the step.
+        step: The step.
+        targets: The partitions to choose from.
+    """
     own = [step.name, *(dataset_of(pipeline, read) for read in step.reads)]
     without = [each for each in targets if not any(look.manifest(dataset, each) for dataset in own)]
     within = range(farthest(pipeline) + 1)
@@ -193,17 +209,40 @@ def _needless(look: Look, pipeline: Pipeline, step: Conform | Step, targets: Ite
     return {each for each in without if is_needless(look, pipeline, each)}
 
 
+def look_at(
+    look: Look, pipeline: Pipeline, step: Conform | Step, code: str, partitions: Sequence[Partition]
+) -> list[Planned]:
+    """Read partitions of a step, what each reads, and what each waits for. Nothing is written.
+
+    Args:
+        look: A look at the pipeline's lake.
+        pipeline: The pipeline that declares the step.
+        step: The step.
+        code: The fingerprint of its code.
+        partitions: The partitions.
+    """
+    look.read_manifests((step.name, each) for each in partitions)
+    look.read_manifests(
+        (dataset_of(pipeline, read), each.shift(-n)) for each in partitions for read, n in places_of_inputs(step)
+    )
+    return [_planned(look, pipeline, step, code, each) for each in partitions]
+
+
+def _require_inputs(look: Look, pipeline: Pipeline, step: Conform | Step, planned: Planned) -> None:
+    """Require that the steps before have made what a partition reads of its own time, unless it waits."""
+    for read in step.reads:
+        if not planned.lacks and planned.found[read, 0] is None and pipeline.source(read.dataset) is None:
+            raise MissingResource(
+                f"{look.lake.uri(look.layout.partition(read.dataset, planned.partition))} has no manifest; run step "
+                f"{read.dataset!r} first, then clear this task"
+            )
+
+
 def _planned(look: Look, pipeline: Pipeline, step: Conform | Step, code: str, partition: Partition) -> Planned:
     found = find_inputs(look, pipeline, step, partition)
     lacks = lacking(look, pipeline, partition, found)
-    for read in step.reads:
-        if not lacks and found[read, 0] is None and pipeline.source(read.dataset) is None:
-            raise MissingResource(
-                f"{look.lake.uri(look.layout.partition(read.dataset, partition))} has no manifest; run step "
-                f"{read.dataset!r} first, then clear this task"
-            )
     inputs = {
-        f"{dataset_of(pipeline, read)}/{partition.shift(-n).key}": manifest.digest if manifest else _ABSENT
+        f"{dataset_of(pipeline, read)}/{partition.shift(-n).key}": manifest.digest if manifest else ABSENT
         for (read, n), manifest in found.items()
     }
     return Planned(partition, found, inputs, look.manifest(step.name, partition), code, lacks)
@@ -215,10 +254,17 @@ def _are_neighbours(one: Planned, other: Planned) -> bool:
     return whole and one.partition.shift(1) == other.partition
 
 
-def _dependants(
+def dependants(
     look: Look, pipeline: Pipeline, step: Conform | Step, partitions: Sequence[Partition]
 ) -> list[Partition]:
-    """Return other partitions of the step that exist and may look back on one of ``partitions``."""
+    """Return other partitions of a step that exist and may look back on some partitions, itself or through others.
+
+    Args:
+        look: A look at the pipeline's lake.
+        pipeline: The pipeline that declares the step.
+        step: The step.
+        partitions: The partitions.
+    """
     far = reach(pipeline, step)
     within = {partition.shift(n) for partition in partitions for n in range(1, far + 1)} - set(partitions)
     look.read_manifests((step.name, each) for each in within)

@@ -27,6 +27,8 @@ from sluice.landing.parts import inline_records
 from sluice.records.record import part_bytes, read_parts
 from sluice.sources.connecting import events_source
 from sluice.steps.calling import NotAlike, blamed, call
+from sluice.steps.code import code_of
+from sluice.steps.code_record import record_code
 from sluice.steps.conform import conform
 from sluice.steps.measuring import WORKER, Place, Stopwatch
 from sluice.steps.output import Output, commit
@@ -59,6 +61,8 @@ def run_step(workspace: Workspace, name: str, ranges: str, place: Place = WORKER
         ConflictingWrite: the inputs kept changing while the step ran.
     """
     planned, changed, turn = plan(workspace, name, ranges), set[Partition](), Lock()
+    if planned.due:
+        record_code(workspace.lake, code_of(workspace.pipeline, planned.step))
     for _ in range(_MOST_RUNS):
         if not planned.due:
             return summary(planned, changed)

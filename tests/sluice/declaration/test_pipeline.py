@@ -43,6 +43,17 @@ def trained(**changes: Any) -> Mapping[str, Any]:
             {"steps": (CONFORM, replace(DOUBLED, reads=(Input("conform"), Input("conform", 2))))},
             "must read each dataset once",
         ),
+        (
+            {"steps": (CONFORM, replace(DOUBLED, fresh_within=timedelta(hours=1)), RUNNING)},
+            r"step 'doubled' has fresh_within=1:00:00, but what it reads closes 1:00:00 after its end at the earliest",
+        ),
+        (
+            {
+                "sources": (replace(EVENTS, lateness=timedelta(hours=7)), TOY.sources[1]),
+                "steps": (CONFORM, DOUBLED, replace(RUNNING, fresh_within=timedelta(hours=6))),
+            },
+            r"step 'running' has fresh_within=6:00:00, but what it reads closes 7:00:00 after .* make it longer",
+        ),
         (trained(rows="nowhere"), "training reads 'nowhere', which is no step; name one of conform, doubled, running"),
         (trained(rows="events"), "training reads 'events', which is no step"),
         (trained(features=("value", "late")), "and not its own label"),
@@ -253,3 +264,25 @@ def test_unknown_pipeline_is_reported_with_the_known_ones() -> None:
 def test_step_that_is_declared_wrongly_is_refused(declared: dict[str, Any], reason: str) -> None:
     with pytest.raises(DeclarationError, match=f"step doubled: {reason}"):
         Step("doubled", run="steps:doubled", reads=(Input("conform"),), **declared)
+
+
+@pytest.mark.parametrize("step", [CONFORM, DOUBLED])
+@pytest.mark.parametrize(
+    "fresh_within", [timedelta(seconds=59), timedelta(days=366), timedelta(milliseconds=90_500), 6]
+)
+def test_freshness_that_can_not_be_watched_is_refused(step: Step, fresh_within: Any) -> None:
+    with pytest.raises(
+        DeclarationError, match=rf"step {step.name}: fresh_within=.* must be a timedelta from 60 seconds"
+    ):
+        replace(step, fresh_within=fresh_within)
+
+
+def test_freshness_is_declared_of_a_step_and_makes_nothing_run_again() -> None:
+    watched = replace(DOUBLED, fresh_within=timedelta(minutes=61))
+
+    assert toy(steps=(CONFORM, watched, RUNNING)).fresh_within == {"doubled": timedelta(minutes=61)}
+    assert repr(watched) == repr(DOUBLED)
+    assert toy().fresh_within == {}
+    assert toy().lateness(RUNNING) == timedelta(hours=1)
+    drops = Step("daily", run="steps:daily", reads=(Input("weather"),), fresh_within=timedelta(minutes=1))
+    assert toy(steps=(*TOY.steps, drops)).lateness(drops) == timedelta(0)

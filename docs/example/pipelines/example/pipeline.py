@@ -1,6 +1,6 @@
 """A pipeline with a source of each kind that has an ingest DAG: DAGS.md shows its DAGs. It is never run."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sluice.declaration import (
     Conform,
@@ -29,7 +29,12 @@ PIPELINE = Pipeline(
     ),
     steps=(
         Conform("conform", source="events", contract="contracts:Event"),
-        Step("features", run="steps:features", reads=(Input("conform"), Input("weather"))),
+        Step(
+            "features",
+            run="steps:features",
+            reads=(Input("conform"), Input("weather")),
+            fresh_within=timedelta(hours=6),
+        ),
     ),
     training=Training(
         rows="features",

@@ -11,11 +11,12 @@ from typing_extensions import override
 from sluice.aws.template import Fragment, Statement, lake_arn
 from sluice.declaration.drops import Drops
 from sluice.declaration.pipeline import Pipeline
+from sluice.lake.look import Look
 from sluice.lake.manifests import Size, digest_of
 from sluice.lake.partitions import Partition
 from sluice.sources.contract import Connector, Contents
-from sluice.sources.drops.completeness import why_incomplete
-from sluice.sources.drops.land import land_drops
+from sluice.sources.drops.completeness import rule_of, why_incomplete
+from sluice.sources.drops.land import is_unlanded, land_drops
 from sluice.sources.drops.listing import Listing, list_all_drops, list_drops
 
 
@@ -68,6 +69,14 @@ class DropsConnector(Connector[Drops]):
     def partitions(self) -> set[Partition]:
         """Return the partitions that have landed, or have dropped files or a marker."""
         return super().partitions() | set(self._listed(None).objects)
+
+    @override
+    def unlanded(self, look: Look) -> set[Partition]:
+        listing = self._listed(None)
+        look.read_manifests((self.dataset, each) for each in listing.objects)
+        return {
+            each for each in listing.objects if is_unlanded(rule_of(listing, each), look.manifest(self.dataset, each))
+        }
 
     @override
     def land(self, partitions: Collection[Partition]) -> int:

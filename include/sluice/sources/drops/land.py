@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from pathlib import PurePosixPath
 
 from sluice.declaration.drops import Drops
-from sluice.errors import MissingResource
+from sluice.errors import MissingResource, SluiceError
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import File, Manifest
 from sluice.lake.partitions import Partition
@@ -98,6 +99,24 @@ def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
     return True
 
 
+def is_unlanded(rule: Rule, landed: Manifest | None) -> bool:
+    """Return whether a drop would land, or land again, if it is complete. Nothing is written.
+
+    Args:
+        rule: The rule of its partition, which has objects.
+        landed: The manifest of its raw partition; None if it has never landed.
+    """
+    if landed is None:
+        return True
+    copies = {PurePosixPath(file.key).name.partition(".")[0] for file in landed.files}
+    if {_stem(file) for file in rule.dropped} == copies:
+        return False
+    try:
+        return {_stem(file) for file, _ in rule.files()} != copies
+    except SluiceError:  # what its sender says of the files is wrong, so it is not complete
+        return False
+
+
 def _has_landed(targets: Iterable[str], manifest: Manifest | None) -> bool:
     return manifest is not None and {file.key for file in manifest.files} == set(targets)
 
@@ -116,9 +135,13 @@ def _targets(rule: Rule) -> Mapping[str, tuple[Dropped, str | None]]:
     targets = {}
     for file, digest in files:
         _, suffix = format_of(source, lake.uri(file.key))
-        name = f"part-{sha256(f'{file.key} {file.etag}'.encode()).hexdigest()[:16]}{suffix}"
-        targets[lake.layout.raw_part(raw_dataset(source.name), partition, name)] = (file, digest)
+        targets[lake.layout.raw_part(raw_dataset(source.name), partition, _stem(file) + suffix)] = (file, digest)
     return targets
+
+
+def _stem(file: Dropped) -> str:
+    """Return the name of a file's copy, without the suffix."""
+    return f"part-{sha256(f'{file.key} {file.etag}'.encode()).hexdigest()[:16]}"
 
 
 def _landed(lake: Lake, source: Drops, target: str, file: Dropped, digest: str | None) -> File:

@@ -1,0 +1,144 @@
+"""What a transform run would do now: each step over each partition, and why. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.steps import Conform, Step
+from sluice.lake.layout import raw_dataset
+from sluice.lake.look import Look
+from sluice.lake.partitions import Partition
+from sluice.sources.connecting import connect
+from sluice.sources.coverage import is_outside
+from sluice.steps.code import code_of
+from sluice.steps.code_record import describe_code
+from sluice.steps.lacking import Raw, dataset_of, farthest
+from sluice.steps.plan import Planned, dependants, find_needless, look_at
+from sluice.steps.reasons import (
+    LANDS_FIRST,
+    MADE_FIRST,
+    NEVER_MADE,
+    Reason,
+    code_reasons,
+    input_reasons,
+    waiting_reasons,
+)
+from sluice.workspace import Workspace
+
+# The partitions of datasets that the run itself writes before a step reads them.
+_Written: TypeAlias = Collection[tuple[str, Partition]]
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a run would do for one partition of a step.
+
+    Attributes:
+        step: The name of the step.
+        planned: The partition, and what it reads.
+        reasons: Why it runs, or what it waits for; empty if there is nothing to do.
+        lacks: The raw partitions for which it waits. Then it does not run.
+    """
+
+    step: str
+    planned: Planned
+    reasons: tuple[Reason, ...]
+    lacks: tuple[Raw, ...] = ()
+
+    @property
+    def partition(self) -> Partition:
+        """The partition."""
+        return self.planned.partition
+
+    @property
+    def verdict(self) -> Literal["runs", "may run", "waits", "is done"]:
+        """What the run would do. It may run if only what it reads is made, or lands, in the same run before."""
+        if self.lacks:
+            return "waits"
+        if not self.reasons:
+            return "is done"
+        return "runs" if any(each.certain for each in self.reasons) else "may run"
+
+
+def outlook(
+    workspace: Workspace, partitions: Sequence[Partition] | None = None, *, with_code: bool = True
+) -> list[Outlook]:
+    """Return what a run over some partitions would do, step by step, in order of time.
+
+    Partitions that look back on them are included, as in a run.
+
+    Args:
+        workspace: The pipeline.
+        partitions: The partitions of the run, in order; None: those for which a source has something, between the
+            pipeline's start and end, and those that a step has made.
+        with_code: Whether code that has changed is a reason to run. If not, the code is not read.
+
+    Raises:
+        DeclarationError: the code of a step does not exist.
+    """
+    look, pipeline = Look(workspace.lake), workspace.pipeline
+    of_run = partitions if partitions is not None else _all_partitions(workspace)
+    written = {
+        (raw_dataset(source.name), partition)
+        for source in pipeline.sources
+        for partition in connect(workspace, source).unlanded(look).intersection(of_run)  # a run lands its own alone
+    }
+    found: list[Outlook] = []
+    for step in pipeline.steps:
+        of_step = list(_of_step(look, pipeline, step, of_run, written, with_code))
+        written |= {(each.step, each.partition) for each in of_step if each.verdict in ("runs", "may run")}
+        found += of_step
+    return found
+
+
+def _all_partitions(workspace: Workspace) -> list[Partition]:
+    pipeline = workspace.pipeline
+    arrived = {each for source in pipeline.sources for each in connect(workspace, source).partitions()}
+    made = {each for step in pipeline.steps for each in workspace.lake.partitions(step.name)}
+    of_run = made | {each for each in arrived if not is_outside(pipeline, each)}
+    return sorted(each for each in of_run if each.every == pipeline.every)
+
+
+def _of_step(
+    look: Look,
+    pipeline: Pipeline,
+    step: Conform | Step,
+    of_run: Sequence[Partition],
+    written: _Written,
+    with_code: bool,
+) -> Iterator[Outlook]:
+    code = code_of(pipeline, step) if with_code else None
+    record = describe_code(code) if code else None
+    targets = sorted({*of_run, *dependants(look, pipeline, step, of_run)})
+    needless = {
+        each for each in find_needless(look, pipeline, step, targets) if not _will_land(pipeline, each, written)
+    }
+    for planned in look_at(look, pipeline, step, code.fingerprint if code else "", targets):
+        if planned.partition in needless:
+            continue
+        lacks = tuple(raw for raw in planned.lacks if (raw_dataset(raw[0]), raw[1]) not in written)
+        if lacks:
+            yield Outlook(step.name, planned, tuple(waiting_reasons(planned.partition, lacks)), lacks)
+            continue
+        current = planned.current
+        reasons = [Reason(NEVER_MADE)] if current is None else [*input_reasons(pipeline, planned, current)]
+        if current is not None and record is not None:
+            reasons += code_reasons(look, current, planned.code, record)
+        yield Outlook(step.name, planned, (*reasons, *_before(pipeline, planned, written, runs=bool(reasons))))
+
+
+def _will_land(pipeline: Pipeline, partition: Partition, written: _Written) -> bool:
+    """Return whether the run lands something for a partition, or for one on which its steps look back."""
+    within = [partition.shift(-n) for n in range(farthest(pipeline) + 1)]
+    return any((raw_dataset(source.name), each) in written for source in pipeline.sources for each in within)
+
+
+def _before(pipeline: Pipeline, planned: Planned, written: _Written, *, runs: bool) -> Iterator[Reason]:
+    """Yield the inputs that the run itself writes before. Those of steps say nothing new if the step runs anyway."""
+    for read, n in planned.found:
+        dataset, is_raw = dataset_of(pipeline, read), pipeline.source(read.dataset) is not None
+        if (dataset, planned.partition.shift(-n)) in written and (is_raw or not runs):
+            yield Reason(LANDS_FIRST if is_raw else MADE_FIRST, dataset, n, certain=False)

@@ -1,0 +1,103 @@
+"""Why a step runs for a partition: it was never made, or its inputs or the code have changed, and which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sluice.declaration.pipeline import Pipeline
+from sluice.lake.layout import raw_dataset
+from sluice.lake.look import Look
+from sluice.lake.manifests import Manifest
+from sluice.lake.partitions import Partition
+from sluice.steps.code_record import CodeRecord, changes
+from sluice.steps.lacking import Raw, dataset_of
+from sluice.steps.plan import ABSENT, Planned
+
+NEVER_MADE = "never made"
+# What the run itself writes before the step reads it.
+LANDS_FIRST, MADE_FIRST = "{input} lands first, if it is complete", "{input} is made first"
+
+
+@dataclass(frozen=True, order=True)
+class Reason:
+    """A reason, which is the same for many partitions if only their times differ.
+
+    Attributes:
+        text: The reason; ``{input}`` in it stands for a partition of a dataset.
+        dataset: That dataset; empty if the text names none.
+        earlier: How many partitions before the one that is made that partition is.
+        certain: Whether the step runs for this reason alone. If not, it runs if what it reads changes before.
+    """
+
+    text: str
+    dataset: str = ""
+    earlier: int = 0
+    certain: bool = True
+
+    def describe(self, partition: Partition | None = None) -> str:
+        """Return the reason in words.
+
+        Args:
+            partition: The partition that is made; None for several.
+        """
+        if partition is not None:
+            return self.text.replace("{input}", f"{self.dataset}/{partition.shift(-self.earlier).key}")
+        where = f"{self.dataset}/dt=…" + (f" ({self.earlier} earlier)" if self.earlier else "")
+        return self.text.replace("{input}", where)
+
+
+def describe_reasons(reasons: Iterable[Reason], partitions: Sequence[Partition]) -> str:
+    """Return reasons that some partitions share, in one line.
+
+    Args:
+        reasons: The reasons.
+        partitions: The partitions that are made for these reasons.
+    """
+    only = partitions[0] if len(partitions) == 1 else None
+    return "; ".join(reason.describe(only) for reason in reasons)
+
+
+def input_reasons(pipeline: Pipeline, planned: Planned, current: Manifest) -> Iterator[Reason]:
+    """Yield which inputs have changed since a partition was made. One that was not declared then is left to the code.
+
+    Args:
+        pipeline: The pipeline that declares the step.
+        planned: The partition of the step.
+        current: Its manifest.
+    """
+    for read, n in planned.found:
+        dataset = dataset_of(pipeline, read)
+        key = f"{dataset}/{planned.partition.shift(-n).key}"
+        before, now = current.inputs.get(key, planned.inputs[key]), planned.inputs[key]
+        if before != now:
+            text = "is there now" if before == ABSENT else "is absent now" if now == ABSENT else "has changed"
+            yield Reason(f"{{input}} {text}", dataset, n)
+
+
+def code_reasons(look: Look, current: Manifest, fingerprint: str, now: CodeRecord) -> Iterator[Reason]:
+    """Yield what of the code has changed since a partition was made.
+
+    Args:
+        look: A look at the pipeline's lake, which keeps records of code.
+        current: The manifest of the partition.
+        fingerprint: The fingerprint of the present code.
+        now: The record of the present code.
+    """
+    if current.code == fingerprint:
+        return
+    before = look.stored(look.layout.code(current.code), CodeRecord).value
+    found = ["all of it: what made the partition is not on record"] if before is None else [*changes(before, now)]
+    yield from (Reason(f"code: {each}") for each in found)
+
+
+def waiting_reasons(partition: Partition, lacks: Iterable[Raw]) -> Iterator[Reason]:
+    """Yield what a partition of a step waits for.
+
+    Args:
+        partition: The partition.
+        lacks: The raw partitions that are not complete.
+    """
+    for source, raw in lacks:
+        earlier = (partition.start - raw.start) // (raw.end - raw.start)
+        yield Reason("waits for {input}", raw_dataset(source), earlier)
