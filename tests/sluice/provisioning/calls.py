@@ -126,7 +126,7 @@ def _of_ssm(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str
 
 
 def _of_sns(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]]:
-    return {(f"sns:{operation}", parameters["TopicArn"])}
+    return {(f"sns:{operation.removesuffix('Batch')}", parameters["TopicArn"])}
 
 
 def _of_kinesis(operation: str, parameters: Mapping[str, Any]) -> set[tuple[str, str]]:
