@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from sluice.errors import UnreadableObject
 from sluice.lake.layout import Layout
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
@@ -56,7 +58,7 @@ class Look:
             kind: The model that parses its JSON.
 
         Raises:
-            SluiceError: the object is no such JSON.
+            UnreadableObject: the object is no such JSON.
         """
         if key not in self._seen:
             self._seen[key] = self.lake.stored(key, kind)
@@ -75,7 +77,13 @@ class Look:
         """Read manifests that will be asked for, sixteen at a time.
 
         Args:
-            wanted: Their datasets and partitions, in any order, also more than once.
+            wanted: Their datasets and partitions, in any order, also more than once. Who asks for one that can't be
+                read gets the error.
         """
+
+        def read(each: tuple[str, Partition]) -> None:
+            with suppress(UnreadableObject):
+                self.manifest(*each)
+
         with ThreadPoolExecutor(16) as pool:
-            list(pool.map(lambda each: self.manifest(*each), dict.fromkeys(wanted)))
+            list(pool.map(read, dict.fromkeys(wanted)))

@@ -49,10 +49,11 @@ class Partition:
             raise SluiceError(f"{key!r} is not a partition key; write dt=2013-01-15 or dt=2013-01-15/hour=07")
         day, hour = match.groups()
         try:
-            start = datetime.fromisoformat(f"{day}T{hour or '00'}:00:00+00:00")
-        except ValueError as error:
+            found = cls(datetime.fromisoformat(f"{day}T{hour or '00'}:00:00+00:00"), "day" if hour is None else "hour")
+            found.shift(1)  # the last day that a date can have has no end
+        except (ValueError, OverflowError) as error:
             raise SluiceError(f"{key!r} is not a partition key: {error}; write a date that exists") from error
-        return cls(start, "day" if hour is None else "hour")
+        return found
 
     @property
     def key(self) -> str:
@@ -112,6 +113,14 @@ def parse_ranges(text: str) -> list[Partition]:
     return partitions
 
 
+def of_folder(path: str) -> Partition | None:
+    """Return the partition of a folder below its dataset, such as ``dt=2013-01-15``; None if it is that of none."""
+    try:
+        return Partition.parse(path)
+    except SluiceError:
+        return None
+
+
 def of_path(path: str, every: Grain) -> Partition | None:
     """Return the partition whose folder contains an object; None if there is none.
 
@@ -122,11 +131,10 @@ def of_path(path: str, every: Grain) -> Partition | None:
     match = _KEY.match(path)
     if match is None or not path[match.end() :].startswith("/"):
         return None
-    try:
-        found = Partition.parse(match.group())
-    except SluiceError:
+    found = of_folder(match.group())
+    if found is None or (found.every == "day" and every == "hour"):
         return None
-    return None if found.every == "day" and every == "hour" else Partition.containing(found.start, every)
+    return Partition.containing(found.start, every)
 
 
 def requested(

@@ -16,10 +16,11 @@ from pydantic import BaseModel
 from sluice.aws.failures import error_code
 from sluice.aws.retrying import retrying
 from sluice.aws.wire import BucketWire
-from sluice.errors import ConflictingWrite, MissingResource
+from sluice.errors import ConflictingWrite, MissingResource, UnreadableObject
 from sluice.lake.layout import MANIFEST, Layout
 from sluice.lake.manifests import File, Manifest
-from sluice.lake.partitions import Partition
+from sluice.lake.parsing import parsed
+from sluice.lake.partitions import Partition, of_folder
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -159,6 +160,8 @@ class Lake:
     def objects(self, prefix: str, after: str = "") -> Iterator[tuple[str, int, str]]:
         """Yield the key, the size in bytes and the ETag (unquoted) of each object under a prefix, in key order.
 
+        A key that ends in a slash is left out: S3's console represents a folder by it.
+
         Args:
             prefix: What the keys begin with.
             after: Only keys after this one; empty for all.
@@ -167,13 +170,23 @@ class Lake:
         while True:
             page = self._list(parameters)
             for entry in page.get("Contents", ()):
-                yield entry["Key"], entry["Size"], entry["ETag"].strip('"')
+                if not entry["Key"].endswith("/"):
+                    yield entry["Key"], entry["Size"], entry["ETag"].strip('"')
             if "NextContinuationToken" not in page:
                 return
             parameters["ContinuationToken"] = page["NextContinuationToken"]
 
     def _list(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         return self._wire.list(parameters) or self.s3.list_objects_v2(Bucket=self.bucket, **parameters)
+
+    def documents(self, folder: str) -> list[str]:
+        """Return the keys of the JSON objects directly in a folder. Whatever else lies there is passed over.
+
+        Args:
+            folder: The folder, with the slash at its end.
+        """
+        keys = (key for key, _, _ in self.objects(folder))
+        return [key for key in keys if key.endswith(".json") and "/" not in key.removeprefix(folder)]
 
     # Objects that change: each holds one model, as JSON. A conditional put replaces it, so that no change is lost.
 
@@ -183,9 +196,12 @@ class Lake:
         Args:
             key: The key of the object.
             kind: The model that parses its JSON.
+
+        Raises:
+            UnreadableObject: the object is no such JSON.
         """
         body, etag = self._get(key)
-        return Stored(None, None) if etag is None else Stored(kind.model_validate_json(body), etag)
+        return Stored(None, None) if etag is None else Stored(parsed(self.uri(key), body, kind), etag)
 
     def replace(self, key: str, before: Stored[Model], after: Model) -> Stored[Model]:
         """Replace the value of an object that changes. If it is already the new one, nothing is written.
@@ -273,16 +289,20 @@ class Lake:
     def manifest_etags(self, dataset: str, partition: Partition | None = None) -> dict[Partition, str]:
         """List the ETags of manifests. An ETag changes when its manifest does.
 
+        A manifest in the folder of no partition is passed over.
+
         Args:
             dataset: The dataset, such as ``raw/events``.
             partition: The only partition to list; None for all of the dataset.
         """
         prefix = self.layout.dataset(dataset)
-        return {
-            Partition.parse(key.removeprefix(prefix).removesuffix("/" + MANIFEST)): etag
-            for key, _, etag in self.objects(prefix if partition is None else self.layout.partition(dataset, partition))
+        listed = self.objects(prefix if partition is None else self.layout.partition(dataset, partition))
+        found = {
+            of_folder(key.removeprefix(prefix).removesuffix("/" + MANIFEST)): etag
+            for key, _, etag in listed
             if key.endswith("/" + MANIFEST)
         }
+        return {each: etag for each, etag in found.items() if each is not None}
 
     def manifests(self, dataset: str, partitions: Iterable[Partition] | None = None) -> list[Manifest]:
         """Read manifests of a dataset, sixteen at a time, in the order of the partitions.
@@ -290,8 +310,30 @@ class Lake:
         Args:
             dataset: The dataset, such as ``raw/events``.
             partitions: The partitions; those without a manifest are left out. None: all of the dataset.
+
+        Raises:
+            UnreadableObject: one of them can't be read.
         """
         asked = self.partitions(dataset) if partitions is None else partitions
         with ThreadPoolExecutor(16) as pool:
             found = pool.map(lambda partition: self.manifest(dataset, partition), asked)
             return [manifest for manifest in found if manifest is not None]
+
+    def readable_manifests(self, dataset: str) -> tuple[list[Manifest], dict[Partition, UnreadableObject]]:
+        """Read the manifests of a dataset, and return those that can't be read apart, with the reason.
+
+        Args:
+            dataset: The dataset, such as ``raw/events``.
+        """
+        unreadable: dict[Partition, UnreadableObject] = {}
+
+        def read(partition: Partition) -> Manifest | None:
+            try:
+                return self.manifest(dataset, partition)
+            except UnreadableObject as error:
+                unreadable[partition] = error
+                return None
+
+        with ThreadPoolExecutor(16) as pool:
+            found = list(pool.map(read, self.partitions(dataset)))
+        return [manifest for manifest in found if manifest is not None], unreadable

@@ -6,6 +6,7 @@ nothing, because a clock may be wrong and older events may still wait.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from sluice.lake.manifests import Manifest, latest
 from sluice.lake.partitions import Partition, between, format_ranges
 from sluice.lake.store import Lake
 from sluice.landing.parts import without_inline
+
+_LOG = logging.getLogger(__name__)
 
 # A silence is closed partition by partition, which makes a manifest and a completion event of each. Nearly three months
 # of hours take seconds and a cent. A longer one, such as from replayed history to today, is empty by rule.
@@ -93,12 +96,15 @@ def close_source(lake: Lake, pipeline: Pipeline, source: EventSource, evidence: 
         ConflictingWrite: other writers kept changing a manifest.
     """
     dataset = raw_dataset(source.name)
-    known = {manifest.time_partition: manifest for manifest in lake.manifests(dataset)}
+    manifests, unreadable = lake.readable_manifests(dataset)
+    for error in unreadable.values():
+        _LOG.error("%s. Until then its partition is not closed; all others are", error)
+    known = {manifest.time_partition: manifest for manifest in manifests}
     passed = watermark(source, evidence, lake.now())
     if passed is not None:
         still_open = [partition for partition, manifest in known.items() if manifest.state == "open"]
         due = [partition for partition in still_open if partition.end <= passed]
-        due += _silent(lake, pipeline, source, known, passed)
+        due += _silent(lake, pipeline, source, known.keys() | unreadable.keys(), passed)
         with ThreadPoolExecutor(16) as pool:
             known.update(zip(due, pool.map(partial(_close, lake, dataset), due), strict=True))
     closed = [manifest for manifest in known.values() if manifest.state == "closed"]

@@ -80,8 +80,8 @@ def _by_steps(workspace: Workspace, source: EventSource, wanted: Callable[[Parti
     """Yield what the ``conform`` steps have quarantined, with the reasons."""
     lake = workspace.lake
     for step in conform_steps(workspace.pipeline, source.name):
-        for manifest in lake.manifests(step.name):
-            for file in manifest.quarantined if wanted(manifest.time_partition) else ():
+        for manifest in lake.manifests(step.name, filter(wanted, lake.partitions(step.name))):
+            for file in manifest.quarantined:
                 for row, values in enumerate(_rows(lake, file.key, _COLUMNS)):
                     yield _quarantined(values, key=file.key, row=row)
 

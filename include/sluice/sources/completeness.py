@@ -6,11 +6,14 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby, product
+from typing import Any
 
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
+from sluice.errors import UnreadableObject
 from sluice.lake.partitions import Partition, format_ranges
 from sluice.sources.connecting import connect
+from sluice.sources.contract import Connector
 from sluice.workspace import Workspace
 
 _LONGEST_RANGES = 200  # characters
@@ -41,12 +44,25 @@ def incomplete(workspace: Workspace, partitions: Iterable[Partition]) -> list[In
     connectors = [connect(workspace, source) for source in workspace.pipeline.sources]
     pairs = list(product(connectors, partitions))
     with ThreadPoolExecutor(16) as pool:
-        reasons = pool.map(lambda pair: pair[0].why_incomplete(pair[1]), pairs)
+        reasons = pool.map(lambda pair: why_incomplete(*pair), pairs)
         return [
             Incomplete(connector.source.name, reason, partition)
             for (connector, partition), reason in zip(pairs, reasons, strict=True)
             if reason is not None
         ]
+
+
+def why_incomplete(connector: Connector[Any], partition: Partition) -> str | None:
+    """Return why a partition of a source is not complete; None if it is.
+
+    Args:
+        connector: The source.
+        partition: The partition. If its manifest can't be read, that is the reason: it stops no other partition.
+    """
+    try:
+        return connector.why_incomplete(partition)
+    except UnreadableObject as error:
+        return str(error)
 
 
 def can_begin(pipeline: Pipeline, partition: Partition, missing: Iterable[Incomplete]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from sluice.declaration.sources import SETTLING, EventSource
 from sluice.lake.partitions import Partition, parse_ranges
 from sluice.landing.closing import close_source
+from sluice.sources.completeness import why_incomplete
 from sluice.sources.connecting import connect, connect_events
 from sluice.sources.contract import Connector
 from sluice.workspace import Workspace
@@ -49,9 +50,10 @@ def land_partitions(workspace: Workspace, ranges: str) -> int:
 
     def landed(pair: tuple[Connector[Any], Partition]) -> bool:
         connector, partition = pair
-        return connector.why_incomplete(partition) is None and connector.land(partition)
+        return why_incomplete(connector, partition) is None and connector.land(partition)
 
     pipeline = workspace.pipeline
     connectors = [connect(workspace, source) for source in pipeline.sources if source not in pipeline.event_sources]
-    with ThreadPoolExecutor(8) as pool:
-        return sum(pool.map(landed, product(connectors, parse_ranges(ranges))))
+    with ThreadPoolExecutor(8) as pool:  # all land before the first failure is raised
+        results = [pool.submit(landed, pair) for pair in product(connectors, parse_ranges(ranges))]
+    return sum(each.result() for each in results)

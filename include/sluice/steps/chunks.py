@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, groupby, product
+from typing import Any
 
+from sluice.errors import UnreadableObject
 from sluice.lake.manifests import Size
 from sluice.lake.partitions import Partition, format_ranges
 from sluice.sources.connecting import connect
+from sluice.sources.contract import Connector
 from sluice.workspace import Workspace
 
 # The work of a partition is counted in bytes. A small row takes as long as this many stored bytes.
@@ -59,6 +62,13 @@ def chunks_of_run(workspace: Workspace, partitions: Sequence[Partition]) -> list
     pairs = list(product(partitions, connectors))
     sizes = dict.fromkeys(partitions, Size())
     with ThreadPoolExecutor(16) as pool:
-        for (partition, _), size in zip(pairs, pool.map(lambda pair: pair[1].size(pair[0]), pairs), strict=True):
+        for (partition, _), size in zip(pairs, pool.map(lambda pair: _size(*pair), pairs), strict=True):
             sizes[partition] += size
     return chunks_by_size(sizes)
+
+
+def _size(partition: Partition, connector: Connector[Any]) -> Size:
+    try:
+        return connector.size(partition)
+    except UnreadableObject:
+        return Size()  # its step fails with the error, and the others of the run are made

@@ -17,7 +17,7 @@ from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.landing.closing import is_empty_by_rule
-from sluice.sources.completeness import short_ranges
+from sluice.sources.completeness import short_ranges, sources_of
 from sluice.sources.coverage import is_outside
 from sluice.workspace import Workspace
 
@@ -116,7 +116,10 @@ def _lacking_of(
         return ()
     source = pipeline.source(read.dataset)
     if source is None:
-        before = find_inputs(look, pipeline, pipeline.step(read.dataset), partition)
+        step = pipeline.step(read.dataset)
+        if is_earlier and sources_of(pipeline, step).issubset(each.name for each in pipeline.event_sources):
+            return ()
+        before = find_inputs(look, pipeline, step, partition)
         return lacking(look, pipeline, partition, before, is_earlier=is_earlier)
     if source in pipeline.event_sources:
         needless = is_earlier or (manifest is None and is_empty_by_rule(look, source.name, partition))

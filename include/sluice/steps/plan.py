@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
-from sluice.errors import MissingResource
+from sluice.errors import MissingResource, UnreadableObject
 from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.partitions import Partition, format_ranges, parse_ranges
@@ -84,12 +84,14 @@ class Plan:
         code: The fingerprint of its code.
         planned: The partitions, in order.
         held_back: Those of the run that can't be made yet, because something that they read is not complete.
+        unreadable: Why others can't be planned: one of their manifests can't be read.
     """
 
     step: Conform | Step
     code: str
     planned: Sequence[Planned]
     held_back: Sequence[Planned] = ()
+    unreadable: Sequence[UnreadableObject] = ()
 
     @property
     def ranges(self) -> str:
@@ -163,9 +165,14 @@ def plan(workspace: Workspace, name: str, ranges: str) -> Plan:
         (dataset_of(pipeline, read), each.shift(-n)) for each in targets for read, n in places_of_inputs(step)
     )
     code = code_fingerprint(pipeline, step)
-    found = [_planned(look, pipeline, step, code, each) for each in targets]
+    found, unreadable = list[Planned](), list[UnreadableObject]()
+    for each in targets:
+        try:
+            found.append(_planned(look, pipeline, step, code, each))
+        except UnreadableObject as error:
+            unreadable.append(error)
     held_back = [each for each in found if each.lacks and each.partition in partitions]
-    return Plan(step, code, [each for each in found if not each.lacks], held_back)
+    return Plan(step, code, [each for each in found if not each.lacks], held_back, unreadable)
 
 
 def _planned(look: Look, pipeline: Pipeline, step: Conform | Step, code: str, partition: Partition) -> Planned:
@@ -214,4 +221,11 @@ def _dependants(
     far = reach(pipeline, step)
     within = {partition.shift(n) for partition in partitions for n in range(1, far + 1)} - set(partitions)
     look.read_manifests((step.name, each) for each in within)
-    return [each for each in within if look.manifest(step.name, each) is not None]
+    return [each for each in within if _is_made(look, step.name, each)]
+
+
+def _is_made(look: Look, dataset: str, partition: Partition) -> bool:
+    try:
+        return look.manifest(dataset, partition) is not None
+    except UnreadableObject:
+        return True  # it is there, and whoever plans it gets the error

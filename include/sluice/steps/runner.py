@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -55,15 +54,16 @@ def run_step(workspace: Workspace, name: str, ranges: str, place: Place = WORKER
     Raises:
         MissingResource: a step before it has not made a partition.
         DeclarationError: there is no such step, or its function did not return a DataFrame.
-        SluiceError: the step's function failed.
+        SluiceError: the step's function failed on a partition, or an input of it can't be read. The others are made.
         ConflictingWrite: the inputs kept changing while the step ran.
     """
     planned, changed, turn = plan(workspace, name, ranges), set[Partition](), Lock()
     for _ in range(_MOST_RUNS):
         if not planned.due:
             return summary(planned, changed)
-        with ThreadPoolExecutor(planned.side_by_side) as pool:
-            changed.update(*pool.map(partial(_make, workspace, planned, place, turn), planned.spans))
+        with ThreadPoolExecutor(planned.side_by_side) as pool:  # all are made before the first failure is raised
+            made = [pool.submit(_make, workspace, planned, place, turn, span) for span in planned.spans]
+        changed.update(*(each.result() for each in made))
         planned = plan(workspace, name, ranges)
     raise ConflictingWrite(
         f"{workspace.lake.uri(workspace.lake.layout.partition(name, planned.due[0].partition))} was made {_MOST_RUNS} "
@@ -82,7 +82,12 @@ def summary(planned: Plan, changed: Collection[Partition]) -> dict[str, Any]:
     Returns:
         ``partitions`` as ranges, ``held_back`` as the number of partitions that are left out, ``changed`` as the number
         of partitions with new content, and the sums of ``rows_in``, ``rows_out`` and ``rejected``.
+
+    Raises:
+        UnreadableObject: other partitions could not be planned.
     """
+    if planned.unreadable:
+        raise planned.unreadable[0]
     manifests = [each.current for each in planned.planned if each.current is not None]
     return {
         "partitions": planned.ranges,

@@ -242,6 +242,29 @@ def test_closing_again_changes_nothing(lake: Lake) -> None:
     assert manifest_json(lake, "raw/events", "dt=2013-01-01") == manifest
 
 
+@pytest.mark.parametrize("state", ["open", "closed"])
+def test_manifest_that_can_not_be_read_stops_its_own_partition_only(
+    lake: Lake, caplog: pytest.LogCaptureFixture, state: str
+) -> None:
+    """P17: all others close, and the days of silence around it as well. The log names it; nothing is written over it."""
+    close(at(lake, datetime(2013, 1, 1, 12, tzinfo=UTC)))  # since then the source is observed
+    for day in ("2013-01-01", "2013-01-02", "2013-01-04"):
+        put_day(lake, day, state=state if day == "2013-01-02" else "open")
+    key = lake.layout.manifest("raw/events", partition("2013-01-02"))
+    former = lake.get(key)
+    lake.put(key, former[:-9])
+
+    closed = close(at(lake, datetime(2013, 1, 6, 12, tzinfo=UTC)))
+
+    assert closed == "dt=2013-01-01,dt=2013-01-03..dt=2013-01-05"
+    assert lake.get(key) == former[:-9]
+    assert f"{lake.uri(key)} is no JSON: it is cut off or damaged; restore its former version" in caplog.text
+
+    lake.put(key, former)
+
+    assert close(at(lake, datetime(2013, 1, 6, 12, tzinfo=UTC))) == "dt=2013-01-01..dt=2013-01-05"
+
+
 def test_announced_partition_is_returned_again_only_when_it_has_changed(workspace: Workspace) -> None:
     lake = at(workspace.lake, NOON)
     put_day(lake, "2013-01-01")

@@ -24,7 +24,7 @@ from tests.sluice.toy import CONTRACT, DROPS, EVENTS, MODULES, STEPS, TOY, messa
 
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Input, Step
-from sluice.errors import ConflictingWrite, DeclarationError, MissingResource, SluiceError
+from sluice.errors import ConflictingWrite, DeclarationError, MissingResource, SluiceError, UnreadableObject
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.sources.drops.land import land_drop
@@ -529,6 +529,47 @@ def test_inputs_that_keep_changing_fail_the_step(lake: Lake, hook: Callable[[Cal
     with pytest.raises(ConflictingWrite, match="was made 5 times, and each time its inputs changed"):
         run_step(workspace_of(lake, TOY), "doubled", "dt=2013-01-01")
     assert next(values) == 6
+
+
+@pytest.mark.parametrize("step", ["conform", "doubled", "running"])
+def test_manifest_of_an_output_that_can_not_be_read_is_kept_and_all_other_partitions_are_made(
+    lake: Lake, toy_pipeline: Pipeline, step: str
+) -> None:
+    """P17: the error names it, also where an earlier partition is made on which it looks back."""
+    for day in range(1, 10):
+        put_day(lake, day, day)
+    key = lake.layout.manifest(step, Partition.parse("dt=2013-01-05"))
+    lake.put(key, b'{"schema_version": 2}')
+    before = [each.name for each in TOY.steps[: TOY.steps.index(TOY.step(step))]]
+    for name in before:
+        run_step(workspace_of(lake, toy_pipeline), name, "dt=2013-01-01..dt=2013-01-09")
+
+    with pytest.raises(UnreadableObject, match=f"{key} has schema 2, .* update Sluice"):
+        run_step(workspace_of(lake, toy_pipeline), step, "dt=2013-01-01..dt=2013-01-09")
+
+    assert lake.get(key) == b'{"schema_version": 2}'
+    others = [day for day in range(1, 10) if day != 5]
+    made = [manifest_json(lake, step, f"dt=2013-01-{day:02d}")["rows_out"] for day in others]
+    assert made == [1] * len(others)
+
+
+def test_input_that_can_not_be_read_fails_its_partition_and_all_others_are_made(
+    lake: Lake, toy_pipeline: Pipeline
+) -> None:
+    for day in range(1, 10):
+        put_day(lake, day, day)
+    key = lake.layout.manifest("raw/events", Partition.parse("dt=2013-01-01"))
+    former = lake.get(key)
+    lake.put(key, former[:-1])
+
+    with pytest.raises(UnreadableObject, match=f"{key} is no JSON"):
+        run_step(workspace_of(lake, toy_pipeline), "conform", "dt=2013-01-01..dt=2013-01-09")
+    assert [each.key for each in lake.partitions("conform")] == [f"dt=2013-01-{day:02d}" for day in range(2, 10)]
+
+    lake.put(key, former)
+    ran = run_step(workspace_of(lake, toy_pipeline), "conform", "dt=2013-01-01..dt=2013-01-09")
+
+    assert (ran["changed"], ran["rows_out"]) == (1, 9)
 
 
 def test_reach_adds_up_over_the_steps() -> None:

@@ -212,11 +212,13 @@ def why_incomplete(lake: Lake, source: Drops, partition: Partition) -> str | Non
         lake: The lake, whose bucket has the drops.
         source: The declared drops.
         partition: The partition of the drop.
+
+    Raises:
+        UnreadableObject: its manifest can't be read. Nothing lands over it.
     """
+    landed = lake.manifest(raw_dataset(source.name), partition)
     reason = rule_of(lake, source, partition).missing()
-    if reason is None or lake.manifest(raw_dataset(source.name), partition) is not None:
-        return None
-    return reason
+    return reason if landed is None else None
 
 
 def _parsed(uri: str, body: bytes) -> SenderManifest:
