@@ -109,7 +109,8 @@ def snapshot_rows(lake: Lake, fingerprint: str, channel: Channel) -> pd.DataFram
         MissingResource: there are none.
     """
     key = lake.layout.snapshot_rows(fingerprint, channel)
-    return to_frame([read_object(key, lake.get(key))])
+    remedy = f"remove {lake.uri(lake.layout.snapshot(fingerprint))} and run the training again"
+    return to_frame([read_object(lake.uri(key), lake.get(key), remedy)])
 
 
 def make_snapshot(workspace: Workspace, first: str | None = None, last: str | None = None) -> Snapshot:

@@ -22,15 +22,13 @@ from sluice.errors import ConflictingWrite, SluiceError
 from sluice.lake.manifests import Manifest, Run
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
-from sluice.landing.parts import inline_records
-from sluice.records.record import part_bytes, read_parts
+from sluice.landing.recorded import all_recorded
 from sluice.sources.connecting import events_source
 from sluice.steps.calling import NotAlike, blamed, call
 from sluice.steps.conform import conform
 from sluice.steps.measuring import WORKER, Place, Stopwatch
 from sluice.steps.output import Output, commit
 from sluice.steps.plan import Plan, Planned, Span, plan
-from sluice.steps.reading import objects
 from sluice.workspace import Workspace
 
 _MOST_RUNS = 5
@@ -141,12 +139,9 @@ def _made(workspace: Workspace, whole: Plan, place: Place, turn: Lock, span: Spa
 
 def _conform(lake: Lake, pipeline: Pipeline, step: Conform, planned: Planned) -> Output:
     manifests = [manifest for manifest in planned.found.values() if manifest is not None]
-    parts = objects(lake, [file.key for manifest in manifests for file in manifest.files])
-    if late := [record for manifest in manifests for record in inline_records(manifest)]:
-        parts.append(part_bytes(late)[1])
     source = events_source(pipeline, step.source)
     contract = Contract(resolve(pipeline, step.contract), source.event_time_unit, source.event_time_zone)
-    records = read_parts(parts)
+    records = all_recorded(lake, manifests)
     with blamed(pipeline, step, [planned]):
         result = conform(records, contract)
     return Output(result.rows, result.quarantined, result.duplicates, result.rejected, result.control)

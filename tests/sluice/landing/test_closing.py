@@ -246,7 +246,7 @@ def test_closing_again_changes_nothing(lake: Lake) -> None:
 def test_manifest_that_can_not_be_read_stops_its_own_partition_only(
     lake: Lake, caplog: pytest.LogCaptureFixture, state: str
 ) -> None:
-    """P17: all others close, and the days of silence around it as well. The log names it; nothing is written over it."""
+    """P17: all others close, also the days of silence around it. The log names it; nothing is written over it."""
     close(at(lake, datetime(2013, 1, 1, 12, tzinfo=UTC)))  # since then the source is observed
     for day in ("2013-01-01", "2013-01-02", "2013-01-04"):
         put_day(lake, day, state=state if day == "2013-01-02" else "open")

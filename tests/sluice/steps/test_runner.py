@@ -22,6 +22,7 @@ from tests.sluice.conftest import Declare
 from tests.sluice.lake_contents import keys_below, manifest_json, put_raw, rows_of
 from tests.sluice.toy import CONTRACT, DROPS, EVENTS, MODULES, STEPS, TOY, message, reading, toy
 
+from sluice.aws.failures import is_transient
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Input, Step
 from sluice.errors import ConflictingWrite, DeclarationError, MissingResource, SluiceError, UnreadableObject
@@ -553,6 +554,26 @@ def test_manifest_of_an_output_that_can_not_be_read_is_kept_and_all_other_partit
     assert made == [1] * len(others)
 
 
+def test_later_output_that_looks_back_and_can_not_be_read_is_named(lake: Lake, toy_pipeline: Pipeline) -> None:
+    """It would stay as it is although its input has changed, so the run must not be green."""
+    for day in (1, 2):
+        put_day(lake, day, day)
+    run_all(lake, toy_pipeline, "dt=2013-01-01..dt=2013-01-02")
+    key = lake.layout.manifest("running", Partition.parse("dt=2013-01-02"))
+    former = lake.get(key)
+    lake.put(key, former[:-1])
+    put_day(lake, 1, 1, 100)
+
+    with pytest.raises(UnreadableObject, match=f"{key} is no JSON"):
+        run_all(lake, toy_pipeline, "dt=2013-01-01")
+    assert totals(lake, 1) == [202]
+
+    lake.put(key, former)
+    run_all(lake, toy_pipeline, "dt=2013-01-01")
+
+    assert totals(lake, 1, 2) == [202, 206]
+
+
 def test_input_that_can_not_be_read_fails_its_partition_and_all_others_are_made(
     lake: Lake, toy_pipeline: Pipeline
 ) -> None:
@@ -570,6 +591,95 @@ def test_input_that_can_not_be_read_fails_its_partition_and_all_others_are_made(
     ran = run_step(workspace_of(lake, toy_pipeline), "conform", "dt=2013-01-01..dt=2013-01-09")
 
     assert (ran["changed"], ran["rows_out"]) == (1, 9)
+
+
+def foreign(rows: int = 1) -> bytes:
+    return written_by_another_version(pa.table({"x": list(range(rows))}))
+
+
+def damage(lake: Lake, key: str, how: str) -> bytes:
+    """Damage an object, and return its former content."""
+    former = lake.get(key)
+    if how == "gone":
+        lake.s3.delete_object(Bucket=lake.bucket, Key=key)
+    else:
+        lake.put(key, {"cut off": former[:-20], "empty": b"", "foreign": foreign(), "of others": foreign(2)}[how])
+    return former
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("cut off", r"can't be read \(.*footer.*\): it is damaged, or something else wrote it; restore its former"),
+        ("empty", r"can't be read \(.*0 bytes.*\): it is damaged"),
+        ("foreign", r"can't be read \(it has no column event_id, .*\): it is damaged, or something else wrote it"),
+        ("of others", r"can't be read \(it has 2 rows, and its manifest says 1\): it is damaged, or something else"),
+        ("gone", r"is gone, but its manifest names it; restore it"),
+    ],
+)
+def test_raw_part_that_can_not_be_read_fails_its_partition_alone(
+    lake: Lake, toy_pipeline: Pipeline, how: str, why: str
+) -> None:
+    for day in range(1, 10):
+        put_day(lake, day, day)
+    (part,) = manifest_json(lake, "raw/events", "dt=2013-01-01")["files"]
+    former = damage(lake, part["key"], how)
+    of_partition = lake.uri(lake.layout.manifest("raw/events", Partition.parse("dt=2013-01-01")))
+
+    with pytest.raises(SluiceError, match=f"^{lake.uri(part['key'])} {why}") as failed:
+        run_step(workspace_of(lake, toy_pipeline), "conform", "dt=2013-01-01..dt=2013-01-09")
+
+    assert str(failed.value).endswith(f", or remove {of_partition} as well and replay from the stream")
+    assert not is_transient(failed.value)
+    assert [each.key for each in lake.partitions("conform")] == [f"dt=2013-01-{day:02d}" for day in range(2, 10)]
+
+    lake.put(part["key"], former)
+    ran = run_step(workspace_of(lake, toy_pipeline), "conform", "dt=2013-01-01..dt=2013-01-09")
+
+    assert (ran["changed"], ran["rows_out"]) == (1, 9)
+
+
+@pytest.mark.parametrize("how", ["cut off", "empty", "of others", "gone"])
+def test_output_that_can_not_be_read_fails_what_reads_it_and_is_made_again_as_the_error_says(
+    lake: Lake, toy_pipeline: Pipeline, how: str
+) -> None:
+    """Day 3 reads it, and day 4 looks back on it."""
+    for day in range(1, 9):
+        put_day(lake, day, day)
+    range_ = "dt=2013-01-01..dt=2013-01-08"
+    for name in ("conform", "doubled"):
+        run_step(workspace_of(lake, toy_pipeline), name, range_)
+    made = manifest_json(lake, "doubled", "dt=2013-01-03")
+    damage(lake, made["files"][0]["key"], how)
+
+    with pytest.raises(SluiceError, match=f"^{lake.uri(made['files'][0]['key'])} ") as failed:
+        run_step(workspace_of(lake, toy_pipeline), "running", range_)
+
+    assert str(failed.value).endswith("or remove the _manifest.json of its partition and run its step again")
+    assert not is_transient(failed.value)
+    assert [each.start.day for each in lake.partitions("running")] == [1, 2, 5, 6, 7, 8]
+
+    lake.s3.delete_object(Bucket=lake.bucket, Key="toy/doubled/dt=2013-01-03/_manifest.json")
+    run_step(workspace_of(lake, toy_pipeline), "doubled", "dt=2013-01-03")
+    run_step(workspace_of(lake, toy_pipeline), "running", range_)
+
+    again = manifest_json(lake, "doubled", "dt=2013-01-03")
+    assert [file["key"] for file in again["files"]] == [file["key"] for file in made["files"]]
+    assert totals(lake, 3, 4) == [10, 14]
+
+
+def test_landed_drop_that_has_lost_its_end_is_no_smaller_drop(lake: Lake, declare: Declare) -> None:
+    """GIVEN a CSV, whose end nothing marks, THEN the manifest shows that rows are missing."""
+    pipeline = with_step(declare, "return weather", Input("weather"))
+    lake.put("drops/weather/dt=2013-01-01/day.csv", b"x\n1\n2\n3\n")
+    lake.put("drops/weather/dt=2013-01-01/_SUCCESS", b"")
+    land_drop(lake, DROPS, Partition.parse("dt=2013-01-01"))
+    (landed,) = manifest_json(lake, "raw/weather", "dt=2013-01-01")["files"]
+    lake.put(landed["key"], b"x\n1\n2\n")
+
+    with pytest.raises(SluiceError, match=f"^{landed['key']} has 6 bytes and 8 were dropped: it is damaged, .*restore"):
+        run_step(workspace_of(lake, pipeline), "own", "dt=2013-01-01")
+    assert lake.partitions("own") == []
 
 
 def test_reach_adds_up_over_the_steps() -> None:
