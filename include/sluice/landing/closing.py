@@ -131,8 +131,10 @@ def _silent(
 ) -> list[Partition]:
     """Return the partitions without an event since the source is observed, up to the watermark.
 
-    Until the first event arrives, the observation begins anew with each call.
+    Until the first event arrives, the observation begins anew with each call. So it does after a clock that went back:
+    what had passed by the wrong clock has not.
     """
+    now = lake.now()
     first_open = Partition.containing(passed, pipeline.every)
     last = first_open.shift(-1)
     if pipeline.end is not None:
@@ -142,7 +144,7 @@ def _silent(
         return [each for each in between(Partition.containing(since, pipeline.every), last) if each not in known]
 
     def observe(before: Observed | None) -> Observed:
-        if before is None or not known or len(without_events(before.since)) > _LONGEST_SILENCE:
+        if before is None or not known or before.since > now or len(without_events(before.since)) > _LONGEST_SILENCE:
             return Observed(since=first_open.start)
         return before
 

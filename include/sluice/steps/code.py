@@ -7,18 +7,21 @@ import hashlib
 import importlib
 import importlib.util
 import pkgutil
+import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import sluice.contracts
 from sluice.declaration.folders import PACKAGE
+from sluice.declaration.loading import resolve
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
-from sluice.errors import DeclarationError
+from sluice.errors import DeclarationError, RunInterrupted
 from sluice.lake.manifests import digest_of
 from sluice.sources.connecting import events_source
 
+_LOADED = "__sluice_source__"
 _LIBRARY = Path(__file__).resolve().parents[1]
 
 
@@ -39,17 +42,51 @@ def code_fingerprint(pipeline: Pipeline, step: Conform | Step) -> str:
     Raises:
         DeclarationError: the module that the step names does not exist, or a package that it declares is not installed.
     """
-    modules = _closure(_named(pipeline, step))
     declared = [repr(step)]
     if isinstance(step, Step):
         declared += [f"{package}=={_version(package, step)}" for package in sorted(step.packages)]
     else:
         source = events_source(pipeline, step.source)
         declared += [str(source.event_time_unit), str(source.event_time_zone)]
+    return digest_of([*declared, _sources(pipeline, step)])
+
+
+def require_loaded(pipeline: Pipeline, step: Conform | Step, code: str) -> None:
+    """Load what a step names, and require that this process has loaded the code of a fingerprint.
+
+    A module that was changed after it was loaded would run as it was, under the fingerprint of what it is now.
+
+    Args:
+        pipeline: The pipeline whose package has the modules.
+        step: One of its steps.
+        code: The fingerprint of the step's code, taken before.
+
+    Raises:
+        RunInterrupted: the code has changed since then, or since it was loaded. A new process loads it as it is now.
+        DeclarationError: there is no such module or name.
+    """
+    for reference in step.references:
+        resolve(pipeline, reference)
+    is_same = code_fingerprint(pipeline, step) == code
+    stale = False
+    for name, digest in _sources(pipeline, step).items():
+        if name in sys.modules:
+            # The module itself keeps the digest of what it was loaded from, for as long as it is loaded.
+            stale |= vars(sys.modules[name]).setdefault(_LOADED, digest if is_same else "unknown") != digest
+    if stale or not is_same:
+        raise RunInterrupted(
+            f"the code of step {step.name!r} of {pipeline.name} has changed since this process loaded it; clear this "
+            f"task, or start the run again: a new process loads it as it is now"
+        )
+
+
+def _sources(pipeline: Pipeline, step: Conform | Step) -> dict[str, str]:
+    """Return the digests of the modules of a step's code, by name."""
+    modules = _closure(_named(pipeline, step))
+    if isinstance(step, Conform):
         modules |= {"sluice.steps.conform", "sluice.records.times"}
         modules |= {f"sluice.contracts.{module.name}" for module in pkgutil.iter_modules(sluice.contracts.__path__)}
-    sources = {name: _digest(_source(name)) for name in modules}
-    return digest_of([*declared, sources])
+    return {name: _digest(_source(name)) for name in modules}
 
 
 def training_fingerprint(pipeline: Pipeline) -> str:

@@ -25,6 +25,7 @@ from sluice.lake.store import Lake
 from sluice.landing.recorded import all_recorded
 from sluice.sources.connecting import events_source
 from sluice.steps.calling import NotAlike, blamed, call
+from sluice.steps.code import require_loaded
 from sluice.steps.conform import conform
 from sluice.steps.measuring import WORKER, Place, Stopwatch
 from sluice.steps.output import Output, commit
@@ -54,11 +55,13 @@ def run_step(workspace: Workspace, name: str, ranges: str, place: Place = WORKER
         DeclarationError: there is no such step, or its function did not return a DataFrame.
         SluiceError: the step's function failed on a partition, or an input of it can't be read. The others are made.
         ConflictingWrite: the inputs kept changing while the step ran.
+        RunInterrupted: the code has changed while the step ran.
     """
     planned, changed, turn = plan(workspace, name, ranges), set[Partition](), Lock()
     for _ in range(_MOST_RUNS):
         if not planned.due:
             return summary(planned, changed)
+        require_loaded(workspace.pipeline, planned.step, planned.code)
         with ThreadPoolExecutor(planned.side_by_side) as pool:  # all are made before the first failure is raised
             made = [pool.submit(_make, workspace, planned, place, turn, span) for span in planned.spans]
         changed.update(*(each.result() for each in made))

@@ -228,6 +228,33 @@ def test_event_of_a_time_that_is_empty_by_rule_opens_its_partition(lake: Lake) -
     assert close(at(lake, NOON)) == "dt=2013-01-05,dt=2013-01-09"
 
 
+def test_clock_that_goes_back_opens_nothing_and_closes_only_what_has_passed_by_it(lake: Lake) -> None:
+    """GIVEN a source that was first seen by a clock ten days ahead, THEN those days are not empty for good."""
+    for day in ("2013-01-01", "2013-01-09", "2013-01-12"):
+        put_day(lake, day)
+    close(at(lake, NOON + timedelta(days=10)))
+    closed = states(lake)
+    assert closed["2013-01-12"] == ("closed", 1, 1)
+    assert is_empty_by_rule(lake, "events", partition("2013-01-15"))
+
+    close(at(lake, NOON))
+
+    assert states(lake) == closed
+    assert not is_empty_by_rule(lake, "events", partition("2013-01-15"))
+    assert is_empty_by_rule(lake, "events", partition("2013-01-08"))
+
+    close(at(lake, NOON + timedelta(days=1)))
+    put_day(lake, "2013-01-13")
+    close(at(lake, NOON + timedelta(days=2)))
+
+    assert states(lake) == {
+        **closed,
+        "2013-01-10": ("closed", 1, 0),
+        "2013-01-11": ("closed", 1, 0),
+        "2013-01-13": ("open", 0, 1),
+    }
+
+
 # Closing
 
 

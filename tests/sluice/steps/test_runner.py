@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
-from threading import Event
+from threading import Barrier, Event
 from typing import Any
 
 import pyarrow as pa
@@ -23,13 +24,22 @@ from tests.sluice.lake_contents import keys_below, manifest_json, put_raw, rows_
 from tests.sluice.toy import CONTRACT, DROPS, EVENTS, MODULES, STEPS, TOY, message, reading, toy
 
 from sluice.aws.failures import is_transient
+from sluice.declaration.loading import resolve
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Input, Step
-from sluice.errors import ConflictingWrite, DeclarationError, MissingResource, SluiceError, UnreadableObject
+from sluice.errors import (
+    ConflictingWrite,
+    DeclarationError,
+    MissingResource,
+    RunInterrupted,
+    SluiceError,
+    UnreadableObject,
+)
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.sources.drops.land import land_drop
-from sluice.steps import output
+from sluice.steps import code, output
+from sluice.steps.code import code_fingerprint
 from sluice.steps.plan import reach
 from sluice.steps.runner import run_step
 
@@ -443,6 +453,101 @@ def test_input_that_changes_while_the_step_runs_is_read_again(
     assert [row["value"] for row in rows_of(lake, "doubled", "dt=2013-01-01")] == [100]
 
 
+@pytest.mark.parametrize("reverted", [False, True])
+def test_code_that_changes_while_the_step_runs_is_never_recorded_for_rows_of_the_other(
+    lake: Lake, declare: Declare, reverted: bool
+) -> None:
+    """The process has loaded the former code, and can't run the new one. The run ends; a new process repairs it."""
+    folder = declare("toy", {**MODULES, "steps": HOOKED})
+    steps, new = folder / "steps.py", HOOKED.replace("* 2", "* 3")
+    importlib.import_module("pipelines.toy.steps").HOOK = lambda: steps.write_text(new)  # type: ignore[attr-defined]
+    put_day(lake, 1, 1)
+    run_step(workspace_of(lake, TOY), "conform", "dt=2013-01-01")
+    before = code_fingerprint(TOY, TOY.step("doubled"))
+
+    with pytest.raises(RunInterrupted, match=r"step 'doubled' of toy has changed .*; clear this task") as end:
+        run_step(workspace_of(lake, TOY), "doubled", "dt=2013-01-01")
+
+    assert is_transient(end.value)  # a retry is a new process
+    assert manifest_json(lake, "doubled", "dt=2013-01-01")["code"] == before
+    assert [row["value"] for row in rows_of(lake, "doubled", "dt=2013-01-01")] == [2]
+    with pytest.raises(RunInterrupted):
+        run_step(workspace_of(lake, TOY), "doubled", "dt=2013-01-01")
+    assert manifest_json(lake, "doubled", "dt=2013-01-01")["code"] == before
+
+    declare("toy", {**MODULES, "steps": HOOKED if reverted else new})
+    importlib.import_module("pipelines.toy.steps").HOOK = lambda: None  # type: ignore[attr-defined]
+    run_step(workspace_of(lake, TOY), "doubled", "dt=2013-01-01")
+
+    assert [row["value"] for row in rows_of(lake, "doubled", "dt=2013-01-01")] == [2 if reverted else 3]
+
+
+def test_code_that_changes_between_the_plan_and_the_run_commits_nothing(
+    lake: Lake, declare: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = declare("toy", MODULES) / "steps.py"
+    put_day(lake, 1, 1)
+    run_step(workspace_of(lake, TOY), "conform", "dt=2013-01-01")
+
+    def changed(pipeline: Pipeline, reference: str) -> Any:
+        steps.write_text(STEPS.replace("* 2", "* 3"))
+        return resolve(pipeline, reference)
+
+    monkeypatch.setattr(code, "resolve", changed)
+
+    with pytest.raises(RunInterrupted, match="the code of step 'doubled' of toy has changed"):
+        run_step(workspace_of(lake, TOY), "doubled", "dt=2013-01-01")
+    assert lake.partitions("doubled") == []
+
+
+def test_two_runs_of_the_same_days_at_once_make_what_one_makes(
+    cloud: Cloud, lake: Lake, toy_pipeline: Pipeline, own_name: str
+) -> None:
+    """P4: each of them runs all steps; also the revisions are those of one run."""
+    alone = Lake(lake.s3, f"{own_name[:36]}-1", "toy")
+    lake.s3.create_bucket(Bucket=alone.bucket)
+    for each in (lake, alone):
+        for day in range(1, 7):
+            put_day(each, day, *range(day))
+    range_, start = "dt=2013-01-01..dt=2013-01-06", Barrier(2)
+    run_all(alone, toy_pipeline, range_)
+
+    def run(name: str) -> None:
+        own = workspace_of(Lake(cloud.client("s3"), lake.bucket, "toy"), toy_pipeline)
+        start.wait(_SECONDS)
+        run_step(own, name, range_)
+
+    for step in toy_pipeline.steps:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(run, [step.name] * 2))
+
+    def made(of: Lake) -> list[tuple[str, str, int, int]]:
+        manifests = (each for step in toy_pipeline.steps for each in of.manifests(step.name))
+        return [(each.partition, each.digest, each.revision, each.rows_out) for each in manifests]
+
+    assert len(made(alone)) == 18
+    assert made(lake) == made(alone)
+
+
+def test_clock_that_goes_back_changes_no_result(lake: Lake, toy_pipeline: Pipeline) -> None:
+    """GIVEN manifests of a time to come, THEN what is due is made, and nothing else."""
+    ahead = replace(lake, now=lambda: datetime(2030, 1, 1, tzinfo=UTC))
+    back = replace(lake, now=lambda: datetime(2013, 1, 5, tzinfo=UTC))
+    for day in (1, 2):
+        put_day(lake, day, day)
+    run_all(ahead, toy_pipeline, "dt=2013-01-01..dt=2013-01-02")
+    untouched = manifest_json(lake, "conform", "dt=2013-01-02")
+    assert untouched["written_at"].startswith("2030")
+    put_day(lake, 1, 1, 100)
+
+    ran = run_all(back, toy_pipeline, "dt=2013-01-01..dt=2013-01-02")
+
+    assert [run["changed"] for run in ran] == [1, 1, 2]
+    assert totals(lake, 1, 2) == [202, 206]
+    assert manifest_json(lake, "conform", "dt=2013-01-01")["revision"] == 2
+    assert manifest_json(lake, "conform", "dt=2013-01-02") == untouched
+
+
 def test_slow_run_on_old_inputs_does_not_overwrite_a_newer_one(
     cloud: Cloud, lake: Lake, hook: Callable[[Callable[[], None]], None]
 ) -> None:
@@ -670,7 +775,7 @@ def test_output_that_can_not_be_read_fails_what_reads_it_and_is_made_again_as_th
 
 def test_landed_drop_that_has_lost_its_end_is_no_smaller_drop(lake: Lake, declare: Declare) -> None:
     """GIVEN a CSV, whose end nothing marks, THEN the manifest shows that rows are missing."""
-    pipeline = with_step(declare, "return weather", Input("weather"))
+    pipeline = with_step(declare, "def own(weather):\n    return weather\n", Input("weather"))
     lake.put("drops/weather/dt=2013-01-01/day.csv", b"x\n1\n2\n3\n")
     lake.put("drops/weather/dt=2013-01-01/_SUCCESS", b"")
     land_drop(lake, DROPS, Partition.parse("dt=2013-01-01"))

@@ -182,7 +182,8 @@ class UnchangedRule(Rule):
         digest, now = digest_of([(each.path, each.size, each.etag) for each in self.dropped]), self.lake.now()
 
         def look(before: Look | None) -> Look:
-            return before if before is not None and before.digest == digest else Look(digest=digest, since=now)
+            lasts = before is not None and before.digest == digest and before.since <= now  # the clock may go back
+            return before if before is not None and lasts else Look(digest=digest, since=now)
 
         since = self.lake.update(self.lake.layout.look(self.source.name, self.partition), Look, look).since
         if now - since >= self.declared.duration:
