@@ -124,7 +124,7 @@ def ingest(pipeline: Pipeline, source: EventSource) -> None:
         @task(execution_timeout=timedelta(minutes=15))
         @one_line_errors
         def close() -> str:
-            """Close what the watermark has passed; return what is not announced yet."""
+            """Close what the watermark has passed; return ranges that cover what is not announced yet."""
             from sluice.sources.ingest import close_partitions
 
             workspace = open_workspace(pipeline.name)

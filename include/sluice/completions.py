@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.partitions import parse_ranges
+from sluice.lake.readable import readable_manifests
 from sluice.lake.store import Lake
 from sluice.workspace import Workspace
 
@@ -48,14 +49,15 @@ def announce_partitions(workspace: Workspace, dataset: str, ranges: str, run_id:
     Args:
         workspace: The pipeline's workspace; its topic gets the events.
         dataset: The dataset of the partitions.
-        ranges: Partitions as ranges; those that are open or absent are left out.
+        ranges: Partitions as ranges; those that are open, absent or can't be read are left out.
         run_id: The Airflow run that publishes, for the event.
 
     Returns:
         The number of events that were published.
     """
     lake = workspace.lake
-    closed = [each for each in lake.manifests(dataset, parse_ranges(ranges)) if each.state == "closed"]
+    manifests, _ = readable_manifests(lake, dataset, parse_ranges(ranges))
+    closed = [each for each in manifests if each.state == "closed"]
     waiting = unannounced(lake, dataset, closed)
     for manifest in waiting:
         late = any(lake.objects(lake.layout.announcement(dataset, manifest.partition, "")))

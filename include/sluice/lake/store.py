@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from sluice.aws.failures import error_code
 from sluice.aws.retrying import retrying
 from sluice.aws.wire import BucketWire
-from sluice.errors import ConflictingWrite, MissingResource, UnreadableObject
+from sluice.errors import ConflictingWrite, MissingResource
 from sluice.lake.layout import MANIFEST, Layout
 from sluice.lake.manifests import File, Manifest
 from sluice.lake.parsing import parsed
@@ -318,22 +318,3 @@ class Lake:
         with ThreadPoolExecutor(16) as pool:
             found = pool.map(lambda partition: self.manifest(dataset, partition), asked)
             return [manifest for manifest in found if manifest is not None]
-
-    def readable_manifests(self, dataset: str) -> tuple[list[Manifest], dict[Partition, UnreadableObject]]:
-        """Read the manifests of a dataset, and return those that can't be read apart, with the reason.
-
-        Args:
-            dataset: The dataset, such as ``raw/events``.
-        """
-        unreadable: dict[Partition, UnreadableObject] = {}
-
-        def read(partition: Partition) -> Manifest | None:
-            try:
-                return self.manifest(dataset, partition)
-            except UnreadableObject as error:
-                unreadable[partition] = error
-                return None
-
-        with ThreadPoolExecutor(16) as pool:
-            found = list(pool.map(read, self.partitions(dataset)))
-        return [manifest for manifest in found if manifest is not None], unreadable

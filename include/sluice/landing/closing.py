@@ -6,7 +6,6 @@ nothing, because a clock may be wrong and older events may still wait.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,11 +21,10 @@ from sluice.declaration.sources import EventSource
 from sluice.lake.layout import raw_dataset
 from sluice.lake.look import Reads
 from sluice.lake.manifests import Manifest, latest
-from sluice.lake.partitions import Partition, between, format_ranges
+from sluice.lake.partitions import Partition, between, covering_ranges
+from sluice.lake.readable import readable_manifests
 from sluice.lake.store import Lake
 from sluice.landing.parts import without_inline
-
-_LOG = logging.getLogger(__name__)
 
 # A silence is closed partition by partition, which makes a manifest and a completion event of each. Nearly three months
 # of hours take seconds and a cent. A longer one, such as from replayed history to today, is empty by rule.
@@ -89,26 +87,24 @@ def close_source(lake: Lake, pipeline: Pipeline, source: EventSource, evidence: 
         evidence: How far the source has landed.
 
     Returns:
-        The ranges of closed partitions whose current content is not announced yet: those that this call closed, those
-        that late data changed, and those that an earlier run closed before it died.
+        Ranges that cover the closed partitions whose current content is not announced yet: those that this call closed,
+        those that late data changed, and those that an earlier run closed before it died.
 
     Raises:
         ConflictingWrite: other writers kept changing a manifest.
     """
     dataset = raw_dataset(source.name)
-    manifests, unreadable = lake.readable_manifests(dataset)
-    for error in unreadable.values():
-        _LOG.error("%s. Until then its partition is not closed; all others are", error)
+    manifests, unreadable = readable_manifests(lake, dataset)
     known = {manifest.time_partition: manifest for manifest in manifests}
     passed = watermark(source, evidence, lake.now())
     if passed is not None:
         still_open = [partition for partition, manifest in known.items() if manifest.state == "open"]
         due = [partition for partition in still_open if partition.end <= passed]
-        due += _silent(lake, pipeline, source, known.keys() | unreadable.keys(), passed)
+        due += _silent(lake, pipeline, source, known.keys() | unreadable, passed)
         with ThreadPoolExecutor(16) as pool:
             known.update(zip(due, pool.map(partial(_close, lake, dataset), due), strict=True))
     closed = [manifest for manifest in known.values() if manifest.state == "closed"]
-    return format_ranges(manifest.time_partition for manifest in unannounced(lake, dataset, closed))
+    return covering_ranges(manifest.time_partition for manifest in unannounced(lake, dataset, closed))
 
 
 def is_empty_by_rule(lake: Reads, source: str, partition: Partition) -> bool:

@@ -21,6 +21,7 @@ from sluice.completions import announce_partitions
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import Close, FifoQueue
 from sluice.lake.manifests import Manifest
+from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.landing import closing
 from sluice.landing.closing import Evidence, close_source, is_empty_by_rule, watermark
@@ -302,6 +303,25 @@ def test_announced_partition_is_returned_again_only_when_it_has_changed(workspac
     put_raw(lake, EVENTS, "2013-01-02", [message(reading("late", "2013-01-02T07:00:00+00:00"), 2)])
 
     assert close(lake) == "dt=2013-01-02"
+
+
+def test_late_data_on_scattered_days_is_announced_in_full_by_a_short_text(workspace: Workspace) -> None:
+    """P11: what closing returns is an XCom."""
+    lake, first = workspace.lake, partition("2013-01-01")
+    days = [first.shift(n) for n in range(0, 440, 2)]
+
+    def put(day: Partition) -> None:
+        manifest = Manifest(dataset="raw/events", partition=day.key, state="closed", revision=2, written_at=NOON)
+        lake.update_manifest("raw/events", day, lambda _: manifest)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(put, days))
+
+    text = close(lake)
+
+    assert len(json.dumps(text)) < 4096
+    assert announce_partitions(workspace, "raw/events", text, "run") == len(days)
+    assert close(lake) == ""
 
 
 def test_two_closers_and_a_drain_at_once_lose_nothing(cloud: Cloud, lake: Lake, sqs: Any, queue: str) -> None:
