@@ -17,6 +17,7 @@ from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.partitions import parse_ranges
 from sluice.lake.pending import see_pending, settle
+from sluice.lake.readable import readable_manifests
 from sluice.lake.store import Lake
 from sluice.workspace import Workspace
 
@@ -57,13 +58,13 @@ def announce_partitions(workspace: Workspace, dataset: str, ranges: str, run_id:
     Args:
         workspace: The pipeline's workspace; its topic gets the events.
         dataset: The dataset of the partitions.
-        ranges: Partitions as ranges; those that are open or absent are left out.
+        ranges: Partitions as ranges; those that are open, absent or can't be read are left out.
         run_id: The Airflow run that publishes, for the event.
 
     Returns:
         The number of events that were published.
     """
-    manifests = workspace.lake.manifests(dataset, parse_ranges(ranges))
+    manifests, _ = readable_manifests(workspace.lake, dataset, parse_ranges(ranges))
     return _announce(workspace, dataset, [each for each in manifests if each.state == "closed"], run_id)
 
 
@@ -80,7 +81,7 @@ def announce_landed(workspace: Workspace, source: str, run_id: str) -> int:
     """
     lake, dataset = workspace.lake, raw_dataset(source)
     pending, seen = see_pending(lake, source)
-    manifests = lake.manifests(dataset, pending.partitions)
+    manifests, _ = readable_manifests(lake, dataset, pending.partitions)
     closed = [each for each in manifests if each.state == "closed"]
     published = _announce(workspace, dataset, closed, run_id)
     settle(lake, source, closed, seen)

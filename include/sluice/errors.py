@@ -13,6 +13,14 @@ class MissingResource(SluiceError):
     """Something that the stack or an earlier DAG makes does not exist."""
 
 
+class UnreadableObject(SluiceError):
+    """An object of the lake is damaged, or something else or a newer version of Sluice has written it."""
+
+
+class OutdatedObject(UnreadableObject):
+    """An older version of Sluice has written an object of the lake, and this one does not read it."""
+
+
 class NotEnoughData(MissingResource):
     """There are too few partitions or rows to train, validate and test on."""
 

@@ -11,6 +11,7 @@ from sluice.declaration.sources import Source
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import format_ranges
+from sluice.lake.readable import readable_manifests
 from sluice.lateness import describe_late, late_partitions
 from sluice.scoring.due import scored_by
 from sluice.serving.champion import newest_record
@@ -137,13 +138,13 @@ def _scoring_status(workspace: Workspace, dataset: str) -> ScoringStatus:
 
 
 def source_status(workspace: Workspace, source: Source) -> DatasetStatus:
-    """Return the status of a source's raw dataset.
+    """Return the status of a source's raw dataset, without manifests that can't be read: the log names them.
 
     Args:
         workspace: The workspace of the pipeline that declares the source.
         source: A source of any kind.
     """
-    manifests = workspace.lake.manifests(raw_dataset(source.name))
+    manifests, _ = readable_manifests(workspace.lake, raw_dataset(source.name))
     return replace(
         _dataset_status(raw_dataset(source.name), manifests),
         outside=format_ranges(outside(workspace, source)),
@@ -153,13 +154,14 @@ def source_status(workspace: Workspace, source: Source) -> DatasetStatus:
 
 
 def dataset_status(workspace: Workspace, name: str) -> DatasetStatus:
-    """Return the status of the dataset of a step, or of the scores.
+    """Return the status of the dataset of a step, or of the scores, as :func:`source_status` does.
 
     Args:
         workspace: The workspace of the pipeline that declares it.
         name: The name of the dataset.
     """
-    return _dataset_status(name, workspace.lake.manifests(name))
+    manifests, _ = readable_manifests(workspace.lake, name)
+    return _dataset_status(name, manifests)
 
 
 def _dataset_status(name: str, manifests: Sequence[Manifest]) -> DatasetStatus:

@@ -1,10 +1,11 @@
-"""Registers with Airflow what it finds by name: the timetable and links of serialized DAGs, parts of the API server."""
+"""Registers with Airflow what it finds by name: timetable, links and listeners of tasks, parts of the API server."""
 
 from __future__ import annotations
 
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
+from sluice_airflow import terminating
 from sluice_airflow.links import TrainingJobLink
 from sluice_airflow.reports import REPORTS_PATH, ReportLink, report_pages
 from sluice_airflow.timetable import PartitionTimetable
@@ -21,6 +22,7 @@ class SluicePlugin(AirflowPlugin):
     name = "sluice"
     # The plugin manager reads plain class attributes.
     timetables = [PartitionTimetable]  # noqa: RUF012
+    listeners = [terminating]  # noqa: RUF012
     operator_extra_links = [ReportLink(), TrainingJobLink()]  # noqa: RUF012
     fastapi_apps = [  # noqa: RUF012
         *_APPS,

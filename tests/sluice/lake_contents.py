@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -19,7 +19,7 @@ from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.lake.pending import expect, next_revision
 from sluice.lake.store import Lake
-from sluice.records.record import part_bytes
+from sluice.records.record import SCHEMA, part_bytes, read_part
 from sluice.steps.frames import parquet_bytes
 
 WRITTEN = datetime(2014, 1, 1, tzinfo=UTC)
@@ -78,6 +78,13 @@ def rows_of(lake: Lake, dataset: str, key: str, files: str = "files") -> list[di
     bodies = [body_of(lake, file["key"]) for file in manifest[files]]
     rows = [row for body in bodies for row in pq.read_table(io.BytesIO(body)).to_pylist()]
     return rows + [json.loads(text) for text in manifest["inline"] if files == "files"]
+
+
+def read_parts(bodies: Iterable[bytes]) -> pa.Table:
+    """Return the records of parts as one table."""
+    files = [(body, pq.ParquetFile(io.BytesIO(body)).metadata.num_rows) for body in bodies]
+    tables = [read_part("s3://bucket/part.parquet", body, "land it again", rows) for body, rows in files]
+    return pa.concat_tables(tables) if tables else SCHEMA.empty_table()
 
 
 def body_of(lake: Lake, key: str) -> bytes:

@@ -201,3 +201,16 @@ def test_manifests_are_read_side_by_side(workspace: Workspace, monkeypatch: pyte
     monkeypatch.setattr(Lake, "manifest", read)
 
     assert announce_partitions(workspace, "raw/events", f"dt={DAY}..dt=2013-01-08", "run") == 0
+
+
+def test_manifest_that_can_not_be_read_is_no_event_and_stops_no_other(
+    workspace: Workspace, subscriber: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    put_event(workspace.lake, 1)
+    key = workspace.lake.layout.manifest("raw/events", partition("2013-01-02"))
+    workspace.lake.put(key, b"{")
+
+    assert announce_partitions(workspace, "raw/events", f"dt={DAY}..dt=2013-01-02", "run") == 1
+
+    assert [event["subject"] for event, _ in subscriber()] == [f"dt={DAY}"]
+    assert f"{key} is no JSON" in caplog.text

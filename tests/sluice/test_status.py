@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from tests.draining import workspace_of
 from tests.sluice.lake_contents import partition, put_raw
 from tests.sluice.serving.live import Live
@@ -233,3 +234,25 @@ def test_each_job_has_its_price_or_says_that_there_is_none(live: Live) -> None:
     assert billed(status) == [f"{job.billable_seconds / 100:.4f} $" for job in status.jobs]
     unknown = replace(status, job_prices=dict.fromkeys(status.job_prices))
     assert billed(unknown) == ["no price"] * len(status.jobs)
+
+
+def test_status_shows_all_but_a_manifest_that_can_not_be_read_and_names_it(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    lake = workspace.lake
+    for day in ("2013-01-01", "2013-01-02"):
+        put_raw(lake, EVENTS, day, [message(reading("r", f"{day}T07:00:00+00:00"))])
+    keys = [lake.layout.manifest(dataset, partition("2013-01-02")) for dataset in ("raw/events", "conform")]
+    for key in keys:
+        lake.put(key, b"{")
+
+    status = pipeline_status(replace(workspace, pipeline=replace(workspace.pipeline, deployment=None)))
+
+    assert [(each.name, each.closed) for each in status.datasets[:3]] == [
+        ("raw/events", "dt=2013-01-01"),
+        ("raw/weather", ""),
+        ("conform", ""),
+    ]
+    assert status.datasets[0].not_conformed == 1
+    for key in keys:
+        assert f"{lake.uri(key)} is no JSON: it is cut off or damaged; restore its former version" in caplog.text

@@ -15,6 +15,7 @@ from typing_extensions import override
 from sluice.dataset.raw_rows import RawRows
 from sluice.dataset.values import Numbers, categories, numbers
 from sluice.declaration.features import Category
+from sluice.lake.parsing import parsed
 from sluice.lake.store import Lake
 
 _MOST_ROWS = 100_000
@@ -193,7 +194,8 @@ def read_profile(lake: Lake, fingerprint: str) -> Profile:
     Raises:
         MissingResource: there is none.
     """
-    return Profile.model_validate_json(lake.get(lake.layout.profile(fingerprint)))
+    key = lake.layout.profile(fingerprint)
+    return parsed(lake.uri(key), lake.get(key), Profile)
 
 
 def drift(profile: Profile, frame: pd.DataFrame) -> Mapping[str, float]:

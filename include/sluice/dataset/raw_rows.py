@@ -21,7 +21,8 @@ from sluice.errors import DeclarationError
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
-from sluice.steps.frames import read_object, to_frame
+from sluice.steps.frames import to_frame
+from sluice.steps.reading import read_output
 
 _AHEAD = 8  # partitions in memory
 
@@ -41,7 +42,7 @@ def read_rows(lake: Lake, dataset: str, partitions: Sequence[Partition]) -> Iter
 
 
 def _frame(lake: Lake, manifest: Manifest) -> pd.DataFrame:
-    return to_frame([read_object(file.key, lake.get(file.key)) for file in manifest.files])
+    return to_frame([read_output(lake, file) for file in manifest.files])
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from sluice.dataset.channels import CHANNELS, Channel, Form, channel_key, form_of, write_channel
 from sluice.dataset.encodings import Encoding
@@ -20,8 +20,9 @@ from sluice.dataset.labels import Labels
 from sluice.dataset.profile import Sample
 from sluice.dataset.raw_rows import RawRows, read_rows
 from sluice.declaration.training import Training
-from sluice.errors import MissingResource, NotEnoughData
+from sluice.errors import MissingResource, NotEnoughData, OutdatedObject
 from sluice.lake.manifests import Manifest, digest_of
+from sluice.lake.parsing import parsed
 from sluice.lake.partitions import Partition, format_ranges, parse_ranges, partition_at
 from sluice.lake.store import Lake
 from sluice.steps.frames import read_object, to_frame
@@ -85,11 +86,10 @@ def read_snapshot(lake: Lake, fingerprint: str) -> Snapshot:
     """
     key = lake.layout.snapshot(fingerprint)
     try:
-        return Snapshot.model_validate_json(lake.get(key))
-    except ValidationError as error:
+        return parsed(lake.uri(key), lake.get(key), Snapshot)
+    except OutdatedObject as error:
         raise MissingResource(
-            f"{lake.uri(key)} was written by another version of Sluice ({error.error_count()} members differ); run the "
-            f"training again"
+            f"{lake.uri(key)} was written by an older version of Sluice; run the training again"
         ) from error
 
 
@@ -109,7 +109,8 @@ def snapshot_rows(lake: Lake, fingerprint: str, channel: Channel) -> pd.DataFram
         MissingResource: there are none.
     """
     key = lake.layout.snapshot_rows(fingerprint, channel)
-    return to_frame([read_object(key, lake.get(key))])
+    remedy = f"remove {lake.uri(lake.layout.snapshot(fingerprint))} and run the training again"
+    return to_frame([read_object(lake.uri(key), lake.get(key), remedy)])
 
 
 def make_snapshot(workspace: Workspace, first: str | None = None, last: str | None = None) -> Snapshot:
@@ -162,14 +163,15 @@ def make_snapshot(workspace: Workspace, first: str | None = None, last: str | No
 def _closed(workspace: Workspace, first: str | None, last: str | None) -> dict[Partition, Manifest]:
     """Return the closed partitions of the range that have rows, with their manifests, oldest first."""
     lake, pipeline = workspace.lake, workspace.pipeline
+    dataset = pipeline.require_training().rows
     begin, end = (partition_at(bound, pipeline.every) if bound else None for bound in (first, last))
+    wanted = (
+        each for each in lake.partitions(dataset) if (begin is None or each >= begin) and (end is None or each <= end)
+    )
     return {
         manifest.time_partition: manifest
-        for manifest in lake.manifests(pipeline.require_training().rows)
-        if manifest.state == "closed"
-        and manifest.rows_out
-        and (begin is None or manifest.time_partition >= begin)
-        and (end is None or manifest.time_partition <= end)
+        for manifest in lake.manifests(dataset, wanted)
+        if manifest.state == "closed" and manifest.rows_out
     }
 
 

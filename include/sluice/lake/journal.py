@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import TypeVar
 
 from pydantic import BaseModel
 
-from sluice.errors import ConflictingWrite, SluiceError
+from sluice.errors import ConflictingWrite, OutdatedObject
+from sluice.lake.parsing import parsed
 from sluice.lake.store import Lake
 
 Record = TypeVar("Record", bound=BaseModel)
 
 _MOST_RACES = 20
+_NUMBERED = re.compile(r"(\d{6,})\.json", re.ASCII)
 
 
 def entries(lake: Lake, folder: str, kind: type[Record]) -> dict[int, Record]:
@@ -26,7 +27,7 @@ def entries(lake: Lake, folder: str, kind: type[Record]) -> dict[int, Record]:
         kind: The model that parses a record. Its ``schema_version`` has a default, the current one.
 
     Raises:
-        SluiceError: an object of the folder is no such record.
+        UnreadableObject: an object of the folder is no such record.
     """
     return dict(reversed([*newest_first(lake, folder, kind)]))
 
@@ -40,7 +41,7 @@ def newest_first(lake: Lake, folder: str, kind: type[Record]) -> Iterator[tuple[
         kind: As for :func:`entries`.
 
     Raises:
-        SluiceError: an object of the folder is no such record.
+        UnreadableObject: an object of the folder is no such record.
     """
     for number in sorted(_numbers(lake, folder), reverse=True):
         record = entry(lake, folder, number, kind)
@@ -80,14 +81,16 @@ def newest(lake: Lake, folder: str, kind: type[Record]) -> Record | None:
         kind: As for :func:`entries`.
 
     Raises:
-        SluiceError: the newest object of the folder is no such record.
+        UnreadableObject: the newest object of the folder is no such record.
     """
     last = max(_numbers(lake, folder), default=0)
     return entry(lake, folder, last, kind) if last else None
 
 
 def _numbers(lake: Lake, folder: str) -> list[int]:
-    return [int(PurePosixPath(key).stem) for key, _, _ in lake.objects(folder)]
+    """Return the numbers of the records. What has another name is none of them."""
+    found = (_NUMBERED.fullmatch(key.removeprefix(folder)) for key in lake.documents(folder))
+    return [int(match[1]) for match in found if match is not None]
 
 
 def entry_key(folder: str, number: int) -> str:
@@ -111,13 +114,10 @@ def entry(lake: Lake, folder: str, number: int, kind: type[Record]) -> Record | 
 
     Raises:
         MissingResource: there is no such object.
-        SluiceError: the object is no such record.
+        UnreadableObject: the object is no such record.
     """
     key = entry_key(folder, number)
     try:
-        document = json.loads(lake.get(key))
-        if document["schema_version"] != kind.model_fields["schema_version"].default:
-            return None
-        return kind.model_validate(document)
-    except (ValueError, KeyError, TypeError) as error:
-        raise SluiceError(f"{lake.uri(key)} is no record of Sluice; restore it from a version of the object") from error
+        return parsed(lake.uri(key), lake.get(key), kind)
+    except OutdatedObject:
+        return None

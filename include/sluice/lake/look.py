@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from sluice.errors import UnreadableObject
 from sluice.lake.layout import Layout
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
@@ -59,7 +61,7 @@ class Look:
             kind: The model that parses its JSON.
 
         Raises:
-            SluiceError: the object is no such JSON.
+            UnreadableObject: the object is no such JSON.
         """
         if key not in self._seen:
             self._seen[key] = self.lake.stored(key, kind)
@@ -81,14 +83,20 @@ class Look:
         """Read manifests that will be asked for, sixteen at a time.
 
         Args:
-            wanted: Their datasets and partitions, in any order, also more than once.
+            wanted: Their datasets and partitions, in any order, also more than once. Who asks for one that can't be
+                read gets the error.
         """
         by_dataset: dict[str, dict[Partition, None]] = defaultdict(dict)
         for dataset, partition in wanted:
             if (dataset, partition) not in self._manifests:
                 by_dataset[dataset][partition] = None
+
+        def read(dataset: str, partition: Partition) -> None:
+            with suppress(UnreadableObject):
+                self.manifest(dataset, partition)
+
         with ThreadPoolExecutor(16) as pool:
             for dataset, partitions in by_dataset.items():
                 likely = dict.fromkeys(self.lake.likely(dataset, partitions))
                 self._manifests |= {(dataset, each): None for each in partitions if each not in likely}
-                list(pool.map(partial(self.manifest, dataset), likely))
+                list(pool.map(partial(read, dataset), likely))

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
+from sluice.lake.layout import MANIFEST
 from sluice.lake.partitions import Partition
 
 
@@ -126,6 +127,12 @@ class Manifest(BaseModel):
     first_event_time: datetime | None = None
     last_event_time: datetime | None = None
     written_at: datetime
+
+    @model_validator(mode="after")
+    def _is_at_its_place(self, info: ValidationInfo) -> Manifest:
+        if info.context is not None and not info.context.endswith(f"/{self.dataset}/{self.partition}/{MANIFEST}"):
+            raise ValueError(f"it is that of {self.dataset}, {self.partition}")
+        return self
 
     @property
     def digest(self) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Literal
 
 from sluice.errors import SluiceError
@@ -15,6 +16,8 @@ Grain = Literal["hour", "day"]
 
 _LENGTHS: dict[Grain, timedelta] = {"day": timedelta(days=1), "hour": timedelta(hours=1)}
 _KEY = re.compile(r"dt=(\d{4}-\d{2}-\d{2})(?:/hour=(\d{2}))?")
+_LONGEST_RANGE = len("dt=2013-01-15/hour=07..dt=2013-01-15/hour=08,")
+_MOST_CHARACTERS = 3_000  # below the 4 KiB that an XCom may have (P11)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -49,10 +52,11 @@ class Partition:
             raise SluiceError(f"{key!r} is not a partition key; write dt=2013-01-15 or dt=2013-01-15/hour=07")
         day, hour = match.groups()
         try:
-            start = datetime.fromisoformat(f"{day}T{hour or '00'}:00:00+00:00")
-        except ValueError as error:
+            found = cls(datetime.fromisoformat(f"{day}T{hour or '00'}:00:00+00:00"), "day" if hour is None else "hour")
+            found.shift(1)  # the last day that a date can have has no end
+        except (ValueError, OverflowError) as error:
             raise SluiceError(f"{key!r} is not a partition key: {error}; write a date that exists") from error
-        return cls(start, "day" if hour is None else "hour")
+        return found
 
     @property
     def key(self) -> str:
@@ -109,6 +113,26 @@ def neighbours(partitions: Iterable[Partition]) -> list[tuple[Partition, Partiti
     return runs
 
 
+def covering_ranges(partitions: Iterable[Partition], most: int = _MOST_CHARACTERS) -> str:
+    """Format partitions as :func:`format_ranges` does, if that is short enough; else as fewer ranges that cover them.
+
+    Args:
+        partitions: The partitions, all of one length.
+        most: The most characters.
+
+    Returns:
+        The ranges. Between them are the widest gaps, as many as fit.
+    """
+    ordered = sorted(set(partitions))
+    exact = format_ranges(ordered)
+    if len(exact) <= most:
+        return exact
+    widest = sorted(range(1, len(ordered)), key=lambda n: ordered[n - 1].start - ordered[n].start)
+    cuts = sorted(widest[: most // _LONGEST_RANGE - 1])
+    covering = ((ordered[first], ordered[end - 1]) for first, end in pairwise([0, *cuts, len(ordered)]))
+    return ",".join(first.key if first == last else f"{first.key}..{last.key}" for first, last in covering)
+
+
 def parse_ranges(text: str) -> list[Partition]:
     """Parse the text that :func:`format_ranges` returns, into partitions in order.
 
@@ -122,6 +146,14 @@ def parse_ranges(text: str) -> list[Partition]:
     return partitions
 
 
+def of_folder(path: str) -> Partition | None:
+    """Return the partition of a folder below its dataset, such as ``dt=2013-01-15``; None if it is that of none."""
+    try:
+        return Partition.parse(path)
+    except SluiceError:
+        return None
+
+
 def of_path(path: str, every: Grain) -> Partition | None:
     """Return the partition whose folder contains an object; None if there is none.
 
@@ -132,11 +164,10 @@ def of_path(path: str, every: Grain) -> Partition | None:
     match = _KEY.match(path)
     if match is None or not path[match.end() :].startswith("/"):
         return None
-    try:
-        found = Partition.parse(match.group())
-    except SluiceError:
+    found = of_folder(match.group())
+    if found is None or (found.every == "day" and every == "hour"):
         return None
-    return None if found.every == "day" and every == "hour" else Partition.containing(found.start, every)
+    return Partition.containing(found.start, every)
 
 
 def requested(
@@ -193,10 +224,11 @@ def partition_at(moment: str, every: Grain) -> Partition:
 
 
 def chunks(partitions: Sequence[Partition], size: int) -> list[str]:
-    """Split partitions into chunks, each as :func:`format_ranges` formats it.
+    """Split partitions into chunks, each as the range from its first to its last one.
 
     Args:
         partitions: The partitions in order.
-        size: The most partitions in a chunk.
+        size: The most of them in a chunk.
     """
-    return [format_ranges(partitions[start : start + size]) for start in range(0, len(partitions), size)]
+    some = (partitions[start : start + size] for start in range(0, len(partitions), size))
+    return [format_ranges(between(each[0], each[-1])) for each in some]

@@ -19,7 +19,8 @@ from sluice.aws.wire import BucketWire
 from sluice.errors import ConflictingWrite, MissingResource
 from sluice.lake.layout import MANIFEST, PARTS, Layout
 from sluice.lake.manifests import File, Manifest
-from sluice.lake.partitions import Partition, neighbours
+from sluice.lake.parsing import parsed
+from sluice.lake.partitions import Partition, neighbours, of_folder
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -163,6 +164,8 @@ class Lake:
     ) -> Iterator[tuple[str, int, str]]:
         """Yield the key, the size in bytes and the ETag (unquoted) of each object under a prefix, in key order.
 
+        A key that ends in a slash is left out: S3's console represents a folder by it.
+
         Args:
             prefix: What the keys begin with.
             after: Only keys after this one; empty for all.
@@ -177,13 +180,23 @@ class Lake:
             for entry in page.get("Contents", ()):
                 if before and entry["Key"] >= before:
                     return
-                yield entry["Key"], entry["Size"], entry["ETag"].strip('"')
+                if not entry["Key"].endswith("/"):
+                    yield entry["Key"], entry["Size"], entry["ETag"].strip('"')
             if "NextContinuationToken" not in page:
                 return
             parameters["ContinuationToken"] = page["NextContinuationToken"]
 
     def _list(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         return self._wire.list(parameters) or self.s3.list_objects_v2(Bucket=self.bucket, **parameters)
+
+    def documents(self, folder: str) -> list[str]:
+        """Return the keys of the JSON objects directly in a folder. Whatever else lies there is passed over.
+
+        Args:
+            folder: The folder, with the slash at its end.
+        """
+        keys = (key for key, _, _ in self.objects(folder))
+        return [key for key in keys if key.endswith(".json") and "/" not in key.removeprefix(folder)]
 
     # Objects that change: each holds one model, as JSON. A conditional put replaces it, so that no change is lost.
 
@@ -193,9 +206,12 @@ class Lake:
         Args:
             key: The key of the object.
             kind: The model that parses its JSON.
+
+        Raises:
+            UnreadableObject: the object is no such JSON.
         """
         body, etag = self._get(key)
-        return Stored(None, None) if etag is None else Stored(kind.model_validate_json(body), etag)
+        return Stored(None, None) if etag is None else Stored(parsed(self.uri(key), body, kind), etag)
 
     def replace(self, key: str, before: Stored[Model], after: Model) -> Stored[Model]:
         """Replace the value of an object that changes. If it is already the new one, nothing is written.
@@ -317,16 +333,19 @@ class Lake:
     def manifest_etags(self, dataset: str, partitions: Iterable[Partition] | None = None) -> dict[Partition, str]:
         """List the ETags of manifests. An ETag changes when its manifest does.
 
+        A manifest in the folder of no partition is passed over.
+
         Args:
             dataset: The dataset, such as ``raw/events``.
             partitions: The only partitions to list; neighbours are listed together. None for all of the dataset.
         """
         prefix = self.layout.dataset(dataset)
-        return {
-            Partition.parse(key.removeprefix(prefix).removesuffix("/" + MANIFEST)): etag
+        found = {
+            of_folder(key.removeprefix(prefix).removesuffix("/" + MANIFEST)): etag
             for key, _, etag in self.between(prefix, partitions, without=PARTS)
             if key.endswith("/" + MANIFEST)
         }
+        return {each: etag for each, etag in found.items() if each is not None}
 
     def between(
         self, prefix: str, partitions: Iterable[Partition] | None, without: str = ""
@@ -365,6 +384,9 @@ class Lake:
         Args:
             dataset: The dataset, such as ``raw/events``.
             partitions: The partitions; those without a manifest are left out. None: all of the dataset.
+
+        Raises:
+            UnreadableObject: one of them can't be read.
         """
         asked = self.partitions(dataset) if partitions is None else self.likely(dataset, list(partitions))
         with ThreadPoolExecutor(16) as pool:

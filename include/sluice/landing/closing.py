@@ -22,6 +22,7 @@ from sluice.lake.look import Look, Reads
 from sluice.lake.manifests import Manifest, latest
 from sluice.lake.partitions import Partition, between, format_ranges
 from sluice.lake.pending import expect, read_pending
+from sluice.lake.readable import read_each
 from sluice.lake.store import Lake
 from sluice.landing.parts import without_inline
 
@@ -99,13 +100,13 @@ def close_source(lake: Lake, pipeline: Pipeline, source: EventSource, evidence: 
     pending = read_pending(lake, source.name)
     first = [each for each in pending.partitions if each not in pending.changed]
     look.read_manifests((dataset, each) for each in first)
-    found = {each: manifest for each in first if (manifest := look.manifest(dataset, each)) is not None}
-    still_open = {each for each, manifest in found.items() if manifest.state == "open"}
-    closed = {*found, *pending.changed} - still_open
+    manifests, unreadable = read_each(partial(look.manifest, dataset), first)
+    still_open = {manifest.time_partition for manifest in manifests if manifest.state == "open"}
+    closed = {*(manifest.time_partition for manifest in manifests), *pending.changed} - still_open
     passed = watermark(source, evidence, lake.now())
     if passed is not None:
         closed |= _closed(look, dataset, {each for each in still_open if each.end <= passed})
-        closed |= _silence_closed(look, pipeline, source, passed, closed | still_open)
+        closed |= _silence_closed(look, pipeline, source, passed, closed | still_open | unreadable)
     return format_ranges(closed)
 
 
@@ -129,12 +130,12 @@ def _silence_closed(
 ) -> set[Partition]:
     """Close the partitions without an event since the source is observed, up to the watermark.
 
-    Until the first event arrives, the observation begins anew with each call. What an earlier call has closed is not
-    looked at again.
+    Until the first event arrives, the observation begins anew with each call. So it does after a clock that went back:
+    what had passed by the wrong clock has not. What an earlier call has closed is not looked at again.
     """
     lake, dataset, key = look.lake, raw_dataset(source.name), look.layout.observed(source.name)
     seen = lake.stored(key, Observed)
-    before = seen.value
+    before = seen.value if seen.value is None or seen.value.since <= lake.now() else None
     landed = bool(known) or (before is not None and before.until is not None) or _has_landed(lake, dataset)
     first_open = Partition.containing(passed, pipeline.every)
     last = first_open.shift(-1)

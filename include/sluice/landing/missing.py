@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import pyarrow.parquet as pq
-
-from sluice.errors import MissingResource
-from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
-from sluice.lake.store import Lake
-from sluice.landing.parts import Landing, Parts, inline_records
-from sluice.records.record import Record, part_bytes
+from sluice.landing.parts import Landing, Parts
+from sluice.landing.recorded import recorded
+from sluice.records.record import Record
 
 _WRITERS = 8
 _BUFFERED_RECORDS = 20_000
@@ -39,6 +34,7 @@ def land_missing(batches: Iterable[Sequence[Record]], landing: Landing) -> int:
 
     Raises:
         MissingResource: a part that a manifest names is gone.
+        UnreadableObject: it is damaged.
         ConflictingWrite: other writers kept changing a manifest.
     """
     landed, missing = 0, _Missing(landing)
@@ -97,32 +93,9 @@ class _Missing:
     def _read(self, partition: Partition) -> set[bytes]:
         manifest = self._lake.manifest(self._dataset, partition)
         present: set[bytes] = set()
-        for body in recorded_parts(self._lake, manifest) if manifest else ():
-            table = pq.read_table(io.BytesIO(body), columns=list(_IDENTITY))
+        for table in recorded(self._lake, manifest, _IDENTITY) if manifest else ():
             present.update(map(_digest, zip(*(table[name].to_pylist() for name in _IDENTITY), strict=True)))
         return present
-
-
-def recorded_parts(lake: Lake, manifest: Manifest) -> Iterator[bytes]:
-    """Yield the bytes of each raw part that a manifest records, and of one part made of its inline records.
-
-    Args:
-        lake: The lake to read from.
-        manifest: The manifest of a raw partition.
-
-    Raises:
-        MissingResource: a part is gone.
-    """
-    for file in manifest.files:
-        body = lake.read(file.key)
-        if body is None:
-            raise MissingResource(
-                f"{lake.uri(file.key)} is gone, but its manifest names it; restore it, or remove "
-                f"{lake.layout.manifest(manifest.dataset, manifest.time_partition)} as well and replay from the stream"
-            )
-        yield body
-    if manifest.inline:
-        yield part_bytes(inline_records(manifest))[1]
 
 
 def _digest(identity: Iterable[object]) -> bytes:

@@ -10,10 +10,15 @@ from contextlib import contextmanager
 
 @contextmanager
 def stopping() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM sets within this context. Only the main thread can enter the context."""
+    """Yield an event that SIGTERM sets within this context. Only the main thread can enter the context.
+
+    A signal that came is raised again at the end, so that whoever handled it before ends what comes next.
+    """
     stop = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
         yield stop
     finally:
         signal.signal(signal.SIGTERM, before)
+        if stop.is_set():
+            signal.raise_signal(signal.SIGTERM)

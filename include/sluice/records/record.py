@@ -18,6 +18,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sluice.lake.parquet import read_parquet
+
 _COLUMNS: Mapping[str, pa.DataType] = {
     "event_id": pa.string(),
     "group": pa.string(),
@@ -144,18 +146,32 @@ def part_bytes(records: Iterable[Record]) -> tuple[str, bytes]:
         The name of the part, which has a digest of its bytes, and the Parquet bytes.
     """
     ordered = sorted(records, key=_ORDER)
-    columns = dict(zip(SCHEMA.names, zip(*ordered, strict=True), strict=True))
     buffer = io.BytesIO()
-    pq.write_table(pa.table(columns, schema=SCHEMA), buffer, compression="zstd")
+    pq.write_table(table_of(ordered), buffer, compression="zstd")
     body = buffer.getvalue()
     first = min(record.sequence_number for record in ordered).partition(":")[0]
     return f"part-{first}-{hashlib.sha256(body).hexdigest()[:16]}.parquet", body
 
 
-def read_parts(bodies: Sequence[bytes]) -> pa.Table:
-    """Read the records of several parts into one table of :data:`SCHEMA`."""
-    tables = [pq.read_table(io.BytesIO(body), schema=SCHEMA) for body in bodies]
-    return pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+def table_of(records: Iterable[Record]) -> pa.Table:
+    """Return records, at least one, as a table of :data:`SCHEMA`."""
+    return pa.table(dict(zip(SCHEMA.names, zip(*records, strict=True), strict=True)), schema=SCHEMA)
+
+
+def read_part(uri: str, body: bytes, remedy: str, rows: int, columns: Sequence[str] = SCHEMA.names) -> pa.Table:
+    """Read the records of a part.
+
+    Args:
+        uri: The ``s3://`` URI of the part, for the error.
+        body: The bytes of the part.
+        remedy: The next action if it can't be read, as :func:`sluice.lake.parquet.read_parquet` takes it.
+        rows: How many records it has, as its manifest says.
+        columns: The members to read.
+
+    Raises:
+        UnreadableObject: the part is damaged, or something else wrote it.
+    """
+    return read_parquet(uri, body, remedy, schema=pa.schema([SCHEMA.field(name) for name in columns]), rows=rows)
 
 
 def record_json(record: Record) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-import pyarrow.parquet as pq
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from sluice.errors import MissingResource
 from sluice.lake.partitions import Partition
-from sluice.landing.missing import recorded_parts
 from sluice.landing.parts import Landing
+from sluice.landing.recorded import recorded
 from sluice.records.record import First, Record, first_of
 from sluice.redrive.quarantined import Quarantined, records_of
 
@@ -83,7 +83,7 @@ def _landed(landing: Landing, firsts: Iterable[First]) -> Mapping[str, Record]:
     found: dict[str, Record] = {}
     for partition, message_ids in by_partition.items():
         manifest = landing.lake.manifest(landing.dataset, partition)
-        for body in recorded_parts(landing.lake, manifest) if manifest else ():
-            rows = pq.read_table(io.BytesIO(body), filters=[("message_id", "in", message_ids)])
+        for table in recorded(landing.lake, manifest) if manifest else ():
+            rows = table.filter(pc.is_in(table["message_id"], pa.array(message_ids)))
             found.update((row["message_id"], Record(**row)) for row in rows.to_pylist())
     return found

@@ -5,7 +5,6 @@ Events that landed outside the pipeline's start and end, where no step reads the
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +13,16 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from sluice.declaration.sources import EventSource
+from sluice.lake.parquet import read_parquet
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.landing.parts import inline_records
 from sluice.records.record import Record, first_of
 from sluice.sources.coverage import conform_steps, outside_and_not_conformed
+from sluice.steps.conform import QUARANTINE_SCHEMA
 from sluice.workspace import Workspace
 
 OUTSIDE = "outside start and end"
@@ -80,8 +81,8 @@ def _by_steps(workspace: Workspace, source: EventSource, wanted: Callable[[Parti
     """Yield what the ``conform`` steps have quarantined, with the reasons."""
     lake = workspace.lake
     for step in conform_steps(workspace.pipeline, source.name):
-        for manifest in lake.manifests(step.name):
-            for file in manifest.quarantined if wanted(manifest.time_partition) else ():
+        for manifest in lake.manifests(step.name, filter(wanted, lake.partitions(step.name))):
+            for file in manifest.quarantined:
                 for row, values in enumerate(_rows(lake, file.key, _COLUMNS)):
                     yield _quarantined(values, key=file.key, row=row)
 
@@ -106,7 +107,12 @@ def _quarantined(values: Mapping[str, Any], **more: Any) -> Quarantined:
 
 
 def _rows(lake: Lake, key: str, columns: Sequence[str]) -> list[dict[str, Any]]:
-    return pq.read_table(io.BytesIO(lake.get(key)), columns=list(columns)).to_pylist()
+    return _table(lake, key, columns).to_pylist()
+
+
+def _table(lake: Lake, key: str, columns: Sequence[str]) -> pa.Table:
+    schema = pa.schema([QUARANTINE_SCHEMA.field(name) for name in columns])
+    return read_parquet(lake.uri(key), lake.get(key), "leave its partition out", schema=schema)
 
 
 def records_of(lake: Lake, chosen: Sequence[Quarantined]) -> list[Record]:
@@ -122,7 +128,7 @@ def records_of(lake: Lake, chosen: Sequence[Quarantined]) -> list[Record]:
             rows[each.key].append(each.row)
 
     def read(key: str) -> dict[tuple[str, int], Record]:
-        table = pq.read_table(io.BytesIO(lake.get(key)), columns=list(Record._fields)).take(rows[key])
+        table = _table(lake, key, Record._fields).take(rows[key])
         return {(key, row): Record(**values) for row, values in zip(rows[key], table.to_pylist(), strict=True)}
 
     with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:

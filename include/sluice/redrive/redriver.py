@@ -86,7 +86,8 @@ class Redriver:
         return self._attempt(record, entry.attempts + 1)
 
     def _send_unknown(self, record: Record, attempts: int) -> Outcome:
-        fresh = self.ledger.lake.now() - self.ledger.intended_at(record.message_id, attempts) < DEDUPLICATED
+        age = self.ledger.lake.now() - self.ledger.intended_at(record.message_id, attempts)
+        fresh = timedelta() <= age < DEDUPLICATED  # after a clock that went back nobody knows the age
         if fresh and self.connector.drops_repeats:
             return self._post(record, attempts)  # the source drops a repeated message
         if fresh or not self.again:  # a fresh one may be sent by another redrive right now

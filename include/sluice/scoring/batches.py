@@ -21,7 +21,8 @@ from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.partitions import parse_ranges
 from sluice.scoring.due import due_rows
 from sluice.serving.champion import model_of_job
-from sluice.steps.frames import read_object, to_frame
+from sluice.steps.frames import to_frame
+from sluice.steps.reading import read_output
 from sluice.training.models import Model
 from sluice.workspace import Workspace
 
@@ -80,7 +81,7 @@ def read_table(workspace: Workspace, rows: Manifest) -> pa.Table:
     Raises:
         DeclarationError: they lack a column that the scoring keeps.
     """
-    tables = [read_object(file.key, workspace.lake.get(file.key)) for file in rows.files]
+    tables = [read_output(workspace.lake, file) for file in rows.files]
     table = pa.concat_tables(tables, promote_options="permissive")
     missing = [column for column in workspace.pipeline.require_scoring().keep if column not in table.column_names]
     if missing and rows.rows_out:  # a step that returns no rows may leave out its columns

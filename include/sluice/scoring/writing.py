@@ -12,7 +12,7 @@ from sluice.completions import announce_partitions
 from sluice.errors import SluiceError
 from sluice.evaluation.answers import read_answers
 from sluice.lake.manifests import Manifest
-from sluice.lake.partitions import Partition, format_ranges, parse_ranges
+from sluice.lake.partitions import Partition, covering_ranges, format_ranges, parse_ranges
 from sluice.scoring.batches import answers_key, read_table
 from sluice.scoring.due import code_of, due_rows, inputs_of
 from sluice.serving.champion import model_of_job
@@ -31,7 +31,7 @@ def write_scores(workspace: Workspace, job: str, ranges: str) -> dict[str, Any]:
         ranges: The partitions, as ranges.
 
     Returns:
-        A summary for XCom: ``partitions`` as ranges, those that were written, and the sum of ``rows``.
+        A summary for XCom: ``partitions`` as ranges that cover those that were written, and the sum of ``rows``.
 
     Raises:
         MissingResource: a partition is not complete.
@@ -50,7 +50,7 @@ def write_scores(workspace: Workspace, job: str, ranges: str) -> dict[str, Any]:
             code=code_of(workspace),
             rows_in=rows.rows_out,
         )
-    written = format_ranges(rows.time_partition for rows in due)
+    written = covering_ranges(rows.time_partition for rows in due)
     return {"partitions": written, "rows": sum(rows.rows_out for rows in due)}
 
 

@@ -82,7 +82,7 @@ def find_version(workspace: Workspace, job: str) -> Version | None:
 def versions(workspace: Workspace) -> list[Version]:
     """Return all versions of the pipeline's model, oldest first."""
     lake = workspace.lake
-    found = (lake.stored(key, Version).value for key, _, _ in lake.objects(lake.layout.versions()))
+    found = (lake.stored(key, Version).value for key in lake.documents(lake.layout.versions()))
     return sorted((each for each in found if each is not None), key=lambda each: each.number)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -19,11 +20,12 @@ from typing_extensions import override
 from sluice.aws.template import Fragment
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource, Source
-from sluice.errors import DeclarationError
+from sluice.errors import DeclarationError, UnreadableObject
 from sluice.lake.layout import raw_dataset
 from sluice.lake.look import Look
 from sluice.lake.manifests import Size
 from sluice.lake.partitions import Partition
+from sluice.lake.readable import readable_manifests
 from sluice.lake.store import Lake
 from sluice.landing.closing import Evidence, is_empty_by_rule
 from sluice.landing.parts import Flush, Landed, Landing, Limits
@@ -41,6 +43,25 @@ DeclaredEvents = TypeVar("DeclaredEvents", bound=EventSource, covariant=True)
 Contents = Mapping[Partition, str]
 # What `status` shows of a source, by name. Numbers are also sent as metrics.
 Figures = Mapping[str, int | float | datetime | None]
+
+
+def reasons(why: Callable[[Partition], str | None], partitions: Collection[Partition]) -> dict[Partition, str]:
+    """Return why partitions are not complete.
+
+    Args:
+        why: Returns the reason for one; None if it is complete. It may raise UnreadableObject, which is a reason.
+        partitions: The partitions.
+    """
+
+    def reason(partition: Partition) -> str | None:
+        try:
+            return why(partition)
+        except UnreadableObject as error:
+            return str(error)
+
+    with ThreadPoolExecutor(16) as pool:
+        found = zip(partitions, pool.map(reason, partitions), strict=True)
+        return {partition: text for partition, text in found if text is not None}
 
 
 class Connector(ABC, Generic[Declared]):
@@ -85,7 +106,7 @@ class Connector(ABC, Generic[Declared]):
 
         Returns:
             The reason of each that is not complete, which is shown after the partition's key; ``{partition}`` in it is
-            replaced by the key.
+            replaced by the key. If its manifest can't be read, that is the reason: it stops no other partition.
         """
 
     def contents(self, partitions: Collection[Partition] | None = None) -> Contents:
@@ -102,7 +123,8 @@ class Connector(ABC, Generic[Declared]):
         Args:
             partitions: The partitions.
         """
-        return {each.time_partition: each.size for each in self.lake.manifests(self.dataset, partitions)}
+        manifests, _ = readable_manifests(self.lake, self.dataset, partitions)
+        return {manifest.time_partition: manifest.size for manifest in manifests}
 
     def partitions(self) -> set[Partition]:
         """Return the partitions for which something has landed or waits to land."""
@@ -263,18 +285,15 @@ class EventConnector(Connector[DeclaredEvents]):
         """Return why partitions are not complete. One is complete once closed, or if it is empty by rule."""
         look, dataset = Look(self.lake), self.dataset
         look.read_manifests((dataset, each) for each in partitions)
-        found = {each: look.manifest(dataset, each) for each in partitions}
-        absent = {
-            each: "no event has arrived in it, and nothing proves yet that none will"
-            for each, manifest in found.items()
-            if manifest is None and not is_empty_by_rule(look, self.source.name, each)
-        }
-        still_open = {
-            each: "still open, because events of that time may still arrive"
-            for each, manifest in found.items()
-            if manifest is not None and manifest.state != "closed"
-        }
-        return absent | still_open
+
+        def why(partition: Partition) -> str | None:
+            manifest = look.manifest(dataset, partition)
+            if manifest is None:
+                empty = is_empty_by_rule(look, self.source.name, partition)
+                return None if empty else "no event has arrived in it, and nothing proves yet that none will"
+            return None if manifest.state == "closed" else "still open, because events of that time may still arrive"
+
+        return reasons(why, partitions)
 
     # Sending, sending back, and replay
 

@@ -14,6 +14,7 @@ from sluice.declaration.steps import Conform
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
+from sluice.lake.readable import readable_manifests
 from sluice.lake.store import Lake
 from sluice.sources.connecting import connect
 from sluice.workspace import Workspace
@@ -51,7 +52,8 @@ def not_conformed(lake: Lake, pipeline: Pipeline, source: Source, raw: Iterable[
         raw: The manifests of the source's raw partitions.
     """
     steps = conform_steps(pipeline, source.name)
-    read = [{each.partition: each.rows_in for each in lake.manifests(step.name)} for step in steps] or [{}]
+    readable = (readable_manifests(lake, step.name)[0] for step in steps)
+    read = [{each.partition: each.rows_in for each in manifests} for manifests in readable] or [{}]
     return sum(max(0, each.rows_out - min(seen.get(each.partition, 0) for seen in read)) for each in raw)
 
 

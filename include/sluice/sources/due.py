@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -40,7 +41,7 @@ class Started(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    schema_version: int = 1
+    schema_version: Literal[1] = 1
     partitions: Mapping[str, str] = Field(default_factory=dict)
     runs: Mapping[str, str] = Field(default_factory=dict)
     held_back: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)

@@ -21,8 +21,9 @@ from sluice.errors import DeclarationError, SluiceError
 from sluice.lake.layout import raw_dataset
 from sluice.lake.partitions import Partition, chunks, parse_ranges
 from sluice.lake.store import Lake
-from sluice.landing.missing import land_missing, recorded_parts
-from sluice.records.record import Record, read_parts
+from sluice.landing.missing import land_missing
+from sluice.landing.recorded import recorded
+from sluice.records.record import Record
 from sluice.sources.connecting import connect_events, events_source
 from sluice.sources.contract import EventConnector
 from sluice.workspace import Workspace
@@ -142,6 +143,7 @@ def replay(workspace: Workspace, request: ReplayRequest, unit: str) -> Replayed:
 
     Raises:
         MissingResource: the stream, or a raw part that a manifest names, is gone.
+        UnreadableObject: a raw part is damaged.
         ConflictingWrite: other writers kept changing a manifest.
     """
     connector, counts = connect_events(workspace, request.source), Counter[str]()
@@ -176,8 +178,8 @@ def _derived(
     """
     for partition in partitions:
         manifest = connector.lake.manifest(connector.dataset, partition)
-        for body in recorded_parts(connector.lake, manifest) if manifest else ():
-            stored = [Record(**row) for row in read_parts([body]).to_pylist()]
+        for table in recorded(connector.lake, manifest) if manifest else ():
+            stored = [Record(**row) for row in table.to_pylist()]
             changed = [(old, new) for old in stored if (new := connector.unpacker.derive_again(old)) != [old]]
             counts["read"] += len(stored)
             counts["left"] += sum(old.event_time_from == "body" for old, _ in changed)

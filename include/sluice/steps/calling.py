@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any, TypeAlias
@@ -22,7 +23,7 @@ from sluice.steps.frames import to_frame
 from sluice.steps.output import Output
 from sluice.steps.output_schema import OutputSchema
 from sluice.steps.plan import Planned, Span
-from sluice.steps.reading import objects, reader_of
+from sluice.steps.reading import reader_of
 from sluice.steps.returned import frame_of, table_of
 from sluice.steps.unifying import unified
 
@@ -66,14 +67,15 @@ def _tables(lake: Lake, pipeline: Pipeline, read: Input, span: Span) -> Tables:
     """Return the objects of an input with the same columns, those of earlier partitions apart."""
     before = [file for n in range(read.look_back, 0, -1) for file in _files(span[0].found[read, n])]
     own = [file for each in span for file in _files(each.found[read, 0])]
-    files, table_of_object = [*before, *own], reader_of(pipeline, read.dataset)
-    bodies = objects(lake, [file.key for file in files])
-    found = [(file.origin or file.key, table_of_object(file, body)) for file, body in zip(files, bodies, strict=True)]
+    files, read_file = [*before, *own], reader_of(lake, pipeline, read.dataset)
+    with ThreadPoolExecutor(8) as pool:
+        tables = pool.map(read_file, files)
+        found = [(file.origin or file.key, table) for file, table in zip(files, tables, strict=True)]
     # Alone, a partition would not get the columns and types of all its neighbours.
     if len(span) > 1 and not all(table.schema.equals(found[0][1].schema) for _, table in found):
         raise NotAlike
-    tables = unified(found)
-    return tables[: len(before)], tables[len(before) :]
+    alike = unified(found)
+    return alike[: len(before)], alike[len(before) :]
 
 
 def _files(manifest: Manifest | None) -> Sequence[Any]:

@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import importlib.util
 import pkgutil
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
@@ -14,12 +15,14 @@ from pathlib import Path
 
 import sluice.contracts
 from sluice.declaration.folders import PACKAGE
+from sluice.declaration.loading import resolve
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
-from sluice.errors import DeclarationError
+from sluice.errors import DeclarationError, RunInterrupted
 from sluice.lake.manifests import digest_of
 from sluice.sources.connecting import events_source
 
+_LOADED = "__sluice_source__"
 _LIBRARY = Path(__file__).resolve().parents[1]
 
 
@@ -85,6 +88,36 @@ def code_of(pipeline: Pipeline, step: Conform | Step) -> Code:
         packages=packages,
         modules=files,
     )
+
+
+def require_loaded(pipeline: Pipeline, step: Conform | Step, code: str) -> None:
+    """Load what a step names, and require that this process has loaded the code of a fingerprint.
+
+    A module that was changed after it was loaded would run as it was, under the fingerprint of what it is now.
+
+    Args:
+        pipeline: The pipeline whose package has the modules.
+        step: One of its steps.
+        code: The fingerprint of the step's code, taken before.
+
+    Raises:
+        RunInterrupted: the code has changed since then, or since it was loaded. A new process loads it as it is now.
+        DeclarationError: there is no such module or name.
+    """
+    for reference in step.references:
+        resolve(pipeline, reference)
+    now = code_of(pipeline, step)
+    is_same, stale = now.fingerprint == code, False
+    for name, file in now.modules.items():
+        if name in sys.modules:
+            # The module itself keeps the digest of what it was loaded from, for as long as it is loaded.
+            digest = _digest(file)
+            stale |= vars(sys.modules[name]).setdefault(_LOADED, digest if is_same else "unknown") != digest
+    if stale or not is_same:
+        raise RunInterrupted(
+            f"the code of step {step.name!r} of {pipeline.name} has changed since this process loaded it; clear this "
+            f"task, or start the run again: a new process loads it as it is now"
+        )
 
 
 def training_fingerprint(pipeline: Pipeline) -> str:

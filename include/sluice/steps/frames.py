@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pandas.api.extensions import ExtensionDtype
 
 from sluice.errors import SluiceError
+from sluice.lake.parquet import read_parquet
 
 # A column must not turn from int to float because one partition has a gap in it.
 _NULLABLE = {
@@ -44,25 +45,23 @@ def parquet_bytes(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def read_object(key: str, body: bytes) -> pa.Table:
-    """Return the table in an object of a step.
+def read_object(uri: str, body: bytes, remedy: str, rows: int | None = None) -> pa.Table:
+    """Return the table in an object that holds rows of a step.
 
     Args:
-        key: The object's key.
+        uri: The object's ``s3://`` URI.
         body: The object's content, which is Parquet.
+        remedy: The next action if it can't be read, as :func:`sluice.lake.parquet.read_parquet` takes it.
+        rows: How many rows it has, as its manifest says; None if nothing says it.
 
     Raises:
-        SluiceError: it can't be read, or two of its columns have one name.
+        UnreadableObject: it is damaged, or something else wrote it.
+        SluiceError: two of its columns have one name.
     """
-    try:
-        table = pq.ParquetFile(io.BytesIO(body)).read()
-    except (pa.ArrowException, OSError) as error:
-        raise SluiceError(
-            f"{key} can't be read ({str(error).splitlines()[0]}): it is damaged; run its step again on the partition"
-        ) from error
+    table = read_parquet(uri, body, remedy, rows=rows)
     for name, count in Counter(table.column_names).items():
         if count > 1:
-            raise SluiceError(f"{key} has {count} columns {name!r}; let the step return one, then clear its task")
+            raise SluiceError(f"{uri} has {count} columns {name!r}; let the step return one, then clear its task")
     return table
 
 

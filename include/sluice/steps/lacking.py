@@ -13,12 +13,13 @@ from typing import TypeAlias
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import Source
 from sluice.declaration.steps import Conform, Input, Step
+from sluice.errors import UnreadableObject
 from sluice.lake.layout import raw_dataset
 from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.landing.closing import is_empty_by_rule
-from sluice.sources.completeness import short_ranges
+from sluice.sources.completeness import short_ranges, sources_of
 from sluice.sources.coverage import is_outside
 from sluice.workspace import Workspace
 
@@ -95,7 +96,10 @@ def is_needless(look: Look, pipeline: Pipeline, partition: Partition) -> bool:
 
 
 def _is_absent_for_good(look: Look, pipeline: Pipeline, source: Source, partition: Partition) -> bool:
-    if look.manifest(raw_dataset(source.name), partition) is not None:
+    try:
+        if look.manifest(raw_dataset(source.name), partition) is not None:
+            return False
+    except UnreadableObject:
         return False
     if source in pipeline.event_sources:
         return is_empty_by_rule(look, source.name, partition)
@@ -170,7 +174,10 @@ def _lacking_of(
         return ()
     source = pipeline.source(read.dataset)
     if source is None:
-        before = find_inputs(look, pipeline, pipeline.step(read.dataset), partition)
+        step = pipeline.step(read.dataset)
+        if is_earlier and sources_of(pipeline, step).issubset(each.name for each in pipeline.event_sources):
+            return ()
+        before = find_inputs(look, pipeline, step, partition)
         return lacking(look, pipeline, partition, before, is_earlier=is_earlier)
     if source in pipeline.event_sources:
         needless = is_earlier or (manifest is None and is_empty_by_rule(look, source.name, partition))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -27,6 +28,8 @@ from sluice.steps.reasons import (
     waiting_reasons,
 )
 from sluice.workspace import Workspace
+
+_LOG = logging.getLogger(__name__)
 
 # The partitions of datasets that the run itself writes before a step reads them.
 _Written: TypeAlias = Collection[tuple[str, Partition]]
@@ -113,10 +116,14 @@ def _of_step(
     code = code_of(pipeline, step) if with_code else None
     record = describe_code(code) if code else None
     targets = sorted({*of_run, *dependants(look, pipeline, step, of_run)})
+    looked_at, unreadable = look_at(look, pipeline, step, code.fingerprint if code else "", targets)
+    for error in unreadable:
+        _LOG.error("%s. Until then its partition is left out", error)
+    readable = [each.partition for each in looked_at]
     needless = {
-        each for each in find_needless(look, pipeline, step, targets) if not _will_land(pipeline, each, written)
+        each for each in find_needless(look, pipeline, step, readable) if not _will_land(pipeline, each, written)
     }
-    for planned in look_at(look, pipeline, step, code.fingerprint if code else "", targets):
+    for planned in looked_at:
         if planned.partition in needless:
             continue
         lacks = tuple(raw for raw in planned.lacks if (raw_dataset(raw[0]), raw[1]) not in written)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
-from sluice.errors import MissingResource
+from sluice.errors import MissingResource, UnreadableObject
 from sluice.lake.layout import raw_dataset
 from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest, digest_of
@@ -106,6 +106,7 @@ class Plan:
         planned: The partitions, in order.
         held_back: Those of the run that can't be made yet, because something that they read is not complete.
         needless: Those for which no step has anything to make. They have no output, and count as made.
+        unreadable: Why others can't be planned: one of their manifests can't be read.
     """
 
     step: Conform | Step
@@ -113,6 +114,7 @@ class Plan:
     planned: Sequence[Planned]
     held_back: Sequence[Planned] = ()
     needless: Sequence[Partition] = ()
+    unreadable: Sequence[UnreadableObject] = ()
 
     @property
     def ranges(self) -> str:
@@ -182,13 +184,13 @@ def plan(workspace: Workspace, name: str, ranges: str) -> Plan:
     partitions = parse_ranges(ranges)
     targets = sorted({*partitions, *dependants(look, pipeline, step, partitions)})
     code = code_fingerprint(pipeline, step)
-    looked_at = look_at(look, pipeline, step, code, targets)
-    needless = find_needless(look, pipeline, step, targets)
+    looked_at, unreadable = look_at(look, pipeline, step, code, targets)
+    needless = find_needless(look, pipeline, step, [each.partition for each in looked_at])
     found = [each for each in looked_at if each.partition not in needless]
     for each in found:
         _require_inputs(look, pipeline, step, each)
     held_back = [each for each in found if each.lacks and each.partition in partitions]
-    return Plan(step, code, [each for each in found if not each.lacks], held_back, sorted(needless))
+    return Plan(step, code, [each for each in found if not each.lacks], held_back, sorted(needless), unreadable)
 
 
 def find_needless(look: Look, pipeline: Pipeline, step: Conform | Step, targets: Iterable[Partition]) -> set[Partition]:
@@ -211,7 +213,7 @@ def find_needless(look: Look, pipeline: Pipeline, step: Conform | Step, targets:
 
 def look_at(
     look: Look, pipeline: Pipeline, step: Conform | Step, code: str, partitions: Sequence[Partition]
-) -> list[Planned]:
+) -> tuple[list[Planned], list[UnreadableObject]]:
     """Read partitions of a step, what each reads, and what each waits for. Nothing is written.
 
     Args:
@@ -220,12 +222,21 @@ def look_at(
         step: The step.
         code: The fingerprint of its code.
         partitions: The partitions.
+
+    Returns:
+        The partitions, and why others are left out: one of their manifests can't be read.
     """
     look.read_manifests((step.name, each) for each in partitions)
     look.read_manifests(
         (dataset_of(pipeline, read), each.shift(-n)) for each in partitions for read, n in places_of_inputs(step)
     )
-    return [_planned(look, pipeline, step, code, each) for each in partitions]
+    found, unreadable = list[Planned](), list[UnreadableObject]()
+    for each in partitions:
+        try:
+            found.append(_planned(look, pipeline, step, code, each))
+        except UnreadableObject as error:
+            unreadable.append(error)
+    return found, unreadable
 
 
 def _require_inputs(look: Look, pipeline: Pipeline, step: Conform | Step, planned: Planned) -> None:
@@ -268,4 +279,11 @@ def dependants(
     far = reach(pipeline, step)
     within = {partition.shift(n) for partition in partitions for n in range(1, far + 1)} - set(partitions)
     look.read_manifests((step.name, each) for each in within)
-    return [each for each in within if look.manifest(step.name, each) is not None]
+    return [each for each in within if _is_made(look, step.name, each)]
+
+
+def _is_made(look: Look, dataset: str, partition: Partition) -> bool:
+    try:
+        return look.manifest(dataset, partition) is not None
+    except UnreadableObject:
+        return True  # it is there, and whoever plans it gets the error

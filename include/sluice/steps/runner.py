@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -23,17 +22,15 @@ from sluice.errors import ConflictingWrite, SluiceError
 from sluice.lake.manifests import Manifest, Run
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
-from sluice.landing.parts import inline_records
-from sluice.records.record import part_bytes, read_parts
+from sluice.landing.recorded import all_recorded
 from sluice.sources.connecting import events_source
 from sluice.steps.calling import NotAlike, blamed, call
-from sluice.steps.code import code_of
+from sluice.steps.code import code_of, require_loaded
 from sluice.steps.code_record import record_code
 from sluice.steps.conform import conform
 from sluice.steps.measuring import WORKER, Place, Stopwatch
 from sluice.steps.output import Output, commit
 from sluice.steps.plan import Plan, Planned, Span, plan
-from sluice.steps.reading import objects
 from sluice.workspace import Workspace
 
 _MOST_RUNS = 5
@@ -57,8 +54,9 @@ def run_step(workspace: Workspace, name: str, ranges: str, place: Place = WORKER
     Raises:
         MissingResource: a step before it has not made a partition.
         DeclarationError: there is no such step, or its function did not return a DataFrame.
-        SluiceError: the step's function failed.
+        SluiceError: the step's function failed on a partition, or an input of it can't be read. The others are made.
         ConflictingWrite: the inputs kept changing while the step ran.
+        RunInterrupted: the code has changed while the step ran.
     """
     planned, changed, turn = plan(workspace, name, ranges), set[Partition](), Lock()
     if planned.due:
@@ -66,8 +64,10 @@ def run_step(workspace: Workspace, name: str, ranges: str, place: Place = WORKER
     for _ in range(_MOST_RUNS):
         if not planned.due:
             return summary(planned, changed)
-        with ThreadPoolExecutor(planned.side_by_side) as pool:
-            changed.update(*pool.map(partial(_make, workspace, planned, place, turn), planned.spans))
+        require_loaded(workspace.pipeline, planned.step, planned.code)
+        with ThreadPoolExecutor(planned.side_by_side) as pool:  # all are made before the first failure is raised
+            made = [pool.submit(_make, workspace, planned, place, turn, span) for span in planned.spans]
+        changed.update(*(each.result() for each in made))
         planned = plan(workspace, name, ranges)
     raise ConflictingWrite(
         f"{workspace.lake.uri(workspace.lake.layout.partition(name, planned.due[0].partition))} was made {_MOST_RUNS} "
@@ -86,7 +86,12 @@ def summary(planned: Plan, changed: Collection[Partition]) -> dict[str, Any]:
     Returns:
         ``partitions`` as ranges, ``held_back`` as the number of partitions that are left out, ``changed`` as the number
         of partitions with new content, and the sums of ``rows_in``, ``rows_out`` and ``rejected``.
+
+    Raises:
+        UnreadableObject: other partitions could not be planned.
     """
+    if planned.unreadable:
+        raise planned.unreadable[0]
     manifests = [each.current for each in planned.planned if each.current is not None]
     return {
         "partitions": planned.ranges,
@@ -140,12 +145,9 @@ def _made(workspace: Workspace, whole: Plan, place: Place, turn: Lock, span: Spa
 
 def _conform(lake: Lake, pipeline: Pipeline, step: Conform, planned: Planned) -> Output:
     manifests = [manifest for manifest in planned.found.values() if manifest is not None]
-    parts = objects(lake, [file.key for manifest in manifests for file in manifest.files])
-    if late := [record for manifest in manifests for record in inline_records(manifest)]:
-        parts.append(part_bytes(late)[1])
     source = events_source(pipeline, step.source)
     contract = Contract(resolve(pipeline, step.contract), source.event_time_unit, source.event_time_zone)
-    records = read_parts(parts)
+    records = all_recorded(lake, manifests)
     with blamed(pipeline, step, [planned]):
         result = conform(records, contract)
     return Output(result.rows, result.quarantined, result.duplicates, result.rejected, result.control)

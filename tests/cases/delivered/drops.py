@@ -95,8 +95,8 @@ def pipeline_of(case: Case, source: Drops) -> Pipeline:
 def rows_of(lake: Lake, pipeline: Pipeline, partition: Partition) -> Rows:
     manifest = lake.manifest("raw/weather", partition)
     assert manifest is not None
-    reader = reader_of(pipeline, "weather")
-    return [row for file in manifest.files for row in reader(file, lake.get(file.key)).to_pylist()]
+    reader = reader_of(lake, pipeline, "weather")
+    return [row for file in manifest.files for row in reader(file).to_pylist()]
 
 
 def check_tables(case: Case, lake: Lake, source: Drops, right: Mapping[str, Any]) -> None:
@@ -126,9 +126,9 @@ def check_neighbours(case: Case, lake: Lake, source: Drops) -> None:
     found, message = dict[str, Rows](), "; ".join(refused.values())
     if not refused:
         labelled = [(key, file) for key in case.right["with_schema"]["tables"] for file in manifest_files(lake, key)]
-        reader = reader_of(pipeline_of(case, source), "weather")
+        reader = reader_of(lake, pipeline_of(case, source), "weather")
         try:
-            tables = unified([(file.origin, reader(file, lake.get(file.key))) for _, file in labelled])
+            tables = unified([(file.origin, reader(file)) for _, file in labelled])
             found = {key: table.to_pylist() for (key, _), table in zip(labelled, tables, strict=True)}
         except SluiceError as error:
             message = str(error)

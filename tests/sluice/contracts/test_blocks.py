@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 from tests.draining import record_from_sqs
+from tests.sluice.lake_contents import read_parts
 from tests.sluice.toy import EVENTS, message
 
 from sluice.contracts import reading
@@ -28,7 +29,7 @@ from sluice.contracts.alike import split_alike
 from sluice.contracts.flat import flat_members
 from sluice.contracts.letters import letters_of
 from sluice.contracts.reading import Contract
-from sluice.records.record import part_bytes, read_parts
+from sluice.records.record import part_bytes
 from sluice.steps.frames import parquet_bytes
 
 

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AwareDatetime, BaseModel, Field, create_model, field_validator
 from tests.draining import record_from_sqs
+from tests.sluice.lake_contents import read_parts
 from tests.sluice.toy import EVENTS, message
 
 from sluice.contracts.reading import Contract, Read
-from sluice.records.record import Record, part_bytes, read_parts
+from sluice.records.record import Record, part_bytes
 from sluice.records.times import TimeFault, parse_time
 
 AT = "2013-06-01T12:00:00Z"

@@ -504,7 +504,7 @@ def test_fewer_test_rows_than_the_gate_decides_on_are_refused(lake: Lake) -> Non
 def test_snapshot_of_another_version_is_reported_in_one_line(lake: Lake) -> None:
     lake.create(lake.layout.snapshot("f" * 32), b'{"schema_version": 1, "fingerprint": "f"}')
 
-    with pytest.raises(MissingResource, match=r"snapshot\.json was written by another version of Sluice") as refused:
+    with pytest.raises(MissingResource, match=r"snapshot\.json was written by an older version of Sluice") as refused:
         read_snapshot(lake, "f" * 32)
     assert "\n" not in str(refused.value)
 

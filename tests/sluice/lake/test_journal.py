@@ -10,8 +10,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 from tests.conftest import Cloud
 
-from sluice.errors import ConflictingWrite, SluiceError
-from sluice.lake.journal import append, entries, newest_first
+from sluice.errors import ConflictingWrite, UnreadableObject
+from sluice.lake.journal import append, entries, newest, newest_first
 from sluice.lake.store import Lake
 
 FOLDER = "toy/notes/"
@@ -41,7 +41,7 @@ def test_newest_are_read_first_and_the_older_ones_not_at_all(lake: Lake) -> None
     taken = newest_first(lake, FOLDER, Note)
 
     assert [next(taken), next(taken)] == [(4, Note(text="note 4")), (3, Note(text="note 3"))]
-    with pytest.raises(SluiceError, match=r"000001\.json is no record"):
+    with pytest.raises(UnreadableObject, match=r"000001\.json is no JSON"):
         list(taken)
 
 
@@ -80,5 +80,27 @@ def test_writer_that_always_conflicts_gives_up(cloud: Cloud, lake: Lake) -> None
 def test_damaged_record_is_named(lake: Lake, body: bytes) -> None:
     lake.create(f"{FOLDER}000001.json", body)
 
-    with pytest.raises(SluiceError, match=r"/toy/notes/000001\.json is no record of Sluice; restore it"):
+    with pytest.raises(UnreadableObject, match=r"/toy/notes/000001\.json is no .*; restore its former version"):
         entries(lake, FOLDER, Note)
+
+
+def test_record_of_an_older_schema_is_left_out_and_one_of_a_newer_is_not(lake: Lake) -> None:
+    """A journal without its newest record would say that an older model is live."""
+    lake.create(f"{FOLDER}000001.json", b'{"schema_version": 1}')
+    append(lake, FOLDER, Note(text="note"))
+    assert entries(lake, FOLDER, Note) == {2: Note(text="note")}
+
+    lake.create(f"{FOLDER}000003.json", b'{"schema_version": 3, "text": "note"}')
+
+    with pytest.raises(UnreadableObject, match=r"/toy/notes/000003\.json has schema 3, .* update Sluice"):
+        entries(lake, FOLDER, Note)
+
+
+@pytest.mark.parametrize("name", ["", "notes.txt", "7", "latest.json", "backup/000009.json", "000009.json.bak"])
+def test_what_lies_beside_the_records_is_passed_over(lake: Lake, name: str) -> None:
+    append(lake, FOLDER, Note(text="note 1"))
+    lake.put(f"{FOLDER}{name}", b"")
+
+    assert append(lake, FOLDER, Note(text="note 2")) == 2
+    assert newest(lake, FOLDER, Note) == Note(text="note 2")
+    assert list(entries(lake, FOLDER, Note)) == [1, 2]

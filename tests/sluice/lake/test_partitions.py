@@ -14,6 +14,7 @@ from sluice.lake.partitions import (
     Partition,
     between,
     chunks,
+    covering_ranges,
     format_ranges,
     of_path,
     parse_ranges,
@@ -78,10 +79,36 @@ def test_ranges_fold_neighbours_so_that_a_year_is_short() -> None:
 def test_chunks_hold_everything_once_in_order_and_no_more_than_their_size(
     partitions: list[Partition], size: int
 ) -> None:
-    parts = [parse_ranges(chunk) for chunk in chunks(partitions, size)]
+    made = chunks(partitions, size)
+    parts = [[each for each in parse_ranges(chunk) if each in partitions] for chunk in made]
 
     assert [partition for part in parts for partition in part] == partitions
     assert all(1 <= len(part) <= size for part in parts)
+    assert not any("," in chunk for chunk in made)
+
+
+@given(st.sets(NEAR, max_size=30), st.integers(100, 400))
+def test_covering_ranges_hold_everything_and_are_as_short_as_asked(partitions: set[Partition], most: int) -> None:
+    text = covering_ranges(partitions, most)
+
+    assert len(text) <= most
+    assert partitions.issubset(parse_ranges(text))
+    if len(format_ranges(partitions)) <= most:
+        assert text == format_ranges(partitions)
+
+
+def test_covering_ranges_leave_out_the_widest_gaps() -> None:
+    first = Partition.parse("dt=2013-01-01")
+    days = [first.shift(n) for n in (*range(0, 20, 2), *range(100, 120, 2), 200)]
+
+    assert covering_ranges(days, 150) == "dt=2013-01-01..dt=2013-01-19,dt=2013-04-11..dt=2013-04-29,dt=2013-07-20"
+
+
+@pytest.mark.parametrize("every", ["hour", "day"])
+def test_a_year_with_every_second_partition_is_short_enough_for_xcom(every: Grain) -> None:
+    first = Partition.containing(datetime(2013, 1, 1, tzinfo=UTC), every)
+
+    assert len(covering_ranges(first.shift(2 * n) for n in range(4_380))) < 4_000
 
 
 def test_run_without_a_range_covers_the_partition_in_which_it_starts() -> None:

@@ -15,7 +15,7 @@ from tests.plugins.faults import refused_by_s3
 from tests.sluice.lake_contents import manifest_json, partition
 
 from sluice.aws.wire import Wire
-from sluice.errors import ConflictingWrite, MissingResource, SluiceError
+from sluice.errors import ConflictingWrite, MissingResource, UnreadableObject
 from sluice.lake.manifests import File, Manifest
 from sluice.lake.store import _AGAINST_OTHERS, Lake
 
@@ -164,8 +164,46 @@ def test_partitions_of_a_dataset_are_those_with_a_manifest(lake: Lake) -> None:
     assert lake.manifest("raw/events", partition("2013-01-03")) is None
 
 
-def test_manifest_at_an_impossible_key_is_named(lake: Lake) -> None:
-    lake.put("toy/raw/events/elsewhere/_manifest.json", b"{}")
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "_SUCCESS",
+        "_manifest.json",
+        ".DS_Store",
+        "dt=foo/",
+        "dt=foo/_manifest.json",
+        "dt=2013-01-01.bak/_manifest.json",
+        "dt=2013-13-01/_manifest.json",
+        "dt=2013-01-01/hour=24/_manifest.json",
+        "dt=9999-12-31/_manifest.json",
+        "dt=2013-01-01/rev=0123456789abcdef/_manifest.json",
+        "elsewhere/dt=2013-01-02/_manifest.json",
+        "dt=2013-01-02/",
+        "dt=2013-01-02/_SUCCESS",
+        "dt=2013-01-02/_manifest.json/",
+    ],
+)
+def test_what_is_no_partition_of_a_dataset_is_passed_over(lake: Lake, path: str) -> None:
+    lake.update_manifest("raw/events", DAY, with_file("part"))
+    lake.put(f"toy/raw/events/{path}", b"{}")
 
-    with pytest.raises(SluiceError, match="'elsewhere' is not a partition key"):
-        lake.partitions("raw/events")
+    assert lake.partitions("raw/events") == [DAY]
+    assert [each.partition for each in lake.manifests("raw/events")] == [DAY.key]
+
+
+def test_manifest_that_is_cut_off_is_not_overwritten(lake: Lake) -> None:
+    """Somebody may restore its former version: so nobody writes over it."""
+    key = lake.layout.manifest("raw/events", DAY)
+    lake.put(key, b'{"schema_version":1,"data')
+
+    with pytest.raises(UnreadableObject, match=f"{key} is no JSON"):
+        lake.update_manifest("raw/events", DAY, with_file("part"))
+    assert lake.get(key) == b'{"schema_version":1,"data'
+
+
+def test_folders_and_other_names_are_no_documents(lake: Lake) -> None:
+    for path in ("", "a.json", "b.txt", "more/c.json", "more/"):
+        lake.put(f"toy/folder/{path}", b"{}")
+
+    assert lake.documents("toy/folder/") == ["toy/folder/a.json"]

@@ -21,6 +21,8 @@ from sluice.completions import announce_landed
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import Close, FifoQueue
 from sluice.lake.manifests import Manifest
+from sluice.lake.partitions import Partition, parse_ranges
+from sluice.lake.pending import expect
 from sluice.lake.store import Lake
 from sluice.landing import closing
 from sluice.landing.closing import Evidence, close_source, is_empty_by_rule, watermark
@@ -229,6 +231,33 @@ def test_event_of_a_time_that_is_empty_by_rule_opens_its_partition(lake: Lake) -
     assert close(at(lake, NOON)) == "dt=2013-01-05,dt=2013-01-09"
 
 
+def test_clock_that_goes_back_opens_nothing_and_closes_only_what_has_passed_by_it(lake: Lake) -> None:
+    """GIVEN a source that was first seen by a clock ten days ahead, THEN those days are not empty for good."""
+    for day in ("2013-01-01", "2013-01-09", "2013-01-12"):
+        put_day(lake, day)
+    close(at(lake, NOON + timedelta(days=10)))
+    closed = states(lake)
+    assert closed["2013-01-12"] == ("closed", 1, 1)
+    assert is_empty_by_rule(lake, "events", partition("2013-01-15"))
+
+    close(at(lake, NOON))
+
+    assert states(lake) == closed
+    assert not is_empty_by_rule(lake, "events", partition("2013-01-15"))
+    assert is_empty_by_rule(lake, "events", partition("2013-01-08"))
+
+    close(at(lake, NOON + timedelta(days=1)))
+    put_day(lake, "2013-01-13")
+    close(at(lake, NOON + timedelta(days=2)))
+
+    assert states(lake) == {
+        **closed,
+        "2013-01-10": ("closed", 1, 0),
+        "2013-01-11": ("closed", 1, 0),
+        "2013-01-13": ("open", 0, 1),
+    }
+
+
 # Closing
 
 
@@ -241,6 +270,29 @@ def test_closing_again_changes_nothing(lake: Lake) -> None:
 
     assert first == second == "dt=2013-01-01"  # until it is announced
     assert manifest_json(lake, "raw/events", "dt=2013-01-01") == manifest
+
+
+@pytest.mark.parametrize("state", ["open", "closed"])
+def test_manifest_that_can_not_be_read_stops_its_own_partition_only(
+    lake: Lake, caplog: pytest.LogCaptureFixture, state: str
+) -> None:
+    """P17: all others close, also the days of silence around it. The log names it; nothing is written over it."""
+    close(at(lake, datetime(2013, 1, 1, 12, tzinfo=UTC)))  # since then the source is observed
+    for day in ("2013-01-01", "2013-01-02", "2013-01-04"):
+        put_day(lake, day, state=state if day == "2013-01-02" else "open")
+    key = lake.layout.manifest("raw/events", partition("2013-01-02"))
+    former = lake.get(key)
+    lake.put(key, former[:-9])
+
+    closed = close(at(lake, datetime(2013, 1, 6, 12, tzinfo=UTC)))
+
+    assert closed == "dt=2013-01-01,dt=2013-01-03..dt=2013-01-05"
+    assert lake.get(key) == former[:-9]
+    assert f"{lake.uri(key)} is no JSON: it is cut off or damaged; restore its former version" in caplog.text
+
+    lake.put(key, former)
+
+    assert close(at(lake, datetime(2013, 1, 6, 12, tzinfo=UTC))) == "dt=2013-01-01..dt=2013-01-05"
 
 
 def test_announced_partition_is_returned_again_only_when_it_has_changed(workspace: Workspace) -> None:
@@ -279,6 +331,23 @@ def test_writer_that_was_overtaken_by_the_close_has_its_event_announced(workspac
 
     assert close(lake) == "dt=2013-01-01"
     assert announce_landed(workspace, "events", "run-2") == 1
+
+
+def test_late_data_on_scattered_days_is_announced_in_full(workspace: Workspace) -> None:
+    lake, first = workspace.lake, partition("2013-01-01")
+    days = [first.shift(n) for n in range(0, 440, 2)]
+
+    def put(day: Partition) -> None:
+        manifest = Manifest(dataset="raw/events", partition=day.key, state="closed", revision=2, written_at=NOON)
+        lake.update_manifest("raw/events", day, lambda _: manifest)
+
+    expect(lake, "events", dict.fromkeys(days, 2))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(put, days))
+
+    assert parse_ranges(close(lake)) == days
+    assert announce_landed(workspace, "events", "run") == len(days)
+    assert close(lake) == ""
 
 
 def test_two_closers_and_a_drain_at_once_lose_nothing(cloud: Cloud, lake: Lake, sqs: Any, queue: str) -> None:

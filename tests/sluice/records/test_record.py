@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.draining import record_from_sqs
+from tests.sluice.lake_contents import read_parts
 from tests.sluice.toy import EVENTS, message, reading
 
-from sluice.records.record import SCHEMA, part_bytes, read_parts
+from sluice.records.record import SCHEMA, part_bytes
 
 SENT = datetime(2014, 1, 1, tzinfo=UTC)
 AT = "2013-06-01T12:00:00+02:00"

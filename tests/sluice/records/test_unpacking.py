@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.draining import NO_LAKE
+from tests.sluice.lake_contents import read_parts
 from tests.sluice.records import wrapped
 
 from sluice.declaration import FifoQueue, Gzip, Ndjson, Sns, StandardQueue
 from sluice.declaration.envelopes import Envelope
 from sluice.records.payloads import Payloads
-from sluice.records.record import First, Record, content_of, first_of, part_bytes, read_parts
+from sluice.records.record import First, Record, content_of, first_of, part_bytes
 from sluice.records.unpacking import Delivery, Unpacker
 
 SENT = datetime(2021, 5, 4, 12, tzinfo=UTC)

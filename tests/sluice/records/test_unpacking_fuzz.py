@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import BaseModel
 from tests.docs.pages import ROOT
 from tests.draining import unpacker_of
+from tests.sluice.lake_contents import read_parts
 from tests.sluice.records import wrapped
 
 from sluice.contracts.reading import Contract
@@ -32,7 +33,7 @@ from sluice.declaration import (
     SqsExtended,
     Stream,
 )
-from sluice.records.record import Record, content_of, part_bytes, read_parts
+from sluice.records.record import Record, content_of, part_bytes
 from sluice.records.unpacking import Delivery
 from sluice.steps.conform import conform
 

@@ -642,6 +642,18 @@ def test_event_is_sent_to_a_fifo_queue_again_at_once_because_it_keeps_one_of_two
     assert ids(world.take_all(world.url())) == ["x"]
 
 
+def test_event_whose_age_nobody_knows_is_not_sent_as_if_the_queue_still_dropped_it(world: World) -> None:
+    """GIVEN a clock that went back by an hour, THEN the intention may be old."""
+    world.send(bad("x"))
+    world.land_all()
+    world.conform()
+    stopped(world, EVENTS, "x")
+
+    (result,) = send_back(world.later(-timedelta(hours=1)), EVENTS, Choice(where="quarantine"))
+
+    assert result == SentBack("events", "quarantine", unknown=1)
+
+
 # Streams
 
 

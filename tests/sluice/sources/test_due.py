@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
 from tests.draining import ALL_LANDED, workspace_of
 from tests.sluice.lake_contents import keys_below, partition, put_raw
 from tests.sluice.toy import DROPS, EVENTS, TOY, message
 
+from sluice.errors import UnreadableObject
 from sluice.lake.partitions import Partition, between
 from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
@@ -183,3 +185,34 @@ def test_record_of_an_earlier_version_names_no_run(lake: Lake) -> None:
     lake.put("toy/started/2013-01.json", b'{"schema_version":1,"partitions":{"dt=2013-01-01":"0123456789abcdef"}}')
 
     assert last_runs(lake, DAYS) == set()
+
+
+def test_manifest_that_can_not_be_read_is_named_and_holds_back_no_other_partition(lake: Lake) -> None:
+    """P17: once it is restored, its partition is due by itself."""
+    arrive(lake, *DAYS[:3])
+    drop(lake, *DAYS[:3])
+    key = lake.layout.manifest("raw/events", DAYS[1])
+    former = lake.get(key)
+    lake.put(key, b"")
+    lake.put(lake.layout.manifest("raw/events", partition("2013-01-09")), b'{"schema_version": 2}')
+
+    due = due_partitions(workspace_of(lake, TOY), 100)
+
+    assert list(due.ready) == [DAYS[0], DAYS[2]]
+    reasons = {each.partition: each.reason for each in due.waiting if each.source == "events"}
+    assert reasons[DAYS[1]].startswith(f"{lake.uri(key)} is no JSON")
+    assert reasons[partition("2013-01-09")].endswith("has schema 2, and this version of Sluice reads 1; update Sluice")
+
+    lake.put(key, former)
+
+    assert ready(lake) == DAYS[:3]
+
+
+def test_record_of_started_runs_of_a_newer_schema_is_not_overwritten(lake: Lake) -> None:
+    arrive(lake, DAYS[0])
+    key = lake.layout.started("2013-01")
+    lake.put(key, b'{"schema_version": 2}')
+
+    with pytest.raises(UnreadableObject, match=r"started/2013-01\.json has schema 2, .*; update Sluice"):
+        record_started(workspace_of(lake, TOY), DAYS[:1], "run")
+    assert lake.get(key) == b'{"schema_version": 2}'

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.draining import ALL_LANDED, drain, record_from_sqs, workspace_of
-from tests.sluice.lake_contents import manifest_json, rows_of
+from tests.sluice.lake_contents import manifest_json, read_parts, rows_of
 from tests.sluice.sources.stream.streams import CLICKS, FIRST_DAY, PIPELINE, Trial, parts
 from tests.sluice.toy import EVENTS, TOY, message, reading, toy
 
@@ -22,7 +22,7 @@ from sluice.errors import MissingResource, SluiceError
 from sluice.lake.store import Lake
 from sluice.landing import missing
 from sluice.landing.closing import close_source
-from sluice.records.record import Record, part_bytes, read_parts
+from sluice.records.record import Record, part_bytes
 from sluice.sources import replay as replaying
 from sluice.sources.connecting import connect_events
 from sluice.sources.ingest import close_partitions

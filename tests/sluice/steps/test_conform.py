@@ -16,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from tests.draining import record_from_sqs
+from tests.sluice.lake_contents import read_parts
 from tests.sluice.toy import EVENTS, message, reading
 
 from sluice.contracts.reading import Contract
-from sluice.records.record import CONTROL, part_bytes, read_parts
+from sluice.records.record import CONTROL, part_bytes
 from sluice.steps.conform import Conformed, conform
 from sluice.steps.frames import parquet_bytes
 

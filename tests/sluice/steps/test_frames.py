@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.errors import SluiceError
+from sluice.errors import SluiceError, UnreadableObject
 from sluice.steps.frames import parquet_bytes, read_object, to_frame
 from sluice.steps.unifying import unified
 
@@ -27,7 +28,7 @@ def written(frame: pd.DataFrame) -> bytes:
 
 def seen(*frames: pd.DataFrame) -> pd.DataFrame:
     """Return what a step sees of partitions that were written from these frames."""
-    return to_frame(unified([("a.parquet", read_object("a.parquet", written(frame))) for frame in frames]))
+    return to_frame(unified([("a.parquet", read_object("a.parquet", written(frame), "")) for frame in frames]))
 
 
 ROWS = pd.DataFrame(
@@ -127,15 +128,21 @@ def test_empty_partition_keeps_its_columns() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"PAR1", written(ROWS)[:-8], written(ROWS)[:100]])
 def test_damaged_object_is_named(body: bytes) -> None:
-    with pytest.raises(SluiceError, match=r"dt=2013-01-01/a.parquet can't be read \(.*\): it is damaged; run"):
-        read_object("toy/own/dt=2013-01-01/a.parquet", body)
+    with pytest.raises(UnreadableObject) as refused:
+        read_object("s3://bucket/toy/own/dt=2013-01-01/a.parquet", body, "run its step again")
+
+    assert re.fullmatch(
+        r"s3://bucket/toy/own/dt=2013-01-01/a\.parquet can't be read \(.*Parquet.*\): it is damaged, or something else "
+        r"wrote it; restore its former version, or run its step again",
+        str(refused.value),
+    )
 
 
 def test_object_with_two_columns_of_one_name_is_refused() -> None:
     twice = parquet_bytes(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["x", "x"]))
 
     with pytest.raises(SluiceError, match=r"a.parquet has 2 columns 'x'; let the step return one"):
-        read_object("a.parquet", twice)
+        read_object("a.parquet", twice, "")
 
 
 NESTED = {

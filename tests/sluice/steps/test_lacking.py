@@ -13,6 +13,7 @@ from tests.sluice.toy import DROPS, EVENTS, MODULES, STEPS, message, reading, to
 
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Input, Step
+from sluice.errors import UnreadableObject
 from sluice.lake.partitions import Partition, format_ranges
 from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
@@ -159,3 +160,27 @@ def test_without_events_the_start_of_the_pipeline_alone_says_what_is_expected(la
 
     assert run_all(lake, pipeline, *DAYS[2:5]) == {"smoothed": (DAYS[2].key, 2)}
     assert keys_below(lake, "toy/quarantine/") == []
+
+
+def test_earlier_raw_manifest_of_a_queue_that_can_not_be_read_stops_no_later_partition(
+    lake: Lake, pipeline: Pipeline
+) -> None:
+    """P17: the look-back counts it as no rows, as any earlier partition of a queue that is not there."""
+    for day in DAYS[:3]:
+        put_events(lake, day)
+        land_weather(lake, day)
+    key = lake.layout.manifest("raw/events", DAYS[1])
+    former = lake.get(key)
+    lake.put(key, former[:-1])
+
+    run_all(lake, pipeline, DAYS[0])
+    run_all(lake, pipeline, DAYS[2])
+
+    assert [row["history"] for row in rows_of(lake, "features", DAYS[2].key)] == [1]
+    with pytest.raises(UnreadableObject, match=f"{key} is no JSON"):
+        run_all(lake, pipeline, DAYS[1])
+
+    lake.put(key, former)
+    run_all(lake, pipeline, DAYS[1])
+
+    assert [row["history"] for row in rows_of(lake, "features", DAYS[2].key)] == [2]

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
-from threading import Event
+from threading import Barrier, Event
 from typing import Any
 
 import pyarrow as pa
@@ -22,13 +23,23 @@ from tests.sluice.conftest import Declare
 from tests.sluice.lake_contents import keys_below, manifest_json, put_raw, rows_of
 from tests.sluice.toy import CONTRACT, DROPS, EVENTS, MODULES, STEPS, TOY, message, reading, toy
 
+from sluice.aws.failures import is_transient
+from sluice.declaration.loading import resolve
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Input, Step
-from sluice.errors import ConflictingWrite, DeclarationError, MissingResource, SluiceError
+from sluice.errors import (
+    ConflictingWrite,
+    DeclarationError,
+    MissingResource,
+    RunInterrupted,
+    SluiceError,
+    UnreadableObject,
+)
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.sources.drops.land import land_drop
-from sluice.steps import output
+from sluice.steps import code, output
+from sluice.steps.code import code_fingerprint
 from sluice.steps.plan import reach
 from sluice.steps.runner import run_step
 
@@ -442,6 +453,101 @@ def test_input_that_changes_while_the_step_runs_is_read_again(
     assert [row["value"] for row in rows_of(lake, "doubled", "dt=2013-01-01")] == [100]
 
 
+@pytest.mark.parametrize("reverted", [False, True])
+def test_code_that_changes_while_the_step_runs_is_never_recorded_for_rows_of_the_other(
+    lake: Lake, declare: Declare, reverted: bool
+) -> None:
+    """The process has loaded the former code, and can't run the new one. The run ends; a new process repairs it."""
+    folder = declare("toy", {**MODULES, "steps": HOOKED})
+    steps, new = folder / "steps.py", HOOKED.replace("* 2", "* 3")
+    importlib.import_module("pipelines.toy.steps").HOOK = lambda: steps.write_text(new)  # type: ignore[attr-defined]
+    put_day(lake, 1, 1)
+    run_step(workspace_of(lake, TOY), "conform", "dt=2013-01-01")
+    before = code_fingerprint(TOY, TOY.step("doubled"))
+
+    with pytest.raises(RunInterrupted, match=r"step 'doubled' of toy has changed .*; clear this task") as end:
+        run_step(workspace_of(lake, TOY), "doubled", "dt=2013-01-01")
+
+    assert is_transient(end.value)  # a retry is a new process
+    assert manifest_json(lake, "doubled", "dt=2013-01-01")["code"] == before
+    assert [row["value"] for row in rows_of(lake, "doubled", "dt=2013-01-01")] == [2]
+    with pytest.raises(RunInterrupted):
+        run_step(workspace_of(lake, TOY), "doubled", "dt=2013-01-01")
+    assert manifest_json(lake, "doubled", "dt=2013-01-01")["code"] == before
+
+    declare("toy", {**MODULES, "steps": HOOKED if reverted else new})
+    importlib.import_module("pipelines.toy.steps").HOOK = lambda: None  # type: ignore[attr-defined]
+    run_step(workspace_of(lake, TOY), "doubled", "dt=2013-01-01")
+
+    assert [row["value"] for row in rows_of(lake, "doubled", "dt=2013-01-01")] == [2 if reverted else 3]
+
+
+def test_code_that_changes_between_the_plan_and_the_run_commits_nothing(
+    lake: Lake, declare: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = declare("toy", MODULES) / "steps.py"
+    put_day(lake, 1, 1)
+    run_step(workspace_of(lake, TOY), "conform", "dt=2013-01-01")
+
+    def changed(pipeline: Pipeline, reference: str) -> Any:
+        steps.write_text(STEPS.replace("* 2", "* 3"))
+        return resolve(pipeline, reference)
+
+    monkeypatch.setattr(code, "resolve", changed)
+
+    with pytest.raises(RunInterrupted, match="the code of step 'doubled' of toy has changed"):
+        run_step(workspace_of(lake, TOY), "doubled", "dt=2013-01-01")
+    assert lake.partitions("doubled") == []
+
+
+def test_two_runs_of_the_same_days_at_once_make_what_one_makes(
+    cloud: Cloud, lake: Lake, toy_pipeline: Pipeline, own_name: str
+) -> None:
+    """P4: each of them runs all steps; also the revisions are those of one run."""
+    alone = Lake(lake.s3, f"{own_name[:36]}-1", "toy")
+    lake.s3.create_bucket(Bucket=alone.bucket)
+    for each in (lake, alone):
+        for day in range(1, 7):
+            put_day(each, day, *range(day))
+    range_, start = "dt=2013-01-01..dt=2013-01-06", Barrier(2)
+    run_all(alone, toy_pipeline, range_)
+
+    def run(name: str) -> None:
+        own = workspace_of(Lake(cloud.client("s3"), lake.bucket, "toy"), toy_pipeline)
+        start.wait(_SECONDS)
+        run_step(own, name, range_)
+
+    for step in toy_pipeline.steps:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(run, [step.name] * 2))
+
+    def made(of: Lake) -> list[tuple[str, str, int, int]]:
+        manifests = (each for step in toy_pipeline.steps for each in of.manifests(step.name))
+        return [(each.partition, each.digest, each.revision, each.rows_out) for each in manifests]
+
+    assert len(made(alone)) == 18
+    assert made(lake) == made(alone)
+
+
+def test_clock_that_goes_back_changes_no_result(lake: Lake, toy_pipeline: Pipeline) -> None:
+    """GIVEN manifests of a time to come, THEN what is due is made, and nothing else."""
+    ahead = replace(lake, now=lambda: datetime(2030, 1, 1, tzinfo=UTC))
+    back = replace(lake, now=lambda: datetime(2013, 1, 5, tzinfo=UTC))
+    for day in (1, 2):
+        put_day(lake, day, day)
+    run_all(ahead, toy_pipeline, "dt=2013-01-01..dt=2013-01-02")
+    untouched = manifest_json(lake, "conform", "dt=2013-01-02")
+    assert untouched["written_at"].startswith("2030")
+    put_day(lake, 1, 1, 100)
+
+    ran = run_all(back, toy_pipeline, "dt=2013-01-01..dt=2013-01-02")
+
+    assert [run["changed"] for run in ran] == [1, 1, 2]
+    assert totals(lake, 1, 2) == [202, 206]
+    assert manifest_json(lake, "conform", "dt=2013-01-01")["revision"] == 2
+    assert manifest_json(lake, "conform", "dt=2013-01-02") == untouched
+
+
 def test_slow_run_on_old_inputs_does_not_overwrite_a_newer_one(
     cloud: Cloud, lake: Lake, hook: Callable[[Callable[[], None]], None]
 ) -> None:
@@ -529,6 +635,156 @@ def test_inputs_that_keep_changing_fail_the_step(lake: Lake, hook: Callable[[Cal
     with pytest.raises(ConflictingWrite, match="was made 5 times, and each time its inputs changed"):
         run_step(workspace_of(lake, TOY), "doubled", "dt=2013-01-01")
     assert next(values) == 6
+
+
+@pytest.mark.parametrize("step", ["conform", "doubled", "running"])
+def test_manifest_of_an_output_that_can_not_be_read_is_kept_and_all_other_partitions_are_made(
+    lake: Lake, toy_pipeline: Pipeline, step: str
+) -> None:
+    """P17: the error names it, also where an earlier partition is made on which it looks back."""
+    for day in range(1, 10):
+        put_day(lake, day, day)
+    key = lake.layout.manifest(step, Partition.parse("dt=2013-01-05"))
+    lake.put(key, b'{"schema_version": 2}')
+    before = [each.name for each in TOY.steps[: TOY.steps.index(TOY.step(step))]]
+    for name in before:
+        run_step(workspace_of(lake, toy_pipeline), name, "dt=2013-01-01..dt=2013-01-09")
+
+    with pytest.raises(UnreadableObject, match=f"{key} has schema 2, .* update Sluice"):
+        run_step(workspace_of(lake, toy_pipeline), step, "dt=2013-01-01..dt=2013-01-09")
+
+    assert lake.get(key) == b'{"schema_version": 2}'
+    others = [day for day in range(1, 10) if day != 5]
+    made = [manifest_json(lake, step, f"dt=2013-01-{day:02d}")["rows_out"] for day in others]
+    assert made == [1] * len(others)
+
+
+def test_later_output_that_looks_back_and_can_not_be_read_is_named(lake: Lake, toy_pipeline: Pipeline) -> None:
+    """It would stay as it is although its input has changed, so the run must not be green."""
+    for day in (1, 2):
+        put_day(lake, day, day)
+    run_all(lake, toy_pipeline, "dt=2013-01-01..dt=2013-01-02")
+    key = lake.layout.manifest("running", Partition.parse("dt=2013-01-02"))
+    former = lake.get(key)
+    lake.put(key, former[:-1])
+    put_day(lake, 1, 1, 100)
+
+    with pytest.raises(UnreadableObject, match=f"{key} is no JSON"):
+        run_all(lake, toy_pipeline, "dt=2013-01-01")
+    assert totals(lake, 1) == [202]
+
+    lake.put(key, former)
+    run_all(lake, toy_pipeline, "dt=2013-01-01")
+
+    assert totals(lake, 1, 2) == [202, 206]
+
+
+def test_input_that_can_not_be_read_fails_its_partition_and_all_others_are_made(
+    lake: Lake, toy_pipeline: Pipeline
+) -> None:
+    for day in range(1, 10):
+        put_day(lake, day, day)
+    key = lake.layout.manifest("raw/events", Partition.parse("dt=2013-01-01"))
+    former = lake.get(key)
+    lake.put(key, former[:-1])
+
+    with pytest.raises(UnreadableObject, match=f"{key} is no JSON"):
+        run_step(workspace_of(lake, toy_pipeline), "conform", "dt=2013-01-01..dt=2013-01-09")
+    assert [each.key for each in lake.partitions("conform")] == [f"dt=2013-01-{day:02d}" for day in range(2, 10)]
+
+    lake.put(key, former)
+    ran = run_step(workspace_of(lake, toy_pipeline), "conform", "dt=2013-01-01..dt=2013-01-09")
+
+    assert (ran["changed"], ran["rows_out"]) == (1, 9)
+
+
+def foreign(rows: int = 1) -> bytes:
+    return written_by_another_version(pa.table({"x": list(range(rows))}))
+
+
+def damage(lake: Lake, key: str, how: str) -> bytes:
+    """Damage an object, and return its former content."""
+    former = lake.get(key)
+    if how == "gone":
+        lake.s3.delete_object(Bucket=lake.bucket, Key=key)
+    else:
+        lake.put(key, {"cut off": former[:-20], "empty": b"", "foreign": foreign(), "of others": foreign(2)}[how])
+    return former
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("cut off", r"can't be read \(.*footer.*\): it is damaged, or something else wrote it; restore its former"),
+        ("empty", r"can't be read \(.*0 bytes.*\): it is damaged"),
+        ("foreign", r"can't be read \(it has no column event_id, .*\): it is damaged, or something else wrote it"),
+        ("of others", r"can't be read \(it has 2 rows, and its manifest says 1\): it is damaged, or something else"),
+        ("gone", r"is gone, but its manifest names it; restore it"),
+    ],
+)
+def test_raw_part_that_can_not_be_read_fails_its_partition_alone(
+    lake: Lake, toy_pipeline: Pipeline, how: str, why: str
+) -> None:
+    for day in range(1, 10):
+        put_day(lake, day, day)
+    (part,) = manifest_json(lake, "raw/events", "dt=2013-01-01")["files"]
+    former = damage(lake, part["key"], how)
+    of_partition = lake.uri(lake.layout.manifest("raw/events", Partition.parse("dt=2013-01-01")))
+
+    with pytest.raises(SluiceError, match=f"^{lake.uri(part['key'])} {why}") as failed:
+        run_step(workspace_of(lake, toy_pipeline), "conform", "dt=2013-01-01..dt=2013-01-09")
+
+    assert str(failed.value).endswith(f", or remove {of_partition} as well and replay from the stream")
+    assert not is_transient(failed.value)
+    assert [each.key for each in lake.partitions("conform")] == [f"dt=2013-01-{day:02d}" for day in range(2, 10)]
+
+    lake.put(part["key"], former)
+    ran = run_step(workspace_of(lake, toy_pipeline), "conform", "dt=2013-01-01..dt=2013-01-09")
+
+    assert (ran["changed"], ran["rows_out"]) == (1, 9)
+
+
+@pytest.mark.parametrize("how", ["cut off", "empty", "of others", "gone"])
+def test_output_that_can_not_be_read_fails_what_reads_it_and_is_made_again_as_the_error_says(
+    lake: Lake, toy_pipeline: Pipeline, how: str
+) -> None:
+    """Day 3 reads it, and day 4 looks back on it."""
+    for day in range(1, 9):
+        put_day(lake, day, day)
+    range_ = "dt=2013-01-01..dt=2013-01-08"
+    for name in ("conform", "doubled"):
+        run_step(workspace_of(lake, toy_pipeline), name, range_)
+    made = manifest_json(lake, "doubled", "dt=2013-01-03")
+    damage(lake, made["files"][0]["key"], how)
+
+    with pytest.raises(SluiceError, match=f"^{lake.uri(made['files'][0]['key'])} ") as failed:
+        run_step(workspace_of(lake, toy_pipeline), "running", range_)
+
+    assert str(failed.value).endswith("or remove the _manifest.json of its partition and run its step again")
+    assert not is_transient(failed.value)
+    assert [each.start.day for each in lake.partitions("running")] == [1, 2, 5, 6, 7, 8]
+
+    lake.s3.delete_object(Bucket=lake.bucket, Key="toy/doubled/dt=2013-01-03/_manifest.json")
+    run_step(workspace_of(lake, toy_pipeline), "doubled", "dt=2013-01-03")
+    run_step(workspace_of(lake, toy_pipeline), "running", range_)
+
+    again = manifest_json(lake, "doubled", "dt=2013-01-03")
+    assert [file["key"] for file in again["files"]] == [file["key"] for file in made["files"]]
+    assert totals(lake, 3, 4) == [10, 14]
+
+
+def test_landed_drop_that_has_lost_its_end_is_no_smaller_drop(lake: Lake, declare: Declare) -> None:
+    """GIVEN a CSV, whose end nothing marks, THEN the manifest shows that rows are missing."""
+    pipeline = with_step(declare, "def own(weather):\n    return weather\n", Input("weather"))
+    lake.put("drops/weather/dt=2013-01-01/day.csv", b"x\n1\n2\n3\n")
+    lake.put("drops/weather/dt=2013-01-01/_SUCCESS", b"")
+    land_drop(lake, DROPS, Partition.parse("dt=2013-01-01"))
+    (landed,) = manifest_json(lake, "raw/weather", "dt=2013-01-01")["files"]
+    lake.put(landed["key"], b"x\n1\n2\n")
+
+    with pytest.raises(SluiceError, match=f"^{landed['key']} has 6 bytes and 8 were dropped: it is damaged, .*restore"):
+        run_step(workspace_of(lake, pipeline), "own", "dt=2013-01-01")
+    assert lake.partitions("own") == []
 
 
 def test_reach_adds_up_over_the_steps() -> None:

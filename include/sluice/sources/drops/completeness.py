@@ -196,7 +196,8 @@ class UnchangedRule(Rule):
         digest, now = digest_of([(each.path, each.size, each.etag) for each in self.dropped]), self.lake.now()
 
         def look(before: Look | None) -> Look:
-            return before if before is not None and before.digest == digest else Look(digest=digest, since=now)
+            lasts = before is not None and before.digest == digest and before.since <= now  # the clock may go back
+            return before if before is not None and lasts else Look(digest=digest, since=now)
 
         since = self.lake.update(self.lake.layout.look(self.source.name, self.partition), Look, look).since
         if now - since >= self.declared.duration:
@@ -224,11 +225,13 @@ def why_incomplete(listing: Listing, partition: Partition) -> str | None:
     Args:
         listing: What the drops held when they were listed.
         partition: The partition of the drop.
+
+    Raises:
+        UnreadableObject: its manifest can't be read. Nothing lands over it.
     """
+    landed = listing.lake.manifest(raw_dataset(listing.source.name), partition)
     reason = rule_of(listing, partition).missing()
-    if reason is None or listing.lake.manifest(raw_dataset(listing.source.name), partition) is not None:
-        return None
-    return reason
+    return reason if landed is None else None
 
 
 def _parsed(uri: str, body: bytes) -> SenderManifest:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from typing_extensions import override
@@ -14,7 +13,7 @@ from sluice.declaration.pipeline import Pipeline
 from sluice.lake.look import Look
 from sluice.lake.manifests import Size, digest_of
 from sluice.lake.partitions import Partition
-from sluice.sources.contract import Connector, Contents
+from sluice.sources.contract import Connector, Contents, reasons
 from sluice.sources.drops.completeness import rule_of, why_incomplete
 from sluice.sources.drops.land import is_unlanded, land_drops
 from sluice.sources.drops.listing import Listing, list_all_drops, list_drops
@@ -39,9 +38,7 @@ class DropsConnector(Connector[Drops]):
     def incomplete(self, partitions: Collection[Partition]) -> Mapping[Partition, str]:
         """Return why drops are not complete. One is complete by its declared rule, or once it has landed."""
         listing = list_drops(self.lake, self.source, partitions)
-        with ThreadPoolExecutor(16) as pool:
-            reasons = pool.map(partial(why_incomplete, listing), partitions)
-            return {each: why for each, why in zip(partitions, reasons, strict=True) if why is not None}
+        return reasons(partial(why_incomplete, listing), partitions)
 
     @override
     def contents(self, partitions: Collection[Partition] | None = None) -> Contents:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import PurePosixPath
 
 from sluice.declaration.drops import Drops
-from sluice.errors import MissingResource, SluiceError
+from sluice.errors import MissingResource, SluiceError, UnreadableObject
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import File, Manifest
 from sluice.lake.partitions import Partition
@@ -40,12 +40,17 @@ def land_drops(lake: Lake, source: Drops, partitions: Collection[Partition]) -> 
     listing = list_drops(lake, source, partitions)
 
     def landed(partition: Partition) -> bool:
-        rule, manifest = rule_of(listing, partition), lake.manifest(raw_dataset(source.name), partition)
+        try:
+            manifest = lake.manifest(raw_dataset(source.name), partition)
+        except UnreadableObject:
+            return False  # nothing lands over it; the step that reads it fails with the error
+        rule = rule_of(listing, partition)
         has_changed = rule.missing() is None and not _has_landed(_targets(rule), manifest)
         return has_changed and land_drop(lake, source, partition)
 
-    with ThreadPoolExecutor(8) as pool:
-        return sum(pool.map(landed, partitions))
+    with ThreadPoolExecutor(8) as pool:  # all land before the first failure is raised
+        results = [pool.submit(landed, each) for each in partitions]
+    return sum(each.result() for each in results)
 
 
 def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:

@@ -49,8 +49,14 @@ def read_landed(source: Drops, file: File, body: bytes) -> pa.Table:
         body: The file's content.
 
     Raises:
-        RefusedDrop: it can't be read, or not with the declared types.
+        RefusedDrop: it can't be read, or not with the declared types, or it has lost a part of what was dropped.
     """
+    if len(body) != file.size:
+        raise RefusedDrop(
+            f"{file.key} has {len(body)} bytes and {file.size} were dropped: it is damaged, or something else wrote "
+            f"it; restore its former version, or remove the _manifest.json beside it, then clear the task that lands "
+            f"the drops"
+        )
     return read_drop(source, file.origin or file.key, body)
 
 

@@ -94,10 +94,10 @@ def read_checkpoints(lake: Lake, source: str) -> Mapping[str, Checkpoint]:
         lake: The lake that holds the checkpoints.
         source: The name of the source.
     """
-    keys = [key for key, _, _ in lake.objects(lake.layout.checkpoints(source))]
+    keys = lake.documents(lake.layout.checkpoints(source))
     with ThreadPoolExecutor(16) as pool:
-        found = [Checkpoint.model_validate_json(body) for body in pool.map(lake.get, keys)]
-    return {checkpoint.shard: checkpoint for checkpoint in found}
+        found = list(pool.map(lambda key: lake.stored(key, Checkpoint).value, keys))
+    return {checkpoint.shard: checkpoint for checkpoint in found if checkpoint is not None}
 
 
 def owner_of_unnamed(checkpoints: Iterable[Checkpoint], created: datetime | None) -> datetime | None:

@@ -125,6 +125,17 @@ def test_partition_is_complete_once_it_has_not_changed_for_long_enough(lake: Lak
     assert [complete(minutes) for minutes in (92, 101, 102)] == [False, False, True]
 
 
+def test_clock_that_was_ahead_at_the_first_look_delays_no_drop_for_longer_than_its_time(lake: Lake) -> None:
+    source, start = replace(DROPS, complete=Unchanged(timedelta(minutes=10))), datetime(2013, 1, 2, tzinfo=UTC)
+    put(lake, "a.csv")
+
+    def complete(minutes: int) -> bool:
+        at = replace(lake, now=lambda: start + timedelta(minutes=minutes))
+        return why_incomplete(at, source, DAY) is None
+
+    assert [complete(minutes) for minutes in (10_000, 0, 9, 10)] == [False, False, False, True]
+
+
 def test_partition_that_never_had_files_never_completes_by_not_changing(lake: Lake) -> None:
     source, start = replace(DROPS, complete=Unchanged(timedelta(minutes=10))), datetime(2013, 1, 2, tzinfo=UTC)
 

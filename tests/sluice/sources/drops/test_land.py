@@ -12,8 +12,9 @@ from tests.sluice.lake_contents import body_of, manifest_json, partition
 from tests.sluice.sources.drops.looking import why_incomplete
 from tests.sluice.toy import DROPS, TOY
 
-from sluice.errors import ConflictingWrite, MissingResource
+from sluice.errors import ConflictingWrite, MissingResource, SluiceError
 from sluice.lake.store import Lake
+from sluice.sources.completeness import incomplete
 from sluice.sources.drops.land import land_drop
 from sluice.sources.ingest import land_partitions
 
@@ -184,3 +185,29 @@ def test_missing_drop_keeps_no_other_from_landing(lake: Lake) -> None:
     put_drop(lake, a=b"x\n1\n")
 
     assert land_partitions(workspace_of(lake, TOY), "dt=2013-01-01..dt=2013-01-02") == 1
+
+
+def test_manifest_of_a_landed_drop_that_can_not_be_read_is_kept_and_the_others_land(lake: Lake) -> None:
+    """P17: nothing says what has landed, so nothing lands over it."""
+    put_drop(lake, a=b"x\n1\n")
+    put_drop(lake, day="2013-01-02", a=b"x\n1\n")
+    key = lake.layout.manifest("raw/weather", DAY)
+    lake.put(key, b"{}")
+
+    assert land_partitions(workspace_of(lake, TOY), "dt=2013-01-01..dt=2013-01-02") == 1
+
+    assert lake.get(key) == b"{}"
+    (missing,) = [each for each in incomplete(workspace_of(lake, TOY), [DAY]) if each.source == "weather"]
+    assert missing.reason.startswith(f"{lake.uri(key)} is no Manifest of Sluice: dataset: Field required; restore")
+
+
+def test_drop_that_is_refused_keeps_no_other_from_landing(lake: Lake) -> None:
+    """Sixteen days, of which the first is cut off: more than land at once."""
+    days = [f"2013-01-{day:02d}" for day in range(1, 17)]
+    for day in days:
+        put_drop(lake, day=day, a=b"x\n1\n" if day != days[0] else b'x\n"')
+
+    with pytest.raises(SluiceError, match=r"drops/weather/dt=2013-01-01/a\.csv"):
+        land_partitions(workspace_of(lake, TOY), f"dt={days[0]}..dt={days[-1]}")
+
+    assert [each.key for each in lake.partitions("raw/weather")] == [f"dt={day}" for day in days[1:]]

@@ -23,7 +23,7 @@ from tests.sluice.toy import EVENTS, message, reading
 
 from localcloud.testing.waiting import wait_for
 from sluice.declaration import Ndjson
-from sluice.errors import DeclarationError
+from sluice.errors import DeclarationError, UnreadableObject
 from sluice.lake.manifests import File
 from sluice.lake.store import Lake
 from sluice.landing.parts import Flush, Landing, Limits
@@ -298,13 +298,35 @@ def test_stopped_drain_ends_its_flush_and_returns_the_rest(sqs: Any, queue: str,
     assert not drained.empty
 
 
-def test_sigterm_stops_a_drain_while_the_context_lasts() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with stopping() as stop:
-        assert not stop.is_set()
-        signal.raise_signal(signal.SIGTERM)
-        assert stop.is_set()
-    assert signal.getsignal(signal.SIGTERM) == before
+def test_sigterm_stops_a_drain_and_is_raised_again_once_the_drain_has_ended() -> None:
+    came: list[str] = []
+    before = signal.signal(signal.SIGTERM, lambda *_: came.append("after"))
+    try:
+        with stopping() as stop:
+            assert not stop.is_set()
+            signal.raise_signal(signal.SIGTERM)
+            assert stop.is_set()
+            came.append("drained")
+        assert came == ["drained", "after"]
+        with stopping():
+            pass
+        assert came == ["drained", "after"]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_event_of_a_partition_whose_manifest_can_not_be_read_stays_in_the_queue(
+    sqs: Any, queue: str, lake: Lake
+) -> None:
+    """P1: nothing is acknowledged, and nothing written over the manifest, until somebody has restored it."""
+    put(sqs, queue, *readings(3), groups=1)
+    key = "toy/raw/events/dt=2013-01-01/_manifest.json"
+    lake.put(key, b"{")
+
+    with pytest.raises(UnreadableObject, match=f"{key} is no JSON"):
+        drain(sqs, queue, lake, EVENTS, "day")
+    assert lake.get(key) == b"{"
+    assert backlog(sqs, queue) == 3
 
 
 def test_few_messages_of_one_group_at_a_time_make_few_parts(sqs: Any, queue: str, lake: Lake) -> None:

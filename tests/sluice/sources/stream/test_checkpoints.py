@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from tests.conftest import Cloud
 
+from sluice.errors import UnreadableObject
 from sluice.lake.store import Lake
 from sluice.sources.stream.checkpoints import Checkpoint, Gap, advance, read_checkpoints, unread_since
 
@@ -202,3 +203,18 @@ def test_many_writers_at_once_leave_the_farthest_checkpoint(lake: Lake) -> None:
         )
 
     assert read_checkpoints(lake, "clicks")[SHARD].sequence_number == "12"
+
+
+def test_checkpoint_that_can_not_be_read_is_named_and_what_lies_beside_the_checkpoints_is_passed_over(
+    lake: Lake,
+) -> None:
+    checkpoint = advance(lake, "stream", Checkpoint(shard=SHARD, sequence_number="7"))
+    for name in ("", "notes.txt", "backup/shardId-000000000001.json"):
+        lake.put(f"{lake.layout.checkpoints('stream')}{name}", b"")
+    assert read_checkpoints(lake, "stream") == {SHARD: checkpoint}
+
+    key = lake.layout.checkpoint("stream", SHARD)
+    lake.put(key, lake.get(key)[:-1])
+
+    with pytest.raises(UnreadableObject, match=f"{key} is no JSON: it is cut off or damaged; restore its former"):
+        read_checkpoints(lake, "stream")

@@ -1,0 +1,60 @@
+"""Reads the records of raw partitions: the parts that a manifest names, and the records that it holds itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+
+from sluice.errors import MissingResource
+from sluice.lake.manifests import File, Manifest
+from sluice.lake.store import Lake
+from sluice.landing.parts import inline_records
+from sluice.records.record import SCHEMA, read_part, table_of
+
+
+def recorded(lake: Lake, manifest: Manifest, columns: Sequence[str] = SCHEMA.names) -> Iterator[pa.Table]:
+    """Yield the records of each raw part that a manifest names, then those that it holds itself.
+
+    Args:
+        lake: The lake to read from.
+        manifest: The manifest of a raw partition.
+        columns: The members to read of the records of the parts.
+
+    Raises:
+        MissingResource: a part is gone.
+        UnreadableObject: a part is damaged, or something else wrote it.
+    """
+    for file in manifest.files:
+        yield _part(lake, manifest, file, columns)
+    if manifest.inline:
+        yield table_of(inline_records(manifest))
+
+
+def all_recorded(lake: Lake, manifests: Iterable[Manifest]) -> pa.Table:
+    """Return all records of raw partitions, whose parts are read eight at a time.
+
+    Args:
+        lake: The lake to read from.
+        manifests: The manifests of the partitions.
+
+    Raises:
+        MissingResource: a part is gone.
+        UnreadableObject: a part is damaged, or something else wrote it.
+    """
+    manifests = list(manifests)
+    parts = [(manifest, file) for manifest in manifests for file in manifest.files]
+    with ThreadPoolExecutor(8) as pool:
+        tables = list(pool.map(lambda part: _part(lake, part[0], part[1], SCHEMA.names), parts))
+    tables += [table_of(inline_records(manifest)) for manifest in manifests if manifest.inline]
+    return pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+
+
+def _part(lake: Lake, manifest: Manifest, file: File, columns: Sequence[str]) -> pa.Table:
+    of_partition = lake.uri(lake.layout.manifest(manifest.dataset, manifest.time_partition))
+    remedy = f"remove {of_partition} as well and replay from the stream"
+    body = lake.read(file.key)
+    if body is None:
+        raise MissingResource(f"{lake.uri(file.key)} is gone, but its manifest names it; restore it, or {remedy}")
+    return read_part(lake.uri(file.key), body, remedy, file.rows, columns)
