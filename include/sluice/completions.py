@@ -75,6 +75,16 @@ def unannounced(lake: Lake, dataset: str, manifests: Iterable[Manifest]) -> list
     return [manifest for manifest in manifests if _marker(lake, _partition_event(lake, manifest)) not in markers]
 
 
+def marker_of(lake: Lake, manifest: Manifest) -> str:
+    """Return the key of the marker that the present content of a partition has once it is announced.
+
+    Args:
+        lake: The lake that has the markers.
+        manifest: The manifest of the partition.
+    """
+    return _marker(lake, _partition_event(lake, manifest))
+
+
 def announce(workspace: Workspace, event: CompletionEvent) -> bool:
     """Publish the event, unless one of the same content was published before.
 
