@@ -23,6 +23,7 @@ from sluice.lake.look import Reads
 from sluice.lake.manifests import Manifest, latest
 from sluice.lake.partitions import Partition, between, format_ranges
 from sluice.lake.store import Lake
+from sluice.landing.compacting import compacted
 from sluice.landing.parts import without_inline
 
 # A silence is closed partition by partition, which makes a manifest and a completion event of each. Nearly three months
@@ -148,7 +149,7 @@ def _close(lake: Lake, dataset: str, partition: Partition) -> Manifest:
         manifest = before or Manifest(dataset=dataset, partition=partition.key, state="open", written_at=lake.now())
         if manifest.state == "closed":
             return manifest
-        return without_inline(lake, manifest).model_copy(
+        return compacted(lake, without_inline(lake, manifest)).model_copy(
             update={"state": "closed", "revision": 1, "written_at": lake.now()}
         )
 

@@ -16,6 +16,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 _COLUMNS: Mapping[str, pa.DataType] = {
@@ -145,11 +146,32 @@ def part_bytes(records: Iterable[Record]) -> tuple[str, bytes]:
     """
     ordered = sorted(records, key=_ORDER)
     columns = dict(zip(SCHEMA.names, zip(*ordered, strict=True), strict=True))
+    return _named(_encoded(pa.table(columns, schema=SCHEMA)), min(record.sequence_number for record in ordered))
+
+
+def merged_part(bodies: Iterable[bytes]) -> tuple[str, bytes]:
+    """Merge parts, in the given order. All of their records are in memory at once.
+
+    Args:
+        bodies: The Parquet bytes of the parts, at least one.
+
+    Returns:
+        The name of the merged part, which has a digest of its bytes, and the Parquet bytes.
+    """
+    table = read_parts(list(bodies))
+    return _named(_encoded(table), pc.min(table["sequence_number"]).as_py())
+
+
+def _encoded(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
-    pq.write_table(pa.table(columns, schema=SCHEMA), buffer, compression="zstd")
-    body = buffer.getvalue()
-    first = min(record.sequence_number for record in ordered).partition(":")[0]
-    return f"part-{first}-{hashlib.sha256(body).hexdigest()[:16]}.parquet", body
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _named(body: bytes, first: str) -> tuple[str, bytes]:
+    """Return the name of a part, and the part; ``first`` is its lowest sequence number."""
+    number = first.partition(":")[0]
+    return f"part-{number}-{hashlib.sha256(body).hexdigest()[:16]}.parquet", body
 
 
 def read_parts(bodies: Sequence[bytes]) -> pa.Table:
