@@ -127,6 +127,7 @@ def _stamp(settings: Mapping[str, str]) -> Path:
 
 
 def _each_day(settings: Mapping[str, str]) -> None:
+    os.nice(19)  # nobody waits for it, and at its start all of Airflow starts as well
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     while not stop.is_set():
