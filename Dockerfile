@@ -39,7 +39,7 @@ RUN python -m venv .venv && pip install --no-cache-dir --require-hashes -r requi
 COPY include include
 COPY plugins plugins
 COPY dags dags
-COPY deploy/health.py deploy/prepare.py deploy/relay.py deploy/
+COPY deploy/health.py deploy/prepare.py deploy/relay.py deploy/retention.py deploy/
 USER sluice
 ENV AIRFLOW_HOME=/opt/sluice/.sluice/airflow \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/sluice/dags \

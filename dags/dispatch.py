@@ -2,7 +2,7 @@
 ### Partitions to transform runs
 
 Starts one transform run for each partition for which a step can run, unless a run has started on its present content.
-Runs all the time, one run after another. Waiting holds no worker.
+Runs all the time, one run after another, half a minute apart at least. Waiting holds no worker.
 
 | | |
 |---|---|
@@ -17,12 +17,14 @@ not wait for partitions before the first event of a source or outside the pipeli
 
 **Params.** `wait_seconds`: how long one run waits before the next one takes over.
 
-**If it fails.** `wait`: the lake can't be read. After three failed runs in a row Airflow pauses this DAG: repair the
-cause, then unpause it. `start`: the transform DAG can't be triggered, for instance because its file can't be parsed.
+**If it fails.** What can pass by itself is tried again for a quarter of an hour. After three failed runs in a row
+Airflow pauses this DAG: repair the cause, then unpause it. `wait`: the lake can't be read. `start`: the transform DAG
+can't be triggered, for instance because its file can't be parsed.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
@@ -30,7 +32,7 @@ from airflow.sdk import DAG, Param, get_current_context, task
 
 from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.declared import build_dags
-from sluice_airflow.policy import CONTINUOUS, CONTINUOUS_WAIT, DEFAULT_ARGS, tags
+from sluice_airflow.policy import CONTINUOUS, tags
 from sluice_airflow.runs import runs_to_start
 from sluice_airflow.sensors import DuePartitionsSensor
 
@@ -41,9 +43,8 @@ def dispatch(pipeline: Pipeline) -> None:
     with DAG(
         dag_id=f"{pipeline.name}_dispatch",
         description=f"Partitions whose steps can run → runs of {transform}",
-        schedule="@continuous",
+        schedule=timedelta(seconds=30),
         **CONTINUOUS,
-        default_args=DEFAULT_ARGS,
         params={"wait_seconds": Param(600, type="integer", minimum=0, description="Seconds that one run waits")},
         tags=tags(pipeline, "dispatch"),
         doc_md=__doc__,
@@ -53,7 +54,6 @@ def dispatch(pipeline: Pipeline) -> None:
             pipeline=pipeline.name,
             poll_seconds=15,
             max_wait_seconds="{{ params.wait_seconds }}",
-            **CONTINUOUS_WAIT,
         )
 
         @task

@@ -2,7 +2,8 @@
 ### Source to lake
 
 Lands the events of one source of the pipeline in raw time partitions, closes the partitions that are complete, and
-announces each on the completion topic. Runs all the time, one run after another. Waiting holds no worker.
+announces each on the completion topic. Runs all the time, one run after another, a minute apart at least. Waiting holds
+no worker.
 
 | | |
 |---|---|
@@ -25,11 +26,11 @@ how long the counters of a queue have to be zero before partitions close: two mi
 
 **When it is stopped.** On SIGTERM a drain finishes its flush, acknowledges what has landed, and returns the rest.
 
-**If it fails.** `wait`, `units`: the source can't be reached or does not exist. After three failed runs in a row, of a
-quarter of an hour each, Airflow pauses this DAG: repair the cause, then unpause it. `drain`: S3 or the source refused
-a call. Nothing is lost: what was not deleted from a queue is received again after its visibility time-out, and a stream
-continues at its checkpoint. `close`, `announce`: clear the task. A warning in the log of `units` or `drain` names what
-a stream trimmed before it was read: have it sent again.
+**If it fails.** What can pass by itself is tried again for a quarter of an hour. After three failed runs in a row
+Airflow pauses this DAG: repair the cause, then unpause it. `wait`, `units`: the source can't be reached or does not
+exist. `drain`: S3 or the source refused a call. Nothing is lost: what was not deleted from a queue is received again
+after its visibility time-out, and a stream continues at its checkpoint. `close`, `announce`: clear the task. A warning
+in the log of `units` or `drain` names what a stream trimmed before it was read: have it sent again.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
 from sluice_airflow.metrics import flush_metrics, report_source
 from sluice_airflow.operators import AnnounceLandedOperator
-from sluice_airflow.policy import CONTINUOUS, CONTINUOUS_WAIT, DEFAULT_ARGS, tags
+from sluice_airflow.policy import CONTINUOUS, tags
 from sluice_airflow.sensors import BacklogSensor, SettledSensor
 
 PARAMS = {
@@ -71,9 +72,8 @@ def ingest(pipeline: Pipeline, source: EventSource) -> None:
     with DAG(
         dag_id=pipeline.ingest_name(source),
         description=f"{source.kind} {source.name} → raw partitions → completion events",
-        schedule="@continuous",
+        schedule=timedelta(minutes=1),
         **CONTINUOUS,
-        default_args=DEFAULT_ARGS,
         params=PARAMS,
         tags=tags(pipeline, "ingest"),
         doc_md=__doc__,
@@ -84,7 +84,6 @@ def ingest(pipeline: Pipeline, source: EventSource) -> None:
             source=source.name,
             poll_seconds=5,
             max_wait_seconds="{{ params.wait_seconds }}",
-            **CONTINUOUS_WAIT,
         )
 
         @task

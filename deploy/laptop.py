@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 _STATE = ROOT / ".sluice"
 _DATABASE = "postgres"
 _WEB = "api-server"
+_RETENTION = "retention"
 _NEED_THE_WEB = ("scheduler", "dag-processor", "triggerer")  # their first calls fail until the API server listens
 _HEALTH_NAMES = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
@@ -115,6 +116,7 @@ def _start_airflow(*, first_time: bool) -> None:
     _say(f"starting Airflow's {', '.join(_NEED_THE_WEB)}")
     supervised.start(*_NEED_THE_WEB)
     _wait_until(lambda: all(_health().get(name) == "healthy" for name in _HEALTH_NAMES), *_NEED_THE_WEB)
+    supervised.start(_RETENTION)
     if workers.uses_celery(os.environ):
         _start_workers(int(os.environ["WORKERS"]))
 

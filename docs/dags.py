@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,8 @@ def _schedule(dag: Any) -> str:
         return "by hand"
     if isinstance(dag.schedule, list):
         return "after " + ", ".join(f"`<pipeline>{asset.name.removeprefix(_EXAMPLE)}`" for asset in dag.schedule)
+    if isinstance(dag.schedule, timedelta):
+        return f"all the time, {dag.schedule.seconds} seconds apart at least"
     return f"`{dag.schedule}`" if isinstance(dag.schedule, str) else str(dag.schedule.summary)
 
 

@@ -113,6 +113,16 @@ def _is_announced(lake: Lake, manifest: Manifest, announced: Mapping[str, set[st
     return _marker(lake, _partition_event(lake, manifest)) in announced[manifest.partition]
 
 
+def marker_of(lake: Lake, manifest: Manifest) -> str:
+    """Return the key of the marker that the present content of a partition has once it is announced.
+
+    Args:
+        lake: The lake that has the markers.
+        manifest: The manifest of the partition.
+    """
+    return _marker(lake, _partition_event(lake, manifest))
+
+
 def announce(workspace: Workspace, event: CompletionEvent) -> bool:
     """Publish the event, unless one of the same content was published before.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sluice.lake.partitions import Partition
 
 # The most runs that wait for a slot. So a run that a user triggers waits behind no more than these.
-_MOST_QUEUED = 4
+_MOST_QUEUED = 5
 # The states of a task that does nothing any more.
 _ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 

@@ -133,8 +133,8 @@ class ProbeSensor(BaseSensorOperator):
 class ContinuousProbeSensor(ProbeSensor):
     """The first task of a DAG that runs all the time: any failure is retried as often as the task declares.
 
-    If a refusal or an absent resource, such as a deleted queue, failed it without a retry, the next run would start at
-    once and fail as well.
+    If a refusal or an absent resource, such as a deleted queue, failed it without a retry, the next run would follow
+    and fail as well.
     """
 
     @override
@@ -280,9 +280,6 @@ class S3PartitionSensor(ProbeSensor):
 class DuePartitionsSensor(ContinuousProbeSensor):
     """Waits until the transform has to run for some partitions, and returns their keys; none after its time is up.
 
-    Its first probe comes after ``poll_seconds``, because one run follows another at once, and they must not probe all
-    the time.
-
     Args:
         pipeline: The name of the pipeline.
         kwargs: Those of ProbeSensor.
@@ -297,10 +294,6 @@ class DuePartitionsSensor(ContinuousProbeSensor):
     @override
     def arguments(self, context: Context) -> dict[str, Any]:
         return {"pipeline": self.pipeline}
-
-    @override
-    def execute(self, context: Context) -> Any:
-        self.wait(context)
 
     @override
     def timed_out(self, waiting_for: str, context: Context) -> list[str]:

@@ -23,7 +23,7 @@ def extended_pipelines(folder: Path) -> Iterator[None]:
 
 def dag_ids(pipeline: Pipeline) -> Sequence[str]:
     """Return the DAGs of a pipeline, sorted: an ingest for each source of events, and what its model needs."""
-    kinds = ["dispatch", "transform"]
+    kinds = ["dispatch", "housekeeping", "transform"]
     ingested: set[str] = set()
     for source in pipeline.event_sources:
         kinds.append(f"ingest_{source.kind}" + (f"_{source.name}" if source.kind in ingested else ""))
@@ -31,7 +31,7 @@ def dag_ids(pipeline: Pipeline) -> Sequence[str]:
     if ingested:
         kinds += ["redrive", "replay"]
     if pipeline.training is not None:
-        kinds += ["housekeeping", "train"]
+        kinds.append("train")
     if pipeline.deployment is not None or pipeline.scoring is not None:
         kinds.append("rollback")
     if pipeline.scoring is not None:

@@ -87,6 +87,13 @@ class Airflow:
         content = self.call("GET", f"{path}?full_content=true")["content"]
         return "\n".join(f"{line['event']} {_errors(line)}" for line in content)
 
+    def end(self, dag_id: str, run_id: str) -> None:
+        """Mark a whole run as failed."""
+        self.call("PATCH", f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}", {"state": "failed"})
+
+    def pause(self, dag_id: str) -> None:
+        self.call("PATCH", f"dags/{dag_id}?update_mask=is_paused", {"is_paused": True})
+
     def unpause(self, *dag_ids: str) -> None:
         for dag_id in dag_ids:
             self.call("PATCH", f"dags/{dag_id}?update_mask=is_paused", {"is_paused": False})

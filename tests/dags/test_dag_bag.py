@@ -126,7 +126,7 @@ def test_pipeline_may_end_at_its_lake_or_at_its_model_or_score_in_batch(pipeline
 
     assert import_errors == {}
     assert [dag for dag in dags if dag.startswith("lake_")] == [
-        f"lake_{kind}" for kind in KINDS if kind not in ("housekeeping", "rollback", "train")
+        f"lake_{kind}" for kind in KINDS if kind not in ("rollback", "train")
     ]
     assert [dag for dag in dags if dag.startswith("model_")] == [
         f"model_{kind}" for kind in KINDS if kind != "rollback"

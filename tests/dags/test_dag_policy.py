@@ -13,6 +13,8 @@ from typing import Any, get_args
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+from airflow.timetables.base import DataInterval, TimeRestriction
 from tests.dags.airflow_home import ROOT
 from tests.dags.declared import dag_ids, extended_pipelines
 
@@ -123,15 +125,32 @@ def test_no_date_of_a_run_is_outside_of_its_dag(dag: Any) -> None:
 
 
 def test_continuous_dag_backs_off_and_is_paused_after_failures(dag: Any) -> None:
-    """The first task backs off for a quarter of an hour, and Airflow pauses the DAG after three such runs."""
-    continuous = type(dag.timetable).__name__ == "ContinuousTimetable"
+    """Each task backs off for a quarter of an hour, and Airflow pauses the DAG after three such runs."""
+    continuous = isinstance(dag.schedule, timedelta)
     assert continuous is bool(dag.tags & {"dispatch", "ingest"})
     assert dag.max_consecutive_failed_dag_runs == (3 if continuous else 0)
-    if continuous:
-        wait = dag.get_task("wait")
-        waits = [min(wait.retry_delay * 2**n, wait.max_retry_delay) for n in range(wait.retries)]
-        assert wait.retry_exponential_backoff
-        assert timedelta(minutes=10) < sum(waits, timedelta()) < timedelta(minutes=20)
+    for task in dag.tasks if continuous else ():
+        waits = [min(task.retry_delay * 2**n, task.max_retry_delay) for n in range(task.retries)]
+        assert task.retry_exponential_backoff
+        assert timedelta(minutes=10) < sum(waits, timedelta()) < timedelta(minutes=20), task.task_id
+
+
+def test_continuous_dag_starts_no_run_within_its_least_time(dag: Any) -> None:
+    """GIVEN runs that end at once; and one that took an hour, after which no run is made up for."""
+    if not dag.tags & {"dispatch", "ingest"}:
+        return
+    timetable, ended = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable, datetime.now(UTC)
+    least = timedelta(seconds=30) if "dispatch" in dag.tags else timedelta(minutes=1)
+
+    def after(start: datetime) -> datetime:
+        """Return when the run after one that was due at ``start`` may start."""
+        found = timetable.next_dagrun_info(
+            last_automated_data_interval=DataInterval.exact(start), restriction=TimeRestriction(None, None, False)
+        )
+        return found.run_after
+
+    assert after(ended) == ended + least
+    assert ended <= after(ended - timedelta(hours=1)) <= datetime.now(UTC)
 
 
 def test_every_task_is_retried_and_has_a_time_limit(dag: Any) -> None:

@@ -60,11 +60,11 @@ def test_leftovers_are_shown_by_default_and_removed_on_request(
 
     shown = home.dags_test("flights_housekeeping", DAY, days=0).succeeded()
 
-    assert f"snapshot {old} (2 bytes): nothing that is kept names it" in shown.output
+    assert f"snapshot {old} (17 bytes): nothing that is kept names it" in shown.output
     assert remaining() == [old, newest]
 
     removed = home.dags_test("flights_housekeeping", DAY, days=0, dry_run=False).succeeded()
 
     assert f"removed snapshot {old}" in removed.output
     assert remaining() == [newest]
-    assert {"snapshot": 1, "bytes": 2} in returned()
+    assert {"snapshot": 1, "bytes": 17} in returned()

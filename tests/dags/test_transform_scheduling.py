@@ -363,6 +363,35 @@ def test_run_that_is_marked_failed_stops_waiting(dispatched: World) -> None:
     assert dispatched.airflow.ended(TRANSFORM, name, seconds=60)["state"] == "failed"
 
 
+def test_dispatch_needs_no_record_of_a_run(dispatched: World) -> None:
+    """GIVEN all runs that have ended are removed from Airflow THEN only a partition that changes gets a run again."""
+    airflow, day = dispatched.airflow, COMPLETE[2]
+    keys = {partition.key for partition in (*INCOMPLETE, *COMPLETE)}
+    wait_for(lambda: keys <= set(airflow.runs(TRANSFORM)), seconds=240, what="a run of each partition")
+    airflow.pause(DISPATCH)
+    for name in _unfinished(airflow.runs(DISPATCH)):
+        airflow.end(DISPATCH, name)
+    wait_for(lambda: not _unfinished(airflow.runs(TRANSFORM)), seconds=180, what="the end of the transforms")
+    before = sorted(dispatched.lake.partitions("features"))
+    now = datetime.now(UTC).isoformat()
+    clean = ("db", "clean", "--clean-before-timestamp", now, "--tables", "dag_run", "--skip-archive", "--yes")
+    airflow.home.command("airflow", *clean, "--error-on-cleanup-failure").succeeded()
+    assert day.key not in airflow.runs(TRANSFORM)
+    left = set(airflow.runs(TRANSFORM))
+
+    dispatched.events(day, 5)
+    airflow.unpause(DISPATCH)
+
+    wait_for(lambda: dispatched.rows(day) == 5, seconds=120, what="the late rows")
+    assert airflow.ended(TRANSFORM, day.key)["state"] == "success"
+    assert sorted(dispatched.lake.partitions("features")) == before
+    assert set(airflow.runs(TRANSFORM)) - left <= {day.key, day.shift(1).key}  # which looks back on it
+
+
+def _unfinished(runs: dict[str, dict[str, Any]]) -> list[str]:
+    return [name for name, run in runs.items() if run["state"] in ("queued", "running")]
+
+
 def test_ingest_whose_queue_is_gone_is_paused_after_three_runs(dispatched: World) -> None:
     """The tests' Airflow waits a second between two tries, where production waits for minutes."""
     dag, airflow = "parcels_ingest_queue", dispatched.airflow
@@ -370,14 +399,16 @@ def test_ingest_whose_queue_is_gone_is_paused_after_three_runs(dispatched: World
     dispatched.cloud.client("sqs").delete_queue(QueueUrl=queue)
     airflow.unpause(dag)
 
-    wait_for(lambda: airflow.call("GET", f"dags/{dag}")["is_paused"], seconds=240, what="the pause")
+    wait_for(lambda: airflow.call("GET", f"dags/{dag}")["is_paused"], seconds=400, what="the pause")
 
     runs = airflow.runs(dag)
     assert [run["state"] for run in runs.values()] == ["failed"] * 3
     for name in runs:
         (wait,) = [task for task in airflow.tasks(dag, name) if task["task_id"] == "wait"]
-        assert wait["try_number"] == 6
-        assert f"queue {queue} is gone" in airflow.log(dag, name, "wait", 6)
+        assert wait["try_number"] == 8
+        assert f"queue {queue} is gone" in airflow.log(dag, name, "wait", 8)
+    started = sorted(datetime.fromisoformat(run["start_date"]) for run in runs.values())
+    assert started[2] - started[1] >= timedelta(minutes=1)
 
 
 def _state(world: World, run: str, task: str, dag: str = TRANSFORM) -> str | None:

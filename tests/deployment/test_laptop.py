@@ -19,7 +19,7 @@ from deploy.checkout import LONGEST, PORTS, Checkout, make_checkout
 
 from localcloud.testing.waiting import wait_for
 
-_PROGRAMS = 5
+_PROGRAMS = 6
 
 
 @pytest.fixture

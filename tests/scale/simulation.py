@@ -1,8 +1,9 @@
 """A day of many pipelines through the limits of Airflow's scheduler and of its workers, in steps of a second.
 
-What is simulated: the dispatch looks every 15 seconds and starts the runs of partitions that are due, four queued at
-most; four runs of a transform run at once; the tasks of a run follow one another; a scheduler queues so many tasks a
-second and has so many under way; a worker's slot runs one task. Tasks are served in the order in which they are ready.
+What is simulated: the dispatch looks every 15 seconds and starts the runs of partitions that are due, five queued at
+most; its own runs are 30 seconds apart at least; four runs of a transform run at once; the tasks of a run follow one
+another; a scheduler queues so many tasks a second and has so many under way; a worker's slot runs one task. Tasks are
+served in the order in which they are ready.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sluice_airflow.runs import _MOST_QUEUED
 
 DAY = 86_400  # seconds
 LOOK_SECONDS = 15  # dags/dispatch.py
+APART_SECONDS = 30  # dags/dispatch.py
 ACTIVE_RUNS = 4  # max_active_runs of dags/transform.py
 _USED_UP = 0.97
 RUN_TASKS = 6  # of flights: wait, land_drops, conform, enrich, features, announce
@@ -87,6 +89,8 @@ class _Pipeline:
     queued: deque[int] = field(default_factory=deque)
     active: int = 0
     looking: bool = True  # whether the dispatch waits, and its tasks don't run
+    began: int = 0  # when the dispatch's run began
+    next_run: int | None = None  # when the dispatch's next run may begin; None while one runs
 
 
 class _Simulation:
@@ -116,6 +120,8 @@ class _Simulation:
                 self.running -= 1
                 follow(now)
             for place, pipeline in enumerate(self.pipelines):
+                if pipeline.next_run is not None and now >= pipeline.next_run:
+                    self._look_at_once(pipeline, now)
                 if pipeline.looking and pipeline.due and (now + place) % LOOK_SECONDS == 0:
                     self._dispatch(pipeline)
             for _ in range(min(capacity, len(self.ready), parallelism - self.running - len(self.broker))):
@@ -137,28 +143,37 @@ class _Simulation:
             queueing_used=self.started / (self.seconds * capacity),
         )
 
+    def _look_at_once(self, pipeline: _Pipeline, now: int) -> None:
+        """The wait of the dispatch's next run looks. It is deferred if nothing is due."""
+        pipeline.began, pipeline.next_run = now, None
+
+        def looked(_: int) -> None:
+            pipeline.looking = not pipeline.due
+            if pipeline.due:
+                self._choose(pipeline)
+
+        self.ready.append(looked)
+
     def _dispatch(self, pipeline: _Pipeline) -> None:
-        """The wait resumes, ``choose`` chooses, a task starts each run, and the next run's wait is deferred."""
+        """The wait resumes."""
         pipeline.looking = False
+        self.ready.append(lambda _: self._choose(pipeline))
 
-        def choose(_: int) -> None:
-            self.ready.append(start)
+    def _choose(self, pipeline: _Pipeline) -> None:
+        """``choose`` chooses, and a task starts each run."""
 
-        def start(_: int) -> None:
+        def start(now: int) -> None:
             count = min(len(pipeline.due), _MOST_QUEUED - len(pipeline.queued))
             for _number in range(count):
                 self.ready.append(started)
-            self.ready.append(look_again)
+            pipeline.next_run = max(now, pipeline.began + APART_SECONDS)
 
         def started(_: int) -> None:
             if pipeline.due:
                 pipeline.queued.append(pipeline.due.popleft())
                 self._start_runs(pipeline)
 
-        def look_again(_: int) -> None:
-            pipeline.looking = True
-
-        self.ready.append(choose)
+        self.ready.append(start)
 
     def _start_runs(self, pipeline: _Pipeline) -> None:
         while pipeline.queued and pipeline.active < ACTIVE_RUNS:

@@ -7,7 +7,7 @@ import re
 import pytest
 from deploy.checkout import CELERY, read_settings
 from tests.deployment.files import ROOT
-from tests.scale.simulation import ACTIVE_RUNS, LOOK_SECONDS, Limits, Load, Result, simulate
+from tests.scale.simulation import ACTIVE_RUNS, APART_SECONDS, LOOK_SECONDS, Limits, Load, Result, simulate
 
 _PAGE = (ROOT / "docs" / "operations" / "scale.md").read_text()
 _LOADS = (100, 1_000, 1_500, 2_000)
@@ -90,4 +90,6 @@ def test_numbers_are_those_of_the_code() -> None:
     settings = read_settings(CELERY, ROOT)
     assert int(settings["AIRFLOW__CORE__PARALLELISM"]) == Limits().parallelism
     assert re.findall(r"max_active_runs=(\d+)", (ROOT / "dags" / "transform.py").read_text()) == [str(ACTIVE_RUNS)]
-    assert re.findall(r"poll_seconds=(\d+)", (ROOT / "dags" / "dispatch.py").read_text()) == [str(LOOK_SECONDS)]
+    dispatch = (ROOT / "dags" / "dispatch.py").read_text()
+    assert re.findall(r"poll_seconds=(\d+)", dispatch) == [str(LOOK_SECONDS)]
+    assert re.findall(r"schedule=timedelta\(seconds=(\d+)\)", dispatch) == [str(APART_SECONDS)]

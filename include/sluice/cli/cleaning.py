@@ -1,4 +1,4 @@
-"""The command that removes what no deployment needs any more."""
+"""The command that removes what nothing needs any more."""
 
 from __future__ import annotations
 
@@ -24,14 +24,18 @@ def _clean(
     pipeline: PipelineArgument,
     keep: Annotated[int, typer.Option(help="How many of the newest deployments can be restored.")] = Keep.deployments,
     days: Annotated[int, typer.Option(help="For how many days everything stays.")] = Keep.days,
+    quarantine_days: Annotated[
+        int | None, typer.Option(help="For how many days quarantined events stay; without this option for good.")
+    ] = Keep.quarantine_days,
     delete: Annotated[bool, typer.Option("--delete", help="Delete it; without this option it is only shown.")] = False,
 ) -> None:
     """Show superseded configurations, models, artefacts, scores and snapshots, and orphaned jobs; delete on request.
 
-    What is live, what a kept deployment or the newest verdict names, and what a running job uses stays.
+    So are superseded revisions, orphaned parts, superseded quarantine and markers of the datasets. What is live, what a
+    kept deployment or the newest verdict names, what a running job uses, and what a manifest or a snapshot names stays.
     """
     workspace = Workspace.open(Aws(), pipeline)
-    leftovers = survey(workspace, Keep(keep, days))
+    leftovers = survey(workspace, Keep(keep, days, quarantine_days))
     Console().print(leftovers_table(leftovers.found, workspace.lake.now()))
     if delete:
         removed = dict(remove(workspace, leftovers))

@@ -1,1 +1,1 @@
-"""Finds and removes what no deployment needs any more: configurations, models, artefacts, scores, snapshots, jobs."""
+"""Finds and removes what nothing needs any more: of models and their trainings, and of the datasets of the lake."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -12,16 +13,20 @@ from botocore.exceptions import ClientError
 from sluice.aws.failures import is_absent
 from sluice.errors import SluiceError
 from sluice.evaluation.transforms import stop_scoring
+from sluice.housekeeping.contents import contents_of, frozen_digests, split_name
 from sluice.housekeeping.existing import folder_of
 from sluice.housekeeping.needed import find_needed, live_refs, read_book
-from sluice.housekeeping.policy import Kind, Leftover
+from sluice.housekeeping.policy import Keep, Kind, Thing, thing_of, unnamed
 from sluice.housekeeping.survey import Leftovers
+from sluice.lake.manifests import Manifest
+from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.training.jobs import stop_job
 from sluice.training.tuning import stop_tuning
 from sluice.workspace import Workspace
 
 _MOST_OBJECTS = 1000  # of one request (S3 API reference, DeleteObjects)
+_PARTITIONS_AT_ONCE = 8
 
 _log = logging.getLogger(__name__)
 
@@ -29,10 +34,11 @@ _log = logging.getLogger(__name__)
 def remove(workspace: Workspace, leftovers: Leftovers) -> Mapping[str, int]:
     """Remove what a survey has found, unless it is needed by now. Jobs are stopped.
 
-    What is needed is read again before each kind, and what is live before each deletion: a deployment may have begun.
+    What is needed is read again before each kind, what is live before each deletion, and what a partition holds before
+    something of it goes: a deployment may have begun, or a part may have been recorded.
 
     Args:
-        workspace: The workspace of a pipeline that declares a training.
+        workspace: The workspace of the pipeline.
         leftovers: What the survey has found.
 
     Returns:
@@ -43,22 +49,54 @@ def remove(workspace: Workspace, leftovers: Leftovers) -> Mapping[str, int]:
     """
     removed: Counter[str] = Counter(bytes=0)
     for kind in Kind:
-        for each in _still_left(workspace, leftovers, kind):
-            if _REMOVE[kind](workspace, each.thing.name):
-                _log.info("removed %s %s", kind, each.thing.name)
-                removed += Counter({str(kind): 1, "bytes": each.thing.size})
+        found = [each.thing for each in leftovers.found if each.thing.kind is kind]
+        gone = _gone_of_partitions if kind.is_of_partition else _gone
+        for each in gone(workspace, leftovers.keep, found) if found else ():
+            _log.info("removed %s %s", kind, each.name)
+            removed += Counter({str(kind): each.count, "bytes": each.size})
     return {"bytes": 0, **removed}
 
 
-def _still_left(workspace: Workspace, leftovers: Leftovers, kind: Kind) -> Iterator[Leftover]:
-    found = [each for each in leftovers.found if each.thing.kind is kind]
-    if not found:
-        return
+def _gone(workspace: Workspace, keep: Keep, found: Sequence[Thing]) -> Iterator[Thing]:
+    """Remove things of one kind that are still not needed; yield those that this call has removed."""
     book = read_book(workspace.lake)
-    needed = find_needed(workspace, book, leftovers.keep)
+    needed = find_needed(workspace, book, keep)
     for each in found:
-        if kind.is_job or each.thing.ref not in needed.refs | live_refs(workspace, book):
+        may_go = each.kind.is_job or each.ref not in needed.refs | live_refs(workspace, book)
+        if may_go and _REMOVE[each.kind](workspace, each.name):
             yield each
+
+
+def _gone_of_partitions(workspace: Workspace, keep: Keep, found: Sequence[Thing]) -> Iterator[Thing]:
+    """Delete what partitions hold, of one kind, if still nothing names it; yield what this call has deleted."""
+    lake, frozen = workspace.lake, frozen_digests(workspace.lake)
+
+    def delete(thing: Thing) -> Thing | None:
+        contents = contents_of(workspace, thing.name, frozen)
+        objects = unnamed(contents, keep, lake.now()).get(thing.kind) if contents else None
+        if not objects:
+            return None
+        keys = [each.key for each in objects]
+        if thing.kind is Kind.EXPIRED:
+            _without_quarantine(lake, thing.name, frozenset(keys))
+        _delete_objects(lake, keys)
+        return thing_of(thing.name, thing.kind, objects)
+
+    with ThreadPoolExecutor(_PARTITIONS_AT_ONCE) as pool:
+        yield from (each for each in pool.map(delete, found) if each is not None)
+
+
+def _without_quarantine(lake: Lake, name: str, keys: Collection[str]) -> None:
+    """Take quarantined objects out of a manifest, so that it never names what is gone. The counts by reason stay."""
+    dataset, partition = split_name(name)
+
+    def without(before: Manifest | None) -> Manifest:
+        if before is None:
+            raise SluiceError(f"the manifest of {lake.uri(f'{lake.pipeline}/{name}')} is gone; restore it")
+        left = tuple(file for file in before.quarantined if file.key not in keys)
+        return before.model_copy(update={"quarantined": left})
+
+    lake.update_manifest(dataset, Partition.parse(partition), without)
 
 
 def _delete_config(workspace: Workspace, name: str) -> bool:

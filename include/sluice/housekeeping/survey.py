@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from sluice.housekeeping.contents import all_contents
 from sluice.housekeeping.existing import existing
 from sluice.housekeeping.needed import find_needed, read_book
-from sluice.housekeeping.policy import Keep, Kind, Leftover, Thing, leftovers
+from sluice.housekeeping.policy import Keep, Kind, Leftover, Thing, in_order, leftovers, leftovers_of
 from sluice.serving.recipe import recipe_of_config
 from sluice.training.names import is_job_of
 from sluice.workspace import Workspace
@@ -30,7 +31,9 @@ class Leftovers:
     @property
     def counts(self) -> Mapping[str, int]:
         """How many there are of each kind, and the bytes of all."""
-        kinds = Counter(str(each.thing.kind) for each in self.found)
+        kinds: Counter[str] = Counter()
+        for each in self.found:
+            kinds[str(each.thing.kind)] += each.thing.count
         return {**kinds, "bytes": sum(each.thing.size for each in self.found)}
 
 
@@ -38,13 +41,20 @@ def survey(workspace: Workspace, keep: Keep) -> Leftovers:
     """Return what may go; the log has a line for each.
 
     Args:
-        workspace: The workspace of a pipeline that declares a training.
+        workspace: The workspace of the pipeline.
         keep: The policy.
 
     Raises:
-        DeclarationError: the pipeline declares no training.
+        SluiceError: a snapshot can't be read, so nothing that it may name may go.
         ClientError: what is live can't be looked at, so nothing may go.
     """
+    found = (*(_of_models(workspace, keep) if workspace.pipeline.training else ()), *_of_datasets(workspace, keep))
+    for each in found:
+        _log.info("%s %s (%s bytes): %s", each.thing.kind, each.thing.name, each.thing.size, each.reason)
+    return Leftovers(keep, found)
+
+
+def _of_models(workspace: Workspace, keep: Keep) -> list[Leftover]:
     training, scoring = workspace.pipeline.require_training(), workspace.pipeline.scoring
     longest_job = max(training.longest_job, scoring.max_runtime if scoring else timedelta(0)) + _PATIENCE
     things = existing(workspace)
@@ -52,10 +62,13 @@ def survey(workspace: Workspace, keep: Keep) -> Leftovers:
         workspace, read_book(workspace.lake), keep
     )  # after the listing, so that nothing becomes needed in between
     found = leftovers(things, needed, keep, workspace.lake.now(), longest_job)
-    made_here = tuple(each for each in found if _is_made_here(workspace, each.thing))
-    for each in made_here:
-        _log.info("%s %s (%s bytes): %s", each.thing.kind, each.thing.name, each.thing.size, each.reason)
-    return Leftovers(keep, made_here)
+    return [each for each in found if _is_made_here(workspace, each.thing)]
+
+
+def _of_datasets(workspace: Workspace, keep: Keep) -> list[Leftover]:
+    now = workspace.lake.now()
+    found = [each for contents in all_contents(workspace) for each in leftovers_of(contents, keep, now)]
+    return in_order(found)
 
 
 def _is_made_here(workspace: Workspace, thing: Thing) -> bool:

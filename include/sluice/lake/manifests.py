@@ -20,6 +20,20 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def digest_of_content(dataset: str, partition: str, keys: Iterable[str], inline: Iterable[str] = ()) -> str:
+    """Return the digest that a manifest with this content has.
+
+    Args:
+        dataset: The dataset.
+        partition: The key of the partition.
+        keys: The keys of the objects that hold the rows, in any order.
+        inline: The records that are stored in the manifest, in any order.
+    """
+    content = [dataset, partition, sorted(keys)]
+    stored = sorted(inline)
+    return digest_of([*content, stored] if stored else content)
+
+
 @dataclass(frozen=True)
 class Size:
     """How much something holds.
@@ -141,8 +155,7 @@ class Manifest(BaseModel):
         It is made of the keys, each of which contains a digest of its object. ETags can't replace it: those of
         encrypted objects differ from one put to the next.
         """
-        content = [self.dataset, self.partition, sorted(file.key for file in self.files)]
-        return digest_of([*content, sorted(self.inline)] if self.inline else content)
+        return digest_of_content(self.dataset, self.partition, [file.key for file in self.files], self.inline)
 
     @property
     def size(self) -> Size:

@@ -24,6 +24,7 @@ from sluice.lake.partitions import Partition, between, format_ranges
 from sluice.lake.pending import expect, read_pending
 from sluice.lake.readable import read_each
 from sluice.lake.store import Lake
+from sluice.landing.compacting import compacted
 from sluice.landing.parts import without_inline
 
 # A silence is closed partition by partition, which makes a manifest and a completion event of each. Nearly three months
@@ -184,7 +185,7 @@ def _close(look: Look, dataset: str, partition: Partition) -> None:
         manifest = before or Manifest(dataset=dataset, partition=partition.key, state="open", written_at=lake.now())
         if manifest.state == "closed":
             return manifest
-        return without_inline(lake, manifest).model_copy(
+        return compacted(lake, without_inline(lake, manifest)).model_copy(
             update={"state": "closed", "revision": 1, "written_at": lake.now()}
         )
 

@@ -18,7 +18,7 @@ def lake_template(pipeline: Pipeline) -> Fragment:
     return Fragment(
         resources=(_bucket(pipeline), _tls_only()),
         exports=(Export("Bucket", "bucket", Ref(LAKE), "The lake."),),
-        statements=lake_rights(pipeline),
+        statements=(*lake_rights(pipeline), _clean(pipeline)),
     )
 
 
@@ -36,6 +36,13 @@ def lake_rights(pipeline: Pipeline) -> tuple[Statement, ...]:
         Statement("ReadTheLake", ("s3:GetObject",), (lake_arn(name, f"/{name}/*"),)),
         Statement("WriteTheLake", ("s3:PutObject", "s3:AbortMultipartUpload"), (lake_arn(name, f"/{name}/*"),)),
     )
+
+
+def _clean(pipeline: Pipeline) -> Statement:
+    """Return the right to remove what the housekeeping removes of datasets. No manifest is among it."""
+    objects = (f"{Folder.RAW}/*/part-*", "*/rev=*", f"{Folder.ANNOUNCED}/*/dt=*")
+    resources = tuple(lake_arn(pipeline.name, f"/{pipeline.name}/{each}") for each in objects)
+    return Statement("DeleteWhatNothingNames", ("s3:DeleteObject",), resources)
 
 
 def _bucket(pipeline: Pipeline) -> s3.Bucket:

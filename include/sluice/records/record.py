@@ -16,6 +16,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sluice.lake.parquet import read_parquet
@@ -146,10 +147,22 @@ def part_bytes(records: Iterable[Record]) -> tuple[str, bytes]:
         The name of the part, which has a digest of its bytes, and the Parquet bytes.
     """
     ordered = sorted(records, key=_ORDER)
+    return part_of(table_of(ordered))
+
+
+def part_of(table: pa.Table) -> tuple[str, bytes]:
+    """Encode records as a raw part, in the given order.
+
+    Args:
+        table: At least one record, as a table of :data:`SCHEMA`.
+
+    Returns:
+        The name of the part, which has a digest of its bytes, and the Parquet bytes.
+    """
     buffer = io.BytesIO()
-    pq.write_table(table_of(ordered), buffer, compression="zstd")
+    pq.write_table(table, buffer, compression="zstd")
     body = buffer.getvalue()
-    first = min(record.sequence_number for record in ordered).partition(":")[0]
+    first = pc.min(table["sequence_number"]).as_py().partition(":")[0]
     return f"part-{first}-{hashlib.sha256(body).hexdigest()[:16]}.parquet", body
 
 

@@ -465,7 +465,7 @@ def test_leftovers_are_shown_and_deleted_only_on_request(sluice: Run, cloud: Clo
             old,
             "0",
             "1",
-            "2 bytes",
+            "17 bytes",
             "nothing that is kept names it",
         ]
         assert shown.out.splitlines()[-1] == "nothing was deleted; --delete deletes what is shown, and stops the jobs"
@@ -475,7 +475,9 @@ def test_leftovers_are_shown_and_deleted_only_on_request(sluice: Run, cloud: Clo
 
         assert re.fullmatch(r"\d snapshot, .+ removed", done.out.splitlines()[-1])
         assert remaining() == {newest}
-    assert failed(sluice("clean", "toy", "--keep", "-1")) == "error: keep=-1 and days=30 must be 0 or more"
+    assert failed(sluice("clean", "toy", "--keep", "-1")) == (
+        "error: keep=-1, days=30 and quarantine_days=None must be 0 or more"
+    )
 
 
 @pytest.fixture

@@ -28,7 +28,8 @@ from sluice.training.models import Model
 from sluice.workspace import Workspace
 
 FINGERPRINTS = ("a" * 32, "b" * 32, "c" * 32)
-SNAPSHOT_FILES = ("snapshot.json", "profile.json", "gaps/train/part-0.csv", "inputs/0123456789abcdef/test.csv")
+EMPTY_SNAPSHOT = b'{"revisions": {}}'
+SNAPSHOT_FILES = ("profile.json", "gaps/train/part-0.csv", "inputs/0123456789abcdef/test.csv")
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ def make_past(live: Live, bucket: str) -> Iterator[Past]:
         make(workspace, target.recipe)
         for key in SNAPSHOT_FILES:
             lake.put(f"{name}/snapshots/{FINGERPRINTS[number]}/{key}", b"1,0.5\n")
+        lake.put(f"{name}/snapshots/{FINGERPRINTS[number]}/snapshot.json", EMPTY_SNAPSHOT)
         _judge(past, number)
         record_deployment(
             lake,
@@ -194,9 +196,9 @@ def put_later(lake: Lake, key: str, *than: str) -> None:
 
 @contextmanager
 def superseded_snapshot(lake: Lake) -> Iterator[list[str]]:
-    """Give a lake two snapshots, of 2 bytes each, and a verdict on the second; yield their fingerprints."""
+    """Give a lake two snapshots, of 17 bytes each, and a verdict on the second; yield their fingerprints."""
     old, newest = (f"{lake.pipeline}/snapshots/{each}/snapshot.json" for each in FINGERPRINTS[:2])
-    lake.put(old, b"{}")
+    lake.put(old, EMPTY_SNAPSHOT)
     number = record_verdict(
         lake,
         Verdict(
@@ -212,7 +214,7 @@ def superseded_snapshot(lake: Lake) -> Iterator[list[str]]:
     )
     verdict = f"{lake.pipeline}/evaluations/verdicts/{number:06d}.json"
     put_later(lake, verdict, old)
-    lake.put(newest, b"{}")
+    lake.put(newest, EMPTY_SNAPSHOT)
     put_later(lake, newest, verdict)
     yield list(FINGERPRINTS[:2])
     for key in (old, newest, verdict):

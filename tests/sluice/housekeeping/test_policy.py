@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.errors import SluiceError
-from sluice.housekeeping.policy import Keep, Kind, Needed, Thing, leftovers
+from sluice.housekeeping.policy import Contents, Keep, Kind, Needed, Object, Thing, leftovers, unnamed
 
 NOW = datetime(2014, 3, 1, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -103,7 +103,49 @@ def test_no_policy_lists_what_is_needed_young_or_not_judged(
     }
 
 
-@pytest.mark.parametrize("keep", [(-1, 30), (3, -1)])
-def test_negative_policy_is_refused(keep: tuple[int, int]) -> None:
+_OBJECTS = st.lists(
+    st.builds(
+        Object,
+        kind=st.sampled_from([Kind.REVISION, Kind.REJECTED, Kind.PART, Kind.MARKER]),
+        key=st.sampled_from("abcd"),
+        changed=st.integers(0, 2000).map(lambda hours: NOW - hours * HOUR),
+        size=st.just(1),
+    ),
+    max_size=10,
+)
+
+
+@given(
+    _OBJECTS,
+    st.frozensets(st.sampled_from("abcd")),
+    st.one_of(st.none(), st.integers(0, 2000).map(lambda hours: NOW - hours * HOUR)),
+    st.integers(0, 90),
+    st.one_of(st.none(), st.integers(0, 90)),
+)
+def test_no_policy_takes_of_a_partition_what_is_named_or_young(
+    objects: list[Object], named: frozenset[str], committed: datetime | None, days: int, quarantine_days: int | None
+) -> None:
+    contents = Contents("conform/dt=2013-01-01", committed, tuple(objects), named)
+
+    found = unnamed(contents, Keep(0, days, quarantine_days), NOW)
+
+    assert committed is not None or not found
+    for kind, gone in found.items():
+        assert gone
+        for each in gone:
+            assert each in objects
+            assert (kind is Kind.EXPIRED) == (each.key in named)
+            least = quarantine_days if kind is Kind.EXPIRED else days
+            assert committed is not None
+            assert least is not None
+            assert NOW - max(each.changed, committed) >= max(least * DAY, DAY)
+    left = {each.key for each in objects if each.kind is Kind.MARKER} - {
+        each.key for each in found.get(Kind.MARKER, ())
+    }
+    assert left or not any(each.kind is Kind.MARKER for each in objects)
+
+
+@pytest.mark.parametrize("keep", [(-1, 30, None), (3, -1, None), (3, 30, -1)])
+def test_negative_policy_is_refused(keep: tuple[int, int, int | None]) -> None:
     with pytest.raises(SluiceError, match="must be 0 or more"):
         Keep(*keep)

@@ -43,7 +43,7 @@ from sluice.evaluation.report import make_report
 from sluice.evaluation.scoring import launch_scoring
 from sluice.evaluation.transforms import find_scoring, stop_scoring
 from sluice.evaluation.verdict import read_verdict
-from sluice.housekeeping.policy import Keep
+from sluice.housekeeping.policy import Keep, Kind
 from sluice.housekeeping.removal import remove
 from sluice.housekeeping.survey import survey
 from sluice.lake.partitions import Partition
@@ -185,6 +185,7 @@ def live_through(cloud: Cloud, aws: Aws) -> None:
     replay(workspace)
     assert pipeline_status(Workspace.open(aws, "life")).endpoint is not None
     clean(workspace, target)
+    clean_datasets(workspace)
 
 
 def send(workspace: Workspace) -> None:
@@ -350,6 +351,23 @@ def clean(workspace: Workspace, live: Target) -> None:
     assert {kind: count for kind, count in removed.items() if kind != "bytes"} == expected
     step = start(workspace, live)
     assert isinstance(step, Done), step
+
+
+def clean_datasets(workspace: Workspace) -> None:
+    """Remove of each dataset what nothing names after some days, and the quarantine."""
+    lake, day, digest = workspace.lake, f"dt={DAYS[0]}", "a" * 16
+    for dataset in ("conform_events", "quarantine/conform_events"):
+        lake.put(f"life/{dataset}/{day}/rev={digest}/part-0.parquet", b"1")
+    lake.put(f"life/raw/events/{day}/part-1-{digest}.parquet", b"1")
+    lake.put(f"life/announced/scores/dt={DAYS[-1]}/{digest}", b"")
+    later = _in_two_days() + timedelta(days=2)
+    lakeside = replace(workspace.pipeline, training=None, deployment=None, scoring=None)
+    with_scores = replace(lakeside, steps=(*lakeside.steps, replace(lakeside.steps[-1], name="scores")))
+    late = replace(workspace, lake=replace(lake, now=lambda: later), pipeline=with_scores)
+
+    removed = remove(late, survey(late, Keep(days=1, quarantine_days=1)))
+
+    assert set(removed) == {"bytes", *(str(kind) for kind in Kind if kind.is_of_partition)}
 
 
 def redrive(cloud: Cloud, workspace: Workspace) -> None:

@@ -277,7 +277,7 @@ def test_sources_that_one_policy_can_not_name_get_policies_of_their_own() -> Non
             resolved = resolved.replace("${AWS::Region}", "ap-southeast-1").replace("${AWS::AccountId}", "123456789012")
             assert len(resolved) <= 6144, count
 
-    one, two = policies_of(many(5)), policies_of(many(20))
+    one, two = policies_of(many(4)), policies_of(many(20))
     assert set(one) == {"WorkerPolicy"}
     assert set(two) == {"WorkerPolicy", "WorkerPolicy2"}
     assert not rights_of(two["WorkerPolicy"]) & rights_of(two["WorkerPolicy2"])
@@ -479,8 +479,11 @@ def test_workers_reach_their_pipeline_only(cloud: Cloud, outputs: dict[str, str]
         f"{sagemaker}:transform-job/my-pipe-scores-*",
     }
     assert policy.resources("s3:DeleteObject") == {
-        f"arn:aws:s3:::{resources.bucket}/my_pipe/{folder}/*"
-        for folder in ("snapshots", "models", "evaluations/scores")
+        f"arn:aws:s3:::{resources.bucket}/my_pipe/{objects}"
+        for objects in (
+            *("snapshots/*", "models/*", "evaluations/scores/*"),
+            *("raw/*/part-*", "*/rev=*", "announced/*/dt=*"),
+        )
     }
     assert policy.on_everything() == {
         "application-autoscaling:DeregisterScalableTarget",
