@@ -14,8 +14,9 @@ from pydantic import BaseModel
 from sluice.errors import UnreadableObject
 from sluice.lake.layout import Layout
 from sluice.lake.manifests import Manifest
+from sluice.lake.objects import Stored
 from sluice.lake.partitions import Partition
-from sluice.lake.store import Lake, Stored
+from sluice.lake.store import Lake
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest
+from sluice.lake.objects import Stored
 from sluice.lake.partitions import Partition
-from sluice.lake.store import Lake, Stored
+from sluice.lake.store import Lake
 
 
 class Pending(BaseModel):

@@ -14,9 +14,10 @@ from datetime import datetime
 from sluice.errors import ConflictingWrite
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import File, Manifest, earliest, latest
+from sluice.lake.objects import Stored
 from sluice.lake.partitions import Grain, Partition
 from sluice.lake.pending import expect, next_revision
-from sluice.lake.store import Lake, Stored
+from sluice.lake.store import Lake
 from sluice.records.record import Record, part_bytes, record_from_json, record_json
 
 # A flush begins at this size. At most as much more is held while a part is written.

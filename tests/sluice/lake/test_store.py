@@ -17,7 +17,8 @@ from tests.sluice.lake_contents import manifest_json, partition
 from sluice.aws.wire import Wire
 from sluice.errors import ConflictingWrite, MissingResource, UnreadableObject
 from sluice.lake.manifests import File, Manifest
-from sluice.lake.store import _AGAINST_OTHERS, Lake
+from sluice.lake.objects import _AGAINST_OTHERS
+from sluice.lake.store import Lake
 
 NOW = datetime(2013, 1, 2, tzinfo=UTC)
 DAY = partition("2013-01-01")

@@ -16,7 +16,7 @@ from sluice.aws.template import Fragment
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import FifoQueue, Queue, StandardQueue
 from sluice.errors import MissingResource
-from sluice.lake.store import Stored
+from sluice.lake.objects import Stored
 from sluice.landing.agreement import agreed
 from sluice.landing.closing import Evidence
 from sluice.landing.parts import Flush, Limits
