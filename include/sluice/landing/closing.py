@@ -99,11 +99,12 @@ def close_source(lake: Lake, pipeline: Pipeline, source: EventSource, evidence: 
     """
     look, dataset = Look(lake), raw_dataset(source.name)
     pending = read_pending(lake, source.name)
-    first = [each for each in pending.partitions if each not in pending.changed]
+    changed = pending.changed
+    first = [each for each in pending.partitions if each not in changed]
     look.read_manifests((dataset, each) for each in first)
     manifests, unreadable = read_each(partial(look.manifest, dataset), first)
     still_open = {manifest.time_partition for manifest in manifests if manifest.state == "open"}
-    closed = {*(manifest.time_partition for manifest in manifests), *pending.changed} - still_open
+    closed = {*(manifest.time_partition for manifest in manifests), *changed} - still_open
     passed = watermark(source, evidence, lake.now())
     if passed is not None:
         closed |= _closed(look, dataset, {each for each in still_open if each.end <= passed})

@@ -1,4 +1,4 @@
-"""Merges the small parts of a raw partition when it closes, so that whoever reads it later gets few objects.
+"""Merges the small parts of a raw partition when it closes: its readers then get few objects.
 
 A busy source writes a part for each flush and lane. While a partition is open nobody reads it; once it is closed its
 digest counts. So it is merged by the write that closes it. The records stay the same, and their order does not matter.

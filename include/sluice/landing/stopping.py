@@ -12,7 +12,7 @@ from contextlib import contextmanager
 def stopping() -> Iterator[threading.Event]:
     """Yield an event that SIGTERM sets within this context. Only the main thread can enter the context.
 
-    A signal that came is raised again at the end, so that whoever handled it before ends what comes next.
+    A signal that has come is raised again at the end: then the handler of before ends the process.
     """
     stop = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: stop.set())

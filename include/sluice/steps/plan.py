@@ -286,4 +286,4 @@ def _is_made(look: Look, dataset: str, partition: Partition) -> bool:
     try:
         return look.manifest(dataset, partition) is not None
     except UnreadableObject:
-        return True  # it is there, and whoever plans it gets the error
+        return True  # it exists; planning it raises the error
