@@ -23,12 +23,13 @@ Stage = Literal[
     "transform",
 ]
 
-# A transient failure is retried; what only a change can repair fails at once (see errors.py).
+# A transient failure is retried; what only a change can repair fails at once (see errors.py). The waits are bounded
+# because Airflow doubles them by the number of the try, and a run that is cleared for late data goes on counting.
 DEFAULT_ARGS: dict[str, Any] = {
     "retries": 2,
     "retry_delay": timedelta(seconds=10),
     "retry_exponential_backoff": True,
-    "max_retry_delay": timedelta(minutes=5),
+    "max_retry_delay": timedelta(seconds=30),
     "execution_timeout": timedelta(hours=1),
 }
 
@@ -45,7 +46,7 @@ CONTINUOUS: dict[str, Any] = {
     "max_active_runs": 1,
     "catchup": False,
     "max_consecutive_failed_dag_runs": 3,
-    "default_args": {**DEFAULT_ARGS, "retries": 7},
+    "default_args": {**DEFAULT_ARGS, "retries": 7, "max_retry_delay": timedelta(minutes=5)},
 }
 
 

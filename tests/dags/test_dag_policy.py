@@ -135,6 +135,12 @@ def test_continuous_dag_backs_off_and_is_paused_after_failures(dag: Any) -> None
         assert timedelta(minutes=10) < sum(waits, timedelta()) < timedelta(minutes=20), task.task_id
 
 
+def test_task_that_was_cleared_often_is_still_retried_at_once(dag: Any) -> None:
+    """Airflow doubles the wait by the number of the try, which goes on after a clear, such as one for late data."""
+    if not isinstance(dag.schedule, timedelta):
+        assert max(task.max_retry_delay for task in dag.tasks) <= timedelta(seconds=30)
+
+
 def test_continuous_dag_starts_no_run_within_its_least_time(dag: Any) -> None:
     """GIVEN runs that end at once; and one that took an hour, after which no run is made up for."""
     if not dag.tags & {"dispatch", "ingest"}:

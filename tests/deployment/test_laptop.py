@@ -9,24 +9,49 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 import pytest
-from deploy.checkout import LONGEST, PORTS, Checkout, make_checkout
+from deploy.checkout import LONGEST, PORTS, ROOT, Checkout, make_checkout
 
 from localcloud.testing.waiting import wait_for
 
 _PROGRAMS = 6
 
+_NOTES_ITS_TRIES = '''
+"""A DAG of a test."""
+
+import os
+import time
+
+from airflow.sdk import DAG, task
+
+with DAG("noting", schedule="@once"):
+
+    @task
+    def note() -> None:
+        with open(os.environ["TRIES"], "a") as tries:
+            tries.write("tried ")
+        time.sleep(600)
+
+    note()
+'''
+
 
 @pytest.fixture
 def checkout() -> Iterator[Checkout]:
+    with _checkout() as made:
+        yield made
+
+
+@contextmanager
+def _checkout(dags: Path = ROOT / "dags") -> Iterator[Checkout]:
     """In a folder of its own whose path is short, as a Unix socket needs it, and has a space."""
     with tempfile.TemporaryDirectory(prefix="sluice ") as folder:
-        made = make_checkout(Path(folder) / "checkout")
+        made = make_checkout(Path(folder) / "checkout", dags)
         yield made
         made.run("down")
 
@@ -175,18 +200,25 @@ def test_down_stops_what_is_left_after_a_kill(checkout: Checkout) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_down_stops_the_workers_of_a_killed_scheduler(checkout: Checkout) -> None:
-    """They survive it and have no parent: the next scheduler has workers of its own."""
-    assert checkout.run("up")[0] == 0
-    supervisor = _wait_for_supervisor(checkout)
-    (scheduler,) = [child for child in supervisor.children() if "scheduler" in child.cmdline()]
-    workers = wait_for(scheduler.children, seconds=60, what="the scheduler's workers")
-    scheduler.kill()
-    wait_for(lambda: all(worker.ppid() == 1 for worker in workers), what="the workers to be left alone")
+def test_work_of_a_killed_scheduler_is_taken_over_and_down_stops_its_workers(tmp_path: Path) -> None:
+    """The workers survive it and have no parent: the next scheduler has workers of its own."""
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "of_the_test.py").write_text(_NOTES_ITS_TRIES)
+    with _checkout(tmp_path / "dags") as checkout:
+        tries = checkout.folder / "tries"
+        assert checkout.run("up", TRIES=str(tries))[0] == 0
+        wait_for(tries.exists, seconds=120, what="the task")
+        supervisor = _wait_for_supervisor(checkout)
+        (scheduler,) = [child for child in supervisor.children() if "scheduler" in child.cmdline()]
+        workers = scheduler.children()
+        scheduler.kill()
+        wait_for(lambda: all(worker.ppid() == 1 for worker in workers), what="the workers to be left alone")
 
-    assert checkout.run("down")[0] == 0
+        # What a late event changes is rebuilt within two minutes.
+        wait_for(lambda: len(tries.read_text().split()) == 2, seconds=110, what="the task, tried again")
 
-    assert checkout.processes() == []
+        assert checkout.run("down")[0] == 0
+        assert checkout.processes() == []
 
 
 def _wait_for_supervisor(checkout: Checkout) -> psutil.Process:
