@@ -16,10 +16,9 @@ from collections.abc import Sequence
 from functools import partial
 from multiprocessing.synchronize import Barrier
 
-from tests.draining import workspace_of
-
 import pipelines
 from sluice.aws.clients import Aws
+from sluice.aws.resources import Resources
 from sluice.declaration.loading import load_pipeline
 from sluice.lake.partitions import parse_ranges
 from sluice.lake.store import Lake
@@ -34,7 +33,9 @@ _LONGEST_START = 60  # seconds
 
 def opened(name: str, bucket: str, *folders: str) -> Workspace:
     pipelines.__path__[:] = [*dict.fromkeys([*pipelines.__path__, *folders])]
-    return workspace_of(Lake(Aws().client("s3"), bucket, name), load_pipeline(name))
+    aws = Aws()
+    lake = Lake(aws.client("s3"), bucket, name)
+    return Workspace(load_pipeline(name), Resources(name, bucket, "", "", "", {}), lake, aws)
 
 
 def start(ready: Barrier, *where: str) -> None:

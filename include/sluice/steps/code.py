@@ -194,7 +194,7 @@ def _imports(module: str) -> Iterator[str]:
     """Yield the modules in the folder of pipelines that a module imports, anywhere in its source."""
     source = _source(module)
     own = module if source.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(source.read_bytes())):
+    for node in _statements(ast.parse(source.read_bytes())):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -202,6 +202,16 @@ def _imports(module: str) -> Iterator[str]:
             origin = importlib.util.resolve_name("." * node.level + (node.module or ""), own)
             names = [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
         yield from (name for name in names if name.startswith(f"{PACKAGE}.") and _is_module(name))
+
+
+def _statements(block: ast.AST) -> Iterator[ast.stmt]:
+    """Yield all statements in a block. No expression, of which there are many more, holds one."""
+    for field in ("body", "orelse", "finalbody"):
+        for statement in getattr(block, field, ()):
+            yield statement
+            yield from _statements(statement)
+    for part in (*getattr(block, "handlers", ()), *getattr(block, "cases", ())):
+        yield from _statements(part)
 
 
 def _is_module(name: str) -> bool:
