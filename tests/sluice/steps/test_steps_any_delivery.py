@@ -28,7 +28,9 @@ from sluice.lake.partitions import Partition, format_ranges
 from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
 from sluice.landing.parts import Landing, Parts
+from sluice.sources.due import due_partitions, record_held_back, record_started
 from sluice.sources.ingest import land_partitions
+from sluice.steps.lacking import held_back
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 
@@ -139,7 +141,7 @@ DROPS = st.lists(
 # What is done between the first message and the last one, by name and two numbers.
 WORK = st.lists(
     st.tuples(
-        st.sampled_from(["deliver", "deliver", "again", "close", "drop", "transform"]),
+        st.sampled_from(["deliver", "deliver", "again", "close", "drop", "transform", "dispatch"]),
         st.integers(0, 9),
         st.integers(0, len(DAYS) - 1),
     ),
@@ -184,13 +186,23 @@ class World:
         land_partitions(self.workspace, ranges)
         return sum(run_step(self.workspace, step.name, ranges)["changed"] for step in self.workspace.pipeline.steps)
 
-    def finish(self) -> None:
-        """Drop all that is still to come, close all days, and make them."""
+    def dispatch(self) -> bool:
+        """Run what is due, as the dispatch does; return whether anything was."""
+        due = due_partitions(self.workspace, len(DAYS))
+        if not due.ready:
+            return False
+        record_started(self.workspace, due.ready, "run", due.waiting)
+        self.transform(format_ranges(due.ready))
+        waits = held_back(self.workspace, self.workspace.pipeline.steps, due.ready)
+        record_held_back(self.workspace, waits)
+        return True
+
+    def complete(self) -> None:
+        """Drop all that is still to come, and close all days."""
         for day in range(len(DAYS)):
             while self.drop(day):
                 pass
         self.close(len(DAYS) - 1)
-        self.transform(ALL)
 
     def digests(self) -> dict[str, dict[str, list[str]]]:
         """Return the keys of the objects of each partition of each dataset. A key has the digest of the rows."""
@@ -219,8 +231,12 @@ def deliver(world: World, order: Sequence[int], work: Sequence[tuple[str, int, i
                 world.drop(day)
             case "transform":
                 world.transform(format_ranges(DAYS[min(day, many % len(DAYS)) : day + 1]))
+            case "dispatch":
+                world.dispatch()
     world.land(waiting)
-    world.finish()
+    world.complete()
+    while world.dispatch():
+        pass
 
 
 def accepted(sent: Sequence[Sent]) -> list[int]:
@@ -297,7 +313,8 @@ def test_any_delivery_gives_the_digests_of_a_delivery_in_order(
 ) -> None:
     in_order = worlds(sent, [drop[-1:] for drop in drops], split=False)
     in_order.land(without_repeats(sent))
-    in_order.finish()
+    in_order.complete()
+    in_order.transform(ALL)
     world = worlds(sent, drops, split=True)
 
     deliver(world, data.draw(st.permutations(range(len(sent)))), work)
