@@ -56,6 +56,7 @@ BOUNDS: Mapping[str, Bound] = {
     "drain_hot_group_ratio": Bound("at least", 0.8),
     "conform_rows_per_s": Bound("at least", 1_500_000),
     "conform_duckdb_ratio": Bound("at least", 0.8),
+    "transform_ratio": Bound("at most", 2),
     "transform_memory_ratio": Bound("at most", 1.2),
     "noop_year_s": Bound("at most", 5),
     "late_partitions": Bound("at most", 4),

@@ -31,11 +31,20 @@ def partition(key: str) -> Partition:
 
 def put_raw(lake: Lake, source: FifoQueue, day: str, *parts: Sequence[dict[str, Any]], state: str = "closed") -> None:
     """Put one raw partition that holds these messages, a part each; it replaces an existing one."""
-    files, dataset = [], f"raw/{source.name}"
+    dataset = f"raw/{source.name}"
     expect(lake, source.name, {partition(day): next_revision(lake.manifest(dataset, partition(day)))})
-    for messages in parts:
-        name, body = part_bytes([record_from_sqs(message, source) for message in messages])
-        files.append(lake.put(lake.layout.raw_part(dataset, partition(day), name), body, rows=len(messages)))
+    records = [[record_from_sqs(message, source) for message in messages] for messages in parts]
+    put_parts(lake, source, day, *((part_bytes(each), len(each)) for each in records), state=state)
+
+
+def put_parts(
+    lake: Lake, source: FifoQueue, day: str, *parts: tuple[tuple[str, bytes], int], state: str = "closed"
+) -> None:
+    """Put one raw partition of parts, each with its name, its bytes and its number of records."""
+    dataset = f"raw/{source.name}"
+    files = [
+        lake.put(lake.layout.raw_part(dataset, partition(day), name), body, rows=rows) for (name, body), rows in parts
+    ]
     _commit(lake, dataset, day, state, files)
 
 

@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any, TypeAlias
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from sluice.declaration.loading import resolve
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Input, Step, name_before
-from sluice.errors import DeclarationError, SluiceError
+from sluice.errors import SluiceError
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import format_ranges
 from sluice.lake.store import Lake
@@ -24,7 +23,7 @@ from sluice.steps.output import Output
 from sluice.steps.output_schema import OutputSchema
 from sluice.steps.plan import Planned, Span
 from sluice.steps.reading import reader_of
-from sluice.steps.returned import frame_of, table_of
+from sluice.steps.returned import frame_of, split_by_time, table_of
 from sluice.steps.unifying import unified
 
 # What a step gets of an input: the objects of earlier partitions, and those of its own, as tables.
@@ -52,14 +51,15 @@ def call(lake: Lake, pipeline: Pipeline, step: Step, span: Span, turn: Lock) -> 
     """
     frames: dict[str, pd.DataFrame] = {}
     for read in step.reads:
-        frames |= _frames(read, *_tables(lake, pipeline, read, span))
+        frames |= frames_of(read, *_tables(lake, pipeline, read, span))
     run = resolve(pipeline, step.run)
     where = f"step {step.name!r} of {pipeline.name} on {format_ranges(each.partition for each in span)}: {step.run}"
     with blamed(pipeline, step, span):
         with turn:
             returned = run(**frames)
         rows = frame_of(where, returned)
-        parts = [rows] if step.split_by is None else _split(where, rows, step.split_by, span)
+        partitions = [each.partition for each in span]
+        parts = [rows] if step.split_by is None else split_by_time(where, rows, step.split_by, partitions)
         return [_output(pipeline, step, where, part) for part in parts]
 
 
@@ -82,35 +82,19 @@ def _files(manifest: Manifest | None) -> Sequence[Any]:
     return () if manifest is None else manifest.files
 
 
-def _frames(read: Input, before: Sequence[pa.Table], own: Sequence[pa.Table]) -> dict[str, pd.DataFrame]:
+def frames_of(read: Input, before: Sequence[pa.Table], own: Sequence[pa.Table]) -> dict[str, pd.DataFrame]:
+    """Return the keyword arguments in which a step's function gets an input.
+
+    Args:
+        read: The input.
+        before: Its rows of earlier partitions, in order.
+        own: Its rows of the partitions to make, in order and with the same columns.
+    """
     rows = to_frame(own)
     if not read.look_back:
         return {read.dataset: rows}
     # Without any earlier partition the step still gets the columns.
     return {read.dataset: rows, name_before(read.dataset): to_frame(before) if before else rows.iloc[:0]}
-
-
-def _split(where: str, rows: pd.DataFrame, column: str, span: Span) -> list[pd.DataFrame]:
-    """Return the rows of each partition, in the order in which the function returned them."""
-    times = rows.get(column)
-    if times is None or not (isinstance(times.dtype, pd.DatetimeTZDtype) or _is_arrow_time(times.dtype)):
-        raise DeclarationError(
-            f"{where} returned no column {column!r} of times with a zone, by which its rows are split"
-        )
-    ends = pd.DatetimeIndex([span[0].partition.start, *(each.partition.end for each in span)]).as_unit("us")
-    moments = pd.DatetimeIndex(times).tz_convert("UTC").as_unit("us")
-    places = ends.searchsorted(moments, side="right") - 1
-    outside = np.asarray(moments.isna()) | (places < 0) | (places >= len(span))
-    if outside.any():
-        raise SluiceError(
-            f"{where} returned {np.count_nonzero(outside):,} rows outside of the partitions that it makes, such as "
-            f"one of {column}={times[outside].iloc[0]}; let it return only rows of what it reads without a look-back"
-        )
-    return [rows[places == place].reset_index(drop=True) for place in range(len(span))]
-
-
-def _is_arrow_time(kind: Any) -> bool:
-    return isinstance(kind, pd.ArrowDtype) and pa.types.is_timestamp(kind.pyarrow_dtype) and bool(kind.pyarrow_dtype.tz)
 
 
 def _output(pipeline: Pipeline, step: Step, where: str, rows: pd.DataFrame) -> Output:

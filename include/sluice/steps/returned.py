@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from sluice.errors import DeclarationError, SluiceError
+from sluice.lake.partitions import Partition
 from sluice.steps.frames import parquet_bytes
 
 _BEYOND = 2**63
@@ -33,6 +37,40 @@ def frame_of(where: str, returned: object) -> pd.DataFrame:
     if twice:
         raise SluiceError(f"{where} returned two columns {twice[0]!r}; rename one of them, then clear this task")
     return returned
+
+
+def split_by_time(where: str, rows: pd.DataFrame, column: str, partitions: Sequence[Partition]) -> list[pd.DataFrame]:
+    """Return the rows of each partition, in the order in which the function returned them.
+
+    Args:
+        where: The step, its function and the partitions, for messages.
+        rows: What :func:`frame_of` returned.
+        column: The times by which the rows are split.
+        partitions: Neighbours, in order.
+
+    Raises:
+        DeclarationError: there is no such column of times with a zone.
+        SluiceError: a row belongs to none of the partitions.
+    """
+    times = rows.get(column)
+    if times is None or not (isinstance(times.dtype, pd.DatetimeTZDtype) or _is_arrow_time(times.dtype)):
+        raise DeclarationError(
+            f"{where} returned no column {column!r} of times with a zone, by which its rows are split"
+        )
+    ends = pd.DatetimeIndex([partitions[0].start, *(each.end for each in partitions)]).as_unit("us")
+    moments = pd.DatetimeIndex(times).tz_convert("UTC").as_unit("us")
+    places = ends.searchsorted(moments, side="right") - 1
+    outside = np.asarray(moments.isna()) | (places < 0) | (places >= len(partitions))
+    if outside.any():
+        raise SluiceError(
+            f"{where} returned {np.count_nonzero(outside):,} rows outside of the partitions that it makes, such as "
+            f"one of {column}={times[outside].iloc[0]}; let it return only rows of what it reads without a look-back"
+        )
+    return [rows[places == place].reset_index(drop=True) for place in range(len(partitions))]
+
+
+def _is_arrow_time(kind: Any) -> bool:
+    return isinstance(kind, pd.ArrowDtype) and pa.types.is_timestamp(kind.pyarrow_dtype) and bool(kind.pyarrow_dtype.tz)
 
 
 def table_of(where: str, frame: pd.DataFrame) -> pa.Table:

@@ -25,7 +25,9 @@ from tests.pipelines.flights.flight_days import (
 from tests.pipelines.flights.in_order import rows_in_order
 
 from pipelines.flights import steps
+from pipelines.flights.pipeline import PIPELINE
 from pipelines.flights.vocabulary import AIRCRAFT_FEATURES, AIRPORT_FEATURES, FEATURES, WEATHER
+from sluice.testing import assert_separable
 
 # A snowstorm closed the three airports on the 8th: cancellations, diversions, long delays.
 STORM = days_from(date(2013, 2, 7), 3)
@@ -86,11 +88,10 @@ def test_shuffled_rows_give_the_same_output() -> None:
     assert_frame_equal(rows_of(by_day, STORM), storm_rows(), check_exact=True)
 
 
-def test_one_long_partition_has_the_rows_of_three_short_ones() -> None:
-    by_day = enriched_from(WINDOW[0], 6)
-    now, before = (pd.concat([by_day[day] for day in days]) for days in (STORM, WINDOW[:3]))
+def test_days_in_one_call_have_the_rows_of_days_alone() -> None:
+    frames = {f"dt={day}": rows for day, rows in enriched_from(WINDOW[0], 6).items()}
 
-    assert_frame_equal(steps.features(now, before), storm_rows(), check_exact=True)
+    assert_separable(PIPELINE, "features", f"dt={STORM[0]}..dt={STORM[-1]}", {"enrich": frames})
 
 
 @pytest.mark.slow

@@ -13,8 +13,10 @@ from tests.conftest import Cloud
 from tests.pipelines.flights.flight_days import conformed, days_from, enriched_from, events_from, shuffled, weather
 
 from pipelines.flights import steps
+from pipelines.flights.pipeline import PIPELINE
 from pipelines.flights.vocabulary import WEATHER
 from pipelines.flights.weather import drop_weather, weather_of_day
+from sluice.testing import assert_separable
 
 DAY = date(2013, 2, 8)
 # Announced at 8:00 UTC, two hours before it was due.
@@ -64,6 +66,15 @@ def test_observation_of_the_day_before_is_used() -> None:
     origin = midnight.id.split("-")[2]
 
     assert temperature(observed(), observed((origin, "2013-02-07T23:00Z", 7)), midnight.id) == 7
+
+
+def test_days_in_one_call_have_the_rows_of_days_alone() -> None:
+    days = days_from(date(2013, 2, 7), 3)
+    conform = {f"dt={day}": conformed(events_from(day, 1)) for day in days}
+    observations = {f"dt={day}": weather_of_day(weather(), day) for day in days_from(date(2013, 2, 6), 4)}
+
+    frames = {"conform": conform, "weather": observations}
+    assert_separable(PIPELINE, "enrich", f"dt={days[0]}..dt={days[-1]}", frames)
 
 
 @pytest.mark.parametrize("nothing", [pd.DataFrame(), observed()], ids=["never written", "without rows"])
