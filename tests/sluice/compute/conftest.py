@@ -92,7 +92,7 @@ def put_readings(workspace: Workspace, day: int, *values: int) -> None:
     """Put a closed raw day with one reading for each value."""
     key = f"2013-01-{day:02d}"
     events: list[dict[str, Any]] = [
-        message(reading(f"r-{n}", f"{key}T{n:02d}:00:00+00:00", value), n + 1) for n, value in enumerate(values)
+        message(reading(f"r-{key}-{n}", f"{key}T{n:02d}:00:00+00:00", value), n + 1) for n, value in enumerate(values)
     ]
     put_raw(workspace.lake, EVENTS, key, events)
 

@@ -53,7 +53,7 @@ def put_day(lake: Lake, day: int, *values: int) -> None:
         lake,
         EVENTS,
         key,
-        [message(reading(f"r-{n}", f"{key}T{n:02d}:00:00+00:00", value), n + 1) for n, value in enumerate(values)],
+        [message(reading(f"r-{day}-{n}", f"{key}T{n:02d}:00:00+00:00", value), n + 1) for n, value in enumerate(values)],
     )
 
 
@@ -82,7 +82,7 @@ def test_steps_run_one_after_another_and_persist_what_they_make(lake: Lake, toy_
         "rejected": 0,
     }
     conformed = rows_of(lake, "conform", "dt=2013-01-01")
-    assert [(row["event_id"], row["value"]) for row in conformed] == [("r-0", 1), ("r-1", 2)]
+    assert [(row["event_id"], row["value"]) for row in conformed] == [("r-1-0", 1), ("r-1-1", 2)]
     assert [row["value"] for row in rows_of(lake, "doubled", "dt=2013-01-01")] == [2, 4]
 
 
@@ -171,7 +171,7 @@ def test_late_data_that_changes_no_row_reruns_no_later_step(lake: Lake, toy_pipe
     """An equal copy makes another raw revision, and the same conformed bytes: no later step runs."""
     put_day(lake, 1, 7)
     run_all(lake, toy_pipeline, "dt=2013-01-01")
-    body = reading("r-0", "2013-01-01T00:00:00+00:00", 7)
+    body = reading("r-1-0", "2013-01-01T00:00:00+00:00", 7)
     put_raw(lake, EVENTS, "2013-01-01", [message(body, 1)], [message(body, 5)])
 
     ran = run_all(lake, toy_pipeline, "dt=2013-01-01")
