@@ -15,6 +15,7 @@ from datetime import timedelta
 from functools import cached_property
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sluice.declaration.steps import Conform
 from sluice.errors import UnreadableObject
@@ -23,9 +24,8 @@ from sluice.lake.parquet import read_parquet
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.steps.content import content_digest
-from sluice.steps.frames import parquet_bytes
 from sluice.steps.ids.index import Index, KeyFile, inputs_of, window
-from sluice.steps.ids.keys import KEYS, NO_IDS, Ids, digest_of_ids, repeated
+from sluice.steps.ids.keys import KEYS, NO_IDS, Ids, digest_of_ids, key_file_bytes, repeated
 
 _AT_ONCE = 8
 _SMALL = 2**18  # bytes of keys that are kept for the next partitions of the run; larger ones are read again
@@ -109,7 +109,7 @@ class Comparing:
         digest = content_digest(table)
         if again or digest != before.digest:
             key = self._lake.layout.key_file(self._step.name, partition, before.number + 1, digest)
-            self._lake.put(key, parquet_bytes(table), rows=table.num_rows)
+            self._lake.put(key, key_file_bytes(table), rows=table.num_rows)
         return Keys(partition, digest, table)
 
     def _others(self, index: Index, own: Mapping[Partition, Keys]) -> list[Partition]:
@@ -123,6 +123,9 @@ class Comparing:
         if not near:
             return []
         theirs = own.get(other) or self._read(other, index.key_file(other))
+        ids = pa.chunked_array([chunk for each in near for chunk in own[each].table["event_id"].chunks], pa.string())
+        if not pc.any(pc.is_in(ids, value_set=theirs.table["event_id"].combine_chunks())).as_py():
+            return []  # nearly always, and quicker than pair by pair
         return [repeats for each in near for repeats in _repeats(own[each], theirs)]
 
     def _read(self, partition: Partition, file: KeyFile) -> Keys:

@@ -6,12 +6,14 @@ the time of sending. Of copies that are equal in all of these, the one in the ea
 
 from __future__ import annotations
 
+import io
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from sluice.contracts.reading import ENVELOPE
 from sluice.lake.manifests import digest_of
@@ -31,6 +33,18 @@ def keys_of(rows: pa.Table) -> pa.Table:
         rows: What a partition accepts by itself: each id once.
     """
     return rows.select(KEYS.names)
+
+
+def key_file_bytes(keys: pa.Table) -> bytes:
+    """Return keys as Parquet.
+
+    Args:
+        keys: The keys.
+    """
+    buffer = io.BytesIO()
+    # Each value of the other columns is there once. The stubs do not know that names of columns are taken, too.
+    pq.write_table(keys, buffer, compression="zstd", use_dictionary=["group"])  # type: ignore[arg-type]
+    return buffer.getvalue()
 
 
 # No key file is as good as one without a key.
