@@ -132,15 +132,13 @@ def test_hours_of_different_days_are_compared(lake: Lake) -> None:
     assert counted(lake, keys) == {f"{ONE}/hour=23": {3}, f"{TWO}/hour=00": {1}, f"{TWO}/hour=02": {4}}
 
 
-def test_copies_of_a_standard_queue_are_in_the_order_of_the_producers_count(lake: Lake) -> None:
-    """Of equal counts, the one that was sent first is first."""
+def test_of_copies_of_a_standard_queue_without_a_count_the_earlier_event_is_first(lake: Lake) -> None:
+    """As within a partition: there its event time is the place of an event."""
     source = replace(MESSAGES, sequence=None)
     put_copies(lake, [Copy("a", 1.5, 1), Copy("a", 0.5, 2)], source=source)
-    pipeline = declared(source=source)
 
-    run_all(lake, f"{ONE}..{TWO}", pipeline)
+    run_all(lake, f"{ONE}..{TWO}", declared(source=source))
 
-    # Without a count the event time is the place.
     assert [len(rows_of(lake, "conform", key)) for key in (ONE, TWO)] == [1, 0]
 
 

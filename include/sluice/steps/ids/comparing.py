@@ -8,7 +8,8 @@ is an input of that partition: whichever run has made it, it is made again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -99,7 +100,8 @@ class Comparing:
             own = {keys.partition: keys for keys in written}
             index = Index(Look(self._lake), self._step, self._within)
             index.read(own)
-            compared = pool.map(lambda other: self._with_other(index, own, other), self._others(index, own))
+            near = self._near(index, own)
+            compared = pool.map(lambda other: self._with_other(index, own, other, near[other]), sorted(near))
             found = [each for some in compared for each in some]
             list(pool.map(lambda each: self._mark(index, each), found))
         return [self._of_one(each, keys, found) for each, keys in own.items()]
@@ -112,21 +114,29 @@ class Comparing:
             self._lake.put(key, key_file_bytes(table), rows=table.num_rows)
         return Keys(partition, digest, table)
 
-    def _others(self, index: Index, own: Mapping[Partition, Keys]) -> list[Partition]:
-        """Return the partitions that have keys, and are compared with one of the run's own, which are among them."""
-        near = {other for each, keys in own.items() if keys.table.num_rows for other in window(each, self._within)}
-        return sorted(each for each in near if each in own or index.key_file(each).number)
+    def _near(self, index: Index, own: Mapping[Partition, Keys]) -> Mapping[Partition, list[Keys]]:
+        """Return what to compare: each partition that has keys, with the run's own ones that are near.
 
-    def _with_other(self, index: Index, own: Mapping[Partition, Keys], other: Partition) -> list[Repeats]:
-        """Compare a partition with all of the run's own that are near; two of the run's own are compared once."""
-        near = [each for each in window(other, self._within) if each in own and (each < other or other not in own)]
-        if not near:
-            return []
+        Two of the run's own are compared once.
+        """
+        near = defaultdict[Partition, list[Keys]](list)
+        for each in own.values():
+            if not each.table.num_rows:
+                continue
+            for other in window(each.partition, self._within):
+                is_to_compare = other > each.partition if other in own else index.key_file(other).number > 0
+                if is_to_compare:
+                    near[other].append(each)
+        return near
+
+    def _with_other(
+        self, index: Index, own: Mapping[Partition, Keys], other: Partition, near: Sequence[Keys]
+    ) -> list[Repeats]:
         theirs = own.get(other) or self._read(other, index.key_file(other))
-        ids = pa.chunked_array([chunk for each in near for chunk in own[each].table["event_id"].chunks], pa.string())
+        ids = pa.chunked_array([chunk for each in near for chunk in each.table["event_id"].chunks], pa.string())
         if not pc.any(pc.is_in(ids, value_set=theirs.table["event_id"].combine_chunks())).as_py():
             return []  # nearly always, and quicker than pair by pair
-        return [repeats for each in near for repeats in _repeats(own[each], theirs)]
+        return [repeats for each in near for repeats in _repeats(each, theirs)]
 
     def _read(self, partition: Partition, file: KeyFile) -> Keys:
         key = self._lake.layout.key_file(self._step.name, partition, file.number, file.digest)
