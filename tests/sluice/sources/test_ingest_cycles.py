@@ -12,7 +12,7 @@ from sluice.workspace import Workspace
 BOUND = 12  # calls of a cycle of the ingest, beside puts
 # The same of a transform of three steps: 32, three listings of ids and one key file for each of seven days in conform,
 # and two listings in each of the steps after it.
-TRANSFORM_BOUND = 32 + 3 + 7 + 2 * 2
+TRANSFORM = 32 + 3 + 7 + 2 * 2
 pytestmark = pytest.mark.usefixtures("short_poll")
 
 
@@ -25,4 +25,4 @@ def test_cycle_and_transform_of_a_day_cost_the_same_with_any_history(workspace: 
 
     assert short == long
     assert max(short[name] for name in MOMENTS) <= BOUND
-    assert short["transform"] <= TRANSFORM_BOUND
+    assert short["transform"] == TRANSFORM
