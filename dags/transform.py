@@ -8,13 +8,14 @@ source has changed. The run has the partition's name, such as `dt=2013-01-15`.
 | | |
 |---|---|
 | **in** | closed raw partitions of the queues, complete drops; earlier partitions where a step looks back |
-| **out** | `PIPELINE/STEP/dt=…/` for each step, `PIPELINE/quarantine/conform/dt=…/`; one SNS event per partition |
+| **out** | `PIPELINE/STEP/dt=…/` for each step, `PIPELINE/{quarantine,ids}/conform/dt=…/`; an SNS event each |
 | **order** | steps one after another, partitions in parallel, each in the worker, on Lambda or on Fargate as declared |
 | **re-run** | safe: a step whose inputs and code are unchanged does nothing; later partitions that look back follow |
 
-Where a step looks back, a run also writes later partitions again. Then `announce` waits, without a worker, until no
-other run is at work that may replace what it announces: ten minutes at most. It does not wait for a run that has failed
-or is queued.
+A partition that has the first copy of an event makes the run write those again that have another copy: an id counts
+once. Where a step looks back, a run also writes later partitions again. Then `announce` waits, without a worker, until
+no other run is at work that may replace what it announces: ten minutes at most. It does not wait for a run that has
+failed or is queued.
 
 A drop that is missing holds back the steps that read it, also those of later partitions that look back on it. All
 others run. The log of the step names the drop. Once it has landed, the dispatch clears the run, and what was held back

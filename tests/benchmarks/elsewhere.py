@@ -112,6 +112,6 @@ def bench() -> Iterator[Bench]:
 def _fill(workspace: Workspace) -> None:
     for day in range(1, _ROUNDS + 2):
         key = f"2013-01-{day:02d}"
-        readings = [reading(f"r-{n}", f"{key}T{n % 24:02d}:00:00+00:00", n) for n in range(_ROWS)]
+        readings = [reading(f"r-{key}-{n}", f"{key}T{n % 24:02d}:00:00+00:00", n) for n in range(_ROWS)]
         put_raw(workspace.lake, EVENTS, key, [message(each, n + 1) for n, each in enumerate(readings)])
     run_step(workspace, "conform", f"dt=2013-01-01..dt=2013-01-{_ROUNDS + 1:02d}")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from threading import Event as Signal
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from tests.sluice.toy import EVENTS, reading, toy
 
 from sluice.completions import announce_landed, announce_partitions
 from sluice.declaration.sources import EventSource
+from sluice.declaration.steps import Conform
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import File, Manifest
 from sluice.lake.partitions import Partition, format_ranges
@@ -26,12 +28,15 @@ from sluice.sources.connecting import connect_events
 from sluice.sources.due import record_started
 from sluice.sources.ingest import close_partitions, land_partitions
 from sluice.steps.chunks import chunks_of_run
+from sluice.steps.content import content_digest
 from sluice.steps.frames import parquet_bytes
+from sluice.steps.ids.keys import KEYS
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 
 AT = datetime(2013, 1, 1, tzinfo=UTC)
 # A row as the steps of the toy pipeline look back on it.
+_KEYS = pa.Table.from_pylist([{"event_id": "r", "group": "g", "sequence_number": "1", "sent_at": AT}], schema=KEYS)
 _ROW = parquet_bytes(pa.table({"event_id": ["r"], "event_time": [AT], "value": [1]}))
 
 
@@ -58,6 +63,9 @@ def put_history(workspace: Workspace, days: Sequence[Partition]) -> None:
     with ThreadPoolExecutor(16) as pool:
         for dataset in (*raw, *(step.name for step in pipeline.steps)):
             list(pool.map(lambda day, dataset=dataset: put(dataset, day), days))
+        for step in (step for step in pipeline.steps if isinstance(step, Conform)):
+            key = partial(lake.layout.key_file, step.name, number=1, digest=content_digest(_KEYS))
+            list(pool.map(lambda day, key=key: lake.put(key(partition=day), parquet_bytes(_KEYS)), days))
     for source in pipeline.event_sources:
         observed = Observed(since=days[0].start, until=days[-1].end)
         lake.put(lake.layout.pending(source.name), Pending().model_dump_json().encode())

@@ -41,7 +41,7 @@ def events(watched: Workspace, sqs: Any, queue: str) -> Callable[[], list[dict[s
 
 def put_day(workspace: Workspace, day: Partition, *values: int) -> None:
     key = day.key.removeprefix("dt=")
-    bodies = [reading(f"r-{n}", f"{key}T07:00:00+00:00", value) for n, value in enumerate(values)]
+    bodies = [reading(f"r-{key}-{n}", f"{key}T07:00:00+00:00", value) for n, value in enumerate(values)]
     put_raw(workspace.lake, EVENTS, key, [message(body, n + 1) for n, body in enumerate(bodies)])
 
 

@@ -48,7 +48,7 @@ def joining(workspace: Workspace, declare: Declare) -> Workspace:
 
 def put_day(workspace: Workspace, day: Partition, *values: int) -> None:
     key = day.key.removeprefix("dt=")
-    bodies = [reading(f"r-{n}", f"{key}T07:00:00+00:00", value) for n, value in enumerate(values)]
+    bodies = [reading(f"r-{key}-{n}", f"{key}T07:00:00+00:00", value) for n, value in enumerate(values)]
     put_raw(workspace.lake, EVENTS, key, [message(body, n + 1) for n, body in enumerate(bodies)])
 
 

@@ -67,7 +67,7 @@ def test_pipeline_without_runs_has_empty_datasets(workspace: Workspace) -> None:
 def test_partitions_rows_and_rejects_are_summed(workspace: Workspace) -> None:
     lake = workspace.lake
     for day in ("2013-01-01", "2013-01-02", "2013-01-04"):
-        good = reading("good", f"{day}T07:00:00+00:00")
+        good = reading(f"good-{day}", f"{day}T07:00:00+00:00")
         bad = reading("bad", f"{day}T07:00:00+00:00", "x")
         put_raw(lake, EVENTS, day, [message(good, 1), message(bad, 2)], [message(good, 3)])
     put_raw(lake, EVENTS, "2013-01-05", [message("{}")], state="open")

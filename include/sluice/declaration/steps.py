@@ -11,6 +11,7 @@ from sluice.errors import DeclarationError
 
 _LONGEST_LOOK_BACK = 1_000  # partitions
 _SHORTEST_FRESHNESS, _LONGEST_FRESHNESS = timedelta(minutes=1), timedelta(days=365)
+_SHORTEST_WITHIN, _LONGEST_WITHIN = timedelta(minutes=1), timedelta(days=366)
 
 
 @dataclass(frozen=True)
@@ -55,22 +56,28 @@ class Conform:
         name: The name of the step and of its dataset: at most 24 of a-z, 0-9 and ``_``, starting with a letter.
         source: The name of the queue or stream.
         contract: ``"module:name"`` of a pydantic model of the JSON body; the module is beside ``pipeline.py``.
+        once_within: How far apart the event times of two events of one id may be, so that one of them counts, in whole
+            seconds from one minute to 366 days. A partition is compared with all that may have such events. None: an
+            id counts once in each partition.
         runtime: Where the step runs.
         fresh_within: As in :class:`Step`.
 
     Raises:
-        DeclarationError: ``runtime`` is no runtime, or ``fresh_within`` is out of its range.
+        DeclarationError: ``runtime`` is no runtime, or ``once_within`` or ``fresh_within`` is out of its range.
     """
 
     name: str
     source: str
     contract: str
+    once_within: timedelta | None = timedelta(days=7)
     runtime: Runtime = field(default=Worker(), repr=False)  # as in Step
     fresh_within: timedelta | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         _check_runtime(self.name, self.runtime)
         _check_fresh_within(self.name, self.fresh_within)
+        if self.once_within is not None:
+            check_duration(f"step {self.name}", "once_within", self.once_within, _SHORTEST_WITHIN, _LONGEST_WITHIN)
 
     @property
     def reads(self) -> tuple[Input, ...]:

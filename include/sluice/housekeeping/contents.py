@@ -17,12 +17,15 @@ from pydantic import BaseModel, ValidationError
 
 from sluice.completions import marker_of
 from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.steps import Conform, Step
 from sluice.errors import SluiceError
 from sluice.housekeeping.policy import Contents, Kind, Object
 from sluice.lake.layout import Folder, quarantine_dataset, raw_dataset
+from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest, digest_of_content
 from sluice.lake.partitions import Partition, of_path
 from sluice.lake.store import Lake
+from sluice.steps.ids.index import index_of
 from sluice.workspace import Workspace
 
 _READERS = 16
@@ -33,6 +36,7 @@ _FORMS: Mapping[Kind, re.Pattern[str]] = {
     Kind.REJECTED: re.compile(r"rev=[0-9a-f]+/part-0\.parquet"),
     Kind.PART: re.compile(r"part-[^/]+"),
     Kind.MARKER: re.compile(r"[0-9a-f]{16}"),
+    Kind.IDS: re.compile(r"(keys|repeats)-[^/]+"),
 }
 
 
@@ -114,6 +118,8 @@ def _contents(workspace: Workspace, dataset: str, frozen: frozenset[str], below:
     else:
         folders[Kind.REVISION] = layout.dataset(dataset)
         folders[Kind.REJECTED] = layout.dataset(quarantine_dataset(dataset))
+        folders[Kind.IDS] = layout.ids(dataset)
+    steps = {step.name: step for step in workspace.pipeline.steps}
 
     def listed(kind: Kind, folder: str) -> Iterator[tuple[Partition, Object]]:
         pages = lake.s3.get_paginator("list_objects_v2").paginate(Bucket=lake.bucket, Prefix=folder + below)
@@ -130,7 +136,9 @@ def _contents(workspace: Workspace, dataset: str, frozen: frozenset[str], below:
             name=f"{dataset}/{partition.key}",
             committed=None if manifest is None else manifest.written_at,
             objects=objects,
-            named=frozenset() if manifest is None else _named(lake, manifest, objects, frozen),
+            named=frozenset()
+            if manifest is None
+            else _named(lake, manifest, objects, frozen) | _ids_in_use(lake, steps.get(dataset), partition, objects),
         )
 
     in_order = heapq.merge(*(listed(*each) for each in folders.items()), key=lambda each: each[0])
@@ -153,3 +161,17 @@ def _named(lake: Lake, manifest: Manifest, objects: tuple[Object, ...], frozen: 
             marker_of(lake, manifest),
         }
     )
+
+
+def _ids_in_use(
+    lake: Lake, step: Conform | Step | None, partition: Partition, objects: tuple[Object, ...]
+) -> frozenset[str]:
+    """Return the objects of a partition's ids that count. One alone is its key file, so that nothing has to be read."""
+    ids = [each.key for each in objects if each.kind is Kind.IDS]
+    index = None if step is None else index_of(Look(lake), step)
+    if index is None:
+        return frozenset()
+    if len(ids) > 1:
+        index.read([partition])
+        return index.in_use(partition)
+    return frozenset(ids)

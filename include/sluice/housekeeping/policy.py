@@ -28,6 +28,7 @@ class Kind(StrEnum):
     EXPIRED = "old quarantine"
     PART = "orphaned part"
     MARKER = "superseded marker"
+    IDS = "superseded ids"
 
     @property
     def is_job(self) -> bool:
@@ -46,6 +47,7 @@ _WHY: Mapping[Kind, str] = {
     Kind.EXPIRED: "older than the days for which quarantine is kept",
     Kind.PART: "the manifest does not name it",
     Kind.MARKER: "the content that was announced is not the present one",
+    Kind.IDS: "the partition, or the one that it repeats, has other ids now",
 }
 # What may go although it is named, by a policy of its own: it is taken out of the manifest before.
 _GOES_NAMED: Mapping[Kind, Kind] = {Kind.REJECTED: Kind.EXPIRED}
@@ -145,8 +147,9 @@ class Contents:
     Attributes:
         name: The dataset and the key of the partition.
         committed: When the manifest was written (UTC); None if there is none.
-        objects: What a manifest could name, and the markers of completion events.
-        named: The keys that the manifest or a snapshot names, and that of the marker of the present content.
+        objects: What a manifest could name, the markers of completion events, and what there is of its ids.
+        named: The keys that the manifest or a snapshot names, that of the marker of the present content, and those of
+            the present ids.
     """
 
     name: str

@@ -6,6 +6,8 @@
     s3://BUCKET/PIPELINE/STEP/dt=…/rev=<digest>/part-0.parquet
     s3://BUCKET/PIPELINE/{raw/SOURCE,STEP}/dt=…/_manifest.json
     s3://BUCKET/PIPELINE/quarantine/STEP/dt=…/rev=<digest>/part-0.parquet
+    s3://BUCKET/PIPELINE/ids/STEP/dt=…/keys-<n>-<digest>.parquet
+    s3://BUCKET/PIPELINE/ids/STEP/dt=…/repeats-<partition with the first copies>-<digests>
     s3://BUCKET/PIPELINE/checkpoints/SOURCE/<shard id, or partition of drops>.json
     s3://BUCKET/PIPELINE/payloads/SOURCE/<digest of a pointer>
     s3://BUCKET/PIPELINE/closing/SOURCE/{observed,pending,queue}.json
@@ -50,6 +52,7 @@ class Folder(StrEnum):
     EVALUATIONS = "evaluations"
     ENDPOINTS = "endpoints"
     FRESHNESS = "freshness"
+    IDS = "ids"
     MODELS = "models"
     MONITORING = "monitoring"
     PAYLOADS = "payloads"
@@ -127,6 +130,34 @@ class Layout:
             digest: The digest of the object's content.
         """
         return self._key(dataset, partition.key, f"rev={digest}", "part-0.parquet")
+
+    # Ids
+
+    def ids(self, step: str) -> str:
+        """Return the folder of the key files of a ``Conform`` step, and of what they have in common."""
+        return self._key(Folder.IDS, step, "")
+
+    def key_file(self, step: str, partition: Partition, number: int, digest: str) -> str:
+        """Return the key of the key file of a partition.
+
+        Args:
+            step: The name of the step.
+            partition: The partition.
+            number: How many key files the partition has had with this one.
+            digest: The digest of its keys.
+        """
+        return self._key(Folder.IDS, step, partition.key, f"keys-{number:06d}-{digest}.parquet")
+
+    def repeats(self, step: str, partition: Partition, first: Partition, digests: tuple[str, str, str]) -> str:
+        """Return the key of the marker which says that ids of a partition repeat those of another one.
+
+        Args:
+            step: The name of the step.
+            partition: The partition that repeats them.
+            first: The partition that has their first copies.
+            digests: That of the keys of ``first``, that of the keys of ``partition``, and that of the ids.
+        """
+        return self._key(Folder.IDS, step, partition.key, "-".join(("repeats", first.label, *digests)))
 
     # Progress
 

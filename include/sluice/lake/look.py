@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -48,6 +48,8 @@ class Look:
         self.lake = lake
         self._seen: dict[str, Stored[Any]] = {}
         self._manifests: dict[tuple[str, Partition], Manifest | None] = {}  # asked for often: a key takes time to make
+        self._listed: dict[str, set[Partition]] = defaultdict(set)
+        self._names: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
 
     @property
     def layout(self) -> Layout:
@@ -101,3 +103,27 @@ class Look:
                 likely = dict.fromkeys(self.lake.likely(dataset, partitions))
                 self._manifests |= {(dataset, each): None for each in partitions if each not in likely}
                 list(pool.map(partial(read, dataset), likely))
+
+    def names(self, folder: str, partition: Partition) -> Sequence[str]:
+        """Return the names of the objects in the folder of a partition, in order, as they were listed first.
+
+        Args:
+            folder: The folder that has the folders of partitions.
+            partition: The partition.
+        """
+        self.read_names(folder, [partition])
+        return self._names[folder].get(partition.key, ())
+
+    def read_names(self, folder: str, wanted: Iterable[Partition]) -> None:
+        """List folders of partitions that will be asked for. Those of neighbours take one listing.
+
+        Args:
+            folder: The folder that has the folders of partitions.
+            wanted: The partitions, in any order, also more than once.
+        """
+        new = set(wanted) - self._listed[folder]
+        self._listed[folder] |= new
+        if new:
+            for key, _, _ in self.lake.between(folder, new):
+                path, _, name = key.removeprefix(folder).rpartition("/")
+                self._names[folder][path].append(name)

@@ -78,7 +78,7 @@ def code_of(pipeline: Pipeline, step: Conform | Step) -> Code:
     else:
         source = events_source(pipeline, step.source)
         times = {name: str(getattr(source, name)) for name in ("event_time_unit", "event_time_zone")}
-        modules |= {"sluice.steps.conform", "sluice.records.times"}
+        modules |= {"sluice.steps.conform", "sluice.steps.ids.keys", "sluice.records.times"}
         modules |= {f"sluice.contracts.{module.name}" for module in pkgutil.iter_modules(sluice.contracts.__path__)}
     files = {name: _source(name) for name in sorted(modules)}
     declared = [repr(step), *times.values(), *(f"{package}=={version}" for package, version in packages.items())]

@@ -1,7 +1,8 @@
 """``conform``: one row per event id, in group order, each checked against the contract; the rest quarantined.
 
 Order comes from (group, sequence number) alone (P3). Of valid copies of one id the first in sequence stays;
-equal ones are duplicates, different ones are conflicts. A good copy after a malformed one is accepted.
+equal ones are duplicates, different ones are conflicts. A good copy after a malformed one is accepted. An id of which
+another partition has the first copy is a conflict, too: its event time is another one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import pyarrow.compute as pc
 
 from sluice.contracts.reading import Contract
 from sluice.records.record import CONTROL, SCHEMA
+from sluice.steps.ids.keys import NO_IDS, Ids
 
 # A standard queue's sequence may hold the same number twice: then the id orders, and of its copies the time of sending.
 _ORDER = ("group", "sequence_number", "event_id", "sent_at", "message_id", "receive_count")
@@ -43,36 +45,71 @@ class Conformed:
     control: int
 
 
+class Accepted:
+    """The records of one partition, read: what it accepts by itself, before other partitions are looked at.
+
+    Args:
+        records: A table of :data:`SCHEMA`, in any order.
+        contract: What an event must look like.
+
+    Attributes:
+        rows: The first valid row of each id, in group order.
+    """
+
+    def __init__(self, records: pa.Table, contract: Contract) -> None:
+        is_control = pc.is_in(records["fault"], pa.array([CONTROL]))
+        self._events = records.filter(pc.invert(is_control)) if pc.any(is_control).as_py() else records
+        self._control = records.num_rows - self._events.num_rows
+        with ThreadPoolExecutor() as pool:  # Arrow does not hold the interpreter
+            sorting = pool.submit(_in_order, self._events)
+            numbering = pool.submit(_numbered, self._events["event_id"])
+            read = contract.read(self._events)
+        self._order, self._fits = sorting.result(), read.reasons.is_null().to_numpy(zero_copy_only=False)
+        self._fitting = self._order[self._fits[self._order]]
+        self._reasons = read.reasons
+        rows = _taken(read.rows, (np.cumsum(self._fits) - 1)[self._fitting])
+        ids = numbering.result()[self._fitting]
+        first, self._conflicts = _first_and_conflicts(rows.select(contract.compared), ids)
+        self._all_rows = rows
+        self.rows = rows.take(first) if len(first) < rows.num_rows else rows
+
+    def conformed(self, elsewhere: Ids = NO_IDS) -> Conformed:
+        """Return what counts.
+
+        Args:
+            elsewhere: The ids of which another partition has the first copy. All copies here have another event time,
+                so they are conflicts.
+        """
+        rows, conflicts = self.rows, self._conflicts
+        if len(elsewhere):
+            rows = rows.filter(pc.invert(pc.is_in(rows["event_id"], value_set=elsewhere)))
+            is_elsewhere = pc.is_in(self._all_rows["event_id"], value_set=elsewhere).to_numpy()
+            conflicts = np.union1d(conflicts, np.flatnonzero(is_elsewhere))
+        reasons = self._reasons.to_numpy(zero_copy_only=False)
+        reasons[self._fitting[conflicts]] = "conflict"
+        order = self._order
+        faulty = order[np.isin(order, self._fitting[conflicts]) | ~self._fits[order]]
+        why = pa.array(reasons[faulty], pa.string())
+        held = self._events.take(faulty) if len(faulty) else self._events.slice(0, 0)  # Arrow copies texts to take none
+        quarantined = _once(held.append_column(QUARANTINE_SCHEMA.field("reason"), why))
+        rejected: Counter[Any] = Counter(quarantined["reason"].to_pylist())
+        return Conformed(
+            rows=rows,
+            quarantined=quarantined,
+            duplicates=self._events.num_rows - rows.num_rows - quarantined.num_rows,
+            rejected=dict(sorted(rejected.items())),
+            control=self._control,
+        )
+
+
 def conform(records: pa.Table, contract: Contract) -> Conformed:
-    """Conform the raw records of one partition.
+    """Conform the raw records of one partition by itself.
 
     Args:
         records: A table of :data:`SCHEMA`, in any order.
         contract: What an event must look like.
     """
-    is_control = pc.is_in(records["fault"], pa.array([CONTROL]))
-    events = records.filter(pc.invert(is_control)) if pc.any(is_control).as_py() else records
-    with ThreadPoolExecutor() as pool:  # Arrow does not hold the interpreter
-        sorting, numbering = pool.submit(_in_order, events), pool.submit(_numbered, events["event_id"])
-        read = contract.read(events)
-    order, fits = sorting.result(), read.reasons.is_null().to_numpy(zero_copy_only=False)
-    fitting = order[fits[order]]
-    rows = _taken(read.rows, (np.cumsum(fits) - 1)[fitting])
-    first, conflicts = _first_and_conflicts(rows.select(contract.compared), numbering.result()[fitting])
-    reasons = read.reasons.to_numpy(zero_copy_only=False)
-    reasons[fitting[conflicts]] = "conflict"
-    faulty = order[np.isin(order, fitting[conflicts]) | ~fits[order]]
-    why = pa.array(reasons[faulty], pa.string())
-    held = events.take(faulty) if len(faulty) else events.slice(0, 0)  # Arrow copies all texts even to take none
-    quarantined = _once(held.append_column(QUARANTINE_SCHEMA.field("reason"), why))
-    rejected: Counter[Any] = Counter(quarantined["reason"].to_pylist())
-    return Conformed(
-        rows=rows.take(first) if len(first) < rows.num_rows else rows,
-        quarantined=quarantined,
-        duplicates=events.num_rows - len(first) - quarantined.num_rows,
-        rejected=dict(sorted(rejected.items())),
-        control=records.num_rows - events.num_rows,
-    )
+    return Accepted(records, contract).conformed()
 
 
 def _in_order(events: pa.Table) -> Places:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -15,6 +15,7 @@ from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.partitions import Partition, format_ranges, parse_ranges
 from sluice.steps.code import code_fingerprint
+from sluice.steps.ids.index import NO_KEY_FILE, Index, KeyFile, index_of, repeating
 from sluice.steps.lacking import (
     Found,
     Raw,
@@ -41,18 +42,27 @@ class Planned:
     Attributes:
         partition: The partition.
         found: The manifest of each input, and of how many partitions earlier; None if there is none.
-        inputs: The digest of each input, by ``dataset/partition key``.
+        read: The digest of each dataset that it reads, by ``dataset/partition key``.
         current: The manifest of the step's own output; None before its first run.
         code: The fingerprint of the step's code.
         lacks: The raw partitions for which the step has to wait; empty if it can run.
+        ids: What of the ids of all partitions counts as an input; empty for a step that does not compare them.
+        key_file: The file that has the partition's own ids.
     """
 
     partition: Partition
     found: Found
-    inputs: Mapping[str, str]
+    read: Mapping[str, str]
     current: Manifest | None
     code: str
     lacks: tuple[Raw, ...] = ()
+    ids: Mapping[str, str] = field(default_factory=dict)
+    key_file: KeyFile = NO_KEY_FILE
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """The digest of each input, as a manifest has it."""
+        return {**self.read, **self.ids}
 
     @property
     def made(self) -> Manifest | None:
@@ -131,19 +141,23 @@ class Plan:
         """What has to run, by calls of the step's function.
 
         A call makes one partition; of a step whose rows are split by their time as many neighbours as fit. One for
-        which an input has no object is made alone, as its function gets no columns of it.
+        which an input has no object is made alone, as its function gets no columns of it. A ``Conform`` makes as many
+        partitions as fit, because their ids are compared with the same others.
         """
         spans: list[list[Planned]] = []
         held = 0
         for each in self.due:
             held += each.own_size
-            joins = spans and self.is_split and _are_neighbours(spans[-1][-1], each) and held <= LARGEST_SPAN
-            if joins:
+            if spans and held <= LARGEST_SPAN and self._joins(spans[-1][-1], each):
                 spans[-1].append(each)
             else:
                 spans.append([each])
                 held = each.size
         return tuple(map(tuple, spans))
+
+    def _joins(self, before: Planned, each: Planned) -> bool:
+        """Whether a partition is made in one call with the one before."""
+        return isinstance(self.step, Conform) or (self.is_split and _are_neighbours(before, each))
 
     @property
     def side_by_side(self) -> int:
@@ -230,10 +244,14 @@ def look_at(
     look.read_manifests(
         (dataset_of(pipeline, read), each.shift(-n)) for each in partitions for read, n in places_of_inputs(step)
     )
+    index = index_of(look, step)
+    if index is not None:
+        index.read(partitions)
     found, unreadable = list[Planned](), list[UnreadableObject]()
     for each in partitions:
         try:
-            found.append(_planned(look, pipeline, step, code, each))
+            planned = _planned(look, pipeline, step, code, each)
+            found.append(planned if index is None else _with_ids(index, planned))
         except UnreadableObject as error:
             unreadable.append(error)
     return found, unreadable
@@ -252,11 +270,16 @@ def _require_inputs(look: Look, pipeline: Pipeline, step: Conform | Step, planne
 def _planned(look: Look, pipeline: Pipeline, step: Conform | Step, code: str, partition: Partition) -> Planned:
     found = find_inputs(look, pipeline, step, partition)
     lacks = lacking(look, pipeline, partition, found)
-    inputs = {
+    digests = {
         f"{dataset_of(pipeline, read)}/{partition.shift(-n).key}": manifest.digest if manifest else ABSENT
         for (read, n), manifest in found.items()
     }
-    return Planned(partition, found, inputs, look.manifest(step.name, partition), code, lacks)
+    return Planned(partition, found, digests, look.manifest(step.name, partition), code, lacks)
+
+
+def _with_ids(index: Index, planned: Planned) -> Planned:
+    ids, key_file = index.inputs(planned.partition), index.key_file(planned.partition)
+    return replace(planned, ids=ids, key_file=key_file)
 
 
 def _are_neighbours(one: Planned, other: Planned) -> bool:
@@ -268,7 +291,9 @@ def _are_neighbours(one: Planned, other: Planned) -> bool:
 def dependants(
     look: Look, pipeline: Pipeline, step: Conform | Step, partitions: Sequence[Partition]
 ) -> list[Partition]:
-    """Return other partitions of a step that exist and may look back on some partitions, itself or through others.
+    """Return other partitions of a step that exist and may change with some partitions.
+
+    They look back on these, or on others that repeat ids of these, itself or through other steps.
 
     Args:
         look: A look at the pipeline's lake.
@@ -277,7 +302,8 @@ def dependants(
         partitions: The partitions.
     """
     far = reach(pipeline, step)
-    within = {partition.shift(n) for partition in partitions for n in range(1, far + 1)} - set(partitions)
+    change = repeating(look, pipeline, step, partitions)
+    within = {partition.shift(n) for partition in change for n in range(far + 1)} - set(partitions)
     look.read_manifests((step.name, each) for each in within)
     return [each for each in within if _is_made(look, step.name, each)]
 

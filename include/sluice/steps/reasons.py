@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sluice.declaration.pipeline import Pipeline
-from sluice.lake.layout import raw_dataset
+from sluice.lake.layout import Folder, raw_dataset
 from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
@@ -15,6 +15,7 @@ from sluice.steps.lacking import Raw, dataset_of
 from sluice.steps.plan import ABSENT, Planned
 
 NEVER_MADE = "never made"
+REPEATS = "which of its ids other partitions have first has changed"
 # What the run itself writes before the step reads it.
 LANDS_FIRST, MADE_FIRST = "{input} lands first, if it is complete", "{input} is made first"
 
@@ -73,6 +74,9 @@ def input_reasons(pipeline: Pipeline, planned: Planned, current: Manifest) -> It
         if before != now:
             text = "is there now" if before == ABSENT else "is absent now" if now == ABSENT else "has changed"
             yield Reason(f"{{input}} {text}", dataset, n)
+    compared = {key: digest for key, digest in current.inputs.items() if key.startswith(f"{Folder.IDS}/")}
+    if compared and planned.ids and compared != planned.ids:
+        yield Reason(REPEATS)
 
 
 def code_reasons(look: Look, current: Manifest, fingerprint: str, now: CodeRecord) -> Iterator[Reason]:

@@ -3,42 +3,39 @@
 A step runs again only when its inputs or its code have changed (P4). Its output is named by the digest of its rows,
 so the steps after it run again only when the output has changed. Runs may overlap, even runs of the same partition.
 After the commits the inputs are read again, and the step repeats where they have changed. So the last output was made
-from the last inputs.
+from the last inputs. A partition whose ids another one turns out to have first is made again in the same way.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import Any
+from typing import Any, TypeAlias
 
-from sluice.contracts.reading import Contract
-from sluice.declaration.loading import resolve
-from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.steps import Conform
+from sluice.declaration.steps import Conform, Step
 from sluice.errors import ConflictingWrite, SluiceError
 from sluice.lake.manifests import Manifest, Run
 from sluice.lake.partitions import Partition
-from sluice.lake.store import Lake
-from sluice.landing.recorded import all_recorded
-from sluice.sources.connecting import events_source
-from sluice.steps.calling import NotAlike, blamed, call
+from sluice.steps.calling import NotAlike, call
 from sluice.steps.code import code_of, require_loaded
 from sluice.steps.code_record import record_code
-from sluice.steps.conform import conform
+from sluice.steps.conforming import Conforming
 from sluice.steps.measuring import WORKER, Place, Stopwatch
 from sluice.steps.output import Output, commit
 from sluice.steps.plan import Plan, Planned, Span, plan
 from sluice.workspace import Workspace
+
+# Makes a span: the output of each partition, and what it was made from.
+Maker: TypeAlias = Callable[[Span], list[tuple[Planned, Output]]]
 
 _MOST_RUNS = 5
 _COMMITS_AT_ONCE = 8
 
 
 def run_step(workspace: Workspace, name: str, ranges: str, place: Place = WORKER) -> dict[str, Any]:
-    """Run a step over each partition in ``ranges``, a few in parallel, and over later ones that look back on them.
+    """Run a step over each partition in ``ranges``, a few in parallel, and over others that change with them.
 
     A partition that is held back, because a raw partition that it reads is not complete, is left out.
 
@@ -58,15 +55,16 @@ def run_step(workspace: Workspace, name: str, ranges: str, place: Place = WORKER
         ConflictingWrite: the inputs kept changing while the step ran.
         RunInterrupted: the code has changed while the step ran.
     """
-    planned, changed, turn = plan(workspace, name, ranges), set[Partition](), Lock()
+    planned, changed = plan(workspace, name, ranges), set[Partition]()
     if planned.due:
         record_code(workspace.lake, code_of(workspace.pipeline, planned.step))
     for _ in range(_MOST_RUNS):
         if not planned.due:
             return summary(planned, changed)
         require_loaded(workspace.pipeline, planned.step, planned.code)
+        make = _maker(workspace, planned.step)
         with ThreadPoolExecutor(planned.side_by_side) as pool:  # all are made before the first failure is raised
-            made = [pool.submit(_make, workspace, planned, place, turn, span) for span in planned.spans]
+            made = [pool.submit(_make, workspace, planned, place, make, span) for span in planned.spans]
         changed.update(*(each.result() for each in made))
         planned = plan(workspace, name, ranges)
     raise ConflictingWrite(
@@ -103,21 +101,28 @@ def summary(planned: Plan, changed: Collection[Partition]) -> dict[str, Any]:
     }
 
 
-def _make(workspace: Workspace, whole: Plan, place: Place, turn: Lock, span: Span) -> set[Partition]:
+def _maker(workspace: Workspace, step: Conform | Step) -> Maker:
+    if isinstance(step, Conform):
+        return Conforming(workspace, step).make
+    lake, pipeline, turn = workspace.lake, workspace.pipeline, Lock()
+    return lambda span: list(zip(span, call(lake, pipeline, step, span, turn), strict=True))
+
+
+def _make(workspace: Workspace, whole: Plan, place: Place, make: Maker, span: Span) -> set[Partition]:
     """Make a span, and return the partitions whose content is new.
 
     If it can't be made as a whole, its partitions are made one by one: so one that fails is named, and the others are
     made.
     """
     try:
-        return _made(workspace, whole, place, turn, span)
+        return _made(workspace, whole, place, make, span)
     except (NotAlike, SluiceError):
         if len(span) == 1:
             raise
     new, failures = set[Partition](), []
     for each in span:
         try:
-            new |= _made(workspace, whole, place, turn, (each,))
+            new |= _made(workspace, whole, place, make, (each,))
         except SluiceError as error:
             failures.append(error)
     if failures:
@@ -125,29 +130,17 @@ def _make(workspace: Workspace, whole: Plan, place: Place, turn: Lock, span: Spa
     return new
 
 
-def _made(workspace: Workspace, whole: Plan, place: Place, turn: Lock, span: Span) -> set[Partition]:
-    lake, pipeline, step = workspace.lake, workspace.pipeline, whole.step
+def _made(workspace: Workspace, whole: Plan, place: Place, make: Maker, span: Span) -> set[Partition]:
+    lake, step = workspace.lake, whole.step
     stopwatch = Stopwatch(place, whole, span, time.monotonic)
-    if isinstance(step, Conform):
-        outputs = [_conform(lake, pipeline, step, planned) for planned in span]
-    else:
-        outputs = call(lake, pipeline, step, span, turn)
+    made = make(span)
 
-    def write(planned: Planned, output: Output, run: Run) -> Manifest:
+    def write(made: tuple[Planned, Output], run: Run) -> Manifest:
+        planned, output = made
         inputs, partition = planned.inputs, planned.partition
         return commit(lake, step.name, partition, output, inputs=inputs, code=whole.code, rows_in=planned.rows, run=run)
 
     with ThreadPoolExecutor(_COMMITS_AT_ONCE) as pool:
-        written = pool.map(write, span, outputs, stopwatch.read())
+        written = pool.map(write, made, stopwatch.read())
     new = zip(span, written, strict=True)
     return {each.partition for each, now in new if each.current is None or now.digest != each.current.digest}
-
-
-def _conform(lake: Lake, pipeline: Pipeline, step: Conform, planned: Planned) -> Output:
-    manifests = [manifest for manifest in planned.found.values() if manifest is not None]
-    source = events_source(pipeline, step.source)
-    contract = Contract(resolve(pipeline, step.contract), source.event_time_unit, source.event_time_zone)
-    records = all_recorded(lake, manifests)
-    with blamed(pipeline, step, [planned]):
-        result = conform(records, contract)
-    return Output(result.rows, result.quarantined, result.duplicates, result.rejected, result.control)

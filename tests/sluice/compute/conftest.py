@@ -33,7 +33,7 @@ PIPELINE = Pipeline(
     start=datetime(2013, 1, 1, tzinfo=UTC),
     sources=(FifoQueue("events", event_id="id", event_time="at"),),
     steps=(
-        Conform("conform", source="events", contract="contract:Reading"),
+        Conform("conform", source="events", contract="contract:Reading", runtime={conform}),
         Step("doubled", run="steps:doubled", reads=(Input("conform"),), runtime={runtime}),
     ),
     network=Network(("subnet-0a1b2c3d",), ("sg-0a1b2c3d",)),
@@ -49,18 +49,18 @@ def doubled(conform):
 class Elsewhere:
     """A pipeline of a test's own. Its folder is in the image of steps, and found by this process.
 
-    It has a queue of readings, and the steps ``conform``, in the worker, and ``doubled``, where a test wants it.
+    It has a queue of readings, and the steps ``conform`` and ``doubled``, where a test wants them.
     """
 
     name: str
     folder: Path
     aws: Aws
 
-    def declare(self, runtime: str, doubled: str = DOUBLED) -> None:
-        """Write the pipeline's folder: the runtime of the step, and the source of its function."""
+    def declare(self, runtime: str, doubled: str = DOUBLED, conform: str = "Worker()") -> None:
+        """Write the pipeline's folder: the runtimes of the steps, and the source of ``doubled``."""
         self.folder.mkdir(exist_ok=True)
         modules = {"__init__": "", "contract": CONTRACT, "steps": doubled}
-        modules["pipeline"] = _PIPELINE.format(name=self.name, runtime=runtime)
+        modules["pipeline"] = _PIPELINE.format(name=self.name, runtime=runtime, conform=conform)
         for module, source in modules.items():
             (self.folder / f"{module}.py").write_text(source)
         self.forget()
@@ -92,7 +92,7 @@ def put_readings(workspace: Workspace, day: int, *values: int) -> None:
     """Put a closed raw day with one reading for each value."""
     key = f"2013-01-{day:02d}"
     events: list[dict[str, Any]] = [
-        message(reading(f"r-{n}", f"{key}T{n:02d}:00:00+00:00", value), n + 1) for n, value in enumerate(values)
+        message(reading(f"r-{key}-{n}", f"{key}T{n:02d}:00:00+00:00", value), n + 1) for n, value in enumerate(values)
     ]
     put_raw(workspace.lake, EVENTS, key, events)
 

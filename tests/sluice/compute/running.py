@@ -15,22 +15,22 @@ STEP = "doubled"
 DAY = "dt=2013-01-01"
 
 
-def runtime(workspace: Workspace) -> Runtime[declared.Runtime]:
-    return runtime_of(workspace, workspace.pipeline.step(STEP))
+def runtime(workspace: Workspace, step: str = STEP) -> Runtime[declared.Runtime]:
+    return runtime_of(workspace, workspace.pipeline.step(step))
 
 
-def start(workspace: Workspace, ranges: str = DAY) -> Started:
-    return runtime(workspace).start(ranges)
+def start(workspace: Workspace, ranges: str = DAY, step: str = STEP) -> Started:
+    return runtime(workspace, step).start(ranges)
 
 
-def result(workspace: Workspace, started: Started) -> StepResult:
+def result(workspace: Workspace, started: Started, step: str = STEP) -> StepResult:
     """Return the result of what was started, once it is there."""
     if started.result is not None:
         return started.result
     found: list[StepResult] = []
 
     def look() -> bool:
-        seen = runtime(workspace).look(started.reference)
+        seen = runtime(workspace, step).look(started.reference)
         found.extend([] if seen is None else [seen])
         return seen is not None
 
@@ -38,12 +38,12 @@ def result(workspace: Workspace, started: Started) -> StepResult:
     return found[0]
 
 
-def run(workspace: Workspace, ranges: str = DAY) -> StepResult:
-    return result(workspace, start(workspace, ranges))
+def run(workspace: Workspace, ranges: str = DAY, step: str = STEP) -> StepResult:
+    return result(workspace, start(workspace, ranges, step), step)
 
 
-def made(workspace: Workspace, day: str = DAY) -> Manifest:
-    manifest = workspace.lake.manifest(STEP, Partition.parse(day))
+def made(workspace: Workspace, day: str = DAY, step: str = STEP) -> Manifest:
+    manifest = workspace.lake.manifest(step, Partition.parse(day))
     assert manifest is not None
     return manifest
 

@@ -29,7 +29,6 @@ BY_THE_SERVICE = ("logs:", "ec2:")
 # What a step without a look-back does not call, and why its role allows it.
 NOT_CALLED = {
     "s3:AbortMultipartUpload": "boto3 calls it when the upload of a large part fails",
-    "s3:ListBucket": "S3 responds 403 for an absent object without it; a step that looks back lists its partitions",
 }
 
 

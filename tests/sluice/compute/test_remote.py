@@ -7,6 +7,8 @@ import json
 import pytest
 from tests.sluice.compute.conftest import DOUBLED, Elsewhere, put_readings
 from tests.sluice.compute.running import DAY, STEP, made, records, result, run, runtime, start
+from tests.sluice.lake_contents import put_raw
+from tests.sluice.toy import EVENTS, message, reading
 
 from sluice.aws.failures import is_transient
 from sluice.compute.contract import Started
@@ -80,6 +82,32 @@ def test_step_gives_the_bytes_of_the_worker(elsewhere: Elsewhere, kind: str) -> 
         assert now.run.bytes == before.run.bytes > 0
         assert now.run.dollars > 0
         assert now.run.peak_mb > 50
+
+
+def test_ids_are_compared_wherever_the_step_runs(elsewhere: Elsewhere, kind: str) -> None:
+    """A first copy that comes late takes the place of the other, which was made elsewhere as well."""
+    elsewhere.declare("Worker()", conform=declared(kind))
+    workspace = elsewhere.provision()
+    days = {1: DAY, 2: "dt=2013-01-02"}
+    found = []
+    for first in ("elsewhere", "in the worker"):
+        if first == "in the worker":
+            for folder in (workspace.lake.layout.ids("conform"), workspace.lake.layout.dataset("conform")):
+                for key, _, _ in list(workspace.lake.objects(folder)):
+                    workspace.lake.s3.delete_object(Bucket=workspace.lake.bucket, Key=key)
+            elsewhere.declare("Worker()")
+            workspace = elsewhere.provision()
+        for day in (2, 1):
+            body = reading("r", f"2013-01-0{day}T07:00:00+00:00")
+            put_raw(workspace.lake, EVENTS, f"2013-01-0{day}", [message(body, day)])
+            run(workspace, days[day], "conform")
+        found.append([made(workspace, key, "conform") for key in days.values()])
+
+    members = {"files", "quarantined", "inputs", "code", "rows_out", "rejected"}
+    there, here = ([each.model_dump(include=members) for each in manifests] for manifests in found)
+    assert there == here
+    assert [each.rows_out for each in found[0]] == [1, 0]
+    assert [each.run.runtime.startswith(kind) for each in found[0] if each.run] == [True, True]
 
 
 def test_step_that_has_nothing_to_do_starts_nothing(elsewhere: Elsewhere, kind: str) -> None:

@@ -286,3 +286,10 @@ def test_freshness_is_declared_of_a_step_and_makes_nothing_run_again() -> None:
     assert toy().lateness(RUNNING) == timedelta(hours=1)
     drops = Step("daily", run="steps:daily", reads=(Input("weather"),), fresh_within=timedelta(minutes=1))
     assert toy(steps=(*TOY.steps, drops)).lateness(drops) == timedelta(0)
+
+
+@pytest.mark.parametrize("once_within", [timedelta(0), timedelta(days=367), timedelta(milliseconds=90_500), 7])
+def test_time_within_which_ids_can_not_be_compared_is_refused(once_within: Any) -> None:
+    with pytest.raises(DeclarationError, match=r"step conform: once_within=.* must be a timedelta from 60 seconds"):
+        replace(CONFORM, once_within=once_within)
+    assert replace(CONFORM, once_within=None).once_within is None

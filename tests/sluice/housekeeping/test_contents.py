@@ -77,11 +77,31 @@ def test_superseded_revision_goes_and_the_named_one_stays(lakeside: Workspace) -
     before = {step: rows_of(lake, step, KEY) for step in ("conform", "doubled", "running")}
     assert [len(revisions(lake, step)) for step in before] == [3, 3, 3]
 
-    assert cleaned(lakeside) == {"superseded revision": 6, "orphaned part": 2}
+    assert cleaned(lakeside) == {"superseded revision": 6, "orphaned part": 2, "superseded ids": 2}
 
     assert [len(revisions(lake, step)) for step in before] == [1, 1, 1]
     assert {step: rows_of(lake, step, KEY) for step in before} == before
     assert cleaned(lakeside) == {}
+
+
+def test_ids_that_count_stay_and_those_of_former_contents_go(lakeside: Workspace) -> None:
+    """A copy on the day after repeats an id, until the first copy is no longer accepted."""
+    lake, next_day = lakeside.lake, "2013-01-02"
+    put_raw(lake, EVENTS, next_day, [message(reading("r-1", f"{next_day}T07:00:00+00:00"), 9)])
+    for values in ([1], [1, 2], ["none", 2]):
+        put_values(lake, *values)
+        run_step(lakeside, "conform", f"{KEY},dt={next_day}")
+        if values == [1, 2]:
+            assert cleaned(lakeside) == {"superseded revision": 1, "orphaned part": 1, "superseded ids": 2}
+            assert [len(keys_below(lake, f"toy/ids/conform/dt={day}/")) for day in (DAY, next_day)] == [1, 2]
+            assert run_step(lakeside, "conform", f"{KEY},dt={next_day}")["changed"] == 0
+            assert rows_of(lake, "conform", f"dt={next_day}") == []
+
+    assert cleaned(lakeside)["superseded ids"] == 2
+
+    assert [len(keys_below(lake, f"toy/ids/conform/dt={day}/")) for day in (DAY, next_day)] == [1, 1]
+    assert run_step(lakeside, "conform", f"{KEY},dt={next_day}")["changed"] == 0
+    assert [row["event_id"] for row in rows_of(lake, "conform", f"dt={next_day}")] == ["r-1"]
 
 
 def test_what_was_superseded_within_the_days_stays(lakeside: Workspace) -> None:

@@ -10,6 +10,9 @@ from tests.sluice.cycles import MOMENTS, cycles
 from sluice.workspace import Workspace
 
 BOUND = 12  # calls of a cycle of the ingest, beside puts
+# The same of a transform of three steps: 32, three listings of ids and one key file for each of seven days in conform,
+# and two listings in each of the steps after it.
+TRANSFORM = 32 + 3 + 7 + 2 * 2
 pytestmark = pytest.mark.usefixtures("short_poll")
 
 
@@ -18,7 +21,8 @@ def test_cycle_and_transform_of_a_day_cost_the_same_with_any_history(workspace: 
     workspace.lake.s3.create_bucket(Bucket=name)
     other = replace(workspace, lake=replace(workspace.lake, bucket=name))
 
-    short, long = cycles(workspace, 3), cycles(other, 300)
+    short, long = cycles(workspace, 10), cycles(other, 300)  # seven days are compared
 
     assert short == long
     assert max(short[name] for name in MOMENTS) <= BOUND
+    assert short["transform"] == TRANSFORM

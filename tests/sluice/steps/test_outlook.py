@@ -35,7 +35,7 @@ def joined(conform, weather, weather_before):
 
 def put_day(lake: Lake, day: Partition, *values: int, state: str = "closed") -> None:
     key = day.key.removeprefix("dt=")
-    bodies = [reading(f"r-{n}", f"{key}T07:00:00+00:00", value) for n, value in enumerate(values)]
+    bodies = [reading(f"r-{key}-{n}", f"{key}T07:00:00+00:00", value) for n, value in enumerate(values)]
     put_raw(lake, EVENTS, key, [message(body, n + 1) for n, body in enumerate(bodies)], state=state)
 
 

@@ -53,7 +53,10 @@ def put_day(lake: Lake, day: int, *values: int) -> None:
         lake,
         EVENTS,
         key,
-        [message(reading(f"r-{n}", f"{key}T{n:02d}:00:00+00:00", value), n + 1) for n, value in enumerate(values)],
+        [
+            message(reading(f"r-{day}-{n}", f"{key}T{n:02d}:00:00+00:00", value), n + 1)
+            for n, value in enumerate(values)
+        ],
     )
 
 
@@ -82,7 +85,7 @@ def test_steps_run_one_after_another_and_persist_what_they_make(lake: Lake, toy_
         "rejected": 0,
     }
     conformed = rows_of(lake, "conform", "dt=2013-01-01")
-    assert [(row["event_id"], row["value"]) for row in conformed] == [("r-0", 1), ("r-1", 2)]
+    assert [(row["event_id"], row["value"]) for row in conformed] == [("r-1-0", 1), ("r-1-1", 2)]
     assert [row["value"] for row in rows_of(lake, "doubled", "dt=2013-01-01")] == [2, 4]
 
 
@@ -96,7 +99,11 @@ def test_manifest_records_what_was_read_and_made(lake: Lake, toy_pipeline: Pipel
     manifest = manifest_json(lake, "conform", "dt=2013-01-01")
     raw = lake.manifest("raw/events", Partition.parse("dt=2013-01-01"))
     assert raw is not None
-    assert manifest["inputs"] == {"raw/events/dt=2013-01-01": raw.digest}
+    (key_file,) = keys_below(lake, "toy/ids/conform/dt=2013-01-01/")
+    assert manifest["inputs"] == {
+        "raw/events/dt=2013-01-01": raw.digest,
+        "ids/conform/dt=2013-01-01": key_file.removesuffix(".parquet")[-16:],
+    }
     assert (manifest["state"], manifest["revision"]) == ("closed", 1)
     assert (manifest["rows_in"], manifest["rows_out"], manifest["duplicates"]) == (3, 1, 1)
     assert manifest["rejected"] == {"value: int_type": 1}
@@ -141,13 +148,13 @@ def test_run_reads_no_list_of_all_partitions(lake: Lake, toy_pipeline: Pipeline)
         put_day(lake, day, day)
     run_all(lake, toy_pipeline, "dt=2013-01-01..dt=2013-01-03")
     put_day(lake, 1, 1, 100)
-    calls: list[str] = []
-    lake.s3.meta.events.register("before-call.s3", lambda model, **_: calls.append(model.name))
+    listed: list[dict[str, Any]] = []
+    lake.s3.meta.events.register("provide-client-params.s3.ListObjectsV2", lambda params, **_: listed.append(params))
 
     assert [run["changed"] for run in run_all(lake, toy_pipeline, "dt=2013-01-01")] == [1, 1, 2]
 
-    assert "GetObject" in calls
-    assert "ListObjectsV2" not in calls
+    week_before = "toy/ids/conform/dt=2012-12-25"
+    assert {(each["Prefix"], each["StartAfter"]) for each in listed} == {("toy/ids/conform/", week_before)}
 
 
 @pytest.mark.usefixtures("no_wire")
@@ -171,7 +178,7 @@ def test_late_data_that_changes_no_row_reruns_no_later_step(lake: Lake, toy_pipe
     """An equal copy makes another raw revision, and the same conformed bytes: no later step runs."""
     put_day(lake, 1, 7)
     run_all(lake, toy_pipeline, "dt=2013-01-01")
-    body = reading("r-0", "2013-01-01T00:00:00+00:00", 7)
+    body = reading("r-1-0", "2013-01-01T00:00:00+00:00", 7)
     put_raw(lake, EVENTS, "2013-01-01", [message(body, 1)], [message(body, 5)])
 
     ran = run_all(lake, toy_pipeline, "dt=2013-01-01")
