@@ -197,7 +197,7 @@ def _gaps(workspace: Workspace, known: set[Partition], now: datetime) -> list[Pa
     covered = [each for each in known if not is_outside(pipeline, each)]
     if not covered:
         return []
-    last = Partition.containing(now, pipeline.every).shift(-1)
+    last = Partition.containing(now, pipeline.calendar).shift(-1)
     silent = [each for each in between(min(covered), last) if each not in known and not is_outside(pipeline, each)]
     events = [source.name for source in pipeline.event_sources]
     return [each for each in silent if not events or not all(is_empty_by_rule(look, name, each) for name in events)]

@@ -8,6 +8,7 @@ from sluice.aws.clients import Aws
 from sluice.aws.resources import Resources, find
 from sluice.declaration.loading import load_pipeline
 from sluice.declaration.pipeline import Pipeline
+from sluice.lake.division import require_division
 from sluice.lake.store import Lake
 
 
@@ -32,9 +33,11 @@ class Workspace:
             name: The name of the pipeline.
 
         Raises:
-            DeclarationError: there is no such pipeline.
+            DeclarationError: there is no such pipeline, or its lake is divided into other partitions.
             MissingResource: it is not provisioned.
         """
         pipeline = load_pipeline(name)
         resources = find(aws, name)
-        return cls(pipeline, resources, Lake(aws.client("s3"), resources.bucket, name), aws)
+        lake = Lake(aws.client("s3"), resources.bucket, name, calendar=pipeline.calendar)
+        require_division(lake)
+        return cls(pipeline, resources, lake, aws)

@@ -138,7 +138,7 @@ def test_pipeline_may_end_at_its_lake_or_at_its_model_or_score_in_batch(pipeline
 def test_pipeline_that_is_broken_has_no_dags_and_removes_none_of_others(pipelines: Path) -> None:
     """Its reason is the import error of a file that has no DAG, because an import error stops the DAGs of its file."""
     add(pipelines, "typo", "PIPELINE = (\n")
-    add(pipelines, "wrong", _SECOND_PIPELINE.replace("parcels", "wrong").replace('"hour"', '"month"'))
+    add(pipelines, "wrong", _SECOND_PIPELINE.replace("parcels", "wrong").replace('"hour"', '"year"'))
     add(pipelines, "schedule", _SECOND_PIPELINE.replace("parcels", "schedule") + _NEVER)
     add(pipelines, "leaves", "import sys\nsys.exit('no pipeline today')\n")
     add(pipelines, "nothing", None)

@@ -16,7 +16,7 @@ from sluice.completions import announce_landed, announce_partitions
 from sluice.declaration.sources import EventSource
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import File, Manifest
-from sluice.lake.partitions import Partition, format_ranges
+from sluice.lake.partitions import Calendar, Partition, format_ranges
 from sluice.lake.pending import Pending
 from sluice.landing.closing import Observed
 from sluice.landing.parts import Limits
@@ -91,7 +91,7 @@ def transform_of(workspace: Workspace, days: Iterable[Partition]) -> None:
     announce_partitions(workspace, workspace.pipeline.steps[-1].name, format_ranges(asked), "run")
 
 
-_DAY = Partition.containing(AT, "day")
+_DAY = Partition.containing(AT, Calendar("day"))
 _NOON, _AFTER = _DAY.start + timedelta(hours=12), _DAY.end + timedelta(hours=2)
 MOMENTS = {"opens": _NOON, "lands": _NOON, "closes": _AFTER, "comes late": _AFTER, "has nothing": _AFTER}
 

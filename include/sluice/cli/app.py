@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sluice.aws.clients import Aws
 from sluice.aws.failures import explain
 from sluice.aws.settings import load_settings
-from sluice.checking import check_lake, check_pipeline
+from sluice.checking import check_pipeline
 from sluice.cli.arguments import PipelineArgument
 from sluice.cli.cleaning import commands as cleaning
 from sluice.cli.deploying import commands as deploying
@@ -89,10 +89,10 @@ def _lake_result(name: str) -> str:
     """Check the lake; return the reason if that is impossible, else an empty text.
 
     Raises:
-        DeclarationError: the lake's partitions have another length than the declared one.
+        DeclarationError: the lake is divided otherwise than the pipeline declares.
     """
     try:
-        check_lake(Workspace.open(Aws(), name))
+        Workspace.open(Aws(), name)
     except MissingResource:
         return "; it is not provisioned, so it has no lake yet"
     except (BotoCoreError, ClientError) as error:

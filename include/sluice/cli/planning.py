@@ -39,7 +39,7 @@ def _plan(
     workspace = Workspace.open(Aws(), pipeline)
     if step is not None:
         workspace.pipeline.step(step)
-    partitions = requested(workspace.pipeline.every, None, first, last) if first or last else None
+    partitions = requested(workspace.pipeline.calendar, None, first, last) if first or last else None
     found = [each for each in outlook(workspace, partitions) if step in (None, each.step)]
     due = [each for each in found if each.verdict != "is done"]
     if due:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from sluice.lake.layout import MANIFEST
-from sluice.lake.partitions import Partition
+from sluice.lake.partitions import Calendar, Partition
 
 
 def digest_of(value: Any) -> str:
@@ -163,10 +163,9 @@ class Manifest(BaseModel):
         stored = sum(file.size for file in self.files) + sum(len(record.encode()) for record in self.inline)
         return Size(stored, self.rows_out)
 
-    @property
-    def time_partition(self) -> Partition:
-        """The partition, parsed from its key."""
-        return Partition.parse(self.partition)
+    def time_partition(self, calendar: Calendar) -> Partition:
+        """Return the partition, parsed from its key by the calendar of its lake."""
+        return Partition.parse(self.partition, calendar)
 
 
 def earliest(moments: Iterable[datetime | None]) -> datetime | None:

@@ -72,12 +72,7 @@ def due_partitions(workspace: Workspace, most: int) -> Due:
     lake, pipeline = workspace.lake, workspace.pipeline
     contents = {source.name: connect(workspace, source).contents() for source in pipeline.sources}
     arrived = sorted(
-        {
-            partition
-            for each in contents.values()
-            for partition in each
-            if partition.every == pipeline.every and not is_outside(pipeline, partition)
-        }
+        {partition for each in contents.values() for partition in each if not is_outside(pipeline, partition)}
     )
     records = _read_started(lake, arrived)
     started = {key: digest for each in records for key, digest in each.partitions.items()}
@@ -200,7 +195,7 @@ def _read_started(lake: Lake, partitions: Iterable[Partition]) -> list[Started]:
 
 
 def _month(partition: Partition) -> str:
-    return partition.start.date().isoformat()[:7]
+    return partition.date.isoformat()[:7]
 
 
 def _key(lake: Lake, month: str) -> str:

@@ -102,7 +102,7 @@ def _all_partitions(workspace: Workspace) -> list[Partition]:
     arrived = {each for source in pipeline.sources for each in connect(workspace, source).partitions()}
     made = {each for step in pipeline.steps for each in workspace.lake.partitions(step.name)}
     of_run = made | {each for each in arrived if not is_outside(pipeline, each)}
-    return sorted(each for each in of_run if each.every == pipeline.every)
+    return sorted(of_run)
 
 
 def _of_step(

@@ -117,7 +117,7 @@ def _check_closing(case: Case, outcome: Outcome) -> None:
     manifests = outcome.lake.manifests(RAW)
     highest = max(each.last_event_time for each in manifests if each.last_event_time)
     assert highest == datetime.fromisoformat(case.right["close"]["watermark_from"])
-    ends = {each.time_partition.end for each in manifests if each.state == "closed"}
+    ends = {each.time_partition(lake.calendar).end for each in manifests if each.state == "closed"}
     assert all(end <= highest for end in ends)
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from sluice.declaration import DateSplit, TimeSplit
 from sluice.errors import DeclarationError
-from sluice.lake.partitions import Partition, between
+from sluice.lake.partitions import Calendar, Partition, between
 
-FIRST = Partition(datetime(2013, 1, 1, tzinfo=UTC), "day")
+FIRST = Partition.containing(datetime(2013, 1, 1, tzinfo=UTC), Calendar("day"))
 SHARES = st.tuples(st.floats(1e-6, 0.499), st.floats(1e-6, 0.5))
 DAYS = st.sets(st.integers(0, 400), max_size=60)
 
@@ -71,7 +71,12 @@ def test_gap_is_time_between_the_parts(
 
 
 def test_dates_are_the_starts_of_parts() -> None:
-    hours = list(between(Partition(FIRST.start, "hour"), Partition(FIRST.start + timedelta(hours=47), "hour")))
+    hours = list(
+        between(
+            Partition.containing(FIRST.start, Calendar("hour")),
+            Partition.containing(FIRST.start + timedelta(hours=47), Calendar("hour")),
+        )
+    )
     at_noon = FIRST.start + timedelta(hours=12)
 
     parts = DateSplit(at_noon, date(2013, 1, 2), gap=3).parts(hours[::-1])

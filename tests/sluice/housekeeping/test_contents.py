@@ -261,7 +261,8 @@ def test_what_has_another_form_or_belongs_to_others_stays(lakeside: Workspace) -
 
 def test_each_manifest_is_read_once_and_hours_are_partitions(lakeside: Workspace, own_name: str, no_wire: None) -> None:
     lake = lakeside.lake
-    hourly = replace(lakeside, pipeline=replace(lakeside.pipeline, every="hour"))
+    pipeline = replace(lakeside.pipeline, every="hour")
+    hourly = replace(lakeside, pipeline=pipeline, lake=replace(lakeside.lake, calendar=pipeline.calendar))
     for hour in range(5):
         for place in range(hour):
             lake.put(f"toy/raw/events/{KEY}/hour={hour:02d}/part-{place}.parquet", b"1")
