@@ -152,7 +152,7 @@ def test_pipeline_that_is_broken_has_no_dags_and_removes_none_of_others(pipeline
     (error,) = import_errors.values()
     for line in (
         "pipeline typo can't be loaded: pipelines/typo/pipeline.py line 1: SyntaxError: '(' was never closed",
-        "pipeline wrong: every='month' is no partition length; use hour or day",
+        "pipeline wrong: every='year' is no partition length; use hour or day or week or month",
         "pipeline schedule: Airflow refuses the training schedule 'never' (",
         "pipeline leaves can't be loaded: pipelines/leaves/pipeline.py line 2: SystemExit: no pipeline today",
         "pipelines/nothing has no pipeline.py; declare the pipeline there, or move the folder",

@@ -14,6 +14,7 @@ from tests.sluice.toy import EVENTS, reading, toy
 
 from sluice.completions import announce_landed, announce_partitions
 from sluice.declaration.sources import EventSource
+from sluice.lake.division import record_division
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import File, Manifest
 from sluice.lake.partitions import Calendar, Partition, format_ranges
@@ -58,6 +59,7 @@ def put_history(workspace: Workspace, days: Sequence[Partition]) -> None:
     with ThreadPoolExecutor(16) as pool:
         for dataset in (*raw, *(step.name for step in pipeline.steps)):
             list(pool.map(lambda day, dataset=dataset: put(dataset, day), days))
+    record_division(lake)
     for source in pipeline.event_sources:
         observed = Observed(since=days[0].start, until=days[-1].end)
         lake.put(lake.layout.pending(source.name), Pending().model_dump_json().encode())

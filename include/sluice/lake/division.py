@@ -48,7 +48,9 @@ def require_division(lake: Lake) -> None:
     for key in keys:
         grain = grain_of(key.removeprefix(raw).partition("/")[2])
         if grain is not None:
-            _require_equal(lake, Division(every=grain, zone="UTC"))
+            # Another writer may have begun the lake meanwhile. Its record is older than its manifests.
+            recorded = lake.stored(lake.layout.division(), Division).value
+            _require_equal(lake, recorded or Division(every=grain, zone="UTC"))
             return
 
 
@@ -70,6 +72,6 @@ def _require_equal(lake: Lake, found: Division) -> None:
     if (found.every, found.zone) != (declared.every, declared.zone):
         raise DeclarationError(
             f"pipeline {lake.pipeline} declares every={declared.every!r} and zone={declared.zone!r}, but the lake "
-            f"under {lake.uri(lake.layout.dataset(''))} has partitions of every={found.every!r} and "
+            f"under {lake.uri(lake.pipeline)}/ has partitions of every={found.every!r} and "
             f"zone={found.zone!r}; keep these, or give the pipeline another name, which begins an empty lake"
         )

@@ -88,6 +88,14 @@ def test_dates_are_the_starts_of_parts() -> None:
     ]
 
 
+def test_date_of_a_split_is_one_of_the_zone() -> None:
+    days = [Partition.parse(f"dt=2013-01-0{day}", Calendar("day", "Asia/Tokyo")) for day in range(1, 7)]
+
+    parts = DateSplit(date(2013, 1, 3), date(2013, 1, 5)).parts(days)
+
+    assert [[each.date.day for each in part] for part in parts] == [[1, 2], [3, 4], [5, 6]]
+
+
 def test_partition_belongs_to_the_part_in_which_it_starts() -> None:
     days = [FIRST.shift(n) for n in range(6)]
 
