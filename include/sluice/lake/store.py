@@ -48,6 +48,22 @@ class Lake(Bucket):
         """The record of how the lake is divided; None if there was none at the first look."""
         return self.stored(self.layout.division(), Division).value
 
+    def begin(self, dataset: str, partition: Partition) -> None:
+        """Put on record how the lake is divided, before a manifest is written. It is looked up once.
+
+        Args:
+            dataset: The dataset, such as ``raw/events``.
+            partition: The partition whose manifest is to be written.
+
+        Raises:
+            DeclarationError: the lake, or the partition, is divided otherwise than by :attr:`calendar`.
+        """
+        if partition.calendar != self._divided_by:
+            raise DeclarationError(
+                f"{self.uri(self.layout.partition(dataset, partition))} is one of {partition.calendar}, but the lake "
+                f"is divided by {self.calendar}; ask for partitions of the pipeline's calendar"
+            )
+
     @cached_property
     def _divided_by(self) -> Calendar:
         """How the lake is divided, which is on record from now on."""
@@ -82,13 +98,9 @@ class Lake(Bucket):
 
         Raises:
             ConflictingWrite: as for :meth:`update`.
-            DeclarationError: the lake, or the partition, is divided otherwise than by :attr:`calendar`.
+            DeclarationError: as for :meth:`begin`.
         """
-        if partition.calendar != self._divided_by:
-            raise DeclarationError(
-                f"{self.uri(self.layout.partition(dataset, partition))} is one of {partition.calendar}, but the lake "
-                f"is divided by {self.calendar}; ask for partitions of the pipeline's calendar"
-            )
+        self.begin(dataset, partition)
         return self.update(self.layout.manifest(dataset, partition), Manifest, change, seen)
 
     def partitions(self, dataset: str) -> list[Partition]:

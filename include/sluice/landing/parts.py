@@ -159,6 +159,7 @@ class Parts:
 
         Raises:
             ConflictingWrite: other writers kept changing a manifest.
+            DeclarationError: the lake is divided otherwise than the pipeline declares.
         """
         by_partition: dict[Partition, list[Record]] = defaultdict(list)
         for record in records:
@@ -189,6 +190,7 @@ class Parts:
             expect(self._lake, self._source, {each: next_revision(before) for each, before in changed.items()})
 
     def _land(self, partition: Partition, records: Sequence[Record]) -> _Tail | None:
+        self._lake.begin(self._dataset, partition)
         key = self._lake.layout.manifest(self._dataset, partition)
         tail = self._tails[partition]
         try:

@@ -9,7 +9,7 @@ from tests.sluice.cycles import MOMENTS, cycles
 
 from sluice.workspace import Workspace
 
-BOUND = 12  # calls of a cycle of the ingest, beside puts
+BOUND = 12 + 1  # calls of a cycle of the ingest, beside puts; and the one with which each of its tasks begins
 pytestmark = pytest.mark.usefixtures("short_poll")
 
 
