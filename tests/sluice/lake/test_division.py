@@ -63,8 +63,8 @@ def test_another_division_is_refused_and_changes_nothing(lake: Lake, former: Cal
         write(other)
     else:
         message = (
-            f"^pipeline toy declares every='{calendar.every}' and zone='{calendar.zone}', but the lake under s3:.*[^/]/toy/"
-            f" has partitions of every='{former.every}' and zone='{former.zone}'; keep these, or give"
+            f"^pipeline toy declares every='{calendar.every}' and zone='{calendar.zone}', but the lake under s3:.*[^/]/"
+            f"toy/ has partitions of every='{former.every}' and zone='{former.zone}'; keep these, or give"
         )
         with pytest.raises(DeclarationError, match=message):
             require_division(other)
