@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import get_args
 
-from sluice.declaration.checks import check_tuple, check_zone
+from sluice.declaration.checks import check_tuple
 from sluice.declaration.cloud import Network, check_kms_key, check_prices, check_tags
 from sluice.declaration.deployment import Deployment
 from sluice.declaration.metrics import METRICS
@@ -28,6 +28,7 @@ from sluice.errors import DeclarationError
 from sluice.lake.grains import Grain
 from sluice.lake.layout import Folder
 from sluice.lake.partitions import Calendar, Partition
+from sluice.lake.zones import zone_named
 
 # An ARN has an endpoint's name in lower case, and policies compare ARNs letter by letter.
 _ENDPOINT = re.compile(r"[a-z0-9](-*[a-z0-9]){0,45}")
@@ -117,9 +118,13 @@ class Pipeline:
         check_prices(self.name, self.prices)
 
     def _check_zone(self) -> None:
-        if self.zone is None:
-            raise DeclarationError(f"pipeline {self.name}: zone=None is no time zone; leave it out for UTC")
-        check_zone(f"pipeline {self.name}", "zone", self.zone)
+        try:
+            zone_named(self.zone)
+        except (OSError, ValueError, ImportError, AttributeError, TypeError) as error:
+            raise DeclarationError(
+                f"pipeline {self.name}: zone={self.zone!r} must be the name of a time zone, such as 'Europe/Berlin', "
+                f"or be left out for UTC"
+            ) from error
         if self.every == "hour" and self.zone != "UTC":
             raise DeclarationError(
                 f"pipeline {self.name}: zone={self.zone!r}, but hours are those of UTC; leave out the zone, or use days"

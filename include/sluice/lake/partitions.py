@@ -36,7 +36,7 @@ class Calendar:
         """The windows of the grain."""
         return WINDOWS[self.every]
 
-    @cached_property
+    @property
     def tzinfo(self) -> tzinfo:
         """The zone."""
         return zone_named(self.zone)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
+from importlib.resources import files
 from zoneinfo import ZoneInfo
 
 # The time zone database knows no offsets before 1840 but local mean time. After 2037 its rules repeat, and none of them
@@ -15,9 +16,24 @@ _STEP = timedelta(days=28)
 _NEARLY_A_DAY = timedelta(hours=20)
 
 
+@lru_cache
 def zone_named(name: str) -> tzinfo:
-    """Return a zone by its IANA name. UTC is Python's own, which is faster."""
-    return UTC if name == "UTC" else ZoneInfo(name)
+    """Return a zone by its IANA name.
+
+    Its rules are those of the package tzdata, whose version is pinned. Those of the operating system differ from one
+    runtime to the next, and then a step would not give the same bytes everywhere (P16).
+
+    Args:
+        name: The name. UTC is Python's own zone, which is faster.
+
+    Raises:
+        OSError, ValueError, ImportError: there is no such zone.
+    """
+    if name == "UTC":
+        return UTC
+    *folders, file = name.split("/")
+    with files(".".join(("tzdata", "zoneinfo", *folders))).joinpath(file).open("rb") as rules:
+        return ZoneInfo.from_file(rules, key=name)
 
 
 def first_moment(time: datetime, zone: tzinfo) -> datetime:
@@ -29,8 +45,11 @@ def first_moment(time: datetime, zone: tzinfo) -> datetime:
         time: The time, without a zone.
         zone: The zone.
     """
-    if zone is UTC:
-        return time.replace(tzinfo=UTC)
+    return time.replace(tzinfo=UTC) if zone is UTC else _first_moment(time, zone)
+
+
+@lru_cache(10_000)  # landing asks for each event
+def _first_moment(time: datetime, zone: tzinfo) -> datetime:
     found = time.replace(tzinfo=zone).astimezone(UTC)
     if _shown(found, zone) == time:
         return found

@@ -71,7 +71,11 @@ MISTAKES = [
     ),
     ('every="day"', 'every="year"', "every='year' is no partition length; use hour or day or week or month"),
     ('every="day"', 'every="day", zone="America/Gotham"', "zone='America/Gotham' must be the name of a time zone"),
-    ('every="day"', 'every="day", zone=None', "zone=None is no time zone; leave it out for UTC"),
+    (
+        'every="day"',
+        'every="day", zone=None',
+        "zone=None must be the name of a time zone, such as 'Europe",
+    ),
     (
         'every="day"',
         'every="hour", zone="Europe/Berlin"',

@@ -243,7 +243,16 @@ NEW_YORK = ZoneInfo("America/New_York")
             "hours are those of UTC; leave out",
         ),
         ("day", "New York", datetime(2013, 1, 1, tzinfo=UTC), "zone='New York' must be the name of a time zone"),
-        ("day", None, datetime(2013, 1, 1, tzinfo=UTC), "zone=None is no time zone; leave it out for UTC"),
+        (
+            "day",
+            None,
+            datetime(2013, 1, 1, tzinfo=UTC),
+            "zone=None must be the name of a time zone, such as",
+        ),
+        ("day", "Europe", datetime(2013, 1, 1, tzinfo=UTC), "zone='Europe' must be the name of a time zone"),
+        ("day", "", datetime(2013, 1, 1, tzinfo=UTC), "zone='' must be the name of a time zone"),
+        ("day", "../etc", datetime(2013, 1, 1, tzinfo=UTC), "zone='../etc' must be the name of a time zone"),
+        ("day", "__init__.py", datetime(2013, 1, 1, tzinfo=UTC), "zone='__init__.py' must be the name of a time zone"),
         ("day", 5, datetime(2013, 1, 1, tzinfo=UTC), "zone=5 must be the name of a time zone"),
     ],
 )
