@@ -246,7 +246,7 @@ def _redrive(
     source: Annotated[str | None, typer.Option(help="A queue or stream; all of them if omitted.")] = None,
     where: Annotated[str, typer.Option(help="quarantine, dead_letters or both.")] = "both",
     reason: Annotated[str | None, typer.Option(help="Only events quarantined for this reason.")] = None,
-    first: Annotated[str | None, typer.Option("--from", help="First partition, such as 2013-01-01 (UTC).")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="First partition, such as 2013-01-01 or 2013-01.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last partition, included.")] = None,
     event_id: Annotated[list[str] | None, typer.Option("--id", help="Only this event id; may be repeated.")] = None,
     limit: Annotated[int, typer.Option(help="The most messages to send from each source and place.")] = 1000,

@@ -27,7 +27,7 @@ commands = typer.Typer()
 def _plan(
     pipeline: PipelineArgument,
     step: Annotated[str | None, typer.Argument(help="One step; all of them if omitted.")] = None,
-    first: Annotated[str | None, typer.Option("--from", help="First partition, such as 2013-01-01 (UTC).")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="First partition, such as 2013-01-01 or 2013-01.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last partition, included.")] = None,
 ) -> None:
     """Show which partitions a transform run would make, step by step, and why. Nothing is changed.

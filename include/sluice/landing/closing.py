@@ -123,8 +123,19 @@ def is_empty_by_rule(lake: Reads, source: str, partition: Partition) -> bool:
         source: The name of the source.
         partition: A raw partition that has no manifest.
     """
+    until = empty_until(lake, source)
+    return until is not None and partition.end <= until
+
+
+def empty_until(lake: Reads, source: str) -> datetime | None:
+    """Return until when (UTC) partitions without a manifest are empty for good; None while that is not known.
+
+    Args:
+        lake: The lake of the pipeline, or a look at it.
+        source: The name of the source.
+    """
     observed = lake.stored(lake.layout.observed(source), Observed).value
-    return observed is not None and partition.end <= observed.since
+    return None if observed is None else observed.since
 
 
 def _silence_closed(

@@ -61,6 +61,7 @@ def test_each_step_is_shown_with_its_partitions_and_why(lake: Lake, plan: Plan, 
     assert rows(plan("--from", "2013-01-01", "--to", "2013-01-02"))[0] == [
         "conform", "dt=2013-01-01..dt=2013-01-02", "runs", "never made"
     ]  # fmt: skip
+    assert rows(plan("--from", "2013-01"))[0][1] == "dt=2013-01-01..dt=2013-01-03"
     for step in ("conform", "doubled", "running"):
         run_step(Workspace.open(aws, "planned"), step, "dt=2013-01-01..dt=2013-01-03")
     done = plan()
