@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -32,7 +34,7 @@ PIPELINE = Pipeline(
     name="{name}",
     every="{every}",
     zone="America/New_York",
-    start=datetime(2013, 1, 1, tzinfo=ZoneInfo("America/New_York")),
+    start=datetime({start}, tzinfo=ZoneInfo("America/New_York")),
     sources=(FifoQueue("events", event_id="id", event_time="at"),),
     steps=(
         Conform("conform", source="events", contract="contracts:Reading"),
@@ -42,7 +44,11 @@ PIPELINE = Pipeline(
 '''
 CONTRACT = "from pydantic import BaseModel\n\nclass Reading(BaseModel):\n    id: str\n    at: str\n"
 STEPS = "def totals(conform, conform_before):\n    return conform.assign(before=len(conform_before))\n"
-CALENDARS = {"monthly": Calendar("month", "America/New_York"), "local": Calendar("day", "America/New_York")}
+STARTS = {"monthly": "2013, 1, 1", "weekly": "2013, 1, 7", "local": "2013, 1, 1"}
+CALENDARS = {
+    name: Calendar(every, "America/New_York")
+    for name, every in (("monthly", "month"), ("weekly", "week"), ("local", "day"))
+}
 TIMES = [
     "2013-02-28T23:59:59-05:00",
     "2013-03-09T23:59:59-05:00",
@@ -78,7 +84,7 @@ def airflow(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def _declare(folder: Path) -> None:
     for name, calendar in CALENDARS.items():
         (folder / "pipelines" / name).mkdir(parents=True)
-        declaration = DECLARATION.format(name=name, every=calendar.every)
+        declaration = DECLARATION.format(name=name, every=calendar.every, start=STARTS[name])
         for module, source in {"pipeline": declaration, "contracts": CONTRACT, "steps": STEPS}.items():
             (folder / "pipelines" / name / f"{module}.py").write_text(source)
     (folder / "pipelines" / "__init__.py").symlink_to(ROOT / "include" / "pipelines" / "__init__.py")
@@ -121,9 +127,9 @@ def test_run_of_a_date_transforms_that_day_of_the_zone(airflow: AirflowHome, clo
 @pytest.mark.parametrize(
     ("dag", "first", "last", "dates"),
     [
-        ("monthly_transform", "2013-01-15", "2013-03-15", ["2013-01-01T05", "2013-02-01T05", "2013-03-01T05"]),
-        ("monthly_transform", "2013-01-15", "2013-01-15", ["2013-01-01T05"]),
-        ("local_transform", "2013-03-10", "2013-03-11", ["2013-03-10T05", "2013-03-11T04"]),
+        ("monthly_transform", "2013-01-15", "2013-03-15", ["2013-01-01 05", "2013-02-01 05", "2013-03-01 05"]),
+        ("monthly_transform", "2013-01-15", "2013-01-15", ["2013-01-01 05"]),
+        ("local_transform", "2013-03-10", "2013-03-11", ["2013-03-10 05", "2013-03-11 04"]),
     ],
 )
 def test_backfill_of_dates_has_one_run_for_each_partition(
@@ -132,4 +138,17 @@ def test_backfill_of_dates_has_one_run_for_each_partition(
     dates_of = ("--from-date", first, "--to-date", last)
     done = airflow.command("airflow", "backfill", "create", "--dag-id", dag, *dates_of, "--dry-run").succeeded()
 
-    assert re.findall(r"(20\d\d-\d\d-\d\dT?\s?\d\d):00:00", done.output)[-len(dates) :] == dates, done.output
+    assert re.findall(r"\| (20\S+ \d\d):00:00\+00:00 \|", done.output) == dates
+
+
+def test_dispatch_starts_a_run_for_each_week_with_its_name_and_moment(airflow: AirflowHome) -> None:
+    airflow.dags_test("weekly_dispatch", "2013-03-11", wait_seconds=1).succeeded()
+
+    with closing(sqlite3.connect(airflow.folder / "airflow.db")) as database:
+        query = "SELECT run_id, logical_date, data_interval_end FROM dag_run WHERE dag_id = 'weekly_transform'"
+        found = {run: tuple(moment[:16] for moment in moments) for run, *moments in database.execute(query)}
+    assert found == {
+        "week=2013-02-25": ("2013-02-25 05:00", "2013-03-04 05:00"),
+        "week=2013-03-04": ("2013-03-04 05:00", "2013-03-11 04:00"),  # 167 hours
+        "week=2013-03-11": ("2013-03-11 04:00", "2013-03-18 04:00"),
+    }

@@ -274,7 +274,7 @@ def rights_of(policy: Any) -> set[tuple[str, str]]:
 def test_workers_may_delete_the_markers_of_partitions_alone(every: Any, markers: str) -> None:
     pipeline = toy(every=every, start=datetime(2013, 7, 1, tzinfo=UTC), training=None, deployment=None)
 
-    found = [text for text in json.dumps(render(pipeline, None).to_dict()).split('"') if "/announced/" in text]
+    found = [text for text in json.dumps(render(pipeline).to_dict()).split('"') if "/announced/" in text]
 
     assert [text.partition("/announced/")[2] for text in found] == [f"*/{markers}"]
 
