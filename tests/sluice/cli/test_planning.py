@@ -91,7 +91,7 @@ def test_pipeline_for_which_nothing_has_arrived_has_no_plan(lake: Lake, plan: Pl
     ("arguments", "kind", "message"),
     [
         (("nothing",), DeclarationError, "pipeline planned has no step 'nothing'; it has conform, doubled, running"),
-        (("--from", "yesterday"), SluiceError, "'yesterday' is not a date; write 2013-01-15 or 2013-01-15T07"),
+        (("--from", "yesterday"), SluiceError, "'yesterday' is not a date; write 2013-01-15, 2013-01-15T07 or 2013-01"),
     ],
 )
 @pytest.mark.usefixtures("lake")

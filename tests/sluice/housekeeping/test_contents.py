@@ -24,6 +24,7 @@ from sluice.housekeeping.policy import Keep
 from sluice.housekeeping.removal import remove
 from sluice.housekeeping.survey import survey
 from sluice.lake.grains import Grain
+from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.redrive.quarantined import quarantined
@@ -274,9 +275,18 @@ def test_superseded_revision_of_any_grain_goes(lakeside: Workspace, every: Grain
     key = Partition.containing(partition(DAY).start, pipeline.calendar).key
     for digest in ("a" * 16, "b" * 16):
         world.lake.put(f"toy/doubled/{key}/rev={digest}/part-0.parquet", b"1")
+    named = f"toy/doubled/{key}/rev={'c' * 16}/part-0.parquet"
+    manifest = Manifest(
+        dataset="doubled",
+        partition=key,
+        state="closed",
+        files=(world.lake.put(named, b"1"),),
+        written_at=datetime.now(UTC),
+    )
+    world.lake.put(f"toy/doubled/{key}/_manifest.json", manifest.model_dump_json().encode())
 
     assert cleaned(world) == {"superseded revision": 2}
-    assert revisions(world.lake, "doubled") == []
+    assert revisions(world.lake, "doubled") == [named]
 
 
 def test_each_manifest_is_read_once_and_hours_are_partitions(lakeside: Workspace, own_name: str, no_wire: None) -> None:
