@@ -122,6 +122,18 @@ def test_writers_that_begin_a_lake_at_once_agree(cloud: Cloud, lake: Lake) -> No
     assert Division.model_validate_json(bodies(lake)["toy/division.json"]).zone == "America/New_York"
 
 
+def test_lake_that_another_writer_has_begun_meanwhile_is_none_of_an_earlier_version(lake: Lake) -> None:
+    calendar = Calendar("day", "America/New_York")
+    slow, fast = divided(lake, calendar), divided(lake, calendar)
+    partition = Partition.containing(NOON, calendar)
+    manifest = Manifest(dataset="raw/events", partition=partition.key, state="open", written_at=NOON)
+    assert slow.division is None
+
+    fast.update_manifest("raw/events", partition, lambda _: manifest)
+
+    slow.update_manifest("raw/events", partition.shift(1), lambda _: manifest)
+
+
 def test_partition_of_another_calendar_is_never_written(lake: Lake) -> None:
     foreign = Partition.parse("dt=2013-01-15", Calendar("day", "Asia/Tokyo"))
 

@@ -32,48 +32,38 @@ MOMENTS = st.datetimes(
     timezones=st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes))),
 )
 GRAINS: st.SearchStrategy[Grain] = st.sampled_from(["hour", "day", "week", "month"])
+# Zones, and a moment near which each changes its clocks in a way of its own.
+CHANGES = {
+    "America/New_York": datetime(2013, 3, 10, 7, tzinfo=UTC),
+    "America/Sao_Paulo": datetime(2017, 10, 15, 3, tzinfo=UTC),
+    "America/St_Johns": datetime(2010, 11, 7, 2, 31, tzinfo=UTC),
+    "America/Toronto": datetime(1919, 3, 31, 4, 30, tzinfo=UTC),
+    "Asia/Beirut": datetime(2022, 3, 26, 22, tzinfo=UTC),
+    "Australia/Lord_Howe": datetime(2013, 4, 6, 15, tzinfo=UTC),
+    "Pacific/Apia": datetime(2011, 12, 30, 10, tzinfo=UTC),
+    "Pacific/Kwajalein": datetime(1993, 8, 21, 12, tzinfo=UTC),
+}
 CALENDARS = st.one_of(
     GRAINS.map(Calendar),
-    st.builds(
-        Calendar,
-        st.sampled_from(["day", "week", "month"]),
-        st.sampled_from(
-            [
-                "America/New_York",
-                "America/Sao_Paulo",
-                "America/St_Johns",
-                "America/Toronto",
-                "Asia/Beirut",
-                "Australia/Lord_Howe",
-                "Pacific/Apia",
-                "Pacific/Kwajalein",
-            ]
-        ),
-    ),
+    st.builds(Calendar, st.sampled_from(["day", "week", "month"]), st.sampled_from(sorted(CHANGES))),
 )
-# Near the changes of clocks, and anywhere.
-CHANGES = [
-    datetime(1919, 3, 31, 4, 30),  # noqa: DTZ001
-    datetime(1993, 8, 20, 12),  # noqa: DTZ001
-    datetime(2010, 11, 7, 2, 31),  # noqa: DTZ001
-    datetime(2011, 12, 30, 10),  # noqa: DTZ001
-    datetime(2013, 3, 10, 7),  # noqa: DTZ001
-    datetime(2017, 10, 15, 3),  # noqa: DTZ001
-]
-TIMES = st.one_of(
-    MOMENTS,
-    st.builds(
-        lambda change, seconds: change.replace(tzinfo=UTC) + timedelta(seconds=seconds),
-        st.sampled_from(CHANGES),
-        st.integers(-3 * 86_400, 3 * 86_400),
-    ),
-)
+
+
+@st.composite
+def times(draw: st.DrawFn, calendar: Calendar) -> datetime:
+    """A moment, or one in the days about a change of the calendar's clocks."""
+    change = CHANGES.get(calendar.zone, datetime(2012, 12, 31, tzinfo=UTC))
+    near = st.integers(-3 * 86_400, 3 * 86_400).map(lambda seconds: change + timedelta(seconds=seconds))
+    return draw(st.one_of(near, MOMENTS))
+
+
 INSTANT = timedelta(microseconds=1)
 NEAR = st.integers(0, 60).map(utc("dt=2013-01-01/hour=00").shift)
 
 
-@given(TIMES, CALENDARS)
-def test_moment_is_in_its_partition_and_the_key_names_it(moment: datetime, calendar: Calendar) -> None:
+@given(st.data(), CALENDARS)
+def test_moment_is_in_its_partition_and_the_key_names_it(data: st.DataObject, calendar: Calendar) -> None:
+    moment = data.draw(times(calendar))
     partition = Partition.containing(moment, calendar)
 
     assert partition.start <= moment < partition.end
@@ -85,11 +75,10 @@ def test_moment_is_in_its_partition_and_the_key_names_it(moment: datetime, calen
     assert grain_of(partition.key) == grain_of(f"{partition.key}/rows") == calendar.every
 
 
-@given(TIMES, st.integers(-400, 400), CALENDARS)
-def test_shifts_count_partitions_and_lead_back(moment: datetime, count: int, calendar: Calendar) -> None:
-    partition = Partition.containing(max(moment, datetime(40, 1, 1, tzinfo=UTC)), calendar)
-    if partition.start.year > 9900:
-        partition = partition.shift(-1200)
+@given(st.data(), st.integers(-4, 4) | st.integers(-400, 400), CALENDARS)
+def test_shifts_count_partitions_and_lead_back(data: st.DataObject, count: int, calendar: Calendar) -> None:
+    moment = min(max(data.draw(times(calendar)), datetime(40, 1, 1, tzinfo=UTC)), datetime(9900, 1, 1, tzinfo=UTC))
+    partition = Partition.containing(moment, calendar)
     shifted = partition.shift(count)
 
     assert shifted.shift(-count) == partition
@@ -98,16 +87,16 @@ def test_shifts_count_partitions_and_lead_back(moment: datetime, count: int, cal
     assert Partition.parse(shifted.key, calendar) == shifted
 
 
-@given(TIMES, TIMES, CALENDARS)
-def test_keys_sort_as_time_does(one: datetime, other: datetime, calendar: Calendar) -> None:
-    first, second = Partition.containing(one, calendar), Partition.containing(other, calendar)
+@given(st.data(), CALENDARS)
+def test_keys_sort_as_time_does(data: st.DataObject, calendar: Calendar) -> None:
+    first, second = (Partition.containing(data.draw(times(calendar)), calendar) for _ in range(2))
 
     assert (first < second) == (first.key < second.key)
 
 
-@given(st.lists(TIMES, max_size=8), CALENDARS)
-def test_ranges_of_any_calendar_are_read_as_they_were_written(moments: list[datetime], calendar: Calendar) -> None:
-    partitions = {Partition.containing(moment, calendar) for moment in moments}
+@given(st.data(), CALENDARS)
+def test_ranges_of_any_calendar_are_read_as_they_were_written(data: st.DataObject, calendar: Calendar) -> None:
+    partitions = {Partition.containing(moment, calendar) for moment in data.draw(st.lists(times(calendar), max_size=8))}
     near = {each.shift(n) for each in partitions for n in range(3)}
 
     assert parse_ranges(format_ranges(near), calendar) == sorted(near)
@@ -175,6 +164,8 @@ def test_day_that_a_zone_has_skipped_is_no_partition() -> None:
     assert after.shift(-1) == before
     assert after.since(before) == 1
     assert after.shift(-2).key == "dt=2011-12-28"
+    assert before.shift(2).key == "dt=2012-01-01"
+    assert before.shift(3).shift(-4).key == "dt=2011-12-28"
     assert format_ranges([before, after]) == "dt=2011-12-29..dt=2011-12-31"
     assert parse_ranges("dt=2011-12-29..dt=2011-12-31", apia) == [before, after]
     assert of_path("dt=2011-12-30/rows", apia) is None
