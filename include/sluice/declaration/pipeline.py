@@ -120,7 +120,7 @@ class Pipeline:
     def _check_zone(self) -> None:
         try:
             zone_named(self.zone)
-        except (OSError, ValueError, ImportError, AttributeError, TypeError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise DeclarationError(
                 f"pipeline {self.name}: zone={self.zone!r} must be the name of a time zone, such as 'Europe/Berlin', "
                 f"or be left out for UTC"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
-from importlib.resources import files
+from io import BytesIO
+from pkgutil import get_data
 from zoneinfo import ZoneInfo
 
 # The time zone database knows no offsets before 1840 but local mean time. After 2037 its rules repeat, and none of them
@@ -27,13 +28,12 @@ def zone_named(name: str) -> tzinfo:
         name: The name. UTC is Python's own zone, which is faster.
 
     Raises:
-        OSError, ValueError, ImportError: there is no such zone.
+        OSError, ValueError: there is no such zone.
     """
     if name == "UTC":
         return UTC
-    *folders, file = name.split("/")
-    with files(".".join(("tzdata", "zoneinfo", *folders))).joinpath(file).open("rb") as rules:
-        return ZoneInfo.from_file(rules, key=name)
+    rules = get_data("tzdata", f"zoneinfo/{name}")
+    return ZoneInfo.from_file(BytesIO(rules or b""), key=name)
 
 
 def first_moment(time: datetime, zone: tzinfo) -> datetime:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.calendars import utc_ranges
 from tests.conftest import Cloud
 from tests.draining import ALL_LANDED, drain, record_from_sqs
-from tests.sluice.lake_contents import manifest_json, partition, put_raw, rows_of
+from tests.sluice.lake_contents import keys_below, manifest_json, partition, put_raw, rows_of
 from tests.sluice.toy import EVENTS, TOY, message, reading, toy
 
 from sluice.completions import announce_landed
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("short_poll")
 
 
 def close(lake: Lake, evidence: Evidence = ALL_LANDED, source: FifoQueue = EVENTS, pipeline: Pipeline = TOY) -> str:
-    return close_source(lake, pipeline, source, evidence)
+    return close_source(replace(lake, calendar=pipeline.calendar), pipeline, source, evidence)
 
 
 def at(lake: Lake, now: datetime) -> Lake:
@@ -66,7 +66,7 @@ def states(lake: Lake) -> dict[str, tuple[str, int, int]]:
 
 
 def manifest_count(lake: Lake) -> int:
-    return len(lake.partitions("raw/events"))
+    return sum(key.endswith("/_manifest.json") for key in keys_below(lake, "toy/raw/events/"))
 
 
 NOTHING_PROVED = Evidence(landed_until=None)
