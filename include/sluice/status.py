@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from sluice.dataset.snapshot import Snapshot, read_snapshot
 from sluice.declaration.sources import Source
+from sluice.lake.division import require_division
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import format_ranges
@@ -99,7 +100,12 @@ class PipelineStatus:
 
 
 def pipeline_status(workspace: Workspace) -> PipelineStatus:
-    """Read the status of everything that the pipeline has. Nothing is changed, and no message is received."""
+    """Read the status of everything that the pipeline has. Nothing is changed, and no message is received.
+
+    Raises:
+        DeclarationError: the lake is divided otherwise than the pipeline declares.
+    """
+    require_division(workspace.lake)
     pipeline = workspace.pipeline
     served = pipeline.deployment
     jobs = tuple(list_jobs(workspace)) if pipeline.training else None

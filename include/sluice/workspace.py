@@ -8,7 +8,6 @@ from sluice.aws.clients import Aws
 from sluice.aws.resources import Resources, find
 from sluice.declaration.loading import load_pipeline
 from sluice.declaration.pipeline import Pipeline
-from sluice.lake.division import require_division
 from sluice.lake.store import Lake
 
 
@@ -33,11 +32,10 @@ class Workspace:
             name: The name of the pipeline.
 
         Raises:
-            DeclarationError: there is no such pipeline, or its lake is divided into other partitions.
+            DeclarationError: there is no such pipeline.
             MissingResource: it is not provisioned.
         """
         pipeline = load_pipeline(name)
         resources = find(aws, name)
         lake = Lake(aws.client("s3"), resources.bucket, name, calendar=pipeline.calendar)
-        require_division(lake)
         return cls(pipeline, resources, lake, aws)

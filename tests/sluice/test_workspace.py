@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 from tests.conftest import Cloud
 from tests.sluice.conftest import Declare
-from tests.sluice.lake_contents import put_raw
-from tests.sluice.toy import EVENTS, MODULES, TOY, message, reading, toy
+from tests.sluice.toy import MODULES, TOY
 
 from sluice.aws.clients import Aws
 from sluice.aws.resources import Resources
 from sluice.errors import DeclarationError, MissingResource
-from sluice.provisioning.provision import provision
+from sluice.lake.partitions import Calendar
 from sluice.workspace import Workspace
 
 PIPELINE = "from tests.sluice.toy import toy\nPIPELINE = toy(name={name!r})\n"
@@ -28,15 +27,11 @@ def test_declared_and_provisioned_pipeline_opens(aws: Aws, declare: Declare, toy
     assert list(workspace.lake.objects("empty-folder")) == []
 
 
-def test_lake_of_another_grain_or_zone_is_refused(cloud: Cloud, aws: Aws, declare: Declare) -> None:
-    declare("divided", {**MODULES, "pipeline": PIPELINE.format(name="divided")})
-    provision(cloud, toy(name="divided"))
-    put_raw(Workspace.open(aws, "divided").lake, EVENTS, "2013-01-01", [message(reading("r", TOY.start))])
-    hourly = "from tests.sluice.toy import toy\nPIPELINE = toy(name='divided', every='hour')\n"
-    declare("divided", {**MODULES, "pipeline": hourly})
+def test_lake_has_the_calendar_of_the_pipeline(aws: Aws, declare: Declare, toy_resources: Resources) -> None:
+    monthly = "from tests.sluice.toy import toy\nPIPELINE = toy(every='month')\n"
+    declare("toy", {**MODULES, "pipeline": monthly})
 
-    with pytest.raises(DeclarationError, match=r"pipeline divided declares every='hour' .* partitions of every='day'"):
-        Workspace.open(aws, "divided")
+    assert Workspace.open(aws, "toy").lake.calendar == Calendar("month")
 
 
 def test_undeclared_pipeline_is_reported(aws: Aws) -> None:

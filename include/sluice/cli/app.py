@@ -26,6 +26,7 @@ from sluice.declaration.loading import load_pipeline
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource
 from sluice.errors import DeclarationError, MissingResource, SluiceError
+from sluice.lake.division import require_division
 from sluice.redrive.held import CONFLICT, Choice, survey_all
 from sluice.redrive.quarantined import OUTSIDE
 from sluice.redrive.sending import require_complete, send_back_all
@@ -92,7 +93,7 @@ def _lake_result(name: str) -> str:
         DeclarationError: the lake is divided otherwise than the pipeline declares.
     """
     try:
-        Workspace.open(Aws(), name)
+        require_division(Workspace.open(Aws(), name).lake)
     except MissingResource:
         return "; it is not provisioned, so it has no lake yet"
     except (BotoCoreError, ClientError) as error:

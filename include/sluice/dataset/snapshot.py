@@ -21,6 +21,7 @@ from sluice.dataset.profile import Sample
 from sluice.dataset.raw_rows import RawRows, read_rows
 from sluice.declaration.training import Training
 from sluice.errors import MissingResource, NotEnoughData, OutdatedObject
+from sluice.lake.division import require_division
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.parsing import parsed
 from sluice.lake.partitions import Calendar, Partition, format_ranges, last_partition_at, parse_ranges, partition_at
@@ -128,7 +129,9 @@ def make_snapshot(workspace: Workspace, first: str | None = None, last: str | No
         SluiceError: a bound is no date.
         NotEnoughData: a part has no partition, or too few rows, or not the labels that it needs.
         DeclarationError: the rows lack a column that is declared, or hold a value that the training does not take.
+        DeclarationError: the lake is divided otherwise than the pipeline declares.
     """
+    require_division(workspace.lake)
     lake, pipeline = workspace.lake, workspace.pipeline
     training = pipeline.require_training()
     manifests = _closed(workspace, first, last)

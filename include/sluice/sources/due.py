@@ -15,6 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sluice.lake.division import require_division
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import digest_of
 from sluice.lake.partitions import Partition
@@ -68,7 +69,11 @@ def due_partitions(workspace: Workspace, most: int) -> Due:
     Args:
         workspace: The pipeline.
         most: The most partitions to return as ready.
+
+    Raises:
+        DeclarationError: the lake is divided otherwise than the pipeline declares.
     """
+    require_division(workspace.lake)
     lake, pipeline = workspace.lake, workspace.pipeline
     contents = {source.name: connect(workspace, source).contents() for source in pipeline.sources}
     arrived = sorted(

@@ -127,7 +127,8 @@ def world_of(given: Mapping[str, Any], request: pytest.FixtureRequest) -> World:
     )
     resources = replace(workspace.resources, of_sources={f"queues/{SOURCE}": url})
     now = _moment(given["clock"]) if "clock" in given else datetime.now(UTC)
-    return World(replace(workspace, pipeline=declared, resources=resources), source, sqs, now)
+    divided = replace(workspace.lake, calendar=declared.calendar)
+    return World(replace(workspace, pipeline=declared, resources=resources, lake=divided), source, sqs, now)
 
 
 def _moment(text: str) -> datetime:

@@ -73,7 +73,8 @@ def workspace_of(given: Mapping[str, Any], source: Any, request: pytest.FixtureR
     workspace: Workspace = request.getfixturevalue("workspace")
     modules = {**toy.MODULES, "contract": contract_module(given["contract"])} if "contract" in given else toy.MODULES
     request.getfixturevalue("declare")("toy", modules)
-    return replace(workspace, pipeline=pipeline_of(given, source))
+    pipeline = pipeline_of(given, source)
+    return replace(workspace, pipeline=pipeline, lake=replace(workspace.lake, calendar=pipeline.calendar))
 
 
 def _put_payloads(case: Case, request: pytest.FixtureRequest) -> str:

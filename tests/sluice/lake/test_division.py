@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Barrier
+from typing import Any
 
 import pytest
 from tests.calendars import utc
@@ -15,11 +16,17 @@ from tests.sluice.lake_contents import put_raw
 from tests.sluice.s3_calls import counted
 from tests.sluice.toy import EVENTS, message, reading
 
+from sluice.dataset.snapshot import make_snapshot
 from sluice.errors import DeclarationError
 from sluice.lake.division import Division, require_division
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Calendar, Partition
 from sluice.lake.store import Lake
+from sluice.lateness import late_partitions
+from sluice.sources.due import due_partitions
+from sluice.status import pipeline_status
+from sluice.steps.outlook import outlook
+from sluice.workspace import Workspace
 
 DAY = utc("dt=2013-01-15")
 NOON = datetime(2013, 1, 15, 12, tzinfo=UTC)
@@ -140,6 +147,23 @@ def test_partition_of_another_calendar_is_never_written(lake: Lake) -> None:
     with pytest.raises(DeclarationError, match="ask for partitions of the pipeline's calendar"):
         lake.update_manifest("conform", foreign, lambda _: pytest.fail("it is not asked for"))
     assert "toy/conform/dt=2013-01-15/_manifest.json" not in bodies(lake)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [outlook, late_partitions, pipeline_status, make_snapshot, lambda workspace: due_partitions(workspace, 1)],
+    ids=["plan", "late", "status", "snapshot", "dispatch"],
+)
+@pytest.mark.parametrize("changes", [{"every": "hour"}, {"every": "month"}])
+def test_whoever_reads_partitions_refuses_another_division(
+    workspace: Workspace, read: Callable[[Workspace], object], changes: Mapping[str, Any]
+) -> None:
+    write(workspace.lake)
+    pipeline = replace(workspace.pipeline, **changes)
+    other = replace(workspace, pipeline=pipeline, lake=divided(workspace.lake, pipeline.calendar))
+
+    with pytest.raises(DeclarationError, match=r"^pipeline toy declares every=.*; keep these, or give"):
+        read(other)
 
 
 def test_record_is_read_once(lake: Lake) -> None:

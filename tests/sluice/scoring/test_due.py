@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from tests.calendars import utc, utc_ranges
 from tests.draining import workspace_of
-from tests.sluice.toy import TOY
+from tests.sluice.toy import toy
 
 from sluice.lake.manifests import File, Manifest
 from sluice.lake.partitions import Partition
@@ -36,7 +36,7 @@ def chunks_of(lake: Lake, monkeypatch: pytest.MonkeyPatch, hours: int, rows: int
     found = [rows_of(each, rows) for n, each in enumerate(asked) if is_due(n)]
     monkeypatch.setattr(due, "model_of_job", lambda *_: None)
     monkeypatch.setattr(due, "due_rows", lambda *_: found)
-    chunks = due_chunks(workspace_of(lake, TOY), "job", asked)
+    chunks = due_chunks(workspace_of(lake, toy(every="hour")), "job", asked)
     scored = [each for chunk in chunks for each in utc_ranges(chunk)]
     assert len(scored) == len(set(scored))
     assert {each.time_partition(FIRST.calendar) for each in found} <= set(scored) <= set(asked)

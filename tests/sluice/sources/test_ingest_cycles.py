@@ -9,7 +9,9 @@ from tests.sluice.cycles import MOMENTS, cycles
 
 from sluice.workspace import Workspace
 
-BOUND = 12 + 1  # calls of a cycle of the ingest, beside puts; and the one with which each of its tasks begins
+BOUND = (
+    12 + 1
+)  # calls of a cycle of the ingest, beside puts; and that by which a task that writes sees how the lake is divided
 pytestmark = pytest.mark.usefixtures("short_poll")
 
 
