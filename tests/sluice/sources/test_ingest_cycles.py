@@ -9,9 +9,8 @@ from tests.sluice.cycles import MOMENTS, cycles
 
 from sluice.workspace import Workspace
 
-BOUND = (
-    12 + 1
-)  # calls of a cycle of the ingest, beside puts; and that by which a task that writes sees how the lake is divided
+# Calls of a cycle of the ingest, beside puts; and that by which a task that writes sees how the lake is divided.
+BOUND = 12 + 1
 pytestmark = pytest.mark.usefixtures("short_poll")
 
 
