@@ -59,7 +59,7 @@ def dispatch(pipeline: Pipeline) -> None:
         @task
         def choose(due: list[str]) -> list[dict[str, Any]]:
             """Return the runs to start or to clear: few at a time, and none that is queued or running."""
-            return runs_to_start(transform, due, get_current_context()["ti"])
+            return runs_to_start(pipeline, due, get_current_context()["ti"])
 
         start: Any = TriggerDagRunOperator.partial(
             task_id="start",

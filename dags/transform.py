@@ -58,7 +58,7 @@ def transform(pipeline: Pipeline) -> None:
     with DAG(
         dag_id=f"{pipeline.name}_transform",
         description=f"Closed partitions → {' → '.join(step.name for step in pipeline.steps)} → completion events",
-        schedule=PartitionTimetable(pipeline.every),
+        schedule=PartitionTimetable(pipeline.every, pipeline.zone),
         start_date=START,
         catchup=False,
         max_active_runs=4,

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from sluice.dataset.snapshot import channel_partitions, read_rows, read_snapshot
 from sluice.evaluation.verdict import read_verdict
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest
-from sluice.lake.partitions import Partition
+from sluice.lake.partitions import partition_at
 from sluice.serving.endpoint import find_endpoint
 from sluice.serving.probe import invoke
 from sluice.serving.records import DeploymentRecord, deployment_records
@@ -91,8 +91,7 @@ def make_report(workspace: Workspace, days: Sequence[date], baseline: Baseline, 
 
 def _manifests(workspace: Workspace, dataset: str, days: Sequence[date]) -> list[Manifest]:
     found = (
-        workspace.lake.manifest(dataset, Partition(datetime(day.year, day.month, day.day, tzinfo=UTC), "day"))
-        for day in days
+        workspace.lake.manifest(dataset, partition_at(day.isoformat(), workspace.pipeline.calendar)) for day in days
     )
     return [manifest for manifest in found if manifest is not None]
 
@@ -121,7 +120,9 @@ def _predictions(workspace: Workspace, deployed: DeploymentRecord) -> Iterator[d
     """Yield some flights of the last test day, evenly spread: the live score, and whether the flight was late."""
     model = deployed.model
     snapshot = read_snapshot(workspace.lake, model.snapshot)
-    for frame in read_rows(workspace.lake, snapshot.dataset, channel_partitions(snapshot, "test")[-1:]):
+    for frame in read_rows(
+        workspace.lake, snapshot.dataset, channel_partitions(workspace.pipeline.calendar, snapshot, "test")[-1:]
+    ):
         chosen = frame.iloc[:: max(1, len(frame) // _PREDICTIONS)].head(_PREDICTIONS)
         rows = csv_rows(snapshot.encoding.encode(chosen, filled=not model.takes_missing))
         scores = invoke(workspace, workspace.pipeline.require_deployment().endpoint, model, rows)

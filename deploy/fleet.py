@@ -16,7 +16,7 @@ from deploy.checkout import CELERY, Checkout, make_checkout
 
 from sluice.aws.clients import Aws
 from sluice.dataset.snapshot import make_snapshot
-from sluice.lake.partitions import Partition, between, format_ranges
+from sluice.lake.partitions import Calendar, Partition, between, format_ranges
 from sluice.sources.completeness import incomplete
 from sluice.sources.ingest import land_partitions
 from sluice.steps.runner import run_step
@@ -26,7 +26,7 @@ PIPELINE = "flights"
 TRANSFORM = f"{PIPELINE}_transform"
 
 _INGEST = f"{PIPELINE}_ingest_queue"
-_FIRST = Partition.parse("dt=2013-01-01")
+_FIRST = Partition.parse("dt=2013-01-01", Calendar("day"))
 _LONGEST_SENDING = 1800  # seconds
 _LONGEST_RUN = 1800
 _SECONDS_BETWEEN_LOOKS = 0.5

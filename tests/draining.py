@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,6 @@ from sluice.aws.clients import Aws
 from sluice.aws.resources import Resources
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource, FifoQueue, Source, StandardQueue, Stream
-from sluice.lake.partitions import Grain
 from sluice.lake.store import Lake
 from sluice.landing.closing import Evidence
 from sluice.landing.parts import Landing, Limits
@@ -78,10 +78,10 @@ def send(sqs: Any, queue_url: str, events: Iterable[Event]) -> None:
 
 
 def drain(
-    sqs: Any, queue_url: str, lake: Lake, source: Queue, every: Grain, limits: Limits = _LIMITS, **options: Any
+    sqs: Any, queue_url: str, lake: Lake, source: Queue, limits: Limits = _LIMITS, **options: Any
 ) -> engine.Drained:
     """Land what waits in the queue of that URL."""
-    unpacker, landing = unpacker_of(source, lake), Landing(lake, source.name, every)
+    unpacker, landing = unpacker_of(source, lake), Landing(lake, source.name)
 
     def read(message: Message) -> list[Record]:
         return unpacker.records(delivery_of(message))
@@ -91,14 +91,15 @@ def drain(
 
 def read_shards(stream: KinesisStream, lake: Lake, source: Stream, limits: Limits = _LIMITS) -> list[WindowRead]:
     """Land a window of each shard that may be read, in partitions of a day."""
-    read, landing = reader_of_kinesis(source, lake), Landing(lake, source.name, "day")
+    read, landing = reader_of_kinesis(source, lake), Landing(lake, source.name)
     shards = shards_to_read(stream, lake, source)
     return [read_window(Polling(stream), shard, read, landing, limits) for shard in shards]
 
 
 def workspace_of(lake: Lake, pipeline: Pipeline, **of_sources: str) -> Workspace:
     """Return the workspace of a pipeline that was never provisioned; connectors find ``of_sources`` at AWS."""
-    return Workspace(pipeline, Resources(pipeline.name, lake.bucket, "", "", "", of_sources), lake, Aws())
+    resources = Resources(pipeline.name, lake.bucket, "", "", "", of_sources)
+    return Workspace(pipeline, resources, replace(lake, calendar=pipeline.calendar), Aws())
 
 
 def without_events(pipeline: Pipeline) -> tuple[Source, ...]:

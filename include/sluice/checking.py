@@ -14,10 +14,8 @@ from sluice.declaration.loading import load_pipeline, resolve
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
 from sluice.errors import DeclarationError
-from sluice.lake.layout import raw_dataset
 from sluice.provisioning.template import render
 from sluice.steps.output_schema import OutputSchema
-from sluice.workspace import Workspace
 
 # Where AWS finds what steps are made of is no mistake of the declaration.
 _ANY = Artefacts("image", StoredArchive("bucket", "code.zip"), StoredArchive("bucket", "layer.zip"))
@@ -66,21 +64,3 @@ def _resolved(pipeline: Pipeline, reference: str) -> Any:
     except Exception as error:  # what a user's module may raise is not known
         what = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise DeclarationError(f"pipeline {pipeline.name}: {reference!r} can't be imported: {what}") from error
-
-
-def check_lake(workspace: Workspace) -> None:
-    """Check that the partitions in the lake have the length that the pipeline declares.
-
-    Raises:
-        DeclarationError: a dataset has partitions of another length.
-    """
-    pipeline, lake = workspace.pipeline, workspace.lake
-    datasets = [raw_dataset(source.name) for source in pipeline.sources] + [step.name for step in pipeline.steps]
-    for dataset in datasets:
-        other = next((each for each in lake.partitions(dataset) if each.every != pipeline.every), None)
-        if other is not None:
-            raise DeclarationError(
-                f"pipeline {pipeline.name}: every={pipeline.every!r}, but {lake.uri(lake.layout.dataset(dataset))} has "
-                f"partitions of another length, such as {other.key}; keep every={other.every!r}, or give the pipeline "
-                f"another name, which begins an empty lake"
-            )

@@ -64,7 +64,7 @@ def announce_partitions(workspace: Workspace, dataset: str, ranges: str, run_id:
     Returns:
         The number of events that were published.
     """
-    manifests, _ = readable_manifests(workspace.lake, dataset, parse_ranges(ranges))
+    manifests, _ = readable_manifests(workspace.lake, dataset, parse_ranges(ranges, workspace.lake.calendar))
     return _announce(workspace, dataset, [each for each in manifests if each.state == "closed"], run_id)
 
 
@@ -81,7 +81,7 @@ def announce_landed(workspace: Workspace, source: str, run_id: str) -> int:
     """
     lake, dataset = workspace.lake, raw_dataset(source)
     pending, seen = see_pending(lake, source)
-    manifests, _ = readable_manifests(lake, dataset, pending.partitions)
+    manifests, _ = readable_manifests(lake, dataset, pending.partitions(lake.calendar))
     closed = [each for each in manifests if each.state == "closed"]
     published = _announce(workspace, dataset, closed, run_id)
     settle(lake, source, closed, seen)
@@ -102,7 +102,7 @@ def _announced(lake: Lake, dataset: str, manifests: Collection[Manifest]) -> Map
     """Return the markers of all contents of each partition that were announced, by partition key."""
     folder = lake.layout.announcements(dataset)
     markers: dict[str, set[str]] = {manifest.partition: set() for manifest in manifests}
-    for key, _, _ in lake.between(folder, [manifest.time_partition for manifest in manifests]):
+    for key, _, _ in lake.between(folder, [manifest.time_partition(lake.calendar) for manifest in manifests]):
         subject = key.removeprefix(folder).rpartition("/")[0]
         if subject in markers:
             markers[subject].add(key)
@@ -146,7 +146,7 @@ def _partition_event(lake: Lake, manifest: Manifest, run_id: str = "", late: boo
         subject=manifest.partition,
         revision=manifest.revision,
         late=late,
-        manifest_uri=lake.uri(lake.layout.manifest(manifest.dataset, manifest.time_partition)),
+        manifest_uri=lake.uri(lake.layout.manifest(manifest.dataset, manifest.time_partition(lake.calendar))),
         checksum=manifest.digest,
         rows_in=manifest.rows_in,
         rows_out=manifest.rows_out,

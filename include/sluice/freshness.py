@@ -69,7 +69,7 @@ def _watch(workspace: Workspace, step: str, bound: timedelta, late: Sequence[Lat
     stale = [each for each in late if lake.now() - each.begun > bound]
     now = format_ranges(each.partition for each in stale)
     if now != before:
-        findings = tuple(_findings(workspace, step, bound, parse_ranges(before), stale))
+        findings = tuple(_findings(workspace, step, bound, parse_ranges(before, workspace.pipeline.calendar), stale))
         record = Freshness(step=step, stale=now, findings=findings)
         published += _announce(workspace, append(lake, folder, record), record, run_id)
     return published

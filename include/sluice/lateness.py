@@ -16,7 +16,7 @@ from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
 from sluice.lake.look import Look
 from sluice.lake.partitions import Partition, between
-from sluice.landing.closing import is_empty_by_rule
+from sluice.landing.closing import empty_until
 from sluice.sources.completeness import Incomplete, describe, incomplete, short_ranges, sources_of
 from sluice.sources.coverage import is_outside
 from sluice.steps.lacking import Raw, dataset_of
@@ -197,10 +197,12 @@ def _gaps(workspace: Workspace, known: set[Partition], now: datetime) -> list[Pa
     covered = [each for each in known if not is_outside(pipeline, each)]
     if not covered:
         return []
-    last = Partition.containing(now, pipeline.every).shift(-1)
-    silent = [each for each in between(min(covered), last) if each not in known and not is_outside(pipeline, each)]
-    events = [source.name for source in pipeline.event_sources]
-    return [each for each in silent if not events or not all(is_empty_by_rule(look, name, each) for name in events)]
+    first, last = min(covered), Partition.containing(now, pipeline.calendar).shift(-1)
+    empty = [empty_until(look, source.name) for source in pipeline.event_sources]
+    known_empty = [each for each in empty if each is not None]
+    if empty and len(known_empty) == len(empty):  # what is empty by rule is not walked through, however long it is
+        first = max(first, Partition.containing(min(known_empty), pipeline.calendar))
+    return [each for each in between(first, last) if each not in known and not is_outside(pipeline, each)]
 
 
 def _missing(workspace: Workspace, late: Iterable[Late]) -> Mapping[Raw, Incomplete]:

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 
 from sluice.dataset.snapshot import Snapshot, read_snapshot
 from sluice.declaration.sources import Source
+from sluice.lake.division import require_division
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import format_ranges
 from sluice.lake.readable import readable_manifests
+from sluice.lake.store import Lake
 from sluice.lateness import describe_late, late_partitions
 from sluice.scoring.due import scored_by
 from sluice.serving.champion import newest_record
@@ -98,7 +100,12 @@ class PipelineStatus:
 
 
 def pipeline_status(workspace: Workspace) -> PipelineStatus:
-    """Read the status of everything that the pipeline has. Nothing is changed, and no message is received."""
+    """Read the status of everything that the pipeline has. Nothing is changed, and no message is received.
+
+    Raises:
+        DeclarationError: the lake is divided otherwise than the pipeline declares.
+    """
+    require_division(workspace.lake)
     pipeline = workspace.pipeline
     served = pipeline.deployment
     jobs = tuple(list_jobs(workspace)) if pipeline.training else None
@@ -146,7 +153,7 @@ def source_status(workspace: Workspace, source: Source) -> DatasetStatus:
     """
     manifests, _ = readable_manifests(workspace.lake, raw_dataset(source.name))
     return replace(
-        _dataset_status(raw_dataset(source.name), manifests),
+        _dataset_status(workspace.lake, raw_dataset(source.name), manifests),
         outside=format_ranges(outside(workspace, source)),
         not_conformed=not_conformed(workspace.lake, workspace.pipeline, source, manifests),
         late={each.partition: each.revision - 1 for each in manifests if each.revision > 1},
@@ -161,15 +168,18 @@ def dataset_status(workspace: Workspace, name: str) -> DatasetStatus:
         name: The name of the dataset.
     """
     manifests, _ = readable_manifests(workspace.lake, name)
-    return _dataset_status(name, manifests)
+    return _dataset_status(workspace.lake, name, manifests)
 
 
-def _dataset_status(name: str, manifests: Sequence[Manifest]) -> DatasetStatus:
+def _dataset_status(lake: Lake, name: str, manifests: Sequence[Manifest]) -> DatasetStatus:
+    def ranges(state: str) -> str:
+        return format_ranges(each.time_partition(lake.calendar) for each in manifests if each.state == state)
+
     rejected = sum((Counter(manifest.rejected) for manifest in manifests), Counter[str]())
     return DatasetStatus(
         name=name,
-        open=format_ranges(manifest.time_partition for manifest in manifests if manifest.state == "open"),
-        closed=format_ranges(manifest.time_partition for manifest in manifests if manifest.state == "closed"),
+        open=ranges("open"),
+        closed=ranges("closed"),
         parts=sum(len(manifest.files) for manifest in manifests),
         rows_out=sum(manifest.rows_out for manifest in manifests),
         duplicates=sum(manifest.duplicates for manifest in manifests),

@@ -42,8 +42,8 @@ def assert_separable(
     step = pipeline.step(name)
     if not isinstance(step, Step) or step.split_by is None:
         raise DeclarationError(f"step {name!r} of {pipeline.name} declares no split_by; each partition is made alone")
-    call = _Call(pipeline, step, step.split_by, {read: _tables(read, frames) for read in step.reads})
-    partitions = parse_ranges(ranges)
+    call = _Call(pipeline, step, step.split_by, {read: _tables(pipeline, read, frames) for read in step.reads})
+    partitions = parse_ranges(ranges, pipeline.calendar)
     for partition, together in zip(partitions, call.rows(partitions), strict=True):
         (alone,) = call.rows([partition])
         difference = _difference(alone, together, step.split_by)
@@ -75,9 +75,10 @@ class _Call:
         return [table_of(where, part) for part in split_by_time(where, returned, self.split_by, partitions)]
 
 
-def _tables(read: Input, frames: Mapping[str, Mapping[str, pd.DataFrame]]) -> _Tables:
+def _tables(pipeline: Pipeline, read: Input, frames: Mapping[str, Mapping[str, pd.DataFrame]]) -> _Tables:
     named = [(key, table_of(f"{read.dataset} of {key}", frame)) for key, frame in frames.get(read.dataset, {}).items()]
-    return dict(zip((Partition.parse(key) for key, _ in named), unified(named), strict=True))
+    partitions = (Partition.parse(key, pipeline.calendar) for key, _ in named)
+    return dict(zip(partitions, unified(named), strict=True))
 
 
 def _of(tables: _Tables, read: Input, partition: Partition) -> pa.Table:

@@ -37,4 +37,5 @@ class Workspace:
         """
         pipeline = load_pipeline(name)
         resources = find(aws, name)
-        return cls(pipeline, resources, Lake(aws.client("s3"), resources.bucket, name), aws)
+        lake = Lake(aws.client("s3"), resources.bucket, name, calendar=pipeline.calendar)
+        return cls(pipeline, resources, lake, aws)

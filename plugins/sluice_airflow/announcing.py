@@ -10,6 +10,7 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 from typing_extensions import override
 
+from sluice.declaration.loading import load_pipeline
 from sluice_airflow.errors import one_line_errors
 from sluice_airflow.policy import transformed
 from sluice_airflow.runs import is_dags_test, partitions_of_run
@@ -54,7 +55,7 @@ class AnnounceTransformedOperator(ProbeSensor):
         """The partitions that the last step has transformed, as ranges."""
         from sluice.lake.partitions import format_ranges
 
-        return format_ranges(_made(self.runs[-1]))
+        return format_ranges(self._made(self.runs[-1]))
 
     @override
     def arguments(self, context: Context) -> dict[str, Any]:
@@ -91,7 +92,7 @@ class AnnounceTransformedOperator(ProbeSensor):
         from sluice.lake.partitions import format_ranges
 
         requested = set(partitions_of_run(self.pipeline, context))
-        undone = [requested - _made(summaries) for summaries in self.runs]
+        undone = [requested - self._made(summaries) for summaries in self.runs]
         held_back = [sum(each.get("held_back", 0) for each in summaries or ()) for summaries in self.runs]
         if len(undone[-1]) > held_back[-1]:
             raise SluiceError(
@@ -117,9 +118,9 @@ class AnnounceTransformedOperator(ProbeSensor):
             record_held_back(workspace, {each: waits.get(each, ()) for each in undone})
         return describe_held_back(waits)
 
+    def _made(self, summaries: Iterable[Mapping[str, Any]] | None) -> set[Partition]:
+        """Return the partitions that a step has made; none if its tasks did not run."""
+        from sluice.lake.partitions import parse_ranges
 
-def _made(summaries: Iterable[Mapping[str, Any]] | None) -> set[Partition]:
-    """Return the partitions that a step has made; none if its tasks did not run."""
-    from sluice.lake.partitions import parse_ranges
-
-    return {each for summary in summaries or () for each in parse_ranges(summary["partitions"])}
+        calendar = load_pipeline(self.pipeline).calendar
+        return {each for summary in summaries or () for each in parse_ranges(summary["partitions"], calendar)}

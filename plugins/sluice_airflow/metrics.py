@@ -67,7 +67,7 @@ def report_conformed(workspace: Workspace, name: str, ranges: str) -> None:
     step = workspace.pipeline.step(name)
     if not isinstance(step, Conform):
         return
-    found = (workspace.lake.manifest(name, partition) for partition in parse_ranges(ranges))
+    found = (workspace.lake.manifest(name, partition) for partition in parse_ranges(ranges, workspace.lake.calendar))
     manifests = [manifest for manifest in found if manifest is not None]
     prefix = f"sluice.{workspace.pipeline.name}.{step.source}"
     stats.gauge(f"{prefix}.conformed", sum(manifest.rows_out for manifest in manifests))

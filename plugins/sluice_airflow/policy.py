@@ -70,7 +70,7 @@ def transformed(pipeline: Pipeline) -> Asset:
 
 
 def _moment(description: str) -> Param:
-    return Param(None, description, type=["null", "string"], pattern=r"^\d{4}-\d{2}-\d{2}(T\d{2})?$")
+    return Param(None, description, type=["null", "string"], pattern=r"^\d{4}-\d{2}(-\d{2}(T\d{2})?)?$")
 
 
 def poll_param(seconds: float, what: str) -> Param:
@@ -84,6 +84,6 @@ def poll_param(seconds: float, what: str) -> Param:
 
 
 RANGE_PARAMS = {
-    "from": _moment("First partition, such as 2013-01-01 or 2013-01-01T07 (UTC)"),
+    "from": _moment("First partition: a date such as 2013-01-01, an hour (2013-01-01T07, UTC) or a month (2013-01)"),
     "to": _moment("Last partition, included"),
 }

@@ -90,7 +90,7 @@ def complete_partitions(workspace: Workspace, partitions: str) -> list[str] | Wa
     from sluice.sources.completeness import describe, incomplete
     from sluice.steps.chunks import chunks_of_run
 
-    requested = parse_ranges(partitions)
+    requested = parse_ranges(partitions, workspace.pipeline.calendar)
     missing = incomplete(workspace, requested)
     return Waiting(describe(workspace.pipeline, missing)) if missing else chunks_of_run(workspace, requested)
 
@@ -123,7 +123,8 @@ def lasting_partitions(workspace: Workspace, partitions: str) -> bool | Waiting:
     far = reach(workspace.pipeline, workspace.pipeline.steps[-1])
     if not far:
         return True
-    read = {partition.shift(-n) for partition in parse_ranges(partitions) for n in range(far + 1)}
+    made = parse_ranges(partitions, workspace.pipeline.calendar)
+    read = {partition.shift(-n) for partition in made for n in range(far + 1)}
     at_work = runs_at_work(workspace.pipeline, last_runs(workspace.lake, read))
     return Waiting(f"runs that may change what is announced: {', '.join(at_work)}") if at_work else True
 

@@ -34,7 +34,7 @@ def partitions_of_run(pipeline: str, context: Context) -> list[Partition]:
     from sluice.lake.partitions import requested
 
     params = context["params"]
-    return requested(load_pipeline(pipeline).every, context["dag_run"].logical_date, params["from"], params["to"])
+    return requested(load_pipeline(pipeline).calendar, context["dag_run"].logical_date, params["from"], params["to"])
 
 
 def runs_at_work(pipeline: Pipeline, runs: Collection[str]) -> list[str]:
@@ -70,8 +70,9 @@ def partitions_to_score(pipeline: str, context: Context) -> list[Partition]:
 
     if context["dag_run"].run_type != "asset_triggered":
         return partitions_of_run(pipeline, context)
-    events = context["triggering_asset_events"][transformed(load_pipeline(pipeline))]
-    return sorted({each for event in events for each in parse_ranges(event.extra.get("partitions", ""))})
+    declared = load_pipeline(pipeline)
+    ranges = [event.extra.get("partitions", "") for event in context["triggering_asset_events"][transformed(declared)]]
+    return sorted({each for some in ranges for each in parse_ranges(some, declared.calendar)})
 
 
 def live_job(pipeline: str, context: Context) -> str:
@@ -158,35 +159,35 @@ def snapshot_of_run(pipeline: str, context: Context) -> str:
     return fingerprint
 
 
-def runs_to_start(dag_id: str, due: Sequence[str], ti: Any) -> list[dict[str, Any]]:
+def runs_to_start(pipeline: Pipeline, due: Sequence[str], ti: Any) -> list[dict[str, Any]]:
     """Return the runs to trigger for partitions that are due, few at once.
 
     A run that is queued or running is not triggered again. Its partition remains due until the run has ended.
 
     Args:
-        dag_id: The transform DAG.
+        pipeline: The pipeline.
         due: The keys of the partitions.
         ti: The running task instance, which can count runs of other DAGs.
 
     Returns:
         Arguments of TriggerDagRunOperator for each run.
     """
+    from sluice.lake.partitions import Partition
+
+    dag_id = f"{pipeline.name}_transform"
     room = _MOST_QUEUED - ti.get_dr_count(dag_id=dag_id, states=["queued"])
     runs: list[dict[str, Any]] = []
     for key in due:
         if len(runs) >= room:
             break
-        run = _run_of(key, dag_id, ti)
+        run = _run_of(Partition.parse(key, pipeline.calendar), dag_id, ti)
         if not ti.get_dr_count(dag_id=dag_id, run_ids=[run["trigger_run_id"]], states=["queued", "running"]):
             runs.append(run)
     return runs
 
 
-def _run_of(key: str, dag_id: str, ti: Any) -> dict[str, Any]:
+def _run_of(partition: Partition, dag_id: str, ti: Any) -> dict[str, Any]:
     """Return the one run of a partition. If a dispatch or a backfill has made it already, a trigger clears it."""
-    from sluice.lake.partitions import Partition
-
-    partition = Partition.parse(key)
     date = partition.start
     dated = {"logical_date": date.isoformat(), "run_after": date.isoformat()}
     for name in (partition.label, f"backfill__{date.isoformat()}"):
@@ -194,6 +195,6 @@ def _run_of(key: str, dag_id: str, ti: Any) -> dict[str, Any]:
             return {"trigger_run_id": name, **dated}
     if ti.get_dr_count(dag_id=dag_id, logical_dates=[date]):
         # A user's run has the date under another name, and Airflow allows one run for each date.
-        hour_or_day = partition.label.removeprefix("dt=")
-        return {"trigger_run_id": partition.label, "logical_date": None, "conf": {"from": hour_or_day}}
+        _, _, begins = partition.label.partition("=")
+        return {"trigger_run_id": partition.label, "logical_date": None, "conf": {"from": begins}}
     return {"trigger_run_id": partition.label, **dated}

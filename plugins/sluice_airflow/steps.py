@@ -109,7 +109,11 @@ class StepOperator(BaseOperator):
         if "ran" in result:
             self.log.info("step %s ran %s", self.step, result["ran"])
         if result.get("held_back"):
-            waits = held_back(workspace, [workspace.pipeline.step(self.step)], parse_ranges(self.partitions))
+            waits = held_back(
+                workspace,
+                [workspace.pipeline.step(self.step)],
+                parse_ranges(self.partitions, workspace.pipeline.calendar),
+            )
             self.log.warning("held back: %s", describe_held_back(waits))
         report_conformed(workspace, self.step, result["partitions"])
         return dict(result)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
-from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
-from airflow.timetables.interval import CronDataIntervalTimetable
+import pendulum
+from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
 from pendulum import DateTime
 from typing_extensions import override
 
-from sluice.lake.partitions import Grain, Partition
+from sluice.lake.grains import Grain
+from sluice.lake.partitions import Calendar, Partition
 
-_CRON: dict[Grain, str] = {"day": "0 0 * * *", "hour": "0 * * * *"}
 
-
-class PartitionTimetable(CronDataIntervalTimetable):
+class PartitionTimetable(Timetable):
     """Runs whose logical date is the start of a partition, and whose name is the partition's label.
 
     It schedules nothing by itself: the dispatch DAG starts a run once the partition is complete, so that no run has to
@@ -22,48 +22,49 @@ class PartitionTimetable(CronDataIntervalTimetable):
     with Airflow's own timetable it would be for the one before.
 
     Args:
-        every: The length of a partition, ``day`` or ``hour`` (UTC).
+        every: The length of a partition.
+        zone: The IANA name of the zone at whose midnights partitions start.
     """
 
     description = "When a partition is complete"
 
-    def __init__(self, every: Grain) -> None:
-        super().__init__(_CRON[every], timezone="UTC")
-        self._every = every
+    def __init__(self, every: Grain, zone: str = "UTC") -> None:
+        self._calendar = Calendar(every, zone)
 
     @classmethod
     @override
     def deserialize(cls, data: dict[str, Any]) -> PartitionTimetable:
-        return cls(data["every"])
+        return cls(**data)
 
     @override
     def serialize(self) -> dict[str, Any]:
-        return {"every": self._every}
+        return {"every": self._calendar.every, "zone": self._calendar.zone}
 
     @property
     @override
     def summary(self) -> str:
-        return f"each {self._every}, once its data is there"
+        where = "" if self._calendar.zone == "UTC" else f" of {self._calendar.zone}"
+        return f"each {self._calendar.every}{where}, once its data is there"
 
     @override
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
         # Only a backfill passes catchup=True. The scheduler passes the DAG's own value, False.
-        if not restriction.catchup:
+        if not restriction.catchup or restriction.earliest is None:
             return None
-        found = super().next_dagrun_info(
-            last_automated_data_interval=last_automated_data_interval, restriction=restriction
-        )
-        if found is None or found.data_interval is None:
+        found = self._calendar.of_run(restriction.earliest)
+        if last_automated_data_interval is not None:
+            last = Partition.containing(last_automated_data_interval.start, self._calendar)
+            found = max(found, last.shift(1))
+        if restriction.latest is not None and found > self._calendar.of_run(restriction.latest):
             return None
         # The grid of the web UI shows run_after. It must show the start of the partition, not its end.
-        return DagRunInfo(run_after=found.data_interval.start, data_interval=found.data_interval)
+        return DagRunInfo(run_after=_moment(found.start), data_interval=_interval(found))
 
     @override
     def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
-        start = self._align_to_prev(run_after)
-        return DataInterval(start=start, end=self._get_next(start))
+        return _interval(self._calendar.of_run(run_after))
 
     @override
     def generate_run_id(self, *, data_interval: DataInterval | None, run_after: DateTime, **more: Any) -> str:
@@ -76,4 +77,12 @@ class PartitionTimetable(CronDataIntervalTimetable):
         """
         if data_interval is None or data_interval.start <= run_after < data_interval.end:
             return super().generate_run_id(data_interval=data_interval, run_after=run_after, **more)
-        return Partition.containing(data_interval.start, self._every).label
+        return Partition.containing(data_interval.start, self._calendar).label
+
+
+def _interval(partition: Partition) -> DataInterval:
+    return DataInterval(start=_moment(partition.start), end=_moment(partition.end))
+
+
+def _moment(moment: datetime) -> DateTime:
+    return pendulum.instance(moment, tz="UTC")

@@ -25,7 +25,7 @@ from sluice.aws.clients import Aws
 from sluice.aws.resources import find
 from sluice.completions import announce_landed
 from sluice.declaration.loading import load_pipeline
-from sluice.lake.partitions import Partition
+from sluice.lake.partitions import Calendar, Partition
 from sluice.lake.store import Lake
 from sluice.landing.parts import Landing, Parts
 from sluice.provisioning.provision import provision
@@ -85,10 +85,10 @@ def figures(cloud: Cloud) -> Iterator[tuple[str, float]]:
 
 def _sparse_figures(cloud: Cloud, workspace: Workspace, folder: Path) -> Iterator[tuple[str, float]]:
     (source,), lake = workspace.pipeline.event_sources, workspace.lake
-    days = [Partition.containing(_FIRST, "day").shift(n) for n in range(_DAYS) if _is_in_season(n)]
+    days = [Partition.containing(_FIRST, Calendar("day")).shift(n) for n in range(_DAYS) if _is_in_season(n)]
     places = count(1)
     with ThreadPoolExecutor(8) as pool:
-        parts = Parts(Landing(lake, source.name, "day"), pool)
+        parts = Parts(Landing(lake, source.name), pool)
         for start in range(0, len(days), 64):
             parts.land([record for day in days[start : start + 64] for record in _records(day, places)])
     begun = time.perf_counter()

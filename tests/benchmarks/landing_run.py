@@ -74,7 +74,7 @@ def landed(queue: str, bucket: str, receivers: int, most: int, unwrap: tuple[Env
         def on_flush(flush: Flush) -> None:
             deleted(flush.messages)
 
-        drain(sqs, queue, lake, source, pipeline.every, limits, receivers=receivers, on_flush=on_flush)
+        drain(sqs, queue, lake, source, limits, receivers=receivers, on_flush=on_flush)
 
     return run
 

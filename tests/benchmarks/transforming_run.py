@@ -16,11 +16,12 @@ from collections.abc import Sequence
 from functools import partial
 from multiprocessing.synchronize import Barrier
 
+from tests.calendars import utc_ranges
+
 import pipelines
 from sluice.aws.clients import Aws
 from sluice.aws.resources import Resources
 from sluice.declaration.loading import load_pipeline
-from sluice.lake.partitions import parse_ranges
 from sluice.lake.store import Lake
 from sluice.sources.ingest import land_partitions
 from sluice.steps.chunks import chunks_of_run
@@ -56,7 +57,7 @@ def main(name: str, bucket: str, ranges: str, *folders: str) -> None:
     with context.Pool(_CORES, start, (ready, *where)) as pool:
         ready.wait(_LONGEST_START)
         begun = time.perf_counter()
-        chunks = chunks_of_run(workspace, parse_ranges(ranges))
+        chunks = chunks_of_run(workspace, utc_ranges(ranges))
         for chunk in chunks:
             land_partitions(workspace, chunk)
         for step in workspace.pipeline.steps:

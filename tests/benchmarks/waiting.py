@@ -12,20 +12,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.calendars import utc
 from tests.conftest import Cloud
 from tests.dags.airflow_home import aws_connection
 from tests.sluice.lake_contents import put_raw
 
 from localcloud.testing import training
 from sluice.declaration.loading import load_pipeline
-from sluice.lake.partitions import Partition, between
+from sluice.lake.partitions import between
 from sluice.provisioning.provision import provision
 from sluice.sources.due import record_started
 from sluice.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 _PIPELINE = "flights"
-_DAYS = list(between(Partition.parse("dt=2013-01-01"), Partition.parse("dt=2013-01-14")))
+_DAYS = list(between(utc("dt=2013-01-01"), utc("dt=2013-01-14")))
 _ROWS = 200_000  # a round takes some time, so that the job's log has a line now and then
 _RUN_SECONDS = 300
 

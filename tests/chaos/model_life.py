@@ -21,6 +21,7 @@ import sagemaker.core.image_uris  # noqa: F401  imported once, not in each child
 import sklearn.metrics  # noqa: F401
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError
+from tests.calendars import utc_ranges
 from tests.chaos.forking import serve
 from tests.sluice.toy import TOY
 
@@ -34,7 +35,6 @@ from sluice.dataset.snapshot import make_snapshot
 from sluice.declaration import Continuous, Deployment, LinearLearner, Scoring, Tuning, XGBoost
 from sluice.errors import SluiceError
 from sluice.evaluation.transforms import find_scoring
-from sluice.lake.partitions import parse_ranges
 from sluice.lake.store import Lake
 from sluice.scoring.batches import launch_batch
 from sluice.scoring.writing import announce_scores, write_scores
@@ -134,7 +134,7 @@ def score_in_batch(workspace: Workspace) -> None:
     if name is not None:
         _wait(lambda: find_scoring(workspace, name))
     write_scores(workspace, job, SCORED)
-    announce_scores(workspace, job, parse_ranges(SCORED), "run")
+    announce_scores(workspace, job, utc_ranges(SCORED), "run")
 
 
 def _wait(find_it: Callable[[], Any]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.calendars import utc, utc_ranges
 from tests.chaos import step_life
 from tests.chaos.faults import Delay, Kill, Rule, Schedule
 from tests.chaos.forking import Ask, forking
@@ -32,7 +33,6 @@ from sluice.compute.attempts import Result
 from sluice.compute.contract import Started
 from sluice.compute.names import LOG
 from sluice.errors import SluiceError
-from sluice.lake.partitions import Partition, parse_ranges
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 
@@ -99,7 +99,7 @@ class Try:
     def made(self) -> Made:
         """Return the output of the step: the ETag of each object, and of each manifest what does not differ by run."""
         lake, found = self.workspace.lake, dict[str, Any]()
-        for partition in parse_ranges(self.ranges):
+        for partition in utc_ranges(self.ranges):
             found |= {key: etag for key, _, etag in lake.objects(lake.layout.partition(STEP, partition))}
             manifest = lake.manifest(STEP, partition)
             if manifest is not None:
@@ -110,7 +110,7 @@ class Try:
     def complete(self) -> list[str]:
         """Return the days that have a manifest, with their objects."""
         lake = self.workspace.lake
-        keys = {day: lake.layout.manifest(STEP, Partition.parse(f"dt={day}")) for day in self.days}
+        keys = {day: lake.layout.manifest(STEP, utc(f"dt={day}")) for day in self.days}
         made = self.made()
         return [day for day, key in keys.items() if key in made]
 

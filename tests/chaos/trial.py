@@ -123,7 +123,6 @@ class Trial:
             self.queue,
             self.lake(url, read_seconds),
             self.source,
-            self.pipeline.every,
             limits,
             on_flush=on_flush,
         )

@@ -38,7 +38,7 @@ def main(work: str, bucket: str, target: str) -> None:
     sys.stdout.write("begun\n")
     sys.stdout.flush()
     if work == "drain":
-        while not drain(aws.client("sqs"), target, lake, source, pipeline.every, Limits(messages=MOST)).empty:
+        while not drain(aws.client("sqs"), target, lake, source, Limits(messages=MOST)).empty:
             pass
     elif work == "read":
         while _read_round(aws.client("kinesis"), target, lake):

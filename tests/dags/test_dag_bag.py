@@ -138,7 +138,7 @@ def test_pipeline_may_end_at_its_lake_or_at_its_model_or_score_in_batch(pipeline
 def test_pipeline_that_is_broken_has_no_dags_and_removes_none_of_others(pipelines: Path) -> None:
     """Its reason is the import error of a file that has no DAG, because an import error stops the DAGs of its file."""
     add(pipelines, "typo", "PIPELINE = (\n")
-    add(pipelines, "wrong", _SECOND_PIPELINE.replace("parcels", "wrong").replace('"hour"', '"month"'))
+    add(pipelines, "wrong", _SECOND_PIPELINE.replace("parcels", "wrong").replace('"hour"', '"year"'))
     add(pipelines, "schedule", _SECOND_PIPELINE.replace("parcels", "schedule") + _NEVER)
     add(pipelines, "leaves", "import sys\nsys.exit('no pipeline today')\n")
     add(pipelines, "nothing", None)
@@ -152,7 +152,7 @@ def test_pipeline_that_is_broken_has_no_dags_and_removes_none_of_others(pipeline
     (error,) = import_errors.values()
     for line in (
         "pipeline typo can't be loaded: pipelines/typo/pipeline.py line 1: SyntaxError: '(' was never closed",
-        "pipeline wrong: every='month' is no partition length; use hour or day",
+        "pipeline wrong: every='year' is no partition length; use hour or day or week or month",
         "pipeline schedule: Airflow refuses the training schedule 'never' (",
         "pipeline leaves can't be loaded: pipelines/leaves/pipeline.py line 2: SystemExit: no pipeline today",
         "pipelines/nothing has no pipeline.py; declare the pipeline there, or move the folder",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.calendars import utc
 from tests.conftest import Cloud
 from tests.dags.airflow_home import ROOT, AirflowHome, airflow_environment
 from tests.dags.running_airflow import Airflow, running_airflow
@@ -130,7 +131,7 @@ def _date(day: Partition) -> str:
 
 
 def days_of(month: int, count: int = 2) -> list[Partition]:
-    first = Partition.parse(f"dt=2013-{month:02d}-01")
+    first = utc(f"dt=2013-{month:02d}-01")
     return [first.shift(n) for n in range(count)]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.calendars import utc
 from tests.conftest import Cloud
 from tests.dags.airflow_home import ROOT, AirflowHome, airflow_environment
 from tests.dags.running_airflow import Airflow, running_airflow
@@ -29,7 +30,7 @@ from sluice.landing.closing import Observed
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 EVENTS = FifoQueue("events", event_id="id", event_time="event_time")
-FIRST_EVENT = Partition.parse("dt=2013-01-11")
+FIRST_EVENT = utc("dt=2013-01-11")
 INCOMPLETE = list(between(FIRST_EVENT, FIRST_EVENT.shift(11)))
 COMPLETE = list(between(FIRST_EVENT.shift(12), FIRST_EVENT.shift(15)))
 OPEN = COMPLETE[-1].shift(1)

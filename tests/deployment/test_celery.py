@@ -17,12 +17,12 @@ import psutil
 import pytest
 from deploy.fleet import Fleet, Outcome, Run, running_fleet
 from deploy.worker import _namespace, name_of
+from tests.calendars import utc_ranges
 from tests.dags.lake_content import LakeContent
 
 from localcloud.testing.waiting import wait_for
 from pipelines.flights import data
 from pipelines.flights.events import events_of_days
-from sluice.lake.partitions import parse_ranges
 
 _DAYS, _DAYS_OF_FAULTS = 60, 14
 _SHORT = {
@@ -135,7 +135,7 @@ def test_worker_killed_in_the_middle_of_a_chunk_loses_nothing(fleet: Fleet, expe
     _send([process for tree in trees.values() for process in tree], signal.SIGSTOP)
     done = set(fleet.workspace.lake.partitions("conform"))
     tasks = [task for task in fleet.tasks(begun) if task["task_id"] == "conform" and task["state"] == "running"]
-    chunks = {task["map_index"]: set(parse_ranges(task["rendered_map_index"])) for task in tasks}
+    chunks = {task["map_index"]: set(utc_ranges(task["rendered_map_index"])) for task in tasks}
     killed = next(task for task in tasks if chunks[task["map_index"]] & done and chunks[task["map_index"]] - done)
     _send(trees[killed["hostname"]], signal.SIGKILL)
     _send([process for tree in trees.values() for process in tree], signal.SIGCONT)

@@ -132,7 +132,7 @@ def test_landed_waiting_and_quarantined_events_are_reported(parcels: Workspace, 
     ) == [4, 0, 0, 4, 1]
 
     sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)
-    drain(sqs, url, lake, EVENTS, "day", on_flush=flush_metrics("parcels", "events"))
+    drain(sqs, url, lake, EVENTS, on_flush=flush_metrics("parcels", "events"))
     assert collector.read(
         "events.landed", "events.landed_bytes", "events.parts", "events.redelivered", "events.flush_messages"
     ) == [4, sum(map(len, bodies)), 1, 1, 4]

@@ -18,6 +18,7 @@ import pytest
 import xgboost
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout, TaskDeferred
 from botocore.awsrequest import AWSResponse
+from tests.calendars import utc
 from tests.plugins.faults import Happens, refused
 from tests.plugins.task_life import deferral_of, event_of, run, run_from
 
@@ -28,7 +29,6 @@ from sluice.evaluation.inputs import inputs_folder
 from sluice.evaluation.transforms import find_scoring
 from sluice.evaluation.verdict import read_verdict
 from sluice.lake.manifests import Manifest
-from sluice.lake.partitions import Partition
 from sluice.serving.judging import launch_scorings, make_verdict
 from sluice.serving.records import deployment_records
 from sluice.steps.frames import parquet_bytes
@@ -61,7 +61,7 @@ def put_features(parcels: Workspace, day: date, *, heavy_is_late: bool) -> None:
     weight, distance = random.uniform(0, 1, _ROWS), random.uniform(0, 1, _ROWS)
     late = (weight + random.normal(0, 0.2, _ROWS) > 0.5) == heavy_is_late
     rows = pd.DataFrame({"weight": weight, "distance": distance, "late": late.astype("int64")})
-    partition = Partition.parse(f"dt={day}")
+    partition = utc(f"dt={day}")
     file = parcels.lake.put(
         parcels.lake.layout.output("features", partition, "1"),
         parquet_bytes(pa.Table.from_pandas(rows)),

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from airflow.jobs.triggerer_job_runner import _USER_ACTION_CANCEL_MSG, TriggerRunner
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from tests.calendars import utc
 from tests.conftest import Cloud
 from tests.plugins.faults import Happens, refused, refused_by_s3
 from tests.plugins.task_life import deferral_of, rebuilt, run
@@ -154,7 +155,7 @@ def test_closing_waits_no_longer_once_more_waits_to_land(parcels: Workspace, thr
 
 # S3PartitionSensor
 
-PARTITIONS = [Partition.parse(f"dt=2013-03-0{day}") for day in (1, 2)]
+PARTITIONS = [utc(f"dt=2013-03-0{day}") for day in (1, 2)]
 TARIFFS = "drops/tariffs/{}/_SUCCESS"
 
 

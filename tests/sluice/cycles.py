@@ -16,9 +16,10 @@ from tests.sluice.toy import EVENTS, reading, toy
 from sluice.completions import announce_landed, announce_partitions
 from sluice.declaration.sources import EventSource
 from sluice.declaration.steps import Conform
+from sluice.lake.division import record_division
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import File, Manifest
-from sluice.lake.partitions import Partition, format_ranges
+from sluice.lake.partitions import Calendar, Partition, format_ranges
 from sluice.lake.pending import Pending
 from sluice.landing.closing import Observed
 from sluice.landing.parts import Limits
@@ -66,6 +67,7 @@ def put_history(workspace: Workspace, days: Sequence[Partition]) -> None:
         for step in (step for step in pipeline.steps if isinstance(step, Conform)):
             key = partial(lake.layout.key_file, step.name, number=1, digest=content_digest(_KEYS))
             list(pool.map(lambda day, key=key: lake.put(key(partition=day), parquet_bytes(_KEYS)), days))
+    record_division(lake)
     for source in pipeline.event_sources:
         observed = Observed(since=days[0].start, until=days[-1].end)
         lake.put(lake.layout.pending(source.name), Pending().model_dump_json().encode())
@@ -99,7 +101,7 @@ def transform_of(workspace: Workspace, days: Iterable[Partition]) -> None:
     announce_partitions(workspace, workspace.pipeline.steps[-1].name, format_ranges(asked), "run")
 
 
-_DAY = Partition.containing(AT, "day")
+_DAY = Partition.containing(AT, Calendar("day"))
 _NOON, _AFTER = _DAY.start + timedelta(hours=12), _DAY.end + timedelta(hours=2)
 MOMENTS = {"opens": _NOON, "lands": _NOON, "closes": _AFTER, "comes late": _AFTER, "has nothing": _AFTER}
 

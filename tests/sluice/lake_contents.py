@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tests.calendars import utc
 from tests.draining import record_from_sqs
 
 from sluice.declaration.sources import FifoQueue
@@ -26,12 +28,12 @@ WRITTEN = datetime(2014, 1, 1, tzinfo=UTC)
 
 
 def partition(key: str) -> Partition:
-    return Partition.parse(f"dt={key}")
+    return utc(f"dt={key}")
 
 
 def put_raw(lake: Lake, source: FifoQueue, day: str, *parts: Sequence[dict[str, Any]], state: str = "closed") -> None:
     """Put one raw partition that holds these messages, a part each; it replaces an existing one."""
-    dataset = f"raw/{source.name}"
+    lake, dataset = _divided(lake, day), f"raw/{source.name}"
     expect(lake, source.name, {partition(day): next_revision(lake.manifest(dataset, partition(day)))})
     records = [[record_from_sqs(message, source) for message in messages] for messages in parts]
     put_parts(lake, source, day, *((part_bytes(each), len(each)) for each in records), state=state)
@@ -50,9 +52,14 @@ def put_parts(
 
 def put_rows(lake: Lake, dataset: str, day: str, rows: pd.DataFrame, state: str = "closed") -> None:
     """Put one partition of a step that holds these rows; it replaces an existing one."""
-    body = parquet_bytes(pa.Table.from_pandas(rows, preserve_index=False))
+    lake, body = _divided(lake, day), parquet_bytes(pa.Table.from_pandas(rows, preserve_index=False))
     key = lake.layout.output(dataset, partition(day), sha256(body).hexdigest()[:16])
     _commit(lake, dataset, day, state, [lake.put(key, body, rows=len(rows))])
+
+
+def _divided(lake: Lake, key: str) -> Lake:
+    """Return the lake, divided into hours if the key is one of an hour."""
+    return replace(lake, calendar=partition(key).calendar)
 
 
 def _commit(lake: Lake, dataset: str, day: str, state: Any, files: Sequence[Any]) -> None:

@@ -1,18 +1,13 @@
-"""What `sluice check` finds before anything runs: code that can't be imported, and a lake of another grain."""
+"""What `sluice check` finds before anything runs: code that can't be imported."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
-from tests.draining import workspace_of
 from tests.sluice.conftest import Declare
-from tests.sluice.lake_contents import put_raw
-from tests.sluice.toy import CONTRACT, EVENTS, MODULES, STEPS, TOY, message
+from tests.sluice.toy import CONTRACT, MODULES, STEPS, TOY
 
-from sluice.checking import check_lake, check_pipeline
+from sluice.checking import check_pipeline
 from sluice.errors import DeclarationError
-from sluice.lake.store import Lake
 
 DECLARED = "from tests.sluice.toy import TOY as PIPELINE\n"
 
@@ -47,15 +42,3 @@ def test_unusable_code_is_named_in_one_line(declare: Declare, modules: dict[str,
 
     assert str(refused.value).startswith("pipeline toy: ")
     assert "\n" not in str(refused.value)
-
-
-def test_changed_grain_of_an_existing_lake_is_named(lake: Lake) -> None:
-    put_raw(lake, EVENTS, "2013-01-01", [message("{}")])
-    check_lake(workspace_of(lake, TOY))
-
-    with pytest.raises(
-        DeclarationError,
-        match=r"^pipeline toy: every='hour', but .*/toy/raw/events/ has partitions of another length, such as "
-        r"dt=2013-01-01; keep every='day', or give the pipeline another name",
-    ):
-        check_lake(workspace_of(lake, replace(TOY, every="hour")))

@@ -187,10 +187,9 @@ def test_time_for_which_nothing_has_come_is_late_unless_it_is_empty_by_rule(join
 
 def test_hours_are_late_as_days_are(workspace: Workspace) -> None:
     hours = [partition(f"2013-01-01/hour={hour:02d}") for hour in (7, 8)]
-    hourly = at(
-        replace(workspace, pipeline=toy(every="hour", end=hours[1].start, training=None, deployment=None)),
-        WRITTEN + timedelta(hours=1),
-    )
+    pipeline = toy(every="hour", end=hours[1].start, training=None, deployment=None)
+    divided = replace(workspace, pipeline=pipeline, lake=replace(workspace.lake, calendar=pipeline.calendar))
+    hourly = at(divided, WRITTEN + timedelta(hours=1))
     for hour in hours:
         put_raw(hourly.lake, EVENTS, hour.key.removeprefix("dt="), [message(reading("r", hour.start))])
     run(hourly, format_ranges(hours))

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sluice.aws.clients import Aws
 from sluice.aws.failures import explain
 from sluice.aws.settings import load_settings
-from sluice.checking import check_lake, check_pipeline
+from sluice.checking import check_pipeline
 from sluice.cli.arguments import PipelineArgument
 from sluice.cli.cleaning import commands as cleaning
 from sluice.cli.deploying import commands as deploying
@@ -26,6 +26,7 @@ from sluice.declaration.loading import load_pipeline
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource
 from sluice.errors import DeclarationError, MissingResource, SluiceError
+from sluice.lake.division import require_division
 from sluice.redrive.held import CONFLICT, Choice, survey_all
 from sluice.redrive.quarantined import OUTSIDE
 from sluice.redrive.sending import require_complete, send_back_all
@@ -89,10 +90,10 @@ def _lake_result(name: str) -> str:
     """Check the lake; return the reason if that is impossible, else an empty text.
 
     Raises:
-        DeclarationError: the lake's partitions have another length than the declared one.
+        DeclarationError: the lake is divided otherwise than the pipeline declares.
     """
     try:
-        check_lake(Workspace.open(Aws(), name))
+        require_division(Workspace.open(Aws(), name).lake)
     except MissingResource:
         return "; it is not provisioned, so it has no lake yet"
     except (BotoCoreError, ClientError) as error:
@@ -246,7 +247,7 @@ def _redrive(
     source: Annotated[str | None, typer.Option(help="A queue or stream; all of them if omitted.")] = None,
     where: Annotated[str, typer.Option(help="quarantine, dead_letters or both.")] = "both",
     reason: Annotated[str | None, typer.Option(help="Only events quarantined for this reason.")] = None,
-    first: Annotated[str | None, typer.Option("--from", help="First partition, such as 2013-01-01 (UTC).")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="First partition, such as 2013-01-01 or 2013-01.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last partition, included.")] = None,
     event_id: Annotated[list[str] | None, typer.Option("--id", help="Only this event id; may be repeated.")] = None,
     limit: Annotated[int, typer.Option(help="The most messages to send from each source and place.")] = 1000,

@@ -27,7 +27,7 @@ commands = typer.Typer()
 def _plan(
     pipeline: PipelineArgument,
     step: Annotated[str | None, typer.Argument(help="One step; all of them if omitted.")] = None,
-    first: Annotated[str | None, typer.Option("--from", help="First partition, such as 2013-01-01 (UTC).")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="First partition, such as 2013-01-01 or 2013-01.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last partition, included.")] = None,
 ) -> None:
     """Show which partitions a transform run would make, step by step, and why. Nothing is changed.
@@ -39,7 +39,7 @@ def _plan(
     workspace = Workspace.open(Aws(), pipeline)
     if step is not None:
         workspace.pipeline.step(step)
-    partitions = requested(workspace.pipeline.every, None, first, last) if first or last else None
+    partitions = requested(workspace.pipeline.calendar, None, first, last) if first or last else None
     found = [each for each in outlook(workspace, partitions) if step in (None, each.step)]
     due = [each for each in found if each.verdict != "is done"]
     if due:

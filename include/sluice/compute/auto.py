@@ -96,7 +96,7 @@ class AutoRuntime(Runtime[Auto]):
 
     def _history(self, work: Work) -> list[Run]:
         """Return the measured runs of the step: of these partitions, and of those before them."""
-        planned, first = work.planned.planned, parse_ranges(work.ranges)[0]
+        planned, first = work.planned.planned, parse_ranges(work.ranges, self.workspace.pipeline.calendar)[0]
         with ThreadPoolExecutor(_HISTORY) as pool:
             before = pool.map(
                 lambda n: self.workspace.lake.manifest(self.step.name, first.shift(-n)), range(1, _HISTORY + 1)

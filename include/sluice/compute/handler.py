@@ -49,6 +49,7 @@ class _Answer:
     outcome: Outcome
     message: str = ""
     summary: dict[str, Any] = field(default_factory=dict)
+    manifests: tuple[str, ...] = ()
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def run(request: Request, by: str, log: str, seconds: float) -> dict[str, Any]:
         message=answer.message,
         size=request.size,
         summary=answer.summary,
-        manifests=_manifests(lake, answer, request.step),
+        manifests=answer.manifests,
         seconds=ended.seconds,
         peak_mb=ended.peak_mb,
         dollars=round(ended.seconds * request.dollars_per_second, 8),
@@ -130,7 +131,10 @@ def _run_step(request: Request, session: boto3.Session, peak: Peak) -> _Answer:
         place = Place(
             str(request.size), request.reason, request.dollars_per_second, lambda: max(peak_mb(), round(peak.mb))
         )
-        return _Answer("done", summary=run_step(workspace, request.step, request.partitions, place))
+        summary = run_step(workspace, request.step, request.partitions, place)
+        made = parse_ranges(summary["partitions"], workspace.pipeline.calendar)
+        manifests = tuple(workspace.lake.layout.manifest(request.step, partition) for partition in made)
+        return _Answer("done", summary=summary, manifests=manifests)
     except MemoryError as error:
         return _Answer("memory", str(error))
     except Exception as error:
@@ -164,11 +168,6 @@ def _answer(request: Request, ended: Ended) -> _Answer:
             return _Answer("memory", f"{request} found no memory for its process")
         case "raised":
             return _Answer("failed", f"{request}: {explain(ended.value)}")
-
-
-def _manifests(lake: Lake, answer: _Answer, step: str) -> tuple[str, ...]:
-    partitions = parse_ranges(answer.summary.get("partitions", ""))
-    return tuple(lake.layout.manifest(step, partition) for partition in partitions)
 
 
 def _task_arn() -> str:

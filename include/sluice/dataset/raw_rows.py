@@ -85,7 +85,8 @@ class RawRows:
             for start in range(0, len(manifests), _AHEAD):
                 some = manifests[start : start + _AHEAD]
                 for manifest, frame in zip(some, pool.map(partial(_frame, self.lake), some), strict=True):
-                    yield manifest.time_partition, self._taken(frame, manifest.time_partition)
+                    partition = manifest.time_partition(self.lake.calendar)
+                    yield partition, self._taken(frame, partition)
 
     def is_whole(self, name: str) -> bool:
         """Return whether a category holds whole numbers and truth values, as far as was read."""

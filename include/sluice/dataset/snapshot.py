@@ -21,9 +21,10 @@ from sluice.dataset.profile import Sample
 from sluice.dataset.raw_rows import RawRows, read_rows
 from sluice.declaration.training import Training
 from sluice.errors import MissingResource, NotEnoughData, OutdatedObject
+from sluice.lake.division import require_division
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.parsing import parsed
-from sluice.lake.partitions import Partition, format_ranges, parse_ranges, partition_at
+from sluice.lake.partitions import Calendar, Partition, format_ranges, last_partition_at, parse_ranges, partition_at
 from sluice.lake.store import Lake
 from sluice.steps.frames import read_object, to_frame
 from sluice.workspace import Workspace
@@ -128,7 +129,9 @@ def make_snapshot(workspace: Workspace, first: str | None = None, last: str | No
         SluiceError: a bound is no date.
         NotEnoughData: a part has no partition, or too few rows, or not the labels that it needs.
         DeclarationError: the rows lack a column that is declared, or hold a value that the training does not take.
+        DeclarationError: the lake is divided otherwise than the pipeline declares.
     """
+    require_division(workspace.lake)
     lake, pipeline = workspace.lake, workspace.pipeline
     training = pipeline.require_training()
     manifests = _closed(workspace, first, last)
@@ -164,12 +167,13 @@ def _closed(workspace: Workspace, first: str | None, last: str | None) -> dict[P
     """Return the closed partitions of the range that have rows, with their manifests, oldest first."""
     lake, pipeline = workspace.lake, workspace.pipeline
     dataset = pipeline.require_training().rows
-    begin, end = (partition_at(bound, pipeline.every) if bound else None for bound in (first, last))
+    begin = partition_at(first, pipeline.calendar) if first else None
+    end = last_partition_at(last, pipeline.calendar) if last else None
     wanted = (
         each for each in lake.partitions(dataset) if (begin is None or each >= begin) and (end is None or each <= end)
     )
     return {
-        manifest.time_partition: manifest
+        manifest.time_partition(lake.calendar): manifest
         for manifest in lake.manifests(dataset, wanted)
         if manifest.state == "closed" and manifest.rows_out
     }
@@ -241,7 +245,7 @@ def _write(
 
 def _useless(workspace: Workspace, channel: Channel, manifests: Sequence[Manifest], reason: str) -> NotEnoughData:
     lake, pipeline = workspace.lake, workspace.pipeline
-    ranges = format_ranges(each.time_partition for each in manifests)
+    ranges = format_ranges(each.time_partition(lake.calendar) for each in manifests)
     return NotEnoughData(
         f"the {channel} rows {ranges} of {lake.uri(lake.layout.dataset(pipeline.require_training().rows))} "
         f"{reason}: run {pipeline.name}_transform on more, or correct the declaration"
@@ -264,11 +268,12 @@ def _check_sizes(workspace: Workspace, snapshot: Snapshot) -> None:
             )
 
 
-def channel_partitions(snapshot: Snapshot, channel: Channel) -> list[Partition]:
+def channel_partitions(calendar: Calendar, snapshot: Snapshot, channel: Channel) -> list[Partition]:
     """Return the partitions of a channel, oldest first.
 
     Args:
+        calendar: How the pipeline divides time.
         snapshot: The snapshot.
         channel: ``train``, ``validation`` or ``test``.
     """
-    return parse_ranges(snapshot.partitions[channel])
+    return parse_ranges(snapshot.partitions[channel], calendar)

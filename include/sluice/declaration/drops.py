@@ -24,8 +24,9 @@ class Drops(Source):
     another format is refused.
 
     Args:
-        prefix: Where the files are: it ends with a slash, and those of a partition are below ``<prefix>dt=…/``. An hour
-            may have one digit, as in ``hour=7``.
+        prefix: Where the files are: it ends with a slash, and those of a partition are below ``<prefix>dt=…/``,
+            ``<prefix>week=…/`` or ``<prefix>month=…/``. An hour may have one digit, as in ``hour=7``. A week or month
+            also has what is below its days.
         complete: What makes a partition complete: a marker by default.
         schema: The columns that a step gets, as ``{"station": "string", "wind": "int64"}``; the types are those of
             :mod:`sluice.declaration.column_types`. Values are converted if that loses nothing; else the file is

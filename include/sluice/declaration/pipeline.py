@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import get_args
 
 from sluice.declaration.checks import check_tuple
@@ -24,8 +25,10 @@ from sluice.declaration.sources import EventSource, Source
 from sluice.declaration.steps import Conform, Step, name_before
 from sluice.declaration.training import Training
 from sluice.errors import DeclarationError
+from sluice.lake.grains import Grain
 from sluice.lake.layout import Folder
-from sluice.lake.partitions import Grain, Partition
+from sluice.lake.partitions import Calendar, Partition
+from sluice.lake.zones import zone_named
 
 # An ARN has an endpoint's name in lower case, and policies compare ARNs letter by letter.
 _ENDPOINT = re.compile(r"[a-z0-9](-*[a-z0-9]){0,45}")
@@ -37,15 +40,17 @@ class Pipeline:
 
     Args:
         name: The name of its folder: at most 24 of a-z, 0-9 and ``_``, starting with a letter.
-        every: The length of a partition, ``day`` or ``hour`` (UTC).
-        start: The start of the first partition that Airflow transforms by itself (UTC).
+        every: The length of a partition: ``hour``, ``day``, ``week`` (from Monday) or ``month``.
+        start: The start of the first partition that Airflow transforms by itself, in the zone.
         sources: Where events come from; at least one.
         steps: The transforms, in order; at least one. Each reads sources and earlier steps.
         training: How a model is trained; None: the pipeline ends at its lake.
         deployment: Where the model is served; None: it has no endpoint.
         scoring: How the live model scores partitions of the lake in batch; None: it does not. Without a deployment and
             a scoring, the pipeline ends at a trained model.
-        end: A moment in the last partition that Airflow transforms by itself (UTC); None: there is no last one.
+        end: A moment in the last partition that Airflow transforms by itself; None: there is no last one.
+        zone: The IANA name of the zone at whose midnights days, weeks and months start. Hours are those of UTC. Neither
+            it nor ``every`` can be changed once there is data.
         kms_key: The ARN of the KMS key that encrypts the lake, the sources, the completion topic, and the disks of
             training jobs and endpoints. The workers' policy and SageMaker's role allow its use; the key's own policy
             must leave that to IAM, as the default one does. None: each service encrypts with its own key.
@@ -78,6 +83,7 @@ class Pipeline:
     isolated: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
     prices: Mapping[str, float] = field(default_factory=dict)
+    zone: str = "UTC"
 
     def __post_init__(self) -> None:
         check_name("pipeline", self.name)
@@ -85,6 +91,7 @@ class Pipeline:
             raise DeclarationError(
                 f"pipeline {self.name}: every={self.every!r} is no partition length; use {' or '.join(get_args(Grain))}"
             )
+        self._check_zone()
         check_tuple(f"pipeline {self.name}", "sources", self.sources, Source, "FifoQueue(…)")
         check_tuple(f"pipeline {self.name}", "steps", self.steps, Conform | Step, "Conform(…)")
         self._check_time()
@@ -110,18 +117,33 @@ class Pipeline:
         check_tags(self.name, self.tags)
         check_prices(self.name, self.prices)
 
+    def _check_zone(self) -> None:
+        try:
+            zone_named(self.zone)
+        except (OSError, ValueError, TypeError) as error:
+            raise DeclarationError(
+                f"pipeline {self.name}: zone={self.zone!r} must be the name of a time zone, such as 'Europe/Berlin', "
+                f"or be left out for UTC"
+            ) from error
+        if self.every == "hour" and self.zone != "UTC":
+            raise DeclarationError(
+                f"pipeline {self.name}: zone={self.zone!r}, but hours are those of UTC; leave out the zone, or use days"
+            )
+
     def _check_time(self) -> None:
         for moment in filter(None, (self.start, self.end)):
             if moment.utcoffset() is None:
-                raise DeclarationError(f"pipeline {self.name}: start and end need a time zone; use datetime.UTC")
-            if moment.utcoffset():
+                raise DeclarationError(f"pipeline {self.name}: start and end need a time zone; use {self._zone}")
+            if moment.utcoffset() != moment.astimezone(self.calendar.tzinfo).utcoffset():
                 raise DeclarationError(
-                    f"pipeline {self.name}: {moment.isoformat()} is not UTC, but partitions are; use datetime.UTC"
+                    f"pipeline {self.name}: {moment.isoformat()} is not {self.zone}, but partitions are; use "
+                    f"{self._zone}"
                 )
-        if self.start != Partition.containing(self.start, self.every).start:
+        first = Partition.containing(self.start, self.calendar)
+        if self.start.astimezone(UTC) != first.start:
             raise DeclarationError(
                 f"pipeline {self.name}: start={self.start.isoformat()} is not the start of a partition; write the "
-                f"start of the {self.every}"
+                f"start of the {self.every}, which is {first.start.astimezone(self.calendar.tzinfo).isoformat()}"
             )
         if self.end is not None and self.end < self.start:
             raise DeclarationError(
@@ -227,6 +249,16 @@ class Pipeline:
         scoring.check_problem(self.training.problem)
         if scoring.approval is not None and self.deployment is not None:
             raise DeclarationError(f"pipeline {self.name}: the endpoint's model scores; declare approval in deployment")
+
+    @property
+    def _zone(self) -> str:
+        """The time zone as it is written in a declaration."""
+        return "datetime.UTC" if self.zone == "UTC" else f"zoneinfo.ZoneInfo({self.zone!r})"
+
+    @cached_property
+    def calendar(self) -> Calendar:
+        """How time is divided into partitions."""
+        return Calendar(self.every, self.zone)
 
     def require_training(self) -> Training:
         """Return the training.

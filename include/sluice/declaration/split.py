@@ -5,16 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from typing_extensions import override
 
 from sluice.declaration.checks import check_count, check_share
 from sluice.errors import DeclarationError
-from sluice.lake.partitions import Partition
+from sluice.lake.partitions import Calendar, Partition
 
 _LARGEST_GAP = 10_000
+_DAYS = Calendar("day")
 
 
 class Parts(NamedTuple):
@@ -91,7 +92,8 @@ class DateSplit(Split):
     """A split at two moments. A partition belongs to the part in which it starts.
 
     Args:
-        validation_from: The moment from which on partitions validate: a date, or a datetime with the time zone UTC.
+        validation_from: The moment from which on partitions validate: a date in the zone of the pipeline, or a datetime
+            with the time zone UTC.
         test_from: The moment from which on partitions test.
         gap: How many windows before each of the two are left out: as many as the label looks ahead.
 
@@ -107,7 +109,7 @@ class DateSplit(Split):
         check_count("split", "gap", self.gap, 0, _LARGEST_GAP)
         for member in ("validation_from", "test_from"):
             _check_moment(member, getattr(self, member))
-        if not _moment(self.validation_from) < _moment(self.test_from):
+        if not _moment(self.validation_from, _DAYS) < _moment(self.test_from, _DAYS):
             raise DeclarationError(
                 f"split: test_from={self.test_from} must be after validation_from={self.validation_from}; the newest "
                 f"partitions test"
@@ -115,7 +117,11 @@ class DateSplit(Split):
 
     @override
     def parts(self, partitions: Sequence[Partition]) -> Parts:
-        ordered, validation, test = sorted(partitions), _moment(self.validation_from), _moment(self.test_from)
+        ordered = sorted(partitions)
+        if not ordered:
+            return Parts([], [], [])
+        calendar = ordered[0].calendar
+        validation, test = _moment(self.validation_from, calendar), _moment(self.test_from, calendar)
         return Parts(
             [each for each in ordered if each.shift(self.gap).start < validation],
             [each for each in ordered if validation <= each.start and each.shift(self.gap).start < test],
@@ -130,5 +136,5 @@ def _check_moment(member: str, value: object) -> None:
         )
 
 
-def _moment(value: date) -> datetime:
-    return value if isinstance(value, datetime) else datetime.combine(value, time(), UTC)
+def _moment(value: date, calendar: Calendar) -> datetime:
+    return value if isinstance(value, datetime) else calendar.midnight(value)

@@ -30,6 +30,7 @@ from sluice.workspace import Workspace
 
 _READERS = 16
 _AT_ONCE = 256  # partitions
+_PARTITION = re.compile(r"/(?=[a-z]+=)")  # before the key of a partition
 # Only what has the form that the lake gives it may go.
 _FORMS: Mapping[Kind, re.Pattern[str]] = {
     Kind.REVISION: re.compile(r"rev=[0-9a-f]+/part-0\.parquet"),
@@ -97,8 +98,8 @@ def contents_of(workspace: Workspace, name: str, frozen: frozenset[str]) -> Cont
 
 def split_name(name: str) -> tuple[str, str]:
     """Return the dataset and the key of the partition of a name of :class:`Contents`."""
-    dataset, _, key = name.partition("/dt=")
-    return dataset, f"dt={key}"
+    *dataset, key = _PARTITION.split(name, 1)
+    return dataset[0], key
 
 
 def _datasets(pipeline: Pipeline) -> list[str]:
@@ -111,7 +112,7 @@ def _datasets(pipeline: Pipeline) -> list[str]:
 
 def _contents(workspace: Workspace, dataset: str, frozen: frozenset[str], below: str = "") -> Iterator[Contents]:
     """Yield what the partitions of a dataset hold; only those whose keys are ``below`` a prefix."""
-    lake, layout, every = workspace.lake, workspace.lake.layout, workspace.pipeline.every
+    lake, layout, calendar = workspace.lake, workspace.lake.layout, workspace.pipeline.calendar
     folders = {Kind.MARKER: layout.announcements(dataset)}
     if dataset.startswith(f"{Folder.RAW}/"):
         folders[Kind.PART] = layout.dataset(dataset)
@@ -125,7 +126,7 @@ def _contents(workspace: Workspace, dataset: str, frozen: frozenset[str], below:
         pages = lake.s3.get_paginator("list_objects_v2").paginate(Bucket=lake.bucket, Prefix=folder + below)
         for entry in (entry for page in pages for entry in page.get("Contents", ())):
             path = entry["Key"].removeprefix(folder)
-            partition = of_path(path, every)
+            partition = of_path(path, calendar)
             if partition is not None and _FORMS[kind].fullmatch(path.removeprefix(f"{partition.key}/")):
                 yield partition, Object(kind, entry["Key"], entry["LastModified"].astimezone(UTC), entry["Size"])
 

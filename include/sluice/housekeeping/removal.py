@@ -96,7 +96,7 @@ def _without_quarantine(lake: Lake, name: str, keys: Collection[str]) -> None:
         left = tuple(file for file in before.quarantined if file.key not in keys)
         return before.model_copy(update={"quarantined": left})
 
-    lake.update_manifest(dataset, Partition.parse(partition), without)
+    lake.update_manifest(dataset, Partition.parse(partition, lake.calendar), without)
 
 
 def _delete_config(workspace: Workspace, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 ::
 
+    s3://BUCKET/PIPELINE/division.json
     s3://BUCKET/PIPELINE/raw/SOURCE/dt=…/part-<first sequence number>-<digest>.parquet
     s3://BUCKET/PIPELINE/STEP/dt=…/rev=<digest>/part-0.parquet
     s3://BUCKET/PIPELINE/{raw/SOURCE,STEP}/dt=…/_manifest.json
@@ -87,6 +88,10 @@ class Layout:
 
     pipeline: str
 
+    def division(self) -> str:
+        """Return the key of the record of how the lake is divided into partitions."""
+        return self._key("division.json")
+
     # Datasets
 
     def dataset(self, dataset: str) -> str:
@@ -98,7 +103,7 @@ class Layout:
 
         Args:
             dataset: The dataset, such as ``raw/events``.
-            partition: The partition, an hour or a day.
+            partition: The partition.
         """
         return self._key(dataset, partition.key, "")
 
@@ -107,7 +112,7 @@ class Layout:
 
         Args:
             dataset: The dataset, such as ``raw/events``.
-            partition: The partition, an hour or a day.
+            partition: The partition.
         """
         return self._key(dataset, partition.key, MANIFEST)
 
@@ -116,7 +121,7 @@ class Layout:
 
         Args:
             dataset: The raw dataset of a source.
-            partition: The partition, an hour or a day.
+            partition: The partition.
             name: The name of the part, which contains a digest of its content.
         """
         return self._key(dataset, partition.key, name)
@@ -126,7 +131,7 @@ class Layout:
 
         Args:
             dataset: The dataset of the step, or its quarantine.
-            partition: The partition, an hour or a day.
+            partition: The partition.
             digest: The digest of the object's content.
         """
         return self._key(dataset, partition.key, f"rev={digest}", "part-0.parquet")

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from sluice.lake.layout import MANIFEST
-from sluice.lake.partitions import Partition
+from sluice.lake.partitions import Calendar, Partition
 
 
 def digest_of(value: Any) -> str:
@@ -101,6 +101,7 @@ class Manifest(BaseModel):
     Attributes:
         dataset: ``raw/SOURCE``, or the name of a step.
         partition: The key of the partition.
+        zone: The IANA name of the zone at whose midnights it starts.
         revision: How often the content has changed since the partition was first closed; 0 while it is open.
         files: The objects that hold the rows.
         inline: Records of a raw partition that are too few for an object, each as JSON: one write makes them durable
@@ -125,6 +126,7 @@ class Manifest(BaseModel):
     schema_version: Literal[1] = 1
     dataset: str
     partition: str
+    zone: str = "UTC"
     state: Literal["open", "closed"]
     revision: int = 0
     files: tuple[File, ...] = ()
@@ -163,10 +165,9 @@ class Manifest(BaseModel):
         stored = sum(file.size for file in self.files) + sum(len(record.encode()) for record in self.inline)
         return Size(stored, self.rows_out)
 
-    @property
-    def time_partition(self) -> Partition:
-        """The partition, parsed from its key."""
-        return Partition.parse(self.partition)
+    def time_partition(self, calendar: Calendar) -> Partition:
+        """Return the partition, parsed from its key by the calendar of its lake."""
+        return Partition.parse(self.partition, calendar)
 
 
 def earliest(moments: Iterable[datetime | None]) -> datetime | None:

@@ -4,66 +4,147 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import cached_property
 from itertools import pairwise
-from typing import Literal
 
 from sluice.errors import SluiceError
+from sluice.lake.grains import WINDOWS, Grain, Windows
+from sluice.lake.zones import first_moment, skipped_days, zone_named
 
-# The length of a partition (UTC).
-Grain = Literal["hour", "day"]
-
-_LENGTHS: dict[Grain, timedelta] = {"day": timedelta(days=1), "hour": timedelta(hours=1)}
-_KEY = re.compile(r"dt=(\d{4}-\d{2}-\d{2})(?:/hour=(\d{2}))?")
 _LONGEST_RANGE = len("dt=2013-01-15/hour=07..dt=2013-01-15/hour=08,")
 _MOST_CHARACTERS = 3_000  # below the 4 KiB that an XCom may have (P11)
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DATE, _MONTH = re.compile(r"\d{4}-\d{2}-\d{2}"), re.compile(r"\d{4}-\d{2}")
+_INSTANT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, order=True)
+class Calendar:
+    """How a pipeline divides time into partitions. A key alone does not say in which zone its date is.
+
+    Attributes:
+        every: The length of a partition.
+        zone: The IANA name of the zone at whose midnights partitions start. Hours are those of UTC.
+    """
+
+    every: Grain
+    zone: str = "UTC"
+
+    @property
+    def windows(self) -> Windows:
+        """The windows of the grain."""
+        return WINDOWS[self.every]
+
+    @property
+    def tzinfo(self) -> tzinfo:
+        """The zone."""
+        return zone_named(self.zone)
+
+    @cached_property
+    def skipped(self) -> tuple[int, ...]:
+        """The numbers of the windows that the zone has skipped. None of them is a partition."""
+        return skipped_days(self.zone) if self.every == "day" and self.zone != "UTC" else ()
+
+    def starting(self, number: int) -> datetime:
+        """Return the moment (UTC) at which a window starts, by its number."""
+        return first_moment(self.windows.start(number), self.tzinfo)
+
+    def number_at(self, moment: datetime) -> int:
+        """Return the number of the window that contains a moment.
+
+        Args:
+            moment: A time with a time zone.
+        """
+        number = self.windows.number(moment.astimezone(self.tzinfo))
+        if self.tzinfo is UTC:
+            return number
+        while self.starting(number) > moment:
+            number -= 1
+        while self.starting(number + 1) <= moment:  # clocks that go back over midnight show the former day again
+            number += 1
+        return number
+
+    def midnight(self, day: date) -> datetime:
+        """Return the first moment (UTC) of a day of the zone."""
+        return first_moment(datetime.combine(day, time()), self.tzinfo)
+
+    def of_run(self, moment: datetime) -> Partition:
+        """Return the partition of the date of a run.
+
+        Airflow takes a date alone for its midnight in UTC. It means that date in the zone.
+
+        Args:
+            moment: The date of the run, with a time zone.
+        """
+        moment = moment.astimezone(UTC)
+        return Partition.containing(self.midnight(moment) if moment.time() == time() else moment, self)
 
 
 @dataclass(frozen=True, order=True)
 class Partition:
-    """One time window of a dataset (UTC): an hour or a day from ``start``."""
+    """One time window of a dataset, from ``start`` (UTC)."""
 
     start: datetime
-    every: Grain
+    calendar: Calendar = field(hash=False)
 
     @classmethod
-    def containing(cls, moment: datetime, every: Grain) -> Partition:
+    def containing(cls, moment: datetime, calendar: Calendar) -> Partition:
         """Return the partition that contains a moment.
 
         Args:
             moment: A time with a time zone.
-            every: The length of the partition.
+            calendar: How time is divided.
         """
-        moment = moment.astimezone(UTC)
-        hour = moment.hour if every == "hour" else 0
-        return cls(moment.replace(hour=hour, minute=0, second=0, microsecond=0), every)
+        return cls(calendar.starting(calendar.number_at(moment)), calendar)
 
     @classmethod
-    def parse(cls, key: str) -> Partition:
-        """Parse a partition key, ``dt=2013-01-15`` or ``dt=2013-01-15/hour=07``.
+    def parse(cls, key: str, calendar: Calendar) -> Partition:
+        """Parse a partition key, such as ``dt=2013-01-15``, ``dt=2013-01-15/hour=07`` or ``month=2013-01``.
+
+        Args:
+            key: The key.
+            calendar: How time is divided.
 
         Raises:
-            SluiceError: the text is not such a key.
+            SluiceError: the text is no key of this calendar.
         """
-        match = _KEY.fullmatch(key)
+        windows = calendar.windows
+        match = windows.pattern.fullmatch(key)
         if match is None:
-            raise SluiceError(f"{key!r} is not a partition key; write dt=2013-01-15 or dt=2013-01-15/hour=07")
-        day, hour = match.groups()
+            raise SluiceError(f"{key!r} is not a partition key; write it as {windows.example}")
         try:
-            found = cls(datetime.fromisoformat(f"{day}T{hour or '00'}:00:00+00:00"), "day" if hour is None else "hour")
-            found.shift(1)  # the last day that a date can have has no end
+            number = windows.number(windows.read(match.groups()))
+            found = cls(calendar.starting(number), calendar)
+            calendar.starting(number + 1)  # the last day that a date can have has no end
         except (ValueError, OverflowError) as error:
             raise SluiceError(f"{key!r} is not a partition key: {error}; write a date that exists") from error
+        if found.key != key:
+            raise SluiceError(
+                f"{key!r} is not a partition key: no {calendar.every} of {calendar.zone} starts then; the next one to "
+                f"start is {found.shift(1).key if found.key < key else found.key}"
+            )
         return found
+
+    @cached_property
+    def number(self) -> int:
+        """The number of its window."""
+        return self.calendar.number_at(self.start)
+
+    @property
+    def date(self) -> date:
+        """The first day of it, in the zone."""
+        return self._shown.date()
+
+    @property
+    def _shown(self) -> datetime:
+        """The start as the calendar has it, which clocks may skip."""
+        return self.calendar.windows.start(self.number)
 
     @property
     def key(self) -> str:
-        # Not strftime: it omits the zeros of the year 0001, which some clocks report before they are set.
-        """The partition in keys and manifests: ``dt=2013-01-15`` or ``dt=2013-01-15/hour=07``."""
-        day = f"dt={self.start.date().isoformat()}"
-        return day if self.every == "day" else f"{day}/hour={self.start.hour:02d}"
+        """The partition in keys and manifests, such as ``dt=2013-01-15`` or ``dt=2013-01-15/hour=07``."""
+        return self.calendar.windows.key(self._shown)
 
     @property
     def label(self) -> str:
@@ -73,11 +154,23 @@ class Partition:
     @property
     def end(self) -> datetime:
         """The moment at which the next partition starts (UTC)."""
-        return self.start + _LENGTHS[self.every]
+        return self.calendar.starting(self.number + 1)
 
     def shift(self, count: int) -> Partition:
         """Return the partition ``count`` windows later, or earlier if ``count`` is negative."""
-        return Partition(self.start + count * _LENGTHS[self.every], self.every)
+        number = self.number
+        target, skipped = number + count, self.calendar.skipped
+        for each in skipped if count > 0 else reversed(skipped):
+            if number < each <= target:
+                target += 1
+            elif target <= each < number:
+                target -= 1
+        return Partition(self.calendar.starting(target), self.calendar)
+
+    def since(self, earlier: Partition) -> int:
+        """Return how many windows after an earlier partition this one is: ``earlier.shift`` of it returns this one."""
+        first, last = earlier.number, self.number
+        return last - first - sum(first < each < last for each in self.calendar.skipped)
 
 
 def between(first: Partition, last: Partition) -> Iterator[Partition]:
@@ -106,7 +199,7 @@ def neighbours(partitions: Iterable[Partition]) -> list[tuple[Partition, Partiti
     """
     runs: list[tuple[Partition, Partition]] = []
     for partition in sorted(set(partitions)):
-        if runs and runs[-1][1].shift(1) == partition:
+        if runs and runs[-1][1].end == partition.start:
             runs[-1] = runs[-1][0], partition
         else:
             runs.append((partition, partition))
@@ -133,8 +226,12 @@ def covering_ranges(partitions: Iterable[Partition], most: int = _MOST_CHARACTER
     return ",".join(first.key if first == last else f"{first.key}..{last.key}" for first, last in covering)
 
 
-def parse_ranges(text: str) -> list[Partition]:
+def parse_ranges(text: str, calendar: Calendar) -> list[Partition]:
     """Parse the text that :func:`format_ranges` returns, into partitions in order.
+
+    Args:
+        text: The ranges.
+        calendar: How time is divided.
 
     Raises:
         SluiceError: the text has something else.
@@ -142,45 +239,45 @@ def parse_ranges(text: str) -> list[Partition]:
     partitions: list[Partition] = []
     for run in filter(None, text.split(",")):
         first, _, last = run.partition("..")
-        partitions.extend(between(Partition.parse(first), Partition.parse(last or first)))
+        partitions.extend(between(Partition.parse(first, calendar), Partition.parse(last or first, calendar)))
     return partitions
 
 
-def of_folder(path: str) -> Partition | None:
-    """Return the partition of a folder below its dataset, such as ``dt=2013-01-15``; None if it is that of none."""
+def of_folder(path: str, calendar: Calendar) -> Partition | None:
+    """Return the partition of a folder below its dataset, such as ``dt=2013-01-15``; None if it is that of none.
+
+    Args:
+        path: The path of the folder.
+        calendar: How time is divided.
+    """
     try:
-        return Partition.parse(path)
+        return Partition.parse(path, calendar)
     except SluiceError:
         return None
 
 
-def of_path(path: str, every: Grain) -> Partition | None:
+def of_path(path: str, calendar: Calendar) -> Partition | None:
     """Return the partition whose folder contains an object; None if there is none.
 
     Args:
-        path: The object's path below its dataset or prefix, such as ``dt=2013-01-15/day.csv``.
-        every: The length of the partition. The folder of an hour is also part of its day.
+        path: The object's path below its dataset, such as ``dt=2013-01-15/_manifest.json``.
+        calendar: How time is divided.
     """
-    match = _KEY.match(path)
-    if match is None or not path[match.end() :].startswith("/"):
-        return None
-    found = of_folder(match.group())
-    if found is None or (found.every == "day" and every == "hour"):
-        return None
-    return Partition.containing(found.start, every)
+    match = calendar.windows.pattern.match(path)
+    return of_folder(match.group(), calendar) if match is not None and path[match.end() :].startswith("/") else None
 
 
 def requested(
-    every: Grain, run_start: datetime | None, first: str | None = None, last: str | None = None
+    calendar: Calendar, run_start: datetime | None, first: str | None = None, last: str | None = None
 ) -> list[Partition]:
-    """Return the partitions of a run: those of a range, or the one that contains ``run_start``.
+    """Return the partitions of a run: those of a range, or the one of its date.
 
     Args:
-        every: The length of a partition.
-        run_start: The logical date of the run; None if it has none.
+        calendar: How time is divided.
+        run_start: The logical date of the run, as :meth:`Calendar.of_run` reads it; None if it has none.
         first: The first partition of the range, as :func:`partition_at` reads it.
-        last: The last partition of the range, included. A date alone includes all hours of the day. If only one of the
-            two is given, it is both.
+        last: The last partition of the range, included. A date alone includes all hours of the day, and a month alone
+            all partitions of the month. If only one of the two is given, it is both.
 
     Raises:
         SluiceError: there is neither a range nor a logical date, or the range ends before it begins, or it has no
@@ -192,35 +289,54 @@ def requested(
                 "the run has no logical date and names no range, so it has no partition; trigger it again with "
                 "from and to, such as 2013-01-01 and 2013-01-14, or with a logical date"
             )
-        return [Partition.containing(run_start, every)]
-    begin, end = partition_at(first or last or "", every), _last_partition_at(last or first or "", every)
+        return [calendar.of_run(run_start)]
+    begin, end = partition_at(first or last or "", calendar), last_partition_at(last or first or "", calendar)
     if end < begin:
         raise SluiceError(f"the range from {first} to {last} ends before it begins; swap the two")
     return list(between(begin, end))
 
 
-def _last_partition_at(moment: str, every: Grain) -> Partition:
-    """Return the partition as :func:`partition_at` does, but for a date alone the last partition of that day."""
-    if _DATE.fullmatch(moment):
-        return Partition.containing(partition_at(moment, "day").end - _LENGTHS[every], every)
-    return partition_at(moment, every)
-
-
-def partition_at(moment: str, every: Grain) -> Partition:
-    """Return the partition that contains a date or time.
+def partition_at(moment: str, calendar: Calendar) -> Partition:
+    """Return the partition that contains a date or time; of a month, the one that contains its first day.
 
     Args:
-        moment: An ISO 8601 date or date-time, in UTC unless it has an offset.
-        every: The length of the partition.
+        moment: An ISO 8601 date or date-time, in the zone of the calendar unless it has an offset; or a month, such as
+            2013-01.
+        calendar: How time is divided.
 
     Raises:
-        SluiceError: the text is neither.
+        SluiceError: the text is none of these.
     """
+    return _bounds(moment, calendar)[0]
+
+
+def last_partition_at(moment: str, calendar: Calendar) -> Partition:
+    """Return the partition as :func:`partition_at` does, but for a date or a month alone the last one in it.
+
+    Args:
+        moment: As for :func:`partition_at`.
+        calendar: How time is divided.
+
+    Raises:
+        SluiceError: as for :func:`partition_at`.
+    """
+    return _bounds(moment, calendar)[1]
+
+
+def _bounds(text: str, calendar: Calendar) -> tuple[Partition, Partition]:
+    """Return the first and the last partition of a time, a date or a month."""
     try:
-        parsed = datetime.fromisoformat(moment)
-        return Partition.containing(parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC), every)
+        parsed = datetime.fromisoformat(f"{text}-01" if _MONTH.fullmatch(text) else text)
     except ValueError as error:
-        raise SluiceError(f"{moment!r} is not a date; write 2013-01-15 or 2013-01-15T07") from error
+        raise SluiceError(f"{text!r} is not a date; write 2013-01-15, 2013-01-15T07 or 2013-01") from error
+    if not _MONTH.fullmatch(text) and not _DATE.fullmatch(text):
+        moment = parsed if parsed.tzinfo else first_moment(parsed, calendar.tzinfo)
+        partition = Partition.containing(moment, calendar)
+        return partition, partition
+    days = Calendar("month" if _MONTH.fullmatch(text) else "day", calendar.zone)
+    begin = days.midnight(parsed)
+    last = max(begin, Partition.containing(begin, days).end - _INSTANT)
+    return Partition.containing(begin, calendar), Partition.containing(last, calendar)
 
 
 def chunks(partitions: Sequence[Partition], size: int) -> list[str]:

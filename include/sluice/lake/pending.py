@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import Manifest
 from sluice.lake.objects import Stored
-from sluice.lake.partitions import Partition
+from sluice.lake.partitions import Calendar, Partition
 from sluice.lake.store import Lake
 
 
@@ -31,15 +31,13 @@ class Pending(BaseModel):
     schema_version: int = 1
     revisions: Mapping[str, int] = Field(default_factory=dict)
 
-    @property
-    def partitions(self) -> list[Partition]:
-        """The partitions, in order."""
-        return sorted(Partition.parse(key) for key in self.revisions)
+    def partitions(self, calendar: Calendar) -> list[Partition]:
+        """Return the partitions, in order."""
+        return sorted(Partition.parse(key, calendar) for key in self.revisions)
 
-    @property
-    def changed(self) -> set[Partition]:
-        """Those that have been closed before."""
-        return {Partition.parse(key) for key, revision in self.revisions.items() if revision > 1}
+    def changed(self, calendar: Calendar) -> set[Partition]:
+        """Return those that have been closed before."""
+        return {Partition.parse(key, calendar) for key, revision in self.revisions.items() if revision > 1}
 
 
 def next_revision(before: Manifest | None) -> int:

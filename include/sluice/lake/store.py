@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
+from sluice.errors import DeclarationError
+from sluice.lake.division import Division, record_division, require_division
 from sluice.lake.layout import MANIFEST, PARTS, Layout
 from sluice.lake.manifests import Manifest
 from sluice.lake.objects import Bucket, Stored
-from sluice.lake.partitions import Partition, neighbours, of_folder
+from sluice.lake.partitions import Calendar, Partition, neighbours, of_folder
 
 _AFTER_FOLDER = chr(ord("/") + 1)  # after all keys in a folder
+_DAYS = Calendar("day")
 _FEW = 64  # manifests that are read without a listing
 
 
@@ -28,22 +31,55 @@ class Lake(Bucket):
     Attributes:
         pipeline: The name of the pipeline, which is the first part of all keys.
         now: The clock of manifests (UTC). No name and no content depends on it.
+        calendar: How it is divided into partitions: the calendar of the pipeline.
     """
 
     pipeline: str
     now: Callable[[], datetime] = _utc_now
+    calendar: Calendar = _DAYS
 
     @cached_property
     def layout(self) -> Layout:
         """The keys of the pipeline's objects."""
         return Layout(self.pipeline)
 
+    @cached_property
+    def division(self) -> Division | None:
+        """The record of how the lake is divided; None if there was none at the first look."""
+        return self.stored(self.layout.division(), Division).value
+
+    def begin(self, dataset: str, partition: Partition, before: Manifest | None) -> None:
+        """Put on record how the lake is divided, before a new manifest is written. It is looked up once.
+
+        Args:
+            dataset: The dataset, such as ``raw/events``.
+            partition: The partition whose manifest is to be written.
+            before: The manifest that it has. One of the same zone proves that the lake is divided so.
+
+        Raises:
+            DeclarationError: the lake, or the partition, is divided otherwise than by :attr:`calendar`.
+        """
+        is_known = before is not None and before.zone == self.calendar.zone
+        if partition.calendar != (self.calendar if is_known else self._divided_by):
+            raise DeclarationError(
+                f"{self.uri(self.layout.partition(dataset, partition))} is one of {partition.calendar}, but the lake "
+                f"is divided by {self.calendar}; ask for partitions of the pipeline's calendar"
+            )
+
+    @cached_property
+    def _divided_by(self) -> Calendar:
+        """How the lake is divided, which is on record from now on."""
+        require_division(self)
+        if self.division is None:
+            record_division(self)
+        return self.calendar
+
     def manifest(self, dataset: str, partition: Partition) -> Manifest | None:
         """Read a partition's manifest; return None if it has none.
 
         Args:
             dataset: The dataset, such as ``raw/events``.
-            partition: The partition, an hour or a day.
+            partition: The partition.
         """
         return self.stored(self.layout.manifest(dataset, partition), Manifest).value
 
@@ -58,14 +94,21 @@ class Lake(Bucket):
 
         Args:
             dataset: The dataset, such as ``raw/events``.
-            partition: The partition, an hour or a day.
+            partition: The partition.
             change: Returns the new manifest for the current one, which is None if there is none.
             seen: As for :meth:`update`.
 
         Raises:
             ConflictingWrite: as for :meth:`update`.
+            DeclarationError: as for :meth:`begin`.
         """
-        return self.update(self.layout.manifest(dataset, partition), Manifest, change, seen)
+
+        def in_zone(before: Manifest | None) -> Manifest:
+            self.begin(dataset, partition, before)
+            after, zone = change(before), self.calendar.zone
+            return after if after.zone == zone else after.model_copy(update={"zone": zone})
+
+        return self.update(self.layout.manifest(dataset, partition), Manifest, in_zone, seen)
 
     def partitions(self, dataset: str) -> list[Partition]:
         """List the partitions of a dataset that have a manifest, in order."""
@@ -82,7 +125,7 @@ class Lake(Bucket):
         """
         prefix = self.layout.dataset(dataset)
         found = {
-            of_folder(key.removeprefix(prefix).removesuffix("/" + MANIFEST)): etag
+            of_folder(key.removeprefix(prefix).removesuffix("/" + MANIFEST), self.calendar): etag
             for key, _, etag in self.between(prefix, partitions, without=PARTS)
             if key.endswith("/" + MANIFEST)
         }

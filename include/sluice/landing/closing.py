@@ -99,12 +99,12 @@ def close_source(lake: Lake, pipeline: Pipeline, source: EventSource, evidence: 
     """
     look, dataset = Look(lake), raw_dataset(source.name)
     pending = read_pending(lake, source.name)
-    changed = pending.changed
-    first = [each for each in pending.partitions if each not in changed]
+    changed = pending.changed(lake.calendar)
+    first = [each for each in pending.partitions(lake.calendar) if each not in changed]
     look.read_manifests((dataset, each) for each in first)
     manifests, unreadable = read_each(partial(look.manifest, dataset), first)
-    still_open = {manifest.time_partition for manifest in manifests if manifest.state == "open"}
-    closed = {*(manifest.time_partition for manifest in manifests), *changed} - still_open
+    still_open = {manifest.time_partition(lake.calendar) for manifest in manifests if manifest.state == "open"}
+    closed = {*(manifest.time_partition(lake.calendar) for manifest in manifests), *changed} - still_open
     passed = watermark(source, evidence, lake.now())
     if passed is not None:
         closed |= _closed(look, dataset, {each for each in still_open if each.end <= passed})
@@ -123,8 +123,19 @@ def is_empty_by_rule(lake: Reads, source: str, partition: Partition) -> bool:
         source: The name of the source.
         partition: A raw partition that has no manifest.
     """
+    until = empty_until(lake, source)
+    return until is not None and partition.end <= until
+
+
+def empty_until(lake: Reads, source: str) -> datetime | None:
+    """Return until when (UTC) partitions without a manifest are empty for good; None while that is not known.
+
+    Args:
+        lake: The lake of the pipeline, or a look at it.
+        source: The name of the source.
+    """
     observed = lake.stored(lake.layout.observed(source), Observed).value
-    return observed is not None and partition.end <= observed.since
+    return None if observed is None else observed.since
 
 
 def _silence_closed(
@@ -139,10 +150,10 @@ def _silence_closed(
     seen = lake.stored(key, Observed)
     before = seen.value if seen.value is None or seen.value.since <= lake.now() else None
     landed = bool(known) or (before is not None and before.until is not None) or _has_landed(lake, dataset)
-    first_open = Partition.containing(passed, pipeline.every)
+    first_open = Partition.containing(passed, pipeline.calendar)
     last = first_open.shift(-1)
     if pipeline.end is not None:
-        last = min(last, Partition.containing(pipeline.end, pipeline.every))
+        last = min(last, Partition.containing(pipeline.end, pipeline.calendar))
     silent = _without_events(lake, dataset, before, last, known) if before is not None and landed else []
     if before is None or not landed or len(silent) > _LONGEST_SILENCE:
         anew = Observed(since=first_open.start, until=first_open.start if landed else None)
@@ -160,7 +171,7 @@ def _without_events(
 ) -> list[Partition]:
     """Return the partitions without a manifest that no call has looked at, up to the last one."""
     seen = observed.since if observed.until is None else max(observed.since, observed.until)
-    later = [each for each in between(Partition.containing(seen, last.every), last) if each not in known]
+    later = [each for each in between(Partition.containing(seen, last.calendar), last) if each not in known]
     present = lake.manifest_etags(dataset, later)
     return [each for each in later if each not in present]
 

@@ -60,4 +60,6 @@ def _groups(files: Sequence[File]) -> Iterator[list[File]]:
 def _merged(lake: Lake, manifest: Manifest, files: Sequence[File]) -> File:
     table = all_recorded(lake, [manifest.model_copy(update={"files": tuple(files), "inline": ()})])
     name, body = part_of(table)
-    return lake.put(lake.layout.raw_part(manifest.dataset, manifest.time_partition, name), body, table.num_rows)
+    return lake.put(
+        lake.layout.raw_part(manifest.dataset, manifest.time_partition(lake.calendar), name), body, table.num_rows
+    )

@@ -64,14 +64,14 @@ class _Missing:
     """Finds missing records. It caches the partitions used last, up to a number of records."""
 
     def __init__(self, landing: Landing) -> None:
-        self._lake, self._dataset, self._every = landing.lake, landing.dataset, landing.every
+        self._lake, self._dataset = landing.lake, landing.dataset
         self._known: dict[Partition, set[bytes]] = {}
 
     def among(self, records: Iterable[Record]) -> list[Record]:
         """Return the records that are missing, each once. From then on they count as present."""
         by_partition: dict[Partition, list[Record]] = defaultdict(list)
         for record in records:
-            by_partition[Partition.containing(record.event_time, self._every)].append(record)
+            by_partition[Partition.containing(record.event_time, self._lake.calendar)].append(record)
         found: list[Record] = []
         for partition in sorted(by_partition):
             present = self._present(partition)

@@ -15,7 +15,7 @@ from sluice.errors import ConflictingWrite
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import File, Manifest, earliest, latest
 from sluice.lake.objects import Stored
-from sluice.lake.partitions import Grain, Partition
+from sluice.lake.partitions import Partition
 from sluice.lake.pending import expect, next_revision
 from sluice.lake.store import Lake
 from sluice.records.record import Record, part_bytes, record_from_json, record_json
@@ -62,12 +62,10 @@ class Landing:
     Args:
         lake: The lake of the pipeline.
         source: The name of the source.
-        every: The length of a partition.
     """
 
     lake: Lake
     source: str
-    every: Grain
 
     @property
     def dataset(self) -> str:
@@ -152,7 +150,7 @@ class Parts:
     """
 
     def __init__(self, landing: Landing, pool: Executor) -> None:
-        self._lake, self._source, self._every, self._pool = landing.lake, landing.source, landing.every, pool
+        self._lake, self._source, self._pool = landing.lake, landing.source, pool
         self._dataset = landing.dataset
         self._tails: dict[Partition, _Tail] = {}
 
@@ -161,10 +159,11 @@ class Parts:
 
         Raises:
             ConflictingWrite: other writers kept changing a manifest.
+            DeclarationError: the lake is divided otherwise than the pipeline declares.
         """
         by_partition: dict[Partition, list[Record]] = defaultdict(list)
         for record in records:
-            by_partition[Partition.containing(record.event_time, self._every)].append(record)
+            by_partition[Partition.containing(record.event_time, self._lake.calendar)].append(record)
         in_parallel = map if len(by_partition) == 1 else self._pool.map  # one partition gains nothing from a thread
         self._tails.update(zip(by_partition, in_parallel(self._tail, by_partition), strict=True))
         self._expect({partition: self._tails[partition].stored.value for partition in by_partition})
@@ -193,6 +192,7 @@ class Parts:
     def _land(self, partition: Partition, records: Sequence[Record]) -> _Tail | None:
         key = self._lake.layout.manifest(self._dataset, partition)
         tail = self._tails[partition]
+        self._lake.begin(self._dataset, partition, tail.stored.value)
         try:
             after = self._with_records(partition, records, tail.stored.value, tail.inline)
             stored = self._lake.replace(key, tail.stored, after)
@@ -213,8 +213,10 @@ class Parts:
 
         In a closed partition they are late data, so the revision goes up.
         """
-        now = self._lake.now()
-        manifest = before or Manifest(dataset=self._dataset, partition=partition.key, state="open", written_at=now)
+        now, zone = self._lake.now(), self._lake.calendar.zone
+        manifest = before or Manifest(
+            dataset=self._dataset, partition=partition.key, zone=zone, state="open", written_at=now
+        )
         together = [*inline, *records]
         # Only an event time from the body may move the watermark.
         times = [record.event_time for record in records if record.event_time_from == "body"]
@@ -237,7 +239,9 @@ class Parts:
 
 def _put_part(lake: Lake, manifest: Manifest, records: Sequence[Record]) -> File:
     name, body = part_bytes(records)
-    return lake.put(lake.layout.raw_part(manifest.dataset, manifest.time_partition, name), body, len(records))
+    return lake.put(
+        lake.layout.raw_part(manifest.dataset, manifest.time_partition(lake.calendar), name), body, len(records)
+    )
 
 
 def _is_small(records: Sequence[Record]) -> bool:

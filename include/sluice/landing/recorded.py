@@ -52,7 +52,7 @@ def all_recorded(lake: Lake, manifests: Iterable[Manifest]) -> pa.Table:
 
 
 def _part(lake: Lake, manifest: Manifest, file: File, columns: Sequence[str]) -> pa.Table:
-    of_partition = lake.uri(lake.layout.manifest(manifest.dataset, manifest.time_partition))
+    of_partition = lake.uri(lake.layout.manifest(manifest.dataset, manifest.time_partition(lake.calendar)))
     remedy = f"remove {of_partition} as well and replay from the stream"
     body = lake.read(file.key)
     if body is None:

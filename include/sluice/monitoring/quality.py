@@ -59,7 +59,9 @@ def measure_quality(workspace: Workspace, model: Model, *, serves: bool) -> Qual
         ClientError: the endpoint failed transiently.
     """
     snapshot = read_snapshot(workspace.lake, model.snapshot)
-    partitions = newest_partitions(workspace, max(map(Partition.parse, snapshot.revisions)))
+    partitions = newest_partitions(
+        workspace, max(Partition.parse(key, workspace.pipeline.calendar) for key in snapshot.revisions)
+    )
     if not partitions:
         return Quality()
     window = read_window(workspace, partitions, snapshot.encoding.features)

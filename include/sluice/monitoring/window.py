@@ -52,7 +52,7 @@ def newest_partitions(workspace: Workspace, last: Partition) -> list[Partition]:
     dataset, most, found = pipeline.require_training().rows, pipeline.require_monitoring().window, list[Partition]()
     folder = lake.layout.dataset(dataset)
     keys = (key for key, _, _ in lake.objects(folder, after=lake.layout.partition(dataset, last.shift(1))))
-    newer = {of_path(key.removeprefix(folder), pipeline.every) for key in keys}
+    newer = {of_path(key.removeprefix(folder), pipeline.calendar) for key in keys}
     for partition in sorted((each for each in newer if each is not None), reverse=True):
         manifest = lake.manifest(dataset, partition)
         if manifest is not None and manifest.state == "closed" and manifest.rows_out:

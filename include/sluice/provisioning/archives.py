@@ -34,7 +34,7 @@ from sluice.steps.code import shared_modules
 
 # AWS Lambda developer guide, "Lambda quotas": the code and all layers, unzipped.
 MOST_BYTES = 250 * 1024 * 1024
-_LIBRARIES = ("pandas", "pyarrow", "pydantic", "tenacity", "typing-extensions")
+_LIBRARIES = ("pandas", "pyarrow", "pydantic", "tenacity", "typing-extensions", "tzdata")
 _PROVIDED = {"boto3", "botocore", "s3transfer", "jmespath", "urllib3"}  # by Lambda's own runtime
 # Tests, headers, sources, the part of Arrow that no step needs, and what an installer has noted.
 _LEFT_OUT = re.compile(

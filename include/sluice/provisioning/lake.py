@@ -40,7 +40,9 @@ def lake_rights(pipeline: Pipeline) -> tuple[Statement, ...]:
 
 def _clean(pipeline: Pipeline) -> Statement:
     """Return the right to remove what the housekeeping removes of datasets. No manifest is among it."""
-    objects = (f"{Folder.RAW}/*/part-*", "*/rev=*", f"{Folder.ANNOUNCED}/*/dt=*", f"{Folder.IDS}/*/dt=*")
+    column = pipeline.calendar.windows.column
+    marks = (f"{folder}/*/{column}=*" for folder in (Folder.ANNOUNCED, Folder.IDS))
+    objects = (f"{Folder.RAW}/*/part-*", "*/rev=*", *marks)
     resources = tuple(lake_arn(pipeline.name, f"/{pipeline.name}/{each}") for each in objects)
     return Statement("DeleteWhatNothingNames", ("s3:DeleteObject",), resources)
 

@@ -13,7 +13,7 @@ from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource
 from sluice.errors import SluiceError
 from sluice.lake.manifests import earliest
-from sluice.lake.partitions import Grain, Partition, partition_at
+from sluice.lake.partitions import Calendar, Partition, last_partition_at, partition_at
 from sluice.redrive.ledger import Entry, Ledger, State, entry_of
 from sluice.redrive.quarantined import OUTSIDE, Quarantined, quarantined
 from sluice.sources.connecting import connect_events, events_source
@@ -100,13 +100,14 @@ class Choice:
     def _has_id(self, each: Quarantined) -> bool:
         return not self.ids or each.event_id in self.ids
 
-    def range(self, every: Grain) -> tuple[Partition | None, Partition | None]:
+    def range(self, calendar: Calendar) -> tuple[Partition | None, Partition | None]:
         """Return the first and the last partition; None where the range is open.
 
         Raises:
             SluiceError: the range ends before it begins, or has no dates.
         """
-        first, last = (partition_at(moment, every) if moment else None for moment in (self.first, self.last))
+        first = partition_at(self.first, calendar) if self.first else None
+        last = last_partition_at(self.last, calendar) if self.last else None
         if first and last and last < first:
             raise SluiceError(f"the range from {self.first} to {self.last} ends before it begins; swap the two")
         return first, last
@@ -246,7 +247,7 @@ def quarantined_of(workspace: Workspace, source: EventSource, choice: Choice) ->
         source: The source of the events.
         choice: Its range is used, and nothing else of it.
     """
-    first, last = choice.range(workspace.pipeline.every)
+    first, last = choice.range(workspace.pipeline.calendar)
 
     def wanted(partition: Partition) -> bool:
         return (first is None or first <= partition) and (last is None or partition <= last)

@@ -61,7 +61,7 @@ def with_landed_ids(landing: Landing, letters: Sequence[Record]) -> list[Record]
 def _found(landing: Landing, landed: Mapping[str, Record], first: First) -> Record:
     if first.message_id in landed:
         return landed[first.message_id]
-    partition = Partition.containing(first.event_time, landing.every)
+    partition = Partition.containing(first.event_time, landing.lake.calendar)
     raise MissingResource(
         f"{landing.dataset}, {partition.key}: message {first.message_id} is gone from raw, so it can't be sent back; "
         f"restore the partition, or have the message sent again"
@@ -79,7 +79,7 @@ def _landed(landing: Landing, firsts: Iterable[First]) -> Mapping[str, Record]:
     """Read the first records of messages from raw, by message id. Those that have not landed are left out."""
     by_partition: dict[Partition, set[str]] = defaultdict(set)
     for first in firsts:
-        by_partition[Partition.containing(first.event_time, landing.every)].add(first.message_id)
+        by_partition[Partition.containing(first.event_time, landing.lake.calendar)].add(first.message_id)
     found: dict[str, Record] = {}
     for partition, message_ids in by_partition.items():
         manifest = landing.lake.manifest(landing.dataset, partition)

@@ -91,7 +91,7 @@ def _outside(workspace: Workspace, source: EventSource, wanted: Callable[[Partit
     """Yield what has landed in partitions that no step reads."""
     lake = workspace.lake
     for manifest in outside_and_not_conformed(workspace, source):
-        if wanted(manifest.time_partition):
+        if wanted(manifest.time_partition(lake.calendar)):
             for file in manifest.files:
                 for row, values in enumerate(_rows(lake, file.key, _ENVELOPE)):
                     yield _quarantined(values, reason=OUTSIDE, key=file.key, row=row)

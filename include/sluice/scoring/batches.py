@@ -19,6 +19,7 @@ from sluice.errors import DeclarationError
 from sluice.evaluation.transforms import launch_transform, transform_request
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.partitions import parse_ranges
+from sluice.lake.store import Lake
 from sluice.scoring.due import due_rows
 from sluice.serving.champion import model_of_job
 from sluice.steps.frames import to_frame
@@ -45,15 +46,17 @@ def launch_batch(workspace: Workspace, job: str, ranges: str) -> str | None:
         TrainingFailed: five attempts of this request have failed or were stopped.
     """
     lake, model = workspace.lake, model_of_job(workspace, job)
-    rows = [manifest for manifest in due_rows(workspace, model, parse_ranges(ranges)) if manifest.rows_out]
+    rows = [
+        manifest for manifest in due_rows(workspace, model, parse_ranges(ranges, lake.calendar)) if manifest.rows_out
+    ]
     unanswered = _unanswered(workspace, model, rows)
     if not unanswered:
         return None
-    folder = lake.layout.batch_rows(job, digest_of([_file(manifest) for manifest in unanswered])[:16])
+    folder = lake.layout.batch_rows(job, digest_of([_file(lake, manifest) for manifest in unanswered])[:16])
     encoding = read_snapshot(lake, model.snapshot).encoding
     for manifest in unanswered:
         lines = _lines(workspace, model, encoding, manifest)
-        lake.create(f"{folder}{_file(manifest)}", "".join(f"{line}\n" for line in lines).encode())
+        lake.create(f"{folder}{_file(lake, manifest)}", "".join(f"{line}\n" for line in lines).encode())
     answers, instance_type = lake.layout.batch_answers(job), workspace.pipeline.require_scoring().instance_type
     request = transform_request(workspace, model, folder, lambda _: answers, instance_type)
     launched = launch_transform(workspace, model, request, lambda: not _unanswered(workspace, model, unanswered))
@@ -68,7 +71,7 @@ def answers_key(workspace: Workspace, model: Model, rows: Manifest) -> str:
         model: The model that scores.
         rows: The manifest of the partition's rows.
     """
-    return f"{workspace.lake.layout.batch_answers(model.job)}{_file(rows)}.out"
+    return f"{workspace.lake.layout.batch_answers(model.job)}{_file(workspace.lake, rows)}.out"
 
 
 def read_table(workspace: Workspace, rows: Manifest) -> pa.Table:
@@ -92,8 +95,8 @@ def read_table(workspace: Workspace, rows: Manifest) -> pa.Table:
     return table
 
 
-def _file(rows: Manifest) -> str:
-    return f"{rows.time_partition.label}-{rows.digest[:16]}.csv"
+def _file(lake: Lake, rows: Manifest) -> str:
+    return f"{rows.time_partition(lake.calendar).label}-{rows.digest[:16]}.csv"
 
 
 def _unanswered(workspace: Workspace, model: Model, rows: Sequence[Manifest]) -> list[Manifest]:

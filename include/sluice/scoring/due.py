@@ -38,7 +38,7 @@ def due_rows(workspace: Workspace, model: Model, partitions: Sequence[Partition]
         scores = list(pool.map(lambda each: lake.manifest(pipeline.require_scoring().name, each), partitions))
     closed = [manifest for manifest in rows if manifest is not None and manifest.state == "closed"]
     if len(closed) < len(partitions):
-        missing = set(partitions) - {manifest.time_partition for manifest in closed}
+        missing = set(partitions) - {manifest.time_partition(lake.calendar) for manifest in closed}
         raise MissingResource(
             f"{lake.uri(lake.layout.dataset(pipeline.rows_to_score))} is not complete in {format_ranges(missing)}; run "
             f"{pipeline.name}_transform on these partitions first, or choose other ones"
@@ -69,9 +69,9 @@ def due_chunks(workspace: Workspace, job: str, partitions: Sequence[Partition]) 
         MissingResource: a partition is not complete, or the model was never live.
     """
     rows = due_rows(workspace, model_of_job(workspace, job), partitions)
-    due = {manifest.time_partition: manifest.size for manifest in rows}
+    due = {manifest.time_partition(workspace.lake.calendar): manifest.size for manifest in rows}
     chunks = chunks_by_size({each: due.get(each, Size()) for each in partitions}, _TARGET)
-    return [chunk for chunk in chunks if not due.keys().isdisjoint(parse_ranges(chunk))]
+    return [chunk for chunk in chunks if not due.keys().isdisjoint(parse_ranges(chunk, workspace.lake.calendar))]
 
 
 def inputs_of(rows: Manifest, model: Model) -> Mapping[str, str]:

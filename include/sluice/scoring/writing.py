@@ -39,18 +39,18 @@ def write_scores(workspace: Workspace, job: str, ranges: str) -> dict[str, Any]:
         ConflictingWrite: other runs keep writing the same partition.
     """
     model = model_of_job(workspace, job)
-    due = due_rows(workspace, model, parse_ranges(ranges))
+    due = due_rows(workspace, model, parse_ranges(ranges, workspace.pipeline.calendar))
     for rows in due:
         commit(
             workspace.lake,
             workspace.pipeline.require_scoring().name,
-            rows.time_partition,
+            rows.time_partition(workspace.lake.calendar),
             Output(_scored(workspace, model, rows)),
             inputs=inputs_of(rows, model),
             code=code_of(workspace),
             rows_in=rows.rows_out,
         )
-    written = covering_ranges(rows.time_partition for rows in due)
+    written = covering_ranges(rows.time_partition(workspace.lake.calendar) for rows in due)
     return {"partitions": written, "rows": sum(rows.rows_out for rows in due)}
 
 
@@ -73,8 +73,9 @@ def announce_scores(workspace: Workspace, job: str, partitions: Sequence[Partiti
     announced = announce_partitions(workspace, dataset, format_ranges(partitions), run_id)
     missing = due_rows(workspace, model_of_job(workspace, job), partitions)
     if missing:
+        lacking = format_ranges(rows.time_partition(workspace.lake.calendar) for rows in missing)
         raise SluiceError(
-            f"{format_ranges(rows.time_partition for rows in missing)} has no scores of the model of {job}: the rows "
+            f"{lacking} has no scores of the model of {job}: the rows "
             f"have changed since, or a task was skipped or marked by hand; clear this run"
         )
     return announced

@@ -95,5 +95,5 @@ def short_ranges(partitions: Sequence[Partition]) -> str:
 
 
 def _described(source: str, reason: str, partitions: Sequence[Partition]) -> str:
-    key = partitions[0].key if len(partitions) == 1 else "dt=…"
+    key = partitions[0].key if len(partitions) == 1 else f"{partitions[0].calendar.windows.column}=…"
     return f"{source} {short_ranges(partitions)}: {reason.replace('{partition}', key)}"

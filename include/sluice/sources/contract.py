@@ -124,7 +124,7 @@ class Connector(ABC, Generic[Declared]):
             partitions: The partitions.
         """
         manifests, _ = readable_manifests(self.lake, self.dataset, partitions)
-        return {manifest.time_partition: manifest.size for manifest in manifests}
+        return {manifest.time_partition(self.lake.calendar): manifest.size for manifest in manifests}
 
     def partitions(self) -> set[Partition]:
         """Return the partitions for which something has landed or waits to land."""
@@ -200,7 +200,7 @@ class EventConnector(Connector[DeclaredEvents]):
     @property
     def landing(self) -> Landing:
         """Where the records of the source land."""
-        return Landing(self.lake, self.source.name, self.workspace.pipeline.every)
+        return Landing(self.lake, self.source.name)
 
     # Records
 

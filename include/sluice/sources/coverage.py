@@ -27,7 +27,7 @@ def is_outside(pipeline: Pipeline, partition: Partition) -> bool:
         pipeline: The pipeline, which declares its start and end.
         partition: The partition.
     """
-    first = Partition.containing(pipeline.start, pipeline.every).start
+    first = Partition.containing(pipeline.start, pipeline.calendar).start
     return partition.start < first or (pipeline.end is not None and partition.start > pipeline.end)
 
 

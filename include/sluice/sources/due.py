@@ -15,6 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sluice.lake.division import require_division
 from sluice.lake.layout import raw_dataset
 from sluice.lake.manifests import digest_of
 from sluice.lake.partitions import Partition
@@ -68,16 +69,15 @@ def due_partitions(workspace: Workspace, most: int) -> Due:
     Args:
         workspace: The pipeline.
         most: The most partitions to return as ready.
+
+    Raises:
+        DeclarationError: the lake is divided otherwise than the pipeline declares.
     """
+    require_division(workspace.lake)
     lake, pipeline = workspace.lake, workspace.pipeline
     contents = {source.name: connect(workspace, source).contents() for source in pipeline.sources}
     arrived = sorted(
-        {
-            partition
-            for each in contents.values()
-            for partition in each
-            if partition.every == pipeline.every and not is_outside(pipeline, partition)
-        }
+        {partition for each in contents.values() for partition in each if not is_outside(pipeline, partition)}
     )
     records = _read_started(lake, arrived)
     started = {key: digest for each in records for key, digest in each.partitions.items()}
@@ -200,7 +200,7 @@ def _read_started(lake: Lake, partitions: Iterable[Partition]) -> list[Started]:
 
 
 def _month(partition: Partition) -> str:
-    return partition.start.date().isoformat()[:7]
+    return partition.date.isoformat()[:7]
 
 
 def _key(lake: Lake, month: str) -> str:

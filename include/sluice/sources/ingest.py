@@ -27,7 +27,8 @@ def close_partitions(workspace: Workspace, source: EventSource, settling: timede
         ConflictingWrite: other writers kept changing a manifest.
     """
     evidence = connect_events(workspace, source).evidence(settling)
-    return short_ranges(parse_ranges(close_source(workspace.lake, workspace.pipeline, source, evidence)))
+    closed = close_source(workspace.lake, workspace.pipeline, source, evidence)
+    return short_ranges(parse_ranges(closed, workspace.pipeline.calendar))
 
 
 def land_partitions(workspace: Workspace, ranges: str) -> int:
@@ -44,6 +45,6 @@ def land_partitions(workspace: Workspace, ranges: str) -> int:
         ConflictingWrite: a drop was overwritten while it landed.
     """
 
-    pipeline, partitions = workspace.pipeline, parse_ranges(ranges)
+    pipeline, partitions = workspace.pipeline, parse_ranges(ranges, workspace.pipeline.calendar)
     others = [source for source in pipeline.sources if source not in pipeline.event_sources]
     return sum(connect(workspace, source).land(partitions) for source in others)

@@ -148,7 +148,7 @@ def replay(workspace: Workspace, request: ReplayRequest, unit: str) -> Replayed:
     """
     connector, counts = connect_events(workspace, request.source), Counter[str]()
     if request.origin == RAW:
-        batches = _derived(connector, parse_ranges(unit), counts)
+        batches = _derived(connector, parse_ranges(unit, connector.lake.calendar), counts)
     else:
         batches = _counted(connector.arrived(unit, request.since, request.until), counts)
     landed = land_missing(batches, connector.landing)

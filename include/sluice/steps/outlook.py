@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
+from sluice.lake.division import require_division
 from sluice.lake.layout import raw_dataset
 from sluice.lake.look import Look
 from sluice.lake.partitions import Partition
@@ -80,8 +81,9 @@ def outlook(
         with_code: Whether code that has changed is a reason to run. If not, the code is not read.
 
     Raises:
-        DeclarationError: the code of a step does not exist.
+        DeclarationError: the code of a step does not exist, or the lake is divided otherwise than is declared.
     """
+    require_division(workspace.lake)
     look, pipeline = Look(workspace.lake), workspace.pipeline
     of_run = partitions if partitions is not None else _all_partitions(workspace)
     written = {
@@ -102,7 +104,7 @@ def _all_partitions(workspace: Workspace) -> list[Partition]:
     arrived = {each for source in pipeline.sources for each in connect(workspace, source).partitions()}
     made = {each for step in pipeline.steps for each in workspace.lake.partitions(step.name)}
     of_run = made | {each for each in arrived if not is_outside(pipeline, each)}
-    return sorted(each for each in of_run if each.every == pipeline.every)
+    return sorted(of_run)
 
 
 def _of_step(

@@ -195,7 +195,7 @@ def plan(workspace: Workspace, name: str, ranges: str) -> Plan:
     """
     look, pipeline = Look(workspace.lake), workspace.pipeline
     step = pipeline.step(name)
-    partitions = parse_ranges(ranges)
+    partitions = parse_ranges(ranges, pipeline.calendar)
     targets = sorted({*partitions, *dependants(look, pipeline, step, partitions)})
     code = code_fingerprint(pipeline, step)
     looked_at, unreadable = look_at(look, pipeline, step, code, targets)

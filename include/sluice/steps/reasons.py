@@ -36,15 +36,17 @@ class Reason:
     earlier: int = 0
     certain: bool = True
 
-    def describe(self, partition: Partition | None = None) -> str:
+    def describe(self, partitions: Sequence[Partition]) -> str:
         """Return the reason in words.
 
         Args:
-            partition: The partition that is made; None for several.
+            partitions: The partitions that are made.
         """
-        if partition is not None:
-            return self.text.replace("{input}", f"{self.dataset}/{partition.shift(-self.earlier).key}")
-        where = f"{self.dataset}/dt=…" + (f" ({self.earlier} earlier)" if self.earlier else "")
+        first, *more = partitions
+        if not more:
+            return self.text.replace("{input}", f"{self.dataset}/{first.shift(-self.earlier).key}")
+        where = f"{self.dataset}/{first.calendar.windows.column}=…"
+        where += f" ({self.earlier} earlier)" if self.earlier else ""
         return self.text.replace("{input}", where)
 
 
@@ -55,8 +57,7 @@ def describe_reasons(reasons: Iterable[Reason], partitions: Sequence[Partition])
         reasons: The reasons.
         partitions: The partitions that are made for these reasons.
     """
-    only = partitions[0] if len(partitions) == 1 else None
-    return "; ".join(reason.describe(only) for reason in reasons)
+    return "; ".join(reason.describe(partitions) for reason in reasons)
 
 
 def input_reasons(pipeline: Pipeline, planned: Planned, current: Manifest) -> Iterator[Reason]:
@@ -103,5 +104,5 @@ def waiting_reasons(partition: Partition, lacks: Iterable[Raw]) -> Iterator[Reas
         lacks: The raw partitions that are not complete.
     """
     for source, raw in lacks:
-        earlier = (partition.start - raw.start) // (raw.end - raw.start)
+        earlier = partition.since(raw)
         yield Reason("waits for {input}", raw_dataset(source), earlier)

@@ -8,6 +8,7 @@ import pytest
 
 from sluice.lake.partitions import Partition, between
 from sluice.steps.plan import plan
+from tests.calendars import utc
 from tests.cases.case import Case
 from tests.cases.delivered.clock import world_of
 
@@ -23,11 +24,11 @@ def check(case: Case, request: pytest.FixtureRequest) -> None:
     world.drain()
     world.close()
 
-    assert len(list(between(Partition.parse(right["first"]), Partition.parse(right["last"])))) == right["count"]
+    assert len(list(between(utc(right["first"]), utc(right["last"])))) == right["count"]
     assert len(world.waited_for(right["first"], right["last"])) == case.right["waits"]
     before = [manifest for key, manifest in world.manifests().items() if key <= right["last"]]
     assert before == []
-    day_one = Partition.containing(first, world.workspace.pipeline.every)
+    day_one = Partition.containing(first, world.workspace.pipeline.calendar)
     assert world.with_state("closed")[day_one.key].rows_out == 1
     (planned,) = plan(world.at_now, "conform", day_one.key).due  # is transformed as soon as it is closed
     assert planned.rows == 1

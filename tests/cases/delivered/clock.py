@@ -26,6 +26,7 @@ from sluice.sources.due import due_partitions, record_started
 from sluice.sources.ingest import close_partitions
 from sluice.status import source_status
 from sluice.workspace import Workspace
+from tests.calendars import utc
 from tests.cases.case import Case
 from tests.sluice.toy import DROPS, toy
 
@@ -92,7 +93,7 @@ class World:
 
     def waited_for(self, first: str, last: str) -> list[Partition]:
         """Return the partitions of a range for which runs still wait."""
-        partitions = list(between(Partition.parse(first), Partition.parse(last)))
+        partitions = list(between(utc(first), utc(last)))
         return sorted(self.connector.incomplete(partitions))
 
 
@@ -126,7 +127,8 @@ def world_of(given: Mapping[str, Any], request: pytest.FixtureRequest) -> World:
     )
     resources = replace(workspace.resources, of_sources={f"queues/{SOURCE}": url})
     now = _moment(given["clock"]) if "clock" in given else datetime.now(UTC)
-    return World(replace(workspace, pipeline=declared, resources=resources), source, sqs, now)
+    divided = replace(workspace.lake, calendar=declared.calendar)
+    return World(replace(workspace, pipeline=declared, resources=resources, lake=divided), source, sqs, now)
 
 
 def _moment(text: str) -> datetime:
@@ -169,18 +171,18 @@ def _play_silence(case: Case, world: World) -> None:
     world.close()
 
     closed, right = world.with_state("closed"), case.right["closed_empty"]
-    silent = [each.key for each in between(Partition.parse(right["first"]), Partition.parse(right["last"]))]
+    silent = [each.key for each in between(utc(right["first"]), utc(right["last"]))]
     assert len(silent) == right["count"]
     assert [key for key in silent if key not in closed or closed[key].rows_out] == []
     assert [closed[key].rows_out for key in case.right["closed"]] == [1] * len(case.right["closed"])
-    newest = max(manifest.time_partition for manifest in closed.values())
+    newest = max(manifest.time_partition(world.workspace.lake.calendar) for manifest in closed.values())
     assert newest.end <= end - world.source.lateness < newest.shift(1).end  # up to the wall clock less the lateness
 
 
 def _play_late_events(case: Case, world: World) -> None:
     """Each late event is landed, closed and announced before the next arrives."""
     day, late, right = case.given["closed"], case.given["late"], case.right
-    partition = Partition.parse(day)
+    partition = utc(day)
     for number in range(case.given["rows_when_closed"]):
         world.send_event(f"on-time-{number}", (partition.start + timedelta(minutes=number)).isoformat())
     world.now = _moment(late[0]["arrives"])

@@ -15,8 +15,9 @@ from airflow.dag_processing.dagbag import DagBag
 
 from sluice.errors import SluiceError
 from sluice.lake.manifests import Size
-from sluice.lake.partitions import Partition, parse_ranges, requested
+from sluice.lake.partitions import Calendar, Partition, requested
 from sluice.steps.chunks import chunks_by_size
+from tests.calendars import utc_ranges
 from tests.cases.case import Case
 from tests.cases.delivered import before_first_event, missing_drops
 from tests.dags.airflow_home import ROOT
@@ -33,10 +34,10 @@ def check(case: Case, request: pytest.FixtureRequest) -> None:
         params = {**dag.params.dump(), **conf_of(run)}
         if "error" in right:
             with pytest.raises(SluiceError) as refused:
-                requested(case.given["pipeline"]["every"], None, params["from"], params["to"])
+                requested(Calendar(case.given["pipeline"]["every"]), None, params["from"], params["to"])
             assert all(word in str(refused.value) for word in right["error"]["must_name"])
             continue
-        found = requested(case.given["pipeline"]["every"], None, params["from"], params["to"])
+        found = requested(Calendar(case.given["pipeline"]["every"]), None, params["from"], params["to"])
         check_partitions(found, right)
         if "limits" in case.right:
             check_chunks(found, case.right["limits"])
@@ -67,4 +68,4 @@ def check_chunks(found: list[Partition], limits: Mapping[str, int]) -> None:
         chunks = chunks_by_size(dict.fromkeys(found, size))
         assert len(chunks) < limits["mapped_tasks_below"]
         assert len(json.dumps(chunks)) < limits["xcom_bytes_below"]
-        assert [partition for chunk in chunks for partition in parse_ranges(chunk)] == found
+        assert [partition for chunk in chunks for partition in utc_ranges(chunk)] == found

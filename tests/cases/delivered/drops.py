@@ -26,6 +26,7 @@ from sluice.sources.drops.copying import copy
 from sluice.sources.drops.listing import Dropped
 from sluice.steps.reading import reader_of
 from sluice.steps.unifying import unified
+from tests.calendars import utc
 from tests.cases.case import Case
 from tests.draining import workspace_of
 
@@ -172,7 +173,7 @@ def check_large(case: Case, lake: Lake) -> None:
 
 
 def manifest_files(lake: Lake, key: str) -> Any:
-    manifest = lake.manifest("raw/weather", Partition.parse(key))
+    manifest = lake.manifest("raw/weather", utc(key))
     assert manifest is not None
     return manifest.files
 

@@ -20,6 +20,7 @@ from sluice.sources.ingest import land_partitions
 from sluice.steps.lacking import held_back
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
+from tests.calendars import utc
 from tests.cases.case import Case
 from tests.draining import workspace_of
 from tests.sluice.conftest import Declare
@@ -34,7 +35,7 @@ def check(case: Case, request: pytest.FixtureRequest) -> None:
     declare: Declare = request.getfixturevalue("declare")
     given, right = case.given, case.right
     (drops, missing), described = *given["missing"].items(), given["pipeline"]
-    days = list(between(*(Partition.parse(f"dt={described[bound]}") for bound in ("start", "end"))))
+    days = list(between(*(utc(f"dt={described[bound]}") for bound in ("start", "end"))))
     pipeline = declared(described, drops)
     declare("toy", {"contract": CONTRACT, "steps": functions_of(pipeline)})
     workspace = workspace_of(lake, pipeline)
@@ -51,7 +52,7 @@ def check(case: Case, request: pytest.FixtureRequest) -> None:
     assert not due_partitions(workspace, _MOST).ready
 
     for key in missing:
-        drop(lake, pipeline.sources[1], Partition.parse(key))
+        drop(lake, pipeline.sources[1], utc(key))
     while transform_what_is_due(workspace):
         pass
     assert {step.name: lake.partitions(step.name) for step in pipeline.steps} == dict.fromkeys(right["waiting"], days)

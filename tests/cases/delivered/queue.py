@@ -73,7 +73,8 @@ def workspace_of(given: Mapping[str, Any], source: Any, request: pytest.FixtureR
     workspace: Workspace = request.getfixturevalue("workspace")
     modules = {**toy.MODULES, "contract": contract_module(given["contract"])} if "contract" in given else toy.MODULES
     request.getfixturevalue("declare")("toy", modules)
-    return replace(workspace, pipeline=pipeline_of(given, source))
+    pipeline = pipeline_of(given, source)
+    return replace(workspace, pipeline=pipeline, lake=replace(workspace.lake, calendar=pipeline.calendar))
 
 
 def _put_payloads(case: Case, request: pytest.FixtureRequest) -> str:
@@ -117,7 +118,7 @@ def _check_closing(case: Case, outcome: Outcome) -> None:
     manifests = outcome.lake.manifests(RAW)
     highest = max(each.last_event_time for each in manifests if each.last_event_time)
     assert highest == datetime.fromisoformat(case.right["close"]["watermark_from"])
-    ends = {each.time_partition.end for each in manifests if each.state == "closed"}
+    ends = {each.time_partition(lake.calendar).end for each in manifests if each.state == "closed"}
     assert all(end <= highest for end in ends)
 
 

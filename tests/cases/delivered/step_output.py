@@ -15,8 +15,8 @@ from sluice.dataset.snapshot import make_snapshot
 from sluice.declaration import Binary, DateSplit, Gate, Input, Pipeline, Regression, Step, XGBoost
 from sluice.errors import SluiceError
 from sluice.lake.manifests import Manifest
-from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
+from tests.calendars import utc
 from tests.cases.case import Case
 from tests.draining import workspace_of
 from tests.sluice.toy import TOY
@@ -41,7 +41,7 @@ def check(case: Case, request: pytest.FixtureRequest) -> None:
 
 def put(case: Case, lake: Lake, dataset: str, variant: Mapping[str, Any]) -> None:
     for key, name in variant["step_output"].items():
-        partition = Partition.parse(key)
+        partition = utc(key)
         body = case.read(name)
         rows = pq.read_metadata(BytesIO(body)).num_rows
         made = Manifest(

@@ -61,6 +61,7 @@ def test_each_step_is_shown_with_its_partitions_and_why(lake: Lake, plan: Plan, 
     assert rows(plan("--from", "2013-01-01", "--to", "2013-01-02"))[0] == [
         "conform", "dt=2013-01-01..dt=2013-01-02", "runs", "never made"
     ]  # fmt: skip
+    assert rows(plan("--from", "2013-01"))[0][1] == "dt=2013-01-01..dt=2013-01-03"
     for step in ("conform", "doubled", "running"):
         run_step(Workspace.open(aws, "planned"), step, "dt=2013-01-01..dt=2013-01-03")
     done = plan()
@@ -90,7 +91,7 @@ def test_pipeline_for_which_nothing_has_arrived_has_no_plan(lake: Lake, plan: Pl
     ("arguments", "kind", "message"),
     [
         (("nothing",), DeclarationError, "pipeline planned has no step 'nothing'; it has conform, doubled, running"),
-        (("--from", "yesterday"), SluiceError, "'yesterday' is not a date; write 2013-01-15 or 2013-01-15T07"),
+        (("--from", "yesterday"), SluiceError, "'yesterday' is not a date; write 2013-01-15, 2013-01-15T07 or 2013-01"),
     ],
 )
 @pytest.mark.usefixtures("lake")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tests.calendars import utc
+
 from localcloud.testing.waiting import wait_for
 from sluice.compute.contract import Runtime, Started, StepResult, runtime_of
 from sluice.declaration import runtimes as declared
 from sluice.lake.manifests import Manifest
-from sluice.lake.partitions import Partition
 from sluice.workspace import Workspace
 
 STEP = "doubled"
@@ -43,7 +44,7 @@ def run(workspace: Workspace, ranges: str = DAY, step: str = STEP) -> StepResult
 
 
 def made(workspace: Workspace, day: str = DAY, step: str = STEP) -> Manifest:
-    manifest = workspace.lake.manifest(step, Partition.parse(day))
+    manifest = workspace.lake.manifest(step, utc(day))
     assert manifest is not None
     return manifest
 

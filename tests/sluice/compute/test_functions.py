@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from tests.calendars import utc
 from tests.sluice.compute.conftest import Elsewhere
 from tests.sluice.compute.running import DAY, STEP, made, records, result, runtime, start
 
@@ -15,7 +16,6 @@ from sluice.aws.failures import is_transient
 from sluice.compute.attempts import Attempt, find_work
 from sluice.compute.remote import RemoteRuntime
 from sluice.errors import RunInterrupted, SluiceError, StepOutgrown
-from sluice.lake.partitions import Partition
 from sluice.workspace import Workspace
 
 pytestmark = pytest.mark.slow
@@ -72,7 +72,7 @@ def test_event_that_is_delivered_twice_has_one_effect(elsewhere: Elsewhere) -> N
     ]
 
     assert [answer["outcome"] for answer in answers] == ["done", "doubled"]
-    assert answers[0]["manifests"] == [workspace.lake.layout.manifest(STEP, Partition.parse(DAY))]
+    assert answers[0]["manifests"] == [workspace.lake.layout.manifest(STEP, utc(DAY))]
     assert records(workspace) == ["1-claim.json", "1-result.json"]
     assert made(workspace).revision == 1
 

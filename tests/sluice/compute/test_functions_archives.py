@@ -11,6 +11,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from tests.calendars import utc
 from tests.conftest import CLOUD_PYTHON, STEP_PYTHON, ZIP_RUNTIME, Cloud, running_cloud
 from tests.sluice.compute.conftest import Elsewhere
 from tests.sluice.compute.running import STEP, made, records, run
@@ -18,7 +19,6 @@ from tests.sluice.compute.running import STEP, made, records, run
 import sluice
 from localcloud.images import Image
 from sluice.aws.clients import Aws
-from sluice.lake.partitions import Partition
 from sluice.workspace import Workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -77,7 +77,7 @@ def provision_from_archives(elsewhere: Elsewhere, cloud: Cloud, bucket: str) -> 
 
 def forget(workspace: Workspace) -> None:
     for day in DAYS:
-        key = workspace.lake.layout.manifest(STEP, Partition.parse(day))
+        key = workspace.lake.layout.manifest(STEP, utc(day))
         workspace.lake.s3.delete_object(Bucket=workspace.lake.bucket, Key=key)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from tests.calendars import utc
 from tests.sluice.compute.conftest import DOUBLED, Elsewhere, put_readings
 from tests.sluice.compute.running import DAY, STEP, made, records, result, run, runtime, start
 from tests.sluice.lake_contents import put_raw
@@ -15,7 +16,6 @@ from sluice.compute.contract import Started
 from sluice.compute.remote import RemoteRuntime
 from sluice.compute.requests import Request
 from sluice.errors import MissingResource, SluiceError, StepOutgrown
-from sluice.lake.partitions import Partition
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 
@@ -39,7 +39,7 @@ def doubled(conform):
 
 
 def forget_manifest(workspace: Workspace, day: int) -> None:
-    key = workspace.lake.layout.manifest(STEP, Partition.parse(f"dt=2013-01-0{day}"))
+    key = workspace.lake.layout.manifest(STEP, utc(f"dt=2013-01-0{day}"))
     workspace.lake.s3.delete_object(Bucket=workspace.lake.bucket, Key=key)
 
 
@@ -154,7 +154,7 @@ def test_error_of_the_step_is_one_line_with_the_end_of_its_log(elsewhere: Elsewh
         f"then clear this task; its log ends: the unit of value is 42"
     )
     assert not is_transient(failed.value)
-    assert workspace.lake.manifest(STEP, Partition.parse(DAY)) is None
+    assert workspace.lake.manifest(STEP, utc(DAY)) is None
 
 
 def test_failed_attempt_is_followed_by_another(elsewhere: Elsewhere, kind: str) -> None:

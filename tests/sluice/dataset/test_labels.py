@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.calendars import utc
 from tests.sluice.toy import TOY
 
 from sluice.dataset.labels import Labels
 from sluice.declaration import Count, Gate, Multiclass, Regression, XGBoost
 from sluice.errors import DeclarationError
-from sluice.lake.partitions import Partition
 
-DAY = Partition.parse("dt=2013-01-02")
+DAY = utc("dt=2013-01-02")
 CLASSES = {
     "problem": Multiclass(3),
     "gate": Gate("accuracy", at_least=0.5),

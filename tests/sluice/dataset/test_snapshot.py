@@ -45,11 +45,11 @@ from sluice.declaration import (
     XGBoost,
 )
 from sluice.errors import DeclarationError, MissingResource, NotEnoughData, SluiceError
-from sluice.lake.partitions import Partition
+from sluice.lake.partitions import Calendar, Partition
 from sluice.lake.store import Lake
 from sluice.workspace import Workspace
 
-FIRST = Partition(datetime(2013, 1, 1, tzinfo=UTC), "day")
+FIRST = Partition.containing(datetime(2013, 1, 1, tzinfo=UTC), Calendar("day"))
 REGRESSION = XGBoost({"objective": "reg:squarederror", "num_round": 5})
 LINEAR = LinearLearner({"predictor_type": "binary_classifier", "mini_batch_size": 2})
 EVERY_FORMAT = tuple(
@@ -107,7 +107,7 @@ def test_channels_hold_label_first_and_nothing_else_but_the_features(lake: Lake)
         "test": "dt=2013-01-04",
     }
     assert read_snapshot(lake, snapshot.fingerprint) == snapshot
-    assert [each.key for each in channel_partitions(snapshot, "test")] == ["dt=2013-01-04"]
+    assert [each.key for each in channel_partitions(FIRST.calendar, snapshot, "test")] == ["dt=2013-01-04"]
 
 
 def test_order_of_landing_does_not_change_the_snapshot(cloud: Cloud, lake: Lake) -> None:

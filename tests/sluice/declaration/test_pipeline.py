@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from tests.sluice.toy import EVENTS, MESSAGES, MODULES, STREAM, TOY, toy
 from sluice.declaration import Autoscaling, Conform, Deployment, Input, Network, Scoring, Serverless, Step, XGBoost
 from sluice.declaration.loading import load_pipeline, load_pipelines, pipeline_names, resolve
 from sluice.errors import DeclarationError
+from sluice.lake.partitions import Calendar
 
 CONFORM, DOUBLED, RUNNING = TOY.steps
 SCORING = Scoring(keep=("value",))
@@ -217,8 +219,63 @@ def test_pipeline_that_cannot_be_loaded_stops_no_other(declare: Declare) -> None
 
 
 def test_unknown_partition_length_is_refused() -> None:
-    with pytest.raises(DeclarationError, match="pipeline toy: every='month' is no partition length; use hour or day"):
-        toy(every="month")
+    with pytest.raises(DeclarationError, match="pipeline toy: every='year' is no partition length; use hour or day"):
+        toy(every="year")
+
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+@pytest.mark.parametrize(
+    ("every", "zone", "start", "message"),
+    [
+        ("week", "UTC", datetime(2013, 1, 15, tzinfo=UTC), "start of the week, which is 2013-01-14T00:00:00.00:00$"),
+        ("month", "UTC", datetime(2013, 1, 15, tzinfo=UTC), "start of the month, which is 2013-01-01T00:00:00.00:00$"),
+        ("day", "America/New_York", datetime(2013, 1, 1, tzinfo=UTC), "use zoneinfo.ZoneInfo.'America/New_York'.$"),
+        ("day", "America/New_York", datetime(2013, 1, 1, 5, tzinfo=UTC), "is not America/New_York, but partitions are"),
+        ("day", "America/New_York", datetime(2013, 1, 1, 7, tzinfo=NEW_YORK), "which is 2013-01-01T00:00:00-05:00$"),
+        ("week", "America/New_York", datetime(2013, 3, 12, tzinfo=NEW_YORK), "which is 2013-03-11T00:00:00-04:00$"),
+        ("day", "America/New_York", datetime(2013, 1, 1), "need a time zone; use zoneinfo.ZoneInfo"),  # noqa: DTZ001
+        (
+            "hour",
+            "America/New_York",
+            datetime(2013, 1, 1, tzinfo=NEW_YORK),
+            "hours are those of UTC; leave out",
+        ),
+        ("day", "New York", datetime(2013, 1, 1, tzinfo=UTC), "zone='New York' must be the name of a time zone"),
+        (
+            "day",
+            None,
+            datetime(2013, 1, 1, tzinfo=UTC),
+            "zone=None must be the name of a time zone, such as",
+        ),
+        ("day", "Europe", datetime(2013, 1, 1, tzinfo=UTC), "zone='Europe' must be the name of a time zone"),
+        ("day", "", datetime(2013, 1, 1, tzinfo=UTC), "zone='' must be the name of a time zone"),
+        ("day", "../etc", datetime(2013, 1, 1, tzinfo=UTC), "zone='../etc' must be the name of a time zone"),
+        ("day", "__init__.py", datetime(2013, 1, 1, tzinfo=UTC), "zone='__init__.py' must be the name of a time zone"),
+        ("day", 5, datetime(2013, 1, 1, tzinfo=UTC), "zone=5 must be the name of a time zone"),
+    ],
+)
+def test_zone_and_start_that_do_not_fit_are_named_in_one_line(
+    every: str, zone: Any, start: datetime, message: str
+) -> None:
+    with pytest.raises(DeclarationError, match=message) as refused:
+        toy(every=every, zone=zone, start=start)
+
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("every", "zone", "start"),
+    [
+        ("week", "UTC", datetime(2013, 1, 14, tzinfo=UTC)),
+        ("month", "America/New_York", datetime(2013, 3, 1, tzinfo=NEW_YORK)),
+        ("day", "America/Sao_Paulo", datetime(2017, 10, 15, 1, tzinfo=ZoneInfo("America/Sao_Paulo"))),
+        ("day", "Europe/London", datetime(2013, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_pipeline_has_the_calendar_that_it_declares(every: Any, zone: str, start: datetime) -> None:
+    assert toy(every=every, zone=zone, start=start).calendar == Calendar(every, zone)
 
 
 @pytest.mark.parametrize("reference", ["steps:walk", "nothing:run", "steps", ":run", "steps:"])

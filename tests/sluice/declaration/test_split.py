@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from sluice.declaration import DateSplit, TimeSplit
 from sluice.errors import DeclarationError
-from sluice.lake.partitions import Partition, between
+from sluice.lake.partitions import Calendar, Partition, between
 
-FIRST = Partition(datetime(2013, 1, 1, tzinfo=UTC), "day")
+FIRST = Partition.containing(datetime(2013, 1, 1, tzinfo=UTC), Calendar("day"))
 SHARES = st.tuples(st.floats(1e-6, 0.499), st.floats(1e-6, 0.5))
 DAYS = st.sets(st.integers(0, 400), max_size=60)
 
@@ -71,7 +71,12 @@ def test_gap_is_time_between_the_parts(
 
 
 def test_dates_are_the_starts_of_parts() -> None:
-    hours = list(between(Partition(FIRST.start, "hour"), Partition(FIRST.start + timedelta(hours=47), "hour")))
+    hours = list(
+        between(
+            Partition.containing(FIRST.start, Calendar("hour")),
+            Partition.containing(FIRST.start + timedelta(hours=47), Calendar("hour")),
+        )
+    )
     at_noon = FIRST.start + timedelta(hours=12)
 
     parts = DateSplit(at_noon, date(2013, 1, 2), gap=3).parts(hours[::-1])
@@ -81,6 +86,14 @@ def test_dates_are_the_starts_of_parts() -> None:
         (12, 20, 9),
         (0, 23, 24),
     ]
+
+
+def test_date_of_a_split_is_one_of_the_zone() -> None:
+    days = [Partition.parse(f"dt=2013-01-0{day}", Calendar("day", "Asia/Tokyo")) for day in range(1, 7)]
+
+    parts = DateSplit(date(2013, 1, 3), date(2013, 1, 5)).parts(days)
+
+    assert [[each.date.day for each in part] for part in parts] == [[1, 2], [3, 4], [5, 6]]
 
 
 def test_partition_belongs_to_the_part_in_which_it_starts() -> None:

@@ -19,10 +19,13 @@ from sluice.dataset.snapshot import make_snapshot
 from sluice.declaration import Drops
 from sluice.errors import SluiceError
 from sluice.housekeeping import removal
-from sluice.housekeeping.contents import all_contents
+from sluice.housekeeping.contents import all_contents, split_name
 from sluice.housekeeping.policy import Keep
 from sluice.housekeeping.removal import remove
 from sluice.housekeeping.survey import survey
+from sluice.lake.grains import Grain
+from sluice.lake.manifests import Manifest
+from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.redrive.quarantined import quarantined
 from sluice.sources.drops.land import land_drop
@@ -279,9 +282,37 @@ def test_what_has_another_form_or_belongs_to_others_stays(lakeside: Workspace) -
     assert set(others) <= set(keys_below(lake, ""))
 
 
+@pytest.mark.parametrize("dataset", ["raw/events", "doubled"])
+@pytest.mark.parametrize("key", ["dt=2013-01-15", "dt=2013-01-15/hour=07", "week=2013-01-14", "month=2013-01"])
+def test_name_has_the_dataset_and_the_key_of_any_grain(dataset: str, key: str) -> None:
+    assert split_name(f"{dataset}/{key}") == (dataset, key)
+
+
+@pytest.mark.parametrize("every", ["week", "month"])
+def test_superseded_revision_of_any_grain_goes(lakeside: Workspace, every: Grain) -> None:
+    pipeline = replace(lakeside.pipeline, every=every, start=datetime(2013, 7, 1, tzinfo=UTC))
+    world = replace(lakeside, pipeline=pipeline, lake=replace(lakeside.lake, calendar=pipeline.calendar))
+    key = Partition.containing(partition(DAY).start, pipeline.calendar).key
+    for digest in ("a" * 16, "b" * 16):
+        world.lake.put(f"toy/doubled/{key}/rev={digest}/part-0.parquet", b"1")
+    named = f"toy/doubled/{key}/rev={'c' * 16}/part-0.parquet"
+    manifest = Manifest(
+        dataset="doubled",
+        partition=key,
+        state="closed",
+        files=(world.lake.put(named, b"1"),),
+        written_at=datetime.now(UTC),
+    )
+    world.lake.put(f"toy/doubled/{key}/_manifest.json", manifest.model_dump_json().encode())
+
+    assert cleaned(world) == {"superseded revision": 2}
+    assert revisions(world.lake, "doubled") == [named]
+
+
 def test_each_manifest_is_read_once_and_hours_are_partitions(lakeside: Workspace, own_name: str, no_wire: None) -> None:
     lake = lakeside.lake
-    hourly = replace(lakeside, pipeline=replace(lakeside.pipeline, every="hour"))
+    pipeline = replace(lakeside.pipeline, every="hour")
+    hourly = replace(lakeside, pipeline=pipeline, lake=replace(lakeside.lake, calendar=pipeline.calendar))
     for hour in range(5):
         for place in range(hour):
             lake.put(f"toy/raw/events/{KEY}/hour={hour:02d}/part-{place}.parquet", b"1")

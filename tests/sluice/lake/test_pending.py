@@ -44,7 +44,7 @@ def test_twenty_writers_at_once_lose_no_partition(cloud: Cloud, lake: Lake) -> N
         list(pool.map(write, DAYS))
 
     assert listed(lake) == {day.key: 1 for day in DAYS}
-    assert read_pending(lake, "events").partitions == DAYS
+    assert read_pending(lake, "events").partitions(lake.calendar) == DAYS
 
 
 def test_partition_stays_while_another_change_of_it_is_expected(lake: Lake) -> None:

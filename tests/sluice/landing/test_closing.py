@@ -12,16 +12,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.calendars import utc_ranges
 from tests.conftest import Cloud
 from tests.draining import ALL_LANDED, drain, record_from_sqs
-from tests.sluice.lake_contents import manifest_json, partition, put_raw, rows_of
+from tests.sluice.lake_contents import keys_below, manifest_json, partition, put_raw, rows_of
 from tests.sluice.toy import EVENTS, TOY, message, reading, toy
 
 from sluice.completions import announce_landed
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import Close, FifoQueue
 from sluice.lake.manifests import Manifest
-from sluice.lake.partitions import Partition, parse_ranges
+from sluice.lake.partitions import Partition
 from sluice.lake.pending import expect
 from sluice.lake.store import Lake
 from sluice.landing import closing
@@ -37,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("short_poll")
 
 
 def close(lake: Lake, evidence: Evidence = ALL_LANDED, source: FifoQueue = EVENTS, pipeline: Pipeline = TOY) -> str:
-    return close_source(lake, pipeline, source, evidence)
+    return close_source(replace(lake, calendar=pipeline.calendar), pipeline, source, evidence)
 
 
 def at(lake: Lake, now: datetime) -> Lake:
@@ -65,7 +66,7 @@ def states(lake: Lake) -> dict[str, tuple[str, int, int]]:
 
 
 def manifest_count(lake: Lake) -> int:
-    return len(lake.partitions("raw/events"))
+    return sum(key.endswith("/_manifest.json") for key in keys_below(lake, "toy/raw/events/"))
 
 
 NOTHING_PROVED = Evidence(landed_until=None)
@@ -217,7 +218,7 @@ def test_late_data_in_a_silence_raises_its_revision(lake: Lake, sqs: Any, queue:
         MessageDeduplicationId="late",
     )
 
-    drain(sqs, queue, lake, EVENTS, "day")
+    drain(sqs, queue, lake, EVENTS)
 
     assert states(lake)["2013-01-11"] == ("closed", 2, 1)
 
@@ -322,7 +323,7 @@ def test_writer_that_was_overtaken_by_the_close_has_its_event_announced(workspac
     """It has the partition as open in its cache, which was closed and announced since."""
     lake = at(workspace.lake, NOON)
     with ThreadPoolExecutor(1) as pool:
-        parts = Parts(Landing(lake, "events", "day"), pool)
+        parts = Parts(Landing(lake, "events"), pool)
         parts.land([record_from_sqs(message(reading("r", "2013-01-01T07:00:00+00:00")), EVENTS)])
         close(lake)
         announce_landed(workspace, "events", "run-1")
@@ -345,7 +346,7 @@ def test_late_data_on_scattered_days_is_announced_in_full(workspace: Workspace) 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(put, days))
 
-    assert parse_ranges(close(lake)) == days
+    assert utc_ranges(close(lake)) == days
     assert announce_landed(workspace, "events", "run") == len(days)
     assert close(lake) == ""
 
@@ -367,7 +368,7 @@ def test_two_closers_and_a_drain_at_once_lose_nothing(cloud: Cloud, lake: Lake, 
         own = Lake(cloud.client("s3"), lake.bucket, "toy", lambda: NOON)
         start.wait(timeout=30)
         if work == 0:
-            drain(cloud.client("sqs"), queue, own, EVENTS, "day")
+            drain(cloud.client("sqs"), queue, own, EVENTS)
         else:
             close(own)
 

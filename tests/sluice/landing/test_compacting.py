@@ -158,7 +158,7 @@ def test_nothing_that_was_merged_lands_again(lake: Lake) -> None:
     close(lake)
     new = record_from_sqs(events(1, 500)[0], EVENTS)
 
-    landed = land_missing([records, [new]], Landing(lake, "events", "day"))
+    landed = land_missing([records, [new]], Landing(lake, "events"))
 
     assert landed == 1
     assert manifest_json(lake, "raw/events", KEY)["revision"] == 2
@@ -172,7 +172,7 @@ def test_record_that_lands_meanwhile_is_not_lost(lake: Lake, monkeypatch: pytest
 
     def slow(records: pa.Table) -> tuple[str, bytes]:
         if not landed:
-            landed.append(land_missing([late], Landing(lake, "events", "day")))
+            landed.append(land_missing([late], Landing(lake, "events")))
         return merge(records)
 
     monkeypatch.setattr(compacting, "part_of", slow)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Event as Signal
 
 import pytest
+from tests.calendars import utc
 from tests.conftest import Cloud
 from tests.draining import workspace_of
 from tests.sluice.conftest import Declare
@@ -46,7 +47,6 @@ from sluice.evaluation.verdict import read_verdict
 from sluice.housekeeping.policy import Keep, Kind
 from sluice.housekeeping.removal import remove
 from sluice.housekeeping.survey import survey
-from sluice.lake.partitions import Partition
 from sluice.landing.parts import Limits
 from sluice.monitoring.watch import announce_findings, training_run, watch
 from sluice.provisioning.policies import policy_document
@@ -331,7 +331,7 @@ def score_in_batch(workspace: Workspace) -> None:
     assert name is not None
     _wait_for_scores(workspace, name)
     assert write_scores(workspace, job, day)["partitions"] == day
-    assert announce_scores(workspace, job, [Partition.parse(day)], "run") == 1
+    assert announce_scores(workspace, job, [utc(day)], "run") == 1
 
 
 def clean(workspace: Workspace, live: Target) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +266,17 @@ def rights_of(policy: Any) -> set[tuple[str, str]]:
         for action in statement["Action"]
         for resource in statement["Resource"]
     }
+
+
+@pytest.mark.parametrize(
+    ("every", "markers"), [("hour", "dt=*"), ("day", "dt=*"), ("week", "week=*"), ("month", "month=*")]
+)
+def test_workers_may_delete_the_markers_of_partitions_alone(every: Any, markers: str) -> None:
+    pipeline = toy(every=every, start=datetime(2013, 7, 1, tzinfo=UTC), training=None, deployment=None)
+
+    found = [text for text in json.dumps(render(pipeline).to_dict()).split('"') if "/announced/" in text]
+
+    assert [text.partition("/announced/")[2] for text in found] == [f"*/{markers}"]
 
 
 def test_sources_that_one_policy_can_not_name_get_policies_of_their_own() -> None:

@@ -61,7 +61,7 @@ def test_payload_is_kept_before_its_message_is_deleted(
     send(sqs, queue, pointer, reading("small", AT))
     sqs.meta.events.register("provide-client-params.sqs.DeleteMessageBatch", lambda **_: seen.append(kept(lake)))
 
-    drain(sqs, queue, lake, source, "day")
+    drain(sqs, queue, lake, source)
 
     assert seen
     assert all(each == [BODY.encode()] for each in seen)
@@ -86,7 +86,7 @@ def test_payload_that_cannot_be_read_holds_nobody_up(
     large = put(lake, bucket, "large", reading("large", AT, text="x" * 100))
     send(sqs, queue, wrapped.pointer(bucket, "gone"), large, reading("small", AT))
 
-    drained = drain(sqs, queue, lake, source, "day")
+    drained = drain(sqs, queue, lake, source)
 
     assert (drained.messages, backlog(sqs, queue)) == (3, 0)
     landed = [row for each in lake.partitions("raw/events") for row in rows_of(lake, "raw/events", each.key)]
@@ -123,7 +123,7 @@ def test_message_is_received_again_while_s3_is_busy(sqs: Any, queue: str, lake: 
     send(sqs, queue, put(lake, bucket, "0001"))
 
     with pytest.raises(ClientError, match="SlowDown"):
-        drain(sqs, queue, refusing(lake, "SlowDown", 503), source, "day")
+        drain(sqs, queue, refusing(lake, "SlowDown", 503), source)
 
     assert backlog(sqs, queue) == 1
     assert lake.partitions("raw/events") == []

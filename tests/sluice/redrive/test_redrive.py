@@ -84,7 +84,7 @@ class World:
         """Land and delete what waits, without the waits of a drain."""
         landing = [record_from_sqs(message, EVENTS) for message in self.take_all(self.url())]
         with ThreadPoolExecutor(1) as pool:
-            Parts(Landing(self.lake, "events", "day"), pool).land(landing)
+            Parts(Landing(self.lake, "events"), pool).land(landing)
 
     def conform(self) -> None:
         """Close what has landed, and conform it."""
@@ -182,7 +182,7 @@ def test_poison_message_blocks_no_other_and_is_restored_in_order_once_the_contra
 ) -> None:
     world.send(*good("a", range(3)), bad("a3", 3), *good("a", range(4, 8)), group="a")
     world.send(*good("b", range(8)), group="b")
-    drain(world.sqs, world.url(), world.lake, EVENTS, "day")
+    drain(world.sqs, world.url(), world.lake, EVENTS)
     world.conform()
 
     conformed = [row["event_id"] for row in rows_of(world.lake, "conform", f"dt={DAY}")]
@@ -229,7 +229,7 @@ def test_crash_loop_ends_in_the_dead_letter_queue_and_its_group_continues(world:
     world.crash_loop()
     world.crash_loop()
 
-    drained = drain(world.sqs, world.url(), world.lake, EVENTS, "day")
+    drained = drain(world.sqs, world.url(), world.lake, EVENTS)
     assert drained.messages == 2
     assert backlog(world.sqs, world.dead()) == 2
     surveys = [survey(world.workspace, EVENTS, Choice()) for _ in range(2)]
@@ -355,7 +355,7 @@ def test_message_of_several_events_is_sent_back_as_a_whole_and_once(world: World
     source = replace(EVENTS, unwrap=(Sns(), Ndjson()))
     world = replace(world, workspace=with_source(world.workspace, source))
     world.send(content)
-    drain(world.sqs, world.url(), world.lake, source, "day")
+    drain(world.sqs, world.url(), world.lake, source)
     world.conform()
 
     (held,) = survey(world.workspace, source, Choice(where="quarantine"))
@@ -436,11 +436,11 @@ def test_inner_events_without_an_id_keep_theirs(world: World, body: str) -> None
     source = replace(EVENTS, unwrap=(Ndjson(),))
     world = replace(world, workspace=with_source(world.workspace, source))
     world.sqs.send_message(QueueUrl=world.url(), MessageBody=body, MessageGroupId="g", MessageDeduplicationId="first")
-    drain(world.sqs, world.url(), world.lake, source, "day")
+    drain(world.sqs, world.url(), world.lake, source)
     before = raw_ids(world)
     world.conform()
     send_back(world.workspace, source, Choice(where="quarantine"))
-    drain(world.sqs, world.url(), world.lake, source, "day")
+    drain(world.sqs, world.url(), world.lake, source)
 
     assert sorted(raw_ids(world)) == sorted(before * 2)
 
@@ -451,11 +451,11 @@ def test_dead_letter_that_had_landed_takes_the_id_of_its_landing(world: World) -
     (received,) = world.take_all(world.url())
     landed = record_from_sqs(received, EVENTS)
     with ThreadPoolExecutor(1) as pool:
-        Parts(Landing(world.lake, "events", "day"), pool).land([landed])
+        Parts(Landing(world.lake, "events"), pool).land([landed])
     letter = landed._replace(event_id=landed.message_id)
     other = letter._replace(message_id="other", event_id="other")
 
-    found = with_landed_ids(Landing(world.lake, "events", "day"), [letter, other])
+    found = with_landed_ids(Landing(world.lake, "events"), [letter, other])
 
     assert found == [landed._replace(event_id="first"), other]
 
@@ -514,7 +514,7 @@ def test_message_that_is_quarantined_and_dead_lettered_is_sent_once(world: World
         QueueUrl=world.url(), VisibilityTimeout=0, MessageSystemAttributeNames=["All"]
     )["Messages"]
     with ThreadPoolExecutor(1) as pool:  # a drain that dies between landing and deleting, five times
-        Parts(Landing(world.lake, "events", "day"), pool).land([record_from_sqs(message, EVENTS)])
+        Parts(Landing(world.lake, "events"), pool).land([record_from_sqs(message, EVENTS)])
     world.crash_loop()
     world.conform()
     assert [held.count for held in survey(world.workspace, EVENTS, Choice())] == [1, 1]
@@ -667,7 +667,7 @@ def put_stream_quarantine(world: World, *records: tuple[str, bytes]) -> None:
     given = records_of_stream(world, len(records))
     landed = [each for record in given for each in reader_of_kinesis(STREAM)(record, "shard")]
     with ThreadPoolExecutor(1) as pool:
-        partitions = Parts(Landing(world.lake, "stream", "day"), pool).land(landed)
+        partitions = Parts(Landing(world.lake, "stream"), pool).land(landed)
     close_source(world.later(timedelta(days=2)).lake, TOY, STREAM, ALL_LANDED)
     run_step(workspace_of(world.lake, world.workspace.pipeline), "conform_stream", format_ranges(partitions))
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.calendars import utc_ranges
 from tests.sluice.lake_contents import body_of, keys_below, manifest_json, put_rows, rows_of
 from tests.sluice.serving.live import Live, predictions, train
 from tests.sluice.toy import toy
@@ -18,7 +19,6 @@ from sluice.dataset.snapshot import make_snapshot
 from sluice.declaration import Deployment, Gate, Multiclass, Scoring, XGBoost
 from sluice.errors import DeclarationError, MissingResource, SluiceError
 from sluice.evaluation.transforms import find_scoring
-from sluice.lake.partitions import parse_ranges
 from sluice.scoring.batches import launch_batch
 from sluice.scoring.writing import announce_scores, write_scores
 from sluice.serving.champion import require_live
@@ -129,7 +129,7 @@ def test_rows_get_the_scores_of_the_live_model(own: Workspace, live: Live) -> No
         assert manifest["first_event_time"] == f"{day}T01:00:00Z"
     assert rows_of(own.lake, "scores", "dt=2013-03-02") == []
     assert manifest_json(own.lake, "scores", "dt=2013-03-02")["state"] == "closed"
-    announced = [announce_scores(own, live.model.job, parse_ranges(DAYS), "run") for _ in range(2)]
+    announced = [announce_scores(own, live.model.job, utc_ranges(DAYS), "run") for _ in range(2)]
     assert announced == [3, 0]
 
 
@@ -147,7 +147,7 @@ def test_changed_partition_is_scored_again_and_no_other(own: Workspace, live: Li
     put_rows(own.lake, "running", "2013-03-03", rows("2013-03-03", 40, seed=1))
 
     with pytest.raises(SluiceError, match=r"^dt=2013-03-03 has no scores of the model of toy-xgboost-"):
-        announce_scores(own, live.model.job, parse_ranges(DAYS), "run")
+        announce_scores(own, live.model.job, utc_ranges(DAYS), "run")
     name, summary = score(own)
 
     assert summary == {"partitions": "dt=2013-03-03", "rows": 40}

@@ -7,16 +7,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from tests.calendars import utc, utc_ranges
 from tests.draining import workspace_of
-from tests.sluice.toy import TOY
+from tests.sluice.toy import toy
 
 from sluice.lake.manifests import File, Manifest
-from sluice.lake.partitions import Partition, parse_ranges
+from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.scoring import due
 from sluice.scoring.due import due_chunks
 
-FIRST = Partition.parse("dt=2013-01-01/hour=00")
+FIRST = utc("dt=2013-01-01/hour=00")
 MOST_XCOM = 4096
 Due = Callable[[int], bool]
 
@@ -35,10 +36,10 @@ def chunks_of(lake: Lake, monkeypatch: pytest.MonkeyPatch, hours: int, rows: int
     found = [rows_of(each, rows) for n, each in enumerate(asked) if is_due(n)]
     monkeypatch.setattr(due, "model_of_job", lambda *_: None)
     monkeypatch.setattr(due, "due_rows", lambda *_: found)
-    chunks = due_chunks(workspace_of(lake, TOY), "job", asked)
-    scored = [each for chunk in chunks for each in parse_ranges(chunk)]
+    chunks = due_chunks(workspace_of(lake, toy(every="hour")), "job", asked)
+    scored = [each for chunk in chunks for each in utc_ranges(chunk)]
     assert len(scored) == len(set(scored))
-    assert {each.time_partition for each in found} <= set(scored) <= set(asked)
+    assert {each.time_partition(FIRST.calendar) for each in found} <= set(scored) <= set(asked)
     return chunks
 
 

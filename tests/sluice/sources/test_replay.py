@@ -180,7 +180,7 @@ def test_records_of_a_corrected_declaration_move_to_their_partition(
     for number in range(20):
         body = reading(f"r-{number:02d}", FIRST_DAY + timedelta(days=number % 2, minutes=number), number)
         sqs.send_message(QueueUrl=queue, MessageBody=body, MessageGroupId="g", MessageDeduplicationId=f"{number}")
-    drain(sqs, queue, lake, wrong, "day")
+    drain(sqs, queue, lake, wrong)
     (sent_on,) = {partition.key for partition in lake.partitions("raw/events")}
     everything = raw(FIRST_DAY, datetime.now(UTC), EVENTS)
 
@@ -204,7 +204,7 @@ def test_message_that_was_not_taken_apart_gives_its_events_once_the_envelopes_ar
     wrapped = [json.dumps({"Type": "Notification", "Message": "\n".join(lines[n : n + 3])}) for n in (0, 3)]
     for number, body in enumerate([*wrapped, reading("plain", FIRST_DAY, 7)]):
         sqs.send_message(QueueUrl=queue, MessageBody=body, MessageGroupId="g", MessageDeduplicationId=f"{number}")
-    drain(sqs, queue, lake, EVENTS, "day")
+    drain(sqs, queue, lake, EVENTS)
     (sent_on,) = {partition.key for partition in lake.partitions("raw/events")} - set(DAYS)
     corrected = replace(EVENTS, unwrap=(Sns(), Ndjson()))
     everything = raw(FIRST_DAY, datetime.now(UTC), corrected)
@@ -231,7 +231,7 @@ def test_records_that_already_count_stay_under_any_new_declaration(
         MessageGroupId="g",
         MessageDeduplicationId="1",
     )
-    drain(sqs, queue, workspace.lake, EVENTS, "day")
+    drain(sqs, queue, workspace.lake, EVENTS)
 
     with caplog.at_level(logging.WARNING):
         landed = replay_all(workspace, raw(FIRST_DAY, FIRST_DAY, replace(EVENTS, event_time="other")))

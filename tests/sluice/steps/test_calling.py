@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.calendars import utc_ranges
 from tests.draining import workspace_of
 from tests.sluice.conftest import Declare
 from tests.sluice.lake_contents import manifest_json, put_raw, rows_of
@@ -69,7 +70,7 @@ def run(lake: Lake, pipeline: Pipeline, days: Iterable[int] = DAYS) -> list[list
 
 def made(lake: Lake, days: Iterable[int] = DAYS) -> dict[int, list[str]]:
     """Return the keys of the objects of each day. A key has the digest of the bytes."""
-    found = {day: lake.manifest("window", planning.parse_ranges(f"dt=2013-01-{day:02d}")[0]) for day in days}
+    found = {day: lake.manifest("window", utc_ranges(f"dt=2013-01-{day:02d}")[0]) for day in days}
     return {day: [file.key for file in manifest.files] for day, manifest in found.items() if manifest is not None}
 
 
@@ -135,7 +136,7 @@ def test_day_without_an_object_is_made_alone(lake: Lake, split: Pipeline) -> Non
     put_days(lake, split, {day: VALUES[day] for day in (1, 2)})
     lake.update_manifest(
         "conform",
-        planning.parse_ranges("dt=2013-01-02")[0],
+        utc_ranges("dt=2013-01-02")[0],
         lambda before: before.model_copy(update={"files": ()}),  # type: ignore[union-attr]
     )
     with pytest.raises(SluiceError, match="failed on dt=2013-01-02: KeyError: 'event_time'"):

@@ -8,20 +8,22 @@ from collections.abc import Mapping
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.calendars import utc, utc_ranges
 from tests.conftest import Cloud
 from tests.sluice.lake_contents import put_raw
 from tests.sluice.toy import message
 
 from sluice.declaration.loading import load_pipeline
+from sluice.lake.grains import Grain
 from sluice.lake.manifests import Size
-from sluice.lake.partitions import Grain, Partition, parse_ranges
+from sluice.lake.partitions import Partition
 from sluice.provisioning.provision import provision
 from sluice.steps.chunks import MOST, PARTITION, ROW, TARGET, chunks_by_size, chunks_of_run
 from sluice.workspace import Workspace
 
 FIRST: Mapping[Grain, Partition] = {
-    "day": Partition.parse("dt=2013-01-01"),
-    "hour": Partition.parse("dt=2013-01-01/hour=00"),
+    "day": utc("dt=2013-01-01"),
+    "hour": utc("dt=2013-01-01/hour=00"),
 }
 SIZES = st.lists(st.builds(Size, st.integers(0, 2**40), st.integers(0, 10**8)), min_size=1, max_size=300)
 
@@ -40,7 +42,7 @@ def test_each_partition_is_in_one_chunk_in_order(sizes: list[Size], every: Grain
 
     chunks = chunks_by_size(partitions)
 
-    assert [each for chunk in chunks for each in parse_ranges(chunk)] == list(partitions)
+    assert [each for chunk in chunks for each in utc_ranges(chunk)] == list(partitions)
     assert chunks == chunks_by_size(dict(partitions))
 
 
@@ -51,7 +53,7 @@ def test_chunk_has_about_the_target_unless_there_are_too_many_or_one_partition_h
     # A cut falls into the middle of a partition: half of one may be added at each end.
     most = max(TARGET, -(-total // MOST)) + largest
 
-    chunks = [[work(partitions[each]) for each in parse_ranges(chunk)] for chunk in chunks_by_size(partitions)]
+    chunks = [[work(partitions[each]) for each in utc_ranges(chunk)] for chunk in chunks_by_size(partitions)]
 
     assert len(chunks) <= MOST
     assert all(0 < sum(chunk) <= most for chunk in chunks)
@@ -59,7 +61,7 @@ def test_chunk_has_about_the_target_unless_there_are_too_many_or_one_partition_h
 
 @given(st.integers(1, 2**20), st.integers(1, 500))
 def test_equal_partitions_make_chunks_that_differ_by_one_at_most(size: int, count: int) -> None:
-    lengths = {len(parse_ranges(chunk)) for chunk in chunks_by_size(neighbours([Size(bytes=size)] * count))}
+    lengths = {len(utc_ranges(chunk)) for chunk in chunks_by_size(neighbours([Size(bytes=size)] * count))}
 
     assert max(lengths) - min(lengths) <= 1
 
@@ -76,7 +78,7 @@ def test_equal_partitions_make_chunks_that_differ_by_one_at_most(size: int, coun
 def test_bytes_and_rows_decide_how_many_partitions_a_chunk_has(size: Size, lengths: list[int]) -> None:
     chunks = chunks_by_size(neighbours([size] * 60, "day"))
 
-    assert [len(parse_ranges(chunk)) for chunk in chunks] == lengths
+    assert [len(utc_ranges(chunk)) for chunk in chunks] == lengths
 
 
 @pytest.mark.parametrize("size", [Size(), Size(bytes=2**30)])
@@ -85,7 +87,7 @@ def test_ten_years_of_hours_stay_below_the_limits_of_airflow(size: Size) -> None
 
     assert len(chunks) <= 1_024
     assert len(json.dumps(chunks)) < 4_096
-    assert sum(len(parse_ranges(chunk)) for chunk in chunks) == 87_600
+    assert sum(len(utc_ranges(chunk)) for chunk in chunks) == 87_600
 
 
 def test_no_partitions_make_no_chunk() -> None:

@@ -212,7 +212,7 @@ def test_run_does_what_was_said(joining: Workspace, declare: Declare, seed: int)
         run(replace(joining, lake=replace(joining.lake, now=lambda then=then: then)), format_ranges(over))
 
         made = {
-            (step.name, manifest.time_partition)
+            (step.name, manifest.time_partition(joining.lake.calendar))
             for step in joining.pipeline.steps
             for manifest in joining.lake.manifests(step.name)
             if manifest.written_at == then

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import EndpointConnectionError
+from tests.calendars import utc
 from tests.conftest import Cloud
 from tests.draining import workspace_of
 from tests.sluice.conftest import Declare
@@ -35,7 +36,6 @@ from sluice.errors import (
     SluiceError,
     UnreadableObject,
 )
-from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.sources.drops.land import land_drop
 from sluice.steps import code, output
@@ -97,7 +97,7 @@ def test_manifest_records_what_was_read_and_made(lake: Lake, toy_pipeline: Pipel
     run_step(workspace_of(lake, toy_pipeline), "conform", "dt=2013-01-01")
 
     manifest = manifest_json(lake, "conform", "dt=2013-01-01")
-    raw = lake.manifest("raw/events", Partition.parse("dt=2013-01-01"))
+    raw = lake.manifest("raw/events", utc("dt=2013-01-01"))
     assert raw is not None
     (key_file,) = keys_below(lake, "toy/ids/conform/dt=2013-01-01/")
     assert manifest["inputs"] == {
@@ -237,7 +237,7 @@ def test_partition_whose_events_are_not_complete_is_held_back(lake: Lake, toy_pi
     ran = run_all(lake, toy_pipeline, "dt=2013-01-01..dt=2013-01-02")
 
     assert [(each["partitions"], each["held_back"]) for each in ran] == [("dt=2013-01-02", 1)] * 3
-    assert lake.partitions("conform") == [Partition.parse("dt=2013-01-02")]
+    assert lake.partitions("conform") == [utc("dt=2013-01-02")]
 
 
 def test_step_before_that_has_not_run_is_named(lake: Lake, toy_pipeline: Pipeline) -> None:
@@ -351,7 +351,7 @@ def test_step_reads_drops_as_they_were_landed(lake: Lake, declare: Declare) -> N
     pipeline = with_step(declare, "def own(weather): return weather\n", Input("weather"))
     lake.put("drops/weather/dt=2013-01-01/a.csv", b"place,wind\nEWR,5\nJFK,\n")
     lake.put("drops/weather/dt=2013-01-01/_SUCCESS", b"")
-    land_drop(lake, DROPS, Partition.parse("dt=2013-01-01"))
+    land_drop(lake, DROPS, utc("dt=2013-01-01"))
 
     assert own(lake, pipeline) == [{"place": "EWR", "wind": "5"}, {"place": "JFK", "wind": ""}]
 
@@ -362,7 +362,7 @@ def test_drops_whose_types_differ_are_named_as_they_were_dropped(lake: Lake, dec
     for day, rows in (("2012-12-31", b'{"wind": 5}'), ("2013-01-01", b'{"wind": "strong"}')):
         lake.put(f"drops/weather/dt={day}/a.json", rows)
         lake.put(f"drops/weather/dt={day}/_SUCCESS", b"")
-        land_drop(lake, DROPS, Partition.parse(f"dt={day}"))
+        land_drop(lake, DROPS, utc(f"dt={day}"))
 
     with pytest.raises(SluiceError, match="wind") as refused:
         own(lake, pipeline)
@@ -384,7 +384,7 @@ def test_step_reads_drops_in_their_declared_types(lake: Lake, declare: Declare) 
     )
     lake.put("drops/weather/dt=2013-01-01/a.csv", b"place,wind\nEWR,5\nJFK,\n")
     lake.put("drops/weather/dt=2013-01-01/_SUCCESS", b"")
-    land_drop(lake, typed, Partition.parse("dt=2013-01-01"))
+    land_drop(lake, typed, utc("dt=2013-01-01"))
 
     assert own(lake, pipeline) == [{"place": "EWR", "wind": 5}, {"place": "JFK", "wind": None}]
 
@@ -651,7 +651,7 @@ def test_manifest_of_an_output_that_can_not_be_read_is_kept_and_all_other_partit
     """P17: the error names it, also where an earlier partition is made on which it looks back."""
     for day in range(1, 10):
         put_day(lake, day, day)
-    key = lake.layout.manifest(step, Partition.parse("dt=2013-01-05"))
+    key = lake.layout.manifest(step, utc("dt=2013-01-05"))
     lake.put(key, b'{"schema_version": 2}')
     before = [each.name for each in TOY.steps[: TOY.steps.index(TOY.step(step))]]
     for name in before:
@@ -671,7 +671,7 @@ def test_later_output_that_looks_back_and_can_not_be_read_is_named(lake: Lake, t
     for day in (1, 2):
         put_day(lake, day, day)
     run_all(lake, toy_pipeline, "dt=2013-01-01..dt=2013-01-02")
-    key = lake.layout.manifest("running", Partition.parse("dt=2013-01-02"))
+    key = lake.layout.manifest("running", utc("dt=2013-01-02"))
     former = lake.get(key)
     lake.put(key, former[:-1])
     put_day(lake, 1, 1, 100)
@@ -691,7 +691,7 @@ def test_input_that_can_not_be_read_fails_its_partition_and_all_others_are_made(
 ) -> None:
     for day in range(1, 10):
         put_day(lake, day, day)
-    key = lake.layout.manifest("raw/events", Partition.parse("dt=2013-01-01"))
+    key = lake.layout.manifest("raw/events", utc("dt=2013-01-01"))
     former = lake.get(key)
     lake.put(key, former[:-1])
 
@@ -736,7 +736,7 @@ def test_raw_part_that_can_not_be_read_fails_its_partition_alone(
         put_day(lake, day, day)
     (part,) = manifest_json(lake, "raw/events", "dt=2013-01-01")["files"]
     former = damage(lake, part["key"], how)
-    of_partition = lake.uri(lake.layout.manifest("raw/events", Partition.parse("dt=2013-01-01")))
+    of_partition = lake.uri(lake.layout.manifest("raw/events", utc("dt=2013-01-01")))
 
     with pytest.raises(SluiceError, match=f"^{lake.uri(part['key'])} {why}") as failed:
         run_step(workspace_of(lake, toy_pipeline), "conform", "dt=2013-01-01..dt=2013-01-09")
@@ -785,7 +785,7 @@ def test_landed_drop_that_has_lost_its_end_is_no_smaller_drop(lake: Lake, declar
     pipeline = with_step(declare, "def own(weather):\n    return weather\n", Input("weather"))
     lake.put("drops/weather/dt=2013-01-01/day.csv", b"x\n1\n2\n3\n")
     lake.put("drops/weather/dt=2013-01-01/_SUCCESS", b"")
-    land_drop(lake, DROPS, Partition.parse("dt=2013-01-01"))
+    land_drop(lake, DROPS, utc("dt=2013-01-01"))
     (landed,) = manifest_json(lake, "raw/weather", "dt=2013-01-01")["files"]
     lake.put(landed["key"], b"x\n1\n2\n")
 

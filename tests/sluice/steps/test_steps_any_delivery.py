@@ -24,7 +24,7 @@ from tests.sluice.toy import CONTRACT, EVENTS, message, reading, toy
 from sluice.declaration.drops import Drops
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Input, Step
-from sluice.lake.partitions import Partition, format_ranges
+from sluice.lake.partitions import Calendar, Partition, format_ranges
 from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
 from sluice.landing.parts import Landing, Parts
@@ -35,7 +35,7 @@ from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
-DAYS = [Partition.containing(START + timedelta(days=n), "day") for n in range(4)]
+DAYS = [Partition.containing(START + timedelta(days=n), Calendar("day")) for n in range(4)]
 ALL = format_ranges(DAYS)
 HOURS = 24 * len(DAYS)
 _MOST_DISPATCHES = 4

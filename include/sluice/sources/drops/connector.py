@@ -51,7 +51,7 @@ class DropsConnector(Connector[Drops]):
 
     def _listed(self, partitions: Collection[Partition] | None) -> Listing:
         if partitions is None:
-            return list_all_drops(self.lake, self.source, self.workspace.pipeline.every)
+            return list_all_drops(self.lake, self.source)
         return list_drops(self.lake, self.source, partitions)
 
     @override

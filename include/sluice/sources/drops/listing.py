@@ -6,10 +6,12 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from sluice.declaration.drops import Drops
 from sluice.errors import SluiceError
-from sluice.lake.partitions import Grain, Partition
+from sluice.lake.grains import WINDOWS
+from sluice.lake.partitions import Calendar, Partition, between, of_path
 from sluice.lake.store import Lake
 
 _FOLDER = re.compile(r"dt=(\d{4}-\d\d-\d\d)(?:/hour=(\d{1,2}))?/")
@@ -74,23 +76,37 @@ def list_drops(lake: Lake, source: Drops, partitions: Collection[Partition]) -> 
     Args:
         lake: The lake, whose bucket has the drops.
         source: The declared drops.
-        partitions: The partitions, all of one length.
+        partitions: The partitions.
     """
-    # An hour is also written with one digit, so the hours of a day are listed together.
-    wanted, days = set(partitions), {Partition.containing(each.start, "day") for each in partitions}
-    found = (each for every in {each.every for each in wanted} for each in _listed(lake, source, every, days))
+    wanted = set(partitions)
+    found = (each for folders in _folders(wanted) for each in _listed(lake, source, folders))
     return _listing(lake, source, (each for each in found if each[0] in wanted))
 
 
-def list_all_drops(lake: Lake, source: Drops, every: Grain) -> Listing:
+def list_all_drops(lake: Lake, source: Drops) -> Listing:
     """List the objects of all partitions. Folders of no partition are passed over.
 
     Args:
         lake: The lake, whose bucket has the drops.
         source: The declared drops.
-        every: The length of a partition.
     """
-    return _listing(lake, source, _listed(lake, source, every, None))
+    return _listing(lake, source, _listed(lake, source, None))
+
+
+def _folders(partitions: Collection[Partition]) -> Iterator[Collection[Partition]]:
+    """Yield the partitions in whose folders the objects of partitions may be, of one length at a time."""
+    # An hour is also written with one digit, so the hours of a day are listed together.
+    yield {day for each in partitions for day in between(*_days(each))}
+    if any(each.calendar.windows.column != WINDOWS["day"].column for each in partitions):
+        yield partitions
+
+
+def _days(partition: Partition) -> tuple[Partition, Partition]:
+    """Return the first and the last day of which a partition has some."""
+    days = Calendar("day")  # folders are named by dates, whatever their zone is
+    after = partition.date + timedelta(1) if partition.calendar.every == "hour" else partition.shift(1).date
+    first, end = (Partition.containing(days.midnight(day), days) for day in (partition.date, after))
+    return first, end.shift(-1)
 
 
 def _listing(lake: Lake, source: Drops, found: Iterable[tuple[Partition, Dropped]]) -> Listing:
@@ -100,37 +116,40 @@ def _listing(lake: Lake, source: Drops, found: Iterable[tuple[Partition, Dropped
     return Listing(lake, source, objects)
 
 
-def _listed(
-    lake: Lake, source: Drops, every: Grain, days: Collection[Partition] | None
-) -> Iterator[tuple[Partition, Dropped]]:
-    for key, size, etag in lake.between(source.prefix, days):
+def _listed(lake: Lake, source: Drops, folders: Collection[Partition] | None) -> Iterator[tuple[Partition, Dropped]]:
+    for key, size, etag in lake.between(source.prefix, folders):
         path = key.removeprefix(source.prefix)
-        partition = partition_of(path, every)
+        partition = partition_of(path, lake.calendar)
         if partition is not None and not path.endswith("/"):  # S3's console represents a folder by such a key
             yield partition, Dropped(key, path, size, etag)
 
 
 def folders(partition: Partition) -> tuple[str, ...]:
     """Return the folders that a partition may have below the prefix: an hour is also written with one digit."""
-    if partition.every == "hour" and partition.start.hour <= 9:
+    if partition.calendar.every == "hour" and partition.start.hour <= 9:
         day, _, _ = partition.key.partition("/")
         return f"{partition.key}/", f"{day}/hour={partition.start.hour}/"
     return (f"{partition.key}/",)
 
 
-def partition_of(path: str, every: Grain) -> Partition | None:
+def partition_of(path: str, calendar: Calendar) -> Partition | None:
     """Return the partition whose folder contains an object; None if there is none.
 
     Args:
-        path: The object's path below the prefix. The folder of an hour is also part of its day.
-        every: The length of a partition.
+        path: The object's path below the prefix. The folder of an hour is also part of its day, and that of a day part
+            of its week or month.
+        calendar: How time is divided.
     """
     match = _FOLDER.match(path)
     if match is None:
-        return None
+        return of_path(path, calendar)
     day, hour = match.groups()
     try:
-        found = Partition.parse(f"dt={day}" if hour is None else f"dt={day}/hour={int(hour):02d}")
-    except SluiceError:
+        if calendar.every == "hour":
+            return Partition.parse(f"dt={day}/hour={int(hour):02d}", calendar) if hour else None
+        named = datetime.fromisoformat(f"{day}T{int(hour or 0):02d}")
+        if calendar.every == "day":
+            return Partition.parse(f"dt={day}", calendar)
+        return Partition.containing(calendar.midnight(named), calendar)
+    except (SluiceError, ValueError, OverflowError):
         return None
-    return None if found.every == "day" and every == "hour" else Partition.containing(found.start, every)

@@ -9,12 +9,12 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from tests.calendars import utc
 from tests.sluice.lake_contents import partition
 from tests.sluice.sources.drops.looking import why_incomplete
 from tests.sluice.toy import DROPS
 
 from sluice.declaration.completeness import ManifestFile, Marker, ObjectCount, RootMarker, Unchanged
-from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.sources.drops import land
 from sluice.sources.drops.land import land_drop
@@ -168,7 +168,8 @@ def test_digest_of_a_file_too_large_to_be_read_for_its_format_is_checked(
 
 
 def test_hour_may_have_one_digit(lake: Lake) -> None:
-    hour = Partition.parse("dt=2013-01-01/hour=07")
+    hour = utc("dt=2013-01-01/hour=07")
+    lake = replace(lake, calendar=hour.calendar)
     put(lake, "a.csv", ROWS, "drops/weather/dt=2013-01-01/hour=7/")
     put(lake, "_SUCCESS", b"", "drops/weather/dt=2013-01-01/hour=7/")
     put(lake, "b.csv", b"x\n2\n", "drops/weather/dt=2013-01-01/hour=07/")

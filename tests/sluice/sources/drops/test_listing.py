@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from tests.calendars import utc
 from tests.sluice.lake_contents import partition
 from tests.sluice.toy import DROPS
 
-from sluice.lake.partitions import Grain, Partition
+from sluice.lake.grains import Grain
+from sluice.lake.partitions import Calendar, Partition
 from sluice.lake.store import Lake
 from sluice.sources.drops.listing import Dropped, Listing, folders, list_all_drops, list_drops, partition_of
 
@@ -48,10 +52,18 @@ def test_hidden_names_and_folders_hold_no_rows(path: str, holds: bool) -> None:
         ("dt=2013-01-15", "day", None),
         ("more/dt=2013-01-15/a.csv", "day", None),
         ("dt=2013-1-15/a.csv", "day", None),
+        ("month=2013-01/a.csv", "month", "month=2013-01"),
+        ("dt=2013-01-15/a.csv", "month", "month=2013-01"),
+        ("dt=2013-01-15/hour=7/a.csv", "month", "month=2013-01"),
+        ("week=2013-01-14/a.csv", "month", None),
+        ("week=2013-01-14/a.csv", "week", "week=2013-01-14"),
+        ("week=2013-01-15/a.csv", "week", None),
+        ("dt=2013-01-20/a.csv", "week", "week=2013-01-14"),
+        ("month=2013-01/a.csv", "day", None),
     ],
 )
 def test_object_belongs_to_the_partition_whose_folder_contains_it(path: str, every: Grain, key: str | None) -> None:
-    found = partition_of(path, every)
+    found = partition_of(path, Calendar(every))
 
     assert (None if found is None else found.key) == key
 
@@ -66,7 +78,7 @@ def test_object_belongs_to_the_partition_whose_folder_contains_it(path: str, eve
     ],
 )
 def test_hour_below_ten_has_two_folders(key: str, found: tuple[str, ...]) -> None:
-    assert folders(Partition.parse(key)) == found
+    assert folders(utc(key)) == found
 
 
 def test_partition_has_its_own_objects_in_key_order_and_no_folders_of_the_console(lake: Lake) -> None:
@@ -78,19 +90,39 @@ def test_partition_has_its_own_objects_in_key_order_and_no_folders_of_the_consol
     assert [each.path for each in listed.rows(DAY)] == ["dt=2013-01-15/a.csv", "dt=2013-01-15/b.csv"]
     paths = {"dt=2013-01-15": ["dt=2013-01-15/_SUCCESS", "dt=2013-01-15/a.csv", "dt=2013-01-15/b.csv"]}
     assert _paths(listed) == paths
-    assert _paths(list_all_drops(lake, DROPS, "day")) == {**paths, "dt=2013-01-16": ["dt=2013-01-16/a.csv"]}
+    assert _paths(list_all_drops(lake, DROPS)) == {**paths, "dt=2013-01-16": ["dt=2013-01-16/a.csv"]}
 
 
 def test_hours_of_a_range_are_listed_under_both_of_their_names_and_no_others(lake: Lake) -> None:
     put(lake, "dt=2013-01-15/hour=8/a", "dt=2013-01-15/hour=09/a", "dt=2013-01-15/hour=9/b", "dt=2013-01-15/hour=10/a")
     put(lake, "dt=2013-01-15/hour=11/a", "dt=2013-01-15/a", "dt=2013-01-16/hour=09/a")
-    hours = [Partition.parse(f"dt=2013-01-15/hour={hour:02d}") for hour in (9, 10)]
+    hours = [utc(f"dt=2013-01-15/hour={hour:02d}") for hour in (9, 10)]
+    lake = replace(lake, calendar=hours[0].calendar)
 
     assert _paths(list_drops(lake, DROPS, hours)) == {
         "dt=2013-01-15/hour=09": ["dt=2013-01-15/hour=09/a", "dt=2013-01-15/hour=9/b"],
         "dt=2013-01-15/hour=10": ["dt=2013-01-15/hour=10/a"],
     }
     assert _paths(list_drops(lake, DROPS, [])) == {}
+
+
+def test_month_has_the_objects_of_its_folder_and_of_its_days(lake: Lake) -> None:
+    lake = replace(lake, calendar=Calendar("month", "America/New_York"))
+    put(lake, "month=2013-01/_SUCCESS", "dt=2013-01-01/a", "dt=2013-01-31/a", "dt=2012-12-31/a", "dt=2013-02-01/a")
+    put(lake, "month=2013-02/b", "month=2012-12/b")
+    january = Partition.parse("month=2013-01", lake.calendar)
+    found = {"month=2013-01": ["dt=2013-01-01/a", "dt=2013-01-31/a", "month=2013-01/_SUCCESS"]}
+
+    assert _paths(list_drops(lake, DROPS, [january])) == found
+    assert _paths(list_drops(lake, DROPS, [january, january.shift(1)])) == {
+        **found,
+        "month=2013-02": ["dt=2013-02-01/a", "month=2013-02/b"],
+    }
+    assert _paths(list_all_drops(lake, DROPS)) == {
+        "month=2012-12": ["dt=2012-12-31/a", "month=2012-12/b"],
+        **found,
+        "month=2013-02": ["dt=2013-02-01/a", "month=2013-02/b"],
+    }
 
 
 def _paths(listed: Listing) -> dict[str, list[str]]:

@@ -60,7 +60,7 @@ def raw_ids(lake: Lake, *days: str) -> Counter[str]:
 def test_all_waiting_messages_are_landed_by_day_and_deleted(sqs: Any, queue: str, lake: Lake) -> None:
     put(sqs, queue, *readings(60), *readings(5, DAY + timedelta(days=1)), "no json", groups=20)
 
-    drained = drain(sqs, queue, lake, EVENTS, "day")
+    drained = drain(sqs, queue, lake, EVENTS)
 
     assert raw_ids(lake, "2013-01-01", "2013-01-02") == Counter(
         [f"r-{n}" for n in range(60)] + [f"r-{n}" for n in range(5)]
@@ -73,7 +73,7 @@ def test_all_waiting_messages_are_landed_by_day_and_deleted(sqs: Any, queue: str
 
 def test_manifest_records_rows_and_the_times_of_the_producers(sqs: Any, queue: str, lake: Lake) -> None:
     put(sqs, queue, *readings(60))
-    drain(sqs, queue, lake, EVENTS, "day")
+    drain(sqs, queue, lake, EVENTS)
 
     manifest = manifest_json(lake, "raw/events", "dt=2013-01-01")
 
@@ -85,13 +85,13 @@ def test_manifest_records_rows_and_the_times_of_the_producers(sqs: Any, queue: s
 
 def test_event_without_a_time_of_the_producer_moves_no_watermark(sqs: Any, queue: str, lake: Lake) -> None:
     put(sqs, queue, "no json")
-    (partition,) = drain(sqs, queue, lake, EVENTS, "day").partitions
+    (partition,) = drain(sqs, queue, lake, EVENTS).partitions
 
     assert manifest_json(lake, "raw/events", partition.key)["last_event_time"] is None
 
 
 def test_empty_queue_is_drained_at_once_and_nothing_is_written(sqs: Any, queue: str, lake: Lake) -> None:
-    drained = drain(sqs, queue, lake, EVENTS, "day")
+    drained = drain(sqs, queue, lake, EVENTS)
 
     assert drained == Drained(0, 0, 0, 0, (), redelivered=0, is_dry=True, after=drained.after, times=())
     assert drained.empty
@@ -102,7 +102,7 @@ def test_data_in_a_closed_partition_raises_its_revision(sqs: Any, queue: str, la
     put_raw(lake, EVENTS, "2013-01-01", [message(reading("early", DAY))])
     put(sqs, queue, *readings(3))
 
-    drain(sqs, queue, lake, EVENTS, "day")
+    drain(sqs, queue, lake, EVENTS)
 
     manifest = manifest_json(lake, "raw/events", "dt=2013-01-01")
     assert (manifest["state"], manifest["revision"]) == ("closed", 2)
@@ -112,8 +112,8 @@ def test_data_in_a_closed_partition_raises_its_revision(sqs: Any, queue: str, la
 def test_drain_ends_after_the_flush_that_reaches_its_limit_of_messages(sqs: Any, queue: str, lake: Lake) -> None:
     put(sqs, queue, *readings(50), groups=50)
 
-    first = drain(sqs, queue, lake, EVENTS, "day", Limits(messages=20))
-    second = drain(sqs, queue, lake, EVENTS, "day", Limits(messages=20))
+    first = drain(sqs, queue, lake, EVENTS, Limits(messages=20))
+    second = drain(sqs, queue, lake, EVENTS, Limits(messages=20))
 
     assert (first.messages, first.empty) == (20, False)
     assert (second.messages, backlog(sqs, queue)) == (20, 10)
@@ -123,7 +123,7 @@ def test_drain_at_its_time_limit_lands_what_it_holds_and_receives_no_more(sqs: A
     put(sqs, queue, *readings(300), groups=1)
     now = iter(count())  # a second with every reading
 
-    drained = drain(sqs, queue, lake, EVENTS, "day", Limits(seconds=60), clock=lambda: next(now))
+    drained = drain(sqs, queue, lake, EVENTS, Limits(seconds=60), clock=lambda: next(now))
 
     assert 0 < drained.messages < 300
     assert backlog(sqs, queue) == 300 - drained.messages
@@ -133,7 +133,7 @@ def test_drain_at_its_time_limit_lands_what_it_holds_and_receives_no_more(sqs: A
 def test_drain_ends_once_it_has_received_its_limit_of_bytes(sqs: Any, queue: str, lake: Lake) -> None:
     put(sqs, queue, *readings(300), groups=1)
 
-    drained = drain(sqs, queue, lake, EVENTS, "day", Limits(bytes=1_000), receivers=1)
+    drained = drain(sqs, queue, lake, EVENTS, Limits(bytes=1_000), receivers=1)
 
     assert 1_000 <= drained.bytes < 2_000
     assert backlog(sqs, queue) == 300 - drained.messages
@@ -163,11 +163,11 @@ def test_failed_drain_leaves_every_message_on_the_queue(
     fail(broken_s3 if operation.startswith("s3") else broken_sqs, operation)
 
     with pytest.raises(ClientError, match="Injected"):
-        drain(broken_sqs, queue, Lake(broken_s3, lake.bucket, "toy"), EVENTS, "day")
+        drain(broken_sqs, queue, Lake(broken_s3, lake.bucket, "toy"), EVENTS)
 
     assert backlog(sqs, queue) == 10
     wait_for(lambda: _visible(sqs, queue) == 10, what="the end of the visibility time-out")
-    assert drain(sqs, queue, lake, EVENTS, "day").empty
+    assert drain(sqs, queue, lake, EVENTS).empty
     assert set(raw_ids(lake, "2013-01-01")) == {f"r-{n}" for n in range(10)}
 
 
@@ -195,7 +195,7 @@ def test_only_recorded_messages_are_deleted(cloud: Cloud, queue: str, lake: Lake
     sqs.meta.events.register("after-call.sqs.ReceiveMessage", note)
     sqs.meta.events.register("provide-client-params.sqs.DeleteMessageBatch", check)
 
-    drain(sqs, queue, lake, EVENTS, "day")
+    drain(sqs, queue, lake, EVENTS)
 
     assert len(message_ids) == 40
     assert len(are_recorded) >= 4
@@ -232,7 +232,7 @@ def test_failed_delete_is_retried(cloud: Cloud, queue: str, lake: Lake) -> None:
     put(sqs, queue, *readings(5))
     refused = refuse_deletes(sqs, times=2, sender_fault=False)
 
-    assert drain(sqs, queue, lake, EVENTS, "day").empty
+    assert drain(sqs, queue, lake, EVENTS).empty
     assert (len(refused), backlog(sqs, queue)) == (2, 0)
     assert raw_ids(lake, "2013-01-01") == Counter(f"r-{n}" for n in range(5))
 
@@ -244,7 +244,7 @@ def test_queue_that_deletes_nothing_fails_the_drain_after_five_tries(cloud: Clou
     refused = refuse_deletes(sqs, times=100, sender_fault=False)
 
     with pytest.raises(DeleteFailed, match=r"1 messages of .* are landed but could not be deleted \(Receipt"):
-        drain(sqs, queue, lake, EVENTS, "day")
+        drain(sqs, queue, lake, EVENTS)
     assert len(refused) == 5
     assert raw_ids(lake, "2013-01-01") == Counter(["r-0"])
 
@@ -256,7 +256,7 @@ def test_message_with_an_expired_receipt_is_redelivered_and_is_no_error(cloud: C
     refuse_deletes(sqs, times=1, sender_fault=True)
     flushes: list[Flush] = []
 
-    drained = drain(sqs, queue, lake, EVENTS, "day", on_flush=flushes.append)
+    drained = drain(sqs, queue, lake, EVENTS, on_flush=flushes.append)
 
     assert [(flush.messages, flush.expired) for flush in flushes] == [(3, 1)]
     assert (drained.empty, backlog(sqs, queue)) == (False, 1)
@@ -272,11 +272,11 @@ def test_messages_held_longer_than_their_visibility_stay_invisible_to_others(sqs
         def put(self, key: str, body: bytes, rows: int = 0) -> File:
             ends = time.monotonic() + 6
             while time.monotonic() < ends:
-                others.append(drain(sqs, queue, lake, EVENTS, "day", receivers=1))
+                others.append(drain(sqs, queue, lake, EVENTS, receivers=1))
             return super().put(key, body, rows)
 
     slow = SlowLake(lake.s3, lake.bucket, "toy")
-    drained = drain(sqs, queue, slow, EVENTS, "day")
+    drained = drain(sqs, queue, slow, EVENTS)
 
     assert (drained.messages, drained.redelivered, drained.empty) == (100, 0, True)
     assert [each.messages for each in others] == [0] * len(others)
@@ -289,7 +289,7 @@ def test_stopped_drain_ends_its_flush_and_returns_the_rest(sqs: Any, queue: str,
     stop = threading.Event()
 
     drained = drain(
-        sqs, queue, lake, EVENTS, "day", Limits(messages=250), stop=stop, on_flush=lambda _: stop.set(), receivers=2
+        sqs, queue, lake, EVENTS, Limits(messages=250), stop=stop, on_flush=lambda _: stop.set(), receivers=2
     )
 
     assert drained.flushes == 1
@@ -324,7 +324,7 @@ def test_event_of_a_partition_whose_manifest_can_not_be_read_stays_in_the_queue(
     lake.put(key, b"{")
 
     with pytest.raises(UnreadableObject, match=f"{key} is no JSON"):
-        drain(sqs, queue, lake, EVENTS, "day")
+        drain(sqs, queue, lake, EVENTS)
     assert lake.get(key) == b"{"
     assert backlog(sqs, queue) == 3
 
@@ -332,7 +332,7 @@ def test_event_of_a_partition_whose_manifest_can_not_be_read_stays_in_the_queue(
 def test_few_messages_of_one_group_at_a_time_make_few_parts(sqs: Any, queue: str, lake: Lake) -> None:
     put(sqs, queue, *readings(250), groups=1)
 
-    drained = drain(sqs, queue, lake, EVENTS, "day")
+    drained = drain(sqs, queue, lake, EVENTS)
 
     manifest = manifest_json(lake, "raw/events", "dt=2013-01-01")
     assert drained.flushes == 25
@@ -349,11 +349,11 @@ def test_several_drains_at_once_lose_nothing_and_land_each_message_once(
 
     def lane(_: int) -> Drained:
         own = Lake(cloud.client("s3"), lake.bucket, "toy")
-        return drain(cloud.client("sqs"), queue, own, EVENTS, "day", Limits(messages=200))
+        return drain(cloud.client("sqs"), queue, own, EVENTS, Limits(messages=200))
 
     with ThreadPoolExecutor(4) as pool:
         drained = list(pool.map(lane, range(4)))
-    drain(sqs, queue, lake, EVENTS, "day")
+    drain(sqs, queue, lake, EVENTS)
 
     assert sum(lane.messages for lane in drained) <= 600
     assert raw_ids(lake, "2013-01-01") == Counter(f"r-{n}" for n in range(600))
@@ -368,7 +368,7 @@ def test_message_attributes_are_kept(sqs: Any, queue: str, lake: Lake) -> None:
         MessageDeduplicationId="d",
         MessageAttributes={"origin": {"DataType": "String", "StringValue": "EWR"}},
     )
-    drain(sqs, queue, lake, EVENTS, "day")
+    drain(sqs, queue, lake, EVENTS)
 
     (row,) = rows_of(lake, "raw/events", "dt=2013-01-01")
     assert json.loads(row["attributes"])["origin"]["StringValue"] == "EWR"
@@ -387,7 +387,7 @@ def test_attributes_count_in_the_bounds_of_a_drain(sqs: Any, queue: str, lake: L
             MessageDeduplicationId=f"{number}",
         )
 
-    drained = drain(sqs, queue, lake, EVENTS, "day", Limits(bytes=500_000), receivers=1, on_flush=flushes.append)
+    drained = drain(sqs, queue, lake, EVENTS, Limits(bytes=500_000), receivers=1, on_flush=flushes.append)
 
     assert drained.messages == 10  # one receive has passed the limit
     assert drained.bytes > 1_000_000
@@ -401,7 +401,7 @@ def test_messages_are_counted_as_received_and_their_events_as_rows(sqs: Any, que
     lines = "\n".join(reading(f"r-{number}", DAY) for number in range(4))
     put(sqs, queue, lines, "\n", groups=2)
 
-    drained = drain(sqs, queue, lake, replace(EVENTS, unwrap=(Ndjson(),)), "day", on_flush=flushes.append)
+    drained = drain(sqs, queue, lake, replace(EVENTS, unwrap=(Ndjson(),)), on_flush=flushes.append)
 
     assert (drained.messages, drained.bytes) == (2, len(lines) + 1)
     assert sum(flush.messages for flush in flushes) == 2
@@ -411,7 +411,7 @@ def test_messages_are_counted_as_received_and_their_events_as_rows(sqs: Any, que
 def test_group_of_a_sender_that_is_not_in_order_is_ordered_by_event_time(sqs: Any, queue: str, lake: Lake) -> None:
     put(sqs, queue, *(reading(f"r-{minute}", DAY + timedelta(minutes=minute)) for minute in (3, 1, 2)), groups=1)
 
-    drain(sqs, queue, lake, replace(EVENTS, order="event_time"), "day")
+    drain(sqs, queue, lake, replace(EVENTS, order="event_time"))
 
     rows = sorted(raw_rows(lake, "dt=2013-01-01"), key=lambda row: row["sequence_number"])
     assert [row["event_id"] for row in rows] == ["r-1", "r-2", "r-3"]
@@ -422,7 +422,7 @@ def test_group_of_a_sender_that_is_not_in_order_is_ordered_by_event_time(sqs: An
 def test_rows_too_few_for_an_object_wait_in_the_manifest_for_the_next_drain(sqs: Any, queue: str, lake: Lake) -> None:
     for number in range(3):
         put(sqs, queue, *[reading(f"r-{number}-{n}", DAY, n) for n in range(40)], ids=f"{number}-")
-        drain(sqs, queue, lake, EVENTS, "day")
+        drain(sqs, queue, lake, EVENTS)
 
     manifest = manifest_json(lake, "raw/events", "dt=2013-01-01")
     (file,) = manifest["files"]
@@ -459,7 +459,7 @@ def test_drain_notes_how_often_messages_were_received_before_it_reads_them(sqs: 
         seen_before.append([*noted])
         return records_from_sqs(received, EVENTS)
 
-    landing = Landing(lake, "events", "day")
+    landing = Landing(lake, "events")
     caution = Caution(max_receives=5, note=noted.append)
     drained = engine.drain(MessageQueue(sqs, queue), read, landing, caution=caution)
 
@@ -470,7 +470,7 @@ def test_drain_notes_how_often_messages_were_received_before_it_reads_them(sqs: 
 def test_healthy_drain_makes_no_call_for_its_caution(sqs: Any, queue: str, lake: Lake) -> None:
     put(sqs, queue, *readings(30))
     noted: list[int] = []
-    read, landing = partial(records_from_sqs, source=EVENTS), Landing(lake, "events", "day")
+    read, landing = partial(records_from_sqs, source=EVENTS), Landing(lake, "events")
 
     caution = Caution(max_receives=5, note=noted.append)
     drained = engine.drain(MessageQueue(sqs, queue), read, landing, caution=caution)

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from tests.calendars import utc_ranges
 from tests.conftest import Cloud
 from tests.draining import ALL_LANDED, backlog, drain, workspace_of
 from tests.sluice.lake_contents import manifest_json, rows_of
 from tests.sluice.toy import EVENTS, TOY, reading
 
 from sluice.declaration.pipeline import Pipeline
-from sluice.lake.partitions import parse_ranges
 from sluice.lake.store import Lake
 from sluice.landing.closing import Evidence, close_source
 from sluice.landing.parts import Limits
@@ -74,7 +74,7 @@ class Landing(RuleBasedStateMachine):
 
     @rule(most=st.sampled_from([10, 10_000]))
     def drain(self, most: int) -> None:
-        drained = drain(self.sqs, self.queue, self.lake, EVENTS, "day", Limits(messages=most))
+        drained = drain(self.sqs, self.queue, self.lake, EVENTS, Limits(messages=most))
         if drained.empty:
             self.landed, self.waiting = self.landed + self.waiting, []
         self.check_raw()
@@ -93,7 +93,7 @@ class Landing(RuleBasedStateMachine):
             was_closed = key in before and before[key]["state"] == "closed"
             assert (manifest["state"] == "closed") == (is_due or was_closed), key
         closed = {key for key, manifest in after.items() if manifest["state"] == "closed"}
-        assert {partition.key for partition in parse_ranges(ranges)} == closed
+        assert {partition.key for partition in utc_ranges(ranges)} == closed
         self.check_raw()
 
     @rule()

@@ -80,7 +80,7 @@ class Trial:
         return shards_to_read(self.at_aws, self.lake, CLICKS)
 
     def read(self, shard: str, limits: Limits = EVERYTHING, **more: Any) -> WindowRead:
-        read, landing = reader_of_kinesis(CLICKS), Landing(self.lake, "clicks", "day")
+        read, landing = reader_of_kinesis(CLICKS), Landing(self.lake, "clicks")
         return read_window(self.reader, shard, read, landing, limits, **more)
 
     def read_all(self) -> list[WindowRead]:

@@ -14,7 +14,8 @@ from tests.sluice.toy import EVENTS, TOY, message, reading, toy
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource
 from sluice.declaration.steps import Conform
-from sluice.lake.partitions import Grain, Partition
+from sluice.lake.grains import Grain
+from sluice.lake.partitions import Calendar, Partition
 from sluice.lake.store import Lake
 
 DAY_ONE = datetime(2013, 1, 1, tzinfo=UTC)
@@ -41,7 +42,7 @@ class Copy:
         return isinstance(self.value, int)
 
     def partition(self, every: Grain) -> Partition:
-        return Partition.containing(self.at, every)
+        return Partition.containing(self.at, Calendar(every))
 
     def message(self, landed: int = 1) -> dict[str, Any]:
         body = reading(self.id, self.at, self.value)
