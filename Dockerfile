@@ -6,8 +6,10 @@ RUN useradd --uid 50000 --create-home sluice
 WORKDIR /opt/sluice
 ENV PATH=/opt/sluice/.venv/bin:$PATH \
     PYTHONPATH=/opt/sluice/include \
-    PYTHONUNBUFFERED=1
-# Volumes are mounted here. They get the owner of these folders.
+    PYTHONUNBUFFERED=1 \
+    ARROW_DEFAULT_MEMORY_POOL=system \
+    MALLOC_ARENA_MAX=2
+# The last two: a step gives back the memory that it has used. Volumes are mounted here. They get the owner of these folders.
 RUN mkdir -p .sluice/airflow/logs .sluice/cloud .sluice/relay && chown -R sluice .sluice
 
 # A function and a task definition name their entry points themselves; this one is a function's. A cold start can't write

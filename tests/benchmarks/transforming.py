@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from deploy.checkout import ROOT, read_settings
 from tests.conftest import Cloud
 from tests.draining import workspace_of
 from tests.pipelines.flights.flight_days import days_from, events_from, raw_message, weather
@@ -27,7 +28,7 @@ from tests.sluice.lake_contents import body_of, keys_below, put_raw
 from pipelines.flights.pipeline import PIPELINE
 from pipelines.flights.weather import drop_weather
 from sluice.declaration.sources import FifoQueue
-from sluice.lake.layout import raw_dataset
+from sluice.lake.layout import Folder, raw_dataset
 from sluice.lake.store import Lake
 from sluice.workspace import Workspace
 
@@ -36,6 +37,7 @@ _YEAR, _MONTH = 365, 30
 _LATE_DAY = 200
 _ROUNDS = 3
 _SCRIPT = "tests.benchmarks.transforming_polars"
+_OF_MEMORY = ("ARROW_DEFAULT_MEMORY_POOL", "MALLOC_ARENA_MAX")  # settings of workers
 assert PIPELINE.start is not None
 _FIRST = PIPELINE.start.date()
 
@@ -103,7 +105,7 @@ def _beside_a_script(cloud: Cloud, workspace: Workspace, days: int) -> tuple[flo
 def _forget_outputs(workspace: Workspace) -> None:
     lake = workspace.lake
     made = [step.name for step in PIPELINE.steps] + [raw_dataset("weather")]
-    prefixes = ["by_hand/", *(lake.layout.dataset(name) for name in made)]
+    prefixes = ["by_hand/", lake.layout.dataset(Folder.IDS), *(lake.layout.dataset(name) for name in made)]
     for key in [key for prefix in prefixes for key in keys_below(lake, prefix)]:
         lake.s3.delete_object(Bucket=lake.bucket, Key=key)
 
@@ -145,10 +147,11 @@ def run_range(cloud: Cloud, workspace: Workspace, ranges: str, folder: Path | No
 
 
 def _measured(cloud: Cloud, module: str, *arguments: str) -> str:
-    """Return what a module prints that runs in a process of its own."""
+    """Return what a module prints that runs in a process of its own, which gives memory back as workers do."""
+    settings = read_settings(ROOT / ".env.example", ROOT)
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
-        env={**os.environ, **cloud.environment},
+        env={**os.environ, **cloud.environment, **{name: settings[name] for name in _OF_MEMORY}},
         stdout=subprocess.PIPE,
         text=True,
         timeout=1800,
