@@ -18,6 +18,7 @@ from sluice.declaration.deployment import Deployment
 from sluice.declaration.envelopes import Sns
 from sluice.declaration.scoring import Scoring
 from sluice.declaration.sources import Stream
+from sluice.lake.look import Look
 from sluice.lake.store import Lake
 from sluice.serving.records import DeploymentRecord, record_deployment
 from sluice.sources.connecting import connect_events
@@ -211,7 +212,7 @@ def test_newest_scored_partition_is_shown_with_its_model_and_the_live_one(worksp
     assert row() == ["risks", "-", "-", "-", "-", "-"]
     for day, job in (("2013-01-01", "older"), ("2013-01-02", "newer")):
         output = Output(pa.table({"value": [1.0], "score": [0.5]}))
-        commit(lake, "risks", partition(day), output, inputs={f"models/{job}": ""}, code="", rows_in=1)
+        commit(Look(lake), "risks", partition(day), output, inputs={f"models/{job}": ""}, code="", rows_in=1)
     record = DeploymentRecord(endpoint=None, model=live.model, verdict=1, metrics={"auc": 0.75}, recipe=None)
     record_deployment(lake, record)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -42,10 +43,12 @@ class Look:
 
     Args:
         lake: The lake.
+        earlier: What an earlier look has read, by key.
     """
 
-    def __init__(self, lake: Lake) -> None:
+    def __init__(self, lake: Lake, earlier: Mapping[str, Stored[Any]] = MappingProxyType({})) -> None:
         self.lake = lake
+        self._earlier = earlier
         self._seen: dict[str, Stored[Any]] = {}
         self._manifests: dict[tuple[str, Partition], Manifest | None] = {}  # asked for often: a key takes time to make
         self._listed: dict[str, set[Partition]] = defaultdict(set)
@@ -55,6 +58,10 @@ class Look:
     def layout(self) -> Layout:
         """The keys of the pipeline's objects."""
         return self.lake.layout
+
+    def again(self) -> Look:
+        """Return a new look, which does not read again the manifests that a listing shows to be as they were."""
+        return Look(self.lake, self._seen)
 
     def stored(self, key: str, kind: type[Model]) -> Stored[Model]:
         """Read an object, or return it as it was read before.
@@ -100,9 +107,38 @@ class Look:
 
         with ThreadPoolExecutor(16) as pool:
             for dataset, partitions in by_dataset.items():
-                likely = dict.fromkeys(self.lake.likely(dataset, partitions))
+                if self._earlier and len(partitions) > 1:
+                    likely = self._listed_manifests(dataset, partitions)
+                else:
+                    likely = set(self.lake.likely(dataset, partitions))
                 self._manifests |= {(dataset, each): None for each in partitions if each not in likely}
                 list(pool.map(partial(read, dataset), likely))
+
+    def _listed_manifests(self, dataset: str, partitions: Iterable[Partition]) -> set[Partition]:
+        """Return the partitions that have manifests. Those that are as they were earlier count as read."""
+        etags = self.lake.manifest_etags(dataset, partitions)
+        for partition in etags.keys() & set(partitions):
+            key = self.layout.manifest(dataset, partition)
+            earlier = self._earlier.get(key)
+            if earlier is not None and earlier.etag is not None and earlier.etag.strip('"') == etags[partition]:
+                self._seen[key] = earlier
+        return set(etags)
+
+    def update_manifest(
+        self, dataset: str, partition: Partition, change: Callable[[Manifest | None], Manifest]
+    ) -> Manifest:
+        """Change a partition's manifest in the lake, as :meth:`sluice.lake.store.Lake.update_manifest` does.
+
+        A new look :meth:`again` knows what was written. This one has the manifest as it was.
+
+        Args:
+            dataset: The dataset, such as ``conform``.
+            partition: The partition.
+            change: Returns the new manifest, which is another one in any case, for the current one.
+        """
+        key = self.layout.manifest(dataset, partition)
+        after, self._seen[key] = self.lake.updated_manifest(dataset, partition, change, self._seen.get(key))
+        return after
 
     def names(self, folder: str, partition: Partition) -> Sequence[str]:
         """Return the names of the objects in the folder of a partition, in order, as they were listed first.

@@ -102,13 +102,35 @@ class Lake(Bucket):
             ConflictingWrite: as for :meth:`update`.
             DeclarationError: as for :meth:`begin`.
         """
+        after, _ = self.updated_manifest(dataset, partition, change, seen)
+        return after
+
+    def updated_manifest(
+        self,
+        dataset: str,
+        partition: Partition,
+        change: Callable[[Manifest | None], Manifest],
+        seen: Stored[Manifest] | None = None,
+    ) -> tuple[Manifest, Stored[Manifest]]:
+        """Change a manifest as :meth:`update_manifest` does; return it, and the object as it is then.
+
+        Args:
+            dataset: The dataset, such as ``raw/events``.
+            partition: The partition.
+            change: As for :meth:`update_manifest`.
+            seen: As for :meth:`update`.
+
+        Raises:
+            ConflictingWrite: as for :meth:`update`.
+            DeclarationError: as for :meth:`begin`.
+        """
 
         def in_zone(before: Manifest | None) -> Manifest:
             self.begin(dataset, partition, before)
             after, zone = change(before), self.calendar.zone
             return after if after.zone == zone else after.model_copy(update={"zone": zone})
 
-        return self.update(self.layout.manifest(dataset, partition), Manifest, in_zone, seen)
+        return self.updated(self.layout.manifest(dataset, partition), Manifest, in_zone, seen)
 
     def partitions(self, dataset: str) -> list[Partition]:
         """List the partitions of a dataset that have a manifest, in order."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 from sluice.completions import announce_partitions
 from sluice.errors import SluiceError
 from sluice.evaluation.answers import read_answers
+from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition, covering_ranges, format_ranges, parse_ranges
 from sluice.scoring.batches import answers_key, read_table
@@ -42,7 +43,7 @@ def write_scores(workspace: Workspace, job: str, ranges: str) -> dict[str, Any]:
     due = due_rows(workspace, model, parse_ranges(ranges, workspace.pipeline.calendar))
     for rows in due:
         commit(
-            workspace.lake,
+            Look(workspace.lake),
             workspace.pipeline.require_scoring().name,
             rows.time_partition(workspace.lake.calendar),
             Output(_scored(workspace, model, rows)),

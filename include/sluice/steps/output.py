@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sluice.lake.layout import quarantine_dataset
+from sluice.lake.look import Look
 from sluice.lake.manifests import File, Manifest, Run
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
@@ -35,7 +36,7 @@ class Output:
 
 
 def commit(
-    lake: Lake,
+    look: Look,
     dataset: str,
     partition: Partition,
     output: Output,
@@ -48,7 +49,7 @@ def commit(
     """Write an output, then the manifest. The same rows are under the same key, whichever library has written them.
 
     Args:
-        lake: The lake to write.
+        look: A look at the lake to write.
         dataset: The name of the step, which is that of its dataset.
         partition: The partition.
         output: Its rows.
@@ -60,6 +61,7 @@ def commit(
     Raises:
         ConflictingWrite: other writers were faster twenty times in a row.
     """
+    lake = look.lake
     files = (_put(lake, dataset, partition, output.rows),)
     quarantined: tuple[File, ...] = ()
     if output.quarantined is not None and output.quarantined.num_rows:
@@ -88,7 +90,7 @@ def commit(
             written_at=lake.now(),
         )
 
-    return lake.update_manifest(dataset, partition, replace)
+    return look.update_manifest(dataset, partition, replace)
 
 
 def _put(lake: Lake, dataset: str, partition: Partition, table: pa.Table) -> File:

@@ -181,19 +181,20 @@ class Plan:
         return digest_of([self.step.name, self.code, [[each.partition.key, dict(each.inputs)] for each in self.due]])
 
 
-def plan(workspace: Workspace, name: str, ranges: str) -> Plan:
+def plan(workspace: Workspace, name: str, ranges: str, look: Look | None = None) -> Plan:
     """Read what a step has to do. Nothing is written.
 
     Args:
         workspace: The workspace of the pipeline that declares the step.
         name: The name of the step.
         ranges: Partitions as ranges, such as ``dt=2013-01-01..dt=2013-01-14``.
+        look: A look at the workspace's lake; None for a new one.
 
     Raises:
         MissingResource: a step before it has not made a partition.
         DeclarationError: there is no such step, or its module does not exist.
     """
-    look, pipeline = Look(workspace.lake), workspace.pipeline
+    look, pipeline = look or Look(workspace.lake), workspace.pipeline
     step = pipeline.step(name)
     partitions = parse_ranges(ranges, pipeline.calendar)
     targets = sorted({*partitions, *dependants(look, pipeline, step, partitions)})

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from sluice.declaration.steps import Conform, Step
 from sluice.errors import ConflictingWrite, SluiceError
+from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest, Run
 from sluice.lake.partitions import Partition
 from sluice.steps.calling import NotAlike, call
@@ -55,7 +56,8 @@ def run_step(workspace: Workspace, name: str, ranges: str, place: Place = WORKER
         ConflictingWrite: the inputs kept changing while the step ran.
         RunInterrupted: the code has changed while the step ran.
     """
-    planned, changed = plan(workspace, name, ranges), set[Partition]()
+    look, changed = Look(workspace.lake), set[Partition]()
+    planned = plan(workspace, name, ranges, look)
     if planned.due:
         record_code(workspace.lake, code_of(workspace.pipeline, planned.step))
     for _ in range(_MOST_RUNS):
@@ -64,9 +66,10 @@ def run_step(workspace: Workspace, name: str, ranges: str, place: Place = WORKER
         require_loaded(workspace.pipeline, planned.step, planned.code)
         make = _maker(workspace, planned.step)
         with ThreadPoolExecutor(planned.side_by_side) as pool:  # all are made before the first failure is raised
-            made = [pool.submit(_make, workspace, planned, place, make, span) for span in planned.spans]
+            made = [pool.submit(_make, look, planned, place, make, span) for span in planned.spans]
         changed.update(*(each.result() for each in made))
-        planned = plan(workspace, name, ranges)
+        look = look.again()
+        planned = plan(workspace, name, ranges, look)
     raise ConflictingWrite(
         f"{workspace.lake.uri(workspace.lake.layout.partition(name, planned.due[0].partition))} was made {_MOST_RUNS} "
         f"times, and each time its inputs changed during the run or a run with other code wrote it; wait for the other "
@@ -108,21 +111,21 @@ def _maker(workspace: Workspace, step: Conform | Step) -> Maker:
     return lambda span: list(zip(span, call(lake, pipeline, step, span, turn), strict=True))
 
 
-def _make(workspace: Workspace, whole: Plan, place: Place, make: Maker, span: Span) -> set[Partition]:
+def _make(look: Look, whole: Plan, place: Place, make: Maker, span: Span) -> set[Partition]:
     """Make a span, and return the partitions whose content is new.
 
     If it can't be made as a whole, its partitions are made one by one: so one that fails is named, and the others are
     made.
     """
     try:
-        return _made(workspace, whole, place, make, span)
+        return _made(look, whole, place, make, span)
     except (NotAlike, SluiceError):
         if len(span) == 1:
             raise
     new, failures = set[Partition](), []
     for each in span:
         try:
-            new |= _made(workspace, whole, place, make, (each,))
+            new |= _made(look, whole, place, make, (each,))
         except SluiceError as error:
             failures.append(error)
     if failures:
@@ -130,15 +133,15 @@ def _make(workspace: Workspace, whole: Plan, place: Place, make: Maker, span: Sp
     return new
 
 
-def _made(workspace: Workspace, whole: Plan, place: Place, make: Maker, span: Span) -> set[Partition]:
-    lake, step = workspace.lake, whole.step
+def _made(look: Look, whole: Plan, place: Place, make: Maker, span: Span) -> set[Partition]:
+    step = whole.step
     stopwatch = Stopwatch(place, whole, span, time.monotonic)
     made = make(span)
 
     def write(made: tuple[Planned, Output], run: Run) -> Manifest:
         planned, output = made
         inputs, partition = planned.inputs, planned.partition
-        return commit(lake, step.name, partition, output, inputs=inputs, code=whole.code, rows_in=planned.rows, run=run)
+        return commit(look, step.name, partition, output, inputs=inputs, code=whole.code, rows_in=planned.rows, run=run)
 
     with ThreadPoolExecutor(_COMMITS_AT_ONCE) as pool:
         written = pool.map(write, made, stopwatch.read())

@@ -10,9 +10,9 @@ from tests.sluice.cycles import MOMENTS, cycles
 from sluice.workspace import Workspace
 
 BOUND = 12  # calls of a cycle of the ingest, beside puts
-# The same of a transform of three steps: 32, three listings of ids and one key file for each of seven days in conform,
+# The same of a transform of three steps: 28, three listings of ids and one key file for each of seven days in conform,
 # and two listings in each of the steps after it; and how the lake is divided, before the first new partition.
-TRANSFORM = 32 + 3 + 7 + 2 * 2 + 1
+TRANSFORM = 28 + 3 + 7 + 2 * 2 + 1
 pytestmark = pytest.mark.usefixtures("short_poll")
 
 

@@ -355,5 +355,5 @@ def test_calls_of_a_day_do_not_grow_with_what_is_outside_of_the_time_that_is_dec
 
     assert found[0] == found[1]
     assert found[0]["list"] == 3  # two plans, and one listing between them
-    reads = 2 * 2 + 1 + 1 + 2  # two manifests in each plan, the part, the manifest to replace, the keys of two days
+    reads = 2 * 2 + 1 + 2  # two manifests in each plan, the part, the keys of two days
     assert found[0]["get"] == reads + 2  # and the records of the code and of the division

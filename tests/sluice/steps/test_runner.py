@@ -153,8 +153,10 @@ def test_run_reads_no_list_of_all_partitions(lake: Lake, toy_pipeline: Pipeline)
 
     assert [run["changed"] for run in run_all(lake, toy_pipeline, "dt=2013-01-01")] == [1, 1, 2]
 
-    week_before = "toy/ids/conform/dt=2012-12-25"
-    assert {(each["Prefix"], each["StartAfter"]) for each in listed} == {("toy/ids/conform/", week_before)}
+    assert {(each["Prefix"], each["StartAfter"]) for each in listed} == {
+        ("toy/ids/conform/", "toy/ids/conform/dt=2012-12-25"),
+        ("toy/doubled/", "toy/doubled/dt=2012-12-31"),
+    }
 
 
 @pytest.mark.usefixtures("no_wire")
