@@ -11,17 +11,14 @@ from contextlib import suppress
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
 from sluice.contracts.alike import LONGEST_INTEGER, split_alike
 from sluice.contracts.flat import Flat, Member
-from sluice.contracts.functions import Functions
+from sluice.contracts.functions import Functions, Mask
 from sluice.contracts.letters import letters_of
-
-Mask = npt.NDArray[np.bool_]
 
 _MOMENT = pa.timestamp("us", "UTC")
 _DEEPEST = 100  # pydantic refuses what is nested deeper than 200 levels, and Arrow does not
@@ -59,7 +56,7 @@ class BlockReader:
                 columns[name] = _moments(column, fits) if member.is_time else column
         except pa.ArrowException:
             return None
-        return columns, self._functions.keep(table, fits)
+        return columns, self._functions.keep(columns, fits)
 
     def _parsed(self, bodies: pa.Array[Any], lines: pa.Buffer) -> pa.Table | None:
         with suppress(pa.ArrowInvalid):

@@ -71,7 +71,7 @@ class Flat:
     functions: tuple[Function, ...]
 
 
-def flat(contract: type[BaseModel]) -> Flat | None:
+def as_flat(contract: type[BaseModel]) -> Flat | None:
     """Return how a contract is read; None if it is not flat."""
     outer, schema = _peeled(TypeAdapter(contract).core_schema, _is_function)
     functions = tuple(each["function"]["function"] for each in reversed(outer))
@@ -102,7 +102,8 @@ def _is_function(schema: Schema) -> bool:
     """Whether a schema only has a function that takes a checked value."""
     if schema["type"] != "function-after" or schema.keys() - {"type", "function", "schema", "metadata", "ref"}:
         return False
-    return schema["function"].keys() == {"type", "function"} and schema["function"]["type"] == "no-info"
+    function: Schema = schema["function"]
+    return function.keys() == {"type", "function"} and function["type"] == "no-info"
 
 
 def _is_nullable(schema: Schema) -> bool:

@@ -1,6 +1,6 @@
 """Calls a function of a contract with an instance that tells which members the function reads.
 
-The instance is of a subclass of the contract, so its methods, properties and constants work. It holds some members only.
+The instance is of a subclass of the contract, so its methods, properties and constants work. It has some members only.
 A function that does more with it than to read members can't be followed: it sets one, reads ``__dict__`` or
 ``model_fields_set``, compares or prints the instance, or asks for its ``type``.
 """
@@ -84,12 +84,13 @@ class _Followed:
         """Keep from the contract that it has a subclass."""
 
     def __getattribute__(self, name: str) -> Any:
+        if name in object.__getattribute__(self, "__dict__"):
+            return super().__getattribute__(name)
         if name == "__class__":
             return type(self).__bases__[1]
         if name in type(self).__pydantic_fields__:  # type: ignore[attr-defined]
-            if name not in object.__getattribute__(self, "__dict__"):
-                _stop(self, name)
-        elif name in _OF_PYDANTIC:
+            _stop(self, name)
+        if name in _OF_PYDANTIC:
             _stop(self)
         return super().__getattribute__(name)
 

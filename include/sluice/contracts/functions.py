@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -17,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic_core import SchemaValidator
 
-from sluice.contracts.flat import Flat, Member
+from sluice.contracts.flat import Flat
 from sluice.contracts.followed import Followed, Stop
-from sluice.records.times import parse_time
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Mask = npt.NDArray[np.bool_]
 
 
@@ -47,16 +48,15 @@ class Functions:
     def __init__(self, flat: Flat) -> None:
         self._flat, self._followed = flat, Followed(flat.contract)
 
-    def keep(self, table: pa.Table, fits: Mask) -> Mask:
-        """Return which bodies fit and are kept by all functions as they are.
+    def keep(self, columns: Mapping[str, pa.Array[Any]], fits: Mask) -> Mask:
+        """Return which bodies fit, and hold only what all functions return as it is.
 
         Args:
-            table: The members of bodies, as Arrow reads them.
+            columns: The columns of members.
             fits: Which bodies fit, as far as is known.
         """
-        members = self._flat.members
-        distinct = _Columns(table, members, fits)
-        for name, member in members.items():
+        distinct = _Columns(columns, fits)
+        for name, member in self._flat.members.items():
             if member.function is not None:
                 fits = fits & _each(partial(_is_kept, member.function), distinct[name])
         for function in self._flat.functions:
@@ -69,9 +69,16 @@ class Functions:
         """Return for which bodies the function returns the model as it is; for none if it can't be followed."""
         read: list[str] = []
         combinations = _Distinct([()], np.zeros(len(rows), np.int64))
+        calls = iter(range(len(rows) + len(self._flat.members)))  # more would take longer than pydantic does
+
+        def ask(values: tuple[Any, ...]) -> bool:
+            if next(calls, None) is None:
+                raise Stop(None)
+            return self._followed.keeps(function, dict(zip(read, values, strict=True)))
+
         while True:
             try:
-                return _each(lambda values: self._followed.keeps(function, dict(zip(read, values))), combinations)
+                return _each(ask, combinations)
             except Stop as stop:
                 if stop.member is None:
                     return np.zeros(len(rows), bool)
@@ -82,20 +89,25 @@ class Functions:
 class _Columns:
     """The distinct values of members, as pydantic gives them to functions; None where a body does not fit."""
 
-    def __init__(self, table: pa.Table, members: Mapping[str, Member], fits: Mask) -> None:
-        self._table, self._members, self._fits = table, members, pa.array(fits)
+    def __init__(self, columns: Mapping[str, pa.Array[Any]], fits: Mask) -> None:
+        self._columns, self._fits = columns, pa.array(fits)
         self._found: dict[str, _Distinct] = {}
 
     def __getitem__(self, name: str) -> _Distinct:
         if name not in self._found:
-            column: Any = self._table[name].combine_chunks()
+            column: Any = self._columns[name]
             fitting: Any = pc.if_else(self._fits, column, pa.scalar(None, column.type))
             encoded = fitting.dictionary_encode("encode")
-            values = encoded.dictionary.to_pylist()
-            if self._members[name].is_time:
-                values = [None if text is None else parse_time(text) for text in values]
-            self._found[name] = _Distinct(values, encoded.indices.to_numpy())
+            self._found[name] = _Distinct(_values(encoded.dictionary), encoded.indices.to_numpy())
         return self._found[name]
+
+
+def _values(column: pa.Array[Any]) -> list[Any]:
+    """Return the values of a column. All times are in UTC, as those of :func:`~sluice.records.times.parse_time`."""
+    if not pa.types.is_timestamp(column.type):
+        return column.to_pylist()
+    since = (column.to_numpy(zero_copy_only=False) - np.datetime64(0, "us")).astype(object)
+    return [None if each is None else _EPOCH + each for each in since]
 
 
 def _each(ask: Callable[[Any], bool], distinct: _Distinct) -> Mask:
