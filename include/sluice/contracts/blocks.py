@@ -7,21 +7,18 @@ every body of a block that Arrow refuses. So both ways give the same rows, and a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
 from sluice.contracts.alike import LONGEST_INTEGER, split_alike
-from sluice.contracts.flat import Member
+from sluice.contracts.flat import Flat, Member
+from sluice.contracts.functions import Functions, Mask
 from sluice.contracts.letters import letters_of
-
-Mask = npt.NDArray[np.bool_]
 
 _MOMENT = pa.timestamp("us", "UTC")
 _DEEPEST = 100  # pydantic refuses what is nested deeper than 200 levels, and Arrow does not
@@ -30,16 +27,15 @@ _PARSED_AT_ONCE = 2**20  # bytes
 
 
 class BlockReader:
-    """Reads blocks of bodies by a contract of flat members.
+    """Reads blocks of bodies by a flat contract.
 
     Args:
-        members: How each member is read.
-        takes_others: Whether a body may have other members.
+        flat: The contract.
     """
 
-    def __init__(self, members: Mapping[str, Member], *, takes_others: bool) -> None:
-        self._members, self._takes_others = members, takes_others
-        self._types = {name: member.read_as for name, member in members.items()}
+    def __init__(self, flat: Flat) -> None:
+        self._members, self._takes_others, self._functions = flat.members, flat.takes_others, Functions(flat)
+        self._types = {name: member.read_as for name, member in flat.members.items()}
 
     def read(self, bodies: pa.Array[Any]) -> tuple[dict[str, pa.Array[Any]], Mask] | None:
         """Return the column of each member, and which bodies fit; None if the block can't be read so.
@@ -60,7 +56,7 @@ class BlockReader:
                 columns[name] = _moments(column, fits) if member.is_time else column
         except pa.ArrowException:
             return None
-        return columns, fits
+        return columns, self._functions.keep(columns, fits)
 
     def _parsed(self, bodies: pa.Array[Any], lines: pa.Buffer) -> pa.Table | None:
         with suppress(pa.ArrowInvalid):

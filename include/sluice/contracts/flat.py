@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -14,9 +14,12 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import SchemaValidator
 
+from sluice.contracts.followed import can_be_followed
 from sluice.contracts.letters import letters_of
 
 Check: TypeAlias = "Callable[[pa.Array[Any]], pa.Array[Any]]"
+Schema: TypeAlias = Mapping[str, Any]
+Function: TypeAlias = Callable[[Any], Any]
 
 # The common form of a time. Others are left to the parser of times.
 _TIME = r"^[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$"
@@ -41,17 +44,37 @@ class Member:
         may_lack: Whether None stands for a member that is null, and for one that is absent.
         is_time: Whether it is a time, which is read as text.
         fits: Returns which values fit; None: all that Arrow reads.
+        function: The member's own functions, which take a value that fits; None if there are none.
     """
 
     read_as: pa.DataType
     may_lack: bool = False
     is_time: bool = False
     fits: Check | None = None
+    function: SchemaValidator | None = None
 
 
-def flat_members(contract: type[BaseModel]) -> tuple[dict[str, Member], bool] | None:
-    """Return how the members of a contract are read, and whether a body may have others; None if it is not flat."""
-    schema: Mapping[str, Any] = TypeAdapter(contract).core_schema
+@dataclass(frozen=True)
+class Flat:
+    """A flat contract.
+
+    Attributes:
+        contract: The contract.
+        members: How each member is read.
+        takes_others: Whether a body may have other members.
+        functions: The functions that take an instance, in their order.
+    """
+
+    contract: type[BaseModel]
+    members: Mapping[str, Member]
+    takes_others: bool
+    functions: tuple[Function, ...]
+
+
+def as_flat(contract: type[BaseModel]) -> Flat | None:
+    """Return how a contract is read; None if it is not flat."""
+    outer, schema = _peeled(TypeAdapter(contract).core_schema, _is_function)
+    functions = tuple(each["function"]["function"] for each in reversed(outer))
     fields = schema.get("schema", {})
     if schema["type"] != "model" or fields["type"] != "model-fields" or contract.__pydantic_post_init__:
         return None
@@ -61,22 +84,55 @@ def flat_members(contract: type[BaseModel]) -> tuple[dict[str, Member], bool] | 
         return None
     members = {name: _member(field) for name, field in fields["fields"].items()}
     found = {name: member for name, member in members.items() if member is not None}
-    return (found, others == "ignore") if found.keys() == members.keys() else None
+    if found.keys() != members.keys() or not all(map(can_be_followed, functions)):
+        return None
+    return Flat(contract, found, others == "ignore", functions)
 
 
-def _member(field: Mapping[str, Any]) -> Member | None:
+def _peeled(schema: Schema, is_outer: Callable[[Schema], bool]) -> tuple[list[Schema], Schema]:
+    """Return the schemas that stand around another, from outside, and that one."""
+    outer = []
+    while is_outer(schema):
+        outer.append(schema)
+        schema = schema["schema"]
+    return outer, schema
+
+
+def _is_function(schema: Schema) -> bool:
+    """Whether a schema only has a function that takes a checked value."""
+    if schema["type"] != "function-after" or schema.keys() - {"type", "function", "schema", "metadata", "ref"}:
+        return False
+    function: Schema = schema["function"]
+    return function.keys() == {"type", "function"} and function["type"] == "no-info"
+
+
+def _is_nullable(schema: Schema) -> bool:
+    return schema["type"] == "nullable" and schema.keys() <= {"type", "schema"}
+
+
+def _member(field: Schema) -> Member | None:
     if field.keys() - {"type", "schema", "metadata"}:  # such as an alias
         return None
-    schema, lacks, takes_none = field["schema"], False, False
+    schema, lacks = field["schema"], False
     if schema["type"] == "default" and schema.keys() <= {"type", "schema", "default"}:
         schema, lacks = schema["schema"], schema["default"] is None
-    if schema["type"] == "nullable" and schema.keys() <= {"type", "schema"}:
-        schema, takes_none = schema["schema"], True
-    leaf = _leaf(schema)
-    return None if leaf is None else Member(leaf.read_as, lacks and takes_none, leaf.is_time, leaf.fits)
+    outer, inner = _peeled(schema, lambda each: _is_nullable(each) or _is_function(each))
+    leaf = _leaf(inner)
+    if leaf is None:
+        return None
+    may_lack = lacks and any(map(_is_nullable, outer))
+    return replace(leaf, may_lack=may_lack, function=_functions(outer) if any(map(_is_function, outer)) else None)
 
 
-def _leaf(schema: Mapping[str, Any]) -> Member | None:
+def _functions(outer: list[Schema]) -> SchemaValidator:
+    """Return the functions of a member, and what they do about None, for a value that has been checked."""
+    schema: Any = {"type": "any"}
+    for each in reversed(outer):
+        schema = {**each, "schema": schema}
+    return SchemaValidator(schema)
+
+
+def _leaf(schema: Schema) -> Member | None:
     rules = schema.keys() - _ALLOWED
     match schema["type"]:
         case "str" if rules <= _TEXT_RULES:
@@ -118,7 +174,7 @@ def _each_text(validator: SchemaValidator, column: pa.Array[Any]) -> pa.Array[An
     return pa.array(taken, pa.bool_()).take(encoded.indices)
 
 
-def _finite(schema: Mapping[str, Any], rules: set[str], column: pa.Array[Any]) -> pa.Array[Any]:
+def _finite(schema: Schema, rules: set[str], column: pa.Array[Any]) -> pa.Array[Any]:
     """Return which numbers are finite and in range. ``-0`` is left to pydantic: it is zero there, and -0.0 in Arrow."""
     is_minus_zero = pc.equal(pc.divide(pa.scalar(1.0), column), pa.scalar(-math.inf))
     fits = pc.and_(pc.is_finite(column), _compared(schema, rules, column))
@@ -126,7 +182,7 @@ def _finite(schema: Mapping[str, Any], rules: set[str], column: pa.Array[Any]) -
     return settled
 
 
-def _compared(schema: Mapping[str, Any], rules: set[str], column: pa.Array[Any]) -> pa.Array[Any]:
+def _compared(schema: Schema, rules: set[str], column: pa.Array[Any]) -> pa.Array[Any]:
     fits: pa.Array[Any] = column.is_valid()
     for rule in rules:
         fits = pc.and_(fits, _COMPARISONS[rule](column, pa.scalar(schema[rule], column.type)))

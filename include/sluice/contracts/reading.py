@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from sluice.contracts.blocks import BlockReader
 from sluice.contracts.bodies import BodyReader
 from sluice.contracts.columns import columns_of
-from sluice.contracts.flat import flat_members
+from sluice.contracts.flat import as_flat
 from sluice.contracts.validation import body_validator
 from sluice.errors import DeclarationError
 from sluice.records.record import SCHEMA
@@ -66,8 +66,8 @@ class Contract:
             )
         columns = columns_of(model)
         self._columns = {name: column for name, column in columns.items() if name not in ENVELOPE}
-        flat = flat_members(model)
-        self._blocks = None if flat is None else BlockReader(flat[0], takes_others=flat[1])
+        flat = as_flat(model)
+        self._blocks = None if flat is None else BlockReader(flat)
         # Members that the record knows: a body may leave them out.
         self._known = {_name_in_body(model, name): name for name in columns if name in ENVELOPE}
         self._bodies = BodyReader(body_validator(model, unit, zone), self._columns, self._known)

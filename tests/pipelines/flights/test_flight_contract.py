@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pydantic import ValidationError
-from tests.pipelines.flights.flight_days import events_from
+from tests.draining import record_from_sqs
+from tests.pipelines.flights.flight_days import events_from, raw_message
+from tests.sluice.lake_contents import read_parts
 
 from pipelines.flights.contracts import FlightEvent
+from pipelines.flights.pipeline import PIPELINE
+from sluice.contracts.reading import Contract
+from sluice.declaration.sources import FifoQueue
+from sluice.records.record import part_bytes
 
 GOOD = {
     "id": "UA-1545-EWR-20130101-departed",
@@ -102,3 +110,43 @@ def test_invalid_member_is_refused(change: dict[str, Any], where: tuple[str, ...
 def test_body_that_is_no_object_is_refused(body: str) -> None:
     with pytest.raises(ValidationError):
         FlightEvent.model_validate_json(body, strict=True)
+
+
+# What one event in ten has in the place of a member.
+FAULTS: list[dict[str, Any]] = [
+    {"type": "departed", "dep_delay": None},
+    {"type": "scheduled", "dep_delay": 3},
+    {"type": "arrived", "dep_delay": None, "arr_delay": None},
+    {"type": "arrived", "arr_delay": 10_081},
+    {"sched_dep": "2013-02-08T10:15:00"},
+    {"sched_arr": "2013-02-08T10:15:00+01:00"},
+    {"sched_arr": "2013-02-08 10:15:00Z"},
+    {"origin": "JFKX"},
+    {"other": 1},
+]
+
+
+def test_events_and_faulty_ones_are_read_in_blocks_as_alone() -> None:
+    sent = []
+    for place, event in enumerate(events_from(date(2013, 2, 8), 1)):
+        fault = FAULTS[place // 10 % len(FAULTS)] if place % 10 == 0 else {}
+        sent.append(replace(event, body=json.dumps(json.loads(event.body) | fault)))
+    (source,) = PIPELINE.event_sources
+    assert isinstance(source, FifoQueue)
+    landed = [record_from_sqs(raw_message(event, place), source) for place, event in enumerate(sent, 1)]
+    records, contract = read_parts([part_bytes(landed)[1]]), Contract(FlightEvent)
+
+    found = contract.read(records)
+
+    alone = [contract.read(records.slice(place, 1)) for place in range(records.num_rows)]
+    assert found.rows.equals(pa.concat_tables(each.rows for each in alone))
+    assert found.reasons.to_pylist() == [each.reasons[0].as_py() for each in alone]
+    assert {
+        "body: dep_delay_missing",
+        "body: dep_delay_unexpected",
+        "body: arr_delay_missing",
+        "arr_delay: less_than_equal",
+        "other: extra_forbidden",
+        "origin: string_pattern_mismatch",
+        "sched_dep: not_a_time",
+    } <= set(found.reasons.to_pylist())

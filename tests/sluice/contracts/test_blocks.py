@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pyarrow as pa
 import pytest
@@ -13,24 +13,25 @@ from hypothesis import strategies as st
 from pydantic import (
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     StringConstraints,
+    ValidationInfo,
+    WrapValidator,
     create_model,
     field_validator,
     model_validator,
 )
-from tests.draining import record_from_sqs
-from tests.sluice.lake_contents import read_parts
-from tests.sluice.toy import EVENTS, message
+from tests.sluice.contracts.one_by_one import assert_read_as_one_by_one, landed
 
-from sluice.contracts import reading
 from sluice.contracts.alike import split_alike
-from sluice.contracts.flat import flat_members
+from sluice.contracts.flat import as_flat
 from sluice.contracts.letters import letters_of
 from sluice.contracts.reading import Contract
-from sluice.records.record import part_bytes
-from sluice.steps.frames import parquet_bytes
+
+pytestmark = pytest.mark.usefixtures("blocks_of_any_size")
 
 
 class Flat(BaseModel):
@@ -134,11 +135,6 @@ def _written(values: dict[str, str], comma: str = ",", colon: str = ":", first: 
     return first + comma.join(f'"{name}"{colon}{value}' for name, value in values.items()) + last + "}"
 
 
-@pytest.fixture(autouse=True)
-def _blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_FEW", 1)
-
-
 @given(contract=CONTRACTS, texts=LISTS)
 @example(contract=Contract(Strict), texts=[json.dumps(GOOD)] * 5)
 @example(
@@ -158,12 +154,12 @@ def _blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     texts=[json.dumps({**GOOD, "other": [7]}).replace("7", "7" * length) for length in (4300, 4301)],
 )
 def test_blocks_give_the_rows_and_reasons_of_single_bodies(contract: Contract, texts: list[str]) -> None:
-    _assert_read_as_one_by_one(contract, _landed(texts))
+    assert_read_as_one_by_one(contract, landed(texts))
 
 
 @given(contract=CONTRACTS, texts=written_alike())
 def test_blocks_of_any_spelling_are_read_as_one_by_one(contract: Contract, texts: list[str]) -> None:
-    _assert_read_as_one_by_one(contract, _with_bodies(texts))
+    assert_read_as_one_by_one(contract, _with_bodies(texts))
 
 
 @pytest.mark.parametrize("contract", [Contract(Flat), Contract(Strict)])
@@ -172,15 +168,15 @@ def test_each_spelling_of_a_value_is_read_as_one_by_one(contract: Contract, name
     spelled = {name: "null", **SPELLED}
     for value in ODD_VALUES:
         texts = [_written(spelled), _written({**spelled, name: value})]
-        _assert_read_as_one_by_one(contract, _with_bodies(texts))
-        _assert_read_as_one_by_one(contract, _with_bodies(texts[::-1]))
+        assert_read_as_one_by_one(contract, _with_bodies(texts))
+        assert_read_as_one_by_one(contract, _with_bodies(texts[::-1]))
     # Together they have as many quotes as three good ones.
     texts = [_written({**spelled, name: value}) for value in ('"a"', '"', '"a"b"')]
-    _assert_read_as_one_by_one(contract, _with_bodies(texts))
+    assert_read_as_one_by_one(contract, _with_bodies(texts))
 
 
 def test_bodies_may_be_more_than_one_object_on_a_line() -> None:
-    _assert_read_as_one_by_one(Contract(Flat), _with_bodies([json.dumps(GOOD).replace(', "kind"', '}, {"kind"')] * 2))
+    assert_read_as_one_by_one(Contract(Flat), _with_bodies([json.dumps(GOOD).replace(', "kind"', '}, {"kind"')] * 2))
 
 
 @pytest.mark.parametrize("added", [{}, {"other": "text"}, {"other": -1.5}, {"share": None}, {"seen": AT}])
@@ -208,8 +204,7 @@ def test_letters_of_texts_stand_one_behind_the_other(texts: list[str | None], le
         assert bytes(letters_of(array)).decode() == letters
 
 
-def _landed(texts: list[str]) -> pa.Table:
-    return read_parts(part_bytes([record_from_sqs(message(text, n), EVENTS)])[1] for n, text in enumerate(texts, 1))
+RECORD = landed([json.dumps(GOOD)])
 
 
 def _with_bodies(texts: list[str]) -> pa.Table:
@@ -218,21 +213,9 @@ def _with_bodies(texts: list[str]) -> pa.Table:
     return records.set_column(records.schema.get_field_index("body"), records.schema.field("body"), [texts])
 
 
-RECORD = _landed([json.dumps(GOOD)])
-
-
-def _assert_read_as_one_by_one(contract: Contract, records: pa.Table) -> None:
-    found, expected = contract.read(records), contract._each(records)
-
-    assert found.reasons.to_pylist() == expected.reasons.to_pylist()
-    assert found.rows.schema == expected.rows.schema
-    assert found.rows.to_pylist() == expected.rows.to_pylist()
-    assert parquet_bytes(found.rows.combine_chunks()) == parquet_bytes(expected.rows.combine_chunks())
-
-
 @pytest.mark.parametrize("contract", [Flat, Strict])
 def test_good_bodies_need_no_single_reading(contract: type[BaseModel], monkeypatch: pytest.MonkeyPatch) -> None:
-    records = read_parts([part_bytes([record_from_sqs(message(json.dumps(GOOD), n), EVENTS) for n in range(9)])[1]])
+    records = landed([json.dumps(GOOD)] * 9)
     ready = Contract(contract)
     monkeypatch.setattr(ready, "_each", lambda _: pytest.fail("a body was read alone"))
 
@@ -244,7 +227,7 @@ class Validated(BaseModel):
 
     @field_validator("value")
     @classmethod
-    def _check(cls, value: int) -> int:
+    def _check(cls, value: int, info: ValidationInfo) -> int:
         return value
 
 
@@ -252,7 +235,26 @@ class Whole(BaseModel):
     value: int
 
     @model_validator(mode="after")
-    def _check(self) -> Whole:
+    def _check(self, info: ValidationInfo) -> Self:
+        return self
+
+
+class Before(BaseModel):
+    value: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check(cls, data: Any) -> Any:
+        return data
+
+
+class Typed(BaseModel):
+    value: int
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if type(self) is not Typed:
+            raise ValueError
         return self
 
 
@@ -273,13 +275,18 @@ class Afterwards(BaseModel):
     [
         Validated,
         Whole,
+        Before,
+        Typed,
         Stripped,
         Afterwards,
         create_model("Aliased", value=(Annotated[int, Field(alias="v")], ...)),
-        create_model("Nested", value=(Validated, ...)),
+        create_model("Nested", value=(Stripped, ...)),
+        create_model("Earlier", value=(Annotated[int, BeforeValidator(abs)], ...)),
+        create_model("Instead", value=(Annotated[int, PlainValidator(abs)], ...)),
+        create_model("Around", value=(Annotated[int, WrapValidator(lambda value, check: check(value))], ...)),
         create_model("Lower", value=(Annotated[str, StringConstraints(to_lower=True)], ...)),
         create_model("Open", __config__=ConfigDict(extra="allow"), value=(int, ...)),
     ],
 )
 def test_other_contracts_are_read_one_by_one(contract: type[BaseModel]) -> None:
-    assert flat_members(contract) is None
+    assert as_flat(contract) is None
