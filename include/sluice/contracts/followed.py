@@ -16,8 +16,7 @@ from typing import Any, NoReturn
 
 from pydantic import BaseModel
 
-# What isinstance reads of an instance is the same in all.
-_OF_PYDANTIC = frozenset(dir(BaseModel)) - {"__class__", "__pydantic_decorators__"}
+_OF_PYDANTIC = frozenset(dir(BaseModel))
 
 
 class Stop(BaseException):
@@ -60,7 +59,7 @@ class Followed:
         object.__setattr__(instance, "__stops__", stops)
         try:
             is_kept = function(instance) is instance
-        except (Exception, Stop):
+        except Exception:  # the contract's own code may raise anything: pydantic gives the reason
             is_kept = False
         if stops:  # even if the function has caught it
             raise stops[0]
@@ -93,12 +92,6 @@ class _Followed:
         if name in _OF_PYDANTIC:
             _stop(self)
         return super().__getattribute__(name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        _stop(self)
-
-    def __delattr__(self, name: str) -> None:
-        _stop(self)
 
 
 def _stop(instance: _Followed, member: str | None = None) -> NoReturn:

@@ -503,19 +503,40 @@ def test_a_function_is_asked_once_for_each_value() -> None:
     assert sum(seen.values()) == len(set(seen)) + alone
 
 
-def test_a_function_that_reads_late_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_that_reads_late_is_given_up() -> None:
     """It is asked about each body at most once, but for what it reads, and then once by pydantic."""
     calls: list[str] = []
+    texts = [body for body in SOME if "-0.0" not in body and '30:00"}' not in body]
+    last = [json.loads(body)["id"] for body in texts[-3:]]
 
     def late(self: Any) -> Any:
         calls.append(self.id)
-        number = int(self.id[1:])
-        if (number > 3900 and self.kind == "c") or (number > 3950 and self.code == "c"):
+        if (self.id in last and self.kind == "c") or (self.id in last[1:] and self.code == "c"):
             raise ValueError("never")
         return self
 
     model = with_function(late)
-    found = Contract(model).read(landed(SOME))
+    found = Contract(model).read(landed(texts))
 
-    assert found.rows.num_rows > 0
-    assert len(calls) <= 2 * len(SOME) + len(model.model_fields)
+    assert found.rows.num_rows == len(texts)
+    assert len(calls) <= 2 * len(texts) + len(model.model_fields)
+
+
+def test_a_function_does_not_see_what_pydantic_refuses() -> None:
+    seen: set[int] = set()
+
+    def see(value: int) -> int:
+        seen.add(value)
+        return value
+
+    rule = Field(ge=0, le=0)
+    found = Contract(with_member("count", Annotated[int, rule, AfterValidator(see)] | None, None)).read(landed(SOME))
+
+    assert seen == {0}
+    assert "count: less_than_equal" in found.reasons.to_pylist()
+
+
+def test_a_contract_does_not_see_its_subclass() -> None:
+    Contract(Registered).read(landed(SOME[:9]))
+
+    assert Registered.made == []
