@@ -8,7 +8,7 @@ from troposphere import GetAtt, Ref, Sub, s3
 
 from sluice.aws.template import Export, Fragment, Statement, arn, bucket_name, lake_arn
 from sluice.declaration.pipeline import Pipeline
-from sluice.lake.layout import Folder
+from sluice.lake.layout import PARTS, Folder
 
 LAKE = "Lake"
 
@@ -42,7 +42,7 @@ def _clean(pipeline: Pipeline) -> Statement:
     """Return the right to remove what the housekeeping removes of datasets. No manifest is among it."""
     column = pipeline.calendar.windows.column
     marks = (f"{folder}/*/{column}=*" for folder in (Folder.ANNOUNCED, Folder.IDS))
-    objects = (f"{Folder.RAW}/*/part-*", "*/rev=*", *marks)
+    objects = (f"*{PARTS}*", *marks)
     resources = tuple(lake_arn(pipeline.name, f"/{pipeline.name}/{each}") for each in objects)
     return Statement("DeleteWhatNothingNames", ("s3:DeleteObject",), resources)
 

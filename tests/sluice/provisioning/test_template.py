@@ -493,7 +493,7 @@ def test_workers_reach_their_pipeline_only(cloud: Cloud, outputs: dict[str, str]
         f"arn:aws:s3:::{resources.bucket}/my_pipe/{objects}"
         for objects in (
             *("snapshots/*", "models/*", "evaluations/scores/*"),
-            *("raw/*/part-*", "*/rev=*", "announced/*/dt=*"),
+            *("*/part-*", "announced/*/dt=*", "ids/*/dt=*"),
         )
     }
     assert policy.on_everything() == {

@@ -162,7 +162,7 @@ class World:
         records = [record_from_sqs(self.sent[place].message(place + 1, receive_count), EVENTS) for place in places]
         if records:
             with ThreadPoolExecutor(2) as pool:
-                Parts(Landing(self.workspace.lake, "events", "day"), pool).land(records)
+                Parts(Landing(self.workspace.lake, "events"), pool).land(records)
         self.landed += places
 
     def close(self, day: int) -> None:

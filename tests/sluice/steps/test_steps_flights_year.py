@@ -129,7 +129,7 @@ def is_overwritten(day: date) -> bool:
 def bring_the_rest(lake: Lake, late: pa.Table) -> None:
     """Land what is late, and overwrite the drops of weather that were not final."""
     with ThreadPoolExecutor(8) as pool:
-        Parts(Landing(lake, SOURCE.name, "day"), pool).land(Record(**row) for row in late.to_pylist())
+        Parts(Landing(lake, SOURCE.name), pool).land(Record(**row) for row in late.to_pylist())
     for day in filter(is_overwritten, days_from(FIRST, (LAST - FIRST).days + 1)):
         buffer = io.BytesIO()
         weather_of_day(weather(), day).to_parquet(buffer, index=False)
