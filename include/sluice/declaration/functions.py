@@ -7,10 +7,10 @@ definitions in the source are checked, not what a module makes at run time.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 
 from sluice.declaration.folders import package_folders
+from sluice.declaration.parsing import definitions, parse_module
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
 from sluice.errors import DeclarationError
@@ -41,7 +41,7 @@ def _definition(pipeline: Pipeline, step: Conform | Step, reference: str) -> ast
             f"'module:name'"
         )
     try:
-        tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
+        tree = parse_module(file)
     except SyntaxError as error:
         raise DeclarationError(f"{where} names {reference!r}: {file.name} line {error.lineno}: {error.msg}") from error
     defined = dict(definitions(tree.body))
@@ -58,22 +58,6 @@ def _file_of(pipeline: Pipeline, module: str) -> Path | None:
             if file.is_file():
                 return file
     return None
-
-
-def definitions(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
-    """Yield each name that statements of a module define, with its node; the name ``*`` for an ``import *``."""
-    for node in body:
-        match node:
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                yield node.name, node
-            case ast.Import() | ast.ImportFrom():
-                for alias in node.names:
-                    yield alias.asname or alias.name.partition(".")[0], node
-            case ast.Assign() | ast.AnnAssign():
-                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                    yield from ((each.id, node) for each in ast.walk(target) if isinstance(each, ast.Name))
-            case ast.If() | ast.Try() | ast.With():
-                yield from definitions([each for each in ast.iter_child_nodes(node) if isinstance(each, ast.stmt)])
 
 
 def _check_parameters(pipeline: Pipeline, step: Step, function: ast.FunctionDef) -> None:

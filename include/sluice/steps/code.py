@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from threading import Lock
 
 import sluice.contracts
 from sluice.declaration.folders import PACKAGE
 from sluice.declaration.loading import resolve
+from sluice.declaration.parsing import parse_module
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
 from sluice.errors import DeclarationError, RunInterrupted
@@ -24,8 +24,6 @@ from sluice.lake.manifests import digest_of
 from sluice.sources.connecting import events_source
 
 _LOADED = "__sluice_source__"
-# Two threads that parse at once may get "AST constructor recursion depth mismatch" (CPython 3.11).
-_PARSES = Lock()
 _LIBRARY = Path(__file__).resolve().parents[1]
 
 
@@ -197,9 +195,7 @@ def _imports(module: str) -> Iterator[str]:
     """Yield the modules in the folder of pipelines that a module imports, anywhere in its source."""
     source = _source(module)
     own = module if source.name == "__init__.py" else module.rpartition(".")[0]
-    with _PARSES:
-        parsed = ast.parse(source.read_bytes())
-    for node in _statements(parsed):
+    for node in _statements(parse_module(source)):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from sluice.declaration.functions import definitions
+from sluice.declaration.parsing import definitions, parse_module
 from sluice.lake.manifests import digest_of
 from sluice.lake.store import Lake
 from sluice.steps.code import Code
@@ -101,8 +101,8 @@ def _differing(before: Mapping[str, object], now: Mapping[str, object]) -> list[
 
 
 def _module(file: Path) -> Module:
-    source, found = file.read_bytes(), defaultdict[str, list[str]](list)
-    for name, node in definitions(ast.parse(source).body):
+    found = defaultdict[str, list[str]](list)
+    for name, node in definitions(parse_module(file).body):
         found[name].append(ast.dump(node))
     digests = {name: digest_of(dumps)[:16] for name, dumps in found.items()}
-    return Module(digest=hashlib.sha256(source).hexdigest(), definitions=digests)
+    return Module(digest=hashlib.sha256(file.read_bytes()).hexdigest(), definitions=digests)

@@ -1,0 +1,42 @@
+"""Reads the source of a module: its syntax tree, and the names that it defines. Nothing is imported."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Lock
+
+# CPython 3.11 counts how deep a tree is for all threads together. If two parse at once, one may end with
+# "SystemError: AST constructor recursion depth mismatch" (https://github.com/python/cpython/issues/106905).
+_ONE_AT_A_TIME = Lock()
+
+
+def parse_module(file: Path) -> ast.Module:
+    """Return the syntax tree of a module. Threads may call it side by side, as they may not :func:`ast.parse`.
+
+    Args:
+        file: Its source.
+
+    Raises:
+        SyntaxError: the source is not Python.
+    """
+    source = file.read_bytes()
+    with _ONE_AT_A_TIME:
+        return ast.parse(source, str(file))
+
+
+def definitions(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
+    """Yield each name that statements of a module define, with its node; the name ``*`` for an ``import *``."""
+    for node in body:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.name, node
+            case ast.Import() | ast.ImportFrom():
+                for alias in node.names:
+                    yield alias.asname or alias.name.partition(".")[0], node
+            case ast.Assign() | ast.AnnAssign():
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    yield from ((each.id, node) for each in ast.walk(target) if isinstance(each, ast.Name))
+            case ast.If() | ast.Try() | ast.With():
+                yield from definitions([each for each in ast.iter_child_nodes(node) if isinstance(each, ast.stmt)])
