@@ -19,6 +19,7 @@ from sluice.dataset.formats.csv import csv_rows
 from sluice.dataset.snapshot import channel_partitions, read_rows, read_snapshot
 from sluice.evaluation.verdict import read_verdict
 from sluice.lake.layout import raw_dataset
+from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import partition_at
 from sluice.serving.endpoint import find_endpoint
@@ -40,7 +41,7 @@ class Baseline:
     @classmethod
     def take(cls, workspace: Workspace) -> Baseline:
         """Count the parts and the training jobs that there are."""
-        raw = workspace.lake.manifests(raw_dataset("events"))
+        raw = Look(workspace.lake).manifests(raw_dataset("events"))
         return cls(sum(len(manifest.files) for manifest in raw), _jobs(workspace))
 
 

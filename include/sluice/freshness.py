@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sluice.completions import CompletionEvent, announce
 from sluice.lake.journal import append, entry_key, newest_first
+from sluice.lake.look import Look
 from sluice.lake.manifests import digest_of
 from sluice.lake.partitions import Partition, format_ranges, parse_ranges
 from sluice.lateness import Late, group_late, in_words, late_partitions
@@ -52,7 +53,9 @@ def watch_freshness(workspace: Workspace, run_id: str) -> int:
     Raises:
         ConflictingWrite: other runs keep writing the same records.
     """
-    late = late_partitions(workspace)
+    look = Look(workspace.lake)
+    late = late_partitions(workspace, look)
+    look.copy_manifests()  # the next one looks at all of them again
     bounds = workspace.pipeline.fresh_within.items()
     return sum(
         _watch(workspace, step, bound, [each for each in late if each.step == step], run_id) for step, bound in bounds

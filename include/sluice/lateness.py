@@ -70,7 +70,7 @@ class LateGroup:
     why: str
 
 
-def late_partitions(workspace: Workspace) -> list[Late]:
+def late_partitions(workspace: Workspace, look: Look | None = None) -> list[Late]:
     """Return the partitions that are late now, step by step, in order of time. Manifests are read, and no rows.
 
     Partitions before the first one for which a source has something are not expected; nor is a time that is empty by
@@ -78,9 +78,10 @@ def late_partitions(workspace: Workspace) -> list[Late]:
 
     Args:
         workspace: The pipeline.
+        look: A look at its lake; None for a new one.
     """
     now, pipeline = workspace.lake.now(), workspace.pipeline
-    found = outlook(workspace, with_code=False)
+    found = outlook(workspace, with_code=False, look=look)
     gaps = _gaps(workspace, {each.partition for each in found}, now)
     by_step = defaultdict[str, list[Outlook]](list)
     for each in found:

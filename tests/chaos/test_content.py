@@ -20,6 +20,7 @@ import pipelines
 from sluice.declaration import Conform, Pipeline
 from sluice.declaration.loading import load_pipeline
 from sluice.declaration.sources import StandardQueue
+from sluice.lake.look import Look
 from sluice.landing.parts import Limits
 from sluice.sending.lanes import Event
 
@@ -172,12 +173,12 @@ def test_wrong_clocks_neither_lose_events_nor_close_current_partitions(trial: Ma
     here.drain()
 
     here.close_at(now)  # by a clock that is right
-    states = {manifest.partition: manifest.state for manifest in here.lake().manifests("raw/events")}
+    states = {manifest.partition: manifest.state for manifest in Look(here.lake()).manifests("raw/events")}
     today = f"dt={now.date()}"
     assert {key for key, state in states.items() if state == "open"} >= {today}
     assert states["dt=2013-01-02"] == states["dt=1970-01-01"] == "closed"
     here.close_at(now - timedelta(days=30 * 365))  # by one that is decades behind: what is closed stays closed
-    assert states == {manifest.partition: manifest.state for manifest in here.lake().manifests("raw/events")}
+    assert states == {manifest.partition: manifest.state for manifest in Look(here.lake()).manifests("raw/events")}
 
     counts = here.finish()
 

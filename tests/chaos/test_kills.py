@@ -15,6 +15,7 @@ from tests.chaos.seeds import seeded
 from tests.pipelines.flights.flight_days import events_from
 
 from localcloud.testing.waiting import wait_for
+from sluice.lake.look import Look
 
 DAY = date(2013, 1, 2)
 
@@ -45,7 +46,7 @@ def test_closing_killed_before_and_after_it_commits_is_finished_by_the_next_one(
 
     assert counts.raw == counts.conformed == len(here.sent)
     lake = here.lake()
-    assert [manifest.revision for manifest in lake.manifests("raw/events")] == [1, 1, 1, 1], "closed once"
+    assert [manifest.revision for manifest in Look(lake).manifests("raw/events")] == [1, 1, 1, 1], "closed once"
 
 
 @pytest.mark.chaos

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.sluice.announcements import subscribed, with_topic
 from tests.sluice.lake_contents import WRITTEN, body_of, keys_below, partition, put_raw
+from tests.sluice.s3_calls import counted
 from tests.sluice.toy import EVENTS, message, reading, toy
 
 from sluice import freshness
@@ -134,6 +135,28 @@ def test_look_that_dies_before_it_announces_is_made_up_for(
 
 def _die(*_: Any) -> int:
     raise OSError("killed")
+
+
+def test_looks_at_a_history_read_what_is_new(watched: Workspace) -> None:
+    """GIVEN fifteen days that were made one by one, THEN the first look leaves copies of their manifests."""
+    watched = replace(watched, pipeline=replace(watched.pipeline, end=None))
+    days = [DAYS[0].shift(n) for n in range(16)]
+    for day in days[:15]:
+        put_day(watched, day, 1)
+        make(watched, day.key)
+
+    def calls() -> dict[str, int]:
+        with counted(watched.lake.bucket) as made:
+            look(watched, days[15].end)
+        return dict(made)
+
+    first, second = calls(), calls()
+    put_day(watched, days[15], 1)
+    make(watched, days[15].key)
+    third = calls()
+
+    assert first["get"] - second["get"] >= 3 * 15 - 6
+    assert third["get"] == second["get"] + 3
 
 
 def test_step_that_declares_nothing_is_not_watched(watched: Workspace) -> None:

@@ -22,6 +22,7 @@ from sluice.dataset.raw_rows import RawRows, read_rows
 from sluice.declaration.training import Training
 from sluice.errors import MissingResource, NotEnoughData, OutdatedObject
 from sluice.lake.division import require_division
+from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.parsing import parsed
 from sluice.lake.partitions import Calendar, Partition, format_ranges, last_partition_at, parse_ranges, partition_at
@@ -174,7 +175,7 @@ def _closed(workspace: Workspace, first: str | None, last: str | None) -> dict[P
     )
     return {
         manifest.time_partition(lake.calendar): manifest
-        for manifest in lake.manifests(dataset, wanted)
+        for manifest in Look(lake).manifests(dataset, wanted)
         if manifest.state == "closed" and manifest.rows_out
     }
 

@@ -9,6 +9,7 @@
     s3://BUCKET/PIPELINE/quarantine/STEP/dt=…/rev=<digest>/part-0.parquet
     s3://BUCKET/PIPELINE/ids/STEP/dt=…/keys-<n>-<digest>.parquet
     s3://BUCKET/PIPELINE/ids/STEP/dt=…/repeats-<partition with the first copies>-<digests>
+    s3://BUCKET/PIPELINE/bundles/{raw/SOURCE,STEP}/<year or month>.json
     s3://BUCKET/PIPELINE/checkpoints/SOURCE/<shard id, or partition of drops>.json
     s3://BUCKET/PIPELINE/payloads/SOURCE/<digest of a pointer>
     s3://BUCKET/PIPELINE/closing/SOURCE/{observed,pending,queue}.json
@@ -45,6 +46,7 @@ class Folder(StrEnum):
 
     ANNOUNCED = "announced"
     BATCHES = "batches"
+    BUNDLES = "bundles"
     CHECKPOINTS = "checkpoints"
     CLOSING = "closing"
     CODE = "code"
@@ -115,6 +117,15 @@ class Layout:
             partition: The partition.
         """
         return self._key(dataset, partition.key, MANIFEST)
+
+    def bundle(self, dataset: str, period: str) -> str:
+        """Return the key of the copies of a dataset's manifests.
+
+        Args:
+            dataset: The dataset, such as ``raw/events``.
+            period: The year of the partitions, or the month.
+        """
+        return self._key(Folder.BUNDLES, dataset, f"{period}.json")
 
     def raw_part(self, dataset: str, partition: Partition, name: str) -> str:
         """Return the key of a part of a raw partition.

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
-from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
 from sluice.errors import UnreadableObject
+from sluice.lake.bundles import FEW, copy, read_copies
 from sluice.lake.layout import Layout
 from sluice.lake.manifests import Manifest
 from sluice.lake.objects import Stored
@@ -43,13 +42,14 @@ class Look:
 
     Args:
         lake: The lake.
-        earlier: What an earlier look has read, by key.
+        earlier: An earlier look, if there is one. What a listing shows to be as it was then is not read again.
     """
 
-    def __init__(self, lake: Lake, earlier: Mapping[str, Stored[Any]] = MappingProxyType({})) -> None:
+    def __init__(self, lake: Lake, earlier: Look | None = None) -> None:
         self.lake = lake
-        self._earlier = earlier
+        self._earlier: Mapping[str, Stored[Any]] = {} if earlier is None else earlier._seen
         self._seen: dict[str, Stored[Any]] = {}
+        self._copied: set[str] = set() if earlier is None else set(earlier._copied)  # keys that are in bundles
         self._manifests: dict[tuple[str, Partition], Manifest | None] = {}  # asked for often: a key takes time to make
         self._listed: dict[str, set[Partition]] = defaultdict(set)
         self._names: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
@@ -61,7 +61,7 @@ class Look:
 
     def again(self) -> Look:
         """Return a new look, which does not read again the manifests that a listing shows to be as they were."""
-        return Look(self.lake, self._seen)
+        return Look(self.lake, self)
 
     def stored(self, key: str, kind: type[Model]) -> Stored[Model]:
         """Read an object, or return it as it was read before.
@@ -89,8 +89,36 @@ class Look:
             self._manifests[dataset, partition] = found
         return self._manifests[dataset, partition]
 
+    def manifests(self, dataset: str, partitions: Iterable[Partition] | None = None) -> list[Manifest]:
+        """Read manifests of a dataset, in the order of the partitions.
+
+        Args:
+            dataset: The dataset, such as ``raw/events``.
+            partitions: The partitions; those without a manifest are left out. None: all of the dataset.
+
+        Raises:
+            UnreadableObject: one of them can't be read.
+        """
+        found = (self.manifest(dataset, each) for each in self.ready(dataset, partitions))
+        return [manifest for manifest in found if manifest is not None]
+
+    def ready(self, dataset: str, partitions: Iterable[Partition] | None = None) -> Sequence[Partition]:
+        """Read manifests of a dataset as :meth:`read_manifests` does, and return the partitions that may have one.
+
+        Args:
+            dataset: The dataset, such as ``raw/events``.
+            partitions: The partitions, in any order; None for all of the dataset, in order.
+        """
+        if partitions is None:
+            etags = self.lake.manifest_etags(dataset)
+            self._read(dataset, sorted(etags), etags)
+            return sorted(etags)
+        asked = list(partitions)
+        self.read_manifests((dataset, each) for each in asked)
+        return asked
+
     def read_manifests(self, wanted: Iterable[tuple[str, Partition]]) -> None:
-        """Read manifests that will be asked for, sixteen at a time.
+        """Read manifests that will be asked for, sixteen at a time. Of many, a listing shows which have a copy.
 
         Args:
             wanted: Their datasets and partitions, in any order, also more than once. Who asks for one that can't be
@@ -100,29 +128,53 @@ class Look:
         for dataset, partition in wanted:
             if (dataset, partition) not in self._manifests:
                 by_dataset[dataset][partition] = None
+        for dataset, partitions in by_dataset.items():
+            is_listed = len(partitions) > (1 if self._earlier else FEW)
+            self._read(dataset, partitions, self.lake.manifest_etags(dataset, partitions) if is_listed else None)
 
-        def read(dataset: str, partition: Partition) -> None:
+    def _read(self, dataset: str, partitions: Collection[Partition], etags: Mapping[Partition, str] | None) -> None:
+        """Read manifests of a dataset: those that are listed, or all if they are not."""
+        if etags is not None:
+            self._manifests |= {(dataset, each): None for each in partitions if each not in etags}
+            partitions = self._not_known(dataset, {each: etags[each] for each in partitions if each in etags})
+
+        def read(partition: Partition) -> None:
             with suppress(UnreadableObject):
                 self.manifest(dataset, partition)
 
         with ThreadPoolExecutor(16) as pool:
-            for dataset, partitions in by_dataset.items():
-                if self._earlier and len(partitions) > 1:
-                    likely = self._listed_manifests(dataset, partitions)
-                else:
-                    likely = set(self.lake.likely(dataset, partitions))
-                self._manifests |= {(dataset, each): None for each in partitions if each not in likely}
-                list(pool.map(partial(read, dataset), likely))
+            list(pool.map(read, partitions))
 
-    def _listed_manifests(self, dataset: str, partitions: Iterable[Partition]) -> set[Partition]:
-        """Return the partitions that have manifests. Those that are as they were earlier count as read."""
-        etags = self.lake.manifest_etags(dataset, partitions)
-        for partition in etags.keys() & set(partitions):
+    def _not_known(self, dataset: str, etags: Mapping[Partition, str]) -> list[Partition]:
+        """Take over the manifests that are as they were earlier, and those that have a copy; return the others."""
+        left = dict(etags)
+        for partition, etag in etags.items():
+            earlier = self._earlier.get(self.layout.manifest(dataset, partition))
+            if earlier is not None and earlier.etag is not None and earlier.etag.strip('"') == etag:
+                self._know(dataset, partition, earlier)
+                del left[partition]
+        for partition, stored in read_copies(self.lake, dataset, left):
+            self._copied.add(self.layout.manifest(dataset, partition))
+            self._know(dataset, partition, stored)
+        return [each for each in left if (dataset, each) not in self._manifests]
+
+    def _know(self, dataset: str, partition: Partition, stored: Stored[Manifest]) -> None:
+        self._seen[self.layout.manifest(dataset, partition)] = stored
+        self._manifests[dataset, partition] = stored.value
+
+    def copy_manifests(self) -> None:
+        """Copy the manifests that this look, or an earlier one, has read or written into bundles, where they are many.
+
+        The next look reads them by one call.
+        """
+        of_dataset: dict[str, dict[Partition, Stored[Manifest]]] = defaultdict(dict)
+        for dataset, partition in self._manifests:
             key = self.layout.manifest(dataset, partition)
-            earlier = self._earlier.get(key)
-            if earlier is not None and earlier.etag is not None and earlier.etag.strip('"') == etags[partition]:
-                self._seen[key] = earlier
-        return set(etags)
+            if key in self._seen and key not in self._copied:
+                of_dataset[dataset][partition] = self._seen[key]
+                self._copied.add(key)
+        for dataset, manifests in of_dataset.items():
+            copy(self.lake, dataset, manifests)
 
     def update_manifest(
         self, dataset: str, partition: Partition, change: Callable[[Manifest | None], Manifest]
@@ -138,6 +190,7 @@ class Look:
         """
         key = self.layout.manifest(dataset, partition)
         after, self._seen[key] = self.lake.updated_manifest(dataset, partition, change, self._seen.get(key))
+        self._copied.discard(key)
         return after
 
     def names(self, folder: str, partition: Partition) -> Sequence[str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.lake.layout import raw_dataset
+from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest
 from sluice.lake.objects import Stored
 from sluice.lake.partitions import Calendar, Partition
@@ -115,5 +116,5 @@ def _update(
 
 def _of_all(lake: Lake, source: str) -> Pending:
     """Return a list of all partitions: those that are announced leave it at the next look."""
-    manifests = lake.manifests(raw_dataset(source))
+    manifests = Look(lake).manifests(raw_dataset(source))
     return Pending(revisions={each.partition: max(1, each.revision) for each in manifests})

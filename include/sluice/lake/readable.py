@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from sluice.errors import UnreadableObject
+from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
@@ -18,7 +19,7 @@ _LOG = logging.getLogger(__name__)
 def readable_manifests(
     lake: Lake, dataset: str, partitions: Iterable[Partition] | None = None
 ) -> tuple[list[Manifest], set[Partition]]:
-    """Read manifests of a dataset, sixteen at a time. One that can't be read is an error in the log.
+    """Read manifests of a dataset, One that can't be read is an error in the log.
 
     Args:
         lake: The lake.
@@ -28,8 +29,8 @@ def readable_manifests(
     Returns:
         The manifests that can be read, in the order of the partitions, and the partitions of the others.
     """
-    asked = lake.partitions(dataset) if partitions is None else lake.likely(dataset, list(partitions))
-    return read_each(partial(lake.manifest, dataset), asked)
+    look = Look(lake)
+    return read_each(partial(look.manifest, dataset), look.ready(dataset, partitions))
 
 
 def read_each(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,7 +16,6 @@ from sluice.lake.partitions import Calendar, Partition, neighbours, of_folder
 
 _AFTER_FOLDER = chr(ord("/") + 1)  # after all keys in a folder
 _DAYS = Calendar("day")
-_FEW = 64  # manifests that are read without a listing
 
 
 def _utc_now() -> datetime:
@@ -171,30 +169,3 @@ class Lake(Bucket):
                 yield from self.objects(f"{prefix}{first.key}/", without=without)
             else:
                 yield from self.objects(prefix, prefix + first.key, prefix + last.key + _AFTER_FOLDER, without)
-
-    def likely(self, dataset: str, partitions: Collection[Partition]) -> Collection[Partition]:
-        """Return the partitions that may have a manifest. Of many, a listing shows which have none.
-
-        Args:
-            dataset: The dataset, such as ``raw/events``.
-            partitions: The partitions, in any order.
-        """
-        if len(partitions) <= _FEW:
-            return partitions
-        listed = self.manifest_etags(dataset, partitions)
-        return [partition for partition in partitions if partition in listed]
-
-    def manifests(self, dataset: str, partitions: Iterable[Partition] | None = None) -> list[Manifest]:
-        """Read manifests of a dataset, sixteen at a time, in the order of the partitions.
-
-        Args:
-            dataset: The dataset, such as ``raw/events``.
-            partitions: The partitions; those without a manifest are left out. None: all of the dataset.
-
-        Raises:
-            UnreadableObject: one of them can't be read.
-        """
-        asked = self.partitions(dataset) if partitions is None else self.likely(dataset, list(partitions))
-        with ThreadPoolExecutor(16) as pool:
-            found = pool.map(lambda partition: self.manifest(dataset, partition), asked)
-            return [manifest for manifest in found if manifest is not None]

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from sluice.declaration.sources import EventSource
+from sluice.lake.look import Look
 from sluice.lake.parquet import read_parquet
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
@@ -81,7 +82,7 @@ def _by_steps(workspace: Workspace, source: EventSource, wanted: Callable[[Parti
     """Yield what the ``conform`` steps have quarantined, with the reasons."""
     lake = workspace.lake
     for step in conform_steps(workspace.pipeline, source.name):
-        for manifest in lake.manifests(step.name, filter(wanted, lake.partitions(step.name))):
+        for manifest in Look(lake).manifests(step.name, filter(wanted, lake.partitions(step.name))):
             for file in manifest.quarantined:
                 for row, values in enumerate(_rows(lake, file.key, _COLUMNS)):
                     yield _quarantined(values, key=file.key, row=row)

@@ -68,7 +68,11 @@ class Outlook:
 
 
 def outlook(
-    workspace: Workspace, partitions: Sequence[Partition] | None = None, *, with_code: bool = True
+    workspace: Workspace,
+    partitions: Sequence[Partition] | None = None,
+    *,
+    with_code: bool = True,
+    look: Look | None = None,
 ) -> list[Outlook]:
     """Return what a run over some partitions would do, step by step, in order of time.
 
@@ -79,12 +83,13 @@ def outlook(
         partitions: The partitions of the run, in order; None: those for which a source has something, between the
             pipeline's start and end, and those that a step has made.
         with_code: Whether code that has changed is a reason to run. If not, the code is not read.
+        look: A look at the workspace's lake; None for a new one.
 
     Raises:
         DeclarationError: the code of a step does not exist, or the lake is divided otherwise than is declared.
     """
     require_division(workspace.lake)
-    look, pipeline = Look(workspace.lake), workspace.pipeline
+    look, pipeline = look or Look(workspace.lake), workspace.pipeline
     of_run = partitions if partitions is not None else _all_partitions(workspace)
     written = {
         (raw_dataset(source.name), partition)

@@ -62,6 +62,7 @@ def run_step(workspace: Workspace, name: str, ranges: str, place: Place = WORKER
         record_code(workspace.lake, code_of(workspace.pipeline, planned.step))
     for _ in range(_MOST_RUNS):
         if not planned.due:
+            look.copy_manifests()
             return summary(planned, changed)
         require_loaded(workspace.pipeline, planned.step, planned.code)
         make = _maker(workspace, planned.step)

@@ -17,6 +17,7 @@ import pytest
 
 from sluice.completions import announce_landed
 from sluice.declaration.sources import FifoQueue, StandardQueue
+from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition, between
 from sluice.landing.parts import Limits
@@ -86,7 +87,7 @@ class World:
         return len(list(self.workspace.lake.objects(layout.announcement(RAW, day, ""))))
 
     def manifests(self) -> dict[str, Manifest]:
-        return {manifest.partition: manifest for manifest in self.workspace.lake.manifests(RAW)}
+        return {manifest.partition: manifest for manifest in Look(self.workspace.lake).manifests(RAW)}
 
     def with_state(self, state: str) -> dict[str, Manifest]:
         return {key: manifest for key, manifest in self.manifests().items() if manifest.state == state}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sluice.lake.look import Look
 from sluice.landing.closing import Evidence, close_source
 from sluice.landing.parts import Limits
 from sluice.sources.connecting import connect_events
@@ -115,7 +116,7 @@ def _check_closing(case: Case, outcome: Outcome) -> None:
     now = datetime.fromisoformat(case.given["clock"])
     lake, pipeline = replace(outcome.lake, now=lambda: now), outcome.workspace.pipeline
     close_source(lake, pipeline, outcome.source, Evidence(landed_until=None))
-    manifests = outcome.lake.manifests(RAW)
+    manifests = Look(outcome.lake).manifests(RAW)
     highest = max(each.last_event_time for each in manifests if each.last_event_time)
     assert highest == datetime.fromisoformat(case.right["close"]["watermark_from"])
     ends = {each.time_partition(lake.calendar).end for each in manifests if each.state == "closed"}

@@ -18,6 +18,7 @@ from sluice.dataset.raw_rows import RawRows
 from sluice.declaration import Category, Number
 from sluice.declaration.features import Feature
 from sluice.errors import DeclarationError
+from sluice.lake.look import Look
 from sluice.lake.store import Lake
 
 
@@ -28,7 +29,7 @@ def fitted(lake: Lake, feature: Feature, *days: list[Any]) -> Fitting:
         late = [int(value == "a" or (isinstance(value, int) and value > 1)) for value in values]
         put_rows(lake, "running", f"2013-01-{place:02d}", pd.DataFrame({"late": late, feature.name: values}))
     found = Fitting(rows)
-    for place, (_, frame) in enumerate(rows.read(lake.manifests("running"))):
+    for place, (_, frame) in enumerate(rows.read(Look(lake).manifests("running"))):
         found.add(frame, place % FOLDS)
     return found
 

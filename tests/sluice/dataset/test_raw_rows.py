@@ -15,6 +15,7 @@ from tests.sluice.toy import TOY
 from sluice.dataset.raw_rows import RawRows
 from sluice.declaration import Category, Gate
 from sluice.errors import DeclarationError
+from sluice.lake.look import Look
 from sluice.lake.store import Lake
 
 GOOD = {"late": [0, 1, 0], "value": [1.5, 2, None], "total": [1, 2, 3], "carrier": ["UA", None, " AA "]}
@@ -26,7 +27,7 @@ def read(lake: Lake, *days: dict[str, Any], gate: Gate | None = None, **changes:
         put_rows(lake, "running", f"2013-01-0{place}", pd.DataFrame({**GOOD, **columns}))
     changes.setdefault("features", ("value", Category("carrier")))
     training = replace(TOY.require_training(), gate=gate or TOY.require_training().gate, **changes)
-    return [frame for _, frame in RawRows(lake, training).read(lake.manifests("running"))]
+    return [frame for _, frame in RawRows(lake, training).read(Look(lake).manifests("running"))]
 
 
 def test_columns_have_one_type_whatever_the_partition_holds(lake: Lake) -> None:
@@ -129,7 +130,7 @@ def test_missing_column_is_named(lake: Lake, missing: str) -> None:
     )
 
     with pytest.raises(DeclarationError) as refused:
-        list(RawRows(lake, training).read(lake.manifests("running")))
+        list(RawRows(lake, training).read(Look(lake).manifests("running")))
     assert str(refused.value) == (
         f"step 'running' writes no column {missing} in dt=2013-01-01, which training declares; write it in the step, "
         f"or correct the declaration"

@@ -16,6 +16,7 @@ from tests.sluice.lake_contents import manifest_json, partition
 
 from sluice.aws.wire import Wire
 from sluice.errors import ConflictingWrite, MissingResource, UnreadableObject
+from sluice.lake.look import Look
 from sluice.lake.manifests import File, Manifest
 from sluice.lake.objects import _AGAINST_OTHERS
 from sluice.lake.store import Lake
@@ -190,7 +191,7 @@ def test_what_is_no_partition_of_a_dataset_is_passed_over(lake: Lake, path: str)
     lake.put(f"toy/raw/events/{path}", b"{}")
 
     assert lake.partitions("raw/events") == [DAY]
-    assert [each.partition for each in lake.manifests("raw/events")] == [DAY.key]
+    assert [each.partition for each in Look(lake).manifests("raw/events")] == [DAY.key]
 
 
 def test_manifest_that_is_cut_off_is_not_overwritten(lake: Lake) -> None:

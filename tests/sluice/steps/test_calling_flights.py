@@ -14,6 +14,7 @@ from tests.sluice.lake_contents import put_raw
 from pipelines.flights.pipeline import PIPELINE
 from pipelines.flights.weather import drop_weather
 from sluice.declaration.sources import FifoQueue
+from sluice.lake.look import Look
 from sluice.lake.store import Lake
 from sluice.sources.ingest import land_partitions
 from sluice.steps import plan
@@ -46,7 +47,7 @@ def made(workspace: Workspace) -> dict[str, list[str]]:
     """Run the steps, and return the keys of their objects. A key has the digest of the bytes."""
     for step in ("enrich", "features"):
         run_step(workspace, step, RANGE)
-    found = {step: workspace.lake.manifests(step, utc_ranges(RANGE)) for step in ("enrich", "features")}
+    found = {step: Look(workspace.lake).manifests(step, utc_ranges(RANGE)) for step in ("enrich", "features")}
     return {step: [file.key for each in manifests for file in each.files] for step, manifests in found.items()}
 
 

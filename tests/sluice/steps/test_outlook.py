@@ -15,6 +15,7 @@ from tests.sluice.toy import DROPS, EVENTS, MODULES, STEPS, message, reading, to
 
 from sluice.declaration.steps import Input, Step
 from sluice.errors import DeclarationError
+from sluice.lake.look import Look
 from sluice.lake.partitions import Partition, format_ranges
 from sluice.lake.store import Lake
 from sluice.landing.closing import Observed
@@ -214,7 +215,7 @@ def test_run_does_what_was_said(joining: Workspace, declare: Declare, seed: int)
         made = {
             (step.name, manifest.time_partition(joining.lake.calendar))
             for step in joining.pipeline.steps
-            for manifest in joining.lake.manifests(step.name)
+            for manifest in Look(joining.lake).manifests(step.name)
             if manifest.written_at == then
         }
         assert {each for each, verdict in foreseen.items() if verdict == "runs"} <= made

@@ -22,6 +22,7 @@ from tests.conftest import Cloud
 from tests.draining import workspace_of
 from tests.sluice.conftest import Declare
 from tests.sluice.lake_contents import keys_below, manifest_json, put_raw, rows_of
+from tests.sluice.s3_calls import counted
 from tests.sluice.toy import CONTRACT, DROPS, EVENTS, MODULES, STEPS, TOY, message, reading, toy
 
 from sluice.aws.failures import is_transient
@@ -36,6 +37,7 @@ from sluice.errors import (
     SluiceError,
     UnreadableObject,
 )
+from sluice.lake.look import Look
 from sluice.lake.store import Lake
 from sluice.sources.drops.land import land_drop
 from sluice.steps import code, output
@@ -531,11 +533,30 @@ def test_two_runs_of_the_same_days_at_once_make_what_one_makes(
             list(pool.map(run, [step.name] * 2))
 
     def made(of: Lake) -> list[tuple[str, str, int, int]]:
-        manifests = (each for step in toy_pipeline.steps for each in of.manifests(step.name))
+        manifests = (each for step in toy_pipeline.steps for each in Look(of).manifests(step.name))
         return [(each.partition, each.digest, each.revision, each.rows_out) for each in manifests]
 
     assert len(made(alone)) == 18
     assert made(lake) == made(alone)
+
+
+def test_run_without_a_change_makes_as_many_calls_for_a_month_as_for_half_of_it(
+    lake: Lake, toy_pipeline: Pipeline
+) -> None:
+    """The first run leaves copies of all manifests, its own and those of raw partitions."""
+    for day in range(1, 31):
+        put_day(lake, day, day)
+    run_all(lake, toy_pipeline, "dt=2013-01-01..dt=2013-01-30")
+
+    def calls(days: int) -> dict[str, int]:
+        with counted(lake.bucket) as made:
+            ran = run_all(lake, toy_pipeline, f"dt=2013-01-01..dt=2013-01-{days}")
+        assert [run["changed"] for run in ran] == [0, 0, 0]
+        return dict(made)
+
+    assert calls(30) == calls(15)
+    assert calls(30).keys() == {"get", "list"}
+    assert sum(calls(30).values()) <= 24
 
 
 def test_clock_that_goes_back_changes_no_result(lake: Lake, toy_pipeline: Pipeline) -> None:

@@ -24,6 +24,7 @@ from tests.sluice.toy import CONTRACT, EVENTS, message, reading, toy
 from sluice.declaration.drops import Drops
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Input, Step
+from sluice.lake.look import Look
 from sluice.lake.partitions import Calendar, Partition, format_ranges
 from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
@@ -209,7 +210,7 @@ class World:
         """Return the keys of the objects of each partition of each dataset. A key has the digest of the rows."""
         lake, found = self.workspace.lake, dict[str, dict[str, list[str]]]()
         for step in self.workspace.pipeline.steps:
-            manifests = lake.manifests(step.name)
+            manifests = Look(lake).manifests(step.name)
             found[step.name] = {
                 each.partition: [file.key for file in (*each.files, *each.quarantined)] for each in manifests
             }

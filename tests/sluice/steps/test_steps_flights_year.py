@@ -31,6 +31,7 @@ from pipelines.flights.pipeline import PIPELINE
 from pipelines.flights.vocabulary import FEATURES
 from pipelines.flights.weather import drop_weather, weather_of_day
 from sluice.declaration.sources import FifoQueue
+from sluice.lake.look import Look
 from sluice.lake.store import Lake
 from sluice.landing.parts import Landing, Parts
 from sluice.records.record import SCHEMA, Record, part_of
@@ -141,7 +142,7 @@ def digests(workspace: Workspace) -> Mapping[str, Mapping[str, Sequence[str]]]:
     return {
         step.name: {
             each.partition: [file.key for file in (*each.files, *each.quarantined)]
-            for each in workspace.lake.manifests(step.name)
+            for each in Look(workspace.lake).manifests(step.name)
         }
         for step in PIPELINE.steps
     }

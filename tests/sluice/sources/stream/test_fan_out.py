@@ -41,6 +41,7 @@ from urllib3.exceptions import ProtocolError
 
 from sluice.aws.clients import Aws
 from sluice.errors import MissingResource
+from sluice.lake.look import Look
 from sluice.lake.store import Lake
 from sluice.landing.parts import Limits
 from sluice.sources.stream.checkpoints import Checkpoint, read_checkpoints
@@ -176,7 +177,7 @@ def test_stopped_read_flushes_what_it_holds(pushed: Trial) -> None:
     read = pushed.read(all_in(pushed), stop=stop)
 
     assert read.messages == 250
-    assert sum(manifest.rows_out for manifest in pushed.lake.manifests("raw/clicks")) == 250
+    assert sum(manifest.rows_out for manifest in Look(pushed.lake).manifests("raw/clicks")) == 250
 
 
 def test_backlog_is_peeked_at_without_a_subscription(pushed: Trial) -> None:

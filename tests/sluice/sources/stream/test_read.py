@@ -29,6 +29,7 @@ from tests.sluice.sources.stream.streams import (
 )
 
 from sluice.errors import MissingResource
+from sluice.lake.look import Look
 from sluice.lake.partitions import format_ranges
 from sluice.lake.store import Lake
 from sluice.landing.agreement import FLUSHES
@@ -97,7 +98,7 @@ def test_stopped_read_flushes_what_it_holds(trial: Trial) -> None:
     reads = [trial.read(shard, stop=stop) for shard in (FIRST, SECOND)]
 
     assert sum(read.messages for read in reads) in (0, 100)
-    landed = sum(manifest.rows_out for manifest in trial.lake.manifests("raw/clicks"))
+    landed = sum(manifest.rows_out for manifest in Look(trial.lake).manifests("raw/clicks"))
     assert landed == sum(read.messages for read in reads)
 
 
@@ -171,7 +172,7 @@ def test_splits_and_merges_during_a_run_lose_nothing_and_keep_the_order(trial: T
     trial.read_all()
 
     assert trial.readable() == [THIRD, "shardId-000000000005", "shardId-000000000006"]
-    rows = trial.lake.manifests("raw/clicks")
+    rows = Look(trial.lake).manifests("raw/clicks")
     assert sum(manifest.rows_out for manifest in rows) == 700
     trial.conform()
     assert trial.audit().conformed == 700
@@ -217,7 +218,7 @@ def test_records_landed_before_the_checkpoint_moved_land_again_and_count_once(
             with pytest.raises(Died):
                 trial.read(shard)
     assert read_checkpoints(trial.lake, "clicks") == {}
-    assert sum(manifest.rows_out for manifest in trial.lake.manifests("raw/clicks")) == 100
+    assert sum(manifest.rows_out for manifest in Look(trial.lake).manifests("raw/clicks")) == 100
     trial.conform()
     conformed = trial.content("conform/")
 
