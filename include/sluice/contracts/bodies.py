@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -12,6 +13,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ValidationError
 
 from sluice.contracts.values import Column, Unfit, within
+from sluice.errors import DeclarationError
 
 _EVENT_TIME = "event_time: "
 
@@ -54,7 +56,7 @@ class BodyReader:
             if reasons[place] is None:
                 try:
                     instances[place] = self._instance(body, records, place)
-                except MemoryError:
+                except (MemoryError, DeclarationError):
                     raise
                 except Exception as error:  # the contract's own code may raise anything
                     reasons[place] = _reason(error)
@@ -73,7 +75,7 @@ class BodyReader:
 
 def _values(name: str, column: Column, instances: Mapping[int, BaseModel], reasons: list[str | None]) -> pa.Array[Any]:
     """Return a member of each instance, null where the column can't hold it, and note why. The first reason counts."""
-    members = list(map(attrgetter(name), instances.values()))
+    members = _members(name, instances, reasons)
     plain = column.plain(members)
     if plain is not None:
         return plain
@@ -87,6 +89,15 @@ def _values(name: str, column: Column, instances: Mapping[int, BaseModel], reaso
             values.append(None)
             reasons[place] = reasons[place] or _reason(error)
     return pa.array(values, column.type)
+
+
+def _members(name: str, instances: Mapping[int, BaseModel], reasons: list[str | None]) -> list[Any]:
+    with suppress(AttributeError):
+        return list(map(attrgetter(name), instances.values()))
+    for place, instance in instances.items():  # a validator has raised PydanticOmit
+        if not hasattr(instance, name):
+            reasons[place] = reasons[place] or f"{name}: omitted"
+    return [getattr(instance, name, None) for instance in instances.values()]
 
 
 def _with(body: str, members: Mapping[Any, Any]) -> str:

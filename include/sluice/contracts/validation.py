@@ -16,6 +16,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticCustomError, PydanticKnownError, SchemaValidator, core_schema
 
 from sluice.contracts.exact import Number, is_marked, marked, unmarked
+from sluice.errors import DeclarationError
 from sluice.records.times import TimeFault, parse_time
 
 Change = Callable[[dict[str, Any]], Any]
@@ -30,6 +31,8 @@ def body_validator(
     contract: type[BaseModel], unit: str | None = None, zone: str | None = None
 ) -> Callable[[str], BaseModel]:
     """Return the function that makes an instance of the contract from a JSON body; it raises ``ValidationError``.
+
+    It raises ``DeclarationError`` if the contract's own code returns something else than an instance.
 
     Args:
         contract: The model.
@@ -48,7 +51,12 @@ def body_validator(
     validator = SchemaValidator(_rewritten(text_unions, change), _use_prebuilt=False)
 
     def validate(body: str) -> BaseModel:
-        instance: BaseModel = validator.validate_json(marked(body) if exact else body, strict=True)
+        instance = validator.validate_json(marked(body) if exact else body, strict=True)
+        if not isinstance(instance, contract):
+            raise DeclarationError(
+                f"contract {contract.__name__}: a validator of the model returns {type(instance).__name__} in place of "
+                f"the model; let it return self"
+            )
         return instance
 
     return validate

@@ -12,12 +12,15 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import AwareDatetime, BaseModel, Field, create_model, field_validator
+from pydantic import AwareDatetime, BaseModel, Field, create_model, field_validator, model_validator
+from pydantic_core import PydanticOmit
 from tests.draining import record_from_sqs
+from tests.sluice.contracts.one_by_one import landed
 from tests.sluice.lake_contents import read_parts
 from tests.sluice.toy import EVENTS, message
 
 from sluice.contracts.reading import Contract, Read
+from sluice.errors import DeclarationError
 from sluice.records.record import Record, part_bytes
 from sluice.records.times import TimeFault, parse_time
 
@@ -246,3 +249,38 @@ def test_contract_and_landing_accept_the_same_times(time: Any, declared: tuple[s
         expected = f"member: {fault}"
 
     assert (found.reasons[0].as_py() or found.rows["member"].to_pylist()) == expected
+
+
+@pytest.mark.parametrize("bodies", [1, 100])
+def test_member_that_a_validator_omits_is_the_reason(bodies: int) -> None:
+    """GIVEN bodies that are read one by one, or in a block, of which the last has what the validator omits."""
+
+    class Omitting(Base):
+        weight: int
+
+        @field_validator("weight")
+        @classmethod
+        def omit_nothing(cls, weight: int) -> int:
+            if weight == 0:
+                raise PydanticOmit
+            return weight
+
+    texts = [json.dumps({"id": "r", "at": AT, "weight": n}) for n in range(bodies - 1, -1, -1)]
+
+    found = Contract(Omitting).read(landed(texts))
+
+    assert found.reasons.to_pylist() == [None] * (bodies - 1) + ["weight: omitted"]
+    assert found.rows["weight"].to_pylist() == list(range(bodies - 1, 0, -1))
+
+
+@pytest.mark.parametrize("bodies", [1, 100])
+def test_validator_that_returns_no_model_is_an_error_of_the_declaration(bodies: int) -> None:
+    class Forgetful(Base):
+        @model_validator(mode="after")
+        def check(self) -> Any:
+            return None if self.id == "r-0" else self
+
+    texts = [json.dumps({"id": f"r-{n}", "at": AT}) for n in range(bodies)]
+
+    with pytest.raises(DeclarationError, match=r"Forgetful: a validator of the model returns NoneType .* return self"):
+        Contract(Forgetful).read(landed(texts))
