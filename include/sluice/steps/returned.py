@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -98,9 +99,15 @@ def table_of(where: str, frame: pd.DataFrame) -> pa.Table:
 
 
 def _stored(frame: pd.DataFrame) -> pa.Table:
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    parquet_bytes(table.slice(0, 0))  # some types are Arrow's alone
+    table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1)  # its threads cost more than they save
+    _require_parquet(table.schema.remove_metadata())
     return table
+
+
+@lru_cache
+def _require_parquet(schema: pa.Schema) -> None:
+    """Require that Parquet can hold the types: some are Arrow's alone."""
+    parquet_bytes(schema.empty_table())
 
 
 def _why(column: pd.Series, error: Exception) -> str:
