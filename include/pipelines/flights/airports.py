@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipelines.flights.vocabulary import AIRPORT_FEATURES
@@ -19,9 +20,28 @@ OVERDUE = pd.Timedelta(hours=6)  # a flight that left later than this counts no 
 DAY = pd.Timedelta(hours=24)
 SAME_FLIGHT = pd.Timedelta(hours=36)  # from yesterday's arrival to today's announcement, and some delay
 
-_LEG = ["carrier", "flight", "origin", "sched_dep"]
-_NAMES = ["carrier", "flight", "origin", "dest"]
-_READ = [*_LEG, "type", "event_time", "dest", "dep_delay", "arr_delay"]
+KEYS = {
+    "origin_key": ["origin"],
+    "dest_key": ["dest"],
+    "carrier_key": ["carrier"],
+    "route_key": ["carrier", "dest"],
+    "number_key": ["carrier", "flight"],
+    "leg_key": ["carrier", "flight", "origin", "sched_dep"],
+}
+_READ = ["type", "event_time", "sched_dep", "dep_delay", "arr_delay", *KEYS]
+
+
+def keyed(events: pd.DataFrame) -> pd.DataFrame:
+    """Add ``KEYS``: numbers, the same for equal names, which are compared faster than texts."""
+    return events.assign(**{key: _numbers(events, names) for key, names in KEYS.items()})
+
+
+def _numbers(events: pd.DataFrame, names: Sequence[str]) -> npt.NDArray[np.int64]:
+    numbers = np.zeros(len(events), "int64")
+    for name in names:
+        places, values = pd.factorize(events[name])
+        numbers = numbers * len(values) + places
+    return numbers
 
 
 def airport_state(flights: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
@@ -29,96 +49,94 @@ def airport_state(flights: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         flights: The rows of ``scheduled`` events, with the time of the event as ``as_of``.
-        events: All events of the window, in any order.
+        events: All events of the window, in any order, with their ``KEYS``, as :func:`keyed` adds them.
 
     Returns:
         One row for each row of ``flights``, with its index; delays in minutes, missing where no event tells them.
     """
-    flights, events = _numbered(flights[["as_of", *_NAMES]], events[_READ])
-    events["leg"] = events.groupby(_LEG, sort=False).ngroup()
-    departed, cancelled = (events[events["type"] == kind] for kind in ("departed", "cancelled"))
-    arrived = _with_gain(events[events["type"] == "arrived"], departed)
+    events = events[_READ]
+    departed, cancelled, arrived = (events[events["type"] == kind] for kind in ("departed", "cancelled", "arrived"))
+    arrived = _with_gain(arrived, departed)
     gained = arrived.dropna(subset="gain")
-    leaving = _totals(flights, _held(departed, RECENT), ["origin"], "dep_delay")
-    waiting = _totals(flights, _overdue(events), ["origin"], "since")
+    leaving = _recent(flights, departed, RECENT, "origin_key", "dep_delay")
+    waiting = _overdue(flights, events)
     columns = {
         "origin_departures": leaving["count"],
         "origin_departure_delay": _mean(leaving),
-        "origin_cancellations": _totals(flights, _held(cancelled, RECENT), ["origin"])["count"],
+        "origin_cancellations": _recent(flights, cancelled, RECENT, "origin_key")["count"],
         "origin_overdue": waiting["count"],
         "origin_overdue_minutes": (waiting["count"] * _seconds(flights["as_of"]) - waiting["total"]) / 60,
-        "carrier_departure_delay": _mean(_totals(flights, _held(departed, RECENT), ["carrier"], "dep_delay")),
-        "destination_arrival_delay": _mean(_totals(flights, _held(arrived, RECENT), ["dest"], "arr_delay")),
-        "destination_delay_of_day": _mean(_totals(flights, _held(arrived, DAY), ["dest"], "arr_delay")),
-        "destination_gain_of_day": _mean(_totals(flights, _held(gained, DAY), ["dest"], "gain")),
-        "route_delay_of_day": _mean(_totals(flights, _held(arrived, DAY), ["carrier", "dest"], "arr_delay")),
-        "route_gain_of_day": _mean(_totals(flights, _held(gained, DAY), ["carrier", "dest"], "gain")),
-        "same_flight_delay": _mean(_totals(flights, _held(arrived, SAME_FLIGHT), ["carrier", "flight"], "arr_delay")),
+        "carrier_departure_delay": _mean(_recent(flights, departed, RECENT, "carrier_key", "dep_delay")),
+        "destination_arrival_delay": _mean(_recent(flights, arrived, RECENT, "dest_key", "arr_delay")),
+        "destination_delay_of_day": _mean(_recent(flights, arrived, DAY, "dest_key", "arr_delay")),
+        "destination_gain_of_day": _mean(_recent(flights, gained, DAY, "dest_key", "gain")),
+        "route_delay_of_day": _mean(_recent(flights, arrived, DAY, "route_key", "arr_delay")),
+        "route_gain_of_day": _mean(_recent(flights, gained, DAY, "route_key", "gain")),
+        "same_flight_delay": _mean(_recent(flights, arrived, SAME_FLIGHT, "number_key", "arr_delay")),
     }
     return pd.DataFrame(columns, columns=list(AIRPORT_FEATURES))
 
 
-def _numbered(flights: pd.DataFrame, events: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return both with a number for each name, the same for equal names: numbers are compared faster than texts."""
-    numbers = {name: pd.factorize(pd.concat([flights[name], events[name]]))[0] for name in _NAMES}
-    asked = {name: each[: len(flights)] for name, each in numbers.items()}
-    told = {name: each[len(flights) :] for name, each in numbers.items()}
-    return flights.assign(**asked), events.assign(**told)
-
-
 def _with_gain(arrived: pd.DataFrame, departed: pd.DataFrame) -> pd.DataFrame:
     """Add ``gain``: the minutes of delay that came after the departure; missing without a departure in the window."""
-    left_late = departed.groupby("leg")["dep_delay"].min()
-    return arrived.assign(gain=arrived["arr_delay"] - arrived["leg"].map(left_late))
+    left_late = departed.groupby("leg_key")["dep_delay"].min()
+    return arrived.assign(gain=arrived["arr_delay"] - arrived["leg_key"].map(left_late))
 
 
-def _overdue(events: pd.DataFrame) -> pd.DataFrame:
-    """Each announced flight from its scheduled departure until it left or was cancelled; ``since`` is in seconds.
+def _overdue(flights: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+    """Return totals over the flights that should have left before each announcement; ``total`` is of seconds.
 
-    That it leaves later tells nothing earlier: until then the fact holds all the same.
+    A flight is overdue from its scheduled departure until it left or was cancelled. That it leaves later tells nothing
+    earlier: until then the fact holds all the same.
     """
     announced = events[events["type"] == "scheduled"]
-    settled = events[events["type"].isin(["departed", "cancelled"])].groupby("leg")["event_time"].min()
+    settled = events[events["type"].isin(["departed", "cancelled"])].groupby("leg_key")["event_time"].min()
     start = announced["sched_dep"]
-    left = settled.reindex(announced["leg"]).set_axis(announced.index)
+    left = settled.reindex(announced["leg_key"]).set_axis(announced.index)
     end = left.fillna(start + OVERDUE).clip(lower=start, upper=start + OVERDUE)
-    return announced.assign(start=start, end=end, since=_seconds(start))
+    begun, ended = (_Running(announced["origin_key"], times, _seconds(start)) for times in (start, end))
+    return begun.before(flights["origin_key"], flights["as_of"]) - ended.before(flights["origin_key"], flights["as_of"])
 
 
-def _held(events: pd.DataFrame, window: pd.Timedelta) -> pd.DataFrame:
-    """Each event as a fact that holds for the window after it."""
-    return events.assign(start=events["event_time"], end=events["event_time"] + window)
+def _recent(
+    flights: pd.DataFrame, events: pd.DataFrame, window: pd.Timedelta, key: str, value: str | None = None
+) -> pd.DataFrame:
+    """Return totals of a value over the events of the window before each announcement that have the flight's key."""
+    running = _Running(events[key], events["event_time"], 0 if value is None else events[value])
+    return running.before(flights[key], flights["as_of"]) - running.before(flights[key], flights["as_of"] - window)
 
 
-def _totals(flights: pd.DataFrame, facts: pd.DataFrame, by: Sequence[str], value: str | None = None) -> pd.DataFrame:
-    """Return ``count`` of, and ``total`` value over, the facts that hold at each flight's ``as_of``.
+class _Running:
+    """Running sums over facts of several keys, in the order of their times.
 
-    They are those with the flight's ``by``. A fact holds at a time if it began before that time and did not end
-    before it.
+    Args:
+        keys: The key of each fact.
+        times: When it happened.
+        values: A whole number of each.
     """
-    keys = pd.concat([flights[list(by)], facts[list(by)]]).groupby(list(by), sort=False).ngroup().to_numpy()
-    asked_key, key = keys[: len(flights)], keys[len(flights) :]
-    asked, start, end = (_instants(times).to_numpy() for times in (flights["as_of"], facts["start"], facts["end"]))
-    times = np.concatenate([asked, start, end])
-    first, last = (times.min(), times.max()) if len(times) else (0, 0)
-    numbers = np.ones((len(facts), 2), "int64")
-    if value is not None:
-        numbers[:, 1] = facts[value].astype("int64")
 
-    def places(keys: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    def __init__(self, keys: pd.Series[int], times: pd.Series[pd.Timestamp], values: pd.Series[int] | int) -> None:
+        moments = _instants(times)
+        self._first, self._last = (int(moments.min()), int(moments.max())) if len(moments) else (0, 0)
+        places = self._places(keys, moments)
+        order = np.argsort(places)
+        numbers = pd.DataFrame({"count": 1, "total": values}, keys.index, dtype="int64").to_numpy()
+        self._known = places[order]
+        self._sums = np.concatenate([np.zeros((1, 2), "int64"), np.cumsum(numbers[order], axis=0)])
+
+    def before(self, keys: pd.Series[int], times: pd.Series[pd.Timestamp]) -> pd.DataFrame:
+        """Return ``count`` and ``total`` of the facts of smaller keys, and of those of the same key before a time.
+
+        Only a difference of two says something: in it, all smaller keys cancel each other.
+        """
+        moments = np.clip(_instants(times), self._first, self._last + 1)
+        sums = self._sums[np.searchsorted(self._known, self._places(keys, moments))]
+        return pd.DataFrame(sums, keys.index, columns=["count", "total"])
+
+    def _places(self, keys: pd.Series[int], moments: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return whole numbers in the order of the keys, and of the moments of one key."""
-        placed: np.ndarray = keys * (last - first + 1) + (moments - first)
+        placed: npt.NDArray[np.int64] = keys.to_numpy() * (self._last - self._first + 2) + moments - self._first
         return placed
-
-    def before(moments: np.ndarray) -> np.ndarray:
-        """Return the sums over the moments of smaller keys, and of the same key before the time asked."""
-        known = places(key, moments)
-        order = np.argsort(known, kind="stable")
-        running = np.concatenate([np.zeros((1, 2), "int64"), np.cumsum(numbers[order], axis=0)])
-        return running[np.searchsorted(known[order], places(asked_key, asked))]
-
-    # What began and ended under a smaller key is in both sums.
-    return pd.DataFrame(before(start) - before(end), columns=["count", "total"], index=flights.index)
 
 
 def _mean(totals: pd.DataFrame) -> pd.Series[float]:
@@ -126,8 +144,8 @@ def _mean(totals: pd.DataFrame) -> pd.Series[float]:
 
 
 def _seconds(times: pd.Series[pd.Timestamp]) -> pd.Series[int]:
-    return _instants(times) // 1_000_000
+    return pd.Series(_instants(times) // 1_000_000, times.index)
 
 
-def _instants(times: pd.Series[pd.Timestamp]) -> pd.Series[int]:
-    return times.dt.as_unit("us").astype("int64")
+def _instants(times: pd.Series[pd.Timestamp]) -> npt.NDArray[np.int64]:
+    return times.to_numpy("datetime64[us]").view("int64")

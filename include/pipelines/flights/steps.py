@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from pipelines.flights.airports import airport_state
+from pipelines.flights.airports import airport_state, keyed
 from pipelines.flights.vocabulary import AIRCRAFT_FEATURES, FEATURES, WEATHER, ZONE
 
 LATE = 15  # minutes after the scheduled arrival
@@ -19,10 +20,13 @@ LATE = 15  # minutes after the scheduled arrival
 FRESH = pd.Timedelta(hours=6)  # an older observation says nothing of the weather now
 AIRCRAFT_WINDOW = pd.Timedelta(hours=24)
 
-_FLIGHT = ["carrier", "flight", "origin", "sched_dep"]
-# What an aircraft's events tell of it: without the weather, a merge takes half the time.
-_TOLD = ["group", "sequence_number", "event_time", "type", "sched_dep", "sched_arr", "dep_delay", "arr_delay"]
 _TIME = "datetime64[us, UTC]"
+_TIMES = ["event_time", "sched_dep", "sched_arr"]
+_NAMES = ["type", "event_id", "group", "sequence_number", "carrier", "flight", "tailnum", "origin", "dest"]
+_READ = [*_NAMES, *_TIMES, "distance", "dep_delay", "arr_delay", *WEATHER]
+_OF_ARRIVAL = ["event_id", "event_time", "arr_delay"]
+# What an aircraft's events tell of it: without the weather, a merge takes half the time.
+_TOLD = ["group", "place", "type", *_TIMES, "dep_delay", "arr_delay"]
 
 
 def enrich(conform: pd.DataFrame, weather: pd.DataFrame, weather_before: pd.DataFrame) -> pd.DataFrame:
@@ -30,20 +34,21 @@ def enrich(conform: pd.DataFrame, weather: pd.DataFrame, weather_before: pd.Data
 
     A ``scheduled`` event happens two hours before departure: it gets the weather as known then. The measurements
     (``WEATHER``) are missing where the newest observation is older than six hours. ``weather`` has ``origin``,
-    ``time`` and the measurements. Rows come in group order.
+    ``time`` and the measurements. Rows keep their order, which is that of ``conform``.
     """
     observations = _rows([weather_before, weather], ["origin", "time", *WEATHER]).astype({"time": _TIME})
     observations = observations.sort_values(["time", "origin", *WEATHER]).astype(dict.fromkeys(WEATHER, "float64"))
-    events = conform.astype({"event_time": _TIME}).sort_values(["event_time", "group", "sequence_number"])
-    enriched = pd.merge_asof(
-        events,
+    events = conform.astype({"event_time": _TIME}).reset_index(drop=True)
+    by_time = events[["event_time", "origin"]].sort_values("event_time")
+    observed = pd.merge_asof(
+        by_time,
         observations.astype({"origin": events["origin"].dtype}),
         left_on="event_time",
         right_on="time",
         by="origin",
         tolerance=FRESH,
-    )
-    return _in_group_order(enriched.drop(columns="time"))
+    ).set_axis(by_time.index)
+    return events.join(observed[list(WEATHER)])
 
 
 def features(enrich: pd.DataFrame, enrich_before: pd.DataFrame) -> pd.DataFrame:
@@ -60,14 +65,12 @@ def features(enrich: pd.DataFrame, enrich_before: pd.DataFrame) -> pd.DataFrame:
     both = [
         rows.assign(is_own=is_own) for rows, is_own in ((enrich_before, False), (enrich, True)) if len(rows.columns)
     ]
-    events = _rows(both, [*enrich.columns, "is_own"])
-    events = events.astype(dict.fromkeys(["event_time", "sched_dep", "sched_arr"], _TIME))
-    arrived = events[(events["type"] == "arrived") & events["is_own"]]
-    flights = events[events["type"] == "scheduled"].merge(
-        arrived[[*_FLIGHT, "event_id", "event_time", "arr_delay"]], on=_FLIGHT, suffixes=("_scheduled", "")
-    )
-    flights = flights.rename(columns={"event_time_scheduled": "as_of"}).sort_values(["as_of", "event_id"])
-    flights = flights.reset_index(drop=True)
+    events = keyed(_rows(both, [*_READ, "is_own"]).astype(dict.fromkeys(_TIMES, _TIME)))
+    events = events.assign(place=events["sequence_number"].rank(method="dense"))  # the same order, compared faster
+    arrived = events.loc[(events["type"] == "arrived") & events["is_own"], ["leg_key", *_OF_ARRIVAL]]
+    announced = events[events["type"] == "scheduled"].drop(columns=["event_id", "arr_delay"])
+    flights = announced.rename(columns={"event_time": "as_of"}).merge(arrived, on="leg_key")
+    flights = flights.sort_values(["event_time", "event_id"], ignore_index=True)
     table = pd.concat(
         [
             flights[["event_id", "event_time"]],
@@ -79,7 +82,7 @@ def features(enrich: pd.DataFrame, enrich_before: pd.DataFrame) -> pd.DataFrame:
         axis="columns",
     ).astype(dict.fromkeys(FEATURES, "float64"))
     table["late"] = (flights["arr_delay"] >= LATE).astype("int64")
-    return table.sort_values(["event_time", "event_id"], ignore_index=True)
+    return table
 
 
 def _schedule(flights: pd.DataFrame) -> pd.DataFrame:
@@ -99,7 +102,7 @@ def _schedule(flights: pd.DataFrame) -> pd.DataFrame:
 
 def _aircraft(flights: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
     """``AIRCRAFT_FEATURES`` for each row of ``flights``; all missing without an aircraft or a history."""
-    announced = flights.loc[flights["tailnum"].notna(), ["group", "sequence_number", "as_of", "sched_dep"]]
+    announced = flights.loc[flights["tailnum"].notna(), ["group", "place", "as_of", "sched_dep"]]
     # The events of the 24 hours before lie in two days, so a long window costs no more than its days do.
     days = announced["as_of"].dt.floor("D")
     asked = pd.concat([announced.assign(day=days), announced.assign(day=days - pd.Timedelta(days=1))])
@@ -107,15 +110,15 @@ def _aircraft(flights: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
     of_day = told.assign(day=told["event_time"].dt.floor("D"))
     history = asked.reset_index(names="row").merge(of_day, on=["group", "day"], suffixes=("", "_event"))
     history = history[
-        (history["sequence_number_event"] < history["sequence_number"])
+        (history["place_event"] < history["place"])
         & (history["event_time"] <= history["as_of"])
         & (history["event_time"] >= history["as_of"] - AIRCRAFT_WINDOW)
-    ].sort_values(["row", "sequence_number_event"])
+    ].sort_values(["row", "place_event"])
     kind = history["type"]
     departures, arrivals = history[kind == "departed"], history[kind == "arrived"]
     departure, arrival = _newest(departures), _newest(arrivals)
-    leg = _newest(history[kind.isin(["departed", "arrived", "diverted"])])
-    settled = _newest(history[kind.isin(["departed", "cancelled"])])
+    leg = _newest(history.loc[kind.isin(["departed", "arrived", "diverted"]), ["row", "type"]])
+    settled = _newest(history.loc[kind.isin(["departed", "cancelled"]), ["row", "type"]])
     back = departure["event_time"] + 2 * (departure["sched_arr"] - departure["sched_dep_event"])
     return pd.DataFrame(
         {
@@ -158,15 +161,12 @@ def _local_day(times: pd.Series[pd.Timestamp]) -> pd.Series[pd.Timestamp]:
 
 def _code(codes: pd.Series[str]) -> pd.Series[float]:
     """A code of letters and digits as a number in base 36: in alphabetical order, whatever data is at hand."""
-    return codes.map({code: float(int(code, 36)) for code in codes.unique()}).astype("float64")
+    places, found = pd.factorize(codes)
+    return pd.Series(np.array([int(code, 36) for code in found], "float64")[places], codes.index)
 
 
 def _minutes(spans: pd.Series[pd.Timedelta]) -> pd.Series[float]:
     return spans.dt.total_seconds() / 60
-
-
-def _in_group_order(events: pd.DataFrame) -> pd.DataFrame:
-    return events.sort_values(["group", "sequence_number", "event_id"], ignore_index=True)
 
 
 def _rows(frames: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:

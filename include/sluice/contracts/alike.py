@@ -8,7 +8,7 @@ another comma, with an escape, a list or an object are not alike.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -34,8 +34,10 @@ class _Piece:
     after: str
 
 
-def split_alike(bodies: pa.Array[Any], lines: pa.Buffer, types: Mapping[str, Any], *, others: bool) -> pa.Table:
-    """Return the members of bodies that are written alike.
+def split_alike(
+    bodies: pa.Array[Any], lines: pa.Buffer, types: Mapping[str, Any], *, others: bool
+) -> tuple[pa.Table, Collection[str]]:
+    """Return the members of bodies that are written alike, and the names of those that stand in each body.
 
     Args:
         bodies: Texts, each from ``{`` to ``}``.
@@ -54,7 +56,7 @@ def split_alike(bodies: pa.Array[Any], lines: pa.Buffer, types: Mapping[str, Any
     texts = sum(len(each) - each.null_count for each in values.values() if pa.types.is_string(each.type))
     _refuse_hidden(lines, len(bodies), quotes=2 * (len(bodies) * len(pieces) + texts))
     lacking = {name: pa.nulls(len(bodies), kind) for name, kind in types.items() if name not in pieces}
-    return pa.table({name: (values | lacking)[name] for name in types})
+    return pa.table({name: (values | lacking)[name] for name in types}), pieces.keys()
 
 
 def _pieces(body: str) -> dict[str, _Piece]:

@@ -7,6 +7,7 @@ every body of a block that Arrow refuses. So both ways give the same rows, and a
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -46,25 +47,26 @@ class BlockReader:
         try:
             if not _are_lines(bodies):
                 return None
-            table = self._parsed(bodies, _lines(bodies))
+            table, written = self._parsed(bodies, _lines(bodies))
             if table is None or table.num_rows != len(bodies):  # a line has two objects
                 return None
             columns, fits = {}, np.ones(len(bodies), dtype=bool)
             for name, member in self._members.items():
                 column = table[name].combine_chunks()
-                fits &= _fitting(member, column)
+                fits &= _fitting(member, column, member.may_be_null if name in written else member.may_lack)
                 columns[name] = _moments(column, fits) if member.is_time else column
         except pa.ArrowException:
             return None
         return columns, self._functions.keep(columns, fits)
 
-    def _parsed(self, bodies: pa.Array[Any], lines: pa.Buffer) -> pa.Table | None:
+    def _parsed(self, bodies: pa.Array[Any], lines: pa.Buffer) -> tuple[pa.Table | None, Collection[str]]:
+        """Return the members, and the names of those that are known to stand in each body."""
         with suppress(pa.ArrowInvalid):
             return split_alike(bodies, lines, self._types, others=self._takes_others)
         with suppress(pa.ArrowInvalid):
-            return self._table(lines, "error")
+            return self._table(lines, "error"), ()
         # A body has other members, or does not fit.
-        return self._table(lines, "ignore") if self._takes_others and not _is_doubtful(bodies, lines) else None
+        return self._table(lines, "ignore") if self._takes_others and not _is_doubtful(bodies, lines) else None, ()
 
     def _table(self, lines: pa.Buffer, other_members: Literal["ignore", "error"]) -> pa.Table:
         source: Any = pa.BufferReader(lines)
@@ -94,10 +96,10 @@ def _is_doubtful(bodies: Any, lines: pa.Buffer) -> bool:
     return int(opened) > len(bodies) + _DEEPEST or b"Inf" in content or is_long
 
 
-def _fitting(member: Member, column: pa.Array[Any]) -> Mask:
+def _fitting(member: Member, column: pa.Array[Any], null_fits: bool) -> Mask:
     fits: Any = member.fits(column) if member.fits is not None else column.is_valid()
     if column.null_count:
-        fits = pc.if_else(column.is_valid(), fits, pa.scalar(member.may_lack))
+        fits = pc.if_else(column.is_valid(), fits, pa.scalar(null_fits))
     mask: Mask = fits.to_numpy(zero_copy_only=False)
     return mask
 

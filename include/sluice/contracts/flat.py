@@ -30,8 +30,10 @@ _COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "ge": pc.greater_equal,
     "lt": pc.less,
     "le": pc.less_equal,
+    "min_length": pc.greater_equal,
+    "max_length": pc.less_equal,
 }
-_TEXT_RULES = {"pattern", "min_length", "max_length"}
+_OF_NUMBERS, _OF_LENGTHS = {"gt", "ge", "lt", "le"}, {"min_length", "max_length"}
 _ALLOWED = {"type", "metadata"}
 
 
@@ -41,13 +43,15 @@ class Member:
 
     Attributes:
         read_as: The type that Arrow reads.
-        may_lack: Whether None stands for a member that is null, and for one that is absent.
+        may_be_null: Whether None stands for a member that is null.
+        may_lack: Whether None stands for it, and for a member that is absent as well.
         is_time: Whether it is a time, which is read as text.
         fits: Returns which values fit; None: all that Arrow reads.
         function: The member's own functions, which take a value that fits; None if there are none.
     """
 
     read_as: pa.DataType
+    may_be_null: bool = False
     may_lack: bool = False
     is_time: bool = False
     fits: Check | None = None
@@ -120,8 +124,8 @@ def _member(field: Schema) -> Member | None:
     leaf = _leaf(inner)
     if leaf is None:
         return None
-    may_lack = lacks and any(map(_is_nullable, outer))
-    return replace(leaf, may_lack=may_lack, function=_functions(outer) if any(map(_is_function, outer)) else None)
+    nullable, function = any(map(_is_nullable, outer)), _functions(outer) if any(map(_is_function, outer)) else None
+    return replace(leaf, may_be_null=nullable, may_lack=nullable and lacks, function=function)
 
 
 def _functions(outer: list[Schema]) -> SchemaValidator:
@@ -135,13 +139,15 @@ def _functions(outer: list[Schema]) -> SchemaValidator:
 def _leaf(schema: Schema) -> Member | None:
     rules = schema.keys() - _ALLOWED
     match schema["type"]:
-        case "str" if rules <= _TEXT_RULES:
-            return Member(pa.string(), fits=partial(_each_text, SchemaValidator(schema)) if rules else None)
+        case "str" if rules <= _OF_LENGTHS:
+            return Member(pa.string(), fits=partial(_of_length, schema, rules) if rules else None)
+        case "str" if rules <= {"pattern"} | _OF_LENGTHS:
+            return Member(pa.string(), fits=partial(_each_text, SchemaValidator(schema)))
         case "literal" if all(type(choice) is str for choice in schema["expected"]):
             return Member(pa.string(), fits=partial(_each_text, SchemaValidator(schema)))
-        case "int" if rules <= _COMPARISONS.keys() and all(type(schema[rule]) is int for rule in rules):
+        case "int" if rules <= _OF_NUMBERS and all(type(schema[rule]) is int for rule in rules):
             return Member(pa.int64(), fits=partial(_compared, schema, rules) if rules else None)
-        case "float" if rules <= _COMPARISONS.keys():
+        case "float" if rules <= _OF_NUMBERS:
             return Member(pa.float64(), fits=partial(_finite, schema, rules))
         case "bool" if not rules:
             return Member(pa.bool_())
@@ -165,6 +171,11 @@ def _are_whole_seconds(column: Any) -> bool:
         return False
     letters = letters_of(column).reshape(-1, len(_LEAST))
     return bool((letters.min(axis=0) >= _LEAST).all() and (letters.max(axis=0) <= _GREATEST).all())
+
+
+def _of_length(schema: Schema, rules: set[str], column: Any) -> pa.Array[Any]:
+    lengths: Any = pc.utf8_length(column)
+    return _compared(schema, rules, lengths.cast(pa.int64()))
 
 
 def _each_text(validator: SchemaValidator, column: pa.Array[Any]) -> pa.Array[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dis
 from abc import ABCMeta
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from operator import is_
 from types import FunctionType
 from typing import Any, NoReturn
@@ -43,19 +43,20 @@ class Followed:
         # Pydantic's own metaclass would make a validator, and call what the contract does with its subclasses.
         self._class = ABCMeta.__new__(type(contract), contract.__name__, (_Followed, contract), named)
 
-    def keeps(self, function: Callable[[Any], Any], members: Mapping[str, Any]) -> bool:
+    def keeps(self, function: Callable[[Any], Any], members: Iterable[tuple[str, Any]]) -> bool:
         """Return whether a function returns an instance as it is. It does not if it raises.
 
         Args:
             function: The function.
-            members: The members of the instance.
+            members: The members of the instance, by name.
 
         Raises:
             Stop: the function reads another member, or can't be followed.
         """
         stops: list[Stop] = []
+        given = dict(members)
         instance: Any = object.__new__(self._class)
-        object.__setattr__(instance, "__dict__", dict(members))
+        object.__setattr__(instance, "__dict__", dict(given))
         object.__setattr__(instance, "__stops__", stops)
         try:
             is_kept = function(instance) is instance
@@ -64,7 +65,7 @@ class Followed:
         if stops:  # even if the function has caught it
             raise stops[0]
         now = object.__getattribute__(instance, "__dict__")
-        return is_kept and now.keys() == members.keys() and all(map(is_, now.values(), members.values()))
+        return is_kept and now.keys() == given.keys() and all(map(is_, now.values(), given.values()))
 
 
 def can_be_followed(function: Callable[[Any], Any]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from sluice.contracts.flat import Flat
 from sluice.contracts.followed import Followed, Stop
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_REMEMBERED = 2**14  # answers: later blocks have many of the same values
 Mask = npt.NDArray[np.bool_]
 
 
@@ -46,7 +47,8 @@ class Functions:
     """
 
     def __init__(self, flat: Flat) -> None:
-        self._flat, self._followed = flat, Followed(flat.contract)
+        self._flat = flat
+        self._keeps = lru_cache(_REMEMBERED)(Followed(flat.contract).keeps)
 
     def keep(self, columns: Mapping[str, pa.Array[Any]], fits: Mask) -> Mask:
         """Return which bodies fit, and hold only what all functions return as it is.
@@ -74,7 +76,7 @@ class Functions:
         def ask(values: tuple[Any, ...]) -> bool:
             if next(calls, None) is None:
                 raise Stop(None)
-            return self._followed.keeps(function, dict(zip(read, values, strict=True)))
+            return self._keeps(function, tuple(zip(read, values, strict=True)))
 
         while True:
             try:
@@ -90,13 +92,13 @@ class _Columns:
     """The distinct values of members, as pydantic gives them to functions; None where a body does not fit."""
 
     def __init__(self, columns: Mapping[str, pa.Array[Any]], fits: Mask) -> None:
-        self._columns, self._fits = columns, pa.array(fits)
+        self._columns, self._fits, self._all_fit = columns, pa.array(fits), bool(fits.all())
         self._found: dict[str, _Distinct] = {}
 
     def __getitem__(self, name: str) -> _Distinct:
         if name not in self._found:
             column: Any = self._columns[name]
-            fitting: Any = pc.if_else(self._fits, column, pa.scalar(None, column.type))
+            fitting: Any = column if self._all_fit else pc.if_else(self._fits, column, pa.scalar(None, column.type))
             encoded = fitting.dictionary_encode("encode")
             self._found[name] = _Distinct(_values(encoded.dictionary), encoded.indices.to_numpy())
         return self._found[name]

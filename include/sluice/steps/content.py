@@ -15,6 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _DIGITS = 16
+# The types that store the same values as another one.
+_STORED_AS = {
+    pa.large_string(): pa.string(),
+    pa.string_view(): pa.string(),
+    pa.large_binary(): pa.binary(),
+    pa.binary_view(): pa.binary(),
+}
 
 
 def content_digest(table: pa.Table) -> str:
@@ -25,9 +32,14 @@ def content_digest(table: pa.Table) -> str:
     """
     digest = hashlib.sha256()
     for name, column in zip(table.column_names, table.columns, strict=True):
-        chunks = [_plain(chunk) for chunk in (*column.chunks, pa.array([], column.type))]
-        _add(digest, name, _seen_as(column.type), pa.concat_arrays(chunks))
+        _add(digest, name, _seen_as(column.type), _in_one_piece(column))
     return digest.hexdigest()[:_DIGITS]
+
+
+def _in_one_piece(column: pa.ChunkedArray[Any]) -> Any:
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays([_plain(chunk) for chunk in (*column.chunks, pa.array([], column.type))])
 
 
 def _plain(array: Any) -> Any:
@@ -37,11 +49,7 @@ def _plain(array: Any) -> Any:
         return _plain(array.storage)
     if pa.types.is_dictionary(kind):
         return _plain(array.dictionary_decode())
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return array.cast(pa.string())
-    if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
-        return array.cast(pa.binary())
-    return array
+    return array.cast(_STORED_AS[kind]) if kind in _STORED_AS else array
 
 
 def _seen_as(kind: Any) -> str:
@@ -54,7 +62,7 @@ def _seen_as(kind: Any) -> str:
         return f"list of {kind.list_size}"
     if pa.types.is_nested(kind):
         return "struct" if pa.types.is_struct(kind) else "map" if pa.types.is_map(kind) else "list"
-    return str(_plain(pa.array([], kind)).type)
+    return str(_STORED_AS.get(kind, kind))
 
 
 def _add(digest: Any, name: str, seen_as: str, array: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Sequence
 
@@ -39,10 +38,10 @@ _ARROW_BACKED = (
 
 def parquet_bytes(table: pa.Table) -> bytes:
     """Return a table as Parquet, compressed with zstd. The same rows give the same bytes."""
-    buffer = io.BytesIO()
+    buffer = pa.BufferOutputStream()
     # pandas leaves the versions of libraries in the metadata.
     pq.write_table(table.replace_schema_metadata(None), buffer, compression="zstd")
-    return buffer.getvalue()
+    return buffer.getvalue().to_pybytes()
 
 
 def read_object(uri: str, body: bytes, remedy: str, rows: int | None = None) -> pa.Table:

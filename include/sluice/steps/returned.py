@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -66,7 +68,10 @@ def split_by_time(where: str, rows: pd.DataFrame, column: str, partitions: Seque
             f"{where} returned {np.count_nonzero(outside):,} rows outside of the partitions that it makes, such as "
             f"one of {column}={times[outside].iloc[0]}; let it return only rows of what it reads without a look-back"
         )
-    return [rows[places == place].reset_index(drop=True) for place in range(len(partitions))]
+    order = np.argsort(places, kind="stable")
+    bounds = np.searchsorted(places[order], np.arange(len(partitions) + 1))
+    rows = rows.iloc[order]  # once: to take the rows of each partition by itself costs much more
+    return [rows.iloc[first:end].reset_index(drop=True) for first, end in pairwise(bounds)]
 
 
 def _is_arrow_time(kind: Any) -> bool:
@@ -98,9 +103,15 @@ def table_of(where: str, frame: pd.DataFrame) -> pa.Table:
 
 
 def _stored(frame: pd.DataFrame) -> pa.Table:
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    parquet_bytes(table.slice(0, 0))  # some types are Arrow's alone
+    table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1)  # its threads cost more than they save
+    _require_parquet(table.schema.remove_metadata())
     return table
+
+
+@lru_cache
+def _require_parquet(schema: pa.Schema) -> None:
+    """Require that Parquet can hold the types: some are Arrow's alone."""
+    parquet_bytes(schema.empty_table())
 
 
 def _why(column: pd.Series, error: Exception) -> str:

@@ -39,6 +39,7 @@ class Flat(BaseModel):
     at: AwareDatetime
     group: str
     kind: Literal["a", "b"]
+    note: Annotated[str, Field(min_length=2, max_length=3)]
     code: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None
     count: Annotated[int, Field(ge=-5, lt=2**53 + 1)]
     real: float = 0.5
@@ -52,7 +53,7 @@ class Strict(Flat):
 
 
 AT = "2013-06-01T12:00:00Z"
-GOOD = {"id": "r", "at": AT, "group": "g", "kind": "a", "code": "AB", "count": 1, "real": 1.5}
+GOOD = {"id": "r", "at": AT, "group": "g", "kind": "a", "note": "n1", "code": "AB", "count": 1, "real": 1.5}
 TIMES = [AT, "2013-06-01T12:00:00.25+02:00", "2013-06-01 12:00:00Z", "2013-02-30T12:00:00Z", "0000-01-01T00:00:00Z", 1]
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "id": st.text(max_size=3) | st.integers(),
@@ -60,6 +61,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "seen": st.sampled_from([None, *TIMES, "2016-12-31T23:59:60Z", "2016-12-31T24:00:00Z"]),
     "group": st.text(max_size=3) | st.none(),
     "kind": st.sampled_from(["a", "b", "c", None, 1]),
+    "note": st.text(max_size=4) | st.none(),
     "code": st.sampled_from(["AB", "ABC", "AB\n", "", None]),
     "count": st.integers(-7, 7) | st.sampled_from([2**53, 2**53 + 1, 2**63, 1.0, True, "1", None]),
     "real": st.floats() | st.integers() | st.sampled_from([None, "1", 10**400]),
@@ -110,7 +112,7 @@ ODD_VALUES = [
     "null", "nul", "true", "True", "false", "0", "-0", "+1", "007", "0x1F", "0xFFFFFFFF", "0x1FFFFFFFFF", "-12", "-012",
     "9223372036854775807", "-9223372036854775808", "1_000", "1.", ".5", "-", "1.0", "-0.0",
     "1e5", "1E+2", "1e999", "2e", "Infinity", "NaN", "9223372036854775808", "[]", "{}", "[1,2]", "", " ", " 1", "1 ",
-    "'a'", '"', '""', '"a"b"', '"a,b"', '"a","id":"b"', '"\\""', '"\\\\"', '"é"', '"null"', '"AB" ',
+    "'a'", '"', '""', '"a"b"', '"a,b"', '"a","id":"b"', '"\\""', '"\\\\"', '"é"', '"éä"', '"null"', '"AB" ',
     '"\t"', '"\r"', '"\n"', '"\0"', '"\x7f"', "1" * 4300, "1" * 4301, "1" * 4300 + ".5", '"' + "1" * 4301 + '"',
 ]
 # fmt: on
@@ -187,8 +189,9 @@ def test_bodies_that_are_written_alike_are_split(added: dict[str, Any]) -> None:
     lines = pa.py_buffer("".join(f"{body}\n" for body in bodies.to_pylist()).encode())
     types = {"good": pa.bool_(), "id": pa.string(), "count": pa.int64(), "share": pa.float64(), "real": pa.float64()}
 
-    found = split_alike(bodies, lines, types, others=True)
+    found, written = split_alike(bodies, lines, types, others=True)
 
+    assert set(written) == events[0].keys()
     assert found.schema == pa.schema(types.items())
     assert found.to_pylist() == [{name: event.get(name) for name in types} for event in events]
 
@@ -215,11 +218,18 @@ def _with_bodies(texts: list[str]) -> pa.Table:
 
 @pytest.mark.parametrize("contract", [Flat, Strict])
 def test_good_bodies_need_no_single_reading(contract: type[BaseModel], monkeypatch: pytest.MonkeyPatch) -> None:
-    records = landed([json.dumps(GOOD)] * 9)
+    records = landed([json.dumps(GOOD), json.dumps({**GOOD, "code": None, "note": "x2"})] * 5)
     ready = Contract(contract)
     monkeypatch.setattr(ready, "_each", lambda _: pytest.fail("a body was read alone"))
 
-    assert ready.read(records).rows["real"].to_pylist() == [1.5] * 9
+    assert ready.read(records).rows["code"].to_pylist() == ["AB", None] * 5
+
+
+def test_a_member_that_no_body_has_is_not_null() -> None:
+    texts = [json.dumps({name: value for name, value in GOOD.items() if name != "code"})] * 9
+    records = landed(texts)
+
+    assert Contract(Flat).read(records).reasons.to_pylist() == ["code: missing"] * 9
 
 
 class Validated(BaseModel):

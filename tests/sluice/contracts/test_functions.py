@@ -503,6 +503,21 @@ def test_a_function_is_asked_once_for_each_value() -> None:
     assert sum(seen.values()) == len(set(seen)) + alone
 
 
+def test_answers_are_remembered_for_later_blocks() -> None:
+    seen: Counter[str] = Counter()
+
+    def count(self: Any) -> Any:
+        seen[self.kind] += 1
+        return self
+
+    contract = Contract(with_function(count))
+    fitting = landed([body for body in SOME if "-0.0" not in body and '30:00"}' not in body])
+    for _ in range(3):
+        assert contract.read(fitting).reasons.null_count == fitting.num_rows
+
+    assert seen == {"a": 1, "b": 1}
+
+
 def test_a_function_that_reads_late_is_given_up() -> None:
     """It is asked about each body at most once, but for what it reads, and then once by pydantic."""
     calls: list[str] = []
