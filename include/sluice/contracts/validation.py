@@ -32,7 +32,7 @@ def body_validator(
 ) -> Callable[[str], BaseModel]:
     """Return the function that makes an instance of the contract from a JSON body; it raises ``ValidationError``.
 
-    It raises ``DeclarationError`` if the contract's own code returns something else than an instance.
+    It raises ``DeclarationError`` if the contract's own code returns something that is no model.
 
     Args:
         contract: The model.
@@ -52,7 +52,7 @@ def body_validator(
 
     def validate(body: str) -> BaseModel:
         instance = validator.validate_json(marked(body) if exact else body, strict=True)
-        if not isinstance(instance, contract):
+        if not isinstance(instance, BaseModel):
             raise DeclarationError(
                 f"contract {contract.__name__}: a validator of the model returns {type(instance).__name__} in place of "
                 f"the model; let it return self"
