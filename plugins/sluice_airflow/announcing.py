@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -106,8 +106,7 @@ class AnnounceTransformedOperator(ProbeSensor):
         if any(held_back):
             waits = self._waits(workspace, sorted({each for step in undone for each in step}), context)
             reason = f"held back: {describe_held_back(waits)}"
-            comes_later = bool(waits) and min(each for lacks in waits.values() for _, each in lacks) > max(requested)
-            if context["dag_run"].run_type != "operator_triggered" and not comes_later:
+            if context["dag_run"].run_type != "operator_triggered" and not _come_later(workspace, waits, requested):
                 raise SluiceError(f"{reason}. Its steps run by themselves once that has landed; all others have run")
             if undone[-1]:
                 raise AirflowSkipException(reason)
@@ -131,3 +130,12 @@ class AnnounceTransformedOperator(ProbeSensor):
 
         calendar = load_pipeline(self.pipeline).calendar
         return {each for summary in summaries or () for each in parse_ranges(summary["partitions"], calendar)}
+
+
+def _come_later(
+    workspace: Workspace, waits: Mapping[Partition, Sequence[Awaited]], requested: Collection[Partition]
+) -> bool:
+    """Return whether a run of later partitions makes what steps wait for: no source lacks what the run asks for."""
+    source = workspace.pipeline.source
+    awaited = [each for lacks in waits.values() for each in lacks]
+    return bool(awaited) and all(source(name) is None or each > max(requested) for name, each in awaited)

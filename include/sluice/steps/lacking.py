@@ -161,8 +161,9 @@ def _lacking_of_step(
     if partition < made and sources.issubset(each.name for each in pipeline.event_sources):
         return ()
     lacks = lacking(look, pipeline, partition, find_inputs(look, pipeline, step, partition), made)
-    if lacks or partition <= made:
+    looks_ahead = reach(pipeline, step).start < 0
+    if lacks or not (partition > made or looks_ahead):
         return lacks
-    # The run of that partition makes it, and then what looks ahead on it. Of a gap there is no run.
+    # A later run makes it, and then what reads it. Of a gap there is no run.
     has_landed = any(look.manifest(raw_dataset(name), partition) for name in sources)
     return ((step.name, partition),) if has_landed else ()
