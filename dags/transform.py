@@ -7,7 +7,7 @@ source has changed. The run has the partition's name, such as `dt=2013-01-15`.
 
 | | |
 |---|---|
-| **in** | closed raw partitions of the queues, complete drops; where a step looks back or ahead, also those |
+| **in** | closed raw partitions of the queues, complete drops; earlier and later ones where a step looks there |
 | **out** | `PIPELINE/STEP/dt=…/` for each step, `PIPELINE/{quarantine,ids}/conform/dt=…/`; an SNS event each |
 | **order** | steps one after another, partitions in parallel, each in the worker, on Lambda or on Fargate as declared |
 | **re-run** | safe: a step whose inputs and code are unchanged does nothing; what looks back or ahead follows |
@@ -32,8 +32,8 @@ is nothing to do: the partition is transformed once it is complete. A step: its 
 message names the partition. If it ran on Lambda or Fargate, the message has the end of its log; one that needed more
 memory or time moves up once where `Auto` is declared. Bad events never fail a step: they are quarantined and counted.
 `announce`: in a run that a person has started, steps were held back, and the message names what they wait for; in a run
-of the dispatch, and if they wait only for later partitions, the task is skipped instead. Or a task before it failed, was skipped or was marked by hand, so
-partitions of the run are not transformed; clear that task.
+of the dispatch, and if they wait only for later partitions, the task is skipped instead. Or a task before it failed,
+was skipped or was marked by hand, so partitions of the run are not transformed; clear that task.
 """
 
 from __future__ import annotations
