@@ -103,7 +103,7 @@ def is_needless(look: Look, pipeline: Pipeline, partition: Partition) -> bool:
 
 
 def held_back(
-    workspace: Workspace, steps: Iterable[Conform | Step], partitions: Sequence[Partition]
+    workspace: Workspace, steps: Sequence[Conform | Step], partitions: Sequence[Partition]
 ) -> dict[Partition, tuple[Awaited, ...]]:
     """Return what steps wait for, for each partition in which one of them waits.
 
