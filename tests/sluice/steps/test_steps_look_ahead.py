@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from tests.draining import ALL_LANDED, record_from_sqs, workspace_of
 from tests.sluice.conftest import Declare
 from tests.sluice.lake_contents import manifest_json, rows_of
+from tests.sluice.s3_calls import counted
 from tests.sluice.toy import CONTRACT, EVENTS, message, reading, toy
 
 from sluice.declaration.pipeline import Pipeline
@@ -332,6 +333,24 @@ def test_later_day_that_is_open_releases_nothing(lake: Lake, declare: Declare) -
 
     assert (world.dispatch(), world.dispatch()) == ([days[1]], [])
     assert world.labels() == expected_labels(DAYS, events, days[:1])
+
+
+def test_run_costs_what_is_new_however_long_the_history_is(lake: Lake, declare: Declare) -> None:
+    """P15: with three times the history, the run of an hour makes as many calls of S3."""
+    declare("toy", {"contract": CONTRACT, "steps": STEPS.format(hours=3)})
+    world, hours = World(lake, HOURS.pipeline()), partitions_of(HOURS, 36)
+    world.land(events_of(hours))
+    costs = []
+    for before, hour in ((hours[:11], hours[11]), (hours[12:35], hours[35])):
+        world.close(before[-1])
+        world.run(*before)
+        world.close(hour)
+        with counted(lake.bucket) as calls:
+            world.run(hour)
+        costs.append(dict(calls))
+
+    assert costs[0] == costs[1]
+    assert world.made("labels") == hours[:-3]
 
 
 _numbers = count()
