@@ -7,19 +7,20 @@ source has changed. The run has the partition's name, such as `dt=2013-01-15`.
 
 | | |
 |---|---|
-| **in** | closed raw partitions of the queues, complete drops; earlier partitions where a step looks back |
+| **in** | closed raw partitions of the queues, complete drops; earlier and later ones where a step looks there |
 | **out** | `PIPELINE/STEP/dt=…/` for each step, `PIPELINE/{quarantine,ids}/conform/dt=…/`; an SNS event each |
 | **order** | steps one after another, partitions in parallel, each in the worker, on Lambda or on Fargate as declared |
-| **re-run** | safe: a step whose inputs and code are unchanged does nothing; later partitions that look back follow |
+| **re-run** | safe: a step whose inputs and code are unchanged does nothing; what looks back or ahead follows |
 
 A partition that has the first copy of an event makes the run write those again that have another copy: an id counts
-once. Where a step looks back, a run also writes later partitions again. Then `announce` waits, without a worker, until
-no other run is at work that may replace what it announces: ten minutes at most. It does not wait for a run that has
-failed or is queued.
+once. Where a step looks back, a run also writes later partitions again. Where one looks ahead, it also makes earlier
+ones that were held back until now, or writes them again. Then `announce` waits, without a worker, until no other run is
+at work that may replace what it announces: ten minutes at most. It does not wait for a run that has failed or is
+queued.
 
 A drop that is missing holds back the steps that read it, also those of later partitions that look back on it. All
 others run. The log of the step names the drop. Once it has landed, the dispatch clears the run, and what was held back
-follows.
+follows. A step that looks ahead is held back until the later partitions are complete, and their runs make it.
 
 **Params.** `from`, `to`: a range of partitions, both included, in one run, which then needs no logical date. Without
 them the run transforms the partition that contains its logical date. So `airflow dags test flights_transform
@@ -31,8 +32,8 @@ is nothing to do: the partition is transformed once it is complete. A step: its 
 message names the partition. If it ran on Lambda or Fargate, the message has the end of its log; one that needed more
 memory or time moves up once where `Auto` is declared. Bad events never fail a step: they are quarantined and counted.
 `announce`: in a run that a person has started, steps were held back, and the message names what they wait for; in a run
-of the dispatch the task is skipped instead. Or a task before it failed, was skipped or was marked by hand, so
-partitions of the run are not transformed; clear that task.
+of the dispatch, and if they wait only for later partitions, the task is skipped instead. Or a task before it failed,
+was skipped or was marked by hand, so partitions of the run are not transformed; clear that task.
 """
 
 from __future__ import annotations

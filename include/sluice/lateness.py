@@ -1,7 +1,8 @@
 """Which partitions are late, by how much, and for what each waits.
 
 A partition of a step is late once its end and the declared lateness of the sources are over, and the step has not made
-it from what the sources have now. Code that has changed makes nothing late.
+it from what the sources have now. Where a step looks ahead, the end is that of the last partition that it reads. Code
+that has changed makes nothing late.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from sluice.lake.partitions import Partition, between
 from sluice.landing.closing import empty_until
 from sluice.sources.completeness import Incomplete, describe, incomplete, short_ranges, sources_of
 from sluice.sources.coverage import is_outside
-from sluice.steps.lacking import Raw, dataset_of
+from sluice.steps.lacking import Awaited
 from sluice.steps.outlook import Outlook, outlook
+from sluice.steps.reach import dataset_of, known_from
 from sluice.steps.reasons import LANDS_FIRST, MADE_FIRST, NEVER_MADE, Reason, describe_reasons
 from sluice.workspace import Workspace
 
@@ -34,12 +36,12 @@ class Late:
     Attributes:
         step: The name of the step.
         partition: The partition.
-        since: From when on it is late (UTC): the end of the partition and of the lateness of the sources that the step
-            reads. If it was made before: when what it has not read was written, if that is later.
+        since: From when on it is late (UTC): the end of the last partition that the step reads for it, and of the
+            lateness of the sources. If it was made before: when what it has not read was written, if that is later.
         begun: From when on its age counts (UTC): as ``since``, but without the lateness.
         what: ``waits`` if what it reads is not complete, ``outdated`` if it was made before, else ``not made``.
         reasons: Why.
-        lacks: The raw partitions for which it waits.
+        lacks: What it waits for.
     """
 
     step: str
@@ -48,7 +50,7 @@ class Late:
     begun: datetime
     what: What
     reasons: tuple[Reason, ...]
-    lacks: tuple[Raw, ...] = ()
+    lacks: tuple[Awaited, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -160,13 +162,13 @@ def _late(
     late: Mapping[tuple[str, Partition], Late],
     now: datetime,
 ) -> Late:
-    planned, end = found.planned, found.partition.end
+    planned, end = found.planned, known_from(pipeline, step, found.partition)
     passed = end + pipeline.lateness(step)
     if found.lacks:
         return Late(step.name, found.partition, passed, end, "waits", found.reasons, found.lacks)
     if planned.current is None:
         return Late(step.name, found.partition, passed, end, "not made", (Reason(NEVER_MADE),))
-    read = [(dataset_of(pipeline, read), found.partition.shift(-n)) for read, n in planned.found]
+    read = [(dataset_of(pipeline, read.dataset), found.partition.shift(-n)) for read, n in planned.found]
     changed = [each.written_at for each in planned.unread] + [late[each].begun for each in read if each in late]
     begun = max(changed, default=now)  # when a drop was overwritten that has not landed is not known
     reasons = tuple(dict.fromkeys(root for each in found.reasons for root in _roots(each, found.partition, late)))
@@ -188,8 +190,8 @@ def _roots(reason: Reason, partition: Partition, late: Mapping[tuple[str, Partit
 
 def _gap(pipeline: Pipeline, step: Conform | Step, partition: Partition) -> Late:
     reason = Reason(f"nothing of {', '.join(sorted(sources_of(pipeline, step)))} has arrived")
-    passed = partition.end + pipeline.lateness(step)
-    return Late(step.name, partition, passed, partition.end, "waits", (reason,))
+    end = known_from(pipeline, step, partition)
+    return Late(step.name, partition, end + pipeline.lateness(step), end, "waits", (reason,))
 
 
 def _gaps(workspace: Workspace, known: set[Partition], now: datetime) -> list[Partition]:
@@ -206,12 +208,12 @@ def _gaps(workspace: Workspace, known: set[Partition], now: datetime) -> list[Pa
     return [each for each in between(first, last) if each not in known and not is_outside(pipeline, each)]
 
 
-def _missing(workspace: Workspace, late: Iterable[Late]) -> Mapping[Raw, Incomplete]:
+def _missing(workspace: Workspace, late: Iterable[Late]) -> Mapping[Awaited, Incomplete]:
     """Return why the raw partitions are not complete for which something waits."""
     partitions = {partition for each in late for _, partition in each.lacks}
     return {(each.source, each.partition): each for each in incomplete(workspace, sorted(partitions))}
 
 
-def _why(pipeline: Pipeline, group: Sequence[Late], missing: Mapping[Raw, Incomplete]) -> str:
+def _why(pipeline: Pipeline, group: Sequence[Late], missing: Mapping[Awaited, Incomplete]) -> str:
     waits = {missing[raw] for each in group for raw in each.lacks if raw in missing}
     return describe(pipeline, waits) or describe_reasons(group[0].reasons, [each.partition for each in group])

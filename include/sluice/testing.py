@@ -31,8 +31,8 @@ def assert_separable(
         pipeline: The pipeline that declares the step.
         name: The name of the step.
         ranges: The neighbours to make, such as ``dt=2013-02-07..dt=2013-02-09``.
-        frames: The rows of each input of the step by partition key, also of the partitions on which it looks back. One
-            of those that has no frame has no rows.
+        frames: The rows of each input of the step by partition key, also of the partitions on which it looks back or
+            ahead. One of those that has no frame has no rows.
 
     Raises:
         AssertionError: a partition has other rows, columns or types. The message names the partition, the column and
@@ -69,8 +69,10 @@ class _Call:
         frames: dict[str, pd.DataFrame] = {}
         for read, tables in self.inputs.items():
             earlier = [partitions[0].shift(-n) for n in range(read.look_back, 0, -1)]
+            later = [partitions[-1].shift(n) for n in range(1, read.look_ahead + 1)]
             own = [_of(tables, read, partition) for partition in partitions]
-            frames |= frames_of(read, [tables[each] for each in earlier if each in tables], own)
+            before, after = ([tables[each] for each in some if each in tables] for some in (earlier, later))
+            frames |= frames_of(read, before, own, after)
         returned = frame_of(where, resolve(self.pipeline, self.step.run)(**frames))
         return [table_of(where, part) for part in split_by_time(where, returned, self.split_by, partitions)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,19 +19,21 @@ from sluice_airflow.shared import WORKSPACES
 
 if TYPE_CHECKING:
     from sluice.lake.partitions import Partition
+    from sluice.steps.lacking import Awaited
     from sluice.workspace import Workspace
 
 
 class AnnounceTransformedOperator(ProbeSensor):
     """Publishes one completion event for each partition of the last step whose content is not announced yet.
 
-    Where a step looks back, the run of an earlier partition may be about to write these again. So it first waits,
+    Where a step looks back or ahead, the run of another partition may be about to write these again. So it first waits,
     without a worker slot, until no such run is at work, and then announces what the lake has. A run that is queued, has
     failed, or has only to announce is not waited for. After ``max_wait_seconds`` it announces all the same, so that no
     event is lost; content that replaces what was announced is announced as well.
 
     It fails if the run has not transformed all of its partitions. A run that the dispatch has started is skipped here
-    instead if steps were held back: it runs again by itself once what they wait for has landed.
+    instead if steps were held back: it runs again by itself once what they wait for has landed. So is any run whose
+    steps wait for nothing but what comes after it: there a step looks ahead, and a later run makes what it lacks.
 
     Args:
         pipeline: The name of the pipeline.
@@ -85,11 +87,13 @@ class AnnounceTransformedOperator(ProbeSensor):
         """Require that every step has made every partition of the run.
 
         Raises:
-            AirflowSkipException: the dispatch has started the run, and its last step was held back.
+            AirflowSkipException: the last step was held back, and the dispatch has started the run, or what the steps
+                wait for is later than the run.
             SluiceError: another run has not made all; or tasks were skipped or marked by hand.
         """
         from sluice.errors import SluiceError
         from sluice.lake.partitions import format_ranges
+        from sluice.steps.lacking import describe_held_back
 
         requested = set(partitions_of_run(self.pipeline, context))
         undone = [requested - self._made(summaries) for summaries in self.runs]
@@ -100,23 +104,25 @@ class AnnounceTransformedOperator(ProbeSensor):
                 f"or was marked by hand; clear that task"
             )
         if any(held_back):
-            waited_for = self._wait_for(workspace, sorted({each for step in undone for each in step}), context)
-            reason = f"held back: {waited_for}"
-            if context["dag_run"].run_type != "operator_triggered":
+            waits = self._waits(workspace, sorted({each for step in undone for each in step}), context)
+            reason = f"held back: {describe_held_back(waits)}"
+            if context["dag_run"].run_type != "operator_triggered" and not _come_later(workspace, waits, requested):
                 raise SluiceError(f"{reason}. Its steps run by themselves once that has landed; all others have run")
             if undone[-1]:
                 raise AirflowSkipException(reason)
             self.log.warning("%s", reason)
 
-    def _wait_for(self, workspace: Workspace, undone: Sequence[Partition], context: Context) -> str:
-        """Record what steps wait for, so that a run starts on it by itself, and return it in words."""
+    def _waits(
+        self, workspace: Workspace, undone: Sequence[Partition], context: Context
+    ) -> Mapping[Partition, Sequence[Awaited]]:
+        """Return what steps wait for, once it is recorded, so that a run starts on it by itself."""
         from sluice.sources.due import record_held_back
-        from sluice.steps.lacking import describe_held_back, held_back
+        from sluice.steps.lacking import held_back
 
         waits = held_back(workspace, workspace.pipeline.steps, undone)
         if not is_dags_test(context):
             record_held_back(workspace, {each: waits.get(each, ()) for each in undone})
-        return describe_held_back(waits)
+        return waits
 
     def _made(self, summaries: Iterable[Mapping[str, Any]] | None) -> set[Partition]:
         """Return the partitions that a step has made; none if its tasks did not run."""
@@ -124,3 +130,12 @@ class AnnounceTransformedOperator(ProbeSensor):
 
         calendar = load_pipeline(self.pipeline).calendar
         return {each for summary in summaries or () for each in parse_ranges(summary["partitions"], calendar)}
+
+
+def _come_later(
+    workspace: Workspace, waits: Mapping[Partition, Sequence[Awaited]], requested: Collection[Partition]
+) -> bool:
+    """Return whether a run of later partitions makes what steps wait for: no source lacks what the run asks for."""
+    source = workspace.pipeline.source
+    awaited = [each for lacks in waits.values() for each in lacks]
+    return bool(awaited) and all(source(name) is None or each > max(requested) for name, each in awaited)

@@ -109,7 +109,7 @@ def due_partitions(workspace: Workspace) -> list[str] | Waiting:
 def lasting_partitions(workspace: Workspace, partitions: str) -> bool | Waiting:
     """Return True unless a run is about to write these partitions of the last step again.
 
-    Only where a step looks back do runs write partitions of each other.
+    Only where a step looks back or ahead do runs write partitions of each other.
 
     Args:
         workspace: The pipeline's workspace.
@@ -117,14 +117,14 @@ def lasting_partitions(workspace: Workspace, partitions: str) -> bool | Waiting:
     """
     from sluice.lake.partitions import parse_ranges
     from sluice.sources.due import last_runs
-    from sluice.steps.lacking import reach
+    from sluice.steps.reach import reach
     from sluice_airflow.runs import runs_at_work
 
     far = reach(workspace.pipeline, workspace.pipeline.steps[-1])
-    if not far:
+    if far == range(1):
         return True
     made = parse_ranges(partitions, workspace.pipeline.calendar)
-    read = {partition.shift(-n) for partition in made for n in range(far + 1)}
+    read = {partition.shift(-n) for partition in made for n in far}
     at_work = runs_at_work(workspace.pipeline, last_runs(workspace.lake, read))
     return Waiting(f"runs that may change what is announced: {', '.join(at_work)}") if at_work else True
 

@@ -48,7 +48,8 @@ def test_steps_run_where_they_are_declared_and_step_functions_trains(world: Worl
     assert runs["compared"]["runtime"] == "Lambda with 2,048 MB"
     assert "within half of its limits" in runs["compared"]["reason"]
     assert [row["value"] for row in rows_of(lake, "doubled", "dt=2013-01-12")] == [2 * n for n in range(40)]
-    assert {row["before"] for row in rows_of(lake, "compared", "dt=2013-01-12")} == {39.0}
+    assert {(row["before"], row["after"]) for row in rows_of(lake, "compared", "dt=2013-01-11")} == {(39.0, 40)}
+    assert {(row["before"], row["after"]) for row in rows_of(lake, "compared", "dt=2013-01-12")} == {(39.0, 0)}
 
     trained = world.airflow.dags_test("readings_train", "2013-01-12", poll_seconds=0.5).succeeded()
 

@@ -132,6 +132,28 @@ def test_run_whose_tasks_were_marked_by_hand_fails_whoever_has_started_it(parcel
 
 
 @pytest.mark.parametrize(
+    ("awaited", "error"),
+    [
+        ((("tariffs", 3),), AirflowSkipException),
+        ((("tariffs", 3), ("features", 1)), AirflowSkipException),
+        ((("tariffs", 3), ("tariffs", 2)), AirflowFailException),
+    ],
+    ids=["later than the run", "made by another run", "of the run"],
+)
+def test_run_by_hand_is_skipped_if_its_steps_wait_only_for_what_comes_after_it(
+    parcels: Workspace, monkeypatch: pytest.MonkeyPatch, awaited: Any, error: type[Exception]
+) -> None:
+    """A step that looks ahead waits for a later partition, whose run makes what is held back."""
+    first = partition("2013-06-01")
+    waits = {first: tuple((name, first.shift(day - 1)) for name, day in awaited)}
+    monkeypatch.setattr(lacking, "held_back", lambda *_: waits)
+    held = announcing_runs([[{"partitions": "", "held_back": 2}]])
+
+    with pytest.raises(error, match=r"held back: dt=2013-06-01 waits for .*tariffs dt=2013-06-0"):
+        run(held, context("2013-06-01", "2013-06-02"))
+
+
+@pytest.mark.parametrize(
     ("day", "user", "recorded"), [("2013-05-12", "admin", True), ("2013-05-22", "dag_test", False)]
 )
 def test_what_an_earlier_partition_lacks_is_recorded(

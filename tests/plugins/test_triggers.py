@@ -21,7 +21,7 @@ from tests.plugins.task_life import Clock, event_of, lines_of_triggers, rebuilt
 
 from localcloud.testing.waiting import wait_for
 from sluice.aws.clients import Aws
-from sluice.steps import lacking
+from sluice.steps import reach
 from sluice.training import kinds
 from sluice.workspace import Workspace
 from sluice_airflow import probes
@@ -253,7 +253,7 @@ def test_transient_failure_continues_the_wait_until_its_deadline(
         return refused_by_s3(code) if call.startswith("s3.") else refused(code)
 
     at_aws(call, fails)
-    monkeypatch.setattr(lacking, "reach", lambda *_: 1)  # as if a step looked back: else nothing has to be read
+    monkeypatch.setattr(reach, "reach", lambda *_: range(2))  # as if a step looked back: else nothing has to be read
     # Clients take longer to make than this wait lasts, so they are made before it and kept.
     monkeypatch.setattr(SharedWorkspaces, "YOUNGEST_SECONDS", 3600)
     with pytest.raises(ClientError):

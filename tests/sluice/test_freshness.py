@@ -14,6 +14,7 @@ from tests.sluice.s3_calls import counted
 from tests.sluice.toy import EVENTS, message, reading, toy
 
 from sluice import freshness
+from sluice.declaration.steps import Input
 from sluice.freshness import watch_freshness
 from sluice.lake.partitions import Partition
 from sluice.steps.runner import run_step
@@ -114,6 +115,28 @@ def test_late_data_has_to_be_read_within_the_same_time(watched: Workspace, event
     assert [each["findings"] for each in events()] == [
         [f"doubled of dt=2013-01-02 is not fresh within 6 h 0 min: raw/events/dt=2013-01-02 has changed; {NEXT}"],
         ["doubled of dt=2013-01-02 is fresh again"],
+    ]
+
+
+def test_partition_that_looks_ahead_is_not_fresh_only_after_what_it_looks_ahead_on(
+    watched: Workspace, events: Callable[[], Any]
+) -> None:
+    """GIVEN two days of which the last waits for the next one THEN its time counts from the end of that."""
+    conform, doubled, _ = watched.pipeline.steps
+    looks_ahead = replace(doubled, reads=(Input("conform", look_ahead=1),))
+    ahead = replace(watched, pipeline=replace(watched.pipeline, steps=(conform, looks_ahead)))
+    for day in DAYS[:2]:
+        put_day(ahead, day, 1)
+    run_step(ahead, "conform", "dt=2013-01-01..dt=2013-01-02")
+
+    assert look(ahead, datetime(2013, 1, 3, 6, 0, 0, tzinfo=UTC)) == 0
+    assert look(ahead, datetime(2013, 1, 3, 6, 0, 1, tzinfo=UTC)) == 1
+    assert look(ahead, datetime(2013, 1, 4, 6, 0, 0, tzinfo=UTC)) == 0
+    assert look(ahead, datetime(2013, 1, 4, 6, 0, 1, tzinfo=UTC)) == 1
+
+    assert [[finding.partition(":")[0] for finding in each["findings"]] for each in events()] == [
+        ["doubled of dt=2013-01-01 is not fresh within 6 h 0 min"],
+        [f"doubled of dt=2013-01-0{day} is not fresh within 6 h 0 min" for day in (2, 3)],
     ]
 
 

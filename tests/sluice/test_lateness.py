@@ -202,6 +202,36 @@ def test_hours_are_late_as_days_are(workspace: Workspace) -> None:
     ]
 
 
+def test_partition_that_looks_ahead_is_late_once_what_it_looks_ahead_on_is(
+    workspace: Workspace, declare: Declare
+) -> None:
+    """GIVEN three closed days WHEN time goes on THEN the last one waits, and is not late before it can be made."""
+    declare("toy", {**MODULES, "steps": STEPS + "def ahead(doubled, doubled_after): return doubled"})
+    ahead = Step("ahead", run="steps:ahead", reads=(Input("doubled", look_ahead=1),))
+    declared = toy(sources=(EVENTS,), steps=(*toy().steps[:2], ahead), training=None, deployment=None)
+    ahead_too = replace(workspace, pipeline=declared)
+    for day in DAYS[:3]:
+        put_day(ahead_too, day, 1)
+    run(ahead_too, format_ranges(DAYS[:3]))
+
+    def late_at(day: int, hour: int, minute: int = 0, **changes: Any) -> list[tuple[str, str, str]]:
+        now = datetime(2013, 1, day, hour, minute, tzinfo=UTC)
+        there = at(replace(ahead_too, pipeline=replace(declared, **changes)), now)
+        return [(steps, days, why) for steps, days, _, _, why in listed(there) if "ahead" in steps]
+
+    awaited = "toy/events dt=2013-01-04: no event has arrived in it, and nothing proves yet that none will"
+    assert late_at(5, 0, 59) == []
+    assert late_at(5, 1) == [("ahead", "dt=2013-01-03", awaited)]
+    assert late_at(9, 0, end=DAYS[2].start) == [("ahead", "dt=2013-01-03", "never made")]
+    assert late_at(4, 0, 59, end=DAYS[2].start) == []
+
+    put_day(ahead_too, DAYS[3], 1)
+    run_step(ahead_too, "conform", DAYS[3].key)
+    assert late_at(5, 1) == [("ahead", "dt=2013-01-03", "never made")]
+    run(ahead_too, DAYS[3].key)
+    assert late_at(5, 1) == []
+
+
 def test_pipeline_for_which_nothing_has_come_yet_is_not_late(joining: Workspace) -> None:
     assert late_partitions(joining) == []
     assert describe_late(joining.pipeline, [], WRITTEN) == "toy: nothing is late"

@@ -71,6 +71,35 @@ def test_step_that_decides_by_times_is_separable(declare: Declare) -> None:
     assert_separable(pipeline_of(declare, "added_up"), "step", NEIGHBOURS, frames())
 
 
+AHEAD = """
+import pandas as pd
+
+def coming(conform, conform_before, conform_after):
+    known = pd.concat([conform_before, conform, conform_after])
+    starts, day = known["event_time"], pd.Timedelta(days=1)
+    rows = conform[["event_time", "value"]]
+    later = [int(known.loc[(starts > at) & (starts <= at + day), "value"].sum()) for at in rows["event_time"]]
+    return rows.assign(later=later)
+
+def latest(conform, conform_before, conform_after):
+    return conform.assign(latest=pd.concat([conform, conform_after])["event_time"].max())
+"""
+
+
+def test_step_that_looks_ahead_gets_the_rows_after_the_last_partition_once(declare: Declare) -> None:
+    declare("toy", {"contract": CONTRACT, "steps": AHEAD})
+    read = Input("conform", look_back=1, look_ahead=1)
+
+    def pipeline(function: str) -> Pipeline:
+        step = Step("step", run=f"steps:{function}", reads=(read,), split_by="event_time")
+        return toy(steps=(TOY.steps[0], step), training=None, deployment=None)
+
+    assert_separable(pipeline("coming"), "step", "dt=2013-01-01..dt=2013-01-03", frames())
+    assert_separable(pipeline("coming"), "step", "dt=2013-01-01..dt=2013-01-04", frames())  # none after the last
+    with pytest.raises(AssertionError, match=r"dt=2013-01-02 in one call .* 'latest': 2013-01-04 .*, alone 2013-01-03"):
+        assert_separable(pipeline("latest"), "step", "dt=2013-01-02..dt=2013-01-03", frames())
+
+
 def test_a_partition_before_the_first_one_may_have_no_rows(declare: Declare) -> None:
     assert_separable(pipeline_of(declare, "added_up"), "step", "dt=2013-01-01..dt=2013-01-04", frames())
 

@@ -54,6 +54,7 @@ def _late(pipeline: PipelineArgument) -> None:
 
     A partition of a step is late once its end and the lateness of the sources are over, and the step has not made it
     from what the sources have now: it was never made, it is **outdated** by late data, or it **waits** for a source.
+    Where a step looks ahead, the end is that of the last partition that it reads.
     """
     workspace = Workspace.open(Aws(), pipeline)
     groups, now = group_late(workspace, late_partitions(workspace)), workspace.lake.now()

@@ -28,6 +28,8 @@ from sluice.lake.parsing import parsed
 from sluice.lake.partitions import Calendar, Partition, format_ranges, last_partition_at, parse_ranges, partition_at
 from sluice.lake.store import Lake
 from sluice.steps.frames import read_object, to_frame
+from sluice.steps.lacking import held_back
+from sluice.steps.reach import reach
 from sluice.workspace import Workspace
 
 __all__ = [
@@ -165,19 +167,36 @@ def make_snapshot(workspace: Workspace, first: str | None = None, last: str | No
 
 
 def _closed(workspace: Workspace, first: str | None, last: str | None) -> dict[Partition, Manifest]:
-    """Return the closed partitions of the range that have rows, with their manifests, oldest first."""
+    """Return the closed partitions of the range that have rows, with their manifests, oldest first.
+
+    A partition for which the step has to look ahead on what has not come is still open, also if the step has made it
+    before it looked ahead.
+    """
     lake, pipeline = workspace.lake, workspace.pipeline
     dataset = pipeline.require_training().rows
     begin = partition_at(first, pipeline.calendar) if first else None
     end = last_partition_at(last, pipeline.calendar) if last else None
+    found = lake.partitions(dataset)
+    still_open = _still_open(workspace, found)
     wanted = (
-        each for each in lake.partitions(dataset) if (begin is None or each >= begin) and (end is None or each <= end)
+        each
+        for each in found
+        if each not in still_open and (begin is None or each >= begin) and (end is None or each <= end)
     )
     return {
         manifest.time_partition(lake.calendar): manifest
         for manifest in Look(lake).manifests(dataset, wanted)
         if manifest.state == "closed" and manifest.rows_out
     }
+
+
+def _still_open(workspace: Workspace, made: Sequence[Partition]) -> set[Partition]:
+    """Return which of the partitions of the rows that train wait for a later one: some of the newest, if any."""
+    pipeline = workspace.pipeline
+    step = pipeline.step(pipeline.require_training().rows)
+    newest = made[max(0, len(made) + reach(pipeline, step).start) :]
+    waits = held_back(workspace, [step], newest)
+    return {each for each, lacks in waits.items() if any(awaited > each for _, awaited in lacks)}
 
 
 def _split(workspace: Workspace, partitions: Sequence[Partition]) -> dict[Channel, list[Partition]]:

@@ -61,7 +61,7 @@ def _file_of(pipeline: Pipeline, module: str) -> Path | None:
 
 
 def _check_parameters(pipeline: Pipeline, step: Step, function: ast.FunctionDef) -> None:
-    """Require one parameter for each input, and two for an input with a look-back."""
+    """Require one parameter for each input, and one more for each look-back and look-ahead."""
     if function.decorator_list:
         return  # a decorator may change the parameters
     given = [name for read in step.reads for name in read.arguments]
@@ -74,5 +74,6 @@ def _check_parameters(pipeline: Pipeline, step: Step, function: ast.FunctionDef)
     if missing or unknown:
         raise DeclarationError(
             f"pipeline {pipeline.name}: step {step.name!r} calls {step.run} with ({', '.join(given)}), but it takes "
-            f"({', '.join(names)}); name its parameters for its inputs, with <input>_before for a look-back"
+            f"({', '.join(names)}); name its parameters for its inputs, with <input>_before for a look-back and "
+            f"<input>_after for a look-ahead"
         )

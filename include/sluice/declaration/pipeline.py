@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import product
 from typing import get_args
 
 from sluice.declaration.checks import check_tuple
@@ -22,7 +23,7 @@ from sluice.declaration.monitoring import Monitoring
 from sluice.declaration.names import check_name
 from sluice.declaration.scoring import Scoring
 from sluice.declaration.sources import EventSource, Source
-from sluice.declaration.steps import Conform, Step, name_before
+from sluice.declaration.steps import Conform, Step, name_after, name_before
 from sluice.declaration.training import Training
 from sluice.errors import DeclarationError
 from sluice.lake.grains import Grain
@@ -104,10 +105,10 @@ class Pipeline:
             if isinstance(part, Conform | Step):
                 self._check_step(part, known)
             known.append(part.name)
-        for name in known:
-            if name_before(name) in known:
+        for name, (looked_at, looks) in product(known, ((name_before, "back"), (name_after, "ahead"))):
+            if looked_at(name) in known:
                 raise DeclarationError(
-                    f"pipeline {self.name}: dataset {name_before(name)!r} has the name under which a step looks back "
+                    f"pipeline {self.name}: dataset {looked_at(name)!r} has the name under which a step looks {looks} "
                     f"on {name!r}; rename one of the two"
                 )
         self._check_freshness()

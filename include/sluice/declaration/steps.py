@@ -9,7 +9,7 @@ from sluice.declaration.checks import check_count, check_duration, check_share, 
 from sluice.declaration.runtimes import Runtime, Worker
 from sluice.errors import DeclarationError
 
-_LONGEST_LOOK_BACK = 1_000  # partitions
+_LONGEST_LOOK = 1_000  # partitions, back or ahead
 _SHORTEST_FRESHNESS, _LONGEST_FRESHNESS = timedelta(minutes=1), timedelta(days=365)
 _SHORTEST_WITHIN, _LONGEST_WITHIN = timedelta(minutes=1), timedelta(days=366)
 
@@ -23,26 +23,43 @@ class Input:
         look_back: Of how many earlier partitions the step also gets the rows, 0 to 1,000, as ``<dataset>_before``. The
             step waits for those of drops, from the pipeline's start or the first event on. Other partitions that were
             never written have no rows.
+        look_ahead: Of how many later partitions the step also gets the rows, 0 to 1,000, as ``<dataset>_after``. A
+            partition of the step is made once all of them are complete. Those after the pipeline's end, and those for
+            which nothing will ever come, have no rows and are not waited for.
 
     Raises:
-        DeclarationError: ``look_back`` is out of its range.
+        DeclarationError: ``look_back`` or ``look_ahead`` is out of its range.
     """
 
     dataset: str
     look_back: int = 0
+    look_ahead: int = 0
 
     def __post_init__(self) -> None:
-        check_count(f"input {self.dataset}", "look_back", self.look_back, 0, _LONGEST_LOOK_BACK)
+        for name, count in (("look_back", self.look_back), ("look_ahead", self.look_ahead)):
+            check_count(f"input {self.dataset}", name, count, 0, _LONGEST_LOOK)
+
+    def __repr__(self) -> str:
+        # The fingerprint of a step's code covers it. Without a look-ahead it is what it was before there were any.
+        ahead = f", look_ahead={self.look_ahead!r}" if self.look_ahead else ""
+        return f"Input(dataset={self.dataset!r}, look_back={self.look_back!r}{ahead})"
 
     @property
     def arguments(self) -> tuple[str, ...]:
         """The names of the keyword arguments in which a step's function gets this input."""
-        return (self.dataset, name_before(self.dataset)) if self.look_back else (self.dataset,)
+        before = (name_before(self.dataset),) if self.look_back else ()
+        after = (name_after(self.dataset),) if self.look_ahead else ()
+        return (self.dataset, *before, *after)
 
 
 def name_before(dataset: str) -> str:
     """Return the name of the keyword argument in which a step gets the rows of earlier partitions of a dataset."""
     return f"{dataset}_before"
+
+
+def name_after(dataset: str) -> str:
+    """Return the name of the keyword argument in which a step gets the rows of later partitions of a dataset."""
+    return f"{dataset}_after"
 
 
 @dataclass(frozen=True)
@@ -81,7 +98,7 @@ class Conform:
 
     @property
     def reads(self) -> tuple[Input, ...]:
-        """The one input: the source, without a look-back."""
+        """The one input: the source, of the partition alone."""
         return (Input(self.source),)
 
     @property
@@ -98,7 +115,8 @@ class Step:
         name: The name of the step and of its dataset: at most 24 of a-z, 0-9 and ``_``, starting with a letter.
         run: ``"module:name"`` of a function of pandas DataFrames; the module is beside ``pipeline.py``. The function
             gets one keyword argument for each input, named for the dataset, with the rows of this partition; an input
-            with a look-back adds ``<dataset>_before``. It returns the rows of this partition.
+            with a look-back adds ``<dataset>_before``, one with a look-ahead ``<dataset>_after``. It returns the rows
+            of this partition.
         reads: The inputs; at least one, and each dataset once.
         output: ``"module:name"`` of a pandera schema of the rows that the function returns; the module is beside
             ``pipeline.py``. Rows that break it are quarantined, each with a reason. None: any rows are right.
@@ -111,8 +129,9 @@ class Step:
             the step runs again when one of them changes.
         runtime: Where the step runs.
         fresh_within: How long after its end a partition may take until the step has made it, and how long late data may
-            take until the step has read it, in whole seconds from one minute to 365 days. What takes longer is
-            announced on the completion topic. None: this is not watched.
+            take until the step has read it, in whole seconds from one minute to 365 days. With a look-ahead it counts
+            from the end of the last partition that the step reads. What takes longer is announced on the completion
+            topic. None: this is not watched.
 
     Raises:
         DeclarationError: ``reads`` is not a tuple of inputs, or ``packages`` none of names, ``most_rejected`` is no

@@ -48,7 +48,9 @@ def incomplete(workspace: Workspace, partitions: Iterable[Partition]) -> list[In
 
 
 def can_begin(pipeline: Pipeline, partition: Partition, missing: Iterable[Incomplete]) -> bool:
-    """Return whether a run has something to do for a partition: every source of a step is complete.
+    """Return whether a run has something to do for a partition.
+
+    It has if every source of a step is complete, or one on which a step of an earlier partition looks ahead.
 
     Args:
         pipeline: The pipeline that declares the steps.
@@ -56,7 +58,9 @@ def can_begin(pipeline: Pipeline, partition: Partition, missing: Iterable[Incomp
         missing: What is not complete, of any partitions.
     """
     lacking = {each.source for each in missing if each.partition == partition}
-    return any(lacking.isdisjoint(sources_of(pipeline, step)) for step in pipeline.steps)
+    ahead = {read.dataset for step in pipeline.steps for read in step.reads if read.look_ahead}
+    awaited = {source.name for source in pipeline.sources} & ahead
+    return bool(awaited - lacking) or any(lacking.isdisjoint(sources_of(pipeline, step)) for step in pipeline.steps)
 
 
 def sources_of(pipeline: Pipeline, step: Conform | Step) -> set[str]:

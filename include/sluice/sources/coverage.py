@@ -11,11 +11,14 @@ from collections.abc import Iterable
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource, Source
 from sluice.declaration.steps import Conform
+from sluice.errors import UnreadableObject
 from sluice.lake.layout import raw_dataset
+from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.lake.readable import readable_manifests
 from sluice.lake.store import Lake
+from sluice.landing.closing import is_empty_by_rule
 from sluice.sources.connecting import connect
 from sluice.workspace import Workspace
 
@@ -29,6 +32,39 @@ def is_outside(pipeline: Pipeline, partition: Partition) -> bool:
     """
     first = Partition.containing(pipeline.start, pipeline.calendar).start
     return partition.start < first or (pipeline.end is not None and partition.start > pipeline.end)
+
+
+def is_absent_for_good(look: Look, pipeline: Pipeline, source: Source, partition: Partition) -> bool:
+    """Return whether a source has nothing of a partition, and will never have anything that is expected.
+
+    Args:
+        look: A look at the pipeline's lake.
+        pipeline: The pipeline that declares the source.
+        source: The source.
+        partition: The partition.
+    """
+    try:
+        if look.manifest(raw_dataset(source.name), partition) is not None:
+            return False
+    except UnreadableObject:
+        return False
+    if source in pipeline.event_sources:
+        return is_empty_by_rule(look, source.name, partition)
+    return is_before_all_events(look, pipeline, partition)
+
+
+def is_before_all_events(look: Look, pipeline: Pipeline, partition: Partition) -> bool:
+    """Return whether a partition is empty by rule in every queue and stream: then no run makes it.
+
+    Args:
+        look: A look at the pipeline's lake.
+        pipeline: The pipeline.
+        partition: The partition.
+    """
+    return bool(pipeline.event_sources) and all(
+        is_empty_by_rule(look, source.name, partition) and look.manifest(raw_dataset(source.name), partition) is None
+        for source in pipeline.event_sources
+    )
 
 
 def outside(workspace: Workspace, source: Source) -> list[Partition]:

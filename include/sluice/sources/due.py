@@ -11,21 +11,24 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sluice.declaration.pipeline import Pipeline
 from sluice.lake.division import require_division
 from sluice.lake.layout import raw_dataset
+from sluice.lake.look import Look
 from sluice.lake.manifests import digest_of
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.sources.completeness import Incomplete, can_begin, incomplete
 from sluice.sources.connecting import connect
 from sluice.sources.contract import Contents
-from sluice.sources.coverage import is_outside
+from sluice.sources.coverage import is_absent_for_good, is_outside
 from sluice.workspace import Workspace
 
+_Raw: TypeAlias = tuple[str, Partition]  # the name of a source, and the partition
 _CHUNK = 64  # partitions that are checked for completeness together
 
 
@@ -37,7 +40,7 @@ class Started(BaseModel):
         partitions: The digest of the sources' content, by partition key.
         runs: The name of the run that has started last, by partition key.
         held_back: The raw partitions, such as ``weather/dt=2013-01-05``, that steps of the run look back on and that
-            had not landed, by partition key.
+            had not landed, by partition key. If there are none: those that steps look ahead on.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -81,7 +84,7 @@ def due_partitions(workspace: Workspace, most: int) -> Due:
     )
     records = _read_started(lake, arrived)
     started = {key: digest for each in records for key, digest in each.partitions.items()}
-    released = _released(lake, records)
+    released = _released(workspace, records)
     new = [each for each in arrived if started.get(each.key) != _digest(contents, each) or each.key in released]
     whole, partial, waiting = list[Partition](), list[Partition](), list[Incomplete]()
     for first in range(0, len(new), _CHUNK):
@@ -98,12 +101,29 @@ def due_partitions(workspace: Workspace, most: int) -> Due:
     return Due(tuple((whole + partial)[:most]), tuple(waiting))
 
 
-def _released(lake: Lake, records: Iterable[Started]) -> set[str]:
-    """Return the keys of partitions that were held back, and for which all has landed since."""
+def _released(workspace: Workspace, records: Iterable[Started]) -> set[str]:
+    """Return the keys of partitions that were held back, and for which all has landed since, or will never come.
+
+    A later partition that lands releases nothing: its own run makes what looks ahead on it.
+    """
+    look, pipeline = Look(workspace.lake), workspace.pipeline
     held_back = {key: raws for each in records for key, raws in each.held_back.items()}
     sources = {raw.partition("/")[0] for raws in held_back.values() for raw in raws}
-    landed = {f"{source}/{each.key}" for source in sources for each in lake.partitions(raw_dataset(source))}
-    return {key for key, raws in held_back.items() if landed.issuperset(raws)}
+    landed = {f"{source}/{each.key}" for source in sources for each in look.lake.partitions(raw_dataset(source))}
+
+    def never_comes(raw: str) -> bool:
+        name, _, key = raw.partition("/")
+        source, partition = pipeline.source(name), Partition.parse(key, pipeline.calendar)
+        return (
+            source is None or is_outside(pipeline, partition) or is_absent_for_good(look, pipeline, source, partition)
+        )
+
+    def is_released(key: str, raws: Collection[str]) -> bool:
+        missing = [raw for raw in raws if raw not in landed]
+        is_ahead = any(raw.partition("/")[2] > key for raw in raws)
+        return all(map(never_comes, missing)) if missing else not is_ahead
+
+    return {key for key, raws in held_back.items() if is_released(key, raws)}
 
 
 def record_started(
@@ -134,23 +154,25 @@ def record_started(
     _update(workspace.lake, partitions, started)
 
 
-def record_held_back(workspace: Workspace, held_back: Mapping[Partition, Collection[tuple[str, Partition]]]) -> None:
+def record_held_back(workspace: Workspace, held_back: Mapping[Partition, Collection[_Raw]]) -> None:
     """Record what the last run of some partitions has waited for: once all of it has landed, they are due again.
 
-    A partition that waits for its own drop alone needs no record: it is due anyway once its content changes.
+    A partition that waits for its own drop alone needs no record: it is due anyway once its content changes. Nor does
+    one that waits for a step before: what that step makes is followed by what looks ahead on it.
 
     Args:
         workspace: The pipeline.
-        held_back: The sources and partitions for which steps of a partition wait; none if they have come meanwhile.
+        held_back: The sources or steps, and the partitions, for which steps of a partition wait; none if they have come
+            meanwhile.
 
     Raises:
         ConflictingWrite: other runs kept writing the same record.
     """
-    earlier = {each: [raw for raw in raws if raw[1] != each] for each, raws in held_back.items()}
     recorded = {
         each.key: tuple(f"{source}/{partition.key}" for source, partition in raws)
-        for each, raws in earlier.items()
-        if raws or not held_back[each]
+        for each, lacks in held_back.items()
+        for raws in [_other_times(workspace.pipeline, each, lacks)]
+        if raws or not lacks
     }
 
     def waits(before: Started, keys: Collection[str]) -> Started:
@@ -158,6 +180,15 @@ def record_held_back(workspace: Workspace, held_back: Mapping[Partition, Collect
         return before.model_copy(update={"held_back": {**before.held_back, **now}})
 
     _update(workspace.lake, held_back, waits)
+
+
+def _other_times(pipeline: Pipeline, partition: Partition, lacks: Iterable[_Raw]) -> list[_Raw]:
+    """Return the raw partitions of earlier times for which a partition waits; if there are none, those of later ones.
+
+    So what waits for an earlier one alone goes on once that has landed.
+    """
+    raws = [raw for raw in lacks if pipeline.source(raw[0]) is not None]
+    return [raw for raw in raws if raw[1] < partition] or [raw for raw in raws if raw[1] > partition]
 
 
 def last_runs(lake: Lake, partitions: Collection[Partition]) -> set[str]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from sluice.declaration.loading import resolve
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.steps import Conform, Input, Step, name_before
+from sluice.declaration.steps import Conform, Input, Step, name_after, name_before
 from sluice.errors import SluiceError
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import format_ranges
@@ -26,8 +26,8 @@ from sluice.steps.reading import reader_of
 from sluice.steps.returned import frame_of, split_by_time, table_of
 from sluice.steps.unifying import unified
 
-# What a step gets of an input: the objects of earlier partitions, and those of its own, as tables.
-Tables: TypeAlias = tuple[Sequence[pa.Table], Sequence[pa.Table]]
+# What a step gets of an input, as tables: the objects of earlier partitions, those of its own, and of later ones.
+Tables: TypeAlias = tuple[Sequence[pa.Table], Sequence[pa.Table], Sequence[pa.Table]]
 
 
 class NotAlike(Exception):
@@ -64,10 +64,11 @@ def call(lake: Lake, pipeline: Pipeline, step: Step, span: Span, turn: Lock) -> 
 
 
 def _tables(lake: Lake, pipeline: Pipeline, read: Input, span: Span) -> Tables:
-    """Return the objects of an input with the same columns, those of earlier partitions apart."""
+    """Return the objects of an input with the same columns, those of earlier and of later partitions apart."""
     before = [file for n in range(read.look_back, 0, -1) for file in _files(span[0].found[read, n])]
     own = [file for each in span for file in _files(each.found[read, 0])]
-    files, read_file = [*before, *own], reader_of(lake, pipeline, read.dataset)
+    after = [file for n in range(1, read.look_ahead + 1) for file in _files(span[-1].found[read, -n])]
+    files, read_file = [*before, *own, *after], reader_of(lake, pipeline, read.dataset)
     with ThreadPoolExecutor(8) as pool:
         tables = pool.map(read_file, files)
         found = [(file.origin or file.key, table) for file, table in zip(files, tables, strict=True)]
@@ -75,26 +76,30 @@ def _tables(lake: Lake, pipeline: Pipeline, read: Input, span: Span) -> Tables:
     if len(span) > 1 and not all(table.schema.equals(found[0][1].schema) for _, table in found):
         raise NotAlike
     alike = unified(found)
-    return alike[: len(before)], alike[len(before) :]
+    begin, end = len(before), len(before) + len(own)
+    return alike[:begin], alike[begin:end], alike[end:]
 
 
 def _files(manifest: Manifest | None) -> Sequence[Any]:
     return () if manifest is None else manifest.files
 
 
-def frames_of(read: Input, before: Sequence[pa.Table], own: Sequence[pa.Table]) -> dict[str, pd.DataFrame]:
+def frames_of(
+    read: Input, before: Sequence[pa.Table], own: Sequence[pa.Table], after: Sequence[pa.Table]
+) -> dict[str, pd.DataFrame]:
     """Return the keyword arguments in which a step's function gets an input.
 
     Args:
         read: The input.
         before: Its rows of earlier partitions, in order.
         own: Its rows of the partitions to make, in order and with the same columns.
+        after: Its rows of later partitions, in order.
     """
     rows = to_frame(own)
-    if not read.look_back:
-        return {read.dataset: rows}
-    # Without any earlier partition the step still gets the columns.
-    return {read.dataset: rows, name_before(read.dataset): to_frame(before) if before else rows.iloc[:0]}
+    others = {name_before(read.dataset): before, name_after(read.dataset): after}
+    # Without any earlier or later partition the step still gets the columns.
+    frames = {name: to_frame(tables) if tables else rows.iloc[:0] for name, tables in others.items()}
+    return {read.dataset: rows} | {name: frame for name, frame in frames.items() if name in read.arguments}
 
 
 def _output(pipeline: Pipeline, step: Step, where: str, rows: pd.DataFrame) -> Output:

@@ -17,8 +17,9 @@ from sluice.sources.connecting import connect
 from sluice.sources.coverage import is_outside
 from sluice.steps.code import code_of
 from sluice.steps.code_record import describe_code
-from sluice.steps.lacking import Raw, dataset_of, farthest
-from sluice.steps.plan import Planned, dependants, find_needless, look_at
+from sluice.steps.lacking import Awaited
+from sluice.steps.plan import Planned, find_needless, look_at
+from sluice.steps.reach import dataset_of, dependants, farthest
 from sluice.steps.reasons import (
     LANDS_FIRST,
     MADE_FIRST,
@@ -44,13 +45,13 @@ class Outlook:
         step: The name of the step.
         planned: The partition, and what it reads.
         reasons: Why it runs, or what it waits for; empty if there is nothing to do.
-        lacks: The raw partitions for which it waits. Then it does not run.
+        lacks: What it waits for. Then it does not run.
     """
 
     step: str
     planned: Planned
     reasons: tuple[Reason, ...]
-    lacks: tuple[Raw, ...] = ()
+    lacks: tuple[Awaited, ...] = ()
 
     @property
     def partition(self) -> Partition:
@@ -76,7 +77,7 @@ def outlook(
 ) -> list[Outlook]:
     """Return what a run over some partitions would do, step by step, in order of time.
 
-    Partitions that look back on them are included, as in a run.
+    Partitions that look back or ahead on them are included, as in a run.
 
     Args:
         workspace: The pipeline.
@@ -133,9 +134,9 @@ def _of_step(
     for planned in looked_at:
         if planned.partition in needless:
             continue
-        lacks = tuple(raw for raw in planned.lacks if (raw_dataset(raw[0]), raw[1]) not in written)
+        lacks = tuple((name, each) for name, each in planned.lacks if (dataset_of(pipeline, name), each) not in written)
         if lacks:
-            yield Outlook(step.name, planned, tuple(waiting_reasons(planned.partition, lacks)), lacks)
+            yield Outlook(step.name, planned, tuple(waiting_reasons(pipeline, planned.partition, lacks)), lacks)
             continue
         current = planned.current
         reasons = [Reason(NEVER_MADE)] if current is None else [*input_reasons(pipeline, planned, current)]
@@ -145,14 +146,14 @@ def _of_step(
 
 
 def _will_land(pipeline: Pipeline, partition: Partition, written: _Written) -> bool:
-    """Return whether the run lands something for a partition, or for one on which its steps look back."""
-    within = [partition.shift(-n) for n in range(farthest(pipeline) + 1)]
+    """Return whether the run lands something for a partition, or for one on which its steps look back or ahead."""
+    within = [partition.shift(-n) for n in farthest(pipeline)]
     return any((raw_dataset(source.name), each) in written for source in pipeline.sources for each in within)
 
 
 def _before(pipeline: Pipeline, planned: Planned, written: _Written, *, runs: bool) -> Iterator[Reason]:
     """Yield the inputs that the run itself writes before. Those of steps say nothing new if the step runs anyway."""
     for read, n in planned.found:
-        dataset, is_raw = dataset_of(pipeline, read), pipeline.source(read.dataset) is not None
+        dataset, is_raw = dataset_of(pipeline, read.dataset), pipeline.source(read.dataset) is not None
         if (dataset, planned.partition.shift(-n)) in written and (is_raw or not runs):
             yield Reason(LANDS_FIRST if is_raw else MADE_FIRST, dataset, n, certain=False)

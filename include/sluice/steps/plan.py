@@ -15,18 +15,9 @@ from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.partitions import Partition, format_ranges, parse_ranges
 from sluice.steps.code import code_fingerprint
-from sluice.steps.ids.index import NO_KEY_FILE, Index, KeyFile, index_of, repeating
-from sluice.steps.lacking import (
-    Found,
-    Raw,
-    dataset_of,
-    farthest,
-    find_inputs,
-    is_needless,
-    lacking,
-    places_of_inputs,
-    reach,
-)
+from sluice.steps.ids.index import NO_KEY_FILE, Index, KeyFile, index_of
+from sluice.steps.lacking import Awaited, Found, find_inputs, is_needless, lacking, read_inputs
+from sluice.steps.reach import dataset_of, dependants, farthest
 from sluice.workspace import Workspace
 
 # How many bytes of objects one call of a step's function reads at most, if it makes several partitions. Four times as
@@ -41,11 +32,12 @@ class Planned:
 
     Attributes:
         partition: The partition.
-        found: The manifest of each input, and of how many partitions earlier; None if there is none.
+        found: The manifest of each input, and of how many partitions earlier, negative for later; None if there is
+            none.
         read: The digest of each dataset that it reads, by ``dataset/partition key``.
         current: The manifest of the step's own output; None before its first run.
         code: The fingerprint of the step's code.
-        lacks: The raw partitions for which the step has to wait; empty if it can run.
+        lacks: What the step has to wait for; empty if it can run.
         ids: What of the ids of all partitions counts as an input; empty for a step that does not compare them.
         key_file: The file that has the partition's own ids.
     """
@@ -55,7 +47,7 @@ class Planned:
     read: Mapping[str, str]
     current: Manifest | None
     code: str
-    lacks: tuple[Raw, ...] = ()
+    lacks: tuple[Awaited, ...] = ()
     ids: Mapping[str, str] = field(default_factory=dict)
     key_file: KeyFile = NO_KEY_FILE
 
@@ -98,7 +90,7 @@ class Planned:
 
     @property
     def rows(self) -> int:
-        """How many rows the step reads of this partition, without those of earlier ones."""
+        """How many rows the step reads of this partition, without those of others."""
         return sum(manifest.rows_out for manifest in self.own if manifest is not None)
 
 
@@ -108,7 +100,7 @@ Span: TypeAlias = tuple[Planned, ...]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a step has to do for some partitions, and for later ones that look back on them.
+    """What a step has to do for some partitions, and for others that look back or ahead on them.
 
     Attributes:
         step: The step.
@@ -217,11 +209,11 @@ def find_needless(look: Look, pipeline: Pipeline, step: Conform | Step, targets:
         step: The step.
         targets: The partitions to choose from.
     """
-    own = [step.name, *(dataset_of(pipeline, read) for read in step.reads)]
+    own = [step.name, *(dataset_of(pipeline, read.dataset) for read in step.reads)]
     without = [each for each in targets if not any(look.manifest(dataset, each) for dataset in own)]
-    within = range(farthest(pipeline) + 1)
+    far = farthest(pipeline)
     look.read_manifests(
-        (raw_dataset(source.name), each.shift(-n)) for each in without for source in pipeline.sources for n in within
+        (raw_dataset(source.name), each.shift(-n)) for each in without for source in pipeline.sources for n in far
     )
     return {each for each in without if is_needless(look, pipeline, each)}
 
@@ -242,9 +234,7 @@ def look_at(
         The partitions, and why others are left out: one of their manifests can't be read.
     """
     look.read_manifests((step.name, each) for each in partitions)
-    look.read_manifests(
-        (dataset_of(pipeline, read), each.shift(-n)) for each in partitions for read, n in places_of_inputs(step)
-    )
+    read_inputs(look, pipeline, step, partitions)
     index = index_of(look, step)
     if index is not None:
         index.read(partitions)
@@ -272,7 +262,7 @@ def _planned(look: Look, pipeline: Pipeline, step: Conform | Step, code: str, pa
     found = find_inputs(look, pipeline, step, partition)
     lacks = lacking(look, pipeline, partition, found)
     digests = {
-        f"{dataset_of(pipeline, read)}/{partition.shift(-n).key}": manifest.digest if manifest else ABSENT
+        f"{dataset_of(pipeline, read.dataset)}/{partition.shift(-n).key}": manifest.digest if manifest else ABSENT
         for (read, n), manifest in found.items()
     }
     return Planned(partition, found, digests, look.manifest(step.name, partition), code, lacks)
@@ -287,30 +277,3 @@ def _are_neighbours(one: Planned, other: Planned) -> bool:
     """Whether a partition follows another one, and each input of both has objects."""
     whole = all(manifest is not None and manifest.files for each in (one, other) for manifest in each.own)
     return whole and one.partition.shift(1) == other.partition
-
-
-def dependants(
-    look: Look, pipeline: Pipeline, step: Conform | Step, partitions: Sequence[Partition]
-) -> list[Partition]:
-    """Return other partitions of a step that exist and may change with some partitions.
-
-    They look back on these, or on others that repeat ids of these, itself or through other steps.
-
-    Args:
-        look: A look at the pipeline's lake.
-        pipeline: The pipeline that declares the step.
-        step: The step.
-        partitions: The partitions.
-    """
-    far = reach(pipeline, step)
-    change = repeating(look, pipeline, step, partitions)
-    within = {partition.shift(n) for partition in change for n in range(far + 1)} - set(partitions)
-    look.read_manifests((step.name, each) for each in within)
-    return [each for each in within if _is_made(look, step.name, each)]
-
-
-def _is_made(look: Look, dataset: str, partition: Partition) -> bool:
-    try:
-        return look.manifest(dataset, partition) is not None
-    except UnreadableObject:
-        return True  # it exists; planning it raises the error

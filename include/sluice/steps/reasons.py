@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sluice.declaration.pipeline import Pipeline
-from sluice.lake.layout import Folder, raw_dataset
+from sluice.lake.layout import Folder
 from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.steps.code_record import CodeRecord, changes
-from sluice.steps.lacking import Raw, dataset_of
+from sluice.steps.lacking import Awaited
 from sluice.steps.plan import ABSENT, Planned
+from sluice.steps.reach import dataset_of
 
 NEVER_MADE = "never made"
 REPEATS = "which of its ids other partitions have first has changed"
@@ -27,7 +28,7 @@ class Reason:
     Attributes:
         text: The reason; ``{input}`` in it stands for a partition of a dataset.
         dataset: That dataset; empty if the text names none.
-        earlier: How many partitions before the one that is made that partition is.
+        earlier: How many partitions before the one that is made that partition is; negative if it is after it.
         certain: Whether the step runs for this reason alone. If not, it runs if what it reads changes before.
     """
 
@@ -46,7 +47,8 @@ class Reason:
         if not more:
             return self.text.replace("{input}", f"{self.dataset}/{first.shift(-self.earlier).key}")
         where = f"{self.dataset}/{first.calendar.windows.column}=…"
-        where += f" ({self.earlier} earlier)" if self.earlier else ""
+        if self.earlier:
+            where += f" ({abs(self.earlier)} {'earlier' if self.earlier > 0 else 'later'})"
         return self.text.replace("{input}", where)
 
 
@@ -69,7 +71,7 @@ def input_reasons(pipeline: Pipeline, planned: Planned, current: Manifest) -> It
         current: Its manifest.
     """
     for read, n in planned.found:
-        dataset = dataset_of(pipeline, read)
+        dataset = dataset_of(pipeline, read.dataset)
         key = f"{dataset}/{planned.partition.shift(-n).key}"
         before, now = current.inputs.get(key, planned.inputs[key]), planned.inputs[key]
         if before != now:
@@ -96,13 +98,14 @@ def code_reasons(look: Look, current: Manifest, fingerprint: str, now: CodeRecor
     yield from (Reason(f"code: {each}") for each in found)
 
 
-def waiting_reasons(partition: Partition, lacks: Iterable[Raw]) -> Iterator[Reason]:
+def waiting_reasons(pipeline: Pipeline, partition: Partition, lacks: Iterable[Awaited]) -> Iterator[Reason]:
     """Yield what a partition of a step waits for.
 
     Args:
+        pipeline: The pipeline that declares the step.
         partition: The partition.
-        lacks: The raw partitions that are not complete.
+        lacks: What is not complete.
     """
-    for source, raw in lacks:
-        earlier = partition.since(raw)
-        yield Reason("waits for {input}", raw_dataset(source), earlier)
+    for name, awaited in lacks:
+        earlier = partition.since(awaited) if awaited <= partition else -awaited.since(partition)
+        yield Reason("waits for {input}", dataset_of(pipeline, name), earlier)

@@ -19,8 +19,8 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.conftest import Cloud
 from tests.draining import workspace_of
-from tests.sluice.lake_contents import body_of, keys_below, put_rows
-from tests.sluice.toy import TOY
+from tests.sluice.lake_contents import body_of, keys_below, put_raw, put_rows
+from tests.sluice.toy import EVENTS, TOY, message
 
 from sluice.aws.failures import is_transient
 from sluice.dataset import raw_rows
@@ -44,6 +44,7 @@ from sluice.declaration import (
     TimeSplit,
     XGBoost,
 )
+from sluice.declaration.steps import Input
 from sluice.errors import DeclarationError, MissingResource, NotEnoughData, SluiceError
 from sluice.lake.partitions import Calendar, Partition
 from sluice.lake.store import Lake
@@ -205,6 +206,22 @@ def test_bounds_include_both_ends_and_open_or_empty_partitions_are_left_out(lake
     assert sorted(snapshot.revisions) == ["dt=2013-01-03", "dt=2013-01-04", "dt=2013-01-07"]
     with pytest.raises(SluiceError, match="'soon' is not a date"):
         made(lake, "soon")
+
+
+def test_partition_that_waits_for_a_later_one_is_left_out_though_it_was_made(lake: Lake) -> None:
+    """GIVEN a step that looks ahead now, and has made its last partition when it did not."""
+    put_days(lake, range(1, 9))
+    for day in range(1, 9):
+        put_raw(lake, EVENTS, f"2013-01-{day:02d}", [message("{}")])
+        put_rows(lake, "doubled", f"2013-01-{day:02d}", rows(day))
+    running = replace(TOY.steps[-1], reads=(Input("doubled", look_back=1, look_ahead=2),))
+    looking = replace(TOY, steps=(*TOY.steps[:-1], running))
+
+    snapshot = make_snapshot(workspace_of(lake, looking))
+
+    assert sorted(snapshot.revisions) == [f"dt=2013-01-{day:02d}" for day in range(1, 7)]
+    ends = replace(looking, end=datetime(2013, 1, 8, tzinfo=UTC))
+    assert sorted(make_snapshot(workspace_of(lake, ends)).revisions)[-1] == "dt=2013-01-08"
 
 
 def test_rows_without_a_label_are_left_out(lake: Lake) -> None:

@@ -158,9 +158,16 @@ MISTAKES = [
     (DROPS, f'{DROPS}, Drops("rain", prefix="drops/weather/rain/")', "the folders of weather and rain overlap"),
     ('/weather/")', '/weather/", complete=Marker(""))', "drops: complete='' must be text"),
     ('/weather/")', '/weather/", complete=Marker("a/b"))', "the marker 'a/b' must have no slash"),
+    (
+        STEP,
+        f"{BEFORE.replace('_before', '_after')},\n{STEP}",
+        "dataset 'conform_after' has the name under which a step looks ahead on 'conform'; rename one of the two",
+    ),
     (STEP, f"{BEFORE},\n{STEP}", "dataset 'conform_before' has the name under which a step looks back on 'conform'"),
     ("look_back=1", "look_back=-1", "input doubled: look_back=-1 must be a whole number from 0"),
     ("look_back=1", "look_back=1.5", "look_back=1.5 must be a whole number"),
+    ("look_back=1", "look_ahead=1_001", "input doubled: look_ahead=1001 must be a whole number from 0 to 1,000"),
+    ("look_back=1", "look_ahead=True", "look_ahead=True must be a whole number"),
     ("datetime(2013, 1, 1, tzinfo=UTC)", "datetime(2013, 1, 1)", "start and end need a time zone; use datetime.UTC"),
     (
         "datetime(2013, 1, 1, tz",

@@ -28,6 +28,8 @@ def with_step(reference: str, reads: list[Input]) -> Pipeline:
         ("def f(conform, floor=3): ...", [Input("conform")]),
         ("def f(**frames): ...", [Input("conform")]),
         ("def f(conform, conform_before): ...", [Input("conform", look_back=2)]),
+        ("def f(conform, conform_after): ...", [Input("conform", look_ahead=2)]),
+        ("def f(conform_after, conform_before, conform): ...", [Input("conform", look_back=1, look_ahead=1)]),
         ("def f(weather, conform): ...", [Input("conform"), Input("weather")]),
         ("from other import f", [Input("conform")]),
         ("from other import *", [Input("conform")]),
@@ -56,6 +58,13 @@ def test_function_that_may_fit_is_accepted(declare: Declare, code: str, reads: l
         ("def f(conform, /): ...", "steps:f", [Input("conform")], r"with \(conform\), but it takes \(\)"),
         ("def f(conform, x): ...", "steps:f", [Input("conform")], r"but it takes \(conform, x\)"),
         ("def f(conform): ...", "steps:f", [Input("conform", 1)], r"with \(conform, conform_before\), but it takes"),
+        (
+            "def f(conform): ...",
+            "steps:f",
+            [Input("conform", 0, 1)],
+            r"\(conform, conform_after\), .*_after for a look-ahead",
+        ),
+        ("def f(conform, conform_after): ...", "steps:f", [Input("conform", 1)], r"takes \(conform, conform_after\)"),
         ("def f(conform, conform_before): ...", "steps:f", [Input("conform")], r"takes \(conform, conform_before\)"),
     ],
 )

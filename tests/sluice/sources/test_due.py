@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 import pytest
 from tests.draining import ALL_LANDED, workspace_of
 from tests.sluice.lake_contents import keys_below, partition, put_raw
-from tests.sluice.toy import DROPS, EVENTS, TOY, message
+from tests.sluice.toy import DROPS, EVENTS, TOY, message, toy
 
+from sluice.declaration.steps import Input, Step
 from sluice.errors import UnreadableObject
 from sluice.lake.partitions import Partition, between
 from sluice.lake.store import Lake
-from sluice.landing.closing import close_source
+from sluice.landing.closing import Observed, close_source
 from sluice.sources.completeness import Incomplete, incomplete
 from sluice.sources.drops.land import land_drop
 from sluice.sources.due import due_partitions, last_runs, record_held_back, record_started
@@ -216,3 +217,54 @@ def test_record_of_started_runs_of_a_newer_schema_is_not_overwritten(lake: Lake)
     with pytest.raises(UnreadableObject, match=r"started/2013-01\.json has schema 2, .*; update Sluice"):
         record_started(workspace_of(lake, TOY), DAYS[:1], "run")
     assert lake.get(key) == b'{"schema_version": 2}'
+
+
+def test_partition_that_waits_for_a_later_one_alone_is_due_once_that_is_known_never_to_come(lake: Lake) -> None:
+    """A later one that lands has a run of its own, which makes what was held back."""
+    arrive(lake, DAYS[2])
+    drop(lake, DAYS[2])
+    record_started(workspace_of(lake, TOY), DAYS[2:3], "run")
+    record_held_back(workspace_of(lake, TOY), {DAYS[2]: [("events", DAYS[3]), ("conform", DAYS[3])]})
+    assert ready(lake) == []
+
+    lake.put(lake.layout.observed("events"), Observed(since=DAYS[3].end).model_dump_json().encode())
+    assert ready(lake) == [DAYS[2]]
+    ends = replace(TOY, end=DAYS[2].start)
+    lake.put(lake.layout.observed("events"), Observed(since=DAYS[2].end).model_dump_json().encode())
+    assert ready(lake) == []
+    assert list(due_partitions(workspace_of(lake, ends), 100).ready) == [DAYS[2]]
+
+    arrive(lake, DAYS[3], state="open")
+    assert ready(lake) == []
+
+
+def test_partition_that_waits_for_an_earlier_one_too_is_due_once_that_has_landed(lake: Lake) -> None:
+    """A step that looks back alone does not wait for what another step looks ahead on."""
+    arrive(lake, DAYS[2])
+    drop(lake, DAYS[2])
+    record_started(workspace_of(lake, TOY), DAYS[2:3], "run")
+    record_held_back(workspace_of(lake, TOY), {DAYS[2]: [("events", DAYS[3]), ("weather", DAYS[1])]})
+    assert ready(lake) == []
+
+    drop(lake, DAYS[1])
+    land_drop(lake, DROPS, DAYS[1])
+    assert ready(lake) == [DAYS[2]]
+
+
+def test_drop_on_which_an_earlier_partition_looks_ahead_lands_at_once(lake: Lake) -> None:
+    """GIVEN a forecast that has come before the events of its day THEN a run lands it, for the day before."""
+    conform = TOY.steps[0]
+    read = Input("weather", look_ahead=1)
+    ahead = Step("ahead", run="steps:ahead", reads=(Input("conform"), read))
+    looking = toy(steps=(conform, ahead), training=None, deployment=None)
+    plain = replace(looking, steps=(conform, replace(ahead, reads=(Input("conform"), replace(read, look_ahead=0)))))
+    arrive(lake, DAYS[0])
+    drop(lake, DAYS[0], DAYS[1])
+
+    assert list(due_partitions(workspace_of(lake, looking), 100).ready) == DAYS[:2]
+    assert list(due_partitions(workspace_of(lake, plain), 100).ready) == DAYS[:1]
+
+    record_started(workspace_of(lake, looking), DAYS[:2], "run", missing_in(lake, *DAYS[:2]))
+    assert list(due_partitions(workspace_of(lake, looking), 100).ready) == []
+    arrive(lake, DAYS[1])
+    assert list(due_partitions(workspace_of(lake, looking), 100).ready) == [DAYS[1]]

@@ -102,10 +102,17 @@ def test_fingerprint_does_not_change_with_other_modules(fingerprint_with: Callab
         replace(STEP, name="tripled"),
         replace(STEP, run="steps:tripled"),
         replace(STEP, reads=(Input("conform", look_back=1),)),
+        replace(STEP, reads=(Input("conform", look_ahead=1),)),
     ],
 )
 def test_fingerprint_changes_with_the_declaration(fingerprint_with: Callable[..., str], step: Step) -> None:
     assert fingerprint_with(step=step) != fingerprint_with()
+
+
+def test_input_that_does_not_look_ahead_counts_as_it_did_before_there_were_any() -> None:
+    """So an upgrade makes nothing run again."""
+    assert repr(Input("conform", look_back=3)) == "Input(dataset='conform', look_back=3)"
+    assert repr(Input("conform", 1, 2)) == "Input(dataset='conform', look_back=1, look_ahead=2)"
 
 
 def test_fingerprint_changes_with_modules_beside_the_folder_of_the_pipeline(declare: Declare, coded: Pipeline) -> None:

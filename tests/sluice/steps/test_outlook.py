@@ -31,6 +31,9 @@ ALL = format_ranges(DAYS)
 JOINED = """
 def joined(conform, weather, weather_before):
     return conform.assign(degrees=len(weather) + len(weather_before))
+
+def ahead(joined, joined_after):
+    return joined.assign(coming=len(joined_after))
 """
 
 
@@ -194,10 +197,46 @@ def test_code_that_does_not_exist_is_named(workspace: Workspace) -> None:
         outlook(broken)
 
 
+def looking_ahead(joining: Workspace) -> Workspace:
+    ahead = Step("ahead", run="steps:ahead", reads=(Input("joined", look_ahead=1),))
+    return replace(joining, pipeline=replace(joining.pipeline, steps=(*joining.pipeline.steps, ahead)))
+
+
+def test_partition_that_looks_ahead_names_what_it_waits_for_and_which_run_makes_it(joining: Workspace) -> None:
+    ahead = looking_ahead(joining)
+    for day in DAYS[:3]:
+        put_day(ahead.lake, day, 1)
+        drop_weather(ahead.lake, day)
+    run(ahead, format_ranges(DAYS[:3]))
+
+    fourth = "dt=2013-01-04"
+    assert plans(ahead) == [
+        ("ahead", "dt=2013-01-03", "waits", f"waits for raw/events/{fourth}; waits for raw/weather/{fourth}")
+    ]
+    put_day(ahead.lake, DAYS[3], 1)
+    drop_weather(ahead.lake, DAYS[3])
+    assert plans(ahead, DAYS[3])[2:] == [
+        ("ahead", "dt=2013-01-03", "runs", "never made"),
+        ("ahead", fourth, "waits", "waits for raw/events/dt=2013-01-05; waits for raw/weather/dt=2013-01-05"),
+    ]
+    awaited = f"waits for conform/{fourth}; waits for raw/weather/{fourth}"
+    assert plans(ahead, DAYS[2]) == [("ahead", "dt=2013-01-03", "waits", awaited)]
+    land_partitions(ahead, fourth)
+    assert plans(ahead, DAYS[2]) == [("ahead", "dt=2013-01-03", "waits", f"waits for conform/{fourth}")]
+    run(ahead, fourth)
+    put_day(ahead.lake, DAYS[2], 1, 2)
+    run_step(ahead, "conform", "dt=2013-01-03")
+    run_step(ahead, "joined", "dt=2013-01-03")
+    assert plans(ahead, DAYS[2]) == [
+        ("ahead", "dt=2013-01-02", "runs", "joined/dt=2013-01-03 has changed"),
+        ("ahead", "dt=2013-01-03", "runs", "joined/dt=2013-01-03 has changed"),
+    ]
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_run_does_what_was_said(joining: Workspace, declare: Declare, seed: int) -> None:
     """GIVEN any mix of late, open and missing events, of drops, and of code WHEN a run follows THEN it was foreseen."""
-    drawn = random.Random(seed)
+    drawn, joining = random.Random(seed), looking_ahead(joining)
     days = [partition(f"2013-01-{day:02d}") for day in range(1, 8)]
     for moment in range(3):
         for day in drawn.sample(days, 4):

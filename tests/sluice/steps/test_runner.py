@@ -42,7 +42,6 @@ from sluice.lake.store import Lake
 from sluice.sources.drops.land import land_drop
 from sluice.steps import code, output
 from sluice.steps.code import code_fingerprint
-from sluice.steps.plan import reach
 from sluice.steps.runner import run_step
 
 _SECONDS = 30
@@ -815,17 +814,6 @@ def test_landed_drop_that_has_lost_its_end_is_no_smaller_drop(lake: Lake, declar
     with pytest.raises(SluiceError, match=f"^{landed['key']} has 6 bytes and 8 were dropped: it is damaged, .*restore"):
         run_step(workspace_of(lake, pipeline), "own", "dt=2013-01-01")
     assert lake.partitions("own") == []
-
-
-def test_reach_adds_up_over_the_steps() -> None:
-    steps = (
-        TOY.steps[0],
-        Step("a", run="s:a", reads=(Input("conform", 2), Input("weather", 1))),
-        Step("b", run="s:b", reads=(Input("a", 3), Input("conform"))),
-    )
-    pipeline = replace(TOY, steps=steps, training=replace(TOY.training, rows="b"))
-
-    assert [reach(pipeline, step) for step in steps] == [0, 2, 5]
 
 
 def changed_contract(lake: Lake, declare: Declare, kind: str) -> Pipeline:

@@ -67,6 +67,19 @@ def features(joined, joined_before):
     return table.sort_values(["event_time", "event_id"])
 
 
+def labels(features, features_after, weather, weather_after):
+    known = pd.concat([features, features_after])
+    observed = pd.concat([weather, weather_after]).astype({"time": "datetime64[us, UTC]"})
+    rows = []
+    for event in features.itertuples():
+        at = event.event_time
+        later = known.loc[(known["event_time"] > at) & (known["event_time"] <= at + DAY), "total"]
+        degrees = observed.loc[(observed["time"] > at) & (observed["time"] <= at + DAY), "degrees"]
+        rows.append((event.event_id, at, int(later.sum()), int(degrees.sum())))
+    table = pd.DataFrame(rows, columns=["event_id", "event_time", "coming", "degrees"])
+    return table.astype({"event_time": "datetime64[us, UTC]", "coming": "int64", "degrees": "int64"})
+
+
 def daily(features):
     return pd.DataFrame({"events": [len(features)], "most": [features["total"].max()]}).astype("Int64")
 """
@@ -81,8 +94,15 @@ def declared(every_split: bool) -> Pipeline:
             Conform("conform", source="events", contract="contract:Reading"),
             Step("joined", run="steps:joined", reads=(Input("conform"), Input("weather", look_back=1)), split_by=split),
             Step("features", run="steps:features", reads=(Input("joined", look_back=1),), split_by=split),
+            Step(
+                "labels",
+                run="steps:labels",
+                reads=(Input("features", look_ahead=1), Input("weather", look_ahead=1)),
+                split_by=split,
+            ),
             Step("daily", run="steps:daily", reads=(Input("features"),)),
         ),
+        end=DAYS[-1].start,
         training=None,
         deployment=None,
     )
@@ -315,6 +335,24 @@ def expected_features(sent: Sequence[Sent], drops: Sequence[Drop]) -> dict[str, 
     return by_day
 
 
+def expected_labels(features: Mapping[str, list[dict[str, Any]]], drops: Sequence[Drop]) -> dict[str, Any]:
+    """Return the rows of ``labels`` by partition, from all features and the last version of each drop."""
+    known = [row for rows in features.values() for row in rows]
+    observed = [
+        (START + timedelta(days=day, hours=hour), degrees)
+        for day, drop in enumerate(drops)
+        for hour, degrees in drop[-1].items()
+    ]
+
+    def label(event: dict[str, Any]) -> dict[str, Any]:
+        at = event["event_time"]
+        coming = [row["total"] for row in known if at < row["event_time"] <= at + timedelta(days=1)]
+        degrees = [each for time, each in observed if at < time <= at + timedelta(days=1)]
+        return {"event_id": event["event_id"], "event_time": at, "coming": sum(coming), "degrees": sum(degrees)}
+
+    return {key: [label(event) for event in rows] for key, rows in features.items()}
+
+
 _numbers = count()
 
 
@@ -348,7 +386,10 @@ def test_any_delivery_gives_the_digests_of_a_delivery_in_order(
     deliver(world, data.draw(deliveries(sent)))
 
     assert world.digests() == in_order.digests()
-    assert [sorted(days) for days in world.digests().values()] == [[day.key for day in DAYS]] * 4
-    rows = {day.key: rows_of(world.workspace.lake, "features", day.key) for day in DAYS}
-    assert rows == expected_features(sent, drops)
+    assert [sorted(days) for days in world.digests().values()] == [[day.key for day in DAYS]] * 5
+    features, labels = (
+        {day.key: rows_of(world.workspace.lake, step, day.key) for day in DAYS} for step in ("features", "labels")
+    )
+    assert features == expected_features(sent, drops)
+    assert labels == expected_labels(features, drops)
     assert world.transform(ALL) == 0

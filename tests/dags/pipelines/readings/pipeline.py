@@ -23,11 +23,12 @@ PIPELINE = Pipeline(
     name="readings",
     every="day",
     start=datetime(2013, 1, 1, tzinfo=UTC),
+    end=datetime(2013, 1, 12, tzinfo=UTC),
     sources=(FifoQueue("events", event_id="id", event_time="at"),),
     steps=(
         Conform("conform", source="events", contract="contract:Reading"),
         Step("doubled", run="steps:doubled", reads=(Input("conform"),), runtime=Lambda(memory_mb=512)),
-        Step("compared", run="steps:compared", reads=(Input("doubled", look_back=1),), runtime=Auto()),
+        Step("compared", run="steps:compared", reads=(Input("doubled", 1, 1),), runtime=Auto()),
     ),
     training=Training(
         rows="compared",
