@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -369,12 +370,7 @@ def worlds(lake: Lake, declare: Declare) -> Any:
     return make
 
 
-@pytest.mark.timeout(900)
-@settings(
-    max_examples=24, suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture]
-)
-@given(sent=messages(), drops=DROPS, data=st.data())
-def test_any_delivery_gives_the_digests_of_a_delivery_in_order(
+def _require_the_digests_of_a_delivery_in_order(
     worlds: Any, sent: list[Sent], drops: list[Drop], data: st.DataObject
 ) -> None:
     in_order = worlds(sent, [drop[-1:] for drop in drops], split=False)
@@ -393,3 +389,27 @@ def test_any_delivery_gives_the_digests_of_a_delivery_in_order(
     assert features == expected_features(sent, drops)
     assert labels == expected_labels(features, drops)
     assert world.transform(ALL) == 0
+
+
+_DELIVERED = given(sent=messages(), drops=DROPS, data=st.data())
+_EXAMPLES = partial(
+    settings, suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture]
+)
+
+
+@_EXAMPLES(max_examples=8)
+@_DELIVERED
+def test_any_delivery_gives_the_digests_of_a_delivery_in_order(
+    worlds: Any, sent: list[Sent], drops: list[Drop], data: st.DataObject
+) -> None:
+    _require_the_digests_of_a_delivery_in_order(worlds, sent, drops, data)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+@_EXAMPLES(max_examples=100)
+@_DELIVERED
+def test_each_of_many_deliveries_gives_the_digests_of_one_in_order(
+    worlds: Any, sent: list[Sent], drops: list[Drop], data: st.DataObject
+) -> None:
+    _require_the_digests_of_a_delivery_in_order(worlds, sent, drops, data)
