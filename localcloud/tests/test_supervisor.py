@@ -19,6 +19,7 @@ from localcloud import processes
 from localcloud.services import emulator
 from localcloud.settings import Settings
 from localcloud.testing.clouds import SERVICES, LocalCloud, free_ports
+from localcloud.testing.processes import is_running
 from localcloud.testing.waiting import wait_for
 
 
@@ -94,7 +95,7 @@ def test_a_signal_during_up_leaves_nothing(localcloud: LocalCloud, number: signa
     _, error = up.communicate(timeout=60)
     assert up.returncode == 130
     assert one_line(error).startswith("localcloud: interrupted")
-    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert not any(is_running(pid) for pid in pids)
     assert not any(localcloud.record(each).exists() for each in SERVICES)
 
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from demo.laptop import Laptop, StepFailed
@@ -17,6 +16,7 @@ from deploy.checkout import PORTS, make_checkout
 from rich.console import Console
 
 from demo import laptop
+from localcloud.testing.processes import is_running
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_step_stops_when_its_probe_finds_no_cloud(demo: Laptop) -> None:
     with pytest.raises(EndpointConnectionError):
         demo._run("train", [sys.executable, "-c", code], probe)
 
-    assert not psutil.pid_exists(int(log.read_text()))
+    assert not is_running(int(log.read_text()))
 
 
 @pytest.mark.parametrize("name", [name for name in PORTS if name.startswith("LOCALCLOUD")])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import psutil
 import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.testing.fargate import Fargate
+from localcloud.testing.processes import is_running
 from localcloud.testing.waiting import wait_for
 
 SPOT = [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]
@@ -54,7 +54,7 @@ def test_a_stopped_task_gets_the_time_to_end(fargate: Fargate) -> None:
 def test_a_task_that_does_not_end_is_killed_with_all_of_its_processes(fargate: Fargate) -> None:
     arn = started(fargate, IGNORES, container={"stopTimeout": 1})
     pids = [int(pid) for pid in fargate.lines(arn)[0].split()]
-    assert all(psutil.pid_exists(pid) for pid in pids)
+    assert all(is_running(pid) for pid in pids)
     began = time.monotonic()
     fargate.ecs.stop_task(cluster=fargate.name, task=arn.rpartition("/")[2])
     task = fargate.stopped(arn)
@@ -63,7 +63,7 @@ def test_a_task_that_does_not_end_is_killed_with_all_of_its_processes(fargate: F
     assert "reason" not in task["containers"][0], "it is not out of memory"
     assert task["stoppedReason"] == "Task stopped by user"
     assert fargate.lines(arn)[1:] == ["asked"]
-    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert not any(is_running(pid) for pid in pids)
 
 
 def test_a_stop_counts_once_and_a_stopped_task_may_be_stopped(fargate: Fargate) -> None:

@@ -8,11 +8,11 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import psutil
 import pytest
 
 from localcloud.testing.clouds import Cloud
 from localcloud.testing.fargate import CONTAINER, Fargate
+from localcloud.testing.processes import is_running
 
 MIB = 1024 * 1024
 SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
@@ -129,7 +129,7 @@ print(child.pid)
 """
     task = fargate.result(script)
     pid = int(fargate.lines(task["taskArn"])[0])
-    assert not psutil.pid_exists(pid)
+    assert not is_running(pid)
     assert task["containers"][0]["exitCode"] == 0
 
 

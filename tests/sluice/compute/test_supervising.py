@@ -14,10 +14,10 @@ from pathlib import Path
 from threading import Timer
 from typing import Any
 
-import psutil
 import pytest
 
 import sluice
+from localcloud.testing.processes import is_running
 from localcloud.testing.waiting import wait_for
 from sluice.compute.memory import Peak
 from sluice.compute.supervising import supervise
@@ -194,7 +194,7 @@ def test_processes_of_the_child_are_killed_with_it(tmp_path: Path) -> None:
 
     assert ended.reason == "time"
     other = int(note.read_text())
-    wait_for(lambda: not psutil.pid_exists(other) or psutil.Process(other).status() == "zombie", what="its end")
+    wait_for(lambda: not is_running(other), what="its end")
 
 
 def test_line_is_in_the_log_before_anything_can_kill_the_process() -> None:
