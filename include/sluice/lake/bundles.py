@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -49,7 +49,7 @@ class Bundle(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    schema_version: int = 1
+    schema_version: Literal[1] = 1
     copies: Mapping[str, Copied] = Field(default_factory=dict)
 
 
@@ -68,9 +68,12 @@ def read_copies(
         for partition in partitions:
             found = copies.get(partition.key)
             if found is not None and found.etag.strip('"') == etags[partition]:
-                uri = lake.uri(lake.layout.manifest(dataset, partition))
-                with suppress(UnreadableObject):  # a newer version may have copied it; who reads it gets the error
-                    yield partition, Stored(parsed(uri, found.manifest.encode(), Manifest), found.etag)
+                try:
+                    uri = lake.uri(lake.layout.manifest(dataset, partition))
+                    manifest = parsed(uri, found.manifest.encode(), Manifest)
+                except UnreadableObject:  # a newer version may have copied it; who reads the manifest gets the error
+                    continue
+                yield partition, Stored(manifest, found.etag)
 
 
 def _read(lake: Lake, key: str) -> Mapping[str, Copied]:

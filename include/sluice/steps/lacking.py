@@ -85,21 +85,25 @@ def lacking(
     return tuple(lacks)
 
 
-def is_needless(look: Look, pipeline: Pipeline, partition: Partition) -> bool:
-    """Return whether no step has anything to make: no source has, or will have, anything that one of them reads.
+def needless(look: Look, pipeline: Pipeline, partitions: Iterable[Partition]) -> set[Partition]:
+    """Return those of some partitions for which no step has anything to make.
 
-    A gap in a history is needless, but not while a step looks back on rows before it, or ahead on rows after it.
+    No source has, or will have, anything of them that a step reads. A gap in a history is needless, but not while a
+    step looks back on rows before it, or ahead on rows after it.
 
     Args:
         look: A look at the pipeline's lake.
         pipeline: The pipeline.
-        partition: The partition.
+        partitions: The partitions.
     """
-    return all(
-        is_absent_for_good(look, pipeline, source, partition.shift(-n))
-        for n in farthest(pipeline)
-        for source in pipeline.sources
-    )
+    far = farthest(pipeline)
+    read = {partition: [partition.shift(-n) for n in far] for partition in partitions}
+    once = {each for window in read.values() for each in window}  # windows overlap
+    look.read_manifests((raw_dataset(source.name), each) for each in once for source in pipeline.sources)
+    absent = {
+        each for each in once if all(is_absent_for_good(look, pipeline, source, each) for source in pipeline.sources)
+    }
+    return {partition for partition, window in read.items() if absent.issuperset(window)}
 
 
 def held_back(

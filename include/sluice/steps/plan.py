@@ -10,14 +10,13 @@ from typing import TypeAlias
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.steps import Conform, Step
 from sluice.errors import MissingResource, UnreadableObject
-from sluice.lake.layout import raw_dataset
 from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.partitions import Partition, format_ranges, parse_ranges
 from sluice.steps.code import code_fingerprint
 from sluice.steps.ids.index import NO_KEY_FILE, Index, KeyFile, index_of
-from sluice.steps.lacking import Awaited, Found, find_inputs, is_needless, lacking, read_inputs
-from sluice.steps.reach import dataset_of, dependants, farthest
+from sluice.steps.lacking import Awaited, Found, find_inputs, lacking, needless, read_inputs
+from sluice.steps.reach import dataset_of, dependants
 from sluice.workspace import Workspace
 
 # How many bytes of objects one call of a step's function reads at most, if it makes several partitions. Four times as
@@ -210,12 +209,9 @@ def find_needless(look: Look, pipeline: Pipeline, step: Conform | Step, targets:
         targets: The partitions to choose from.
     """
     own = [step.name, *(dataset_of(pipeline, read.dataset) for read in step.reads)]
-    without = [each for each in targets if not any(look.manifest(dataset, each) for dataset in own)]
-    far = farthest(pipeline)
-    look.read_manifests(
-        (raw_dataset(source.name), each.shift(-n)) for each in without for source in pipeline.sources for n in far
+    return needless(
+        look, pipeline, [each for each in targets if not any(look.manifest(dataset, each) for dataset in own)]
     )
-    return {each for each in without if is_needless(look, pipeline, each)}
 
 
 def look_at(
