@@ -25,6 +25,7 @@ _COMPONENTS = ("api-server", "scheduler --skip-serve-logs", "dag-processor", "tr
 _HEALTHY = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 _START_SECONDS = 120
 _STOP_SECONDS = 30
+_SECONDS_BETWEEN_LOOKS = 0.25  # each is a request that the API server answers
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,24 @@ class Airflow:
         return found
 
     def ended(self, dag_id: str, run_id: str, *, seconds: float = 120) -> dict[str, Any]:
-        """Return the run, once it has ended."""
+        """Return the run, once it has ended. On a slow machine it may take long, but in so many seconds a task changes.
 
-        def probe() -> dict[str, Any] | None:
-            run = self.run(dag_id, run_id)
-            return run if run["state"] in ("success", "failed") else None
+        The error of a run that stands still says where it stands.
+        """
+        stands = self._stands(dag_id, run_id)
+        while not stands.startswith(("success", "failed")):
+            stands = wait_for(
+                lambda before=stands: now if (now := self._stands(dag_id, run_id)) != before else None,
+                seconds=seconds,
+                what=f"change of {dag_id} {run_id}, which stands at {stands}",
+                every=_SECONDS_BETWEEN_LOOKS,
+            )
+        return self.run(dag_id, run_id)
 
-        return wait_for(probe, seconds=seconds, what=f"the end of {dag_id} {run_id}")
+    def _stands(self, dag_id: str, run_id: str) -> str:
+        """Return the state of a run, and of each of its tasks with the try."""
+        tasks = [f"{each['task_id']} {each['state']} {each['try_number']}" for each in self.tasks(dag_id, run_id)]
+        return f"{self.run(dag_id, run_id)['state']}: {', '.join(tasks)}"
 
     def clear(self, dag_id: str, run_id: str) -> None:
         """Clear a whole run, as the UI's button does."""

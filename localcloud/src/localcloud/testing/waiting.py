@@ -8,16 +8,17 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_SECONDS_BETWEEN_CALLS = 0.05
 
-
-def wait_for(condition: Callable[[], T | None], *, seconds: float = 60.0, what: str = "the condition") -> T:
+def wait_for(
+    condition: Callable[[], T | None], *, seconds: float = 60.0, what: str = "the condition", every: float = 0.05
+) -> T:
     """Return the first truthy value that ``condition`` returns.
 
     Args:
-        condition: Called about 20 times a second.
+        condition: Called again and again.
         seconds: How long to wait at most.
         what: Names the condition in the error's message.
+        every: Seconds between two calls.
 
     Raises:
         AssertionError: There was no truthy value in time.
@@ -25,5 +26,5 @@ def wait_for(condition: Callable[[], T | None], *, seconds: float = 60.0, what: 
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"no {what} within {seconds} s"
-        time.sleep(_SECONDS_BETWEEN_CALLS)
+        time.sleep(every)
     return value
