@@ -8,7 +8,7 @@ Runs all the time, one run after another, half a minute apart at least. Waiting 
 |---|---|
 | **in** | manifests of raw partitions, markers of drops, `PIPELINE/started/…` |
 | **out** | runs of the transform DAG, named for their partitions; late data clears the run of its partition |
-| **order** | by time, a few at once; partitions that lack a drop come after those that lack nothing |
+| **order** | by time, a few at once; partitions that lack a drop start once no others are due |
 | **re-run** | safe: the lake determines what is due, and a run that has nothing to do changes nothing |
 
 The log of `wait` lists what is not complete in partitions that are due or can't start, with the reason, whenever that

@@ -79,8 +79,8 @@ def settled(workspace: Workspace, source: str, settling_seconds: float) -> bool 
     return Waiting(waiting) if waiting else True
 
 
-def complete_partitions(workspace: Workspace, partitions: str) -> list[str] | Waiting:
-    """Return the partitions in chunks, one for each mapped task, once every source is complete for all of them.
+def complete_partitions(workspace: Workspace, partitions: str) -> bool | Waiting:
+    """Return True once every source is complete for all of the partitions.
 
     Args:
         workspace: The pipeline's workspace.
@@ -88,21 +88,23 @@ def complete_partitions(workspace: Workspace, partitions: str) -> list[str] | Wa
     """
     from sluice.lake.partitions import parse_ranges
     from sluice.sources.completeness import describe, incomplete
-    from sluice.steps.chunks import chunks_of_run
 
-    requested = parse_ranges(partitions, workspace.pipeline.calendar)
-    missing = incomplete(workspace, requested)
-    return Waiting(describe(workspace.pipeline, missing)) if missing else chunks_of_run(workspace, requested)
+    missing = incomplete(workspace, parse_ranges(partitions, workspace.pipeline.calendar))
+    return Waiting(describe(workspace.pipeline, missing)) if missing else True
 
 
 def due_partitions(workspace: Workspace) -> list[str] | Waiting:
-    """Return the keys of the next partitions that the transform has to run for."""
+    """Return the keys of the next partitions that the transform has to run for.
+
+    Airflow starts the queued run of the earliest date first. So a run that lacks a drop is not queued beside others, or
+    it would take the slot of one that lacks nothing.
+    """
     from sluice.sources.completeness import describe
     from sluice.sources.due import due_partitions as due
 
     found = due(workspace, _MOST_DUE)
     if found.ready:
-        return [partition.key for partition in found.ready]
+        return [partition.key for partition in found.next]
     return Waiting(describe(workspace.pipeline, found.waiting) or f"new data of {workspace.pipeline.name}")
 
 

@@ -63,6 +63,12 @@ class Due:
     ready: tuple[Partition, ...]
     waiting: tuple[Incomplete, ...]
 
+    @property
+    def next(self) -> tuple[Partition, ...]:
+        """The partitions to start now: those of which something is missing only if no others are due."""
+        lacking = {each.partition for each in self.waiting}
+        return tuple(each for each in self.ready if each not in lacking) or self.ready
+
 
 def due_partitions(workspace: Workspace, most: int) -> Due:
     """Return the first partitions that are due between the pipeline's ``start`` and ``end``.

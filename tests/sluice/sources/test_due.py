@@ -44,13 +44,22 @@ def test_partition_is_due_once_a_step_can_run_and_one_that_lacks_nothing_comes_f
 
     due = due_partitions(workspace_of(lake, TOY), 100)
 
-    assert list(due.ready) == [DAYS[0], DAYS[2], DAYS[4], DAYS[1], DAYS[3]]
+    assert due.ready == (DAYS[0], DAYS[2], DAYS[4], DAYS[1], DAYS[3])
+    assert due.next == (DAYS[0], DAYS[2], DAYS[4])
     assert [(each.source, each.partition) for each in sorted(due.waiting)] == [
         ("events", DAYS[6]),
         ("events", DAYS[5]),
         ("weather", DAYS[1]),
         ("weather", DAYS[3]),
     ]
+
+
+def test_partitions_that_lack_a_drop_are_next_once_no_others_are_due(lake: Lake) -> None:
+    arrive(lake, *DAYS[:3])
+    drop(lake, DAYS[1])
+    record_started(workspace_of(lake, TOY), [DAYS[1]], "run")
+
+    assert due_partitions(workspace_of(lake, TOY), 100).next == (DAYS[0], DAYS[2])
 
 
 def test_empty_lake_has_nothing_due_and_nothing_to_wait_for(lake: Lake) -> None:
