@@ -247,17 +247,14 @@ class S3PartitionSensor(ProbeSensor):
         return {"pipeline": self.pipeline, "partitions": format_ranges(partitions_of_run(self.pipeline, context))}
 
     @override
-    def found(self, found: list[str], context: Context) -> list[str]:
-        self._record(context, ())
-        return found
+    def found(self, found: Any, context: Context) -> list[str]:
+        return self._begin(context, ())
 
     @override
     def timed_out(self, waiting_for: str, context: Context) -> list[str]:
         from sluice.sources.completeness import can_begin, incomplete
-        from sluice.steps.chunks import chunks_of_run
-        from sluice_airflow.connection import open_workspace
 
-        workspace, partitions = open_workspace(self.pipeline), partitions_of_run(self.pipeline, context)
+        workspace, partitions = WORKSPACES.get(self.pipeline), partitions_of_run(self.pipeline, context)
         missing = incomplete(workspace, partitions)
         if not any(can_begin(workspace.pipeline, partition, missing) for partition in partitions):
             raise AirflowFailException(
@@ -265,16 +262,17 @@ class S3PartitionSensor(ProbeSensor):
                 f"to transform others, trigger a run with from and to"
             )
         self.log.info("not complete: %s. Steps that read it are held back", waiting_for)
-        self._record(context, missing)
-        return chunks_of_run(workspace, partitions)
+        return self._begin(context, missing)
 
-    def _record(self, context: Context, missing: Sequence[Incomplete]) -> None:
+    def _begin(self, context: Context, missing: Sequence[Incomplete]) -> list[str]:
+        """Record that a run has started on its partitions, and return them in chunks."""
         from sluice.sources.due import record_started
-        from sluice_airflow.connection import open_workspace
+        from sluice.steps.chunks import chunks_of_run
 
+        workspace, partitions = WORKSPACES.get(self.pipeline), partitions_of_run(self.pipeline, context)
         if not is_dags_test(context):
-            partitions = partitions_of_run(self.pipeline, context)
-            record_started(open_workspace(self.pipeline), partitions, context["run_id"], missing)
+            record_started(workspace, partitions, context["run_id"], missing)
+        return chunks_of_run(workspace, partitions)
 
 
 class DuePartitionsSensor(ContinuousProbeSensor):

@@ -54,6 +54,25 @@ PIPELINE = Pipeline(
 )
 '''
 
+_MODULES = {
+    "__init__": "",
+    "pipeline": _DECLARATION,
+    "contracts": """
+from pydantic import BaseModel
+
+class Parcel(BaseModel):
+    weight: float
+    distance: float
+""",
+    "steps": """
+def features(conform, tariffs):
+    return conform.assign(late=0)
+
+def elsewhere(features):
+    return features
+""",
+}
+
 
 @pytest.fixture(autouse=True)
 def nothing_shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -89,8 +108,8 @@ def parcels(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     connection."""
     folder = tmp_path_factory.mktemp("pipelines")
     (folder / "parcels").mkdir()
-    (folder / "parcels" / "__init__.py").touch()
-    (folder / "parcels" / "pipeline.py").write_text(_DECLARATION)
+    for name, source in _MODULES.items():
+        (folder / "parcels" / f"{name}.py").write_text(source)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipelines, "__path__", [*pipelines.__path__, str(folder)])
         declared = load_pipeline("parcels")

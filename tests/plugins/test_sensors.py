@@ -234,7 +234,9 @@ def test_marker_that_arrives_during_the_wait_ends_it(parcels: Workspace) -> None
         await asyncio.to_thread(put_marker, parcels, PARTITIONS[1])
         return (await asyncio.wait_for(first, 30)).payload
 
-    assert asyncio.run(put_while_waiting())["found"] == ["dt=2013-03-01..dt=2013-03-02"]
+    event = asyncio.run(put_while_waiting())
+    assert event["found"] is True
+    assert partition_sensor().resume(CONTEXT, event) == ["dt=2013-03-01..dt=2013-03-02"]
 
 
 # DuePartitionsSensor
@@ -247,11 +249,11 @@ def due_sensor() -> DuePartitionsSensor:
 @pytest.mark.usefixtures("complete_but_for_one_marker")
 def test_partition_is_due_until_a_run_has_begun_on_what_is_there(parcels: Workspace) -> None:
     first, second = (partition.key for partition in PARTITIONS)
-    assert run(due_sensor()) == [first, second]
+    assert run(due_sensor()) == [first]  # the second one lacks a drop
 
     in_dags_test = SimpleNamespace(logical_date=None, triggering_user_name="dag_test")
     run(partition_sensor(), {"params": {"from": "2013-03-01", "to": None}, "dag_run": in_dags_test})
-    assert run(due_sensor()) == [first, second]
+    assert run(due_sensor()) == [first]
 
     run(partition_sensor(), {**CONTEXT, "params": {"from": "2013-03-01", "to": None}})
     assert run(due_sensor()) == [second]

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, groupby
 
+from sluice.lake.look import Look
 from sluice.lake.manifests import Size
 from sluice.lake.partitions import Partition, format_ranges
 from sluice.sources.connecting import connect
+from sluice.steps.outlook import outlook
 from sluice.workspace import Workspace
 
 # The work of a partition is counted in bytes. A small row takes as long as this many stored bytes.
@@ -46,14 +48,27 @@ def chunks_by_size(sizes: Mapping[Partition, Size], target: int = TARGET) -> lis
 
 
 def chunks_of_run(workspace: Workspace, partitions: Sequence[Partition]) -> list[str]:
-    """Return complete partitions in chunks, as :func:`chunks_by_size` makes them.
+    """Return the partitions of a run in chunks, as :func:`chunks_by_size` makes them.
+
+    A partition for which there is nothing to land or to make counts as empty, so that a run in which little has changed
+    has few tasks.
 
     Args:
-        workspace: The pipeline that declares the sources.
+        workspace: The pipeline that declares the sources and steps.
         partitions: Neighbours, in order.
+
+    Raises:
+        DeclarationError: the code of a step does not exist, or the lake is divided otherwise than is declared.
     """
+    connectors = [connect(workspace, source) for source in workspace.pipeline.sources]
     sizes = dict.fromkeys(partitions, Size())
-    for source in workspace.pipeline.sources:
-        for partition, size in connect(workspace, source).sizes(partitions).items():
+    for connector in connectors:
+        for partition, size in connector.sizes(partitions).items():
             sizes[partition] += size
-    return chunks_by_size(sizes)
+    chunks = chunks_by_size(sizes)
+    if len(chunks) < 2:
+        return chunks
+    look = Look(workspace.lake)
+    busy = {each.partition for each in outlook(workspace, partitions, look=look) if each.verdict in ("runs", "may run")}
+    busy.update(*(connector.unlanded(look) for connector in connectors))
+    return chunks_by_size({partition: size if partition in busy else Size() for partition, size in sizes.items()})

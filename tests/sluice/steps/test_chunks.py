@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,14 +12,15 @@ from hypothesis import strategies as st
 from tests.calendars import utc, utc_ranges
 from tests.conftest import Cloud
 from tests.sluice.lake_contents import put_raw
-from tests.sluice.toy import message
+from tests.sluice.toy import EVENTS, message, reading, toy
 
 from sluice.declaration.loading import load_pipeline
 from sluice.lake.grains import Grain
 from sluice.lake.manifests import Size
-from sluice.lake.partitions import Partition
+from sluice.lake.partitions import Partition, format_ranges
 from sluice.provisioning.provision import provision
 from sluice.steps.chunks import MOST, PARTITION, ROW, TARGET, chunks_by_size, chunks_of_run
+from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 
 FIRST: Mapping[Grain, Partition] = {
@@ -103,5 +105,32 @@ def test_sizes_are_those_of_all_sources(cloud: Cloud) -> None:
     messages = [message(json.dumps({"id": str(n), "event_time": "2013-01-02T07:00:00Z"}), n) for n in range(20)]
     put_raw(workspace.lake, pipeline.event_sources[0], "2013-01-02", messages)
     workspace.lake.put("drops/weather/dt=2013-01-03/day.csv", bytes(2**26))
+    workspace.lake.put("drops/weather/dt=2013-01-03/_SUCCESS", b"")
 
     assert chunks_of_run(workspace, days) == ["dt=2013-01-01..dt=2013-01-02", "dt=2013-01-03", "dt=2013-01-04"]
+
+
+def test_partitions_in_which_nothing_has_to_run_count_as_empty(workspace: Workspace) -> None:
+    """Two days have a chunk of rows together, and half a chunk each."""
+    workspace = replace(workspace, pipeline=toy(sources=(EVENTS,)))
+    days = [FIRST["day"].shift(n) for n in range(4)]
+    rows = TARGET // ROW // 2 + 100
+    apart, together = ["dt=2013-01-01", "dt=2013-01-02..dt=2013-01-04"], ["dt=2013-01-01..dt=2013-01-04"]
+    for day, count in zip(days, (rows, rows, 1, 1), strict=True):
+        put_readings(workspace, day, count)
+
+    assert chunks_of_run(workspace, days) == apart
+    for step in workspace.pipeline.steps:
+        run_step(workspace, step.name, format_ranges(days))
+    assert chunks_of_run(workspace, days) == together
+
+    put_readings(workspace, days[2], 2)  # late
+    assert chunks_of_run(workspace, days) == together
+    put_readings(workspace, days[0], rows + 1)
+    assert chunks_of_run(workspace, days) == apart  # the next day looks back on it
+
+
+def put_readings(workspace: Workspace, day: Partition, count: int) -> None:
+    key = day.key.removeprefix("dt=")
+    readings = [message(reading(f"r-{key}-{n}", f"{key}T07:00:00+00:00", 1), n + 1) for n in range(count)]
+    put_raw(workspace.lake, EVENTS, key, readings)
