@@ -118,7 +118,7 @@ def lasting_partitions(workspace: Workspace, partitions: str) -> bool | Waiting:
         partitions: The partitions, as ranges.
     """
     from sluice.lake.partitions import parse_ranges
-    from sluice.sources.due import last_runs
+    from sluice.sources.started import last_runs
     from sluice.steps.reach import reach
     from sluice_airflow.runs import runs_at_work
 

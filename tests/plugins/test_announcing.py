@@ -15,7 +15,8 @@ from tests.plugins.task_life import run
 from tests.sluice.lake_contents import keys_below, partition, put_rows
 
 from sluice.lake.manifests import Manifest
-from sluice.sources.due import Started, record_started
+from sluice.sources.due import record_started
+from sluice.sources.started import Started
 from sluice.steps import lacking
 from sluice.workspace import Workspace
 from sluice_airflow.announcing import AnnounceTransformedOperator
@@ -168,6 +169,6 @@ def test_what_an_earlier_partition_lacks_is_recorded(
     with pytest.raises(AirflowFailException, match="waits for tariffs dt=2013-05-"):
         run(held, context(day, user=user))
 
-    stored = parcels.lake.stored(parcels.lake.layout.started("2013-05"), Started).value
+    stored = parcels.lake.stored(parcels.lake.layout.started("2013"), Started).value
     found = stored.held_back if stored else {}
     assert found.get(own.key) == ((f"tariffs/{own.shift(-1).key}",) if recorded else None)

@@ -7,8 +7,7 @@ costs a read of its manifest and nothing else. Only manifests of closed partitio
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +17,7 @@ from sluice.lake.manifests import Manifest
 from sluice.lake.objects import Stored
 from sluice.lake.parsing import parsed
 from sluice.lake.partitions import Partition
+from sluice.lake.periods import by_period
 from sluice.lake.store import Lake
 
 FEW = 8  # manifests, which are read as fast one by one
@@ -63,7 +63,7 @@ def read_copies(
         dataset: The dataset, such as ``raw/events``.
         etags: The ETags of the manifests to look for, without quotes, as they were listed.
     """
-    for period, partitions in _by_period(etags).items():
+    for period, partitions in by_period(etags).items():
         copies = _read(lake, lake.layout.bundle(dataset, period)) if len(partitions) > FEW else {}
         for partition in partitions:
             found = copies.get(partition.key)
@@ -94,7 +94,7 @@ def copy(lake: Lake, dataset: str, manifests: Mapping[Partition, Stored[Manifest
         manifests: The manifests as they were read, or written.
     """
     copies = {partition: each for partition, stored in manifests.items() for each in _copied(stored)}
-    for period, partitions in _by_period(copies).items():
+    for period, partitions in by_period(copies).items():
         if len(partitions) > FEW:
             new = {partition.key: copies[partition] for partition in partitions}
             _add(lake, lake.layout.bundle(dataset, period), new)
@@ -117,12 +117,3 @@ def _copied(stored: Stored[Manifest]) -> Iterator[Copied]:
         json = stored.value.model_dump_json()
         if len(json) <= _LARGEST:
             yield Copied(etag=stored.etag, manifest=json)
-
-
-def _by_period(partitions: Iterable[Partition]) -> Mapping[str, list[Partition]]:
-    """Return partitions by year, or by month if they are hours."""
-    found = defaultdict[str, list[Partition]](list)
-    for each in partitions:
-        year, month, _ = each.date.isoformat().split("-")
-        found[f"{year}-{month}" if each.calendar.every == "hour" else year].append(each)
-    return found

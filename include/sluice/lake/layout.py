@@ -15,7 +15,7 @@
     s3://BUCKET/PIPELINE/closing/SOURCE/{observed,pending,queue}.json
     s3://BUCKET/PIPELINE/redriven/SOURCE/<digest of a message id>/{1-intended,1-refused,…,sent}
     s3://BUCKET/PIPELINE/announced/STAGE/<subject>/<digest of the content>
-    s3://BUCKET/PIPELINE/started/<month>.json
+    s3://BUCKET/PIPELINE/started/<year or month>.json
     s3://BUCKET/PIPELINE/code/<fingerprint>.json
     s3://BUCKET/PIPELINE/computed/STEP/<digest of the work>/<attempt>-{claim,result}.json
     s3://BUCKET/PIPELINE/snapshots/<fingerprint>/{snapshot,profile}.json
@@ -243,13 +243,13 @@ class Layout:
         """
         return f"{self.announcements(stage)}{subject}/{digest}"
 
-    def started(self, month: str) -> str:
-        """Return the key of the record of the runs that were started for a month's partitions.
+    def started(self, period: str) -> str:
+        """Return the key of the record of the runs that were started for a period's partitions.
 
         Args:
-            month: The month, such as ``2013-01``.
+            period: The period, as :mod:`sluice.lake.periods` names it.
         """
-        return self._key(Folder.STARTED, f"{month}.json")
+        return self._key(Folder.STARTED, f"{period}.json")
 
     def computed(self, step: str, work: str, name: str) -> str:
         """Return the key of a record of work that runs outside of the workers.

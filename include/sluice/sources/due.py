@@ -1,19 +1,15 @@
 """Finds the partitions that are due: a step can run, and no transform run has started on what the sources have.
 
-The lake records which runs have started, on which content, and what they were held back by, in one object a month. So
-it alone decides what is due, and Airflow's own records of the runs don't matter. Late data, an overwritten drop, and
-one that a step has waited for make a partition due again.
+The lake records which runs have started, on which content, and what they were held back by. So it alone decides what is
+due, and Airflow's own records of the runs don't matter. Late data, an overwritten drop, and one that a step has waited
+for make a partition due again.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import TypeAlias
 
 from sluice.declaration.pipeline import Pipeline
 from sluice.lake.division import require_division
@@ -21,34 +17,15 @@ from sluice.lake.layout import raw_dataset
 from sluice.lake.look import Look
 from sluice.lake.manifests import digest_of
 from sluice.lake.partitions import Partition
-from sluice.lake.store import Lake
 from sluice.sources.completeness import Incomplete, can_begin, incomplete
 from sluice.sources.connecting import connect
 from sluice.sources.contract import Contents
 from sluice.sources.coverage import is_absent_for_good, is_outside
+from sluice.sources.started import Started, read_started, update_started
 from sluice.workspace import Workspace
 
 _Raw: TypeAlias = tuple[str, Partition]  # the name of a source, and the partition
 _CHUNK = 64  # partitions that are checked for completeness together
-
-
-class Started(BaseModel):
-    """The content on which transform runs have started, for the partitions of one month.
-
-    Attributes:
-        schema_version: The version of this JSON.
-        partitions: The digest of the sources' content, by partition key.
-        runs: The name of the run that has started last, by partition key.
-        held_back: The raw partitions, such as ``weather/dt=2013-01-05``, that steps of the run look back on and that
-            had not landed, by partition key. If there are none: those that steps look ahead on.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    schema_version: Literal[1] = 1
-    partitions: Mapping[str, str] = Field(default_factory=dict)
-    runs: Mapping[str, str] = Field(default_factory=dict)
-    held_back: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,9 +65,9 @@ def due_partitions(workspace: Workspace, most: int) -> Due:
     arrived = sorted(
         {partition for each in contents.values() for partition in each if not is_outside(pipeline, partition)}
     )
-    records = _read_started(lake, arrived)
-    started = {key: digest for each in records for key, digest in each.partitions.items()}
-    released = _released(workspace, records)
+    record = read_started(lake, arrived)
+    started = record.partitions
+    released = _released(workspace, record.held_back)
     new = [each for each in arrived if started.get(each.key) != _digest(contents, each) or each.key in released]
     whole, partial, waiting = list[Partition](), list[Partition](), list[Incomplete]()
     for first in range(0, len(new), _CHUNK):
@@ -107,13 +84,12 @@ def due_partitions(workspace: Workspace, most: int) -> Due:
     return Due(tuple((whole + partial)[:most]), tuple(waiting))
 
 
-def _released(workspace: Workspace, records: Iterable[Started]) -> set[str]:
+def _released(workspace: Workspace, held_back: Mapping[str, Sequence[str]]) -> set[str]:
     """Return the keys of partitions that were held back, and for which all has landed since, or will never come.
 
     A later partition that lands releases nothing: its own run makes what looks ahead on it.
     """
     look, pipeline = Look(workspace.lake), workspace.pipeline
-    held_back = {key: raws for each in records for key, raws in each.held_back.items()}
     sources = {raw.partition("/")[0] for raws in held_back.values() for raw in raws}
     landed = {f"{source}/{each.key}" for source in sources for each in look.lake.partitions(raw_dataset(source))}
 
@@ -157,7 +133,7 @@ def record_started(
             held_back={key: raws for key, raws in before.held_back.items() if key not in keys},
         )
 
-    _update(workspace.lake, partitions, started)
+    update_started(workspace.lake, partitions, started)
 
 
 def record_held_back(workspace: Workspace, held_back: Mapping[Partition, Collection[_Raw]]) -> None:
@@ -185,7 +161,7 @@ def record_held_back(workspace: Workspace, held_back: Mapping[Partition, Collect
         now = {key: recorded[key] for key in keys if key in recorded}
         return before.model_copy(update={"held_back": {**before.held_back, **now}})
 
-    _update(workspace.lake, held_back, waits)
+    update_started(workspace.lake, held_back, waits)
 
 
 def _other_times(pipeline: Pipeline, partition: Partition, lacks: Iterable[_Raw]) -> list[_Raw]:
@@ -197,48 +173,8 @@ def _other_times(pipeline: Pipeline, partition: Partition, lacks: Iterable[_Raw]
     return [raw for raw in raws if raw[1] < partition] or [raw for raw in raws if raw[1] > partition]
 
 
-def last_runs(lake: Lake, partitions: Collection[Partition]) -> set[str]:
-    """Return the names of the runs that have started last on some partitions. They may have ended.
-
-    Args:
-        lake: The pipeline's lake.
-        partitions: The partitions. One on which no run has started adds nothing.
-    """
-    wanted = {partition.key for partition in partitions}
-    return {run for each in _read_started(lake, partitions) for key, run in each.runs.items() if key in wanted}
-
-
 def _digest(contents: Mapping[str, Contents], partition: Partition, missing: Iterable[Incomplete] = ()) -> str:
     """Return a digest of what the sources have of a partition. What is not complete may grow, and does not count."""
     lacking = {each.source for each in missing if each.partition == partition}
     found = ["" if source in lacking else each.get(partition, "") for source, each in contents.items()]
     return digest_of(found)[:16]
-
-
-def _update(lake: Lake, partitions: Iterable[Partition], change: Callable[[Started, Collection[str]], Started]) -> None:
-    """Change the record of each month, for the keys of the partitions in it."""
-    months: dict[str, list[str]] = defaultdict(list)
-    for partition in partitions:
-        months[_month(partition)].append(partition.key)
-    for month, keys in months.items():
-
-        def changed(before: Started | None, keys: Collection[str] = keys) -> Started:
-            return change(before or Started(), keys)
-
-        lake.update(_key(lake, month), Started, changed)
-
-
-def _read_started(lake: Lake, partitions: Iterable[Partition]) -> list[Started]:
-    """Return the records of the months of some partitions."""
-    months = sorted({_month(partition) for partition in partitions})
-    with ThreadPoolExecutor(16) as pool:
-        found = pool.map(lambda month: lake.stored(_key(lake, month), Started).value, months)
-        return [each for each in found if each is not None]
-
-
-def _month(partition: Partition) -> str:
-    return partition.date.isoformat()[:7]
-
-
-def _key(lake: Lake, month: str) -> str:
-    return lake.layout.started(month)

@@ -20,8 +20,8 @@ from sluice.monitoring.report import Report
 from sluice.serving.plan import Plan
 from sluice.serving.records import DeploymentRecord
 from sluice.serving.registry import Version
-from sluice.sources.due import Started
 from sluice.sources.queue.progress import QueueProgress
+from sluice.sources.started import Started
 from sluice.sources.stream.checkpoints import Checkpoint
 
 KINDS = (

@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import pytest
 from tests.draining import ALL_LANDED, workspace_of
 from tests.sluice.lake_contents import keys_below, partition, put_raw
 from tests.sluice.toy import DROPS, EVENTS, TOY, message, toy
 
 from sluice.declaration.steps import Input, Step
-from sluice.errors import UnreadableObject
 from sluice.lake.partitions import Partition, between
 from sluice.lake.store import Lake
 from sluice.landing.closing import Observed, close_source
 from sluice.sources.completeness import Incomplete, incomplete
 from sluice.sources.drops.land import land_drop
-from sluice.sources.due import due_partitions, last_runs, record_held_back, record_started
+from sluice.sources.due import due_partitions, record_held_back, record_started
 
 DAYS = [partition(f"2013-01-0{day}") for day in range(1, 8)]
 
@@ -101,7 +99,7 @@ def test_recording_one_by_one_equals_recording_all_at_once(lake: Lake) -> None:
     record_started(workspace_of(lake, TOY), days, "run")
 
     assert ready(lake) == []
-    assert keys_below(lake, "toy/started/") == [f"toy/started/2013-0{month}.json" for month in (1, 2, 3, 4)]
+    assert keys_below(lake, "toy/started/") == ["toy/started/2013.json"]
 
 
 def test_only_partitions_between_start_and_end_are_due(lake: Lake) -> None:
@@ -180,23 +178,6 @@ def test_what_came_while_a_run_was_held_back_makes_it_due(lake: Lake) -> None:
     assert ready(lake) == [DAYS[2]]
 
 
-def test_run_that_has_started_last_on_a_partition_is_known(lake: Lake) -> None:
-    """A run may start on a range over two months, and another one again on a day of it."""
-    days = list(between(partition("2013-01-30"), partition("2013-02-02")))
-    record_started(workspace_of(lake, TOY), days, "range")
-    record_started(workspace_of(lake, TOY), days[1:2], "dt=2013-01-31")
-
-    assert last_runs(lake, days) == {"range", "dt=2013-01-31"}
-    assert last_runs(lake, days[1:2]) == {"dt=2013-01-31"}
-    assert last_runs(lake, [days[0].shift(-1), days[-1].shift(1)]) == set()
-
-
-def test_record_of_an_earlier_version_names_no_run(lake: Lake) -> None:
-    lake.put("toy/started/2013-01.json", b'{"schema_version":1,"partitions":{"dt=2013-01-01":"0123456789abcdef"}}')
-
-    assert last_runs(lake, DAYS) == set()
-
-
 def test_manifest_that_can_not_be_read_is_named_and_holds_back_no_other_partition(lake: Lake) -> None:
     """P17: once it is restored, its partition is due by itself."""
     arrive(lake, *DAYS[:3])
@@ -216,16 +197,6 @@ def test_manifest_that_can_not_be_read_is_named_and_holds_back_no_other_partitio
     lake.put(key, former)
 
     assert ready(lake) == DAYS[:3]
-
-
-def test_record_of_started_runs_of_a_newer_schema_is_not_overwritten(lake: Lake) -> None:
-    arrive(lake, DAYS[0])
-    key = lake.layout.started("2013-01")
-    lake.put(key, b'{"schema_version": 2}')
-
-    with pytest.raises(UnreadableObject, match=r"started/2013-01\.json has schema 2, .*; update Sluice"):
-        record_started(workspace_of(lake, TOY), DAYS[:1], "run")
-    assert lake.get(key) == b'{"schema_version": 2}'
 
 
 def test_partition_that_waits_for_a_later_one_alone_is_due_once_that_is_known_never_to_come(lake: Lake) -> None:

@@ -11,8 +11,9 @@ from sluice.workspace import Workspace
 
 BOUND = 12  # calls of a cycle of the ingest, beside puts
 # The same of a transform of three steps: 28, three listings of ids and one key file for each of seven days in conform,
-# and two listings in each of the steps after it; and how the lake is divided, before the first new partition.
-TRANSFORM = 28 + 3 + 7 + 2 * 2 + 1
+# and two listings in each of the steps after it; how the lake is divided, before the first new partition; and a listing
+# of records of months, before the first record of a year.
+TRANSFORM = 28 + 3 + 7 + 2 * 2 + 1 + 1
 pytestmark = pytest.mark.usefixtures("short_poll")
 
 
