@@ -219,7 +219,7 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("settled", "sqs.GetQueueAttributes", {"source": "events", "settling_seconds": 120}),
     ("complete_partitions", "s3.GetObject", {"partitions": "dt=2013-03-01"}),
     ("due_partitions", "s3.ListObjectsV2", {}),
-    ("lasting_partitions", "s3.GetObject", {"partitions": "dt=2013-03-01"}),
+    ("lasting_partitions", "s3.ListObjectsV2", {"partitions": "dt=2013-03-01"}),
     ("ended_step", "s3.GetObject", {"step": "elsewhere", "reference": ELSEWHERE, "what": "a step"}),
     ("ended_training_job", "sagemaker.DescribeTrainingJob", {"job_name": "no-job"}),
     ("ended_training_job", "sagemaker.DescribeHyperParameterTuningJob", {"job_name": TUNING_JOB}),
