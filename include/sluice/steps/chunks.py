@@ -19,6 +19,8 @@ from sluice.workspace import Workspace
 ROW = 2**8
 # A partition takes at least as long as this many bytes, because its manifests are read and written.
 PARTITION = 2**16
+# One of which no source has anything is only looked for.
+GAP = 2**10
 # A step takes about as long for this much work as its task takes to start: larger chunks use fewer workers, and smaller
 # ones waste more than half of their time.
 TARGET = 2**24
@@ -38,7 +40,7 @@ def chunks_by_size(sizes: Mapping[Partition, Size], target: int = TARGET) -> lis
         The chunks, each as a range. Together they have every partition once, in order. A chunk has about ``target``,
         or more if there would be too many chunks, or if one partition has more.
     """
-    work = [max(size.bytes, size.rows * ROW, PARTITION) for size in sizes.values()]
+    work = [max(size.bytes, size.rows * ROW, PARTITION if size.bytes else GAP) for size in sizes.values()]
     total = sum(work)
     count = min(MOST, -(-total // target))
     # A partition belongs to the chunk in which the middle of its work lies.
@@ -50,8 +52,8 @@ def chunks_by_size(sizes: Mapping[Partition, Size], target: int = TARGET) -> lis
 def chunks_of_run(workspace: Workspace, partitions: Sequence[Partition]) -> list[str]:
     """Return the partitions of a run in chunks, as :func:`chunks_by_size` makes them.
 
-    A partition for which there is nothing to land or to make counts as empty, so that a run in which little has changed
-    has few tasks.
+    A partition for which there is nothing to land or to make counts as a small one, so that a run in which little has
+    changed has few tasks.
 
     Args:
         workspace: The pipeline that declares the sources and steps.
@@ -71,4 +73,9 @@ def chunks_of_run(workspace: Workspace, partitions: Sequence[Partition]) -> list
     look = Look(workspace.lake)
     busy = {each.partition for each in outlook(workspace, partitions, look=look) if each.verdict in ("runs", "may run")}
     busy.update(*(connector.unlanded(look) for connector in connectors))
-    return chunks_by_size({partition: size if partition in busy else Size() for partition, size in sizes.items()})
+    return chunks_by_size({each: size if each in busy else _little(size) for each, size in sizes.items()})
+
+
+def _little(size: Size) -> Size:
+    """Return the size of a partition of which only the manifests are read."""
+    return Size(PARTITION) if size.bytes else size

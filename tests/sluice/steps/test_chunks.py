@@ -19,7 +19,7 @@ from sluice.lake.grains import Grain
 from sluice.lake.manifests import Size
 from sluice.lake.partitions import Partition, format_ranges
 from sluice.provisioning.provision import provision
-from sluice.steps.chunks import MOST, PARTITION, ROW, TARGET, chunks_by_size, chunks_of_run
+from sluice.steps.chunks import GAP, MOST, PARTITION, ROW, TARGET, chunks_by_size, chunks_of_run
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 
@@ -35,7 +35,7 @@ def neighbours(sizes: list[Size], every: Grain = "hour") -> dict[Partition, Size
 
 
 def work(size: Size) -> int:
-    return max(size.bytes, size.rows * ROW, PARTITION)
+    return max(size.bytes, size.rows * ROW, PARTITION if size.bytes else GAP)
 
 
 @given(SIZES, st.sampled_from(["day", "hour"]))
@@ -71,7 +71,8 @@ def test_equal_partitions_make_chunks_that_differ_by_one_at_most(size: int, coun
 @pytest.mark.parametrize(
     ("size", "lengths"),
     [
-        (Size(), [60]),  # empty days
+        (Size(), [60]),  # days of which there is nothing
+        (Size(bytes=100, rows=1), [60]),
         (Size(bytes=400_000, rows=2_700), [20] * 3),  # days of flights
         (Size(bytes=100_000_000, rows=100), [1] * 60),
         (Size(bytes=100, rows=1_000_000), [1] * 60),
@@ -90,6 +91,17 @@ def test_ten_years_of_hours_stay_below_the_limits_of_airflow(size: Size) -> None
     assert len(chunks) <= 1_024
     assert len(json.dumps(chunks)) < 4_096
     assert sum(len(utc_ranges(chunk)) for chunk in chunks) == 87_600
+
+
+def test_gaps_in_a_history_hardly_count() -> None:
+    """Of ten years, each has a season of 73 days; 256 of these are one chunk, with the gaps between them."""
+    history = neighbours([Size(bytes=5_000, rows=16) if n % 365 < 73 else Size() for n in range(3_650)], "day")
+
+    days = [sum(history[each].rows > 0 for each in utc_ranges(chunk)) for chunk in chunks_by_size(history)]
+
+    assert sum(days) == 730
+    assert max(days) - min(days) <= 10
+    assert len(days) == 4
 
 
 def test_no_partitions_make_no_chunk() -> None:
