@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 from sluice.errors import SluiceError
@@ -141,7 +141,7 @@ class Partition:
         """The start as the calendar has it, which clocks may skip."""
         return self.calendar.windows.start(self.number)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The partition in keys and manifests, such as ``dt=2013-01-15`` or ``dt=2013-01-15/hour=07``."""
         return self.calendar.windows.key(self._shown)
@@ -158,19 +158,27 @@ class Partition:
 
     def shift(self, count: int) -> Partition:
         """Return the partition ``count`` windows later, or earlier if ``count`` is negative."""
-        number = self.number
-        target, skipped = number + count, self.calendar.skipped
+        calendar, number = self.calendar, self.number
+        skipped, target = calendar.skipped, number + count
+        if not skipped:  # nearly always: it pays to ask first
+            return _numbered(calendar, target)
         for each in skipped if count > 0 else reversed(skipped):
             if number < each <= target:
                 target += 1
             elif target <= each < number:
                 target -= 1
-        return Partition(self.calendar.starting(target), self.calendar)
+        return _numbered(calendar, target)
 
     def since(self, earlier: Partition) -> int:
         """Return how many windows after an earlier partition this one is: ``earlier.shift`` of it returns this one."""
         first, last = earlier.number, self.number
         return last - first - sum(first < each < last for each in self.calendar.skipped)
+
+
+@lru_cache(2**15)  # a plan looks from each partition to all that lie around it
+def _numbered(calendar: Calendar, number: int) -> Partition:
+    """Return the partition of a window, by its number."""
+    return Partition(calendar.starting(number), calendar)
 
 
 def between(first: Partition, last: Partition) -> Iterator[Partition]:
