@@ -2,7 +2,7 @@
 ### Partitions to transform runs
 
 Starts one transform run for each partition for which a step can run, unless a run has started on its present content.
-Runs all the time, one run after another, half a minute apart at least. Waiting holds no worker.
+Runs all the time, one run after another, due half a minute apart at least. Waiting holds no worker.
 
 | | |
 |---|---|

@@ -2,8 +2,8 @@
 ### Source to lake
 
 Lands the events of one source of the pipeline in raw time partitions, closes the partitions that are complete, and
-announces each on the completion topic. Runs all the time, one run after another, a minute apart at least. Waiting holds
-no worker.
+announces each on the completion topic. Runs all the time, one run after another, due a minute apart at least. Waiting
+holds no worker.
 
 | | |
 |---|---|

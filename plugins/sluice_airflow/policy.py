@@ -37,10 +37,10 @@ DEFAULT_ARGS: dict[str, Any] = {
 # So no DAG has an end, and the start of each is before any date that a run may have.
 START = datetime(1970, 1, 1, tzinfo=UTC)
 
-# A DAG that runs all the time has a time as its schedule: the least from the start of a run to that of the next. By
-# Airflow's `@continuous` a source that gets an event now and then makes a run each ten seconds. And it must not fail
-# all the time, for example after its queue was deleted. So each task backs off for a quarter of an hour, and after
-# three such runs Airflow pauses the DAG.
+# A DAG that runs all the time has a time as its schedule: the least between the moments at which two runs are due. A
+# run that starts late does not move the next one. By Airflow's `@continuous` a source that gets an event now and then
+# makes a run each ten seconds. And it must not fail all the time, for example after its queue was deleted. So each task
+# backs off for a quarter of an hour, and after three such runs Airflow pauses the DAG.
 CONTINUOUS: dict[str, Any] = {
     "start_date": START,
     "max_active_runs": 1,

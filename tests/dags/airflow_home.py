@@ -87,8 +87,11 @@ class AirflowHome:
         return Finished(done.returncode, done.stdout)
 
     def dags_test(self, dag_id: str, date: str, **params: Any) -> Finished:
-        """Run ``airflow dags test`` in the process that has Airflow imported already."""
-        return self.airflow(*_dags_test(dag_id, date, params))
+        """Run ``airflow dags test`` in the process that has Airflow imported already.
+
+        With the name of the bundle, the DAGs are written to the database once, and without it twice.
+        """
+        return self.airflow(*_dags_test(dag_id, date, params), "--bundle-name", "dags-folder")
 
     def cold_dags_test(self, dag_id: str, date: str, **params: Any) -> Finished:
         """Run ``airflow dags test`` in a process of its own."""

@@ -6,13 +6,20 @@ is the command's exit status. What the command prints is written to the log.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 
+import botocore.loaders
+import botocore.session
 from airflow.__main__ import main
+
+# Each task opens a boto3 session, which parses the descriptions of its services again. One process per task does that
+# once: so does this one.
+botocore.session.create_loader = botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
 
 
 def run(command: Sequence[str]) -> int:

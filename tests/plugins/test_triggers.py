@@ -13,7 +13,7 @@ from threading import Event
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError
 from tests.conftest import Cloud, free_ports
 from tests.dags.airflow_home import aws_connection
 from tests.plugins.faults import Happens, refused, refused_by_s3
@@ -246,7 +246,7 @@ def test_transient_failure_continues_the_wait_until_its_deadline(
     code: str,
 ) -> None:
     """AWS reports these with HTTP 400, so by the status alone they would be refusals."""
-    answers: list[str] = []
+    clock, answers = Clock(monkeypatch), list[str]()
 
     def fails(**_: Any) -> Any:
         answers.append(code)
@@ -254,17 +254,13 @@ def test_transient_failure_continues_the_wait_until_its_deadline(
 
     at_aws(call, fails)
     monkeypatch.setattr(reach, "reach", lambda *_: range(2))  # as if a step looked back: else nothing has to be read
-    # Clients take longer to make than this wait lasts, so they are made before it and kept.
+    # Else each failed probe makes its clients again.
     monkeypatch.setattr(SharedWorkspaces, "YOUNGEST_SECONDS", 3600)
-    with pytest.raises(ClientError):
-        probes.Probe(probe, "parcels", **arguments)()
-    answers.clear()
-    trigger = ProbeTrigger(probe, {"pipeline": "parcels", **arguments}, 0.05, time.time() + 0.5)
 
-    event = event_of(trigger)
+    event = event_of(ProbeTrigger(probe, {"pipeline": "parcels", **arguments}, poll_seconds=1, deadline=2.5))
 
-    assert time.time() >= trigger.deadline
-    assert len(answers) > 1
+    assert clock.now == pytest.approx(2.5, abs=0.01)
+    assert len(answers) >= 3  # after a second at most, a second later, and at the deadline
     assert set(event) == {"error", "carried"}  # not refused: the task is retried
     assert f"({code}: " in event["error"]
 

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from threading import Timer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -152,7 +152,12 @@ def test_child_may_have_processes_of_its_own() -> None:
 
 
 def test_child_is_ended_when_this_process_is_asked_to_stop() -> None:
-    Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    def ask() -> None:
+        # A signal that comes earlier would end this process.
+        wait_for(lambda: signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL, what="a process that minds the signal")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=ask).start()
 
     assert supervise(lambda: time.sleep(_LONG), _ROOMY, _LONG).reason == "stopped"
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
