@@ -18,7 +18,7 @@ from sluice.declaration.steps import Conform, Step
 from sluice.lake.look import Look
 from sluice.lake.partitions import Partition, between
 from sluice.landing.closing import empty_until
-from sluice.sources.completeness import Incomplete, describe, incomplete, short_ranges, sources_of
+from sluice.sources.completeness import Incomplete, describe, incomplete, short_ranges
 from sluice.sources.coverage import is_outside
 from sluice.steps.lacking import Awaited
 from sluice.steps.outlook import Outlook, outlook
@@ -189,7 +189,7 @@ def _roots(reason: Reason, partition: Partition, late: Mapping[tuple[str, Partit
 
 
 def _gap(pipeline: Pipeline, step: Conform | Step, partition: Partition) -> Late:
-    reason = Reason(f"nothing of {', '.join(sorted(sources_of(pipeline, step)))} has arrived")
+    reason = Reason(f"nothing of {', '.join(sorted(pipeline.sources_of[step.name]))} has arrived")
     end = known_from(pipeline, step, partition)
     return Late(step.name, partition, end + pipeline.lateness(step), end, "waits", (reason,))
 

@@ -261,6 +261,11 @@ class Pipeline:
         """How time is divided into partitions."""
         return Calendar(self.every, self.zone)
 
+    @cached_property
+    def first(self) -> Partition:
+        """The partition of its start."""
+        return Partition.containing(self.start, self.calendar)
+
     def require_training(self) -> Training:
         """Return the training.
 
@@ -323,7 +328,7 @@ class Pipeline:
         goes_live = self.deployment or self.scoring
         return goes_live.approval if goes_live else None
 
-    @property
+    @cached_property
     def event_sources(self) -> tuple[EventSource, ...]:
         """The sources of single events, in the order of the declaration."""
         return tuple(source for source in self.sources if isinstance(source, EventSource))
@@ -345,12 +350,17 @@ class Pipeline:
 
     def lateness(self, step: Conform | Step) -> timedelta:
         """Return the longest lateness of the queues and streams that a step reads, itself or through earlier steps."""
-        sources = {source.name: source.lateness for source in self.event_sources}
-        earlier = {known.name: known for known in self.steps}
-        names = [read.dataset for read in step.reads]
-        return max(
-            self.lateness(earlier[name]) if name in earlier else sources.get(name, timedelta(0)) for name in names
-        )
+        sources = [source for source in self.event_sources if source.name in self.sources_of[step.name]]
+        return max((source.lateness for source in sources), default=timedelta(0))
+
+    @cached_property
+    def sources_of(self) -> Mapping[str, frozenset[str]]:
+        """The sources that a step reads, itself or through earlier steps, by the name of the step."""
+        found: dict[str, frozenset[str]] = {}
+        for step in self.steps:
+            read = (found.get(read.dataset, frozenset({read.dataset})) for read in step.reads)
+            found[step.name] = frozenset[str]().union(*read)
+        return found
 
     def step(self, name: str) -> Conform | Step:
         """Return the step of that name.

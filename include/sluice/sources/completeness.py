@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.steps import Conform, Step
 from sluice.lake.partitions import Partition, format_ranges
 from sluice.sources.connecting import connect
 from sluice.workspace import Workspace
@@ -60,20 +59,7 @@ def can_begin(pipeline: Pipeline, partition: Partition, missing: Iterable[Incomp
     lacking = {each.source for each in missing if each.partition == partition}
     ahead = {read.dataset for step in pipeline.steps for read in step.reads if read.look_ahead}
     awaited = {source.name for source in pipeline.sources} & ahead
-    return bool(awaited - lacking) or any(lacking.isdisjoint(sources_of(pipeline, step)) for step in pipeline.steps)
-
-
-def sources_of(pipeline: Pipeline, step: Conform | Step) -> set[str]:
-    """Return the sources that a step reads, itself or through earlier steps.
-
-    Args:
-        pipeline: The pipeline that declares the step.
-        step: The step.
-    """
-    earlier = {known.name: known for known in pipeline.steps}
-    reads = {read.dataset for read in step.reads}
-    of_steps = (sources_of(pipeline, earlier[name]) for name in reads & earlier.keys())
-    return (reads - earlier.keys()).union(*of_steps)
+    return bool(awaited - lacking) or any(lacking.isdisjoint(names) for names in pipeline.sources_of.values())
 
 
 def describe(pipeline: Pipeline, found: Iterable[Incomplete]) -> str:

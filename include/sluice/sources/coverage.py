@@ -30,8 +30,7 @@ def is_outside(pipeline: Pipeline, partition: Partition) -> bool:
         pipeline: The pipeline, which declares its start and end.
         partition: The partition.
     """
-    first = Partition.containing(pipeline.start, pipeline.calendar).start
-    return partition.start < first or (pipeline.end is not None and partition.start > pipeline.end)
+    return partition.start < pipeline.first.start or (pipeline.end is not None and partition.start > pipeline.end)
 
 
 def is_absent_for_good(look: Look, pipeline: Pipeline, source: Source, partition: Partition) -> bool:

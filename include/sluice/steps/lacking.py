@@ -19,7 +19,7 @@ from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.landing.closing import is_empty_by_rule
-from sluice.sources.completeness import short_ranges, sources_of
+from sluice.sources.completeness import short_ranges
 from sluice.sources.coverage import is_absent_for_good, is_before_all_events, is_outside
 from sluice.steps.reach import dataset_of, farthest, places_of_inputs, reach
 from sluice.workspace import Workspace
@@ -57,7 +57,7 @@ def read_inputs(look: Look, pipeline: Pipeline, step: Conform | Step, partitions
     datasets = [(dataset_of(pipeline, read.dataset), n) for read, n in places_of_inputs(step)]
     look.read_manifests((dataset, each.shift(-n)) for each in partitions for dataset, n in datasets)
     coming = [max(partitions).shift(-n) for n in reach(pipeline, step) if n < 0] if partitions else []
-    look.read_manifests((raw_dataset(name), each) for each in coming for name in sources_of(pipeline, step))
+    look.read_manifests((raw_dataset(name), each) for each in coming for name in pipeline.sources_of[step.name])
 
 
 def lacking(
@@ -161,7 +161,7 @@ def _lacking_of_step(
     look: Look, pipeline: Pipeline, step: Conform | Step, partition: Partition, made: Partition
 ) -> tuple[Awaited, ...]:
     """Return what is lacking of a step that has not made its partition."""
-    sources = sources_of(pipeline, step)
+    sources = pipeline.sources_of[step.name]
     if partition < made and sources.issubset(each.name for each in pipeline.event_sources):
         return ()
     lacks = lacking(look, pipeline, partition, find_inputs(look, pipeline, step, partition), made)

@@ -13,7 +13,7 @@ from sluice.declaration.steps import Input, Step
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
-from sluice.sources.completeness import Incomplete, can_begin, describe, incomplete, sources_of
+from sluice.sources.completeness import Incomplete, can_begin, describe, incomplete
 
 DAYS = [partition(f"2013-01-0{day}") for day in (1, 2, 3)]
 
@@ -88,4 +88,4 @@ def test_run_begins_if_a_step_has_all_that_it_reads(missing: list[str], begins: 
     lacks = [Incomplete(source, "gone", DAYS[0]) for source in missing]
 
     assert can_begin(pipeline, DAYS[0], [*lacks, Incomplete("events", "gone", DAYS[0].shift(1))]) is begins
-    assert sources_of(pipeline, joined) == {"events", "weather"}
+    assert pipeline.sources_of == {"conform": {"events"}, "joined": {"events", "weather"}}
