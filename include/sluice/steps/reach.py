@@ -1,6 +1,6 @@
 """How far a change reaches: which partitions of a step read a partition of a source, itself or through earlier steps.
 
-A look-back makes it reach later partitions, a look-ahead earlier ones.
+A look-back makes it reach later partitions, a look-ahead earlier ones, and a state all later ones.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.steps import Conform, Input, Step
+from sluice.declaration.steps import Conform, Input, Step, has_state
 from sluice.errors import UnreadableObject
 from sluice.lake.layout import raw_dataset
 from sluice.lake.look import Look
@@ -63,6 +63,19 @@ def farthest(pipeline: Pipeline) -> range:
     return range(min(each.start for each in far), max(each.stop for each in far))
 
 
+def carries(pipeline: Pipeline, step: Conform | Step) -> bool:
+    """Return whether a step has a state, or reads a step that has one, itself or through others.
+
+    Args:
+        pipeline: The pipeline that declares the step.
+        step: One of its steps.
+    """
+    earlier = {known.name: known for known in pipeline.steps}
+    return has_state(step) or any(
+        carries(pipeline, earlier[read.dataset]) for read in step.reads if read.dataset in earlier
+    )
+
+
 def known_from(pipeline: Pipeline, step: Conform | Step, partition: Partition) -> datetime:
     """Return when all that a step reads for a partition has passed: the end of the last partition (UTC).
 
@@ -80,7 +93,7 @@ def dependants(
 ) -> list[Partition]:
     """Return other partitions of a step that may change with some partitions, or can be made only now.
 
-    They exist, and look back or ahead on these, or on others that repeat ids of these, itself or through other steps.
+    Those that only a state reaches are left to :func:`followers`. The others exist, and look back or ahead on these, or on others that repeat ids of these, itself or through other steps.
     Or they look ahead on these, and were held back until now.
 
     Args:
@@ -92,23 +105,56 @@ def dependants(
     far, change = reach(pipeline, step), repeating(look, pipeline, step, partitions)
     within = {partition.shift(n) for partition in change for n in far} - set(partitions)
     look.read_manifests((step.name, each) for each in within)
-    made = [each for each in within if _is_made(look, step.name, each)]
+    made = [each for each in within if is_made(look, step.name, each)]
     earlier = {partition.shift(n) for partition in change for n in far if n < 0} & within
     return [*made, *_held_back(look, pipeline, step, earlier.difference(made))]
 
 
+def followers(look: Look, pipeline: Pipeline, step: Conform | Step, partitions: Sequence[Partition]) -> set[Partition]:
+    """Return all later partitions of a step that carries a state: those that exist, or were held back until now.
+
+    It lists what is later than some partitions, and nothing before them.
+
+    Args:
+        look: A look at the pipeline's lake.
+        pipeline: The pipeline that declares the step.
+        step: The step.
+        partitions: The partitions, with those that change with them.
+    """
+    if not partitions or not carries(pipeline, step):
+        return set()
+    first, lake = min(partitions).shift(1), look.lake
+    of_steps = [read.dataset for read in step.reads if pipeline.source(read.dataset) is None]
+    read = [lake.partitions_from(each, first) for each in of_steps or _own(pipeline, step)]
+    ready = set[Partition].intersection(*read) if of_steps else set[Partition]().union(*read)
+    made = lake.partitions_from(step.name, first)
+    return {*made, *_held_back(look, pipeline, step, ready - made)}
+
+
+def _own(pipeline: Pipeline, step: Conform | Step) -> list[str]:
+    """Return the datasets that a step reads."""
+    return [dataset_of(pipeline, read.dataset) for read in step.reads]
+
+
 def _held_back(look: Look, pipeline: Pipeline, step: Conform | Step, partitions: set[Partition]) -> Iterator[Partition]:
     """Yield the partitions that were not made although the steps before have made what is read of the same time."""
-    own = [dataset_of(pipeline, read.dataset) for read in step.reads]
+    own = _own(pipeline, step)
     of_steps = [read.dataset for read in step.reads if pipeline.source(read.dataset) is None]
     look.read_manifests((dataset, each) for each in partitions for dataset in own)
     for each in partitions:
-        has = [dataset for dataset in own if _is_made(look, dataset, each)]
+        has = [dataset for dataset in own if is_made(look, dataset, each)]
         if has and set(of_steps) <= set(has):
             yield each
 
 
-def _is_made(look: Look, dataset: str, partition: Partition) -> bool:
+def is_made(look: Look, dataset: str, partition: Partition) -> bool:
+    """Return whether a partition of a dataset has a manifest, also one that can't be read.
+
+    Args:
+        look: A look at the pipeline's lake.
+        dataset: The dataset, such as ``conform``.
+        partition: The partition.
+    """
     try:
         return look.manifest(dataset, partition) is not None
     except UnreadableObject:
