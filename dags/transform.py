@@ -89,12 +89,17 @@ def transform(pipeline: Pipeline) -> None:
             before = land_drops.expand(partitions=partitions)
         runs: list[Any] = []
         for step in pipeline.steps:
-            ran = StepOperator.partial(
-                task_id=step.name, pipeline=pipeline.name, step=step.name, map_index_template="{{ task.partitions }}"
-            ).expand(partitions=partitions)
+            named = {"task_id": step.name, "pipeline": pipeline.name, "step": step.name}
+            if pipeline.carries_state(step):  # a partition needs the state before it, so one task makes all in order
+                ran: Any = StepOperator(**named, partitions=partitions)
+                runs.append([ran.output])
+            else:
+                ran = StepOperator.partial(**named, map_index_template="{{ task.partitions }}").expand(
+                    partitions=partitions
+                )
+                runs.append(ran.output)
             before >> ran
             before = ran
-            runs.append(ran.output)
         # It always runs: a run in which tasks were skipped or marked by hand must not be green.
         AnnounceTransformedOperator(
             task_id="announce",

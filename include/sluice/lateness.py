@@ -86,16 +86,19 @@ def late_partitions(workspace: Workspace, look: Look | None = None) -> list[Late
     looked_at = outlook(workspace, with_code=False, look=look)
     gaps = _gaps(workspace, {each.partition for each in looked_at}, now)
     by_step = defaultdict[str, list[Outlook]](list)
-    for known in looked_at:
-        by_step[known.step].append(known)
+    for each in looked_at:
+        by_step[each.step].append(each)
     late: dict[tuple[str, Partition], Late] = {}
     for step in pipeline.steps:
-        of_step = [*(each for each in by_step[step.name] if each.reasons), *(_gap(pipeline, step, each) for each in gaps)]
-        for found in sorted(of_step, key=lambda each: each.partition):  # a state goes from one to the next
-            each = found if isinstance(found, Late) else _late(pipeline, step, found, late, now)
-            if each.since <= now:
-                late[step.name, each.partition] = each
-    return list(late.values())
+        for found in by_step[step.name]:  # in order of time: a state goes from one to the next
+            if found.reasons:
+                known = _late(pipeline, step, found, late, now)
+                if known.since <= now:
+                    late[step.name, found.partition] = known
+        waiting = (_gap(pipeline, step, each) for each in gaps)
+        late |= {(step.name, each.partition): each for each in waiting if each.since <= now}
+    order = {step.name: place for place, step in enumerate(pipeline.steps)}
+    return sorted(late.values(), key=lambda each: (order[each.step], each.partition))
 
 
 def group_late(workspace: Workspace, late: Iterable[Late]) -> list[LateGroup]:

@@ -205,9 +205,9 @@ def _lacking_of_step(
     if partition < made and sources.issubset(each.name for each in pipeline.event_sources):
         return ()
     lacks = lacking_of(look, pipeline, step, partition, made)
-    looks_ahead = reach(pipeline, step).start < 0
-    if lacks or not (partition > made or looks_ahead):
+    by_another_run = reach(pipeline, step).start < 0 or pipeline.carries_state(step)
+    if lacks or not (partition > made or by_another_run):
         return lacks
-    # A later run makes it, and then what reads it. Of a gap there is no run.
+    # Another run makes it, and then what reads it. Of a gap there is no run.
     has_landed = any(look.manifest(raw_dataset(name), partition) for name in sources)
     return ((step.name, partition),) if has_landed else ()

@@ -48,13 +48,15 @@ def commit(
     rows_in: int,
     run: Run | None = None,
 ) -> Manifest:
-    """Write an output, with the state after it, then the manifest. The same rows are under the same key, whichever library has written them.
+    """Write an output with its state, then the manifest.
+
+    The same rows are under the same key, whichever library has written them.
 
     Args:
         look: A look at the lake to write.
         dataset: The name of the step, which is that of its dataset.
         partition: The partition.
-        output: Its rows.
+        output: Its rows, and the state after them.
         inputs: The digest of each input, by ``dataset/partition key``.
         code: The fingerprint of what has made the rows.
         rows_in: How many rows were read.

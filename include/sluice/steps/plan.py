@@ -125,7 +125,8 @@ def plan(workspace: Workspace, name: str, ranges: str, look: Look | None = None)
     for each in found:
         _require_inputs(look, pipeline, step, each)
     held_back = [each for each in found if each.lacks and each.partition in partitions]
-    return Plan(step, code, [each for each in found if not each.lacks], held_back, sorted(needless), unreadable + stopped)
+    ready = [each for each in found if not each.lacks]
+    return Plan(step, code, ready, held_back, sorted(needless), unreadable + stopped)
 
 
 def find_needless(look: Look, pipeline: Pipeline, step: Conform | Step, targets: Iterable[Partition]) -> set[Partition]:

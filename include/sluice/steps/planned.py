@@ -109,7 +109,3 @@ class Planned:
 
 # Partitions that one call of the step's function makes.
 Span: TypeAlias = tuple[Planned, ...]
-
-
-# Partitions that one call of the step's function makes.
-Span: TypeAlias = tuple[Planned, ...]

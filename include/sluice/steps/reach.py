@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.steps import Conform, Input, Step, has_state
+from sluice.declaration.steps import Conform, Input, Step
 from sluice.errors import UnreadableObject
 from sluice.lake.layout import raw_dataset
 from sluice.lake.look import Look
@@ -63,19 +63,6 @@ def farthest(pipeline: Pipeline) -> range:
     return range(min(each.start for each in far), max(each.stop for each in far))
 
 
-def carries(pipeline: Pipeline, step: Conform | Step) -> bool:
-    """Return whether a step has a state, or reads a step that has one, itself or through others.
-
-    Args:
-        pipeline: The pipeline that declares the step.
-        step: One of its steps.
-    """
-    earlier = {known.name: known for known in pipeline.steps}
-    return has_state(step) or any(
-        carries(pipeline, earlier[read.dataset]) for read in step.reads if read.dataset in earlier
-    )
-
-
 def known_from(pipeline: Pipeline, step: Conform | Step, partition: Partition) -> datetime:
     """Return when all that a step reads for a partition has passed: the end of the last partition (UTC).
 
@@ -93,8 +80,8 @@ def dependants(
 ) -> list[Partition]:
     """Return other partitions of a step that may change with some partitions, or can be made only now.
 
-    Those that only a state reaches are left to :func:`followers`. The others exist, and look back or ahead on these, or on others that repeat ids of these, itself or through other steps.
-    Or they look ahead on these, and were held back until now.
+    They exist, and look back or ahead on these, or on others that repeat ids of these, itself or through other steps.
+    Or they look ahead on these, and were held back until now. Those that a state reaches are :func:`followers`.
 
     Args:
         look: A look at the pipeline's lake.
@@ -121,7 +108,7 @@ def followers(look: Look, pipeline: Pipeline, step: Conform | Step, partitions: 
         step: The step.
         partitions: The partitions, with those that change with them.
     """
-    if not partitions or not carries(pipeline, step):
+    if not partitions or not pipeline.carries_state(step):
         return set()
     first, lake = min(partitions).shift(1), look.lake
     of_steps = [read.dataset for read in step.reads if pipeline.source(read.dataset) is None]

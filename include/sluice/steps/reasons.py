@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sluice.declaration.pipeline import Pipeline
@@ -83,10 +83,12 @@ def input_reasons(pipeline: Pipeline, planned: Planned, current: Manifest) -> It
     compared = {key: digest for key, digest in current.inputs.items() if key.startswith(f"{Folder.IDS}/")}
     if compared and planned.ids and compared != planned.ids:
         yield Reason(REPEATS)
-    read = {key: digest for key, digest in current.inputs.items() if key.startswith(f"{STATE}/")}
-    before = {key: digest for key, digest in planned.inputs.items() if key.startswith(f"{STATE}/")}
-    if before != read:
+    if _states(current.inputs) != _states(planned.inputs):
         yield Reason(STATE_CHANGED)
+
+
+def _states(inputs: Mapping[str, str]) -> Mapping[str, str]:
+    return {key: digest for key, digest in inputs.items() if key.startswith(f"{STATE}/")}
 
 
 def code_reasons(look: Look, current: Manifest, fingerprint: str, now: CodeRecord) -> Iterator[Reason]:

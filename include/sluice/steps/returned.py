@@ -55,7 +55,7 @@ def rows_and_state(where: str, returned: object, state_by: str) -> tuple[pd.Data
     """
     if not isinstance(returned, tuple) or len(returned) != 2:
         raise DeclarationError(
-            f"{where} returned {type(returned).__name__}, but its step has state_by; return two DataFrames: (rows, state)"
+            f"{where} returned {type(returned).__name__}, but its step has state_by; return a pair (rows, state)"
         )
     as_state = f"{where}, as state,"
     rows, state = frame_of(where, returned[0]), frame_of(as_state, returned[1])

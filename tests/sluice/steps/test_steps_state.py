@@ -5,13 +5,12 @@ What is expected comes from plain Python over the list of all events, in the ord
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,7 +32,6 @@ from sluice.landing.parts import Landing, Parts
 from sluice.sources.due import due_partitions, record_held_back, record_started
 from sluice.sources.ingest import land_partitions
 from sluice.steps.lacking import describe_held_back, held_back
-from sluice.steps.plan import plan
 from sluice.steps.runner import run_step
 
 STEPS = """
@@ -61,7 +59,6 @@ def ranked(totals, totals_before):
 """
 FIRST = datetime(2013, 1, 1, tzinfo=UTC)
 WEATHER = replace(DROPS, name="weather")
-ABOVE = 1_000  # hours between the groups' numbers
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ def declared(*reads: Input, **changes: Any) -> Pipeline:
     return toy(
         sources=sources,
         steps=(
-            Conform("conform", source="events", contract="contract:Reading"),
+            Conform("conform", source="events", contract="contract:Reading", once_within=None),
             Step("totals", "steps:totals", reads or (Input("conform"),), state_by="group"),
             Step("ranked", "steps:ranked", (Input("totals", look_back=1),)),
         ),
@@ -115,7 +112,13 @@ class World:
         """Land events as they were sent. The sequence number follows the time, as in the reference."""
         records = [
             record_from_sqs(
-                message(reading(each.name, each.at, each.value), each.hour + 1, group=each.group, receive_count=copy),
+                message(
+                    reading(each.name, each.at, each.value),
+                    each.hour + 1,
+                    group=each.group,
+                    receive_count=copy,
+                    SentTimestamp=str(int(each.at.timestamp()) * 1000),
+                ),
                 EVENTS,
             )
             for each in events
@@ -146,8 +149,9 @@ class World:
         due = due_partitions(self.workspace, 100)
         for each in due.ready:
             record_started(self.workspace, [each], each.label, due.waiting)
-            self.run(each)
-            record_held_back(self.workspace, {each: held_back(self.workspace, self.pipeline.steps, [each]).get(each, ())})
+            if any(self.run(each).values()):
+                waits = held_back(self.workspace, self.pipeline.steps, [each])
+                record_held_back(self.workspace, {each: waits.get(each, ())})
         return list(due.ready)
 
     def made(self, step: str = "totals") -> list[Partition]:
@@ -155,9 +159,9 @@ class World:
 
     def totals(self) -> dict[str, list[tuple[str, int, int]]]:
         """Return the number of the events of each group, and the highest value, by day and in order."""
+        rows = {each.key: rows_of(self.lake, "totals", each.key) for each in self.made()}
         return {
-            each.key: [(row["event_id"], row["number"], row["highest"]) for row in rows_of(self.lake, "totals", each.key)]
-            for each in self.made()
+            day: [(row["event_id"], row["number"], row["highest"]) for row in of_day] for day, of_day in rows.items()
         }
 
     def manifests(self) -> dict[tuple[str, str], Any]:
@@ -239,7 +243,8 @@ def test_state_goes_from_day_to_day_however_long_a_group_was_away(lake: Lake) ->
 
 def test_range_gives_the_objects_of_days_one_by_one_in_any_order(worlds: Callable[..., World]) -> None:
     days, events, found = days_of(7), events_of(*range(7)), []
-    for order in ([days], [[each] for each in days], [[each] for each in reversed(days)], [days[4:], days[2:4], days[:2]]):
+    one_by_one = [[each] for each in days]
+    for order in ([days], one_by_one, one_by_one[::-1], [days[4:], days[2:4], days[:2]]):
         world = worlds()
         world.land(events)
         world.close(days[-1])
@@ -269,27 +274,209 @@ def test_day_waits_for_the_one_before_it_and_is_made_by_its_run(lake: Lake) -> N
 
 
 def test_late_data_rebuilds_days_until_a_state_comes_out_as_it_was(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch
+    lake: Lake, declare: Declare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """GIVEN a late event below the highest value, in a step that keeps the highest alone."""
-    declared_by_highest = STEPS.replace("events + 1, max", "0, max")
-    Path(__import__("pipelines.toy.steps", fromlist=["_"]).__file__).write_text(declared_by_highest)
+    """GIVEN a step that carries the highest value WHEN a late value is passed the day after THEN it ends there."""
+    declare("toy", {"contract": CONTRACT, "steps": STEPS.replace("events + 1, max", "0, max")})
     world, days = World(lake, declared()), days_of(6)
-    world.land([Event("e-0", 0, value=3), *(Event(f"e-{day}", day * 24, value=day + 4) for day in range(1, 6))])
+    world.land([Event(f"e-{day}", day * 24 + 1, value=day + 3) for day in range(6)])
     world.close(days[-1])
     world.run(*days)
     before = world.manifests()
 
-    world.land([Event("late", 2, value=4)])
+    world.land([Event("late", 2, value=5)])
     with calls_of(monkeypatch) as called:
         world.run(days[0])
+        world.run(*days)
 
     now = world.manifests()
-    assert called == ["2013-01-01", "2013-01-02"]
-    # The second day has the same rows and the same state, so nothing after it is looked at, and none of its readers.
+    assert called == ["2013-01-01", "2013-01-02", "2013-01-03"]
+    assert {place for place, found in now.items() if found != before[place]} == {
+        ("conform", days[0].key),
+        *(("totals", each.key) for each in days[:3]),
+        *(("ranked", each.key) for each in days[:3]),
+    }
+    # The third day has read another state, and holds what it did.
+    assert now["totals", days[2].key][0] == before["totals", days[2].key][0]
+
+
+def test_state_that_changes_alone_runs_no_reader_of_the_rows(lake: Lake, declare: Declare) -> None:
+    """GIVEN a step whose rows do not show its state WHEN the state of a day changes THEN its readers do not run."""
+    hidden = STEPS.replace("event.event_time, *known[event.group]", "event.event_time, 0, 0")
+    declare("toy", {"contract": CONTRACT, "steps": hidden})
+    world, days = World(lake, declared()), days_of(4)
+    world.land(events_of(0, 1, 2, 3))
+    world.close(days[-1])
+    world.run(*days)
+    before = world.manifests()
+
+    world.land([Event("late", 2)])
+    world.run(days[0])
+
+    now = world.manifests()
     changed = {place for place, found in now.items() if found != before[place]}
     assert changed == {
         ("conform", days[0].key),
-        *(("totals", each.key) for each in days[:2]),
-        *(("ranked", each.key) for each in days[:2]),
-    } - ({("ranked", days[1].key)} if now["totals", days[1].key][0][0] == before["totals", days[1].key][0][0] else set())
+        *(("totals", each.key) for each in days),
+        *(("ranked", each.key) for each in days[:2]),  # the second looks back on the first, which has a row more
+    }
+    digests = [manifest_json(lake, "totals", each.key)["files"] for each in days[1:]]
+    assert [each[0]["key"] for each in digests] == [before["totals", each.key][0][0] for each in days[1:]]
+
+
+def test_late_data_of_a_day_reaches_the_last_one(lake: Lake) -> None:
+    world, days = World(lake, declared()), days_of(8)
+    events = events_of(*range(8))
+    world.land(events)
+    world.close(days[-1])
+    world.run(*days)
+
+    late = Event("late", 50, "h", 99)
+    world.land([late], copies=2)
+    world.dispatch()
+
+    assert world.totals() == expected([*events, late], days)
+    assert world.dispatch() == []
+    assert world.run(*days) == {"conform": 0, "totals": 0, "ranked": 0}
+
+
+def test_gap_passes_the_state_on(lake: Lake) -> None:
+    world, days = World(lake, declared()), days_of(60)
+    some = [0, 1, 5, 30, 59]
+    events = events_of(*some)
+    world.land(events)
+    long_after = replace(lake, now=lambda: datetime(2023, 1, 1, tzinfo=UTC))
+    close_source(long_after, world.pipeline, EVENTS, ALL_LANDED)
+
+    assert world.dispatch() == [days[each] for each in some]
+    assert world.totals() == expected(events, world.made())
+    assert world.made() == [days[each] for each in some]
+
+    late = [Event("late", 20 * 24, "g", 70)]
+    world.land(late)
+    close_source(long_after, world.pipeline, EVENTS, ALL_LANDED)
+    assert world.dispatch() == [days[20]]
+    assert world.made() == [days[each] for each in sorted([*some, 20])]
+    assert world.totals() == expected([*events, *late], world.made())
+
+
+def test_drop_that_is_missing_holds_back_all_later_days_until_it_lands(lake: Lake) -> None:
+    world, days = World(lake, declared(Input("conform"), Input("weather"))), days_of(6)
+    events = events_of(*range(6))
+    world.land(events)
+    world.close(days[-1])
+    world.drop(*days[:2], *days[3:])
+
+    assert world.dispatch() == [*days[:2], *days[3:], days[2]]
+    assert (world.made("conform"), world.made(), world.made("ranked")) == (days, days[:2], days[:2])
+    waits = held_back(world.workspace, [world.pipeline.step("totals")], days)
+    assert waits == {
+        days[2]: (("weather", days[2]),),
+        days[3]: (("weather", days[2]),),
+        **{days[n]: (("totals", days[n - 1]),) for n in (4, 5)},
+    }
+    assert world.dispatch() == []
+
+    world.drop(days[2])
+    assert world.dispatch()[0] == days[2]
+    assert world.made("ranked") == days
+    assert world.totals() == expected(events, days)
+    while world.dispatch():
+        pass
+
+
+def test_failure_holds_back_what_comes_after_it_and_nothing_before(lake: Lake, declare: Declare) -> None:
+    world, days = World(lake, declared()), days_of(5)
+    events = events_of(*range(5))
+    bad = Event("bad", 2 * 24 + 3, value=666)
+    world.land([*events, bad])
+    world.close(days[-1])
+
+    with pytest.raises(SluiceError, match=r"step 'totals' of toy failed on dt=2013-01-03: ValueError: no such value"):
+        world.run(*days)
+    assert world.made() == days[:2]
+    assert held_back(world.workspace, [world.pipeline.step("totals")], [days[4]]) == {days[4]: (("totals", days[3]),)}
+    assert world.run(days[4]) == {"conform": 0, "totals": 1, "ranked": 1}
+
+    declare("toy", {"contract": CONTRACT, "steps": STEPS.replace("== 666", "== 667")})
+    world.run(*days[:3])
+    assert world.made("ranked") == days
+    assert world.totals() == expected([*events, bad], days)
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_run_of_the_newest_day_costs_the_same_with_any_history(worlds: Callable[..., World], ahead: int) -> None:
+    """P15: three days of history, and three hundred."""
+    costs = []
+    for number in (3, 300):
+        world, days = worlds(declared(Input("conform", look_ahead=ahead))), days_of(number + 1)
+        world.land([Event(f"e-{day}", day * 24) for day in range(number + 1)])
+        world.close(days[-2])
+        world.run(*days[:-1])
+        world.close(days[-1])
+        with counted(world.lake.bucket) as calls:
+            world.run(days[-1])
+        costs.append(dict(calls))
+        assert world.made() == (days[:-1] if ahead else days)
+
+    assert costs[0] == costs[1]
+
+
+def test_gap_costs_some_listings_however_long_it_is(worlds: Callable[..., World]) -> None:
+    """P15: nothing of the history before the gap is read either."""
+    costs = []
+    for number, gap in ((3, 300), (60, 300), (3, 3000)):
+        world, days = worlds(), days_of(number + gap + 1)
+        world.land([Event(f"e-{day}", day * 24) for day in [*range(number), number + gap]])
+        close_source(
+            replace(world.lake, now=lambda: datetime(2043, 1, 1, tzinfo=UTC)), world.pipeline, EVENTS, ALL_LANDED
+        )
+        world.run(*days[:number])
+        with counted(world.lake.bucket) as calls:
+            world.run(days[-1])
+        costs.append(dict(calls))
+        assert world.totals()[days[-1].key] == [(f"e-{number + gap}", number + 1, 1)]
+
+    assert costs[0] == costs[1]
+    assert costs[2]["list"] - costs[0]["list"] <= 8
+    assert {**costs[2], "list": 0} == {**costs[0], "list": 0}
+
+
+@pytest.mark.timeout(300)
+@settings(
+    max_examples=12, suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture]
+)
+@given(turns=st.permutations([day for day in range(4) for _ in range(3)]))
+def test_runs_whose_steps_take_turns_in_any_way_make_everything(worlds: Callable[..., World], turns: list[int]) -> None:
+    """GIVEN four runs of a day each, which go step by step WHEN they end THEN nothing waits for one more run."""
+    world, days, events = worlds(), days_of(4), events_of(0, 1, 2, 3)
+    world.land(events)
+    world.close(days[-1])
+    steps = {day: iter(world.pipeline.steps) for day in range(4)}
+
+    for day in turns:
+        run_step(world.workspace, next(steps[day]).name, days[day].key)
+
+    assert world.totals() == expected(events, days)
+    assert world.made("ranked") == days
+    manifests = world.manifests()
+    world.run(*days)
+    assert world.manifests() == manifests
+
+
+def test_runs_at_once_give_what_one_run_gives(worlds: Callable[..., World]) -> None:
+    """GIVEN runs of neighbouring days at once, first of all events but one, and then with that one."""
+    days, events = days_of(6), events_of(*range(6))
+    late, found = events[4], []
+    for at_once in (True, False):
+        world = worlds()
+        world.land(each for each in events if each != late)
+        world.close(days[-1])
+        for more in ([], [late]):
+            world.land(more, copies=2)
+            with ThreadPoolExecutor(len(days)) as pool:
+                list(pool.map(world.run, days) if at_once else [world.run(*days)])
+        found.append(world.manifests())
+
+    assert found[0] == found[1]
+    assert world.totals() == expected(events, days)
