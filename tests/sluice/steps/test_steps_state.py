@@ -5,6 +5,10 @@ What is expected comes from plain Python over the list of all events, in the ord
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.conftest import Cloud
 from tests.draining import ALL_LANDED, record_from_sqs, workspace_of
 from tests.sluice.conftest import Declare
 from tests.sluice.lake_contents import manifest_json, rows_of
@@ -480,3 +485,58 @@ def test_runs_at_once_give_what_one_run_gives(worlds: Callable[..., World]) -> N
 
     assert found[0] == found[1]
     assert world.totals() == expected(events, days)
+
+
+KILLED = """
+import os, signal, sys
+from itertools import count
+
+import boto3
+import pipelines
+from sluice.lake.objects import Bucket
+from sluice.lake.store import Lake
+from sluice.steps.runner import run_step
+from tests.draining import workspace_of
+from tests.sluice.steps.test_steps_state import declared
+
+folder, endpoint, bucket, ranges, most = sys.argv[1:]
+pipelines.__path__.append(folder)
+puts, put = count(), Bucket._put
+
+def put_or_die(self, *arguments):
+    if next(puts) == int(most):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return put(self, *arguments)
+
+Bucket._put = put_or_die
+lake = Lake(boto3.client("s3", endpoint_url=endpoint), bucket, "toy")
+run_step(workspace_of(lake, declared()), "totals", ranges)
+"""
+
+
+@pytest.mark.timeout(300)
+def test_run_that_is_killed_at_any_put_is_finished_by_the_next_one(
+    worlds: Callable[..., World], cloud: Cloud, declare: Declare
+) -> None:
+    """SIGKILL of a worker that rebuilds a chain: what it has committed counts, and nothing is lost or counted twice."""
+    folder = declare("toy", {"contract": CONTRACT, "steps": STEPS}).parent
+    days, events = days_of(4), events_of(0, 1, 2, 3)
+    late = Event("late", 2, "h", 77)
+    for put in count(1):
+        world = worlds()
+        world.land(events)
+        world.close(days[-1])
+        world.run(*days)
+        world.land([late])
+        run_step(world.workspace, "conform", days[0].key)
+        arguments = [str(folder), cloud.endpoint_url, world.lake.bucket, days[0].key, str(put)]
+        environment = {**os.environ, **cloud.environment, "PYTHONPATH": os.pathsep.join(sys.path)}
+        ended = subprocess.run([sys.executable, "-c", KILLED, *arguments], env=environment, check=False).returncode
+
+        world.run(days[0])
+        assert world.totals() == expected([*events, late], days)
+        assert world.run(*days) == {"conform": 0, "totals": 0, "ranked": 0}
+        if ended == 0:
+            break
+        assert ended == -signal.SIGKILL
+    assert put > 3 * len(days)  # rows, a state and a manifest of each day, and the last try was not killed
