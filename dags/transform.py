@@ -9,7 +9,7 @@ source has changed. The run has the partition's name, such as `dt=2013-01-15`.
 |---|---|
 | **in** | closed raw partitions of the queues, complete drops; earlier and later ones where a step looks there |
 | **out** | `PIPELINE/STEP/dt=…/` for each step, `PIPELINE/{quarantine,ids}/conform/dt=…/`; an SNS event each |
-| **order** | steps one after another, each where it is declared to run; partitions in parallel, with a state one by one |
+| **order** | steps one after another, each where it is declared; partitions in parallel, or with a state in turn |
 | **re-run** | safe: a step whose inputs and code are unchanged does nothing; what looks back or ahead follows |
 
 A partition that has the first copy of an event makes the run write those again that have another copy: an id counts

@@ -514,29 +514,26 @@ run_step(workspace_of(lake, declared()), "totals", ranges)
 """
 
 
-@pytest.mark.timeout(300)
-def test_run_that_is_killed_at_any_put_is_finished_by_the_next_one(
-    worlds: Callable[..., World], cloud: Cloud, declare: Declare
-) -> None:
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_run_that_is_killed_at_any_put_is_finished_by_the_next_one(lake: Lake, cloud: Cloud, declare: Declare) -> None:
     """SIGKILL of a worker that rebuilds a chain: what it has committed counts, and nothing is lost or counted twice."""
     folder = declare("toy", {"contract": CONTRACT, "steps": STEPS}).parent
-    days, events = days_of(4), events_of(0, 1, 2, 3)
-    late = Event("late", 2, "h", 77)
-    for put in count(1):
-        world = worlds()
-        world.land(events)
-        world.close(days[-1])
-        world.run(*days)
-        world.land([late])
+    world, days, events = World(lake, declared()), days_of(2), events_of(0, 1)
+    world.land(events)
+    world.close(days[-1])
+    world.run(*days)
+    for put in count():
+        events.append(Event(f"late-{put}", 6 + put, "g", 77 + put))
+        world.land(events[-1:])
         run_step(world.workspace, "conform", days[0].key)
-        arguments = [str(folder), cloud.endpoint_url, world.lake.bucket, days[0].key, str(put)]
+        arguments = [str(folder), cloud.endpoint_url, lake.bucket, days[0].key, str(put)]
         environment = {**os.environ, **cloud.environment, "PYTHONPATH": os.pathsep.join(sys.path)}
         ended = subprocess.run([sys.executable, "-c", KILLED, *arguments], env=environment, check=False).returncode
 
         world.run(days[0])
-        assert world.totals() == expected([*events, late], days)
-        assert world.run(*days) == {"conform": 0, "totals": 0, "ranked": 0}
+        assert world.totals() == expected(events, days)
         if ended == 0:
             break
         assert ended == -signal.SIGKILL
-    assert put > 3 * len(days)  # rows, a state and a manifest of each day, and the last try was not killed
+    assert put >= 3 * len(days)  # rows, a state and a manifest of each day
