@@ -11,7 +11,7 @@ from sluice.declaration.steps import Conform, Step, has_state
 from sluice.errors import MissingResource, UnreadableObject
 from sluice.lake.look import Look
 from sluice.lake.manifests import digest_of
-from sluice.lake.partitions import Partition, format_ranges, parse_ranges
+from sluice.lake.partitions import Partition, covering_ranges, format_ranges, parse_ranges
 from sluice.steps.before import Before, find_before
 from sluice.steps.code import code_fingerprint
 from sluice.steps.ids.index import Index, index_of
@@ -47,8 +47,15 @@ class Plan:
 
     @property
     def ranges(self) -> str:
-        """All of its partitions, and the needless ones, as ranges."""
-        return format_ranges([*(each.partition for each in self.planned), *self.needless])
+        """All of its partitions, and the needless ones, as ranges that are short enough for XCom (P11).
+
+        Of many later ones that only follow, a few ranges cover the gaps as well.
+        """
+        made = [*(each.partition for each in self.planned), *self.needless]
+        asked = [*(each.partition for each in self.planned if not each.follows), *self.needless]
+        last = max([*asked, *(each.partition for each in self.held_back)], default=None)
+        later = [each for each in made if last is not None and each > last]
+        return ",".join(filter(None, [format_ranges(set(made).difference(later)), covering_ranges(later)]))
 
     @cached_property
     def due(self) -> tuple[Planned, ...]:
