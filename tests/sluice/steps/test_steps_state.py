@@ -278,6 +278,18 @@ def test_day_waits_for_the_one_before_it_and_is_made_by_its_run(lake: Lake) -> N
     assert world.totals() == expected(events, days)
 
 
+def test_reader_waits_while_another_run_is_about_to_make_what_was_held_back(lake: Lake) -> None:
+    """GIVEN the day before was made since a step was held back WHEN its reader runs THEN it waits, too."""
+    world, days = World(lake, declared()), days_of(2)
+    world.land(events_of(0, 1))
+    world.close(days[-1])
+    world.run(days[0])
+    run_step(world.workspace, "conform", days[1].key)
+
+    assert run_step(world.workspace, "ranked", days[1].key)["held_back"] == 1
+    assert held_back(world.workspace, [world.pipeline.step("ranked")], days) == {days[1]: (("totals", days[1]),)}
+
+
 def test_late_data_rebuilds_days_until_a_state_comes_out_as_it_was(
     lake: Lake, declare: Declare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
