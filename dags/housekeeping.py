@@ -2,8 +2,8 @@
 ### What nothing needs any more
 
 Finds superseded endpoint configurations, models, artefacts, scores and snapshots, and jobs that nobody waits for. Of
-the datasets it finds superseded revisions, orphaned parts, superseded quarantine and markers. On request it deletes all
-this, and stops the jobs. Runs when it is triggered: a deletion is a decision of somebody.
+the datasets it finds superseded revisions and states, orphaned parts, superseded quarantine and markers. On request it
+deletes all this, and stops the jobs. Runs when it is triggered: a deletion is a decision of somebody.
 
 | | |
 |---|---|

@@ -9,18 +9,20 @@ source has changed. The run has the partition's name, such as `dt=2013-01-15`.
 |---|---|
 | **in** | closed raw partitions of the queues, complete drops; earlier and later ones where a step looks there |
 | **out** | `PIPELINE/STEP/dt=…/` for each step, `PIPELINE/{quarantine,ids}/conform/dt=…/`; an SNS event each |
-| **order** | steps one after another, partitions in parallel, each in the worker, on Lambda or on Fargate as declared |
+| **order** | steps one after another, each where it is declared; partitions in parallel, or with a state in turn |
 | **re-run** | safe: a step whose inputs and code are unchanged does nothing; what looks back or ahead follows |
 
 A partition that has the first copy of an event makes the run write those again that have another copy: an id counts
 once. Where a step looks back, a run also writes later partitions again. Where one looks ahead, it also makes earlier
-ones that were held back until now, or writes them again. Then `announce` waits, without a worker, until no other run is
-at work that may replace what it announces: ten minutes at most. It does not wait for a run that has failed or is
+ones that were held back until now, or writes them again. Where one has a state, the run goes on with later partitions
+until a state comes out as it was; one task makes all of them. Then `announce` waits, without a worker, until no other
+run is at work that may replace what it announces: ten minutes at most. It does not wait for a run that has failed or is
 queued.
 
 A drop that is missing holds back the steps that read it, also those of later partitions that look back on it. All
 others run. The log of the step names the drop. Once it has landed, the dispatch clears the run, and what was held back
-follows. A step that looks ahead is held back until the later partitions are complete, and their runs make it.
+follows. A step that looks ahead is held back until the later partitions are complete, and their runs make it. One that
+has a state is held back until its partition before is made, by whose run it is made as well.
 
 **Params.** `from`, `to`: a range of partitions, both included, in one run, which then needs no logical date. Without
 them the run transforms the partition that contains its logical date. So `airflow dags test flights_transform
@@ -89,12 +91,17 @@ def transform(pipeline: Pipeline) -> None:
             before = land_drops.expand(partitions=partitions)
         runs: list[Any] = []
         for step in pipeline.steps:
-            ran = StepOperator.partial(
-                task_id=step.name, pipeline=pipeline.name, step=step.name, map_index_template="{{ task.partitions }}"
-            ).expand(partitions=partitions)
+            named = {"task_id": step.name, "pipeline": pipeline.name, "step": step.name}
+            if pipeline.carries_state(step):  # a partition needs the state before it, so one task makes all in order
+                ran: Any = StepOperator(**named, partitions=partitions)
+                runs.append([ran.output])
+            else:
+                ran = StepOperator.partial(**named, map_index_template="{{ task.partitions }}").expand(
+                    partitions=partitions
+                )
+                runs.append(ran.output)
             before >> ran
             before = ran
-            runs.append(ran.output)
         # It always runs: a run in which tasks were skipped or marked by hand must not be green.
         AnnounceTransformedOperator(
             task_id="announce",

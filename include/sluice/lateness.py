@@ -23,7 +23,7 @@ from sluice.sources.coverage import is_outside
 from sluice.steps.lacking import Awaited
 from sluice.steps.outlook import Outlook, outlook
 from sluice.steps.reach import dataset_of, known_from
-from sluice.steps.reasons import LANDS_FIRST, MADE_FIRST, NEVER_MADE, Reason, describe_reasons
+from sluice.steps.reasons import LANDS_FIRST, MADE_FIRST, NEVER_MADE, STATE_FIRST, Reason, describe_reasons
 from sluice.workspace import Workspace
 
 What: TypeAlias = Literal["not made", "outdated", "waits"]
@@ -83,20 +83,22 @@ def late_partitions(workspace: Workspace, look: Look | None = None) -> list[Late
         look: A look at its lake; None for a new one.
     """
     now, pipeline = workspace.lake.now(), workspace.pipeline
-    found = outlook(workspace, with_code=False, look=look)
-    gaps = _gaps(workspace, {each.partition for each in found}, now)
+    looked_at = outlook(workspace, with_code=False, look=look)
+    gaps = _gaps(workspace, {each.partition for each in looked_at}, now)
     by_step = defaultdict[str, list[Outlook]](list)
-    for each in found:
+    for each in looked_at:
         by_step[each.step].append(each)
     late: dict[tuple[str, Partition], Late] = {}
     for step in pipeline.steps:
-        of_step = [
-            *(_late(pipeline, step, each, late, now) for each in by_step[step.name] if each.reasons),
-            *(_gap(pipeline, step, each) for each in gaps),
-        ]
-        in_time = sorted(of_step, key=lambda each: each.partition)
-        late |= {(step.name, each.partition): each for each in in_time if each.since <= now}
-    return list(late.values())
+        for found in by_step[step.name]:  # in order of time: a state goes from one to the next
+            if found.reasons:
+                known = _late(pipeline, step, found, late, now)
+                if known.since <= now:
+                    late[step.name, found.partition] = known
+        waiting = (_gap(pipeline, step, each) for each in gaps)
+        late |= {(step.name, each.partition): each for each in waiting if each.since <= now}
+    order = {step.name: place for place, step in enumerate(pipeline.steps)}
+    return sorted(late.values(), key=lambda each: (order[each.step], each.partition))
 
 
 def group_late(workspace: Workspace, late: Iterable[Late]) -> list[LateGroup]:
@@ -169,6 +171,8 @@ def _late(
     if planned.current is None:
         return Late(step.name, found.partition, passed, end, "not made", (Reason(NEVER_MADE),))
     read = [(dataset_of(pipeline, read.dataset), found.partition.shift(-n)) for read, n in planned.found]
+    if planned.before is not None:
+        read.append((step.name, planned.before.partition))
     changed = [each.written_at for each in planned.unread] + [late[each].begun for each in read if each in late]
     begun = max(changed, default=now)  # when a drop was overwritten that has not landed is not known
     reasons = tuple(dict.fromkeys(root for each in found.reasons for root in _roots(each, found.partition, late)))
@@ -182,6 +186,8 @@ def _roots(reason: Reason, partition: Partition, late: Mapping[tuple[str, Partit
         yield replace(reason, text="{input} has not landed as it is now")
     elif reason.text == MADE_FIRST and before is not None and before.what == "outdated":
         yield from (replace(each, earlier=each.earlier + reason.earlier) for each in before.reasons)
+    elif reason.text == STATE_FIRST:
+        yield replace(reason, text="the state before it is outdated")
     elif reason.text == MADE_FIRST:
         yield replace(reason, text="{input} is not made")
     else:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
@@ -16,6 +16,9 @@ from sluice_airflow.policy import transformed
 from sluice_airflow.runs import is_dags_test, partitions_of_run
 from sluice_airflow.sensors import ProbeSensor
 from sluice_airflow.shared import WORKSPACES
+
+# Those of a step's tasks; None if there is none, or one of them did not run.
+Summaries: TypeAlias = Sequence[Mapping[str, Any] | None] | None
 
 if TYPE_CHECKING:
     from sluice.lake.partitions import Partition
@@ -37,7 +40,7 @@ class AnnounceTransformedOperator(ProbeSensor):
 
     Args:
         pipeline: The name of the pipeline.
-        runs: The summaries of each step, in order, one for each of its mapped tasks; a template.
+        runs: The summaries of each step, in order, one for each of its tasks; a template.
         kwargs: Those of ProbeSensor.
 
     Returns:
@@ -97,7 +100,7 @@ class AnnounceTransformedOperator(ProbeSensor):
 
         requested = set(partitions_of_run(self.pipeline, context))
         undone = [requested - self._made(summaries) for summaries in self.runs]
-        held_back = [sum(each.get("held_back", 0) for each in summaries or ()) for summaries in self.runs]
+        held_back = [sum(each.get("held_back", 0) for each in _known(summaries)) for summaries in self.runs]
         if len(undone[-1]) > held_back[-1]:
             raise SluiceError(
                 f"this run has not transformed {format_ranges(undone[-1])}: a task before this one failed, was skipped "
@@ -107,7 +110,7 @@ class AnnounceTransformedOperator(ProbeSensor):
             waits = self._waits(workspace, sorted({each for step in undone for each in step}), context)
             reason = f"held back: {describe_held_back(waits)}"
             if context["dag_run"].run_type != "operator_triggered" and not _come_later(workspace, waits, requested):
-                raise SluiceError(f"{reason}. Its steps run by themselves once that has landed; all others have run")
+                raise SluiceError(f"{reason}. Its steps run by themselves once that is there; all others have run")
             if undone[-1]:
                 raise AirflowSkipException(reason)
             self.log.warning("%s", reason)
@@ -124,18 +127,31 @@ class AnnounceTransformedOperator(ProbeSensor):
             record_held_back(workspace, {each: waits.get(each, ()) for each in undone})
         return waits
 
-    def _made(self, summaries: Iterable[Mapping[str, Any]] | None) -> set[Partition]:
+    def _made(self, summaries: Summaries) -> set[Partition]:
         """Return the partitions that a step has made; none if its tasks did not run."""
         from sluice.lake.partitions import parse_ranges
 
         calendar = load_pipeline(self.pipeline).calendar
-        return {each for summary in summaries or () for each in parse_ranges(summary["partitions"], calendar)}
+        return {each for summary in _known(summaries) for each in parse_ranges(summary["partitions"], calendar)}
+
+
+def _known(summaries: Summaries) -> Iterator[Mapping[str, Any]]:
+    """Yield the summaries of a step's tasks; none of those that did not run."""
+    yield from (each for each in summaries or () if each is not None)
 
 
 def _come_later(
     workspace: Workspace, waits: Mapping[Partition, Sequence[Awaited]], requested: Collection[Partition]
 ) -> bool:
-    """Return whether a run of later partitions makes what steps wait for: no source lacks what the run asks for."""
-    source = workspace.pipeline.source
+    """Return whether a run of later partitions makes what steps wait for: nothing that comes before it is lacking.
+
+    That is a source, and a step with a state, of which an earlier partition is not made.
+    """
+    pipeline = workspace.pipeline
     awaited = [each for lacks in waits.values() for each in lacks]
-    return bool(awaited) and all(source(name) is None or each > max(requested) for name, each in awaited)
+
+    def comes_later(name: str, each: Partition) -> bool:
+        is_made_in_any_order = pipeline.source(name) is None and not pipeline.carries_state(pipeline.step(name))
+        return is_made_in_any_order or each > max(requested)
+
+    return bool(awaited) and all(comes_later(*each) for each in awaited)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # The most partitions that one dispatch starts.
 _MOST_DUE = 16
+_CARRIED = 31  # partitions before those that are announced, from whose runs a state may come
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ def due_partitions(workspace: Workspace) -> list[str] | Waiting:
 def lasting_partitions(workspace: Workspace, partitions: str) -> bool | Waiting:
     """Return True unless a run is about to write these partitions of the last step again.
 
-    Only where a step looks back or ahead do runs write partitions of each other.
+    Only where a step looks back or ahead, or has a state, do runs write partitions of each other. A state reaches any
+    later partition: the runs of some partitions before count, which is where runs are at work.
 
     Args:
         workspace: The pipeline's workspace.
@@ -122,7 +124,10 @@ def lasting_partitions(workspace: Workspace, partitions: str) -> bool | Waiting:
     from sluice.steps.reach import reach
     from sluice_airflow.runs import runs_at_work
 
-    far = reach(workspace.pipeline, workspace.pipeline.steps[-1])
+    last = workspace.pipeline.steps[-1]
+    far = reach(workspace.pipeline, last)
+    if workspace.pipeline.carries_state(last):
+        far = range(far.start, far.stop + _CARRIED)
     if far == range(1):
         return True
     made = parse_ranges(partitions, workspace.pipeline.calendar)

@@ -29,7 +29,7 @@ class StepOperator(BaseOperator):
     Args:
         pipeline: The name of the pipeline.
         step: The name of the step.
-        partitions: The partitions as ranges; a template.
+        partitions: The partitions as ranges, or several texts of them; a template.
         kwargs: Those of BaseOperator.
 
     Returns:
@@ -45,11 +45,15 @@ class StepOperator(BaseOperator):
         self.step = step
         self.partitions = partitions
 
+    @property
+    def _ranges(self) -> str:
+        return self.partitions if isinstance(self.partitions, str) else ",".join(self.partitions)
+
     @override
     @one_line_errors
     def execute(self, context: Context) -> dict[str, Any]:
         workspace, runtime = self._opened()
-        return self._follow(workspace, runtime.start(self.partitions))
+        return self._follow(workspace, runtime.start(self._ranges))
 
     @one_line_errors
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
@@ -72,7 +76,7 @@ class StepOperator(BaseOperator):
             result = runtime.look(reference)
         except StepOutgrown as error:
             self.log.warning("%s", error)
-            return self._follow(workspace, runtime.start_larger(self.partitions, reference, error))
+            return self._follow(workspace, runtime.start_larger(self._ranges, reference, error))
         if result is None:
             raise AirflowFailException(
                 f"{event['waiting_for']} has no result in time; see its log, then clear this task"
@@ -112,7 +116,7 @@ class StepOperator(BaseOperator):
             waits = held_back(
                 workspace,
                 [workspace.pipeline.step(self.step)],
-                parse_ranges(self.partitions, workspace.pipeline.calendar),
+                parse_ranges(self._ranges, workspace.pipeline.calendar),
             )
             self.log.warning("held back: %s", describe_held_back(waits))
         report_conformed(workspace, self.step, result["partitions"])

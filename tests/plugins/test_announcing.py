@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from tests.plugins.task_life import run
 from tests.sluice.lake_contents import keys_below, partition, put_rows
 
+from sluice.declaration.pipeline import Pipeline
 from sluice.lake.manifests import Manifest
 from sluice.sources.due import record_started
 from sluice.sources.started import Started
@@ -125,7 +126,8 @@ def test_run_of_the_dispatch_is_skipped_if_its_last_step_was_held_back(
 
 def test_run_whose_tasks_were_marked_by_hand_fails_whoever_has_started_it(parcels: Workspace) -> None:
     """A task that was marked has left no summary."""
-    for runs in ([None, None, None], [[{"partitions": "dt=2013-05-07", "held_back": 1}], None, None]):
+    one = [{"partitions": "dt=2013-05-07", "held_back": 1}]
+    for runs in ([None, None, None], [one, None, None], [one, [None], [None]]):
         with pytest.raises(
             AirflowFailException, match=r"has not transformed dt=2013-05-07\.\.dt=2013-05-08: .*by hand"
         ):
@@ -152,6 +154,21 @@ def test_run_by_hand_is_skipped_if_its_steps_wait_only_for_what_comes_after_it(
 
     with pytest.raises(error, match=r"held back: dt=2013-06-01 waits for .*tariffs dt=2013-06-0"):
         run(held, context("2013-06-01", "2013-06-02"))
+
+
+def test_run_by_hand_fails_if_the_state_before_it_is_not_there(
+    parcels: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own run can't make it, and no later one will."""
+    first = partition("2013-06-01")
+    monkeypatch.setattr(lacking, "held_back", lambda *_: {first: (("features", first.shift(-1)),)})
+    monkeypatch.setattr(Pipeline, "carries_state", lambda _, step: step.name == "features")
+    waits = "held back: dt=2013-06-01 waits for features dt=2013-05-31"
+
+    for run_type, error in (("manual", AirflowFailException), ("operator_triggered", AirflowSkipException)):
+        held = announcing_runs([[{"partitions": "", "held_back": 1}]])
+        with pytest.raises(error, match=waits):
+            run(held, context("2013-06-01", run_type=run_type))
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,35 @@ def test_late_data_is_named_also_where_a_step_looks_back_on_what_read_it(workspa
     ]
 
 
+def test_late_data_is_named_where_a_state_reaches(workspace: Workspace, declare: Declare) -> None:
+    """GIVEN late data of a day WHEN a step has a state THEN all days after it are outdated, for one reason."""
+    total = """
+def total(conform, state):
+    sums = conform.groupby("group", as_index=False)["value"].sum()
+    return conform, sums if state.empty else pd.concat([state, sums]).groupby("group", as_index=False)["value"].sum()
+"""
+    declare("toy", {**MODULES, "steps": STEPS + total})
+    step = Step("total", run="steps:total", reads=(Input("conform"),), state_by="group")
+    declared = toy(steps=(toy().step("conform"), step), training=None, deployment=None, end=DAYS[3].start)
+    late = at(replace(workspace, pipeline=declared), WRITTEN + timedelta(hours=1))
+    for day in DAYS:
+        put_day(late, day, 1)
+    run(late, format_ranges(DAYS[1:]))
+    assert [each[:2] + each[3:] for each in listed(late)] == [
+        ("conform", "dt=2013-01-01", "not made", "never made"),
+        ("total", ALL, "not made", "never made"),
+    ]
+    run(late)
+    put_day(late, DAYS[1], 2)
+
+    assert listed(late) == [
+        ("conform,total", "dt=2013-01-02", "1 h 0 min", "outdated", "raw/events/dt=2013-01-02 has changed"),
+        ("total", "dt=2013-01-03..dt=2013-01-04", "1 h 0 min", "outdated", "the state before it is outdated"),
+    ]
+    run(late, DAYS[1].key)
+    assert listed(late) == []
+
+
 def test_partition_that_was_made_without_one_before_it_names_it(workspace: Workspace) -> None:
     late = at(replace(workspace, pipeline=toy(end=DAYS[1].start)), WRITTEN + timedelta(hours=1))
     put_day(late, DAYS[1], 1)

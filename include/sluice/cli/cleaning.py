@@ -31,8 +31,9 @@ def _clean(
 ) -> None:
     """Show superseded configurations, models, artefacts, scores and snapshots, and orphaned jobs; delete on request.
 
-    So are superseded revisions, orphaned parts, superseded quarantine and markers of the datasets. What is live, what a
-    kept deployment or the newest verdict names, what a running job uses, and what a manifest or a snapshot names stays.
+    So are superseded revisions and states, orphaned parts, superseded quarantine and markers of the datasets. What is
+    live, what a kept deployment or the newest verdict names, what a running job uses, and what a manifest or a snapshot
+    names stays.
     """
     workspace = Workspace.open(Aws(), pipeline)
     leftovers = survey(workspace, Keep(keep, days, quarantine_days))

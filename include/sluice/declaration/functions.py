@@ -61,10 +61,10 @@ def _file_of(pipeline: Pipeline, module: str) -> Path | None:
 
 
 def _check_parameters(pipeline: Pipeline, step: Step, function: ast.FunctionDef) -> None:
-    """Require one parameter for each input, and one more for each look-back and look-ahead."""
+    """Require one parameter for each input, one more for each look-back and look-ahead, and one for a state."""
     if function.decorator_list:
         return  # a decorator may change the parameters
-    given = [name for read in step.reads for name in read.arguments]
+    given = step.arguments
     taken = function.args
     names = [each.arg for each in (*taken.args, *taken.kwonlyargs)]
     optional = {each.arg for each in taken.args[len(taken.args) - len(taken.defaults) :]}
@@ -75,5 +75,5 @@ def _check_parameters(pipeline: Pipeline, step: Step, function: ast.FunctionDef)
         raise DeclarationError(
             f"pipeline {pipeline.name}: step {step.name!r} calls {step.run} with ({', '.join(given)}), but it takes "
             f"({', '.join(names)}); name its parameters for its inputs, with <input>_before for a look-back and "
-            f"<input>_after for a look-ahead"
+            f"<input>_after for a look-ahead{', and state for its state' if step.state_by else ''}"
         )

@@ -23,7 +23,7 @@ from sluice.declaration.monitoring import Monitoring
 from sluice.declaration.names import check_name
 from sluice.declaration.scoring import Scoring
 from sluice.declaration.sources import EventSource, Source
-from sluice.declaration.steps import Conform, Step, name_after, name_before
+from sluice.declaration.steps import Conform, Step, has_state, name_after, name_before
 from sluice.declaration.training import Training
 from sluice.errors import DeclarationError
 from sluice.lake.grains import Grain
@@ -361,6 +361,13 @@ class Pipeline:
             read = (found.get(read.dataset, frozenset({read.dataset})) for read in step.reads)
             found[step.name] = frozenset[str]().union(*read)
         return found
+
+    def carries_state(self, step: Conform | Step) -> bool:
+        """Return whether a step has a state, or reads a step that has one, itself or through others."""
+        earlier = {known.name: known for known in self.steps}
+        return has_state(step) or any(
+            self.carries_state(earlier[read.dataset]) for read in step.reads if read.dataset in earlier
+        )
 
     def step(self, name: str) -> Conform | Step:
         """Return the step of that name.

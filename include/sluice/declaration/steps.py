@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TypeGuard
 
 from sluice.declaration.checks import check_count, check_duration, check_share, check_text, check_tuple
 from sluice.declaration.runtimes import Runtime, Worker
 from sluice.errors import DeclarationError
 
+STATE = "state"  # the keyword argument in which a step's function gets its state
 _LONGEST_LOOK = 1_000  # partitions, back or ahead
 _SHORTEST_FRESHNESS, _LONGEST_FRESHNESS = timedelta(minutes=1), timedelta(days=365)
 _SHORTEST_WITHIN, _LONGEST_WITHIN = timedelta(minutes=1), timedelta(days=366)
@@ -125,6 +127,10 @@ class Step:
         split_by: A column of times with a zone, by which the rows are split into partitions. It says that the function
             may get several neighbours at once, as if they were one long partition, and returns the same rows then: a
             range runs much faster. None: each partition has a call of its own.
+        state_by: A column that says to which group a row of the step's state belongs. The function then gets one more
+            argument, ``state``: at most one row for each group, as the partition before has left it, and at first
+            none, without columns. It returns the rows and the state after this partition, ``(rows, state)``. A group
+            without a row in it is forgotten. Partitions are made one after the other. None: the step has no state.
         packages: Installed packages whose versions decide what the function returns, such as ``("scikit-learn",)``:
             the step runs again when one of them changes.
         runtime: Where the step runs.
@@ -135,7 +141,8 @@ class Step:
 
     Raises:
         DeclarationError: ``reads`` is not a tuple of inputs, or ``packages`` none of names, ``most_rejected`` is no
-            share, ``split_by`` is no text, ``runtime`` is no runtime, or ``fresh_within`` is out of its range.
+            share, ``split_by`` or ``state_by`` is no text, both are given, an input has the name of the state,
+            ``runtime`` is no runtime, or ``fresh_within`` is out of its range.
     """
 
     name: str
@@ -145,6 +152,7 @@ class Step:
     most_rejected: float = 0.01
     # The fingerprint of a step's code covers its repr. These give the same bytes, so nothing runs again.
     split_by: str | None = field(default=None, repr=False)
+    state_by: str | None = field(default=None, repr=False)  # it is in the fingerprint if it is given
     packages: tuple[str, ...] = field(default=(), repr=False)  # their versions are in the fingerprint
     runtime: Runtime = field(default=Worker(), repr=False)
     fresh_within: timedelta | None = field(default=None, repr=False)
@@ -156,13 +164,39 @@ class Step:
         check_share(f"step {self.name}", "most_rejected", self.most_rejected)
         if self.split_by is not None:
             check_text(f"step {self.name}", "split_by", self.split_by, "event_time")
+        if self.state_by is not None:
+            check_text(f"step {self.name}", "state_by", self.state_by, "tail_number")
+            self._check_state()
         if self.packages:
             check_tuple(f"step {self.name}", "packages", self.packages, str, "'scikit-learn'")
+
+    def _check_state(self) -> None:
+        if self.split_by is not None:
+            raise DeclarationError(
+                f"step {self.name}: split_by={self.split_by!r} makes several partitions in one call, but state_by="
+                f"{self.state_by!r} makes one after the other; leave out one of the two"
+            )
+        if STATE in (read.dataset for read in self.reads):
+            raise DeclarationError(
+                f"step {self.name}: with state_by its function gets the state as {STATE!r}, but an input is called "
+                f"{STATE!r} as well; rename that dataset"
+            )
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The names of the keyword arguments that the step's function gets."""
+        of_inputs = tuple(name for read in self.reads for name in read.arguments)
+        return of_inputs if self.state_by is None else (*of_inputs, STATE)
 
     @property
     def references(self) -> tuple[str, ...]:
         """What the step names in the pipeline's modules, the code that runs first."""
         return (self.run,) if self.output is None else (self.run, self.output)
+
+
+def has_state(step: Conform | Step) -> TypeGuard[Step]:
+    """Return whether a step carries a state from partition to partition."""
+    return isinstance(step, Step) and step.state_by is not None
 
 
 def _check_runtime(step: str, runtime: object) -> None:

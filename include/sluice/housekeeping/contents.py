@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 from itertools import groupby, islice
@@ -34,6 +34,7 @@ _PARTITION = re.compile(r"/(?=[a-z]+=)")  # before the key of a partition
 # Only what has the form that the lake gives it may go.
 _FORMS: Mapping[Kind, re.Pattern[str]] = {
     Kind.REVISION: re.compile(r"rev=[0-9a-f]+/part-0\.parquet"),
+    Kind.STATE: re.compile(r"state=[0-9a-f]+/part-0\.parquet"),
     Kind.REJECTED: re.compile(r"rev=[0-9a-f]+/part-0\.parquet"),
     Kind.PART: re.compile(r"part-[^/]+"),
     Kind.MARKER: re.compile(r"[0-9a-f]{16}"),
@@ -113,21 +114,23 @@ def _datasets(pipeline: Pipeline) -> list[str]:
 def _contents(workspace: Workspace, dataset: str, frozen: frozenset[str], below: str = "") -> Iterator[Contents]:
     """Yield what the partitions of a dataset hold; only those whose keys are ``below`` a prefix."""
     lake, layout, calendar = workspace.lake, workspace.lake.layout, workspace.pipeline.calendar
-    folders = {Kind.MARKER: layout.announcements(dataset)}
+    folders: dict[str, Sequence[Kind]] = {layout.announcements(dataset): [Kind.MARKER]}
     if dataset.startswith(f"{Folder.RAW}/"):
-        folders[Kind.PART] = layout.dataset(dataset)
+        folders[layout.dataset(dataset)] = [Kind.PART]
     else:
-        folders[Kind.REVISION] = layout.dataset(dataset)
-        folders[Kind.REJECTED] = layout.dataset(quarantine_dataset(dataset))
-        folders[Kind.IDS] = layout.ids(dataset)
+        folders[layout.dataset(dataset)] = [Kind.REVISION, Kind.STATE]
+        folders[layout.dataset(quarantine_dataset(dataset))] = [Kind.REJECTED]
+        folders[layout.ids(dataset)] = [Kind.IDS]
     steps = {step.name: step for step in workspace.pipeline.steps}
 
-    def listed(kind: Kind, folder: str) -> Iterator[tuple[Partition, Object]]:
+    def listed(folder: str, kinds: Sequence[Kind]) -> Iterator[tuple[Partition, Object]]:
         pages = lake.s3.get_paginator("list_objects_v2").paginate(Bucket=lake.bucket, Prefix=folder + below)
         for entry in (entry for page in pages for entry in page.get("Contents", ())):
             path = entry["Key"].removeprefix(folder)
             partition = of_path(path, calendar)
-            if partition is not None and _FORMS[kind].fullmatch(path.removeprefix(f"{partition.key}/")):
+            name = "" if partition is None else path.removeprefix(f"{partition.key}/")
+            kind = next((each for each in kinds if _FORMS[each].fullmatch(name)), None)
+            if partition is not None and kind is not None:
                 yield partition, Object(kind, entry["Key"], entry["LastModified"].astimezone(UTC), entry["Size"])
 
     def with_manifest(found: tuple[Partition, tuple[Object, ...]]) -> Contents:
@@ -158,6 +161,7 @@ def _named(lake: Lake, manifest: Manifest, objects: tuple[Object, ...], frozen: 
     return frozenset(
         {
             *(file.key for file in (*manifest.files, *manifest.quarantined)),
+            *([manifest.carried.key] if manifest.carried is not None else []),
             *(each.key for each in objects if each.kind is Kind.REVISION and in_a_snapshot(each)),
             marker_of(lake, manifest),
         }

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     SCORES = "scores"
     SNAPSHOT = "snapshot"
     REVISION = "superseded revision"
+    STATE = "superseded state"
     REJECTED = "superseded quarantine"
     EXPIRED = "old quarantine"
     PART = "orphaned part"
@@ -43,6 +44,7 @@ class Kind(StrEnum):
 
 _WHY: Mapping[Kind, str] = {
     Kind.REVISION: "the manifest names a newer one, and no snapshot names it",
+    Kind.STATE: "the manifest names a newer one, or none",
     Kind.REJECTED: "the manifest names another or none",
     Kind.EXPIRED: "older than the days for which quarantine is kept",
     Kind.PART: "the manifest does not name it",

@@ -4,7 +4,7 @@
 
     s3://BUCKET/PIPELINE/division.json
     s3://BUCKET/PIPELINE/raw/SOURCE/dt=…/part-<first sequence number>-<digest>.parquet
-    s3://BUCKET/PIPELINE/STEP/dt=…/rev=<digest>/part-0.parquet
+    s3://BUCKET/PIPELINE/STEP/dt=…/{rev,state}=<digest>/part-0.parquet
     s3://BUCKET/PIPELINE/{raw/SOURCE,STEP}/dt=…/_manifest.json
     s3://BUCKET/PIPELINE/quarantine/STEP/dt=…/rev=<digest>/part-0.parquet
     s3://BUCKET/PIPELINE/ids/STEP/dt=…/keys-<n>-<digest>.parquet
@@ -146,6 +146,16 @@ class Layout:
             digest: The digest of the object's content.
         """
         return self._key(dataset, partition.key, f"rev={digest}", "part-0.parquet")
+
+    def state(self, step: str, partition: Partition, digest: str) -> str:
+        """Return the key of the state that a step has after a partition.
+
+        Args:
+            step: The name of the step.
+            partition: The partition.
+            digest: The digest of the object's content.
+        """
+        return self._key(step, partition.key, f"state={digest}", "part-0.parquet")
 
     # Ids
 

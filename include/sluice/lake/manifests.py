@@ -107,8 +107,9 @@ class Manifest(BaseModel):
         inline: Records of a raw partition that are too few for an object, each as JSON: one write makes them durable
             and records them.
         quarantined: The objects that hold the rejected rows.
-        inputs: The digest of each input that a step read, by ``dataset/partition key``. Scores have the model that gave
-            them as well, by ``models/<training job>``.
+        carried: The object that holds the state of a step after this partition; None for a step without one.
+        inputs: The digest of each input that a step read, by ``dataset/partition key``; of the state before, by
+            ``state/dataset/partition key``. Scores have the model that gave them as well, by ``models/<training job>``.
         code: The fingerprint of the step that wrote the partition; empty for a raw partition.
         rows_in: How many rows were read or received.
         rows_out: How many rows ``files`` and ``inline`` hold.
@@ -132,6 +133,8 @@ class Manifest(BaseModel):
     files: tuple[File, ...] = ()
     inline: tuple[str, ...] = ()
     quarantined: tuple[File, ...] = ()
+    # Without a state it is left out, so that the manifests of other steps are what they were before there was one.
+    carried: File | None = Field(default=None, exclude_if=lambda carried: carried is None)
     inputs: Mapping[str, str] = Field(default_factory=dict)
     code: str = ""
     rows_in: int = 0
@@ -152,12 +155,17 @@ class Manifest(BaseModel):
 
     @property
     def digest(self) -> str:
-        """The digest of the content alone: a reader of this partition runs again only when it changes.
+        """The digest of the rows alone: a reader of this partition runs again only when it changes.
 
         It is made of the keys, each of which contains a digest of its object. ETags can't replace it: those of
         encrypted objects differ from one put to the next.
         """
         return digest_of_content(self.dataset, self.partition, [file.key for file in self.files], self.inline)
+
+    @property
+    def carried_digest(self) -> str | None:
+        """The digest of the state after this partition, for the partition after it; None if there is none."""
+        return None if self.carried is None else digest_of_content(self.dataset, self.partition, [self.carried.key])
 
     @property
     def size(self) -> Size:

@@ -134,6 +134,16 @@ class Lake(Bucket):
         """List the partitions of a dataset that have a manifest, in order."""
         return sorted(self.manifest_etags(dataset))
 
+    def partitions_from(self, dataset: str, first: Partition) -> set[Partition]:
+        """List the partitions of a dataset that have a manifest, from one on. What is before it costs nothing.
+
+        Args:
+            dataset: The dataset, such as ``conform``.
+            first: The first partition to list.
+        """
+        prefix = self.layout.dataset(dataset)
+        return set(self._etags(prefix, self.objects(prefix, prefix + first.key, without=PARTS)))
+
     def manifest_etags(self, dataset: str, partitions: Iterable[Partition] | None = None) -> dict[Partition, str]:
         """List the ETags of manifests. An ETag changes when its manifest does.
 
@@ -144,9 +154,13 @@ class Lake(Bucket):
             partitions: The only partitions to list; neighbours are listed together. None for all of the dataset.
         """
         prefix = self.layout.dataset(dataset)
+        return self._etags(prefix, self.between(prefix, partitions, without=PARTS))
+
+    def _etags(self, prefix: str, objects: Iterable[tuple[str, int, str]]) -> dict[Partition, str]:
+        """Return the ETags of the manifests among objects of a dataset."""
         found = {
             of_folder(key.removeprefix(prefix).removesuffix("/" + MANIFEST), self.calendar): etag
-            for key, _, etag in self.between(prefix, partitions, without=PARTS)
+            for key, _, etag in objects
             if key.endswith("/" + MANIFEST)
         }
         return {each: etag for each, etag in found.items() if each is not None}

@@ -140,7 +140,7 @@ def record_held_back(workspace: Workspace, held_back: Mapping[Partition, Collect
     """Record what the last run of some partitions has waited for: once all of it has landed, they are due again.
 
     A partition that waits for its own drop alone needs no record: it is due anyway once its content changes. Nor does
-    one that waits for a step before: what that step makes is followed by what looks ahead on it.
+    one that waits for a step: what that step makes is followed by what has waited for it.
 
     Args:
         workspace: The pipeline.

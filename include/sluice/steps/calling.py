@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Lock
 from typing import Any, TypeAlias
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from sluice.declaration.loading import resolve
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.steps import Conform, Input, Step, name_after, name_before
+from sluice.declaration.steps import STATE, Conform, Input, Step, name_after, name_before
 from sluice.errors import SluiceError
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import format_ranges
@@ -21,9 +22,9 @@ from sluice.lake.store import Lake
 from sluice.steps.frames import to_frame
 from sluice.steps.output import Output
 from sluice.steps.output_schema import OutputSchema
-from sluice.steps.plan import Planned, Span
-from sluice.steps.reading import reader_of
-from sluice.steps.returned import frame_of, split_by_time, table_of
+from sluice.steps.planned import Planned, Span
+from sluice.steps.reading import read_output, reader_of
+from sluice.steps.returned import frame_of, rows_and_state, split_by_time, table_of
 from sluice.steps.unifying import unified
 
 # What a step gets of an input, as tables: the objects of earlier partitions, those of its own, and of later ones.
@@ -46,7 +47,8 @@ def call(lake: Lake, pipeline: Pipeline, step: Step, span: Span, turn: Lock) -> 
 
     Raises:
         NotAlike: there are several partitions, whose inputs have not all the same columns.
-        DeclarationError: the function did not return a DataFrame, or not the column by which its rows are split.
+        DeclarationError: the function did not return a DataFrame, or not the column by which its rows are split, or
+            not the state of a step that has one.
         SluiceError: the function failed, or what it returned breaks the declaration.
     """
     frames: dict[str, pd.DataFrame] = {}
@@ -55,12 +57,24 @@ def call(lake: Lake, pipeline: Pipeline, step: Step, span: Span, turn: Lock) -> 
     run = resolve(pipeline, step.run)
     where = f"step {step.name!r} of {pipeline.name} on {format_ranges(each.partition for each in span)}: {step.run}"
     with blamed(pipeline, step, span):
+        if step.state_by is not None:
+            frames[STATE] = _state_before(lake, span)
         with turn:
             returned = run(**frames)
+        if step.state_by is not None:
+            rows, state = rows_and_state(where, returned, step.state_by)
+            return [replace(_output(pipeline, step, where, rows), state=state)]
         rows = frame_of(where, returned)
         partitions = [each.partition for each in span]
         parts = [rows] if step.split_by is None else split_by_time(where, rows, step.split_by, partitions)
         return [_output(pipeline, step, where, part) for part in parts]
+
+
+def _state_before(lake: Lake, span: Span) -> pd.DataFrame:
+    """Return the state before a partition, as the function gets it."""
+    (planned,) = span
+    file = None if planned.before is None else planned.before.file
+    return to_frame([] if file is None else [read_output(lake, file)])
 
 
 def _tables(lake: Lake, pipeline: Pipeline, read: Input, span: Span) -> Tables:

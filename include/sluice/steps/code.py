@@ -33,8 +33,8 @@ class Code:
 
     Attributes:
         fingerprint: The digest of all of it: a SHA-256 in hexadecimal digits.
-        declaration: The members of the declaration that count, by name, as Python writes them; of a ``Conform`` also
-            how its source reads times.
+        declaration: The members of the declaration that count, by name, as Python writes them, ``state_by`` only if it
+            is given; of a ``Conform`` also how its source reads times.
         packages: The versions of the packages that the step declares, by name.
         modules: The files of its modules, by name.
     """
@@ -73,19 +73,20 @@ def code_of(pipeline: Pipeline, step: Conform | Step) -> Code:
         DeclarationError: the module that the step names does not exist, or a package that it declares is not installed.
     """
     modules = _closure(_named(pipeline, step))
-    packages, times = dict[str, str](), dict[str, str]()
+    packages, more = dict[str, str](), dict[str, str]()
     if isinstance(step, Step):
+        more = {} if step.state_by is None else {"state_by": repr(step.state_by)}
         packages = {package: _version(package, step) for package in sorted(step.packages)}
     else:
         source = events_source(pipeline, step.source)
-        times = {name: str(getattr(source, name)) for name in ("event_time_unit", "event_time_zone")}
+        more = {name: str(getattr(source, name)) for name in ("event_time_unit", "event_time_zone")}
         modules |= {"sluice.steps.conform", "sluice.steps.ids.keys", "sluice.records.times"}
         modules |= {f"sluice.contracts.{module.name}" for module in pkgutil.iter_modules(sluice.contracts.__path__)}
     files = {name: _source(name) for name in sorted(modules)}
-    declared = [repr(step), *times.values(), *(f"{package}=={version}" for package, version in packages.items())]
+    declared = [repr(step), *more.values(), *(f"{package}=={version}" for package, version in packages.items())]
     return Code(
         fingerprint=digest_of([*declared, {name: _digest(file) for name, file in files.items()}]),
-        declaration={each.name: repr(getattr(step, each.name)) for each in fields(step) if each.repr} | times,
+        declaration={each.name: repr(getattr(step, each.name)) for each in fields(step) if each.repr} | more,
         packages=packages,
         modules=files,
     )

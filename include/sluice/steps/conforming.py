@@ -18,7 +18,7 @@ from sluice.steps.conform import Accepted
 from sluice.steps.ids.comparing import Compared, Comparing
 from sluice.steps.ids.keys import keys_of
 from sluice.steps.output import Output
-from sluice.steps.plan import Planned, Span
+from sluice.steps.planned import Planned, Span
 from sluice.workspace import Workspace
 
 

@@ -1,5 +1,7 @@
 """Finds what holds a step back: partitions that are not complete, and that it or a step before it reads.
 
+A step with a state also waits for the nearest earlier partition of its own that has something to make.
+
 A drop that is missing holds back the partitions whose steps read it, look-back included, and nothing else. An earlier
 partition of a queue or stream holds back nothing: partitions close in order. A later one, on which a step looks ahead,
 does until it is closed, and until the steps before have made theirs.
@@ -13,7 +15,7 @@ from operator import itemgetter
 from typing import TypeAlias
 
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.steps import Conform, Input, Step
+from sluice.declaration.steps import Conform, Input, Step, has_state
 from sluice.lake.layout import raw_dataset
 from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest
@@ -21,10 +23,11 @@ from sluice.lake.partitions import Partition
 from sluice.landing.closing import is_empty_by_rule
 from sluice.sources.completeness import short_ranges
 from sluice.sources.coverage import is_absent_for_good, is_before_all_events, is_outside
-from sluice.steps.reach import dataset_of, farthest, places_of_inputs, reach
+from sluice.steps.before import find_before
+from sluice.steps.reach import dataset_of, farthest, is_made, places_of_inputs, reach
 from sluice.workspace import Workspace
 
-# What a step waits for: the name of a source, or of a step before it, and the partition.
+# What a step waits for: the name of a source, of a step before it or of the step itself, and the partition.
 Awaited: TypeAlias = tuple[str, Partition]
 # The manifest of each input, and of how many partitions earlier, negative for later; None if there is none.
 Found: TypeAlias = Mapping[tuple[Input, int], Manifest | None]
@@ -56,8 +59,45 @@ def read_inputs(look: Look, pipeline: Pipeline, step: Conform | Step, partitions
     """
     datasets = [(dataset_of(pipeline, read.dataset), n) for read, n in places_of_inputs(step)]
     look.read_manifests((dataset, each.shift(-n)) for each in partitions for dataset, n in datasets)
+    if has_state(step):  # of the partition just before, find_before asks whether it was made, or has something to make
+        earlier = [each.shift(-1) for each in partitions]
+        look.read_manifests((step.name, each) for each in earlier)
+        to_make = [each for each in earlier if not is_made(look, step.name, each)]
+        look.read_manifests((raw_dataset(name), each) for each in to_make for name in sources_of(pipeline, step))
     coming = [max(partitions).shift(-n) for n in reach(pipeline, step) if n < 0] if partitions else []
     look.read_manifests((raw_dataset(name), each) for each in coming for name in pipeline.sources_of[step.name])
+
+
+def lacking_of(
+    look: Look, pipeline: Pipeline, step: Conform | Step, partition: Partition, made: Partition | None = None
+) -> tuple[Awaited, ...]:
+    """Return what a step has to wait for before it makes a partition: what it reads, and then the state before it.
+
+    Args:
+        look: A look at the pipeline's lake.
+        pipeline: The pipeline that declares the step.
+        step: The step.
+        partition: Its partition.
+        made: As for :func:`lacking`.
+    """
+    lacks = lacking(look, pipeline, partition, find_inputs(look, pipeline, step, partition), made)
+    before = find_before(look, pipeline, step, partition) if has_state(step) and not lacks else None
+    return lacks if before is None else lacking_state(look, pipeline, step, before)
+
+
+def lacking_state(look: Look, pipeline: Pipeline, step: Conform | Step, before: Partition) -> tuple[Awaited, ...]:
+    """Return what has to come before the state after a partition is there: what it waits for itself, or the partition.
+
+    Args:
+        look: A look at the pipeline's lake.
+        pipeline: The pipeline that declares the step.
+        step: A step with a state.
+        before: The partition, as :func:`sluice.steps.before.find_before` returns it.
+    """
+    manifest = look.manifest(step.name, before)
+    if manifest is not None and manifest.carried is not None:
+        return ()
+    return lacking(look, pipeline, before, find_inputs(look, pipeline, step, before)) or ((step.name, before),)
 
 
 def lacking(
@@ -120,7 +160,7 @@ def held_back(
     for step in steps:
         read_inputs(look, pipeline, step, partitions)
     for step, partition in product(steps, partitions):
-        lacks = lacking(look, pipeline, partition, find_inputs(look, pipeline, step, partition))
+        lacks = lacking_of(look, pipeline, step, partition)
         if lacks:
             waits[partition] = tuple(dict.fromkeys((*waits.get(partition, ()), *lacks)))
     return waits
@@ -164,10 +204,10 @@ def _lacking_of_step(
     sources = pipeline.sources_of[step.name]
     if partition < made and sources.issubset(each.name for each in pipeline.event_sources):
         return ()
-    lacks = lacking(look, pipeline, partition, find_inputs(look, pipeline, step, partition), made)
-    looks_ahead = reach(pipeline, step).start < 0
-    if lacks or not (partition > made or looks_ahead):
+    lacks = lacking_of(look, pipeline, step, partition, made)
+    by_another_run = reach(pipeline, step).start < 0 or pipeline.carries_state(step)
+    if lacks or not (partition > made or by_another_run):
         return lacks
-    # A later run makes it, and then what reads it. Of a gap there is no run.
+    # Another run makes it, and then what reads it. Of a gap there is no run.
     has_landed = any(look.manifest(raw_dataset(name), partition) for name in sources)
     return ((step.name, partition),) if has_landed else ()

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sluice.lake.manifests import Run
-from sluice.steps.plan import Plan, Span
+from sluice.steps.plan import Plan
+from sluice.steps.planned import Span
 
 
 def peak_mb() -> int:

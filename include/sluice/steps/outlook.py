@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from sluice.declaration.pipeline import Pipeline
@@ -18,12 +18,14 @@ from sluice.sources.coverage import is_outside
 from sluice.steps.code import code_of
 from sluice.steps.code_record import describe_code
 from sluice.steps.lacking import Awaited
-from sluice.steps.plan import Planned, find_needless, look_at
-from sluice.steps.reach import dataset_of, dependants, farthest
+from sluice.steps.plan import find_needless, look_at, with_state
+from sluice.steps.planned import Planned
+from sluice.steps.reach import dataset_of, farthest
 from sluice.steps.reasons import (
     LANDS_FIRST,
     MADE_FIRST,
     NEVER_MADE,
+    STATE_FIRST,
     Reason,
     code_reasons,
     input_reasons,
@@ -123,26 +125,37 @@ def _of_step(
 ) -> Iterator[Outlook]:
     code = code_of(pipeline, step) if with_code else None
     record = describe_code(code) if code else None
-    targets = sorted({*of_run, *dependants(look, pipeline, step, of_run)})
-    looked_at, unreadable = look_at(look, pipeline, step, code.fingerprint if code else "", targets)
-    for error in unreadable:
-        _LOG.error("%s. Until then its partition is left out", error)
+    looked_at, unreadable = look_at(look, pipeline, step, code.fingerprint if code else "", of_run)
     readable = [each.partition for each in looked_at]
     needless = {
         each for each in find_needless(look, pipeline, step, readable) if not _will_land(pipeline, each, written)
     }
-    for planned in looked_at:
-        if planned.partition in needless:
-            continue
-        lacks = tuple((name, each) for name, each in planned.lacks if (dataset_of(pipeline, name), each) not in written)
-        if lacks:
-            yield Outlook(step.name, planned, tuple(waiting_reasons(pipeline, planned.partition, lacks)), lacks)
+    needed = [_without(pipeline, each, written) for each in looked_at if each.partition not in needless]
+    found, stopped = with_state(look, pipeline, step, needed)
+    for error in unreadable + stopped:
+        _LOG.error("%s. Until then its partition is left out", error)
+    made = set[Partition]()  # by the run itself
+    for planned in found:
+        if planned.lacks:
+            reasons = [*waiting_reasons(pipeline, planned.partition, planned.lacks)]
+            yield Outlook(step.name, planned, tuple(reasons), planned.lacks)
             continue
         current = planned.current
         reasons = [Reason(NEVER_MADE)] if current is None else [*input_reasons(pipeline, planned, current)]
-        if current is not None and record is not None:
+        if current is not None and record is not None and not planned.follows:
             reasons += code_reasons(look, current, planned.code, record)
-        yield Outlook(step.name, planned, (*reasons, *_before(pipeline, planned, written, runs=bool(reasons))))
+        reasons += _before(pipeline, planned, written, runs=bool(reasons))
+        if not reasons and planned.before is not None and planned.before.partition in made:
+            reasons.append(Reason(STATE_FIRST, certain=False))
+        if reasons:
+            made.add(planned.partition)
+        yield Outlook(step.name, planned, tuple(reasons))
+
+
+def _without(pipeline: Pipeline, planned: Planned, written: _Written) -> Planned:
+    """Return a partition that does not wait for what the run itself writes before."""
+    lacks = tuple((name, each) for name, each in planned.lacks if (dataset_of(pipeline, name), each) not in written)
+    return replace(planned, lacks=lacks)
 
 
 def _will_land(pipeline: Pipeline, partition: Partition, written: _Written) -> bool:

@@ -26,6 +26,7 @@ class Output:
     """The output of a step for one partition, before it is written.
 
     ``duplicates`` and ``control`` are those of a ``Conform`` step; ``rejected`` counts ``quarantined`` by reason.
+    ``state`` is that of a step with a state, after the partition.
     """
 
     rows: pa.Table
@@ -33,6 +34,7 @@ class Output:
     duplicates: int = 0
     rejected: Mapping[str, int] | None = None
     control: int = 0
+    state: pa.Table | None = None
 
 
 def commit(
@@ -46,13 +48,15 @@ def commit(
     rows_in: int,
     run: Run | None = None,
 ) -> Manifest:
-    """Write an output, then the manifest. The same rows are under the same key, whichever library has written them.
+    """Write an output with its state, then the manifest.
+
+    The same rows are under the same key, whichever library has written them.
 
     Args:
         look: A look at the lake to write.
         dataset: The name of the step, which is that of its dataset.
         partition: The partition.
-        output: Its rows.
+        output: Its rows, and the state after them.
         inputs: The digest of each input, by ``dataset/partition key``.
         code: The fingerprint of what has made the rows.
         rows_in: How many rows were read.
@@ -66,6 +70,7 @@ def commit(
     quarantined: tuple[File, ...] = ()
     if output.quarantined is not None and output.quarantined.num_rows:
         quarantined = (_put(lake, quarantine_dataset(dataset), partition, output.quarantined),)
+    carried = None if output.state is None else _put_state(lake, dataset, partition, output.state)
     first, last = _event_times(output.rows)
 
     def replace(before: Manifest | None) -> Manifest:
@@ -77,6 +82,7 @@ def commit(
             revision=(before.revision if before else 0) + (not same),
             files=files,
             quarantined=quarantined,
+            carried=carried,
             inputs=inputs,
             code=code,
             rows_in=rows_in,
@@ -91,6 +97,11 @@ def commit(
         )
 
     return look.update_manifest(dataset, partition, replace)
+
+
+def _put_state(lake: Lake, step: str, partition: Partition, table: pa.Table) -> File:
+    key = lake.layout.state(step, partition, content_digest(table))
+    return lake.put(key, parquet_bytes(table), rows=table.num_rows)
 
 
 def _put(lake: Lake, dataset: str, partition: Partition, table: pa.Table) -> File:

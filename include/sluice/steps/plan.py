@@ -2,99 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeAlias
 
 from sluice.declaration.pipeline import Pipeline
-from sluice.declaration.steps import Conform, Step
+from sluice.declaration.steps import Conform, Step, has_state
 from sluice.errors import MissingResource, UnreadableObject
 from sluice.lake.look import Look
-from sluice.lake.manifests import Manifest, digest_of
-from sluice.lake.partitions import Partition, format_ranges, parse_ranges
+from sluice.lake.manifests import digest_of
+from sluice.lake.partitions import Partition, covering_ranges, format_ranges, parse_ranges
+from sluice.steps.before import Before, find_before
 from sluice.steps.code import code_fingerprint
-from sluice.steps.ids.index import NO_KEY_FILE, Index, KeyFile, index_of
-from sluice.steps.lacking import Awaited, Found, find_inputs, lacking, needless, read_inputs
-from sluice.steps.reach import dataset_of, dependants
+from sluice.steps.ids.index import Index, index_of
+from sluice.steps.lacking import find_inputs, lacking, lacking_state, needless, read_inputs
+from sluice.steps.planned import ABSENT, Planned, Span
+from sluice.steps.reach import dataset_of, dependants, followers
 from sluice.workspace import Workspace
 
 # How many bytes of objects one call of a step's function reads at most, if it makes several partitions. Four times as
 # much would save a tenth of the time of a range of flights, and take a quarter more memory.
 LARGEST_SPAN = 2**20
-ABSENT = "absent"  # in place of the digest of an input that is not there
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One partition of a step, as the lake was when it was read.
-
-    Attributes:
-        partition: The partition.
-        found: The manifest of each input, and of how many partitions earlier, negative for later; None if there is
-            none.
-        read: The digest of each dataset that it reads, by ``dataset/partition key``.
-        current: The manifest of the step's own output; None before its first run.
-        code: The fingerprint of the step's code.
-        lacks: What the step has to wait for; empty if it can run.
-        ids: What of the ids of all partitions counts as an input; empty for a step that does not compare them.
-        key_file: The file that has the partition's own ids.
-    """
-
-    partition: Partition
-    found: Found
-    read: Mapping[str, str]
-    current: Manifest | None
-    code: str
-    lacks: tuple[Awaited, ...] = ()
-    ids: Mapping[str, str] = field(default_factory=dict)
-    key_file: KeyFile = NO_KEY_FILE
-
-    @property
-    def inputs(self) -> Mapping[str, str]:
-        """The digest of each input, as a manifest has it."""
-        return {**self.read, **self.ids}
-
-    @property
-    def made(self) -> Manifest | None:
-        """The manifest of the output if it was made from these inputs by this code; else None."""
-        current = self.current
-        same = current is not None and current.inputs == self.inputs and current.code == self.code
-        return current if same else None
-
-    @property
-    def unread(self) -> list[Manifest]:
-        """The manifests of inputs from whose present content the output was not made."""
-        read = {} if self.current is None else self.current.inputs
-        return [
-            manifest
-            for manifest in self.found.values()
-            if manifest is not None and read.get(f"{manifest.dataset}/{manifest.partition}") != manifest.digest
-        ]
-
-    @property
-    def size(self) -> int:
-        """The bytes of all objects that the step reads."""
-        return sum(file.size for manifest in self.found.values() if manifest is not None for file in manifest.files)
-
-    @property
-    def own_size(self) -> int:
-        """The bytes of those of its own time."""
-        return sum(file.size for manifest in self.own if manifest is not None for file in manifest.files)
-
-    @property
-    def own(self) -> list[Manifest | None]:
-        """The manifests of its own time."""
-        return [manifest for (_, n), manifest in self.found.items() if n == 0]
-
-    @property
-    def rows(self) -> int:
-        """How many rows the step reads of this partition, without those of others."""
-        return sum(manifest.rows_out for manifest in self.own if manifest is not None)
-
-
-# Partitions that one call of the step's function makes.
-Span: TypeAlias = tuple[Planned, ...]
 
 
 @dataclass(frozen=True)
@@ -104,7 +32,7 @@ class Plan:
     Attributes:
         step: The step.
         code: The fingerprint of its code.
-        planned: The partitions, in order.
+        planned: The partitions, in order. With a state, some may turn out to have to run once the one before is made.
         held_back: Those of the run that can't be made yet, because something that they read is not complete.
         needless: Those for which no step has anything to make. They have no output, and count as made.
         unreadable: Why others can't be planned: one of their manifests can't be read.
@@ -119,8 +47,15 @@ class Plan:
 
     @property
     def ranges(self) -> str:
-        """All of its partitions, and the needless ones, as ranges."""
-        return format_ranges([*(each.partition for each in self.planned), *self.needless])
+        """All of its partitions, and the needless ones, as ranges that are short enough for XCom (P11).
+
+        Of many later ones that only follow, a few ranges cover the gaps as well.
+        """
+        made = [*(each.partition for each in self.planned), *self.needless]
+        asked = [*(each.partition for each in self.planned if not each.follows), *self.needless]
+        last = max([*asked, *(each.partition for each in self.held_back)], default=None)
+        later = [each for each in made if last is not None and each > last]
+        return ",".join(filter(None, [format_ranges(set(made).difference(later)), covering_ranges(later)]))
 
     @cached_property
     def due(self) -> tuple[Planned, ...]:
@@ -153,6 +88,8 @@ class Plan:
     @property
     def side_by_side(self) -> int:
         """How many calls are made ready at the same time. The function itself runs in one of them at a time."""
+        if has_state(self.step):
+            return 1
         return 2 if self.is_split else 4
 
     @property
@@ -188,15 +125,15 @@ def plan(workspace: Workspace, name: str, ranges: str, look: Look | None = None)
     look, pipeline = look or Look(workspace.lake), workspace.pipeline
     step = pipeline.step(name)
     partitions = parse_ranges(ranges, pipeline.calendar)
-    targets = sorted({*partitions, *dependants(look, pipeline, step, partitions)})
     code = code_fingerprint(pipeline, step)
-    looked_at, unreadable = look_at(look, pipeline, step, code, targets)
+    looked_at, unreadable = look_at(look, pipeline, step, code, partitions)
     needless = find_needless(look, pipeline, step, [each.partition for each in looked_at])
-    found = [each for each in looked_at if each.partition not in needless]
+    found, stopped = with_state(look, pipeline, step, [each for each in looked_at if each.partition not in needless])
     for each in found:
         _require_inputs(look, pipeline, step, each)
     held_back = [each for each in found if each.lacks and each.partition in partitions]
-    return Plan(step, code, [each for each in found if not each.lacks], held_back, sorted(needless), unreadable)
+    ready = [each for each in found if not each.lacks]
+    return Plan(step, code, ready, held_back, sorted(needless), unreadable + stopped)
 
 
 def find_needless(look: Look, pipeline: Pipeline, step: Conform | Step, targets: Iterable[Partition]) -> set[Partition]:
@@ -217,31 +154,73 @@ def find_needless(look: Look, pipeline: Pipeline, step: Conform | Step, targets:
 def look_at(
     look: Look, pipeline: Pipeline, step: Conform | Step, code: str, partitions: Sequence[Partition]
 ) -> tuple[list[Planned], list[UnreadableObject]]:
-    """Read partitions of a step, what each reads, and what each waits for. Nothing is written.
+    """Read partitions of a step, and others that may change with them: what each reads, and what of it each waits for.
 
     Args:
-        look: A look at the pipeline's lake.
+        look: A look at the pipeline's lake. Nothing is written.
         pipeline: The pipeline that declares the step.
         step: The step.
         code: The fingerprint of its code.
-        partitions: The partitions.
+        partitions: The partitions of the run.
 
     Returns:
-        The partitions, and why others are left out: one of their manifests can't be read.
+        All of these in order, and why some are left out: one of their manifests can't be read.
     """
-    look.read_manifests((step.name, each) for each in partitions)
-    read_inputs(look, pipeline, step, partitions)
+    near = {*partitions, *dependants(look, pipeline, step, partitions)}
+    targets = sorted(near | followers(look, pipeline, step, sorted(near)))
+    look.read_manifests((step.name, each) for each in targets)
+    read_inputs(look, pipeline, step, targets)
     index = index_of(look, step)
     if index is not None:
-        index.read(partitions)
+        index.read(targets)
     found, unreadable = list[Planned](), list[UnreadableObject]()
-    for each in partitions:
+    for each in targets:
         try:
-            planned = _planned(look, pipeline, step, code, each)
+            planned = replace(_planned(look, pipeline, step, code, each), follows=each not in near)
             found.append(planned if index is None else _with_ids(index, planned))
         except UnreadableObject as error:
             unreadable.append(error)
     return found, unreadable
+
+
+def with_state(
+    look: Look, pipeline: Pipeline, step: Conform | Step, planned: Sequence[Planned]
+) -> tuple[list[Planned], list[UnreadableObject]]:
+    """Return partitions of a step with the state before each, or with what each waits for before it.
+
+    Args:
+        look: A look at the pipeline's lake. Nothing is written.
+        pipeline: The pipeline that declares the step.
+        step: The step. Without a state, nothing is added.
+        planned: The partitions, in order. Those that wait for nothing count as made before those after them.
+
+    Returns:
+        The partitions, and why some are left out: the manifest of the one before can't be read.
+    """
+    if not has_state(step):
+        return list(planned), []
+    found, unreadable, coming = list[Planned](), list[UnreadableObject](), set[Partition]()
+    for each in planned:
+        try:
+            known = each if each.lacks else _with_before(look, pipeline, step, each, coming)
+        except UnreadableObject as error:
+            unreadable.append(error)
+            continue
+        found.append(known)
+        if not known.lacks and (known.current is None or known.current.carried is None):
+            coming.add(known.partition)
+    return found, unreadable
+
+
+def _with_before(
+    look: Look, pipeline: Pipeline, step: Step, planned: Planned, coming: Collection[Partition]
+) -> Planned:
+    before = find_before(look, pipeline, step, planned.partition, coming)
+    if before is None:
+        return planned
+    lacks = () if before in coming else lacking_state(look, pipeline, step, before)
+    state = None if lacks else Before(step.name, before, look.manifest(step.name, before))
+    return replace(planned, lacks=lacks, before=state)
 
 
 def _require_inputs(look: Look, pipeline: Pipeline, step: Conform | Step, planned: Planned) -> None:

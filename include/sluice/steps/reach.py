@@ -1,6 +1,6 @@
 """How far a change reaches: which partitions of a step read a partition of a source, itself or through earlier steps.
 
-A look-back makes it reach later partitions, a look-ahead earlier ones.
+A look-back makes it reach later partitions, a look-ahead earlier ones, and a state all later ones.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def dependants(
     """Return other partitions of a step that may change with some partitions, or can be made only now.
 
     They exist, and look back or ahead on these, or on others that repeat ids of these, itself or through other steps.
-    Or they look ahead on these, and were held back until now.
+    Or they look ahead on these, and were held back until now. Those that a state reaches are :func:`followers`.
 
     Args:
         look: A look at the pipeline's lake.
@@ -92,23 +92,56 @@ def dependants(
     far, change = reach(pipeline, step), repeating(look, pipeline, step, partitions)
     within = {partition.shift(n) for partition in change for n in far} - set(partitions)
     look.read_manifests((step.name, each) for each in within)
-    made = [each for each in within if _is_made(look, step.name, each)]
+    made = [each for each in within if is_made(look, step.name, each)]
     earlier = {partition.shift(n) for partition in change for n in far if n < 0} & within
     return [*made, *_held_back(look, pipeline, step, earlier.difference(made))]
 
 
+def followers(look: Look, pipeline: Pipeline, step: Conform | Step, partitions: Sequence[Partition]) -> set[Partition]:
+    """Return all later partitions of a step that carries a state: those that exist, or were held back until now.
+
+    It lists what is later than some partitions, and nothing before them.
+
+    Args:
+        look: A look at the pipeline's lake.
+        pipeline: The pipeline that declares the step.
+        step: The step.
+        partitions: The partitions, with those that change with them.
+    """
+    if not partitions or not pipeline.carries_state(step):
+        return set()
+    first, lake = min(partitions).shift(1), look.lake
+    of_steps = [read.dataset for read in step.reads if pipeline.source(read.dataset) is None]
+    read = [lake.partitions_from(each, first) for each in of_steps or _own(pipeline, step)]
+    ready = set[Partition].intersection(*read) if of_steps else set[Partition]().union(*read)
+    made = lake.partitions_from(step.name, first)
+    return {*made, *_held_back(look, pipeline, step, ready - made)}
+
+
+def _own(pipeline: Pipeline, step: Conform | Step) -> list[str]:
+    """Return the datasets that a step reads."""
+    return [dataset_of(pipeline, read.dataset) for read in step.reads]
+
+
 def _held_back(look: Look, pipeline: Pipeline, step: Conform | Step, partitions: set[Partition]) -> Iterator[Partition]:
     """Yield the partitions that were not made although the steps before have made what is read of the same time."""
-    own = [dataset_of(pipeline, read.dataset) for read in step.reads]
+    own = _own(pipeline, step)
     of_steps = [read.dataset for read in step.reads if pipeline.source(read.dataset) is None]
     look.read_manifests((dataset, each) for each in partitions for dataset in own)
     for each in partitions:
-        has = [dataset for dataset in own if _is_made(look, dataset, each)]
+        has = [dataset for dataset in own if is_made(look, dataset, each)]
         if has and set(of_steps) <= set(has):
             yield each
 
 
-def _is_made(look: Look, dataset: str, partition: Partition) -> bool:
+def is_made(look: Look, dataset: str, partition: Partition) -> bool:
+    """Return whether a partition of a dataset has a manifest, also one that can't be read.
+
+    Args:
+        look: A look at the pipeline's lake.
+        dataset: The dataset, such as ``conform``.
+        partition: The partition.
+    """
     try:
         return look.manifest(dataset, partition) is not None
     except UnreadableObject:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.steps import STATE
 from sluice.lake.layout import Folder
 from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.steps.code_record import CodeRecord, changes
 from sluice.steps.lacking import Awaited
-from sluice.steps.plan import ABSENT, Planned
+from sluice.steps.planned import ABSENT, Planned
 from sluice.steps.reach import dataset_of
 
 NEVER_MADE = "never made"
 REPEATS = "which of its ids other partitions have first has changed"
+STATE_CHANGED = "the state before it has changed"
 # What the run itself writes before the step reads it.
 LANDS_FIRST, MADE_FIRST = "{input} lands first, if it is complete", "{input} is made first"
+STATE_FIRST = "the state before it is made first"
 
 
 @dataclass(frozen=True, order=True)
@@ -80,6 +83,12 @@ def input_reasons(pipeline: Pipeline, planned: Planned, current: Manifest) -> It
     compared = {key: digest for key, digest in current.inputs.items() if key.startswith(f"{Folder.IDS}/")}
     if compared and planned.ids and compared != planned.ids:
         yield Reason(REPEATS)
+    if _states(current.inputs) != _states(planned.inputs):
+        yield Reason(STATE_CHANGED)
+
+
+def _states(inputs: Mapping[str, str]) -> Mapping[str, str]:
+    return {key: digest for key, digest in inputs.items() if key.startswith(f"{STATE}/")}
 
 
 def code_reasons(look: Look, current: Manifest, fingerprint: str, now: CodeRecord) -> Iterator[Reason]:

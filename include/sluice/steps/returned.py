@@ -41,6 +41,40 @@ def frame_of(where: str, returned: object) -> pd.DataFrame:
     return returned
 
 
+def rows_and_state(where: str, returned: object, state_by: str) -> tuple[pd.DataFrame, pa.Table]:
+    """Return what a function with a state returned: the rows as a frame, and the state as a table, by group.
+
+    Args:
+        where: The step, its function and the partition, for messages.
+        returned: What the function returned.
+        state_by: The column of the groups.
+
+    Raises:
+        DeclarationError: it is no pair of frames, or the state has not one row for each group.
+        SluiceError: two of its columns have the same name, or the state can't be stored.
+    """
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        raise DeclarationError(
+            f"{where} returned {type(returned).__name__}, but its step has state_by; return a pair (rows, state)"
+        )
+    as_state = f"{where}, as state,"
+    rows, state = frame_of(where, returned[0]), frame_of(as_state, returned[1])
+    if not len(state.columns) and not len(state):
+        return rows, table_of(as_state, state)  # as it comes at first
+    if state_by not in state.columns:
+        raise DeclarationError(f"{as_state} returned no column {state_by!r}; return it, with one row for each group")
+    groups = state[state_by]
+    if groups.isna().any():
+        raise DeclarationError(
+            f"{as_state} returned a row without a {state_by!r}; leave it out, or give these rows a group of their own"
+        )
+    if groups.duplicated().any():
+        twice = groups[groups.duplicated()].iloc[0]
+        raise DeclarationError(f"{as_state} returned two rows for {state_by}={twice!r}; return one row for each group")
+    # In the order of the groups, so that the same state has the same bytes.
+    return rows, table_of(as_state, state).sort_by(state_by)
+
+
 def split_by_time(where: str, rows: pd.DataFrame, column: str, partitions: Sequence[Partition]) -> list[pd.DataFrame]:
     """Return the rows of each partition, in the order in which the function returned them.
 

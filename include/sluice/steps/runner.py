@@ -4,17 +4,20 @@ A step runs again only when its inputs or its code have changed (P4). Its output
 so the steps after it run again only when the output has changed. Runs may overlap, even runs of the same partition.
 After the commits the inputs are read again, and the step repeats where they have changed. So the last output was made
 from the last inputs. A partition whose ids another one turns out to have first is made again in the same way.
+
+A step with a state makes its partitions one after the other, and goes on with later ones until a state comes out as it
+was.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any, TypeAlias
 
-from sluice.declaration.steps import Conform, Step
+from sluice.declaration.steps import Conform, Step, has_state
 from sluice.errors import ConflictingWrite, SluiceError
 from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest, Run
@@ -25,11 +28,14 @@ from sluice.steps.code_record import record_code
 from sluice.steps.conforming import Conforming
 from sluice.steps.measuring import WORKER, Place, Stopwatch
 from sluice.steps.output import Output, commit
-from sluice.steps.plan import Plan, Planned, Span, plan
+from sluice.steps.plan import Plan, plan
+from sluice.steps.planned import Planned, Span
 from sluice.workspace import Workspace
 
 # Makes a span: the output of each partition, and what it was made from.
 Maker: TypeAlias = Callable[[Span], list[tuple[Planned, Output]]]
+# The manifests of the partitions that were made.
+Made: TypeAlias = Mapping[Partition, Manifest]
 
 _MOST_RUNS = 5
 _COMMITS_AT_ONCE = 8
@@ -66,9 +72,9 @@ def run_step(workspace: Workspace, name: str, ranges: str, place: Place = WORKER
             return summary(planned, changed)
         require_loaded(workspace.pipeline, planned.step, planned.code)
         make = _maker(workspace, planned.step)
-        with ThreadPoolExecutor(planned.side_by_side) as pool:  # all are made before the first failure is raised
-            made = [pool.submit(_make, look, planned, place, make, span) for span in planned.spans]
-        changed.update(*(each.result() for each in made))
+        in_their_way = _made_in_order if has_state(planned.step) else _made_side_by_side
+        made = in_their_way(look, planned, place, make)
+        changed |= {each.partition for each in planned.planned if each.partition in made and _is_new(each, made)}
         look = look.again()
         planned = plan(workspace, name, ranges, look)
     raise ConflictingWrite(
@@ -112,39 +118,64 @@ def _maker(workspace: Workspace, step: Conform | Step) -> Maker:
     return lambda span: list(zip(span, call(lake, pipeline, step, span, turn), strict=True))
 
 
-def _make(look: Look, whole: Plan, place: Place, make: Maker, span: Span) -> set[Partition]:
-    """Make a span, and return the partitions whose content is new.
+def _is_new(planned: Planned, made: Made) -> bool:
+    """Return whether the content of a partition that was made is new."""
+    return planned.current is None or planned.current.digest != made[planned.partition].digest
+
+
+def _made_side_by_side(look: Look, whole: Plan, place: Place, make: Maker) -> Made:
+    """Make what has to run, a few spans at a time. All are made before the first failure is raised."""
+    with ThreadPoolExecutor(whole.side_by_side) as pool:
+        made = [pool.submit(_make, look, whole, place, make, span) for span in whole.spans]
+    return {partition: manifest for each in made for partition, manifest in each.result().items()}
+
+
+def _made_in_order(look: Look, whole: Plan, place: Place, make: Maker) -> Made:
+    """Make partitions one after the other, each from the state that the one before has left.
+
+    One whose state comes out as it was is no reason to make the next one. After a failure no later one is made.
+    """
+    made = dict[Partition, Manifest]()
+    for each in whole.planned:
+        planned = each.after(made)
+        if planned.made is None:
+            made |= _committed(look, whole, place, make, (planned,))
+    return made
+
+
+def _make(look: Look, whole: Plan, place: Place, make: Maker, span: Span) -> Made:
+    """Make a span.
 
     If it can't be made as a whole, its partitions are made one by one: so one that fails is named, and the others are
     made.
     """
     try:
-        return _made(look, whole, place, make, span)
+        return _committed(look, whole, place, make, span)
     except (NotAlike, SluiceError):
         if len(span) == 1:
             raise
-    new, failures = set[Partition](), []
+    made, failures = dict[Partition, Manifest](), list[SluiceError]()
     for each in span:
         try:
-            new |= _made(look, whole, place, make, (each,))
+            made |= _committed(look, whole, place, make, (each,))
         except SluiceError as error:
             failures.append(error)
     if failures:
         raise failures[0]
-    return new
+    return made
 
 
-def _made(look: Look, whole: Plan, place: Place, make: Maker, span: Span) -> set[Partition]:
+def _committed(look: Look, whole: Plan, place: Place, make: Maker, span: Span) -> Made:
+    """Make a span in one call, and commit each of its partitions."""
     step = whole.step
     stopwatch = Stopwatch(place, whole, span, time.monotonic)
-    made = make(span)
+    outputs = make(span)
 
-    def write(made: tuple[Planned, Output], run: Run) -> Manifest:
-        planned, output = made
+    def write(output: tuple[Planned, Output], run: Run) -> Manifest:
+        planned, rows = output
         inputs, partition = planned.inputs, planned.partition
-        return commit(look, step.name, partition, output, inputs=inputs, code=whole.code, rows_in=planned.rows, run=run)
+        return commit(look, step.name, partition, rows, inputs=inputs, code=whole.code, rows_in=planned.rows, run=run)
 
     with ThreadPoolExecutor(_COMMITS_AT_ONCE) as pool:
-        written = pool.map(write, made, stopwatch.read())
-    new = zip(span, written, strict=True)
-    return {each.partition for each, now in new if each.current is None or now.digest != each.current.digest}
+        written = pool.map(write, outputs, stopwatch.read())
+    return {each.partition: manifest for each, manifest in zip(span, written, strict=True)}

@@ -93,3 +93,19 @@ def test_nothing_of_the_pipeline_is_imported(declare: Declare) -> None:
     check_functions(TOY)
 
     assert "pipelines.toy.steps" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("code", "fits"),
+    [("def f(conform, state): ...", True), ("def f(conform): ...", False), ("def f(conform, before): ...", False)],
+)
+def test_function_with_a_state_takes_it(declare: Declare, code: str, fits: bool) -> None:
+    declare("toy", {"contract": CONTRACT, "steps": code})
+    step = Step("made", run="steps:f", reads=(Input("conform"),), state_by="group")
+    pipeline = toy(steps=(TOY.steps[0], step), training=replace(TOY.training, rows="made"))
+
+    if fits:
+        check_functions(pipeline)
+    else:
+        with pytest.raises(DeclarationError, match=r"with \(conform, state\), but it takes .* and state for its"):
+            check_functions(pipeline)

@@ -311,6 +311,16 @@ def test_unknown_pipeline_is_reported_with_the_known_ones() -> None:
     [
         ({"split_by": ""}, "split_by='' must be text; write it as split_by='event_time'"),
         ({"split_by": 5}, "split_by=5 must be text"),
+        ({"state_by": ""}, "state_by='' must be text; write it as state_by='tail_number'"),
+        ({"state_by": ["group"]}, r"state_by=\['group'\] must be text"),
+        (
+            {"state_by": "group", "split_by": "event_time"},
+            "split_by='event_time' makes several partitions in one call, but state_by=.group. makes one after",
+        ),
+        (
+            {"state_by": "group", "reads": (Input("state"),)},
+            "gets the state as 'state', but an input is called",
+        ),
         (
             {"packages": "scikit-learn"},
             r"packages='scikit-learn' must be a tuple; write it as packages=\('scikit-learn',\)",
@@ -319,8 +329,27 @@ def test_unknown_pipeline_is_reported_with_the_known_ones() -> None:
     ],
 )
 def test_step_that_is_declared_wrongly_is_refused(declared: dict[str, Any], reason: str) -> None:
-    with pytest.raises(DeclarationError, match=f"step doubled: {reason}"):
-        Step("doubled", run="steps:doubled", reads=(Input("conform"),), **declared)
+    with pytest.raises(DeclarationError, match=f"step doubled: .*{reason}"):
+        Step(**{"name": "doubled", "run": "steps:doubled", "reads": (Input("conform"),), **declared})
+
+
+def test_conform_has_no_state(declare: Declare) -> None:
+    declaration = PIPELINE.format(name="second_toy").replace(
+        "PIPELINE =", "Conform('conform', source='events', contract='c:C', state_by='group')\nPIPELINE ="
+    )
+    declare("second_toy", {"pipeline": f"from sluice.declaration import Conform\n{declaration}"})
+
+    with pytest.raises(DeclarationError, match="unexpected keyword argument 'state_by'"):
+        load_pipeline("second_toy")
+
+
+def test_state_reaches_the_steps_that_read_it_and_no_other() -> None:
+    total = Step("total", run="steps:total", reads=(Input("conform"),), state_by="group")
+    after = Step("after", run="steps:after", reads=(Input("conform"), Input("total")))
+    last = Step("last", run="steps:last", reads=(Input("after"),))
+    pipeline = toy(steps=(CONFORM, DOUBLED, total, after, last), training=None, deployment=None)
+
+    assert [pipeline.carries_state(each) for each in pipeline.steps] == [False, False, True, True, True]
 
 
 @pytest.mark.parametrize("step", [CONFORM, DOUBLED])

@@ -9,14 +9,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.sluice.conftest import Declare
 from tests.sluice.dataset.test_snapshot import put_days
 from tests.sluice.dataset.test_snapshot import rows as training_rows
 from tests.sluice.lake_contents import keys_below, manifest_json, partition, put_raw, put_rows, rows_of
-from tests.sluice.toy import EVENTS, message, reading
+from tests.sluice.toy import CONTRACT, EVENTS, message, reading
 
 from sluice.completions import announce_partitions
 from sluice.dataset.snapshot import make_snapshot
-from sluice.declaration import Drops
+from sluice.declaration import Drops, Input, Step
 from sluice.errors import SluiceError
 from sluice.housekeeping import removal
 from sluice.housekeeping.contents import all_contents, split_name
@@ -105,6 +106,32 @@ def test_ids_that_count_stay_and_those_of_former_contents_go(lakeside: Workspace
     assert [len(keys_below(lake, f"toy/ids/conform/dt={day}/")) for day in (DAY, next_day)] == [1, 1]
     assert run_step(lakeside, "conform", f"{KEY},dt={next_day}")["changed"] == 0
     assert [row["event_id"] for row in rows_of(lake, "conform", f"dt={next_day}")] == ["r-1"]
+
+
+def test_superseded_state_goes_and_the_one_that_goes_on_stays(lakeside: Workspace, declare: Declare) -> None:
+    summed = """
+def summed(conform, state):
+    total = int(conform["value"].sum()) + (0 if state.empty else int(state["total"].iloc[0]))
+    return conform.assign(total=total), pd.DataFrame({"group": ["g"], "total": [total]})
+"""
+    declare("toy", {"contract": CONTRACT, "steps": f"import pandas as pd\n{summed}"})
+    step = Step("summed", run="steps:summed", reads=(Input("conform"),), state_by="group")
+    workspace = replace(lakeside, pipeline=replace(lakeside.pipeline, steps=(lakeside.pipeline.steps[0], step)))
+    put_raw(workspace.lake, EVENTS, "2013-01-02", [message(reading("next", "2013-01-02T00:00:00+00:00", 7), 9)])
+    for values in ([1], [1, 2], [1, 2, 3]):
+        put_values(workspace.lake, *values)
+        for name in ("conform", "summed"):
+            run_step(workspace, name, f"{KEY},dt=2013-01-02")
+    assert sum("/state=" in key for key in keys_below(workspace.lake, "toy/summed/")) == 6
+
+    assert cleaned(workspace)["superseded state"] == 4
+
+    left = [key for key in keys_below(workspace.lake, "toy/summed/") if "/state=" in key]
+    assert left == [manifest_json(workspace.lake, "summed", f"dt=2013-01-0{n}")["carried"]["key"] for n in (1, 2)]
+    put_raw(workspace.lake, EVENTS, "2013-01-02", [message(reading("next", "2013-01-02T00:00:00+00:00", 8), 9)])
+    for name in ("conform", "summed"):
+        run_step(workspace, name, "dt=2013-01-02")
+    assert [row["total"] for row in rows_of(workspace.lake, "summed", "dt=2013-01-02")] == [14]
 
 
 def test_what_was_superseded_within_the_days_stays(lakeside: Workspace) -> None:

@@ -106,7 +106,7 @@ def test_no_policy_lists_what_is_needed_young_or_not_judged(
 _OBJECTS = st.lists(
     st.builds(
         Object,
-        kind=st.sampled_from([Kind.REVISION, Kind.REJECTED, Kind.PART, Kind.MARKER, Kind.IDS]),
+        kind=st.sampled_from([Kind.REVISION, Kind.STATE, Kind.REJECTED, Kind.PART, Kind.MARKER, Kind.IDS]),
         key=st.sampled_from("abcd"),
         changed=st.integers(0, 2000).map(lambda hours: NOW - hours * HOUR),
         size=st.just(1),

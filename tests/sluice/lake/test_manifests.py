@@ -29,6 +29,7 @@ def manifest(**members: Any) -> Manifest:
         {"written_at": datetime(2020, 1, 1, tzinfo=UTC)},
         {"rows_in": 5, "rejected": {"not_json": 5}},
         {"code": "other"},
+        {"carried": B},
         # S3 returns another ETag at each put of the same encrypted bytes; the key holds the digest of the content.
         {"files": (A, B.model_copy(update={"etag": "c"}))},
     ],
@@ -48,6 +49,15 @@ def test_members_that_a_reader_of_the_rows_can_not_see_do_not_change_the_digest(
 )
 def test_other_content_has_another_digest(members: dict[str, Any]) -> None:
     assert manifest(**members).digest != manifest().digest
+
+
+def test_state_has_a_digest_of_its_own_and_without_one_a_manifest_does_not_tell_of_it() -> None:
+    states = [manifest(carried=file).carried_digest for file in (A, B, B.model_copy(update={"etag": "c"}), None)]
+
+    assert states[0] != states[1] == states[2]
+    assert states[3] is None
+    assert "carried" not in manifest().model_dump_json()
+    assert Manifest.model_validate_json(manifest(carried=A).model_dump_json()).carried == A
 
 
 def test_manifest_is_read_as_it_was_written() -> None:

@@ -224,3 +224,14 @@ def test_missing_module_is_named(declare: Declare, coded: Pipeline, run: str) ->
 
     with pytest.raises(DeclarationError, match=r"there is no module pipelines\.coded\..*nothing"):
         code_fingerprint(coded, replace(STEP, run=run))
+
+
+def test_state_counts_and_its_absence_does_not(fingerprint_with: Callable[..., str]) -> None:
+    """Without a state the declaration is what it was before there were any, so an upgrade makes nothing run again."""
+    by_group, by_tail = (replace(STEP, state_by=column) for column in ("group", "tail_number"))
+
+    assert len({fingerprint_with(step=step) for step in (STEP, by_group, by_tail)}) == 3
+    assert repr(STEP) == (
+        "Step(name='doubled', run='steps:doubled', reads=(Input(dataset='conform', look_back=0),), output=None, "
+        "most_rejected=0.01)"
+    )

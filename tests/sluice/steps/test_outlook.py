@@ -274,3 +274,48 @@ def test_gap_in_a_history_has_nothing_to_do_until_something_lands_in_it(joining:
     run(joining, gap.key)
     assert [lake.partitions(step) for step in ("conform", "joined")] == [[gap], [gap]]
     assert plans(joining, gap) == []
+
+
+STATE = """
+def total(conform, state):
+    sums = conform.groupby("group", as_index=False)["value"].sum()
+    after = sums if state.empty else pd.concat([state, sums]).groupby("group", as_index=False)["value"].sum()
+    return conform.assign(total=int(after["value"].sum())), after
+
+def after(total):
+    return total
+"""
+
+
+def adding_up(workspace: Workspace, declare: Declare) -> Workspace:
+    declare("toy", {**MODULES, "steps": STEPS + STATE})
+    total = Step("total", run="steps:total", reads=(Input("conform"),), state_by="group")
+    steps = (toy().step("conform"), total, Step("after", run="steps:after", reads=(Input("total"),)))
+    return replace(workspace, pipeline=toy(steps=steps, training=None, deployment=None))
+
+
+def test_changed_state_is_named_and_what_it_reaches_may_run(workspace: Workspace, declare: Declare) -> None:
+    there = adding_up(workspace, declare)
+    for day in DAYS:
+        put_day(there.lake, day, 1)
+    run(there, "dt=2013-01-01,dt=2013-01-03")
+    assert [each for each in plans(there, DAYS[2]) if each[0] != "conform"] == [
+        ("total", "dt=2013-01-03", "waits", "waits for total/dt=2013-01-02"),
+        ("after", "dt=2013-01-03", "waits", "waits for total/dt=2013-01-02"),
+    ]
+    run(there)
+    assert plans(there, *DAYS) == []
+
+    put_day(there.lake, DAYS[0], 1, 2)
+    run_step(there, "conform", DAYS[0].key)
+    assert plans(there, DAYS[0])[:2] == [
+        ("total", "dt=2013-01-01", "runs", "conform/dt=2013-01-01 has changed"),
+        ("total", "dt=2013-01-02..dt=2013-01-04", "may run", "the state before it is made first"),
+    ]
+    kept = there.lake.manifest("total", DAYS[1])
+    assert kept is not None
+    run_step(there, "total", DAYS[0].key)
+    # As if another run had written the second day from the former state of the first one.
+    there.lake.update_manifest("total", DAYS[1], lambda _: kept)
+    changed = "the state before it has changed"
+    assert plans(there, DAYS[1])[0] == ("total", "dt=2013-01-02..dt=2013-01-03", "runs", changed)

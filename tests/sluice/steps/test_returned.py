@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -11,10 +13,12 @@ import pytest
 from pandas.testing import assert_frame_equal
 from tests.calendars import utc_ranges
 
-from sluice.errors import SluiceError
-from sluice.steps.returned import split_by_time, table_of
+from sluice.errors import DeclarationError, SluiceError
+from sluice.steps.frames import parquet_bytes, read_object, to_frame
+from sluice.steps.returned import rows_and_state, split_by_time, table_of
 
 FIRST = datetime(2013, 1, 1, tzinfo=UTC)
+ROWS = pd.DataFrame({"tail": ["b", "a"], "n": [1, 2]})
 
 
 def test_rows_of_each_partition_keep_their_order() -> None:
@@ -35,3 +39,36 @@ def test_type_that_parquet_lacks_is_refused_each_time() -> None:
     for _ in range(2):
         with pytest.raises(SluiceError, match="step returned a column 'span' that Parquet can't hold"):
             table_of("step", frame)
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (ROWS, "where returned DataFrame, but its step has state_by; return a pair (rows, state)"),
+        ((ROWS, ROWS, ROWS), "where returned tuple, but its step has state_by"),
+        ((ROWS, None), "where, as state, returned NoneType; return a DataFrame"),
+        ((None, ROWS), "where returned NoneType; return a DataFrame"),
+        ((ROWS, ROWS[["n"]]), "where, as state, returned no column 'tail'; return it, with one row for each group"),
+        ((ROWS, ROWS.assign(tail=["a", None])), "where, as state, returned a row without a 'tail'; leave it out"),
+        ((ROWS, ROWS.assign(tail=["a", "a"])), "where, as state, returned two rows for tail='a'; return one row for"),
+        ((ROWS, ROWS.set_index("tail")), "where, as state, returned tail as index, which is not kept"),
+    ],
+)
+def test_state_that_has_not_one_row_for_each_group_is_refused(returned: Any, message: str) -> None:
+    with pytest.raises(DeclarationError, match=re.escape(message)):
+        rows_and_state("where", returned, "tail")
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_state_is_in_the_order_of_its_groups(order: list[int]) -> None:
+    _, state = rows_and_state("where", (ROWS, ROWS.iloc[order]), "tail")
+
+    assert state.to_pylist() == [{"tail": "a", "n": 2}, {"tail": "b", "n": 1}]
+
+
+@pytest.mark.parametrize("state", [pd.DataFrame(), ROWS.iloc[:0]])
+def test_state_may_have_no_group(state: pd.DataFrame) -> None:
+    _, kept = rows_and_state("where", (ROWS, state), "tail")
+
+    read = to_frame([read_object("s3://state", parquet_bytes(kept), "again", 0)])
+    assert (len(read), list(read.columns)) == (0, list(state.columns))

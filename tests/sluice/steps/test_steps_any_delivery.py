@@ -45,6 +45,9 @@ WEATHER = Drops("weather", prefix="drops/weather/", schema={"time": "timestamp[u
 STEPS = """
 import pandas as pd
 
+TYPES = {"event_id": "string", "events": "int64", "highest": "int64", "before": "int64"}
+TYPES_OF_STATE = {"group": "string", "events": "int64", "highest": "int64"}
+
 DAY = pd.Timedelta(days=1)
 
 
@@ -81,6 +84,22 @@ def labels(features, features_after, weather, weather_after):
     return table.astype({"event_time": "datetime64[us, UTC]", "coming": "int64", "degrees": "int64"})
 
 
+def standings(joined, state, joined_before):
+    known = {} if state.empty else {one.group: (one.events, one.highest) for one in state.itertuples()}
+    rows = []
+    for event in joined.sort_values("sequence_number").itertuples():
+        events, highest = known.get(event.group, (0, event.value))
+        known[event.group] = events + 1, max(highest, event.value)
+        rows.append((event.event_id, *known[event.group], len(joined_before)))
+    table = pd.DataFrame(rows, columns=["event_id", "events", "highest", "before"])
+    state = pd.DataFrame([(group, *each) for group, each in known.items()], columns=["group", "events", "highest"])
+    return table.astype(TYPES), state.astype(TYPES_OF_STATE)
+
+
+def after(standings, standings_before):
+    return standings.assign(before=standings_before["events"].sum())
+
+
 def daily(features):
     return pd.DataFrame({"events": [len(features)], "most": [features["total"].max()]}).astype("Int64")
 """
@@ -102,6 +121,8 @@ def declared(every_split: bool) -> Pipeline:
                 split_by=split,
             ),
             Step("daily", run="steps:daily", reads=(Input("features"),)),
+            Step("standings", run="steps:standings", reads=(Input("joined", look_back=1),), state_by="group"),
+            Step("after", run="steps:after", reads=(Input("standings", look_back=1),)),
         ),
         end=DAYS[-1].start,
         training=None,
@@ -233,7 +254,11 @@ class World:
         for step in self.workspace.pipeline.steps:
             manifests = Look(lake).manifests(step.name)
             found[step.name] = {
-                each.partition: [file.key for file in (*each.files, *each.quarantined)] for each in manifests
+                each.partition: [
+                    *(file.key for file in (*each.files, *each.quarantined)),
+                    "" if each.carried is None else each.carried.key,
+                ]
+                for each in manifests
             }
         return found
 
@@ -354,6 +379,16 @@ def expected_labels(features: Mapping[str, list[dict[str, Any]]], drops: Sequenc
     return {key: [label(event) for event in rows] for key, rows in features.items()}
 
 
+def expected_standings(sent: Sequence[Sent]) -> dict[str, list[tuple[str, int, int]]]:
+    """Return how many events the group of each had until then, and the highest value, by partition."""
+    taken = [(sent[place].hour // 24, place, sent[place]) for place in accepted(sent)]
+    found: dict[str, list[tuple[str, int, int]]] = {day.key: [] for day in DAYS}
+    for day, place, event in sorted(taken, key=lambda each: each[:2]):
+        own = [each for when, at, each in taken if each.group == event.group and (when, at) <= (day, place)]
+        found[DAYS[day].key].append((f"e-{event.event}", len(own), max(int(each.value) for each in own)))
+    return found
+
+
 _numbers = count()
 
 
@@ -382,12 +417,16 @@ def _require_the_digests_of_a_delivery_in_order(
     deliver(world, data.draw(deliveries(sent)))
 
     assert world.digests() == in_order.digests()
-    assert [sorted(days) for days in world.digests().values()] == [[day.key for day in DAYS]] * 5
+    assert [sorted(days) for days in world.digests().values()] == [[day.key for day in DAYS]] * 7
     features, labels = (
         {day.key: rows_of(world.workspace.lake, step, day.key) for day in DAYS} for step in ("features", "labels")
     )
     assert features == expected_features(sent, drops)
     assert labels == expected_labels(features, drops)
+    standings = {day.key: rows_of(world.workspace.lake, "standings", day.key) for day in DAYS}
+    assert {
+        day: [(row["event_id"], row["events"], row["highest"]) for row in rows] for day, rows in standings.items()
+    } == expected_standings(sent)
     assert world.transform(ALL) == 0
 
 
