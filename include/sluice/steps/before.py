@@ -18,7 +18,6 @@ from sluice.lake.look import Look
 from sluice.lake.manifests import File, Manifest
 from sluice.lake.partitions import Partition, between
 from sluice.landing.closing import is_empty_by_rule
-from sluice.sources.completeness import sources_of
 from sluice.sources.coverage import is_outside
 
 _FIRST_WINDOW, _GROWTH = 16, 16  # partitions, and times
@@ -71,7 +70,7 @@ def find_before(
         partition: The partition that comes after the state.
         coming: Earlier partitions that the same run makes.
     """
-    sources = [source for source in pipeline.sources if source.name in sources_of(pipeline, step)]
+    sources = [source for source in pipeline.sources if source.name in pipeline.sources_of[step.name]]
     for window, has in _windows(look, pipeline, step, sources, partition):
         for each in reversed(window):
             if each in coming or has(step.name, each) or _is_expected(look, pipeline, sources, each, has):

@@ -63,7 +63,7 @@ def read_inputs(look: Look, pipeline: Pipeline, step: Conform | Step, partitions
         earlier = [each.shift(-1) for each in partitions]
         look.read_manifests((step.name, each) for each in earlier)
         to_make = [each for each in earlier if not is_made(look, step.name, each)]
-        look.read_manifests((raw_dataset(name), each) for each in to_make for name in sources_of(pipeline, step))
+        look.read_manifests((raw_dataset(name), each) for each in to_make for name in pipeline.sources_of[step.name])
     coming = [max(partitions).shift(-n) for n in reach(pipeline, step) if n < 0] if partitions else []
     look.read_manifests((raw_dataset(name), each) for each in coming for name in pipeline.sources_of[step.name])
 
