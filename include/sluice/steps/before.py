@@ -98,11 +98,10 @@ def _windows(
     look: Look, pipeline: Pipeline, step: Step, sources: Sequence[Source], partition: Partition
 ) -> Iterator[tuple[Sequence[Partition], _Has]]:
     """Yield the earlier partitions since the pipeline's start, the latest first, and what there is of them."""
-    first = Partition.containing(pipeline.start, pipeline.calendar)
     datasets = [step.name, *(raw_dataset(each.name) for each in {*sources, *pipeline.event_sources})]
     size, last = 1, partition.shift(-1)
-    while last >= first:
-        window = list(between(max(first, last.shift(1 - size)), last))
+    while last >= pipeline.first:
+        window = list(between(max(pipeline.first, last.shift(1 - size)), last))
         yield window, _asked(look) if size == 1 else _listed(look, datasets, window)
         last = window[0].shift(-1)
         size = _FIRST_WINDOW if size == 1 else size * _GROWTH
