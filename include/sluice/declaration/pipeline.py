@@ -140,11 +140,10 @@ class Pipeline:
                     f"pipeline {self.name}: {moment.isoformat()} is not {self.zone}, but partitions are; use "
                     f"{self._zone}"
                 )
-        first = Partition.containing(self.start, self.calendar)
-        if self.start.astimezone(UTC) != first.start:
+        if self.start.astimezone(UTC) != self.first.start:
             raise DeclarationError(
                 f"pipeline {self.name}: start={self.start.isoformat()} is not the start of a partition; write the "
-                f"start of the {self.every}, which is {first.start.astimezone(self.calendar.tzinfo).isoformat()}"
+                f"start of the {self.every}, which is {self.first.start.astimezone(self.calendar.tzinfo).isoformat()}"
             )
         if self.end is not None and self.end < self.start:
             raise DeclarationError(
