@@ -189,7 +189,9 @@ class Look:
             change: Returns the new manifest, which is another one in any case, for the current one.
         """
         key = self.layout.manifest(dataset, partition)
-        after, self._seen[key] = self.lake.updated_manifest(dataset, partition, change, self._seen.get(key))
+        is_absent = key not in self._seen and (dataset, partition) in self._manifests  # a listing says so
+        seen = Stored[Manifest](None, None) if is_absent else self._seen.get(key)
+        after, self._seen[key] = self.lake.updated_manifest(dataset, partition, change, seen)
         self._copied.discard(key)
         return after
 

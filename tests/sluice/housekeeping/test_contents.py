@@ -29,7 +29,7 @@ from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
 from sluice.redrive.quarantined import quarantined
-from sluice.sources.drops.land import land_drop
+from sluice.sources.drops.land import land_drops
 from sluice.steps.runner import run_step
 from sluice.workspace import Workspace
 
@@ -200,7 +200,7 @@ def test_copy_of_a_drop_goes_once_its_sender_has_replaced_it(lakeside: Workspace
     for body in (b"a\n1\n", b"a\n2\n"):
         lake.put(f"drops/weather/{KEY}/day.csv", body)
         lake.put(f"drops/weather/{KEY}/_SUCCESS", b"")
-        land_drop(lake, drops, partition(DAY))
+        land_drops(lake, drops, [partition(DAY)])
 
     assert cleaned(lakeside) == {"orphaned part": 1}
 

@@ -14,7 +14,7 @@ from sluice.lake.partitions import Partition, between
 from sluice.lake.store import Lake
 from sluice.landing.closing import Observed, close_source
 from sluice.sources.completeness import Incomplete, incomplete
-from sluice.sources.drops.land import land_drop
+from sluice.sources.drops.land import land_drops
 from sluice.sources.due import due_partitions, record_held_back, record_started
 
 DAYS = [partition(f"2013-01-0{day}") for day in range(1, 8)]
@@ -158,9 +158,9 @@ def test_partition_that_was_held_back_is_due_once_all_that_it_waits_for_has_land
 
     drop(lake, *DAYS[:2])
     assert DAYS[2] not in ready(lake)  # their own runs have to land them first
-    land_drop(lake, DROPS, DAYS[0])
+    land_drops(lake, DROPS, [DAYS[0]])
     assert DAYS[2] not in ready(lake)
-    land_drop(lake, DROPS, DAYS[1])
+    land_drops(lake, DROPS, [DAYS[1]])
     assert DAYS[2] in ready(lake)
 
     record_started(workspace_of(lake, TOY), DAYS[2:3], "run")
@@ -227,7 +227,7 @@ def test_partition_that_waits_for_an_earlier_one_too_is_due_once_that_has_landed
     assert ready(lake) == []
 
     drop(lake, DAYS[1])
-    land_drop(lake, DROPS, DAYS[1])
+    land_drops(lake, DROPS, [DAYS[1]])
     assert ready(lake) == [DAYS[2]]
 
 

@@ -16,7 +16,7 @@ from sluice.declaration.steps import Input, Step
 from sluice.lake.partitions import Partition, format_ranges
 from sluice.lake.store import Lake
 from sluice.landing.closing import close_source
-from sluice.sources.drops.land import land_drop
+from sluice.sources.drops.land import land_drops
 from sluice.steps.lacking import describe_held_back, held_back
 from sluice.steps.runner import run_step
 
@@ -60,7 +60,7 @@ def land_weather(lake: Lake, *days: Partition) -> None:
     for day in days:
         lake.put(f"drops/weather/{day.key}/day.csv", b"degrees\n1\n")
         lake.put(f"drops/weather/{day.key}/_SUCCESS", b"")
-        land_drop(lake, DROPS, day)
+        land_drops(lake, DROPS, [day])
 
 
 def run_all(lake: Lake, pipeline: Pipeline, *days: Partition) -> None:

@@ -19,7 +19,7 @@ from sluice.lake.look import Look
 from sluice.lake.partitions import Partition, format_ranges
 from sluice.lake.store import Lake
 from sluice.landing.closing import Observed
-from sluice.sources.drops.land import land_drop
+from sluice.sources.drops.land import land_drops
 from sluice.sources.ingest import land_partitions
 from sluice.steps.outlook import outlook
 from sluice.steps.reasons import describe_reasons
@@ -170,7 +170,7 @@ def test_drop_is_told_apart_that_is_missing_that_lands_first_and_that_was_overwr
         ("joined", "dt=2013-01-04", "waits", fourth),
     ]
 
-    land_drop(lake, DROPS, DAYS[0])
+    land_drops(lake, DROPS, [DAYS[0]])
     assert plans(joining)[0] == ("joined", "dt=2013-01-01", "runs", "raw/weather/dt=2013-01-01 has changed")
     run(joining)
     assert plans(joining) == [("joined", "dt=2013-01-04", "waits", fourth)]

@@ -39,7 +39,7 @@ from sluice.errors import (
 )
 from sluice.lake.look import Look
 from sluice.lake.store import Lake
-from sluice.sources.drops.land import land_drop
+from sluice.sources.drops.land import land_drops
 from sluice.steps import code, output
 from sluice.steps.code import code_fingerprint
 from sluice.steps.runner import run_step
@@ -354,7 +354,7 @@ def test_step_reads_drops_as_they_were_landed(lake: Lake, declare: Declare) -> N
     pipeline = with_step(declare, "def own(weather): return weather\n", Input("weather"))
     lake.put("drops/weather/dt=2013-01-01/a.csv", b"place,wind\nEWR,5\nJFK,\n")
     lake.put("drops/weather/dt=2013-01-01/_SUCCESS", b"")
-    land_drop(lake, DROPS, utc("dt=2013-01-01"))
+    land_drops(lake, DROPS, [utc("dt=2013-01-01")])
 
     assert own(lake, pipeline) == [{"place": "EWR", "wind": "5"}, {"place": "JFK", "wind": ""}]
 
@@ -365,7 +365,7 @@ def test_drops_whose_types_differ_are_named_as_they_were_dropped(lake: Lake, dec
     for day, rows in (("2012-12-31", b'{"wind": 5}'), ("2013-01-01", b'{"wind": "strong"}')):
         lake.put(f"drops/weather/dt={day}/a.json", rows)
         lake.put(f"drops/weather/dt={day}/_SUCCESS", b"")
-        land_drop(lake, DROPS, utc(f"dt={day}"))
+        land_drops(lake, DROPS, [utc(f"dt={day}")])
 
     with pytest.raises(SluiceError, match="wind") as refused:
         own(lake, pipeline)
@@ -387,7 +387,7 @@ def test_step_reads_drops_in_their_declared_types(lake: Lake, declare: Declare) 
     )
     lake.put("drops/weather/dt=2013-01-01/a.csv", b"place,wind\nEWR,5\nJFK,\n")
     lake.put("drops/weather/dt=2013-01-01/_SUCCESS", b"")
-    land_drop(lake, typed, utc("dt=2013-01-01"))
+    land_drops(lake, typed, [utc("dt=2013-01-01")])
 
     assert own(lake, pipeline) == [{"place": "EWR", "wind": 5}, {"place": "JFK", "wind": None}]
 
@@ -807,7 +807,7 @@ def test_landed_drop_that_has_lost_its_end_is_no_smaller_drop(lake: Lake, declar
     pipeline = with_step(declare, "def own(weather):\n    return weather\n", Input("weather"))
     lake.put("drops/weather/dt=2013-01-01/day.csv", b"x\n1\n2\n3\n")
     lake.put("drops/weather/dt=2013-01-01/_SUCCESS", b"")
-    land_drop(lake, DROPS, utc("dt=2013-01-01"))
+    land_drops(lake, DROPS, [utc("dt=2013-01-01")])
     (landed,) = manifest_json(lake, "raw/weather", "dt=2013-01-01")["files"]
     lake.put(landed["key"], b"x\n1\n2\n")
 

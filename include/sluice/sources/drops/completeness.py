@@ -144,7 +144,7 @@ class ManifestRule(Rule):
     @override
     def missing(self) -> str | None:
         try:
-            listed = self._manifest()
+            listed = self._manifest
         except SluiceError as error:  # no other partition, and no other pipeline, waits for it
             return str(error)
         if listed is None:
@@ -160,12 +160,13 @@ class ManifestRule(Rule):
 
     @override
     def files(self) -> list[tuple[Dropped, str | None]]:
-        manifest = self._manifest()
+        manifest = self._manifest
         digests = {} if manifest is None else {each.name: each.sha256 for each in manifest.files}
         return [(each, digests[name]) for each in self.dropped if (name := self._name(each)) in digests]
 
+    @cached_property
     def _manifest(self) -> SenderManifest | None:
-        """Return the manifest that the sender has written; None if there is none."""
+        """The manifest that the sender has written; None if there is none."""
         found = self.named(self.declared.name)
         body = None if found is None else self.lake.read(found.key)
         return None if found is None or body is None else _parsed(self.lake.uri(found.key), body)

@@ -1,4 +1,4 @@
-"""Copies a complete drop into the raw dataset, unchanged, once each of its files can be read."""
+"""Copies complete drops into the raw dataset, unchanged, once each of their files can be read."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from hashlib import sha256
 from pathlib import PurePosixPath
 
 from sluice.declaration.drops import Drops
-from sluice.errors import MissingResource, SluiceError, UnreadableObject
+from sluice.errors import SluiceError, UnreadableObject
 from sluice.lake.layout import raw_dataset
+from sluice.lake.look import Look
 from sluice.lake.manifests import File, Manifest
 from sluice.lake.partitions import Partition
 from sluice.lake.store import Lake
@@ -22,7 +23,11 @@ _MOST_CHECKED = 256 * 1024 * 1024  # bytes; a larger file is read by the first s
 
 
 def land_drops(lake: Lake, source: Drops, partitions: Collection[Partition]) -> int:
-    """Land the drops of partitions that are complete, as :func:`land_drop` does. Others are left out.
+    """Copy complete drops into their raw partitions, check that they can be read, and close the partitions.
+
+    A drop that is not complete is left out. A copy does not change if the drop is overwritten later. Landing an
+    overwritten drop makes a new revision. A drop that has not changed, or that its sender has removed since, is not
+    copied again.
 
     Args:
         lake: The lake, whose bucket has the drops.
@@ -33,56 +38,27 @@ def land_drops(lake: Lake, source: Drops, partitions: Collection[Partition]) -> 
         How many partitions have changed.
 
     Raises:
-        ConflictingWrite: a drop was overwritten while it was copied.
+        ConflictingWrite: a drop was overwritten after it was listed. The other partitions have landed.
         RefusedDrop: a file can't be read as declared, or there is none and there must be one. The other partitions have
             landed.
     """
-    listing = list_drops(lake, source, partitions)
-
-    def landed(partition: Partition) -> bool:
-        try:
-            manifest = lake.manifest(raw_dataset(source.name), partition)
-        except UnreadableObject:
-            return False  # nothing lands over it; the step that reads it fails with the error
-        rule = rule_of(listing, partition)
-        has_changed = rule.missing() is None and not _has_landed(_targets(rule), manifest)
-        return has_changed and land_drop(lake, source, partition)
-
+    listing, look = list_drops(lake, source, partitions), Look(lake)
+    look.read_manifests((raw_dataset(source.name), each) for each in partitions)
     with ThreadPoolExecutor(8) as pool:  # all land before the first failure is raised
-        results = [pool.submit(landed, each) for each in partitions]
+        results = [pool.submit(_land, look, rule_of(listing, each)) for each in partitions]
+    look.copy_manifests()  # each step reads them
     return sum(each.result() for each in results)
 
 
-def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
-    """Copy a complete drop into its raw partition, check that it can be read, and close the partition.
-
-    The copy does not change if the drop is overwritten later. Landing an overwritten drop makes a new revision. A drop
-    that has not changed, or that its sender has removed since, is not copied again.
-
-    Args:
-        lake: The lake, whose bucket has the drops.
-        source: The declared drops.
-        partition: The partition of the drop.
-
-    Returns:
-        Whether anything was copied.
-
-    Raises:
-        MissingResource: the drop is not complete, and has never landed.
-        ConflictingWrite: the drop was overwritten while it was copied.
-        RefusedDrop: a file can't be read as declared, or there is none and there must be one. Nothing has landed.
-    """
-    dataset = raw_dataset(source.name)
-    before = lake.manifest(dataset, partition)
-    rule = rule_of(list_drops(lake, source, [partition]), partition)
-    reason = rule.missing()
-    if reason is not None:
-        if before is not None:
-            return False
-        raise MissingResource(
-            f"{lake.uri(source.prefix + partition.key)}/ is not complete: "
-            f"{reason.replace('{partition}', partition.key)}; once its sender is done, clear this task"
-        )
+def _land(look: Look, rule: Rule) -> bool:
+    """Land a drop if it is complete and has changed; return whether it was copied."""
+    lake, source, partition, dataset = rule.lake, rule.source, rule.partition, raw_dataset(rule.source.name)
+    try:
+        before = look.manifest(dataset, partition)
+    except UnreadableObject:
+        return False  # nothing lands over it; the step that reads it fails with the error
+    if rule.missing() is not None:
+        return False
     targets = _targets(rule)
     if _has_landed(targets, before):
         return False
@@ -100,7 +76,7 @@ def land_drop(lake: Lake, source: Drops, partition: Partition) -> bool:
             written_at=lake.now(),
         )
 
-    lake.update_manifest(dataset, partition, replace)
+    look.update_manifest(dataset, partition, replace)
     return True
 
 

@@ -17,7 +17,7 @@ from tests.sluice.toy import DROPS
 from sluice.declaration.completeness import ManifestFile, Marker, ObjectCount, RootMarker, Unchanged
 from sluice.lake.store import Lake
 from sluice.sources.drops import land
-from sluice.sources.drops.land import land_drop
+from sluice.sources.drops.land import land_drops
 from sluice.sources.drops.reading import RefusedDrop
 
 DAY, NEXT = partition("2013-01-01"), partition("2013-01-02")
@@ -74,11 +74,11 @@ def test_only_what_the_manifest_names_lands_and_only_with_its_digest(lake: Lake)
     put(lake, "leftover.csv", b"x\n9\n")
     put(lake, "_manifest.json", listing({"name": "a.csv", "sha256": sha256(b"x\n2\n").hexdigest()}))
     with pytest.raises(RefusedDrop, match=r"dt=2013-01-01/a.csv has another SHA-256 than its sender's manifest says"):
-        land_drop(lake, source, DAY)
+        land_drops(lake, source, [DAY])
     assert lake.manifest("raw/weather", DAY) is None
 
     put(lake, "_manifest.json", listing({"name": "a.csv", "sha256": sha256(ROWS).hexdigest().upper()}))
-    land_drop(lake, source, DAY)
+    land_drops(lake, source, [DAY])
 
     manifest = lake.manifest("raw/weather", DAY)
     assert manifest is not None
@@ -147,7 +147,7 @@ def test_partition_that_never_had_files_never_completes_by_not_changing(lake: La
 def test_drop_that_has_landed_stays_complete_without_its_marker(lake: Lake) -> None:
     put(lake, "a.csv")
     put(lake, "_SUCCESS", b"")
-    land_drop(lake, DROPS, DAY)
+    land_drops(lake, DROPS, [DAY])
 
     lake.s3.delete_object(Bucket=lake.bucket, Key=f"{FOLDER}_SUCCESS")
 
@@ -164,7 +164,7 @@ def test_digest_of_a_file_too_large_to_be_read_for_its_format_is_checked(
     put(lake, "_manifest.json", listing({"name": "a.csv", "sha256": "0" * 64}))
 
     with pytest.raises(RefusedDrop, match=r"a\.csv has another SHA-256 than its sender's manifest says"):
-        land_drop(lake, source, DAY)
+        land_drops(lake, source, [DAY])
 
 
 def test_hour_may_have_one_digit(lake: Lake) -> None:
@@ -175,7 +175,7 @@ def test_hour_may_have_one_digit(lake: Lake) -> None:
     put(lake, "b.csv", b"x\n2\n", "drops/weather/dt=2013-01-01/hour=07/")
     put(lake, "c.csv", b"x\n3\n", "drops/weather/dt=2013-01-01/hour=17/")
 
-    land_drop(lake, DROPS, hour)
+    land_drops(lake, DROPS, [hour])
 
     manifest = lake.manifest("raw/weather", hour)
     assert manifest is not None
@@ -188,6 +188,6 @@ def test_complete_partition_without_files_is_refused_where_files_are_expected(la
     with pytest.raises(
         RefusedDrop, match=r"dt=2013-01-01/ is complete and has no files, which source weather does not"
     ):
-        land_drop(lake, replace(DROPS, may_be_empty=False), DAY)
+        land_drops(lake, replace(DROPS, may_be_empty=False), [DAY])
 
     assert lake.manifest("raw/weather", DAY) is None

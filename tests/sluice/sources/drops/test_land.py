@@ -12,10 +12,10 @@ from tests.sluice.lake_contents import body_of, manifest_json, partition
 from tests.sluice.sources.drops.looking import why_incomplete
 from tests.sluice.toy import DROPS, TOY
 
-from sluice.errors import ConflictingWrite, MissingResource, SluiceError
+from sluice.errors import ConflictingWrite, SluiceError
 from sluice.lake.store import Lake
 from sluice.sources.completeness import incomplete
-from sluice.sources.drops.land import land_drop
+from sluice.sources.drops.land import land_drops
 from sluice.sources.ingest import land_partitions
 
 DAY = partition("2013-01-01")
@@ -39,7 +39,7 @@ def raw_partition(lake: Lake) -> tuple[str, int, list[bytes]]:
 def test_complete_drop_is_copied_and_its_partition_closed(lake: Lake) -> None:
     put_drop(lake, a=b"x\n1\n", b=b"x\n2\n")
 
-    assert land_drop(lake, DROPS, DAY) is True
+    assert land_drops(lake, DROPS, [DAY]) == 1
 
     assert raw_partition(lake) == ("closed", 1, [b"x\n1\n", b"x\n2\n"])
     assert all(file["key"].endswith(".csv") for file in manifest_json(lake, "raw/weather", DAY.key)["files"])
@@ -47,21 +47,21 @@ def test_complete_drop_is_copied_and_its_partition_closed(lake: Lake) -> None:
 
 def test_drop_that_did_not_change_is_not_copied_again(lake: Lake) -> None:
     put_drop(lake, a=b"x\n1\n")
-    land_drop(lake, DROPS, DAY)
+    land_drops(lake, DROPS, [DAY])
     before = manifest_json(lake, "raw/weather", DAY.key)
 
-    assert land_drop(lake, DROPS, DAY) is False
+    assert land_drops(lake, DROPS, [DAY]) == 0
 
     assert manifest_json(lake, "raw/weather", DAY.key) == before
 
 
 def test_overwritten_drop_makes_a_revision_and_the_first_is_kept(lake: Lake) -> None:
     put_drop(lake, a=b"x\n1\n", b=b"x\n2\n")
-    land_drop(lake, DROPS, DAY)
+    land_drops(lake, DROPS, [DAY])
     first = manifest_json(lake, "raw/weather", DAY.key)["files"]
     put_drop(lake, a=b"x\n9\n")
 
-    assert land_drop(lake, DROPS, DAY) is True
+    assert land_drops(lake, DROPS, [DAY]) == 1
 
     assert raw_partition(lake) == ("closed", 2, [b"x\n2\n", b"x\n9\n"])
     assert sorted(body_of(lake, file["key"]) for file in first) == [b"x\n1\n", b"x\n2\n"]
@@ -69,10 +69,10 @@ def test_overwritten_drop_makes_a_revision_and_the_first_is_kept(lake: Lake) -> 
 
 def test_removed_object_makes_a_revision_too(lake: Lake) -> None:
     put_drop(lake, a=b"x\n1\n", b=b"x\n2\n")
-    land_drop(lake, DROPS, DAY)
+    land_drops(lake, DROPS, [DAY])
     lake.s3.delete_object(Bucket=lake.bucket, Key=f"{FOLDER}b.csv")
 
-    land_drop(lake, DROPS, DAY)
+    land_drops(lake, DROPS, [DAY])
 
     assert raw_partition(lake) == ("closed", 2, [b"x\n1\n"])
 
@@ -92,10 +92,10 @@ def test_drop_that_changes_while_it_is_copied_is_not_landed(cloud: Cloud, lake: 
     s3.meta.events.register_first("before-call.s3.CopyObject", meanwhile)
 
     with pytest.raises(ConflictingWrite, match=r"/drops/weather/dt=2013-01-01/a.csv was changed while it was landed"):
-        land_drop(Lake(s3, lake.bucket, "toy"), DROPS, DAY)
+        land_drops(Lake(s3, lake.bucket, "toy"), DROPS, [DAY])
     assert lake.manifest("raw/weather", DAY) is None
 
-    assert land_drop(lake, DROPS, DAY) is True
+    assert land_drops(lake, DROPS, [DAY]) == 1
     assert raw_partition(lake) == ("closed", 1, [b"x\n9\n"] if change == "overwritten" else [])
 
 
@@ -103,30 +103,26 @@ def test_drop_without_its_marker_is_not_complete(lake: Lake) -> None:
     put_drop(lake, marker=None, a=b"x\n1\n")
 
     assert why_incomplete(lake, DROPS, DAY) == "no _SUCCESS under drops/weather/{partition}/"
-    with pytest.raises(
-        MissingResource,
-        match="is not complete: no _SUCCESS under drops/weather/dt=2013-01-01/; once its sender is done",
-    ):
-        land_drop(lake, DROPS, DAY)
+    assert land_drops(lake, DROPS, [DAY]) == 0
     assert lake.manifest("raw/weather", DAY) is None
 
 
 def test_landed_drop_is_kept_after_its_sender_has_removed_it(lake: Lake) -> None:
     put_drop(lake, a=b"x\n1\n")
-    land_drop(lake, DROPS, DAY)
+    land_drops(lake, DROPS, [DAY])
     for name in ("a.csv", "_SUCCESS"):
         lake.s3.delete_object(Bucket=lake.bucket, Key=FOLDER + name)
 
     assert why_incomplete(lake, DROPS, DAY) is None
-    assert land_drop(lake, DROPS, DAY) is False
+    assert land_drops(lake, DROPS, [DAY]) == 0
     assert raw_partition(lake) == ("closed", 1, [b"x\n1\n"])
 
 
 def test_marker_alone_is_a_complete_drop_without_rows(lake: Lake) -> None:
     put_drop(lake)
 
-    assert land_drop(lake, DROPS, DAY) is True
-    assert land_drop(lake, DROPS, DAY) is False
+    assert land_drops(lake, DROPS, [DAY]) == 1
+    assert land_drops(lake, DROPS, [DAY]) == 0
     assert raw_partition(lake) == ("closed", 1, [])
 
 
@@ -136,7 +132,7 @@ def test_folder_object_of_the_console_is_no_part(lake: Lake) -> None:
     lake.s3.put_object(Bucket=lake.bucket, Key=f"{FOLDER}more/", Body=b"")
     put_drop(lake, a=b"x\n1\n")
 
-    land_drop(lake, DROPS, DAY)
+    land_drops(lake, DROPS, [DAY])
 
     assert raw_partition(lake) == ("closed", 1, [b"x\n1\n"])
 
@@ -144,7 +140,7 @@ def test_folder_object_of_the_console_is_no_part(lake: Lake) -> None:
 def test_names_of_any_characters_are_copied(lake: Lake) -> None:
     put_drop(lake, **{"Zürich HB + 50%&a=b": b"x\n1\n", "sub/folder": b"x\n2\n", "{a}": b"x\n3\n"})
 
-    land_drop(lake, DROPS, DAY)
+    land_drops(lake, DROPS, [DAY])
 
     assert raw_partition(lake) == ("closed", 1, [b"x\n1\n", b"x\n2\n", b"x\n3\n"])
 
@@ -152,8 +148,8 @@ def test_names_of_any_characters_are_copied(lake: Lake) -> None:
 def test_two_landings_at_once_make_one_revision(cloud: Cloud, lake: Lake) -> None:
     put_drop(lake, **{f"part{n}": f"x\n{n}\n".encode() for n in range(5)})
 
-    def land(_: int) -> bool:
-        return land_drop(Lake(cloud.client("s3"), lake.bucket, "toy"), DROPS, DAY)
+    def land(_: int) -> int:
+        return land_drops(Lake(cloud.client("s3"), lake.bucket, "toy"), DROPS, [DAY])
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(land, range(4)))
