@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.lake.layout import raw_dataset
+from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest, digest_of
 from sluice.lake.partitions import parse_ranges
 from sluice.lake.pending import see_pending, settle
@@ -64,7 +65,7 @@ def announce_partitions(workspace: Workspace, dataset: str, ranges: str, run_id:
     Returns:
         The number of events that were published.
     """
-    manifests, _ = readable_manifests(workspace.lake, dataset, parse_ranges(ranges, workspace.lake.calendar))
+    manifests, _ = readable_manifests(Look(workspace.lake), dataset, parse_ranges(ranges, workspace.lake.calendar))
     return _announce(workspace, dataset, [each for each in manifests if each.state == "closed"], run_id)
 
 
@@ -81,7 +82,7 @@ def announce_landed(workspace: Workspace, source: str, run_id: str) -> int:
     """
     lake, dataset = workspace.lake, raw_dataset(source)
     pending, seen = see_pending(lake, source)
-    manifests, _ = readable_manifests(lake, dataset, pending.partitions(lake.calendar))
+    manifests, _ = readable_manifests(Look(lake), dataset, pending.partitions(lake.calendar))
     closed = [each for each in manifests if each.state == "closed"]
     published = _announce(workspace, dataset, closed, run_id)
     settle(lake, source, closed, seen)

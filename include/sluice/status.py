@@ -10,6 +10,7 @@ from sluice.dataset.snapshot import Snapshot, read_snapshot
 from sluice.declaration.sources import Source
 from sluice.lake.division import require_division
 from sluice.lake.layout import raw_dataset
+from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import format_ranges
 from sluice.lake.readable import readable_manifests
@@ -151,7 +152,7 @@ def source_status(workspace: Workspace, source: Source) -> DatasetStatus:
         workspace: The workspace of the pipeline that declares the source.
         source: A source of any kind.
     """
-    manifests, _ = readable_manifests(workspace.lake, raw_dataset(source.name))
+    manifests, _ = readable_manifests(Look(workspace.lake), raw_dataset(source.name))
     return replace(
         _dataset_status(workspace.lake, raw_dataset(source.name), manifests),
         outside=format_ranges(outside(workspace, source)),
@@ -167,7 +168,7 @@ def dataset_status(workspace: Workspace, name: str) -> DatasetStatus:
         workspace: The workspace of the pipeline that declares it.
         name: The name of the dataset.
     """
-    manifests, _ = readable_manifests(workspace.lake, name)
+    manifests, _ = readable_manifests(Look(workspace.lake), name)
     return _dataset_status(workspace.lake, name, manifests)
 
 

@@ -11,25 +11,23 @@ from sluice.errors import UnreadableObject
 from sluice.lake.look import Look
 from sluice.lake.manifests import Manifest
 from sluice.lake.partitions import Partition
-from sluice.lake.store import Lake
 
 _LOG = logging.getLogger(__name__)
 
 
 def readable_manifests(
-    lake: Lake, dataset: str, partitions: Iterable[Partition] | None = None
+    look: Look, dataset: str, partitions: Iterable[Partition] | None = None
 ) -> tuple[list[Manifest], set[Partition]]:
-    """Read manifests of a dataset, One that can't be read is an error in the log.
+    """Read manifests of a dataset. One that can't be read is an error in the log.
 
     Args:
-        lake: The lake.
+        look: A look at the lake.
         dataset: The dataset, such as ``raw/events``.
         partitions: The partitions; those without a manifest are left out. None: all of the dataset.
 
     Returns:
         The manifests that can be read, in the order of the partitions, and the partitions of the others.
     """
-    look = Look(lake)
     return read_each(partial(look.manifest, dataset), look.ready(dataset, partitions))
 
 

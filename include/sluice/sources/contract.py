@@ -117,13 +117,14 @@ class Connector(ABC, Generic[Declared]):
         """
         return self.lake.manifest_etags(self.dataset, partitions)
 
-    def sizes(self, partitions: Collection[Partition]) -> Mapping[Partition, Size]:
+    def sizes(self, partitions: Collection[Partition], look: Look) -> Mapping[Partition, Size]:
         """Return how much complete partitions of the source hold. One that holds nothing may be left out.
 
         Args:
             partitions: The partitions.
+            look: A look at the lake.
         """
-        manifests, _ = readable_manifests(self.lake, self.dataset, partitions)
+        manifests, _ = readable_manifests(look, self.dataset, partitions)
         return {manifest.time_partition(self.lake.calendar): manifest.size for manifest in manifests}
 
     def partitions(self) -> set[Partition]:

@@ -87,7 +87,7 @@ def not_conformed(lake: Lake, pipeline: Pipeline, source: Source, raw: Iterable[
         raw: The manifests of the source's raw partitions.
     """
     steps = conform_steps(pipeline, source.name)
-    readable = (readable_manifests(lake, step.name)[0] for step in steps)
+    readable = (readable_manifests(Look(lake), step.name)[0] for step in steps)
     read = [{each.partition: each.rows_in for each in manifests} for manifests in readable] or [{}]
     return sum(max(0, each.rows_out - min(seen.get(each.partition, 0) for seen in read)) for each in raw)
 

@@ -62,17 +62,17 @@ def chunks_of_run(workspace: Workspace, partitions: Sequence[Partition]) -> list
     Raises:
         DeclarationError: the code of a step does not exist, or the lake is divided otherwise than is declared.
     """
-    connectors = [connect(workspace, source) for source in workspace.pipeline.sources]
+    connectors, look = [connect(workspace, source) for source in workspace.pipeline.sources], Look(workspace.lake)
     sizes = dict.fromkeys(partitions, Size())
     for connector in connectors:
-        for partition, size in connector.sizes(partitions).items():
+        for partition, size in connector.sizes(partitions, look).items():
             sizes[partition] += size
     chunks = chunks_by_size(sizes)
     if len(chunks) < 2:
         return chunks
-    look = Look(workspace.lake)
     busy = {each.partition for each in outlook(workspace, partitions, look=look) if each.verdict in ("runs", "may run")}
     busy.update(*(connector.unlanded(look) for connector in connectors))
+    look.copy_manifests()  # each task reads some of them
     return chunks_by_size({each: size if each in busy else _little(size) for each, size in sizes.items()})
 
 

@@ -55,12 +55,12 @@ class DropsConnector(Connector[Drops]):
         return list_drops(self.lake, self.source, partitions)
 
     @override
-    def sizes(self, partitions: Collection[Partition]) -> Mapping[Partition, Size]:
+    def sizes(self, partitions: Collection[Partition], look: Look) -> Mapping[Partition, Size]:
         """Return how much was dropped, or has landed if the sender has removed it since. Rows are not counted."""
         listing = list_drops(self.lake, self.source, partitions)
         dropped = {each: Size(sum(file.size for file in listing.rows(each))) for each in partitions}
         removed = [each for each, size in dropped.items() if not size.bytes]
-        return {**dropped, **super().sizes(removed)}
+        return {**dropped, **super().sizes(removed, look)}
 
     @override
     def partitions(self) -> set[Partition]:

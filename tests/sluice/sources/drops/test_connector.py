@@ -30,15 +30,15 @@ def test_size_is_that_of_the_files_and_of_what_has_landed_of_removed_ones(worksp
     drops = connect(workspace, DROPS)
     put(workspace, "dt=2013-01-01/a.csv", b"x\n1\n")
     put(workspace, "dt=2013-01-01/_SUCCESS", b"hidden")
-    assert drops.sizes([DAY]).get(DAY, Size()).bytes == 4
+    assert drops.sizes([DAY], Look(drops.lake)).get(DAY, Size()).bytes == 4
     drops.land([DAY])
     put(workspace, "dt=2013-01-01/b.csv", b"x\n12\n")
-    assert drops.sizes([DAY]).get(DAY, Size()).bytes == 9
+    assert drops.sizes([DAY], Look(drops.lake)).get(DAY, Size()).bytes == 9
 
     remove(workspace, "dt=2013-01-01/a.csv", "dt=2013-01-01/b.csv", "dt=2013-01-01/_SUCCESS")
 
-    assert drops.sizes([DAY]).get(DAY, Size()).bytes == 4
-    assert drops.sizes([NEXT]).get(NEXT, Size()).bytes == 0
+    assert drops.sizes([DAY], Look(drops.lake)).get(DAY, Size()).bytes == 4
+    assert drops.sizes([NEXT], Look(drops.lake)).get(NEXT, Size()).bytes == 0
 
 
 def test_partitions_are_those_that_have_landed_or_have_objects(workspace: Workspace) -> None:

@@ -9,10 +9,12 @@ import pytest
 from tests.conftest import Cloud
 from tests.draining import workspace_of
 from tests.sluice.lake_contents import body_of, manifest_json, partition
+from tests.sluice.s3_calls import counted
 from tests.sluice.sources.drops.looking import why_incomplete
 from tests.sluice.toy import DROPS, TOY
 
 from sluice.errors import ConflictingWrite, SluiceError
+from sluice.lake.look import Look
 from sluice.lake.store import Lake
 from sluice.sources.completeness import incomplete
 from sluice.sources.drops.land import land_drops
@@ -207,3 +209,22 @@ def test_drop_that_is_refused_keeps_no_other_from_landing(lake: Lake) -> None:
         land_partitions(workspace_of(lake, TOY), f"dt={days[0]}..dt={days[-1]}")
 
     assert [each.key for each in lake.partitions("raw/weather")] == [f"dt={day}" for day in days[1:]]
+
+
+def test_drop_costs_three_calls_and_the_next_steps_read_its_manifest_with_others(lake: Lake) -> None:
+    """Beside the copy, the read that checks it and the put of its manifest, sixteen drops cost four calls together."""
+    days = [f"2013-01-{day:02d}" for day in range(1, 17)]
+    partitions = [partition(day) for day in days]
+    for day in days:
+        put_drop(lake, day=day, a=b"x\n1\n")
+    lake.begin("raw/weather", DAY, None)  # how the lake is divided is on record
+
+    with counted(lake.bucket) as calls:
+        assert land_drops(lake, DROPS, partitions) == 16
+    assert calls["list"] == 2
+    assert calls["put"] == 16 + 16 + 1
+    assert calls["get"] == 16 + 1
+
+    with counted(lake.bucket) as calls:
+        assert len(Look(lake).manifests("raw/weather", partitions)) == 16
+    assert calls == {"list": 1, "get": 1}
