@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
@@ -13,7 +14,9 @@ _ONE_AT_A_TIME = Lock()
 
 
 def parse_module(file: Path) -> ast.Module:
-    """Return the syntax tree of a module. Threads may call it side by side, as they may not :func:`ast.parse`.
+    """Return the syntax tree of a module, which nobody may change: equal sources share it.
+
+    Threads may call it side by side, as they may not :func:`ast.parse`.
 
     Args:
         file: Its source.
@@ -21,9 +24,14 @@ def parse_module(file: Path) -> ast.Module:
     Raises:
         SyntaxError: the source is not Python.
     """
-    source = file.read_bytes()
+    return _parsed(file.read_bytes(), str(file))
+
+
+@lru_cache(maxsize=128)
+def _parsed(source: bytes, name: str) -> ast.Module:
+    """Return the tree of a source. A step's code is read several times in a run, and seldom changes meanwhile."""
     with _ONE_AT_A_TIME:
-        return ast.parse(source, str(file))
+        return ast.parse(source, name)
 
 
 def definitions(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from sluice.errors import MissingResource, UnreadableObject
 from sluice.lake.manifests import File, Manifest
 from sluice.lake.store import Lake
-from sluice.landing.recorded import all_recorded
+from sluice.landing.recorded import recorded_of
 from sluice.records.record import part_of
 
 _SMALL = 512 * 1024  # bytes; of a larger part its bytes take more time than its request
@@ -58,7 +58,7 @@ def _groups(files: Sequence[File]) -> Iterator[list[File]]:
 
 
 def _merged(lake: Lake, manifest: Manifest, files: Sequence[File]) -> File:
-    table = all_recorded(lake, [manifest.model_copy(update={"files": tuple(files), "inline": ()})])
+    (table,) = recorded_of(lake, [[manifest.model_copy(update={"files": tuple(files), "inline": ()})]])
     name, body = part_of(table)
     return lake.put(
         lake.layout.raw_part(manifest.dataset, manifest.time_partition(lake.calendar), name), body, table.num_rows

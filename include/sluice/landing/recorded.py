@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
@@ -32,23 +32,31 @@ def recorded(lake: Lake, manifest: Manifest, columns: Sequence[str] = SCHEMA.nam
         yield table_of(inline_records(manifest))
 
 
-def all_recorded(lake: Lake, manifests: Iterable[Manifest]) -> pa.Table:
-    """Return all records of raw partitions, whose parts are read eight at a time.
+def recorded_of(lake: Lake, partitions: Sequence[Sequence[Manifest]]) -> list[pa.Table]:
+    """Return all records of raw partitions. The parts of all of them are read eight at a time.
 
     Args:
         lake: The lake to read from.
-        manifests: The manifests of the partitions.
+        partitions: The manifests of each partition: none, or one for each of its sources.
 
     Raises:
         MissingResource: a part is gone.
         UnreadableObject: a part is damaged, or something else wrote it.
     """
-    manifests = list(manifests)
-    parts = [(manifest, file) for manifest in manifests for file in manifest.files]
     with ThreadPoolExecutor(8) as pool:
-        tables = list(pool.map(lambda part: _part(lake, part[0], part[1], SCHEMA.names), parts))
-    tables += [table_of(inline_records(manifest)) for manifest in manifests if manifest.inline]
-    return pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+        reading = [
+            [
+                pool.submit(_part, lake, manifest, file, SCHEMA.names)
+                for manifest in manifests
+                for file in manifest.files
+            ]
+            for manifests in partitions
+        ]
+    found = []
+    for parts, manifests in zip(reading, partitions, strict=True):
+        inline = [table_of(inline_records(manifest)) for manifest in manifests if manifest.inline]
+        found.append(pa.concat_tables([SCHEMA.empty_table(), *(part.result() for part in parts), *inline]))
+    return found
 
 
 def _part(lake: Lake, manifest: Manifest, file: File, columns: Sequence[str]) -> pa.Table:

@@ -11,10 +11,10 @@ from sluice.declaration.loading import resolve
 from sluice.declaration.steps import Conform
 from sluice.lake.layout import raw_dataset
 from sluice.lake.partitions import Partition
-from sluice.landing.recorded import all_recorded
+from sluice.landing.recorded import recorded_of
 from sluice.sources.connecting import events_source
 from sluice.steps.calling import blamed
-from sluice.steps.conform import Accepted
+from sluice.steps.conform import Accepted, accept
 from sluice.steps.ids.comparing import Compared, Comparing
 from sluice.steps.ids.keys import keys_of
 from sluice.steps.output import Output
@@ -50,7 +50,7 @@ class Conforming:
             UnreadableObject: a raw part is damaged.
             SluiceError: the contract failed.
         """
-        accepted = [self._accepted(each) for each in span]
+        accepted = self._accepted(span)
         if self._comparing is None:
             return [(planned, _output(each)) for planned, each in zip(span, accepted, strict=True)]
         compared = self._comparing.compare(
@@ -62,16 +62,17 @@ class Conforming:
             for planned, each, others in zip(span, accepted, compared, strict=True)
         ]
 
-    def _accepted(self, planned: Planned) -> Accepted:
-        manifests = [manifest for manifest in planned.found.values() if manifest is not None]
-        records = all_recorded(self._workspace.lake, manifests)
-        with blamed(self._workspace.pipeline, self._step, [planned]):
-            return Accepted(records, self._contract)
+    def _accepted(self, span: Span) -> list[Accepted]:
+        of_each = [[each for each in planned.found.values() if each is not None] for planned in span]
+        records = recorded_of(self._workspace.lake, of_each)
+        with blamed(self._workspace.pipeline, self._step, span):
+            return accept(records, self._contract)
 
     def _keys_from_raw(self, partition: Partition) -> pa.Table:
         manifest = self._workspace.lake.manifest(raw_dataset(self._step.source), partition)
-        records = all_recorded(self._workspace.lake, [] if manifest is None else [manifest])
-        return keys_of(Accepted(records, self._contract).rows)
+        records = recorded_of(self._workspace.lake, [[] if manifest is None else [manifest]])
+        (accepted,) = accept(records, self._contract)
+        return keys_of(accepted.rows)
 
 
 def _output(accepted: Accepted, others: Compared | None = None) -> Output:
