@@ -16,7 +16,7 @@ from sluice.errors import DeclarationError
 from sluice.lake.partitions import Partition, format_ranges, parse_ranges
 from sluice.steps.calling import frames_of
 from sluice.steps.content import content_digest
-from sluice.steps.returned import frame_of, split_by_time, table_of
+from sluice.steps.returned import frame_of, table_of, tables_by_time
 from sluice.steps.unifying import unified
 
 _Tables = Mapping[Partition, pa.Table]
@@ -74,7 +74,7 @@ class _Call:
             before, after = ([tables[each] for each in some if each in tables] for some in (earlier, later))
             frames |= frames_of(read, before, own, after)
         returned = frame_of(where, resolve(self.pipeline, self.step.run)(**frames))
-        return [table_of(where, part) for part in split_by_time(where, returned, self.split_by, partitions)]
+        return tables_by_time(where, returned, self.split_by, partitions)
 
 
 def _tables(pipeline: Pipeline, read: Input, frames: Mapping[str, Mapping[str, pd.DataFrame]]) -> _Tables:

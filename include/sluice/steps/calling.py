@@ -24,7 +24,7 @@ from sluice.steps.output import Output
 from sluice.steps.output_schema import OutputSchema
 from sluice.steps.planned import Planned, Span
 from sluice.steps.reading import read_output, reader_of
-from sluice.steps.returned import frame_of, rows_and_state, split_by_time, table_of
+from sluice.steps.returned import frame_of, rows_and_state, split_by_time, table_of, tables_by_time
 from sluice.steps.unifying import unified
 
 # What a step gets of an input, as tables: the objects of earlier partitions, those of its own, and of later ones.
@@ -66,6 +66,8 @@ def call(lake: Lake, pipeline: Pipeline, step: Step, span: Span, turn: Lock) -> 
             return [replace(_output(pipeline, step, where, rows), state=state)]
         rows = frame_of(where, returned)
         partitions = [each.partition for each in span]
+        if step.split_by is not None and step.output is None:
+            return [Output(table) for table in tables_by_time(where, rows, step.split_by, partitions)]
         parts = [rows] if step.split_by is None else split_by_time(where, rows, step.split_by, partitions)
         return [_output(pipeline, step, where, part) for part in parts]
 

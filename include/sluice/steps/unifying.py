@@ -31,7 +31,7 @@ def unified(tables: Sequence[Named]) -> list[pa.Table]:
         for field in table.schema:
             columns.setdefault(field.name, []).append((key, field.type))
     schema = pa.schema([(name, _common(name, kinds)) for name, kinds in columns.items()])
-    return [_with_types(key, table, schema, columns) for key, table in tables]
+    return [table if table.schema == schema else _with_types(key, table, schema, columns) for key, table in tables]
 
 
 def _common(name: str, kinds: Sequence[tuple[str, pa.DataType]]) -> pa.DataType:

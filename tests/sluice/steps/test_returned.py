@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -14,8 +15,9 @@ from pandas.testing import assert_frame_equal
 from tests.calendars import utc_ranges
 
 from sluice.errors import DeclarationError, SluiceError
+from sluice.steps.content import content_digest
 from sluice.steps.frames import parquet_bytes, read_object, to_frame
-from sluice.steps.returned import rows_and_state, split_by_time, table_of
+from sluice.steps.returned import rows_and_state, split_by_time, table_of, tables_by_time
 
 FIRST = datetime(2013, 1, 1, tzinfo=UTC)
 ROWS = pd.DataFrame({"tail": ["b", "a"], "n": [1, 2]})
@@ -31,6 +33,41 @@ def test_rows_of_each_partition_keep_their_order() -> None:
     assert [part["n"].tolist() for part in parts] == [[n for n in order if days[n] == day] for day in range(4)]
     for part in parts:
         assert_frame_equal(part, rows.iloc[part["n"]].reset_index(drop=True))
+
+
+COLUMNS: dict[str, Any] = {
+    "flag": pd.array([True, None, False, True], "boolean"),
+    "plain flag": np.array([True, False, True, False]),
+    "whole": np.array([1, 2, 3, 4], "int32"),
+    "gaps": pd.array([1, None, 3, None], "Int64"),
+    "real": np.array([1.5, np.nan, -0.0, 4.0]),
+    "real with gaps": pd.array([1.5, None, 3.0, None], "Float64"),
+    "naive": np.array(["2013-01-01", "NaT", "2013-01-03", "NaT"], "datetime64[us]"),
+    "zoned": pd.DatetimeIndex(["2013-01-01", "NaT", "2013-01-03", "2013-01-04"], tz="America/New_York"),
+    "text": pd.array(["a", None, "Zürich", ""], "str"),
+    "text of old": pd.array(["a", None, "c", "d"], "string"),
+    "bytes": pd.array([b"a", None, b"", b"d"], pd.ArrowDtype(pa.binary())),
+    "list": pd.array([[1], None, [], [2, 3]], pd.ArrowDtype(pa.list_(pa.int64()))),
+    "object": pd.Series(["a", None, "c", None], dtype=object),
+    "objects of two types": pd.Series(["a", 1, b"c", "d"], dtype=object),
+    "category": pd.Categorical(["a", None, "b", "a"]),
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_tables_of_partitions_are_as_those_of_each_partition_by_itself(name: str) -> None:
+    """GIVEN a column of any type, in which a day has a value, no value, or no row, THEN nothing tells of the others."""
+    days = utc_ranges("dt=2013-01-01..dt=2013-01-05")
+    at = [FIRST + timedelta(days=day) for day in (3, 1, 0, 3)]  # those of the fourth day are not neighbours
+    rows = pd.DataFrame({"at": at, "column": COLUMNS[name]})
+
+    tables = tables_by_time("step", rows, "at", days)
+
+    alone = [table_of("step", part) for part in split_by_time("step", rows, "at", days)]
+    assert [table.num_rows for table in tables] == [1, 1, 0, 2, 0]
+    assert [table.schema.remove_metadata() for table in tables] == [each.schema.remove_metadata() for each in alone]
+    assert [content_digest(table) for table in tables] == [content_digest(each) for each in alone]
+    assert [parquet_bytes(table) for table in tables] == [parquet_bytes(each) for each in alone]
 
 
 def test_type_that_parquet_lacks_is_refused_each_time() -> None:
