@@ -3,7 +3,7 @@
 It reads the raw parts and the drops of weather from S3, computes with polars what the steps of the flights compute, and
 writes an object for each step and day under ``by_hand/``. It uses all cores. It has no manifests, no digests, no look
 at what has changed and no bound on memory. It takes all bodies to be JSON, and all days to be complete. It prints the
-seconds after its imports.
+seconds after its imports, and once it has a client.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ PUTS_AT_ONCE = 8
 
 
 def main(bucket: str) -> None:
-    begun = time.perf_counter()
     s3 = boto3.client("s3")
+    begun = time.perf_counter()
 
     def put(step: str, day: object, rows: pl.DataFrame) -> None:
         buffer = io.BytesIO()

@@ -43,6 +43,16 @@ def test_threads_parse_side_by_side() -> None:
     assert [ast.dump(tree) for tree in trees[:60]] == [ast.dump(ast.parse(file.read_bytes())) for file in files]
 
 
+def test_source_that_has_changed_is_parsed_anew(tmp_path: Path) -> None:
+    module = tmp_path / "steps.py"
+    names = []
+    for name in ("one", "two", "one"):
+        module.write_text(f"{name} = 1\n")
+        names += [name for name, _ in definitions(parse_module(module).body)]
+
+    assert names == ["one", "two", "one"]
+
+
 def test_only_this_module_parses() -> None:
     parsers = [file.name for file in _LIBRARY.rglob("*.py") if "ast.parse(" in file.read_text()]
 

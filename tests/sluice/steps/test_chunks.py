@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from tests.calendars import utc, utc_ranges
 from tests.conftest import Cloud
 from tests.sluice.lake_contents import put_raw
+from tests.sluice.s3_calls import counted
 from tests.sluice.toy import EVENTS, message, reading, toy
 
 from sluice.declaration.loading import load_pipeline
 from sluice.lake.grains import Grain
+from sluice.lake.look import Look
 from sluice.lake.manifests import Size
 from sluice.lake.partitions import Partition, format_ranges
 from sluice.provisioning.provision import provision
@@ -120,6 +122,20 @@ def test_sizes_are_those_of_all_sources(cloud: Cloud) -> None:
     workspace.lake.put("drops/weather/dt=2013-01-03/_SUCCESS", b"")
 
     assert chunks_of_run(workspace, days) == ["dt=2013-01-01..dt=2013-01-02", "dt=2013-01-03", "dt=2013-01-04"]
+
+
+def test_tasks_read_by_one_call_what_the_chunks_have_read(workspace: Workspace) -> None:
+    days = [FIRST["day"].shift(n) for n in range(12)]
+    for day in days:
+        put_readings(workspace, day, 1)
+    workspace.lake.put("drops/weather/dt=2013-01-03/day.csv", bytes(2**25))
+    workspace.lake.put("drops/weather/dt=2013-01-03/_SUCCESS", b"")
+    assert len(chunks_of_run(workspace, days)) > 1
+
+    with counted(workspace.lake.bucket) as calls:
+        assert len(Look(workspace.lake).manifests("raw/events", days)) == 12
+
+    assert calls == {"list": 1, "get": 1}
 
 
 def test_partitions_in_which_nothing_has_to_run_count_as_empty(workspace: Workspace) -> None:

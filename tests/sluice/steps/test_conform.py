@@ -20,8 +20,8 @@ from tests.sluice.lake_contents import read_parts
 from tests.sluice.toy import EVENTS, message, reading
 
 from sluice.contracts.reading import Contract
-from sluice.records.record import CONTROL, part_bytes
-from sluice.steps.conform import Conformed, conform
+from sluice.records.record import CONTROL, SCHEMA, part_bytes
+from sluice.steps.conform import Conformed, accept, conform
 from sluice.steps.frames import parquet_bytes
 
 AT = "2013-06-01T12:00:00+00:00"
@@ -134,6 +134,22 @@ def test_bytes_do_not_depend_on_how_records_were_split_into_parts(sent: list[Sen
     assert parquet_bytes(one.rows) == parquet_bytes(other.rows)
     assert parquet_bytes(one.quarantined) == parquet_bytes(other.quarantined)
     assert (one.duplicates, one.rejected) == (other.duplicates, other.rejected)
+
+
+@given(st.lists(SENT, min_size=1, max_size=4), st.data())
+def test_partitions_that_are_read_at_once_are_as_each_by_itself(parts: list[list[Sent]], data: st.DataObject) -> None:
+    """The same ids and groups are in several of them, some with a message that holds no event, some with nothing."""
+    records = []
+    for sent in parts:
+        arrived = data.draw(st.permutations(deliveries(sent)))
+        faults = [CONTROL if data.draw(st.integers(0, 9)) == 0 else None for _ in arrived]
+        table = pa.concat_tables([SCHEMA.empty_table(), landed([arrived])] if arrived else [SCHEMA.empty_table()])
+        fault = table.schema.get_field_index("fault")
+        records.append(table.set_column(fault, SCHEMA.field("fault"), pa.array(faults, pa.string())))
+
+    together = [each.conformed() for each in accept(records, CONTRACT)]
+
+    assert together == [conform(each, CONTRACT) for each in records]
 
 
 def test_good_copy_after_a_malformed_one_is_accepted() -> None:
