@@ -29,6 +29,7 @@ _EXISTS, _AT_ONCE = "PreconditionFailed", "ConditionalRequestConflict"
 _CONFLICT = {_EXISTS, _AT_ONCE}
 _ABSENT = {"NoSuchKey", "404"}
 _AGAINST_OTHERS = retrying(ConflictingWrite, attempts=20, first=0.05, longest=2)
+_PAGE = 1000  # keys, the most that S3 lists in one call
 _HEADERS = {"IfMatch": "If-Match", "IfNoneMatch": "If-None-Match"}
 
 
@@ -139,7 +140,7 @@ class Bucket:
         return found["Body"].read(), found["ETag"]
 
     def objects(
-        self, prefix: str, after: str = "", before: str = "", without: str = ""
+        self, prefix: str, after: str = "", before: str = "", without: str = "", about: int = 0
     ) -> Iterator[tuple[str, int, str]]:
         """Yield the key, the size in bytes and the ETag (unquoted) of each object under a prefix, in key order.
 
@@ -151,8 +152,11 @@ class Bucket:
             before: Only keys before this one; empty for all.
             without: Only keys that don't have this after the prefix: those of a folder count as one in a page. Empty
                 for all.
+            about: How many keys there are likely to be. The first page has no more, so it has few after ``before``. 0
+                if nothing is known: a page has a thousand.
         """
-        parameters = {"Prefix": prefix, "StartAfter": after, "Delimiter": without}
+        parameters: dict[str, Any]
+        parameters = {"Prefix": prefix, "StartAfter": after, "Delimiter": without, "MaxKeys": min(about, _PAGE)}
         parameters = {name: value for name, value in parameters.items() if value}
         while True:
             page = self._list(parameters)
@@ -163,7 +167,7 @@ class Bucket:
                     yield entry["Key"], entry["Size"], entry["ETag"].strip('"')
             if "NextContinuationToken" not in page:
                 return
-            parameters["ContinuationToken"] = page["NextContinuationToken"]
+            parameters |= {"ContinuationToken": page["NextContinuationToken"], "MaxKeys": _PAGE}
 
     def _list(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         return self._wire.list(parameters) or self.s3.list_objects_v2(Bucket=self.bucket, **parameters)

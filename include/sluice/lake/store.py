@@ -15,6 +15,7 @@ from sluice.lake.objects import Bucket, Stored
 from sluice.lake.partitions import Calendar, Partition, neighbours, of_folder
 
 _AFTER_FOLDER = chr(ord("/") + 1)  # after all keys in a folder
+_OBJECTS, _SPARE = 4, 100  # of a partition, whose manifest and revisions are listed, and of all together
 _DAYS = Calendar("day")
 
 
@@ -182,4 +183,5 @@ class Lake(Bucket):
             if first == last:
                 yield from self.objects(f"{prefix}{first.key}/", without=without)
             else:
-                yield from self.objects(prefix, prefix + first.key, prefix + last.key + _AFTER_FOLDER, without)
+                about = _SPARE + _OBJECTS * round((last.end - first.start) / (first.end - first.start))
+                yield from self.objects(prefix, prefix + first.key, prefix + last.key + _AFTER_FOLDER, without, about)

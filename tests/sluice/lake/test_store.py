@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Barrier
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
+from tests.calendars import utc_ranges
 from tests.conftest import Cloud
 from tests.plugins.faults import refused_by_s3
 from tests.sluice.lake_contents import manifest_json, partition
 
-from sluice.aws.wire import Wire
+from sluice.aws.wire import BucketWire, Wire
 from sluice.errors import ConflictingWrite, MissingResource, UnreadableObject
 from sluice.lake.look import Look
 from sluice.lake.manifests import File, Manifest
@@ -209,3 +211,32 @@ def test_folders_and_other_names_are_no_documents(lake: Lake) -> None:
         lake.put(f"toy/folder/{path}", b"{}")
 
     assert lake.documents("toy/folder/") == ["toy/folder/a.json"]
+
+
+@pytest.mark.parametrize("others", [0, 1, 400])
+def test_listing_of_a_range_has_all_of_it_and_reads_little_behind_it(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    """Of 300 days with a manifest, 18 are listed, one of which has other objects than rows, also more than a page."""
+    days = utc_ranges("dt=2013-01-01..dt=2013-10-27")
+    asked, last = days[9:27], days[26]
+    keys = [lake.layout.manifest("conform", day) for day in days]
+    keys += [f"{lake.layout.partition('conform', last)}/{number:03d}.txt" for number in range(others)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: lake.put(key, b"{}"), keys))
+    listed = list[int]()
+    list_page = BucketWire.list
+
+    def counted(self: BucketWire, parameters: Mapping[str, Any]) -> Any:
+        page = list_page(self, parameters)
+        assert page is not None
+        listed.append(len(page["Contents"]))
+        return page
+
+    monkeypatch.setattr(BucketWire, "list", counted)
+
+    found = [key for key, _, _ in lake.between(lake.layout.dataset("conform"), asked)]
+
+    assert found == sorted(key for key in keys if any(day.key in key for day in asked))
+    assert listed[0] <= 100 + 4 * 18
+    assert len(listed) == (2 if others == 400 else 1)
