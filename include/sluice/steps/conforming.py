@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pyarrow as pa
@@ -20,6 +21,9 @@ from sluice.steps.ids.keys import keys_of
 from sluice.steps.output import Output
 from sluice.steps.planned import Planned, Span
 from sluice.workspace import Workspace
+
+# How many records of small partitions are read at once. More would take more memory, and hardly less time.
+_RECORDS = 2**13
 
 
 class Conforming:
@@ -63,16 +67,31 @@ class Conforming:
         ]
 
     def _accepted(self, span: Span) -> list[Accepted]:
-        of_each = [[each for each in planned.found.values() if each is not None] for planned in span]
-        records = recorded_of(self._workspace.lake, of_each)
-        with blamed(self._workspace.pipeline, self._step, span):
-            return accept(records, self._contract)
+        accepted = list[Accepted]()
+        for few in _batches(span):
+            of_each = [[each for each in planned.found.values() if each is not None] for planned in few]
+            records = recorded_of(self._workspace.lake, of_each)
+            with blamed(self._workspace.pipeline, self._step, few):
+                accepted += accept(records, self._contract)
+        return accepted
 
     def _keys_from_raw(self, partition: Partition) -> pa.Table:
         manifest = self._workspace.lake.manifest(raw_dataset(self._step.source), partition)
         records = recorded_of(self._workspace.lake, [[] if manifest is None else [manifest]])
         (accepted,) = accept(records, self._contract)
         return keys_of(accepted.rows)
+
+
+def _batches(span: Span) -> Iterator[Span]:
+    """Yield the partitions of a span, as many at a time as have few records together."""
+    batch, held = list[Planned](), 0
+    for each in span:
+        if batch and held + each.rows > _RECORDS:
+            yield tuple(batch)
+            batch, held = [], 0
+        batch.append(each)
+        held += each.rows
+    yield tuple(batch)
 
 
 def _output(accepted: Accepted, others: Compared | None = None) -> Output:

@@ -83,19 +83,19 @@ class Plan:
 
     def _joins(self, before: Planned, each: Planned) -> bool:
         """Whether a partition is made in one call with the one before."""
-        return isinstance(self.step, Conform) or (self.is_split and _are_neighbours(before, each))
+        return self.is_joined and (isinstance(self.step, Conform) or _are_neighbours(before, each))
 
     @property
     def side_by_side(self) -> int:
-        """How many calls are made ready at the same time. The function itself runs in one of them at a time."""
+        """How many calls are made ready at the same time. A step's function itself runs in one of them at a time."""
         if has_state(self.step):
             return 1
-        return 2 if self.is_split else 4
+        return 2 if self.is_joined else 4
 
     @property
-    def is_split(self) -> bool:
-        """Whether one call of the step's function can make several partitions."""
-        return isinstance(self.step, Step) and self.step.split_by is not None
+    def is_joined(self) -> bool:
+        """Whether one call can make several partitions."""
+        return isinstance(self.step, Conform) or self.step.split_by is not None
 
     @property
     def bytes_at_once(self) -> int:
