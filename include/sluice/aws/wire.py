@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.message import Message
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_plus, urlsplit
@@ -40,10 +41,10 @@ _CAPITAL = re.compile(r"(?<=.)([A-Z])")
 
 @dataclass(frozen=True)
 class Response:
-    """The response to a request that succeeded, or that found nothing."""
+    """The response to a request that succeeded, or that found nothing. Names of headers are equal in any case."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     body: bytes
 
 
@@ -159,7 +160,7 @@ class Wire:
             self._idle.append(connection)
         if response.status not in (_OK, _NOT_FOUND):
             return None
-        return Response(response.status, dict(response.headers), read)
+        return Response(response.status, response.headers, read)
 
     def _connection(self) -> HTTPConnection:
         """Return an idle connection, or a new one. Raises OSError if the host can't be reached."""

@@ -45,6 +45,7 @@ class Listener(HTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.received: list[Received] = []
+        self.etag = "ETag"
 
     @property
     def url(self) -> str:
@@ -59,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.server.received.append(Received(self.command, self.path, headers, body))
         self.send_response(200)
-        self.send_header("ETag", '"e"')
+        self.send_header(self.server.etag, '"e"')
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"{}")
@@ -180,6 +181,15 @@ def test_put_arrives_signed_with_its_condition_and_the_digest_of_its_body(listen
     assert "if-match" in request.headers["authorization"]
     assert request.headers["x-amz-content-sha256"] == hashlib.sha256(b"body").hexdigest()
     assert request.path == f"/bucket/{quote(key, safe='/~')}"
+
+
+@pytest.mark.parametrize("name", ["ETag", "etag", "Etag"])
+def test_case_of_a_header_says_nothing(listener: Listener, name: str) -> None:
+    """RFC 9110, section 5.1: a proxy, or an emulator, may write names in another case than AWS."""
+    listener.etag = name
+    wire = BucketWire(client("s3", listener.url, s3={"addressing_style": "path"}), "bucket")
+
+    assert wire.put("key", b"body", {}) == '"e"'
 
 
 def test_list_arrives_signed_with_its_query(listener: Listener) -> None:
