@@ -31,7 +31,7 @@ def unified(tables: Sequence[Named]) -> list[pa.Table]:
         for field in table.schema:
             columns.setdefault(field.name, []).append((key, field.type))
     schema = pa.schema([(name, _common(name, kinds)) for name, kinds in columns.items()])
-    return [table if table.schema == schema else _with_types(key, table, schema, columns) for key, table in tables]
+    return [_with_types(key, table, schema, columns) for key, table in tables]
 
 
 def _common(name: str, kinds: Sequence[tuple[str, pa.DataType]]) -> pa.DataType:
@@ -72,6 +72,8 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 def _with_types(
     key: str, table: pa.Table, schema: pa.Schema, columns: dict[str, list[tuple[str, pa.DataType]]]
 ) -> pa.Table:
+    if table.schema == schema:
+        return table.replace_schema_metadata(None)  # that of pandas would hide a column that was an index
     arrays = []
     for field in schema:
         column = table[field.name] if field.name in table.column_names else pa.chunked_array([pa.nulls(table.num_rows)])

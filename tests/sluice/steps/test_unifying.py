@@ -6,12 +6,14 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.errors import SluiceError
+from sluice.steps.frames import to_frame
 from sluice.steps.unifying import unified
 
 AT = datetime(2021, 5, 4, tzinfo=UTC)
@@ -95,3 +97,16 @@ def test_column_that_a_table_lacks_is_null_there() -> None:
 
     assert [table.to_pylist() for table in tables] == [[{"x": 1, "y": None}], [{"x": 2, "y": "c"}]]
     assert unified([]) == []
+
+
+@pytest.mark.parametrize("others", [0, 1, 2])
+def test_column_that_was_an_index_in_pandas_is_one_of_the_frame(others: int) -> None:
+    """A drop that pandas has written says in its metadata which columns were the index."""
+    frame = pd.DataFrame({"origin": ["JFK", "LGA"], "temp": [1.5, 2.5]})
+    dropped = pa.Table.from_pandas(frame.set_index("origin"))
+    assert dropped.schema.pandas_metadata["index_columns"] == ["origin"]
+
+    tables = unified([(f"{number}.parquet", dropped) for number in range(1 + others)])
+
+    assert set(to_frame(tables).columns) == {"origin", "temp"}
+    assert all(table.schema.metadata is None for table in tables)
