@@ -7,10 +7,9 @@ from datetime import UTC, datetime, timedelta
 from sluice.aws.clients import Aws
 from sluice.aws.metrics import Metric, highest
 
-NOW = datetime(2013, 2, 1, 12, 0, tzinfo=UTC)
-
 
 def test_each_metric_has_the_value_of_its_worst_minute_in_the_time(aws: Aws, own_name: str) -> None:
+    now = datetime.now(UTC).replace(second=0, microsecond=0)  # CloudWatch drops what is older than two weeks
     points = [(0.5, 2.0), (10.2, 4.0), (10.4, 5.0), (59, 6.0), (61, 99.0), (-1, 99.0)]
     aws.client("cloudwatch").put_metric_data(
         Namespace=own_name,
@@ -18,7 +17,7 @@ def test_each_metric_has_the_value_of_its_worst_minute_in_the_time(aws: Aws, own
             {
                 "MetricName": "errors",
                 "Dimensions": [{"Name": "of", "Value": of}],
-                "Timestamp": NOW - timedelta(minutes=minutes),
+                "Timestamp": now - timedelta(minutes=minutes),
                 "Value": value + shift,
             }
             for of, shift in (("this", 0.0), ("other", 1_000.0))
@@ -33,8 +32,8 @@ def test_each_metric_has_the_value_of_its_worst_minute_in_the_time(aws: Aws, own
             Metric(own_name, "errors", {"of": "this"}, "Maximum"),
             Metric(own_name, "errors", {"of": "that"}, "Sum"),
         ],
-        NOW - timedelta(hours=1),
-        NOW,
+        now - timedelta(hours=1),
+        now,
     )
 
     assert found == [9.0, 6.0, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 
@@ -242,7 +242,7 @@ def test_endpoint_that_refuses_the_rows_is_found(live: Live, lake: Lake) -> None
 
 def test_errors_and_latency_of_the_worst_minute_of_the_last_day_are_found(live: Live, lake: Lake) -> None:
     name = f"{lake.bucket}-metrics"
-    workspace = watched(live, lake, endpoint=name)
+    workspace = now_watched(live, lake, endpoint=name)
     proven_at(workspace, name)
     put_metric(workspace, name, "Invocation5XXErrors", [(25, 9), (20, 2), (20, 1), (3, 1)])
     put_metric(workspace, name, "ModelLatency", [(25, 9e6), (20, 1_500_000), (1, 100)])
@@ -258,6 +258,12 @@ def test_errors_and_latency_of_the_worst_minute_of_the_last_day_are_found(live: 
     assert "and the bound is 1 s; declare more instances" in latency
 
 
+def now_watched(live: Live, lake: Lake, **more: Any) -> Workspace:
+    """Return a workspace whose clock is right: CloudWatch drops the metrics of two weeks ago at any moment."""
+    workspace, now = watched(live, lake, **more), datetime.now(UTC)
+    return replace(workspace, lake=replace(workspace.lake, now=lambda: now))
+
+
 def put_metric(workspace: Workspace, endpoint: str, metric: str, values: list[tuple[float, float]]) -> None:
     """Put values of a metric, each with how many hours ago it was."""
     workspace.aws.client("cloudwatch").put_metric_data(
@@ -269,7 +275,7 @@ def put_metric(workspace: Workspace, endpoint: str, metric: str, values: list[tu
                     {"Name": "EndpointName", "Value": endpoint},
                     {"Name": "VariantName", "Value": "primary"},
                 ],
-                "Timestamp": NOW - timedelta(hours=hours),
+                "Timestamp": workspace.lake.now() - timedelta(hours=hours),
                 "Value": value,
             }
             for hours, value in values
@@ -279,14 +285,14 @@ def put_metric(workspace: Workspace, endpoint: str, metric: str, values: list[tu
 
 def test_events_that_wait_for_too_long_are_found(live: Live, lake: Lake) -> None:
     queue = live.workspace.resources.made_for("queues", "events").rpartition("/")[2]
-    workspace = watched(live, lake, endpoint="toy-never", oldest=timedelta(hours=1))
+    workspace = now_watched(live, lake, endpoint="toy-never", oldest=timedelta(hours=1))
     workspace.aws.client("cloudwatch").put_metric_data(
         Namespace="AWS/SQS",
         MetricData=[
             {
                 "MetricName": "ApproximateAgeOfOldestMessage",
                 "Dimensions": [{"Name": "QueueName", "Value": queue}],
-                "Timestamp": NOW - timedelta(minutes=minutes),
+                "Timestamp": workspace.lake.now() - timedelta(minutes=minutes),
                 "Value": seconds,
             }
             for minutes, seconds in ((20, 99_999), (2, 9_000))
@@ -299,7 +305,7 @@ def test_events_that_wait_for_too_long_are_found(live: Live, lake: Lake) -> None
     assert texts(report, "source") == [
         "the oldest event that waits in events is 2.5 h old, and the bound is 1 h; look at the runs of toy_ingest_queue"
     ]
-    longer = watched(live, lake, endpoint="toy-never", oldest=timedelta(hours=3))
+    longer = now_watched(live, lake, endpoint="toy-never", oldest=timedelta(hours=3))
     assert look(longer).findings == ()
 
 

@@ -212,12 +212,17 @@ class Cut:
 def cutting(
     trial: Trial, *, after: int, error: Exception | None = None, on_event: Callable[[], None] = lambda: None
 ) -> list[Any]:
-    """Cut every subscription of a client after some events; return where each began, as it begins."""
+    """Cut every subscription of a client after some events; return where each began, as it begins.
+
+    A call that is refused begins none: Kinesis may still hold a subscription whose connection has just been closed.
+    """
     begun: list[Any] = []
 
     def cut(parsed: dict[str, Any], **_: Any) -> None:
         if "EventStream" in parsed:
             parsed["EventStream"] = Cut(parsed["EventStream"], after, error, on_event)
+        else:
+            begun.pop()
 
     def note(params: Any, **_: Any) -> None:
         begun.append(params["StartingPosition"])
