@@ -13,6 +13,7 @@ from localcloud.emulator import (
     long_polls,
     object_files,
     queues,
+    serving,
     stack_resources,
     streams,
     subscriptions,
@@ -51,6 +52,7 @@ def main() -> None:
     containers = ecs.install(known_images, state.parent / "tasks", endpoints, client)
     saving.install(state, functions_loaded)
     app.app = RequestGuard(ServiceQuotas(containers.before(UsedPathsOnly(InvocationIds(app.app)))))
+    serving.install()
     app.main()
 
 
