@@ -18,8 +18,8 @@ STEP := .venv-step/.installed
 SETTINGS := $(firstword $(wildcard .env) .env.example)
 WITH_SETTINGS := set -a; . ./$(SETTINGS); set +a;
 
-# Four workers on two cores, since most tests wait.
-PYTEST := .venv/bin/pytest -q -n 4 --dist loadfile --no-loadscope-reorder
+# Three workers on two cores, since some tests wait. More of them hardly wait less, and each has to start.
+PYTEST := .venv/bin/pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 # uv uses the interpreter above, and downloads none.
 export UV_PYTHON_DOWNLOADS := never
@@ -41,8 +41,8 @@ test: test-localcloud $(SDK)  ## Run the tests, without those that are slow, tha
 test-localcloud: setup  ## Run the embedded cloud's own tests, a part of `make test`
 	@$(PYTEST) localcloud/tests
 
-test-slow: setup $(SDK)  ## Run the slow tests: whole pipelines, a whole Airflow, a year of flights; FILES=… some of them
-	@$(PYTEST) -m "slow and not chaos and not browser" $(FILES)
+test-slow: setup $(SDK)  ## Run the slow tests: whole pipelines, a whole Airflow, a year of flights; FILES=… some of them, or those in a browser
+	@$(PYTEST) -m "(slow or browser) and not chaos" $(or $(FILES),tests --ignore tests/browser)
 	@$(if $(FILES),,$(PYTEST) -m "slow and not chaos" localcloud/tests)
 
 test-browser: setup  ## Run the tests in a real browser; needs Debian's packages chromium and chromium-driver

@@ -97,7 +97,7 @@ class Airflow:
         """Return the log of a task as the UI shows it, with its errors."""
         path = f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/logs/{try_number}"
         content = self.call("GET", f"{path}?full_content=true")["content"]
-        return "\n".join(f"{line['event']} {_errors(line)}" for line in content)
+        return "\n".join(f"{line['event']} {_reasons(line)}" for line in content)
 
     def end(self, dag_id: str, run_id: str) -> None:
         """Mark a whole run as failed."""
@@ -111,8 +111,10 @@ class Airflow:
             self.call("PATCH", f"dags/{dag_id}?update_mask=is_paused", {"is_paused": False})
 
 
-def _errors(line: Mapping[str, Any]) -> str:
-    return " ".join(error["exc_value"] for error in line.get("error_detail") or ())
+def _reasons(line: Mapping[str, Any]) -> str:
+    """Return the errors of a line of a log, or why Airflow has ended the task."""
+    errors = [error["exc_value"] for error in line.get("error_detail") or ()]
+    return " ".join([*errors, json.dumps(line["detail"])] if "detail" in line else errors)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ hence exact wherever the window begins.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,15 +34,17 @@ _READ = ["type", "event_time", "sched_dep", "dep_delay", "arr_delay", *KEYS]
 
 def keyed(events: pd.DataFrame) -> pd.DataFrame:
     """Add ``KEYS``: numbers, the same for equal names, which are compared faster than texts."""
-    return events.assign(**{key: _numbers(events, names) for key, names in KEYS.items()})
+    names = dict.fromkeys(name for of_key in KEYS.values() for name in of_key)
+    numbered = {name: pd.factorize(events[name]) for name in names}
+    return events.assign(**{key: _joined([numbered[name] for name in of_key]) for key, of_key in KEYS.items()})
 
 
-def _numbers(events: pd.DataFrame, names: Sequence[str]) -> npt.NDArray[np.int64]:
-    numbers = np.zeros(len(events), "int64")
-    for name in names:
-        places, values = pd.factorize(events[name])
-        numbers = numbers * len(values) + places
-    return numbers
+def _joined(numbered: Sequence[tuple[npt.NDArray[np.int64], Any]]) -> npt.NDArray[np.int64]:
+    """Return one number for each row: the same for equal numbers, each of which comes with its different values."""
+    joined = np.zeros(len(numbered[0][0]), "int64")
+    for numbers, values in numbered:
+        joined = joined * len(values) + numbers
+    return joined
 
 
 def airport_state(flights: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:

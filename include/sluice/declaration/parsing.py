@@ -24,12 +24,20 @@ def parse_module(file: Path) -> ast.Module:
     Raises:
         SyntaxError: the source is not Python.
     """
-    return _parsed(file.read_bytes(), str(file))
+    return parse_source(file.read_bytes(), str(file))
 
 
 @lru_cache(maxsize=128)
-def _parsed(source: bytes, name: str) -> ast.Module:
-    """Return the tree of a source. A step's code is read several times in a run, and seldom changes meanwhile."""
+def parse_source(source: bytes, name: str) -> ast.Module:
+    """Return the tree of a source. A step's code is read several times in a run, and seldom changes meanwhile.
+
+    Args:
+        source: The source.
+        name: The path of its file, for messages.
+
+    Raises:
+        SyntaxError: the source is not Python.
+    """
     with _ONE_AT_A_TIME:
         return ast.parse(source, name)
 

@@ -9,12 +9,12 @@ import ast
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from sluice.declaration.parsing import definitions, parse_module
+from sluice.declaration.parsing import definitions, parse_source
 from sluice.lake.manifests import digest_of
 from sluice.lake.store import Lake
 from sluice.steps.code import Code
@@ -55,7 +55,7 @@ class CodeRecord(BaseModel):
 
 def describe_code(code: Code) -> CodeRecord:
     """Return the record of a step's code."""
-    modules = {name: _module(file) for name, file in code.modules.items()}
+    modules = {name: _module(file.read_bytes(), str(file)) for name, file in code.modules.items()}
     return CodeRecord(declaration=code.declaration, packages=code.packages, modules=modules)
 
 
@@ -100,9 +100,10 @@ def _differing(before: Mapping[str, object], now: Mapping[str, object]) -> list[
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 
 
-def _module(file: Path) -> Module:
+@lru_cache(maxsize=128)
+def _module(source: bytes, name: str) -> Module:
     found = defaultdict[str, list[str]](list)
-    for name, node in definitions(parse_module(file).body):
-        found[name].append(ast.dump(node))
-    digests = {name: digest_of(dumps)[:16] for name, dumps in found.items()}
-    return Module(digest=hashlib.sha256(file.read_bytes()).hexdigest(), definitions=digests)
+    for defined, node in definitions(parse_source(source, name).body):
+        found[defined].append(ast.dump(node))
+    digests = {defined: digest_of(dumps)[:16] for defined, dumps in found.items()}
+    return Module(digest=hashlib.sha256(source).hexdigest(), definitions=digests)
