@@ -72,8 +72,9 @@ lint: $(AIRFLOW)  ## Check style, formatting, and that imports point down
 types: $(AIRFLOW)  ## Check types
 	@.venv/bin/mypy include localcloud/src plugins demo deploy docs
 
-docs: $(AIRFLOW)  ## Write DAGS.md from the DAG files
+docs: $(AIRFLOW)  ## Write DAGS.md from the DAG files, and the schemas of the command line's answers
 	@.venv/bin/python docs/dags.py
+	@.venv/bin/python docs/answers.py
 
 check: lint types test  ## Run every check
 

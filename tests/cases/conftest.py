@@ -6,7 +6,7 @@ import pytest
 
 from tests.plugins.conftest import at_aws, parcels  # noqa: F401
 from tests.plugins.test_operators import first, second  # noqa: F401
-from tests.sluice.cli.test_app import proven, sluice  # noqa: F401
+from tests.sluice.cli.running import proven, sluice  # noqa: F401
 from tests.sluice.conftest import (  # noqa: F401
     aws,
     declare,

@@ -12,7 +12,7 @@ from tests.sluice.conftest import Declare
 from tests.sluice.lake_contents import WRITTEN, keys_below, manifest_json, partition, put_raw
 from tests.sluice.toy import EVENTS, MODULES, STEPS, message, reading, toy
 
-from sluice.cli.tables import status_tables
+from sluice.cli.state import pipeline_answer
 from sluice.declaration.steps import Input, Step
 from sluice.lake.partitions import Partition, format_ranges
 from sluice.landing.closing import Observed
@@ -275,7 +275,7 @@ def test_status_says_in_one_line_what_is_late(joining: Workspace) -> None:
 
     line = f"toy: {ALL} are late, by up to 364 d 1 h; `sluice late toy` says why"
     assert status.late == line
-    assert line in status_tables("toy", status)
+    assert line in pipeline_answer("toy", status).texts()
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -13,7 +13,7 @@ from tests.sluice.lake_contents import partition, put_raw
 from tests.sluice.serving.live import Live
 from tests.sluice.toy import DROPS, EVENTS, message, reading, toy
 
-from sluice.cli.tables import status_tables
+from sluice.cli.state import pipeline_answer
 from sluice.declaration.deployment import Deployment
 from sluice.declaration.envelopes import Sns
 from sluice.declaration.scoring import Scoring
@@ -122,11 +122,16 @@ def test_all_landed_events_are_shown(workspace: Workspace) -> None:
 
     assert (events.outside, weather.outside) == ("dt=2012-12-31,dt=2014-01-01",) * 2
     assert events.not_conformed == 3 + 2  # three days that were not run, and what came late to one that was
-    (table,) = [each for each in status_tables("toy", pipeline_status(ended)) if each.title == "toy: datasets"]
     assert events.late == {"dt=2013-01-01": 1}
-    columns = {str(column.header) for column in table.columns}
-    assert {"outside start and end", "not conformed", "changed late"} <= columns
-    assert next(iter(table.columns[3].cells)).plain == "dt=2012-12-31,dt=2014-01-01"
+    columns = shown(pipeline_status(ended), "toy: datasets")
+    assert (columns["not conformed"][0], columns["changed late"][0]) == ("5", "dt=2013-01-01 1")
+    assert columns["outside start and end"][0] == "dt=2012-12-31, dt=2014-01-01"
+
+
+def shown(status: PipelineStatus, title: str) -> dict[str, list[str]]:
+    """Return the cells of a table that `sluice status` shows, by their columns."""
+    (table,) = [each for each in pipeline_answer("toy", status).texts() if getattr(each, "title", "") == title]
+    return {column: [row[place].plain for row in table.rows] for place, column in enumerate(table.columns)}
 
 
 def test_backlog_is_shown_and_unchanged(workspace: Workspace, sqs: Any) -> None:
@@ -175,8 +180,7 @@ def test_stream_is_behind_by_its_slowest_open_shard(workspace: Workspace) -> Non
 
 
 def _endpoint_row(status: PipelineStatus) -> dict[str, str]:
-    (table,) = [each for each in status_tables("toy", status) if each.title == "toy: endpoint"]
-    return {str(column.header): str(next(iter(column.cells))) for column in table.columns}
+    return {column: cells[0] for column, cells in shown(status, "toy: endpoint").items()}
 
 
 def test_endpoint_and_the_last_proven_deployment_are_shown(live: Live) -> None:
@@ -206,8 +210,7 @@ def test_newest_scored_partition_is_shown_with_its_model_and_the_live_one(worksp
     own = replace(workspace, pipeline=toy(deployment=None, scoring=scoring))
 
     def row() -> list[str]:
-        (table,) = [each for each in status_tables("toy", pipeline_status(own)) if each.title == "toy: batch scoring"]
-        return [str(next(iter(column.cells))) for column in table.columns]
+        return [cell for (cell,) in shown(pipeline_status(own), "toy: batch scoring").values()]
 
     assert row() == ["risks", "-", "-", "-", "-", "-"]
     for day, job in (("2013-01-01", "older"), ("2013-01-02", "newer")):
@@ -228,8 +231,7 @@ def test_each_job_has_its_price_or_says_that_there_is_none(live: Live) -> None:
     status = pipeline_status(replace(live.workspace, pipeline=replace(pipeline, prices={"ml.m5.large": 36})))
 
     def billed(status: PipelineStatus) -> list[str]:
-        (table,) = [each for each in status_tables("toy", status) if each.title == "toy: training jobs"]
-        return [str(cell) for column in table.columns if column.header == "billed" for cell in column.cells]
+        return shown(status, "toy: training jobs")["billed"]
 
     assert status.jobs
     assert billed(status) == [f"{job.billable_seconds / 100:.4f} $" for job in status.jobs]

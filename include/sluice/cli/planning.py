@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Annotated
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Annotated, ClassVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from typing_extensions import override
 
 from sluice.aws.clients import Aws
-from sluice.cli.arguments import PipelineArgument
-from sluice.cli.tables import table
-from sluice.lake.partitions import Partition, requested
+from sluice.cli.answers import Answer, Member, show
+from sluice.cli.arguments import LAKE, AsJson, First, Last, PipelineArgument
+from sluice.cli.tables import Listing, listing
+from sluice.cli.words import ranges
+from sluice.lake.partitions import Partition, format_ranges, requested
 from sluice.lateness import group_late, in_words, late_partitions
-from sluice.sources.completeness import short_ranges
 from sluice.steps.outlook import Outlook, outlook
 from sluice.steps.reasons import Reason, describe_reasons
 from sluice.workspace import Workspace
@@ -23,12 +24,85 @@ from sluice.workspace import Workspace
 commands = typer.Typer()
 
 
-@commands.command("plan")
+class PlannedAnswer(Member):
+    """Partitions of a step for which a run would do the same: ``runs``, ``may run`` or ``waits``, and why."""
+
+    step: str
+    partitions: str
+    verdict: str
+    why: str
+
+
+class PlanAnswer(Answer):
+    """What a run would make, and how many of the partitions that were looked at are as they should be."""
+
+    command: ClassVar[str] = "plan"
+    pipeline: str
+    planned: tuple[PlannedAnswer, ...]
+    done: int
+    looked_at: int
+
+    @override
+    def texts(self) -> Iterator[Listing | str]:
+        if self.planned:
+            yield listing(
+                f"{self.pipeline}: plan",
+                ("step", "partitions", "verdict", "why"),
+                [(each.step, ranges(each.partitions), each.verdict, each.why) for each in self.planned],
+            )
+        yield (
+            f"{self.done} of {self.looked_at} partitions of steps are as they should be"
+            if self.looked_at
+            else "nothing has arrived"
+        )
+
+
+class LateGroupAnswer(Member):
+    """Partitions that are late for the same reason: ``waits``, ``outdated`` or ``not made``."""
+
+    steps: tuple[str, ...]
+    partitions: str
+    since: datetime
+    seconds_late: int
+    what: str
+    why: str
+
+
+class LateAnswer(Answer):
+    """What is late, those first that are late for the longest time."""
+
+    command: ClassVar[str] = "late"
+    pipeline: str
+    late: tuple[LateGroupAnswer, ...]
+
+    @override
+    def texts(self) -> Iterator[Listing | str]:
+        if not self.late:
+            yield f"{self.pipeline}: nothing is late"
+            return
+        yield listing(
+            f"{self.pipeline}: late",
+            ("steps", "partitions", "late by", "what", "why"),
+            [
+                (
+                    ", ".join(each.steps),
+                    ranges(each.partitions),
+                    in_words(timedelta(seconds=each.seconds_late)),
+                    each.what,
+                    each.why,
+                )
+                for each in self.late
+            ],
+        )
+
+
+@commands.command("plan", rich_help_panel=LAKE)
 def _plan(
     pipeline: PipelineArgument,
     step: Annotated[str | None, typer.Argument(help="One step; all of them if omitted.")] = None,
-    first: Annotated[str | None, typer.Option("--from", help="First partition, such as 2013-01-01 or 2013-01.")] = None,
-    last: Annotated[str | None, typer.Option("--to", help="Last partition, included.")] = None,
+    first: First = None,
+    last: Last = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show which partitions a transform run would make, step by step, and why. Nothing is changed.
 
@@ -42,14 +116,24 @@ def _plan(
     partitions = requested(workspace.pipeline.calendar, None, first, last) if first or last else None
     found = [each for each in outlook(workspace, partitions) if step in (None, each.step)]
     due = [each for each in found if each.verdict != "is done"]
-    if due:
-        Console().print(_table(pipeline, due))
-    done = len(found) - len(due)
-    typer.echo(f"{done} of {len(found)} partitions of steps are as they should be" if found else "nothing has arrived")
+    answer = PlanAnswer(
+        pipeline=pipeline, planned=tuple(_grouped(due)), done=len(found) - len(due), looked_at=len(found)
+    )
+    show(answer, as_json)
 
 
-@commands.command("late")
-def _late(pipeline: PipelineArgument) -> None:
+def _grouped(found: Iterable[Outlook]) -> Iterator[PlannedAnswer]:
+    """Yield one answer for the partitions of a step that have the same reasons."""
+    groups = defaultdict[tuple[str, str, tuple[Reason, ...]], list[Partition]](list)
+    for each in found:
+        groups[each.step, each.verdict, each.reasons].append(each.partition)
+    for (step, verdict, reasons), partitions in groups.items():
+        why = describe_reasons(reasons, partitions)
+        yield PlannedAnswer(step=step, partitions=format_ranges(partitions), verdict=verdict, why=why)
+
+
+@commands.command("late", rich_help_panel=LAKE)
+def _late(pipeline: PipelineArgument, as_json: AsJson = False) -> None:
     """Show which partitions are late, by how much, and for what each waits. Nothing is changed.
 
     A partition of a step is late once its end and the lateness of the sources are over, and the step has not made it
@@ -58,26 +142,15 @@ def _late(pipeline: PipelineArgument) -> None:
     """
     workspace = Workspace.open(Aws(), pipeline)
     groups, now = group_late(workspace, late_partitions(workspace)), workspace.lake.now()
-    if not groups:
-        typer.echo(f"{pipeline}: nothing is late")
-        return
-    rows = [
-        (", ".join(each.steps), short_ranges(each.partitions), in_words(now - each.since), each.what, each.why)
+    late = tuple(
+        LateGroupAnswer(
+            steps=each.steps,
+            partitions=format_ranges(each.partitions),
+            since=each.since,
+            seconds_late=int((now - each.since).total_seconds()),
+            what=each.what,
+            why=each.why,
+        )
         for each in groups
-    ]
-    Console().print(table(f"{pipeline}: late", ("steps", "partitions", "late by", "", "why"), rows))
-
-
-def _table(name: str, found: Iterable[Outlook]) -> Table:
-    """Return a table with one row for the partitions of a step that have the same reasons."""
-    rows = defaultdict[tuple[str, str, tuple[Reason, ...]], list[Partition]](list)
-    for each in found:
-        rows[each.step, each.verdict, each.reasons].append(each.partition)
-    return table(
-        f"{name}: plan",
-        ("step", "partitions", "", "why"),
-        [
-            (step, short_ranges(partitions), verdict, describe_reasons(reasons, partitions))
-            for (step, verdict, reasons), partitions in rows.items()
-        ],
     )
+    show(LateAnswer(pipeline=pipeline, late=late), as_json)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.conftest import Cloud
 from tests.draining import backlog
+from tests.sluice.cli.running import ROOT, Run, event, failed, write
 from tests.sluice.conftest import Declare
 from tests.sluice.housekeeping.past import superseded_snapshot
 from tests.sluice.lake_contents import keys_below
@@ -26,78 +25,9 @@ from tests.sluice.toy import MODULES
 
 from sluice.aws import clients as aws
 from sluice.aws.resources import Resources, find
-from sluice.cli.app import main
 from sluice.evaluation.verdict import read_verdict, record_verdict
-from sluice.lake.journal import entry_key
 from sluice.lake.store import Lake
 from sluice.redrive.held import DEAD_LETTER
-from sluice.serving.recipe import Recipe
-from sluice.serving.records import DeploymentRecord, record_deployment
-
-ROOT = Path(__file__).resolve().parents[3]
-PIPELINE = """
-from tests.sluice.toy import toy
-from sluice.declaration.deployment import Deployment
-PIPELINE = toy(deployment=Deployment({endpoint!r}))
-"""
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended, and what it printed."""
-
-    status: int
-    out: str
-    error: str
-
-
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def sluice(
-    cloud: Cloud,
-    toy_resources: Resources,
-    declare: Declare,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
-    """Runs ``sluice`` with arguments, in this cloud, as its entry point does."""
-
-    def run(*arguments: str, endpoint: str = "toy-live", given: str | bytes = "", **environment: str) -> Done:
-        declare("toy", {"pipeline": PIPELINE.format(endpoint=endpoint)})
-        for name, value in {"COLUMNS": "200", **cloud.environment, **environment}.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "argv", ["sluice", *arguments])
-        content = given.encode() if isinstance(given, str) else given
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        code = ended.value.code
-        return Done(code if isinstance(code, int) else 0, printed.out, printed.err)
-
-    return run
-
-
-def failed(done: Done) -> str:
-    """Return the one line on standard error of a failed command."""
-    assert done.status == 1, done
-    (line,) = done.error.splitlines()
-    return line
-
-
-def event(name: str, **members: Any) -> dict[str, Any]:
-    defaults = {"id": name, "group": "g", "event_time": "2013-01-01T07:00:00+00:00", "body": {"value": 1}}
-    return {**defaults, **members}
-
-
-def write(path: Path, *events: Any) -> str:
-    lines = "\n".join(each if isinstance(each, str) else json.dumps(each) for each in events) + "\n"
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "wt") as file:
-        file.write(lines)
-    return str(path)
 
 
 @pytest.mark.parametrize("name", ["events.jsonl", "events.jsonl.gz"])
@@ -295,7 +225,7 @@ def test_send_that_the_queue_ends_reports_how_much_was_sent(
     monkeypatch.setattr(aws.Aws, "make_client", hooked)
     file = write(tmp_path / "events.jsonl", *[event(f"cut-{n}") for n in range(20)])
 
-    message = failed(sluice("send", file, "--pipeline", "toy"))
+    message = failed(sluice("send", file, "--pipeline", "toy"), status=3)
 
     assert message.startswith("error: AWS refused SendMessageBatch (AccessDenied: no); check the credentials")
     assert message.endswith("(11 of 20 events were sent before)")
@@ -341,28 +271,6 @@ def test_status_of_all_shows_each_pipeline_that_can_be_shown(sluice: Run, declar
     assert "toy: datasets" in done.out
     assert "broken: pipeline broken can't be loaded: pipelines/broken/pipeline.py line 1: SyntaxError" in done.error
     assert re.search(r"the status of broken.* could not be shown; see above$", done.error)
-
-
-@pytest.fixture
-def proven(live: Live, cloud: Cloud, toy_resources: Resources) -> Iterator[None]:
-    """Records that the model was proven at ``toy-live``, and once at ``toy-nowhere``, in the provisioned lake."""
-    lake = Lake(cloud.client("s3"), toy_resources.bucket, "toy")
-    key = lake.layout.snapshot(live.fingerprint)
-    lake.create(key, live.workspace.lake.get(key))
-    records = [
-        DeploymentRecord(
-            endpoint=endpoint,
-            model=live.model,
-            verdict=1,
-            metrics={"auc": 0.9},
-            recipe=Recipe(models=(), config={"EndpointConfigName": f"{endpoint}-1"}),
-        )
-        for endpoint in ("toy-live", "toy-nowhere")
-    ]
-    numbers = [record_deployment(lake, record) for record in records]
-    yield
-    for each in (key, *(entry_key(lake.layout.deployments(), number) for number in numbers)):
-        lake.s3.delete_object(Bucket=lake.bucket, Key=each)
 
 
 @pytest.mark.usefixtures("proven")
@@ -549,13 +457,13 @@ def test_invalid_redrive_is_refused_in_one_line(sluice: Run, arguments: tuple[st
 @pytest.mark.usefixtures("proven")
 def test_problem_of_the_environment_is_one_line(sluice: Run) -> None:
     assert "there is no pipeline 'nothing'; known: " in failed(sluice("status", "nothing"))
-    assert "InvokeEndpoint" in failed(sluice("predict", "toy", endpoint="toy-nowhere", given="1,2\n"))
+    assert "InvokeEndpoint" in failed(sluice("predict", "toy", endpoint="toy-nowhere", given="1,2\n"), status=3)
     queues = failed(sluice("send", "x", "--pipeline", "toy", "--source", "weather"))
     assert queues == "error: pipeline toy has these sources of events: events; name one with --source"
 
 
 def test_closed_port_is_one_line_with_the_next_action(sluice: Run, one_attempt: None) -> None:
-    message = failed(sluice("status", "toy", AWS_ENDPOINT_URL="http://127.0.0.1:9"))
+    message = failed(sluice("status", "toy", AWS_ENDPOINT_URL="http://127.0.0.1:9"), status=3)
 
     assert "http://127.0.0.1:9" in message
     assert "make up" in message
