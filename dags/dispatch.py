@@ -32,7 +32,7 @@ from airflow.sdk import DAG, Param, get_current_context, task
 
 from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.declared import build_dags
-from sluice_airflow.policy import CONTINUOUS, tags
+from sluice_airflow.policy import CONTINUOUS, documentation, tags
 from sluice_airflow.runs import runs_to_start
 from sluice_airflow.sensors import DuePartitionsSensor
 
@@ -47,7 +47,7 @@ def dispatch(pipeline: Pipeline) -> None:
         **CONTINUOUS,
         params={"wait_seconds": Param(600, type="integer", minimum=0, description="Seconds that one run waits")},
         tags=tags(pipeline, "dispatch"),
-        doc_md=__doc__,
+        doc_md=documentation(__doc__, pipeline),
     ):
         wait = DuePartitionsSensor(
             task_id="wait",

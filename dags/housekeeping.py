@@ -34,7 +34,7 @@ from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
-from sluice_airflow.policy import DEFAULT_ARGS, START, tags
+from sluice_airflow.policy import DEFAULT_ARGS, START, documentation, tags
 
 if TYPE_CHECKING:
     from sluice.housekeeping.policy import Keep
@@ -69,7 +69,7 @@ def housekeeping(pipeline: Pipeline) -> None:
         default_args=DEFAULT_ARGS,
         params=PARAMS,
         tags=tags(pipeline, "housekeeping"),
-        doc_md=__doc__,
+        doc_md=documentation(__doc__, pipeline),
     ):
 
         @task

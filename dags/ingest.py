@@ -47,7 +47,7 @@ from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
 from sluice_airflow.metrics import flush_metrics, report_source
 from sluice_airflow.operators import AnnounceLandedOperator
-from sluice_airflow.policy import CONTINUOUS, tags
+from sluice_airflow.policy import CONTINUOUS, documentation, tags
 from sluice_airflow.sensors import BacklogSensor, SettledSensor
 
 PARAMS = {
@@ -76,7 +76,7 @@ def ingest(pipeline: Pipeline, source: EventSource) -> None:
         **CONTINUOUS,
         params=PARAMS,
         tags=tags(pipeline, "ingest"),
-        doc_md=__doc__,
+        doc_md=documentation(__doc__, pipeline, source),
     ):
         wait = BacklogSensor(
             task_id="wait",

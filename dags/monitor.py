@@ -31,7 +31,7 @@ from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
-from sluice_airflow.policy import DEFAULT_ARGS, START, tags
+from sluice_airflow.policy import DEFAULT_ARGS, START, documentation, tags
 
 
 def monitor(pipeline: Pipeline) -> None:
@@ -48,7 +48,7 @@ def monitor(pipeline: Pipeline) -> None:
         max_active_runs=1,
         default_args=DEFAULT_ARGS,
         tags=tags(pipeline, "monitor"),
-        doc_md=__doc__,
+        doc_md=documentation(__doc__, pipeline),
     ):
 
         @task

@@ -34,7 +34,7 @@ from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
-from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, tags
+from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, documentation, tags
 
 PARAMS = {
     "dry_run": Param(True, type="boolean", description="Show only what can be sent back"),
@@ -64,7 +64,7 @@ def redrive(pipeline: Pipeline) -> None:
         default_args=DEFAULT_ARGS,
         params=PARAMS,
         tags=tags(pipeline, "redrive"),
-        doc_md=__doc__,
+        doc_md=documentation(__doc__, pipeline),
     ):
 
         @task

@@ -34,7 +34,7 @@ from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
 from sluice_airflow.operators import AnnounceLandedOperator
-from sluice_airflow.policy import DEFAULT_ARGS, START, tags
+from sluice_airflow.policy import DEFAULT_ARGS, START, documentation, tags
 
 
 def replay(pipeline: Pipeline) -> None:
@@ -58,7 +58,7 @@ def replay(pipeline: Pipeline) -> None:
             "origin": Param(origins[0], type="string", enum=origins, description="Where the records are taken from"),
         },
         tags=tags(pipeline, "replay"),
-        doc_md=__doc__,
+        doc_md=documentation(__doc__, pipeline),
     ):
 
         @task

@@ -29,7 +29,7 @@ from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
 from sluice_airflow.operators import RollBackEndpointOperator
-from sluice_airflow.policy import DEFAULT_ARGS, START, poll_param, tags
+from sluice_airflow.policy import DEFAULT_ARGS, START, documentation, poll_param, tags
 from sluice_airflow.runs import require_upstream_done
 
 
@@ -51,7 +51,7 @@ def rollback(pipeline: Pipeline) -> None:
             "poll_seconds": poll_param(15, "the endpoint"),
         },
         tags=tags(pipeline, "rollback"),
-        doc_md=__doc__,
+        doc_md=documentation(__doc__, pipeline),
     ):
 
         @task

@@ -7,7 +7,7 @@ dataset. Each transform run starts a run for its partitions, once a model is liv
 | | |
 |---|---|
 | **in** | closed partitions of the step that the declaration scores; the model that is live |
-| **out** | `PIPELINE/SCORES/dt=…/`, by the name that is declared; `PIPELINE/batches/…`; one SNS event per partition |
+| **out** | `PIPELINE/SCORES/dt=…/`; `PIPELINE/batches/…`; one SNS event per partition |
 | **order** | `launch`, `wait` and `write` for each chunk of partitions, chunks side by side; one job scores a chunk |
 | **re-run** | safe: only partitions whose rows or model have changed are scored; a running job is adopted |
 
@@ -36,7 +36,7 @@ from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
 from sluice_airflow.job_sensors import ScoringSensor
-from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, poll_param, tags, transformed
+from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, documentation, poll_param, tags, transformed
 from sluice_airflow.runs import live_job, partitions_to_score
 
 
@@ -55,7 +55,7 @@ def score(pipeline: Pipeline) -> None:
         default_args=DEFAULT_ARGS,
         params={**RANGE_PARAMS, "poll_seconds": poll_param(60, "a job")},
         tags=tags(pipeline, "score"),
-        doc_md=__doc__,
+        doc_md=documentation(__doc__, pipeline),
     ):
 
         @task

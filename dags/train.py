@@ -41,7 +41,7 @@ from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
 from sluice_airflow.job_sensors import ScoringSensor, TrainingJobSensor
 from sluice_airflow.operators import DeployEndpointOperator, PromoteModelOperator
-from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, poll_param, tags
+from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, documentation, poll_param, tags
 from sluice_airflow.reports import ReportOperator
 from sluice_airflow.runs import require_upstream_done, snapshot_of_run
 
@@ -62,7 +62,7 @@ def train(pipeline: Pipeline) -> None:
         default_args=DEFAULT_ARGS,
         params={**RANGE_PARAMS, "poll_seconds": poll_param(60, "a job")},
         tags=tags(pipeline, "train"),
-        doc_md=__doc__,
+        doc_md=documentation(__doc__, pipeline),
     ):
 
         @task

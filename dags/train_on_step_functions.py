@@ -31,7 +31,7 @@ from airflow.sdk import DAG
 from sluice.declaration.pipeline import Pipeline
 from sluice_airflow.declared import build_dags
 from sluice_airflow.machines import TrainingMachineOperator
-from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, poll_param, tags
+from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, documentation, poll_param, tags
 from sluice_airflow.reports import ReportOperator
 
 # What the machine does beside its jobs and the approval: starts, scoring, judging, the change of the endpoint.
@@ -53,7 +53,7 @@ def train_on_step_functions(pipeline: Pipeline) -> None:
         default_args=DEFAULT_ARGS,
         params={**RANGE_PARAMS, "poll_seconds": poll_param(60, "the execution")},
         tags=tags(pipeline, "train"),
-        doc_md=__doc__,
+        doc_md=documentation(__doc__, pipeline),
     ):
         state = TrainingMachineOperator(
             task_id="train",

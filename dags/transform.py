@@ -50,7 +50,7 @@ from sluice_airflow.announcing import AnnounceTransformedOperator
 from sluice_airflow.connection import open_workspace
 from sluice_airflow.declared import build_dags
 from sluice_airflow.errors import one_line_errors
-from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, tags, transformed
+from sluice_airflow.policy import DEFAULT_ARGS, RANGE_PARAMS, START, documentation, tags, transformed
 from sluice_airflow.sensors import S3PartitionSensor
 from sluice_airflow.steps import StepOperator
 from sluice_airflow.timetable import PartitionTimetable
@@ -71,7 +71,7 @@ def transform(pipeline: Pipeline) -> None:
             "wait_seconds": Param(0, type="integer", minimum=0, description="Seconds to wait for incomplete sources"),
         },
         tags=tags(pipeline, "transform"),
-        doc_md=__doc__,
+        doc_md=documentation(__doc__, pipeline),
     ):
         wait = S3PartitionSensor(
             task_id="wait", pipeline=pipeline.name, poll_seconds=30, max_wait_seconds="{{ params.wait_seconds }}"

@@ -38,7 +38,11 @@ def _schemas() -> str:
     import sluice.cli.app  # noqa: F401  # it imports every command
     from sluice.cli.answers import Answer
 
-    schemas = {answer.command: answer.model_json_schema(mode="serialization") for answer in Answer.__subclasses__()}
+    schemas = {
+        command: answer.model_json_schema(mode="serialization")
+        for answer in Answer.__subclasses__()
+        for command in answer.command.split(", ")
+    }
     return json.dumps(schemas, indent=2, sort_keys=True) + "\n"
 
 

@@ -75,7 +75,7 @@ def _section(dag: Any) -> str:
         [
             f"## `<pipeline>{kind}`",
             "",
-            _summary(dag.doc_md),
+            _summary(dag.doc_md).replace(f"{_EXAMPLE}/", "<pipeline>/"),
             "",
             f"**Schedule:** {_schedule(dag)}. **Runs at once:** {dag.max_active_runs}.",
             "",

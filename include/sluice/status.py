@@ -42,6 +42,7 @@ class SourceStatus:
 class DatasetStatus:
     """The partitions of one dataset by state, as ranges, and the sums of their counts.
 
+    ``rows_out`` is None for a source of drops: they land unread.
     ``late`` is how often late data has changed a source's closed partition, by partition key.
     ``outside`` has those of a source's partitions, as ranges, that are before the pipeline's start or after its end.
     ``control`` counts messages that hold no event.
@@ -52,7 +53,7 @@ class DatasetStatus:
     open: str
     closed: str
     parts: int
-    rows_out: int
+    rows_out: int | None
     duplicates: int
     rejected: Mapping[str, int]
     control: int = 0
@@ -153,8 +154,10 @@ def source_status(workspace: Workspace, source: Source) -> DatasetStatus:
         source: A source of any kind.
     """
     manifests, _ = readable_manifests(Look(workspace.lake), raw_dataset(source.name))
+    status = _dataset_status(workspace.lake, raw_dataset(source.name), manifests)
     return replace(
-        _dataset_status(workspace.lake, raw_dataset(source.name), manifests),
+        status,
+        rows_out=status.rows_out if source in workspace.pipeline.event_sources else None,
         outside=format_ranges(outside(workspace, source)),
         not_conformed=not_conformed(workspace.lake, workspace.pipeline, source, manifests),
         late={each.partition: each.revision - 1 for each in manifests if each.revision > 1},

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from airflow.sdk import Asset, Param
 
 from sluice.declaration.pipeline import Pipeline
+from sluice.declaration.sources import Source
 
 Stage = Literal[
     "dispatch",
@@ -26,6 +28,7 @@ Stage = Literal[
 # A transient failure is retried; what only a change can repair fails at once (see errors.py). The waits are bounded
 # because Airflow doubles them by the number of the try, and a run that is cleared for late data goes on counting.
 DEFAULT_ARGS: dict[str, Any] = {
+    "owner": "sluice",
     "retries": 2,
     "retry_delay": timedelta(seconds=10),
     "retry_exponential_backoff": True,
@@ -60,6 +63,25 @@ def tags(pipeline: Pipeline, stage: Stage) -> list[str]:
     return ["sluice", pipeline.name, stage]
 
 
+def documentation(text: str | None, pipeline: Pipeline, source: Source | None = None) -> str:
+    """Return the documentation of a DAG with the names of its pipeline in it, as the UI shows it.
+
+    Args:
+        text: The docstring of its file, with ``PIPELINE``, ``SOURCE``, ``STEP`` and ``SCORES`` in place of names.
+        pipeline: The pipeline.
+        source: The source, if the DAG is of one.
+    """
+    names = {
+        "PIPELINE": [pipeline.name],
+        "SOURCE": [each.name for each in ([source] if source else pipeline.event_sources)],
+        "STEP": [step.name for step in pipeline.steps],
+        "SCORES": [pipeline.scoring.name] if pipeline.scoring else [],
+    }
+    shown = {place: each[0] if len(each) == 1 else f"{{{','.join(each)}}}" for place, each in names.items()}
+    named = re.sub(rf"\b({'|'.join(shown)})\b", lambda found: shown[found[0]], text or "")
+    return named.replace("dt=…", f"{pipeline.calendar.windows.column}=…")
+
+
 def transformed(pipeline: Pipeline) -> Asset:
     """Return the asset that a transform run updates, for what follows by itself.
 
@@ -70,7 +92,7 @@ def transformed(pipeline: Pipeline) -> Asset:
 
 
 def _moment(description: str) -> Param:
-    return Param(None, description, type=["null", "string"], pattern=r"^\d{4}-\d{2}(-\d{2}(T\d{2})?)?$")
+    return Param(None, description, type=["null", "string"], pattern="^[0-9]{4}-[0-9]{2}(-[0-9]{2}(T[0-9]{2})?)?$")
 
 
 def poll_param(seconds: float, what: str) -> Param:

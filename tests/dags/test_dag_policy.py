@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -66,6 +67,11 @@ def test_docs_describe_input_output_and_what_to_do_on_failure(dag: Any) -> None:
     for words in ("| **in** |", "| **out** |", "| **order** |", "| **re-run** |", "**Params.**", "**If it fails.**"):
         assert words in dag.doc_md, words
     assert dag.description
+
+
+def test_docs_have_the_names_of_the_pipeline_and_no_placeholder(dag: Any) -> None:
+    assert re.search(r"\b(PIPELINE|SOURCE|STEP|SCORES)\b", dag.doc_md) is None
+    assert {task.owner for task in dag.tasks} == {"sluice"}
 
 
 def test_docs_name_every_param(dag: Any) -> None:

@@ -60,7 +60,8 @@ def test_pipeline_without_runs_has_empty_datasets(workspace: Workspace) -> None:
 
     names = [dataset.name for dataset in status.datasets]
     assert names == ["raw/events", "raw/weather", "conform", "doubled", "running"]
-    assert {(dataset.open, dataset.closed, dataset.rows_out) for dataset in status.datasets} == {("", "", 0)}
+    empty = {(dataset.open, dataset.closed, dataset.rows_out or 0) for dataset in status.datasets}
+    assert empty == {("", "", 0)}
     assert (status.endpoint, status.deployment) == (None, None)
     assert status.sources == (queue_status(waiting=0, in_flight=0),)
 
@@ -120,6 +121,7 @@ def test_all_landed_events_are_shown(workspace: Workspace) -> None:
 
     events, weather = (source_status(ended, source) for source in (EVENTS, DROPS))
 
+    assert (events.rows_out, weather.rows_out) == (6, None)  # drops land unread
     assert (events.outside, weather.outside) == ("dt=2012-12-31,dt=2014-01-01",) * 2
     assert events.not_conformed == 3 + 2  # three days that were not run, and what came late to one that was
     assert events.late == {"dt=2013-01-01": 1}

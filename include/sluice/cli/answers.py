@@ -26,7 +26,7 @@ class Answer(Member, ABC):
     ``make docs`` writes the schemas of all answers.
 
     Attributes:
-        command: The command, with the option that makes it answer so.
+        command: The command, with the option that makes it answer so; several, if they answer the same.
         schema_version: The version of this JSON.
     """
 

@@ -90,7 +90,10 @@ class RedriveShownAnswer(Answer):
         )
         reasons = {each.reason for each in self.held}
         if CONFLICT in reasons:
-            yield "a conflict has another event's id and conflicts again: only --reason conflict sends it back"
+            yield (
+                "a conflict has another event's id and conflicts again: only --where quarantine --reason conflict "
+                "sends it back"
+            )
         if OUTSIDE in reasons:
             yield (
                 f"no scheduled run conforms what is outside the pipeline's start and end: trigger the transform with "

@@ -92,7 +92,7 @@ class PipelineAnswer(Member):
 class StatusAnswer(Answer):
     """The pipelines, and why the others could not be shown, by their names."""
 
-    command: ClassVar[str] = "status"
+    command: ClassVar[str] = "status, watch"
     pipelines: tuple[PipelineAnswer, ...]
     failed: Mapping[str, str]
 
@@ -218,7 +218,7 @@ def _dataset_row(dataset: DatasetStatus) -> Sequence[Any]:
         ranges(dataset.open),
         ranges(dataset.outside),
         dataset.parts,
-        dataset.rows_out,
+        "-" if dataset.rows_out is None else dataset.rows_out,
         dataset.not_conformed or None,
         _counts(dataset.late),
         dataset.duplicates or None,

@@ -95,6 +95,14 @@ class Verdict(BaseModel):
         """Return whether the verdict was made by the rules of a gate."""
         return (self.metric, self.rules) == (gate.metric, rules_of(gate))
 
+    def describe(self, number: int) -> str:
+        """Return in one line which model should be live, and why.
+
+        Args:
+            number: The number of the verdict.
+        """
+        return f"verdict {number}: {'no model may be live; ' if self.winner is None else ''}{'; '.join(self.reasons)}"
+
     def judgement(self, job: str) -> Judgement:
         """Return what the model of a job reached.
 

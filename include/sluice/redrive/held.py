@@ -138,6 +138,14 @@ class Held:
     sent_back: int
     unknown: int
 
+    def describe(self) -> str:
+        """Return all of it in one line. The id comes from a producer, so control characters are escaped."""
+        oldest = f"; the oldest is of {self.oldest:%Y-%m-%d %H:%M:%S} UTC" if self.oldest else ""
+        return (
+            f"{self.source}, {self.where}: {self.count} held back, because {self.reason!r}; {self.sent_back} sent back "
+            f"before, and perhaps {self.unknown} more{oldest}; one is {self.example!r}"
+        )
+
 
 def sources_named(pipeline: Pipeline, name: str | None) -> list[EventSource]:
     """Return the source of events with a name, or all sources of events.
@@ -168,7 +176,9 @@ def survey_all(workspace: Workspace, source: str | None, choice: Choice) -> list
     """
     held = [each for named in sources_named(workspace.pipeline, source) for each in survey(workspace, named, choice)]
     for each in held:
-        _log.info("%s", each)
+        _log.info("%s", each.describe())
+    if not held:
+        _log.info("nothing is held back")
     return held
 
 

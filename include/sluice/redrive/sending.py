@@ -66,6 +66,14 @@ class SentBack:
     undeleted: int = 0
     faults: tuple[str, ...] = ()
 
+    def describe(self) -> str:
+        """Return all of it in one line."""
+        counts = (
+            f"{self.sent} sent back, {self.already} sent before, perhaps {self.unknown} more, {self.behind} behind "
+            f"these, {self.undeleted} not deleted, {self.failed} failed"
+        )
+        return f"{self.source}, {self.where}: {'; '.join([counts, *self.faults])}"
+
 
 def send_back(workspace: Workspace, source: EventSource, choice: Choice) -> list[SentBack]:
     """Send back the selected events of one source, then check that the ledger has recorded them.
@@ -115,7 +123,7 @@ def send_back_all(workspace: Workspace, source: str | None, choice: Choice) -> l
     sources = sources_named(workspace.pipeline, source)
     results = [result for each in sources for result in send_back(workspace, each, choice)]
     for each in results:
-        _log.info("%s", each)
+        _log.info("%s", each.describe())
     return results
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from sluice.evaluation.judge import judge
@@ -13,6 +14,8 @@ from sluice.training.announce import announce_training
 from sluice.training.attempts import attempts
 from sluice.training.models import Model, trained_models
 from sluice.workspace import Workspace
+
+_LOG = logging.getLogger(__name__)
 
 
 def launch_scorings(workspace: Workspace, job_names: Sequence[str], fingerprint: str) -> list[str]:
@@ -74,13 +77,13 @@ def make_verdict(workspace: Workspace, job_names: Sequence[str], fingerprint: st
     """
     champion, lake = find_champion(workspace, fingerprint), workspace.lake
     models = trained_models(workspace, job_names, fingerprint)
-    answered = _answered(workspace, models, champion, fingerprint)
-    if answered is not None:
-        return answered
-    verdict = judge(workspace, models, champion, fingerprint)
-    number = record_verdict(lake, verdict)
-    if verdict.winner is not None:
-        register(workspace, number)
+    number = _answered(workspace, models, champion, fingerprint)
+    if number is None:
+        verdict = judge(workspace, models, champion, fingerprint)
+        number = record_verdict(lake, verdict)
+        if verdict.winner is not None:
+            register(workspace, number)
+    _LOG.info("%s", read_verdict(lake, number).describe(number))
     return number
 
 

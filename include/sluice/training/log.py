@@ -1,4 +1,4 @@
-"""The log of a training job in CloudWatch Logs: its last lines, for messages."""
+"""The log of a training job in CloudWatch Logs: its last lines."""
 
 from __future__ import annotations
 
@@ -23,16 +23,24 @@ def last_lines(workspace: Workspace, job_name: str, most: int) -> str:
         The lines, joined by ``|``; empty if there are none; the reason if the log can't be read.
     """
     try:
-        lines = _read(workspace, job_name, most)
+        lines = log_lines(workspace, job_name, most)
     except (BotoCoreError, ClientError) as error:
         return f"its log can't be read: {explain(error)}"
-    # SageMaker writes a tab as #011.
-    text = " | ".join(" ".join(line.replace("#011", " ").split()) for line in lines)
+    text = " | ".join(" ".join(line.split()) for line in lines)
     return text if len(text) <= _LONGEST else f"…{text[1 - _LONGEST :]}"
 
 
-def _read(workspace: Workspace, job_name: str, most: int) -> list[str]:
-    """Return the last lines of the stream that was written last: each instance of a job has one of its own."""
+def log_lines(workspace: Workspace, job_name: str, most: int) -> list[str]:
+    """Return the last lines of the stream that was written last: each instance of a job has one of its own.
+
+    Args:
+        workspace: The workspace of the pipeline that trains.
+        job_name: The name of the job.
+        most: The most lines to return.
+
+    Returns:
+        The lines, oldest first; empty if the job has written none yet.
+    """
     logs = workspace.aws.client("logs")
     try:
         streams = logs.describe_log_streams(logGroupName=GROUP, logStreamNamePrefix=f"{job_name}/")["logStreams"]
@@ -44,4 +52,4 @@ def _read(workspace: Workspace, job_name: str, most: int) -> list[str]:
         return []
     last = max(streams, key=lambda stream: stream.get("lastEventTimestamp", 0))
     events = logs.get_log_events(logGroupName=GROUP, logStreamName=last["logStreamName"], limit=most)["events"]
-    return [event["message"] for event in events]
+    return [event["message"].replace("#011", "\t") for event in events]  # as SageMaker writes a tab
