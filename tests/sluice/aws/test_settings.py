@@ -105,5 +105,5 @@ def test_command_needs_no_settings_in_its_environment(tmp_path: Path) -> None:
         check=False,
     )
 
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.startswith('error: Could not connect to the endpoint URL: "http://127.0.0.1:9/"')
