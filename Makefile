@@ -18,8 +18,9 @@ STEP := .venv-step/.installed
 SETTINGS := $(firstword $(wildcard .env) .env.example)
 WITH_SETTINGS := set -a; . ./$(SETTINGS); set +a;
 
-# Three workers on two cores, since some tests wait. More of them hardly wait less, and each has to start.
-PYTEST := .venv/bin/pytest -q -n 3 --dist loadfile --no-loadscope-reorder
+# Three workers on two cores, since some tests wait. More of them hardly wait less, and each has to start. Most slow tests
+# run processes of their own, so that two of them use both cores.
+PYTEST := .venv/bin/pytest -q --dist loadfile --no-loadscope-reorder
 
 # uv uses the interpreter above, and downloads none.
 export UV_PYTHON_DOWNLOADS := never
@@ -35,15 +36,15 @@ demo: setup  ## Run DAYS=14 days of flights from the queue to a live model, and 
 	@$(WITH_SETTINGS) DAYS=$(DAYS) .venv/bin/python -m demo
 
 test: test-localcloud $(SDK)  ## Run the tests, without those that are slow, that kill, or that need a browser
-	@$(PYTEST)
+	@$(PYTEST) -n 3
 	@echo "left out: the tests in a browser (make test-browser), kills and floods (make chaos), slow ones (make test-slow)"
 
 test-localcloud: setup  ## Run the embedded cloud's own tests, a part of `make test`
-	@$(PYTEST) localcloud/tests
+	@$(PYTEST) -n 3 localcloud/tests
 
 test-slow: setup $(SDK)  ## Run the slow tests: whole pipelines, a whole Airflow, a year of flights; FILES=… some of them, or those in a browser
-	@$(PYTEST) -m "(slow or browser) and not chaos" $(or $(FILES),tests --ignore tests/browser)
-	@$(if $(FILES),,$(PYTEST) -m "slow and not chaos" localcloud/tests)
+	@$(PYTEST) -n 2 -m "(slow or browser) and not chaos" $(or $(FILES),tests --ignore tests/browser)
+	@$(if $(FILES),,$(PYTEST) -n 2 -m "slow and not chaos" localcloud/tests)
 
 test-browser: setup  ## Run the tests in a real browser; needs Debian's packages chromium and chromium-driver
 	@.venv/bin/pytest -q -m browser tests/browser

@@ -11,7 +11,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from sluice.aws.failures import explain
 from sluice.aws.settings import load_settings
-from sluice.cli import checking, cleaning, deploying, doctoring, following, notes, planning, predicting, sending, state
+from sluice.cli import (
+    checking,
+    cleaning,
+    deploying,
+    developing,
+    doctoring,
+    following,
+    notes,
+    planning,
+    predicting,
+    sending,
+    state,
+)
 from sluice.errors import SluiceError
 
 _OF_AWS = (BotoCoreError, ClientError)
@@ -69,5 +81,5 @@ def _sluice(
     notes.set_level(quiet=quiet, verbose=verbose)
 
 
-for _group in (checking, doctoring, sending, state, planning, cleaning, deploying, predicting, following):
+for _group in (checking, doctoring, developing, sending, state, planning, cleaning, deploying, predicting, following):
     app.add_typer(_group.commands)
