@@ -7,30 +7,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+
+from generated import write_or_compare
 
 _ROOT = Path(__file__).resolve().parents[1]
 _FILE = _ROOT / "docs" / "reference" / "cli.schema.json"
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Write the file, or compare it.
-
-    Args:
-        arguments: Those of the command line; ``--check`` compares.
-
-    Returns:
-        The exit status: 1 if the file differs, else 0.
-    """
-    content = _schemas()
-    if "--check" not in arguments:
-        _FILE.write_text(content)
-        return 0
-    if _FILE.exists() and _FILE.read_text() == content:
-        return 0
-    print(f"{_FILE.name} does not follow the command line: run `make docs` and commit it", file=sys.stderr)  # noqa: T201
-    return 1
 
 
 def _schemas() -> str:
@@ -47,4 +29,4 @@ def _schemas() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(write_or_compare(_FILE, _schemas(), sys.argv[1:]))

@@ -9,10 +9,12 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+from generated import write_or_compare
 
 _ROOT = Path(__file__).resolve().parents[1]
 _PAGE = _ROOT / "DAGS.md"
@@ -27,25 +29,6 @@ declares a FIFO queue `events`, a stream `stream`, drops `weather`, and the step
 is its name. A pipeline has an ingest DAG for each source of events that it declares. Airflow's web UI shows the
 whole documentation of a DAG on its page.
 """
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Write the page, or compare it.
-
-    Args:
-        arguments: Those of the command line; ``--check`` compares.
-
-    Returns:
-        The exit status: 1 if the page differs, else 0.
-    """
-    page = _page()
-    if "--check" not in arguments:
-        _PAGE.write_text(page)
-        return 0
-    if _PAGE.exists() and _PAGE.read_text() == page:
-        return 0
-    print("DAGS.md does not follow the DAG files: run `make docs` and commit it", file=sys.stderr)  # noqa: T201
-    return 1
 
 
 def _page() -> str:
@@ -111,4 +94,4 @@ def _param(name: str, param: Any) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(write_or_compare(_PAGE, _page(), sys.argv[1:]))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -59,10 +58,10 @@ def examine_machine(aws: Aws, now: Callable[[], datetime]) -> Iterator[Finding]:
     """
     yield _found("Python", _python)
     yield _found("region", lambda: _region(aws))
-    answers: list[Any] = []
-    yield _found("credentials", lambda: _credentials(aws, answers))
-    for answer in answers:
-        yield _found("clock", partial(_clock, answer, now()))
+    credentials = _found("credentials", lambda: _credentials(aws))
+    yield credentials
+    if credentials.good:
+        yield _found("clock", lambda: _clock(aws, now))
 
 
 def examine_pipeline(aws: Aws, name: str, image: str | None = None) -> Iterator[Finding]:
@@ -80,10 +79,10 @@ def examine_pipeline(aws: Aws, name: str, image: str | None = None) -> Iterator[
     if not declaration.good:
         return
     yield _found(f"{name}: stack", lambda: _stack(aws, load_pipeline(name), image))
-    opened: list[Workspace] = []
-    yield _found(f"{name}: lake", lambda: _lake(aws, name, opened))
-    for workspace in opened:
-        for check, look in _looks(workspace).items():
+    lake = _found(f"{name}: lake", lambda: _lake(aws, name))
+    yield lake
+    if lake.good:
+        for check, look in _looks(Workspace.open(aws, name)).items():
             yield _found(f"{name}: {check}", look)
 
 
@@ -108,18 +107,17 @@ def _region(aws: Aws) -> str:
     return region
 
 
-def _credentials(aws: Aws, answers: list[Any]) -> str:
+def _credentials(aws: Aws) -> str:
     if aws.session.get_credentials() is None:
         raise _Wrong("none; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE")
     client = aws.client("sts")
     answer = client.get_caller_identity()
-    answers.append(answer)
     return f"{answer['Arn']} of account {answer['Account']}, by {client.meta.endpoint_url}"
 
 
-def _clock(answer: Any, now: datetime) -> str:
-    theirs = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-    ahead = now - theirs
+def _clock(aws: Aws, now: Callable[[], datetime]) -> str:
+    answer = aws.client("sts").get_caller_identity()
+    ahead = now() - parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
     seconds = abs(ahead.total_seconds())
     if abs(ahead) > _MOST_SKEW:
         direction = "ahead of" if ahead > timedelta() else "behind"
@@ -146,10 +144,9 @@ def _stack(aws: Aws, pipeline: Pipeline, image: str | None) -> str:
     return "as declared"
 
 
-def _lake(aws: Aws, name: str, opened: list[Workspace]) -> str:
+def _lake(aws: Aws, name: str) -> str:
     workspace = Workspace.open(aws, name)
     require_division(workspace.lake)
-    opened.append(workspace)
     return f"s3://{workspace.lake.bucket}/{name}/ can be read"
 
 

@@ -17,7 +17,7 @@ from sluice.cli.notes import note
 from sluice.cli.tables import Listing, listing
 from sluice.cli.words import ranges
 from sluice.declaration.sources import SETTLING
-from sluice.dev import ingest, train, transform
+from sluice.dev import Ingested, Transformed, ingest, train, transform
 from sluice.evaluation.verdict import read_verdict
 from sluice.lake.partitions import requested
 from sluice.workspace import Workspace
@@ -31,26 +31,6 @@ class Stage(StrEnum):
     INGEST = "ingest"
     TRANSFORM = "transform"
     TRAIN = "train"
-
-
-class IngestedAnswer(Member):
-    """What came of a source: the messages that landed, the parts, and the partitions that are closed now."""
-
-    source: str
-    messages: int
-    parts: int
-    closed: str
-
-
-class TransformedAnswer(Member):
-    """What a step has made: how many partitions have new content; rows and rejected ones of all that were looked at."""
-
-    step: str
-    changed: int
-    rows_in: int
-    rows_out: int
-    rejected: int
-    held_back: int
 
 
 class VerdictAnswer(Member):
@@ -68,8 +48,8 @@ class DevAnswer(Answer):
     command: ClassVar[str] = "dev"
 
     pipeline: str
-    ingested: tuple[IngestedAnswer, ...]
-    transformed: tuple[TransformedAnswer, ...]
+    ingested: tuple[Ingested, ...]
+    transformed: tuple[Transformed, ...]
     verdict: VerdictAnswer | None
 
     @override
@@ -123,8 +103,8 @@ def _dev(
         verdict = VerdictAnswer(number=number, winner=found.winner, reasons=found.reasons, report=report)
     answer = DevAnswer(
         pipeline=pipeline,
-        ingested=tuple(map(IngestedAnswer.model_validate, ingested)),
-        transformed=tuple(map(TransformedAnswer.model_validate, transformed)),
+        ingested=tuple(ingested),
+        transformed=tuple(transformed),
         verdict=verdict,
     )
     show(answer, as_json)

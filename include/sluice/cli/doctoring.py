@@ -10,22 +10,14 @@ import typer
 from typing_extensions import override
 
 from sluice.aws.clients import Aws
-from sluice.cli.answers import Answer, Member, show
+from sluice.cli.answers import Answer, show
 from sluice.cli.arguments import SET_UP, AnyPipelineArgument, AsJson
 from sluice.cli.tables import Listing, listing
 from sluice.declaration.folders import pipeline_names
-from sluice.doctor import examine_machine, examine_pipeline
+from sluice.doctor import Finding, examine_machine, examine_pipeline
 from sluice.errors import SluiceError
 
 commands = typer.Typer()
-
-
-class FindingAnswer(Member):
-    """What one check has found, and the next action if it is not good."""
-
-    check: str
-    good: bool
-    text: str
 
 
 class DoctorAnswer(Answer):
@@ -33,7 +25,7 @@ class DoctorAnswer(Answer):
 
     command: ClassVar[str] = "doctor"
 
-    findings: tuple[FindingAnswer, ...]
+    findings: tuple[Finding, ...]
 
     @override
     def texts(self) -> Iterator[Listing]:
@@ -61,6 +53,6 @@ def _doctor(
     if all(each.good for each in findings):
         for name in [pipeline] if pipeline else pipeline_names():
             findings += examine_pipeline(aws, name, image)
-    show(DoctorAnswer(findings=tuple(map(FindingAnswer.model_validate, findings))), as_json)
+    show(DoctorAnswer(findings=tuple(findings)), as_json)
     if wrong := [each.check for each in findings if not each.good]:
         raise SluiceError(f"{len(wrong)} of {len(findings)} checks found something wrong; see above")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -15,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from typing_extensions import override
 
 from sluice.aws.clients import Aws
-from sluice.cli.answers import Answer, Member, show
+from sluice.cli.answers import Answer, show
 from sluice.cli.arguments import EVENTS, AsJson, First, Last, PipelineArgument
 from sluice.cli.notes import is_quiet
 from sluice.cli.tables import Listing, listing
@@ -23,9 +22,9 @@ from sluice.cli.words import moment
 from sluice.declaration.pipeline import Pipeline
 from sluice.declaration.sources import EventSource
 from sluice.errors import SluiceError
-from sluice.redrive.held import CONFLICT, Choice, survey_all
+from sluice.redrive.held import CONFLICT, Choice, Held, survey_all
 from sluice.redrive.quarantined import OUTSIDE
-from sluice.redrive.sending import require_complete, send_back_all
+from sluice.redrive.sending import SentBack, require_complete, send_back_all
 from sluice.sending.event_file import event_file
 from sluice.sending.lanes import send_events
 from sluice.sources.connecting import connect_events
@@ -49,25 +48,12 @@ class SendAnswer(Answer):
         yield f"{self.sent} events sent to {self.target}{dropped if self.kept < self.sent else ''}"
 
 
-class HeldAnswer(Member):
-    """The events of a source that are held back in one place for one reason; see the members of ``redrive``'s table."""
-
-    source: str
-    where: str
-    reason: str
-    count: int
-    sent_back: int
-    unknown: int
-    oldest: datetime | None
-    example: str
-
-
 class RedriveShownAnswer(Answer):
     """What is held back."""
 
     command: ClassVar[str] = "redrive"
     pipeline: str
-    held: tuple[HeldAnswer, ...]
+    held: tuple[Held, ...]
 
     @override
     def texts(self) -> Iterator[Listing | str]:
@@ -104,25 +90,11 @@ class RedriveShownAnswer(Answer):
             yield "nothing was sent; --send sends what was not sent back yet"
 
 
-class SentBackAnswer(Member):
-    """What a redrive did with the events of a source in one place."""
-
-    source: str
-    where: str
-    sent: int
-    already: int
-    unknown: int
-    failed: int
-    behind: int
-    undeleted: int
-    faults: tuple[str, ...]
-
-
 class RedriveAnswer(Answer):
     """What was sent back."""
 
     command: ClassVar[str] = "redrive --send"
-    sent_back: tuple[SentBackAnswer, ...]
+    sent_back: tuple[SentBack, ...]
 
     @override
     def texts(self) -> Iterator[Listing]:
@@ -243,9 +215,9 @@ def _redrive(
     choice = Choice(where, reason, first, last, frozenset(event_id or ()), limit, unknown)
     workspace = Workspace.open(Aws(), pipeline)
     if not send:
-        held = tuple(map(HeldAnswer.model_validate, survey_all(workspace, source, choice)))
+        held = tuple(survey_all(workspace, source, choice))
         show(RedriveShownAnswer(pipeline=pipeline, held=held), as_json)
         return
     results = send_back_all(workspace, source, choice)
-    show(RedriveAnswer(sent_back=tuple(map(SentBackAnswer.model_validate, results))), as_json)
+    show(RedriveAnswer(sent_back=tuple(results)), as_json)
     require_complete(results)
